@@ -73,9 +73,14 @@ test-engines: $(READY) ## real Argo and Tekton controllers, in a network namespa
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
 
-test-argo-v4: $(READY) ## the engines' tests on Argo Workflows 4.1 (ARGO_V4_ARCHIVE=its source archive, needed once)
+test-argo-v4: $(READY) ## the tiers engines and loop on Argo Workflows 4.1 (ARGO_V4_ARCHIVE=its source archive, needed once)
 	@$(BIN)/python -m testbed build engines argo-workflow-controller-v4
 	@CONCERTMASTER_TESTBED_ARGO=v4 $(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
+	@CONCERTMASTER_TESTBED_ARGO=v4 $(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/loop
+
+test-engines-newest: $(READY) ## the engines' tests with the newest JobSet, and Tekton with its webhook
+	@$(BIN)/python -m testbed build engines newest
+	@CONCERTMASTER_TESTBED_ENGINES=newest $(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
 
 test-loop: $(READY) ## changes made, proven and taken back under the real Argo controller (minutes)
 	@$(BIN)/python -m testbed build engines
@@ -92,17 +97,38 @@ test-web: $(READY) ## the pages in a real Chromium, which is installed where the
 test-docs: $(READY) ## examples, documents and the demo
 	@$(BIN)/pytest -q tests/docs
 
+docs: $(READY) ## the documentation site in build/site, links checked (the first time MkDocs is installed into the cache)
+	@$(BIN)/python -m testbed.site
+
+plugin: $(READY) ## the kubectl plugin as an archive with its krew manifest, in dist (BASE=address it will be published below)
+	@$(BIN)/python -m plugin.build $(if $(BASE),--base $(BASE))
+
 bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
 	@$(BIN)/python -m benchmarks.run --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.page
 
+bench-through: $(READY) ## sizing through Prometheus and the operator against the adapter (BENCH_DATA=directory; about 10 minutes)
+	@$(BIN)/python -m benchmarks.through --data $(BENCH_DATA)
+	@$(BIN)/python -m benchmarks.page
+bench-speed: $(READY) ## CPU time of an analysis, of its parts and of a status (about 1 minute)
+	@$(BIN)/python -m benchmarks.speed
+
 bench-looks: $(READY) ## what one look at the metrics costs Prometheus and the operator (about 3 minutes)
 	@$(BIN)/python -m benchmarks.looks
 	@$(BIN)/python -m benchmarks.page
 
-bench-fleet: $(READY) ## one operator with 200 workflows: cycles, queries, requests, memory (about 20 minutes)
-	@$(BIN)/python -m benchmarks.fleet
+bench-fleet: $(READY) ## one operator with SIZE workflows (200) of RUNS runs (14): cycles, queries, requests, memory (20 minutes and more)
+	@$(BIN)/python -m benchmarks.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m benchmarks.page
+
+bench-idle: $(READY) ## CPU of a cycle in which nothing has happened, with 200, 1,000 and 10,000 workflows (about 2 minutes)
+	@$(BIN)/python -m benchmarks.idle
+	@$(BIN)/python -m benchmarks.page
+
+bench-krr: $(READY) ## KRR=DIR (a checkout of robusta-dev/krr, KRR_PYTHON its interpreter) beside analyze on one store (about 5 minutes)
+	@test -n "$(KRR)" || { echo "set KRR to a checkout of robusta-dev/krr" >&2; exit 1; }
+	@$(BIN)/python -m benchmarks.krr --krr $(KRR) $(if $(KRR_PYTHON),--python $(KRR_PYTHON)) $(if $(SIZE),--workflows $(SIZE))
 	@$(BIN)/python -m benchmarks.page
 
 bench-advice: $(READY) ## planted problems and healthy workflows: what is recommended, and how it ranks (about 10 minutes)
@@ -112,8 +138,11 @@ bench-advice: $(READY) ## planted problems and healthy workflows: what is recomm
 bench-late: $(READY) ## runs in progress: error of the expected end, precision and lead time of late runs (about 3 minutes)
 	@$(BIN)/python -m benchmarks.late_runs
 
-chaos: $(READY) ## hostile objects, noisy neighbours, failing stores against an operator with 512 MiB (about 30 minutes)
-	@nice -n 5 $(BIN)/python -m benchmarks.chaos
+bench-pages: $(READY) ## the dashboard with 10,000 workflows: seconds of each page by what its reader may see (about 1 minute)
+	@$(BIN)/python -m benchmarks.pages
+
+chaos: $(READY) ## faults of every kind against a running operator; CAMPAIGN=name runs one (each at most 20 minutes), SEED=1
+	@nice -n 5 $(BIN)/python -m benchmarks.chaos $(CAMPAIGN) --seed $(or $(SEED),1)
 	@$(BIN)/python -m benchmarks.page
 
 bench-torture: $(READY) ## awkward workflows on the real controllers against the engines' own status (15 minutes for each Argo)
@@ -130,10 +159,11 @@ bench-changes: $(READY) ## changes through the whole loop, simulated and with re
 	@$(BIN)/python -m benchmarks.page
 
 lock: ## renew the locked requirements (needs uv)
-	@uv pip compile --universal --generate-hashes --no-header --quiet pyproject.toml -o requirements/runtime.txt
-	@uv pip compile --universal --generate-hashes --no-header --quiet --extra dev pyproject.toml -o requirements/dev.txt
+	@uv pip compile --universal --generate-hashes --no-header --quiet --extra postgresql pyproject.toml -o requirements/runtime.txt
+	@uv pip compile --universal --generate-hashes --no-header --quiet --extra postgresql --extra dev pyproject.toml -o requirements/dev.txt
+	@uv pip compile --universal --generate-hashes --no-header --quiet --python-version 3.11 --group pyproject.toml:docs -o requirements/docs.txt
 
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-loop test-chart test-web test-docs bench bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late bench-pages bench-krr bench-idle bench-speed

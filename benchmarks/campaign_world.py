@@ -1,4 +1,4 @@
-"""The world of the simulated campaigns: one workflow of three steps, and a law that nobody told the operator.
+"""The world of the simulated campaigns: one workflow of three steps, and a law unknown to the operator.
 
 It is *not* the formula of the replay: pods are created one after the other by a controller that takes its time (a hidden
 serial part), a share of each step does not get faster with CPU, inputs drift, every run has noise of its own, and nodes

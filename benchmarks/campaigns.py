@@ -1,7 +1,8 @@
 """``make bench-changes``: hundreds of changes through the whole loop, in a world whose law the operator does not know.
 
-Each campaign is one workflow with a manifest, runs of it, advice, a plan, the gates, the change, further runs and the
-proof: all product code. The world is simulated (benchmarks/campaign_world.py) and is *not* the formula of the replay.
+Each campaign is one workflow with a manifest, runs of it, recommendations, a plan, the checks, the change, further runs
+and the verification: all product code. The world is simulated (benchmarks/campaign_world.py) and is *not* the formula of
+the replay.
 
 Four kinds of campaigns: requests far above the need (to be cheaper and not slower), a parallelism of 2 (to be faster),
 the same with no effect at all or with harm that comes with the change (a fifth slower; memory that no longer suffices).
@@ -85,7 +86,7 @@ class Changed:
     settings: VerifySettings
 
     def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Verification:
-        """Where the proof stands after ``runs``."""
+        """Where the verification stands after ``runs``."""
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
@@ -167,15 +168,15 @@ def summary(rows: Sequence[Campaign], kinds: Sequence[str] = KINDS) -> dict[str,
     def runs(found: Sequence[Campaign]) -> int | None:
         return int(np.median([r.runs for r in found])) if found else None
 
-    told = [r for r in of(*GOOD) if r.inside is not None]
+    reported = [r for r in of(*GOOD) if r.inside is not None]
     return {
         "campaigns": len(rows),
         "verdicts": {k: dict(Counter(r.verdict for r in of(k))) for k in kinds},
-        "inside_percent": share([bool(r.inside) for r in told]),
-        "inside_of": len(told),
+        "inside_percent": share([bool(r.inside) for r in reported]),
+        "inside_of": len(reported),
         "inside_by_rule": {
-            rule: [share([bool(r.inside) for r in told if r.rule == rule]), sum(r.rule == rule for r in told)]
-            for rule in sorted({r.rule for r in told})
+            rule: [share([bool(r.inside) for r in reported if r.rule == rule]), sum(r.rule == rule for r in reported)]
+            for rule in sorted({r.rule for r in reported})
         },
         "faster_kept_percent": share([not r.restored for r in of("faster")]),
         "false_restores_percent": share([r.restored for r in of(*GOOD)]),

@@ -1,4 +1,4 @@
-"""From ``helm install`` to advice: minutes until every discovered workflow has its first analysis.
+"""From ``helm install`` to recommendations: minutes until every discovered workflow has its first analysis.
 
 ``python -m benchmarks.install_to_advice --workflows 50 --every 3600`` starts a real API server and a real Prometheus with
 two weeks of simulated runs, installs the chart with its defaults, runs the operator with the chart's ServiceAccount, applies
@@ -59,7 +59,7 @@ def _history(workflows: int, every: float, end: float) -> tuple[int, Iterator[st
     return len(pods), render(pods, Grid(end - DAYS * 86400.0, end), jobs)
 
 
-def _advised(bed: Bed) -> int:
+def _recommended(bed: Bed) -> int:
     """Profiles with an analysis."""
     found = 0
     for item in bed.cluster.get("wfp", "-n", NAMESPACE)["items"]:
@@ -82,7 +82,8 @@ def _settled(op: Operator, begin: float, patience: float) -> float:
 def measure(
     bed: Bed, directory: Path, *, workflows: int, every: float, patience: float = 300.0, interval: str = "5m"
 ) -> Result:
-    """Install, wait for advice on all workflows, then until all of the past is read. TimeoutError when that takes longer."""
+    """Install, wait for recommendations on all workflows, then until all of the past is read. TimeoutError when that takes
+    longer."""
     end = time.time() - 30.0
     count, text = _history(workflows, every, end)
     prometheus = PrometheusServer()
@@ -101,7 +102,7 @@ def measure(
         with deployed(bed, "cm", NAMESPACE, directory) as op:
             first = 0.0
             while True:
-                done = _advised(bed)
+                done = _recommended(bed)
                 now = time.monotonic() - begin
                 first = first or (now if done else 0.0)
                 if done == workflows:

@@ -22,7 +22,9 @@ import numpy as np
 from benchmarks.page import ROOT
 from concertmaster.cli.commands.analyze import examine
 from concertmaster.cli.gather import from_file
-from concertmaster.core.analysis.running.forecast import Course, courses, forecast_run, progress
+from concertmaster.core.analysis.running.by_input import adjusted
+from concertmaster.core.analysis.running.course import Course, courses, progress
+from concertmaster.core.analysis.running.forecast import forecast_run
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 
 HISTORY = 20  # earlier runs before the first forecast
@@ -71,6 +73,12 @@ def main() -> None:
     for seed in range(4):
         replay(drawn(seed), tally)
     figures["drawn runs, one step slow in one of seven"] = tally.report()
+    for title, reported in (("known", True), ("not known", False)):
+        tally = Tally()
+        for seed in range(4):
+            runs = drawn(seed, varied=True)
+            replay(runs if reported else [replace(r, input_size=None) for r in runs], tally)
+        figures[f"the same with inputs of 0.3 to 3 times the median, {title}"] = tally.report()
     if data := os.environ.get("BENCH_DATA"):
         tally = Tally()
         for file in sorted((Path(data) / "slowsteps" / "dev").glob("*.csv.gz"))[::4]:
@@ -96,7 +104,7 @@ def one(run: RunRecord, known: Sequence[Course], tally: Tally) -> None:
     for look in range(1, LOOKS):
         now = start + seconds * look / LOOKS
         at = progress(seen(run, now), now)
-        found = forecast_run(at, known, allowed) if at is not None else None
+        found = forecast_run(at, adjusted(at, known, None), allowed) if at is not None else None
         if found is None:
             continue
         if (share := look / LOOKS) in AT:
@@ -124,9 +132,9 @@ def seen(run: RunRecord, now: float) -> RunRecord:
     return replace(run, end=None, outcome=Outcome.RUNNING, steps=tuple(steps))
 
 
-def drawn(seed: int, count: int = 140) -> list[RunRecord]:
+def drawn(seed: int, count: int = 140, *, varied: bool = False) -> list[RunRecord]:
     """Runs of load, then clean and train side by side, then publish. Every seventh has one step that takes 1.5 to 3 times
-    as long."""
+    as long. ``varied``: sizes of the input differ; load and clean take time in proportion, train with the root."""
     chance = random.Random(seed)
     key = WorkflowKey("bench", "WorkflowTemplate", f"drawn-{seed}")
     mean = {"load": 120.0, "clean": 300.0, "train": 900.0, "publish": 60.0}
@@ -134,8 +142,10 @@ def drawn(seed: int, count: int = 140) -> list[RunRecord]:
     for number in range(count):
         at = number * 3600.0
         slow = chance.choice(list(mean)) if chance.random() < 1 / 7 else ""
+        size = chance.lognormvariate(0.0, 0.6) if varied else 1.0
+        grows = {"load": size, "clean": size, "train": size**0.5, "publish": 1.0}
         spent = {
-            s: m * chance.lognormvariate(0.0, 0.08) * (chance.uniform(1.5, 3.0) if s == slow else 1.0)
+            s: m * grows[s] * chance.lognormvariate(0.0, 0.08) * (chance.uniform(1.5, 3.0) if s == slow else 1.0)
             for s, m in mean.items()
         }
         wait = [chance.uniform(2.0, 15.0) for _ in range(3)]
@@ -147,7 +157,8 @@ def drawn(seed: int, count: int = 140) -> list[RunRecord]:
             for s, t in begin.items()
         )
         end = begin["publish"] + spent["publish"]
-        runs.append(RunRecord(key, f"r{number}", at, end, Outcome.SUCCEEDED, Source.LIVE, steps))
+        record = RunRecord(key, f"r{number}", at, end, Outcome.SUCCEEDED, Source.LIVE, steps)
+        runs.append(replace(record, input_size=1e9 * size) if varied else record)
     return runs
 
 

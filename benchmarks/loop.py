@@ -54,7 +54,7 @@ def figures(found: Sequence[Outcome]) -> dict[str, Any]:
     return result
 
 
-def _told(found: Mapping[str, Any]) -> list[str]:
+def _reported(found: Mapping[str, Any]) -> list[str]:
     """The cells of one column."""
     by_rule = "; ".join(f"{rule} {p}% of {n}" for rule, (p, n) in found["inside_by_rule"].items())
 
@@ -88,7 +88,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         (f"still undecided when the time was over: {kinds}", "-"),
     ]
     seeds = [b["seed"] for b in batches]
-    columns = [_told(figures([outcome_of(row) for row in b["rows"]])) for b in batches]
+    columns = [_reported(figures([outcome_of(row) for row in b["rows"]])) for b in batches]
     return [
         "",
         f"## The loop with real parts ({sum(len(b['rows']) for b in batches)} workflows; `make bench-changes`)",

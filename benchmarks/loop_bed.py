@@ -32,7 +32,8 @@ from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, Resource
 from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane, Options
+from testbed.components import ARGO_V4
+from testbed.controlplane import ControlPlane, Options, argo_version
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 from testbed.prometheus import PrometheusServer, scrapes_of
 
@@ -93,7 +94,7 @@ class Track:
         self.given_up = self.stuck_since is not None and now - self.stuck_since > pace.patience
 
     def over(self, pace: Pace) -> bool:
-        """Whether nothing more is to come: a change taken back, or a verdict and enough runs to measure it."""
+        """Whether nothing more is to come: a change rolled back, or a verdict and enough runs to measure it."""
         if self.change is None or not self.proven:
             return self.given_up
         return bool(self.change.restored) or self.after_ended >= pace.least
@@ -127,14 +128,16 @@ class Bed:
         for scenario in scenarios:
             self.tracks[scenario.name] = Track(scenario)
             objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.name}})
-        self.cluster.apply(*objects)
+        self.cluster.apply(*objects, validate=False)
         for scenario in scenarios:  # not applied: what a server-side apply owns is Git's, and only suggested to
             self.client.create(_TEMPLATES.format(scenario.name).rpartition("/")[0], scenario.template())
-        self.cluster.apply(*(s.policy(least=self.pace.before - 2, most=self.pace.most) for s in scenarios))
-        limit = time.monotonic() + 120
+        self.cluster.apply(
+            *(s.policy(least=self.pace.before - 2, most=self.pace.most) for s in scenarios), validate=False
+        )
+        limit = time.monotonic() + 300
         while not self._accounts() >= self.tracks.keys():
             if time.monotonic() > limit:
-                raise TestbedError("the controller manager made no service accounts within 120 s")
+                raise TestbedError("the controller manager made no service accounts within 300 s")
             time.sleep(0.5)
 
     def _accounts(self) -> set[str]:
@@ -232,7 +235,7 @@ class Bed:
         found = split_runs(runs, applied=change.applied + 1.0, since=None, now=until)
         measured = _effect(change, found)
         promised = _promise(change)
-        told = promised is not None and measured is not None and promised.measure == measured.measure
+        reported = promised is not None and measured is not None and promised.measure == measured.measure
         campaign = Campaign(
             track.scenario.kind,
             change.rule,
@@ -241,7 +244,7 @@ class Bed:
             int(change.status.get("verifiedRuns") or 0),
             (promised.low, promised.likely, promised.high) if promised is not None else None,
             measured.likely if measured is not None else None,
-            promised.low <= measured.likely <= promised.high if told and promised and measured else None,
+            promised.low <= measured.likely <= promised.high if reported and promised and measured else None,
         )
         proven = change.since(ConditionType.VERIFIED)
         seconds = proven - change.applied if proven is not None else 0.0
@@ -295,21 +298,22 @@ def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed
         kube_state_metrics=True,
         exporter=True,
         argo=True,
+        full_crds=argo_version() == ARGO_V4,  # the newer version is played on the CRDs it is installed with
     )
     with TemporaryDirectory("concertmaster-loop-") as directory, ControlPlane(options, progress=say) as plane:
         cluster = plane.cluster
         with PrometheusServer(scrapes_of(cluster, f"{pace.scrape}s"), progress=say) as prometheus:
-            cluster.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            cluster.kubectl("apply", "--server-side", "--validate=false", "-f", str(ROOT / "crds"))
+            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=250s")
             history = directory / "history.db"
-            operator = _operator(directory, _settings(pace, prometheus.url, history), cluster)
+            operator = start_operator(directory, operator_settings(pace, prometheus.url, history), cluster)
             try:
                 yield Bed(cluster, operator, history, pace)
             finally:
                 operator.stop()
 
 
-def _settings(pace: Pace, prometheus: str, history: Path) -> dict[str, Any]:
+def operator_settings(pace: Pace, prometheus: str, history: Path) -> dict[str, Any]:
     """The operator's configuration file."""
     source = {"name": "default", "url": prometheus, "delaySeconds": pace.scrape, "scrapeInterval": f"{pace.scrape}s"}
     return {
@@ -322,7 +326,8 @@ def _settings(pace: Pace, prometheus: str, history: Path) -> dict[str, Any]:
     }
 
 
-def _operator(directory: Path, settings: Mapping[str, Any], cluster: Cluster) -> Process:
+def start_operator(directory: Path, settings: Mapping[str, Any], cluster: Cluster) -> Process:
+    """The operator as a process, once it is alive."""
     file = directory / "concertmaster.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML
     operator = Process(
@@ -331,5 +336,5 @@ def _operator(directory: Path, settings: Mapping[str, Any], cluster: Cluster) ->
         log=directory / "operator.log",
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
     )
-    operator.start().wait_ready(lambda: http_ok(f"http://127.0.0.1:{settings['listen']['port']}/healthz"), timeout=60)
+    operator.start().wait_ready(lambda: http_ok(f"http://127.0.0.1:{settings['listen']['port']}/healthz"), timeout=240)
     return operator

@@ -2,7 +2,7 @@
 
 The world is that of benchmarks/campaigns.py. With the change all work takes another time, of this workflow and of eight
 others that nobody changed; every workflow keeps the noise and the drift of its own, and its short steps do not move. Each
-campaign is proven twice on the same runs: with the others as control, and without.
+campaign is verified twice on the same runs: with the others as control, and without.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     inside: dict[str, bool | None] = {}
     for name, proof in effects.items():
         measured = proof.measured
-        told = promised is not None and measured is not None and promised.measure == measured.measure
-        inside[name] = promised.low <= measured.likely <= promised.high if told and promised and measured else None
+        reported = promised is not None and measured is not None and promised.measure == measured.measure
+        inside[name] = promised.low <= measured.likely <= promised.high if reported and promised and measured else None
     return Moved(kind, factor, {name: proof.restore for name, proof in ends.items()}, inside)
 
 
@@ -90,18 +90,18 @@ def summary(rows: Sequence[Moved]) -> list[dict[str, Any]]:
         figures: dict[str, Any] = {"factor": factor, "campaigns": len(mine)}
         for name in ("without", "with"):
             good = [r.restored[name] for r in mine if r.kind in GOOD]
-            told = [bool(r.inside[name]) for r in mine if r.kind in GOOD and r.inside[name] is not None]
+            reported = [bool(r.inside[name]) for r in mine if r.kind in GOOD and r.inside[name] is not None]
             slower = [r.restored[name] for r in mine if r.kind == "slower"]
-            figures[name] = {"inside": share(told), "false": share(good), "caught": share(slower)}
+            figures[name] = {"inside": share(reported), "false": share(good), "caught": share(slower)}
         found.append(figures)
     return found
 
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as lines of benchmarks/RESULTS.md."""
-    told = {0.8: "a fifth faster", 1.0: "as before", 1.25: "a quarter slower"}
+    reported = {0.8: "a fifth faster", 1.0: "as before", 1.25: "a quarter slower"}
     rows = [
-        f"| {told.get(row['factor'], row['factor'])} ({row['campaigns']}) | {row['without']['inside']}%,"
+        f"| {reported.get(row['factor'], row['factor'])} ({row['campaigns']}) | {row['without']['inside']}%,"
         f" {row['with']['inside']}% | {row['without']['false']}%, {row['with']['false']}% |"
         f" {row['without']['caught']}%, {row['with']['caught']}% |"
         for row in result["summary"]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, fleet, looks, loop, moved
+from benchmarks import campaigns, fleet_table, idle, krr, looks, loop, moved, through
 from benchmarks.advice import report as advice
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
@@ -54,12 +54,16 @@ def page(result: dict[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {s['what']} | {s['goal_ms']:g} ms | {s['median_ms']:.2f} ms |" for s in result["speed"]]
-    return "\n".join([*lines, *fleet.lines(fleet.rows()), *_campaigns()]) + "\n"
+    return "\n".join([*lines, *fleet_table.lines(fleet_table.rows()), *_campaigns()]) + "\n"
 
 
 def _campaigns() -> list[str]:
     """What the benchmarks that have a file of their own measured last, as lines of the page."""
-    parts = [part for part in (looks, campaigns, moved, loop, advice, chaos, torture) if part.RESULT.is_file()]
+    parts = [
+        part
+        for part in (through, looks, idle, krr, campaigns, moved, loop, advice, chaos, torture)
+        if part.RESULT.is_file()
+    ]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
 
 

@@ -166,3 +166,13 @@ def measure() -> list[dict[str, Any]]:
         {"what": what, "goal_ms": goal, "median_ms": round(_median_ms(call, repeats), 3)}
         for what, goal, call, repeats in cases
     ]
+
+
+def main() -> None:
+    """Print the medians."""
+    for row in measure():
+        print(f"{row['what']}: {row['median_ms']:.2f} ms (goal {row['goal_ms']:g} ms)")
+
+
+if __name__ == "__main__":
+    main()

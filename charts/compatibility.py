@@ -23,6 +23,10 @@ _SAME = (
 
 
 _PAIR = re.compile(r"self\.apiVersion\s+==\s+'([^']+)'\s+\?\s+self\.kind\s+==\s+'([^']+)'\s+:\s*")
+_ABOUT = re.compile(r"!has\(self\.(\w+)\) \|\| ")
+_BESIDE = re.compile(r"has\(self\.(\w+)\) \|\| \((.*)\)")
+_THERE = re.compile(r"has\(((?:\w+\.)+\w+)\) && (?=\1 )")
+_PRESENT = re.compile(r"^has\(self\.(\w+)\) && has\(self\.(\w+)\)$")
 _OTHER = re.compile(r"self\.kind\s+==\s+'([^']+)'")
 
 
@@ -60,7 +64,8 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
     ):
         yield f"{path}: enum without {', '.join(sorted(map(str, lost)))}"
     yield from (f"{path}: {name} is required now" for name in sorted(_required(new) - _required(old)))
-    rules = {r["rule"] for r in new.get("x-kubernetes-validations", ())}
+    fields = set(old.get("properties", {}))
+    rules = {_guarded(r["rule"], fields) for r in new.get("x-kubernetes-validations", ())} - {""}
     more = rules - {r["rule"] for r in old.get("x-kubernetes-validations", ())}
     # A rule of the status is no promise broken: the operator alone writes it.
     if not path.startswith(".status"):
@@ -70,7 +75,11 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
             f"{path}: new rule {rule}"
             for rule in sorted(more)
             # One more alternative at the end accepts more than the rule did.
-            if not _widens(_kinds(rule), kinds) and not any(_alternatives(rule, known) for known in before)
+            if not _widens(_kinds(rule), kinds)
+            and not any(_alternatives(rule, known) for known in before)
+            and not _asks_for(rule) <= _required(old)
+            # A field that was required and no longer is, is asked for first.
+            and _THERE.sub("", rule) not in before
         )
     fields = new.get("properties", {})
     for name, child in old.get("properties", {}).items():
@@ -93,6 +102,21 @@ def _kinds(rule: str) -> tuple[dict[str, str], str] | None:
     other = _PAIR.sub("", rule)
     match = _OTHER.fullmatch(other.strip())
     return (pairs, match[1]) if pairs and match is not None else None
+
+
+def _guarded(rule: str, fields: set[str]) -> str:
+    """What a rule says of objects of the old schema, which set none but ``fields``: nothing where it is about a new field
+    only, and what it says where none of the new ones is set."""
+    if (about := _ABOUT.match(rule)) is not None and about[1] not in fields:
+        return ""
+    beside = _BESIDE.fullmatch(rule)
+    return beside[2] if beside is not None and beside[1] not in fields else rule
+
+
+def _asks_for(rule: str) -> set[str]:
+    """The two fields that a rule wants to be set, and nothing else; a name no field has for any other rule."""
+    match = _PRESENT.fullmatch(rule)
+    return set(match.groups()) if match is not None else {""}
 
 
 def _alternatives(rule: str, known: str) -> bool:

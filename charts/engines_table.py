@@ -8,6 +8,7 @@ from concertmaster.engines.base import PODS
 from concertmaster.engines.registry import ENGINES
 
 _TABLE = re.compile(r"^\| page \|.*\n(?:\|.*\n)+", re.MULTILINE)
+_LABELLED = ("WorkflowProfile with `podLabels`", "pods")
 _GRAPH = "| [Graph](graph.md) | WorkflowProfile with `graph` or `runSelector` | pods, or results of queries |"
 
 
@@ -21,5 +22,7 @@ def render(page: str) -> str:
             for kind in engine.run_kinds:
                 run += [k.kind for k in (kind.object, kind.children) if k is not None and k is not PODS]
     lines = ["| page | objects that declare | objects that run |", "|---|---|---|"]
-    lines += [f"| [{t}]({f}) | {', '.join(declare)} | {', '.join(run)} |" for (t, f), (declare, run) in rows.items()]
+    for (title, file), (declare, run) in rows.items():
+        columns = (", ".join(declare), ", ".join(run)) if declare or run else _LABELLED
+        lines.append(f"| [{title}]({file}) | {' | '.join(columns)} |")
     return _TABLE.sub("\n".join([*lines, _GRAPH]) + "\n", page, count=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from concertmaster.core.model import ObjectKind
 from concertmaster.core.text import listing
-from concertmaster.engines.base import Engine
+from concertmaster.engines.base import PODS, Engine
 from concertmaster.engines.registry import ENGINES
 
 _HEAD = "{{- /* Made by python -m charts.sync from the engines' declarations. */ -}}\n"
@@ -59,6 +59,7 @@ def _runs(engine: Engine) -> Iterator[Rule]:
     for kind in engine.run_kinds:
         yield from _rules([kind.object], "list, watch")
         yield from _rules([kind.children] if kind.children is not None else [], "list")
+    yield from _rules([PODS] if engine.watches_pods else [], "list, watch")
 
 
 def _changes(engine: Engine) -> Iterator[Rule]:

@@ -125,6 +125,7 @@ def build() -> Schema:
         "receivers": top["receivers"],
         "namespaces": _NAMESPACES,
         "engines": _section(**dict.fromkeys(switches(), _FLAG)),
+        "reads": _section(kueueWorkloads=_FLAG, argoConfigMaps=_FLAG, argoNamespace=_TEXT),
         "config": _section(
             interval=top["interval"],
             live=_FLAG,
@@ -136,7 +137,14 @@ def build() -> Schema:
         "apply": _section(enabled=_FLAG, namespaces=_NAMESPACES, trialPods=_FLAG),
         "approvals": _section(admissionPolicy=_FLAG),
         "serviceAccount": _section(create=_FLAG, name=_TEXT, annotations=_STRINGS),
-        "history": _section(persistence=persistence, sizeLimit=_QUANTITY),
+        "shards": {"type": "integer", "minimum": 1, "maximum": 100},
+        "history": _section(
+            url={**_TEXT, "pattern": "^(postgres(ql)?://[^:@/]*(@[^@/]+|[^@/]*)/.+)?$"},
+            schema=_plain(model["$defs"]["History"]["properties"]["schema"]),
+            secret=_section(name=_TEXT, userKey={**_TEXT, "minLength": 1}, passwordKey={**_TEXT, "minLength": 1}),
+            persistence=persistence,
+            sizeLimit=_QUANTITY,
+        ),
         "resources": _ANY,
         "podAnnotations": _STRINGS,
         "podLabels": _STRINGS,
@@ -149,6 +157,14 @@ def build() -> Schema:
         "extraVolumeMounts": _LIST,
         "runAsUser": {"type": ["integer", "null"], "minimum": 1},
         "service": _section(port=_PORT),
+        "web": _section(
+            enabled=_FLAG,
+            replicas={"type": "integer", "minimum": 1, "maximum": 10},
+            port=_PORT,
+            audiences={"type": "array", "items": {**_TEXT, "minLength": 1}, "maxItems": 10},
+            tls=_section(secretName=_TEXT),
+            resources=_ANY,
+        ),
         "metrics": _section(
             serviceMonitor=_section(enabled=_FLAG, labels=_STRINGS, interval=_TEXT),
             prometheusRule=_section(
@@ -166,6 +182,7 @@ def build() -> Schema:
         "networkPolicy": _section(
             enabled=_FLAG,
             metricsFrom=_LIST,
+            webFrom=_LIST,
             apiServerTo=_LIST,
             apiServerPorts={"type": "array", "items": _PORT, "minItems": 1},
             receiversEgress=_LIST,

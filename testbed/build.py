@@ -50,6 +50,8 @@ def cache_key(component: Component, go_version: str) -> str:
     else:
         for name in ("go.mod", "go.sum"):
             digest.update((component.module_dir / name).read_bytes())
+        for file in component.own_sources:
+            digest.update(file.read_bytes())
     for part in (component.package, GO_FLAGS, component.tags, *component.ldflags, go_version):
         digest.update(b"\0" + part.encode())
     return digest.hexdigest()[:16]
@@ -139,14 +141,14 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
     try:
         # Compilers are started later and inherit it: tests and an editor stay responsive meanwhile.
         os.setpriority(os.PRIO_PROCESS, process.pid, 5)
-        told = time.monotonic()
+        reported = time.monotonic()
         while process.running:
             time.sleep(0.1)
-            if time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported >= PROGRESS_SECONDS:
+                reported = time.monotonic()
                 note = process.tail(1)
                 progress(
-                    f"{label}: {_clock(told - started)} {note if note.startswith('go: downloading') else ''}".rstrip()
+                    f"{label}: {_clock(reported - started)} {note if note.startswith('go: downloading') else ''}".rstrip()
                 )
         code = process.returncode
         last = process.tail(25)

@@ -93,7 +93,7 @@ class Cluster:
         return path
 
     def run_kubectl(
-        self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 120
+        self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """kubectl with everything it printed and its exit code; for calls that are expected to fail."""
         config = kubeconfig or self.kubeconfig()
@@ -109,13 +109,12 @@ class Cluster:
         )
 
     def kubectl(
-        self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 120
+        self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 300
     ) -> str:
         """Output of `kubectl *arguments`, as admin unless a kubeconfig is given; KubectlError when it fails."""
         until = time.monotonic() + timeout
         answer = self.run_kubectl(*arguments, input=input, kubeconfig=kubeconfig, timeout=timeout)
-        # kubectl wait fails on an object so new that it has no conditions yet.
-        while answer.returncode != 0 and "conditions accessor error" in answer.stderr and time.monotonic() < until:
+        while answer.returncode != 0 and _passing(arguments, answer.stderr) and time.monotonic() < until:
             time.sleep(0.2)
             answer = self.run_kubectl(*arguments, input=input, kubeconfig=kubeconfig, timeout=timeout)
         if answer.returncode != 0:
@@ -133,6 +132,14 @@ class Cluster:
         scope = scope if validate else (*scope, "--validate=false")
         listing = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
         return self.kubectl("apply", "--server-side", *scope, "-f", "-", input=json.dumps(listing))
+
+
+def _passing(arguments: tuple[str, ...], stderr: str) -> bool:
+    """Whether an error goes by itself: ``kubectl wait`` fails on an object so new that it has no conditions yet, and a busy
+    API server gives up on a large schema that it takes the next time."""
+    if arguments[0] == "apply" and "--server-side" in arguments:
+        return any(sign in stderr for sign in ("request did not complete within requested timeout", "Client.Timeout"))
+    return "conditions accessor error" in stderr
 
 
 def render_kubeconfig(server: str, ca_file: Path, token: str, name: str, namespace: str) -> dict[str, Any]:

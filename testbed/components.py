@@ -38,7 +38,8 @@ class Component:
     `version` the version the binary reports; `version_command` the arguments that make it print that version
     (empty: it cannot say, so a binary found on PATH is never trusted); `cache_gb` the build cache it needs on
     top of the components before it, `seconds` a cold build on two cores (both only steer messages and checks).
-    `archive` holds the sources of a component that has no module of its own here.
+    `archive` holds the sources of a component that has no module of its own here; a `package` that begins with `./` has
+    its sources below `module`.
     """
 
     name: str
@@ -60,6 +61,11 @@ class Component:
     def minor(self) -> str:
         """Major and minor version, the part that has to agree for a binary on PATH to be used."""
         return ".".join(self.version.split(".")[:2])
+
+    @property
+    def own_sources(self) -> list[Path]:
+        """The Go files of a command that is our own."""
+        return sorted((self.module_dir / self.package).glob("*.go")) if self.package.startswith("./") else []
 
     def accepts(self, version_output: str) -> bool:
         """Whether the printed version is of the pinned minor version."""
@@ -110,6 +116,8 @@ COMPONENTS: tuple[Component, ...] = (
     _kubernetes("kubectl", ("version", "--client"), 0.5, 30),
     _prometheus("prometheus", 1.6, 110),
     _prometheus("promtool", 0.3, 20),
+    # Writes histories of millions of series (benchmarks/fleet.py); all others are loaded by promtool.
+    Component("history-load", "prometheus", "./load", "3.15.0", (), 0.1, 20, tags="remove_all_sd"),
     _kubernetes("kube-controller-manager", ("--version",), 0.7, 45),
     _kubernetes("kube-scheduler", ("--version",), 0.4, 30),
     Component("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", "0.8.0", ("--version",), 0.8, 70),
@@ -162,6 +170,13 @@ COMPONENTS: tuple[Component, ...] = (
     Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 90),
 )
 
+# What only a bed with the newest engines has: Tekton's webhook, and the newest JobSet. Tekton's own newest release that
+# the Go module proxy serves is the one above.
+NEWEST: tuple[Component, ...] = (
+    Component("tekton-webhook", "tekton-webhook", "github.com/tektoncd/pipeline/cmd/webhook", "1.15.0", (), 1.2, 120),
+    Component("jobset-controller-newest", "jobset-newest", "sigs.k8s.io/jobset", "0.12.0", (), 0.9, 100),
+)
+
 ARGO_V4 = "argo-workflow-controller-v4"
 ARGO_VERSIONS = {"v3": "argo-workflow-controller", "v4": ARGO_V4}
 
@@ -184,7 +199,7 @@ FROM_ARCHIVES: tuple[Component, ...] = (
     ),
 )
 
-BY_NAME: dict[str, Component] = {component.name: component for component in (*COMPONENTS, *FROM_ARCHIVES)}
+BY_NAME: dict[str, Component] = {component.name: component for component in (*COMPONENTS, *NEWEST, *FROM_ARCHIVES)}
 
 # Groups that `python -m testbed build` understands besides single names.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -195,13 +210,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "kubectl",
         "prometheus",
         "promtool",
+        "history-load",
         "kube-controller-manager",
         "kube-scheduler",
         "kwok",
         "kube-state-metrics",
     ),
     "chart": ("etcd", "kube-apiserver", "kubectl", "helm"),
-    "engines": tuple(c.name for c in COMPONENTS if c.name != "helm"),
+    "engines": tuple(c.name for c in COMPONENTS if c.name not in ("helm", "history-load")),
+    "newest": tuple(c.name for c in NEWEST),
     "all": tuple(c.name for c in COMPONENTS),
 }
 

@@ -39,6 +39,18 @@ def argo_version() -> str:
     return ARGO_VERSIONS[named]
 
 
+_LONG = "--timeout=250s"  # full schemas keep a busy API server for minutes; only failures take that long
+ENGINES = "CONCERTMASTER_TESTBED_ENGINES"
+
+
+def newest_engines() -> bool:
+    """Whether `$CONCERTMASTER_TESTBED_ENGINES` is newest: Tekton with its webhook, and the newest JobSet."""
+    named = os.environ.get(ENGINES, "")
+    if named not in ("", "newest"):
+        raise TestbedError(f"{ENGINES} is {named!r}; only newest is known")
+    return bool(named)
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What runs besides etcd and the API server.
@@ -49,7 +61,8 @@ class Options:
     controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables,
     `argo_controller` is the component that runs: another one is another version of Argo.
     `executor` is a node whose pods are real processes in control groups, instead of kwok and the exporter.
-    `jobset` is the JobSet controller with its webhooks; it needs the same parts, but no namespace.
+    `jobset` is the JobSet controller with its webhooks; it needs the same parts, but no namespace. `newest` takes its
+    newest version, and Tekton with its webhook.
     """
 
     controller_manager: bool = False
@@ -68,6 +81,7 @@ class Options:
     full_crds: bool = False
     argo_settings: Mapping[str, str] = field(default_factory=dict)
     argo_controller: str = field(default_factory=argo_version)
+    newest: bool = field(default_factory=newest_engines)
 
     @classmethod
     def everything(cls) -> Options:
@@ -79,6 +93,16 @@ class Options:
         """Everything, and the controllers of Argo, Tekton and JobSet."""
         return replace(cls.everything(), argo=True, tekton=True, jobset=True, full_crds=full_crds)
 
+    @property
+    def jobset_controller(self) -> str:
+        """The component that is JobSet's controller."""
+        return "jobset-controller-newest" if self.newest else "jobset-controller"
+
+    @property
+    def tekton_webhook(self) -> bool:
+        """Whether Tekton has its webhook."""
+        return self.tekton and self.newest
+
     def binaries(self) -> list[str]:
         """Names of the components these options need."""
         optional = (
@@ -88,7 +112,8 @@ class Options:
             (self.kube_state_metrics, "kube-state-metrics"),
             (self.argo, self.argo_controller),
             (self.tekton, "tekton-controller"),
-            (self.jobset, "jobset-controller"),
+            (self.tekton_webhook, "tekton-webhook"),
+            (self.jobset, self.jobset_controller),
         )
         return ["etcd", "kube-apiserver", "kubectl", *(name for wanted, name in optional if wanted)]
 
@@ -106,7 +131,7 @@ class ControlPlane:
         self._processes: dict[str, Process] = {}
         self._cluster: Cluster | None = None
         # These stand in the configuration of controllers, so they are chosen before the start.
-        self._argo_metrics, self._jobset_webhooks = free_port(), free_port()
+        self._argo_metrics, self._jobset_webhooks, self._tekton_webhook = free_port(), free_port(), free_port()
 
     @property
     def cluster(self) -> Cluster:
@@ -225,24 +250,29 @@ class ControlPlane:
             yield engine_parts.argo_controller(binary, cluster, self._argo_metrics, options.argo_settings)
         if options.tekton:
             yield engine_parts.tekton_controller(binaries["tekton-controller"], cluster)
+        if options.tekton_webhook:
+            yield engine_parts.tekton_webhook(binaries["tekton-webhook"], cluster, self._tekton_webhook)
         if options.jobset:
-            yield engine_parts.jobset_controller(binaries["jobset-controller"], cluster, self._jobset_webhooks)
+            yield engine_parts.jobset_controller(binaries[options.jobset_controller], cluster, self._jobset_webhooks)
 
     def _install_engines(self) -> None:
         """CRDs and configuration of the engines; returns when the API server serves the kinds."""
         cluster, options = self.cluster, self.options
         crds = manifests.argo_crds(full=options.full_crds, component=options.argo_controller) if options.argo else []
-        crds += manifests.tekton_crds() if options.tekton else ()
-        crds += manifests.jobset_crds() if options.jobset else ()
+        webhook = self._tekton_webhook if options.tekton_webhook else None
+        crds += manifests.tekton_crds(webhook) if options.tekton else ()
+        crds += manifests.jobset_crds(options.jobset_controller) if options.jobset else ()
         configuration = manifests.argo_configuration(self._argo_metrics) if options.argo else []
-        configuration += manifests.tekton_configuration() if options.tekton else []
+        configuration += manifests.tekton_configuration(webhook=options.tekton_webhook) if options.tekton else []
+        configuration += manifests.tekton_webhooks(webhook) if webhook is not None else []
         if options.jobset:
-            configuration += manifests.jobset_webhooks(f"https://127.0.0.1:{self._jobset_webhooks}", cluster.ca_file)
+            url = f"https://127.0.0.1:{self._jobset_webhooks}"
+            configuration += manifests.jobset_webhooks(url, cluster.ca_file, options.jobset_controller)
         cluster.apply(*crds, *configuration, validate=False)
         names = [f"crd/{crd['metadata']['name']}" for crd in crds]
         # `kubectl wait` fails on a definition that has no conditions at all yet.
-        cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", "--timeout=60s", *names)
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names)
+        cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", _LONG, *names)
+        cluster.kubectl("wait", "--for=condition=Established", _LONG, *names)
 
     def _start_parts(self, binaries: Mapping[str, Path]) -> None:
         if self.options.argo or self.options.tekton or self.options.jobset:
@@ -253,9 +283,13 @@ class ControlPlane:
             if part.endpoint:
                 self.cluster.endpoints[part.endpoint[0]] = part.endpoint[1]
         if self.options.kwok:
-            self.cluster.apply(*(kwok.node(f"node-{number}") for number in range(self.options.nodes)))
+            nodes = (kwok.node(f"node-{number}") for number in range(self.options.nodes))
+            self.cluster.apply(*nodes, validate=False)
         for part in started:
             self._processes[part.name].wait_ready(partial(_answers, part))
+        if self.options.tekton_webhook:
+            ready = partial(engine_parts.webhook_ready, self.cluster)
+            self._processes["tekton-webhook"].wait_ready(ready, timeout=250, interval=1.0)
         if self.options.kwok:
             self._processes["kwok"].wait_ready(self._nodes_ready, timeout=30, interval=0.2)
 

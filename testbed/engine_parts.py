@@ -79,6 +79,41 @@ def tekton_controller(binary: Path, cluster: Cluster) -> Part:
     )
 
 
+def tekton_webhook(binary: Path, cluster: Cluster, port: int) -> Part:
+    """Tekton's webhook: defaults, refusals and conversion between versions. Its ports are its own: the controller has the
+    usual ones."""
+    probes = free_port()
+    return Part(
+        "tekton-webhook",
+        [binary, "-disable-ha"],
+        f"http://127.0.0.1:{probes}/readiness",
+        env={
+            "KUBECONFIG": str(cluster.kubeconfig()),
+            "SYSTEM_NAMESPACE": TEKTON_NAMESPACE,
+            "WEBHOOK_PORT": str(port),
+            "PROBES_PORT": str(probes),
+            "PROFILING_PORT": str(free_port()),
+            "METRICS_PROMETHEUS_HOST": "127.0.0.1",
+            "METRICS_PROMETHEUS_PORT": str(free_port()),
+            "CONFIG_LEADERELECTION_NAME": "config-leader-election-webhook",
+        },
+    )
+
+
+def webhook_ready(cluster: Cluster) -> bool:
+    """Whether Tekton's webhook has written its rules and its certificate everywhere."""
+    for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
+        for found in cluster.get(kind)["items"]:
+            ready = all(w.get("rules") and w["clientConfig"].get("caBundle") for w in found["webhooks"])
+            if found["metadata"]["name"].endswith("webhook.pipeline.tekton.dev") and not ready:
+                return False
+    conversions = [crd["spec"].get("conversion") or {} for crd in cluster.get("crd")["items"]]
+    services = [
+        (c.get("webhook") or {}).get("clientConfig") or {} for c in conversions if c.get("strategy") == "Webhook"
+    ]
+    return bool(services) and all(c.get("caBundle") for c in services)
+
+
 def jobset_controller(binary: Path, cluster: Cluster, webhook_port: int) -> Part:
     """The JobSet controller with its webhooks on the loopback interface.
 

@@ -174,7 +174,7 @@ class Node:
         kills = [r.group.usage().oom_kills for r in found]
         status = [self._status(r, kill, uid) for r, kill in zip(found, kills, strict=True)]
         self._tell(pod, "Failed" if any(codes) else "Succeeded", status)
-        self._forget(uid)  # only now: what could not be told is told in the next turn
+        self._forget(uid)  # only now: what could not be reported is reported in the next turn
 
     def _stop(self, uid: str) -> None:
         self._forget(uid)

@@ -52,7 +52,7 @@ def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
 
 
 def write_stages(target: Path, *sources: Path) -> None:
-    """Write the expanded stages (of `stages.yaml` unless told otherwise) as one YAML stream for kwok's `--config`."""
+    """Write the expanded stages (of `stages.yaml` unless configured otherwise) as one YAML stream for kwok's `--config`."""
     target.write_text(yaml.safe_dump_all([stage for source in sources or (SOURCE,) for stage in stages(source)]))
 
 

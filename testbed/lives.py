@@ -39,6 +39,12 @@ class ContainerLife:
     fs_write_bytes: float = 0.0
     terminated_reason: str | None = None
     init: bool = False
+    restart_policy: str = ""  # of an init container; Always makes it a sidecar
+    gpu_resource: str = "nvidia.com/gpu"
+    gpu_busy: Sequence[float] = ()  # of each GPU it holds, the share of the time in which its engine is busy
+    storage_request: float | None = None  # ephemeral storage
+    storage_limit: float | None = None
+    storage_peak: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,17 @@ class PodLife:
     deleted: float | None = None
     network_receive_bytes: float = 0.0
     network_transmit_bytes: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLife:
+    """One node with its labels, what OpenCost says an hour of a core, a GiB and a GPU costs there (None: nothing), and what
+    it has allocatable by resource (cores, bytes)."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    prices: tuple[float, float, float] | None = None
+    allocatable: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

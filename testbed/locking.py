@@ -15,7 +15,7 @@ NOTICE_SECONDS = 4.0
 def locked(path: Path, what: str, progress: Callable[[str], None]) -> Iterator[None]:
     """Hold the exclusive lock on `path`; says every few seconds that it waits for another process' `what`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    started = told = time.monotonic()
+    started = reported = time.monotonic()
     with path.open("a") as file:
         while True:
             try:
@@ -23,8 +23,8 @@ def locked(path: Path, what: str, progress: Callable[[str], None]) -> Iterator[N
                 break
             except BlockingIOError:
                 now = time.monotonic()
-                if now - told >= NOTICE_SECONDS:
-                    told = now
+                if now - reported >= NOTICE_SECONDS:
+                    reported = now
                     progress(f"waiting for {what}, which another process prepares ({now - started:.0f} s)")
                 time.sleep(0.25)
         yield

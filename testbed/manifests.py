@@ -24,12 +24,15 @@ TEKTON_NAMESPACE = "tekton-pipelines"
 JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 
 _ARGO_CRDS = ("manifests/base/crds", ("minimal/*.yaml", "full/*.yaml"))
+_JOBSET = ("config/components", ("crd/bases/*.yaml", "webhook/manifests.yaml"))
 # Component -> (module, directory of its manifests, what is taken from there). What has an archive has no module.
 _SOURCES = {
     "argo-workflow-controller": ("github.com/argoproj/argo-workflows/v3", *_ARGO_CRDS),
     ARGO_V4: ("", *_ARGO_CRDS),
     "tekton-controller": ("github.com/tektoncd/pipeline", "config", ("300-crds/*.yaml", "config-*.yaml")),
-    "jobset-controller": ("sigs.k8s.io/jobset", "config/components", ("crd/bases/*.yaml", "webhook/manifests.yaml")),
+    "tekton-webhook": ("github.com/tektoncd/pipeline", "config", ("500-webhooks.yaml",)),
+    "jobset-controller": ("sigs.k8s.io/jobset", *_JOBSET),
+    "jobset-controller-newest": ("sigs.k8s.io/jobset", *_JOBSET),
 }
 
 
@@ -88,20 +91,36 @@ def argo_configuration(metrics_port: int) -> list[dict[str, Any]]:
     ]
 
 
-def tekton_crds() -> list[dict[str, Any]]:
-    """CRDs of Tekton Pipelines, without the conversion webhook that is not there: only the stored version is usable."""
+def tekton_crds(webhook_port: int | None = None) -> list[dict[str, Any]]:
+    """CRDs of Tekton Pipelines. Without a webhook only the stored version is usable."""
     crds = list(_objects(sorted((fetch("tekton-controller") / "300-crds").glob("*.yaml"))))
     for crd in crds:
-        if "conversion" in crd["spec"]:
+        if "conversion" not in crd["spec"]:
+            continue
+        if webhook_port is None:
             crd["spec"]["conversion"] = {"strategy": "None"}
+        else:
+            crd["spec"]["conversion"]["webhook"]["clientConfig"]["service"]["port"] = webhook_port
     return crds
 
 
-def tekton_configuration() -> list[dict[str, Any]]:
-    """Namespace and ConfigMaps of the Tekton controller, as shipped, with metrics switched on."""
+def tekton_webhooks(port: int) -> list[dict[str, Any]]:
+    """The webhook's Secret and configurations, as shipped, and a Service by which the API server finds it on the loopback
+    interface. Its rules and its certificate the webhook writes itself."""
+    objects = list(_objects([fetch("tekton-webhook") / "500-webhooks.yaml"]))
+    for found in objects:
+        for webhook in found.get("webhooks") or ():
+            webhook["clientConfig"]["service"]["port"] = port
+    meta = {"name": "tekton-pipelines-webhook", "namespace": TEKTON_NAMESPACE}
+    spec = {"type": "ExternalName", "externalName": "localhost"}
+    return [{"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}, *objects]
+
+
+def tekton_configuration(*, webhook: bool = False) -> list[dict[str, Any]]:
+    """Namespace and ConfigMaps of the Tekton controller, and of its webhook, as shipped, with metrics switched on."""
     result: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEKTON_NAMESPACE}}]
     for config in _objects(sorted(fetch("tekton-controller").glob("config-*.yaml"))):
-        if config["kind"] != "ConfigMap" or "webhook" in config["metadata"]["name"]:
+        if config["kind"] != "ConfigMap" or ("webhook" in config["metadata"]["name"] and not webhook):
             continue
         config["data"] = {key: value for key, value in (config.get("data") or {}).items() if key != "_example"}
         if config["metadata"]["name"] == "config-observability":
@@ -110,17 +129,17 @@ def tekton_configuration() -> list[dict[str, Any]]:
     return result
 
 
-def jobset_crds() -> list[dict[str, Any]]:
+def jobset_crds(component: str = "jobset-controller") -> list[dict[str, Any]]:
     """The CRD of JobSets."""
-    return list(_objects(sorted((fetch("jobset-controller") / "crd" / "bases").glob("*.yaml"))))
+    return list(_objects(sorted((fetch(component) / "crd" / "bases").glob("*.yaml"))))
 
 
-def jobset_webhooks(url: str, authority: Path) -> list[dict[str, Any]]:
+def jobset_webhooks(url: str, authority: Path, component: str = "jobset-controller") -> list[dict[str, Any]]:
     """The controller's webhooks, reached at ``url`` instead of through a Service; ``authority`` signed its certificate.
 
     The defaults of a JobSet come from them. As in the released manifests, those for pods see JobSets' pods only.
     """
-    configurations = list(_objects([fetch("jobset-controller") / "webhook" / "manifests.yaml"]))
+    configurations = list(_objects([fetch(component) / "webhook" / "manifests.yaml"]))
     for configuration in configurations:
         configuration["metadata"]["name"] = f"jobset-{configuration['metadata']['name']}"
         for webhook in configuration["webhooks"]:

@@ -1,6 +1,6 @@
 """Runs a command in a network namespace of its own, with nothing but the loopback interface.
 
-Some controllers listen on fixed ports of all addresses and cannot be told otherwise. Inside such a namespace they
+Some controllers listen on fixed ports of all addresses and cannot be known otherwise. Inside such a namespace they
 clash with nothing, nothing outside reaches them, and several test beds run side by side. The test runner has to be
 inside as well, so it is the runner that is started here. Nothing can be downloaded inside: build first.
 """

@@ -12,11 +12,11 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from testbed import cadvisor_series, state_series
-from testbed.lives import CADVISOR_PATH, KUBELET_JOB, STATE_METRICS_JOB, ContainerLife, Grid, JobLife, PodLife
+from testbed import cadvisor_series, dcgm_series, node_series, state_series
+from testbed.lives import CADVISOR_PATH, KUBELET_JOB, STATE_METRICS_JOB, ContainerLife, Grid, JobLife, NodeLife, PodLife
 from testbed.naming import series
 
-__all__ = ["ContainerLife", "Grid", "JobLife", "PodLife", "render", "write"]
+__all__ = ["ContainerLife", "Grid", "JobLife", "NodeLife", "PodLife", "render", "write"]
 
 
 class _Samples:
@@ -98,6 +98,15 @@ def _network_lines(sample: str, pods: Sequence[PodLife], grid: Grid, samples: _S
             yield samples.varying(series(sample, **cadvisor_series.pod_labels(pod)), found, bytes_then)
 
 
+def _gpu_lines(sample: str, pods: Sequence[PodLife], grid: Grid, samples: _Samples) -> Iterator[str]:
+    for pod in pods:
+        for container in pod.containers:
+            if container.gpu_busy and (life := _life(pod, container, grid)) is not None:
+                found = samples.between(*life)
+                for name, values in dcgm_series.of_container(sample, pod, container, len(found)):
+                    yield samples.varying(name, found, values)
+
+
 def _up_lines(pods: Sequence[PodLife], grid: Grid) -> Iterator[str]:
     """`up` of kube-state-metrics and of each node's kubelet for the whole time, 0 during outages."""
     targets = [(STATE_METRICS_JOB, {"instance": state_series.STATE_METRICS_INSTANCE})]
@@ -113,7 +122,14 @@ def _up_lines(pods: Sequence[PodLife], grid: Grid) -> Iterator[str]:
             yield f"{name} {0 if grid.is_out(job, time) else 1} {time:.15g}\n"
 
 
-def render(pods: Sequence[PodLife], grid: Grid, jobs: Sequence[JobLife] = ()) -> Iterator[str]:
+def _node_lines(family: str, nodes: Sequence[NodeLife], grid: Grid, samples: _Samples) -> Iterator[str]:
+    for name, value in node_series.of_nodes(family, nodes):
+        yield samples.constant(name, [(grid.start, grid.end, value)])
+
+
+def render(
+    pods: Sequence[PodLife], grid: Grid, jobs: Sequence[JobLife] = (), nodes: Sequence[NodeLife] = ()
+) -> Iterator[str]:
     """The whole history as OpenMetrics text in pieces: families in order of name, `# EOF` at the end."""
     state = _Samples(grid, STATE_METRICS_JOB)
     kubelet = _Samples(grid, KUBELET_JOB)
@@ -128,6 +144,10 @@ def render(pods: Sequence[PodLife], grid: Grid, jobs: Sequence[JobLife] = ()) ->
         families[name] = (kind, _container_lines(name, pods, grid, kubelet))
     for name in cadvisor_series.POD_FAMILIES:
         families[name] = ("counter", _network_lines(name, pods, grid, kubelet))
+    for name in node_series.FAMILIES:
+        families[name] = ("gauge", _node_lines(name, nodes, grid, state))
+    for name in dcgm_series.FAMILIES:
+        families[name] = ("gauge", _gpu_lines(name, pods, grid, kubelet))
     for name, (kind, lines) in sorted(families.items()):
         # A counter family is named without the `_total` of its samples.
         yield f"# TYPE {name.removesuffix('_total') if kind == 'counter' else name} {kind}\n"

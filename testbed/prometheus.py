@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -139,6 +141,23 @@ class PrometheusServer:
             file.unlink()
         if answer.returncode != 0:
             raise TestbedError(f"promtool cannot load {file.name}: {(answer.stderr or answer.stdout).strip()[-2000:]}")
+
+    def load_trusted(self, text: Iterable[str]) -> None:
+        """The same for text that is known to be valid and holds the samples of a series one after the other: a tenth of the
+        time, and nothing on disk but one block."""
+        if self._process.running:
+            raise TestbedError("history has to be loaded before Prometheus is started")
+        command: list[str | Path] = [ensure(["history-load"], self._progress)["history-load"], self.directory / "data"]
+        (self.directory / "data").mkdir(exist_ok=True)
+        quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=quiet, stderr=pipe, text=True) as process:
+            assert process.stdin is not None and process.stderr is not None
+            with contextlib.suppress(BrokenPipeError):  # it ended early: what it says follows
+                process.stdin.writelines(text)
+                process.stdin.close()
+            said = process.stderr.read()
+        if process.returncode != 0:
+            raise TestbedError(f"the history cannot be loaded: {said.strip()[-2000:]}")
 
     def start(self) -> PrometheusServer:
         """Start and wait until it answers queries."""

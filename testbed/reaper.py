@@ -2,7 +2,7 @@
 
 Context managers stop children on every orderly way out, but nothing in a process can react to SIGKILL, and Linux'
 parent-death signal fires when the starting *thread* ends and does not reach grandchildren. So one small helper
-per Python process is told about each process group and temporary directory; when its input closes, or its parent
+per Python process is reported about each process group and temporary directory; when its input closes, or its parent
 changes, it kills the groups and removes the directories. Run as a script with `-I -S`, hence the bare imports.
 """
 

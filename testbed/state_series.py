@@ -7,6 +7,7 @@ eight always-present zeros of `kube_pod_status_reason`, and families nobody here
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -112,6 +113,7 @@ def _container_info(name: str, container: ContainerLife, pod: PodLife) -> Emit:
             "image_spec": container.image,
             "image": container.image,
             "container_id": f"containerd://{container_id(pod.uid, container.name)}",
+            "restart_policy": container.restart_policy,
         }
         yield series(name, **_identity(pod), **labels), [(container.started, _gone(pod), 1)]
 
@@ -135,6 +137,8 @@ def _resources(name: str, container: ContainerLife, pod: PodLife) -> Emit:
     amounts = (
         ("cpu", "core", container.cpu_request if requests else container.cpu_limit),
         ("memory", "byte", container.memory_request if requests else container.memory_limit),
+        ("ephemeral_storage", "byte", container.storage_request if requests else container.storage_limit),
+        (re.sub("[^a-zA-Z0-9_]", "_", container.gpu_resource), "integer", len(container.gpu_busy) or None),
     )
     for resource, unit, amount in amounts:
         if amount is not None:

@@ -63,7 +63,7 @@ TIERS = (
     Tier("loop", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/loop")), 1500, bed=True),
     Tier("chart", _pytest("-n", "2", "--dist", "loadfile", "tests/chart"), 1800, bed=True),
     Tier("browser", (sys.executable, "-m", "testbed.browser"), 600),
-    Tier("web", _pytest("tests/web"), 300),
+    Tier("web", _pytest("tests/web"), 600),
     Tier("docs", _pytest("tests/docs"), 900, bed=True),
 )
 BUILD = Tier("test bed", (sys.executable, "-m", "testbed", "build", "all"), 50 * 60)
@@ -174,8 +174,8 @@ def _once(tier: Tier) -> tuple[int, list[str]]:
 
 
 def _tier(tier: Tier) -> bool:
-    """Run a tier. Where real processes run, failed tests get a second try, told aloud: a test that needs one waits too
-    little for a busy machine, which is a defect to be mended but says nothing of the code under test."""
+    """Run a tier. Where real processes run, failed tests get a second try, reported aloud: a test that needs one waits too
+    little for a busy machine, which is a defect to be fixed but says nothing of the code under test."""
     _say(f"=== {tier.name} (limit {tier.limit:.0f} s)")
     begin = time.monotonic()
     status, skips = _once(tier)

@@ -1,4 +1,4 @@
-"""Workflows with nothing to mend: they vary, follow the day and the week, grow a little, fail and are tried again."""
+"""Workflows with nothing to fix: they vary, follow the day and the week, grow a little, fail and are tried again."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def leak(rng: Rng, flow: Flow) -> Plant:
 
 
 def flaky(rng: Rng, flow: Flow) -> Plant:
-    """Accidents that a second try would mend, and no retry."""
+    """Accidents that a second try would fix, and no retry."""
     bad = flow.having("load", transient=float(rng.uniform(0.1, 0.2)), retries=0)
     mended = bad.having("load", retries=2)
     return Plant("flaky", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))

@@ -55,7 +55,7 @@ def cost_of(flow: Flow) -> float:
 
 
 def worth(plant: Plant) -> Worth:
-    """What mending it brings a month; where it began on a day, by the runs since."""
+    """What fixing it brings a month; where it began on a day, by the runs since."""
     since = min((s.since for s in plant.flow.steps if s.since is not None), default=WINDOW / DAY)
     _, bad = runs_of(plant.flow, span=since * DAY)
     _, good = runs_of(plant.mended, span=since * DAY)

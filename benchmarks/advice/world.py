@@ -1,4 +1,4 @@
-"""Runs of a workflow under its law. The same seed gives the same accidents, so that a mended law shows what was lost."""
+"""Runs of a workflow under its law. The same seed gives the same accidents, so that a fixed law shows what was lost."""
 
 from __future__ import annotations
 

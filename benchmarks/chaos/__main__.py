@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.chaos import noisy, poison, stores
+from benchmarks.chaos import mistakes, noisy, poison, stores
+from benchmarks.chaos.loopfaults import admission, kills, lease, stopping
 from benchmarks.chaos.report import RESULT
 from concertmaster.kube.depth import allow_deep_documents
 
@@ -18,6 +19,11 @@ CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
     "poison": poison.measure,
     "noisy": noisy.measure,
     "stores": stores.measure,
+    "mistakes": mistakes.measure,
+    "admission": admission.measure,
+    "lease": lease.measure,
+    "kills": kills.measure,
+    "stop": stopping.measure,
 }
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet import AHEAD, DAY, NAMESPACE, ROOT, lives, template
+from benchmarks.fleet_world import AHEAD, DAY, NAMESPACE, lives, template
 from concertmaster.engines import ENGINES
 from testbed.cgroups import Cgroup, CgroupUsage, group_name, unusable
 from testbed.cluster import Cluster
@@ -26,6 +26,7 @@ from testbed.openmetrics import render
 from testbed.process import Process, TemporaryDirectory, free_port, http_ok
 from testbed.prometheus import PrometheusServer
 
+ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 512 * 2**20  # bytes: resources.limits.memory of the chart
 HEALTHY, STEPS, RUNS, DAYS = 50, 4, 8, 2
 INTERVAL = 10.0
@@ -95,14 +96,14 @@ class World:
         """The profiles of a namespace as they are."""
         return list(self.cluster.get("wfp", "-n", namespace)["items"])
 
-    def advised(self) -> int:
+    def with_recommendations(self) -> int:
         """How many healthy workflows have a score."""
         return sum(bool((item.get("status") or {}).get("score")) for item in self.profiles())
 
 
 @contextmanager
 def world(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> Iterator[World]:
-    """The cluster and the store, without an operator."""
+    """The cluster and the metrics source, without an operator."""
     end = time.time() + AHEAD
     with TemporaryDirectory("concertmaster-chaos-") as directory, ControlPlane(progress=progress) as plane:
         prometheus = PrometheusServer(progress=progress)
@@ -180,9 +181,11 @@ class Operator:
 
 @contextmanager
 def operator(
-    world: World, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT
-) -> Iterator[Operator]:
-    """The operator as a process of its own; without control groups its memory is measured and not limited."""
+    world: World, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Operator]:  # fmt: skip
+    """The operator as a process of its own; without control groups its memory is measured and not limited. With an
+    ``environment`` it is started with the faults that ``loopfaults.launch`` knows."""
     port, log = free_port(), world.directory / f"{name}.log"
     config = world.directory / f"{name}.yaml"
     stores = sources or [{"name": "default", "url": world.prometheus.url, "delaySeconds": 5}]
@@ -196,8 +199,12 @@ def operator(
     config.write_text(json.dumps(settings))
     group = Cgroup(group_name(name), memory=limit) if unusable() is None else None
     argv = [sys.executable, "-m", "concertmaster", "run", "--config", str(config)]
+    if environment:
+        argv = [sys.executable, "-m", "benchmarks.chaos.loopfaults.launch", str(config)]
     paths = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(world.cluster.kubeconfig())}
-    process = Process(name, group.command(argv) if group else argv, log=log, env=os.environ | paths)
+    process = Process(
+        name, group.command(argv) if group else argv, log=log, env=os.environ | paths | dict(environment or {})
+    )
     process.start()
     try:
         process.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)

@@ -7,7 +7,10 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
+
+from benchmarks.chaos.costly import costly
 
 ARGO, TEKTON, JOBSET, RAY = "argoproj.io/v1alpha1", "tekton.dev/v1", "jobset.x-k8s.io/v1alpha2", "ray.io/v1"
 SPACE = "hostile"
@@ -66,10 +69,7 @@ def _task(name: str, **more: Any) -> Object:
 
 
 def _deep(levels: int, kind: Callable[[Any], Any]) -> Any:
-    value: Any = "x"
-    for _ in range(levels):
-        value = kind(value)
-    return value
+    return reduce(lambda value, _: kind(value), range(levels), "x")
 
 
 def _run(name: str, status: Any, labels: Mapping[str, str] | None = None) -> Object:
@@ -253,7 +253,7 @@ def ours() -> Iterator[Object]:
 
 def corpus() -> list[Hostile]:
     """Everything, in an order that never changes."""
-    parts = (deep, wide, multiplying, wrong, texts, ours)
+    parts = (deep, wide, multiplying, costly, wrong, texts, ours)
     return [Hostile(str(body["metadata"]["name"]), body) for part in parts for body in part()]
 
 

@@ -1,10 +1,12 @@
-"""Another tenant's queries fail in every way, and his Jobs are too large for the store: what do the others notice?"""
+"""Another tenant's queries fail in every way, and his Jobs are too large for the metrics source: what do the others
+notice?"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -33,19 +35,24 @@ def _good() -> Answer:
 
 
 def _too_large(query: str) -> Answer | None:
-    """The store refuses to read the pods of the noisy namespace, whoever asks for them."""
+    """The metrics source refuses to read the pods of the noisy namespace, whoever asks for them."""
     if "kube_pod_created" in query and SPACE in query:
         return error(422, "execution", "query processing would load too many samples into memory in query execution")
     return None if _MINE not in query else _good()
 
 
-_MILLION = rows([({"run": f"noisy-{n}"}, "1") for n in range(1_000_000)])
+@cache
+def _million() -> Answer:
+    """Made when it is first asked for: it takes seconds and most of a gigabyte."""
+    return rows([({"run": f"noisy-{n}"}, "1") for n in range(1_000_000)])
+
+
 FAULTS: dict[str, Fault] = {
     "warns": _slow(0.0, lambda: rows([({"run": "r0"}, "1")], warnings=["noisy store-7 of tenant unreachable"])),
     "times out": _slow(0.0, lambda: error(503, "timeout", "query timed out in noisy expression")),
     "is truncated": _slow(0.0, lambda: Answer(body=b'{"status":"success","data":{"noisy":', cut=True)),
     "takes 29 s": _slow(29.0, _good),
-    "returns a million series": _slow(0.0, lambda: _MILLION),
+    "returns a million series": _slow(0.0, _million),
     "has pods of too many samples": _too_large,
 }
 
@@ -85,7 +92,7 @@ def _profile(n: int) -> dict[str, Any]:
 
 def _settle(bed: World, op: Operator) -> None:
     until = time.monotonic() + 420
-    while bed.advised() < HEALTHY and time.monotonic() < until:
+    while bed.with_recommendations() < HEALTHY and time.monotonic() < until:
         time.sleep(2)
     op.wait_cycles(2, 120)
 

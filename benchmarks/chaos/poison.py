@@ -1,4 +1,5 @@
-"""Hostile objects beside healthy workflows: are these advised as before, and does the operator stay within its memory?"""
+"""Hostile objects beside healthy workflows: do these get recommendations as before, and does the operator stay within its
+memory?"""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, LIMIT, Operator, World, operator, world
 from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, victim
-from benchmarks.fleet import NAMESPACE
+from benchmarks.fleet_world import NAMESPACE
 
-_PATIENCE = 420.0  # seconds for an operator to advise all healthy workflows
+_PATIENCE = 420.0  # seconds for an operator to give recommendations on all healthy workflows
 _LEFT_OUT = re.compile(r"note: |left out|ignored|cannot|only the first|no workflow|only starts|does not|larger|nested")
 KINDS = [
     {"apiVersion": api, "kind": kind}
@@ -31,11 +32,11 @@ def measure(seed: int = 1) -> dict[str, Any]:
     del seed
     with world(discover=KINDS) as bed:
         with operator(bed, name="healthy") as op:
-            alone = _until_advised(bed, op)
+            alone = _until_recommended(bed, op)
         bed.cluster.kubectl("delete", "wfp", "--all", "-n", NAMESPACE)
         accepted, refused = _plant(bed)
         with operator(bed, name="poisoned") as op:
-            poisoned = _until_advised(bed, op)
+            poisoned = _until_recommended(bed, op)
             poisoned["later_cycles_s"] = [c["seconds"] for c in op.wait_cycles(3, 300)]
             poisoned["peak_before_bulk_mib"] = op.memory()["peak_rss_mib"]
             large = sum(bed.create(item.path, item.body)[0] == 201 for item in bulk())
@@ -73,15 +74,19 @@ def _plant(bed: World) -> tuple[int, dict[str, int]]:
     return accepted, refused
 
 
-def _until_advised(bed: World, op: Operator) -> dict[str, Any]:
+def _until_recommended(bed: World, op: Operator) -> dict[str, Any]:
     """Until every healthy workflow has a score: cycles, seconds, probes that failed on the way."""
     failed = 0
-    while (advised := bed.advised()) < HEALTHY and time.monotonic() - op.began < _PATIENCE and op.process.running:
+    while (
+        (done := bed.with_recommendations()) < HEALTHY
+        and time.monotonic() - op.began < _PATIENCE
+        and op.process.running
+    ):
         failed += not op.alive()
         time.sleep(1)
     cycles = op.cycles()
     return {
-        "advised": advised,
+        "advised": done,
         "seconds": round(time.monotonic() - op.began),
         "cycles": len(cycles) + 1,
         "failed_probes": failed,

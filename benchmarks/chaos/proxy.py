@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a fault answers instead of the store. ``cut`` announces more than it sends."""
+    """What a fault answers instead of the metrics source. ``cut`` announces more than it sends."""
 
     status: int = 200
     body: bytes = b""
@@ -35,7 +35,7 @@ def rows(found: Sequence[tuple[dict[str, str], str]], **envelope: Any) -> Answer
 
 
 def error(status: int, kind: str, text: str) -> Answer:
-    """The store's refusal."""
+    """The metrics source's refusal."""
     return Answer(status, json.dumps({"status": "error", "errorType": kind, "error": text}).encode())
 
 
@@ -56,7 +56,7 @@ class Proxy:
 
 @contextmanager
 def proxy(target: str) -> Iterator[Proxy]:
-    """A proxy before the store at ``target``."""
+    """A proxy before the metrics source at ``target``."""
     found, address = Proxy(), urlsplit(target).netloc
 
     class Handler(BaseHTTPRequestHandler):

@@ -6,19 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import noisy, poison, stores
+from benchmarks.chaos import mistakes, noisy, poison, stores
+from benchmarks.chaos.loopfaults import admission, kills, lease, stopping
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
 
 
 def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What the last `make chaos` measured."""
-    parts = {"poison": poison.lines, "noisy": noisy.lines, "stores": stores.lines}
+    parts = {
+        "poison": poison.lines,
+        "noisy": noisy.lines,
+        "stores": stores.lines,
+        "mistakes": mistakes.lines,
+        "admission": admission.lines,
+        "lease": lease.lines,
+        "kills": kills.lines,
+        "stop": stopping.lines,
+    }
     out = [
         "",
         "## Chaos (`make chaos`)",
         "",
-        "Real API server and Prometheus; two cores shared with other work (load of 15 minutes 14 to 25), so times are upper"
+        "Real API server and Prometheus; two cores shared with other work (load of 15 minutes 14 to 35), so times are upper"
         " bounds.",
     ]
     for name, part in parts.items():

@@ -5,20 +5,31 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.nested import calibration
 from benchmarks.nested.choose import nested
 from benchmarks.nested.measures import all_measures, scores
+from benchmarks.nested.plot import svg
 from benchmarks.nested.report import RESULT, lines
+
+
+def replaced(before: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows of measures as they were, those found now in their places; new ones at the end."""
+    now = {row["name"]: row for row in found}
+    return [now.pop(row["name"], row) for row in before] + list(now.values())
 
 
 def main() -> int:
     """Score every measure, or those named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and their scorers")
-    parser.add_argument("--only", nargs="+", default=[], help="words of the names of measures; nothing is written then")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="words of the names of measures; the others stay as they are"
+    )
     options = parser.parse_args()
     found = []
     for measure in all_measures(options.data.resolve()):
@@ -32,9 +43,14 @@ def main() -> int:
         for variant, by_family in of_variants.items():
             every = [by_family[family] for family in sorted(by_family)]
             print(f"  {variant:22s} {measure.figure.of(every):.4g} @ {measure.figure.side(every):.3g}")
-    result = {"scores": found, "promises": [] if options.only else calibration.promises(options.data.resolve())}
-    if not options.only:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    result: dict[str, Any] = {"scores": found, "promises": []}
+    if options.only and RESULT.is_file():
+        before = json.loads(RESULT.read_text())
+        result = {"scores": replaced(before["scores"], found), "promises": before["promises"]}
+    if not options.only or "promises" in options.only:
+        result["promises"] = calibration.promises(options.data.resolve())
+        RESULT.with_name("calibration.svg").write_text(svg(result["promises"]))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print("\n".join(lines(result)))
     return 0
 

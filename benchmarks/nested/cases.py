@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.nested.choose import Rows
+from benchmarks.nested.input_laws import LAWS, wide_relations
 from benchmarks.sizing_laws import FAMILIES, simulate
 
 Places = NDArray[np.intp]
@@ -23,6 +24,8 @@ Places = NDArray[np.intp]
 KNOWN = 0.3
 FEWEST = 10
 MOST_ASKED = 200
+# Simulated steps of each law of values over inputs.
+OF_LAW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,9 @@ def relations(data: Path, target: str) -> dict[str, list[tuple[Rows, Rows, Rows,
                 tasks.setdefault((run["family"], task["step"]), []).append((task["input_bytes"], value))
     for (family, _), pairs in tasks.items():
         found.setdefault(f"tasks {family}", []).extend(_split(*np.array(pairs, dtype=np.float64).T))
+    for law in LAWS:
+        found[f"wide {law}"] = list(wide_relations(law, OF_LAW, larger=False))
+        found[f"wide {law}, larger inputs"] = list(wide_relations(law, OF_LAW, larger=True))
     return {family: cases for family, cases in found.items() if cases}
 
 

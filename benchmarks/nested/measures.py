@@ -71,8 +71,12 @@ def all_measures(data: Path) -> Iterator[Measure]:
     sizes: dict[str, Variant] = {
         "shipped": {},
         **bounds,
-        **{f"trusted from {n:g}": {(memory, "TRUSTED_RUNS"): n} for n in (1e-9, 2.0, 8.0)},
-        "growth twice as far": {(memory, "MemoryOptions"): partial(MemoryOptions, horizon=2.0)},
+        **{f"unlike {u:g}": {(memory, "UNLIKE"): u} for u in (1e-9, 0.1, 0.4)},
+        "room from 1%": {(memory, "MemoryOptions"): partial(MemoryOptions, room_z=2.326)},
+        **{
+            f"growth for {h:g} histories": {(memory, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
+            for h in (1.0, 2.0, 3.0)
+        },
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
     }
     waste = Figure("waste, of KRR's @ failed per 100", _waste_share, _failed, 1.0)
@@ -95,12 +99,10 @@ def all_measures(data: Path) -> Iterator[Measure]:
     yield Measure("CPU", pods, _sized_cpu, {"shipped": {}, **prices}, unused)
     error = Figure("median error, % @ 90th percentile", _median_error, _p90)
     for target, fit in (("runtime", regression.fit_runtime), ("memory", regression.fit_memory)):
-        constant = f"{target.upper()}_SPAN"
         variants: dict[str, Variant] = {
             "shipped": {},
-            **{f"span {s:g}": {(regression, constant): s} for s in (0.15, 0.25, 0.4, 0.6)},
-            "line alone": {(regression, "NOISY"): np.inf},
-            **{f"competes from {n:g}": {(regression, "NOISY"): n} for n in (0.1, 0.35)},
+            "line alone": {(regression, "NOISY"): np.inf, (regression, "NOISY_UPPER"): np.inf},
+            "upper from 0.2": {(regression, "NOISY_UPPER"): 0.2},
         }
         of_target = cases.relations(data, target)
         yield Measure(f"{target} over input", of_target, _predicted(fit), variants, error)

@@ -1,4 +1,5 @@
-"""``python -m benchmarks.torture``: run the set, compare, write what was found; inside ``python -m testbed netns``."""
+"""``python -m benchmarks.torture``: run the set, compare, try what is recommended, write what was found; inside
+``python -m testbed netns``."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import argparse
 import pickle
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.torture import bed, report
+from benchmarks.torture.approved import approve
 from benchmarks.torture.compare import collected, compare
-from concertmaster.prometheus.collect.reading import Collection
+from benchmarks.torture.recommended import carry_out, trials
 
 
 def main() -> int:
@@ -23,30 +26,54 @@ def main() -> int:
     parser.add_argument("--again", type=Path, help="compare a play that was kept instead of running one")
     parser.add_argument("--dry", action="store_true", help="do not write the result file")
     arguments = parser.parse_args()
+    keep = _nothing if arguments.dry else report.write
     if arguments.again:
         play, metrics = pickle.loads(arguments.again.read_bytes())
+        rows = compare(play, metrics)
+        result = report.result(rows, arguments.runs, (), {})
+        lines = _said(report.faults(rows))
+        keep(result)
     else:
-        play, metrics = _played(arguments.runs, arguments.only or bed.names())
-        if arguments.keep:
-            arguments.keep.write_bytes(pickle.dumps((play, metrics)))
-    rows = compare(play, metrics)
-    for line in report.faults(rows):
-        _say(line)
-    result = report.result(rows, arguments.runs)
-    if not arguments.dry:
-        report.write(result)
+        result, lines = _played(arguments, keep)
     _say(report.summary(result))
-    return 0 if not report.faults(rows) else 1
+    return 1 if lines else 0
 
 
-def _played(runs: int, chosen: Sequence[str]) -> tuple[bed.Play, Collection]:
+def _played(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> tuple[dict[str, Any], list[str]]:
+    """What is found is kept after each part: the parts take long."""
+    runs = arguments.runs
     with bed.bed() as (cluster, prometheus):
-        play = bed.play(cluster, runs, chosen, _say)
+        play = bed.play(cluster, runs, arguments.only or bed.names(), _say)
         prometheus.wait_for_scrapes()
         time.sleep(2 * bed.SCRAPE_SECONDS)
         bed.remove(cluster)
         prometheus.wait_for_scrapes()
-        return play, collected(play, prometheus)
+        metrics = collected(play, prometheus)
+        if arguments.keep:
+            arguments.keep.write_bytes(pickle.dumps((play, metrics)))
+        rows = compare(play, metrics)
+        lines = _said(report.faults(rows))
+        keep(report.result(rows, runs, (), {}))
+        tried = list(trials(play, metrics))
+        _say(f"{len(tried)} recommendations with a command")
+        changes = approve(cluster, prometheus, play, tried, runs, _say)
+        lines += _said(report.broken((), changes))
+        keep(report.result(rows, runs, tried, changes))
+        carry_out(cluster, play, tried, runs, _say)
+        lines += _said(report.broken(tried, {}))
+        result = report.result(rows, runs, tried, changes)
+        keep(result)
+        return result, lines
+
+
+def _said(lines: list[str]) -> list[str]:
+    for line in lines:
+        _say(line)
+    return lines
+
+
+def _nothing(_: dict[str, Any]) -> None:
+    pass
 
 
 def _say(text: str) -> None:

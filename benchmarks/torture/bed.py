@@ -14,6 +14,7 @@ from typing import IO
 
 from benchmarks.torture.argo_behaviour import BEHAVIOUR
 from benchmarks.torture.argo_graphs import GRAPHS
+from benchmarks.torture.argo_mixed import ARGUMENTS, MIXED
 from benchmarks.torture.other_sets import JOBS, JOBSETS, PIPELINES
 from benchmarks.torture.parts import ARGO, Object
 from testbed.cluster import Cluster
@@ -47,21 +48,21 @@ class Play:
 
 def names() -> list[str]:
     """Workflows of the set that are run."""
-    every = (*GRAPHS, *BEHAVIOUR, *PIPELINES, *JOBS, *JOBSETS)
+    every = (*GRAPHS, *BEHAVIOUR, *MIXED, *PIPELINES, *JOBS, *JOBSETS)
     return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
 
 
 def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
     """One run of each workflow."""
     tail = f"-r{number:04d}"
-    for template in (*GRAPHS, *BEHAVIOUR):
+    for template in (*GRAPHS, *BEHAVIOUR, *MIXED):
         name = template["metadata"]["name"]
         if name in chosen:
             yield {
                 "apiVersion": ARGO,
                 "kind": "Workflow",
                 "metadata": {"name": f"{name}{tail}"},
-                "spec": {"workflowTemplateRef": {"name": name}},
+                "spec": {"workflowTemplateRef": {"name": name}, **_arguments(name)},
             }
     for pipeline in PIPELINES:
         name = pipeline["metadata"]["name"]
@@ -76,6 +77,11 @@ def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
         name = thing["metadata"]["name"]
         if name in chosen:
             yield {**thing, "metadata": {"name": f"{name}{tail}"}}
+
+
+def _arguments(name: str) -> Object:
+    given = [{"name": k, "value": v} for k, v in ARGUMENTS.get(name, {}).items()]
+    return {"arguments": {"parameters": given}} if given else {}
 
 
 @contextmanager
@@ -96,8 +102,8 @@ def play(
     """All workflows run ``waves`` times, each wave when the one before has ended. What does not end is left out, aloud."""
     found = Play(time.time())
     cluster.kubectl("create", "namespace", NAMESPACE)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=30s")
-    cluster.apply(*GRAPHS, *map(_as_served, BEHAVIOUR), *PIPELINES, namespace=NAMESPACE)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
+    cluster.apply(*GRAPHS, *map(_as_served, (*BEHAVIOUR, *MIXED)), *PIPELINES, namespace=NAMESPACE, validate=False)
     with _watched(cluster, found):
         _waves(cluster, found, waves, chosen, say, seconds)
     found.ended = time.time()
@@ -118,18 +124,7 @@ def _waves(
 ) -> None:
     for number in range(waves):
         runs = list(runs_of(number, chosen))
-        cluster.apply(*runs, namespace=NAMESPACE)
-        expected = {(r["kind"], r["metadata"]["name"]) for r in runs}
-        deadline = time.time() + seconds
-        while True:
-            _look(cluster, found, tuple(RUN_KINDS.values()))
-            still = expected - {(k, n) for k, things in found.objects.items() for n, o in things.items() if over(o)}
-            if not still:
-                break
-            if time.time() > deadline:
-                say(f"wave {number + 1}: not ended after {seconds:.0f} s: {sorted(n for _, n in still)}")
-                break
-            time.sleep(2)
+        wave(cluster, found, runs, say, seconds)
         say(
             f"wave {number + 1} of {waves}: {len(runs)} runs, {len(found.pods)} pods, {time.time() - found.begun:.0f} s"
         )
@@ -140,6 +135,26 @@ def _waves(
         if not standing:
             break
         time.sleep(3)
+
+
+def wave(
+    cluster: Cluster, found: Play, runs: Sequence[Object], say: Callable[[str], None], seconds: float = 300.0
+) -> None:
+    """Start the runs and wait until all have ended; what does not end is left out, aloud."""
+    if not runs:
+        return
+    cluster.apply(*runs, namespace=NAMESPACE, validate=False)
+    expected = {(r["kind"], r["metadata"]["name"]) for r in runs}
+    deadline = time.time() + seconds
+    while True:
+        _look(cluster, found, tuple(RUN_KINDS.values()))
+        still = expected - {(k, n) for k, things in found.objects.items() for n, o in things.items() if over(o)}
+        if not still:
+            return
+        if time.time() > deadline:
+            say(f"not ended after {seconds:.0f} s: {sorted(n for _, n in still)}")
+            return
+        time.sleep(2)
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from benchmarks.torture.bed import NAMESPACE, SCRAPE_SECONDS, Play, names
+from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names
 from benchmarks.torture.faults import Row, history_faults, live_faults, path_faults, with_pods
 from benchmarks.torture.parts import Object
 from benchmarks.torture.truth import SECOND, Key, Truth
@@ -14,7 +14,7 @@ from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_ru
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, assign, run_kind
 from concertmaster.engines.define import define_all
-from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.runs import build_runs
 from concertmaster.history import Store
 from concertmaster.prometheus.client import PrometheusClient
@@ -120,6 +120,24 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
     return list(rows.values())
 
 
+def placed_records(play: Play, metrics: Collection) -> Iterator[tuple[WorkflowDefinition, list[RunRecord]]]:
+    """Each workflow of the play with its runs, live and from history joined, as the operator keeps them."""
+    definitions = definitions_of(play)
+    placed = assign(metrics.facts, definitions.values(), job_owners=metrics.job_owners).executions
+    claims, live = Claims(definitions.values()), list[RunRecord]()
+    for name, truth in sorted(truths(play).items()):
+        raw = next(things[name] for k, things in play.objects.items() if k in RUN_KINDS and name in things)
+        definition = claims.of(raw)
+        if definition is not None and definition.key.name == truth.workflow:
+            read = run_kind(raw).read(raw, _children(raw, play), definition.key, definition)  # type: ignore[union-attr]
+            live.append(read.record)
+    with Store(":memory:") as store:
+        store.add(placed, records=live)
+        for key, definition in definitions.items():
+            if runs := store.runs(key, definition=definition):
+                yield definition, list(runs)
+
+
 def _leaf_of_pods(play: Play, found: Mapping[str, Truth]) -> dict[str, tuple[str, Key]]:
     """Run and leaf by uid and by name of the pods."""
     by_name: dict[tuple[str, str], Key] = {
@@ -142,10 +160,10 @@ def _ended_twice(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]
     for uid, (run, key) in leaf_of.items():
         if run == truth.run and uid in play.pods and key not in truth.free:
             pod, leaf = play.pods[uid], truth.leaves[key]
-            told, own = leaf.ended, ended(pod)
+            reported, own = leaf.ended, ended(pod)
             # One that was deleted may have failed for its controller before its containers ended.
             stands = leaf.outcome == "Succeeded" or "deletionTimestamp" not in pod["metadata"]
-            if stands and told is not None and own is not None and own > told + 2 * SECOND:
+            if stands and reported is not None and own is not None and own > reported + 2 * SECOND:
                 return True
     later = [(leaf, truth.leaves.get((leaf.step, leaf.item, leaf.attempt - 1))) for leaf in truth.leaves.values()]
     return any(

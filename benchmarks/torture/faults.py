@@ -76,8 +76,8 @@ def _same(e: StepExecution, leaf: Leaf) -> list[str]:
     return faults
 
 
-def _apart(told: float | None, true: float | None) -> str:
-    return f"{told}, true {true}" if told is None or true is None else f"{told - true:+.0f} s"
+def _apart(reported: float | None, true: float | None) -> str:
+    return f"{reported}, true {true}" if reported is None or true is None else f"{reported - true:+.0f} s"
 
 
 def path_faults(
@@ -95,11 +95,11 @@ def path_faults(
         return [*faults, f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"]
     if run.limits:
         return []
-    told = step_drag(run)
+    reported = step_drag(run)
     for step in dict.fromkeys(k[0] for k in chain):
         true = drag(truth, step)
-        if abs(told.get(step, 0.0) - true) > DRAG_SECONDS:
-            faults.append(f"drag of {step} {told.get(step, 0.0):.0f} s, true {true:.0f} s")
+        if abs(reported.get(step, 0.0) - true) > DRAG_SECONDS:
+            faults.append(f"drag of {step} {reported.get(step, 0.0):.0f} s, true {true:.0f} s")
     return faults
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.torture.parts import SMALL, Object
+from benchmarks.torture.parts import LARGE, SMALL, Object
 
 
 def _task(name: str, *after: str, seconds: str = "2", sim: Object | None = None, **more: Any) -> Object:
     """A task of a pipeline, its steps' seconds separated by commas."""
+    requests = more.pop("requests", SMALL)
     spec: Object = {
         "metadata": {
             "annotations": {"sim/startup": "0", "sim/steps": seconds, **{f"sim/{k}": v for k, v in (sim or {}).items()}}
         },
         "steps": [
-            {"name": f"s{i}", "image": "sim/work:1", "command": ["work"], "computeResources": SMALL}
+            {"name": f"s{i}", "image": "sim/work:1", "command": ["work"], "computeResources": requests}
             for i, _ in enumerate(seconds.split(","))
         ],
         **more.pop("spec", {}),
@@ -38,8 +39,10 @@ _USE: Object = {
 }
 
 PIPELINES: tuple[Object, ...] = (
-    _pipeline("tk-chain", _task("a"), _task("b", "a", seconds="1,2"), _task("c", "b")),
-    _pipeline("tk-diamond", _task("a"), _task("b", "a", seconds="6"), _task("c", "a"), _task("d", "b", "c")),
+    _pipeline("tk-chain", _task("a"), _task("b", "a", seconds="3,2", requests=LARGE), _task("c", "b")),
+    _pipeline(
+        "tk-diamond", _task("a"), _task("b", "a", seconds="6", requests=LARGE), _task("c", "a"), _task("d", "b", "c")
+    ),
     _pipeline("tk-results", _task("build", **_RESULT), _task("use", **_USE), _task("last", "use")),
     _pipeline(
         "tk-matrix",
@@ -71,6 +74,41 @@ PIPELINES: tuple[Object, ...] = (
         _task("a"),
         _task("flaky", "a", retries=2, sim={"fail-step": "0", "fail-until": "1"}),
         _task("c", "flaky"),
+    ),
+    _pipeline(
+        "tk-mixed",
+        _task("a", **_RESULT),
+        _task("no", "a", when=[{"input": "$(tasks.a.results.count)", "operator": "in", "values": ["4"]}]),
+        _task(
+            "each",
+            "a",
+            matrix={"params": [{"name": "part", "value": ["x", "y"]}]},
+            retries=2,
+            sim={"fail-step": "1", "fail-until": "1"},
+            seconds="1,2",
+            spec={"params": [{"name": "part"}]},
+        ),
+        _task("after", "no"),
+        _task("join", "each"),
+        **{
+            "finally": [
+                _task("tell", when=[{"input": "$(tasks.join.status)", "operator": "in", "values": ["Succeeded"]}]),
+                _task("alarm", when=[{"input": "$(tasks.join.status)", "operator": "in", "values": ["Failed"]}]),
+                _task(
+                    "sweep",
+                    matrix={"params": [{"name": "place", "value": ["p", "q"]}]},
+                    spec={"params": [{"name": "place"}]},
+                ),
+            ]
+        },
+    ),
+    _pipeline(
+        "tk-timeout",
+        _task("a"),
+        _task("slow", "a", seconds="2,60", timeout="6s", retries=1),
+        _task("never", "slow"),
+        _task("side", "a", seconds="3"),
+        **{"finally": [_task("sweep")]},
     ),
     _pipeline("tk-ignored", _task("a", sim={"fail-step": "0"}, onError="continue"), _task("b", "a")),
 )

@@ -8,6 +8,7 @@ Object = dict[str, Any]
 
 ARGO = "argoproj.io/v1alpha1"
 SMALL = {"requests": {"cpu": "50m", "memory": "32Mi"}}
+LARGE = {"requests": {"cpu": "800m", "memory": "1Gi"}}  # several times what is used: worth a recommendation
 
 
 def container(name: str = "main", **more: Any) -> Object:
@@ -20,6 +21,11 @@ def pod(name: str, seconds: float | str = 2, **more: Any) -> Object:
     annotations = {"sim/startup": "0", "sim/duration": str(seconds), **_sim(more.pop("sim", {}))}
     template: Object = {"name": name, "metadata": {"annotations": annotations}, "container": container()}
     return {**template, **_inputs(more.pop("inputs", ())), **more}
+
+
+def generous(name: str, seconds: float | str, **more: Any) -> Object:
+    """A template of one pod that asks for far more than it uses."""
+    return pod(name, seconds, container=container(resources=LARGE), **more)
 
 
 def _sim(found: Object) -> Object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,11 @@ from testbed.components import BY_NAME
 from testbed.controlplane import argo_version
 
 if TYPE_CHECKING:
+    from benchmarks.torture.approved import Change
     from benchmarks.torture.faults import Row
+    from benchmarks.torture.recommended import Trial
+
+    Changes = Mapping[tuple[str, str], Change]  # by workflow and recommendation
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 RESULT = RESULTS / "torture.json"
@@ -33,7 +37,31 @@ def faults(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def result(rows: Sequence[Row], runs: int) -> dict[str, Any]:
+def broken(tried: Sequence[Trial], changes: Changes) -> list[str]:
+    """One line for each recommendation that does not run, breaks its workflow, or promises what does not come."""
+    lines = []
+    for trial in tried:
+        name = f"{trial.workflow}, {trial.id}"
+        if trial.refused:
+            lines.append(f"{name}: the command is refused: {trial.refused}")
+        if trial.worse:
+            lines.append(f"{name}: {trial.worse} runs ended otherwise than before")
+        if trial.holds is False and trial.promised is not None:
+            p = trial.promised
+            lines.append(f"{name}: promised {p.low:.0f} to {p.high:.0f} s, runs are {trial.gain or 0:.1f} s shorter")
+    for (workflow, identity), change in changes.items():
+        name = f"{workflow}, {identity} as {change.name or 'WorkflowChange'}"
+        if not change.runs:
+            lines.append(f"{name} was not made: {change.said}")
+        if change.worse:
+            lines.append(f"{name}: {change.worse} runs ended otherwise than before")
+        if change.holds is False and change.promised is not None:
+            low, high = change.promised
+            lines.append(f"{name}: promised {low:g} to {high:g}%, measured {change.effect or 0:.1f}%")
+    return lines
+
+
+def result(rows: Sequence[Row], runs: int, tried: Sequence[Trial], changes: Changes) -> dict[str, Any]:
     """What is kept of a play."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -51,13 +79,58 @@ def result(rows: Sequence[Row], runs: int) -> dict[str, Any]:
             }
             for row in sorted(rows, key=lambda r: r.workflow)
         ],
+        "recommendations": [
+            {
+                "workflow": t.workflow,
+                "id": t.id,
+                "action": t.action,
+                "promised": None if t.promised is None else [round(v, 1) for v in (t.promised.low, t.promised.high)],
+                "gain": None if t.gain is None else round(t.gain, 1),
+                "holds": t.holds,
+                "refused": t.refused,
+                "runs": t.runs,
+                "worse": t.worse,
+                "change": _change(changes.get((t.workflow, t.id))),
+            }
+            for t in tried
+        ],
+    }
+
+
+def _change(found: Change | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "name": found.name,
+        "verdict": found.verdict,
+        "measure": found.measure,
+        "promised": found.promised,
+        "effect": None if found.effect is None else round(found.effect, 1),
+        "holds": found.holds,
+        "runs": found.runs,
+        "worse": found.worse,
+        "said": found.said,
     }
 
 
 def write(found: dict[str, Any]) -> None:
-    """Keep the result beside those of other versions of Argo."""
+    """Keep the result beside those of other versions of Argo, and of workflows that were not run."""
     kept = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
-    RESULT.write_text(json.dumps({**kept, found["argo"]: found}, indent=1) + "\n")
+    RESULT.write_text(json.dumps({**kept, found["argo"]: merged(kept.get(found["argo"]), found)}, indent=1) + "\n")
+
+
+def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
+    """A result with what an earlier one has of workflows that are not in it."""
+    if before is None:
+        return found
+    run = {row["name"] for row in found["workflows"]}
+    others = [row for row in before["workflows"] if row["name"] not in run]
+    tried = [row for row in before.get("recommendations") or () if row["workflow"] not in run]
+    return {
+        **found,
+        "workflows": sorted([*others, *found["workflows"]], key=lambda row: str(row["name"])),
+        "recommendations": sorted([*tried, *found["recommendations"]], key=lambda row: str(row["workflow"])),
+    }
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -90,4 +163,68 @@ def lines(kept: dict[str, Any]) -> list[str]:
             out += [f"Named as unknown from history alone: {', '.join(unknown)}.", ""]
         wrong = [f"- {text}" for r in rows for text in r["faults"]]
         out += [f"Not exact with Argo {version}:", "", *wrong] if wrong else [f"Nothing differs with Argo {version}."]
+        out += _recommended(found.get("recommendations") or ())
     return out
+
+
+def _recommended(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What was recommended for the set and tried."""
+    if not rows:
+        return []
+    fine = sum(not r["refused"] and not r["worse"] for r in rows)
+    asked = [r["change"] for r in rows if r["change"]]
+    made = [c for c in asked if c["runs"]]
+    out = [
+        "",
+        f"{len(rows)} recommendations have a command. Run as printed, {fine} were taken and left the workflow finishing as"
+        f" before; {_held(rows)} promised intervals of the run time have what the runs show. The operator may make"
+        f" {len(asked)} of them itself (published, of a kind of field that it changes, of a workflow that does not take"
+        f" long): {len(made)} were made as WorkflowChanges in mode Approve, {sum(not c['worse'] for c in made)} left the"
+        f" workflow finishing as before, and {_held(made)} promised intervals hold.",
+        "",
+        "Percent: the run time after the change against before by the engine's own times, or the cost as the operator"
+        " measured it. Intervals are compared within a second, which is the controllers' own, and two standard errors.",
+        "",
+        "| workflow | recommendation | as printed | promised, s | shorter by, s | as WorkflowChange | promised | found | |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    return out + [f"| {' | '.join(_cells(r))} |" for r in rows]
+
+
+def _held(rows: Sequence[dict[str, Any]]) -> str:
+    judged = [r["holds"] for r in rows if r["holds"] is not None]
+    return f"{sum(judged)} of {len(judged)}"
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    promised = "-" if row["promised"] is None else f"{row['promised'][0]:g} to {row['promised'][1]:g}"
+    gain = "-" if row["gain"] is None else f"{row['gain']:g}"
+    printed = "refused" if row["refused"] else _ends(row)
+    return [row["workflow"], row["action"], printed, promised, gain, *_change_cells(row["change"], row["holds"])]
+
+
+def _change_cells(change: dict[str, Any] | None, printed: bool | None) -> list[str]:
+    words = {None: "", True: "holds", False: "missed"}
+    if change is None:
+        return ["-", "-", "-", words[printed]]
+    if not change["runs"]:
+        return ["not made", "-", "-", change["said"].replace("|", "/")]
+    low_high = "-"
+    if change["promised"] is not None:
+        low_high = f"{change['measure'].lower()} {change['promised'][0]:g} to {change['promised'][1]:g}%"
+    effect = "-" if change["effect"] is None else f"{change['effect']:g}%"
+    verdicts = [words[v] for v in (printed, change["holds"]) if v is not None]
+    return [
+        f"{_ends(change)}, {change['verdict'] or 'no verdict'}",
+        low_high,
+        effect,
+        ", ".join(dict.fromkeys(verdicts)),
+    ]
+
+
+def _ends(found: dict[str, Any]) -> str:
+    return (
+        f"{found['runs']} runs end as before"
+        if not found["worse"]
+        else f"{found['worse']} of {found['runs']} runs end otherwise"
+    )

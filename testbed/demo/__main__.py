@@ -1,4 +1,4 @@
-"""``make demo``: the operator's main job on real parts, told step by step.
+"""``make demo``: the operator's main job on real parts, reported step by step.
 
 1. ``concertmaster analyze`` on the committed facts, at once.
 2. Meanwhile etcd, kube-apiserver, kubectl and Prometheus are found or built.
@@ -60,12 +60,12 @@ class Build(threading.Thread):
 
     def wait(self) -> None:
         """Print what is going on until everything is there. Raises what went wrong."""
-        told = 0
+        reported = 0
         while self.is_alive():
             self.join(1.0)
-            for line in self.lines[told:]:
+            for line in self.lines[reported:]:
                 say(f"  {line}")
-            told = len(self.lines)
+            reported = len(self.lines)
         if self.error is not None:
             raise self.error
 
@@ -96,7 +96,7 @@ def _config(directory: Path, prometheus: str, port: int) -> Path:
     return file
 
 
-def _advised(cluster: Cluster) -> tuple[int, int]:
+def _recommended(cluster: Cluster) -> tuple[int, int]:
     """Profiles with a finished analysis, and all profiles."""
     items: list[dict[str, Any]] = cluster.get("wfp", "-A")["items"]
     done = sum(
@@ -106,12 +106,12 @@ def _advised(cluster: Cluster) -> tuple[int, int]:
     return done, len(items)
 
 
-def wait_for_advice(cluster: Cluster, operator: Process, expected: int) -> float:
+def wait_for_recommendations(cluster: Cluster, operator: Process, expected: int) -> float:
     """Seconds until every profile is Ready. Raises TestbedError when it takes too long or the operator ends."""
     start = time.monotonic()
-    told = start
+    reported = start
     while True:
-        done, total = _advised(cluster)
+        done, total = _recommended(cluster)
         if total >= expected and done == total:
             return time.monotonic() - start
         if not operator.running:
@@ -119,9 +119,9 @@ def wait_for_advice(cluster: Cluster, operator: Process, expected: int) -> float
         if time.monotonic() - start > PATIENCE:
             missing = f"{done} of {total} profiles have recommendations after {PATIENCE:.0f} s"
             raise TestbedError(f"{missing}:\n{operator.tail(30)}")
-        if time.monotonic() - told > 5:
-            told = time.monotonic()
-            say(f"  {done} of {total} profiles have recommendations after {told - start:.0f} s")
+        if time.monotonic() - reported > 5:
+            reported = time.monotonic()
+            say(f"  {done} of {total} profiles have recommendations after {reported - start:.0f} s")
         time.sleep(0.5)
 
 
@@ -191,7 +191,7 @@ def run(keep: bool) -> int:
             operator.start()
             try:
                 operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-                seconds = wait_for_advice(cluster, operator, expected=3)
+                seconds = wait_for_recommendations(cluster, operator, expected=3)
                 say(f"  every profile has recommendations {seconds:.0f} s after the operator started")
                 now = time.monotonic()
                 say(

@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from testbed.lives import ContainerLife, Grid, PodLife
+from testbed.runs import fnv32a
 
 DAY = 86400.0
 HOUR = 3600.0
@@ -60,14 +61,6 @@ class Requests:
     cpu: float | None = None
     memory: float | None = None
     memory_limit: float | None = None
-
-
-def fnv32a(text: str) -> int:
-    """FNV-1a, 32 bit: Argo's hash of a node's name, at the end of the pod's name."""
-    value = 0x811C9DC5
-    for byte in text.encode():
-        value = (value ^ byte) * 0x01000193 % 2**32
-    return value
 
 
 class Teller:
@@ -173,7 +166,7 @@ def _cron_run(teller: Teller, tasks: Sequence[Task], due: float) -> None:
 
 
 def _graph_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float) -> None:
-    """One run of the described workflow sra-search: pods without an owner, told apart by labels."""
+    """One run of the described workflow sra-search: pods without an owner, distinguished by labels."""
     run = f"sra-{int(begin)}"
 
     def step(name: str, number: int, created: float, task: Task, requests: Requests) -> float:

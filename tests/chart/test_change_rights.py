@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from testbed.demo.history import fnv32a
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
+from testbed.runs import fnv32a
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.rights import ARGO, DISCOVER, used
 from tests.support.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
 SMALLER = {"bounds": {"maxStepPercent": 20}}  # gives other plans
@@ -196,7 +196,7 @@ def test_every_right_to_change_is_used_and_enough(
         limit = time.monotonic() + 120.0
         while granted - used(bed, place)[0] and time.monotonic() < limit:
             time.sleep(1.0)
-        told = {c["metadata"]["name"]: c.get("status") for c in bed.cluster.get("wfc", "-n", place)["items"]}
+        reported = {c["metadata"]["name"]: c.get("status") for c in bed.cluster.get("wfc", "-n", place)["items"]}
     rights, denied = used(bed, place)
-    assert granted - rights == set(), told
+    assert granted - rights == set(), reported
     assert {d for d in denied if "/namespaces/" not in d or f"/namespaces/{place}/" in d} == set()

@@ -14,11 +14,11 @@ import pytest
 
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, deployed, source
-from tests.support.chart.place import CRONJOBS, FAST, advised, get, namespaces
+from tests.support.chart.place import CRONJOBS, FAST, get, namespaces, with_recommendations
 from tests.support.chart.proxy import Fault, Passing, Pipe, Proxy
 from tests.support.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 SEEN_WITHIN = 75.0  # seconds from an event on a connection that hangs until the operator knows of it
 
 
@@ -89,15 +89,15 @@ def test_refusals_of_the_api_server_are_got_over(
 ) -> None:
     proxy.rule = first(times, code, wanted)
     with deployed(bed, "cm", installed, tmp_path, server=proxy.url) as op:
-        wait_for("advice nevertheless", lambda: advised(bed, installed), 100)
+        wait_for("recommendations nevertheless", lambda: with_recommendations(bed, installed), 100)
         assert proxy.faults
         assert op.get("/healthz")[0] == 200
 
 
 def test_mute_watches_are_noticed(bed: Bed, installed: str, proxy: Proxy, tmp_path: Path) -> None:
-    """The watches are mute while lists show new objects: nothing is decided on half a picture, and it is told."""
+    """The watches are mute while lists show new objects: nothing is decided on half a picture, and it is reported."""
     with deployed(bed, "cm", installed, tmp_path, server=proxy.url) as op:
-        wait_for("advice", lambda: advised(bed, installed), 100)
+        wait_for("recommendations", lambda: with_recommendations(bed, installed), 100)
         proxy.rule = lambda p: Fault(silent=True) if p.watch else None
         # The streams that are open are broken off with the API server's next restart; their successors are mute.
         bed.plane.restart_apiserver()
@@ -105,14 +105,14 @@ def test_mute_watches_are_noticed(bed: Bed, installed: str, proxy: Proxy, tmp_pa
         before = bed.cluster.get("wfp", "cronjob-etl", "-n", installed)["metadata"]["uid"]
         apply(bed.cluster, policy(installed, "unseen", priority=5))
         behind = "the watches are behind the cluster"
-        wait_for("to be told", lambda: [c for c in op.cycles() if behind in str(c.get("problems"))], 90)
+        wait_for("the report", lambda: [c for c in op.cycles() if behind in str(c.get("problems"))], 90)
         assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] == before, "nothing was withdrawn"
 
 
 def test_a_watch_whose_connection_hangs_is_opened_anew(bed: Bed, installed: str, pipe: Pipe, tmp_path: Path) -> None:
     """No byte and no end on any open connection: what happens after that arrives within the time docs/operations.md says."""
     with deployed(bed, "cm", installed, tmp_path, server=pipe.url) as op:
-        wait_for("advice", lambda: advised(bed, installed), 100)
+        wait_for("recommendations", lambda: with_recommendations(bed, installed), 100)
         hanging = pipe.freeze()
         begun = time.monotonic()
         apply(bed.cluster, policy(installed, "after", priority=5))
@@ -120,7 +120,7 @@ def test_a_watch_whose_connection_hangs_is_opened_anew(bed: Bed, installed: str,
         took = time.monotonic() - begun
         assert took < SEEN_WITHIN + 10.0, "seconds; ten for a busy machine"
         behind = "the watches are behind the cluster"
-        assert [c for c in op.cycles() if behind in str(c.get("problems"))], "it was told meanwhile"
+        assert [c for c in op.cycles() if behind in str(c.get("problems"))], "it was reported meanwhile"
         assert len(hanging) >= 4, "policies, profiles, changes and the operator's own requests"
         wait_for("the dead connections to be given up", lambda: all(left.is_set() for left in hanging), 60)
         assert op.process.poll() is None
@@ -136,12 +136,12 @@ def test_kinds_may_be_removed_and_brought_back(
     apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
     ours = [p.stem for p in sorted((ROOT / "crds").glob("*.yaml"))]
     with deployed(bed, "cm", installed, tmp_path) as op:
-        wait_for("advice", lambda: advised(bed, installed))
+        wait_for("recommendations", lambda: with_recommendations(bed, installed))
         uid = get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"]
         bed.cluster.kubectl("delete", "crd", "--wait=false", *ours)
         wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip(), 120)
         wait_for(
-            "to be told",
+            "the report",
             lambda: (
                 op.process.poll() is not None
                 or [c for c in op.cycles() if "does not serve WorkflowProfile" in str(c.get("problems"))]
@@ -155,13 +155,13 @@ def test_kinds_may_be_removed_and_brought_back(
             "apply", "-f", "-", input=_json(policy(installed, discover=CRONJOBS))).returncode == 0)  # fmt: skip
         wait_for(
             "advice again, or room for a process that watches",
-            lambda: advised(bed, installed) or op.process.poll(),
+            lambda: with_recommendations(bed, installed) or op.process.poll(),
             100,
         )
         if op.process.poll() is not None:
             assert "their watch is not" in op.log.read_text()
     with deployed(bed, "cm", installed, tmp_path, pod="next"):
-        wait_for("advice again", lambda: advised(bed, installed), 100)
+        wait_for("recommendations again", lambda: with_recommendations(bed, installed), 100)
         assert get(bed, "wfp", installed, "cronjob-etl")["metadata"]["uid"] != uid
 
 
@@ -171,7 +171,7 @@ def test_in_listed_namespaces_the_loss_of_kinds_ends_the_process_with_a_reason(
     """It may not watch CustomResourceDefinitions there; the next process waits for them, as after any start."""
     ours = [p.stem for p in sorted((ROOT / "crds").glob("*.yaml"))]
     with deployed(bed, "cm", installed, tmp_path) as op:
-        wait_for("advice", lambda: advised(bed, installed))
+        wait_for("recommendations", lambda: with_recommendations(bed, installed))
         bed.cluster.kubectl("delete", "crd", "--wait=false", *ours)
         wait_for("kinds gone", lambda: not bed.cluster.run_kubectl("get", "crd", *ours).stdout.strip(), 120)
         wait_for("the end", lambda: op.process.poll() is not None, 60)
@@ -187,32 +187,32 @@ def test_in_listed_namespaces_the_loss_of_kinds_ends_the_process_with_a_reason(
         bed.cluster.kubectl("wait", "--for=condition=Established", "crd", *ours, "--timeout=60s")
         wanted = _json(policy(installed, discover=CRONJOBS))
         wait_for("the policy", lambda: bed.cluster.run_kubectl("apply", "-f", "-", input=wanted).returncode == 0)
-        wait_for("advice again", lambda: advised(bed, installed), 100)
+        wait_for("recommendations again", lambda: with_recommendations(bed, installed), 100)
 
 
 def _json(value: object) -> str:
     return json.dumps(value)
 
 
-def test_a_full_disk_is_told_and_got_over(bed: Bed, installed: str, tmp_path: Path) -> None:
-    """No file may grow any more: the cycle says so and goes on; with room again the advice comes."""
+def test_a_full_disk_is_reported_and_got_over(bed: Bed, installed: str, tmp_path: Path) -> None:
+    """No file may grow any more: the cycle says so and goes on; with room again the recommendations come."""
     with deployed(bed, "cm", installed, tmp_path) as op:
         wait_for("the history", lambda: list(tmp_path.rglob("history.db")))
         log = op.log.stat().st_size
         _, hard = resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (log + 40_000, resource.RLIM_INFINITY))
         assert hard == resource.RLIM_INFINITY
         full = "no space left to write"
-        wait_for("to be told", lambda: [c for c in op.cycles() if full in str(c.get("problems"))], 60)
+        wait_for("the report", lambda: [c for c in op.cycles() if full in str(c.get("problems"))], 60)
         assert op.process.poll() is None
         assert op.get("/healthz")[0] == 200
         resource.prlimit(op.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        wait_for("advice", lambda: advised(bed, installed), 100)
+        wait_for("recommendations", lambda: with_recommendations(bed, installed), 100)
 
 
 def test_a_clock_that_was_ahead_does_no_lasting_harm(bed: Bed, installed: str, tmp_path: Path) -> None:
     """Watermarks a day in the future, as a clock that jumped ahead and back leaves them: new runs are found nevertheless."""
     with deployed(bed, "cm", installed, tmp_path) as op:
-        wait_for("advice", lambda: advised(bed, installed))
+        wait_for("recommendations", lambda: with_recommendations(bed, installed))
         op.stop()
     (file,) = tmp_path.rglob("history.db")
     with sqlite3.connect(file) as database:

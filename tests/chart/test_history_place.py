@@ -16,10 +16,10 @@ import pytest
 
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
-from tests.support.chart.place import CRONJOBS, FAST, advised, namespaces
+from tests.support.chart.place import CRONJOBS, FAST, namespaces, with_recommendations
 from tests.support.cluster.operator_bed import Operator, apply, cronjob, history, policy, runs_of_cronjob, wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 READ_ONLY = 'mount --bind "$PLACE" "$PLACE" && mount -o remount,bind,ro "$PLACE" && exec "$@"'
 WRITABLE = 'mount -o remount,bind,rw "$PLACE"'
@@ -52,7 +52,7 @@ def _troubled(op: Operator, words: str) -> Callable[[], bool]:
     [(READ_ONLY, WRITABLE, "cannot be opened for writing"), (FULL, ROOM, "no space left to write")],
     ids=["read-only", "full"],
 )
-def test_advice_goes_on_from_a_copy_and_returns_to_the_file(
+def test_a_recommendation_goes_on_from_a_copy_and_returns_to_the_file(
     bed: Bed,
     tmp_path: Path,
     make_prometheus: Callable[..., PrometheusServer],
@@ -68,16 +68,20 @@ def test_advice_goes_on_from_a_copy_and_returns_to_the_file(
         bed.install("cm", place, {"namespaces": [place], "sources": [source(prometheus.url)], "config": FAST})
         apply(bed.cluster, cronjob(place, "etl"), policy(place, discover=CRONJOBS))
         with deployed(bed, "cm", place, tmp_path) as op:
-            wait_for("advice", lambda: advised(bed, place))
+            wait_for("recommendations", lambda: with_recommendations(bed, place))
             op.stop()
         with deployed(bed, "cm", place, tmp_path, pod="next", python=_inside(tmp_path, before)) as op:
-            wait_for("to be told", _troubled(op, words), 60)
+            wait_for("the report", _troubled(op, words), 60)
             apply(bed.cluster, cronjob(place, "late"))
-            wait_for("advice on a workflow the file does not know", lambda: advised(bed, place, "cronjob-late"), 100)
+            wait_for(
+                "recommendations on a new workflow",
+                lambda: with_recommendations(bed, place, "cronjob-late"),
+                100,
+            )
             assert op.get("/healthz")[0] == op.get("/readyz")[0] == 200
-            told = op.cycles()[-1]["problems"][0]
-            assert words in told and "nothing is changed automatically" in told, op.cycles()
-            assert "volume" in told or "directory" in told, "and what to do"
+            reported = op.cycles()[-1]["problems"][0]
+            assert words in reported and "nothing is changed automatically" in reported, op.cycles()
+            assert "volume" in reported or "directory" in reported, "and what to do"
             _meanwhile(op, tmp_path, after)
             wait_for("the file again", lambda: [x for x in op.read() if "can be written again" in x["msg"]])
             later = op.next_cycles(2)

@@ -12,10 +12,10 @@ import pytest
 
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
-from tests.support.chart.place import CRONJOBS, FAST, REF, advised, get, namespaces, state
+from tests.support.chart.place import CRONJOBS, FAST, REF, get, namespaces, state, with_recommendations
 from tests.support.cluster.operator_bed import apply, cronjob, history, policy, profile, runs_of_cronjob, wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 LABEL = "l" * 63
 LONG = "n" * 63
@@ -91,7 +91,7 @@ def test_the_largest_resources_are_borne(
         apply(bed.cluster, cronjob(place, "etl"), profile(place, "modest", workflowRef=REF))
         with deployed(bed, "cm", place, tmp_path) as op:
             begin = time.monotonic()
-            wait_for("the modest one's advice", lambda: advised(bed, place, "modest"), 90)
+            wait_for("the modest one's recommendations", lambda: with_recommendations(bed, place, "modest"), 90)
             wait_for("every profile to have a condition", lambda: all(
                 state(bed, place, p["metadata"]["name"]) for p in bed.cluster.get("wfp", "-n", place)["items"]
             ), 90)  # fmt: skip

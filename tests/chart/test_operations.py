@@ -2,80 +2,31 @@
 
 from __future__ import annotations
 
-import fnmatch
-import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from charts import boards
-from testbed.build import ensure
 from testbed.prometheus import PrometheusServer, Scrape
 from tests.support.chart.bed import ROOT, Bed, deployed, find, promql_of, source
+from tests.support.chart.played import PART_OF, adopt, check, environment, steps
 from tests.support.chart.release import LASTING, left_behind
 from tests.support.cluster.operator_bed import apply, cronjob, history, runs_of_cronjob, wait_for
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 PAGE = ROOT / "docs" / "operations.md"
 ADDRESS = "http://prometheus.monitoring:9090"
 
 
-@dataclass
-class Step:
-    """One command with the output lines the page shows."""
-
-    command: str
-    expected: list[str] = field(default_factory=list)
-
-
-def steps(text: str) -> Iterator[Step]:
-    """Every command of the page's console blocks."""
-    for block in re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        step: Step | None = None
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                if step is not None:
-                    yield step
-                step = Step(line[2:])
-            else:
-                assert step is not None, f"output without a command: {line}"
-                step.expected.append(line)
-        assert step is not None, "an empty console block"
-        yield step
-
-
-def shown(expected: str, output: str) -> bool:
-    """Whether some line of ``output`` is the expected one, ``*`` standing for anything."""
-    pattern = " ".join(expected.split()).replace("[", "[[]")
-    return any(fnmatch.fnmatchcase(" ".join(line.split()), pattern) for line in output.splitlines())
-
-
 @pytest.fixture
 def tools(bed: Bed, tmp_path: Path) -> dict[str, str]:
     """An environment in which helm, kubectl and concertmaster are those of this checkout and this cluster."""
-    place = tmp_path / "bin"
-    place.mkdir()
-    built = ensure(["helm", "kubectl"], lambda _: None)
-    for name, path in built.items():
-        (place / name).symlink_to(path)
-    script = place / "concertmaster"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m concertmaster "$@"\n')
-    script.chmod(0o755)
-    return {
-        **os.environ,
-        "PATH": f"{place}:/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT / "operator"),
-        "KUBECONFIG": str(bed.cluster.kubeconfig()),
-        "HOME": str(tmp_path),
-    }
+    return environment(bed, tmp_path)
 
 
 def test_the_page_is_true_from_installation_to_removal(
@@ -86,32 +37,18 @@ def test_the_page_is_true_from_installation_to_removal(
     prometheus = make_prometheus(history=history(*runs_of_cronjob("jobs", "etl", 30, end), end))
     bed.namespace("jobs")
     apply(cluster, cronjob("jobs", "etl"))
-    # The kinds may be there from another test; what the page takes over by flag is taken over here by hand.
-    found = cluster.get("crd", "-l", "app.kubernetes.io/part-of=concertmaster")["items"]
-    for crd in found:
-        name = crd["metadata"]["name"]
-        for key, value in (("name", "concertmaster"), ("namespace", "concertmaster")):
-            cluster.kubectl("annotate", "crd", name, "--overwrite", f"meta.helm.sh/release-{key}={value}")
-        cluster.kubectl("label", "crd", name, "--overwrite", "app.kubernetes.io/managed-by=Helm")
+    adopt(bed, "concertmaster", "concertmaster")
     done = 0
     with ExitStack() as running:
         for step in steps(PAGE.read_text()):
             command = step.command.replace(ADDRESS, prometheus.url)
             if command.startswith("helm install"):
-                # Simulated kubelets end pods after two seconds unless told otherwise.
+                # Simulated kubelets end pods after two seconds unless configured otherwise.
                 command += " --set-string 'podAnnotations.sim/duration=" + LASTING["sim/duration"] + "'"
                 command += " --set 'sources[0].delaySeconds=5' --set config.limits.backfill=2d"
             if command.startswith("helm uninstall"):
                 running.close()
-            answer = subprocess.run(
-                ["bash", "-c", command], cwd=ROOT, env=tools, capture_output=True, text=True, timeout=180, check=False
-            )
-            said = answer.stdout + answer.stderr
-            assert answer.returncode == 0, f"$ {command}\n{said}"
-            for line in step.expected:
-                assert shown(line, said), f"$ {command}\nexpected: {line}\n{said}"
-            if not step.expected and not command.startswith("helm"):
-                assert not answer.stdout.strip(), f"$ {command}\n{said}"
+            check(step, command, tools)
             if command.startswith("helm install"):
                 running.enter_context(deployed(bed, "concertmaster", "concertmaster", tmp_path))
             done += 1
@@ -123,7 +60,7 @@ def test_the_page_is_true_from_installation_to_removal(
     cluster.kubectl("delete", "namespace", "jobs", "--wait=false")
     wait_for(
         "the kinds are gone",
-        lambda: not cluster.get("crd", "-l", "app.kubernetes.io/part-of=concertmaster")["items"],
+        lambda: not cluster.get("crd", "-l", PART_OF)["items"],
         180,
     )
 

@@ -17,7 +17,7 @@ from tests.support.chart.release import LASTING, left_behind, newer_chart
 from tests.support.chart.values import EVERYTHING
 from tests.support.cluster.operator_bed import apply, cronjob, policy, profile, wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 URL = "http://127.0.0.1:9"
 OURS = (
@@ -398,7 +398,7 @@ def test_two_releases_live_side_by_side(bed: Bed, place: str) -> None:
     [
         ([], [], "all namespaces"),
         ([], ["PLACE"], "all namespaces"),
-        (["PLACE", "default"], [], "PLACE, default"),
+        (["PLACE", "default"], [], "PLACE"),  # the first that its rights name
         (["PLACE", "default"], ["kube-public", "default"], "default"),
         (["PLACE"], ["default"], None),
     ],
@@ -421,3 +421,35 @@ def test_a_release_that_would_write_against_another_is_not_installed(
         with pytest.raises(HelmError, match=f"release cm in namespace {place} looks after {named} already"):
             install_second()
     bed.helm("upgrade", "cm", str(CHART), "-n", place, values=values(first))  # no overlap with itself
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "overlap"),
+    [
+        ([], [], "all namespaces"),
+        ([], ["PLACE"], "all namespaces"),
+        (["PLACE", "default"], ["default"], "default"),
+        (["PLACE"], [], "PLACE"),
+        (["PLACE"], ["default"], None),
+    ],
+)
+def test_without_the_admission_policy_a_release_is_seen_by_its_rights(
+    bed: Bed, place: str, first: list[str], second: list[str], overlap: str | None
+) -> None:
+    def values(namespaces: list[str]) -> dict[str, Any]:
+        looked_after = [n.replace("PLACE", place) for n in namespaces]
+        return {"sources": [source(URL)], "namespaces": looked_after, "approvals": {"admissionPolicy": False}}
+
+    def install_second() -> None:
+        more = values(second) | {"fullnameOverride": "another", "crds": {"enabled": False}}
+        bed.helm("install", "second", str(CHART), "-n", place, "--dry-run=server", values=more)
+
+    bed.install("cm", place, values(first))
+    if overlap is None:
+        install_second()
+    else:
+        with pytest.raises(
+            HelmError, match=f"release cm in namespace {place} looks after {overlap.replace('PLACE', place)} already"
+        ):
+            install_second()
+    bed.helm("upgrade", "cm", str(CHART), "-n", place, values=values(first))

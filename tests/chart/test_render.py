@@ -22,6 +22,8 @@ from testbed.process import run
 from tests.support.chart.bed import CHART, Helm, HelmError, find
 from tests.support.chart.values import EVERYTHING, SECRET
 
+DATABASE = "postgresql://db.example.com:6432/concertmaster?sslmode=verify-full"
+
 
 def test_lint_strict(helm: Helm, tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
@@ -100,6 +102,8 @@ def test_wrong_values_are_refused(helm: Helm, values: dict[str, Any], word: str)
         ({"apply": {"enabled": True}}, "apply.namespaces"),
         ({"apply": {"enabled": True, "namespaces": ["b"]}, "namespaces": ["a"]}, "not among namespaces"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+        ({"shards": 2}, "history.url"),
+        ({"history": {"url": DATABASE, "persistence": {"enabled": True}}}, "nothing would be kept in the claim"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(helm: Helm, values: dict[str, Any], word: str) -> None:
@@ -186,6 +190,65 @@ def test_a_new_configuration_starts_a_new_pod(helm: Helm) -> None:
     assert checksum({}) != checksum({"config": {"interval": "1m"}})
 
 
+def test_the_database_is_named_and_its_credentials_come_from_the_secret(helm: Helm) -> None:
+    secret = {"name": "database", "userKey": "user", "passwordKey": "secret"}
+    objects = helm.template(
+        {"history": {"url": DATABASE, "schema": "prod", "secret": secret}, "networkPolicy": {"enabled": True}}
+    )
+    text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    assert settings.parse(text).history == settings.History(url=DATABASE, schema_name="prod")
+    (container,) = find(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    given = {e["name"]: e["valueFrom"]["secretKeyRef"] for e in container["env"] if e["name"].startswith("PG")}
+    assert given == {"PGUSER": {"name": "database", "key": "user"}, "PGPASSWORD": {"name": "database", "key": "secret"}}
+    egress = find(objects, "NetworkPolicy")["spec"]["egress"]
+    assert {"port": 6432, "protocol": "TCP"} in [port for rule in egress for port in rule["ports"]]
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@db/x", "mysql://db/x", "postgresql://db"])
+def test_a_database_address_is_checked_and_holds_no_password(helm: Helm, url: str) -> None:
+    with pytest.raises(HelmError, match=r"history.*url"):
+        helm.template({"history": {"url": url}})
+
+
+def test_shards_are_a_statefulset_with_a_lease_each(helm: Helm) -> None:
+    before = helm.template({"history": {"url": DATABASE}})
+    objects = helm.template({"shards": 3, "history": {"url": DATABASE}})
+    assert "Deployment" not in {o["kind"] for o in objects}
+    spec = find(objects, "StatefulSet", "cm-concertmaster")["spec"]
+    assert (spec["replicas"], spec["podManagementPolicy"]) == (3, "Parallel")
+    services = {o["metadata"]["name"]: o for o in objects if o["kind"] == "Service"}
+    assert sorted(services) == ["cm-concertmaster", *(f"cm-concertmaster-{n}" for n in range(3))]
+    scraped = services[spec["serviceName"]]["spec"]["selector"]
+    matching = [s for s in services.values() if scraped.items() <= s["metadata"]["labels"].items()]
+    assert matching == [services[spec["serviceName"]]], "each pod is scraped once"
+    for name, service in services.items():
+        assert service["spec"]["selector"].get("statefulset.kubernetes.io/pod-name") in (None, name)
+    asked = find(objects, "Role", "cm-concertmaster-explain")["rules"][0]["resourceNames"]
+    assert asked == [f"{name}:http" for name in sorted(services)]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert {"name": "CONCERTMASTER_SHARDED", "value": "true"} in container["env"]
+    assert {"name": "CONCERTMASTER_LEASE", "value": "cm-concertmaster"} in container["env"]
+    shards = [f"cm-concertmaster-{n}" for n in range(3)]
+    named = {
+        (resource, name)
+        for rule in find(objects, "Role", "cm-concertmaster-lease")["rules"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", ())
+    }
+    assert named == {
+        ("leases", "cm-concertmaster"),
+        *(("leases", shard) for shard in shards),
+        *(("configmaps", f"{shard}-summary") for shard in shards),
+    }
+    assert rules(objects, "ClusterRole") == rules(before, "ClusterRole")
+    more = rules(objects, "Role") - rules(before, "Role")
+    assert more == {
+        ("coordination.k8s.io", "leases", "list"),
+        *(("", "configmaps", verb) for verb in ("create", "get", "patch")),
+    }
+    assert "StatefulSet" not in {o["kind"] for o in before}
+
+
 def rules(objects: list[Any], kind: str) -> set[tuple[str, str, str]]:
     """Every (group, resource, verb) that roles of ``kind`` grant, those for people left out."""
     return {
@@ -265,8 +328,10 @@ def test_change_rights_are_roles_of_the_listed_namespaces(helm: Helm) -> None:
     ],
 )
 def test_an_engine_that_is_not_there_is_not_read(helm: Helm, engine: str, gone: set[str]) -> None:
-    apply = {"enabled": True, "namespaces": ["data"]}
-    whole, less = helm.template({"apply": apply}), helm.template({"apply": apply, "engines": {engine: False}})
+    values = {"apply": {"enabled": True, "namespaces": ["data"]}}
+    base = {"podLabels": False}  # they read pods whatever else is there
+    whole = helm.template(values | {"engines": base})
+    less = helm.template(values | {"engines": base | {engine: False}})
     for kind in ("ClusterRole", "Role"):
         lost = {r for _, r, _ in rules(whole, kind)} - {r for _, r, _ in rules(less, kind)}
         assert lost <= gone

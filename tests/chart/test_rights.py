@@ -30,8 +30,9 @@ from tests.support.cluster.operator_bed import (
     wait_for,
 )
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
+BY_LABELS = {"podLabels": {"preset": "airflow"}}  # nobody exports these labels here: pods are watched for them
 FAST = {"interval": "10s", "limits": {"backfill": "2d"}}
 
 
@@ -102,10 +103,13 @@ def refuse_status(bed: Bed, kinds: list[str]) -> None:
 def targets(place: str) -> list[dict[str, Any]]:
     """One object of every kind of workflow."""
     container = {"name": "main", "image": "example/a:1", "command": ["a"]}
-    spec = {"entrypoint": "main", "templates": [{"name": "main", "container": container}]}
+    lock = {"semaphores": [{"configMapKeyRef": {"name": "limits", "key": "db"}}]}
+    spec = {"entrypoint": "main", "templates": [{"name": "main", "container": container, "synchronization": lock}]}
     meta = {"name": "one", "namespace": place}
+    etl = cronjob(place, "etl", team="data")
+    etl["spec"]["jobTemplate"]["metadata"] = {"labels": {"kueue.x-k8s.io/queue-name": "team"}}
     return [
-        cronjob(place, "etl", team="data"),
+        etl,
         cronjob(place, "brief"),
         {"apiVersion": ARGO, "kind": "WorkflowTemplate", "metadata": meta, "spec": spec},
         {"apiVersion": ARGO, "kind": "ClusterWorkflowTemplate", "metadata": {"name": f"{place}-all"}, "spec": spec},
@@ -184,16 +188,16 @@ def cluster_policy(name: str, labels: dict[str, str], **spec: Any) -> dict[str, 
     }
 
 
-def advised(bed: Bed, place: str) -> bool:
+def with_recommendations(bed: Bed, place: str) -> bool:
     """Whether the CronJob's profile has its analysis."""
     found = bed.cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", place, "-o", "json")
     return found.returncode == 0 and condition(json.loads(found.stdout), "Ready").get("reason") == "Analyzed"
 
 
 def live_through_everything(bed: Bed, place: str, op: Operator, *, cluster_wide: bool) -> None:
-    """Discovery of every kind, advice, Events, relabelling, withdrawal, refused statuses of every kind."""
+    """Discovery of every kind, recommendations, Events, relabelling, withdrawal, refused statuses of every kind."""
     cluster = bed.cluster
-    wait_for("advice", lambda: advised(bed, place))
+    wait_for("recommendations", lambda: with_recommendations(bed, place))
     cluster.kubectl("label", "cronjob", "etl", "-n", place, "team=ml", "--overwrite")
     cluster.kubectl("delete", "cronjob", "brief", "-n", place)
     cluster.apply(*finished_runs(place))
@@ -242,10 +246,11 @@ def live_through_everything(bed: Bed, place: str, op: Operator, *, cluster_wide:
 def test_rights_of_the_whole_cluster_are_all_used_and_enough(
     bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
-    bed.install("cm", place, {"sources": [source(prometheus.url)], "config": FAST})
+    chosen = {"reads": {"kueueWorkloads": True, "argoConfigMaps": True}}
+    bed.install("cm", place, {"sources": [source(prometheus.url)], "config": FAST, **chosen})
     refuse_status(bed, ["workflowprofiles", "optimizationpolicies", "clusteroptimizationpolicies"])
     here = {"matchLabels": {"kubernetes.io/metadata.name": place}}
-    wide = cluster_policy("all", {}, discover=DISCOVER, namespaceSelector=here)
+    wide = cluster_policy("all", {}, discover=[*DISCOVER, BY_LABELS], namespaceSelector=here)
     apply(bed.cluster, *targets(place), wide, policy(place, "team"))
     with deployed(bed, "cm", place, tmp_path) as op:
         live_through_everything(bed, place, op, cluster_wide=True)
@@ -262,7 +267,7 @@ def test_rights_in_listed_namespaces_are_all_used_and_enough(
     bed.install("cm", place, {"namespaces": [place], "sources": [source(prometheus.url)], "config": FAST})
     refuse_status(bed, ["workflowprofiles", "optimizationpolicies"])
     wanted = [d for d in DISCOVER if d["kind"] != "ClusterWorkflowTemplate"]
-    apply(bed.cluster, *targets(place), policy(place, "team", discover=wanted))
+    apply(bed.cluster, *targets(place), policy(place, "team", discover=[*wanted, BY_LABELS]))
     with deployed(bed, "cm", place, tmp_path) as op:
         live_through_everything(bed, place, op, cluster_wide=False)
     rights, denied = used(bed, place)
@@ -270,7 +275,7 @@ def test_rights_in_listed_namespaces_are_all_used_and_enough(
     assert rights == granted(bed, "cm", [place])
 
 
-def test_an_engine_switched_off_is_told_in_the_profile(
+def test_an_engine_switched_off_is_reported_in_the_profile(
     bed: Bed, place: str, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     values = {"engines": {"tekton": False}, "sources": [source(prometheus.url)], "config": FAST}

@@ -13,10 +13,10 @@ import pytest
 from testbed.cluster import KubectlError
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
-from tests.support.chart.place import CRONJOBS, FAST, REF, advised, get, namespaces, state
+from tests.support.chart.place import CRONJOBS, FAST, REF, get, namespaces, state, with_recommendations
 from tests.support.cluster.operator_bed import apply, cronjob, history, policy, profile, runs_of_cronjob, wait_for
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
@@ -72,9 +72,10 @@ def test_the_victims_numbers_stay_with_the_victim(
     )
     with deployed(bed, "cm", ops, tmp_path) as op:
         wait_for(
-            "the attacker's own advice", lambda: get(bed, "wfp", attacker, "spy").get("status", {}).get("dataUntil")
+            "the attacker's own recommendations",
+            lambda: get(bed, "wfp", attacker, "spy").get("status", {}).get("dataUntil"),
         )
-        wait_for("the victim's advice", lambda: advised(bed, victim))
+        wait_for("the victim's recommendations", lambda: with_recommendations(bed, victim))
         op.next_cycles(1)
     said = everything_said(bed, attacker)
     assert "424242" not in said
@@ -136,7 +137,7 @@ def test_a_store_that_is_not_for_the_namespace_is_not_asked(
     for name in (attacker, victim):
         apply(bed.cluster, cronjob(name, "etl"), policy(name, "team", metricsSource="gold", discover=CRONJOBS))
     with deployed(bed, "cm", ops, tmp_path) as op:
-        wait_for("the gold one's advice", lambda: advised(bed, victim))
+        wait_for("the gold one's recommendations", lambda: with_recommendations(bed, victim))
         found = wait_for(
             "the bronze one's condition",
             lambda: (
@@ -158,7 +159,7 @@ def test_labels_of_the_targets_do_not_mark_a_profile_as_the_operators_own(
     target = cronjob(attacker, "etl", **{"concertmaster.dev/discovered": "false"})
     apply(bed.cluster, target, policy(attacker, "mine", discover=CRONJOBS), profile(attacker, "own", workflowRef=REF))
     with deployed(bed, "cm", ops, tmp_path) as op:
-        wait_for("advice", lambda: advised(bed, attacker, "own"))
+        wait_for("recommendations", lambda: with_recommendations(bed, attacker, "own"))
         op.next_cycles(1)
         names = {p["metadata"]["name"] for p in bed.cluster.get("wfp", "-n", attacker)["items"]}
         assert names == {"own"}, "the target has a profile already"
@@ -179,12 +180,12 @@ def test_two_profiles_of_one_workflow_say_which_is_used_for_changes(
         profile(team, "b", workflowRef=REF),
     )
     with deployed(bed, "cm", ops, tmp_path) as op:
-        wait_for("advice", lambda: advised(bed, team, "b"))
+        wait_for("recommendations", lambda: with_recommendations(bed, team, "b"))
         time.sleep(1.0)  # creation times are whole seconds
         apply(bed.cluster, profile(team, "a", workflowRef=REF))
         wait_for("the notice", lambda: state(bed, team, "b", "TargetResolved").get("reason") == "SharedTarget")
-        wait_for("advice for both", lambda: advised(bed, team, "a"))
+        wait_for("recommendations for both", lambda: with_recommendations(bed, team, "a"))
         op.next_cycles(1)
-        told = state(bed, team, "a", "TargetResolved")
-        assert (told["status"], told["reason"]) == ("True", "SharedTarget")
-        assert "b, the oldest, is used for changes and this one only recommends" in told["message"]
+        reported = state(bed, team, "a", "TargetResolved")
+        assert (reported["status"], reported["reason"]) == ("True", "SharedTarget")
+        assert "b, the oldest, is used for changes and this one only recommends" in reported["message"]

@@ -20,7 +20,7 @@ from concertmaster.history import HistoryError, Store
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import CHART, ROOT, Bed, deployed, source
-from tests.support.chart.place import FAST, REF, advised, get, namespaces
+from tests.support.chart.place import FAST, REF, get, namespaces, with_recommendations
 from tests.support.chart.release import newer_chart
 from tests.support.cluster.operator_bed import (
     apply,
@@ -139,7 +139,7 @@ def document(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "concertmaster.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
 
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_fields_of_a_newer_release_are_left_out(model: Any, spec: dict[str, Any]
 def test_an_older_operator_works_beside_newer_kinds(
     bed: Bed, tmp_path: Path, make_prometheus: Callable[..., PrometheusServer]
 ) -> None:
-    """Kinds of a later release are installed and used: a field more is left out, a value nobody here knows is told."""
+    """Kinds of a later release are installed and used: a field more is left out, a value nobody here knows is reported."""
     with namespaces(bed, "newer") as (place,):
         end = time.time() - 30.0
         store = make_prometheus(history=history(*runs_of_cronjob(place, "etl", 30, end), end))
@@ -181,8 +181,8 @@ def test_an_older_operator_works_beside_newer_kinds(
             bed.cluster.run_kubectl("apply", "-f", "-", input=json.dumps(o)).returncode for o in later
         ] == [0, 0])  # fmt: skip
         with deployed(bed, "cm", place, tmp_path) as op:
-            wait_for("advice", lambda: advised(bed, place, "future"))
-            ready = wait_for("the policy to be told", lambda: condition(get(bed, "opol", place, "later"), "Ready"))
+            wait_for("recommendations", lambda: with_recommendations(bed, place, "future"))
+            ready = wait_for("the policy to report it", lambda: condition(get(bed, "opol", place, "later"), "Ready"))
             assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
             assert "apply.mode" in ready["message"] and "not in force" in ready["message"]
             op.next_cycles(1)
@@ -269,4 +269,30 @@ def test_one_more_alternative_is_no_new_rule(rule: str, breaks: bool) -> None:
         return crd
 
     found = crd_breaks(with_rule("has(self.a) || has(self.b)"), with_rule(rule))
+    assert any("new rule" in text for text in found) is breaks
+
+
+@pytest.mark.parametrize(
+    ("rule", "breaks"),
+    [
+        ("!has(self.new) || has(self.kind)", False),
+        ("has(self.new) || (has(self.kind) && has(self.name))", False),
+        ("has(self.new) || (has(self.kind) && has(self.other))", True),
+        ("!has(self.other) || has(self.kind)", True),
+        ("has(self.new) || (self.name != 'a')", False),
+        ("has(self.name) && self.name != 'a'", False),
+        ("has(self.new) || (self.name != 'b')", True),
+    ],
+)
+def test_rules_about_a_new_field_take_nothing_away(rule: str, breaks: bool) -> None:
+    fields = {"kind": {"type": "string"}, "name": {"type": "string"}, "other": {"type": "string"}}
+
+    def with_rule(text: str, **more: Any) -> dict[str, Any]:
+        crd = copy.deepcopy(load(ROOT / "crds" / "optimizationpolicies.concertmaster.dev.yaml"))
+        spec = {"type": "object", "required": ["kind", "name"], "properties": {**fields, **more}}
+        spec["x-kubernetes-validations"] = [{"rule": text}]
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = spec
+        return crd
+
+    found = crd_breaks(with_rule("self.name != 'a'"), with_rule(rule, new={"type": "string"}))
     assert any("new rule" in text for text in found) is breaks

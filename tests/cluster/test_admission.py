@@ -21,9 +21,9 @@ from concertmaster.kube.errors import Forbidden, Rejected
 from concertmaster.kube.objects import PODS
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, wait_for
-from tests.support.core.changes_world import advice, cron_job
+from tests.support.core.changes_world import cron_job, recommended
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def limits(name: str = "limits", **row: Any) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def test_what_only_the_server_knows_is_asked_with_a_trial_of_the_pod(cluster: Cl
 
     def refused(proposed: str) -> list[str]:
         edit = Edit(f"{POD}/containers/0/resources/requests/cpu", "1", proposed)
-        made = plan(advice(edit, step="job"), raw, PATCHABLE, profile="etl", namespace=namespace)
+        made = plan(recommended(edit, step="job"), raw, PATCHABLE, profile="etl", namespace=namespace)
         return list(reader._pod_refused(made, raw, None))
 
     try:

@@ -1,4 +1,4 @@
-"""Plans on the real API server, kind by kind: written, taken back to the very same object, and refused as they should."""
+"""Plans on the real API server, kind by kind: written, rolled back to the very same object, and refused as they should."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from concertmaster.kube.objects import ObjectRef, target_resource
 from testbed.cluster import Cluster
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.apply_cases import CASES, CRON
-from tests.support.core.changes_world import advice
+from tests.support.core.changes_world import recommended
 
 pytestmark = pytest.mark.cluster
 
@@ -55,7 +55,7 @@ def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
     client: KubeClient, namespace: str, kind: str
 ) -> None:
     ref, raw, edits = made(client, namespace, kind)
-    found = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
+    found = plan(recommended(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     operations = found.operations(raw["metadata"]["resourceVersion"])
     assert patch_object(client, ref, operations, dry_run=True).outcome is PatchOutcome.TRIED
     assert client.get(ref.path)["spec"] == raw["spec"]
@@ -72,9 +72,9 @@ def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
     client.delete(ref.path, uid=ref.uid)
 
 
-def test_what_the_server_says_is_told_apart(client: KubeClient, namespace: str) -> None:
+def test_what_the_server_says_is_distinguished(client: KubeClient, namespace: str) -> None:
     ref, raw, edits = made(client, namespace, "CronJob")
-    found = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
+    found = plan(recommended(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     stale = patch_object(client, ref, found.operations("1"))
     assert stale.outcome is PatchOutcome.CHANGED, stale.message
     moved = [{"op": "test", "path": "/spec/jobTemplate/spec/template/spec/containers/0/name", "value": "other"}]

@@ -1,5 +1,5 @@
-"""Everything odd at once on a real API server: the cycle goes on, the healthy workflow gets its advice, and each oddity
-is named to whom it concerns."""
+"""Everything unusual at once on a real API server: the cycle goes on, the healthy workflow gets its recommendations, and
+each anomaly is named to whom it concerns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.cluster.operator_bed import (
 )
 from tests.support.engines.argo_oracle import stamp
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 ARGO = "argoproj.io/v1alpha1"
 PLACE = "default"
@@ -113,7 +113,7 @@ def nested(raw: Raw) -> str:
 
 
 def pods(now: float) -> list[PodLife]:
-    """Pods that ended in the last two days, odd in one way each."""
+    """Pods that ended in the last two days, unusual in one way each."""
     like = runs_of_cronjob(PLACE, "any", 1, now)[0][0]
 
     def pod(name: str, ago: float, kind: str, owner: str, **labels: str) -> PodLife:
@@ -168,7 +168,7 @@ def without_ids(text: list[str], pod_name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Operator]]:
-    """The operator in the middle of it, once the healthy workflow has its advice."""
+    """The operator in the middle of it, once the healthy workflow has its recommendations."""
     with ControlPlane() as control_plane:
         cluster = control_plane.cluster
         install_crds(cluster)
@@ -189,7 +189,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, O
                 cluster.kubectl("create", "-f", "-", input=nested(raw))
             directory = tmp_path_factory.mktemp("bad-input")
             with operator(cluster, directory, settings(directory, {"default": server.url})) as op:
-                wait_for("advice", lambda: reason(cluster, "backup") == "Analyzed", 120)
+                wait_for("recommendations", lambda: reason(cluster, "backup") == "Analyzed", 120)
                 op.next_cycles(2)
                 yield cluster, op
 

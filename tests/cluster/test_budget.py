@@ -28,12 +28,12 @@ from tests.support.cluster.operator_bed import (
     with_series,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 QUERY = "sum by (run) (last_over_time(llm_tokens_total[$window]))"
 
 
-def test_the_rule_follows_the_budget_and_the_turn_is_told(
+def test_the_rule_follows_the_budget_and_the_turn_is_reported(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
     install_crds(cluster)
@@ -58,14 +58,14 @@ def test_the_rule_follows_the_budget_and_the_turn_is_told(
         found = cluster.run_kubectl("get", "wfp", "cronjob-etl", "-n", namespace, "-o", "json", "--ignore-not-found")
         return json.loads(found.stdout) if found.stdout.strip() else {}
 
-    def advice() -> dict[str, dict[str, Any]]:
+    def recommended() -> dict[str, dict[str, Any]]:
         status = profile().get("status") or {}
         return {r["id"]: r for r in status.get("recommendations", ()) if r["state"] == "Active"}
 
     apply(cluster, cronjob(namespace, "etl"), wanted("200000"))
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
         item = wait_for(
-            "the budget", lambda: next((r for i, r in advice().items() if i.startswith("budget")), None), 90
+            "the budget", lambda: next((r for i, r in recommended().items() if i.startswith("budget")), None), 90
         )
         assert "4 of 12 runs" in item["because"], item
         assert "200,000" in item["action"], item
@@ -75,12 +75,14 @@ def test_the_rule_follows_the_budget_and_the_turn_is_told(
             o.startswith("tokens per run: Missed, 250000 (target <= 200000)") for o in found["status"]["objectives"]
         )
         apply(cluster, wanted("300000"))
-        wait_for("silence", lambda: profile().get("status") and not any(i.startswith("budget") for i in advice()), 60)
+        wait_for(
+            "silence", lambda: profile().get("status") and not any(i.startswith("budget") for i in recommended()), 60
+        )
         wait_for("the objective", lambda: condition(profile(), "ObjectivesMet").get("status") == "True")
 
-        def told() -> bool:
+        def reported() -> bool:
             events = cluster.run_kubectl("get", "events", "-n", namespace, "-o", "json").stdout
             return any("ObjectivesMet is True" in (e.get("message") or e.get("note") or "")
                        for e in json.loads(events)["items"])  # fmt: skip
 
-        wait_for("an Event of the turn", told)
+        wait_for("an Event of the turn", reported)

@@ -1,4 +1,4 @@
-"""``cache-step`` on a real API server and Prometheus: inputs come from live runs, times from the metrics store."""
+"""``cache-step`` on a real API server and Prometheus: inputs come from live runs, times from the metrics source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
     return own_cluster(make_control_plane)
 
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 RUNS = 12
 FETCH, REPORT = 120.0, 30.0
@@ -57,7 +57,7 @@ SPEC: dict[str, Any] = {
 
 
 def pods(run: str, begun: float) -> Iterator[PodLife]:
-    """What kube-state-metrics and cAdvisor told of a run's two pods."""
+    """What kube-state-metrics and cAdvisor reported of a run's two pods."""
     for task, template, start, seconds in (("fetch", "get", 0.0, FETCH), ("report", "sum", FETCH + 5.0, REPORT)):
         at = begun + start
         life = ContainerLife(
@@ -122,12 +122,12 @@ def test_repeated_inputs_are_found_and_new_ones_are_not(
     )
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url})):
 
-        def advised() -> list[dict[str, Any]]:
+        def with_recommendations() -> list[dict[str, Any]]:
             status = cluster.get("wfp", "etl", "-n", PLACE).get("status") or {}
             given = [*status.get("recommendations", ()), *status.get("remaining", ())]
             return [r for r in given if r["id"].startswith("cache-step.")]
 
-        (item,) = wait_for("the rule", advised)
+        (item,) = wait_for("the rule", with_recommendations)
     assert item["id"] == "cache-step.fetch"
     # Three addresses, each asked for four times: nine of twelve are repeats. The last comes nine hours after the first,
     # and an entry is not renewed by a hit.

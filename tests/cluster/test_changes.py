@@ -145,7 +145,7 @@ def test_an_automatic_change_is_made_once_and_an_editor_wins(
         place.cluster.kubectl(
             "-n", place.namespace, "patch", "cronjob", "etl", "--type=json", "-p", undo.split("-p ")[1][1:-1]
         )
-        assert place.requests() == {"cpu": "1", "memory": "2Gi"}  # the printed command takes it back
+        assert place.requests() == {"cpu": "1", "memory": "2Gi"}  # the printed command rolls it back
         ended = place.the("Conflict")
         assert "left as it is" in condition(ended, "Restored")["message"]
         events = place.cluster.get("events", "-n", place.namespace)["items"]
@@ -179,7 +179,7 @@ def test_approval_and_every_attack_on_it(place: Place, prometheus: PrometheusSer
         assert bent.returncode == 0, bent.stderr
         assert place.decide(name).returncode == 0
 
-        # Nor may a plan be aimed at another object: the next proposal of the same advice is turned to a second CronJob.
+        # Nor may a plan be aimed at another object: the next proposal is turned to a second CronJob.
         apply(place.cluster, cronjob(place.namespace, "victim"))
         seen = {name}
 
@@ -367,17 +367,17 @@ def test_explain_shows_plan_and_gates_and_approve_decides_in_ones_own_name(
     with operator(place.cluster, tmp_path, config(place, prometheus, tmp_path)):
         change = place.the("Proposed")
         name, item = change["metadata"]["name"], change["spec"]["recommendation"]
-        told = run_cli(place, "explain", "-n", place.namespace, "cronjob-etl", item)
-        assert told.returncode == 0, told.stderr
+        reported = run_cli(place, "explain", "-n", place.namespace, "cronjob-etl", item)
+        assert reported.returncode == 0, reported.stderr
         plan = change["status"]["plan"]
         for part in ("patch", "inverse"):
             for operation in json.loads(plan[part]):
-                assert json.dumps(operation) in told.stdout
-        assert "kustomization.yaml" in told.stdout
-        assert f"Change {name}: Proposed" in told.stdout
-        assert "blocked  mode              mode is Approve: it waits for a decision" in told.stdout
-        assert "blocked  window            the next window opens" in told.stdout
-        assert "passed   owner             nobody else owns the object" in told.stdout
+                assert json.dumps(operation) in reported.stdout
+        assert "kustomization.yaml" in reported.stdout
+        assert f"Change {name}: Proposed" in reported.stdout
+        assert "blocked  mode              mode is Approve: it waits for a decision" in reported.stdout
+        assert "blocked  window            the next window opens" in reported.stdout
+        assert "passed   owner             nobody else owns the object" in reported.stdout
         decided = run_cli(place, "approve", "-n", place.namespace, name, "--yes")
         assert decided.returncode == 0, decided.stderr
         assert "CPU request" in decided.stdout or "memory request" in decided.stdout

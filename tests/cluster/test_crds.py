@@ -99,7 +99,7 @@ def test_the_defaults_of_a_policy_are_the_documented_ones(api: Cluster) -> None:
         },
         "metrics": {"perWorkflow": False, "steps": 5},
         "metricsSource": "default",
-        "pricing": {"currency": "USD", "failedRun": "10", "runHour": "2.5"},
+        "pricing": {"currency": "USD", "failedRun": "10", "runHour": "2.5", "source": "Flat"},
         "priority": 0,
         "sizing": {"maxFailurePercent": "1"},
         "suspend": False,
@@ -172,8 +172,8 @@ def test_kubectl_explain_shows_the_whole_tree(api: Cluster, kind: Kind) -> None:
 
 
 def test_kubectl_explain_tells_unit_default_and_example(api: Cluster) -> None:
-    told = " ".join(api.kubectl("explain", "opol.spec.apply.cooldown").split())
-    assert "Unit: a duration in d, h, m, s. Default: 24h. Example: 12h" in told
+    reported = " ".join(api.kubectl("explain", "opol.spec.apply.cooldown").split())
+    assert "Unit: a duration in d, h, m, s. Default: 24h. Example: 12h" in reported
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -280,7 +280,7 @@ def test_the_other_kinds_have_columns_too(api: Cluster, namespace: str) -> None:
     assert selected == ""
 
 
-def test_describe_reads_advice_first(api: Cluster, described: str) -> None:
+def test_describe_reads_recommendations_first(api: Cluster, described: str) -> None:
     lines = api.kubectl("describe", "wfp", "nightly", "-n", described).splitlines()
     status = lines[lines.index("Status:") + 1 :]
     keys = [line.split(":")[0].strip() for line in status if line.startswith("  ") and line[2] != " "]

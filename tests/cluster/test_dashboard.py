@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +14,6 @@ from testbed.cluster import Cluster
 from testbed.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
-    ROOT,
     apply,
     condition,
     cronjob,
@@ -33,37 +25,10 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.cluster.pages import dashboard
 from tests.support.cluster.published import explainer, own_address, publish
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
-
-
-@contextmanager
-def dashboard(kubeconfig: Path, service: str, *arguments: str) -> Iterator[Callable[[str], tuple[int, str]]]:
-    """The command itself; yields a function that gets a page."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "concertmaster", "dashboard", "--no-open", "--operator", f"{service}/concertmaster",
-         "--kubeconfig", str(kubeconfig), *arguments],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        match = re.search(r"(http://127\.0\.0\.1:\d+)/\?token=(\S+)", process.stdout.readline())
-        assert match is not None
-        base, token = match.groups()
-
-        def get(path: str) -> tuple[int, str]:
-            request = urllib.request.Request(base + path, headers={"Authorization": f"Bearer {token}"})
-            try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return answer.status, answer.read().decode()
-            except urllib.error.HTTPError as error:
-                return error.code, error.read().decode()
-
-        yield get
-    finally:
-        process.terminate()
-        process.wait(15)
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def test_pages_show_what_the_reader_may_see_and_nothing_else(
@@ -122,7 +87,7 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
             assert "Only what the status holds is shown" in text
             assert "--role=concertmaster-explain" in text
             assert get("/workflows/kube-system/cronjob-etl")[0] == 403, "another namespace is forbidden"
-            apply(cluster, explainer(cluster, namespace))
+            apply(cluster, explainer(tmp_path, namespace))
             cluster.kubectl(
                 "create", "rolebinding", "explain", "-n", namespace, "--role=concertmaster-explain", account
             )

@@ -58,7 +58,7 @@ def put(cluster: Cluster, namespace: str, name: str, status: dict[str, object], 
     return status
 
 
-def told(case: Case) -> dict[str, object]:
+def reported(case: Case) -> dict[str, object]:
     """The status of the case."""
     return status(case.analysed(), policy="OptimizationPolicy/team-data", data_until=NOW)
 
@@ -73,14 +73,14 @@ def crds(cluster: Cluster) -> Cluster:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda c: c.name)
 def test_describe(case: Case, crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
-    status = put(crds, namespace, case.name, told(case))
+    status = put(crds, namespace, case.name, reported(case))
     assert json_size(status) < 14 * 1024
     text = crds.kubectl("-n", namespace, "describe", "wfp", case.name)
     assert text.index("Advice:") < text.index("Recommendations:") if status["recommendations"] else True
     check(f"{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
 
 
-def test_describe_and_explain_of_advice_with_a_past(
+def test_describe_and_explain_of_recommendations_with_a_past(
     crds: Cluster, namespace: str, request: pytest.FixtureRequest
 ) -> None:
     dismissal = {
@@ -104,7 +104,7 @@ def test_describe_and_explain_of_advice_with_a_past(
 def test_the_plugin_describes_a_workflow_on_one_screen(
     case: Case, crds: Cluster, namespace: str, request: pytest.FixtureRequest
 ) -> None:
-    put(crds, namespace, case.name, told(case))
+    put(crds, namespace, case.name, reported(case))
     text = plugin(crds, "describe", "wftmpl/nightly-etl", "-n", namespace)
     assert len(text.splitlines()) <= 40
     check(f"describe/{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
@@ -114,7 +114,7 @@ def test_the_most_valuable_recommendations_of_all_workflows_come_first(
     crds: Cluster, namespace: str, request: pytest.FixtureRequest
 ) -> None:
     for case in cases():
-        put(crds, namespace, case.name, told(case))
+        put(crds, namespace, case.name, reported(case))
     text = plugin(crds, "top", "-n", namespace)
     check("top.txt", re.sub(r" {3,}", "   ", scrub(text, namespace)), request.config.getoption("--update-golden"))
     top = json.loads(plugin(crds, "top", "-n", namespace, "-o", "json"))
@@ -141,7 +141,7 @@ def plugin(cluster: Cluster, *words: str) -> str:
 
 def test_get(crds: Cluster, namespace: str, request: pytest.FixtureRequest) -> None:
     for case in cases():
-        put(crds, namespace, case.name, told(case))
+        put(crds, namespace, case.name, reported(case))
     table = crds.kubectl("-n", namespace, "get", "wfp")
     table = re.sub(r" {2,}", "  ", re.sub(r"(?<!\w)\d{1,3}s(?=\s)", "<age>", table))
     check("get.txt", scrub(table, namespace), request.config.getoption("--update-golden"))

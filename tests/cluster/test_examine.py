@@ -1,4 +1,5 @@
-"""The store's part of ``concertmaster doctor`` on real Prometheus servers: healthy, broken in each way, and absent."""
+"""The metrics source's part of ``concertmaster doctor`` on real Prometheus servers: healthy, broken in each way, and
+absent."""
 
 from __future__ import annotations
 
@@ -100,7 +101,7 @@ def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePro
     assert examined(url, extraMatchers={"cluster": "prod-1"})["one cluster"].mark is Mark.OK
 
 
-def test_an_empty_store_fails_what_advice_needs(make_prometheus: MakePrometheus) -> None:
+def test_an_empty_store_fails_what_a_recommendation_needs(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus().url)
     assert checks["metrics source"].mark is Mark.OK
     assert checks["kube_pod_info"].mark is Mark.FAIL

@@ -31,7 +31,7 @@ from tests.support.cluster.operator_bed import (
 )
 from tests.support.cluster.published import explainer, own_address, publish
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 def explain(kubeconfig: Path, namespace: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -62,12 +62,12 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
 
     admin = cluster.kubeconfig("admin")
     with operator(cluster, tmp_path, config):
-        raw = wait_for("advice", profile)
-        told = [r["id"] for r in raw["status"]["recommendations"]]
+        raw = wait_for("recommendations", profile)
+        reported = [r["id"] for r in raw["status"]["recommendations"]]
         whole = explain(admin, namespace)
         assert whole.returncode == 0, whole.stderr
         assert "not reached" not in whole.stderr
-        assert all(f"({identifier})" in whole.stdout for identifier in told)
+        assert all(f"({identifier})" in whole.stdout for identifier in reported)
         one = explain(admin, namespace, "right-size")
         for part in (
             "Confidence: ",
@@ -84,7 +84,7 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         base = f"/api/v1/namespaces/{namespace}/services/concertmaster:http/proxy/api/v1/namespaces/{namespace}"
         at = f"{base}/workflowprofiles/cronjob-etl"
         full = cluster.run_kubectl("get", "--raw", f"{at}?uid={raw['metadata']['uid']}")
-        assert {r["id"] for r in json.loads(full.stdout)["recommendations"]} >= set(told)
+        assert {r["id"] for r in json.loads(full.stdout)["recommendations"]} >= set(reported)
         for wrong in (at, f"{at}?uid=0", f"{base}/workflowprofiles/none?uid={raw['metadata']['uid']}"):
             refused = cluster.run_kubectl("get", "--raw", wrong)
             assert refused.returncode != 0
@@ -104,7 +104,7 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         assert short.returncode == 0
         assert "Only what the status holds" in short.stderr
         assert "--role=concertmaster-explain" in short.stderr
-        apply(cluster, explainer(cluster, namespace))
+        apply(cluster, explainer(tmp_path, namespace))
         cluster.kubectl("create", "rolebinding", "explain", "-n", namespace, "--role=concertmaster-explain", account)
         allowed = cluster.run_kubectl(*as_reader, "get", "--raw", f"{at}?uid={raw['metadata']['uid']}")
         assert allowed.returncode == 0, allowed.stderr

@@ -29,7 +29,7 @@ from tests.support.cluster.operator_bed import (
     wait_for,
 )
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 WAIT = 300.0  # seconds each run of ``report`` waits for a node
 
@@ -56,7 +56,7 @@ def profile(cluster: Cluster, namespace: str, name: str) -> dict[str, Any]:
     return json.loads(found.stdout) if found.stdout.strip() else {}
 
 
-def advice(cluster: Cluster, namespace: str, name: str) -> dict[str, dict[str, Any]]:
+def recommended(cluster: Cluster, namespace: str, name: str) -> dict[str, dict[str, Any]]:
     """The recommendations by id."""
     return {r["id"]: r for r in (profile(cluster, namespace, name).get("status") or {}).get("recommendations", ())}
 
@@ -92,7 +92,7 @@ def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
     )
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     with operator(cluster, tmp_path, config) as op:
-        clash = wait_for("the clash", lambda: advice(cluster, namespace, "report").get("schedule-clash"), 120)
+        clash = wait_for("the clash", lambda: recommended(cluster, namespace, "report").get("schedule-clash"), 120)
         assert f"its runs wait {int(WAIT // 60)}m0" in clash["because"]
         assert "nightly and crawl reserve" in clash["because"]
         assert clash["current"] == "0 * * * *"
@@ -104,7 +104,7 @@ def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
         # 40 cores for ten of sixty minutes, and the crawl's 8 and the report's one with their parts of an hour
         assert "schedules and history" in peak
         for quiet in ("crawl", "nightly"):  # they wait for nobody
-            assert "schedule-clash" not in advice(cluster, namespace, quiet)
+            assert "schedule-clash" not in recommended(cluster, namespace, quiet)
         for small in ("crawl", "report"):
             assert not peaks(cluster, namespace, small)
         op.next_cycles(2)  # one may be under way since the peak was written

@@ -1,4 +1,5 @@
-"""The way of most teams, with real parts: advice, its printed patch through Git's tooling, the runs after it, the proof.
+"""The way of most teams, with real parts: a recommendation, its printed patch through Git's tooling, the runs after it,
+the verification.
 
 The operator only recommends here. Somebody renders the patch that ``explain`` prints into the manifest and applies the
 result under another field manager, as a GitOps controller would; the operator finds it in the object, measures what it
@@ -49,7 +50,7 @@ def status(world: World, name: str = "wide") -> dict[str, Any]:
     return dict(found.get("status") or {})
 
 
-def advised(world: World, state: str) -> dict[str, Any]:
+def with_recommendations(world: World, state: str) -> dict[str, Any]:
     """The recommendation about parallelism when it is in that state."""
     items = status(world).get("recommendations") or []
     return next((r for r in items if r["id"].startswith("parallelism") and r["state"] == state), {})
@@ -74,7 +75,7 @@ def commit(cluster: Cluster, namespace: str, manifest: dict[str, Any], patch: st
     )  # fmt: skip
 
 
-def test_advice_goes_through_git_is_seen_measured_and_remembered(
+def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
@@ -91,7 +92,7 @@ def test_advice_goes_through_git_is_seen_measured_and_remembered(
     config["limits"] = {"backfill": "1h"}
     with operator(cluster, tmp_path, config) as op:
         world.play(["wide"])
-        item = wait_for("advice", lambda: advised(world, "Active"), 90, 1.0)
+        item = wait_for("recommendations", lambda: with_recommendations(world, "Active"), 90, 1.0)
         assert item["promised"].startswith("Duration -")
         explained = concertmaster(cluster, namespace, "explain", "wide", item["id"])
         commit(cluster, namespace, manifest, printed_patch(explained), tmp_path)
@@ -99,7 +100,7 @@ def test_advice_goes_through_git_is_seen_measured_and_remembered(
         assert lifted > 2
         assert item["sets"] == f"/spec/jobTemplate/spec/parallelism: 2 -> {lifted}"
 
-        done = wait_for("Implemented", lambda: advised(world, "Implemented"), 60, 1.0)
+        done = wait_for("Implemented", lambda: with_recommendations(world, "Implemented"), 60, 1.0)
         (outcome,) = status(world)["results"]
         assert outcome["by"] == MANAGER
         assert outcome["since"] == done["since"]
@@ -123,7 +124,7 @@ def test_advice_goes_through_git_is_seen_measured_and_remembered(
         assert "Effect: Improved:" in said
         record = wait_for(
             "the rule's record",
-            lambda: "this rule's promises held" in advised(world, "Implemented").get("trackRecord", ""),
+            lambda: "this rule's promises held" in with_recommendations(world, "Implemented").get("trackRecord", ""),
             60,
         )
         assert record
@@ -140,7 +141,7 @@ def test_advice_goes_through_git_is_seen_measured_and_remembered(
     with operator(cluster, tmp_path, config) as op:
         op.next_cycles(3, 90)
         assert status(world)["results"] == kept
-        assert advised(world, "Implemented")["since"] == done["since"]
+        assert with_recommendations(world, "Implemented")["since"] == done["since"]
         again = concertmaster(cluster, namespace, "explain", "wide", item["id"])
         assert "Effect: Improved:" in again
         assert "this rule's promises held" in " ".join(again.split())
@@ -152,7 +153,7 @@ def events(cluster: Cluster, namespace: str) -> set[str]:
     return {str(e.get("reason")) for e in cluster.get("events.events.k8s.io", "-n", namespace)["items"]}
 
 
-def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_told(
+def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_reported(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
@@ -176,12 +177,12 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_told(
 
     with operator(cluster, tmp_path, config):
         world.play(["wide"], 6)
-        item = wait_for("advice", lambda: advised(world, "Active"), 90, 1.0)
+        item = wait_for("recommendations", lambda: with_recommendations(world, "Active"), 90, 1.0)
         said = concertmaster(
             cluster, namespace, "dismiss", "wide", item["id"], "--reason", "nodes are full", "--for", "30d"
         )
         assert "is dismissed until" in said
-        away = wait_for("Dismissed", lambda: advised(world, "Dismissed"), 60)
+        away = wait_for("Dismissed", lambda: with_recommendations(world, "Dismissed"), 60)
         assert away["dismissal"].startswith("nodes are full, until ")
         edit([*cluster.get("wfp", "wide", "-n", namespace)["spec"]["dismissals"],
               {"recommendation": "timeout", "reason": "not needed"}])  # fmt: skip
@@ -190,23 +191,25 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_told(
         assert found == {item["id"], "timeout"}  # the command did not take the other decision back
 
         concertmaster(cluster, namespace, "dismiss", "wide", item["id"], "--undo")
-        back = wait_for("Active again", lambda: advised(world, "Active"), 60)
+        back = wait_for("Active again", lambda: with_recommendations(world, "Active"), 60)
         assert "its dismissal is over" in back["note"]
 
         edit(
             [{"recommendation": item["id"], "reason": "by hand"}, {"recommendation": "paralelism", "reason": "a slip"}]
         )
-        wait_for("Dismissed by kubectl", lambda: advised(world, "Dismissed"), 60)
-        told = wait_for("a word on the slip", lambda: ready().get("reason") == "UnknownDismissal" and ready(), 60)
-        assert told["status"] == "True"
-        assert "spec.dismissals names paralelism, and there is no rule paralelism" in told["message"]
+        wait_for("Dismissed by kubectl", lambda: with_recommendations(world, "Dismissed"), 60)
+        reported = wait_for("a word on the slip", lambda: ready().get("reason") == "UnknownDismissal" and ready(), 60)
+        assert reported["status"] == "True"
+        assert "spec.dismissals names paralelism, and there is no rule paralelism" in reported["message"]
 
         over = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 25.0))
         edit([{"recommendation": item["id"], "reason": "for a moment", "expirationTime": over}])
         wait_for(
-            "Dismissed for a moment", lambda: "for a moment" in advised(world, "Dismissed").get("dismissal", ""), 20
+            "Dismissed for a moment",
+            lambda: "for a moment" in with_recommendations(world, "Dismissed").get("dismissal", ""),
+            20,
         )
-        wait_for("its end", lambda: advised(world, "Active"), 90)
+        wait_for("its end", lambda: with_recommendations(world, "Active"), 90)
         assert ready()["reason"] == "Analyzed"
 
 

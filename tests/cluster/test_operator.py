@@ -30,7 +30,7 @@ from tests.support.cluster.operator_bed import (
 )
 from tests.support.cluster.operator_checks import assert_unsoiled, grant_reading
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def get(cluster: Cluster, kind: str, namespace: str, name: str) -> dict[str, Any
     return json.loads(found.stdout) if found.stdout.strip() else {}
 
 
-def advised(cluster: Cluster, namespace: str, name: str = "cronjob-etl") -> dict[str, Any]:
+def with_recommendations(cluster: Cluster, namespace: str, name: str = "cronjob-etl") -> dict[str, Any]:
     """The profile once its analysis is complete, else empty."""
     found = get(cluster, "wfp", namespace, name)
     return found if condition(found, "Ready").get("reason") == "Analyzed" else {}
 
 
-def test_policies_become_advice_and_the_next_cycles_write_nothing(
+def test_policies_become_recommendations_and_the_next_cycles_write_nothing(
     bed: Cluster, namespace: str, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     apply(
@@ -69,7 +69,7 @@ def test_policies_become_advice_and_the_next_cycles_write_nothing(
     )
     before = get(bed, "cronjob", namespace, "etl")
     with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])) as op:
-        found = wait_for("advice", lambda: advised(bed, namespace))
+        found = wait_for("recommendations", lambda: with_recommendations(bed, namespace))
         status = found["status"]
         assert found["metadata"]["labels"]["team"] == "data"
         assert status["runs"]["observed"] == 30
@@ -115,7 +115,7 @@ def test_a_restarted_operator_without_history_says_the_same(
     apply(bed, cronjob(namespace, "etl"), policy(namespace, discover=DISCOVER_CRONJOBS))
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     with operator(bed, tmp_path, config) as op:
-        wait_for("advice", lambda: advised(bed, namespace))
+        wait_for("recommendations", lambda: with_recommendations(bed, namespace))
         op.next_cycles(1)
         op.stop()
     before = get(bed, "wfp", namespace, "cronjob-etl")
@@ -141,7 +141,7 @@ def test_an_api_server_restart_is_survived(
     prometheus = make_prometheus(history=history(*runs_of_cronjob("demo", "etl", 30, end), end))
     apply(cluster, cronjob("demo", "etl"), policy("demo", discover=DISCOVER_CRONJOBS))
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url})) as op:
-        wait_for("advice", lambda: advised(cluster, "demo"))
+        wait_for("recommendations", lambda: with_recommendations(cluster, "demo"))
         plane.stop_apiserver(hard=True)
         wait_for("a cycle that noticed", lambda: any(c["level"] == "warning" for c in op.cycles()), 90)
         assert op.get("/healthz")[0] == 200  # a restart of the operator would not bring the API server back
@@ -151,11 +151,11 @@ def test_an_api_server_restart_is_survived(
         cluster.kubectl("delete", "wfp", "cronjob-second", "-n", "demo")
         cluster.kubectl("delete", "cronjob", "second", "-n", "demo")
         wait_for("calm", lambda: op.cycles()[-1]["level"] == "info" and op.cycles()[-1]["profiles"] == 1, 60)
-        assert advised(cluster, "demo")["status"]["advice"]
+        assert with_recommendations(cluster, "demo")["status"]["advice"]
         assert op.process.poll() is None
 
 
-def test_an_unknown_source_is_told_and_cured(
+def test_an_unknown_source_is_reported_and_cured(
     bed: Cluster, namespace: str, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     apply(bed, cronjob(namespace, "etl"), policy(namespace, discover=DISCOVER_CRONJOBS, metricsSource="thanos"))
@@ -169,7 +169,7 @@ def test_an_unknown_source_is_told_and_cured(
         owner = wait_for("the policy's", lambda: condition(get(bed, "opol", namespace, "team"), "MetricsAvailable"))
         assert owner["reason"] == "SourceUnknown"
         apply(bed, policy(namespace, discover=DISCOVER_CRONJOBS))
-        wait_for("advice", lambda: advised(bed, namespace))
+        wait_for("recommendations", lambda: with_recommendations(bed, namespace))
         assert condition(get(bed, "opol", namespace, "team"), "MetricsAvailable")["status"] == "True"
         assert op.process.poll() is None
 
@@ -184,7 +184,7 @@ def test_a_target_may_come_late_and_go(
         assert (found["status"], found["reason"]) == ("False", "NotFound")
         assert "create it" in found["message"]
         apply(bed, cronjob(namespace, "etl"))
-        first = wait_for("advice", lambda: advised(bed, namespace, "mine"))
+        first = wait_for("recommendations", lambda: with_recommendations(bed, namespace, "mine"))
         bed.kubectl("delete", "cronjob", "etl", "-n", namespace)
 
         def gone() -> dict[str, Any]:
@@ -207,7 +207,7 @@ def test_prometheus_may_go_and_come_back(
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["sources"][0] |= {"timeoutSeconds": 2, "deadlineSeconds": 4}
     with operator(bed, tmp_path, config) as op:
-        wait_for("advice", lambda: advised(bed, namespace))
+        wait_for("recommendations", lambda: with_recommendations(bed, namespace))
         op.next_cycles(2)  # what compares workflows is said when all of them were looked at
         first = get(bed, "wfp", namespace, "cronjob-etl")
         prometheus.stop()
@@ -224,23 +224,24 @@ def test_prometheus_may_go_and_come_back(
         assert kept["status"]["dataUntil"] >= first["status"]["dataUntil"]
         assert op.get("/healthz")[0] == 200
         assert op.metric('concertmaster_source_up{source="default"}') == 0
+        op.next_cycles(2)  # the cycle that found the outage writes policies and Events after the profile
         writes = op.api_writes()
         op.next_cycles(2)
         assert op.api_writes() == writes  # a lasting outage is written once
         prometheus.start()
-        back = wait_for("recovery", lambda: advised(bed, namespace))
+        back = wait_for("recovery", lambda: with_recommendations(bed, namespace))
         assert condition(back, "MetricsAvailable")["status"] == "True"
         assert back["status"]["advice"] == first["status"]["advice"]
 
 
-def test_an_operator_started_without_prometheus_keeps_old_advice(
+def test_an_operator_started_without_prometheus_keeps_old_recommendations(
     bed: Cluster, namespace: str, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     apply(bed, cronjob(namespace, "etl"), policy(namespace, discover=DISCOVER_CRONJOBS))
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
     config["sources"][0] |= {"timeoutSeconds": 2, "deadlineSeconds": 4}
     with operator(bed, tmp_path, config) as op:
-        first = wait_for("advice", lambda: advised(bed, namespace))
+        first = wait_for("recommendations", lambda: with_recommendations(bed, namespace))
         op.stop()
     (tmp_path / "history.db").unlink()
     prometheus.stop()
@@ -311,14 +312,16 @@ def test_priority_and_namespace_decide_which_policy_is_in_force(
             wait_for(
                 "the cluster policy",
                 lambda: (
-                    advised(bed, namespace).get("status", {}).get("policy")
+                    with_recommendations(bed, namespace).get("status", {}).get("policy")
                     == f"ClusterOptimizationPolicy/all-{namespace}"
                 ),
             )
             apply(bed, policy(namespace, "low", priority=1), policy(namespace, "high", priority=2))
             wait_for(
                 "the namespace's policy",
-                lambda: advised(bed, namespace).get("status", {}).get("policy") == "OptimizationPolicy/high",
+                lambda: (
+                    with_recommendations(bed, namespace).get("status", {}).get("policy") == "OptimizationPolicy/high"
+                ),
             )
             lost = wait_for(
                 "the loser's status",
@@ -331,7 +334,7 @@ def test_priority_and_namespace_decide_which_policy_is_in_force(
         bed.kubectl("delete", "copol", f"all-{namespace}")
 
 
-def test_users_queries_stay_in_their_namespace_and_bad_ones_are_told(
+def test_users_queries_stay_in_their_namespace_and_bad_ones_are_reported(
     bed: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
     end = time.time() - 30.0
@@ -351,7 +354,7 @@ def test_users_queries_stay_in_their_namespace_and_bad_ones_are_told(
     apply(bed, profile(namespace, "good", graph={"steps": [good]}))
     apply(bed, profile(namespace, "greedy", graph={"steps": [greedy]}))
     with operator(bed, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
-        found = wait_for("advice", lambda: advised(bed, namespace, "good"))
+        found = wait_for("recommendations", lambda: with_recommendations(bed, namespace, "good"))
         assert found["status"]["runs"]["observed"] == 6
         assert found["status"]["summary"]["p50"] == "1m40s"
         refused = wait_for(
@@ -366,7 +369,7 @@ def test_users_queries_stay_in_their_namespace_and_bad_ones_are_told(
         assert "9999" not in json.dumps(get(bed, "wfp", namespace, "greedy"))
 
 
-def test_rules_and_rights_a_policy_lacks_are_told(
+def test_rules_and_rights_a_policy_lacks_are_reported(
     bed: Cluster, namespace: str, prometheus: PrometheusServer, tmp_path: Path
 ) -> None:
     apply(

@@ -46,7 +46,7 @@ def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
     return own_cluster(make_control_plane)
 
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 ETL = WorkflowKey(PLACE, "WorkflowTemplate", "etl")
 BACKUP = WorkflowKey(PLACE, "CronJob", "backup")
@@ -162,10 +162,10 @@ def test_finished_runs_are_read_and_kept(cluster: Cluster, prometheus: Prometheu
         offloaded = workflow("etl-ccccc", now - 300.0, nodes={}, offloadNodeStatusVersion="fnv:1")
         apply(cluster, offloaded, workflow("etl-ddddd", now - 200.0))
         wait_for("a third one", lambda: len(live(tmp_path, ETL)) == 3, 30)
-        told = wait_for(
+        reported = wait_for(
             "a word on the other", lambda: [c for c in op.cycles() if "offloadNode" in str(c.get("problems"))]
         )
-        assert told[0]["level"] == "info"
+        assert reported[0]["level"] == "info"
 
         first = live(tmp_path, ETL)[0]
         assert first.run == "etl-aaaaa"
@@ -231,8 +231,8 @@ def test_a_run_in_progress_is_forecast_and_reported_late(
     """On the real server: status.running, Event, series and the message to a receiver; gone when the run is."""
     now = time.time()
     install_argo(cluster)
-    metrics, told = {"perWorkflow": True}, [{"receiver": "team", "events": ["RunLate"]}]
-    apply(cluster, policy(PLACE, objectives={"duration": {"p95": "1h"}}, metrics=metrics, notify=told), *template())
+    metrics, reported = {"perWorkflow": True}, [{"receiver": "team", "events": ["RunLate"]}]
+    apply(cluster, policy(PLACE, objectives={"duration": {"p95": "1h"}}, metrics=metrics, notify=reported), *template())
     apply(cluster, *(workflow(f"etl-{n}", now - 900.0 * (n + 1)) for n in range(6)))
     going = workflow("etl-now", now - 4 * 3600.0)
     going["metadata"].pop("labels")

@@ -446,7 +446,7 @@ def test_a_look_that_is_too_large_is_read_in_spans(prometheus: PrometheusServer)
     assert {life.uid for life in ETL if life.finished is not None and END - 40_000 < life.finished < END - 60} <= seen
 
 
-def test_what_cannot_be_split_is_left_out_and_told(prometheus: PrometheusServer) -> None:
+def test_what_cannot_be_split_is_left_out_and_reported(prometheus: PrometheusServer) -> None:
     tiny = limited(prometheus, 5)
     found = collect(
         tiny,

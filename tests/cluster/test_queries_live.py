@@ -11,9 +11,11 @@ import pytest
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import Source
 from testbed.cluster import Cluster
+from testbed.lives import KUBELET_JOB
 from tests.support.cluster.bed_jobs import job, pods_of, unix, until
 
 
@@ -76,6 +78,12 @@ def test_jobs_of_a_real_cluster(cluster: Cluster, namespace: str, client: Promet
     assert inside.memory_sampled_peak == pytest.approx(100 * 2**20, rel=0.1)
     assert inside.samples and not inside.ambiguous
     assert (oom.phase, oom.containers[0].reason) == ("Failed", "OOMKilled")
+
+
+def test_prometheus_says_how_often_it_scrapes_containers(cluster: Cluster, client: PrometheusClient) -> None:
+    listed = [t for t in client.targets() if t["labels"]["job"] == KUBELET_JOB]
+    scrape_interval.learn(client, time.time())
+    assert listed and {t["scrapeInterval"] for t in listed} == {f"{client.scrape_interval:.0f}s"}
 
 
 def test_a_pod_deleted_while_it_runs_vanishes(cluster: Cluster, namespace: str, client: PrometheusClient) -> None:

@@ -22,6 +22,7 @@ from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examine import Check, Examination, Mark
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
+from concertmaster.prometheus.queries import bulk
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
@@ -129,6 +130,12 @@ def usage(fact: PodFact) -> list[tuple[Any, ...]]:
     ]
 
 
+def test_finding_finished_pods_reads_one_series_of_each(store: Store) -> None:
+    scope, window = QueryScope(), TimeRange(int(2 * HOUR) + 420, int(2 * HOUR) + 120)
+    once = store.cost(f"last_over_time(kube_pod_info{window.range})")
+    assert store.cost(bulk.finished(scope, window)) < once + 12 * len(lives())
+
+
 def test_the_charts_rules_are_the_ones_the_operator_reads() -> None:
     assert GROUPS == [recorded.GROUP]
 
@@ -143,11 +150,11 @@ def test_the_same_facts_from_fewer_samples(store: Store) -> None:
     assert again.queries == direct.queries
     short = {f.pod for f in direct.facts if f.pod != "old"}
     assert len(short) > 50
-    told = {f.pod: f for f in again.facts}
+    reported = {f.pod: f for f in again.facts}
     for fact in direct.facts:
         if fact.pod in short:
-            assert usage(told[fact.pod]) == usage(fact), fact.pod
-            assert told[fact.pod] == fact
+            assert usage(reported[fact.pod]) == usage(fact), fact.pod
+            assert reported[fact.pod] == fact
     assert fewer < touched, (fewer, touched)
     # The query they are made for; the others of a look are the same with and without.
     cheap, dear = (store.cost(usage_query(records)) for records in (True, False))

@@ -1,4 +1,5 @@
-"""The commands of rules on the real API server: each does what its advice says, and none overwrites a foreign change."""
+"""The commands of rules on the real API server: each does what its recommendation says, and none overwrites a foreign
+change."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from tests.support.core.rules_world import Pod, Scene, noise, scene
 from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
 
 CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
-# Rules whose advice is a place to look at, not a field to set.
+# Rules whose recommendations are a place to look at, not a field to set.
 LOOK = {
     "batch-small-steps",
     "best-practices",
@@ -78,7 +79,7 @@ def proposed(item: Recommendation, pointer: str) -> Any:
 
 def patching(rule: str) -> tuple[Scene, Recommendation]:
     scene = SCENARIOS[rule]()
-    return scene, next(r for r in scene.advice(rule) if r.edits)
+    return scene, next(r for r in scene.recommended(rule) if r.edits)
 
 
 def get(cluster: Cluster, namespace: str, scene: Scene) -> Any:
@@ -156,12 +157,12 @@ def test_the_kustomize_form_makes_the_same_change(cluster: Cluster, tmp_path: Pa
 
 
 @pytest.mark.parametrize("rule", sorted((LOOK & set(SCENARIOS)) - {"data-quality"}))  # doctor has tests of its own
-def test_advice_to_look_at_something_names_the_plugin_and_that_answers(
+def test_a_recommendation_to_look_at_something_names_the_plugin_and_that_answers(
     argo: Cluster, namespace: str, rule: str
 ) -> None:
     install_crds(argo)
     scene = SCENARIOS[rule]()
-    found = scene.advice(rule)
+    found = scene.recommended(rule)
     create(argo, namespace, scene)
     key = scene.definition.key
     ref = {"apiVersion": scene.manifest["apiVersion"], "kind": key.kind, "name": key.name}

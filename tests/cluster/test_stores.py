@@ -1,5 +1,5 @@
 """Stores that are not Prometheus, each as a real HTTP server that behaves like it in front of a real Prometheus: the same
-facts where the store answers, and nothing at all where it answers in part."""
+facts where the metrics source answers, and nothing at all where it answers in part."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def test_thanos_with_a_store_down_is_not_believed(
     down = True
 
     def thanos(asked: Asked) -> Reply:
-        told = {**asked.url, **asked.body}
-        if down and told.get("partial_response") == "false":
+        reported = {**asked.url, **asked.body}
+        if down and reported.get("partial_response") == "false":
             return failure(503, "internal", "expanding series: no StoreAPIs matched for this query")
 
         def partly(envelope: dict[str, Any]) -> None:

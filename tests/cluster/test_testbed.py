@@ -20,7 +20,7 @@ from testbed.cluster import Cluster, KubectlError
 from testbed.controlplane import ControlPlane, Options
 from testbed.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
 from testbed.process import TestbedError, http_get
-from testbed.prometheus import scrapes_of
+from testbed.prometheus import PrometheusServer, scrapes_of
 from testbed.pytest_plugin import MakePrometheus, require_binaries
 from testbed.simulation import PodModel
 from tests.support.cluster.bed_jobs import job, pods_of, unix, until
@@ -382,6 +382,26 @@ def test_a_scrape_outage_is_a_gap_with_up_at_zero(make_prometheus: MakePrometheu
     assert server.value('up{job="kube-state-metrics"}', pod.created + 300) == 1
     seen = server.value('count_over_time(container_memory_working_set_bytes{namespace="etl"}[14d])', END)
     assert seen is not None and 6 <= seen <= 8
+
+
+def test_trusted_text_is_loaded_alike(make_prometheus: MakePrometheus) -> None:
+    pods, grid = (
+        [life(), life(pod="etl-1-load", uid="b-1", annotations={"note": 'a "quoted" \\ word'})],
+        Grid(START, END),
+    )
+    whole = '{__name__=~"kube_pod_.*|container_.*|up"}[15d]'
+    checked, trusted = make_prometheus(history=render(pods, grid)), PrometheusServer()
+    trusted.load_trusted(render(pods, grid))
+    with trusted:
+        found = [sorted(map(str, server.query(whole, END))) for server in (checked, trusted)]
+    assert found[0] == found[1] != []
+
+
+def test_trusted_text_that_is_none_is_refused() -> None:
+    server = PrometheusServer()
+    with pytest.raises(TestbedError, match="no sample: nonsense"):
+        server.load_trusted(["nonsense\n"])
+    server.close()
 
 
 def test_text_that_is_no_openmetrics_is_refused_with_promtools_words(make_prometheus: MakePrometheus) -> None:

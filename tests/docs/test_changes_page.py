@@ -38,7 +38,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Take the rights away": (LOOP, "test_a_right_lost_while_proving_does_not_lose_the_inverse"),
     "Only parallelism": (PLAN, "test_nothing_but_parallelism_and_requests_is_ever_planned"),
     "Only definitions": (PLAN, "test_running_runs_and_unknown_kinds_are_never_changed"),
-    "A Task is changed": (TASKS, "test_a_task_that_another_pipeline_runs_waits_for_a_person_who_is_told_which"),
+    "A Task is changed": (TASKS, "test_a_task_that_another_pipeline_runs_waits_for_a_person_who_learns_which"),
     "Each field is tested": (LOOP, "test_a_foreign_edit_before_the_write_is_a_conflict_and_never_overwritten"),
     "No annotation": (REAL, "test_an_automatic_change_is_made_once_and_an_editor_wins"),
     "With `gitOps: Apply`": (LOOP, "test_git_owned_objects_are_changed_only_when_the_policy_says_so"),
@@ -49,7 +49,7 @@ HELD: dict[str, tuple[str, str]] = {
     ),
     "A value that is outside": (
         PLAN,
-        "test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside",
+        "test_a_value_outside_the_bounds_moves_only_as_recommended_and_only_where_one_step_leads_inside",
     ),
     "What the API server would answer": (
         "tests/cluster/test_admission.py",
@@ -63,7 +63,7 @@ HELD: dict[str, tuple[str, str]] = {
     "`Recommend` writes": (LOOP, "test_without_a_policy_that_allows_changes_not_a_single_request_is_made"),
     "`Approve` makes": (LOOP, "test_approve_waits_and_carries_out_exactly_what_was_approved"),
     "`Auto` lets": (LOOP, "test_auto_applies_proves_and_keeps"),
-    "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why"),
+    "`Auto` leaves": (LOOP, "test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_with_the_reason"),
     "Policy, profile and change": (FRESH, "test_a_policy_that_was_changed_while_its_watch_hung_causes_no_write"),
     "Nothing new is written while": (
         FRESH,
@@ -85,14 +85,14 @@ HELD: dict[str, tuple[str, str]] = {
     "A plan edited in the status": (REAL, ATTACKS),
     "A plan for a Task": (
         TASKS,
-        "test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_about",
+        "test_no_task_is_written_that_the_pipeline_does_not_run_or_the_recommendation_is_not_about",
     ),
     "Of a change under verification": (
         LOOP,
         "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo",
     ),
     "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
-    "Recommendations move a little": (LOOP, "test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
+    "Recommendations move a little": (LOOP, "test_a_recommendation_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
     "With `approvals": (REAL, "test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_name"),
     "Runs before the change": (
         PROOF,
@@ -116,7 +116,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Killed at any moment": (LOOP, "test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets"),
     "A change whose object": (
         LOOP,
-        "test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_advice_moves",
+        "test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_a_recommendation_moves",
     ),
     "While the journal": (
         LOOP,

@@ -45,7 +45,7 @@ def test_named_tests_exist(construct: str, test: str) -> None:
 
 
 def test_tests_named_in_the_index_exist() -> None:
-    """Odd input and stores are told there, each with the test that shows it."""
+    """Unusual input and stores are reported there, each with the test that shows it."""
     named = set(re.findall(r"`(tests/\w+/\w+\.py)::(test_\w+)`", INDEX.read_text()))
     assert len(named) >= 6
     for file, name in named:
@@ -61,12 +61,12 @@ def test_every_engine_has_a_page() -> None:
 
 
 def test_every_engine_test_is_in_a_page() -> None:
-    """Constructs that are proven are also told."""
+    """Constructs that are verified are also reported."""
     text = "".join(page.read_text() for page in PAGES)
-    told = set(re.findall(r"test_(?:argo|tekton|jobs|jobsets)\.py::(test_\w+)", text))
+    reported = set(re.findall(r"test_(?:argo|tekton|jobs|jobsets)\.py::(test_\w+)", text))
     for file in ("test_argo.py", "test_tekton.py", "test_jobs.py", "test_jobsets.py"):
         found = ast.parse((ROOT / "tests" / "engines" / file).read_text())
         names = {
             node.name for node in found.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
         }
-        assert names - told <= {"test_every_run_is_compared", "test_every_set_is_compared"}, file
+        assert names - reported <= {"test_every_run_is_compared", "test_every_set_is_compared"}, file

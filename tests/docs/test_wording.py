@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ PRIVATE = {
     r"\bmend(?:s|ed|ing)?\b": "fix",
     r"\bodd(?:ity|ities)?\b": "unusual",
     r"\bthe (?:metrics )?store\b": "metrics source",
+    r"\bunknown end\b": "unknown outcome, end unknown",
     r"\bstand(?:s|ing)? still\b": "standby",
     r"\d %": "a per cent sign right behind its number",
 }
@@ -62,10 +65,38 @@ def test_messages_and_descriptions(room: str) -> None:
     assert {str(f.relative_to(ROOT)): w for f in files if (w := private(literals(f)))} == {}
 
 
+def remarks(file: Path) -> Iterator[tuple[int, str]]:
+    """Lines of comments and docstrings, without names in backticks."""
+    source = file.read_text()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], re.sub(r"``[^`]*``|`[^`]*`", "", token.string)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            text = ast.get_docstring(node, clean=False)
+            for offset, line in enumerate((text or "").splitlines()):
+                yield node.body[0].lineno + offset, re.sub(r"``[^`]*``|`[^`]*`", "", line)
+
+
+@pytest.mark.parametrize("place", ["operator", "tests", "benchmarks", "testbed", "charts"])
+def test_comments(place: str) -> None:
+    files = sorted(f for f in (ROOT / place).rglob("*.py") if f != Path(__file__))
+    # Words with a meaning of their own in code: a value a caller asks for, the class Store, numbers, the gates of the pages.
+    own = ("wanted", "the store", "gate", "odd")
+    found = {str(f.relative_to(ROOT)): [w for w in private(remarks(f)) if not w.split(": ", 1)[1].lower().startswith(own)]
+             for f in files}  # fmt: skip
+    assert {f: words for f, words in found.items() if words} == {}
+
+
 READ = [
     ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "rules").glob("*.md")),
+    *sorted((ROOT / "docs" / "design").glob("*.md")),
+    *sorted((ROOT / "docs" / "methods").glob("*.md")),
     *sorted((ROOT / "docs" / "engines").glob("*.md")),
     *sorted((ROOT / "docs" / "reference").glob("*.md")),
     *sorted((ROOT / "charts" / "concertmaster").glob("*.md")),

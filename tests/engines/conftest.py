@@ -16,7 +16,7 @@ import pytest
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all
-from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import Source
@@ -56,7 +56,7 @@ DECLARING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pip
 
 @dataclass(frozen=True)
 class Played:
-    """The scene, and what Prometheus told once all objects were gone."""
+    """The scene, and what Prometheus reported once all objects were gone."""
 
     scene: Scene
     history: Collection

@@ -36,7 +36,7 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
-from tests.support.core.changes_world import advice
+from tests.support.core.changes_world import recommended
 from tests.support.core.scenarios import SCENARIOS
 from tests.support.engines.scene import ended
 
@@ -133,7 +133,7 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
     ref = ObjectRef.of(resource, raw)
     assert run(cluster, f"{name}-1", name) == ASKED
     made = plan(
-        advice(
+        recommended(
             Edit(f"{at}/steps/0/computeResources/requests/cpu", "300m", "150m", holder),
             Edit(f"{at}/steps/1/computeResources/requests/cpu", None, "250m", holder),
             Edit(f"{at}/stepTemplate/computeResources/requests/memory", "256Mi", "192Mi", holder),
@@ -230,7 +230,7 @@ def test_full_schemas_take_every_plan_and_its_inverse(client: KubeClient, kind: 
     ref = ObjectRef.of(resource, raw)
     holder = meta["name"] if kind == "Task" else None
     edits = [replace(e, holder=holder) for e in edits]
-    made = plan(advice(*edits), raw, PATCHABLE, profile="p", namespace=SPACE)
+    made = plan(recommended(*edits), raw, PATCHABLE, profile="p", namespace=SPACE)
     wrote = patch_object(client, ref, made.operations(raw["metadata"]["resourceVersion"]))
     assert wrote.outcome is PatchOutcome.DONE, wrote.message
     assert client.get(ref.path)["spec"] != raw["spec"]
@@ -239,7 +239,7 @@ def test_full_schemas_take_every_plan_and_its_inverse(client: KubeClient, kind: 
     assert client.get(ref.path)["spec"] == raw["spec"]
 
 
-def test_the_cache_that_is_advised_runs_on_inputs_of_every_kind(cluster: Cluster) -> None:
+def test_the_cache_that_is_recommended_runs_on_inputs_of_every_kind(cluster: Cluster) -> None:
     """Argo takes letters, digits and dashes for a key: with a raw URL in it every run of the patched workflow failed."""
     body: dict[str, Any] = {
         "name": "model",

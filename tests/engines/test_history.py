@@ -152,7 +152,7 @@ def test_skipped_cached_and_suspended_steps_leave_no_trace(records: Mapping[str,
     assert steps["suspended-t9b6v"] == {"before", "after"}
 
 
-def test_out_of_memory_is_told(records: Mapping[str, RunRecord]) -> None:
+def test_out_of_memory_is_reported(records: Mapping[str, RunRecord]) -> None:
     found = [e for e in records["retry-oom-d3f7g"].steps if e.step == "train"]
     assert [e.reason for e in sorted(found, key=lambda e: (e.item or "", e.attempt))] == [
         "OOMKilled",
@@ -162,7 +162,7 @@ def test_out_of_memory_is_told(records: Mapping[str, RunRecord]) -> None:
 
 
 def test_runs_without_a_template_are_known_by_template(scene: Scene, records: Mapping[str, RunRecord]) -> None:
-    """The selector finds the run; the pods of its two steps, made from one template, are told apart by time only."""
+    """The selector finds the run; the pods of its two steps, made from one template, are distinguished by time only."""
     run = scene.run_of(UNDECLARED)["metadata"]["name"]
     record = records[run]
     assert (record.workflow, [e.step for e in record.steps]) == (ADHOC, ["work", "work"])
@@ -173,7 +173,7 @@ def test_runs_without_a_template_are_known_by_template(scene: Scene, records: Ma
 
 @pytest.mark.parametrize("name", sorted(TEKTON.keys() - {"embedded"}))
 def test_tekton_runs_are_rebuilt(name: str, scene: Scene, records: Mapping[str, RunRecord]) -> None:
-    """Task, matrix index, attempt and pod times; a pod deleted at its timeout has an Unknown end."""
+    """Task, matrix index, attempt and pod times; a pod deleted at its timeout has outcome Unknown."""
     run = scene.run_of(name, "PipelineRun")["metadata"]["name"]
     record = records[run]
     assert record.workflow == WorkflowKey(NAMESPACE, "Pipeline", name)
@@ -213,7 +213,8 @@ Joined = list[tuple[WorkflowDefinition, RunRecord, RunRecord]]
 
 @pytest.fixture
 def joined(kind: str, scene: Scene, assignment: Assignment, definitions: Definitions) -> Joined:
-    """Every run known wholly by its object, as the store has it before and after that was read, with its definition."""
+    """Every run known wholly by its object, as the metrics source has it before and after that was read, with its
+    definition."""
     found: Joined = []
     claims = Claims(definitions.values())
     for run, thing in scene.objects[kind].items():
@@ -248,7 +249,7 @@ def _noted(store: Store, definition: WorkflowDefinition, scene: Scene) -> None:
 
 @KINDS
 def test_live_and_history_are_joined(least: int, joined: Joined, scene: Scene) -> None:
-    """The store gives edges and outcomes of the object with the times of the pods, whichever comes first."""
+    """The metrics source gives edges and outcomes of the object with the times of the pods, whichever comes first."""
     assert len(joined) >= least
     for definition, before, after in joined:
         assert (before.source, after.source) == (Source.HISTORY, Source.LIVE)
@@ -261,8 +262,8 @@ def test_live_and_history_are_joined(least: int, joined: Joined, scene: Scene) -
 
 @KINDS
 def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
-    """On the edges the engine told, the unchanged replay is the run, and the parts of its time sum to it."""
-    told = 0
+    """On the edges the engine reported, the unchanged replay is the run, and the parts of its time sum to it."""
+    reported = 0
     for definition, _, after in joined:
         graph = complete(definition, [after])[0].graph
         run = executed(after, graph)
@@ -280,13 +281,13 @@ def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
                 every = {a for e in after.steps if e.step == name and not e.attempt for a in e.after or ()} - {name}
                 # What it did not wait for after all began before the other had ended: a daemon, a driver that is ready.
                 assert waited <= every and (waited == every or run.problems), (after.run, name, waited, every)
-                told += waited == every
-    assert told >= least
+                reported += waited == every
+    assert reported >= least
 
 
 @KINDS
 def test_nothing_is_odd_about_healthy_runs(least: int, joined: Joined, scene: Scene) -> None:
-    """What is said of odd input is not said here."""
+    """What is said of unusual input is not said here."""
     said = {after.run: data_warnings(definition, [after], scene.end) for definition, _, after in joined}
     assert {run: found for run, found in said.items() if found} == {}
     assert len(said) >= least

@@ -35,12 +35,12 @@ def agree(scene: Scene, record: RunRecord, definition: WorkflowDefinition) -> Ob
     assert (workflow_of(job), record.source) == (record.workflow, Source.HISTORY)
     live = read_run(job, scene.pods_of("Job", record.run), record.workflow, definition)
     assert live.complete and live.record.source is Source.LIVE
-    told = {e.uid or e.pod: e for e in live.record.steps}
+    reported = {e.uid or e.pod: e for e in live.record.steps}
     assert live.record.outcome is record.outcome
     same_pods(scene, live.record, job)
     same_pods(scene, record, job)
     for e in record.steps:
-        other = told[e.uid if e.uid in told else e.pod]
+        other = reported[e.uid if e.uid in reported else e.pod]
         assert (e.step, e.item, e.attempt, e.outcome) == (other.step, other.item, other.attempt, other.outcome)
         assert other.exit_code == exit_code(scene.pods_ever[e.uid or ""])
         assert other.after == (() if e.attempt == 0 else ("job",))

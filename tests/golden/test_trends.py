@@ -12,7 +12,7 @@ import pytest
 from concertmaster.core.analysis.periods import HOUR, Period
 from concertmaster.core.analysis.trends import Trends, trends
 from concertmaster.core.model import Outcome
-from concertmaster.report import trends as told
+from concertmaster.report import trends as table
 from tests.support.builders import DAY, definition, run, step
 from tests.support.golden import check
 
@@ -37,12 +37,12 @@ def found(*periods: Period) -> list[Trends]:
 
 
 def test_tables(request: pytest.FixtureRequest) -> None:
-    text = told.render(found(*Period), ZONE, "USD") + "\n"
+    text = table.render(found(*Period), ZONE, "USD") + "\n"
     check("analyze/trends.txt", text, request.config.getoption("--update-golden"))
 
 
 def test_json(request: pytest.FixtureRequest) -> None:
-    document = told.document(found(Period.DAILY), ZONE, "Europe/Berlin", "USD")
+    document = table.document(found(Period.DAILY), ZONE, "Europe/Berlin", "USD")
     days = {day["period"]: day for day in document["daily"]["periods"]}
     assert days["2026-10-21 Wed"]["runs"] is None
     assert days["2026-10-21 Wed"]["figures"] == {}

@@ -1,4 +1,4 @@
-"""One play for the whole tier: a workflow of each kind side by side until each change is kept or taken back."""
+"""One play for the whole tier: a workflow of each kind side by side until each change is kept or rolled back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.engine_parts import require_namespace
 from testbed.pytest_plugin import require_binaries
 
 HERE = Path(__file__).parent
-SECONDS = 660.0  # at most; three to four minutes on a machine that does nothing else
+SECONDS = 900.0  # at most; three to four minutes on a machine that does nothing else
 HARM = 1.5  # fewer runs tell it from a busy machine's noise than a fifth; that one is measured by the benchmark
 _BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok")
 
@@ -48,7 +48,7 @@ def played() -> Mapping[str, Played]:
     """The workflows by kind, once all is over; nothing runs any more."""
     require_namespace()
     require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
-    with bed(Pace(least=8)) as loop:
+    with bed(Pace(least=8, patience=300.0)) as loop:
         loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in KINDS])
         loop.play(SECONDS, lambda text: print(text, flush=True))
         templates = {name: loop.template(name) for name in loop.tracks}

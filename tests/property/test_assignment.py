@@ -1,4 +1,4 @@
-"""Every pod in exactly one place, whatever the order and however often it is told."""
+"""Every pod in exactly one place, whatever the order and however often it is reported."""
 
 from __future__ import annotations
 

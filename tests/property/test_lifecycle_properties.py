@@ -48,7 +48,8 @@ def document(memory: RecommendationHistory) -> dict[str, Any]:
 
 
 class Life(RuleBasedStateMachine):
-    """One workflow with a value per recommendation, a set of given advice and decisions; looked at after every event.
+    """One workflow with a value per recommendation, a set of given recommendations and decisions; looked at after every
+    event.
 
     Between two looks everything goes through the status, as it does when the operator restarts and its history is lost.
     """
@@ -88,7 +89,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(i=st.sampled_from(IDS), new=st.sampled_from(["4", "8", "16"]), gain=st.sampled_from([0.02, 0.2, 0.5]),
           severity=st.sampled_from(["Low", "High"]))  # fmt: skip
-    def advise(self, i: str, new: str, gain: float, severity: str) -> None:
+    def recommend(self, i: str, new: str, gain: float, severity: str) -> None:
         self.given[i] = (new, gain, severity)
         self.look()
 
@@ -143,7 +144,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def a_dismissal_is_never_lost(self) -> None:
-        """While the decision stands, what was dismissed stays dismissed unless it says what is new, or is carried out."""
+        """While the decision stands, what was dismissed stays dismissed unless it says what is new, or is applied."""
         now = {s.id: s for s in self.memory.standings}
         for old in getattr(self, "before", RecommendationHistory()).standings:
             if old.state is RecommendationState.DISMISSED and self.decisions.get(old.id) == old.dismissal:

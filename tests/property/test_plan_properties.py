@@ -16,7 +16,7 @@ from concertmaster.core.model import Edit
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Bounds
 from concertmaster.engines import PATCHABLE
-from tests.support.core.changes_world import advice
+from tests.support.core.changes_world import recommended
 
 cpus = st.sampled_from(["100m", "250m", "0.5", "1", "1.5", "2", "3500m", 1, 2, 0.5])
 memories = st.sampled_from(["64Mi", "1Gi", "1.5Gi", "512M", "1e9", 1073741824])
@@ -95,7 +95,7 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     before = copy.deepcopy(raw)
     try:
         found = plan(
-            advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", bounds=BOUNDS if stepwise else None
+            recommended(*edits), raw, PATCHABLE, profile="etl", namespace="demo", bounds=BOUNDS if stepwise else None
         )
     except Refused:
         assert stepwise or all(  # only because nothing would change
@@ -113,12 +113,14 @@ def test_there_and_back_again(case: tuple[dict[str, Any], list[Edit]], stepwise:
     for setting in found.settings:
         assert PATCHABLE["WorkflowTemplate"].resource(setting.pointer) == setting.resource
         assert jsonpatch.find(changed, setting.pointer) == (True, setting.new_literal)
-        advised = next(quantity(e.proposed) for e in edits if e.pointer == setting.pointer)
-        if setting.old is not None and setting.resource != "parallelism" and advised is not None:
-            assert (setting.new - setting.old) * (advised - setting.old) > 0  # never the other way
+        proposed = next(quantity(e.proposed) for e in edits if e.pointer == setting.pointer)
+        if setting.old is not None and setting.resource != "parallelism" and proposed is not None:
+            assert (setting.new - setting.old) * (proposed - setting.old) > 0  # never the other way
         if stepwise and setting.resource != "parallelism" and setting.old:
             assert abs(setting.new / setting.old - 1) <= 0.5 + 1e-3 or not 0.05 <= setting.old <= 2.0**36
-    again = plan(advice(*edits), raw, PATCHABLE, profile="etl", namespace="demo", bounds=BOUNDS if stepwise else None)
+    again = plan(
+        recommended(*edits), raw, PATCHABLE, profile="etl", namespace="demo", bounds=BOUNDS if stepwise else None
+    )
     assert again.digest == found.digest
     leaves = {p for p, _ in _leaves(changed, "")} ^ {p for p, _ in _leaves(raw, "")}
     assert all(PATCHABLE["WorkflowTemplate"].resource(p) for p in leaves if not p.endswith(("resources", "requests")))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.graph import drags, longest_path, topological_order
+from concertmaster.core.analysis.graph import drags, drags_many, longest_path, topological_order
 from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, time_split
+from concertmaster.core.analysis.replay.change import replays
+from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.forecast import forecast
 from concertmaster.core.analysis.replay.gain import gain
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from tests.support.builders import run_record
+from tests.support.core.mixed_runs import MIXES, mixed
 from tests.support.core.oracle_runs import BEGIN, KEY, Engine
 
 pytestmark = pytest.mark.filterwarnings("error")  # an overflow is a fault, even where numpy only warns
@@ -179,3 +183,30 @@ def test_the_smoother_does_not_depend_on_where_the_features_start(x: list[float]
     moved = smooth([[v + shift] for v in x], y, [1.0 + shift], 1.0)
     assert math.isclose(one.mean, moved.mean, abs_tol=1e-6)
     assert math.isclose(one.deviation, moved.deviation, abs_tol=1e-6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(sorted(MIXES)), st.integers(0, 1000))
+def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int) -> None:
+    workflow, runs = mixed(name, seed)
+    graph = workflow.graph
+    together = prepare(runs, graph)
+    alone = [executed(run, graph) for run in runs]
+    assert together == alone
+    assert critical_share(together, graph) == critical_share(alone, graph)
+    for whatif in (
+        WhatIf.scale_step("s1", 0.5),
+        WhatIf(dropped=(("s0", "s2"),), start_up=((None, 0.5),)),
+        WhatIf(parallelism=((None, 2),)),
+        WhatIf(hits=(("s3", 0.5),)),
+    ):
+        assert np.array_equal(replays(together, whatif), [replay(run, whatif) for run in alone], equal_nan=True)
+
+
+@given(dags(), st.lists(st.lists(st.floats(-1.0, 1e13), min_size=8, max_size=8), min_size=1, max_size=5))
+def test_drags_at_once_are_the_drags_one_by_one(parents: list[list[int]], durations: list[list[float]]) -> None:
+    place = {node: i for i, node in enumerate(topological_order(parents).order)}
+    ordered = [sorted({place[p] for p in parents[node]}) for node in place]
+    rows = [own[: len(ordered)] for own in durations]
+    alone = [drags(longest_path(own, ordered, ordered=True), own, ordered) for own in rows]
+    assert drags_many(np.array(rows).T, ordered).T.tolist() == alone

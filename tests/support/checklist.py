@@ -1,4 +1,4 @@
-"""What every sentence of advice must carry; run on the scene of each rule and on the ten typical workflows."""
+"""What every sentence of a recommendation must carry; run on the scene of each rule and on the ten typical workflows."""
 
 from __future__ import annotations
 

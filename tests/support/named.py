@@ -15,7 +15,7 @@ import yaml
 from concertmaster.api.conditions import ConditionType
 from concertmaster.cli import COMMANDS, cli
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.core.analysis.workflow import Marks
+from concertmaster.core.analysis.steps.step import Marks
 from concertmaster.core.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -55,6 +55,11 @@
   resources: [rayjobs]
   verbs: [list, watch]
 {{- end }}
+{{- if .Values.engines.podLabels }}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+{{- end }}
 {{- end -}}
 
 {{- define "concertmaster.engines.changes" -}}

@@ -156,6 +156,14 @@ at. Called with the source; prints YAML.
 {{- define "concertmaster.config" -}}
 interval: {{ .Values.config.interval | quote }}
 historyPath: /var/lib/concertmaster/history.db
+{{- with .Values.history }}
+{{- if .url }}
+history: {url: {{ .url | quote }}, schema: {{ .schema }}}
+{{- if .persistence.enabled }}
+{{- fail "history.persistence.enabled: the history is in the database of history.url; nothing would be kept in the claim" }}
+{{- end }}
+{{- end }}
+{{- end }}
 logLevel: {{ .Values.config.logLevel }}
 {{- if not .Values.config.live }}
 live: false
@@ -164,6 +172,9 @@ listen: {address: "0.0.0.0", port: {{ .Values.service.port }}}
 namespaces: {{ toJson .Values.namespaces }}
 limits: {{ toJson .Values.config.limits }}
 clusterTemplateOwners: {{ toJson .Values.config.clusterTemplateOwners }}
+{{- with .Values.reads.argoNamespace }}
+argoNamespace: {{ . }}
+{{- end }}
 sources:
 {{- range .Values.sources }}
 - {{ include "concertmaster.source" . | nindent 2 | trim }}
@@ -202,12 +213,24 @@ receivers:
 {{- end }}
 # What binds parallelism and sizes.
 - apiGroups: [""]
-  resources: [resourcequotas]
+  resources: [limitranges, resourcequotas]
   verbs: [list]
 # Definitions of workflows: read, never changed by this role.
 {{ include "concertmaster.engines.definitions" . }}
 {{- if .Values.config.live }}
 # Finished runs, read from their objects as they end.
 {{ include "concertmaster.engines.runs" . }}
+{{- if .Values.reads.argoConfigMaps }}
+# Sizes of semaphores and what lies in caches, by name.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
+{{- end }}
+{{- if .Values.reads.kueueWorkloads }}
+# Which queue suspended a run, and for how long.
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
+{{- end }}
 {{- end }}
 {{- end -}}

@@ -34,6 +34,9 @@ class Transition:
     because: str = ""
 
 
+_STATUS = {True: "True", False: "False", None: "Unknown"}
+
+
 def update(
     previous: Iterable[Document], findings: Iterable[ConditionUpdate], *, generation: int | None, now: float
 ) -> list[dict[str, Any]]:
@@ -45,7 +48,7 @@ def update(
     """
     known = {str(entry["type"]): dict(entry) for entry in previous if entry.get("type")}
     for finding in findings:
-        status = {True: "True", False: "False", None: "Unknown"}[finding.status]
+        status = _STATUS[finding.status]
         before = known.get(finding.type, {})
         kept = before.get("lastTransitionTime") if before.get("status") == status else None
         entry = {
@@ -59,6 +62,22 @@ def update(
             entry["observedGeneration"] = generation
         known[finding.type] = dict(sorted(entry.items()))
     return [known[name] for name in sorted(known, key=_rank)]
+
+
+def reported(previous: Iterable[Document], findings: Iterable[ConditionUpdate], *, generation: int | None) -> bool:
+    """Whether ``previous`` say all of ``findings`` already, so that an update would change nothing."""
+    known = {entry.get("type"): entry for entry in previous}
+    for finding in findings:
+        entry = known.get(finding.type.value)
+        if (
+            entry is None
+            or entry.get("status") != _STATUS[finding.status]
+            or entry.get("reason") != finding.reason.value
+            or entry.get("observedGeneration") != generation
+            or (entry.get("message") != finding.message and entry.get("message") != one_line(finding.message))
+        ):
+            return False
+    return True
 
 
 def find(conditions: Iterable[Document], wanted: ConditionType) -> Document | None:

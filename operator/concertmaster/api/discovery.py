@@ -49,6 +49,21 @@ class DiscoveryTarget:
     labels: Mapping[str, str]
     trigger_of: str | None = None
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes it the same in another profile of its namespace."""
+        return self.kind, self.name
+
+    @property
+    def title(self) -> str:
+        """How sentences call it."""
+        return f"{self.kind} {self.name}"
+
+    @property
+    def spec(self) -> dict[str, object]:
+        """The spec of a profile for it."""
+        return {"workflowRef": {"apiVersion": self.api_version, "kind": self.kind, "name": self.name}}
+
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
@@ -61,11 +76,6 @@ class Discovered:
     target: DiscoveryTarget
     policy: PolicyRef
     create: bool = True
-
-    @property
-    def workflow_ref(self) -> dict[str, str]:
-        """The profile's ``spec.workflowRef``."""
-        return {"apiVersion": self.target.api_version, "kind": self.target.kind, "name": self.target.name}
 
 
 def profile_name(kind: str, name: str) -> str:
@@ -91,7 +101,8 @@ def copied_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def wanted_kinds(policies: Iterable[AnyPolicy]) -> tuple[tuple[str, str], ...]:
     """The (apiVersion, kind) pairs that must be listed, in a fixed order."""
-    return tuple(sorted({(entry.api_version, entry.kind) for policy in policies for entry in policy.spec.discover}))
+    entries = (entry for policy in policies for entry in policy.spec.discover)
+    return tuple(sorted({(e.api_version, e.kind) for e in entries if e.api_version is not None and e.kind is not None}))
 
 
 def discover(
@@ -136,7 +147,7 @@ def undisclosed(
     owning = {namespace for namespaces in cluster_owners.values() for namespace in namespaces}
     found: dict[PolicyRef, tuple[str, ...]] = {}
     for policy in policies:
-        kinds = sorted({entry.kind for entry in policy.spec.discover if entry.kind in CLUSTER_KINDS})
+        kinds = sorted({e.kind for e in policy.spec.discover if e.kind is not None and e.kind in CLUSTER_KINDS})
         if isinstance(policy, ClusterOptimizationPolicy):
             shown = bool(owning) or policy.spec.namespace_selector is not None
             cure = "add a namespaceSelector, or name them in clusterTemplateOwners of the operator's configuration"
@@ -161,6 +172,7 @@ def _asks_for(policy: AnyPolicy, target: DiscoveryTarget) -> bool:
     group = target.api_version.split("/", 1)[0]
     return any(
         entry.kind == target.kind
+        and entry.api_version is not None
         and entry.api_version.split("/", 1)[0] == group
         and (entry.selector is None or entry.selector.matches(target.labels))
         for entry in policy.spec.discover

@@ -37,6 +37,7 @@ from concertmaster.core.model.policy import (
     RuleSettings,
     VerifySettings,
 )
+from concertmaster.core.model.pricing import NodePrice
 from concertmaster.core.model.scalars import Amount, Duration, Percent
 from concertmaster.engines.registry import CLUSTER_KINDS
 
@@ -154,7 +155,7 @@ def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
     """Prices; the built-in ones only for their own currency."""
     builtin = Pricing()
     foreign = spec.currency != builtin.currency
-    cpu, memory = _number(spec.cpu_core_hour), _number(spec.memory_gib_hour)
+    cpu, memory, gpu = _number(spec.cpu_core_hour), _number(spec.memory_gib_hour), _number(spec.gpu_hour)
     missing = [name for name, price in (("cpuCoreHour", cpu), ("memoryGiBHour", memory)) if price is None]
     problems: tuple[str, ...] = ()
     if foreign and missing:
@@ -165,9 +166,17 @@ def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
     pricing = Pricing(
         currency=spec.currency,
         cpu_core_hour=cpu if cpu is not None else 0.0 if foreign else builtin.cpu_core_hour,
+        gpu_hour=gpu if gpu is not None else 0.0 if foreign else builtin.gpu_hour,
         memory_gib_hour=memory if memory is not None else 0.0 if foreign else builtin.memory_gib_hour,
         run_hour=float(spec.run_hour.value),
         failed_run=float(spec.failed_run.value),
+        source=spec.source,
+        nodes=tuple(
+            NodePrice(
+                n.instance_type, n.spot, _number(n.cpu_core_hour), _number(n.memory_gib_hour), _number(n.gpu_hour)
+            )
+            for n in spec.nodes
+        ),
         units={unit.metric: float(unit.price.value) for unit in spec.units},
     )
     return pricing, problems

@@ -32,6 +32,10 @@ COMMANDS = {
         "concertmaster.cli.commands.explore.dashboard",
         "pages and JSON API on the loopback address, with your own rights",
     ),
+    "web": (
+        "concertmaster.cli.commands.web",
+        "the same in the cluster, each request with the rights of its bearer token",
+    ),
     "record": ("concertmaster.cli.commands.record", "write the facts of a time span to a file"),
     "top": ("concertmaster.cli.commands.top", "the most valuable recommendations of all workflows"),
     "list": ("concertmaster.cli.commands.list", "recommendations of the profiles in a namespace"),
@@ -71,7 +75,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. Errors a user can mend are one line on stderr and exit status 1; a wrong call exits with 2."""
+    """Entry point. Errors a user can fix are one line on stderr and exit status 1; a wrong call exits with 2."""
     # Matrices of a few hundred rows: threads of the linear algebra wait for each other ten times as long as they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     name = "kubectl concertmaster" if "kubectl" in os.path.basename(sys.argv[0]) else "concertmaster"  # noqa: PTH119

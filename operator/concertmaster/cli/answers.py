@@ -1,7 +1,7 @@
 """What users' own queries say, for the command line: asked once and recorded with the facts, joined to the runs later.
 
 The same queries the operator asks (``controller.collection.user_queries``): of steps without pods a day at a time, because a
-run ended when it was first told of; of extra metrics once over the whole span.
+run ended when it was first reported; of extra metrics once over the whole span.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from concertmaster.core.model import AnswerFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.metrics import ByRun
+from concertmaster.core.model.metrics import ByRun, model_label
 from concertmaster.engines import from_queries
 
 if TYPE_CHECKING:  # commands that ask nobody start without the client
@@ -86,6 +86,7 @@ def _metrics(
             window=min(until - since, _LONGEST),
             run_label=definition.series_run_label or _RUN,
             step_label=_STEP if metric.per is Per.STEP else None,
+            model_label=model_label(metric),
             name=f"extraMetrics {metric.name}",
         )
         for (run, name), value in found.values.items():
@@ -106,16 +107,16 @@ def of_workflow(answers: Iterable[AnswerFact], key: WorkflowKey) -> list[AnswerF
 def executions(definition: WorkflowDefinition, answers: Iterable[AnswerFact]) -> dict[str, list[StepExecution]]:
     """Executions of the steps that queries tell of, by run."""
     kinds = {q.value: q for q in StepQuery}
-    told: dict[tuple[str, float], dict[StepQuery, dict[str, float]]] = {}
+    reported: dict[tuple[str, float], dict[StepQuery, dict[str, float]]] = {}
     moments: dict[tuple[str, str], float] = {}
     rows = [a for a in answers if a.query in kinds]
-    for a in rows:  # all that is said of a run belongs to the moment it was first told of
+    for a in rows:  # all that is said of a run belongs to the moment it was first reported
         moments[a.step, a.run] = min(moments.get((a.step, a.run), a.seen or 0.0), a.seen or 0.0)
     for a in rows:
-        by_query = told.setdefault((a.step, moments[a.step, a.run]), {})
+        by_query = reported.setdefault((a.step, moments[a.step, a.run]), {})
         by_query.setdefault(kinds[a.query], {})[a.run] = a.value
     found: dict[str, list[StepExecution]] = {}
-    for (step, seen), by_kind in told.items():
+    for (step, seen), by_kind in reported.items():
         for run, execution in from_queries(definition, step, by_kind, seen).items():
             found.setdefault(run, []).append(execution)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from concertmaster.cli.errors import UserError
 from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.engines.define import define_all
-from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.label_keys import labels_in_use
+
+_DAY = 86_400.0  # seconds of one reading: the past is asked for in few queries
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class Facts:
     objects: tuple[Mapping[str, Any], ...]
     missing: tuple[str, ...]
     answers: tuple[AnswerFact, ...] = ()
-    blind: tuple[tuple[float, float], ...] = ()  # spans of which the store has nothing: not seen, rather than quiet
+    blind: tuple[
+        tuple[float, float], ...
+    ] = ()  # spans of which the metrics source has nothing: not seen, rather than quiet
 
 
 def find_source(
@@ -84,20 +88,25 @@ def from_prometheus(
     """All pods of runs that ended in the last ``window`` seconds. Raises UserError."""
     from concertmaster.prometheus.client import PrometheusClient
     from concertmaster.prometheus.client.errors import MetricsError
+    from concertmaster.prometheus.collect import scrape_interval
     from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 
     until = time.time() if now is None else now
-    definitions = define_all(objects, cluster_namespaces=namespaces).definitions
-    labels = labels_in_use(definitions, undeclared=True)
     policies = Policies(objects)
+    definitions = [
+        replace(d, priced_by_node=policies.of(d).pricing.by_node)
+        for d in define_all(objects, cluster_namespaces=namespaces).definitions
+    ]
+    labels = labels_in_use(definitions, undeclared=True)
     asking = [(d, policies.metrics(d)) for d in definitions]
-    told: list[AnswerFact] = []
+    reported: list[AnswerFact] = []
     pods: dict[str, PodFact] = {}
     jobs: dict[tuple[str, str], JobFact] = {}
     missing: dict[str, None] = {}
     blind: list[tuple[float, float]] = []
     try:
         with PrometheusClient(source) as client:
+            scrape_interval.learn(client, until)
             for chunk in backfill(
                 client,
                 namespaces=namespaces,
@@ -105,7 +114,7 @@ def from_prometheus(
                 until=until,
                 now=until,
                 label_keys=labels.keys,
-                options=CollectOptions(run_labels=labels.run_keys),
+                options=CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, longest=_DAY),
             ):
                 pods |= {fact.uid: fact for fact in chunk.facts}
                 jobs |= {(job.namespace, job.name): job for job in chunk.jobs}
@@ -113,7 +122,7 @@ def from_prometheus(
                 blind += [(chunk.since, chunk.complete_until)] if chunk.blind else []
                 done = (until - chunk.since) / window
                 progress(f"reading {source.url}: {min(1.0, done):.0%} of the window, {len(pods)} pods")
-            told, problems = answers.ask(client, asking, until - window, until)
+            reported, problems = answers.ask(client, asking, until - window, until)
             missing |= dict.fromkeys(problems)
     except MetricsError as error:
         raise UserError(str(error)) from None
@@ -126,7 +135,7 @@ def from_prometheus(
         tuple(jobs.values()),
         tuple(objects),
         tuple(missing),
-        tuple(told),
+        tuple(reported),
         tuple(reversed(blind)),
     )
 
@@ -180,10 +189,12 @@ def _documents(file: Path) -> Iterator[Mapping[str, Any]]:
             elif raw is not None:
                 raise UserError(f"{file}: a document is no Kubernetes object: it needs apiVersion and kind")
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+        raise UserError(
+            f"{file}: cannot be read ({error.strerror or error}). Give a YAML file or a directory of them."
+        ) from None
     except UnicodeDecodeError:
-        raise UserError(f"{file}: is not UTF-8 text") from None
+        raise UserError(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{file}, line {mark.line + 1}" if mark is not None else str(file)
-        raise UserError(f"{place}: is not valid YAML: {getattr(error, 'problem', error)}") from None
+        raise UserError(f"{place}: is not valid YAML: {getattr(error, 'problem', error)}. Correct it.") from None

@@ -128,7 +128,7 @@ class Planner:
         self._policy = self._resolve_policy()
 
     def lines(self, item: Mapping[str, Any]) -> list[str]:
-        """Everything about carrying out one recommendation."""
+        """Everything about applying one recommendation."""
         out = self._history(str(item["id"]))
         try:
             made, raw = self._plan(item)

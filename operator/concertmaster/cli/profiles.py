@@ -10,7 +10,7 @@ from concertmaster.api.discovery import KIND_SHORT
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
-from concertmaster.kube.errors import KubeError, NotFound
+from concertmaster.kube.errors import KubeError, NotFound, Unreachable
 from concertmaster.kube.objects import PROFILES
 from concertmaster.report.workflows.merged import decisions, recommendations
 
@@ -41,7 +41,15 @@ def read(client: KubeClient, namespace: str, name: str) -> dict[str, Any]:
             f"there is no WorkflowProfile {name} in namespace {namespace}: kubectl get wfp -A lists them"
         ) from None
     except KubeError as error:
-        raise UserError(str(error)) from None
+        raise failed(error) from None
+
+
+def failed(error: KubeError) -> UserError:
+    """The message about a request that failed."""
+    cure = (
+        "; check --kubeconfig and --context: kubectl cluster-info must work" if isinstance(error, Unreachable) else ""
+    )
+    return UserError(f"{error}{cure}")
 
 
 def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:
@@ -64,9 +72,11 @@ def each(client: KubeClient, namespace: str | None, selector: str | None = None)
     try:
         yield from client.items(PROFILES.path(namespace), label_selector=selector)
     except NotFound:
-        raise UserError("the kind WorkflowProfile is not installed in this cluster") from None
+        raise UserError(
+            "the kind WorkflowProfile is not installed in this cluster: install the chart, or choose another --context"
+        ) from None
     except KubeError as error:
-        raise UserError(str(error)) from None
+        raise failed(error) from None
 
 
 def ids(raw: Mapping[str, Any]) -> list[str]:

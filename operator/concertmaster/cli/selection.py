@@ -10,6 +10,7 @@ from typing import Any
 from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.core.fleet.materiality import value
+from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import impact as impacts
 
@@ -41,9 +42,11 @@ def amount(text: str | None) -> float | None:
 
 
 def chosen(selected: Iterable[Mapping[str, Any]], below: float | None) -> Iterator[Chosen]:
-    """The Active recommendations of ``selected`` profiles that are worth less than ``below`` a month (None: all)."""
+    """The Active recommendations of ``selected`` profiles that are worth less than ``below`` a month (None: all). What has
+    no figure, such as an objective at risk, is not known to be worth little."""
     for profile in selected:
         for item in profiles.recommendations(profile):
-            worth = value(impacts.parse(item.get("impact")), Pricing())
-            if item.get("state") == "Active" and (below is None or worth < below):
+            found = impacts.parse(item.get("impact"))
+            worth, known = value(found, Pricing()), found != Impact()
+            if item.get("state") == "Active" and (below is None or (known and worth < below)):
                 yield Chosen(profile, str(item["id"]), str(item.get("action") or ""), worth)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from concertmaster.controller import watches
 from concertmaster.controller.changes.apply import Apply
@@ -15,28 +18,76 @@ from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
-from concertmaster.controller.collection.run_kinds import RunKinds
-from concertmaster.controller.collection.run_watch import RunWatch
+from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
+from concertmaster.controller.collection.run_watch import RunWatch, Watch
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.cycle import Cycle
+from concertmaster.controller.discovery.config_maps import ConfigMaps, WithConfigMaps
+from concertmaster.controller.discovery.labelled import LabelledWorkflows
+from concertmaster.controller.discovery.pod_book import PODS, PodBook
 from concertmaster.controller.health import Health
 from concertmaster.controller.loop import Worker
 from concertmaster.controller.prerequisites import Prerequisites
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
+from concertmaster.history import Address
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusWriter
 from concertmaster.notify.sender import Sender
 from concertmaster.settings import Settings
+
+log = logging.getLogger("concertmaster.live")
+
+
+class Stoppable(Protocol):
+    """A part with threads of its own."""
+
+    def stop(self, timeout: float) -> bool:
+        """End for good; True when it ended within ``timeout`` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What goes on beside the cycle."""
+
+    parts: Sequence[Stoppable]
+
+    def stop(self, timeout: float) -> bool:
+        """End all of it; True when it ended within ``timeout`` seconds each."""
+        ended = [part.stop(timeout) for part in self.parts]
+        return all(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelWatch:
+    """A watch of pods with one label."""
+
+    runs: RunWatch
+    watch: Watch
+
+    def keep(self) -> None:
+        """Begin it, and again where it has ended."""
+        self.runs.follow(self.watch)
+
+    def stop(self, timeout: float) -> bool:
+        """End it."""
+        return self.runs.stop(timeout)
+
+
+async def _nothing() -> bool:
+    """Nothing waits to be read."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +102,21 @@ class Assembly:
     health: Health
     telemetry: Telemetry
     details: Details
+    shard: Shard | None = None  # None: the operator works in one piece
 
-    def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, RunWatch | None]:
+    def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
         """The cycle and the watch of live runs, built in the thread that will run them; no watch where none is wanted."""
         s = self.settings
-        owners: dict[str, set[str]] = {}
-        for owner in s.cluster_template_owners:
-            owners.setdefault(owner.name, set()).add(owner.namespace)
-        history = HistoryProvider(s.history_path)
+        owners = s.template_owners()
+        kept = s.history
+        server = Address(kept.url, kept.schema_name, kept.password_file) if kept.url is not None else None
+        owns = self.shard.ownership.owns if self.shard is not None else everything
+        history = HistoryProvider(s.history_path, server, owns=owns, pause=lambda seconds: self._wait(stop, seconds))
         self.details.history = history
-        sources = MetricsSources(s, history, stop=stop)
+        sources = MetricsSources(s, history, stop=stop, shards=self.shard.count if self.shard is not None else None)
         live, runs = self._live(history, worker) if s.live else (None, None)
+        sources.pods = self._pods() if s.live else None
+        labelled = LabelledWorkflows(sources, interval=float(s.interval.seconds), pods=sources.pods)
         outputs = Outputs(history, self.details, self.telemetry.workflows)
         assessor = Assessor(sources, history, analyze_profile, outputs)
         notifier = self._notifier(history)
@@ -71,7 +126,7 @@ class Assembly:
         cycle = Cycle(
             registry=self.registry,
             watchdog=Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
-            snapshots=SnapshotBuilder(self.client, self.registry, s.namespaces, owners),
+            snapshots=SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns),
             sources=sources,
             history=history,
             assessor=assessor,
@@ -81,8 +136,9 @@ class Assembly:
             health=self.health,
             telemetry=self.telemetry,
             interval=float(s.interval.seconds),
-            live=live,
+            live=WithConfigMaps(live, ConfigMaps(self.client, self.access, s.argo_namespace)) if live else None,
             notifier=notifier,
+            shard=self.shard,
             changes=Changes(
                 self.client,
                 writer,
@@ -92,10 +148,16 @@ class Assembly:
                 events,
                 assessor.candidates,
                 namespaces=s.namespaces,
+                owns=owns,
                 secure=s.argo_template_referencing == "Secure",
             ),
         )
-        return cycle, runs
+        return cycle, Background([part for part in (runs, sources.pods) if part is not None])
+
+    def _wait(self, stop: threading.Event, seconds: float) -> None:
+        self.health.heartbeat("waiting for the history")
+        if stop.wait(seconds):
+            raise Stopped("the operator is stopping")
 
     def _notifier(self, history: HistoryProvider) -> Notifier:
         receivers, counter = self.settings.receivers, self.telemetry.notifications
@@ -106,6 +168,22 @@ class Assembly:
             last=lambda uid: history.store.watermark("", f"digest:{uid}"),
             sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
         )
+
+    def _pods(self) -> PodBook:
+        """Labels of live pods, where metrics sources do not export them."""
+        namespaces, connection = self.settings.namespaces, self.client.connection
+
+        def start(finder: str, book: PodBook) -> LabelWatch:
+            runs = RunWatch(
+                lambda kinds, arrived: watches.watch_runs(kinds, book, arrived, connection, namespaces=namespaces),
+                _nothing,
+                lambda error: log.warning(
+                    "the watch of pods with label %s ended and is started again: %s", finder, error
+                ),
+            )
+            return LabelWatch(runs, Watch((ServedRunKind(PODS, finder),)))
+
+        return PodBook(start, self.access, list(namespaces) or [None])
 
     def _live(self, history: HistoryProvider, worker: Worker) -> tuple[LiveRuns, RunWatch]:
         """Live runs and the watch that brings them."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
 from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
-from concertmaster.controller.discovery.subject import Subject, facts_by_policy, requests
+from concertmaster.controller.discovery.subject import PolicyTally, Subject, facts_by_policy, reach, requests
 from concertmaster.controller.discovery.write_access import write_access
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import History, Live, SourceReport, Sources
@@ -30,17 +30,16 @@ from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
+from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
-from concertmaster.core.model import WorkflowKey
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusUpdate, StatusWriter
 
 log = logging.getLogger("concertmaster.cycle")
 
-_BATCH = 50  # documents made before they are written: bounds memory and shows first advice early
-_KEPT_UNREAD = (200, 14 * 86400.0)  # runs and seconds of a profile whose policy is not known: the defaults
+_BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _SETTLE_TRIES = 40
 _SETTLE_PAUSE = 0.25  # seconds between looks at a registry that is still being filled
 _T = TypeVar("_T")
@@ -67,6 +66,7 @@ class Cycle:
         live: Live | None = None,
         changes: Changes | None = None,
         notifier: Notifier | None = None,
+        shard: Shard | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -81,6 +81,7 @@ class Cycle:
         self._telemetry = telemetry
         self._changes = changes
         self._notifier = notifier
+        self._shard = shard
         self._clock = clock
         self._sleep = sleep
         self._tidied: float | None = None
@@ -94,6 +95,8 @@ class Cycle:
         begun = perf_counter()
         record, tally = CycleLog(), CycleCounts()
         now = self._clock()
+        if self._shard is not None:
+            self._shard.ownership.begin()
         if trouble := self._history.reopen():
             record.problem(trouble)
         with record.stage("watch", self._telemetry):
@@ -110,7 +113,11 @@ class Cycle:
         record.problems += snapshot.notes
         with record.stage("collect", self._telemetry):
             self._collect(subjects, now, record)
-        # Analysing and writing are one stream, a batch at a time; the time of the writes is told apart.
+        # What was changed is verified before anything that others can make take long.
+        with record.stage("verify", self._telemetry):
+            self._follow(snapshot, subjects, now, record)
+        with record.stage("queries", self._telemetry):
+            self._ask_users(record)
         with record.stage("analyze", self._telemetry):
             self._profiles(subjects, now, record, tally)
         with record.stage("changes", self._telemetry):
@@ -146,9 +153,6 @@ class Cycle:
     def _collect(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Metrics sources first, then finished runs from the engines' own objects."""
         for report in self._collector.collect(requests(subjects, now, due=True), now).values():
-            self._show(report)
-            if not report.ok:
-                record.problem(report.message)
             self._assessor.record_changes(report.changed)
         definitions = [s.resolved.definition for s in subjects if s.resolved.definition is not None]
         seen = self._collector.live_runs(definitions)
@@ -157,6 +161,14 @@ class Cycle:
             return
         self._assessor.record_live(seen)
         record.problems += seen.notes  # what live objects do not tell, the metrics do: no failure of the cycle
+
+    def _ask_users(self, record: CycleLog) -> None:
+        """Users' own queries, whose faults are theirs; then what the sources brought in all is known."""
+        for report in self._collector.ask_users().values():
+            self._show(report)
+            if not report.ok:
+                record.problem(report.message)
+            self._assessor.record_changes(report.changed, report.answered)
 
     def _show(self, report: SourceReport) -> None:
         t = self._telemetry
@@ -170,25 +182,29 @@ class Cycle:
     def _profiles(self, subjects: Sequence[Subject], now: float, record: CycleLog, tally: CycleCounts) -> None:
         entries = {s.entry.uid: s.entry for s in subjects}
         updates = self._assessor.updates(subjects, self._collector.reports, now, tally, self._health.heartbeat)
-        ready: Counter[str] = Counter()
-        for batch in _batches(updates, _BATCH):
-            self._publisher.publish("profile", batch, entries, record)
-        for entry in self._registry.snapshot().profiles:
-            ready[_ready_state(entry)] += 1
+        self._publisher.publish("profile", _batches(updates, _BATCH), entries, record)
+        ready = Counter(entry.status.ready for entry in self._registry.snapshot().profiles)
         for state in ("True", "False", "Unknown"):
             self._telemetry.profiles.labels(state).set(ready[state])
         self._telemetry.analyzed.inc(tally.analyzed)
         self._telemetry.failures.labels("analyze").inc(tally.failed)
         record.failed = record.failed or tally.failed > 0
 
+    def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
+        """The verification of what was changed."""
+        if self._changes is not None:
+            until, beat = self._collector.data_until, self._health.heartbeat
+            for problem in self._changes.follow(snapshot, subjects, until, now, beat, behind=self._behind):
+                record.problem(problem)
+
     def _change(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog
     ) -> ChangesOutcome:
-        """What policies allow to be changed, and the verification of what was."""
+        """What policies allow to be changed."""
         if self._changes is None:
             return ChangesOutcome()
-        until = {name: report.data_until for name, report in self._collector.reports.items()}
-        outcome = self._changes(snapshot, subjects, until, now, self._health.heartbeat, behind=self._behind)
+        until, beat = self._collector.data_until, self._health.heartbeat
+        outcome = self._changes(snapshot, subjects, until, now, beat, behind=self._behind)
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:
@@ -205,21 +221,19 @@ class Cycle:
     ) -> None:
         tallies = facts_by_policy(subjects, self._collector.reports)
         updates: list[StatusUpdate] = []
+        known: list[tuple[PolicyView, PolicyFacts]] = []
         for view in snapshot.book.views:
-            self._health.heartbeat("policies")
             tally = tallies.get(view.ref)
-            facts = PolicyFacts(
-                matched=tally.matched if tally else 0,
-                losing=tally.losing if tally else 0,
-                targets=frozenset(tally.targets) if tally else frozenset(),
-                problems=(*(tally.problems if tally else ()), *self._receivers(view, snapshot)),
-                headlines=tally.headlines if tally else (),
-                minor=tally.minor if tally else 0,
+            facts = (tally or PolicyTally()).facts(
+                notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
                 discovered=snapshot.discovered.get(view.ref, 0),
-                changes_in_flight=changed.in_flight.get(view.ref, 0),
+                in_flight=changed.in_flight.get(view.ref, 0),
                 blocked=changed.blocked.get(view.ref, {}),
-                obstacles=(*snapshot.obstacles.get(view.ref, ()), *(tally.strays if tally else ())),
+                obstacles=snapshot.obstacles.get(view.ref, ()),
             )
+            known.append((view, facts))
+        for view, facts in known if self._shard is None else self._shard.policies(known, record.problem):
+            self._health.heartbeat("policies")
             status = policy_status(
                 view,
                 facts,
@@ -231,15 +245,11 @@ class Cycle:
             if self._notifier is not None:
                 self._notifier.digest(view, status, snapshot.namespaces)
             updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
-        self._publisher.publish("policy", updates, {v.entry.uid: v.entry for v in snapshot.book.views}, record)
-        states = Counter(
-            _ready_state(e) for s in [self._registry.snapshot()] for e in (*s.policies, *s.cluster_policies)
-        )
+        self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.book.views}, record)
+        found = self._registry.snapshot()
+        states = Counter(e.status.ready for e in (*found.policies, *found.cluster_policies))
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
-
-    def _receivers(self, view: PolicyView, snapshot: ClusterSnapshot) -> tuple[str, ...]:
-        return self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else ()
 
     def _written(self, entry: Entry, status: Mapping[str, Any]) -> None:
         self._assessor.memory.published(entry, StatusView.of(status, entry.ref))
@@ -248,17 +258,10 @@ class Cycle:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""
         if recent(self._tidied, now, 3600.0):
             return
-        keep: dict[WorkflowKey, tuple[int, float]] = {}
-        for s in subjects:
-            runs, window = keep.get(s.key, _KEPT_UNREAD)
-            if s.policy is not None:
-                analysis = s.policy.analysis
-                runs, window = max(runs, analysis.max_runs), max(window, analysis.window_seconds)
-            keep[s.key] = (runs, window)
         try:
-            self._history.tidy(keep, now)
+            self._history.tidy(reach(subjects), now)
             self._history.keep_analyses_of({s.entry.uid for s in subjects})
-        except Exception as error:  # noqa: BLE001 - a full disk must not stop advice
+        except Exception as error:  # noqa: BLE001 - a full disk must not stop recommendations
             record.problem(f"tidying the history failed: {error}")
         self._tidied = now
 
@@ -292,7 +295,3 @@ class Cycle:
 def _batches(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
     while batch := list(islice(items, size)):
         yield batch
-
-
-def _ready_state(entry: Entry) -> str:
-    return next((str(c.get("status")) for c in entry.status.conditions if c.get("type") == "Ready"), "Unknown")

@@ -73,7 +73,7 @@ class Health:
         return self._cycles
 
     def check_live(self) -> None:
-        """Raise Stale when the loop or a watch stands still."""
+        """Raise Stale when the loop or a watch makes no progress."""
         with self._lock:
             silent = self._clock() - self._beat
             if silent > self._stall_after:

@@ -12,11 +12,12 @@ from typing import Any, Protocol
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.capacity import UNBOUND, UNKNOWN_NODES, Capacity, Nodes
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import Adoption, Baseline, DailyRow
+from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import Fleet, FleetMember
@@ -50,7 +51,9 @@ class SourceReport:
     ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
     users' own queries, by the workflow they belong to. ``strays``: sentences on pods that belong to no run although they
     seem to, by the workflow they seem to be of; ``namespace_strays``: on those that fit no single one, by namespace and
-    engine. ``left_out``: sentences on metrics that are too many to be read, by namespace.
+    engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
+    before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by namespace. ``nodes``:
+    what the nodes behind the source have allocatable.
     """
 
     source: str
@@ -63,11 +66,13 @@ class SourceReport:
     unread: Mapping[WorkflowKey, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     changed: frozenset[WorkflowKey] = frozenset()
+    answered: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)
     query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
     strays: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
     namespace_strays: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nodes: Nodes = UNKNOWN_NODES
 
 
 class Sources(Protocol):
@@ -81,6 +86,9 @@ class Sources(Protocol):
 
     def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         """Read what is new into the history. Faults of the source are in the report, never raised."""
+
+    def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
+        """Run users' own queries, after ``collect``: the report with what they brought. Raises as little as that."""
 
     def extras(
         self,
@@ -148,6 +156,7 @@ class Seen:
     notes: tuple[str, ...] = ()
     by_workflow: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
     running: Mapping[WorkflowKey, tuple[RunRecord, ...]] = field(default_factory=dict)
+    config_maps: Mapping[WorkflowKey, NamedConfigMaps] = field(default_factory=dict)
 
 
 class Live(Protocol):
@@ -159,7 +168,7 @@ class Live(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is known of a workflow's earlier advice. ``memory`` comes from its status; ``target`` is the object that
+    """What is known of a workflow's earlier recommendations. ``memory`` comes from its status; ``target`` is the object that
     defines it, last written ``by`` at ``written`` (unix seconds); ``lines`` are those of its own changes."""
 
     memory: RecommendationHistory = field(default_factory=RecommendationHistory)
@@ -183,7 +192,7 @@ class Case:
     missing: tuple[str, ...] = ()
     fleet: Fleet | None = None
     notes: tuple[str, ...] = ()
-    quotas: tuple[ResourceQuota, ...] = ()
+    capacity: Capacity = UNBOUND
     past: Past = field(default_factory=Past)
     recorded: float = 0.0  # end of the newest run that the daily rows count
     older: Sequence[RunRecord] = ()
@@ -191,7 +200,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Advice that sets fields, best first. ``coverage`` is the share of the step's executions with samples,
+    """Recommendations that set fields, best first. ``coverage`` is the share of the step's executions with samples,
     ``monthly_cost`` what the requests of a month cost in the policy's currency; None: unknown. ``spread`` is the
     relative standard error with which an effect on the run time can be measured."""
 
@@ -204,7 +213,7 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class ProfileAnalysis:
     """The analysis of one profile: the status without conditions, what two of its conditions say, what of it could be
-    carried out, all of it as JSON (``detail``), what the workflow is to others (``member``), and whether what the others do
+    applied, all of it as JSON (``detail``), what the workflow is to others (``member``), and whether what the others do
     matters to it (``waits``)."""
 
     document: Mapping[str, Any]

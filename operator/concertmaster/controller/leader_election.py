@@ -1,7 +1,7 @@
-"""Waiting for one's turn: of several operators of one release one works and the others stand still.
+"""Waiting for one's turn: of several operators of one release one works and the others stand by.
 
-Standing still is a healthy state: the process answers its liveness probe, is not ready, and says whom it waits for. An
-operator that loses its turn ends, so that nothing half done goes on; its successor in the same pod stands still.
+Standby is a healthy state: the process answers its liveness probe, is not ready, and says whom it waits for. An
+operator that loses its turn ends, so that nothing half done goes on; its successor in the same pod stands by.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ class Identity:
     namespace: str
     name: str
     identity: str
+    shard: str = ""  # the Lease of this shard beside ``name``; empty: the operator works in one piece
 
 
 def identity(environment: Mapping[str, str] = os.environ, namespace_file: Path = _NAMESPACE_FILE) -> Identity | None:
@@ -48,7 +50,11 @@ def identity(environment: Mapping[str, str] = os.environ, namespace_file: Path =
     namespace = environment.get("POD_NAMESPACE") or _read(namespace_file)
     if not namespace:
         return None
-    return Identity(namespace, name, environment.get("POD_NAME") or socket.gethostname())
+    pod = environment.get("POD_NAME") or socket.gethostname()
+    if environment.get("CONCERTMASTER_SHARDED") != "true":
+        return Identity(namespace, name, pod)
+    # Of a StatefulSet two pods of one name can be alive, when one was deleted by force while its node was away.
+    return Identity(namespace, name, f"{pod}_{secrets.token_hex(4)}", shard=pod)
 
 
 def _read(file: Path) -> str:
@@ -59,7 +65,7 @@ def _read(file: Path) -> str:
 
 
 class LeaderElection:
-    """The right to work. ``active`` is told 1 while it is held and 0 while standing still.
+    """The right to work. ``active`` is set to 1 while it is held and 0 on standby.
 
     As in client-go, a lease counts from before the request that renewed it. Others may take it over once it is ``lasts``
     seconds old; this operator stops writing at two thirds of that, and ends when it is over.
@@ -74,6 +80,7 @@ class LeaderElection:
         heartbeat: Callable[[str], None],
         every: float = 10.0,
         lasts: int = 30,
+        labels: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -81,33 +88,51 @@ class LeaderElection:
         self._active = active
         self._beat = heartbeat
         self._every = every
-        self._lease = Lease(client, where.namespace, where.name, where.identity, lasts=lasts)
+        self._lease = Lease(
+            client, where.namespace, where.name, where.identity, lasts=lasts, labels=labels, clock=clock
+        )
         self._lasts = lasts
         self._clock = clock
         self._renewed = -math.inf
+        self.joined = math.inf  # since when the lease is held without a gap in which others may not have seen it
         self._alone = False  # without the right to use leases nobody else is expected
 
     def holds(self) -> bool:
         """Whether nobody else can have taken over: asked before every write, from any thread."""
-        return self._alone or self._clock() - self._renewed < _WRITES_UNTIL * self._lasts
+        return self._alone or self._clock() - self._renewed < self.settling
 
     async def acquire(self) -> None:
         """Return when this operator may work. Without the right to use leases it may at once, and says so."""
-        told = ""
+        reported = ""
         while True:
             found = await self._take()
             if found.standing is LeaseState.FORBIDDEN:
                 log.warning("a second operator would not be noticed: %s", found.message)
+            if found.standing is LeaseState.HELD and self._lease.sharded:
+                await self._outwait()
+                continue
             if found.standing in (LeaseState.HELD, LeaseState.FORBIDDEN):
                 self._active(1)
                 return
             self._active(0)
             waiting = self._waiting(found)
-            if waiting != told:
+            if waiting != reported:
                 log.warning("%s", waiting)
-                told = waiting
+                reported = waiting
             self._beat(waiting)
             await asyncio.sleep(self._every / 2)
+
+    async def _outwait(self) -> None:
+        """Shards of the same release may be at work: they stop once they see this lease, or cannot see anything."""
+        self._beat("waiting for the shards of this release to stop")
+        log.warning("shards of this release may be at work; waiting %.0f s for them to stop", self.settling)
+        await asyncio.sleep(self.settling)
+        await asyncio.to_thread(self._lease.unmark)
+
+    @property
+    def settling(self) -> float:
+        """Seconds after which whoever looks at leases has seen this one, or stopped writing."""
+        return _WRITES_UNTIL * self._lasts
 
     async def renew(self) -> None:
         """Renew for ever. Raises LeadershipLost when another operator has the lease, or may have it by now."""
@@ -129,6 +154,8 @@ class LeaderElection:
         begun = self._clock()
         found = await asyncio.to_thread(self._lease.take)
         if found.standing is LeaseState.HELD:
+            if self._clock() - self._renewed >= self.settling:
+                self.joined = self._clock()
             self._renewed = begun
         self._alone = found.standing is LeaseState.FORBIDDEN or (self._alone and found.standing is LeaseState.UNKNOWN)
         return found

@@ -21,8 +21,7 @@ from typing import Any, TypeVar
 
 from concertmaster import __version__
 from concertmaster.controller import watches
-from concertmaster.controller.assembly import Assembly
-from concertmaster.controller.collection.run_watch import RunWatch
+from concertmaster.controller.assembly import Assembly, Background
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
 from concertmaster.controller.leader_election import LIMITS as ELECTION_LIMITS
@@ -30,10 +29,11 @@ from concertmaster.controller.leader_election import Identity, LeaderElection, L
 from concertmaster.controller.loop import Loop, Pace, Worker
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
 from concertmaster.controller.prerequisites import check as check_prerequisites
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry, configure_logging
+from concertmaster.controller.shards.election import ShardElection
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
@@ -61,7 +61,7 @@ class RunOptions:
 
 
 def run(settings: Settings, options: RunOptions | None = None) -> int:
-    """Run the operator until SIGTERM or SIGINT. Returns the exit status; 1 means that the log says what to mend."""
+    """Run the operator until SIGTERM or SIGINT. Returns the exit status; 1 means that the log says what to fix."""
     allow_deep_documents()
     configure_logging(settings.log_level)
     for note in settings.notes():
@@ -94,7 +94,7 @@ class Operator:
         self._details = Details()
         self._health = Health(stall_after=settings.interval.seconds + options.stall_after)
         self._worker = Worker("cycle")
-        self._runs: RunWatch | None = None
+        self._runs: Background | None = None
         self._finished = True
         self._stopped = False
 
@@ -117,8 +117,12 @@ class Operator:
             for note in prerequisites.notes:
                 log.warning("%s", note)
             election = await self._elect(stack, stopping)
-            if election is not None:
-                client.guard_writes(election.holds)
+            shard = election.shard if isinstance(election, ShardElection) else None
+            if shard is not None:
+                client.guard_writes(shard.ownership.may_write)
+                self._details.elsewhere = shard.ownership.elsewhere
+            elif election is not None:
+                client.guard_writes(lambda _path, _body: election.holds())
             log.info(
                 "started",
                 extra={
@@ -131,9 +135,17 @@ class Operator:
                     }
                 },
             )
-            registry = Registry()
+            registry = Registry(owns=shard.ownership.owns if shard is not None else everything)
             assembly = Assembly(
-                self._settings, client, access, prerequisites, registry, self._health, self._telemetry, self._details
+                self._settings,
+                client,
+                access,
+                prerequisites,
+                registry,
+                self._health,
+                self._telemetry,
+                self._details,
+                shard,
             )
             cycle, self._runs = await self._unless(
                 stopping, self._worker.run(lambda: assembly.build(self._worker, self._stop))
@@ -146,11 +158,16 @@ class Operator:
         if own is None:
             self._telemetry.active.set(1)
             return None
-        # A client of its own: it must still answer when everything else has been told to stop.
+        # A client of its own: it must still answer when everything else has been asked to stop.
         client = KubeClient.connect(
             self._options.kubeconfig, limits=ELECTION_LIMITS, observer=self._telemetry.observe_request
         )
-        election = LeaderElection(client, own, active=self._telemetry.active.set, heartbeat=self._health.heartbeat)
+        if own.shard and self._settings.history.url is None:
+            raise StartError("shards share their history: set history.url to a PostgreSQL server, or run one replica")
+        kind = ShardElection if own.shard else LeaderElection
+        election = kind(client, own, active=self._telemetry.active.set, heartbeat=self._health.heartbeat)
+        if isinstance(election, ShardElection):
+            election.ownership.template_owners = self._settings.template_owners()
         stack.push_async_callback(election.release)
         stack.push_async_callback(self._stop_working)  # before the lease goes: nobody else works until then
         await self._unless(stopping, election.acquire())
@@ -170,6 +187,8 @@ class Operator:
         loop = Loop(
             cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped), failed=self._telemetry.cycle_failed
         )
+        if isinstance(election, ShardElection):
+            election.changed = loop.wake
         watching = asyncio.create_task(
             watches.watch(
                 watches.operator_registry(registry, prerequisites.kinds, client.connection, loop.wake),

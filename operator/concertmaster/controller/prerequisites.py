@@ -1,6 +1,6 @@
 """What must be true before the operator can do anything: a reachable API server, our kinds, and the rights to use them.
 
-Found out once at start and told in one sentence each, with the command that mends it. Waiting a while for the kinds is
+Found out once at start and reported in one sentence each, with the command that fixes it. Waiting a while for the kinds is
 deliberate: charts and GitOps tools install them in any order.
 """
 
@@ -94,7 +94,7 @@ def _wait_for_kinds(
 ) -> frozenset[str]:
     """The plurals of our group the server serves, once profiles and policies are among them."""
     begun = clock()
-    told = ""
+    reported = ""
     while True:
         problem = ""
         try:
@@ -114,9 +114,9 @@ def _wait_for_kinds(
             ) from error
         except KubeError as error:
             problem = f"{error}. Check that the API server is up and that a network policy lets the operator reach it"
-        if problem != told:
+        if problem != reported:
             log.warning("waiting: %s", problem)
-            told = problem
+            reported = problem
         tell(problem)
         if clock() - begun >= patience.wait:
             raise StartError(f"waited {patience.wait:.0f} s: {problem}")

@@ -2,7 +2,7 @@
 
 Only what the loop needs is kept: ten thousand full objects with a 16 KiB status each would be 160 MB. A spec is held
 as JSON text and parsed when its profile is worked on; a status as its fingerprint and conditions. A watch that died
-silently, and objects deleted while it was down, show up as a difference to the list and never as wrong advice.
+silently, and objects deleted while it was down, show up as a difference to the list and never as wrong recommendations.
 """
 
 from __future__ import annotations
@@ -46,11 +46,16 @@ class StatusView:
     headlines: tuple[Headline, ...] = ()  # Active recommendations, to be ranked across profiles
     minor: int = 0
     running: tuple[Mapping[str, Any], ...] = ()  # runs in progress
-    packed: bytes | None = None  # what it remembers of earlier advice, compressed
+    packed: bytes | None = None  # what it remembers of earlier recommendations, compressed
+
+    @property
+    def ready(self) -> str:
+        """What its condition Ready says."""
+        return next((str(c.get("status")) for c in self.conditions if c.get("type") == "Ready"), "Unknown")
 
     @property
     def memory(self) -> RecommendationHistory:
-        """What the status remembers of earlier advice."""
+        """What the status remembers of earlier recommendations."""
         return (
             memory.read(json.loads(zlib.decompress(self.packed)))
             if self.packed is not None
@@ -113,6 +118,11 @@ class Entry:
         return parsed if isinstance(parsed, dict) else {}
 
 
+def everything(_namespace: str) -> bool:
+    """What an operator in one piece looks after."""
+    return True
+
+
 class EventEffect(Enum):
     """What an event changed, as far as the loop is concerned."""
 
@@ -130,6 +140,12 @@ class Snapshot:
     cluster_policies: tuple[Entry, ...] = ()
     changes: tuple[Entry, ...] = ()
 
+    def part(self, owns: Callable[[str], bool]) -> Snapshot:
+        """Without the objects of namespaces that ``owns`` is false of."""
+        namespaced = (self.profiles, self.policies, self.changes)
+        profiles, policies, changes = (tuple(e for e in kind if owns(e.namespace)) for kind in namespaced)
+        return Snapshot(profiles, policies, self.cluster_policies, changes)
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -146,12 +162,17 @@ class Agreement:
 class Registry:
     """The objects, by kind and uid. Fed from the event loop, read from the worker thread."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, owns: Callable[[str], bool] = everything, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``owns``: whether this process looks after a namespace; it keeps the others' objects, to take over at once."""
+        self._owns = owns
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: dict[Resource, dict[str, Entry]] = {
             r: {} for r in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
         }
+        self._snapshot: Snapshot | None = None  # of the present entries; None after a change
         self._lagging: dict[Resource, dict[str, float]] = {r: {} for r in self._entries}
 
     def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> EventEffect:
@@ -161,13 +182,15 @@ class Registry:
         if not uid:
             return EventEffect.NOTHING
         with self._lock:
-            entries = self._entries[resource]
+            entries, self._snapshot = self._entries[resource], None
             self._lagging[resource].pop(uid, None)
             if event == "DELETED" or meta.get("deletionTimestamp"):
                 return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
             known = entries.get(uid)
             entry = _entry(resource, obj, self._clock())
             entries[uid] = entry
+        if resource.namespaced and not self._owns(entry.namespace):
+            return EventEffect.NOTHING
         if known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels):
             return EventEffect.MEANING
         return EventEffect.STATUS if known.status != entry.status else EventEffect.NOTHING
@@ -179,16 +202,20 @@ class Registry:
                 known = entries.get(uid)
                 if known is not None:
                     entries[uid] = replace(known, status=StatusView.of(status, known.ref))
+                    self._snapshot = None
                     return
 
     def snapshot(self) -> Snapshot:
-        """All objects now."""
+        """All objects now that this process looks after, and the policies of the whole cluster."""
         with self._lock:
-            kinds = {
-                resource: tuple(sorted(entries.values(), key=lambda e: (e.namespace, e.name, e.uid)))
-                for resource, entries in self._entries.items()
-            }
-        return Snapshot(kinds[PROFILES], kinds[POLICIES], kinds[CLUSTER_POLICIES], kinds[CHANGES])
+            if self._snapshot is None:
+                kinds = {
+                    resource: tuple(sorted(entries.values(), key=lambda e: (e.namespace, e.name, e.uid)))
+                    for resource, entries in self._entries.items()
+                }
+                self._snapshot = Snapshot(kinds[PROFILES], kinds[POLICIES], kinds[CLUSTER_POLICIES], kinds[CHANGES])
+            known = self._snapshot
+        return known if self._owns is everything else known.part(self._owns)
 
     def compare(self, resource: Resource, listed: Iterable[Mapping[str, Any]], begun: float) -> Agreement:
         """Compare with a list (metadata suffices) that was begun at ``begun`` on this registry's clock.
@@ -204,6 +231,7 @@ class Registry:
             ghosts = [u for u, e in entries.items() if u not in versions and e.recorded < begun]
             for uid in ghosts:
                 del entries[uid]
+                self._snapshot = None
             missing = [u for u in versions if u not in entries]
             older = [u for u, v in versions.items() if u in entries and _older(entries[u].resource_version, v)]
             outdated = sum(u in entries and entries[u].generation < g for u, g in generations.items())
@@ -217,7 +245,7 @@ class Registry:
 
 
 def _older(held: str, listed: str) -> bool:
-    """Whether the version held precedes the listed one; versions that are not numbers can only be told apart."""
+    """Whether the version held precedes the listed one; versions that are not numbers can only be tested for equality."""
     if held.isdecimal() and listed.isdecimal():
         return int(held) < int(listed)
     return held != listed

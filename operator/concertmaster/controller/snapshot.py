@@ -1,4 +1,4 @@
-"""What the cluster looks like in one cycle: namespaces, policies, targets; and discovery carried out on it."""
+"""What the cluster looks like in one cycle: namespaces, policies, targets; and discovery applied to it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover, undisclosed, wanted_kinds
+from concertmaster.api.discovery import DiscoveryTarget, discover, undisclosed, wanted_kinds
+from concertmaster.api.labelled import discover_labelled
 from concertmaster.controller.discovery import profiles as discovery
+from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
 from concertmaster.controller.discovery.policies import PolicyBook
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Registry, Snapshot
-from concertmaster.core.changes.admission.limits import ResourceQuota
-from concertmaster.core.changes.admission.quotas import quota_of
+from concertmaster.core.changes.admission.capacity import Capacity, add
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, read, scan
-from concertmaster.kube.objects import NAMESPACES, RESOURCE_QUOTAS
+from concertmaster.kube.objects import LIMIT_RANGES, NAMESPACES, RESOURCE_QUOTAS
 from concertmaster.kube.profiles import (
     CreateOutcome,
     MadeResult,
@@ -30,7 +32,7 @@ from concertmaster.kube.profiles import (
 
 log = logging.getLogger("concertmaster.discovery")
 
-_REGISTRY_PATIENCE = 5.0  # seconds for the watch to bring a profile just made, so that its advice is not a cycle late
+_REGISTRY_PATIENCE = 5.0  # seconds for the watch to bring a profile just made, so that nothing of it is a cycle late
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,7 @@ class ClusterSnapshot:
     created: int = 0
     withdrawn: int = 0
     notes: tuple[str, ...] = ()
-    quotas: Mapping[str, tuple[ResourceQuota, ...]] = field(
-        default_factory=dict
-    )  # by namespace, without what is in use
+    capacity: Mapping[str, Capacity] = field(default_factory=dict)  # by namespace
 
     @property
     def changed(self) -> bool:
@@ -66,44 +66,51 @@ class SnapshotBuilder:
         namespaces: Sequence[str],
         cluster_template_owners: Mapping[str, Collection[str]],
         *,
+        labelled: LabelledWorkflows | None = None,
+        owns: Callable[[str], bool] = lambda _: True,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        self._labelled = labelled
         self._client = client
         self._registry = registry
         self._scope = tuple(namespaces)
         self._owners = cluster_template_owners
+        self._owns = owns
         self._sleep = sleep
         self._targets = NO_TARGETS
+        self._book: PolicyBook | None = None
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
         registered = self._registry.snapshot()
         namespaces, notes = self._namespaces(registered)
-        book = PolicyBook(registered, namespaces, self._owners)
+        book = self._book = PolicyBook(registered, namespaces, self._owners, self._book)
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
-        self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat)
+        self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns)
         notes += tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
-        snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes, quotas=self._quotas())
+        snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes, capacity=self._capacity())
         if not discovering:
             return snapshot
+        seen = self._labelled.refresh(book.parsed, namespaces) if self._labelled is not None else Labelled()
+        snapshot = replace(snapshot, notes=(*notes, *seen.notes))
+        known = discovery.labelled(registered.profiles)
+        by_labels, crowded = discover_labelled(book.parsed, seen.workflows, known, namespaces)
         wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        plan = discovery.plan(wanted, self._targets, registered.profiles)
-        hidden = undisclosed(book.parsed, self._owners)
-        obstacles = {p: (*plan.obstacles.get(p, ()), *hidden.get(p, ())) for p in {*plan.obstacles, *hidden}}
+        complete = all(v.policy is not None for v in book.views)
+        plan = discovery.plan((*wanted, *by_labels), self._targets, registered.profiles, complete=complete)
+        said = (plan.obstacles, undisclosed(book.parsed, self._owners), crowded)
+        obstacles = {
+            p: tuple(t for texts in said for t in texts.get(p, ())) for p in {p for texts in said for p in texts}
+        }
         return self._carry_out(snapshot, replace(plan, obstacles=obstacles))
 
-    def _quotas(self) -> dict[str, tuple[ResourceQuota, ...]]:
-        """The ResourceQuotas in reach; none where they cannot be read: then nothing is known to bind."""
-        quotas: dict[str, tuple[ResourceQuota, ...]] = {}
-
-        def visit(obj: dict[str, Any]) -> None:
-            if (quota := quota_of(obj)) is not None:
-                space = str((obj.get("metadata") or {}).get("namespace", ""))
-                quotas[space] = (*quotas.get(space, ()), replace(quota, used={}))
-
-        scan(self._client, RESOURCE_QUOTAS, self._scope, visit)
-        return quotas
+    def _capacity(self) -> dict[str, Capacity]:
+        """The ResourceQuotas and LimitRanges in reach; none where they cannot be read: then nothing is known to bind."""
+        found: dict[str, Capacity] = {}
+        for resource in (RESOURCE_QUOTAS, LIMIT_RANGES):
+            scan(self._client, resource, self._scope, partial(add, found))
+        return found
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
         """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.
@@ -115,7 +122,7 @@ class SnapshotBuilder:
 
         def visit(obj: dict[str, Any]) -> None:
             meta = obj.get("metadata") or {}
-            if not meta.get("deletionTimestamp"):
+            if not meta.get("deletionTimestamp") and self._owns(str(meta.get("name", ""))):
                 found[str(meta.get("name", ""))] = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
 
         for name in self._scope:
@@ -129,19 +136,20 @@ class SnapshotBuilder:
         if not problems:
             return found, ()
         for name in self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}:
-            found.setdefault(name, {})
+            if self._owns(name):
+                found.setdefault(name, {})
         return found, (f"labels of namespaces are unknown: {problems[0].message}",)
 
     def _carry_out(self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
         closed: set[str] = set()  # namespaces where creating is denied: one refusal tells enough
-        made: list[Discovered] = []
+        made: list[discovery.Wish] = []
         for wish in plan.create:
             if wish.namespace in closed:
                 discovered[wish.policy] -= 1
                 continue
-            body = discovered_profile(wish.namespace, wish.name, wish.labels, wish.workflow_ref)
+            body = discovered_profile(wish.namespace, wish.name, wish.labels, wish.target.spec)
             result = create_profile(self._client, body)
             if result.outcome is CreateOutcome.DONE:
                 made.append(wish)
@@ -165,7 +173,7 @@ class SnapshotBuilder:
             withdrawn=len(gone),
         )
 
-    def _settled(self, snapshot: Snapshot, made: Sequence[Discovered], gone: Collection[str]) -> Snapshot:
+    def _settled(self, snapshot: Snapshot, made: Sequence[discovery.Wish], gone: Collection[str]) -> Snapshot:
         """The snapshot once the watch has brought the profiles just made, without those just withdrawn."""
         waiting = {(w.namespace, w.name) for w in made}
         left = _REGISTRY_PATIENCE

@@ -139,7 +139,7 @@ async def watch(
     namespaces: Collection[str],
     ready: Callable[[], None],
 ) -> None:
-    """Watch until cancelled, or until something happens that trying again cannot mend.
+    """Watch until cancelled, or until something happens that trying again cannot fix.
 
     ``ready`` is called once kopf has started: it has taken the process's signals then, and a stop by signal would wait
     five seconds for idle tasks. Cancelling does not.
@@ -197,7 +197,7 @@ async def watch_runs(
     options.watching.chunk_size = _PAGE_OF_RUNS
     options.process.ultimate_exiting_timeout = None  # it would kill the thread the process lives in
     for kind in kinds:
-        group, _, version = kind.resource.api_version.partition("/")
+        group, _, version = kind.resource.api_version.rpartition("/")
         if kind.selector is not None:
             options.watching.label_selectors[group, version, kind.resource.plural] = kind.selector
         _watch_run(handlers, kind.resource, runs, arrived)
@@ -205,7 +205,7 @@ async def watch_runs(
 
 
 def _watch_run(handlers: kopf.OperatorRegistry, resource: Resource, runs: Runs, arrived: Callable[[], None]) -> None:
-    group, _, version = resource.api_version.partition("/")
+    group, _, version = resource.api_version.rpartition("/")
 
     @kopf.on.event(group, version, resource.plural, registry=handlers, id=resource.plural)
     async def seen(event: Any, **_: Any) -> None:

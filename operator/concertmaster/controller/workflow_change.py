@@ -237,11 +237,11 @@ class WorkflowChangeView:
         return held or (target.kind, target.name) == (ref.kind, ref.name)
 
     def undecidable(self, of: Scope | None) -> bool:
-        """Whether it cannot be told now if it is for what it may be for: the Pipeline is not at hand."""
+        """Whether it cannot be known now if it is for what it may be for: the Pipeline is not at hand."""
         return of is not None and of.tasks is None and self.task is not None
 
     def undo(self) -> str:
-        """The command that takes it back, for a person."""
+        """The command that rolls it back, for a person."""
         target, inverse = self.target, self.operations("inverse")
         if target is None or inverse is None or self.forged() is not None:
             return "its plan is lost; see the object's own history"

@@ -7,12 +7,13 @@ Pure: the callers read the inputs and write the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.insights import Insights, insights
+from concertmaster.core.analysis.score import attainable
 from concertmaster.core.analysis.workflow import Analysis, analyze
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.plan import predict
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
 from concertmaster.core.lifecycle.history import RelativeEffect
@@ -69,7 +70,7 @@ def analyze_workflow(
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] | None = None,
     older: Sequence[RunRecord] = (),
-    quotas: Sequence[ResourceQuota] = (),
+    capacity: Capacity = UNBOUND,
     sizing: SizingHistory | None = None,
 ) -> AnalysisResult:
     """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
@@ -77,14 +78,14 @@ def analyze_workflow(
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
     factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis
     (None: there was none), ``older`` the runs of the days before the window, which tell what earlier analyses saw,
-    ``quotas`` those of the namespace, ``sizing`` what earlier decisions say about sizes."""
+    ``capacity`` that of the namespace, ``sizing`` what earlier decisions say about sizes."""
     analysis = analyze(definition, runs, now=now, policy=policy)
     warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
 
     def earlier(lag: float, ids: Collection[str]) -> list[Recommendation]:
         then = analyze(definition, [*older, *runs], now=now - lag, policy=policy)
-        return assessed(then, profile, gaps=gaps, fleet=fleet, published=ids, quotas=quotas, sizing=sizing)
+        return assessed(then, profile, gaps=gaps, fleet=fleet, published=ids, capacity=capacity, sizing=sizing)
 
     def settled(found: list[Recommendation]) -> list[Recommendation]:
         if published is None or not unchanged(definition, runs, now - max(LAGS)):
@@ -100,12 +101,14 @@ def analyze_workflow(
         trust=trust,
         published=published or (),
         settle=settled,
-        quotas=quotas,
+        capacity=capacity,
         sizing=sizing,
     )
+    gains = [r.gain_share.likely for r in recommendations if not r.minor and r.gain_share is not None]
+    score = attainable(analysis.score, policy.analysis.score_weights["speed"], gains)
     return AnalysisResult(
         profile,
-        analysis,
+        replace(analysis, score=score),
         insights(analysis),
         tuple(r for r in recommendations if not r.minor),
         tuple(r for r in recommendations if r.minor),

@@ -1,6 +1,6 @@
 """Numbers as people read them, and as Kubernetes accepts them.
 
-One place, so that the same quantity is spelt the same way in advice, conditions, tables and patches.
+One place, so that the same quantity is spelt the same way in recommendations, conditions, tables and patches.
 """
 
 from __future__ import annotations
@@ -101,10 +101,11 @@ def cores(amount: float | None) -> str:
 
 
 def resource_amount(resource: str, value: float) -> str:
-    """An amount of ``cpu`` (cores), ``memory`` (bytes) or anything counted: ``750m``, ``448Mi``, ``12``."""
+    """An amount of ``cpu`` (cores), ``memory`` (bytes) or anything counted that a field holds or has to hold, exact:
+    ``750m``, ``1152Mi``, ``12``."""
     if resource == "cpu":
         return cpu(value)
-    return memory(value) if resource == "memory" else str(int(value))
+    return memory_quantity(value) if resource == "memory" else str(int(value))
 
 
 def money(amount: float | None, currency: str) -> str:
@@ -121,7 +122,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def window(seconds: float) -> str:
-    """A window as policies spell it: ``14d``, ``36h``, ``90m``; an odd one to the nearest unit: ``8d``."""
+    """A window as policies spell it: ``14d``, ``36h``, ``90m``; an unusual one to the nearest unit: ``8d``."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         exact = abs(seconds / size - round(seconds / size)) < 1e-9
         if seconds >= size and (exact or seconds >= 3 * size):

@@ -18,6 +18,7 @@ from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.outcomes import LOST_SECONDS
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
 from concertmaster.engines.runs import build_run, build_runs, decided_at
+from concertmaster.engines.suspension import with_suspension
 
 __all__ = [
     "ENGINES",
@@ -54,5 +55,6 @@ __all__ = [
     "span",
     "trigger",
     "with_inputs",
+    "with_suspension",
     "with_triggers",
 ]

@@ -16,6 +16,7 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowKey,
 )
+from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.placing import Context, Placement
@@ -105,7 +106,8 @@ class Engine:
 
     ``defining`` names the kinds of ``traits.kinds`` that define workflows; ``companions`` the kinds that must be listed
     with each of them, in order. ``owner_kinds`` are the controllers of the pods it places; ``selects`` says which pods it
-    takes before anybody is asked by owner. ``pod_labels`` are read from the metrics store to place pods. ``infer`` reads
+    takes before anybody is asked by owner. ``pod_labels`` are read from the metrics source to place pods; ``run_labels`` are
+    those of them that make a pod part of a run, whoever owns it. ``infer`` reads
     off a pod which workflow it belongs to where nothing is declared, ``inferred_steps`` are the steps of all of those.
     ``settle`` numbers items and attempts of one run once all its pods are there. ``as_in_history`` renames the steps of a
     live record of a run without a declared graph to what pods alone show.
@@ -121,6 +123,7 @@ class Engine:
     owner_kinds: tuple[str, ...] = ()
     selects: Callable[[PodFact, Sequence[WorkflowDefinition], Context], bool] | None = None
     pod_labels: tuple[str, ...] = ()
+    run_labels: tuple[str, ...] = ()
     trigger: Callable[[Raw], Trigger | None] = lambda raw: None
     infer: Callable[[PodFact], WorkflowKey | None] = lambda fact: None
     inferred_steps: tuple[StepSpec, ...] = ()
@@ -132,6 +135,8 @@ class Engine:
     active_runs: ActiveRuns | None = None
     patches_pods: Callable[[Raw], bool] = lambda raw: False
     """Whether an object sets resources in a place that is applied after the fields a change may set."""
+    watches_pods: bool = False
+    """Whether labels of live pods are read where no metrics source exports them."""
     chart: ChartSwitch | None = None
     page: tuple[str, str] | None = None  # title and file of its page below docs/engines
 
@@ -139,6 +144,11 @@ class Engine:
     def name(self) -> str:
         """How reports call it."""
         return self.traits.name
+
+    @property
+    def remedies(self) -> Callable[[Sizes], str | None]:
+        """What to write where its workflows are defined, to set sizes."""
+        return self.traits.remedies
 
     def defines(self, raw: Raw) -> bool:
         """Whether an object is of a kind that defines a workflow here, by its apiVersion and kind."""

@@ -96,9 +96,9 @@ def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: Wo
 
 def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
     limits: Mapping[str, int | None] = {s.name: s.retry_limit for s in graph.steps} if graph else {}
-    told = {s.name for s in graph.steps if s.queries} if graph else set[str]()
+    reported = {s.name for s in graph.steps if s.queries} if graph else set[str]()
     for e in failed:
-        if e.step in told and e.pod is None:  # what a query says of a step is its end
+        if e.step in reported and e.pod is None:  # what a query says of a step is its end
             continue
         limit = limits.get(e.step)
         if e.step not in limits or limit is None or e.attempt < limit:

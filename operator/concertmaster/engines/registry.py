@@ -11,6 +11,7 @@ from concertmaster.engines.base import PODS, Engine, RunKind, SharedKind, Trigge
 from concertmaster.engines.graph.engine import engine as graph
 from concertmaster.engines.jobs.engine import ENGINE as JOB
 from concertmaster.engines.jobset.engine import ENGINE as JOBSET
+from concertmaster.engines.labels.engine import LABELLED
 from concertmaster.engines.rayjob.engine import ENGINE as RAYJOB
 from concertmaster.engines.tekton.engine import ENGINE as TEKTON
 
@@ -21,7 +22,7 @@ _PRODUCTS = (
     JOBSET,
     RAYJOB,
 )
-ENGINES: tuple[Engine, ...] = (*_PRODUCTS, graph(_PRODUCTS))
+ENGINES: tuple[Engine, ...] = (*_PRODUCTS, *LABELLED, graph(_PRODUCTS))
 
 _OBJECTS: Mapping[tuple[str, str], ObjectKind] = {
     (kind.group, kind.kind): kind

@@ -7,7 +7,6 @@ late (a long step, a backfill) correct the record instead of contradicting it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from concertmaster.core.model import (
     ITEM_JOIN,
@@ -20,6 +19,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
     WorkflowKey,
 )
+from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, last_attempts, outcome_of
@@ -120,7 +120,7 @@ def _completions(spec: StepSpec | None, item: str | None) -> int | None:
 def with_ready(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
     """Settled executions of one run with the time at which their dependencies were satisfied, where that can be known."""
     times = _Ready(executions, graph)
-    return [e if e.ready is not None else replace(e, ready=times.of(e)) for e in executions]
+    return [e if e.ready is not None else changed(e, ready=times.of(e)) for e in executions]
 
 
 class _Ready:
@@ -156,10 +156,10 @@ class _Ready:
                 continue
             if depth > _DEPTH:
                 return None
-            shared = _shared_levels(above, spec)
-            if any(p.whole for p in spec.path):
+            shared = _shared_levels(above, spec) if above.path and spec.path else 0
+            if shared and any(p.whole for p in spec.path):
                 shared = min(shared, len(items))  # the handler of the fan-out as a whole has no item
-            if shared > len(items) or any(i.startswith("#") for i in items[:shared]):
+            if shared and (shared > len(items) or any(i.startswith("#") for i in items[:shared])):
                 return None
             end = self._end(above, items[:shared], depth)
             if end is None:
@@ -173,10 +173,12 @@ class _Ready:
         return self._memo[spec.name, scope]
 
     def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
-        rows = [e for e in self.rows.get(spec.name, ()) if _items(e)[: len(scope)] == scope]
+        rows = self.rows.get(spec.name, [])
+        if scope:
+            rows = [e for e in rows if _items(e)[: len(scope)] == scope]
         if not rows:  # skipped, cached or without a pod of its own: take what it waited for
             return None if spec.waits else self._after(spec, scope, depth + 1)
-        ends = [e.started if spec.daemon else e.finished for e in last_attempts(rows)]
+        ends = [e.started if spec.daemon else e.finished for e in (last_attempts(rows) if len(rows) > 1 else rows)]
         known = [t for t in ends if t is not None]
         return max(known) if len(known) == len(ends) else None
 

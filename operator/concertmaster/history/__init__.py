@@ -1,19 +1,31 @@
-"""History: what was observed, kept beyond the metrics' retention in one SQLite file."""
+"""History: what was observed, kept beyond the metrics' retention in one SQLite file or in PostgreSQL."""
 
+from concertmaster.history.address import Address
 from concertmaster.history.analyses import KeptAnalysis
-from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryFull, HistoryLocked, HistoryReadOnly
+from concertmaster.history.errors import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryFull,
+    HistoryLocked,
+    HistoryReadOnly,
+    HistoryUnavailable,
+)
 from concertmaster.history.evidence import Evidence
+from concertmaster.history.server import open_server
 from concertmaster.history.store import Added, Stats, Store
 
 __all__ = [
     "Added",
+    "Address",
     "Evidence",
     "HistoryDamaged",
     "HistoryError",
     "HistoryFull",
     "HistoryLocked",
     "HistoryReadOnly",
+    "HistoryUnavailable",
     "KeptAnalysis",
     "Stats",
     "Store",
+    "open_server",
 ]

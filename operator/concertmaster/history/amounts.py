@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun
+from concertmaster.history.sql import Connection
 
 _OF_WORKFLOW = "SELECT metric, run, step, value FROM amounts WHERE workflow = ?"
 
 
-def keep(db: sqlite3.Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> None:
+def keep(db: Connection, number: int, values: Mapping[ExtraMetric, ByRun]) -> None:
     """Keep the values of all metrics of a workflow, and forget those of others; a value read later holds."""
     known = {(m, run, step): value for m, run, step, value in db.execute(_OF_WORKFLOW, (number,))}
     for gone in {m for m, _, _ in known} - {m.identity for m in values}:
         db.execute("DELETE FROM amounts WHERE workflow = ? AND metric = ?", (number, gone))
     db.executemany(
-        "INSERT OR REPLACE INTO amounts VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO amounts VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (workflow, run, metric, step) DO UPDATE SET value = excluded.value",
         [
             (number, run, metric.identity, step, value)
             for metric, of_runs in values.items()
@@ -28,14 +29,14 @@ def keep(db: sqlite3.Connection, number: int, values: Mapping[ExtraMetric, ByRun
     )
 
 
-def keep_only(db: sqlite3.Connection, number: int, runs: set[str]) -> None:
+def keep_only(db: Connection, number: int, runs: set[str]) -> None:
     """Forget all runs but these."""
     names = {run for (run,) in db.execute("SELECT DISTINCT run FROM amounts WHERE workflow = ?", (number,))}
     for gone in names - runs:
         db.execute("DELETE FROM amounts WHERE workflow = ? AND run = ?", (number, gone))
 
 
-def read(db: sqlite3.Connection, number: int, metrics: Iterable[ExtraMetric]) -> dict[ExtraMetric, ByRun]:
+def read(db: Connection, number: int, metrics: Iterable[ExtraMetric]) -> dict[ExtraMetric, ByRun]:
     """The values of those of ``metrics`` that have any."""
     query = "SELECT run, step, value FROM amounts WHERE workflow = ? AND metric = ?"
     values: dict[ExtraMetric, ByRun] = {}

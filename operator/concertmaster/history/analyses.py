@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import rows
 from concertmaster.history.database import Database
-from concertmaster.history.errors import translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,9 @@ class Analyses(Database):
         """Keep ``content`` as what was found out about a profile from all that the history holds now."""
         with self._transaction():
             self._db.execute(
-                "INSERT OR REPLACE INTO analyses VALUES (?, ?, 0, ?)", (uid, rows.make_id(self._db, key), content)
+                "INSERT INTO analyses VALUES (?, ?, 0, ?) ON CONFLICT (profile) DO UPDATE "
+                "SET workflow = excluded.workflow, stale = 0, content = excluded.content",
+                (uid, rows.make_id(self._db, key), content),
             )
 
     def confirm_analysis(self, uid: str) -> None:
@@ -36,15 +37,18 @@ class Analyses(Database):
 
     def analysis(self, uid: str) -> KeptAnalysis | None:
         """What was kept of a profile."""
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             row = self._db.execute("SELECT content, stale FROM analyses WHERE profile = ?", (uid,)).fetchone()
         return None if row is None else KeptAnalysis(bytes(row[0]), bool(row[1]))
 
-    def keep_analyses_of(self, uids: Collection[str]) -> None:
-        """Forget the analyses of all other profiles."""
+    def keep_analyses_of(self, uids: Collection[str], owns: Callable[[str], bool] = lambda _: True) -> None:
+        """Forget the analyses of all other profiles in the namespaces that ``owns`` is true of."""
         with self._transaction():
-            known = [str(row[0]) for row in self._db.execute("SELECT profile FROM analyses")]
-            self._db.executemany("DELETE FROM analyses WHERE profile = ?", [(u,) for u in known if u not in uids])
+            known = self._db.execute(
+                "SELECT profile, namespace FROM analyses JOIN workflows ON id = workflow"
+            ).fetchall()
+            gone = [(uid,) for uid, namespace in known if uid not in uids and owns(namespace)]
+            self._db.executemany("DELETE FROM analyses WHERE profile = ?", gone)
 
     def _outdate(self, workflows: Iterable[WorkflowKey]) -> None:
         """Something of these workflows changed; part of the caller's transaction."""

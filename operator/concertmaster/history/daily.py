@@ -6,7 +6,6 @@ where a floating-point number takes eight.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
+from concertmaster.history.sql import Connection
 
 KEEP_DAYS = 400
 ADOPTIONS = 200
@@ -25,14 +25,15 @@ ADOPTIONS = 200
 
 _MILLI, _MICRO = 1e3, 1e6
 _COLUMNS = "day, count, succeeded, failed, timed, seconds, p50, p95, cost, wasted, queue, score, until"
+_REPLACED = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.split(", ")[1:])
 Transaction = Callable[[], AbstractContextManager[None]]
 
 
 class DailyTables:
     """The long-lived tables of one open history. ``transaction`` begins one, ``read`` guards a query."""
 
-    def __init__(self, db: sqlite3.Connection, transaction: Transaction, read: Transaction) -> None:
-        self._db = db
+    def __init__(self, db: Callable[[], Connection], transaction: Transaction, read: Transaction) -> None:
+        self._open = db
         self._transaction = transaction
         self._read = read
 
@@ -60,7 +61,7 @@ class DailyTables:
             if baseline is not None:
                 b = baseline
                 values = (number, b.at, b.runs, b.p50, b.p95, b.success, b.cost, b.score)
-                self._db.execute("INSERT OR IGNORE INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+                self._db.execute("INSERT INTO baselines VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", values)
             self._adopt(number, adoptions)
             return written
 
@@ -109,23 +110,29 @@ class DailyTables:
                 out.setdefault(WorkflowKey(namespace, kind, name), []).append(Adoption(*values))
             return out
 
-    def prune(self, today: int) -> int:
-        """Delete what is older than ``KEEP_DAYS`` days, and workflows of which nothing is left. Returns the rows."""
+    def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> int:
+        """Delete what is older than ``KEEP_DAYS`` days, and workflows of which nothing is left in the namespaces that
+        ``owns`` is true of: another process may be about to add to others. Returns the rows."""
         oldest = today - KEEP_DAYS
         with self._transaction():
             one = self._db.execute
             gone = one("DELETE FROM daily WHERE day < ?", (oldest,)).rowcount
             one("DELETE FROM daily_metrics WHERE day < ?", (oldest,))
             one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
-            one(
-                "DELETE FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
+            bare = one(
+                "SELECT id, namespace FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
                 "AND NOT EXISTS (SELECT 1 FROM pods WHERE workflow = id) "
                 "AND NOT EXISTS (SELECT 1 FROM records WHERE workflow = id) "
                 "AND NOT EXISTS (SELECT 1 FROM fingerprints WHERE workflow = id)"
-            )
+            ).fetchall()
+            self._db.executemany("DELETE FROM workflows WHERE id = ?", [(n,) for n, place in bare if owns(place)])
             return gone
 
     # --- inside
+
+    @property
+    def _db(self) -> Connection:
+        return self._open()
 
     def _select(self, number: int, since: int, step: str | None) -> list[DailyRow]:
         names = dict(self._db.execute("SELECT step, name FROM step_names WHERE workflow = ?", (number,)))
@@ -144,7 +151,8 @@ class DailyTables:
         place = self._step(number, row.step)
         marks = ",".join("?" * (2 + len(_COLUMNS.split(","))))
         self._db.execute(
-            f"INSERT OR REPLACE INTO daily (workflow, step, {_COLUMNS}) VALUES ({marks})",
+            f"INSERT INTO daily (workflow, step, {_COLUMNS}) VALUES ({marks}) "
+            f"ON CONFLICT (workflow, step, day) DO UPDATE SET {_REPLACED}",
             (number, place, *_values(row)),
         )
         spot = (number, place, row.day)
@@ -167,20 +175,20 @@ class DailyTables:
 
     def _adopt(self, number: int, adoptions: Sequence[Adoption]) -> None:
         query = (
-            "INSERT INTO adoptions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (workflow, recommendation) "
-            "DO UPDATE SET state = excluded.state, since = excluded.since, money = coalesce(excluded.money, money), "
-            "minutes = coalesce(excluded.minutes, minutes), failures = coalesce(excluded.failures, failures), "
-            "by = coalesce(excluded.by, by), verdict = coalesce(excluded.verdict, verdict), "
-            "measured = coalesce(excluded.measured, measured)"
+            "INSERT INTO adoptions AS old VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (workflow, recommendation) DO UPDATE SET state = excluded.state, since = excluded.since, "
+            "money = coalesce(excluded.money, old.money), minutes = coalesce(excluded.minutes, old.minutes), "
+            "failures = coalesce(excluded.failures, old.failures), by = coalesce(excluded.by, old.by), "
+            "verdict = coalesce(excluded.verdict, old.verdict), measured = coalesce(excluded.measured, old.measured)"
         )
         for a in adoptions[:ADOPTIONS]:
             values = (a.recommendation, a.state, a.first, a.since, a.money, a.minutes, a.failures, a.by, a.verdict)
             self._db.execute(query, (number, *values, a.measured))
         if adoptions:
             self._db.execute(
-                "DELETE FROM adoptions WHERE workflow = ?1 AND recommendation NOT IN "
-                "(SELECT recommendation FROM adoptions WHERE workflow = ?1 ORDER BY since DESC LIMIT ?2)",
-                (number, ADOPTIONS),
+                "DELETE FROM adoptions WHERE workflow = ? AND recommendation NOT IN "
+                "(SELECT recommendation FROM adoptions WHERE workflow = ? ORDER BY since DESC LIMIT ?)",
+                (number, number, ADOPTIONS),
             )
 
 
@@ -194,7 +202,7 @@ def open_readonly(path: str) -> Iterator[DailyTables]:
             yield
 
     with translated(path), closing(connect_readonly(path)) as db:
-        yield DailyTables(db, read, read)
+        yield DailyTables(lambda: db, read, read)
 
 
 def _stored(row: DailyRow, before: DailyRow | None) -> DailyRow:

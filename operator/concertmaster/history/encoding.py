@@ -9,26 +9,40 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
 
 VERSION = 1
-"""First byte of every row. A change of the lists below needs a new version; old rows must stay readable."""
+"""First byte of every row. The lists below may only grow at their end: what a row of an older version lacks is unknown. Any
+other change needs a new version."""
 
 _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
     "ready", "input_size", "input_fingerprint", "cache_hit", "exit_code", "message", "after",
+    "network_receive_bytes", "network_transmit_bytes", "instance_type", "spot", "node_prices",
+    "model",
 )  # fmt: skip
 _CONTAINER = (
     "name", "image", "started", "finished", "reason", "cpu_request", "cpu_limit", "memory_request", "memory_limit",
     "cpu_seconds", "cpu_sampled_seconds", "memory_sampled_peak", "memory_kernel_peak", "samples", "expected_samples",
     "cpu_peak_cores", "throttled_share", "oom_events", "cpu_waiting_seconds", "io_waiting_seconds", "fs_read_bytes",
-    "fs_write_bytes", "init", "ambiguous",
+    "fs_write_bytes", "init", "ambiguous", "gpu_resource", "gpu_request", "gpu_used", "gpus_active", "storage_request",
+    "storage_limit", "storage_peak", "sidecar",
 )  # fmt: skip
-_FLAGS = frozenset({"init", "ambiguous"})
+_FLAGS = frozenset({"init", "ambiguous", "sidecar"})
+# Rows are read by position, since there are thousands of them in an analysis: where fields stand that need a conversion,
+# and how a row is put in the order in which the dataclass takes its fields.
+_FLAG_PLACES = tuple(_CONTAINER.index(name) for name in sorted(_FLAGS))
+_ATTEMPT, _OUTCOME = _EXECUTION.index("attempt"), _EXECUTION.index("outcome")
+_TUPLES = (_EXECUTION.index("after"), _EXECUTION.index("node_prices"))
+_OUTCOMES = {o.value: o for o in Outcome}
+_as_execution = itemgetter(*((*_EXECUTION, "containers", "extra").index(f.name) for f in fields(StepExecution)))
+_as_container = itemgetter(*(_CONTAINER.index(f.name) for f in fields(ContainerFact)))
 _DICTIONARY = (
     b'OOMKilledDeadlineExceededEvictedPreemptingVanishedErrorFailedUnknownSkippedCached'
     b'["main",null,null,null,"Error",["init",null,1,["sidecar",null,0.1,0.5,1.0,2.0,4.0,134217728.0,268435456.0,536870912.0,'
@@ -50,20 +64,23 @@ def encode_record(record: RunRecord) -> bytes:
     """One live run record, its executions included, as bytes."""
     known = (record.start, record.end, record.outcome.value, record.source.value, record.fingerprint)
     head: list[object] = [*known, dict(record.extra)]
-    if record.pauses or record.input_size is not None:
-        head.append([list(pause) for pause in record.pauses])
-    if record.input_size is not None:
-        head.append(record.input_size)
+    held = record.suspension
+    suspended = None if held is None else [held.seconds, held.by, held.evictions]
+    if record.pauses or record.input_size is not None or held is not None:
+        head += _trimmed([[list(pause) for pause in record.pauses], record.input_size, suspended])
     return _deflate([head, [_execution_row(e) for e in record.steps]])
 
 
 def decode_record(body: bytes, key: WorkflowKey, run: str) -> RunRecord:
     """The record that ``encode_record`` wrote."""
     (start, end, outcome, source, mark, extra, *more), rows = _inflate(body)
-    pauses = tuple((float(a), float(b)) for a, b in more[0]) if more else ()
-    size = more[1] if len(more) > 1 else None
+    idle, size, held = (*more, *[None] * (3 - len(more)))[:3]
+    pauses = tuple((float(a), float(b)) for a, b in idle or ())
     steps = tuple(_execution(r) for r in rows)
-    return RunRecord(key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size)
+    suspension = Suspension(*held) if held is not None else None
+    return RunRecord(
+        key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size, suspension
+    )
 
 
 def _execution_row(e: StepExecution) -> list[Any]:
@@ -74,20 +91,29 @@ def _execution_row(e: StepExecution) -> list[Any]:
 
 
 def _execution(row: Sequence[Any]) -> StepExecution:
-    values, containers, *extra = row
-    named = dict(zip(_EXECUTION, values, strict=False))
-    named["outcome"] = Outcome(named.get("outcome") or Outcome.UNKNOWN)
-    named["attempt"] = named.get("attempt") or 0
-    if named.get("after") is not None:
-        named["after"] = tuple(named["after"])
-    return StepExecution(**named, containers=tuple(_container(c) for c in containers), extra=extra[0] if extra else {})
+    given, containers, *extra = row
+    values = _padded(given, len(_EXECUTION))
+    values[_ATTEMPT] = values[_ATTEMPT] or 0
+    values[_OUTCOME] = _OUTCOMES[values[_OUTCOME] or Outcome.UNKNOWN]
+    for place in _TUPLES:
+        if values[place] is not None:
+            values[place] = tuple(values[place])
+    values += (tuple([_container(c) for c in containers]), extra[0] if extra else {})
+    return StepExecution(*_as_execution(values))
 
 
-def _container(values: Sequence[Any]) -> ContainerFact:
-    named = dict(zip(_CONTAINER, values, strict=False))
-    for flag in _FLAGS:
-        named[flag] = bool(named.get(flag))
-    return ContainerFact(**named)
+def _container(given: Sequence[Any]) -> ContainerFact:
+    values = _padded(given, len(_CONTAINER))
+    for place in _FLAG_PLACES:
+        values[place] = bool(values[place])
+    return ContainerFact(*_as_container(values))
+
+
+def _padded(given: Sequence[Any], size: int) -> list[Any]:
+    """A row at its full length; the name stands first and cannot be unknown."""
+    if not given:
+        raise ValueError("a row without a name")
+    return [*given[:size], *[None] * (size - len(given))]
 
 
 def _trimmed(values: list[Any]) -> list[Any]:

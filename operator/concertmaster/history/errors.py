@@ -1,4 +1,4 @@
-"""What can go wrong with the history file, each with what it means and what to do.
+"""What can go wrong with the history, each with what it means and what to do.
 
 SQLite's own messages ("database or disk is full") do not say which file, nor that nothing was lost.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class HistoryError(Exception):
@@ -26,6 +27,10 @@ class HistoryLocked(HistoryError):
     """Another process holds the file."""
 
 
+class HistoryUnavailable(HistoryError):
+    """The database server cannot be reached or does not answer in time."""
+
+
 class HistoryDamaged(HistoryError):
     """The file became unreadable while in use; opening it again sets it aside and starts a new one."""
 
@@ -40,6 +45,11 @@ def translate(error: sqlite3.Error, path: str) -> HistoryError:
             f"history {path} has no space left to write ({error}). Nothing was lost: the write is repeated from the metrics "
             "once there is space. Enlarge the volume of historyPath, or lower maxRuns or the window; if it has space, check "
             "whether it has become read-only."
+        )
+    if name.startswith("SQLITE_CANTOPEN") and Path(path).is_dir():
+        return HistoryReadOnly(
+            f"history {path} is a directory. Remove it, or name a file in historyPath; a volume mounted with a subPath that "
+            "does not exist yet becomes a directory."
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
         return HistoryReadOnly(

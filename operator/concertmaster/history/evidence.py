@@ -1,4 +1,4 @@
-"""What an analysis of a workflow rests on, told without making it: a digest of the runs that are over.
+"""What an analysis of a workflow rests on, reported without making it: a digest of the runs that are over.
 
 Pods of a run that is still going on change nothing that was said of the others. The rows are hashed as they stand in the
 file; only runs that may still be going on are put together, to find out whether they are.
@@ -7,13 +7,13 @@ file; only runs that may still be going on are put together, to find out whether
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from dataclasses import dataclass
 
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LOST_SECONDS, decided_at
 from concertmaster.history import rows
 from concertmaster.history.rebuild import rebuild
+from concertmaster.history.sql import Connection
 
 GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
 
@@ -28,7 +28,7 @@ class Evidence:
 
 
 def evidence(
-    db: sqlite3.Connection,
+    db: Connection,
     number: int,
     key: WorkflowKey,
     *,

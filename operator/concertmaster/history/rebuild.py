@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from concertmaster.core.model import (
     ContainerFact,
@@ -22,6 +23,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines import build_runs, span
 
+_SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
 
 
@@ -84,7 +86,8 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     outcome = runs[at].outcome
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING):
         outcome = end.outcome
-    return [_sized(replace(r, outcome=outcome), end.input_size) if i == at else r for i, r in enumerate(runs)]
+    told = replace(runs[at], outcome=outcome, suspension=end.suspension)
+    return [_sized(told, end.input_size) if i == at else r for i, r in enumerate(runs)]
 
 
 def _sized(run: RunRecord, size: float | None) -> RunRecord:
@@ -138,6 +141,11 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         finished=ended if ended is not None else live.finished,
         reason=live.reason or seen.reason,
         containers=_containers(live.containers, seen.containers),
+        network_receive_bytes=seen.network_receive_bytes,
+        network_transmit_bytes=seen.network_transmit_bytes,
+        instance_type=seen.instance_type,
+        spot=seen.spot,
+        node_prices=seen.node_prices,
     )
 
 
@@ -151,11 +159,18 @@ def _containers(live: Sequence[ContainerFact], seen: Sequence[ContainerFact]) ->
             started=t.started if (t := described.get(c.name)) is not None and t.started is not None else c.started,
             finished=t.finished if t is not None and t.finished is not None else c.finished,
             reason=c.reason if c.reason is not None else (t.reason if t is not None else None),
+            **_in_effect(described.get(c.name)),
         )
         for c in seen
     ]
     known = {c.name for c in seen}
     return (*joined, *(c for c in live if c.name not in known))
+
+
+def _in_effect(live: ContainerFact | None) -> dict[str, Any]:
+    """Sizes as the kubelet reported them: the metrics have what the pod asks for, which a resize may not have reached."""
+    sizes = {n: getattr(live, n) for n in _SIZES} if live is not None else {}
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def _within(e: StepExecution, live: RunRecord) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,48 +11,60 @@ from concertmaster.core.model import RunRecord, Source, StepExecution, WorkflowK
 from concertmaster.engines import merge_executions
 from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
 from concertmaster.history.rebuild import retried, same_run
+from concertmaster.history.sql import Connection
 
 _REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 _CHUNK = 500  # values per query
+_ALL = 2**53  # rows
 T = TypeVar("T")
 
 
-def known_id(db: sqlite3.Connection, key: WorkflowKey) -> int | None:
+def known_id(db: Connection, key: WorkflowKey) -> int | None:
     """Row of a workflow, None when there is none."""
     query = "SELECT id FROM workflows WHERE namespace = ? AND kind = ? AND name = ?"
     row = db.execute(query, (key.namespace, key.kind, key.name)).fetchone()
     return None if row is None else int(row[0])
 
 
-def make_id(db: sqlite3.Connection, key: WorkflowKey) -> int:
+def make_id(db: Connection, key: WorkflowKey) -> int:
     """Row of a workflow, made when there is none."""
     known = known_id(db, key)
     if known is not None:
         return known
     row = (key.namespace, key.kind, key.name)
-    return int(db.execute("INSERT INTO workflows (namespace, kind, name) VALUES (?, ?, ?)", row).lastrowid or 0)
+    # another shard may make the same row at the same moment
+    query = (
+        "INSERT INTO workflows (namespace, kind, name) VALUES (?, ?, ?) "
+        "ON CONFLICT (namespace, kind, name) DO UPDATE SET name = excluded.name RETURNING id"
+    )
+    return int(db.execute(query, row).fetchone()[0])
 
 
-def names(db: sqlite3.Connection, number: int) -> set[str]:
+def names(db: Connection, number: int) -> set[str]:
     """Names of all runs of a workflow."""
     query = "SELECT run FROM pods WHERE workflow = ? UNION SELECT run FROM records WHERE workflow = ?"
     return {str(row[0]) for row in db.execute(query, (number, number))}
 
 
-def newest(db: sqlite3.Connection, number: int, limit: int | None, since: float | None) -> list[str]:
+def newest(db: Connection, number: int, limit: int | None, since: float | None) -> list[str]:
     """Names of the newest runs of a workflow, newest first, that ended at or after ``since``."""
     query = (
-        "SELECT run, max(last) AS newest FROM ("
+        "SELECT run, newest FROM (SELECT run, max(last) AS newest FROM ("
         "SELECT run, max(ended) AS last FROM pods WHERE workflow = ? GROUP BY run UNION ALL "
-        "SELECT run, ended FROM records WHERE workflow = ?) GROUP BY run "
-        "HAVING newest IS NULL OR newest >= ? ORDER BY newest DESC, run LIMIT ?"
+        "SELECT run, ended FROM records WHERE workflow = ?) AS seen GROUP BY run) AS runs "
+        "WHERE newest IS NULL OR newest >= ? ORDER BY newest DESC NULLS LAST, run LIMIT ?"
     )
-    args: tuple[Any, ...] = (number, number, float("-inf") if since is None else since, -1 if limit is None else limit)
+    args: tuple[Any, ...] = (
+        number,
+        number,
+        float("-inf") if since is None else since,
+        _ALL if limit is None else limit,
+    )
     return [str(row[0]) for row in db.execute(query, args)]
 
 
 def pods_by_uid(
-    db: sqlite3.Connection, uids: Sequence[str], lost: list[str]
+    db: Connection, uids: Sequence[str], lost: list[str]
 ) -> dict[str, tuple[WorkflowKey, str, StepExecution]]:
     """Place and execution of each known uid; unreadable rows are added to ``lost`` and left out."""
     out: dict[str, tuple[WorkflowKey, str, StepExecution]] = {}
@@ -69,9 +80,7 @@ def pods_by_uid(
     return out
 
 
-def pods_of_runs(
-    db: sqlite3.Connection, number: int, runs: Sequence[str], lost: list[str]
-) -> dict[str, list[StepExecution]]:
+def pods_of_runs(db: Connection, number: int, runs: Sequence[str], lost: list[str]) -> dict[str, list[StepExecution]]:
     """Executions of each of ``runs``."""
     out: dict[str, list[StepExecution]] = {run: [] for run in runs}
     for part in _chunks(runs):
@@ -84,7 +93,7 @@ def pods_of_runs(
 
 
 def bodies_of_runs(
-    db: sqlite3.Connection, number: int, runs: Sequence[str]
+    db: Connection, number: int, runs: Sequence[str]
 ) -> tuple[dict[str, list[bytes]], dict[str, float | None]]:
     """The rows of each of ``runs`` as they stand in the file, in a fixed order, and when the newest of them ended."""
     found: dict[str, list[bytes]] = {run: [] for run in runs}
@@ -102,7 +111,7 @@ def bodies_of_runs(
 
 
 def records_of_runs(
-    db: sqlite3.Connection, number: int, key: WorkflowKey, runs: Sequence[str], lost: list[str]
+    db: Connection, number: int, key: WorkflowKey, runs: Sequence[str], lost: list[str]
 ) -> dict[str, RunRecord]:
     """Live records of those of ``runs`` that have one."""
     out: dict[str, RunRecord] = {}
@@ -115,22 +124,29 @@ def records_of_runs(
     return out
 
 
-def write_pod(db: sqlite3.Connection, key: WorkflowKey, run: str, e: StepExecution) -> None:
-    """Insert or replace one pod."""
-    times = [t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None]
-    db.execute(
+def _write_pods(db: Connection, pods: Mapping[str, tuple[WorkflowKey, str, StepExecution]]) -> None:
+    """Insert or replace pods by uid, always in the same order: two writers that wait for each other's rows would be a
+    deadlock."""
+    numbers = {key: make_id(db, key) for key in sorted({key for key, _, _ in pods.values()}, key=str)}
+    db.executemany(
         "INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET workflow = excluded.workflow, "
         "run = excluded.run, begun = excluded.begun, ended = excluded.ended, body = excluded.body",
-        (e.uid, make_id(db, key), run, min(times, default=None), max(times, default=None), encode_execution(e)),
+        [(uid, numbers[key], run, *_span(e), encode_execution(e)) for uid, (key, run, e) in sorted(pods.items())],
     )
 
 
+def _span(e: StepExecution) -> tuple[float | None, float | None]:
+    times = [t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None]
+    return min(times, default=None), max(times, default=None)
+
+
 def merge_pods(
-    db: sqlite3.Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: list[str]
+    db: Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: list[str]
 ) -> tuple[int, int, set[WorkflowKey]]:
     """Write pods of runs, each merged with what is known of it: how many are new, how many say more, and of whom."""
     known = pods_by_uid(db, [e.uid or "" for e, _, _ in given], lost)
     touched: set[WorkflowKey] = set()
+    fresh: dict[str, tuple[WorkflowKey, str, StepExecution]] = {}
     new = changed = 0
     for e, key, run in given:
         before = known.get(e.uid or "")
@@ -139,12 +155,12 @@ def merge_pods(
             continue
         touched |= {key} if before is None else {key, before[0]}
         new, changed = new + (before is None), changed + (before is not None)
-        known[e.uid or ""] = (key, run, merged)
-        write_pod(db, key, run, merged)
+        known[e.uid or ""] = fresh[e.uid or ""] = (key, run, merged)
+    _write_pods(db, fresh)
     return new, changed, touched
 
 
-def keep_only(db: sqlite3.Connection, number: int, runs: set[str], before: float) -> int:
+def keep_only(db: Connection, number: int, runs: set[str], before: float) -> int:
     """Delete all runs of a workflow but these, and what ended long ``before`` (unix seconds); how many pods that were."""
     gone = 0
     for run in names(db, number) - runs:
@@ -155,7 +171,7 @@ def keep_only(db: sqlite3.Connection, number: int, runs: set[str], before: float
     return gone + db.execute(old, (number, before - _REUSED_NAME_SLACK)).rowcount
 
 
-def write_record(db: sqlite3.Connection, record: RunRecord, lost: list[str]) -> bool:
+def write_record(db: Connection, record: RunRecord, lost: list[str]) -> bool:
     """Insert or replace one live record; False when it says nothing new.
 
     The mere end of a run does not replace a record of its steps, nor what the metrics say of it what the engine said.
@@ -175,20 +191,28 @@ def write_record(db: sqlite3.Connection, record: RunRecord, lost: list[str]) -> 
         better = known is not None and (known.steps or (known.source, record.source) == (Source.LIVE, Source.HISTORY))
         if known is not None and better and same_run(known, record):
             return False
-    db.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)", (*name, ended, body))
+    db.execute(
+        "INSERT INTO records VALUES (?, ?, ?, ?) ON CONFLICT (workflow, run) DO UPDATE "
+        "SET ended = excluded.ended, body = excluded.body",
+        (*name, ended, body),
+    )
     return True
 
 
-def note_fingerprint(db: sqlite3.Connection, key: WorkflowKey, fingerprint: str, at: float) -> None:
+def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, at: float) -> None:
     """Extend the span of the current fingerprint to ``at``, or begin a new one."""
     number = make_id(db, key)
     query = "SELECT fingerprint, first_seen FROM fingerprints WHERE workflow = ? ORDER BY first_seen DESC LIMIT 1"
     last = db.execute(query, (number,)).fetchone()
     if last is not None and last[0] == fingerprint:
-        change = "UPDATE fingerprints SET last_seen = max(last_seen, ?) WHERE workflow = ? AND first_seen = ?"
-        db.execute(change, (at, number, last[1]))
+        change = "UPDATE fingerprints SET last_seen = ? WHERE workflow = ? AND first_seen = ? AND last_seen < ?"
+        db.execute(change, (at, number, last[1], at))
     else:
-        db.execute("INSERT OR REPLACE INTO fingerprints VALUES (?, ?, ?, ?)", (number, fingerprint, at, at))
+        db.execute(
+            "INSERT INTO fingerprints VALUES (?, ?, ?, ?) ON CONFLICT (workflow, first_seen) DO UPDATE "
+            "SET fingerprint = excluded.fingerprint, last_seen = excluded.last_seen",
+            (number, fingerprint, at, at),
+        )
 
 
 def _readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: list[str]) -> T | None:

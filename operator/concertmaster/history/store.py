@@ -1,13 +1,13 @@
-"""The SQLite store: pods by uid, live records by run, watermarks moved with the facts they cover.
+"""The store: pods by uid, live records by run, watermarks moved with the facts they cover.
 
 Everything a call writes is one transaction. Facts come again after a crash, a full disk or an overlap of windows, so
 adding is idempotent: a pod is one row, merged with what is already known of it, and a row that says nothing new is not
-written. This package is the only importer of sqlite3.
+written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
@@ -15,10 +15,11 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
-from concertmaster.history.errors import translated
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.rebuild import rebuild
+from concertmaster.history.sql import Engine
 
+_AT_ONCE = 100  # workflows pruned in one transaction
 _NOTED_EVERY = 3600.0  # seconds: how far the file may lag behind with what has not changed
 
 
@@ -46,11 +47,11 @@ class Stats:
 
 
 class Store(Analyses):
-    """One history file. Safe to use from several threads of one process."""
+    """One history. Safe to use from several threads of one process."""
 
-    def __init__(self, path: str, *, copy: bool = False) -> None:
+    def __init__(self, place: str | Engine, *, copy: bool = False) -> None:
         """See ``Database``."""
-        super().__init__(path, copy=copy)
+        super().__init__(place, copy=copy)
         # By workflow, the fingerprint in force, until when it was seen, and until when the file says so.
         self._noted: dict[WorkflowKey, tuple[str, float, float]] = {}
 
@@ -126,24 +127,33 @@ class Store(Analyses):
             gone = self._db.execute("DELETE FROM pods WHERE workflow = ?", (number,)).rowcount
             for table in ("records", "fingerprints", "amounts"):
                 self._db.execute(f"DELETE FROM {table} WHERE workflow = ?", (number,))
-            left = "SELECT 1 FROM daily WHERE workflow = ?1"
-            self._db.execute(f"DELETE FROM workflows WHERE id = ?1 AND NOT EXISTS ({left})", (number,))
-        self._shrink()
+            left = "SELECT 1 FROM daily WHERE workflow = ?"
+            self._db.execute(f"DELETE FROM workflows WHERE id = ? AND NOT EXISTS ({left})", (number, number))
+        self._engine.shrink()
         return gone
 
-    def prune(self, *, max_runs: int | Mapping[WorkflowKey, int], before: float) -> int:
+    def prune(
+        self,
+        *,
+        max_runs: int | Mapping[WorkflowKey, int],
+        before: float,
+        owns: Callable[[str], bool] = lambda _: True,
+    ) -> int:
         """Keep the newest ``max_runs`` runs of each workflow (a number, or one per workflow) that ended after
-        ``before`` (unix seconds); returns the number of pods deleted."""
+        ``before`` (unix seconds), in the namespaces that ``owns`` is true of; returns the number of pods deleted. Not all
+        at once: others wait to write meanwhile."""
         gone = 0
-        with self._transaction():
-            for key in self.keys():
-                number = rows.make_id(self._db, key)
-                most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
-                recent = set(rows.newest(self._db, number, most, before))
-                gone += rows.keep_only(self._db, number, recent, before)
-                amounts.keep_only(self._db, number, recent)
+        keys = [key for key in self.keys() if owns(key.namespace)]
+        for start in range(0, len(keys), _AT_ONCE):
+            with self._transaction():
+                for key in keys[start : start + _AT_ONCE]:
+                    number = rows.make_id(self._db, key)
+                    most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
+                    recent = set(rows.newest(self._db, number, most, before))
+                    gone += rows.keep_only(self._db, number, recent, before)
+                    amounts.keep_only(self._db, number, recent)
         if gone:
-            self._shrink()
+            self._engine.shrink()
         return gone
 
     # --- reading
@@ -163,7 +173,7 @@ class Store(Analyses):
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
         ``engines.build_run``).
         """
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
                 return []
@@ -186,7 +196,7 @@ class Store(Analyses):
         self, key: WorkflowKey, *, limit: int, since: float, definition: WorkflowDefinition, as_of: float
     ) -> Evidence:
         """What an analysis of ``runs`` would rest on, without rebuilding those that ended long ago."""
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
                 return Evidence()
@@ -202,9 +212,9 @@ class Store(Analyses):
             )
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:
-        """Workflows by namespace and name of the runs their own objects told of, of these workflows only."""
+        """Workflows by namespace and name of the runs their own objects report, of these workflows only."""
         found: dict[tuple[str, str], WorkflowKey] = {}
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             for key in keys:
                 number = rows.known_id(self._db, key)
                 query = "SELECT run FROM records WHERE workflow = ?"
@@ -213,7 +223,7 @@ class Store(Analyses):
 
     def keys(self) -> list[WorkflowKey]:
         """Workflows with runs or a definition on record, in a fixed order."""
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             detail = " OR ".join(
                 f"EXISTS (SELECT 1 FROM {table} WHERE workflow = id)" for table in ("pods", "records", "fingerprints")
             )
@@ -222,24 +232,30 @@ class Store(Analyses):
 
     def watermark(self, source: str, shard: str) -> float | None:
         """Up to when facts of this source and shard are complete (unix seconds); None when nothing was read yet."""
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             query = "SELECT until FROM watermarks WHERE source = ? AND shard = ?"
             row = self._db.execute(query, (source, shard)).fetchone()
             return None if row is None else float(row[0])
 
     def watermarks(self, source: str) -> dict[str, float]:
         """All watermarks of a source, by shard."""
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             found = self._db.execute("SELECT shard, until FROM watermarks WHERE source = ?", (source,))
             return {str(shard): float(until) for shard, until in found}
 
+    def newest(self) -> float | None:
+        """When the newest pod ended (unix seconds)."""
+        with self._engine.reading():
+            row = self._db.execute("SELECT max(ended) FROM pods").fetchone()
+            return None if row[0] is None else float(row[0])
+
     def stats(self) -> Stats:
         """Counts and size."""
-        with self._lock, translated(self.path):
+        with self._engine.reading():
             one = self._db.execute
             pods, oldest, newest = one("SELECT count(*), min(begun), max(ended) FROM pods").fetchone()
-            size = one("PRAGMA page_count").fetchone()[0] * one("PRAGMA page_size").fetchone()[0]
-            runs = "SELECT count(*) FROM (SELECT workflow, run FROM pods UNION SELECT workflow, run FROM records)"
+            size = self._engine.size()
+            runs = "SELECT count(*) FROM (SELECT workflow, run FROM pods UNION SELECT workflow, run FROM records) AS r"
             return Stats(
                 workflows=one("SELECT count(*) FROM workflows").fetchone()[0],
                 runs=one(runs).fetchone()[0],

@@ -34,7 +34,7 @@ class Right:
 class AccessChecker:
     """Answers of the API server, remembered for ``granted_for`` / ``denied_for`` seconds.
 
-    A denial is asked again sooner, because somebody is probably mending it.
+    A denial is asked again sooner, because somebody is probably fixing it.
     """
 
     def __init__(

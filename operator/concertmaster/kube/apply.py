@@ -1,4 +1,4 @@
-"""Writing of users' objects: one JSON Patch at a time, tried first, told apart from what somebody else did.
+"""Writing of users' objects: one JSON Patch at a time, tried first, distinguished from what somebody else did.
 
 Every kind gets a JSON Patch, Jobs' and CronJobs' too: server-side apply would make the operator an owner of the field,
 and the next ``kubectl apply`` of its author would be refused. The patch tests the version, the names on the way and the
@@ -16,6 +16,8 @@ from concertmaster.core.changes.json_patch import fits
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef
+
+_PROMPT = 1.0  # seconds in which a write may be begun again: what allowed it was read just before
 
 Operations = Sequence[Mapping[str, Any]]
 
@@ -44,14 +46,18 @@ class WriteResult:
 def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, dry_run: bool = False) -> WriteResult:
     """Send ``operations`` to the object; with ``dry_run`` the server checks everything and stores nothing.
 
-    Raises Stopped only. A failed test is not repeated here: what the object became must be judged first.
+    Raises Stopped only. A failed test is not repeated here: what the object became must be judged first. Nor is a write
+    begun again later than at once: meanwhile a person may have suspended the policy that allowed it.
     """
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     if dry_run:
         query["dryRun"] = "All"
     content = "application/json-patch+json"
     try:
-        answer = client.request("PATCH", ref.path, query=query, body=list(operations), content_type=content)
+        answer = client.request(
+            "PATCH", ref.path, query=query, body=list(operations), content_type=content,
+            deadline=None if dry_run else _PROMPT,
+        )  # fmt: skip
     except Stopped:
         raise
     except NotFound:

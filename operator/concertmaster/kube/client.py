@@ -37,7 +37,6 @@ from concertmaster.kube.pages import FIRST_PAGE, Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
-
 _REVIEWS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")  # questions that are asked by POST
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
@@ -57,6 +56,7 @@ class ClientLimits:
     longest_pause: float = 8.0
 
 
+WriteGuard = Callable[[str, Any], bool]
 Observer = Callable[[str, int, float], None]
 
 
@@ -81,7 +81,7 @@ class KubeClient:
         self._stop = stop or threading.Event()
         self._observer = observer
         self._tools = Tools(monotonic=clock, sleep=self._stop.wait)
-        self._may_write: Callable[[], bool] = lambda: True
+        self._may_write: WriteGuard = lambda _path, _body: True
 
     @classmethod
     def connect(
@@ -105,9 +105,9 @@ class KubeClient:
         """Give the connections back."""
         self._api.close()
 
-    def guard_writes(self, may_write: Callable[[], bool]) -> None:
-        """Ask ``may_write`` before every request that changes something, each attempt of it included; while it says no, the
-        request raises NotLeader instead of being sent."""
+    def guard_writes(self, may_write: WriteGuard) -> None:
+        """Ask ``may_write`` (with path and body) before every request that changes something, each attempt of it included;
+        while it says no, the request raises NotLeader instead of being sent."""
         self._may_write = may_write
 
     def connection(self) -> Connection:
@@ -145,18 +145,18 @@ class KubeClient:
         path: str,
         *,
         label_selector: str | None = None,
+        name: str | None = None,
         metadata_only: bool = False,
         chunk: int = CHUNK,
     ) -> Iterator[dict[str, Any]]:
-        """All objects of a collection, at most ``chunk`` at a time; fewer where whole objects are large.
+        """All objects of a collection, or that ``name``, at most ``chunk`` at a time; fewer where whole ones are large.
 
         When the server forgot the place in a long list (410) it hands out a token to go on from the present state;
         that is taken, since callers identify objects by uid and the next cycle lists again anyway.
         """
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
-        query = {"limit": str(limit)}
-        if label_selector:
-            query["labelSelector"] = label_selector
+        picked = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
+        query = {"limit": str(limit), **{k: v for k, v in picked.items() if v}}
         while True:
             try:
                 page = self._request(
@@ -186,9 +186,12 @@ class KubeClient:
         body: Any = None,
         content_type: str = "application/json",
         accept: str | None = None,
+        deadline: float | None = None,
     ) -> dict[str, Any]:
-        """Send one request, repeating it on transient faults within the deadline; KubeError when it fails for good."""
-        return self._request(method, path, _decode, query=query, body=body, content_type=content_type, accept=accept)
+        """Send one request, repeating it on transient faults within the deadline (seconds; None: that of the client's
+        limits); KubeError when it fails for good."""
+        more: dict[str, Any] = {"content_type": content_type, "accept": accept, "deadline": deadline}
+        return self._request(method, path, _decode, query=query, body=body, **more)
 
     def _request(
         self,
@@ -200,24 +203,21 @@ class KubeClient:
         body: Any = None,
         content_type: str = "application/json",
         accept: str | None = None,
+        deadline: float | None = None,
     ) -> T:
         what = f"{method} {path}"
 
         def attempt() -> T:
             if self._stop.is_set():
                 raise Stopped(f"{what}: the operator is stopping")
-            if method != "GET" and not path.startswith(_REVIEWS) and not self._may_write():
-                raise NotLeader(f"{what}: not sent, because the lease was not renewed in time")
+            if method != "GET" and not path.startswith(_REVIEWS) and not self._may_write(path, body):
+                raise NotLeader(f"{what}: not sent, because the lease was not renewed in time or is another's")
             return decode(*self._send(method, path, query, body, content_type, accept, what), what)
 
-        limits = self._limits
-        return retrying(
-            attempt,
-            _worth,
-            RetryPolicy(limits.attempts, limits.first_pause, limits.longest_pause),
-            deadline=self._tools.monotonic() + limits.deadline,
-            tools=self._tools,
-        )
+        most = self._limits
+        policy = RetryPolicy(most.attempts, most.first_pause, most.longest_pause)
+        until = self._tools.monotonic() + (most.deadline if deadline is None else deadline)
+        return retrying(attempt, _worth, policy, deadline=until, tools=self._tools)
 
     def _send(
         self,

@@ -18,6 +18,7 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource
 
 _PAGE = 25  # whole objects: each may be a megabyte and a half
+_FEW = 20  # changed objects, or one in so many: these are read one by one
 
 
 class ProblemKind(StrEnum):
@@ -72,25 +73,94 @@ def scan(
     ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items. An object that cannot be taken is a
     problem of its own and stops no other.
     """
-    places: Sequence[str | None] = list(namespaces) if namespaces and resource.namespaced else [None]
+    found = [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)]
+    return Scan(resource, sum(s.seen for s in found), tuple(p for s in found for p in s.problems))
+
+
+def scan_changed(
+    client: KubeClient,
+    resource: Resource,
+    namespaces: Sequence[str],
+    visit: Callable[[dict[str, Any]], None],
+    known: Callable[[dict[str, Any]], bool],
+) -> Scan:
+    """The same, with each object's metadata first: what ``known`` says yes to is not read, and of the others each is read
+    by name, or all are listed when they are many."""
     seen = 0
     problems: list[Problem] = []
-    for place in places:
-        try:
-            chunk = CHUNK if metadata_only else _PAGE
-            for item in client.items(resource.path(place), metadata_only=metadata_only, chunk=chunk):
-                item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-                seen += 1
-                try:
-                    check_depth(item)
-                    visit(item)
-                except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-                    problems.append(_refused(resource, item, error))
-        except Stopped:
-            raise
-        except KubeError as error:
-            problems.append(_explain(error, resource, place, "list"))
+    for place in _places(resource, namespaces):
+        changed: list[tuple[str | None, str]] = []
+
+        def note(obj: dict[str, Any], changed: list[tuple[str | None, str]] = changed) -> None:
+            if not known(obj):
+                meta = obj.get("metadata") or {}
+                changed.append((meta.get("namespace"), str(meta.get("name", ""))))
+
+        found = listed = _scan_place(client, resource, place, note, True)
+        if listed.complete and len(changed) > max(_FEW, listed.seen // _FEW):
+            found = _scan_place(client, resource, place, visit, False)
+        elif listed.complete:
+            found = _read_each(client, resource, changed, visit) or _scan_place(client, resource, place, visit, False)
+        seen += listed.seen
+        problems += found.problems
     return Scan(resource, seen, tuple(problems))
+
+
+def _places(resource: Resource, namespaces: Sequence[str]) -> Sequence[str | None]:
+    return list(namespaces) if namespaces and resource.namespaced else [None]
+
+
+def _scan_place(
+    client: KubeClient,
+    resource: Resource,
+    place: str | None,
+    visit: Callable[[dict[str, Any]], None],
+    metadata_only: bool,
+) -> Scan:
+    seen = 0
+    problems: list[Problem] = []
+    try:
+        chunk = CHUNK if metadata_only else _PAGE
+        for item in client.items(resource.path(place), metadata_only=metadata_only, chunk=chunk):
+            seen += 1
+            problems += _visited(resource, item, visit, metadata_only)
+    except Stopped:
+        raise
+    except KubeError as error:
+        problems.append(_explain(error, resource, place, "list"))
+    return Scan(resource, seen, tuple(problems))
+
+
+def _visited(
+    resource: Resource, item: dict[str, Any], visit: Callable[[dict[str, Any]], None], metadata_only: bool = False
+) -> list[Problem]:
+    item["apiVersion"], item["kind"] = resource.api_version, resource.kind
+    try:
+        if not metadata_only:  # which the server keeps flat
+            check_depth(item)
+        visit(item)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        return [_refused(resource, item, error)]
+    return []
+
+
+def _read_each(
+    client: KubeClient,
+    resource: Resource,
+    names: Sequence[tuple[str | None, str]],
+    visit: Callable[[dict[str, Any]], None],
+) -> Scan | None:
+    """The objects of these names, listed one at a time; None where that fails. One that is gone by now is none."""
+    problems: list[Problem] = []
+    try:
+        for namespace, name in names:
+            for item in client.items(resource.path(namespace), name=name):
+                problems += _visited(resource, item, visit)
+    except Stopped:
+        raise
+    except KubeError:
+        return None
+    return Scan(resource, len(names), tuple(problems))
 
 
 def read(client: KubeClient, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | Problem:

@@ -79,11 +79,11 @@ class EventRecorder:
         self._heard = heard
         self._tokens = self._burst
         self._filled = clock()
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._reported: OrderedDict[str, float] = OrderedDict()
         self._forbidden: dict[str, float] = {}  # namespace -> when the right was missing
 
     def post(self, note: Note) -> PostOutcome:
-        """Post ``note`` unless it was told before, the bucket is empty or the right is known to be missing."""
+        """Post ``note`` unless it was posted before, the bucket is empty or the right is known to be missing."""
         self._heard(note)
         now = self._clock()
         namespace = note.ref.namespace or _CLUSTER_NAMESPACE
@@ -92,7 +92,7 @@ class EventRecorder:
         text = _bounded(note.text)
         about = "" if note.shared else note.ref.uid
         key = hashlib.blake2b(f"{about}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
-        if self._recent(self._told.get(key), now):
+        if self._recent(self._reported.get(key), now):
             return PostOutcome.REPEATED
         if not self._take(now):
             return PostOutcome.LIMITED
@@ -109,10 +109,10 @@ class EventRecorder:
             return PostOutcome.FAILED  # the namespace is going away
         except KubeError:
             return PostOutcome.FAILED
-        self._told[key] = now
-        self._told.move_to_end(key)
-        while len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
+        self._reported[key] = now
+        self._reported.move_to_end(key)
+        while len(self._reported) > _REMEMBERED:
+            self._reported.popitem(last=False)
         return PostOutcome.POSTED
 
     def _recent(self, moment: float | None, now: float) -> bool:

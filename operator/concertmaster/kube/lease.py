@@ -21,6 +21,11 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import Resource
 
+SHARDED = "concertmaster.dev/sharded"
+"""Annotation of the Lease of an operator in one piece: shards of the same release may be at work."""
+SHARD_OF = "concertmaster.dev/shard-of"
+"""Label of a shard's Lease: the Lease of the operator in one piece."""
+
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 
 
@@ -53,18 +58,19 @@ class Lease:
         identity: str,
         *,
         lasts: int = 30,
+        labels: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        self.sharded = False  # as last read: shards may be at work
+        self._labels = dict(labels or {})
         self._client = client
         self._namespace = namespace
         self._name = name
         self._identity = identity
         self._lasts = lasts
-        self._clock = clock
         self._wall = wall
-        self._seen: tuple[str, str] = ("", "")  # holder and renewTime as last read
-        self._seen_at = float("-inf")
+        self._watch = LeaseWatch(lasts, clock)
 
     def take(self) -> LeaseResult:
         """Take the lease if it is free, renew it if it is ours. Never raises."""
@@ -94,20 +100,16 @@ class Lease:
             body = {
                 "apiVersion": LEASES.api_version,
                 "kind": LEASES.kind,
-                "metadata": {"name": self._name, "namespace": self._namespace},
+                "metadata": {"name": self._name, "namespace": self._namespace} | self._labelled(),
                 "spec": self._claim(taking=True),
             }
             self._client.create(LEASES.path(self._namespace), body)
             return LeaseResult(LeaseState.HELD)
         spec = _spec(present)
         holder = str(spec.get("holderIdentity") or "")
-        if holder and holder != self._identity:
-            now = self._clock()
-            seen = (holder, str(spec.get("renewTime") or ""))
-            if seen != self._seen:
-                self._seen, self._seen_at = seen, now
-            if now - self._seen_at < float(spec.get("leaseDurationSeconds") or self._lasts):
-                return LeaseResult(LeaseState.OTHER, holder)
+        self.sharded = SHARDED in ((present.get("metadata") or {}).get("annotations") or {})
+        if holder != self._identity and self._watch.held(present):
+            return LeaseResult(LeaseState.OTHER, holder)
         self._write(present, self._claim(taking=holder != self._identity))
         return LeaseResult(LeaseState.HELD)
 
@@ -116,11 +118,47 @@ class Lease:
         claim = {"holderIdentity": self._identity, "leaseDurationSeconds": self._lasts, "renewTime": now}
         return claim | ({"acquireTime": now} if taking else {})
 
+    def unmark(self) -> bool:
+        """Say that no shard is at work any more; False when the lease changed in between."""
+        path = LEASES.path(self._namespace, self._name)
+        try:
+            present = self._client.get(path)
+            if str(_spec(present).get("holderIdentity") or "") != self._identity:
+                return False
+            version = (present.get("metadata") or {}).get("resourceVersion")
+            self._client.patch(path, {"metadata": {"resourceVersion": version, "annotations": {SHARDED: None}}})
+        except KubeError:
+            return False
+        self.sharded = False
+        return True
+
+    def _labelled(self) -> dict[str, Any]:
+        return {"labels": self._labels} if self._labels else {}
+
     def _write(self, present: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
         """Patch exactly the version that was read; Conflict when it changed since."""
         version = (present.get("metadata") or {}).get("resourceVersion")
-        body = {"metadata": {"resourceVersion": version}, "spec": dict(spec)}
+        body = {"metadata": {"resourceVersion": version} | self._labelled(), "spec": dict(spec)}
         self._client.patch(LEASES.path(self._namespace, self._name), body)
+
+
+class LeaseWatch:
+    """Whether somebody holds a lease, by when *this* process last saw it renewed."""
+
+    def __init__(self, lasts: int, clock: Callable[[], float]) -> None:
+        self._lasts = lasts
+        self._clock = clock
+        self._seen: tuple[str, str] = ("", "")  # holder and renewTime as last read
+        self._seen_at = float("-inf")
+
+    def held(self, present: Mapping[str, Any]) -> bool:
+        """Whether the lease as just read is held."""
+        spec = _spec(present)
+        seen = (str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or ""))
+        now = self._clock()
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, now
+        return bool(seen[0]) and now - self._seen_at < float(spec.get("leaseDurationSeconds") or self._lasts)
 
 
 def _spec(obj: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -53,6 +53,7 @@ OURS = (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES)
 NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 EVENTS = Resource("events.k8s.io/v1", "Event", "events")
 PODS = Resource("v1", "Pod", "pods")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 LIMIT_RANGES = Resource("v1", "LimitRange", "limitranges")
 RESOURCE_QUOTAS = Resource("v1", "ResourceQuota", "resourcequotas")
 # What may size or start the same workloads: where each names its target.
@@ -64,6 +65,8 @@ AUTOSCALERS = (
 ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
 )
+SUBJECT_REVIEWS = Resource("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
+TOKEN_REVIEWS = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
 
 
 def resource_of(kind: ObjectKind, api_version: str | None = None) -> Resource:

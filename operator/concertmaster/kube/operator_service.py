@@ -9,6 +9,7 @@ from urllib.parse import quote
 from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 
+NOT_ANALYSED = "it has not analysed this profile since it started; wait for its next cycle"
 LIMITS = ClientLimits(connect=5.0, read=10.0, deadline=12.0, attempts=2)
 
 
@@ -18,26 +19,36 @@ def ask(
     profile: Mapping[str, Any],
     part: str = "",
     holds: str = "recommendations",
+    *,
+    own: bool = True,
 ) -> tuple[dict[str, Any], str]:
     """The operator's document about a profile, or ``part`` of it, which holds a list of that name; empty with a sentence on
-    why it could not be had and what to do. ``operator``: namespace and name of its Service."""
+    why it could not be had and what to do. ``operator``: namespace and name of its Service. ``own``: whether the rights used
+    are those of the person who reads the sentence."""
     meta = profile["metadata"]
     namespace, service = operator
-    path = (
-        f"/api/v1/namespaces/{quote(namespace, safe='')}/services/{quote(service, safe='')}:http/proxy"
-        f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
-    )
+    about = f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
     try:
-        answer = client.get(path, {"uid": str(meta["uid"])})
+        answer = client.get(_proxy(namespace, service) + about, {"uid": str(meta["uid"])})
+        if isinstance(shard := answer.get("shard"), str):  # each shard has a Service of its name
+            answer = client.get(_proxy(namespace, shard) + about, {"uid": str(meta["uid"])})
     except KubeError as error:
-        return {}, why(error, namespace, service)
+        return {}, why(error, namespace, service, own=own)
+    if "shard" in answer:
+        return {}, NOT_ANALYSED  # the namespace is just handed over
     if not isinstance(answer.get(holds), list):
         return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
     return answer, ""
 
 
-def why(error: KubeError, namespace: str, service: str) -> str:
+def _proxy(namespace: str, service: str) -> str:
+    return f"/api/v1/namespaces/{quote(namespace, safe='')}/services/{quote(service, safe='')}:http/proxy"
+
+
+def why(error: KubeError, namespace: str, service: str, *, own: bool = True) -> str:
     """What kept the operator from answering, and what to do."""
+    if isinstance(error, Forbidden) and not own:
+        return f"the ServiceAccount of the dashboard may not reach it; it needs Role {service}-explain in {namespace}"
     if isinstance(error, Forbidden):
         return (
             f"you have no right to reach it; ask for: kubectl create rolebinding -n {namespace} explain"
@@ -46,5 +57,5 @@ def why(error: KubeError, namespace: str, service: str) -> str:
     if isinstance(error, NotFound) and f'services "{service}" not found' in str(error):
         return f"there is no Service {service} in namespace {namespace}; name it with --operator NAMESPACE/SERVICE"
     if isinstance(error, NotFound):
-        return "it has not analysed this profile since it started; wait for its next cycle"
+        return NOT_ANALYSED
     return str(error)

@@ -42,10 +42,8 @@ def is_discovered(labels: Mapping[str, str]) -> bool:
     return labels.get(DISCOVERED_LABEL) == DISCOVERED_VALUE
 
 
-def discovered_profile(
-    namespace: str, name: str, labels: Mapping[str, str], workflow_ref: Mapping[str, str]
-) -> dict[str, Any]:
-    """The object discovery creates: the target's labels (so that selectors on teams work), the mark, the reference."""
+def discovered_profile(namespace: str, name: str, labels: Mapping[str, str], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The object discovery creates: the target's labels (so that selectors on teams work), the mark, what it is about."""
     return {
         "apiVersion": PROFILES.api_version,
         "kind": PROFILES.kind,
@@ -54,7 +52,7 @@ def discovered_profile(
             "namespace": namespace,
             "labels": {**labels, DISCOVERED_LABEL: DISCOVERED_VALUE},
         },
-        "spec": {"workflowRef": dict(workflow_ref)},
+        "spec": dict(spec),
     }
 
 

@@ -1,7 +1,7 @@
 """Writing of status, and of nothing else: only when it says something new, a few at a time, never to a namesake.
 
 A status is replaced as a whole by a JSON Patch whose first operation tests the uid. A merge patch would leave keys
-behind that the new document no longer has, server-side apply would drop the old advice when only the conditions are
+behind that the new document no longer has, server-side apply would drop the old recommendations when only the conditions are
 known (metrics source down), and neither notices that the object was deleted and made anew under the same name.
 """
 
@@ -39,7 +39,7 @@ class WriteOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """The wanted status of one object.
+    """The intended status of one object.
 
     ``status`` is the whole document, or only the keys to replace when ``partial`` (the rest stays as it is).
     ``known_digest`` is the digest of what the server is believed to hold, None when it holds no status at all.

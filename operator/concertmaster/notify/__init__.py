@@ -1,1 +1,1 @@
-"""Messages to people outside the cluster, by webhook. Where to is for the operator's configuration alone."""
+"""Messages to people outside the cluster, by webhook or e-mail. Where to is for the operator's configuration alone."""

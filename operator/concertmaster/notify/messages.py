@@ -23,7 +23,7 @@ _TITLES = {
 }
 _CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.WEEKLY_DIGEST)
 _ALERT_LASTS = 3600.0  # seconds: nobody tells Alertmanager that it is over
-_LONGEST = 3000
+LONGEST = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def body(message: Message, form: ReceiverFormat) -> bytes:
             "name": message.name,
             "subject": message.title,
             "about": message.subject,
-            "text": message.text[:_LONGEST],
+            "text": message.text[:LONGEST],
             "severity": _severity(message),
             "at": iso(message.at),
         }
@@ -84,7 +84,7 @@ def _alert(message: Message) -> dict[str, Any]:
     }
     return {
         "labels": {name: value for name, value in labels.items() if value},
-        "annotations": {"summary": message.title, "description": message.text[:_LONGEST]},
+        "annotations": {"summary": message.title, "description": message.text[:LONGEST]},
         "startsAt": iso(message.at),
         "endsAt": iso(message.at + _ALERT_LASTS),
     }
@@ -95,4 +95,4 @@ def _severity(message: Message) -> str:
 
 
 def _slack(text: str) -> str:
-    return text[:_LONGEST].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text[:LONGEST].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

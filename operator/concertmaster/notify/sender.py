@@ -18,33 +18,29 @@ import urllib.request
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from concertmaster import __version__
+from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
+from concertmaster.notify.mail import mail, send
 from concertmaster.notify.messages import Message, body
+from concertmaster.notify.undeliverable import Undeliverable
 from concertmaster.settings import Receiver
 
 log = logging.getLogger("concertmaster.notify")
 
-REPEAT_AFTER = 24 * 3600.0  # seconds in which the same news is told once
+REPEAT_AFTER = 24 * 3600.0  # seconds in which the same news is reported once
 MOST_WAITING = 1000
 MOST_PER_HOUR = 60  # messages to one receiver
 _REMEMBERED = 10_000
 _LONGEST_FILE = 65_536
 SIGNATURE = "X-Concertmaster-Signature"
 DELIVERY = "X-Concertmaster-Delivery"
-
-
-class Undeliverable(Exception):
-    """A receiver that cannot be reached or refuses. The message names no URL. ``again``: another try may help."""
-
-    def __init__(self, why: str, *, again: bool, after: float = 0.0) -> None:
-        super().__init__(why)
-        self.again = again
-        self.after = after
 
 
 class Sender:
@@ -65,19 +61,19 @@ class Sender:
         self._policy = policy or RetryPolicy(attempts=6, first_pause=1.0, longest_pause=60.0)
         self._deadline = deadline
         self._tools = tools or Tools()
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._reported: OrderedDict[str, float] = OrderedDict()
         self._sent: dict[str, deque[float]] = {name: deque() for name in self._receivers}
         self._waiting: queue.Queue[tuple[Receiver, Message] | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
 
     def offer(self, name: str, message: Message) -> None:
-        """Send ``message`` to the receiver called ``name``, unless it was told the same lately or too much already."""
+        """Send ``message`` to the receiver called ``name``, unless it was reported the same lately or too much already."""
         receiver = self._receivers.get(name)
         if receiver is None:
             return
         now, key = self._tools.wall(), f"{name}|{message.identity}"
-        told = self._told.get(key)
-        if told is not None and 0.0 <= now - told < REPEAT_AFTER:
+        reported = self._reported.get(key)
+        if reported is not None and 0.0 <= now - reported < REPEAT_AFTER:
             self._count(name, "repeated")
             return
         sent = self._sent[name]
@@ -92,10 +88,10 @@ class Sender:
             self._count(name, "dropped")
             return
         sent.append(now)
-        self._told[key] = now
-        self._told.move_to_end(key)
-        while len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
+        self._reported[key] = now
+        self._reported.move_to_end(key)
+        while len(self._reported) > _REMEMBERED:
+            self._reported.popitem(last=False)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
             self._thread.start()
@@ -124,14 +120,26 @@ class Sender:
                 self._count(receiver.name, "sent")
 
     def _deliver(self, receiver: Receiver, message: Message) -> None:
-        content, number = body(message, receiver.format), uuid.uuid4().hex
+        number = uuid.uuid4().hex
+        if receiver.format is ReceiverFormat.EMAIL:
+            attempt = partial(self._mail, receiver, mail(message, receiver, number))
+        else:
+            attempt = partial(self._attempt, receiver, body(message, receiver.format), number)
         retrying(
-            lambda: self._attempt(receiver, content, number),
+            attempt,
             lambda error, _: error.after if isinstance(error, Undeliverable) and error.again else None,
             self._policy,
             deadline=self._tools.monotonic() + self._deadline,
             tools=self._tools,
         )
+
+    def _mail(self, receiver: Receiver, message: EmailMessage) -> None:
+        """One delivery to the relay."""
+        refused = send(message, receiver, _line(receiver.url_file, "urlFile"))
+        if refused:
+            log.warning(
+                "the relay of receiver %s refused %d of its recipients (%d)", receiver.name, len(refused), refused[0]
+            )
 
     def _attempt(self, receiver: Receiver, content: bytes, number: str) -> None:
         """One request. The same ``number`` in every try lets a receiver drop what it has already."""

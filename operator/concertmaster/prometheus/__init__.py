@@ -1,1 +1,1 @@
-"""What the metrics store knows about pods: asked for in bulk, checked for wholeness, handed over as compact facts."""
+"""What the metrics source knows about pods: asked for in bulk, checked for wholeness, handed over as compact facts."""

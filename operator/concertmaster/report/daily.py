@@ -14,6 +14,7 @@ from concertmaster.report.tables import table
 from concertmaster.report.view import View, number
 
 MONTHS = 13
+RECENT_DAYS = 14  # that are compared with the baseline
 
 
 def view(rows: Sequence[DailyRow], step: str, baseline: Baseline | None = None) -> View:
@@ -90,6 +91,37 @@ def months_table(rows: Sequence[DailyRow], currency: str) -> str:
         return ""
     header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "WASTED", "WAITED", "SCORE"]
     return table(header, [[label, *_cells(row)] for label, row in months])
+
+
+def progress(baseline: Mapping[str, Any] | None, rows: Sequence[DailyRow], currency: str) -> str:
+    """How the newest two weeks compare with the workflow as it was first seen; empty where either is unknown."""
+    ordered = sorted(rows, key=lambda r: r.day)
+    now = combine([r for r in ordered if r.day > ordered[-1].day - RECENT_DAYS]) if ordered else None
+    if baseline is None or now is None:
+        return ""
+    cost = now.cost / now.count if now.cost is not None and now.count else None
+    parts = [
+        f"{name} {shown(before)} -> {shown(after)} ({100 * (after / before - 1):+.0f}%{aim})"
+        for name, before, after, shown, aim in (
+            ("median duration", baseline.get("p50Seconds"), now.p50, text.duration, ", target -20 to -30%"),
+            ("p95", baseline.get("p95Seconds"), now.p95, text.duration, ""),
+            (
+                "cost per run",
+                baseline.get("costPerRun"),
+                cost,
+                lambda v: text.money(v, currency),
+                ", target -15 to -25%",
+            ),
+        )
+        if before and after is not None
+    ]
+    first = baseline.get("successRate")
+    if first is not None and now.success is not None:
+        parts.append(f"success {text.percent(first)} -> {text.percent(now.success)}")
+    if not parts:
+        return ""
+    since = f"{str(baseline['at'])[:10]} ({text.count(int(baseline['runs']), 'run')})"
+    return f"Since the baseline of {since}, last {RECENT_DAYS} days: {'; '.join(parts)}"
 
 
 def _cells(row: DailyRow) -> list[str]:

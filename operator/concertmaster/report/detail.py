@@ -26,7 +26,9 @@ _KEPT = (
     "makespanSeconds",
     "queueSeconds",
     "trend",
+    "pattern",
     "cost",
+    "costComponents",
     "objectives",
     "score",
     "scoreParts",
@@ -37,7 +39,7 @@ _KEPT = (
 
 def document(view: View, profile: str, memory: RecommendationHistory | None = None, recent: View | None = None) -> View:
     """What is served about a profile, from the view of its analysis. The steps with the largest drag stay. ``memory``
-    says where each recommendation is in its life; one that it does not know is carried out already and left out.
+    says where each recommendation is in its life; one that it does not know is applied already and left out.
     ``recent``: the newest runs (see ``runs.served``)."""
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
     detail: View = {

@@ -13,6 +13,7 @@ from concertmaster.core.text import plain
 from concertmaster.report import impact as impacts
 
 _BY_CATEGORY = {"Cost": "money", "Reliability": "failed_runs"}
+_CHANGE = 60  # characters of a change; all of it with -o wide
 _UNITS = {"run_minutes": "run-minutes/month", "failed_runs": "failed runs/month"}
 
 
@@ -38,12 +39,17 @@ def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
 
 
 def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = False) -> dict[str, Any]:
-    """One recommendation as ``concertmaster list -o json`` prints it (``ListEntry``)."""
+    """One recommendation as ``concertmaster list -o json`` prints it."""
+    return entry_model(profile, item, minor=minor).model_dump(mode="json", by_alias=True)
+
+
+def entry_model(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = False) -> ListEntry:
+    """The same as a model. Raises ValueError for one that was edited by hand."""
     meta, status = profile.get("metadata") or {}, profile.get("status") or {}
     kind, _, workflow = str((status.get("summary") or {}).get("target") or "").partition("/")
     impact = impacts.parse(item.get("impact"))
     same = ("severity", "category", "because", "current", "proposed", "expected", "how", "effort", "risk")
-    made = ListEntry.model_validate(
+    return ListEntry.model_validate(
         {name: item.get(name) for name in (*same, "since", "note", "dismissal", "effect")}
         | {
             "namespace": meta.get("namespace"),
@@ -64,7 +70,6 @@ def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = 
             "minor": minor,
         }
     )
-    return made.model_dump(mode="json", by_alias=True)
 
 
 def item_of(line: str) -> dict[str, str | None] | None:
@@ -140,22 +145,24 @@ def minor_count(profiles: Iterable[Mapping[str, Any]]) -> int:
 
 
 def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:
-    """Cells of a ranked table."""
+    """Cells of a ranked table: the change in words, for somebody who has not seen the workflow before, and its id last, for
+    commands."""
     return [
         [
             str(position),
             h.namespace,
             h.workflow,
-            h.id,
-            impacts.line(h.impact, h.currency or ""),
+            h.action if wide or len(h.action) <= _CHANGE else f"{h.action[: _CHANGE - 1].rstrip(' ,;')}…",
+            impacts.line(h.impact, h.currency or "").removesuffix(" a month"),
             text.percent(h.confidence).replace(" ", "") if h.confidence is not None else "-",
             h.effort or "-",
             h.risk or "-",
-            *([h.severity, h.action] if wide else []),
+            h.id,
+            *([h.severity] if wide else []),
         ]
         for position, h in enumerate(headlines, 1)
     ]
 
 
-HEADER = ["#", "NAMESPACE", "WORKFLOW", "CHANGE", "IMPACT", "CONFIDENCE", "EFFORT", "RISK"]
-WIDE = [*HEADER, "SEVERITY", "ACTION"]
+HEADER = ["#", "NAMESPACE", "WORKFLOW", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE", "EFFORT", "RISK", "ID"]
+WIDE = [*HEADER, "SEVERITY"]

@@ -12,6 +12,7 @@ from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
 from concertmaster.core.analysis.failures import SuccessDrop
 from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
+from concertmaster.core.analysis.shared.caches import CacheUse
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import iso, to_minute
 from concertmaster.report.view import number
@@ -58,8 +59,9 @@ def _split(split: TimeSplit) -> str | None:
     large = sorted(((s, label) for label, s in parts.items() if s >= 0.01 * total), reverse=True)
     rest = total - sum(s for s, _ in large)
     listed = ", ".join(f"{text.duration(s)} {label}" for s, label in large)
+    before = f"; before it, {text.duration(split.suspended)} suspended" if split.suspended >= 0.5 else ""
     return f"A run of {text.duration(total)} on average is {listed}" + (
-        f", {text.duration(rest)} the rest" if rest >= 0.5 else ""
+        f", {text.duration(rest)} the rest{before}" if rest >= 0.5 else before
     )
 
 
@@ -105,6 +107,24 @@ def _items(rate: ItemRate) -> str:
     return f"A run works on {rate.per_run:,.0f} {rate.unit}, {rate.per_second:.3g} a second{cost} (medians)"
 
 
+def _cache(use: CacheUse) -> str:
+    """Hits, the steps that profit most, what lies in it, and how to empty it."""
+    asked = f"{text.percent(use.hits / use.lookups)} of {text.count(use.lookups, 'lookup')} hit" if use.lookups else ""
+    top = (
+        [f"{s.step} {text.percent(s.hits / s.lookups)}" for s in use.steps[:3] if s.lookups]
+        if len(use.steps) > 1
+        else []
+    )
+    saved = sum(s.saved for s in use.steps)
+    parts = [f"{asked} ({', '.join(top)})" if top else asked, f"{text.duration(saved)} of work saved" if saved else ""]
+    if use.content is not None and use.fill is not None:
+        number = len(use.content.entries)
+        parts.append(f"{number} {'entry' if number == 1 else 'entries'}, {text.percent(use.fill)} of 1Mi")
+        parts += [f"{use.stale} older than maxAge"] if use.stale else []
+    known = "; ".join(p for p in parts if p) or "not used in these runs"
+    return f"Cache {use.name}: {known}; empty it with: {use.invalidate}"
+
+
 def _width(effect: WidthEffect) -> str:
     widths, best = effect.measured, effect.recommended
     return (
@@ -132,6 +152,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     lines += [_growth(insights.growth)] if insights.growth is not None else []
     lines += [_input(effect) for effect in insights.inputs[:2]]
     lines += [_width(effect) for effect in insights.widths[:2]]
+    lines += [_cache(use) for use in insights.caches[:2]]
     for name, outlook in insights.risks:
         if outlook.at is not None:
             lines.append(
@@ -191,6 +212,23 @@ def view(insights: Insights) -> dict[str, Any]:
                 "memoryRequests": [{"upTo": number(size), "bytes": number(request, 12)} for size, request in e.sizes],
             }
             for e in insights.inputs
+        ],
+        "caches": [
+            {
+                "name": use.name,
+                "namespace": use.namespace,
+                "lookups": use.lookups,
+                "hits": use.hits,
+                "entries": len(use.content.entries) if use.content is not None else None,
+                "bytes": use.content.size if use.content is not None else None,
+                "staleEntries": use.stale if use.content is not None else None,
+                "steps": [
+                    {"step": s.step, "lookups": s.lookups, "hits": s.hits, "savedSeconds": number(s.saved)}
+                    for s in use.steps
+                ],
+                "invalidate": use.invalidate,
+            }
+            for use in insights.caches
         ],
         "slowRuns": [
             {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)}

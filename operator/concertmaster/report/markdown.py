@@ -67,6 +67,8 @@ def _workflow(view: dict[str, Any]) -> list[str]:
             f"   {item['how']}",
             "   ```",
         ]
+        if item.get("snippet"):
+            lines += ["", "   ```text", *(f"   {line}" for line in item["snippet"].splitlines()), "   ```"]
     if not view["recommendations"]:
         lines.append(f"No recommendations: {waiting(view)}.")
     return [*lines, ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from concertmaster.core.analysis.pattern import pattern, step_levels
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.history import CurrentRecommendation, RecommendationHistory
 from concertmaster.core.lifecycle.implementation import fields, is_applied
@@ -12,6 +13,7 @@ from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.schedule import next_run
 from concertmaster.report import insights, status_document
+from concertmaster.report.costs import components
 from concertmaster.report.view import View, workflow_view
 
 _TOLD = ("data-quality", "demand-forecast")
@@ -20,9 +22,18 @@ _TOLD = ("data-quality", "demand-forecast")
 def view(result: AnalysisResult) -> View:
     """The JSON-able view."""
     return workflow_view(result.analysis, result.recommendations, result.minor) | {
+        "pattern": _pattern(result),
+        "costComponents": components.view(result.analysis, result.recommendations),
         "insights": insights.view(result.insights),
         "insightSentences": _sentences(result),
     }
+
+
+def _pattern(result: AnalysisResult) -> View:
+    """What the graph is called, and which steps may run side by side, level by level."""
+    graph = result.analysis.definition.graph
+    found = pattern(graph)
+    return {"name": found.value if found is not None else None, "levels": [list(level) for level in step_levels(graph)]}
 
 
 def current(result: AnalysisResult, target: Mapping[str, Any] | None = None) -> list[CurrentRecommendation]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveAssessment
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.score import ScorePart
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
@@ -83,6 +85,7 @@ def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: st
         "p50": text.duration(makespan.p50) if makespan.count else None,
         "p95": text.duration(makespan.p95) if makespan.count else None,
         "p99": text.duration(makespan.p99) if makespan.count else None,
+        "queueing": text.duration(analysis.queue.mean) if analysis.queue.mean is not None else None,
         "successPercent": _percent_string(analysis.success_rate),
         "target": target,
         "top": clip(active[0], 60) if active else None,
@@ -113,8 +116,8 @@ def step_line(step: StepAnalysis) -> str:
         for name, mark in (
             ("slowOutlier", step.marks.slow_outlier),
             ("inconsistent", step.marks.inconsistent),
-            ("overAllocated", step.marks.over_allocated),
-            ("underAllocated", step.marks.under_allocated),
+            (f"overAllocated ({', '.join(step.marks.over)})", step.marks.over_allocated),
+            (f"underAllocated ({', '.join(step.marks.under)})", step.marks.under_allocated),
         )
         if mark
     ]
@@ -135,6 +138,7 @@ def _runs(analysis: Analysis, next_expected: float | None) -> Document:
         "failed": analysis.failed,
         "firstStart": iso(analysis.first_run),
         "lastEnd": iso(analysis.last_run),
+        "limitedTo": analysis.options.max_runs if len(analysis.runs) >= analysis.options.max_runs else None,
         "nextExpected": iso(next_expected),
         "observed": len(analysis.runs),
         "succeeded": analysis.succeeded,
@@ -160,11 +164,11 @@ def document(
 ) -> Document:
     """The status without conditions and observedGeneration, which belong to the caller.
 
-    ``recommendations`` come ranked; ``memory`` says where each of them is in its life, and what was advised before.
+    ``recommendations`` come ranked; ``memory`` says where each of them is in its life, and what was recommended before.
     ``explain`` gives the command that explains each id, ``records`` what is known of each rule's predictions. ``minor``
     recommendations are only counted; ``profile`` is the name of the profile.
 
-    The first five that are Active are told in full. Where they leave room, what was implemented lately, dismissed or
+    The first five that are Active are shown in full. Where they leave room, what was implemented lately, dismissed or
     became obsolete follows; the rest is remembered in short.
     """
     active = [s for s in memory.standings if s.state is RecommendationState.ACTIVE]
@@ -182,12 +186,7 @@ def document(
             entry["how"] = explain.get(entry["id"], entry["how"])
     current = {r.id: r for r in recommendations}
     open_ = [current[s.id] for s in active if s.id in current]
-    parts = [
-        clip(f"{p.name}: {round(p.weight * p.value)} of {p.weight}, {p.why}", 160)
-        if p.value is not None
-        else clip(f"{p.name}: unknown, {p.why}", 160)
-        for p in analysis.score.parts
-    ]
+    parts = [clip(_score_part(p), 160) for p in analysis.score.parts if p.shown]
     parts += [
         clip(f"best practices: {item.current}; open: {item.proposed.removeprefix('set ')}", 160)
         for item in minor
@@ -265,3 +264,11 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
     forget(decisions=True)
     drop("results", 0)
     return status
+
+
+def _score_part(part: ScorePart) -> str:
+    if part.value is None:
+        return f"{part.name}: unknown, {part.why}"
+    if part.deducted:
+        return f"{part.name}: -{round(part.weight * (1 - part.value))}, {part.why}"
+    return f"{part.name}: {round(part.weight * part.value)} of {part.weight}, {part.why}"

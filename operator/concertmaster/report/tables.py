@@ -49,16 +49,22 @@ def fleet_table(views: Sequence[dict[str, Any]]) -> str:
 
 
 def waiting(view: dict[str, Any]) -> str:
-    """Why there is no advice: too few runs, or nothing to improve."""
+    """Why there is no recommendation: insufficient data, or nothing that needs action."""
     runs = view["runs"]
     known = runs["succeeded"] + runs["failed"]
     if known < runs["needed"]:
-        return f"{known} of {runs['needed']} finished runs needed"
-    return "nothing to improve"
+        return f"insufficient data: {known} of {runs['needed']} required runs"
+    return "no action needed"
 
 
 def _marks(marks: dict[str, Any]) -> str:
-    return ",".join(name for name, value in marks.items() if value) or "-"
+    """Marks that are set; over- and underAllocated with the resources concerned."""
+    shown = []
+    for name, value in marks.items():
+        if value is True:
+            resources = marks.get(f"{name}Resources") or ()
+            shown.append(f"{name}({','.join(resources)})" if resources else name)
+    return ",".join(shown) or "-"
 
 
 def _largest(step: dict[str, Any], field: str) -> float | None:
@@ -89,7 +95,21 @@ def step_table(view: dict[str, Any]) -> str:
                 _marks(step["marks"]),
             ]
         )
-    header = ["STEP", "COUNT", "MEAN", "MIN", "MAX", "P50", "P95", "CV", "CRITICAL", "DRAG", "FAILED", "CPU", "MEMORY"]
+    header = [
+        "STEP",
+        "COUNT",
+        "MEAN",
+        "MIN",
+        "MAX",
+        "P50",
+        "P95",
+        "CV",
+        "CRITICAL",
+        "PATH TIME",
+        "FAILED",
+        "CPU",
+        "MEMORY",
+    ]
     return table([*header, "MARKS"], rows)
 
 
@@ -101,6 +121,8 @@ def recommendation_text(item: dict[str, Any], position: int, width: int = 110) -
         body = f"{label}: {item[key]}."
         lines += textwrap.wrap(body, width, initial_indent="   ", subsequent_indent="     ")
     lines.append(f"   Do: {item['how']}")
+    if item.get("snippet"):
+        lines += ["   Where the workflow is defined:", *(f"     {line}" for line in item["snippet"].splitlines())]
     return "\n".join(lines)
 
 
@@ -108,10 +130,11 @@ def workflow_text(view: dict[str, Any]) -> str:
     """Everything about one workflow, for a terminal."""
     key, runs, makespan = view["workflow"], view["runs"], view["makespanSeconds"]
     per_run, currency = view["cost"]["perRun"], view["cost"]["currency"]
+    newest = "the newest " if runs.get("limitedTo") else ""
     lines = [
         f"{key['kind']} {key['namespace']}/{key['name']} ({view['engine']})",
-        f"  {runs['total']} runs in {text.window(view['windowSeconds'])}: {runs['succeeded']} succeeded,"
-        f" {runs['failed']} failed, {runs['unknown']} with an unknown end; last {view['lastRun'] or 'never'}",
+        f"  {newest}{runs['total']} runs in {text.window(view['windowSeconds'])}: {runs['succeeded']} succeeded,"
+        f" {runs['failed']} failed, {runs['unknown']} with an unknown outcome; last {view['lastRun'] or 'never'}",
     ]
     if makespan["count"]:
         lines.append(
@@ -128,7 +151,11 @@ def workflow_text(view: dict[str, Any]) -> str:
         )
     if view["score"] is not None:
         parts = ", ".join(
-            f"{p['name']} {round(100 * p['value'])} ({p['why']})" for p in view["scoreParts"] if p["value"] is not None
+            f"{p['name']} -{round(p['weight'] * (1 - p['value']))} ({p['why']})"
+            if p["deducted"]
+            else f"{p['name']} {round(100 * p['value'])} ({p['why']})"
+            for p in view["scoreParts"]
+            if p["value"] is not None
         )
         lines.append(f"  score: {view['score']} of 100: {parts}")
     lines += [

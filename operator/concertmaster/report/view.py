@@ -9,8 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from concertmaster.core.analysis.cost import cost_by_step
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Edit, Interval, Recommendation
 from concertmaster.core.stats.summary import Summary, summarize
@@ -79,11 +81,33 @@ def _container(container: ContainerUsage) -> View:
         "memoryUtilization": number(container.memory_utilization, 4),
         "cpuSpread": _spread(means),
         "memorySpread": _spread(peaks),
+        **_extended(container),
         "oomKilledRuns": sum(r.oom_killed for r in container.runs),
         "executions": container.executions,
         "coverage": number(container.coverage, 4),
         "ambiguous": container.ambiguous,
     }
+
+
+def _extended(container: ContainerUsage) -> View:
+    """GPUs and ephemeral storage, where the container holds any."""
+    view: View = {}
+    if container.gpu_request:
+        used = [r.gpus_used for r in container.runs if r.gpus_used is not None]
+        view |= {
+            "gpuResource": container.gpu_resource,
+            "gpuRequest": number(container.gpu_request),
+            "gpuMeanUsed": number(sum(used) / len(used)) if used else None,
+            "gpuUtilization": number(container.gpu_utilization, 4),
+        }
+    if container.storage_request or container.storage_limit:
+        peaks = [r.storage_peak for r in container.runs if r.storage_peak is not None]
+        view |= {
+            "storageRequestBytes": number(container.storage_request, 12),
+            "storageLimitBytes": number(container.storage_limit, 12),
+            "storagePeakBytes": number(max(peaks), 12) if peaks else None,
+        }
+    return view
 
 
 def _spread(values: Sequence[float]) -> list[float | None] | None:
@@ -106,7 +130,7 @@ def _input(step: StepAnalysis, unit: str) -> View | None:
     return {"unit": unit, "runs": seen.count, "p50": number(seen.p50, 12), "max": number(seen.maximum, 12)}
 
 
-def _step(step: StepAnalysis, unit: str) -> View:
+def _step(step: StepAnalysis, unit: str, cost: float | None) -> View:
     return {
         "name": step.step,
         "dependsOn": list(step.spec.depends_on) if step.spec else [],
@@ -125,9 +149,20 @@ def _step(step: StepAnalysis, unit: str) -> View:
             "inconsistent": step.marks.inconsistent,
             "overAllocated": step.marks.over_allocated,
             "underAllocated": step.marks.under_allocated,
+            "overAllocatedResources": list(step.marks.over),
+            "underAllocatedResources": list(step.marks.under),
         },
         "trend": _trend(step.trend),
+        "network": {
+            "executions": step.network.executions,
+            "receivedBytes": number(step.network.received, 12),
+            "sentBytes": number(step.network.sent, 12),
+            "bytesPerSecond": number(step.network.rate),
+        }
+        if step.network is not None
+        else None,
         "input": _input(step, unit),
+        "costPerRun": number(cost),
         "containers": [_container(c) for c in step.containers],
     }
 
@@ -165,6 +200,7 @@ def recommendation_view(item: Recommendation) -> View:
         "evidence": list(item.evidence),
         "automatic": item.automatic,
         "kustomize": item.kustomize,
+        **({"snippet": item.snippet} if item.snippet else {}),
     }
 
 
@@ -179,6 +215,8 @@ def workflow_view(
 ) -> View:
     """The whole analysis of one workflow. ``minor``: recommendations too small to be published."""
     cost = analysis.cost
+    runs = max(1, len(analysis.runs))
+    costs = {step: total / runs for step, total in cost_by_step(analysis.runs, analysis.costs).items()}
     key = analysis.definition.key
     return {
         "workflow": {"kind": key.kind, "namespace": key.namespace, "name": key.name},
@@ -194,6 +232,7 @@ def workflow_view(
             "succeeded": analysis.succeeded,
             "failed": analysis.failed,
             "unknown": analysis.unknown,
+            "limitedTo": analysis.options.max_runs if len(analysis.runs) >= analysis.options.max_runs else None,
             "needed": analysis.options.min_runs,
         },
         "successRate": number(analysis.success_rate, 4),
@@ -224,10 +263,11 @@ def workflow_view(
         ],
         "score": analysis.score.total,
         "scoreParts": [
-            {"name": p.name, "weight": p.weight, "value": number(p.value, 3), "why": p.why}
+            {"name": p.name, "weight": p.weight, "value": number(p.value, 3), "why": p.why, "deducted": p.deducted}
             for p in analysis.score.parts
+            if p.shown
         ],
-        "steps": [_step(s, analysis.policy.input_unit(s.step)) for s in analysis.steps],
+        "steps": [_step(s, analysis.policy.input_unit(s.step), costs.get(s.step)) for s in analysis.steps],
         "recommendations": [recommendation_view(r) for r in recommendations],
         "minor": [recommendation_view(r) for r in minor],
     }

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.objectives import ObjectiveResult
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Outcome, Recommendation, Severity, WorkflowKey
 from concertmaster.core.model.enums import RecommendationState

@@ -1,5 +1,6 @@
 """The operator's configuration: one YAML file, read once at start."""
 
+from concertmaster.settings.history import History
 from concertmaster.settings.load import SettingsError, load, parse, schema
 from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
 from concertmaster.settings.receiver import Receiver
@@ -10,6 +11,7 @@ __all__ = [
     "BasicAuth",
     "ClusterTemplateOwner",
     "Header",
+    "History",
     "Limits",
     "Listen",
     "NamespaceSelector",

@@ -41,6 +41,11 @@ def parse(text: str, *, name: str = "configuration") -> Settings:
         raise SettingsError(
             f"{name}: must be a mapping that has at least sources: [{{name: default, url: http://...}}]."
         )
+    if "kind" in settings and "apiVersion" in settings:
+        raise SettingsError(
+            f"{name}: is a Kubernetes object (kind {settings['kind']!s:.40}), not the configuration. Give the file that the"
+            " operator reads, in a ConfigMap the text below data."
+        )
     try:
         return Settings.model_validate(settings)
     except ValidationError as error:
@@ -91,13 +96,13 @@ def _what(error: Any) -> str:
     if kind == "extra_forbidden":
         return _unknown_field(error["loc"])
     if kind == "missing":
-        return "is required and missing"
+        return "is required and missing; add it"
     if kind == "value_error":
         return str(context.get("error", error["msg"])).removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         return PATTERNS.get(context["pattern"], f"must match {context['pattern']}")
-    message = str(error["msg"])
-    return message[:1].lower() + message[1:]
+    message = str(error["msg"]).removeprefix("Input should be ").partition(", unable to ")[0]
+    return f"must be {message}"
 
 
 def _unknown_field(location: tuple[int | str, ...]) -> str:

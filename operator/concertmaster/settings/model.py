@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.core.model.scalars import Duration
 from concertmaster.settings import checks
+from concertmaster.settings.history import History
 from concertmaster.settings.receiver import Receiver, receiver_files
 from concertmaster.settings.source import DnsName, FilePath, Section, Source, credential_files
 
@@ -38,7 +39,7 @@ class Limits(Section):
         Duration("2d"),
         description="How much of that one cycle reads, newest first, so that first recommendations come early.",
     )
-    status_writes_per_second: int = Field(20, ge=1, le=1000, description="Largest rate of writes to the API server.")
+    status_writes_per_second: int = Field(50, ge=1, le=1000, description="Largest rate of writes to the API server.")
     changes_per_minute: int = Field(
         6, ge=1, le=600, description="Largest number of workflow definitions changed per namespace and minute."
     )
@@ -69,6 +70,7 @@ class Settings(Section):
     history_path: FilePath = Field(
         "/var/lib/concertmaster/history.db", description="SQLite file of run records; its folder must be writable."
     )
+    history: History = Field(History(), description="A database server in place of the file.")
     namespaces: tuple[DnsName, ...] = Field(
         (), max_length=1000, description="Namespaces the operator observes; empty means all it may read."
     )
@@ -84,6 +86,11 @@ class Settings(Section):
         "Secure",
         description="What workflowRestrictions.templateReferencing of the Argo controller says. With Secure (assumed, since "
         "it fails running workflows whose template changes) templates are changed only while none of their runs is active.",
+    )
+    argo_namespace: DnsName | None = Field(
+        None,
+        description="Namespace of the Argo controller, where it keeps the caches of memoized steps; empty: those of each "
+        "workflow are looked for in its own namespace.",
     )
     cluster_template_owners: tuple[ClusterTemplateOwner, ...] = Field(
         (),
@@ -129,6 +136,13 @@ class Settings(Section):
         """The source of that name, or None."""
         return next((source for source in self.sources if source.name == name), None)
 
+    def template_owners(self) -> dict[str, set[str]]:
+        """The namespaces that own each cluster-wide template."""
+        owners: dict[str, set[str]] = {}
+        for owner in self.cluster_template_owners:
+            owners.setdefault(owner.name, set()).add(owner.namespace)
+        return owners
+
     def notes(self) -> list[str]:
         """What is allowed and still worth a second look, one sentence each: for ``check-config`` and the start's log."""
         texts = []
@@ -153,6 +167,8 @@ class Settings(Section):
             ]
             if receiver.signing_key_file is None and receiver.format is ReceiverFormat.JSON:
                 texts.append(f"receivers.{receiver.name} gets unsigned messages; set signingKeyFile.")
+        if (file := self.history.password_file) is not None and not Path(file).is_file():
+            texts.append(f"history.passwordFile {file} cannot be read here.")
         if not PurePosixPath(self.history_path).is_absolute():
             texts.append("historyPath is relative: it depends on the folder the operator is started in.")
         if Path(self.history_path).is_dir():

@@ -27,12 +27,14 @@ _HEADER = r"^[A-Za-z0-9-]{1,64}$"
 _USER = r"^[^\x00-\x1f:]{1,256}$"
 _KIND = r"^[A-Z][A-Za-z0-9]{0,62}$"
 _LABEL_KEY = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+MAIL_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$"
 PATTERNS = {
     _DNS: "must be lower-case letters, digits and -, at most 63, beginning and ending with a letter or digit",
     _LABEL: "must be a label name: letters, digits and _, not beginning with a digit",
     _HEADER: "must be a header name: letters, digits and -",
     _USER: "must be a user name of one line without a colon",
     _KIND: "must be a kind as Kubernetes writes it, for example Job",
+    MAIL_ADDRESS: "must be an e-mail address, without a display name",
     _LABEL_KEY: "must be the key of a label, for example team or example.com/team",
 }
 
@@ -196,7 +198,9 @@ class Source(Section):
         description="Kinds of controllers whose pods are runs of workflows. Graph profiles add pods by label.",
     )
     scrape_interval: Duration | None = Field(
-        None, description="Interval at which container usage is scraped; estimated from the samples when left out."
+        None,
+        description="Interval at which container usage is scraped. Default: as the source lists it in /api/v1/targets, else "
+        "estimated from the samples.",
     )
     delay_seconds: int = Field(
         60,
@@ -206,6 +210,12 @@ class Source(Section):
     )
     timeout_seconds: float = Field(30, gt=0, le=600, description="Time limit of one attempt of one query.")
     deadline_seconds: float = Field(90, gt=0, le=1800, description="Time limit of one query with all its attempts.")
+    max_concurrent_queries: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Largest number of queries at a time; shards share it, each has at least one.",
+    )
     max_elements: int = Field(50_000, ge=100, le=1_000_000, description="Largest number of series one answer may have.")
     max_response_bytes: int = Field(64 << 20, ge=65_536, le=1 << 30, description="Largest body that is read, in bytes.")
 

@@ -26,7 +26,7 @@ from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report.workflows import rows
 from concertmaster.web.pages import Pages
 from concertmaster.web.queries import filter_of, fleet_query, paging, word
-from concertmaster.web.readers import Reader
+from concertmaster.web.security import reader_of
 
 ROOT = "/api/v1"
 _ONE = f"{ROOT}/workflows/{{namespace}}/{{profile}}"
@@ -48,11 +48,10 @@ class Route:
 
 
 class Api:
-    """Handlers over one reader."""
+    """Handlers, each over what the sender of the request may read."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._pages = Pages(reader)
+    def __init__(self) -> None:
+        self._pages = Pages()
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -125,16 +124,20 @@ class Api:
     # --- the fleet
 
     def _summary(self, request: web.Request) -> Answer:
-        return self._reader.fleet()[0].chosen(filter_of(request)).summary
+        return reader_of(request).fleet()[0].chosen(filter_of(request)).summary
 
     def _workflows(self, request: web.Request) -> Answer:
         query = fleet_query(request)
-        view, at = self._reader.fleet()[0].chosen(query.filter), query.paging
+        view, at = reader_of(request).fleet()[0].chosen(query.filter), query.paging
         items = view.page(query.sort, offset=at.offset, limit=at.limit, reverse=query.reverse)
         return WorkflowPage(total=len(view.rows), offset=at.offset, items=tuple(items))
 
     def _recommendations(self, request: web.Request) -> Answer:
-        view, at, state = self._reader.fleet()[0].chosen(filter_of(request)), paging(request), word(request, "state")
+        view, at, state = (
+            reader_of(request).fleet()[0].chosen(filter_of(request)),
+            paging(request),
+            word(request, "state"),
+        )
         if state in ("", RecommendationState.ACTIVE):
             items = view.top(at.offset + at.limit)[at.offset :]
             return RecommendationPage(total=view.totals.recommendations, offset=at.offset, items=tuple(items))
@@ -144,7 +147,7 @@ class Api:
         )
 
     def _changes(self, request: web.Request) -> Answer:
-        view, at = self._reader.fleet()[0].chosen(filter_of(request)), paging(request)
+        view, at = reader_of(request).fleet()[0].chosen(filter_of(request)), paging(request)
         found = sorted(view.change_rows, key=lambda c: c.created or "", reverse=True)
         return ChangePage(total=len(found), offset=at.offset, items=tuple(found[at.offset : at.offset + at.limit]))
 
@@ -185,7 +188,7 @@ class Api:
         if name not in set(Period):
             raise web.HTTPBadRequest(text=f"period is one of {', '.join(p.value for p in Period)}")
         view = self._pages.view(request)
-        return TrendDocument(trends=view.trends(Period(name), self._reader.days(view.profile)))
+        return TrendDocument(trends=view.trends(Period(name), reader_of(request).days(view.profile)))
 
     def _runs(self, request: web.Request) -> Answer:
         return self._pages.view(request).runs

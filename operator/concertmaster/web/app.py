@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from concertmaster.net.slow_clients import SlowClients
 from concertmaster.report.html import environment
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
-from concertmaster.web.pages import Pages, page
-from concertmaster.web.readers import NotAllowed, Reader, Unavailable
-from concertmaster.web.security import Secret, guard
+from concertmaster.web.pages import WHOSE, Pages, page
+from concertmaster.web.readers import NotAllowed, Unavailable
+from concertmaster.web.security import Gate, guard
 
 log = logging.getLogger("concertmaster.web")
+SLOW = web.AppKey("slow", SlowClients)
+_SLOW = 10.0  # seconds a client may take to send a request, and an idle connection stays open
+_MOST_HEADER = 32_768  # bytes: tokens that list groups are long
+PROBES = ("/healthz", "/readyz")
 STATIC = Path(__file__).resolve().parent / "static"
 
 
-def application(reader: Reader, secret: Secret | None) -> web.Application:
-    """The dashboard over ``reader``; ``secret`` opens it (None: whoever is in front of it has checked)."""
-    app = web.Application(middlewares=[guard(secret), _errors], client_max_size=1)
-    pages, api = Pages(reader), Api(reader)
+def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Application:
+    """The dashboard behind ``gate``. ``ready`` adds probes: /healthz, and /readyz, which fails while ``ready`` says why."""
+    slow, door = SlowClients(_SLOW), guard(gate, PROBES if ready is not None else ())
+    app = web.Application(middlewares=[slow.middleware, door, _errors], client_max_size=1)
+    app[SLOW] = slow
+    app[WHOSE] = gate.whose
+    pages, api = Pages(), Api()
     app.router.add_get("/", pages.fleet)
     app.router.add_get("/workflows/{namespace}/{profile}", pages.workflow)
     app.router.add_get("/workflows/{namespace}/{profile}/compare", pages.compare)
@@ -35,7 +45,18 @@ def application(reader: Reader, secret: Secret | None) -> web.Application:
     app.router.add_get("/static/style.css", _text(str(environment.stylesheet()), "text/css"))
     for name, kind in (("page.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
         app.router.add_get(f"/static/{name}", _text((STATIC / name).read_text(encoding="utf-8"), kind))
+    if ready is not None:
+        app.router.add_get(PROBES[0], _probe(lambda: ""))
+        app.router.add_get(PROBES[1], _probe(ready))
     return app
+
+
+def _probe(trouble: Callable[[], str]) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        found = trouble()
+        return web.Response(status=503 if found else 200, text=f"{found or 'ok'}\n")
+
+    return answer
 
 
 def _text(body: str, kind: str) -> Handler:
@@ -66,23 +87,36 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _problem(request: web.Request, status: int, title: str, text: str) -> web.Response:
     if request.path.startswith(ROOT):
         return web.json_response({"error": text}, status=status)
-    return page("error.html", status=status, title=title, text=text)
+    return page(request, "error.html", status=status, title=title, text=text)
 
 
 async def serve(
-    app: web.Application, address: str, port: int, ready: Callable[[int], None], until: Callable[[], Awaitable[object]]
+    app: web.Application,
+    address: str,
+    port: int,
+    ready: Callable[[int], None],
+    until: Callable[[], Awaitable[object]],
+    *,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until ``until`` returns; ``ready`` gets the bound port. Raises OSError where the port is taken."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=0.5, max_field_size=_MOST_HEADER
+    )
     await runner.setup()
+    watch = asyncio.create_task(app[SLOW].watch(runner), name="slow clients")
     try:
-        await web.TCPSite(runner, address, port).start()
+        await web.TCPSite(runner, address, port, ssl_context=tls).start()
         ready(int(runner.addresses[0][1]))
         await until()
     finally:
+        watch.cancel()
         await runner.cleanup()
 
 
-async def forever() -> None:
-    """Until the task is cancelled."""
-    await asyncio.Event().wait()
+async def interrupted() -> None:
+    """Until SIGINT (Ctrl+C) or SIGTERM, also where a shell in the background started this with SIGINT ignored."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()

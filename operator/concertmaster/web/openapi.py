@@ -98,8 +98,6 @@ def encoded(routes: Sequence[Route]) -> str:
 
 
 if __name__ == "__main__":
-    from concertmaster.report.workflows.fleet import FleetView
     from concertmaster.web.api import Api
-    from concertmaster.web.readers import MemoryReader
 
-    Path(sys.argv[1]).write_text(encoded(Api(MemoryReader(FleetView((), (), 0.0))).routes()), encoding="utf-8")
+    Path(sys.argv[1]).write_text(encoded(Api().routes()), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +20,37 @@ from concertmaster.web.charts.graph import graph_chart
 from concertmaster.web.charts.series import series_chart
 from concertmaster.web.charts.usage import usage_bars
 from concertmaster.web.queries import fleet_query, word
-from concertmaster.web.readers import Reader
+from concertmaster.web.readers import NotAllowed
+from concertmaster.web.security import reader_of
 from concertmaster.web.what_if import SLIDERS
 from concertmaster.web.workflow import WorkflowView
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
+WHOSE = web.AppKey("whose", str)
 TOP = 10
 _SHOWN = 10  # missed objectives, late runs and waiting changes on the fleet page
 
 
-def page(template: str, *, status: int = 200, **context: Any) -> web.Response:
+def page(request: web.Request, template: str, *, status: int = 200, **context: Any) -> web.Response:
     """A rendered page."""
-    text = render(template, TEMPLATES, version=__version__, **context)
+    text = render(template, TEMPLATES, version=__version__, whose=request.app[WHOSE], **context)
     return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
 
 
 class Pages:
-    """Handlers over one reader."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    """Handlers, each over what the sender of the request may read."""
 
     async def fleet(self, request: web.Request) -> web.Response:
         """The fleet."""
         return await asyncio.to_thread(self._fleet, request)
 
     def _fleet(self, request: web.Request) -> web.Response:
-        whole, notes = self._reader.fleet()
+        whole, notes = reader_of(request).fleet()
         query = fleet_query(request)
         view = whole.chosen(query.filter)
         paging = query.paging
         return page(
+            request,
             "fleet.html",
             q=query,
             notes=notes,
@@ -76,6 +77,7 @@ class Pages:
         trend = view.detail.get("trend") or {}
         change, found = view.what_if(request.query)
         return page(
+            request,
             "workflow.html",
             w=view,
             run=chosen,
@@ -83,6 +85,7 @@ class Pages:
             graph=graph_chart(view.steps),
             series=series_chart(view.recent.series, trend.get("changes") or ()),
             usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
+            points=view.points,
             waiting=waiting,
             change=change,
             what_if=found,
@@ -96,16 +99,20 @@ class Pages:
     def _compare(self, request: web.Request) -> web.Response:
         view = self.view(request)
         names = word(request, "before") or TYPICAL, word(request, "after") or LATEST
-        return page("compare.html", w=view, names=names, c=view.compared(*names))
+        return page(request, "compare.html", w=view, names=names, c=view.compared(*names))
 
     def view(self, request: web.Request) -> WorkflowView:
         """The workflow a request names. Raises HTTPNotFound."""
         namespace, name = request.match_info["namespace"], request.match_info["profile"]
-        profile = self._reader.profile(namespace, name)
+        reader = reader_of(request)
+        profile = reader.profile(namespace, name)
         if profile is None:
             raise web.HTTPNotFound(text=f"There is no WorkflowProfile {name} in namespace {namespace}.")
-        detail, trouble = self._reader.detail(profile)
-        fleet, _ = self._reader.fleet()
+        detail, trouble = reader.detail(profile)
+        try:
+            fleet, _ = reader.fleet()
+        except NotAllowed:  # one may get a profile without the right to list them
+            return WorkflowView(profile, detail, trouble, (), time.time())
         changes = [c for c in fleet.change_rows if (c.namespace, c.profile) == (namespace, name)]
         return WorkflowView(profile, detail, trouble, changes, fleet.now)
 

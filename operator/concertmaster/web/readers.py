@@ -71,7 +71,8 @@ class MemoryReader:
 
 class ClusterReader:
     """The cluster as the reader's kubeconfig sees it: RBAC of the API server decides about every object. A list is kept for
-    a short time, so that paging and sorting do not read ten thousand objects again."""
+    a short time, so that paging and sorting do not read ten thousand objects again. ``own``: whether the rights are those
+    of whoever looks at the pages."""
 
     def __init__(
         self,
@@ -80,16 +81,19 @@ class ClusterReader:
         *,
         namespaces: Sequence[str] = (),
         selector: str | None = None,
+        own: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._operator = operator
         self._namespaces = namespaces
         self._selector = selector
+        self._own = own
         self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[FleetView, tuple[str, ...]] | None = None
         self._reading = False
+        self.read_once = False
 
     def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
         """See ``Reader``. One that is a little old is shown while another thread reads the next."""
@@ -140,6 +144,7 @@ class ClusterReader:
             notes.append(f"WorkflowChanges could not be read: {error}")
         view = FleetView(found, changes, now)
         view.prepare()
+        self.read_once = True
         return view, tuple(notes)
 
     def profile(self, namespace: str, name: str) -> Raw | None:
@@ -155,7 +160,7 @@ class ClusterReader:
 
     def detail(self, profile: Raw) -> tuple[Raw, str]:
         """See ``Reader``."""
-        return operator_service.ask(self._client, self._operator, profile)
+        return operator_service.ask(self._client, self._operator, profile, own=self._own)
 
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""

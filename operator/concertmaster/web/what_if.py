@@ -34,6 +34,11 @@ class Change:
     no_retries: bool = False
 
     @property
+    def any(self) -> bool:
+        """Whether anything is changed."""
+        return bool(self.scales) or self.limit > 0 or self.no_retries
+
+    @property
     def whatif(self) -> WhatIf:
         """The same for the replay."""
         made = WhatIf()
@@ -55,14 +60,16 @@ def change_of(query: Mapping[str, str], steps: Sequence[str]) -> Change:
     return Change(scales, int(limit or 0), query.get("no-retries") == "1")
 
 
-def replayed(
-    key: WorkflowKey, steps: Sequence[Mapping[str, Any]], runs: Sequence[RunView], change: Change
-) -> WhatIfView:
+def graph_by_edges(steps: Sequence[Mapping[str, Any]]) -> WorkflowGraph:
+    """The graph where the operator serves no whole one: dependencies only."""
+    return WorkflowGraph(tuple(StepSpec(str(s["name"]), depends_on=tuple(s["dependsOn"])) for s in steps))
+
+
+def replayed(key: WorkflowKey, graph: WorkflowGraph, runs: Sequence[RunView], change: WhatIf) -> WhatIfView:
     """The gain of a change over the served runs that are known whole."""
-    graph = WorkflowGraph(tuple(StepSpec(str(s["name"]), depends_on=tuple(s["dependsOn"])) for s in steps))
     whole = [r for r in runs if r.outcome is Outcome.SUCCEEDED and not r.more_pods]
     known = prepare([observed(key, r).record for r in whole], graph)
-    found = gain(known, graph, change.whatif)
+    found = gain(known, graph, change)
     usable = [run.replayed for run in known if run.usable]
     return WhatIfView(
         runs_used=found.runs_used,

@@ -16,20 +16,37 @@ from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunSumma
 from concertmaster.api.views.workflow import CacheRow, NodeRow, WhatIfView
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.trends import trends
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.times import parse_time, to_minute
 from concertmaster.report import daily, fleet
 from concertmaster.report import trends as trend_report
 from concertmaster.report.runs.comparison import compared_views
+from concertmaster.report.runs.graph import graph_of
 from concertmaster.report.runs.views import LATEST, TYPICAL
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.merged import merged
-from concertmaster.web.what_if import Change, change_of, replayed
+from concertmaster.web.what_if import Change, change_of, graph_by_edges, replayed
 
 Raw = Mapping[str, Any]
 _EMPTY: Raw = {}
 _UTC = ZoneInfo("UTC")
+_MARKS = {
+    "slowOutlier": "slow outlier",
+    "inconsistent": "inconsistent",
+    "overAllocated": "over-allocated",
+    "underAllocated": "under-allocated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """A change of the duration as text, and what was changed at the same time (empty: nothing that is known)."""
+
+    shown: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -105,10 +122,32 @@ class WorkflowView:
                 critical_path_seconds=s["dragSeconds"],
                 failed_executions=s["failedExecutions"],
                 error_rate=s["errorRate"],
-                marks=[name for name, mark in s["marks"].items() if mark],
+                marks=[name for name, mark in s["marks"].items() if mark is True],
             )
             for s in self.steps
         ]
+
+    def marks(self, name: str) -> str:
+        """The marks of a step for people: over-allocated (memory), inconsistent."""
+        marks = next((s["marks"] for s in self.steps if s["name"] == name), _EMPTY)
+        found = []
+        for key, label in _MARKS.items():
+            which = ", ".join(marks.get(f"{key}Resources") or ())
+            found += [f"{label} ({which})" if which else label] if marks.get(key) is True else []
+        return ", ".join(found) or "–"
+
+    @property
+    def points(self) -> list[ChangePoint]:
+        """Since when runs take longer or less long, with what was changed at the same time."""
+        trend, insights = self.detail.get("trend") or _EMPTY, self.detail.get("insights") or _EMPTY
+        last = insights.get("lastChange") or _EMPTY
+        found = []
+        for change in trend.get("changes") or ():
+            since, ratio = str(change.get("since") or ""), change.get("ratio")
+            if since and isinstance(ratio, int | float):
+                shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
+                found.append(ChangePoint(shown, str(last["what"]) if last.get("since") == since else ""))
+        return found
 
     @cached_property
     def recent(self) -> RecentRuns:
@@ -144,10 +183,16 @@ class WorkflowView:
         one, other = self.run(before), self.run(after)
         return compared_views(self.key, one, other) if one is not None and other is not None else None
 
+    def replayed(self, change: WhatIf) -> WhatIfView:
+        """The newest runs replayed with the change."""
+        declared = self.recent.graph
+        graph = graph_of(declared) if declared is not None else graph_by_edges(self.steps)
+        return replayed(self.key, graph, self.recent.runs, change)
+
     def what_if(self, query: Mapping[str, str]) -> tuple[Change, WhatIfView]:
         """The newest runs replayed with the change that ``query`` names."""
         change = change_of(query, [str(s["name"]) for s in self.steps])
-        return change, replayed(self.key, self.steps, self.recent.runs, change)
+        return change, self.replayed(change.whatif)
 
     @property
     def cache(self) -> list[CacheRow]:

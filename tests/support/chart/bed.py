@@ -215,11 +215,12 @@ def deployed(
     python: Sequence[str] = (sys.executable,),
     environment: Mapping[str, str] | None = None,
     server: str | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[Operator]:
     """The operator of an installed release as a process. ``root`` stands for the container's root directory.
 
     ``python`` and ``environment`` are those of the image; without them it is run from the source directory. ``server``
-    is another address of the API server.
+    is another address of the API server, ``address`` the one it listens on.
     """
     cluster = bed.cluster
     deployment = find(
@@ -234,7 +235,7 @@ def deployed(
     for path in ("/etc/concertmaster", "/var/lib/concertmaster"):
         text = text.replace(path, f"{root}{path}")
     config = yaml.safe_load(text)
-    config["listen"] = {"address": "127.0.0.1", "port": port}
+    config["listen"] = {"address": address, "port": port}
     # The test's copy lies beside the original: the volume itself is read-only for the container.
     moved = root / f"{pod}.yaml"
     moved.write_text(yaml.safe_dump(config))
@@ -303,6 +304,7 @@ ENGINE_KINDS = {
     for kind in (*engine.traits.kinds, *(k for r in engine.run_kinds for k in (r.object, r.children) if k is not None))
 }.values()
 OTHER_KINDS = (
+    minimal_crd("kueue.x-k8s.io", "v1", "Workload", "workloads"),
     minimal_crd("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors"),
     minimal_crd("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"),
     *(

@@ -1,4 +1,4 @@
-"""Carries out a Dockerfile without a container engine: every instruction in a directory that stands for the image.
+"""Applies a Dockerfile without a container engine: every instruction in a directory that stands for the image.
 
 Absolute paths of the image are moved below that directory, the build's Python is this one, and the final stage's Python is
 the one this was made from, without its site-packages: it sees its standard library and the image's tree, as in the image.

@@ -39,6 +39,6 @@ def state(bed: Bed, namespace: str, name: str, kind: str = "Ready") -> dict[str,
     return condition(get(bed, "wfp", namespace, name), kind)
 
 
-def advised(bed: Bed, namespace: str, name: str = "cronjob-etl") -> bool:
+def with_recommendations(bed: Bed, namespace: str, name: str = "cronjob-etl") -> bool:
     """Whether the profile has a complete analysis."""
     return state(bed, namespace, name).get("reason") == "Analyzed"

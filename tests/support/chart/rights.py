@@ -20,9 +20,9 @@ Triple = tuple[str, str, str]  # group, resource, verb
 EVERYBODY = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
 
 
-def used(bed: Bed, place: str) -> tuple[set[Triple], set[str]]:
+def used(bed: Bed, place: str, account: str = "cm-concertmaster") -> tuple[set[Triple], set[str]]:
     """Rights used, and requests that were denied."""
-    calls = bed.audit.calls(place, "cm-concertmaster")
+    calls = bed.audit.calls(place, account)
     assert calls
     rights = {(c.group, c.resource, c.verb) for c in calls if c.resource and c.code not in (401, 403)}
     denied = {f"{c.verb} {c.uri}" for c in calls if c.code in (401, 403)}

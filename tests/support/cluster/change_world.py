@@ -18,7 +18,7 @@ RUNS = 8
 
 MORE = 4  # runs at a time until both verdicts are there
 
-MOST = 28  # after the change; on a busy machine run times vary, and a proof takes more of them
+MOST = 28  # after the change; on a busy machine run times vary, and a verification takes more of them
 
 
 def cron_job(namespace: str, name: str, cpu: str, **job: Any) -> dict[str, Any]:

@@ -19,14 +19,13 @@ from typing import Any
 import yaml
 
 from testbed.cluster import Cluster
-from testbed.lives import ContainerLife, Grid, JobLife, PodLife
+from testbed.lives import Grid, JobLife, PodLife
 from testbed.openmetrics import render
 from testbed.process import free_port
+from testbed.runs import runs_of_cronjob as runs_of_cronjob
 
 ROOT = Path(__file__).resolve().parents[3]
 CRDS = ROOT / "crds"
-GI = 1024.0**3
-MI = 1024.0**2
 
 MAIN = """
 import sys
@@ -59,47 +58,6 @@ def install_crds(cluster: Cluster) -> None:
     """Apply our CustomResourceDefinitions and wait until they are served."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=30s")
-
-
-def runs_of_cronjob(
-    namespace: str, name: str, count: int, end: float, *, every: float = 3600.0, seconds: float = 600.0
-) -> tuple[list[PodLife], list[JobLife]]:
-    """``count`` hourly runs of a CronJob, the last ending shortly before ``end``: 1 core and 2Gi asked for, less used."""
-    pods, jobs = [], []
-    for i in range(count):
-        start = end - 900.0 - seconds - (count - 1 - i) * every
-        job = f"{name}-{int(start) // 60}"
-        begun = start + 5.0
-        finished = begun + seconds + 10.0 * (i % 3)
-        container = ContainerLife(
-            "main",
-            image="example/etl:1",
-            started=begun,
-            finished=finished,
-            cpu_seconds=0.25 * seconds,
-            memory_peak=300 * MI + (i % 5) * MI,
-            cpu_request=1.0,
-            memory_request=2 * GI,
-            terminated_reason="Completed",
-        )
-        pods.append(
-            PodLife(
-                namespace,
-                f"{job}-abcde",
-                f"uid-{namespace}-{name}-{i}",
-                created=start,
-                containers=[container],
-                node="node-1",
-                owner_kind="Job",
-                owner_name=job,
-                scheduled=start + 1.0,
-                started=start + 2.0,
-                finished=finished,
-                deleted=finished + 1800.0,
-            )
-        )
-        jobs.append(JobLife(namespace, job, start, finished, owner_kind="CronJob", owner_name=name))
-    return pods, jobs
 
 
 def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:
@@ -244,16 +202,22 @@ def settings(directory: Path, sources: Mapping[str, str], **more: Any) -> dict[s
 
 @contextmanager
 def operator(
-    cluster: Cluster, directory: Path, config: Mapping[str, Any], *, user: str = "admin", patience: float = 20.0
+    cluster: Cluster,
+    directory: Path,
+    config: Mapping[str, Any],
+    *,
+    user: str = "admin",
+    patience: float = 20.0,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Operator]:
     """The operator as a process of its own, killed at the end if it is still there."""
-    file = directory / "config.yaml"
+    file = directory / f"config-{config['listen']['port']}.yaml"
     file.write_text(yaml.safe_dump(dict(config)))
     log = directory / f"operator-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", MAIN, str(file), str(cluster.kubeconfig(user)), str(patience)],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

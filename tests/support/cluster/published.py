@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
-import yaml
-
 from testbed.cluster import Cluster
-from tests.support.cluster.operator_bed import ROOT, apply
+from tests.support.chart.bed import Helm, find
+from tests.support.cluster.operator_bed import apply
 
 
 def own_address() -> str:
@@ -19,11 +19,11 @@ def own_address() -> str:
         return str(probe.getsockname()[0])
 
 
-def publish(cluster: Cluster, namespace: str, address: str, port: int) -> None:
+def publish(cluster: Cluster, namespace: str, address: str, port: int, name: str = "concertmaster") -> None:
     """The chart's Service with the operator behind it. The API server only proxies to addresses of a pod: one that nobody
     schedules stands in for the operator's."""
-    meta = {"name": "concertmaster", "namespace": namespace}
-    target = {"kind": "Pod", "name": "concertmaster", "namespace": namespace}
+    meta = {"name": name, "namespace": namespace}
+    target = {"kind": "Pod", "name": name, "namespace": namespace}
     ports = [{"name": "http", "port": port, "protocol": "TCP"}]
     apply(
         cluster,
@@ -34,17 +34,11 @@ def publish(cluster: Cluster, namespace: str, address: str, port: int) -> None:
          "subsets": [{"addresses": [{"ip": address, "targetRef": target}], "ports": ports}]},
     )  # fmt: skip
     status = json.dumps({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}})
-    cluster.kubectl(
-        "patch", "pod", "concertmaster", "-n", namespace, "--subresource=status", "--type=merge", "-p", status
-    )
+    cluster.kubectl("patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", status)
 
 
-def explainer(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    """The Role of the chart, as its template says it."""
-    text = (ROOT / "charts/concertmaster/templates/rbac-users.yaml").read_text()
-    part = text.split("---\n")[-1].replace("{{- end }}", "")
-    lines = [line for line in part.splitlines() if "labels:" not in line]
-    made = "\n".join(lines).replace("{{ $name }}", "concertmaster").replace("{{ .Release.Namespace }}", namespace)
-    role = yaml.safe_load(made)
-    assert isinstance(role, dict)
-    return role
+def explainer(directory: Path, namespace: str) -> dict[str, Any]:
+    """The Role for ``explain`` as Helm renders it from the chart's defaults, for ``namespace``; Helm keeps its files in
+    ``directory``."""
+    role = find(Helm(directory).template(name="concertmaster"), "Role", "concertmaster-explain")
+    return {**role, "metadata": {**role["metadata"], "namespace": namespace}}

@@ -1,7 +1,7 @@
 """The stage of changes over an API server's memory that knows JSON Patch, dry runs and the approval's rules.
 
 ``die_at`` ends the process (an exception nothing catches) at the n-th write or journal entry, before or after it was
-carried out; a new ``Bed.start`` on the same memory and journal is the next process.
+applied; a new ``Bed.start`` on the same memory and journal is the next process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES, ObjectRef, Resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import CRONJOB, FakeHistory, FakeSources, report
-from tests.support.core.changes_world import advice
+from tests.support.core.changes_world import recommended
 from tests.support.core.verification_runs import noisy
 from tests.support.core.verification_runs import run as one_run
 
@@ -86,6 +86,7 @@ class Memory(MemoryClient):
             self.trial(method, path)
             return dict(kwargs["body"])
         if dry:
+            self.on_request("DRY", path)
             return self._dry(path, kwargs["body"])
         self.before_write(path)
         return dict(self.mortal.point(lambda: work(method, path, **kwargs)))
@@ -149,13 +150,13 @@ class Pages:
 
 
 def cheaper(current: str = "2", proposed: str = "1500m", **more: Any) -> Recommendation:
-    """Advice to lower the CPU request."""
-    return advice(Edit(CPU, current, proposed), id="cpu-request.job", step="job", **more)
+    """Recommendations to lower the CPU request."""
+    return recommended(Edit(CPU, current, proposed), id="cpu-request.job", step="job", **more)
 
 
 def wider(current: str | None = None, proposed: str = "2") -> Recommendation:
-    """Advice to run more pods at a time."""
-    return advice(
+    """Recommendations to run more pods at a time."""
+    return recommended(
         Edit("/spec/jobTemplate/spec/parallelism", current, proposed),
         id="parallelism",
         rule="parallelism",
@@ -231,8 +232,9 @@ class Bed:
             return None
         return [Candidate(i, self.coverage, 100.0) for i in self.items]
 
-    def run(self, seconds: float = 60.0) -> dict[str, int]:
-        """One cycle of the stage, ``seconds`` after the last; the number in flight by policy."""
+    def run(self, seconds: float = 60.0, *, early: bool = False) -> dict[str, int]:
+        """One cycle's stages, ``seconds`` after the last; the number in flight by policy. ``early``: a cycle that comes no
+        further than what is in flight."""
         self.now += seconds
         registry = Registry()
         for kind in (PROFILES, POLICIES, CHANGES):
@@ -242,8 +244,12 @@ class Bed:
         self.stage._registry = registry
         scene = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scene)
-        outcome = self.changes(scene, subjects, {"default": self.now - 30.0}, self.now, behind=self.behind)
-        self.problems, self.blocked = outcome.problems, outcome.blocked
+        until = {"default": self.now - 30.0}
+        self.problems = self.changes.follow(scene, subjects, until, self.now, behind=self.behind)
+        if early:
+            return {}
+        outcome = self.changes(scene, subjects, until, self.now, behind=self.behind)
+        self.problems, self.blocked = self.problems + outcome.problems, outcome.blocked
         if outcome.tally is not None:
             self.metrics.observe(outcome.tally)
         return {str(k): v for k, v in outcome.in_flight.items()}
@@ -280,7 +286,7 @@ class Bed:
         self.client.calls.clear()
         return found
 
-    def told(self) -> list[str]:
+    def reported(self) -> list[str]:
         return [o["reason"] for p, o in self.client.objects.items() if p.split("/")[-2] == "events"]
 
     def counted(self, name: str, **labels: str) -> float:

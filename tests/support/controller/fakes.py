@@ -44,8 +44,8 @@ class MemoryClient(KubeClient):
         self.objects[resource.path(namespace, name)] = obj
         return obj
 
-    def items(self, path: str, **_: Any) -> Iterator[dict[str, Any]]:
-        self.calls.append(("LIST", path, None))
+    def items(self, path: str, **options: Any) -> Iterator[dict[str, Any]]:
+        self.calls.append(("LIST", path, dict(options)))
         self.on_request("LIST", path)
         if path in self.lists:
             raise self.lists[path]
@@ -56,7 +56,10 @@ class MemoryClient(KubeClient):
                 continue
             if namespace and obj["metadata"].get("namespace") != namespace:
                 continue
-            yield copy.deepcopy(obj)
+            if options.get("name") not in (None, obj["metadata"]["name"]):
+                continue
+            shown = ("metadata",) if options.get("metadata_only") else obj
+            yield copy.deepcopy({part: obj[part] for part in shown})
 
     def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         body: Any = kwargs.get("body")

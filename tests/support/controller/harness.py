@@ -1,4 +1,4 @@
-"""A whole cycle over fakes: an API server's memory, a metrics source that can be told to fail, an analysis that counts."""
+"""A whole cycle over fakes: an API server's memory, a metrics source that can be known to fail, an analysis that counts."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class FakeSources:
     denied: set[str] = field(default_factory=set)
     asked: list[CollectionRequest] = field(default_factory=list)
     changed: set[WorkflowKey] = field(default_factory=set)
+    answered: set[WorkflowKey] = field(default_factory=set)
     extra_problem: str = ""
+    order: list[str] = field(default_factory=list)  # of what the cycle did
 
     def names(self) -> Sequence[str]:
         return tuple(self.reports)
@@ -74,12 +76,19 @@ class FakeSources:
 
     def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         self.asked.append(demand)
+        self.order.append("collect")
         heartbeat("collect")
         if demand.source in self.broken:
             raise RuntimeError("a fault of our own")
         report = replace(self.reports[demand.source], changed=frozenset(self.changed))
         self.changed.clear()
         return report
+
+    def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
+        self.order.append("queries")
+        answered = frozenset(self.answered)
+        self.answered.clear()
+        return replace(report, changed=report.changed | answered, answered=answered)
 
     def extras(
         self,
@@ -157,7 +166,7 @@ class FakeLive:
 
 @dataclass
 class FakeAnalyzer:
-    """Advice that names how many runs it saw. ``failing`` workflows raise."""
+    """A recommendation that names how many runs it saw. ``failing`` workflows raise."""
 
     cases: list[Case] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)

@@ -32,7 +32,7 @@ POLICY = OptimizationPolicy.model_validate(
 
 @dataclass(frozen=True)
 class Case:
-    """One workflow: its definition, runs, and what the metrics store could not tell."""
+    """One workflow: its definition, runs, and what the metrics source could not tell."""
 
     name: str
     definition: WorkflowDefinition

@@ -1,4 +1,4 @@
-"""Objects, advice and plans for the tests of changes."""
+"""Objects, recommendations and plans for the tests of changes."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def cron_job(resources: Manifest | None = None, **job: Any) -> Manifest:
     }
 
 
-def advice(*edits: Edit, **more: Any) -> Recommendation:
-    """Advice to lower a request, unless ``more`` says otherwise."""
+def recommended(*edits: Edit, **more: Any) -> Recommendation:
+    """Recommendations to lower a request, unless ``more`` says otherwise."""
     base = Recommendation(
         id="cpu-request.train",
         rule="cpu-request",
@@ -76,9 +76,9 @@ def cpu(current: str | None = "2", proposed: str = "1500m", pointer: str = f"{TR
 
 
 def faster(*edits: Edit, **more: Any) -> Recommendation:
-    """Advice to raise the parallelism."""
+    """Recommendations to raise the parallelism."""
     found = edits or (Edit("/spec/parallelism", "2", "3"),)
-    return advice(
+    return recommended(
         *found,
         **{
             "id": "parallelism",
@@ -95,5 +95,5 @@ def faster(*edits: Edit, **more: Any) -> Recommendation:
 def planned(item: Recommendation | None = None, raw: Manifest | None = None, **more: Any) -> Plan:
     """The plan of ``item`` (default: 2 cores to 1500m) on ``raw``."""
     return plan(
-        item or advice(cpu()), copy.deepcopy(raw or template()), PATCHABLE, profile="etl", namespace="demo", **more
+        item or recommended(cpu()), copy.deepcopy(raw or template()), PATCHABLE, profile="etl", namespace="demo", **more
     )

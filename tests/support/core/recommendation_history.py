@@ -1,4 +1,4 @@
-"""A workflow with a past: advice that was partly followed, dismissed, or has gone."""
+"""A workflow with a past: recommendations that were partly followed, dismissed, or has gone."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ def lived() -> dict[str, object]:
     def standing(
         id_: str, state: RecommendationState, days: float, words: Mapping[str, str], **more: object
     ) -> TrackedRecommendation:
-        told = {"effort": "Low", "risk": "Low", "severity": "Medium", **words}
-        found = TrackedRecommendation(id_, state, NOW - days * DAY, told, RelativeEffect("Cost", -0.3, -0.35, -0.25))
+        reported = {"effort": "Low", "risk": "Low", "severity": "Medium", **words}
+        found = TrackedRecommendation(
+            id_, state, NOW - days * DAY, reported, RelativeEffect("Cost", -0.3, -0.35, -0.25)
+        )
         return replace(found, **more)  # type: ignore[arg-type]
 
     load = (Field(path.format("load", "memory"), "2Gi", "832Mi"),)

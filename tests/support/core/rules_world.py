@@ -1,6 +1,6 @@
 """Workflows as people write them, and runs of them with known truth: what every rule is tested on.
 
-Manifests go through the real readers, so that every JSON pointer in advice is one the API server knows.
+Manifests go through the real readers, so that every JSON pointer in a recommendation is one the API server knows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.analysis.workflow import Analysis, analyze
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.model import (
     ContainerFact,
     Outcome,
@@ -108,6 +108,8 @@ class Pod:
     cache_hit: bool | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
     containers: tuple[ContainerFact, ...] = (container(cpu_sampled_seconds=None, cpu_seconds=None),)
+    network: tuple[float, float] | None = None  # bytes received and sent
+    message: str | None = None
 
 
 Work = Mapping[str, float | Pod | Sequence[Pod | float]]
@@ -177,6 +179,9 @@ def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float 
                         input_fingerprint=pod.inputs,
                         cache_hit=pod.cache_hit,
                         extra=pod.extra,
+                        network_receive_bytes=pod.network[0] if pod.network else None,
+                        network_transmit_bytes=pod.network[1] if pod.network else None,
+                        message=pod.message if bad else None,
                     )
                 )
                 at = end + pod.back_off
@@ -213,7 +218,7 @@ class Scene:
     objectives: Objectives = field(default_factory=Objectives)
     pricing: Pricing = field(default_factory=Pricing)
     apply: ApplySettings = field(default_factory=ApplySettings)
-    quotas: tuple[ResourceQuota, ...] = ()
+    capacity: Capacity = UNBOUND
     gaps: DataGaps | None = None
     fleet: Fleet | None = None
 
@@ -229,14 +234,14 @@ class Scene:
         )
         return analyze(self.definition, self.runs, now=NOW, policy=policy)
 
-    def advice(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
+    def recommended(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
         """What one rule says (None: all of them)."""
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
-        return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet, quotas=self.quotas)
+        return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet, capacity=self.capacity)
 
     def one(self, rule: str, **settings: str) -> Recommendation:
         """The only thing one rule says."""
-        found = self.advice(rule, **settings)
+        found = self.recommended(rule, **settings)
         assert len(found) == 1, [r.id for r in found]
         return found[0]
 

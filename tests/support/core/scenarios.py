@@ -336,6 +336,19 @@ def sidecar_overhead() -> Scene:
     return scene(etl(), 42, work)
 
 
+@scenario("gpu-request")
+def gpu_request() -> Scene:
+    """A step holds four GPUs and computes on one of them, two thirds of its time."""
+    held = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": "4"})
+    value = noise()
+
+    def work(_: int) -> Work:
+        gpus = measured(gpu_resource="nvidia.com/gpu", gpu_request=4.0, gpu_used=0.66, gpus_active=1.0)
+        return {n: Pod(value(s), containers=gpus if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    return scene(etl(transform=held), 42, work)
+
+
 @scenario("split-long-step")
 def split_long_step() -> Scene:
     """One busy pod is three quarters of the run."""

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from aiohttp.web import Application
 
 from concertmaster.core.times import parse_time
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.web.app import application, serve
+from concertmaster.web.gates.secret import Secret, SecretGate
 from concertmaster.web.readers import MemoryReader, Reader
-from concertmaster.web.security import Secret
 
 NOW = parse_time("2027-01-31T01:00:00Z")
 
@@ -42,10 +45,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A running dashboard."""
+    """A running dashboard; without a secret every request brings its own token."""
 
     url: str
-    secret: Secret
+    secret: Secret = field(default_factory=lambda: Secret(""))
 
     @property
     def entrance(self) -> str:
@@ -54,10 +57,11 @@ class Dashboard:
 
     def get(self, path: str, **headers: str) -> Page:
         """A page, with the secret unless ``headers`` has an Authorization of its own."""
-        sent = {"Authorization": f"Bearer {self.secret.value}"} | headers
+        own = {"Authorization": f"Bearer {self.secret.value}"} if self.secret.value else {}
+        sent = own | headers
         request = urllib.request.Request(self.url + path, headers={k: v for k, v in sent.items() if v})
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=30) as answer:
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=240) as answer:
                 return Page(answer.status, dict(answer.headers), answer.read().decode())
         except urllib.error.HTTPError as error:
             return Page(error.code, dict(error.headers), error.read().decode())
@@ -66,7 +70,15 @@ class Dashboard:
 @contextmanager
 def dashboard(reader: Reader) -> Iterator[Dashboard]:
     """Serve ``reader`` in a thread."""
-    secret, started, ports = Secret(), threading.Event(), list[int]()
+    secret = Secret()
+    with served(application(SecretGate(reader, secret))) as url:
+        yield Dashboard(url, secret)
+
+
+@contextmanager
+def served(app: Application, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve an application in a thread; yields its address."""
+    started, ports = threading.Event(), list[int]()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
@@ -76,14 +88,14 @@ def dashboard(reader: Reader) -> Iterator[Dashboard]:
 
     def run() -> None:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(serve(application(reader, secret), "127.0.0.1", 0, ready, stop.wait))
+        loop.run_until_complete(serve(app, "127.0.0.1", 0, ready, stop.wait, tls=tls))
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert started.wait(10)
     try:
-        yield Dashboard(f"http://127.0.0.1:{ports[0]}", secret)
+        yield f"http://127.0.0.1:{ports[0]}"
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)

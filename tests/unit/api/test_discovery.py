@@ -100,7 +100,7 @@ def test_a_namespace_learns_of_a_cluster_wide_template_only_where_it_is_named() 
         assert [(d.namespace, d.name, d.policy.name) for d in shown] == [("etl", "cwft-base", name)]
 
 
-def test_a_policy_that_may_not_be_shown_cluster_wide_templates_is_told_what_to_do() -> None:
+def test_a_policy_that_may_not_be_shown_cluster_wide_templates_learns_what_to_do() -> None:
     mine, everywhere = policy(SHARED, TEMPLATES), wide(SHARED)
     some = wide(SHARED, name="some", namespaceSelector={"matchLabels": {"env": "prod"}})
     hidden = undisclosed([mine, everywhere, some, policy(TEMPLATES, name="plain")], {})
@@ -129,7 +129,9 @@ def test_a_suspended_policy_makes_nothing_new_and_withdraws_nothing() -> None:
 def test_the_profile_points_at_its_target() -> None:
     (one,) = discover([policy(TEMPLATES)], [template(team="data")], NAMESPACES)
     assert isinstance(one, Discovered) and one.create
-    assert one.workflow_ref == {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly"}
+    assert one.target.spec == {
+        "workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly"}
+    }
     assert one.labels == {"team": "data"}
 
 
@@ -162,7 +164,7 @@ def test_names_fit_and_are_valid(kind: str, name: str) -> None:
     assert called.startswith(f"{KIND_SHORT[kind]}-")
 
 
-def test_long_names_are_told_apart_by_their_hash() -> None:
+def test_long_names_are_distinguished_by_their_hash() -> None:
     long = "a" * 80
     assert profile_name("CronJob", long + "x") != profile_name("CronJob", long + "y")
     assert profile_name("CronJob", "x" * 55) == f"cronjob-{'x' * 55}"

@@ -86,7 +86,7 @@ def test_recommendations_take_what_the_core_calls_its_fields() -> None:
     assert shared <= set(Recommendation.__dataclass_fields__)
 
 
-def test_a_status_says_nothing_it_was_not_told() -> None:
+def test_a_status_says_nothing_it_was_not_reported() -> None:
     assert WorkflowProfileStatus().to_dict() == {}
     assert WorkflowProfileStatus(score=0).to_dict() == {"score": 0}
 

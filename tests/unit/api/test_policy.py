@@ -198,7 +198,7 @@ def test_an_empty_override_changes_nothing() -> None:
         ({"p50": "2h"}, {"p99": "1h"}, "p50 of 2h is longer than p99 of 1h"),
     ],
 )
-def test_a_contradiction_between_profile_and_policy_is_told(over: Any, base: Any, sentence: str) -> None:
+def test_a_contradiction_between_profile_and_policy_is_reported(over: Any, base: Any, sentence: str) -> None:
     effective = resolve(profile({"objectives": {"duration": over}}), policy("p", {"objectives": {"duration": base}}))
     assert len(effective.problems) == 1
     assert sentence in effective.problems[0]

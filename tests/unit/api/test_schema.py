@@ -243,7 +243,7 @@ def test_status_keys_read_in_byte_order(kind: Kind) -> None:
     assert keys == sorted(keys)
 
 
-def test_advice_comes_first_and_every_recommendation_opens_with_its_action() -> None:
+def test_a_recommendation_comes_first_and_every_recommendation_opens_with_its_action() -> None:
     status = schema.structural(KINDS[0])["properties"]["status"]["properties"]
     assert min(status) == "advice"
     item = status["recommendations"]["items"]["properties"]

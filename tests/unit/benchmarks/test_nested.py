@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from xml.etree import ElementTree
 
 import numpy as np
 
+from benchmarks.nested.__main__ import replaced
 from benchmarks.nested.choose import Figure, Rows, choose, nested
+from benchmarks.nested.plot import svg
 from benchmarks.nested.report import lines, scored
 from benchmarks.nested.series_laws import simulated_series
 
@@ -61,18 +64,29 @@ def test_the_page_says_when_there_are_too_many_choices() -> None:
     assert scored([{**row, "nested": [2.1, 0.0]}])[-1].endswith("1.05 |")
 
 
+PROMISE = {
+    "rule": "demand-forecast",
+    "what": "makespan <of a run>",
+    "promised": "90% interval",
+    "level": 90.0,
+    "families": 2,
+    "cases": 100,
+    "kept": 90.0,
+    "worst": "w",
+    "worst_kept": 80.0,
+}
+
+
 def test_a_promise_shows_how_sure_its_share_is_and_where_it_is_worst() -> None:
-    row = {
-        "rule": "demand-forecast",
-        "what": "makespan",
-        "promised": "90% interval",
-        "families": 2,
-        "cases": 100,
-        "kept": 90.0,
-        "worst": "w",
-        "worst_kept": 80.0,
-    }
-    assert lines({"scores": [], "promises": [row]})[-1].endswith("| 2 | 100 | 90.0% +- 4.9 | w 80.0% |")
+    assert lines({"scores": [], "promises": [PROMISE]})[-1].endswith("| 2 | 100 | 90.0% +- 4.9 | w 80.0% |")
+
+
+def test_the_plot_tells_kept_promises_from_broken_ones() -> None:
+    broken = {**PROMISE, "cases": 10000, "kept": 85.0}
+    size = {**PROMISE, "rule": "right-size", "promised": "99% of runs", "level": 99.0, "kept": 100.0}
+    root = ElementTree.fromstring(svg([PROMISE, broken, size]))
+    dots = [c.get("fill") for c in root.iter("{http://www.w3.org/2000/svg}circle") if c.get("fill") != "none"]
+    assert dots == ["#1a7f37", "#cf222e", "#1a7f37"]
 
 
 def test_simulated_series_tell_where_they_change() -> None:
@@ -83,3 +97,8 @@ def test_simulated_series_tell_where_they_change() -> None:
     assert None in step["values"] and 12 <= step["truth"][0] < len(step["values"])
     assert ramp["kind"] == "ramp"
     assert found == simulated_series(6)
+
+
+def test_measures_that_were_not_run_keep_their_rows() -> None:
+    before, found = [{"name": "a", "v": 1}, {"name": "b", "v": 1}], [{"name": "b", "v": 2}, {"name": "c", "v": 2}]
+    assert [(row["name"], row["v"]) for row in replaced(before, found)] == [("a", 1), ("b", 2), ("c", 2)]

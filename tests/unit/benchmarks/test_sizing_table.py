@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fleet
+from benchmarks import fleet_table
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("page", ["docs/operations.md", "benchmarks/RESULTS.md"])
 def test_the_pages_show_what_was_measured(page: str) -> None:
-    rows = fleet.rows()
+    rows = fleet_table.rows()
     assert len(rows) >= 3
-    assert "\n".join(fleet.sizing(rows)) in (ROOT / page).read_text()
+    assert "\n".join(fleet_table.sizing(rows)) in (ROOT / page).read_text()
 
 
 def test_nothing_was_wrong_while_it_was_measured() -> None:
-    assert [row["problems"] for row in fleet.rows()] == [[] for _ in fleet.rows()]
+    assert [row["problems"] for row in fleet_table.rows()] == [[] for _ in fleet_table.rows()]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.torture import report
+from benchmarks.torture.approved import Change
+from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
 from benchmarks.torture.truth_argo import ArgoRun
+from concertmaster.core.model import Interval
 
 STAMP = "2026-11-21T10:00:{:02d}Z"
 
@@ -73,3 +80,59 @@ def test_a_workflow_is_read_by_the_boundaries_of_its_nodes() -> None:
         ("end", None, 0): "Succeeded",
     }
     assert chain_faults(found, [("fan", "0:x", 0), ("fan", "0:x", 1), ("end", None, 0)]) == []
+
+
+def change(**more: Any) -> Change:
+    found = Change("c", "Improved", "Duration", (-30.0, -20.0), None, [20.0] * 5, [15.0] * 5, runs=5)
+    return replace(found, **more)
+
+
+def test_a_promise_is_compared_with_the_engines_own_times() -> None:
+    assert change().effect == -25.0
+    assert change().holds is True
+    assert change(after=[19.0] * 5).holds is False, "5% shorter, and a second is another 5%"
+    assert change(after=[17.0] * 5).holds is True, "15% shorter, and a second is another 5%"
+    assert change(measure="Cost", measured=-25.0, after=[20.0] * 5).effect == -25.0
+    assert change(promised=None).holds is None
+    assert change(after=[]).holds is None
+
+
+def test_what_breaks_a_workflow_is_named() -> None:
+    trial = Trial(
+        "w", "parallelism", "kubectl patch", "Raise it", Interval(3, 4, 5), before=[20.0], after=[16.0], runs=1
+    )
+    key = ("w", "parallelism")
+    assert report.broken([trial], {key: change()}) == []
+    (refused,) = report.broken([replace(trial, refused="no such field", after=[])], {})
+    assert refused == "w, parallelism: the command is refused: no such field"
+    (ended,) = report.broken([], {key: change(worse=2)})
+    assert ended == "w, parallelism as c: 2 runs ended otherwise than before"
+    (missed,) = report.broken([], {key: change(after=[19.0] * 5)})
+    assert missed == "w, parallelism as c: promised -30 to -20%, measured -5.0%"
+    (not_made,) = report.broken([], {key: Change(said="blocked owner")})
+    assert not_made == "w, parallelism as WorkflowChange was not made: blocked owner"
+
+
+def test_the_page_shows_each_recommendation_on_both_ways() -> None:
+    trial = Trial(
+        "w", "parallelism", "kubectl patch", "Raise it", Interval(3, 4, 5), before=[20.0], after=[16.0], runs=1
+    )
+    other = Trial("w", "timeout", "kubectl patch", "Set a time limit", None, runs=2)
+    found = report.result([], 5, [trial, other], {("w", "parallelism"): change()})
+    lines = report.lines({"4.1.2": found})
+    assert (
+        "| w | Raise it | 1 runs end as before | 3 to 5 | 4 | 5 runs end as before, Improved | duration -30 to -20% |"
+        in ("\n".join(lines))
+    )
+    assert lines[-1] == "| w | Set a time limit | 2 runs end as before | - | - | - | - | - |  |"
+    assert any("1 of 1 promised intervals of the run time" in line and "1 were made" in line for line in lines)
+
+
+def test_a_play_of_some_workflows_keeps_what_is_known_of_the_others() -> None:
+    def played(name: str, live: int) -> dict[str, Any]:
+        return {"workflows": [{"name": name, "live": live}], "recommendations": [{"workflow": name, "live": live}]}
+
+    assert report.merged(None, played("a", 1)) == played("a", 1)
+    found = report.merged(report.merged(played("b", 1), played("a", 2)), played("b", 3))
+    assert [(r["name"], r["live"]) for r in found["workflows"]] == [("a", 2), ("b", 3)]
+    assert [(r["workflow"], r["live"]) for r in found["recommendations"]] == [("a", 2), ("b", 3)]

@@ -43,7 +43,7 @@ def definition() -> WorkflowDefinition:
     return found
 
 
-def test_each_query_is_asked_over_the_whole_span_and_each_run_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_query_is_asked_over_the_whole_span_and_each_run_reported_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, float, float]] = []
 
     def values(client: object, query: str, *, at: float, window: float, **_: object) -> ExtraValues:
@@ -61,15 +61,20 @@ def test_each_query_is_asked_over_the_whole_span_and_each_run_told_of_once(monke
     assert [p.startswith("agent: ") and "no such thing" in p for p in problems] == [True]
 
 
-def told(query: str, run: str, value: float, step: str = "", seen: float | None = None) -> AnswerFact:
+def answer(query: str, run: str, value: float, step: str = "", seen: float | None = None) -> AnswerFact:
     return AnswerFact("ml", "WorkflowProfile", "agent", query, run, value, step, seen)
 
 
 def of_run(number: int, ok: float = 1.0) -> list[AnswerFact]:
     seen, run = UNTIL - number * 3600.0, f"r{number}"
-    rows = [told("durationQuery", run, 10.0, "plan", seen), told("durationQuery", run, 20.0, "act", seen)]
-    rows += [told("outcomeQuery", run, 1.0, "plan", seen), told("outcomeQuery", run, ok, "act", seen + 60.0)]
-    return [*rows, told("tokens", run, 700.0, "plan"), told("tokens", run, 300.0, "act"), told("input", run, 5e9)]
+    rows = [answer("durationQuery", run, 10.0, "plan", seen), answer("durationQuery", run, 20.0, "act", seen)]
+    rows += [answer("outcomeQuery", run, 1.0, "plan", seen), answer("outcomeQuery", run, ok, "act", seen + 60.0)]
+    return [
+        *rows,
+        answer("tokens", run, 700.0, "plan"),
+        answer("tokens", run, 300.0, "act"),
+        answer("input", run, 5e9),
+    ]
 
 
 def test_steps_without_pods_and_metrics_become_runs() -> None:

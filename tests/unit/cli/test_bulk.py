@@ -39,6 +39,16 @@ def test_what_is_worth_less_is_dismissed_and_the_rest_is_not(fleet: MemoryClient
     assert "timeout.load" not in result.output
 
 
+def test_what_has_no_figure_is_not_below_any_amount(fleet: MemoryClient) -> None:
+    at_risk = {**published("objective-at-risk.duration-p95", ""), "impact": None}
+    fleet.put(
+        PROFILES, "quiet", "etl", status={"recommendations": [at_risk, published("right-size", "0.1 USD a month")]}
+    )
+    result = CliRunner().invoke(dismiss.command, ["--below", "1usd", "-n", "quiet", "--reason", "trifles", "--print"])
+    assert result.output.count("recommendation: right-size") == 1
+    assert "objective-at-risk" not in result.output
+
+
 def test_all_namespaces_and_all_active_recommendations(fleet: MemoryClient) -> None:
     result = CliRunner().invoke(dismiss.command, ["--all", "-A", "--reason", "new start"], input="n\n")
     lines = [line for line in result.output.splitlines() if ": do " in line]

@@ -90,3 +90,33 @@ def test_the_place_comes_from_option_variable_or_default(monkeypatch: pytest.Mon
     for wrong in ("cm", "a/", "/b", "a/b/c"):
         with pytest.raises(UserError, match="NAMESPACE/SERVICE"):
             details.place(wrong)
+
+
+class Shards:
+    """An API server's proxy before several shards: each knows its own namespaces and who has the others."""
+
+    def __init__(self, answers: dict[str, dict[str, object]]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def get(self, path: str, query: object = None) -> dict[str, object]:
+        service = path.split("/services/")[1].split(":")[0]
+        self.asked.append(service)
+        return self.answers[service]
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "wanted"),
+    [
+        ({"cm": {"recommendations": [1]}}, ["cm"], ({"recommendations": [1]}, "")),
+        ({"cm": {"shard": "cm-1"}, "cm-1": {"recommendations": [1]}}, ["cm", "cm-1"], ({"recommendations": [1]}, "")),
+        ({"cm": {"shard": "cm-1"}, "cm-1": {"shard": "cm-0"}}, ["cm", "cm-1"], ({}, operator_service.NOT_ANALYSED)),
+    ],
+)
+def test_the_shard_that_has_the_namespace_is_asked(
+    answers: dict[str, dict[str, object]], asked: list[str], wanted: tuple[dict[str, object], str]
+) -> None:
+    proxy = Shards(answers)
+    profile = {"metadata": {"namespace": "demo", "name": "etl", "uid": "u"}}
+    assert operator_service.ask(proxy, ("ops", "cm"), profile) == wanted  # type: ignore[arg-type]
+    assert proxy.asked == asked

@@ -1,4 +1,4 @@
-"""``dismiss``: wrong calls are told in one line, owned profiles are left to their owner, nothing is overwritten."""
+"""``dismiss``: wrong calls are reported in one line, owned profiles are left to their owner, nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_its_end_is_written_as_the_resource_wants_it(span: str | None, until: st
         ("1d", "2027-01-31", "not both"),
     ],
 )
-def test_a_wrong_end_is_told(span: str | None, until: str | None, why: str) -> None:
+def test_a_wrong_end_is_reported(span: str | None, until: str | None, why: str) -> None:
     with pytest.raises(UserError, match=why):
         expiration(span, until, NOW)
 
@@ -90,12 +90,12 @@ def test_taking_back_tests_what_it_removes() -> None:
     ]
 
 
-def test_the_words_of_a_decision_that_the_advice_is_back_in_spite_of_are_refused() -> None:
+def test_the_words_of_a_decision_that_the_recommendation_is_back_in_spite_of_are_refused() -> None:
     known = {"state": "Active", "dismissal": "month end", "note": "back although it was dismissed (month end): x"}
     same = {"recommendation": "a.x", "reason": "month end"}
-    with pytest.raises(UserError, match="another --reason, or an end") as told:
+    with pytest.raises(UserError, match="another --reason, or an end") as reported:
         refuse_same(known, same)
-    assert "back although it was dismissed (month end): x" in str(told.value)
+    assert "back although it was dismissed (month end): x" in str(reported.value)
     refuse_same(known, {**same, "reason": "month end, really"})
     refuse_same(known, {**same, "expirationTime": "2027-01-31T00:00:00Z"})
     refuse_same({**known, "state": "Dismissed"}, same)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.cli.commands.explain import describe
+from concertmaster.cli.commands.explain import demand_table, describe, graph_line
 
 PROFILE = {
     "metadata": {"name": "wftmpl-etl", "namespace": "demo"},
@@ -34,17 +34,64 @@ def test_a_command_that_makes_the_change_is_printed_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("identifier", "profile", "wanted"),
     [
-        ("bottleneck.load", PROFILE, "concertmaster what-if etl -n demo --prometheus URL --scale load=0.5"),
+        ("bottleneck.load", PROFILE, "kubectl concertmaster what-if wftmpl-etl -n demo --scale load=0.5"),
         ("degradation.load", PROFILE, "kubectl -n demo get workflowtemplate etl -o yaml --show-managed-fields"),
         ("degradation.load", GRAPH, "images and arguments of the pods of load"),
-        ("memory-request.load", GRAPH, "set 832Mi where the pods of load are defined"),
-        ("best-practices", PROFILE, "kubectl -n demo edit workflowtemplate etl (832Mi)"),
-        ("retry-policy.load", GRAPH, "where the pods of load are defined: 832Mi"),
+        ("memory-request.load", GRAPH, "Set 832Mi where the pods of load are defined"),
+        (
+            "best-practices",
+            PROFILE,
+            "Make the change in the definition (832Mi): kubectl -n demo edit workflowtemplate etl",
+        ),
+        ("retry-policy.load", GRAPH, "Where the pods of load are defined: 832Mi"),
         ("failing-step.load", PROFILE, "kubectl -n demo logs etl-42-load-1 --all-containers --tail=100"),
     ],
 )
-def test_else_the_next_step_is_told(identifier: str, profile: dict[str, object], wanted: str) -> None:
+def test_else_the_next_step_is_reported(identifier: str, profile: dict[str, object], wanted: str) -> None:
     item = _item(identifier, f"kubectl concertmaster explain -n demo x {identifier}")
     text = describe(item | {"evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}, profile)
     assert "kubectl concertmaster explain" not in text
     assert wanted in " ".join(text.split())
+
+
+def test_the_graph_is_named_with_its_levels() -> None:
+    levels = [["split"], [f"s{i}" for i in range(8)], ["join"]]
+    line = graph_line({"pattern": {"name": "fan-out/fan-in", "levels": levels}})
+    assert line.strip() == ("Pattern: fan-out/fan-in; steps by level: split | s0, s1, s2, s3, s4, s5 and 2 more | join")
+    assert graph_line({}) == ""
+
+
+def test_a_demand_forecast_prints_its_hours_as_a_table() -> None:
+    item = {
+        "id": "demand-forecast",
+        "action": "Plan for 12 cores",
+        "state": "Active",
+        "how": "kubectl get nodes",
+        "evidence": [
+            "Mon 2026-11-23 02:00 UTC: 12 cores, 3.4Gi, 2.0 runs",
+            "Mon 2026-11-23 03:00 UTC: 1 core, 1.0Gi, 1.0 runs",
+        ],
+    }
+    assert demand_table(item["evidence"]).splitlines() == [  # type: ignore[arg-type]
+        "HOUR                       CPU        MEMORY   RUNS",
+        "Mon 2026-11-23 02:00 UTC   12 cores   3.4Gi    2.0 runs",
+        "Mon 2026-11-23 03:00 UTC   1 core     1.0Gi    1.0 runs",
+    ]
+    shown = describe(item)
+    assert "HOUR " in shown
+    assert "Evidence" not in shown
+
+
+@pytest.mark.parametrize("reported", [True, False], ids=["by the operator", "from the status"])
+def test_sizes_of_an_engine_by_pod_labels_are_printed_in_its_words(reported: bool) -> None:
+    profile: dict[str, object] = {
+        "metadata": {"namespace": "data", "name": "airflow-etl"},
+        "spec": {"podLabels": {"preset": "airflow", "value": "etl"}},
+    }
+    item = _item("right-size", "kubectl concertmaster explain -n data airflow-etl right-size")
+    item |= {"items": ["load/base requests.cpu: 2 -> 500m (peak 0.3 cores, headroom 60%)"]}
+    text = describe(item | ({"snippet": "as the operator says"} if reported else {}), profile)
+    assert "Where the workflow is defined:" in text
+    wanted = "as the operator says" if reported else 'resources=k8s.V1ResourceRequirements(requests={"cpu": "500m"}))'
+    assert wanted in text
+    assert "the operator cannot see that place" not in text

@@ -15,9 +15,9 @@ from tests.support.core.scenarios import SCENARIOS
 
 
 @pytest.mark.parametrize("rule", ["right-size", "memory-request", "cpu-request", "parallelism"])
-def test_the_edits_of_a_command_are_those_of_the_advice(rule: str) -> None:
+def test_the_edits_of_a_command_are_those_of_the_recommendation(rule: str) -> None:
     scene = SCENARIOS[rule]()
-    items = [r for r in scene.advice(rule) if r.edits]
+    items = [r for r in scene.recommended(rule) if r.edits]
     assert items
     for item in items:
         assert {(e.pointer, e.proposed) for e in edits_of(item.how)} == {(e.pointer, e.proposed) for e in item.edits}
@@ -33,7 +33,7 @@ def test_a_command_for_a_task_is_read_back_as_one_for_that_task() -> None:
     assert edits_of(f"kubectl -n demo patch pipeline ci --type=json -p '{patch}'")[0].holder is None
 
 
-def test_the_plan_of_advice_on_a_task_is_made_on_the_task_and_names_who_else_runs_it() -> None:
+def test_the_plan_of_a_recommendation_on_a_task_is_made_on_the_task_and_names_who_else_runs_it() -> None:
     client, cpu = MemoryClient(), "/spec/steps/0/computeResources/requests/cpu"
     task, pipeline = target_resource("tekton.dev/v1", "Task"), target_resource("tekton.dev/v1", "Pipeline")
     assert task is not None
@@ -48,10 +48,10 @@ def test_the_plan_of_advice_on_a_task_is_made_on_the_task_and_names_who_else_run
     client.put(NAMESPACES, None, "demo")
     patch = json.dumps([{"op": "test", "path": cpu, "value": "2"}, {"op": "replace", "path": cpu, "value": "1500m"}])
     how = f"kubectl -n demo patch task compile --type=json -p '{patch}'"
-    told = "\n".join(Planner(client, profile).lines({"id": "cpu-request.a", "action": "Lower it", "how": how}))
-    assert "Plan: CPU request of container go from 2 to 1500m" in told
-    assert "kind: Task" in told
-    assert "blocked  shared-task       1 other Pipeline (nightly) runs Task compile too" in told
+    reported = "\n".join(Planner(client, profile).lines({"id": "cpu-request.a", "action": "Lower it", "how": how}))
+    assert "Plan: CPU request of container go from 2 to 1500m" in reported
+    assert "kind: Task" in reported
+    assert "blocked  shared-task       1 other Pipeline (nightly) runs Task compile too" in reported
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def posted(client: MemoryClient) -> list[dict[str, Any]]:
     return [o for p, o in client.objects.items() if "/events/" in p]
 
 
-def test_an_event_is_told_once_and_again_after_an_hour() -> None:
+def test_an_event_is_reported_once_and_again_after_an_hour() -> None:
     client, clock = MemoryClient(), Clock()
     recorder = EventRecorder(client, instance="pod-1", clock=clock)
     assert recorder.post(note()) is PostOutcome.POSTED
@@ -92,7 +92,7 @@ def test_a_failing_event_fails_nothing(fault: Exception) -> None:
     client.faults["POST", EVENTS.path("demo")] = [fault]
     recorder = EventRecorder(client, instance="x", clock=Clock())
     assert recorder.post(note()) is PostOutcome.FAILED
-    assert recorder.post(note()) is PostOutcome.POSTED  # it was not remembered as told
+    assert recorder.post(note()) is PostOutcome.POSTED  # it was not remembered as reported
 
 
 def test_access_is_asked_once_and_denials_sooner_again() -> None:

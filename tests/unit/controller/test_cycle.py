@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.interfaces import Seen
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.watchdog import KindsLost
@@ -29,7 +30,7 @@ def bed() -> Bed:
     return made
 
 
-def test_the_first_cycle_gives_advice_and_the_second_does_nothing(bed: Bed) -> None:
+def test_the_first_cycle_gives_recommendations_and_the_second_does_nothing(bed: Bed) -> None:
     bed.run()
     assert bed.status()["advice"] == ["3 runs"]
     assert bed.state() == {
@@ -44,7 +45,7 @@ def test_the_first_cycle_gives_advice_and_the_second_does_nothing(bed: Bed) -> N
     assert len(bed.analyzer.cases) == 1
 
 
-def test_discovery_brings_advice_in_the_same_cycle() -> None:
+def test_discovery_brings_recommendations_in_the_same_cycle() -> None:
     bed = Bed()
     bed.cronjob(team="data")
     bed.policy(discover=DISCOVER)
@@ -188,7 +189,7 @@ def test_an_unexpected_fault_of_a_source_is_isolated_too(bed: Bed) -> None:
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
 
-def test_a_failing_analysis_is_told_without_its_secrets_and_stops_nobody_else(bed: Bed) -> None:
+def test_a_failing_analysis_is_reported_without_its_secrets_and_stops_nobody_else(bed: Bed) -> None:
     bed.cronjob("other")
     bed.profile("other", "other")
     bed.history.runs_of["other"] = [run("other", 1)]
@@ -202,7 +203,7 @@ def test_a_failing_analysis_is_told_without_its_secrets_and_stops_nobody_else(be
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
 
-def test_a_profile_nobody_can_parse_is_told_and_stops_nobody_else(bed: Bed) -> None:
+def test_a_profile_nobody_can_parse_is_reported_and_stops_nobody_else(bed: Bed) -> None:
     bed.profile("odd", spec={"workflowRef": {"kind": 7}})
     bed.run()
     assert bed.state(name="odd")["Ready"] == ("False", "InvalidSpec")
@@ -210,7 +211,7 @@ def test_a_profile_nobody_can_parse_is_told_and_stops_nobody_else(bed: Bed) -> N
     assert bed.state()["Ready"] == ("True", "Analyzed")
 
 
-def test_a_policy_nobody_can_parse_is_out_of_force_and_told(bed: Bed) -> None:
+def test_a_policy_nobody_can_parse_is_out_of_force_and_reported(bed: Bed) -> None:
     bed.policy("odd", priority="high")
     bed.run()
     assert bed.state(POLICIES, "odd")["Ready"] == ("False", "InvalidSpec")
@@ -293,7 +294,7 @@ MISSING = "the cluster does not serve Task (tekton.dev/v1); install its CustomRe
         (None, ("False", "Unsupported"), "spec.tasks[0] refers to Task 'compile', which cannot be found"),
     ],
 )
-def test_tasks_that_may_not_be_read_are_told_from_one_that_is_not_there(
+def test_tasks_that_may_not_be_read_are_distinguished_from_one_that_is_not_there(
     trouble: errors.KubeError | None, state: tuple[str, str], words: str
 ) -> None:
     """What a Pipeline refers to: nothing of it stops the analysis, and the next list is believed at once."""
@@ -315,7 +316,7 @@ def test_tasks_that_may_not_be_read_are_told_from_one_that_is_not_there(
     assert [c.name for c in bed.analyzer.cases[-1].definition.graph.steps[0].containers] == ["step-run"]
 
 
-def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:
+def test_old_recommendations_waits_while_the_past_is_read_again(bed: Bed) -> None:
     bed.run()
     second = Bed()
     second.client.objects = bed.client.objects  # a new process on the same cluster, its history empty so far
@@ -329,13 +330,24 @@ def test_old_advice_waits_while_the_past_is_read_again(bed: Bed) -> None:
     assert second.status()["advice"] == ["4 runs"]
 
 
-def test_a_first_advice_does_not_wait_for_the_whole_past(bed: Bed) -> None:
+def test_a_first_recommendations_does_not_wait_for_the_whole_past(bed: Bed) -> None:
     bed.sources.reports["default"] = report(more=True)
     assert bed.run() is True
     assert bed.status()["advice"] == ["3 runs"]
 
 
-def test_a_history_that_is_not_kept_is_told_in_every_cycle_and_stops_no_advice(
+def test_a_source_that_fails_while_the_past_is_read_brings_no_recommendations_on_a_part_of_it(bed: Bed) -> None:
+    failing = report(ok=False, unread={ETL: NOW})
+    bed.sources.reports["default"] = failing
+    bed.run()
+    assert bed.state()["Ready"] == ("False", "SourceUnreachable")
+    assert "advice" not in bed.status()
+    bed.sources.reports["default"] = report()
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+
+
+def test_a_history_that_is_not_kept_is_reported_in_every_cycle_and_stops_no_recommendation(
     bed: Bed, caplog: pytest.LogCaptureFixture
 ) -> None:
     bed.history.trouble = "history x cannot be written"
@@ -389,7 +401,7 @@ def test_kinds_that_stay_away_end_the_process(bed: Bed, monkeypatch: pytest.Monk
         bed.run(seconds=INTERVAL)
 
 
-def test_a_target_that_cannot_be_listed_keeps_its_profile_and_advice(bed: Bed) -> None:
+def test_a_target_that_cannot_be_listed_keeps_its_profile_and_recommendations(bed: Bed) -> None:
     bed.run()
     bed.client.lists[CRONJOB.path()] = errors.Forbidden("no", status=403)
     bed.run(seconds=INTERVAL)
@@ -461,7 +473,7 @@ def test_a_selector_without_matches_says_how_to_look(bed: Bed) -> None:
     assert "--show-labels" in bed.message("Ready", POLICIES, "team")
 
 
-def test_auto_without_rights_is_told_with_the_value_to_set(bed: Bed) -> None:
+def test_auto_without_rights_is_reported_with_the_value_to_set(bed: Bed) -> None:
     bed.policy(apply={"mode": "Auto"})
 
     def allows(attributes: Any) -> bool:
@@ -524,16 +536,18 @@ def test_a_policy_whose_windows_can_never_open_says_which_and_why(bed: Bed) -> N
     bed.policy(apply={"mode": "Auto", "windows": windows})
     bed.run()
     assert bed.state(POLICIES, "team")["Ready"] == ("False", "InvalidSpec")
-    told = bed.message("Ready", POLICIES, "team")
-    assert "apply.windows[1] never opens: schedule '0 0 31 2 *'" in told
-    assert "apply.windows[2] never opens: time zone Mars/Base is not known; use a name such as Europe/Berlin" in told
-    assert "windows[0]" not in told
+    reported = bed.message("Ready", POLICIES, "team")
+    assert "apply.windows[1] never opens: schedule '0 0 31 2 *'" in reported
+    assert (
+        "apply.windows[2] never opens: time zone Mars/Base is not known; use a name such as Europe/Berlin" in reported
+    )
+    assert "windows[0]" not in reported
     bed.policy(apply={"mode": "Auto", "windows": windows[:1]})
     bed.run()
     assert bed.state(POLICIES, "team")["Ready"][0] == "True"
 
 
-def test_a_denied_creation_is_told_once_and_tried_no_further_in_that_namespace() -> None:
+def test_a_denied_creation_is_reported_once_and_tried_no_further_in_that_namespace() -> None:
     bed = Bed()
     for i in range(5):
         bed.cronjob(f"job-{i}")
@@ -546,17 +560,17 @@ def test_a_denied_creation_is_told_once_and_tried_no_further_in_that_namespace()
     assert bed.status(POLICIES, "team")["discoveredProfiles"] == 0
 
 
-def test_events_are_told_on_transitions_only(bed: Bed) -> None:
-    def told() -> list[str]:
+def test_events_are_reported_on_transitions_only(bed: Bed) -> None:
+    def reported() -> list[str]:
         return sorted(o["reason"] for o in bed.objects(EVENTS))
 
     bed.run()
-    assert told() == []
+    assert reported() == []
     bed.sources.reports["default"] = report(ok=False)
     bed.run(seconds=INTERVAL)
-    assert told() == ["SourceUnreachable"]
+    assert reported() == ["SourceUnreachable"]
     bed.run(seconds=INTERVAL)
-    assert told() == ["SourceUnreachable"]
+    assert reported() == ["SourceUnreachable"]
 
 
 def test_an_outage_is_one_event_however_many_profiles_and_policies_there_are(bed: Bed) -> None:
@@ -614,7 +628,7 @@ def test_what_live_objects_do_not_tell_is_in_the_cycles_line_and_no_failure(
     assert line.__dict__["fields"]["problems"] == ["runs of Argo are known from the metrics only"]
 
 
-def test_a_fault_in_reading_live_runs_leaves_the_advice(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_in_reading_live_runs_leaves_the_recommendation(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
     bed.live.broken = True
     bed.run()
     assert bed.status()["advice"] == ["3 runs"]
@@ -629,3 +643,22 @@ def test_what_the_server_refused_is_forgotten_with_the_profile(bed: Bed) -> None
     del bed.client.objects[path]
     bed.run(seconds=INTERVAL)
     assert bed.writer.refused == 0
+
+
+def test_changes_in_flight_come_before_users_queries_and_the_analysis(bed: Bed) -> None:
+    order = bed.sources.order
+
+    class Changes:
+        def follow(self, *_: Any, **__: Any) -> list[str]:
+            order.append("follow")
+            return ["a change could not be rolled back"]
+
+        def __call__(self, *_: Any, **__: Any) -> ChangesOutcome:
+            order.append("changes")
+            return ChangesOutcome()
+
+    bed.cycle._changes = Changes()  # type: ignore[assignment]
+    analyze = bed.analyzer
+    bed.cycle._assessor._analyzer = lambda case: (order.append("analyze"), analyze(case))[1]
+    bed.run()
+    assert order == ["collect", "follow", "queries", "analyze", "changes"]

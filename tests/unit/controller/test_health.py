@@ -1,4 +1,4 @@
-"""The probes fail when the loop or a watch stands still, over HTTP as Kubernetes sees it."""
+"""The probes fail when the loop or a watch makes no progress, over HTTP as Kubernetes sees it."""
 
 from __future__ import annotations
 

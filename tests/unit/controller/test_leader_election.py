@@ -1,4 +1,4 @@
-"""Two operators by mistake: one works, the other stands still, and each way out of that."""
+"""Two operators by mistake: one works, the other makes no progress, and each way out of that."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class OneLease(KubeClient):
 
 
 class Clock:
-    """A clock that stands until told."""
+    """A clock that stands until it is moved."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -81,7 +81,7 @@ def lease(server: OneLease, identity: str, clock: Clock, wall: Clock | None = No
     return Lease(server, "ops", "concertmaster", identity, clock=clock, wall=wall or Clock(1.8e9))
 
 
-def test_the_first_takes_it_and_the_second_is_told_who_has_it(server: OneLease) -> None:
+def test_the_first_takes_it_and_the_second_learns_who_has_it(server: OneLease) -> None:
     clock = Clock()
     assert lease(server, "a", clock).take().standing is LeaseState.HELD
     found = lease(server, "b", clock).take()
@@ -170,8 +170,8 @@ def test_the_place_comes_from_the_environment_or_there_is_none(tmp_path: Path) -
     )
 
 
-def turn(server: OneLease, told: list[float], beats: list[str], where: Identity = WHERE) -> LeaderElection:
-    return LeaderElection(server, where, active=told.append, heartbeat=beats.append, every=0.02, lasts=1)
+def turn(server: OneLease, reported: list[float], beats: list[str], where: Identity = WHERE) -> LeaderElection:
+    return LeaderElection(server, where, active=reported.append, heartbeat=beats.append, every=0.02, lasts=1)
 
 
 def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
@@ -198,10 +198,10 @@ def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
 
 
 def test_whoever_loses_the_lease_ends(server: OneLease) -> None:
-    told = list[float]()
+    reported = list[float]()
 
     async def scenario() -> None:
-        mine = turn(server, told, [])
+        mine = turn(server, reported, [])
         await mine.acquire()
         assert server.lease is not None
         server.lease["spec"]["holderIdentity"] = "pod-b"
@@ -209,7 +209,7 @@ def test_whoever_loses_the_lease_ends(server: OneLease) -> None:
 
     with pytest.raises(LeadershipLost, match="pod-b took over the lease ops/concertmaster"):
         asyncio.run(scenario())
-    assert told == [1, 0]
+    assert reported == [1, 0]
 
 
 def test_an_api_server_that_is_away_does_not_end_the_holder(server: OneLease) -> None:
@@ -229,9 +229,9 @@ def test_an_api_server_that_is_away_does_not_end_the_holder(server: OneLease) ->
 
 
 def test_writing_ends_at_two_thirds_of_the_lease_and_the_process_with_it(server: OneLease) -> None:
-    clock, told = Clock(), list[float]()
+    clock, reported = Clock(), list[float]()
     mine = LeaderElection(
-        server, WHERE, active=told.append, heartbeat=lambda _: None, every=0.02, lasts=30, clock=clock
+        server, WHERE, active=reported.append, heartbeat=lambda _: None, every=0.02, lasts=30, clock=clock
     )
     assert not mine.holds()
 
@@ -249,7 +249,7 @@ def test_writing_ends_at_two_thirds_of_the_lease_and_the_process_with_it(server:
 
     with pytest.raises(LeadershipLost, match="was not renewed for 30 s: no answer"):
         asyncio.run(scenario())
-    assert told == [1, 0]
+    assert reported == [1, 0]
 
 
 def test_a_slow_renewal_counts_from_before_it_was_sent(server: OneLease) -> None:
@@ -280,10 +280,10 @@ def test_a_renewal_after_a_pause_gives_the_right_to_write_back(server: OneLease)
 
 def test_without_the_right_it_works_and_says_so(server: OneLease, caplog: pytest.LogCaptureFixture) -> None:
     server.error = Forbidden("may not get leases", status=403)
-    told = list[float]()
+    reported = list[float]()
     with caplog.at_level(logging.WARNING):
-        mine = turn(server, told, [])
+        mine = turn(server, reported, [])
         asyncio.run(asyncio.wait_for(mine.acquire(), 2))
-    assert told == [1]
+    assert reported == [1]
     assert mine.holds()
     assert "a second operator would not be noticed: may not get leases" in caplog.text

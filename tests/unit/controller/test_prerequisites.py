@@ -1,4 +1,4 @@
-"""What is checked before the operator starts, and what a person is told."""
+"""What is checked before the operator starts, and what a person is shown."""
 
 from __future__ import annotations
 

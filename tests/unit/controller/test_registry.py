@@ -129,3 +129,14 @@ def test_a_registry_ahead_of_the_list_is_no_lag(registry: Registry) -> None:
 @pytest.mark.parametrize("body", [{}, {"metadata": None}, {"metadata": {"name": "x"}}, {"metadata": {"uid": ""}}])
 def test_an_event_without_identity_is_ignored(registry: Registry, event: str | None, body: dict[str, Any]) -> None:
     assert registry.observe(PROFILES, event, body) is EventEffect.NOTHING
+
+
+def test_objects_of_other_shards_are_kept_and_not_shown() -> None:
+    mine = {"data"}
+    registry = Registry(owns=lambda namespace: namespace in mine)
+    for namespace in ("data", "web"):
+        effect = registry.observe(PROFILES, "ADDED", obj(namespace, metadata={"namespace": namespace}))
+        assert effect is (EventEffect.MEANING if namespace == "data" else EventEffect.NOTHING)
+    assert [e.namespace for e in registry.snapshot().profiles] == ["data"]
+    mine.add("web")  # taken over
+    assert [e.namespace for e in registry.snapshot().profiles] == ["data", "web"]

@@ -13,7 +13,7 @@ from tests.support.controller.fakes import MemoryClient
 
 
 class Clock:
-    """A clock that stands until told."""
+    """A clock that stands until it is moved."""
 
     def __init__(self) -> None:
         self.now = 1000.0

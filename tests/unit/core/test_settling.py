@@ -74,7 +74,7 @@ def test_what_is_new_waits_for_a_second_day_unless_much_is_at_stake() -> None:
 
 
 def flaky() -> Scene:
-    """Three failures that a retry would mend, the oldest of them as old as the window."""
+    """Three failures that a retry would fix, the oldest of them as old as the window."""
     value = noise()
 
     def work(i: int) -> Work:

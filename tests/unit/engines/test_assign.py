@@ -102,7 +102,7 @@ def test_pods_of_other_owners_are_counted_by_reason() -> None:
     }
 
 
-def test_pods_that_seem_to_be_of_a_run_are_told_from_those_of_other_workflows() -> None:
+def test_pods_that_seem_to_be_of_a_run_are_distinguished_from_those_of_other_workflows() -> None:
     facts = [
         PodFact("a", "n", "1"),
         PodFact("a", "q", "2", owner_kind="Workflow"),

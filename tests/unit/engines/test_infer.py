@@ -99,7 +99,7 @@ def test_a_graph_is_completed_from_the_records_of_its_runs() -> None:
     assert (again.graph, same) == (definition.graph, completed)
 
 
-def test_advice_on_runs_without_a_template_rests_on_the_graph_they_show() -> None:
+def test_recommendations_on_runs_without_a_template_rests_on_the_graph_they_show() -> None:
     facts = argo_runs()
     bare = replace(infer_definitions(facts)[0], graph=WorkflowGraph(inferred=True))
     runs = [

@@ -11,7 +11,7 @@ import pytest
 from concertmaster.engines import ENGINES
 from concertmaster.engines.base import Engine
 from concertmaster.engines.graph.traits import GRAPH
-from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.registry import PATCHABLE, by_object, by_run, by_traits, object_kind
 from concertmaster.kube.objects import target_resource
 

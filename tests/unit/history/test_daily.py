@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.daily.rows import combine, daily_rows
 from concertmaster.core.model import Outcome, RunRecord, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS as DAY
@@ -20,14 +20,9 @@ from concertmaster.history.daily import KEEP_DAYS
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.builders import container, run_record
 from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Place
 
 PRICES = Pricing()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(str(tmp_path / "history.db")) as found:
-        yield found
 
 
 def run_on(day: float, number: int = 0, seconds: float = 100.0, outcome: Outcome = Outcome.SUCCEEDED) -> RunRecord:
@@ -45,7 +40,7 @@ def run_on(day: float, number: int = 0, seconds: float = 100.0, outcome: Outcome
 def rows_of(
     runs: list[RunRecord], covered: float = 0.0, recorded: float = 0.0, score: int | None = 80
 ) -> list[DailyRow]:
-    return daily_rows(runs, PRICES, covered=covered, recorded=recorded, until=30 * DAY, score=score)
+    return daily_rows(runs, Costs(PRICES), covered=covered, recorded=recorded, until=30 * DAY, score=score)
 
 
 def test_a_day_has_a_row_of_its_runs_and_one_of_each_step(store: Store) -> None:
@@ -73,7 +68,7 @@ def test_recording_again_writes_nothing(store: Store) -> None:
 
 
 def test_a_day_that_is_seen_as_a_whole_again_is_replaced_and_its_score_stays(store: Store) -> None:
-    early = daily_rows([run_on(3)], PRICES, covered=0.0, until=3.5 * DAY, score=70)
+    early = daily_rows([run_on(3)], Costs(PRICES), covered=0.0, until=3.5 * DAY, score=70)
     store.daily.record(KEY, early)
     store.daily.record(KEY, rows_of([run_on(3), run_on(3, 1)]))
     (row,) = store.daily.rows(KEY)
@@ -108,12 +103,12 @@ def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: 
     assert store.daily.fleet() == {KEY: store.daily.rows(KEY)}
 
 
-def test_rows_are_deleted_after_400_days_and_a_workflow_with_nothing_left(store: Store) -> None:
+def test_rows_are_deleted_after_400_days_and_a_workflow_with_nothing_left(place: Place, store: Store) -> None:
     store.daily.record(KEY, rows_of([run_on(3), run_on(9)]))
     assert store.daily.prune(KEEP_DAYS + 5) == 2
     assert [r.day for r in store.daily.rows(KEY)] == [9]
     assert store.daily.prune(KEEP_DAYS + 10) == 2
-    assert sqlite3.connect(store.path).execute("SELECT count(*) FROM workflows").fetchone() == (0,)
+    assert place.raw("SELECT count(*) FROM workflows") == [(0,)]
 
 
 def test_the_first_baseline_stays(store: Store) -> None:

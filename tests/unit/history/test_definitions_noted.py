@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
 from concertmaster.history import Store
 from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Place
 
 
-def written(path: str) -> list[tuple[str, float, float]]:
-    with sqlite3.connect(path) as raw:
-        return raw.execute("SELECT fingerprint, first_seen, last_seen FROM fingerprints ORDER BY first_seen").fetchall()
+def written(place: Place) -> list[tuple[str, float, float]]:
+    return place.raw("SELECT fingerprint, first_seen, last_seen FROM fingerprints ORDER BY first_seen")
 
 
 def in_force(store: Store) -> list[str | None]:
     return [r.fingerprint for r in store.runs(KEY)]
 
 
-def test_what_stays_in_force_is_written_once_an_hour_and_known_at_once(tmp_path: Path) -> None:
-    path = str(tmp_path / "history.db")
-    with Store(path) as store:
+def test_what_stays_in_force_is_written_once_an_hour_and_known_at_once(place: Place) -> None:
+    with place.open() as store:
         store.add({KEY: {"r1": [ran("1", 1050.0)], "r2": [ran("2", 5000.0)]}})
         for at in range(1000, 1600, 60):
             store.note_definitions({KEY: "a"}, float(at))
-        assert written(path) == [("a", 1000.0, 1000.0)]
+        assert written(place) == [("a", 1000.0, 1000.0)]
         assert in_force(store) == ["a", None]
         for at in range(1600, 5200, 60):
             store.note_definitions({KEY: "a"}, float(at))
-        assert written(path) == [("a", 1000.0, 4600.0)]
+        assert written(place) == [("a", 1000.0, 4600.0)]
         assert in_force(store) == ["a", "a"]
 
 
-def test_a_change_ends_the_earlier_one_where_it_was_last_seen(tmp_path: Path) -> None:
-    path = str(tmp_path / "history.db")
-    with Store(path) as store:
+def test_a_change_ends_the_earlier_one_where_it_was_last_seen(place: Place) -> None:
+    with place.open() as store:
         store.add({KEY: {"r1": [ran("1", 1130.0)], "r2": [ran("2", 1170.0)], "r3": [ran("3", 1250.0)]}})
         for at, mark in ((1000.0, "a"), (1060.0, "a"), (1140.0, "a"), (1200.0, "b"), (1260.0, "b")):
             store.note_definitions({KEY: mark}, at)
-        assert written(path) == [("a", 1000.0, 1140.0), ("b", 1200.0, 1200.0)]
+        assert written(place) == [("a", 1000.0, 1140.0), ("b", 1200.0, 1200.0)]
         assert in_force(store) == ["a", None, "b"]
-    with Store(path) as store:
+    with place.open() as store:
         store.note_definitions({KEY: "b"}, 2000.0)
         assert in_force(store) == ["a", None, "b"]
 
 
-def test_a_workflow_that_was_forgotten_is_noted_again(tmp_path: Path) -> None:
-    with Store(str(tmp_path / "history.db")) as store:
+def test_a_workflow_that_was_forgotten_is_noted_again(place: Place) -> None:
+    with place.open() as store:
         store.note_definitions({KEY: "a"}, 1000.0)
         store.forget(KEY)
         store.note_definitions({KEY: "a"}, 1060.0)

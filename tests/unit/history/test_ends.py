@@ -56,7 +56,7 @@ def test_times_are_those_of_the_pods() -> None:
     assert (found.start, found.end) == (10.0, 20.0)
 
 
-def test_only_a_failed_run_is_told_without_any_pod() -> None:
+def test_only_a_failed_run_is_reported_without_any_pod() -> None:
     assert outcomes(runs(end(Outcome.FAILED))) == [("r1", Outcome.FAILED, 0)]
     assert runs(end(Outcome.SUCCEEDED)) == []
 
@@ -70,29 +70,26 @@ def test_a_name_used_again_is_not_mistaken() -> None:
     assert outcomes(found) == [("r1", Outcome.SUCCEEDED, 1), ("r1@86400", Outcome.FAILED, 0)]
 
 
-def test_the_end_alone_never_replaces_the_steps_of_the_same_run() -> None:
+def test_the_end_alone_never_replaces_the_steps_of_the_same_run(store: Store) -> None:
     whole = replace(end(Outcome.SUCCEEDED), steps=(ran("1", 10.0),))
-    with Store(":memory:") as store:
-        store.add({}, records=[whole])
-        for worse in (end(source=Source.HISTORY), end(source=Source.LIVE)):
-            assert store.add({}, records=[worse]).workflows == frozenset()
-        assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
-        store.add({}, records=[end(start=9e5, until=9.1e5)])  # a later run of that name
-        assert store.runs(KEY)[-1].outcome is Outcome.FAILED
+    store.add({}, records=[whole])
+    for worse in (end(source=Source.HISTORY), end(source=Source.LIVE)):
+        assert store.add({}, records=[worse]).workflows == frozenset()
+    assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
+    store.add({}, records=[end(start=9e5, until=9.1e5)])  # a later run of that name
+    assert store.runs(KEY)[-1].outcome is Outcome.FAILED
 
 
-def test_steps_replace_an_end_and_the_engine_the_metrics() -> None:
-    with Store(":memory:") as store:
-        store.add({}, records=[end(Outcome.SUCCEEDED, Source.HISTORY)])
-        store.add({}, records=[end(Outcome.FAILED, Source.LIVE)])
-        assert store.add({}, records=[end(Outcome.SUCCEEDED, Source.HISTORY)]).workflows == frozenset()
-        assert outcomes(store.runs(KEY)) == [("r1", Outcome.FAILED, 0)]
-        store.add({}, records=[replace(end(Outcome.SUCCEEDED), steps=(ran("1", 10.0),))])
-        assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
+def test_steps_replace_an_end_and_the_engine_the_metrics(store: Store) -> None:
+    store.add({}, records=[end(Outcome.SUCCEEDED, Source.HISTORY)])
+    store.add({}, records=[end(Outcome.FAILED, Source.LIVE)])
+    assert store.add({}, records=[end(Outcome.SUCCEEDED, Source.HISTORY)]).workflows == frozenset()
+    assert outcomes(store.runs(KEY)) == [("r1", Outcome.FAILED, 0)]
+    store.add({}, records=[replace(end(Outcome.SUCCEEDED), steps=(ran("1", 10.0),))])
+    assert outcomes(store.runs(KEY)) == [("r1", Outcome.SUCCEEDED, 1)]
 
 
-def test_an_end_without_a_time_of_its_own_is_forgotten_with_its_age() -> None:
-    with Store(":memory:") as store:
-        store.add({}, records=[end(until=None, source=Source.HISTORY)])
-        store.prune(max_runs=10, before=1e6)
-        assert store.stats().records == 0
+def test_an_end_without_a_time_of_its_own_is_forgotten_with_its_age(store: Store) -> None:
+    store.add({}, records=[end(until=None, source=Source.HISTORY)])
+    store.prune(max_runs=10, before=1e6)
+    assert store.stats().records == 0

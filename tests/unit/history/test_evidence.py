@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,14 +12,15 @@ from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
 from concertmaster.history import Evidence, Store
 from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Place
 
 TWO = WorkflowDefinition(KEY, ARGO, WorkflowGraph((StepSpec("a"), StepSpec("b", depends_on=("a",)))))
 NOW = 1_000_000.0
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(str(tmp_path / "history.db")) as found:
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as found:
         found.add({KEY: {"r1": [ran("1", NOW - 500.0), ran("2", NOW - 480.0, "b")]}})
         yield found
 
@@ -61,7 +61,7 @@ def test_a_corrected_pod_of_a_finished_run_counts(store: Store) -> None:
     assert seen(store).digest != before.digest
 
 
-def test_the_end_told_by_the_engine_counts(store: Store) -> None:
+def test_the_end_reported_by_the_engine_counts(store: Store) -> None:
     before = seen(store)
     (record,) = store.runs(KEY, definition=TWO, as_of=NOW)
     store.add({}, records=[replace(record, steps=(), outcome=Outcome.FAILED)])

@@ -202,7 +202,7 @@ def test_a_copy_without_the_log_says_so(path: str) -> None:
         assert "could not be read and is missing in the copy" in (store.recovered or "")
 
 
-def test_a_damaged_file_that_cannot_be_set_aside_is_told(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_file_that_cannot_be_set_aside_is_reported(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
 from concertmaster.history.rebuild import join
@@ -15,12 +11,6 @@ from tests.support.builders import KEY, run_record
 
 T0 = 1_760_000_000.0
 HOUR = 3600.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(str(tmp_path / "history.db")) as opened:
-        yield opened
 
 
 def pod(step: str, begin: float, seconds: float, outcome: Outcome = Outcome.SUCCEEDED) -> StepExecution:
@@ -57,7 +47,7 @@ def test_its_time_is_that_of_the_attempts_and_its_end_is_the_last(store: Store) 
     assert [e.duration for e in run.steps] == [60, 50]
 
 
-def test_the_same_end_told_again_keeps_its_pause(store: Store) -> None:
+def test_the_same_end_reported_again_keeps_its_pause(store: Store) -> None:
     store.add({}, records=[FAILED])
     store.add({}, records=[RETRIED])
     assert not store.add({}, records=[RETRIED]).workflows

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
@@ -16,15 +15,10 @@ from tests.support.builders import run_record
 from tests.support.core.run_graphs import DIAMOND
 from tests.support.data.encoded_executions import EXECUTIONS
 from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import File, Place
 
 OTHER = WorkflowKey("data", "CronJob", "backup")
 DAY = 86_400.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(str(tmp_path / "history.db")) as found:
-        yield found
 
 
 def test_what_is_added_comes_back_as_runs(store: Store) -> None:
@@ -110,12 +104,11 @@ def test_adding_names_the_workflows_it_changed(store: Store) -> None:
     assert store.add({KEY: {"r1": [ran("1")]}, OTHER: {"r1": [ran("2")]}}).workflows == {OTHER}
 
 
-def test_everything_survives_reopening(tmp_path: Path) -> None:
-    path = str(tmp_path / "history.db")
-    with Store(path) as first:
+def test_everything_survives_reopening(place: Place) -> None:
+    with place.open() as first:
         first.add({KEY: {"r1": [ran("1")]}}, watermark=("s", "x", 5.0))
         runs = first.runs(KEY)
-    with Store(path) as second:
+    with place.open() as second:
         assert (second.runs(KEY), second.watermark("s", "x")) == (runs, 5.0)
         assert second.recovered is None
 
@@ -161,18 +154,18 @@ def live(*steps: StepExecution, run: str = "r1", start: float = 0.0, end: float 
     return run_record(steps, workflow=KEY, run=run, start=start, end=end, source=Source.LIVE, fingerprint="f9")
 
 
-def test_a_live_record_is_joined_with_what_the_metrics_saw(store: Store) -> None:
-    told = StepExecution("train", item="0:x", attempt=1, pod="pod-1", created=0.0, started=0.0, finished=12.0,
+def test_a_live_record_is_joined_with_what_the_metrics_saw(make_place: Callable[[], Place]) -> None:
+    reported = StepExecution("train", item="0:x", attempt=1, pod="pod-1", created=0.0, started=0.0, finished=12.0,
                          outcome=Outcome.FAILED, reason="OOMKilled", cache_hit=False)  # fmt: skip
     cached = StepExecution("load", created=12.0, finished=12.0, outcome=Outcome.CACHED, cache_hit=True)
     seen = ran(
         "1", 1.0, "template:x", node="n1", containers=(ContainerFact("main", cpu_seconds=3.0),), outcome=Outcome.FAILED
     )
     for order in ("facts first", "record first"):
-        with Store(":memory:") as fresh:
+        with make_place().open() as fresh:
             if order == "facts first":
                 fresh.add({KEY: {"r1": [seen]}})
-            fresh.add({}, records=[live(told, cached)])
+            fresh.add({}, records=[live(reported, cached)])
             fresh.add({KEY: {"r1": [seen]}})
             (record,) = fresh.runs(KEY)
             assert (record.source, record.outcome, record.fingerprint, len(record.steps)) == (
@@ -194,7 +187,7 @@ def test_a_live_record_is_joined_with_what_the_metrics_saw(store: Store) -> None
             assert load.cache_hit
 
 
-def test_a_live_record_told_twice_changes_nothing(store: Store) -> None:
+def test_a_live_record_reported_twice_changes_nothing(store: Store) -> None:
     assert store.add({}, records=[live(ran("1"))]).workflows == {KEY}
     assert store.add({}, records=[live(ran("1"))]).workflows == frozenset()
     assert store.stats().records == 1
@@ -211,15 +204,12 @@ def test_an_earlier_run_of_the_same_name_stays_beside_the_live_one(store: Store)
     ]
 
 
-def test_rows_that_cannot_be_read_are_left_out_and_counted(tmp_path: Path) -> None:
-    import sqlite3
-
-    path = str(tmp_path / "history.db")
-    with Store(path) as store:
+def test_rows_that_cannot_be_read_are_left_out_and_counted(place: Place) -> None:
+    with place.open() as store:
         store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)]}})
-    with sqlite3.connect(path) as raw:
-        raw.execute("UPDATE pods SET body = x'00' WHERE uid = '1'")
-    with Store(path) as store:
+    zero = "x'00'" if isinstance(place, File) else "'\\x00'"
+    place.raw(f"UPDATE pods SET body = {zero} WHERE uid = '1'")
+    with place.open() as store:
         assert [len(r.steps) for r in store.runs(KEY)] == [1]
         assert store.stats().unreadable == 1
         store.add({KEY: {"r1": [ran("1")]}})  # comes again with the next overlap of windows
@@ -241,9 +231,11 @@ def test_threads_share_a_store(store: Store) -> None:
 
 
 @given(st.lists(st.lists(EXECUTIONS, max_size=5), max_size=4), st.integers(1, 3))
-@settings(max_examples=40, deadline=None)
-def test_any_batches_in_any_repetition_give_the_same_history(batches: list[list[StepExecution]], times: int) -> None:
-    with Store(":memory:") as once, Store(":memory:") as often:
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_batches_in_any_repetition_give_the_same_history(
+    make_place: Callable[[], Place], batches: list[list[StepExecution]], times: int
+) -> None:
+    with make_place().open() as once, make_place().open() as often:
         for batch in batches:
             once.add({KEY: {"r": batch}})
             for _ in range(times):

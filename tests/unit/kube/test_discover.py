@@ -23,7 +23,7 @@ def nested(levels: int) -> dict[str, Any]:
     return {"spec": inner}
 
 
-def test_depth_is_told_without_recursion() -> None:
+def test_depth_is_reported_without_recursion() -> None:
     check_depth(nested(MOST_LEVELS - 1))
     for levels in (MOST_LEVELS + 2, 50_000):
         with pytest.raises(TooDeep, match="nested deeper than 100 levels"):

@@ -75,7 +75,7 @@ def test_keys_that_are_gone_do_not_stay_behind() -> None:
     assert "top" not in client.objects[PROFILES.path("demo", "etl")]["status"]
 
 
-def test_a_partial_status_keeps_the_old_advice() -> None:
+def test_a_partial_status_keeps_the_old_recommendations() -> None:
     client = client_with(STATUS)
     down = [{**CONDITION, "status": "False", "reason": "SourceUnreachable"}]
     assert write(client, update({"conditions": down}, digest(STATUS), partial=True)) == [WriteOutcome.WRITTEN]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,18 @@ def test_only_active_ones_are_headlines_and_the_sums_name_what_is_left_out() -> 
     )
     assert fleet.totals_sentence(sums, fleet.minor_count([PROFILE])) == sentence
     assert fleet.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
+
+
+def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
+    """An id such as right-size tells a stranger neither what to do nor in which direction."""
+    first, second = fleet.headlines(PROFILE)
+    long = replace(second, action="Investigate regression in transform since 2025-10-05 01:02 UTC (+35%)")
+    rows = [dict(zip(fleet.HEADER, row, strict=True)) for row in fleet.rows([first, long])]
+    assert [r["CHANGE"] for r in rows] == [
+        "Right-size 2 containers",
+        "Investigate regression in transform since 2025-10-05 01:02…",
+    ]
+    assert [r["ID"] for r in rows] == ["right-size", "retry-policy.a"]
+    assert [r["IMPACT PER MONTH"] for r in rows] == ["2.5 run-hours (2 to 3), 12.5 USD (10 to 15)", "3 failed runs"]
+    (wide,) = (dict(zip(fleet.WIDE, row, strict=True)) for row in fleet.rows([long], wide=True))
+    assert wide["CHANGE"] == long.action

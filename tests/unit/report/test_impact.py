@@ -30,10 +30,10 @@ def test_it_is_read_back_to_three_digits_and_fits_the_schema(
     line = impact.line(Impact(minutes, failed, money), "USD")
     TypeAdapter(ImpactLine).validate_python(line)
     again = impact.parse(line)
-    for told, read in ((minutes, again.run_minutes), (failed, again.failed_runs), (money, again.money)):
-        assert (told is None) == (read is None)
-        if told is not None and read is not None:
-            for a, b in ((told.low, read.low), (told.likely, read.likely), (told.high, read.high)):
+    for reported, read in ((minutes, again.run_minutes), (failed, again.failed_runs), (money, again.money)):
+        assert (reported is None) == (read is None)
+        if reported is not None and read is not None:
+            for a, b in ((reported.low, read.low), (reported.likely, read.likely), (reported.high, read.high)):
                 assert b == pytest.approx(a, rel=0.01, abs=1e-5)
     assert impact.currency(line) == ("USD" if money is not None else None)
 

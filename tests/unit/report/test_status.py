@@ -162,14 +162,14 @@ def test_it_never_exceeds_its_size(text: str, count: int) -> None:
     assert all("\n" not in line for line in status["advice"])
 
 
-def test_a_long_past_never_exceeds_its_size_and_costs_no_advice() -> None:
+def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
     found = [*recommend(analysis, "wfp"), _recommendation(1, "x")]
     long = tuple(Field(f"/spec/{i}/{'x' * 60}", "a" * 90, "b" * 90) for i in range(3))
-    told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
+    reported = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
     away = [
         TrackedRecommendation(
-            f"timeout.s{i}", RecommendationState.DISMISSED, NOW, told, RelativeEffect("Cost"), long, "z" * 400
+            f"timeout.s{i}", RecommendationState.DISMISSED, NOW, reported, RelativeEffect("Cost"), long, "z" * 400
         )
         for i in range(20)
     ]
@@ -192,11 +192,11 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
     found = [_recommendation(i, "y" * 150) for i in range(12)]
     memory = _memory(found, dismissals={r.id: "not in May " + "z" * 90 for r in found[6:]})
-    told = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
+    reported = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
 
     def past(state: RecommendationState, name: str, dismissal: str | None = None) -> list[TrackedRecommendation]:
         return [
-            TrackedRecommendation(f"{name}.s{i}", state, NOW, told, RelativeEffect("Cost"), (WIDER,), dismissal)
+            TrackedRecommendation(f"{name}.s{i}", state, NOW, reported, RelativeEffect("Cost"), (WIDER,), dismissal)
             for i in range(4)
         ]
 
@@ -268,7 +268,7 @@ def test_json_has_no_nan_and_unknown_is_null() -> None:
     json.dumps(one, allow_nan=False)
 
 
-def test_every_printed_form_names_the_workflow_its_steps_and_its_advice() -> None:
+def test_every_printed_form_names_the_workflow_its_steps_and_its_recommendations() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
     view = workflow_view(analysis, recommend(analysis, "wfp"))
     for text in (tables.workflow_text(view), markdown.render([view])):

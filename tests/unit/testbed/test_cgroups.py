@@ -137,7 +137,7 @@ def test_a_command_enters_the_group_before_it_becomes_the_program(
     assert int((tmp_path / "one/cgroup.procs").read_text()) > 1
 
 
-def test_where_no_group_can_be_made_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_group_can_be_made_the_reason_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(cgroups, "_roots", lambda: {"": tmp_path / "file"})
     assert "NotADirectoryError" in (cgroups.unusable() or "")

@@ -6,17 +6,18 @@ import re
 
 import pytest
 
-from testbed.components import BY_NAME, COMPONENTS, GROUPS, Component, expand, parse_version
+from testbed.components import BY_NAME, COMPONENTS, GROUPS, NEWEST, Component, expand, parse_version
 
 
-@pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.name)
+@pytest.mark.parametrize("component", (*COMPONENTS, *NEWEST), ids=lambda c: c.name)
 def test_the_wrapper_module_pins_the_tabled_version_and_command(component: Component) -> None:
     text = (component.module_dir / "go.mod").read_text()
     tools = re.findall(r"^(?:tool |\t)(\S+)$", text, re.M)
-    assert component.package in tools
+    assert component.package in tools or component.own_sources
     pins = dict(re.findall(r"^\t(\S+) v(\S+?)(?: // indirect)?$", text, re.M))
     # The module is the longest required path that the package lies in.
-    module = max((path for path in pins if f"{component.package}/".startswith(f"{path}/")), key=len)
+    packages = tools if component.own_sources else [component.package]
+    module = max((path for path in pins if any(f"{p}/".startswith(f"{path}/") for p in packages)), key=len)
     # Prometheus 3.x tags its Go module v0.3xx: 3.15.0 is v0.315.0.
     expected = "0.315.0" if component.module == "prometheus" else component.version
     assert pins[module] == expected
@@ -24,7 +25,7 @@ def test_the_wrapper_module_pins_the_tabled_version_and_command(component: Compo
 
 
 def test_no_wrapper_module_is_unused() -> None:
-    used = {component.module_dir for component in COMPONENTS}
+    used = {component.module_dir for component in (*COMPONENTS, *NEWEST)}
     assert {path for path in COMPONENTS[0].module_dir.parent.iterdir() if path.is_dir()} == used
 
 

@@ -22,13 +22,13 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "manifests/base/crds/minimal/argoproj.io_workflows.yaml": [crd("workflows", preserve=True)],
         "manifests/base/crds/minimal/kustomization.yaml": [{"kind": "Kustomization"}],
         "manifests/base/crds/full/argoproj.io_workflows.yaml": [crd("workflows")],
-        "config/300-crds/300-task.yaml": [crd("tasks", conversion={"strategy": "Webhook"})],
+        "config/300-crds/300-task.yaml": [crd("tasks", conversion=conversion())],
         "config/config-defaults.yaml": [config("config-defaults", {"_example": "long"})],
         "config/config-observability.yaml": [config("config-observability", {"_example": "long", "other": "kept"})],
         "config/config-leader-election-webhook.yaml": [config("config-leader-election-webhook", {})],
         "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml": [crd("jobsets")],
         "config/components/webhook/manifests.yaml": [webhooks("mutating", "/mutate-jobset", "/mutate--v1-pod")],
-        "config/500-webhooks.yaml": [{"kind": "ValidatingWebhookConfiguration"}],
+        "config/500-webhooks.yaml": [{"kind": "Secret"}, webhooks("validating", "/")],
     }
     for name, objects in files.items():
         path = root / name
@@ -50,6 +50,10 @@ def crd(name: str, *, conversion: dict[str, Any] | None = None, preserve: bool =
     if conversion is not None:
         spec["conversion"] = conversion
     return {"kind": "CustomResourceDefinition", "metadata": {"name": name}, "spec": spec}
+
+
+def conversion() -> dict[str, Any]:
+    return {"strategy": "Webhook", "webhook": {"clientConfig": {"service": {"name": "tekton-pipelines-webhook"}}}}
 
 
 def webhooks(name: str, *paths: str) -> dict[str, Any]:
@@ -81,6 +85,30 @@ def test_tekton_works_without_its_webhook(module: list[str]) -> None:
         "config-defaults": {},
         "config-observability": {"other": "kept", "metrics-protocol": "prometheus"},
     }
+
+
+def test_the_api_server_finds_tektons_webhook_on_the_loopback_interface(module: list[str]) -> None:
+    service, secret, configuration = manifests.tekton_webhooks(4711)
+    assert service["spec"] == {"type": "ExternalName", "externalName": "localhost"}
+    assert secret == {"kind": "Secret"}
+    assert [w["clientConfig"]["service"]["port"] for w in configuration["webhooks"]] == [4711]
+    (tasks,) = manifests.tekton_crds(4711)
+    assert tasks["spec"]["conversion"]["strategy"] == "Webhook"
+    assert tasks["spec"]["conversion"]["webhook"]["clientConfig"]["service"]["port"] == 4711
+    names = [o["metadata"]["name"] for o in manifests.tekton_configuration(webhook=True)]
+    assert "config-leader-election-webhook" in names
+
+
+def test_the_newest_engines_are_asked_for_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {"tekton-webhook", "jobset-controller-newest"} & set(Options.engines().binaries()) == set()
+    monkeypatch.setenv("CONCERTMASTER_TESTBED_ENGINES", "newest")
+    names = set(Options.engines().binaries())
+    assert {"tekton-controller", "tekton-webhook", "jobset-controller-newest"} <= names
+    assert "jobset-controller" not in names
+    assert "tekton-webhook" not in Options.everything().binaries()
+    monkeypatch.setenv("CONCERTMASTER_TESTBED_ENGINES", "v9")
+    with pytest.raises(TestbedError, match="'v9'; only newest is known"):
+        Options.engines()
 
 
 def test_jobset_webhooks_are_reached_without_a_service(module: list[str], tmp_path: Path) -> None:

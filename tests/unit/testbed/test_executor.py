@@ -1,4 +1,4 @@
-"""The small kubelet when the kernel or the API server refuses: nothing leaks, and what became of a pod is told."""
+"""The small kubelet when the kernel or the API server refuses: nothing leaks, and what became of a pod is reported."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ USAGE = cgroups.CgroupUsage(1.0, 0, 0, 0.0, 1, 1, 0)
 
 @dataclass
 class Server:
-    """Lists its pods and takes their states; refuses as many states as it is told to."""
+    """Lists its pods and takes their states; refuses as many states as it is asked to."""
 
     pods: list[dict[str, Any]]
     refuse: int = 0
-    told: list[dict[str, Any]] = field(default_factory=list)
+    reported: list[dict[str, Any]] = field(default_factory=list)
 
     def send(self, method: str, path: str, body: dict[str, Any] | None = None, kind: str = "") -> dict[str, Any]:
         if method == "GET":
@@ -30,7 +30,7 @@ class Server:
         if self.refuse:
             self.refuse -= 1
             raise TestbedError("the server is away")
-        self.told.append((body or {})["status"])
+        self.reported.append((body or {})["status"])
         self.pods[0]["status"] = {**self.pods[0]["status"], **(body or {})["status"]}
         return {}
 
@@ -72,14 +72,14 @@ def test_a_container_that_cannot_be_started_fails_its_pod_and_ends_the_others(
         small.turn()
     assert begun[0].poll() == -9, "also while nobody can be told"
     small.turn()
-    (said,) = server.told
+    (said,) = server.reported
     assert (said["phase"], said["reason"]) == ("Failed", "StartError")
     assert "Cannot allocate memory" in said["message"]
     small.turn()
-    assert len(server.told) == 1
+    assert len(server.reported) == 1
 
 
-def test_an_end_that_could_not_be_told_is_told_in_the_next_turn(
+def test_an_end_that_could_not_be_reported_is_reported_in_the_next_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server([pod(["sh", "-c", "exit 3"])])
@@ -94,7 +94,7 @@ def test_an_end_that_could_not_be_told_is_told_in_the_next_turn(
         small.turn()
     monkeypatch.setattr(cgroups.time, "sleep", lambda _: None)
     small.turn()
-    assert [said["phase"] for said in server.told] == ["Running", "Failed"]
-    assert server.told[-1]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+    assert [said["phase"] for said in server.reported] == ["Running", "Failed"]
+    assert server.reported[-1]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
     small.turn()
-    assert len(server.told) == 2
+    assert len(server.reported) == 2

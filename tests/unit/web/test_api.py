@@ -18,7 +18,7 @@ from tests.support.web.server import Dashboard, dashboard, memory
 FILE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "openapi.json"
 FLOW, DOCUMENT = analysed()
 READER = memory(profile(), profile(1), FLOW, changes=(change(),), details={("demo", "nightly"): DOCUMENT})
-ROUTES = Api(READER).routes()
+ROUTES = Api().routes()
 
 
 @pytest.fixture(scope="module")

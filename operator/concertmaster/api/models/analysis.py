@@ -23,6 +23,17 @@ def _points(default: int, what: str) -> Any:
     )
 
 
+def _deduction(what: str) -> Any:
+    return Field(
+        default=20,
+        ge=0,
+        le=100,
+        description=f"Most that {what} can take from the score; 0 takes nothing.",
+        examples=[10],
+        json_schema_extra=schema(unit="points of 100"),
+    )
+
+
 class ScoreWeights(ApiModel):
     """What counts how much in the score from 0 to 100."""
 
@@ -38,6 +49,8 @@ class ScoreWeights(ApiModel):
     )
 
     efficiency: int = _points(25, "the used share of what is requested")
+    objectives: int = _deduction("missed objectives other than success and utilization")
+    speed: int = _deduction("run time that recommendations would save")
     stability: int = _points(20, "a steady run time")
     success: int = _points(40, "the success rate")
     waiting: int = _points(15, "not waiting for nodes")
@@ -117,7 +130,9 @@ class AnalysisSpec(ApiModel):
         default_factory=ScoreWeights,
         description="What counts how much in the score.",
         examples=[{"success": 60, "stability": 20, "efficiency": 0, "waiting": 20}],
-        json_schema_extra=schema(default="success 40, efficiency 25, stability 20, waiting 15"),
+        json_schema_extra=schema(
+            default="success 40, efficiency 25, objectives 20, speed 20, stability 20, waiting 15"
+        ),
     )
     window: Duration = Field(
         default=Duration("14d"),

@@ -1,4 +1,4 @@
-"""OptimizationPolicy and ClusterOptimizationPolicy: what is wanted of workflows, and what the operator may do about it."""
+"""OptimizationPolicy and ClusterOptimizationPolicy: what is expected of workflows, and what the operator may do about it."""
 
 from __future__ import annotations
 
@@ -18,29 +18,11 @@ from concertmaster.api.models.common import (
     inputs_field,
     observed_generation_field,
 )
-from concertmaster.api.models.kinds import TargetKind, TargetVersion
+from concertmaster.api.models.discover import Discover
 from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.pricing import PricingSpec
-from concertmaster.api.models.profile import REF_RULE
 from concertmaster.core.model.enums import NotifyEvent, RuleMode
 from concertmaster.core.model.scalars import Amount, Percent
-
-
-class Discover(ApiModel):
-    """Targets that get a profile of their own."""
-
-    model_config = ConfigDict(json_schema_extra=schema(rules=[REF_RULE]))
-
-    api_version: TargetVersion = Field(
-        description="API group and version of the targets.", examples=["argoproj.io/v1alpha1"]
-    )
-    kind: TargetKind = Field(description="Kind of the targets.", examples=["WorkflowTemplate"])
-    selector: LabelSelector | None = Field(
-        default=None,
-        description="Which targets, by their labels.",
-        examples=[{"matchLabels": {"team": "data"}}],
-        json_schema_extra=schema(default="all of this kind"),
-    )
 
 
 class RuleSpec(ApiModel):
@@ -191,7 +173,7 @@ class OptimizationPolicySpec(ApiModel):
 _CLUSTER_RULES = [
     rule(
         "has(self.namespaceSelector) || !has(self.discover)"
-        " || !self.discover.exists(d, d.kind == 'ClusterWorkflowTemplate')",
+        " || !self.discover.exists(d, has(d.kind) && d.kind == 'ClusterWorkflowTemplate')",
         "discovering ClusterWorkflowTemplate needs namespaceSelector: each selected namespace gets a profile of its own",
     )
 ]

@@ -7,12 +7,19 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, ShortName, rule, schema
+from concertmaster.core.model.enums import PriceSource
 from concertmaster.core.model.scalars import Amount
 
 Currency = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Z]{3}$", max_length=32),
     Field(json_schema_extra=schema(forms="a currency code of three capital letters (ISO 4217), such as EUR")),
+]
+
+InstanceType = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9._-]+[*]?$", min_length=1, max_length=63),
+    Field(json_schema_extra=schema(forms="an instance type, such as m5.large or m5.*")),
 ]
 
 
@@ -24,6 +31,42 @@ class UnitPrice(ApiModel):
         description="Price of one unit.",
         examples=["0.000002"],
         json_schema_extra=schema(unit="the currency, per unit of the metric"),
+    )
+
+
+class NodePriceSpec(ApiModel):
+    """Prices on nodes of one kind. A price that is not set is the flat one."""
+
+    cpu_core_hour: Amount | None = Field(
+        default=None,
+        description="Price of one requested CPU core for one hour on these nodes.",
+        examples=["0.048"],
+        json_schema_extra=schema(unit="the currency, per core and hour", default="pricing.cpuCoreHour"),
+    )
+    gpu_hour: Amount | None = Field(
+        default=None,
+        description="Price of one requested GPU for one hour on these nodes.",
+        examples=["3.06"],
+        json_schema_extra=schema(unit="the currency, per GPU and hour", default="pricing.gpuHour"),
+    )
+    instance_type: InstanceType | None = Field(
+        default=None,
+        description="Label node.kubernetes.io/instance-type of the nodes; with * at its end, all types that begin so.",
+        examples=["m5.*"],
+        json_schema_extra=schema(default="any"),
+    )
+    memory_gib_hour: Amount | None = Field(
+        default=None,
+        alias="memoryGiBHour",
+        description="Price of one requested GiB of memory for one hour on these nodes.",
+        examples=["0.006"],
+        json_schema_extra=schema(unit="the currency, per GiB and hour", default="pricing.memoryGiBHour"),
+    )
+    spot: bool | None = Field(
+        default=None,
+        description="Whether the nodes are spot or preemptible ones, by the labels of Karpenter, EKS, GKE and AKS.",
+        examples=[True],
+        json_schema_extra=schema(default="either"),
     )
 
 
@@ -56,6 +99,12 @@ class PricingSpec(ApiModel):
         examples=["25"],
         json_schema_extra=schema(unit="the currency, per failed run"),
     )
+    gpu_hour: Amount | None = Field(
+        default=None,
+        description="Price of one requested GPU, or MIG slice, for one hour.",
+        examples=["2.5"],
+        json_schema_extra=schema(unit="the currency, per GPU and hour", default="0.95 when currency is USD, else 0"),
+    )
     memory_gib_hour: Amount | None = Field(
         default=None,
         alias="memoryGiBHour",
@@ -63,11 +112,24 @@ class PricingSpec(ApiModel):
         examples=["0.004"],
         json_schema_extra=schema(unit="the currency, per GiB and hour", default="0.004 when currency is USD"),
     )
+    nodes: tuple[NodePriceSpec, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Prices by kind of node, for source NodeTable; the first row that fits holds, else the flat prices.",
+        examples=[[{"instanceType": "m5.*", "spot": True, "cpuCoreHour": "0.012"}]],
+    )
     run_hour: Amount = Field(
         default=Amount("2.5"),
         description="What an hour less of run time is worth when recommendations are ranked; no cost.",
         examples=["10"],
         json_schema_extra=schema(unit="the currency, per hour"),
+    )
+    source: PriceSource = Field(
+        default=PriceSource.FLAT,
+        description="Where prices of CPU, memory and GPUs come from: Flat, the prices here; NodeTable, the rows of nodes by "
+        "the node a pod ran on (needs kube_node_labels); OpenCost, its series node_cpu_hourly_cost, node_ram_hourly_cost "
+        "and node_gpu_hourly_cost, taken in the policy's currency. Pods on unknown nodes have the flat prices.",
+        examples=["OpenCost"],
     )
     units: tuple[UnitPrice, ...] = Field(
         default=(),

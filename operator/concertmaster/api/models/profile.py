@@ -22,6 +22,7 @@ from concertmaster.api.models.base import (
 from concertmaster.api.models.common import ExtraMetricSpec, InputSpec, LabelSelector, Query, inputs_field
 from concertmaster.api.models.kinds import RUNS, TARGETS, RunKind, RunVersion, TargetKind, TargetVersion, pair_rule
 from concertmaster.api.models.objectives import ObjectivesSpec
+from concertmaster.api.models.pod_labels import LabelledPods
 from concertmaster.api.models.profile_status import WorkflowProfileStatus
 
 NamePrefix = Annotated[
@@ -63,9 +64,13 @@ _GRAPH_RULES = [
 ]
 _SPEC_RULES = [
     rule(
-        "[has(self.workflowRef), has(self.runSelector), has(self.graph)].filter(x, x).size() == 1",
-        "exactly one of workflowRef, runSelector and graph must be set",
-    )
+        "[has(self.workflowRef), has(self.runSelector), has(self.graph)].filter(x, x).size() == 1 || has(self.podLabels)",
+        "exactly one of workflowRef, runSelector, graph and podLabels must be set",
+    ),
+    rule(
+        "!has(self.podLabels) || (!has(self.workflowRef) && !has(self.runSelector) && !has(self.graph))",
+        "exactly one of workflowRef, runSelector, graph and podLabels must be set",
+    ),
 ]
 
 
@@ -231,6 +236,11 @@ class WorkflowProfileSpec(ApiModel):
         description="Objectives of this workflow; each value given here replaces the policy's.",
         examples=[{"duration": {"p95": "30m"}}],
         json_schema_extra=schema(default="the policy's objectives"),
+    )
+    pod_labels: LabelledPods | None = Field(
+        default=None,
+        description="A workflow of an engine that is recognised by labels of its pods.",
+        examples=[{"preset": "airflow", "value": "nightly_etl"}],
     )
     run_selector: RunSelector | None = Field(
         default=None,

@@ -1,7 +1,7 @@
 """The status of a WorkflowProfile: the analysis as people read it.
 
-``kubectl describe`` is the screen and sorts keys by bytes, so the names are chosen to read well in that order: advice
-comes first, and every recommendation opens with its action. All values are one line each.
+``kubectl describe`` is the screen and sorts keys by bytes, so the names are chosen to read well in that order:
+recommendations comes first, and every recommendation opens with its action. All values are one line each.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ class RunsStatus(ApiModel):
     )
     last_end: Timestamp | None = Field(
         default=None, description="End of the newest run looked at.", examples=["2027-01-31T00:34:00Z"]
+    )
+    limited_to: int | None = Field(
+        default=None,
+        ge=0,
+        description="The policy's spec.analysis.maxRuns, where it keeps the analysis from looking at more: the newest runs "
+        "of the window were taken, and firstStart says since when. Absent: all of them were.",
+        examples=[200],
     )
     next_expected: Timestamp | None = Field(
         default=None, description="When the next run is due by the schedule.", examples=["2027-02-01T00:00:00Z"]
@@ -87,6 +94,11 @@ class SummaryStatus(ApiModel):
     p50: Line80 | None = Field(default=None, description="Median duration of a run.", examples=["21m4s"])
     p95: Line80 | None = Field(default=None, description="95th percentile of the duration.", examples=["34m10s"])
     p99: Line80 | None = Field(default=None, description="99th percentile of the duration.", examples=["41m"])
+    queueing: Line80 | None = Field(
+        default=None,
+        description="Mean over the runs of the longest wait of a pod for a node.",
+        examples=["1m10s"],
+    )
     success_percent: Percent | None = Field(
         default=None, description="Share of finished runs that succeeded.", examples=["96.7"]
     )
@@ -182,7 +194,7 @@ class WorkflowProfileStatus(ApiModel):
         default=None,
         ge=0,
         le=100,
-        description="How well the workflow runs, 100 is best; the weighted sum of scoreParts.",
+        description="How well the workflow runs, 100 is best; the weighted sum of scoreParts less their deductions.",
         examples=[74],
         json_schema_extra=schema(unit="points of 100"),
     )

@@ -1,5 +1,5 @@
 """Recommendations in the status of a WorkflowProfile: the ones listed in full, what is remembered of the others, and what
-became of those that were carried out.
+became of those that were applied.
 
 Flat objects of one-line strings whose alphabetical order is the reading order, as in all of the status.
 """
@@ -146,7 +146,7 @@ class RecommendationStatus(ApiModel):
 
 
 class RemainingStatus(ApiModel):
-    """A recommendation that is not among those told in full: what must be remembered of it."""
+    """A recommendation that is not among those shown in full: what must be remembered of it."""
 
     action: Line160 = Field(
         description="What to do.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
@@ -166,7 +166,7 @@ class RemainingStatus(ApiModel):
 
 
 class ResultStatus(ApiModel):
-    """One recommendation that somebody carried out, by hand, through Git or by letting the operator do it, and what the
+    """One recommendation that somebody applied, by hand, through Git or by letting the operator do it, and what the
     runs after it showed."""
 
     action: Line160 = Field(

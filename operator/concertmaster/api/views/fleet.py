@@ -35,6 +35,9 @@ class WorkflowRow(ApiModel):
     success_percent: float | None
     p50_seconds: float | None
     p95_seconds: float | None
+    queueing_seconds: float | None = Field(
+        description="Mean over the runs of the longest wait of a pod for a node; null: not known."
+    )
     currency: str | None = Field(description="Of the amounts, where a recommendation names it.")
     cost_per_run: float | None
     cost_per_month: float | None = Field(description="At the observed rate of runs.")
@@ -53,6 +56,7 @@ class ObjectiveRow(ApiModel):
 
     namespace: str
     profile: str
+    workflow: str | None = None
     name: str
     verdict: str = Field(description="Met, Missed or Unknown.")
     text: str
@@ -101,6 +105,7 @@ class Degradation(ApiModel):
 
     namespace: str
     profile: str
+    workflow: str | None = None
     recommendation: str
     action: str
     because: str | None
@@ -123,6 +128,9 @@ class FleetSummary(ApiModel):
     late_runs: int = Field(description="Workflows whose next scheduled run is overdue.")
     available: Amounts = Field(description="What all Active recommendations are worth.")
     realised: Amounts = Field(description="What implemented recommendations were measured to save.")
+    queueing_hours: float = Field(
+        default=0.0, description="Hours a month that runs wait for nodes, at the observed rate of runs."
+    )
     cost_per_month: dict[str, float] = Field(description="By currency.")
 
 
@@ -146,6 +154,18 @@ class CostGroup(ApiModel):
     cost_per_month: float
 
 
+class MonthRow(ApiModel):
+    """All workflows in one calendar month (UTC), out of daily rows."""
+
+    month: str = Field(examples=["2027-01"])
+    workflows: int = Field(description="Workflows with a run that ended in it.")
+    runs: int
+    success_percent: float | None
+    cost: dict[str, float] = Field(description="By currency.")
+    wasted_cost: dict[str, float] = Field(description="Part of the cost that was reserved and not used, by currency.")
+    queueing_hours: float
+
+
 class PeriodReport(ApiModel):
     """A report over a period, from the cluster's statuses or from facts."""
 
@@ -166,6 +186,16 @@ class PeriodReport(ApiModel):
     cost_by_label: tuple[CostGroup, ...]
     cost_by_namespace: tuple[CostGroup, ...]
     cost_by_workflow: tuple[CostGroup, ...]
-    cost_by_step: tuple[CostGroup, ...] = Field(description="Only from facts.")
+    cost_by_step: tuple[CostGroup, ...] = Field(
+        description="Of the most expensive workflows; from the cluster, as far as the operator could be asked."
+    )
+    months: tuple[MonthRow, ...] = Field(
+        default=(), description="Calendar months of the period, where the operator could be asked for its daily rows."
+    )
+    counted: int = Field(
+        default=0,
+        description="Workflows whose runs, durations, cost and queueing are those of the period, out of daily rows; of the "
+        "others they are those of the analysis window.",
+    )
     workflows: tuple[WorkflowRow, ...] = Field(description="Most valuable first.")
     notes: tuple[str, ...]

@@ -9,7 +9,7 @@ from concertmaster.core.model import Outcome, Source
 
 
 class TimeSplitView(ApiModel):
-    """Seconds along the critical path; the parts add up."""
+    """Seconds along the critical path; the parts add up to the duration of the run, suspended comes before it."""
 
     controller: float = Field(description="Before the pod was created, and after the last one.")
     limit: float = Field(description="Queued for a parallelism limit, mutex or semaphore.")
@@ -17,6 +17,7 @@ class TimeSplitView(ApiModel):
     start_up: float = Field(description="Image pull and init containers.")
     work: float = Field(description="Main containers.")
     retry: float = Field(description="Failed attempts and back-off.")
+    suspended: float = Field(default=0.0, description="Suspended before the first pod, by Kueue or by spec.suspend.")
 
 
 class RunSummary(ApiModel):
@@ -62,12 +63,16 @@ class PodRow(ApiModel):
     critical: bool = Field(default=False, description="Whether it is on the critical path.")
     node: str | None = None
     containers: tuple[ContainerRow, ...] = ()
+    ready: float | None = Field(default=None, description="When what it waits for was done, as the engine reported.")
     created: float | None = None
     scheduled: float | None = None
     started: float | None = None
     finished: float | None = None
     input_size: float | None = Field(default=None, description="Bytes.")
     extra: dict[str, float] = Field(default_factory=dict, description="Extra metrics.")
+    after: tuple[str, ...] | None = Field(
+        default=None, description="Steps it waited for in this run; null: only the declared graph says."
+    )
 
 
 class PathPart(ApiModel):
@@ -89,6 +94,40 @@ class RunView(RunSummary):
     problems: tuple[str, ...] = Field(default=(), description="What could not be put together.")
 
 
+class NamePart(ApiModel):
+    """A piece of the name that an engine gives a step's nodes."""
+
+    text: str
+    items: tuple[str, ...] | None = Field(default=(), description="Fan-out suffixes; null: known at run time only.")
+    attempts: bool = False
+    whole: bool = False
+
+
+class GraphStep(ApiModel):
+    """A step as it is declared, as far as replays depend on it."""
+
+    name: str
+    depends_on: tuple[str, ...] = ()
+    parallelism: int | None = Field(default=None, description="Most pods of its fan-out at a time.")
+    fan_out: bool = False
+    width: int | None = None
+    on_exit: bool = False
+    daemon: bool = False
+    waits: bool = False
+    conditional: bool = False
+    indexed: bool = False
+    locks: tuple[str, ...] = ()
+    path: tuple[NamePart, ...] = ()
+
+
+class GraphView(ApiModel):
+    """The declared graph with its limits."""
+
+    parallelism: int | None = Field(default=None, description="Most pods of a run at a time.")
+    inferred: bool = False
+    steps: tuple[GraphStep, ...]
+
+
 class RecentRuns(ApiModel):
     """What the operator serves of the runs of a workflow."""
 
@@ -98,6 +137,7 @@ class RecentRuns(ApiModel):
     series: tuple[tuple[float, float, Outcome], ...] = Field(
         description="End (unix seconds), duration in seconds and outcome of all finished runs of the window, oldest first."
     )
+    graph: GraphView | None = Field(default=None, description="For replays; null: served by an operator before it.")
 
 
 class WorkflowRuns(ApiModel):

@@ -19,8 +19,7 @@ from concertmaster.core import pipeline, text
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends, trends
-from concertmaster.core.changes.admission.limits import ResourceQuota
-from concertmaster.core.changes.admission.quotas import quota_of
+from concertmaster.core.changes.admission.capacity import UNBOUND, capacity_by_namespace
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
@@ -181,7 +180,7 @@ def examine(
     policies = Policies(facts.objects)
     workflows: list[ExaminedWorkflow] = []
     records = {d.key: _records(d, assignment.executions.get(d.key, {}), facts, policies) for d in known}
-    quotas = _quotas(facts.objects)
+    capacity = capacity_by_namespace(facts.objects)
     fleet = pipeline.fleet_of(((d, records[d.key]) for d in known), facts.until)
     for definition in known:
         runs = records[definition.key]
@@ -197,7 +196,7 @@ def examine(
             now=facts.until,
             missing=facts.missing,
             fleet=fleet,
-            quotas=quotas.get(definition.key.namespace, []),
+            capacity=capacity.get(definition.key.namespace, UNBOUND),
         )
         workflows.append(ExaminedWorkflow(result, tuple(runs)))
     workflows.sort(key=lambda f: (-(f.result.analysis.cost.per_month or 0.0), str(f.result.analysis.definition.key)))
@@ -224,15 +223,6 @@ def _records(
     return [with_metrics(record, values) for record in built]
 
 
-def _quotas(objects: Sequence[Mapping[str, Any]]) -> dict[str, list[ResourceQuota]]:
-    """The ResourceQuotas among the objects, by namespace."""
-    quotas: dict[str, list[ResourceQuota]] = {}
-    for raw in objects:
-        if raw.get("kind") == "ResourceQuota" and (quota := quota_of(raw)) is not None:
-            quotas.setdefault(str((raw.get("metadata") or {}).get("namespace") or "default"), []).append(quota)
-    return quotas
-
-
 def _render(views: list[dict[str, Any]], output: str) -> str:
     if output == "json":
         return json.dumps({"workflows": views}, indent=2, ensure_ascii=False)
@@ -245,8 +235,10 @@ def _render(views: list[dict[str, Any]], output: str) -> str:
 
 def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
     if names:
-        return f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
+        missing = f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
+        return f"{missing}: leave --workflow out to list them"
     if facts.pods:
         return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
     why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
-    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: try a longer --window, or run doctor"
+    cure = "try a longer --window or another --namespace, or run doctor"
+    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: {cure}"

@@ -48,6 +48,7 @@ def command(
         raise UserError("name a CHANGE, or select many with --all or --below AMOUNT")
     if not bulk and (all_namespaces or selector):
         raise UserError("-A and -l select for --all and --below only")
+    most = selection.amount(below)
     client = profiles.connect(kubeconfig, context)
     place = namespace or profiles.default_namespace(kubeconfig, context)
     decision = "Reject" if reject else "Approve"
@@ -56,7 +57,7 @@ def command(
         _assert_decidable(changes[0], reject=reject)
     else:
         selected = list(profiles.each(client, None if all_namespaces else place, selector))
-        changes = list(_waiting(client, selected, None if all_namespaces else place, selection.amount(below)))
+        changes = list(_waiting(client, selected, None if all_namespaces else place, most))
         if not changes:
             click.echo("no change waits for a decision")
             return

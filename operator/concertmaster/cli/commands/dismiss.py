@@ -53,6 +53,8 @@ def command(
         raise UserError("name PROFILE and RECOMMENDATION, or select many with --all or --below AMOUNT")
     if not bulk and (all_namespaces or selector):
         raise UserError("-A and -l select for --all and --below only")
+    words = {} if undo else _decision(reason, span, until)
+    most = selection.amount(below)
     place = namespace or profiles.default_namespace(kubeconfig, context)
     client = profiles.connect(kubeconfig, context)
     if not bulk:
@@ -62,11 +64,10 @@ def command(
             dismissals.take_back(client, profiles.read(client, place, profile), recommendation)
             click.echo(f"{recommendation} of {place}/{profile} is no longer dismissed")
             return
-        _one(client, place, profile, recommendation, _decision(reason, span, until), only_print=only_print)
+        _one(client, place, profile, recommendation, words, only_print=only_print)
         return
-    words = _decision(reason, span, until)
     selected = list(profiles.each(client, None if all_namespaces else place, selector))
-    items = list(selection.chosen(selected, selection.amount(below)))
+    items = list(selection.chosen(selected, most))
     if not items:
         click.echo("no active recommendation is selected")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 import time
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any
 
 import click
 
+from concertmaster.api.labelled import labels_of
 from concertmaster.cli import cluster_options, details, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import Planner
 from concertmaster.core import text
+from concertmaster.engines.labels.definition import preset_of
 from concertmaster.report import daily, fleet
+from concertmaster.report.costs.components import cost_table
+from concertmaster.report.tables import table
 
 _LABELS = (
     ("because", "Because"),
@@ -96,9 +101,15 @@ def command(
         click.echo(text.plain("\n".join(carried_out(result))))
     if recommendation is None and not trouble:
         currency = str((detail.get("cost") or {}).get("currency") or "USD")
-        days = details.ask_days(kubeconfig, raw, where, context).get("days") or ()
-        if months := daily.months_table(daily.rows(days), currency):
+        if costs := cost_table(detail.get("costComponents") or (), currency):
+            click.echo(text.plain(f"Cost by component, now and after the recommendations above:\n\n{costs}\n"))
+        click.echo(text.plain(graph_line(detail)), nl=False)
+        kept = details.ask_days(kubeconfig, raw, where, context)
+        rows = daily.rows(kept.get("days") or ())
+        if months := daily.months_table(rows, currency):
             click.echo(f"Trend by month:\n\n{months}\n")
+        if since := daily.progress(kept.get("baseline"), rows, currency):
+            click.echo(text.plain(f"{since}.\n"))
     if trouble:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
@@ -110,6 +121,18 @@ def command(
 def _step(detail: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
     """The figures of the step a recommendation is about; empty without any."""
     return next((s for s in detail.get("steps") or () if s["name"] == item.get("step")), {})
+
+
+def graph_line(detail: dict[str, Any]) -> str:
+    """The pattern of the workflow with its steps, level by level; empty where it is not known."""
+    found = detail.get("pattern") or {}
+    if not found.get("name"):
+        return ""
+    levels = [
+        ", ".join(level[:6]) + (f" and {len(level) - 6} more" if len(level) > 6 else "") for level in found["levels"]
+    ]
+    shown = [*levels[:12], f"{len(levels) - 12} more levels"] if len(levels) > 12 else levels
+    return f"Pattern: {found['name']}; steps by level: {' | '.join(shown)}\n\n"
 
 
 def _figures(step: dict[str, Any]) -> str:
@@ -124,9 +147,41 @@ def _figures(step: dict[str, Any]) -> str:
     if (given := step.get("input")) is not None:
         usual, largest = (text.input_size(given[name], given["unit"]) for name in ("p50", "max"))
         parts.append(f"input {usual} in the median of {text.count(given['runs'], 'run')}, at most {largest}")
+    parts += resources_used(step)
     if step["failedExecutions"]:
         parts.append(f"{step['failedExecutions']} failed")
     return "; ".join(parts)
+
+
+def resources_used(step: dict[str, Any]) -> list[str]:
+    """What a step moved over the network, and its GPUs and ephemeral storage where it has any."""
+    parts = []
+    if (network := step.get("network")) is not None:
+        moved = [text.input_size(network[name], "bytes") for name in ("receivedBytes", "sentBytes")]
+        rate = network.get("bytesPerSecond")
+        speed = f", {text.input_size(rate, 'bytes')} a second" if rate else ""
+        parts.append(f"network: {moved[0]} received and {moved[1]} sent{speed} (medians)")
+    for container in step.get("containers") or ():
+        if container.get("gpuRequest"):
+            share = text.percent(container["gpuUtilization"]) if container["gpuUtilization"] is not None else "unknown"
+            parts.append(f"{container['gpuRequest']:g} {container['gpuResource']}, utilization {share}")
+        if container.get("storagePeakBytes") is not None:
+            held = container["storageRequestBytes"] or container["storageLimitBytes"]
+            parts.append(
+                f"ephemeral storage at most {text.memory(container['storagePeakBytes'])} of {text.memory(held)}"
+            )
+    return parts
+
+
+def demand_table(hours: list[str]) -> str:
+    """The busiest hours ahead, one line each."""
+    rows = []
+    for line in hours:
+        hour, _, amounts = line.rpartition(": ")
+        rows.append([hour, *amounts.split(", ")])
+    width = max(len(row) for row in rows)
+    rows = [[*row, *[""] * (width - len(row))] for row in rows]
+    return table(["HOUR", "CPU", "MEMORY", "RUNS", *[""] * (width - 4)], rows)
 
 
 def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: dict[str, Any] | None = None) -> str:
@@ -141,22 +196,39 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
         "sure": text.percent(fleet.confidence(item.get("confidence"))) if item.get("confidence") is not None else "",
         "impact": item["impact"] if isinstance(item.get("impact"), str) else "",
     }
+    if item["id"].partition(".")[0] == "demand-forecast" and isinstance(evidence, list):
+        described["evidence"] = ""
     for key, label in _LABELS:
         if described.get(key):
             body = f"{label + ':':<11} {described[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
+    if item["id"].partition(".")[0] == "demand-forecast" and isinstance(evidence, list):
+        lines += ["", textwrap.indent(demand_table(evidence), "  ")]
     how = str(item.get("how") or "")
     if item.get("state") in ("Implemented", "Obsolete") or not how:
         return "\n".join([*lines, ""])
+    why, command = "", how
     if how.startswith("kubectl concertmaster explain"):
-        how = next_step(item, profile or {})
-    lines += [
-        "",
-        "  Do:",
-        *textwrap.wrap(how, 110, initial_indent="    ", subsequent_indent="    ", break_long_words=False),
-        "",
-    ]
+        why, command = next_step(item, profile or {})
+    # A command stands on a line of its own and is never wrapped: it runs as printed.
+    sentence = textwrap.wrap(f"{why}:" if command else why, 100, initial_indent="    ", subsequent_indent="    ")
+    lines += ["", "  Do:", *(sentence if why else ()), *([f"    {command}"] if command else ()), ""]
+    if written := snippet(item, profile or {}):
+        lines += ["  Where the workflow is defined:", *textwrap.indent(written, "    ").splitlines(), ""]
     return "\n".join(lines)
+
+
+def snippet(item: dict[str, Any], profile: dict[str, Any]) -> str | None:
+    """What sets the sizes of an item in the words of its engine: as the operator says, else read off the status."""
+    labels = labels_of(profile.get("spec") or {})
+    if item.get("snippet") or labels is None:
+        return item.get("snippet")
+    sizes: dict[tuple[str, str], dict[str, str]] = {}
+    for line in item.get("items") or ():
+        row = fleet.item_of(str(line))
+        if row is not None:
+            sizes.setdefault((row["step"] or "", row["container"] or ""), {})[row["field"] or ""] = row["new"] or ""
+    return preset_of(labels).remedies(sizes)
 
 
 def carried_out(outcome: dict[str, Any]) -> list[str]:
@@ -170,29 +242,38 @@ def carried_out(outcome: dict[str, Any]) -> list[str]:
     ]
 
 
-def next_step(item: dict[str, Any], profile: dict[str, Any]) -> str:
-    """What to do where no single command can make the change."""
+def next_step(item: dict[str, Any], profile: dict[str, Any]) -> tuple[str, str]:
+    """What to do where no single command can make the change: a sentence, and a command that helps (empty: none)."""
     rule, _, step = item["id"].partition(".")
     reference = (profile.get("spec") or {}).get("workflowRef") or {}
-    namespace = (profile.get("metadata") or {}).get("namespace", "default")
-    name = reference.get("name") or (profile.get("metadata") or {}).get("name", "WORKFLOW")
-    target = f"{reference['kind'].lower()} {name}" if reference else "the definition of its pods"
+    meta = profile.get("metadata") or {}
+    namespace, name = meta.get("namespace", "default"), meta.get("name", "")
+    target = f"{reference['kind'].lower()} {reference['name']}" if reference else ""
     if rule == "degradation":
-        if not reference:
-            return f"compare the images and arguments of the pods of {step or 'each step'} before and after that moment"
+        if not target:
+            return (
+                f"Compare the images and arguments of the pods of {step or 'each step'} before and after that moment",
+                "",
+            )
         return (
-            f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields   (who changed which field, and when)"
+            "See which field of the definition was changed by whom, and when",
+            f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields",
         )
     if rule in ("cpu-request", "memory-request", "right-size"):
-        return f"set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place"
+        if snippet(item, profile):
+            return f"Set {item['proposed']} where the workflow is defined", ""
+        return f"Set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place", ""
     if rule == "failing-step":
-        pod = next(iter(re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))), "POD")
-        return f"kubectl -n {namespace} logs {pod} --all-containers --tail=100   (while the pod is there)"
-    if rule in _TRIED:
+        pod = next(iter(re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))), "")
+        if pod:
+            logs = f"kubectl -n {namespace} logs {pod} --all-containers --tail=100"
+            return "Read the log of the failed pod while it is there", logs
+        return f"Read the logs of the failed pods of {step}", ""
+    if rule in _TRIED and step:
         return (
-            "try a change before making it, from a Prometheus or a recorded file: concertmaster what-if"
-            f" {name} -n {namespace} --prometheus URL --scale {step or 'STEP'}=0.5"
+            "Replay the runs with the step at half its duration, to see what a change would bring",
+            f"kubectl concertmaster what-if {name} -n {namespace} --scale {shlex.quote(f'{step}=0.5')}",
         )
-    if not reference:
-        return f"where the pods of {step or 'its steps'} are defined: {item['proposed']}"
-    return f"kubectl -n {namespace} edit {target}   ({item['proposed']})"
+    if not target:
+        return f"Where the pods of {step or 'its steps'} are defined: {item['proposed']}", ""
+    return f"Make the change in the definition ({item['proposed']})", f"kubectl -n {namespace} edit {target}"

@@ -43,5 +43,5 @@ def command(file: Path, source: options.SourceOptions, span: options.Span) -> No
         count = facts_file.write(file, header, facts.objects, facts.pods, facts.jobs, facts.answers)
     except facts_file.FactsFileError as error:
         raise UserError(str(error)) from None
-    told = f", {len(facts.answers)} values of extra metrics and queries" if facts.answers else ""
-    click.echo(f"{file}: {count} pods, {len(facts.objects)} objects{told}")
+    reported = f", {len(facts.answers)} values of extra metrics and queries" if facts.answers else ""
+    click.echo(f"{file}: {count} pods, {len(facts.objects)} objects{reported}")

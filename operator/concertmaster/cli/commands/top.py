@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from concertmaster.cli import cluster_options, profiles
 from concertmaster.core import text
@@ -26,7 +27,9 @@ from concertmaster.report.tables import table
 @click.option(
     "--failed-run", type=float, default=Pricing().failed_run, show_default=True, help="Value of a failed run."
 )
-@click.option("-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "wide", "yaml", "json", "name"]), default="table", show_default=True
+)
 @cluster_options.many
 def command(
     namespace: str | None,
@@ -41,14 +44,23 @@ def command(
 ) -> None:
     """Rank the recommendations of all workflows by what they are worth a month.
 
-    Run time, failed runs and money are brought to one scale by --run-hour and --failed-run.
+    All namespaces, unless -n names one. Run time, failed runs and money are brought to one scale by --run-hour and
+    --failed-run.
     """
     client = profiles.connect(kubeconfig, context)
     selected = list(profiles.each(client, None if all_namespaces else namespace, selector))
     headlines = [h for profile in selected for h in fleet.headlines(profile)]
     order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
-    if output == "json":
-        click.echo(json.dumps(_document(selected, order[:limit]), indent=2, ensure_ascii=False))
+    if output in ("json", "yaml"):
+        document = _document(selected, order[:limit])
+        if output == "json":
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        else:
+            click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+        return
+    if output == "name":
+        for h in order[:limit]:
+            click.echo(text.plain(f"{h.namespace}/{h.profile}/{h.id}"))
         return
     click.echo(fleet.totals_sentence(totals(headlines), fleet.minor_count(selected)))
     if not order:

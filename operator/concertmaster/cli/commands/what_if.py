@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from concertmaster.cli import gather, options
+from concertmaster.cli import options
 from concertmaster.cli.commands.analyze import analyze
+from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
@@ -15,6 +16,7 @@ from concertmaster.core.analysis.replay.gain import Gain, gain
 from concertmaster.core.model import RunRecord
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.stats.scaleout import fit_scaleout, recommend_workers
+from concertmaster.report.runs.served import observed
 from concertmaster.report.tables import table
 
 
@@ -140,33 +142,53 @@ def _changes(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("what-if")
 @click.argument("workflow")
-@options.facts_option
+@origin_options
 @_changes
-def command(
-    workflow: str, read: Callable[[], gather.Facts], window: float | None, workers: str | None, **change: object
-) -> None:
+def command(workflow: str, origin: Origin, workers: str | None, **change: object) -> None:
     """Replay the runs of WORKFLOW with a change made and print the gain with its interval.
 
     Several changes are made together. The observed runs are simulated again with their own durations, waits and limits;
-    nothing in the cluster is touched.
+    nothing in the cluster is touched. From a cluster these are the newest runs that the operator serves; with --facts or
+    --prometheus all runs of the window.
     """
-    facts = read()
-    results = analyze(facts, window=window, names=[workflow])
-    if not results:
-        raise UserError(f"no workflow named {workflow} was found among {len(facts.pods)} pods")
-    analysis = results[0].analysis
-    known = {s.step for s in analysis.steps}
     whatif = _change(**change)  # type: ignore[arg-type]
     if whatif.problem:
         raise UserError(whatif.problem)
-    unknown = (_named(whatif) | ({workers} if workers else set())) - known
-    if unknown:
-        raise UserError(f"{workflow} has no step {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")
-    if workers:
-        click.echo(_workers(analysis.runs, workers))
-        return
-    if whatif == WhatIf():
+    named = _named(whatif) | ({workers} if workers else set())
+    if not named and whatif == WhatIf():
         raise click.UsageError(
             "name a change: --scale, --cpu, --drop, --limit, --cache, --batch, --no-retries or --workers"
         )
+    if not origin.recorded:
+        click.echo(_served(origin, workflow, whatif, named, workers))
+        return
+    facts = options.read_facts(origin.facts_file, origin.source, origin.span)
+    results = analyze(facts, window=origin.span.window, names=[workflow])
+    if not results:
+        raise UserError(
+            f"no workflow named {workflow} was found among {len(facts.pods)} pods: analyze -o table lists them"
+        )
+    analysis = results[0].analysis
+    _check(workflow, named, {s.step for s in analysis.steps})
+    if workers:
+        click.echo(_workers(analysis.runs, workers))
+        return
     click.echo(describe(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))
+
+
+def _served(origin: Origin, workflow: str, whatif: WhatIf, named: set[str], workers: str | None) -> str:
+    """The outcome over the runs that the operator serves."""
+    view = origin.served(workflow)
+    _check(workflow, named, {str(s["name"]) for s in view.steps})
+    if workers:
+        runs = [observed(view.key, r).record for r in view.recent.runs if not r.more_pods]
+        return _workers(runs, workers)
+    found = view.replayed(whatif)
+    if found.saved_seconds is None:
+        raise UserError(found.reason or "the runs cannot be replayed")
+    return found.text
+
+
+def _check(workflow: str, named: set[str], known: set[str]) -> None:
+    if unknown := named - known:
+        raise UserError(f"{workflow} has no step {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}")

@@ -1,1 +1,1 @@
-"""Change: carries out what the core decides about WorkflowChanges, with the journal around every write."""
+"""Change: applies what the core decides about WorkflowChanges, with the journal around every write."""

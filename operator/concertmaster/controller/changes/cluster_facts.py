@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from concertmaster.core.changes.admission.capacity import ranges_of
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.pods import pod_trials, pods_at_a_time
 from concertmaster.core.changes.admission.quotas import quota_of
@@ -18,7 +19,6 @@ from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import ClusterFacts
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.amounts import quantity
 from concertmaster.engines import ENGINES, by_object
 from concertmaster.engines.registry import CLUSTER_KINDS, users_of
 from concertmaster.kube.access import AccessChecker, Right
@@ -86,12 +86,7 @@ class FactReader:
 
     def _ranges(self, namespace: str) -> Iterator[LimitRange]:
         for limits in self._list(LIMIT_RANGES, namespace):
-            for row in (limits.get("spec") or {}).get("limits") or ():
-                if row.get("type") in ("Container", "Pod"):
-                    fields = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
-                    yield LimitRange(
-                        str(limits["metadata"]["name"]), row["type"], *(_amounts(row.get(f)) for f in fields)
-                    )
+            yield from ranges_of(limits)
 
     def _quotas(self, namespace: str) -> Iterator[ResourceQuota]:
         for raw in self._list(RESOURCE_QUOTAS, namespace):
@@ -184,8 +179,3 @@ def _pods(plan: Plan, definition: WorkflowDefinition | None) -> int | None:
     """How many pods of the step may run at a time, as far as the definition says."""
     step = definition.graph.step(plan.step) if definition is not None and plan.step is not None else None
     return pods_at_a_time(step, definition) if step is not None and definition is not None else 1
-
-
-def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
-    amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
-    return {k: v for k, v in amounts.items() if v is not None}

@@ -46,8 +46,8 @@ class WorkflowContext:
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:
-        """How many runs a change made now could be compared with, and why its proof could well miss harm (None: it would
-        not). Looked up once."""
+        """How many runs a change made now could be compared with, and why its verification could well miss harm (None: it
+        would not). Looked up once."""
         if self.foreseen is None:
             before = sides_(self, self.now, self.policy.analysis.window_seconds).before
             verify = self.policy.apply.verify
@@ -78,7 +78,7 @@ class WorkflowContext:
     @property
     def workflow_ref(self) -> WorkflowRef | None:
         """The object that the profile says defines the workflow."""
-        return self.subject.profile.spec.workflow_ref if self.subject.profile is not None else None
+        return self.subject.profile.spec.workflow_ref if self.subject.policy is not None else None
 
     def read(self, plan: Plan, raw: Mapping[str, Any]) -> ClusterFacts:
         """What the cluster says about ``raw``, the target of a plan as it is now."""
@@ -132,8 +132,8 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
 def elsewhere(
     changes: Iterable[WorkflowChangeView], namespace: str, profile: str, target: ChangeTarget
 ) -> tuple[str, ...]:
-    """Which changes of other profiles are being proven on the object ``target``, in words for someone in ``namespace``.
-    An orphaned one is not: nobody will judge it or take it back."""
+    """Which changes of other profiles are being verified on the object ``target``, in words for someone in ``namespace``.
+    An orphaned one is not: nobody will judge it or roll it back."""
     return tuple(
         f"{c.name} of profile {c.profile}" if c.namespace == namespace else "one in another namespace"
         for c in changes

@@ -1,4 +1,5 @@
-"""The workflows that a proof's own is compared with: those of the same metrics source that nobody changed meanwhile."""
+"""The workflows that a verification's own is compared with: those of the same metrics source that nobody changed
+meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _RUNS = 60  # the newest, of one workflow
 
 
 class ControlGroup:
-    """All workflows of one cycle. Their runs are read once, and only when a proof asks."""
+    """All workflows of one cycle. Their runs are read once, and only when a verification asks."""
 
     def __init__(
         self, subjects: Sequence[Subject], changes: Sequence[WorkflowChangeView], history: History,

@@ -70,11 +70,11 @@ class Journal:
         return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
 
     def note_deleted(self, change: Mapping[str, Any], at: float) -> None:
-        """Somebody deleted a change under proof: its rule must ask before it changes this workflow again."""
+        """Somebody deleted a change under verification: its rule must ask before it changes this workflow again."""
         self._pages().write_journal(_deleted(change), json.dumps(at), at)
 
     def deleted(self, namespace: str, profile: str, now: float) -> dict[str, float]:
-        """When changes of a workflow were deleted under proof (unix seconds), by recommendation; the last 30 days."""
+        """When changes of a workflow were deleted under verification (unix seconds), by recommendation; the last 30 days."""
         prefix = f"{_DELETED}{namespace}/{profile}/"
         rows = {
             key.removeprefix(prefix): float(json.loads(body)) for key, body in self._pages().journal(prefix).items()

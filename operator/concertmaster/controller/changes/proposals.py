@@ -1,4 +1,4 @@
-"""Plans that were not written yet: proposed, confirmed, held back by a policy check, or carried out."""
+"""Plans that were not written yet: proposed, confirmed, held back by a policy check, or applied."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SAID = 150  # characters of who else is changed that a question surely has room
 
 
 class Proposals:
-    """Makes plans of recommendations and carries out those that are decided."""
+    """Makes plans of recommendations and applies those that are decided."""
 
     def __init__(self, client: KubeClient, writer: ChangeWriter, apply: Apply, verifier: Verifier) -> None:
         self._client = client

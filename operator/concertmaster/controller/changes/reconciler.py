@@ -79,6 +79,7 @@ class Changes:
         candidates: Candidates,
         *,
         namespaces: Sequence[str] = (),
+        owns: Callable[[str], bool] = lambda _: True,
         secure: bool | None = None,
     ) -> None:
         self._client = client
@@ -91,24 +92,42 @@ class Changes:
         self._events = events
         self._candidates = candidates
         self._namespaces = tuple(namespaces)
+        self._owns = owns
         self._secure = secure
+        self._followed: dict[str, str] | None = None  # in this cycle: versions by uid as they were left
+
+    def follow(
+        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
+        heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
+    ) -> list[str]:  # fmt: skip
+        """Early in a cycle: what is in flight alone, so that no analysis and nobody's query delays a rollback. The arguments
+        are those of the call; what went wrong."""
+        self._followed = None
+        outcome = ChangesOutcome()
+        policies = PolicyReader(self._client, self._access, snapshot.book, behind)
+        with self._guarded("the changes", outcome):
+            self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies, early=True)
+        return outcome.problems + self._writer.drain_problems()
 
     def __call__(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> ChangesOutcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
-        watches do not show what the cluster has, so that nothing new is written."""
+        watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in flight is left
+        alone unless somebody wrote it since."""
         outcome = ChangesOutcome()
         policies = PolicyReader(self._client, self._access, snapshot.book, behind)
         with self._guarded("the changes", outcome):
             self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies)
+        self._followed = None
         outcome.problems += self._writer.drain_problems()
         return outcome
 
     def _reconcile(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None], outcome: ChangesOutcome, policies: PolicyReader,
+        *, early: bool = False,
     ) -> None:  # fmt: skip
         try:
             journaled = self._writer.journal.in_flight()
@@ -116,24 +135,29 @@ class Changes:
             outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
         active = [s for s in subjects if s.policy is not None and s.policy.apply.mode is not ApplyMode.RECOMMEND]
-        if not active and not snapshot.snapshot.changes and not journaled:
+        if not (active and not early) and not snapshot.snapshot.changes and not journaled:
             outcome.tally = Tally()
             return
         listed = self._list(outcome)
         if listed is None:
             return
-        tally = outcome.tally = self._writer.begin()
+        followed = self._followed is not None
+        tally = outcome.tally = self._writer.tally if followed else self._writer.begin()
+        known, self._followed = self._followed or {}, {} if early else None
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
-        for change in listed:
+        for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
         in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # few of thousands, and each plan looks at them
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
         control_group = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
-        self._deleted(journaled, listed, subjects, snapshot, now, outcome, policies)
+        if early or not followed:
+            self._deleted(journaled, listed, subjects, snapshot, now, outcome, policies)
         for subject in subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             if subject.policy is None or (not mine and subject not in active):
+                continue
+            if early and not any(c.phase in IN_FLIGHT for c in mine):
                 continue
             heartbeat("changes")
             until = data_until.get(subject.source)
@@ -141,12 +165,15 @@ class Changes:
                 subject, subject.policy, mine, ledger, snapshot, facts, control_group, policies, now, until, in_flight
             )
             with self._guarded(f"changes of {context.workflow}", outcome):
-                self._workflow(context)
+                self._follow(context, known)
+                if not early:
+                    self._workflow(context)
             source = subject.policy.source
             if source is not None:
                 outcome.in_flight[source] = outcome.in_flight.get(source, 0) + _count_in_flight(context.changes)
-            tally.stand(context.changes)
-        for orphans in by_profile.values():
+            if not early:
+                tally.stand(context.changes)
+        for orphans in by_profile.values() if not early else ():
             tally.stand(orphans)
             for change in orphans:
                 with self._guarded(str(change.ref), outcome):
@@ -198,10 +225,12 @@ class Changes:
                     self._writer.noted(partial(self._writer.journal.drop, uid))
                 continue
             change = WorkflowChangeView(body)
+            if not self._owns(change.namespace):
+                continue
             subject = known.get((change.namespace, change.profile))
             policy = subject.policy if subject is not None else None
             allowed = policy is not None and policy.apply.mode is not ApplyMode.RECOMMEND
-            ref = subject.profile.spec.workflow_ref if subject is not None and subject.profile is not None else None
+            ref = subject.profile.spec.workflow_ref if subject is not None and subject.policy is not None else None
             of = scope_of(ref, change.namespace, snapshot.targets) if ref is not None else None
             with self._guarded(f"{change.ref}, deleted during its verification", outcome):
                 if not allowed or (subject is not None and policies.unchanged(subject)):
@@ -218,10 +247,17 @@ class Changes:
 
     # --- one workflow
 
+    def _follow(self, context: WorkflowContext, known: Mapping[str, str]) -> None:
+        """One step of each change in flight, except those that are as an earlier stage of the cycle left them."""
+        allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
+        for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
+            after = self._verifier.follow(context, change, allowed)
+            context.put(after)
+            if self._followed is not None:
+                self._followed[change.uid] = (after or change).version
+
     def _workflow(self, context: WorkflowContext) -> None:
         allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
-        for change in [c for c in context.changes if c.phase in IN_FLIGHT]:
-            context.put(self._verifier.follow(context, change, allowed))
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
         if not allowed:
             decision = unwritten(World(allowed=allowed, why_not=context.why_not))

@@ -38,10 +38,8 @@ class Rollback:
             return None
         raw = self._writer.target(announced)
         end = written.rolled_back(self._writer.target_state(announced, raw), announced.undo())
-        if end is None and not may_write():
-            return announced
         if end is None and raw is not None:
-            result = self._writer.write_inverse(announced, raw)
+            result = self._writer.write_inverse(announced, raw, may_write)
             if result.outcome is PatchOutcome.DONE:
                 why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
                 end = written.restored(f"rolled back: {why}")

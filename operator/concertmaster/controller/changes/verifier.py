@@ -40,7 +40,7 @@ class Verifier:
         self._history = history
 
     def follow(self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool) -> WorkflowChangeView | None:
-        """Carry out the next step of one change in flight."""
+        """Apply the next step of one change in flight."""
         scope, now = context.scope, context.now
         decidable = not change.undecidable(scope)
         world = World(

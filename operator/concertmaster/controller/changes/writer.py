@@ -1,4 +1,4 @@
-"""Carries out what the core decides about changes: the only place that writes them, their journal and their targets.
+"""Applies what the core decides about changes: the only place that writes them, their journal and their targets.
 
 Whatever can be the last act of a process is written down before it is done (history, then the WorkflowChange), and what
 an interrupted write became is read from the object itself: it holds the plan's new values, or the old ones, or somebody
@@ -94,11 +94,18 @@ class ChangeWriter:
             WriteResult(PatchOutcome.GONE) if ref is None else patch_object(self.client, ref, operations, dry_run=True)
         )
 
-    def write_inverse(self, change: WorkflowChangeView, raw: Mapping[str, Any]) -> WriteResult:
-        """Roll the target back from the version ``raw`` that was judged, tried first."""
+    def write_inverse(
+        self, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool] = lambda: True
+    ) -> WriteResult:
+        """Roll the target back from the version ``raw`` that was judged, tried first. ``may_write`` is asked when nothing
+        but the write itself is left."""
         operations = [version_test(str(raw["metadata"]["resourceVersion"])), *(change.operations("inverse") or [])]
         tried = self.try_patch(change, operations)
-        return self.patch(change, operations) if tried.outcome is PatchOutcome.TRIED else tried
+        if tried.outcome is not PatchOutcome.TRIED:
+            return tried
+        if not may_write():
+            return WriteResult(PatchOutcome.CHANGED, "the policy in force was changed meanwhile")
+        return self.patch(change, operations)
 
     # --- the WorkflowChange
 

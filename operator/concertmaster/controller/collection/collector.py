@@ -15,6 +15,18 @@ log = logging.getLogger("concertmaster.cycle")
 
 _QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
 
+REASONS = {
+    "Unreachable": Reason.SOURCE_UNREACHABLE,
+    "TimedOut": Reason.SOURCE_TIMED_OUT,
+    "AuthFailed": Reason.SOURCE_REFUSED,
+    "NotPrometheus": Reason.NOT_PROMETHEUS,
+    "BadQuery": Reason.SOURCE_REFUSED,
+    "TooLarge": Reason.SOURCE_REFUSED,
+    "Truncated": Reason.SOURCE_REFUSED,
+    "Partial": Reason.PARTIAL,
+}
+"""What a report says of each fault of a source."""
+
 
 class Collector:
     """Reads what the cycle needs and keeps the last report of each source."""
@@ -25,12 +37,18 @@ class Collector:
         self._health = health
         self._interval = interval
         self._read: dict[str, float] = {}
+        self._asked: list[CollectionRequest] = []  # in this cycle
         self.reports: Mapping[str, SourceReport] = {}
 
     @property
     def more(self) -> bool:
         """Whether a source has more of the past to read."""
         return any(report.more for report in self.reports.values())
+
+    @property
+    def data_until(self) -> Mapping[str, float | None]:
+        """Up to when each source's facts are complete."""
+        return {name: report.data_until for name, report in self.reports.items()}
 
     def names(self) -> Sequence[str]:
         """Names of the configured sources."""
@@ -39,13 +57,14 @@ class Collector:
     def collect(self, requests: Sequence[CollectionRequest], now: float) -> Mapping[str, SourceReport]:
         """Read every source that is asked for; reports of sources nobody asks for any more are dropped."""
         reports: dict[str, SourceReport] = {}
+        self._asked = []
         for request in requests:
             name = request.source
             due = not recent(self._read.get(name), now, _QUIET * self._interval)
+            demand = CollectionRequest(name, request.workflows, request.window_seconds, now, due)
+            self._asked.append(demand)
             try:
-                reports[name] = self._sources.collect(
-                    CollectionRequest(name, request.workflows, request.window_seconds, now, due), self._health.heartbeat
-                )
+                reports[name] = self._sources.collect(demand, self._health.heartbeat)
             except Stopped:
                 raise
             except Exception as error:
@@ -53,6 +72,21 @@ class Collector:
                 reports[name] = self._broken(name, error)
             if due:
                 self._read[name] = now
+        self.reports = reports
+        return reports
+
+    def ask_users(self) -> Mapping[str, SourceReport]:
+        """Users' own queries to the sources that were read in this cycle; the reports with what they brought."""
+        reports = dict(self.reports)
+        for demand in self._asked:
+            name = demand.source
+            try:
+                reports[name] = self._sources.ask_users(demand, reports[name], self._health.heartbeat)
+            except Stopped:
+                raise
+            except Exception as error:
+                log.exception("users' queries to source %s failed in an unexpected way", name)
+                reports[name] = self._broken(name, error)
         self.reports = reports
         return reports
 

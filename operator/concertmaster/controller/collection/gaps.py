@@ -10,7 +10,7 @@ from __future__ import annotations
 from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing import LEAST, Missing
 
-_NOW = frozenset({"kube_pod_info", "up"})  # said of the store's present state, not of the pods that were read
+_NOW = frozenset({"kube_pod_info", "up"})  # said of the metrics source's present state, not of the pods that were read
 
 
 class Gaps:
@@ -44,11 +44,11 @@ class Gaps:
 
     @property
     def blind(self) -> str:
-        """Why the store cannot tell of pods at all at present, empty when it can."""
+        """Why the metrics source cannot tell of pods at all at present, empty when it can."""
         return next((str(m) for m in self._present.values() if m.essential), "")
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Everything missing, what advice cannot do without first."""
+        """Everything missing, what recommendations cannot do without first."""
         found = [*self._lasting.values(), *(m for m in self._present.values() if not m.essential)]
         return tuple(str(m) for m in sorted(found, key=lambda m: (not m.essential, m.series)))

@@ -1,30 +1,37 @@
 """The history behind the loop's seam: one open store, opened again when its file turns out to be damaged.
 
-A place that cannot be written any more is no reason to stop advising: the store is then a copy in memory of what the file
-holds, the metrics bring what is new, and every cycle tries the file again.
+A place that cannot be written any more is no reason to stop recommending: the store is then a copy in memory of what the
+file holds, the metrics bring what is new, and every cycle tries the file again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
 from concertmaster.history import (
+    Address,
     Evidence,
     HistoryDamaged,
     HistoryError,
     HistoryFull,
+    HistoryLocked,
     HistoryReadOnly,
+    HistoryUnavailable,
     KeptAnalysis,
     Store,
+    open_server,
 )
 
 log = logging.getLogger("concertmaster.history")
 
+_PATIENCE = 60.0  # seconds at start
+_BETWEEN = 3.0
 
 _MEANWHILE = (
     "Until it can be written, recommendations are based on a copy in memory and on the metrics, nothing is changed "
@@ -35,18 +42,33 @@ _MEANWHILE = (
 class HistoryProvider:
     """Holds the store. A damaged file is set aside by opening it again; the metrics fill the new one."""
 
-    def __init__(self, path: str) -> None:
-        """Raises HistoryError when there is no file and none can be made: a wrong configuration, not a fault."""
+    def __init__(
+        self,
+        path: str,
+        server: Address | None = None,
+        *,
+        owns: Callable[[str], bool] = lambda _: True,
+        patience: float = _PATIENCE,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """The file ``path``, or ``server`` where one is given; only what is in the namespaces that ``owns`` is true of is
+        ever deleted. Raises HistoryError when there is no file and none can be made, or when the server has not answered
+        for ``patience`` seconds: a wrong configuration, not a fault."""
         self._unwritable = False  # in this cycle
         self._path = path
+        self._server = server
+        self._owns = owns
+        self._patience, self._pause = patience, pause
         self._trouble = ""
         self._meanwhile = _MEANWHILE  # with what the copy lacks
         self.store = self._open()
 
     def _open(self) -> Store:
+        if self._server is not None:
+            return self._connect(self._server)
         try:
             return self._written()
-        except (HistoryReadOnly, HistoryFull) as error:
+        except (HistoryReadOnly, HistoryFull, HistoryLocked) as error:
             if not Path(self._path).is_file():
                 raise
             reason = error
@@ -55,6 +77,19 @@ class HistoryProvider:
         self._trouble = f"{reason} {self._meanwhile}"
         log.error("%s", self._trouble)
         return copy
+
+    def _connect(self, server: Address) -> Store:
+        """The server's store, waiting a while for one that starts beside the operator."""
+        left = self._patience
+        while True:
+            try:
+                return open_server(server)
+            except (HistoryUnavailable, HistoryLocked) as error:
+                if left <= 0:
+                    raise
+                log.warning("waiting: %s", error)
+            self._pause(_BETWEEN)
+            left -= _BETWEEN
 
     def _written(self) -> Store:
         """The file itself."""
@@ -66,6 +101,8 @@ class HistoryProvider:
     def reopen(self) -> str:
         """Try the file again where only a copy is at hand; what is wrong with it, empty when nothing is."""
         self._unwritable = False
+        if self._server is not None:
+            return self._checked()
         if self._trouble:
             try:
                 store = self._written()
@@ -75,6 +112,17 @@ class HistoryProvider:
                 self.store.close()
                 self.store, self._trouble = store, ""
                 log.warning("history %s can be written again", self._path)
+        return self._trouble
+
+    def _checked(self) -> str:
+        """Whether the server answers. While it does not, statuses keep what they say and nothing is changed."""
+        before, self._trouble = self._trouble, ""
+        try:
+            self.store.check()
+        except HistoryError as error:
+            self._trouble = str(error)
+        if self._trouble != before:
+            log.warning("%s", self._trouble or f"history {self._server} answers again")
         return self._trouble
 
     def renew(self) -> None:
@@ -140,7 +188,7 @@ class HistoryProvider:
 
     def keep_analyses_of(self, uids: Collection[str]) -> None:
         """See ``interfaces.History``."""
-        self.store.keep_analyses_of(uids)
+        self.store.keep_analyses_of(uids, self._owns)
 
     def dropped_at(self, key: WorkflowKey) -> float:
         """When the history of a workflow was last dropped (unix seconds, 0 for never)."""
@@ -150,13 +198,13 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         known = self.store.keys()
         for key in known:
-            if key not in keep:
+            if key not in keep and self._owns(key.namespace):
                 self.store.forget(key)
                 self.store.set_watermark("", f"dropped:{key}", now)
         if keep:
             longest = max(window for _, window in keep.values())
             # By the newest run as well: a clock that ran ahead must not take months of history.
-            newest = self.store.stats().newest
+            newest = self.store.newest()
             before = min(now, newest if newest is not None else now) - longest
-            self.store.prune(max_runs={key: runs for key, (runs, _) in keep.items()}, before=before)
-            self.store.daily.prune(int((before + longest) // DAY_SECONDS))
+            self.store.prune(max_runs={key: n for key, (n, _) in keep.items()}, before=before, owns=self._owns)
+            self.store.daily.prune(int((before + longest) // DAY_SECONDS), self._owns)

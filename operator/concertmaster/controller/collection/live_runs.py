@@ -32,6 +32,7 @@ from concertmaster.engines import (
     ended,
     run_kind,
     with_inputs,
+    with_suspension,
 )
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
@@ -125,7 +126,7 @@ class LiveRuns:
         return True
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
-        """Let a wanted run wait for its turn."""
+        """Let a run wait for its turn."""
         self._pending.put(ObjectRef.of(resource, obj), packed, end_mark(obj))
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
@@ -208,6 +209,7 @@ class LiveRuns:
             parts, missing = self._objects.children(waiting.ref, raw)
             run = kind.read(raw, parts, definition.key, definition)
             record, unread = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
+            record = with_suspension(record, raw, self._objects.workloads(waiting.ref, raw, self._kinds.workloads))
             run = replace(run, record=record, problems=(*run.problems, *unread))
             if run.complete:
                 record = as_in_history(record, definition)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from concertmaster.engines import ENGINES
 from concertmaster.engines.base import RunKind
+from concertmaster.engines.suspension import OLDER, WORKLOAD
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound, Stopped
@@ -67,6 +68,7 @@ class RunKinds:
         self._clock = clock
         self._asked: tuple[frozenset[str], float] | None = None
         self.present: tuple[ServedRunKind, ...] = ()
+        self.workloads: Resource | None = None  # of Kueue, where they are served and may be listed
         self.notes: tuple[str, ...] = ()
 
     def refresh(self, kinds: Collection[str]) -> None:
@@ -96,6 +98,12 @@ class RunKinds:
                     f"{name}s are known from the metrics only: the operator may not "
                     f"{'; '.join(map(str, lacking))}. Grant it (the Helm chart does), or set live: false"
                 )
+        try:
+            self.workloads = self._admissions()
+        except Stopped:
+            raise
+        except KubeError as error:
+            notes.append(f"whether Workloads of Kueue can be read is not known now: {error}")
         self.present, self.notes, self._asked = tuple(present), tuple(notes), (names, now)
 
     def doubt(self) -> None:
@@ -111,6 +119,18 @@ class RunKinds:
                 continue
             if any(r.get("name") == kind.resource.plural for r in answer.get("resources") or ()):
                 return kind
+        return None
+
+    def _admissions(self) -> Resource | None:
+        """Workloads of Kueue in the newest version that is served; None where they may not be listed: runs then say
+        themselves how long they were suspended."""
+        for version in (WORKLOAD.api_version, *OLDER):
+            try:
+                self._client.get(f"/apis/{version}")
+            except NotFound:
+                continue
+            resource = resource_of(WORKLOAD, version)
+            return None if self._access.missing([Right("list", resource, place) for place in self.places]) else resource
         return None
 
     def _lacking(self, kind: ServedRunKind) -> tuple[Right, ...]:

@@ -9,9 +9,10 @@ from typing import Any
 from concertmaster.controller.collection.run_kinds import kind_of
 from concertmaster.engines import children
 from concertmaster.engines.common.bounds import decoded_bytes
+from concertmaster.engines.suspension import queued
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden
-from concertmaster.kube.objects import ObjectRef
+from concertmaster.kube.errors import Forbidden, NotFound
+from concertmaster.kube.objects import ObjectRef, Resource
 
 MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
 MOST_CHILDREN_BYTES = 160 << 20  # memory of what is read in them, as estimated
@@ -43,6 +44,16 @@ class RunObjects:
         except Forbidden:
             return [], f"the operator may not list {kind.children.plural} in namespace {ref.namespace}"
         return found, ""
+
+    def workloads(self, ref: ObjectRef, raw: Mapping[str, Any], resource: Resource | None) -> list[dict[str, Any]]:
+        """Workloads of Kueue that stand for a run; none where they may not be read (None)."""
+        selector = queued(raw)
+        if selector is None or resource is None:
+            return []
+        try:
+            return list(self._client.items(resource.path(ref.namespace), label_selector=selector))
+        except (Forbidden, NotFound):
+            return []
 
     def listed(self, ref: ObjectRef) -> dict[str, Any] | None:
         """The object once more, if it still exists. A list, because that is the right the operator has."""

@@ -37,7 +37,7 @@ Body = Callable[[tuple[ServedRunKind, ...], Callable[[], None]], Coroutine[Any, 
 class RunWatch:
     """``follow`` and ``stop`` are called from other threads than the watch's own.
 
-    ``read`` reads some of the finished runs that wait, and is True when there are more; ``lost`` is told why a watch
+    ``read`` reads some of the finished runs that wait, and is True when there are more; ``lost`` is given the reason a watch
     ended by itself.
     """
 

@@ -9,61 +9,36 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from concertmaster.api.conditions import Reason
+from concertmaster.controller.collection.collector import REASONS
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.placement import Placement
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.collection.watermarks import Watermarks
+from concertmaster.controller.collection.watermarks import Reading, Watermarks
+from concertmaster.controller.discovery.pod_book import PodBook
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import job_ends
-from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.collect import scrape_interval
+from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.settings import Settings, Source
 
 log = logging.getLogger("concertmaster.sources")
 
 _SLACK = 60.0  # seconds of the past not worth a query
-_RECENT = 3600.0  # seconds: a look this new says what the store is like at present
+_RECENT = 3600.0  # seconds: a look this new says what the metrics source is like at present
 _LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
-
-_REASONS = {
-    "Unreachable": Reason.SOURCE_UNREACHABLE,
-    "TimedOut": Reason.SOURCE_TIMED_OUT,
-    "AuthFailed": Reason.SOURCE_REFUSED,
-    "NotPrometheus": Reason.NOT_PROMETHEUS,
-    "BadQuery": Reason.SOURCE_REFUSED,
-    "TooLarge": Reason.SOURCE_REFUSED,
-    "Truncated": Reason.SOURCE_REFUSED,
-    "Partial": Reason.PARTIAL,
-}
-
-
-@dataclass(slots=True)
-class _Reading:
-    """What one collection has brought so far."""
-
-    demand: CollectionRequest
-    heartbeat: Heartbeat
-    queries: int = 0
-    more: bool = False
-    changed: set[WorkflowKey] = field(default_factory=set)
-    unassigned: Counter[str] = field(default_factory=Counter)
-    unread: dict[WorkflowKey, float] = field(default_factory=dict)
-
-    def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
-        wanted = set(namespaces)
-        return [d for d in self.demand.workflows if d.key.namespace in wanted]
 
 
 class MetricsSources:
@@ -76,16 +51,21 @@ class MetricsSources:
         *,
         stop: threading.Event,
         connect: Callable[[Source], PrometheusClient] = PrometheusClient,
+        shards: Callable[[], int] | None = None,
     ) -> None:
+        self._shards = shards  # how many processes ask the same sources
         self._settings = settings
         self._history = history
         self._stop = stop
         self._connect = connect
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
+        self._marks: dict[str, Watermarks] = {}
         self._placements: dict[str, Placement] = {}
         self._oversize: dict[str, Oversize] = {}
+        self._nodes = NodeCapacity()
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
+        self.pods: PodBook | None = None  # labels that no source exports
 
     def names(self) -> Sequence[str]:
         """The configured names."""
@@ -103,8 +83,8 @@ class MetricsSources:
 
     def collect(self, demand: CollectionRequest, heartbeat: Heartbeat) -> SourceReport:
         """Read what is new, and a bounded part of what is old. Faults of source and history are in the report."""
-        reading = _Reading(demand, heartbeat)
-        client = self._client(demand.source)
+        reading = Reading(demand, heartbeat)
+        client = self.client(demand.source)
         before = client.requests
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
@@ -113,17 +93,14 @@ class MetricsSources:
         oversize = self._oversize.setdefault(demand.source, Oversize())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
-        self._queries.begin()
         client.beat = lambda: heartbeat("collect")
-        reading.changed |= self._queries.arrived()
+        scrape_interval.learn(client, demand.now)
         try:
             if demand.due:
                 self._forward(client, reading, gaps)
             self._back(client, reading, gaps)
-            if demand.due:
-                self._durations(client, reading)
         except MetricsError as error:
-            ok, reason, message = False, _REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), str(error)
+            ok, reason, message = False, REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), str(error)
         except HistoryDamaged as error:
             log.error("%s", error)
             self._history.renew()
@@ -144,10 +121,37 @@ class MetricsSources:
             missing=gaps.sentences,
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
-            query_problems=self._queries.problems(demand.workflows),
             strays=placement.strays,
             namespace_strays=placement.namespace_strays,
             left_out=oversize.notes(demand.now),
+            nodes=self._nodes.of(client, demand.now, answers=ok),
+        )
+
+    def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
+        """See ``interfaces.Sources``. A source that has just failed is not asked."""
+        client = self.client(demand.source)
+        before = client.requests
+        client.beat = lambda: heartbeat("queries")
+        self._queries.begin()
+        answered = self._queries.arrived()
+        reading = Reading(demand, heartbeat, changed=set(answered))
+        if demand.due and report.ok:
+            try:
+                read = self._queries.durations(client, demand.workflows, now=demand.now, reach=self._reach(demand))
+            except HistoryError as error:
+                if isinstance(error, HistoryDamaged):
+                    self._history.renew()
+                report = replace(report, ok=False, reason=Reason.STALE, message=str(error))
+            else:
+                reading.changed |= read.changed
+                reading.more = read.more
+        return replace(
+            report,
+            queries=report.queries + client.requests - before,
+            more=report.more or (reading.more and report.ok),
+            changed=report.changed | reading.changed,
+            answered=frozenset(answered),
+            query_problems=self._queries.problems(demand.workflows),
         )
 
     def extras(
@@ -161,26 +165,21 @@ class MetricsSources:
         window: float,
     ) -> tuple[Sequence[RunRecord], str]:
         """See ``interfaces.Sources``."""
-        return self._queries.extras(self._client(source), definition, metrics, runs, now=now, window=window)
+        return self._queries.extras(self.client(source), definition, metrics, runs, now=now, window=window)
 
-    # --- forward --------------------------------------------------------------------------------------------------
-
-    def _forward(self, client: PrometheusClient, reading: _Reading, gaps: Gaps) -> None:
+    def _forward(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
         """From the watermark of each namespace to now; namespaces with the same watermark share their queries."""
         store, name, now = self._history.store, reading.demand.source, reading.demand.now
         end = float(int(now - client.source.delay_seconds))
         horizon = now - self._reach(reading.demand)
         groups: dict[float, list[str]] = {}
+        marks = self._watermarks(name)
         for namespace in sorted({d.key.namespace for d in reading.demand.workflows}):
-            until = store.watermark(name, namespace)
+            until = marks.until(namespace)
             if until is None:
                 continue  # never read: all of it is the past, read newest first
             if until > now:
-                log.warning(
-                    "facts of namespace %s claim to be complete up to a time to come: the clock was ahead; they are read "
-                    "again",
-                    namespace,
-                )
+                log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
                 until = horizon
             if gaps.fresh:
                 until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
@@ -191,7 +190,7 @@ class MetricsSources:
         for since, namespaces in (
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):
-            labels = labels_in_use(reading.definitions(namespaces))
+            label_keys, options = self._asking(reading, namespaces)
             position, spent = since, 0.0
             while position < end and not self._stop.is_set():
                 if spent >= budget:
@@ -204,29 +203,27 @@ class MetricsSources:
                     since=position,
                     until=end,
                     now=now,
-                    label_keys=labels.keys,
-                    options=CollectOptions(run_labels=labels.run_keys),
+                    label_keys=label_keys,
+                    options=options,
                 )
                 self._keep(found, namespaces, reading, gaps, present=True)
-                store.set_watermarks(name, dict.fromkeys(namespaces, found.complete_until))
+                marks.advance(namespaces, found.complete_until, facts=bool(found.facts or found.jobs))
                 if found.complete_until <= position:
                     break  # pods are held back until their source is up again
                 spent += found.complete_until - position
                 position = found.complete_until
 
-    # --- back -----------------------------------------------------------------------------------------------------
-
-    def _back(self, client: PrometheusClient, reading: _Reading, gaps: Gaps) -> None:
+    def _back(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
         """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
         demand = reading.demand
         want = demand.now - self._reach(demand)
         marks = self._watermarks(demand.source)
         newest = float(int(demand.now - client.source.delay_seconds))
         lows = marks.lows((d.key for d in demand.workflows), newest)
+        reading.unread = {key: low for key, low in lows.items() if low > want + _SLACK}  # also where reading on fails
         tops: dict[str, float] = {}
-        for key, low in lows.items():
-            if low > want + _SLACK:
-                tops[key.namespace] = max(low, tops.get(key.namespace, low))
+        for key, low in reading.unread.items():
+            tops[key.namespace] = max(low, tops.get(key.namespace, low))
         groups: dict[float, set[str]] = {}
         for namespace, top in tops.items():
             groups.setdefault(top, set()).add(namespace)
@@ -236,7 +233,7 @@ class MetricsSources:
             for mark in sorted(groups, reverse=True)
             for group in oversize.groups(groups[mark], demand.now)
         ):
-            labels = labels_in_use(reading.definitions(namespaces))
+            label_keys, options = self._asking(reading, namespaces)
             floor = max(want, top - self._settings.limits.backfill_per_cycle.seconds)
             chunks = backfill(
                 client,
@@ -244,8 +241,8 @@ class MetricsSources:
                 since=floor,
                 until=top,
                 now=demand.now,
-                label_keys=labels.keys,
-                options=CollectOptions(run_labels=labels.run_keys),
+                label_keys=label_keys,
+                options=options,
             )
             for chunk in chunks:
                 reading.heartbeat("collect")
@@ -256,17 +253,8 @@ class MetricsSources:
         reading.unread = {key: low for key, low in lows.items() if low > want + _SLACK}
         reading.more = reading.more or bool(reading.unread)
 
-    def _durations(self, client: PrometheusClient, reading: _Reading) -> None:
-        """Durations of steps without pods, by users' own queries."""
-        demand = reading.demand
-        read = self._queries.durations(client, demand.workflows, now=demand.now, reach=self._reach(demand))
-        reading.changed |= read.changed
-        reading.more = reading.more or read.more
-
-    # --- both -----------------------------------------------------------------------------------------------------
-
     def _keep(
-        self, found: Collection, namespaces: Sequence[str], reading: _Reading, gaps: Gaps, *, present: bool
+        self, found: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
     ) -> None:
         for warning in found.warnings:
             log.info("source %s: %s", reading.demand.source, warning)
@@ -274,6 +262,8 @@ class MetricsSources:
             log.warning("source %s: %s", reading.demand.source, left_out_of(found.left_out))
             self._oversize[reading.demand.source].record(found.left_out, reading.demand.now)
         gaps.learn(found, present=present)
+        if self.pods is not None:
+            found = replace(found, facts=self.pods.labelled(found.facts))
         definitions = reading.definitions(namespaces)
         picked = [d.key for d in definitions if d.run_selector]
         live = self._history.store.live_runs(picked) if picked else {}
@@ -284,17 +274,25 @@ class MetricsSources:
         if placed.executions or ends:
             reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
 
+    def _asking(self, reading: Reading, namespaces: Sequence[str]) -> tuple[tuple[str, ...], CollectOptions]:
+        """The labels that place the pods of these namespaces, and how those pods are found."""
+        labels = labels_in_use(reading.definitions(namespaces))
+        named = self.pods.names(namespaces) if self.pods is not None else ()
+        return labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named)
+
     def _reach(self, demand: CollectionRequest) -> float:
         """Seconds back that are worth reading."""
         return min(demand.window_seconds, float(self._settings.limits.backfill.seconds))
 
     def _watermarks(self, source: str) -> Watermarks:
-        return Watermarks(self._history, source)
+        return self._marks.setdefault(source, Watermarks(self._history, source))
 
-    def _client(self, name: str) -> PrometheusClient:
+    def client(self, name: str) -> PrometheusClient:
+        """The client of one source. Raises KeyError for an unknown one."""
         if name not in self._clients:
-            source = self._settings.source(name)
-            if source is None:
+            if (source := self._settings.source(name)) is None:
                 raise KeyError(name)
-            self._clients[name] = self._connect(source)
+            made = self._clients[name] = self._connect(source)
+            if self._shards is not None:
+                made.shared_by(self._shards)
         return self._clients[name]

@@ -21,7 +21,7 @@ from concertmaster.controller.collection.query_pool import Author, NotYet, Query
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.metrics import ByRun, with_metrics
+from concertmaster.core.model.metrics import ByRun, model_label, with_metrics
 from concertmaster.engines import Answers, from_queries
 from concertmaster.engines.common.placing import QUERIED
 from concertmaster.history import HistoryError
@@ -83,8 +83,8 @@ class UserQueries:
     ) -> DurationsRead:
         """Read the durations that came in since the last time, and those of the past newest first.
 
-        Whatever goes wrong with a query concerns its author alone and is kept in ``problems``; what the store refused or
-        did not answer in time is not asked again at once.
+        Whatever goes wrong with a query concerns its author alone and is kept in ``problems``; what the metrics source
+        refused or did not answer in time is not asked again at once.
         """
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
@@ -152,7 +152,7 @@ class UserQueries:
         return True
 
     def _known_runs(self, definition: WorkflowDefinition) -> dict[tuple[str, str], Outcome]:
-        """How each step of each run that queries told of ended."""
+        """How each step of each run that queries report ended."""
         identity = (definition.key, definition.fingerprint or "")
         if identity not in self._known:
             for other in [i for i in self._known if i[0] == definition.key]:
@@ -285,6 +285,7 @@ def _ask_metric(
         window=window,
         run_label=definition.series_run_label or _RUN,
         step_label=_STEP if metric.per is Per.STEP else None,
+        model_label=model_label(metric),
         name=f"extraMetrics {metric.name}",
     )
     return found.values

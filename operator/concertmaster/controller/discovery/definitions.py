@@ -18,7 +18,7 @@ from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.registry import Entry
 from concertmaster.core import text
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import PodLabels, WorkflowDefinition
 from concertmaster.engines.common.manifest import Unreadable
 from concertmaster.engines.define import define, with_triggers
 from concertmaster.engines.graph.traits import GRAPH
@@ -140,8 +140,10 @@ class Definitions:
             return cached.resolved
         definition = define(as_document(entry))
         if definition is None:
-            message = "the profile names no workflow; set one of workflowRef, runSelector and graph"
+            message = "the profile names no workflow; set one of workflowRef, runSelector, graph and podLabels"
             resolved = Resolved(None, _finding(False, Reason.INVALID_SPEC, message))
+        elif definition.pod_labels is not None:
+            resolved = _by_labels(definition, definition.pod_labels)
         elif definition.engine == GRAPH and definition.graph.steps:
             resolved = _declared_graph(definition)
         else:
@@ -190,6 +192,17 @@ def _undefined(raw: Mapping[str, Any], kind: str, name: str) -> Resolved:
     return Resolved(None, _finding(False, Reason.UNSUPPORTED, message))
 
 
+def _by_labels(definition: WorkflowDefinition, labels: PodLabels) -> Resolved:
+    """A workflow recognised by labels of its pods."""
+    if problems := definition.graph.problems:
+        return Resolved(None, _finding(False, Reason.INVALID_SPEC, f"{_listed(problems)}; correct spec.podLabels"))
+    pods = text.plain(f"{definition.engine} pods of workflow {labels.value} (label {labels.workflow})")
+    if not definition.graph.inferred:
+        return Resolved(definition, _judge(definition, f"{pods}, the declared graph"))
+    message = f"{pods}; the step graph is inferred from the times of the runs"
+    return Resolved(definition, _finding(True, Reason.NO_DEFINITION, message))
+
+
 def _declared_graph(definition: WorkflowDefinition) -> Resolved:
     """A graph a person wrote is refused when it contradicts itself: which edge was meant cannot be guessed."""
     problems = definition.graph.problems
@@ -199,7 +212,7 @@ def _declared_graph(definition: WorkflowDefinition) -> Resolved:
 
 
 def _judge(definition: WorkflowDefinition, what: str, hidden: str = "") -> ConditionUpdate:
-    """An engine's object with oddities is analysed all the same, as far as it was understood. ``hidden`` tells what it
+    """An engine's object with anomalies is analysed all the same, as far as it was understood. ``hidden`` tells what it
     refers to and could not be looked at."""
     problems = definition.graph.problems
     if problems:

@@ -5,8 +5,9 @@ A policy that cannot be parsed says so in its status and is not in force; it nev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,10 +19,11 @@ from concertmaster.api.models.policy import ClusterOptimizationPolicy, Optimizat
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, select
 from concertmaster.api.resolve import resolve
+from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.registry import Entry, Snapshot
 from concertmaster.core.changes.checks import REMEDIES
-from concertmaster.core.fleet.ranking import Headline, ranked, totals
+from concertmaster.core.fleet.ranking import Headline, Totals, added, ranked, totals
 from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
 from concertmaster.core.rules import settings_problems
 from concertmaster.core.schedule import WindowUnusable, next_opening
@@ -30,6 +32,7 @@ from concertmaster.report.fleet import top_line, totals_document
 from concertmaster.report.recommendation_log import clip
 
 TOP = 10  # recommendations named in a policy's status
+MOST_ASKED = 50  # rights asked for a policy and cycle; answers are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,16 @@ class PolicyBook:
         snapshot: Snapshot,
         namespaces: Mapping[str, Mapping[str, str]],
         cluster_template_owners: Mapping[str, Collection[str]],
+        earlier: PolicyBook | None = None,
     ) -> None:
-        self.views = tuple(
-            [_view(OptimizationPolicy, e) for e in snapshot.policies]
-            + [_view(ClusterOptimizationPolicy, e) for e in snapshot.cluster_policies]
+        known = {view.entry.uid: view for view in earlier.views} if earlier is not None else {}
+        self.views: tuple[PolicyView, ...] = tuple(
+            [_view(OptimizationPolicy, e, known.get(e.uid)) for e in snapshot.policies]
+            + [_view(ClusterOptimizationPolicy, e, known.get(e.uid)) for e in snapshot.cluster_policies]
         )
+        own = [(v.ref, v.entry.uid, v.entry.created, v.entry.labels, v.entry.spec_text) for v in self.views]
+        self.edition = fingerprint(own)
+        """Whether the policies are those of another book, as far as they decide on profiles."""
         self.parsed: tuple[AnyPolicy, ...] = tuple(v.policy for v in self.views if v.policy is not None)
         self._namespaces = namespaces
         self._owners = cluster_template_owners
@@ -87,7 +95,16 @@ class PolicyBook:
         )
 
 
-def _view(kind: type[OptimizationPolicy] | type[ClusterOptimizationPolicy], entry: Entry) -> PolicyView:
+def _view(
+    kind: type[OptimizationPolicy] | type[ClusterOptimizationPolicy], entry: Entry, known: PolicyView | None
+) -> PolicyView:
+    if (
+        known is not None
+        and known.entry.spec_text == entry.spec_text
+        and known.entry.labels == entry.labels
+        and known.entry.generation == entry.generation
+    ):
+        return replace(known, entry=entry)
     try:
         return PolicyView(entry, kind.parse(as_document(entry)))
     except ValidationError as error:
@@ -125,6 +142,7 @@ class PolicyFacts:
     problems: tuple[str, ...] = ()
     headlines: Sequence[Headline] = ()  # published recommendations of the profiles it governs
     minor: int = 0
+    totals: Totals | None = None  # of more than ``headlines``; None: of these
 
 
 def policy_status(
@@ -160,8 +178,41 @@ def policy_status(
         "matchedProfiles": facts.matched,
         "observedGeneration": view.entry.generation,
         "top": [clip(top_line(h), 400) for h in ranked(facts.headlines, pricing)[:TOP]],
-        "totals": totals_document(totals(facts.headlines), facts.minor),
+        "totals": totals_document(facts.totals or totals(facts.headlines), facts.minor),
     }
+
+
+def part(view: PolicyView, facts: PolicyFacts) -> PolicyFacts:
+    """As much of ``facts`` as a status shows, for another shard to write it."""
+    pricing = resolve(None, view.policy).pricing if view.policy is not None else Pricing()
+    return replace(
+        facts,
+        headlines=tuple(ranked(facts.headlines, pricing)[:TOP]),
+        totals=totals(facts.headlines),
+        targets=frozenset(sorted(facts.targets)[:MOST_ASKED]),
+        problems=facts.problems[:TOP],
+        obstacles=facts.obstacles[:TOP],
+    )
+
+
+def put_together(parts: Sequence[PolicyFacts]) -> PolicyFacts:
+    """What several shards know of one policy."""
+    blocked: Counter[str] = Counter()
+    for one in parts:
+        blocked.update(one.blocked)
+    return PolicyFacts(
+        matched=sum(p.matched for p in parts),
+        discovered=sum(p.discovered for p in parts),
+        changes_in_flight=sum(p.changes_in_flight for p in parts),
+        obstacles=tuple(dict.fromkeys(text for p in parts for text in p.obstacles)),
+        blocked=blocked,
+        losing=sum(p.losing for p in parts),
+        targets=frozenset().union(*(p.targets for p in parts)),
+        problems=tuple(dict.fromkeys(text for p in parts for text in p.problems)),
+        headlines=tuple(h for p in parts for h in p.headlines),
+        minor=sum(p.minor for p in parts),
+        totals=added(p.totals or totals(p.headlines) for p in parts),
+    )
 
 
 def _ready(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts, now: float) -> ConditionUpdate:

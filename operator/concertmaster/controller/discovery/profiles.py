@@ -6,15 +6,19 @@ policy asks for it any more. A list that failed, a kind that vanished or a suspe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from concertmaster.api.discovery import Discovered
+from concertmaster.api.labelled import LabelledDiscovery, LabelledWorkflow, identity, labels_of
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.registry import Entry
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
 
+Wish = Discovered | LabelledDiscovery
 _Key = tuple[str, str, str]  # namespace of the profile, kind and name of the target
 
 
@@ -30,7 +34,7 @@ class Relabelling:
 class DiscoveryPlan:
     """What to do, how many profiles each policy's discovery stands behind, and what stands in the way of some."""
 
-    create: tuple[Discovered, ...] = ()
+    create: tuple[Wish, ...] = ()
     relabel: tuple[Relabelling, ...] = ()
     withdraw: tuple[Entry, ...] = ()
     discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
@@ -39,23 +43,37 @@ class DiscoveryPlan:
 
 def reference(entry: Entry) -> tuple[str, str, str] | None:
     """API version, kind and name a profile's ``workflowRef`` names, or None when it has none."""
-    ref = entry.spec.get("workflowRef")
+    return _reference(entry.spec_text)
+
+
+@lru_cache(maxsize=1 << 15)  # asked several times a cycle for every profile
+def _reference(spec_text: str) -> tuple[str, str, str] | None:
+    spec = json.loads(spec_text)
+    ref = spec.get("workflowRef") if isinstance(spec, dict) else None
     if not isinstance(ref, dict):
         return None
     return str(ref.get("apiVersion", "")), str(ref.get("kind", "")), str(ref.get("name", ""))
 
 
-def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entry]) -> DiscoveryPlan:
-    """Compare what should exist with what does."""
+def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:
+    """The workflows that discovery made a profile for because of their pods' labels."""
+    ours = ((e, labels_of(e.spec)) for e in profiles if is_discovered(e.labels))
+    return [LabelledWorkflow(e.namespace, labels) for e, labels in ours if labels is not None]
+
+
+def plan(
+    wanted: Iterable[Wish], targets: Targets, profiles: Sequence[Entry], *, complete: bool = True
+) -> DiscoveryPlan:
+    """Compare what should exist with what does. ``complete``: every policy could be read."""
     theirs, ours, names = _present(profiles)
-    create: list[Discovered] = []
+    create: list[Wish] = []
     relabel: list[Relabelling] = []
     withdraw: list[Entry] = []
     counts: dict[PolicyRef, int] = {}
     obstacles: dict[PolicyRef, list[str]] = {}
     asked: set[_Key] = set()
     for wish in wanted:
-        key = (wish.namespace, wish.target.kind, wish.target.name)
+        key = (wish.namespace, *wish.target.identity)
         asked.add(key)
         if key in theirs:
             continue
@@ -70,8 +88,8 @@ def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entr
             continue
         elif (wish.namespace, wish.name) in names:
             obstacles.setdefault(wish.policy, []).append(
-                f"WorkflowProfile {wish.namespace}/{wish.name} exists and describes something else, so {wish.target.kind}"
-                f" {wish.target.name} gets no profile; rename or delete that profile"
+                f"WorkflowProfile {wish.namespace}/{wish.name} exists and describes something else, so"
+                f" {wish.target.title} gets no profile; rename or delete that profile"
             )
         else:
             counts[wish.policy] = counts.get(wish.policy, 0) + 1
@@ -79,7 +97,7 @@ def plan(wanted: Iterable[Discovered], targets: Targets, profiles: Sequence[Entr
     for key, entries in ours.items():
         if key in theirs:
             withdraw += entries  # a person describes this workflow now
-        elif key not in asked and _known_unwanted(entries[0], key, targets):
+        elif key not in asked and _known_unwanted(entries[0], key, targets, complete):
             withdraw += entries
     return DiscoveryPlan(
         tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()}
@@ -91,10 +109,10 @@ def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entr
     theirs: set[_Key] = set()
     ours: dict[_Key, list[Entry]] = {}
     for entry in profiles:
-        ref = reference(entry)
-        if ref is None:
+        found = _identity(entry)
+        if found is None:
             continue
-        key = (entry.namespace, ref[1], ref[2])
+        key = (entry.namespace, *found)
         if is_discovered(entry.labels):
             ours.setdefault(key, []).append(entry)
         else:
@@ -102,15 +120,26 @@ def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entr
     return theirs, ours, {(e.namespace, e.name) for e in profiles}
 
 
-def _known_unwanted(entry: Entry, key: _Key, targets: Targets) -> bool:
-    """A target that is there and not asked for was left by its policy; an absent one must be known to be gone."""
+def _identity(entry: Entry) -> tuple[str, str] | None:
+    """What a profile is about, by an object or by labels of pods; None for one that describes its workflow itself."""
+    if (ref := reference(entry)) is not None:
+        return ref[1], ref[2]
+    labels = labels_of(entry.spec)
+    return identity(labels) if labels is not None else None
+
+
+def _known_unwanted(entry: Entry, key: _Key, targets: Targets, complete: bool) -> bool:
+    """A target that is there and not asked for was left by its policy; an absent one must be known to be gone. Pods come
+    and go: their workflow keeps its profile until no policy asks for it."""
     ref = reference(entry)
     if ref is None:
-        return False
+        return complete
     return targets.get(key[1], key[0], key[2]) is not None or targets.certain(ref[0], ref[1], key[0])
 
 
-def _label_changes(entry: Entry, wish: Discovered, targets: Targets) -> dict[str, str | None]:
+def _label_changes(entry: Entry, wish: Wish, targets: Targets) -> dict[str, str | None]:
+    if isinstance(wish, LabelledDiscovery):
+        return {}
     changes: dict[str, str | None] = {k: v for k, v in wish.labels.items() if entry.labels.get(k) != v}
     target: Target | None = targets.get(wish.target.kind, wish.target.namespace or "", wish.target.name)
     shed = target.shed_labels if target is not None else frozenset[str]()

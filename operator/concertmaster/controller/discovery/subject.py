@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -12,30 +12,40 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Definitions, Resolved
-from concertmaster.controller.discovery.policies import PolicyBook, as_document, unknown_source
+from concertmaster.controller.discovery.fingerprint import fingerprint
+from concertmaster.controller.discovery.policies import PolicyBook, PolicyFacts, as_document, unknown_source
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.controller.registry import Entry
+from concertmaster.core.fleet.materiality import value
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import TASK, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.policy import Policy, PolicyRef
+from concertmaster.core.model.policy import Policy, PolicyRef, Pricing
 from concertmaster.kube.objects import PROFILES
+
+_KEPT_UNREAD = (200, 14 * 86400.0)  # runs and seconds of a profile whose policy is not known: the defaults
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One profile with everything that is known before the metrics are read."""
+    """One profile with everything that is known before the metrics are read. ``policy`` is None for one that cannot be
+    read; ``policy_edition`` is a fingerprint of it."""
 
     entry: Entry
-    profile: WorkflowProfile | None
     policy: Policy | None
+    policy_edition: str
     losers: tuple[PolicyRef, ...]
     resolved: Resolved
     source: str
     refusal: ConditionUpdate | None = None  # why its source may not be asked
     target: Target | None = None  # the object that defines it
     held: tuple[Target, ...] = ()  # Tasks it refers to, which hold further fields of it
+
+    @property
+    def profile(self) -> WorkflowProfile:
+        """The profile, parsed anew: ten thousand parsed ones would be thirty megabytes."""
+        return WorkflowProfile.parse(as_document(self.entry))
 
     @property
     def key(self) -> WorkflowKey:
@@ -57,42 +67,90 @@ class AllowedSources(Protocol):
         """Whether a namespace with these labels may use the source."""
 
 
-def resolve_subject(
-    entry: Entry,
-    book: PolicyBook,
-    targets: Targets,
-    namespaces: Mapping[str, Mapping[str, str]],
-    definitions: Definitions,
-    sources: AllowedSources,
-) -> Subject:
-    """A profile, parsed and resolved. One that cannot be read is a subject too: its status says so."""
-    try:
-        profile = WorkflowProfile.parse(as_document(entry))
-    except ValidationError as error:
-        finding = ConditionUpdate(
-            ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, "; ".join(explain(error)[:3])
-        )
-        return Subject(entry, None, None, (), Resolved(None, finding), "")
-    policy, losers = book.resolve(profile)
-    resolved = definitions.resolve(entry, targets)
-    if resolved.definition is not None and (policy.inputs or policy.extra_metrics):
-        own = replace(resolved.definition, inputs=policy.inputs, metrics=policy.extra_metrics)
-        resolved = replace(resolved, definition=own)
-    source = policy.metrics_source
-    refusal = None
-    if source not in sources.names():
-        refusal = _metrics(Reason.SOURCE_UNKNOWN, unknown_source(source, sources.names()))
-    elif not sources.allows(source, namespaces.get(entry.namespace, {})):
-        refusal = _metrics(
-            Reason.SOURCE_REFUSED,
-            f"namespace {entry.namespace} may not use metrics source {source}; "
-            "its namespaceSelector in the operator's configuration does not select the namespace's labels",
-        )
-    ref = reference(entry)
-    target = targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
-    tasks = resolved.definition.holders if resolved.definition is not None else ()
-    held = tuple(t for name in tasks if (t := targets.get(TASK, entry.namespace, name)) is not None)
-    return Subject(entry, profile, policy, losers, resolved, source, refusal, target, held)
+@dataclass(frozen=True, slots=True)
+class _InForce:
+    """What was found out about a profile, and what it rests on."""
+
+    spec_text: str
+    labels: Mapping[str, str]
+    namespace_labels: Mapping[str, str]
+    book: str
+    policy: Policy | None
+    policy_edition: str = ""
+    losers: tuple[PolicyRef, ...] = ()
+    problem: str = ""
+
+
+class Subjects:
+    """Makes subjects of profiles. A profile is parsed, and its policy resolved, again only when it, its namespace's labels
+    or a policy changed; equal policies are one object."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _InForce] = {}
+        self._policies: dict[str, Policy] = {}
+
+    def resolve(
+        self,
+        entry: Entry,
+        book: PolicyBook,
+        targets: Targets,
+        namespaces: Mapping[str, Mapping[str, str]],
+        definitions: Definitions,
+        sources: AllowedSources,
+    ) -> Subject:
+        """A profile, resolved. One that cannot be read is a subject too: its status says so."""
+        known = self._in_force(entry, book, namespaces.get(entry.namespace, {}))
+        policy = known.policy
+        if policy is None:
+            finding = ConditionUpdate(ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, known.problem)
+            return Subject(entry, None, "", (), Resolved(None, finding), "")
+        resolved = definitions.resolve(entry, targets)
+        by_node = policy.pricing.by_node
+        if resolved.definition is not None and (policy.inputs or policy.extra_metrics or by_node):
+            own = {"inputs": policy.inputs, "metrics": policy.extra_metrics, "priced_by_node": by_node}
+            resolved = replace(resolved, definition=replace(resolved.definition, **own))  # type: ignore[arg-type]
+        source = policy.metrics_source
+        refusal = None
+        if source not in sources.names():
+            refusal = _metrics(Reason.SOURCE_UNKNOWN, unknown_source(source, sources.names()))
+        elif not sources.allows(source, namespaces.get(entry.namespace, {})):
+            refusal = _metrics(
+                Reason.SOURCE_REFUSED,
+                f"namespace {entry.namespace} may not use metrics source {source}; "
+                "its namespaceSelector in the operator's configuration does not select the namespace's labels",
+            )
+        ref = reference(entry)
+        target = targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
+        tasks = resolved.definition.holders if resolved.definition is not None else ()
+        held = tuple([t for name in tasks if (t := targets.get(TASK, entry.namespace, name)) is not None])
+        return Subject(entry, policy, known.policy_edition, known.losers, resolved, source, refusal, target, held)
+
+    def keep_only(self, uids: Collection[str]) -> None:
+        """Forget profiles that are gone."""
+        self._known = {uid: known for uid, known in self._known.items() if uid in uids}
+        used = {known.policy_edition for known in self._known.values()}
+        self._policies = {edition: policy for edition, policy in self._policies.items() if edition in used}
+
+    def _in_force(self, entry: Entry, book: PolicyBook, namespace_labels: Mapping[str, str]) -> _InForce:
+        known = self._known.get(entry.uid)
+        if (
+            known is None
+            or known.book != book.edition
+            or known.spec_text != entry.spec_text
+            or known.labels != entry.labels
+            or known.namespace_labels != namespace_labels
+        ):
+            known = self._known[entry.uid] = self._resolved(entry, book, namespace_labels)
+        return known
+
+    def _resolved(self, entry: Entry, book: PolicyBook, namespace_labels: Mapping[str, str]) -> _InForce:
+        rests_on = (entry.spec_text, entry.labels, namespace_labels, book.edition)
+        try:
+            policy, losers = book.resolve(WorkflowProfile.parse(as_document(entry)))
+        except ValidationError as error:
+            return _InForce(*rests_on, None, problem="; ".join(explain(error)[:3]))
+        edition = fingerprint(policy)
+        return _InForce(*rests_on, self._policies.setdefault(edition, policy), edition, losers)
 
 
 def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
@@ -107,6 +165,17 @@ def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Coll
     return [
         CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)
     ]
+
+
+def most_valuable_first(subjects: Iterable[Subject]) -> list[Subject]:
+    """In which order workflows are analysed and written: those that nothing was said of yet, then by the worth of their
+    recommendations; equals keep their order."""
+    return sorted(subjects, key=lambda s: (s.entry.status.data_until is not None, -_worth(s)))
+
+
+def _worth(subject: Subject) -> float:
+    pricing = subject.policy.pricing if subject.policy is not None else Pricing()
+    return sum([value(h.impact, pricing) for h in subject.entry.status.headlines])
 
 
 def _metrics(reason: Reason, message: str) -> ConditionUpdate:
@@ -135,9 +204,8 @@ def facts_by_policy(
         if report is not None and s.resolved.definition is not None:
             place = (s.entry.namespace, s.resolved.definition.engine)
             tally.strays.update(dict.fromkeys(report.namespace_strays.get(place, ())))
-        ref = s.profile.spec.workflow_ref if s.profile is not None else None
-        if ref is not None:
-            tally.targets.add((ref.api_version, ref.kind, s.entry.namespace))
+        if (ref := reference(s.entry)) is not None:
+            tally.targets.add((ref[0], ref[1], s.entry.namespace))
         tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
     return found
 
@@ -153,3 +221,38 @@ class PolicyTally:
     headlines: list[Headline] = field(default_factory=list)
     minor: int = 0
     strays: dict[str, None] = field(default_factory=dict)
+
+    def facts(
+        self,
+        *,
+        notes: Sequence[str],
+        discovered: int,
+        in_flight: int,
+        blocked: Mapping[str, int],
+        obstacles: Sequence[str],
+    ) -> PolicyFacts:
+        """With what the other stages of the cycle found; ``notes``: further problems of the policy."""
+        return PolicyFacts(
+            matched=self.matched,
+            losing=self.losing,
+            targets=frozenset(self.targets),
+            problems=(*self.problems, *notes),
+            headlines=self.headlines,
+            minor=self.minor,
+            discovered=discovered,
+            changes_in_flight=in_flight,
+            blocked=blocked,
+            obstacles=(*obstacles, *self.strays),
+        )
+
+
+def reach(subjects: Sequence[Subject]) -> dict[WorkflowKey, tuple[int, float]]:
+    """How much of each workflow's past somebody looks at: the newest runs (number) of the last seconds."""
+    found: dict[WorkflowKey, tuple[int, float]] = {}
+    for s in subjects:
+        runs, window = found.get(s.key, _KEPT_UNREAD)
+        if s.policy is not None:
+            analysis = s.policy.analysis
+            runs, window = max(runs, analysis.max_runs), max(window, analysis.window_seconds)
+        found[s.key] = (runs, window)
+    return found

@@ -16,7 +16,7 @@ from typing import Any
 from concertmaster.core.times import parse_time
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan
+from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan, scan_changed
 from concertmaster.kube.objects import ObjectRef, Resource, target_resource
 
 _DROPPED = ("managedFields", "selfLink")
@@ -73,6 +73,10 @@ class Targets:
         """The target of that kind and name; ``namespace`` is ignored for a cluster-wide kind."""
         return self._found.get((kind, namespace, name)) or self._found.get((kind, "", name))
 
+    def listed(self, resource: Resource) -> bool:
+        """Whether that kind was listed, with whatever success."""
+        return resource in self._scans
+
     def problem(self, api_version: str, kind: str, namespace: str, name: str | None = None) -> Problem | None:
         """Why objects of that kind in ``namespace`` (or the one ``name``) could not be read; None when they could."""
         resource = target_resource(api_version, kind)
@@ -122,13 +126,17 @@ def refresh(
     namespaces: Sequence[str],
     previous: Targets,
     heartbeat: Callable[[], None] = lambda: None,
+    owns: Callable[[str], bool] = lambda _: True,
 ) -> Targets:
-    """List ``resources`` anew. What cannot be listed just now keeps its last known state; what is denied does not."""
+    """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
+    keeps its last known state; what is denied does not."""
     targets: dict[TargetId, Target] = {}
     scans: dict[Resource, Scan] = {}
     for resource in resources:
 
         def visit(obj: dict[str, Any], resource: Resource = resource) -> None:
+            if resource.namespaced and not owns(str((obj.get("metadata") or {}).get("namespace", ""))):
+                return
             target = _target(resource, obj, previous)
             targets[target.id] = target
 
@@ -136,11 +144,21 @@ def refresh(
         if namespaces and not resource.namespaced:
             scans[resource] = Scan(resource, 0, (_out_of_reach(resource),))
             continue
-        scans[resource] = scan(client, resource, namespaces, visit)
+
+        def known(obj: dict[str, Any], resource: Resource = resource) -> bool:
+            target = _unchanged(resource, obj, previous)
+            if target is not None:
+                targets[target.id] = target
+            return target is not None
+
+        if previous.listed(resource):
+            scans[resource] = scan_changed(client, resource, namespaces, visit, known)
+        else:
+            scans[resource] = scan(client, resource, namespaces, visit)
         passing = [p for p in scans[resource].problems if p.kind is ProblemKind.UNAVAILABLE]
         for target in previous if passing else ():
             hidden = any(p.namespace is None or p.namespace == target.ref.namespace for p in passing)
-            if target.ref.resource == resource and hidden:
+            if target.ref.resource == resource and hidden and (not target.ref.namespace or owns(target.ref.namespace)):
                 targets.setdefault(target.id, target)
     return Targets(targets, scans)
 
@@ -155,12 +173,12 @@ def _out_of_reach(resource: Resource) -> Problem:
 
 
 def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target:
+    if (same := _unchanged(resource, obj, previous)) is not None:
+        return same
     ref = ObjectRef.of(resource, obj)
     meta = obj.get("metadata") or {}
     version = str(meta.get("resourceVersion", ""))
     known = previous.get(resource.kind, ref.namespace or "", ref.name)
-    if known is not None and known.ref == ref and known.version == version:
-        return known
     labels = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
     shed = frozenset[str]()
     if known is not None and known.ref.uid == ref.uid:
@@ -168,6 +186,15 @@ def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Ta
     started = trigger(obj)
     starts = (started.target_kind, started.target_name) if started is not None else None
     return Target(ref, labels, version, _pack(obj), starts, shed, _last_write(meta.get("managedFields")))
+
+
+def _unchanged(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target | None:
+    """The target of the last list, when its object (metadata suffices) is still the same."""
+    meta = obj.get("metadata") or {}
+    known = previous.get(resource.kind, str(meta.get("namespace") or ""), str(meta.get("name", "")))
+    if known is None or known.version != meta.get("resourceVersion") or known.ref.uid != meta.get("uid"):
+        return None
+    return known if known.ref.resource == resource else None
 
 
 def _last_write(managed: Any) -> tuple[str, float]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.policy import AnyPolicy
-from concertmaster.controller.discovery.policies import PolicyFacts
+from concertmaster.controller.discovery.policies import MOST_ASKED, PolicyFacts
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import target_resource
-
-_MOST_ASKED = 50  # reviews per policy and cycle; answers are remembered
 
 
 def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -> ConditionUpdate:
@@ -29,7 +27,7 @@ def write_access(access: AccessChecker, policy: AnyPolicy, facts: PolicyFacts) -
     if not needed:
         return _is(None, Reason.PENDING, f"mode is {mode}, and no workflow is governed yet that could be changed")
     denied: list[Right] = []
-    for right in dict.fromkeys(needed[:_MOST_ASKED]):
+    for right in dict.fromkeys(needed[:MOST_ASKED]):
         everywhere = access.allowed(Right(right.verb, right.resource))
         answer = everywhere or access.allowed(right)
         if answer is None:

@@ -6,7 +6,6 @@ the sliding of the window. What an analysis said is remembered, so that a condit
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.subject import Subject, resolve_subject
+from concertmaster.controller.discovery.subject import Subject, Subjects, most_valuable_first
 from concertmaster.controller.interfaces import (
     Analyzer,
     Candidate,
@@ -26,6 +25,7 @@ from concertmaster.controller.interfaces import (
     SourceReport,
     Sources,
 )
+from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
@@ -33,15 +33,15 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.remembered import Memory, Remembered, Said
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
-from concertmaster.controller.registry import Entry, Snapshot
+from concertmaster.controller.registry import Snapshot
 from concertmaster.controller.snapshot import ClusterSnapshot
-from concertmaster.core.changes.admission.limits import ResourceQuota
-from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.definitions import NONE_READ
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.settling import LAGS, parted
-from concertmaster.history import Evidence, HistoryError
+from concertmaster.history import Evidence
 from concertmaster.kube.writer import StatusUpdate
-
-log = logging.getLogger("concertmaster.analysis")
 
 REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
 
@@ -63,25 +63,24 @@ class Assessor:
         self._history = history
         self._analyzer = analyzer
         self._definitions = Definitions()
+        self._subjects = Subjects()
         self._revisions: Counter[WorkflowKey] = Counter()
-        self._failures: dict[str, str] = {}
+        self._failures, self._answered = Failures(), set[WorkflowKey]()
         self._outputs = outputs or Outputs(history)
         self._fleet = FleetBook()
         self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass brought up something that is worth another one at once
-        self._notes: Mapping[WorkflowKey, tuple[str, ...]] = {}
-        self._running: Mapping[WorkflowKey, tuple[RunRecord, ...]] = {}
+        self._seen = Seen()
         self._forecasts = RunningForecasts(history, self._outputs.series)
-        self._quotas: Mapping[str, tuple[ResourceQuota, ...]] = {}
+        self._capacity: Mapping[str, Capacity] = {}
 
     def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
-        self.learned = Learned(snapshot.snapshot)
-        self._quotas = snapshot.quotas
+        self.learned, self._capacity = Learned(snapshot.snapshot), snapshot.capacity
         subjects = lead(
             [
-                resolve_subject(
+                self._subjects.resolve(
                     entry, snapshot.book, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
                 )
                 for entry in snapshot.snapshot.profiles
@@ -89,24 +88,25 @@ class Assessor:
         )
         uids = frozenset(s.entry.uid for s in subjects)
         self._definitions.keep_only(uids)
+        self._subjects.keep_only(uids)
         self.memory.keep_only(uids)
-        for uid in [u for u in self._failures if u not in uids]:
-            del self._failures[uid]
+        self._failures.keep_only(uids)
         self._fleet.keep_only({s.key for s in subjects})
         self._outputs.keep_only(uids)
         return subjects
 
-    def record_changes(self, changed: Iterable[WorkflowKey]) -> None:
-        """Remember that these workflows have new or corrected runs."""
+    def record_changes(self, changed: Iterable[WorkflowKey], answered: Iterable[WorkflowKey] = ()) -> None:
+        """Remember that these workflows have new or corrected runs, or an answer that only an analysis takes."""
         self._revisions.update(changed)
+        self._answered.update(answered)
 
     def record_live(self, seen: Seen) -> None:
-        """What live objects say: workflows with new runs, what could not be read of the latest, and runs in progress."""
+        """What live objects say of runs and of what they share."""
         self.record_changes(seen.changed)
-        self._notes, self._running = seen.by_workflow, seen.running
+        self._seen = seen
 
     def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
-        """Advice about a profile that sets fields; None until this process analysed it."""
+        """Recommendations about a profile that sets fields; None until this process analysed it."""
         known = self.memory.get(uid)
         return known.said.candidates if known is not None else None
 
@@ -120,8 +120,8 @@ class Assessor:
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
         reading = False
-        self._forecasts.renew(subjects, self._running, now)
-        for subject in subjects:
+        self._forecasts.renew(subjects, self._seen.running, now)
+        for subject in most_valuable_first(subjects):
             heartbeat("analyze")
             report = reports.get(subject.source)
             reading = reading or (report is not None and report.more)
@@ -147,7 +147,7 @@ class Assessor:
         )
 
     def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
-        """While the past is being read, advice that rests on all of it is not replaced by one that rests on a part."""
+        """While the past is being read, what rests on all of it is not replaced by what rests on a part."""
         return bool(
             report is not None
             and report.more
@@ -159,26 +159,29 @@ class Assessor:
         """What to say about one profile: a fresh analysis where something changed, else what is remembered."""
         known = self._known(subject, report)
         definition, policy = subject.resolved.definition, subject.policy
-        if definition is None or policy is None or subject.profile is None:
+        if definition is None or policy is None:
             return known
-        if (backfill := backfilling(definition, policy, report, now)) is not None and known.ready is None:
-            return replace(known, ready=backfill)
+        if known.ready is None and report is not None and definition.key in report.unread:
+            return replace(known, ready=backfilling(definition, policy, report, now))
         missing = report.missing if report is not None else ()
-        notes = (*self._notes.get(definition.key, ()), *_left_out(definition, report))
-        quotas = self._quotas.get(definition.key.namespace, ())
-        fleet, until = self._fleet.fleet, known.data_until
-        case = Case(subject.profile, policy, definition, (), now, until, missing, fleet, notes, quotas)
+        notes = (*self._seen.by_workflow.get(definition.key, ()), *_left_out(definition, report))
+        capacity = self._capacity.get(definition.key.namespace, UNBOUND)
+        definition = replace(definition, config_maps=self._seen.config_maps.get(definition.key, NONE_READ))
+        until = known.data_until if known.data_until is not None else now  # until when facts are complete
         edition, others = subject.resolved.edition, self._fleet.edition_for(definition.key)
-        own = self.learned.changes(subject.entry)
-        inputs = fingerprint(subject.entry.spec_text, policy, edition, missing, notes, others, own, quotas)
+        rest = (self.learned.changes(subject.entry), capacity, definition.config_maps)
+        inputs = fingerprint(subject.entry.spec_text, subject.policy_edition, edition, missing, notes, others, rest)
         try:
-            evidence = self._news(subject, case, inputs)
+            evidence = self._news(subject, definition, policy, inputs, now, until)
             if evidence is None:
                 return known
+            bound = replace(capacity, nodes=report.nodes) if report is not None else capacity
+            fleet = self._fleet.fleet
+            case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, fleet, notes, bound)
             return self._analyzed(subject, case, (inputs, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
-            return replace(known, failure=self._failed(subject.entry, error))
+            return replace(known, failure=self._failures.message(subject.entry, error))
 
     def _known(self, subject: Subject, report: SourceReport | None) -> ProfileOutcome:
         """The outcome without a new analysis."""
@@ -200,17 +203,26 @@ class Assessor:
             data_until=report.data_until if report is not None else None,
         )
 
-    def _news(self, subject: Subject, case: Case, inputs: str) -> Evidence | None:
+    def _news(
+        self,
+        subject: Subject,
+        definition: WorkflowDefinition,
+        policy: Policy,
+        inputs: str,
+        now: float,
+        until: float,
+    ) -> Evidence | None:
         """What an analysis would rest on now; None when the last one stands. Pods of a run that is not over are none."""
-        remembered, revision = self.memory.get(subject.entry.uid), self._revisions[case.definition.key]
-        stands = remembered is not None and remembered.stands(subject.entry, inputs, case.now)
-        if remembered is not None and stands and remembered.undisturbed(revision, _as_of(case)):
+        remembered, revision = self.memory.get(subject.entry.uid), self._revisions[definition.key]
+        stands = remembered is not None and remembered.stands(subject.entry, inputs, now)
+        if remembered is not None and stands and remembered.undisturbed(revision, until):
             return None
-        analysis = case.policy.analysis
+        analysis = policy.analysis
         evidence = self._history.evidence(
-            case.definition, limit=analysis.max_runs, since=case.now - analysis.window_seconds, as_of=_as_of(case)
+            definition, limit=analysis.max_runs, since=now - analysis.window_seconds, as_of=until
         )
-        if remembered is not None and stands and evidence.digest == remembered.said.evidence.digest:
+        same = remembered is not None and stands and evidence.digest == remembered.said.evidence.digest
+        if same and definition.key not in self._answered:
             self.memory.confirm(subject.entry, evidence, revision)
             return None
         return evidence
@@ -224,6 +236,7 @@ class Assessor:
         tally: CycleCounts,
     ) -> ProfileOutcome:
         """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
+        self._answered.discard(case.definition.key)
         analysis = case.policy.analysis
         since = case.now - analysis.window_seconds
         past = self._history.runs(case.definition, limit=analysis.max_runs, since=since - max(LAGS), as_of=_as_of(case))
@@ -246,22 +259,21 @@ class Assessor:
             "" if before is not None and known.query_problem == before.said.query_problem else known.query_problem
         )
         recorded = self._history.recorded(case.definition.key)
-        advice = self._analyzer(replace(case, runs=runs, older=older, past=self._past(subject), recorded=recorded))
+        result = self._analyzer(replace(case, runs=runs, older=older, past=self._past(subject), recorded=recorded))
         tally.analyzed += 1
-        self._failures.pop(subject.entry.uid, None)
-        entry = subject.entry
-        self._outputs.keep(entry, subject.key, advice)
-        if advice.member is not None:
-            self._fleet.learn(advice.member, waits=advice.waits)
-        lasts = REANALYZE_AFTER if advice.lasts is None else min(REANALYZE_AFTER, advice.lasts)
-        ready, met, edition = advice.ready, advice.objectives, self._fleet.edition_for(case.definition.key)
-        said = Said(*inputs, ready, met, case.now, lasts, problem, advice.candidates, edition)
-        self.memory.put(entry.uid, said, case.definition.key, self._revisions[case.definition.key])
+        self._failures.forget(subject.entry.uid)
+        self._outputs.keep(subject.entry, subject.key, result)
+        if result.member is not None:
+            self._fleet.learn(result.member, waits=result.waits)
+        lasts = REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts)
+        ready, met, edition = result.ready, result.objectives, self._fleet.edition_for(case.definition.key)
+        said = Said(*inputs, ready, met, case.now, lasts, problem, result.candidates, edition)
+        self.memory.put(subject.entry.uid, said, case.definition.key, self._revisions[case.definition.key])
         return replace(
             known,
-            ready=advice.ready,
-            objectives=advice.objectives,
-            document=advice.document,
+            ready=result.ready,
+            objectives=result.objectives,
+            document=result.document,
             query_problem=declared or problem,
         )
 
@@ -269,22 +281,11 @@ class Assessor:
         return self.memory.recall(subject.entry, subject.key, self._revisions[subject.key])
 
     def _past(self, subject: Subject) -> Past:
-        """Earlier advice, from the status as the server holds it; from the last one when somebody emptied it."""
+        """Earlier recommendations, from the status as the server holds it; from the last one when somebody emptied it."""
         known = self.memory.get(subject.entry.uid)
         return self.learned.past(
             subject.entry, known.status if known is not None else None, subject.target, subject.held
         )
-
-    def _failed(self, entry: Entry, error: Exception) -> str:
-        """One sentence for the condition; the trace goes to the log, once per kind of failure."""
-        if isinstance(error, HistoryError):
-            return str(error)
-        text = f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
-        fault = f"{type(error).__name__}: {error}"
-        if self._failures.get(entry.uid) != fault:
-            self._failures[entry.uid] = fault
-            log.error("analysis of %s failed", entry.ref, exc_info=error)
-        return text
 
 
 def _as_of(case: Case) -> float:

@@ -3,7 +3,7 @@
 Each analysis leaves behind what its workflow reserves: no query, no second look at the history. From that an *edition* of
 the fleet is made when all workflows were looked at once, and then at most once an hour. A new edition makes only those
 workflows dirty that its rules concern: one that waits for nodes, one that makes the next peak, one that already has such
-advice. All others see the edition when they are analysed for reasons of their own.
+recommendations. All others see the edition when they are analysed for reasons of their own.
 """
 
 from __future__ import annotations
@@ -79,5 +79,5 @@ class FleetBook:
 
 
 def speaks(recommendations: Collection[str]) -> bool:
-    """Whether any of the ids is advice that compares workflows."""
+    """Whether any of the ids is a recommendation that compares workflows."""
     return any(r.partition(".")[0] in RULES for r in recommendations)

@@ -1,7 +1,7 @@
-"""Several profiles of one workflow: each gets advice, one of them is used for changes, and all of them say so.
+"""Several profiles of one workflow: each gets recommendations, one of them is used for changes, and all of them say so.
 
-Two profiles may be wanted (two sets of objectives). Two that change the same template would each take the other's work for
-somebody else's, and prove their changes on the same runs.
+Two profiles may be intended (two sets of objectives). Two that change the same template would each take the other's work for
+somebody else's, and verify their changes on the same runs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
+from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.core.model.enums import ApplyMode
@@ -21,25 +22,30 @@ def lead(subjects: Sequence[Subject]) -> list[Subject]:
     groups: dict[tuple[str, ...], list[Subject]] = {}
     for s in subjects:
         ref = reference(s.entry)
-        if ref is not None and s.profile is not None:
+        if ref is not None and s.policy is not None:
             groups.setdefault((s.entry.namespace, *ref), []).append(s)
     changed: dict[str, Subject] = {}
     for group in groups.values():
         if len(group) > 1:
             leader = min(group, key=lambda s: (s.entry.created, s.entry.name))
-            changed.update({s.entry.uid: _told(s, leader, len(group)) for s in group})
+            changed.update({s.entry.uid: _reported(s, leader, len(group)) for s in group})
     return [changed.get(s.entry.uid, s) for s in subjects]
 
 
-def _told(subject: Subject, leader: Subject, count: int) -> Subject:
+def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
     if subject is leader:
         text = f"{count} profiles describe it; this one, the oldest, is used for changes"
         return replace(subject, resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)))
-    text = f"{count} profiles describe it; {leader.entry.name}, the oldest, is used for changes and this one only recommends"
+    text = (
+        f"{count} profiles describe it; {leader.entry.name}, the oldest, is used for changes and this one only recommends; "
+        "delete one of them"
+    )
+    policy = _recommending(subject.policy, f"{leader.entry.name} describes the same workflow and is older")
     return replace(
         subject,
         resolved=replace(subject.resolved, finding=_shared(subject.resolved.finding, text)),
-        policy=_recommending(subject.policy, f"{leader.entry.name} describes the same workflow and is older"),
+        policy=policy,
+        policy_edition=fingerprint(policy),
     )
 
 

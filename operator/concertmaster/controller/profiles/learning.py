@@ -25,7 +25,7 @@ class Learned:
             if change.line is not None:
                 self._changes.setdefault(change.line.workflow, []).append(change.line)
         own = [line for lines in self._changes.values() for line in lines]
-        self.ledger = Ledger(merged(own, _told(snapshot)))
+        self.ledger = Ledger(merged(own, _reported(snapshot)))
 
     def changes(self, entry: Entry) -> tuple[Line, ...]:
         """The lines of the operator's own changes of one workflow."""
@@ -47,7 +47,7 @@ def workflow(entry: Entry) -> str:
     return f"{entry.namespace}/{entry.name}"
 
 
-def _told(snapshot: Snapshot) -> Iterator[Line]:
+def _reported(snapshot: Snapshot) -> Iterator[Line]:
     """The lines of what statuses tell of implementations."""
     for entry in snapshot.profiles:
         if entry.status.outcomes:

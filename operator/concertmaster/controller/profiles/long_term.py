@@ -23,7 +23,7 @@ def long_term_figures(case: Case, result: AnalysisResult, memory: Recommendation
         covered = max(covered, min(ends))
     rows = daily_rows(
         case.runs,
-        analysis.pricing,
+        analysis.costs,
         covered=covered,
         recorded=case.recorded,
         until=case.now,

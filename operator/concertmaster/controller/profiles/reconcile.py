@@ -48,7 +48,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         missing=case.missing,
         fleet=case.fleet,
         notes=case.notes,
-        quotas=case.quotas,
+        capacity=case.capacity,
         sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
         trust=(lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
         published=_published(case),
@@ -100,7 +100,7 @@ def _proposed(case: Case) -> Iterator[tuple[str, str, str, str]]:
 
 
 def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
-    """Where each recommendation is in its life now, and what those that were carried out brought."""
+    """Where each recommendation is in its life now, and what those that were applied brought."""
     past, analysis = case.past, result.analysis
     steps = [s.name for s in analysis.definition.graph.steps]
     memory = advance(
@@ -131,14 +131,14 @@ def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
 
 
 def _waits(result: AnalysisResult) -> bool:
-    """Whether other workflows may hold this one up, or advice says that they do."""
+    """Whether other workflows may hold this one up, or recommendations say that they do."""
     scheduled = result.analysis.definition.schedule is not None
     waiting = (result.analysis.queue.p50 or 0.0) >= _WAITS
     return (scheduled and waiting) or speaks([r.id for r in result.recommendations])
 
 
 def candidates(result: AnalysisResult, away: Collection[str]) -> tuple[Candidate, ...]:
-    """The advice that sets fields and is not dismissed or done already (``away``), in its order."""
+    """The recommendations that set fields and are not dismissed or done already (``away``), in its order."""
     return tuple(
         Candidate(item, _coverage(result, item), result.monthly_cost, result.spread)
         for item in result.recommendations
@@ -174,7 +174,7 @@ def _due(result: AnalysisResult, now: float) -> str:
 
 
 def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
-    """Ready: how much the advice rests on, or what is missing."""
+    """Ready: how much the recommendations rest on, or what is missing."""
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
     rules, wrong = settings_problems(case.policy) + list(case.policy.problems), _dismissal_problems(case, result)
@@ -193,7 +193,7 @@ def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
 
 
 def _noted(result: AnalysisResult) -> str:
-    """What is odd about the runs, the first of it."""
+    """What is unusual about the runs, the first of it."""
     more = f" (and {len(result.notes) - 3} more)" if len(result.notes) > 3 else ""
     return f"; note: {'; '.join(result.notes[:3])}{more}" if result.notes else ""
 

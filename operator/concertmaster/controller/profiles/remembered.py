@@ -136,7 +136,7 @@ class Memory:
 
     def published(self, entry: Entry, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write
-        that failed and a status somebody emptied are mended alike."""
+        that failed and a status somebody emptied are fixed alike."""
         known = self._known.get(entry.uid)
         if known is None:
             return

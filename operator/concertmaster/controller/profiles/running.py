@@ -9,15 +9,9 @@ from typing import Any
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
-from concertmaster.core.analysis.running.forecast import (
-    NEWEST,
-    Course,
-    RunForecast,
-    courses,
-    deadline_seconds,
-    forecast_run,
-    progress,
-)
+from concertmaster.core.analysis.running.by_input import adjusted
+from concertmaster.core.analysis.running.course import NEWEST, Course, courses, progress
+from concertmaster.core.analysis.running.forecast import RunForecast, deadline_seconds, forecast_run
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.report.running import document
@@ -67,9 +61,13 @@ class RunningForecasts:
             since = now - policy.analysis.window_seconds
             earlier = self._history.runs(definition, limit=2 * NEWEST, since=since, as_of=now)
             known = self._courses[definition.key] = (ended, courses(earlier))
-        allowed = deadline_seconds(policy.objectives, known[1])
-        places = (progress(run, now) for run in runs)
         graph = definition.graph
         after = {s.name: s.depends_on for s in graph.steps} if any(s.depends_on for s in graph.steps) else None
-        found = (forecast_run(at, known[1], allowed, after) for at in places if at is not None)
+        found = []
+        for at in (progress(run, now) for run in runs):
+            if at is None:
+                continue
+            fitting = adjusted(at, known[1], after)
+            allowed = deadline_seconds(policy.objectives, fitting)
+            found.append(forecast_run(at, fitting, allowed, after))
         return [f for f in found if f is not None]

@@ -1,7 +1,7 @@
 """What a profile's status should say after a cycle, given what was found out about it. Pure.
 
-Either the whole document (a fresh analysis) or the conditions alone: when something is missing, the advice of the last
-good analysis stays, and the conditions and ``dataUntil`` say how old it is and why.
+Either the whole document (a fresh analysis) or the conditions alone: when something is missing, the recommendations of the
+last good analysis stays, and the conditions and ``dataUntil`` say how old it is and why.
 """
 
 from __future__ import annotations
@@ -61,14 +61,13 @@ def metrics_finding(report: SourceReport) -> ConditionUpdate:
 def backfilling(
     definition: WorkflowDefinition, policy: Policy, report: SourceReport | None, now: float
 ) -> ConditionUpdate | None:
-    """While the window is being read for the first time nothing is recommended: half of the runs are not the runs."""
+    """While the window is being read for the first time nothing is recommended: half of the runs are not the runs. The
+    message moves once, at half of the window: each step is a write for each of ten thousand profiles."""
     oldest = report.unread.get(definition.key) if report is not None else None
     if oldest is None or report is None or not report.ok:
         return None
-    # In quarters: a message that moved every cycle would be a write for each of ten thousand profiles every time.
     window = policy.analysis.window_seconds
-    read = window / 4 * ((now - oldest) // (window / 4))
-    progress = text.window(read) if read > 0 else "less than a quarter"
+    progress = text.window(window / 2) if now - oldest >= window / 2 else "less than half"
     message = f"Backfilling {progress} of {text.window(window)}: recommendations follow when the window is read"
     return ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, message)
 
@@ -79,12 +78,12 @@ def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpda
     return ConditionUpdate(ConditionType.METRICS_AVAILABLE, False, Reason.QUERY_INVALID, problem)
 
 
-def ready_finding(verdict: ProfileOutcome, had_advice: bool) -> ConditionUpdate:
-    """Ready: the first thing that keeps the advice from being complete and up to date."""
+def ready_finding(verdict: ProfileOutcome, had_recommendations: bool) -> ConditionUpdate:
+    """Ready: the first thing that keeps the recommendations from being complete and up to date."""
     ready = ConditionType.READY
     kept = (
         " Showing recommendations based on data up to status.dataUntil."
-        if had_advice or verdict.ready is not None
+        if had_recommendations or verdict.ready is not None
         else ""
     )
     if verdict.target.status is not True and verdict.target.reason is not Reason.UNSUPPORTED:
@@ -114,12 +113,16 @@ def status_update(
     entry: Entry, verdict: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]] = ()
 ) -> StatusUpdate | None:
     """The write this verdict asks for, or None when the status says all of it already. ``running``: runs in progress."""
-    had_advice = bool(entry.status.digest) and entry.status.data_until is not None
+    had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None
     metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
-    findings = [verdict.target, metrics, ready_finding(verdict, had_advice)]
+    findings = [verdict.target, metrics, ready_finding(verdict, had_recommendations)]
     objectives = objectives_finding(verdict, entry)
     if objectives is not None:
         findings.append(objectives)
+    moved = verdict.document is None and had_recommendations and list(running) != list(entry.status.running)
+    said = conditions.reported(entry.status.conditions, findings, generation=entry.generation)
+    if said and verdict.document is None and not moved and not _refresh(entry, verdict):
+        return None
     current = conditions.update(entry.status.conditions, findings, generation=entry.generation, now=now)
     if verdict.document is not None:
         document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
@@ -129,13 +132,12 @@ def status_update(
         if same and not _refresh(entry, verdict):
             return None
         return StatusUpdate(entry.ref, document, entry.status.digest, force=same)
-    moved = had_advice and list(running) != list(entry.status.running)
     if not moved and semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict):
         return None
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}
     if moved:
         partial["running"] = list(running)
-    if verdict.data_until is not None and had_advice and _later(verdict.data_until, entry.status.data_until):
+    if verdict.data_until is not None and had_recommendations and _later(verdict.data_until, entry.status.data_until):
         partial["dataUntil"] = format_time(verdict.data_until)
     return StatusUpdate(entry.ref, partial, entry.status.digest, partial=True)
 

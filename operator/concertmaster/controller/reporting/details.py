@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import threading
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +49,7 @@ class Details:
         self._kept: dict[tuple[str, str], _Kept] = {}  # in the order of the analyses
         self._bytes = 0
         self.history: LongTermHistory | None = None  # set once it is open
+        self.elsewhere: Callable[[str], str | None] = lambda namespace: None  # the other shard that has a namespace
 
     def put(self, namespace: str, name: str, uid: str, document: bytes, key: WorkflowKey | None = None) -> None:
         """Keep a document; the ones that were not renewed for longest make room."""

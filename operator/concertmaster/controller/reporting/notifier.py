@@ -1,6 +1,6 @@
 """Which events reach which receivers: as the policy in force for a workflow says, and the operator's configuration allows.
 
-What is told are Events that were posted about profiles anyway, so that nobody hears of something the cluster does not show,
+What is sent are Events that were posted about profiles anyway, so that nobody hears of something the cluster does not show,
 and once a week what a policy's own status says.
 """
 
@@ -52,7 +52,7 @@ class Notifier:
         self._routes: dict[str, tuple[NotifySettings, ...]] = {}
 
     def route(self, subjects: Sequence[Subject], namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """Who is told about which profile in this cycle, by the policies in force and the labels of namespaces."""
+        """Who is notified about which profile in this cycle, by the policies in force and the labels of namespaces."""
         self._routes = {}
         for subject in subjects:
             if subject.policy is None or not subject.policy.notify:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -16,8 +18,21 @@ from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, 
 _FAULTS = (WriteOutcome.FAILED, WriteOutcome.REJECTED, WriteOutcome.TOO_LARGE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is being written."""
+
+    kind: str
+    entries: Mapping[str, Entry]
+    results: Future[list[StatusResult]]
+
+
 class Publisher:
-    """Writes statuses and posts the Events of their transitions. ``written`` hears of every status that was stored."""
+    """Writes statuses and posts the Events of their transitions. ``written`` hears of every status that was stored.
+
+    A batch is written by threads while the cycle makes the next one; what became of it is taken in by the cycle's own
+    thread, before the batch after it is handed over.
+    """
 
     def __init__(
         self,
@@ -37,27 +52,43 @@ class Publisher:
         self._health = health
         self._written = written
         self._transitions = transitions
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self._batch: _Batch | None = None
 
     def publish(
-        self, kind: str, updates: Sequence[StatusUpdate], entries: Mapping[str, Entry], record: CycleLog
+        self,
+        kind: str,
+        batches: Iterable[Sequence[StatusUpdate]],
+        entries: Mapping[str, Entry],
+        record: CycleLog,
     ) -> None:
-        """Write ``updates`` of one ``kind`` of object; ``entries`` are the objects by uid."""
-        begun = perf_counter()
-        self._health.heartbeat("write")
+        """Write ``batches`` of updates of one ``kind`` of object; ``entries`` are the objects by uid."""
+        for updates in batches:
+            self._finish(record)
+            if updates:
+                self._health.heartbeat("write")
+                self._batch = _Batch(kind, entries, self._thread.submit(self._writer.write, updates, self._wrote))
+        self._finish(record)
 
-        def done(result: StatusResult) -> None:
-            self._health.heartbeat("write")
-            self._telemetry.writes.labels(kind, result.outcome.value).inc()
+    def _finish(self, record: CycleLog) -> None:
+        """Wait for what was begun, and take in what became of it. The time of waiting is what writing costs a cycle."""
+        batch, self._batch = self._batch, None
+        if batch is None:
+            return
+        begun = perf_counter()
+        for result in batch.results.result():
+            self._telemetry.writes.labels(batch.kind, result.outcome.value).inc()
             record.writes[result.outcome.value] += 1
             if result.outcome is WriteOutcome.WRITTEN:
-                self._remember(entries[result.ref.uid], result.status or {})
+                self._remember(batch.entries[result.ref.uid], result.status or {})
             elif result.outcome in _FAULTS:
                 record.problem(f"{result.ref}: {result.message}")
-
-        self._writer.write(updates, done)
         seconds = perf_counter() - begun
         self._telemetry.stage_seconds.labels("write").observe(seconds)
         record.seconds["write"] = round(record.seconds.get("write", 0.0) + seconds, 3)
+
+    def _wrote(self, _: StatusResult) -> None:
+        self._health.heartbeat("write")
 
     def keep_only(self, uids: Iterable[str]) -> None:
         """Forget what the server refused of objects that are gone."""

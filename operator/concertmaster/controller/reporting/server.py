@@ -13,13 +13,12 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
-from aiohttp.web_protocol import RequestHandler
 
 from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.telemetry import CONTENT_TYPE, Telemetry
 from concertmaster.history import HistoryError
+from concertmaster.net.slow_clients import SlowClients
 
 _HEADERS = 10.0  # seconds a client may take to send a request, and an idle connection stays open
 
@@ -43,16 +42,14 @@ class Server:
         self._health = health
         self._telemetry = telemetry
         self._details = details or Details()
-        self._headers = headers
-        self._answering: set[RequestHandler] = set()
-        self._waiting: dict[RequestHandler, float] = {}
+        self._slow = SlowClients(headers)
         self._runner: web.AppRunner | None = None
         self._watch: asyncio.Task[None] | None = None
         self.bound_port = port
 
     async def start(self) -> None:
         """Bind and serve; OSError when the address is taken."""
-        app = web.Application(middlewares=[self._count])
+        app = web.Application(middlewares=[self._slow.middleware])
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -72,7 +69,7 @@ class Server:
             raise
         self._runner = runner
         self.bound_port = int(runner.addresses[0][1])
-        self._watch = asyncio.create_task(self._disconnect_slow(runner), name="slow clients")
+        self._watch = asyncio.create_task(self._slow.watch(runner), name="slow clients")
 
     async def stop(self) -> None:
         """Close the port."""
@@ -81,27 +78,6 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-
-    @web.middleware
-    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Remember which connections have a whole request under way."""
-        self._answering.add(request.protocol)
-        try:
-            return await handler(request)
-        finally:
-            self._answering.discard(request.protocol)
-            self._waiting.pop(request.protocol, None)
-
-    async def _disconnect_slow(self, runner: web.AppRunner) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(self._headers / 4)
-            open_ = set(runner.server.connections) if runner.server is not None else set()
-            now = clock()
-            self._waiting = {c: self._waiting.get(c, now) for c in open_ - self._answering}
-            for connection, since in self._waiting.items():
-                if now - since >= self._headers:
-                    connection.force_close()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         try:
@@ -125,9 +101,7 @@ class Server:
         """The last analysis of a profile in full; errors in the form of the Kubernetes API, which clients can read."""
         place = request.match_info
         found = self._details.get(place["namespace"], place["name"], request.query.get("uid", ""))
-        if found is None:
-            return web.json_response(_UNKNOWN, status=404, headers=_SAFE)
-        return web.Response(body=found, content_type="application/json", headers=_SAFE)
+        return self._answer(place["namespace"], found)
 
     async def _days(self, request: web.Request) -> web.Response:
         """The daily rows of a profile's workflow, or with ``step`` of that step."""
@@ -137,9 +111,15 @@ class Server:
             found = await asyncio.to_thread(self._details.days, *who)
         except HistoryError:
             return web.json_response(_UNREADABLE, status=503, headers=_SAFE)
-        if found is None:
-            return web.json_response(_UNKNOWN, status=404, headers=_SAFE)
-        return web.Response(body=found, content_type="application/json", headers=_SAFE)
+        return self._answer(place["namespace"], found)
+
+    def _answer(self, namespace: str, found: bytes | None) -> web.Response:
+        """The document; without one, the name of the shard that has the namespace, to be asked instead."""
+        if found is not None:
+            return web.Response(body=found, content_type="application/json", headers=_SAFE)
+        if (shard := self._details.elsewhere(namespace)) is not None:
+            return web.json_response({"shard": shard}, headers=_SAFE)
+        return web.json_response(_UNKNOWN, status=404, headers=_SAFE)
 
 
 _SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}

@@ -26,7 +26,7 @@ from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.changes.ledger import Ledger
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STAGES = ("watch", "discover", "collect", "analyze", "changes", "write", "policies")
+STAGES = ("watch", "discover", "collect", "verify", "queries", "analyze", "changes", "write", "policies")
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
 

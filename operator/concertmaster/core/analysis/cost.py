@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-from concertmaster.core.model import MetricRole, Outcome, RunRecord, StepExecution
+from concertmaster.core.model import ContainerFact, MetricRole, Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Policy, Pricing
 
 _GIB = 1024.0**3
@@ -50,33 +50,136 @@ class ExecutionCost(NamedTuple):
     total: float
 
 
+class Costs:
+    """Costs by one price list. That of each execution and run is computed once, however many figures it goes into, and kept
+    as long as this is: make one for an analysis."""
+
+    def __init__(self, pricing: Pricing) -> None:
+        self.pricing = pricing
+        # By identity, as comparing executions takes longer than pricing them; what is kept beside it keeps that unique.
+        self._executions: dict[int, tuple[StepExecution, ExecutionCost | None]] = {}
+        self._runs: dict[int, tuple[RunRecord, Cost | None]] = {}
+
+    def execution(self, execution: StepExecution) -> ExecutionCost | None:
+        """Cost of one execution, or None when neither its length nor its size is known."""
+        known = self._executions.get(id(execution))
+        if known is None:
+            amounts = _amounts(execution, execution.containers, self.pricing)
+            known = execution, ExecutionCost._make(amounts) if amounts is not None else None
+            self._executions[id(execution)] = known
+        return known[1]
+
+    def run(self, run: RunRecord) -> Cost | None:
+        """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
+        known = self._runs.get(id(run))
+        if known is None:
+            known = self._runs[id(run)] = run, _of_run(run, [self.execution(e) for e in run.steps], self.pricing)
+        return known[1]
+
+
 def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
-    """Cost of one execution, or None when neither its length nor its size is known."""
+    """``Costs.execution`` of a single one."""
+    return Costs(pricing).execution(execution)
+
+
+def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
+    """``Costs.run`` of a single one."""
+    return Costs(pricing).run(run)
+
+
+def _amounts(
+    execution: StepExecution, containers: Sequence[ContainerFact], pricing: Pricing
+) -> tuple[float, float, float, float] | None:
+    """The fields of the cost of an execution, or of some of its containers."""
     seconds = execution.span
     if seconds is None:
         return None
+    if pricing.by_node:
+        pricing = pricing.at(execution)
+    core, gib = pricing.cpu_core_hour, pricing.memory_gib_hour
     hours = seconds / 3600.0
     requested = used = charged = 0.0
     known = False
-    for container in execution.containers:
+    for container in containers:
         if container.init:
             continue
-        if container.cpu_request is not None or container.cpu_seconds is not None:
+        request, spent = container.cpu_request, container.cpu_seconds
+        if request is not None or spent is not None:
             known = True
-            reserved = (container.cpu_request or 0.0) * hours * pricing.cpu_core_hour
-            consumed = (container.cpu_seconds or 0.0) / 3600.0 * pricing.cpu_core_hour
-            requested, used, charged = requested + reserved, used + consumed, charged + max(reserved, consumed)
-        peak = container.memory_peak
-        if container.memory_request is not None or peak is not None:
+            reserved = request * hours * core if request else 0.0
+            consumed = spent / 3600.0 * core if spent else 0.0
+            requested += reserved
+            used += consumed
+            charged += reserved if reserved > consumed else consumed
+        request, peak = container.memory_request, container.memory_sampled_peak
+        if peak is None:
+            peak = container.memory_kernel_peak
+        if request is not None or peak is not None:
             known = True
-            reserved = (container.memory_request or 0.0) / _GIB * hours * pricing.memory_gib_hour
-            consumed = (peak or 0.0) / _GIB * hours * pricing.memory_gib_hour
-            requested, used, charged = requested + reserved, used + consumed, charged + max(reserved, consumed)
+            reserved = request / _GIB * hours * gib if request else 0.0
+            consumed = peak / _GIB * hours * gib if peak else 0.0
+            requested += reserved
+            used += consumed
+            charged += reserved if reserved > consumed else consumed
+        if container.gpu_request:
+            known = True
+            reserved = container.gpu_request * hours * pricing.gpu_hour
+            requested += reserved
+            used += min(1.0, (container.gpu_used or 0.0) / container.gpu_request) * reserved
+            charged += reserved
     if not known:
         return None
-    failed = execution.outcome is Outcome.FAILED
-    wasted = charged if failed else max(0.0, charged - used)
-    return ExecutionCost(requested, used, wasted, charged)
+    if execution.outcome is Outcome.FAILED:
+        return requested, used, charged, charged
+    return requested, used, charged - used if charged > used else 0.0, charged
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of what a run costs on average, in currency units: a container of a step, or (``step`` and ``container`` as
+    known) an extra metric with a price. ``unused`` is what is charged and not used."""
+
+    step: str | None
+    container: str | None
+    metric: str | None
+    per_run: float
+    unused: float
+
+
+def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]:
+    """The parts of the cost of a mean run, the largest first."""
+    pricing = costs.pricing
+    parts: dict[tuple[str | None, str | None, str | None], list[float]] = {}
+
+    def add(step: str | None, container: str | None, metric: str | None, amount: float, used: float) -> None:
+        part = parts.setdefault((step, container, metric), [0.0, 0.0])
+        part[0] += amount
+        part[1] += max(0.0, amount - used)
+
+    priced = [r for r in runs if costs.run(r) is not None]
+    for run in priced:
+        for e in run.steps:
+            alone = (
+                len(e.containers) == 1
+            )  # as in nearly all pods: what is known of the execution is that of its container
+            for container in e.containers:
+                amounts = costs.execution(e) if alone else _amounts(e, (container,), pricing)
+                if amounts is not None:
+                    add(e.step, container.name, None, amounts[3], amounts[1])
+        for name, amount in run.extra.items():
+            if name in pricing.units:
+                shares: dict[str | None, float] = {}
+                for e in run.steps:
+                    if name in e.extra:
+                        shares[e.step] = shares.get(e.step, 0.0) + e.extra[name]
+                rest = amount - math.fsum(shares.values())
+                if rest > 1e-9 * abs(amount):
+                    shares[None] = rest
+                for step, share in shares.items():
+                    add(step, None, name, share * pricing.units[name], share * pricing.units[name])
+    n = max(1, len(priced))
+    found = [Component(*key, amount / n, unused / n) for key, (amount, unused) in parts.items()]
+    return tuple(sorted(found, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
 
 
 def execution_units(execution: StepExecution, pricing: Pricing) -> float:
@@ -84,29 +187,22 @@ def execution_units(execution: StepExecution, pricing: Pricing) -> float:
     return math.fsum(v * pricing.units[name] for name, v in execution.extra.items() if name in pricing.units)
 
 
-def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
-    """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
-    priced = [execution_cost(e, pricing) for e in run.steps]
-    known = [c for c in priced if c is not None]
+def _of_run(run: RunRecord, executions: Sequence[ExecutionCost | None], pricing: Pricing) -> Cost | None:
+    known = [c for c in executions if c is not None]
     units = sum([amount * pricing.units[name] for name, amount in run.extra.items() if name in pricing.units])
     if not known and not units:
         return None
-    return Cost(
-        requested=math.fsum([c.requested for c in known]),
-        used=math.fsum([c.used for c in known]),
-        wasted=math.fsum([c.wasted for c in known]),
-        units=units,
-        total=math.fsum([c.total for c in known]) + units,
-        unpriced_steps=len(priced) - len(known),
-    )
+    requested, used, wasted, total = map(math.fsum, zip(*known, strict=True)) if known else (0.0,) * 4
+    return Cost(requested, used, wasted, units, total + units, len(run.steps) - len(known))
 
 
-def cost_by_step(runs: Sequence[RunRecord], pricing: Pricing) -> dict[str, float]:
+def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
     """What all executions of each step cost together; steps that could not be priced are left out."""
     found: dict[str, float] = {}
     for run in runs:
         for execution in run.steps:
-            cost, units = execution_cost(execution, pricing), execution_units(execution, pricing)
+            cost = costs.execution(execution)
+            units = execution_units(execution, costs.pricing) if execution.extra else 0.0
             if cost is not None or units:
                 found[execution.step] = found.get(execution.step, 0.0) + units + (cost.total if cost else 0.0)
     return found
@@ -120,20 +216,20 @@ def runs_per_month(runs: Sequence[RunRecord]) -> float | None:
     return (len(starts) - 1) / (starts[-1] - starts[0]) * _MONTH_SECONDS
 
 
-def summarize_cost(runs: Sequence[RunRecord], pricing: Pricing) -> CostSummary:
+def summarize_cost(runs: Sequence[RunRecord], costs: Costs) -> CostSummary:
     """Mean cost per run and the cost of a month at the observed rate."""
-    costs = [c for c in (run_cost(r, pricing) for r in runs) if c is not None]
+    known = [c for c in (costs.run(r) for r in runs) if c is not None]
     rate = runs_per_month(runs)
-    if not costs:
+    if not known:
         return CostSummary(0, None, rate, None)
-    n = len(costs)
+    n = len(known)
     mean = Cost(
-        requested=math.fsum(c.requested for c in costs) / n,
-        used=math.fsum(c.used for c in costs) / n,
-        wasted=math.fsum(c.wasted for c in costs) / n,
-        units=math.fsum(c.units for c in costs) / n,
-        total=math.fsum(c.total for c in costs) / n,
-        unpriced_steps=max(c.unpriced_steps for c in costs),
+        requested=math.fsum(c.requested for c in known) / n,
+        used=math.fsum(c.used for c in known) / n,
+        wasted=math.fsum(c.wasted for c in known) / n,
+        units=math.fsum(c.units for c in known) / n,
+        total=math.fsum(c.total for c in known) / n,
+        unpriced_steps=max(c.unpriced_steps for c in known),
     )
     return CostSummary(n, mean, rate, mean.total * rate if rate is not None else None)
 
@@ -150,17 +246,17 @@ class ItemRate:
     currency: str
 
 
-def item_rate(runs: Sequence[RunRecord], policy: Policy) -> ItemRate | None:
+def item_rate(runs: Sequence[RunRecord], policy: Policy, costs: Costs) -> ItemRate | None:
     """How fast runs work, and what a piece of work costs; None where no extra metric counts items."""
     metric = policy.metric(MetricRole.ITEMS)
     rows = [(r.extra[metric.name], r) for r in runs if r.extra.get(metric.name) and r.makespan] if metric else []
     if metric is None or not rows:
         return None
-    costs = [c.total / n for n, r in rows if (c := run_cost(r, policy.pricing)) is not None]
+    each = [c.total / n for n, r in rows if (c := costs.run(r)) is not None]
     return ItemRate(
         metric.unit or metric.name,
         median(n for n, _ in rows),
         median(n / (r.makespan or 1.0) for n, r in rows),
-        median(costs) if costs else None,
+        median(each) if each else None,
         policy.pricing.currency,
     )

@@ -54,7 +54,7 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord]) ->
     """Steps that ran and that the definition does not have: renamed or removed since, or made by hand."""
     if definition.graph.inferred or not definition.graph.steps:
         return ""
-    # Of some pods history knows the template only: that is no oddity while a step runs it.
+    # Of some pods history knows the template only: that is no anomaly while a step runs it.
     known = {s.name for s in definition.graph.steps} | {f"{_TEMPLATE}{s.template}" for s in definition.graph.steps}
     ran = Counter(e.step for run in runs for e in run.steps if e.pod is not None and e.step not in known)
     # A later round of a recursion has a longer name.

@@ -57,8 +57,11 @@ Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
 """By step, its succeeded executions of each run that has any."""
 
 
-def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemorySize:
-    """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least."""
+def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors: bool = True) -> MemorySize:
+    """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least.
+
+    ``authors``: whether people who know the step wrote the present request; few runs then do not overrule it.
+    """
     rows = _sampled(container)
     inputs = _inputs(rows)
     return memory_request(
@@ -66,7 +69,7 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemoryS
         [r.seconds for r in rows],
         times=[r.time for r in rows],
         inputs=inputs if any(math.isfinite(size) for size in inputs) else None,
-        current_request=container.memory_request,
+        current_request=container.memory_request if authors else None,
         options=MemoryOptions(failure_bound=options.max_failure),
     )
 
@@ -74,11 +77,12 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings) -> MemoryS
 def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tuple[tuple[float, float], ...]:
     """Requests (bytes) by input: (largest input, request), ascending, each with the headroom above the peaks. Empty where
     one request does, or where inputs are not known."""
-    model = memory_size(container, options).model
+    rows = _sampled(container)
+    inputs = _inputs(rows)
+    model = memory_size(container, options).model if any(math.isfinite(size) for size in inputs) else None
     if model is None:
         return ()
-    rows = _sampled(container)
-    return levels(model, np.array(_inputs(rows)), np.array([_peak(r) for r in rows]), options.memory_headroom)
+    return levels(model, np.array(inputs), np.array([_peak(r) for r in rows]), options.memory_headroom)
 
 
 def _sampled(container: ContainerUsage) -> list[RunUsage]:

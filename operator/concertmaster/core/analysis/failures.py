@@ -1,7 +1,7 @@
 """Why step executions fail, and what failed attempts cost.
 
 The taxonomy follows what a person can do about a failure: give more memory (OOM), change placement or priority
-(eviction), raise a deadline, mend an image reference, or mend the program itself.
+(eviction), raise a deadline, fix an image reference, or fix the program itself.
 """
 
 from __future__ import annotations
@@ -95,6 +95,9 @@ def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> Failu
 
     Attempts of the same run and item belong together: a failed attempt followed by a successful one was retried.
     """
+    executions = list(executions)
+    if all(e.outcome is Outcome.SUCCEEDED for _, e in executions):
+        return FailureSummary(len(executions), 0, 0, (), 0)
     total = failed = unknown = retried = 0
     classes: Counter[FailureClass] = Counter()
     successes: set[tuple[str, str | None]] = set()

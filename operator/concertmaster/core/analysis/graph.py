@@ -13,6 +13,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from concertmaster.core.stats.summary import Floats
+
 LONGEST = 1e12  # seconds, 30,000 years: a number beyond is no duration; sums and squares below stay finite
 SHORTEST = 1e-3  # seconds: clocks of clusters tell no less
 
@@ -151,6 +155,35 @@ def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Seque
         loss = path.length - max(through, avoiding)
         out[node] = loss if loss > 1e-12 * path.length else 0.0
     return out
+
+
+def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
+    """``drags`` of many graphs with the same edges at once, in an order in which every node comes after those it waits
+    for; ``durations`` of shape (nodes, graphs)."""
+    spent = np.where((durations > 0.0) & (durations < LONGEST), durations, 0.0)
+    head, tail, n = np.zeros_like(spent), spent.copy(), len(parents)
+    childless = [True] * n
+    for node, above in enumerate(parents):
+        for parent in above:
+            np.maximum(head[node], head[parent], out=head[node])
+            childless[parent] = False
+        head[node] += spent[node]
+    for node in reversed(range(n)):
+        for parent in parents[node]:  # a parent's tail holds its own time alone until all its children were seen
+            np.maximum(tail[parent], spent[parent] + tail[node], out=tail[parent])
+    avoiding = np.zeros_like(spent)
+    for node, above in enumerate(parents):
+        for parent in above:
+            if node - parent > 1:
+                np.maximum(avoiding[parent + 1 : node], head[parent] + tail[node], out=avoiding[parent + 1 : node])
+        if not above and node:
+            np.maximum(avoiding[:node], tail[node], out=avoiding[:node])
+        if childless[node] and node < n - 1:
+            np.maximum(avoiding[node + 1 :], head[node], out=avoiding[node + 1 :])
+    length = head.max(axis=0)
+    loss = length - np.maximum(head + tail - 2 * spent, avoiding)
+    found: Floats = np.where(loss > 1e-12 * length, loss, 0.0)
+    return found
 
 
 def levels(parents: Sequence[Sequence[int]]) -> list[int]:

@@ -27,7 +27,9 @@ from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_spli
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.policy import Objectives
@@ -88,6 +90,7 @@ class Insights:
     growth: InputGrowth | None = None
     items: ItemRate | None = None
     drop: SuccessDrop | None = None
+    caches: tuple[CacheUse, ...] = ()
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -103,8 +106,9 @@ def insights(analysis: Analysis) -> Insights:
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(by_step, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
         growth=input_growth(analysis, good),
-        items=item_rate(good, analysis.policy),
+        items=item_rate(good, analysis.policy, analysis.costs),
         drop=success_drop(analysis.runs),
+        caches=cache_uses(analysis),
     )
 
 

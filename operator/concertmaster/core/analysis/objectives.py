@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import CostSummary, run_cost, runs_per_month
+from concertmaster.core.analysis.cost import Costs, CostSummary, runs_per_month
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.analysis.pattern import workflow_type
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
@@ -24,6 +24,12 @@ from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
 
 LEVEL = 0.05  # of the test of two shares
+COUNTED_ELSEWHERE = (
+    "success",
+    "step failure",
+    "CPU utilization",
+    "memory utilization",
+)  # parts of the score are theirs
 _ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that tell how reliable a step is
 
 
@@ -129,7 +135,7 @@ def evaluate_objectives(
     queue: Summary,
     cost: CostSummary,
     utilization: tuple[float | None, float | None],
-    pricing: Pricing | None = None,
+    costs: Costs | None = None,
     metrics: Sequence[ExtraMetric] = (),
 ) -> tuple[ObjectiveAssessment, ...]:
     """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first. ``metrics``: what extra metrics
@@ -171,8 +177,8 @@ def evaluate_objectives(
     )
     if objectives.max_cost_per_run is not None:
         actual = cost.per_run.total if cost.per_run else None
-        costs = (run_cost(r, pricing or Pricing()) for r in runs)
-        trend = _going(c.total if c is not None else None for c in costs)
+        priced = costs if costs is not None else Costs(Pricing())
+        trend = _going(c.total if (c := priced.run(r)) is not None else None for r in runs)
         objective_assessments.append(
             _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend)
         )

@@ -1,4 +1,4 @@
-"""What kind of workflow a graph is, for objectives that depend on it."""
+"""What kind of workflow a graph is: the type that objectives depend on, and the pattern that people know it by."""
 
 from __future__ import annotations
 
@@ -26,3 +26,48 @@ def workflow_type(graph: WorkflowGraph) -> WorkflowType:
     place = {s.name: i for i, s in enumerate(steps)}
     depths = levels([[place[d] for d in s.depends_on if d in place] for s in steps])
     return WorkflowType.PARALLEL if len(set(depths)) < len(depths) else WorkflowType.SEQUENTIAL
+
+
+class Pattern(StrEnum):
+    """How the steps of a graph hand on their work."""
+
+    SINGLE = "single step"
+    PIPELINE = "pipeline"
+    MAP_REDUCE = "map-reduce"
+    FAN_OUT_FAN_IN = "fan-out/fan-in"
+    FAN_OUT = "fan-out"
+    MIXED = "mixed"
+
+
+def step_levels(graph: WorkflowGraph) -> tuple[tuple[str, ...], ...]:
+    """Names of the steps that may run side by side, level by level; exit handlers and daemons are left out."""
+    steps = [s for s in graph.steps if not s.on_exit and not s.daemon]
+    place = {s.name: i for i, s in enumerate(steps)}
+    depths = levels([[place[d] for d in s.depends_on if d in place] for s in steps])
+    return tuple(
+        tuple(s.name for s, depth in zip(steps, depths, strict=True) if depth == level)
+        for level in range(max(depths, default=-1) + 1)
+    )
+
+
+def pattern(graph: WorkflowGraph) -> Pattern | None:
+    """The pattern of a graph; None without steps.
+
+    Items of one step that a later step gathers are a map-reduce; different steps between two that stand alone a
+    fan-out/fan-in; without a step that gathers it is a fan-out.
+    """
+    found = step_levels(graph)
+    if not found:
+        return None
+    wide = [len(level) > 1 for level in found]
+    items = [any((s := graph.step(n)) is not None and s.fan_out and s.width != 1 for n in level) for level in found]
+    if len(found) == 1 and not wide[0]:
+        return Pattern.FAN_OUT if items[0] else Pattern.SINGLE
+    if not any(wide) and not any(items):
+        return Pattern.PIPELINE
+    spread = [w or i for w, i in zip(wide, items, strict=True)]
+    if spread[-1]:
+        return Pattern.FAN_OUT if sum(spread) == 1 else Pattern.MIXED
+    if not any(wide):
+        return Pattern.MAP_REDUCE
+    return Pattern.FAN_OUT_FAN_IN if not any(items) else Pattern.MIXED

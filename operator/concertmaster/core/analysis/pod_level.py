@@ -63,7 +63,7 @@ def _together(containers: Iterable[ContainerFact], name: str) -> float:
 def _whole(execution: StepExecution, spec: ContainerSpec) -> StepExecution:
     """The execution with its pod beside its containers, which lose what the pod has."""
     if any(c.name == POD for c in execution.containers):
-        return execution  # a container of that name: figures cannot be told apart
+        return execution  # a container of that name: figures cannot be distinguished
     resources = governed(spec)
     nothing = {name: None for r in resources for name in _OF[r]}
     members = tuple(replace(c, **nothing) for c in execution.containers)  # type: ignore[arg-type]

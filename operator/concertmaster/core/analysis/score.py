@@ -1,16 +1,19 @@
 """A score from 0 to 100 whose parts are printed: a number nobody can take apart is a number nobody trusts.
 
-Parts and weights, unless a policy weighs them otherwise: success 40, stability of the run time 20, use of what is
-requested 25, waiting 15. A part that is unknown is left out and the weights of the others are scaled up; with no part at
-all, or fewer runs than recommendations need, there is no score.
+Parts and weights, unless a policy weighs them otherwise: success 40, use of what is requested 25, stability of the run
+time 20, waiting 15. A part that is unknown is left out and the weights of the others are scaled up; with no part at all, or
+fewer runs than recommendations need, there is no score. Missed objectives and run time that recommendations would save
+are deducted, up to 20 points each: they must not lift a workflow that fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from concertmaster.core.analysis.cost import CostSummary
+from concertmaster.core.analysis.objectives import COUNTED_ELSEWHERE, ObjectiveAssessment, ObjectiveResult
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.changepoint import Detection
 from concertmaster.core.model import Outcome, RunRecord
@@ -18,16 +21,24 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
 
 _GIB = 1024.0**3
+_NO_CREDIT = 0.5  # an objective missed by this share, or runs that could be this much shorter, earn nothing
 
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """``value`` is 0 to 1; ``why`` is the figure behind it in words."""
+    """``value`` is 0 to 1; ``why`` is the figure behind it in words. A ``deducted`` part has no share in the sum: what its
+    value lacks of 1 is taken from it."""
 
     name: str
     weight: int
     value: float | None
     why: str
+    deducted: bool = False
+
+    @property
+    def shown(self) -> bool:
+        """Whether it says anything: nothing to deduct needs no line."""
+        return not self.deducted or (self.value is not None and self.value < 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +72,15 @@ def compute_score(
     policy: Policy,
     target: float,
     blocked: float = 0.0,
+    objectives: Sequence[ObjectiveAssessment] = (),
 ) -> Score:
     """The score of the given finished runs.
 
     success: success rate, where the target is full marks and 20 points below it none; stability: coefficient of
     variation of the makespan against twice the mark's threshold, halved while a slowdown stands; efficiency: used
     share of the requested cost against the ``target`` utilisation; waiting: share of the makespan spent waiting for
-    a node, and ``blocked`` by a limit or a retry on the critical path (mean seconds per run); none at 20%.
+    a node, and ``blocked`` by a limit or a retry on the critical path (mean seconds per run); none at 20%; objectives:
+    full marks for each that is met, none for one missed by half. ``attainable`` adds the last part.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
@@ -101,9 +114,38 @@ def compute_score(
         parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
     else:
         parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
-    weighed = [p for p in parts if p.value is not None]
+    parts.append(_objectives(objectives, weights["objectives"]))
+    return Score(_total(parts) if len(known) >= policy.analysis.min_runs else None, tuple(parts))
+
+
+def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
+    """The score with its last part: the run time that recommendations would save. ``gains``: likely shares of the
+    makespan, one for each recommendation (0 to 1); each applies to what the others leave."""
+    gain = 1.0 - prod(1.0 - _clip(g) for g in gains)
+    why = f"recommendations shorten runs by {100 * gain:.0f}%" if gain >= 0.005 else "no recommendation shortens runs"
+    parts = (*score.parts, ScorePart("speed", weight, _clip(1.0 - gain / _NO_CREDIT), why, deducted=True))
+    return Score(_total(parts) if score.total is not None else None, parts)
+
+
+def _objectives(verdicts: Sequence[ObjectiveAssessment], weight: int) -> ScorePart:
+    """The objectives that no other part measures."""
+    known = [
+        o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN and not o.name.startswith(COUNTED_ELSEWHERE)
+    ]
+    if not known:
+        return ScorePart("objectives", weight, None, "no objective beside those of the other parts", deducted=True)
+    met = sum(o.verdict is ObjectiveResult.MET for o in known)
+    credit = sum(
+        1.0 if o.verdict is ObjectiveResult.MET else _clip(1.0 + (o.margin or 0.0) / _NO_CREDIT) for o in known
+    )
+    return ScorePart("objectives", weight, credit / len(known), f"{met} of {len(known)} objectives met", deducted=True)
+
+
+def _total(parts: Sequence[ScorePart]) -> int | None:
+    weighed = [p for p in parts if p.value is not None and not p.deducted]
     weight = sum(p.weight for p in weighed)
-    if not weight or len(known) < policy.analysis.min_runs:
-        return Score(None, tuple(parts))
-    total = sum(p.weight * (p.value or 0.0) for p in weighed) / weight
-    return Score(round(100 * total), tuple(parts))
+    if not weight:
+        return None
+    total = 100 * sum(p.weight * (p.value or 0.0) for p in weighed) / weight
+    missed = sum(p.weight * (1.0 - p.value) for p in parts if p.deducted and p.value is not None)
+    return round(max(0.0, total - missed))

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from statistics import median
+from typing import Any, NamedTuple
 
 from concertmaster.core.analysis.pod_level import governed
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, Outcome, RunRecord, StepExecution, StepSpec
+from concertmaster.core.model.amounts import STORAGE
 
 # Containers the engines add to every pod; their size is not the workflow author's.
 _EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
@@ -24,7 +27,8 @@ class RunUsage(NamedTuple):
     ``memory_peak`` is the highest sample, ``memory_most`` the kernel's high-water mark (page cache included): the true peak
     lies between them. ``memory_floor`` is a limit the container was killed at, if it was. ``waiting_share`` is the share of
     the time in which it had work and no CPU (0 to 1), by the kernel's pressure figures. ``reserved_seconds`` is how long its
-    pods were there, which is what requests cost.
+    pods were there, which is what requests cost. ``gpus_used``: GPUs busy on average; ``gpus_active``: most at any time;
+    ``storage_peak``: of its writable layer, bytes.
     """
 
     time: float
@@ -39,6 +43,9 @@ class RunUsage(NamedTuple):
     input_size: float | None
     waiting_share: float | None
     reserved_seconds: float
+    gpus_used: float | None = None
+    gpus_active: float | None = None
+    storage_peak: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,10 @@ class ContainerUsage:
     unsampled: int
     coverage: float | None
     runs: tuple[RunUsage, ...]
+    gpu_resource: str | None = None
+    gpu_request: float | None = None
+    storage_request: float | None = None  # ephemeral storage, bytes
+    storage_limit: float | None = None
 
     @property
     def memory_utilization(self) -> float | None:
@@ -77,6 +88,66 @@ class ContainerUsage:
             return None
         return means[len(means) // 2] / self.cpu_request
 
+    @property
+    def gpu_utilization(self) -> float | None:
+        """Median per-run mean use of the GPUs over their number; None when either is unknown."""
+        means = sorted(r.gpus_used for r in self.runs if r.gpus_used is not None)
+        return means[len(means) // 2] / self.gpu_request if means and self.gpu_request else None
+
+    @property
+    def storage_utilization(self) -> float | None:
+        """Median per-run peak of ephemeral storage over the request; None when either is unknown."""
+        peaks = sorted(r.storage_peak for r in self.runs if r.storage_peak is not None)
+        return peaks[len(peaks) // 2] / self.storage_request if peaks and self.storage_request else None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkUse:
+    """What executions of a step moved over the network: medians of bytes received and sent, and of bytes a second."""
+
+    executions: int
+    received: float
+    sent: float
+    rate: float | None
+
+
+def network_use(executions: Sequence[StepExecution]) -> NetworkUse | None:
+    """The network use of these executions; None where none of them tells it."""
+    rows = [e for e in executions if e.network_bytes is not None]
+    if not rows:
+        return None
+    rates = [(e.network_bytes or 0.0) / e.duration for e in rows if e.duration]
+    received = median(e.network_receive_bytes or 0.0 for e in rows)
+    sent = median(e.network_transmit_bytes or 0.0 for e in rows)
+    return NetworkUse(len(rows), received, sent, median(rates) if rates else None)
+
+
+def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:
+    """Used shares of the requests of containers, by resource; what is unknown is left out."""
+    names = {"cpu": "cpu", "memory": "memory", "gpu": "gpu", STORAGE: "storage"}
+    return {
+        resource: [u for c in containers if (u := getattr(c, f"{name}_utilization")) is not None]
+        for resource, name in names.items()
+    }
+
+
+def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
+    """CPU and memory utilization (0 to 1), weighted by what was requested for how long; None where unknown."""
+    figures: list[float | None] = []
+    for kind in ("cpu", "memory"):
+        weight = used = 0.0
+        for container in containers:
+            request, share = getattr(container, f"{kind}_request"), getattr(container, f"{kind}_utilization")
+            if request and share is not None:
+                held = request * sum(r.seconds for r in container.runs)
+                weight += held
+                used += held * share
+        figures.append(used / weight if weight > 0 else None)
+    return figures[0], figures[1]
+
+
+_usage = partial(tuple.__new__, RunUsage)  # of its fields: there are as many as containers of runs
+
 
 def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | None:
     """CPU seconds over the wall time the counter covers (over the whole life it reads low for short pods)."""
@@ -93,26 +164,61 @@ def _seconds(fact: ContainerFact, execution: StepExecution) -> float | None:
 
 
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
+    if len(rows) == 1:
+        return _only_usage(time, *rows[0])
     seconds = reserved = 0.0
-    peak = most = cores = peak_cores = throttled = floor = size = waiting = None
+    peak = most = cores = peak_cores = throttled = floor = size = waiting = gpus = active = disk = None
     killed = False
     for fact, execution in rows:
-        size = _larger(size, execution.input_size)
-        if fact.reason == "OOMKilled":
-            killed = True
-            floor = _larger(floor, fact.memory_limit)
+        one = _only_usage(time, fact, execution)
+        size = _larger(size, one.input_size)
+        killed = killed or one.oom_killed
+        floor = _larger(floor, one.memory_floor)
         if fact.ambiguous:
             continue
-        own = _seconds(fact, execution)
-        seconds += own or 0.0
-        reserved += execution.span or own or 0.0
-        peak = _larger(peak, fact.memory_peak)
-        most = _larger(most, fact.memory_kernel_peak)
-        cores = _larger(cores, mean_cores(fact, own))
-        peak_cores = _larger(peak_cores, fact.cpu_peak_cores)
-        throttled = _larger(throttled, fact.throttled_share)
-        waiting = _larger(waiting, _waiting(fact, own))
-    return RunUsage(time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved)
+        seconds += one.seconds
+        reserved += one.reserved_seconds
+        peak = _larger(peak, one.memory_peak)
+        most = _larger(most, one.memory_most)
+        cores = _larger(cores, one.mean_cores)
+        peak_cores = _larger(peak_cores, one.peak_cores)
+        throttled = _larger(throttled, one.throttled_share)
+        waiting = _larger(waiting, one.waiting_share)
+        gpus, active = _larger(gpus, fact.gpu_used), _larger(active, fact.gpus_active)
+        disk = _larger(disk, fact.storage_peak)
+    more = (gpus, active, disk)
+    return RunUsage(
+        time, seconds, peak, most, cores, peak_cores, throttled, killed, floor, size, waiting, reserved, *more
+    )
+
+
+def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> RunUsage:
+    """Of a single execution, as nearly all runs have it."""
+    killed = fact.reason == "OOMKilled"
+    floor, size = fact.memory_limit if killed else None, execution.input_size
+    if fact.ambiguous:
+        return RunUsage(time, 0.0, None, None, None, None, None, killed, floor, size, None, 0.0)
+    own = _seconds(fact, execution)
+    sampled, kernel = fact.memory_sampled_peak, fact.memory_kernel_peak
+    return _usage(
+        (
+            time,
+            own or 0.0,
+            sampled if sampled is not None else kernel,
+            kernel,
+            mean_cores(fact, own),
+            fact.cpu_peak_cores,
+            fact.throttled_share,
+            killed,
+            floor,
+            size,
+            _waiting(fact, own),
+            execution.span or own or 0.0,
+            fact.gpu_used,
+            fact.gpus_active,
+            fact.storage_peak,
+        )
+    )
 
 
 def _waiting(fact: ContainerFact, fallback_seconds: float | None) -> float | None:
@@ -164,8 +270,8 @@ def _container(
     of_pod: frozenset[str] = frozenset(),
 ) -> ContainerUsage:
     rows = [row for _, rows_of_run in by_run.values() for row in rows_of_run]
-    ambiguous = sum(1 for fact, _ in rows if fact.ambiguous)
-    unsampled = sum(1 for fact, _ in rows if not fact.ambiguous and fact.memory_peak is None)
+    ambiguous = sum([fact.ambiguous for fact, _ in rows])
+    unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
     covered = rows if has["memory"] else []  # where memory is another's, nothing of it is missing here
@@ -182,4 +288,12 @@ def _container(
         unsampled=unsampled if covered else 0,
         coverage=(len(rows) - ambiguous - unsampled) / len(rows) if covered else None,
         runs=tuple(_run_usage(time, rows_of_run) for time, rows_of_run in sorted(by_run.values(), key=lambda v: v[0])),
+        **_extended(declared, newest),
     )
+
+
+def _extended(declared: ContainerSpec | None, newest: ContainerFact) -> dict[str, Any]:
+    """GPUs and ephemeral storage: what the definition says now, else what the newest execution had."""
+    names = ("gpu_resource", "gpu_request", "storage_request", "storage_limit")
+    found = {name: getattr(newest, name) for name in names}
+    return found | {name: value for name in names if (value := getattr(declared, name, None)) is not None}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,17 @@ from numpy.typing import NDArray
 from concertmaster.core.changepoint.inputs import input_effect
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps
-from concertmaster.core.changepoint.segment import MIN_SEGMENT, MOST_VALUES, Split, serial_dependence, splits
+from concertmaster.core.changepoint.segment import (
+    MIN_SEGMENT,
+    MOST_VALUES,
+    FirstLook,
+    Split,
+    first_looks,
+    serial_dependence,
+    splits,
+)
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.robust import median_difference, theil_sen
+from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
 from concertmaster.core.stats.summary import Floats, as_floats
 
 WEEK = 7 * 86400.0
@@ -24,6 +33,7 @@ _MOST_OF = 0.75  # of the slope of a ramp that goes on
 MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
 
 Numbers = Iterable[float | None] | Floats
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +58,89 @@ def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = N
     that the input size explains is taken out first, so that only changes of the step itself remain; a few values whose
     input is unknown are left out.
     """
+    return detect_many([Series(times, values, inputs)])[0]
+
+
+class Series(NamedTuple):
+    """What ``detect`` takes, as one of many."""
+
+    times: Numbers | None
+    values: Numbers
+    inputs: Numbers | None = None
+
+
+def detect_many(many: Sequence[Series]) -> list[Detection]:
+    """``detect`` of each. The steps of a workflow mostly have as many values as it has runs; what every series is asked is
+    then asked of all of them in one go, and only those with a change are looked into one by one."""
+    found = [_adjusted(*each) for each in many]
+    usable = [each for each in found if not isinstance(each, str)]
+    looks = _in_groups(
+        [each.series.y if each.series.y.size <= MOST_VALUES else None for each in usable],
+        lambda members: first_looks(np.stack([usable[k].series.y for k in members])),
+    )
+    detected = [_detected(each, look) for each, look in zip(usable, looks, strict=True)]
+    trends = iter(_trends([(stretch, dependence) for _, stretch, dependence in detected]))
+    changes = iter(detected)
+    return [
+        Detection((), None, False, each)
+        if isinstance(each, str)
+        else replace(next(changes)[0], trend_per_week=next(trends))
+        for each in found
+    ]
+
+
+class _Adjusted(NamedTuple):
+    """A usable series without what its inputs explain, and whether they explain anything."""
+
+    series: RunSeries
+    adjusted: bool
+
+
+def _adjusted(times: Numbers | None, values: Numbers, inputs: Numbers | None) -> _Adjusted | str:
     series = prepare(times, values, inputs)
     if isinstance(series, str):
-        return Detection((), None, False, series)
-    y = series.y
-    effect = input_effect(y, series.inputs) if series.is_log else None
-    if effect is not None:
-        y = y - effect.explained
-    dependence = serial_dependence(y) if y.size <= MOST_VALUES else None
-    breaks = splits(y, dependence=dependence)
+        return series
+    effect = input_effect(series.y, series.inputs) if series.is_log else None
+    return _Adjusted(series if effect is None else replace(series, y=series.y - effect.explained), effect is not None)
+
+
+def _in_groups(arrays: Sequence[Floats | None], each: Callable[[list[int]], Sequence[T]]) -> list[T | None]:
+    """What ``each`` gives of the places of all arrays of one length; None where there is no array."""
+    alike: dict[int, list[int]] = {}
+    for place, array in enumerate(arrays):
+        if array is not None:
+            alike.setdefault(array.size, []).append(place)
+    found: list[T | None] = [None] * len(arrays)
+    for members in alike.values():
+        for place, result in zip(members, each(members), strict=True):
+            found[place] = result
+    return found
+
+
+def _detected(of: _Adjusted, look: FirstLook | None) -> tuple[Detection, RunSeries, float]:
+    """What changed, without trend; and the stretch that a trend is asked of, with its dependence."""
+    series, y = of.series, of.series.y
+    breaks = splits(y, seen=look)
     drifting = any(split.drifting for split in breaks)
     edges = [split.index for split in breaks]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
-    changes = Detection(_points(series, y, breaks), None, True, None, ramps, effect is not None, drifting)
-    start = trend_start(changes, replace(series, y=y))
-    if start or dependence is None:
-        dependence = serial_dependence(y[start:])
-    trend = _trend(series.time[start:], y[start:], dependence) if series.is_log else None
-    return replace(changes, trend_per_week=trend)
+    changes = Detection(_points(series, y, breaks), None, True, None, ramps, of.adjusted, drifting)
+    start = trend_start(changes, series)
+    dependence = serial_dependence(y[start:]) if start or look is None else look.dependence
+    return changes, replace(series, time=series.time[start:], y=y[start:]), dependence
+
+
+def _trends(stretches: Sequence[tuple[RunSeries, float]]) -> list[Interval | None]:
+    """``_trend`` of each."""
+    able = [series.time if series.is_log and _dated(series.time) else None for series, _ in stretches]
+
+    def of_one_length(members: list[int]) -> list[Interval | None]:
+        times = np.stack([stretches[k][0].time for k in members])
+        logs = np.stack([stretches[k][0].y for k in members])
+        wider = [_wider(stretches[k][1]) for k in members]
+        return [_per_week(slope) for slope in theil_sens((times - times[:, :1]) / WEEK, logs, wider)]
+
+    return _in_groups(able, of_one_length)
 
 
 def trend_start(changes: Detection, series: RunSeries) -> int:
@@ -156,10 +231,21 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
 
 def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:
     """Share per week by which the level grows, from the robust slope of the logs, which hang together that much."""
-    if times.size < MIN_TREND or not np.all(np.isfinite(times)):
+    if not _dated(times):
         return None
-    wider = math.sqrt((1.0 + dependence) / (1.0 - dependence))
-    slope = theil_sen((times - times[0]) / WEEK, logs, wider=wider)
+    return _per_week(theil_sen((times - times[0]) / WEEK, logs, wider=_wider(dependence)))
+
+
+def _dated(times: Floats) -> bool:
+    """Whether there are enough values, at known times, for a trend."""
+    return times.size >= MIN_TREND and bool(np.isfinite(times).all())
+
+
+def _wider(dependence: float) -> float:
+    return math.sqrt((1.0 + dependence) / (1.0 - dependence))
+
+
+def _per_week(slope: Interval | None) -> Interval | None:
     if slope is None:
         return None
     low, likely, high = (math.expm1(min(s, 50.0)) for s in (slope.low, slope.likely, slope.high))

@@ -15,11 +15,12 @@ import numpy as np
 
 from concertmaster.core.stats.quantiles import student_tail
 from concertmaster.core.stats.ranks import normal_scores
-from concertmaster.core.stats.robust import mad_sigma
+from concertmaster.core.stats.robust import MAD_TO_SIGMA
 from concertmaster.core.stats.summary import Floats
 
 HALVINGS = 3  # bandwidths of the density: 1, 1/2 and 1/4 robust standard deviations, the bulk and clusters inside it
 REFERENCE_POINTS = 48  # quantiles that stand for the sample in the density; more change nothing but the time
+MOST_AT_ONCE = 65536  # differences between values and points held at a time: half a megabyte
 BOUND = (
     2.5  # no single value weighs more than that many standard deviations, or a few outliers at the end would be a level
 )
@@ -31,13 +32,27 @@ def best_split(values: Floats, minimum: int) -> tuple[int, float]:
     Returns the first index of the second part, with at least ``minimum`` values on both sides, and the largest
     standardised score sum there: standard normal at a given place and without change.
     """
-    n = values.size
-    scores = _standardised(values)
+    return best_splits(values[None, :], normal_scores(values)[None, :], minimum)[0]
+
+
+def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int, float]]:
+    """``best_split`` of each row of ``values`` (shape (rows, n)) with their normal scores ``ranked``.
+
+    Of short series each call of NumPy takes longer than its work, so all steps of a workflow are looked at together, as many
+    at a time as fit into the processor's cache.
+    """
+    rows, n = values.shape
+    at_once = max(1, MOST_AT_ONCE // (n * min(n, REFERENCE_POINTS)))
     k = np.arange(minimum, n - minimum + 1)
-    sums = np.abs(np.cumsum(scores, axis=1)[:, k - 1])
-    clear = sums.max(axis=0) / np.sqrt(k * (n - k) / (n - 1.0))
-    best = int(np.argmax(clear))
-    return int(k[best]), float(clear[best])
+    scale = np.sqrt(k * (n - k) / (n - 1.0))
+    found: list[tuple[int, float]] = []
+    for first in range(0, rows, at_once):
+        scores = _standardised(values[first : first + at_once], ranked[first : first + at_once])
+        sums = np.abs(np.cumsum(scores, axis=2)[:, :, minimum - 1 : n - minimum])
+        clear = sums.max(axis=1) / scale
+        best = clear.argmax(axis=1)
+        found += [(int(k[at]), float(row[at])) for at, row in zip(best, clear, strict=True)]
+    return found
 
 
 def split_p_value(z: float, n: int, minimum: int) -> float:
@@ -57,36 +72,46 @@ def split_p_value(z: float, n: int, minimum: int) -> float:
     return min(1.0, 2.0 * student_tail(t, n - 2.0) * places)
 
 
-def _standardised(values: Floats) -> Floats:
-    """Scores of shape (number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary)."""
-    rows = [normal_scores(values)]
-    sigma, spread = mad_sigma(values), float(values.std())
-    if sigma <= 1e-6 * spread:  # most values are equal: the others set the scale
-        sigma = spread
-    if sigma > 0:
-        ordered = np.sort(values)
-        if ordered.size > REFERENCE_POINTS:
-            at = (np.arange(REFERENCE_POINTS) + 0.5) * ordered.size / REFERENCE_POINTS
-            ordered = ordered[at.astype(np.intp)]
-        rows += _density_scores((values[:, None] - ordered[None, :]) / sigma)
-    scores = _unit(np.stack(rows))
+def _standardised(values: Floats, ranked: Floats) -> Floats:
+    """Scores of shape (rows, number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary)."""
+    middle = _medians(values)
+    sigma = MAD_TO_SIGMA * _medians(np.abs(values - middle[:, None]))
+    spread = values.std(axis=1)
+    sigma = np.where(sigma <= 1e-6 * spread, spread, sigma)  # most values are equal: the others set the scale
+    sigma[sigma <= 0] = 1.0  # all are equal, and all scores become 0
+    ordered = np.sort(values, axis=1)
+    n = values.shape[1]
+    if n > REFERENCE_POINTS:
+        at = (np.arange(REFERENCE_POINTS) + 0.5) * n / REFERENCE_POINTS
+        ordered = ordered[:, at.astype(np.intp)]
+    apart = (values[:, :, None] - ordered[:, None, :]) / sigma[:, None, None]
+    scores = _unit(np.stack([ranked, *_density_scores(apart)], axis=1))
     return _unit(np.clip(scores, -BOUND, BOUND))
 
 
+def _medians(values: Floats) -> Floats:
+    """The median of each row."""
+    ordered = np.sort(values, axis=1)
+    n = values.shape[1]
+    middle: Floats = (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2.0
+    return middle
+
+
 def _unit(scores: Floats) -> Floats:
-    n = scores.shape[1]  # sums, as means of small arrays take NumPy several times as long
-    centred = scores - scores.sum(axis=1, keepdims=True) / n
-    spread = np.sqrt(np.square(centred).sum(axis=1, keepdims=True) / n)
+    n = scores.shape[-1]  # sums, as means of small arrays take NumPy several times as long
+    centred = scores - scores.sum(axis=-1, keepdims=True) / n
+    spread = np.sqrt(np.square(centred).sum(axis=-1, keepdims=True) / n)
     unit: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
     return unit
 
 
 def _density_scores(apart: Floats) -> list[Floats]:
-    """Minus the derivative of the log of Gaussian kernel densities; ``apart`` (n, points) is in the widest bandwidth."""
+    """Minus the derivative of the log of Gaussian kernel densities; ``apart`` (rows, n, points): in the widest bandwidth."""
     kernel = np.exp(-0.5 * apart * apart)
-    rows = []
-    for _ in range(HALVINGS):
-        weight: Floats = np.maximum(kernel.sum(axis=1), 1e-300)
-        rows.append((apart * kernel).sum(axis=1) / weight)
-        kernel = np.square(np.square(kernel))  # the same Gaussian at half the bandwidth
-    return rows
+    found = []
+    for halving in range(HALVINGS):
+        if halving:
+            kernel = np.square(np.square(kernel))  # the same Gaussian at half the bandwidth
+        weight: Floats = np.maximum(kernel.sum(axis=-1), 1e-300)
+        found.append((apart * kernel).sum(axis=-1) / weight)
+    return found

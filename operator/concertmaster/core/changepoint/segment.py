@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from concertmaster.core.changepoint.aligned import Aligned
 from concertmaster.core.changepoint.lines import best_break
-from concertmaster.core.changepoint.scores import best_split, split_p_value
-from concertmaster.core.stats.ranks import normal_scores
+from concertmaster.core.changepoint.scores import best_split, best_splits, split_p_value
+from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 from concertmaster.core.stats.summary import Floats
 
 MIN_SEGMENT = 6  # a level is judged from at least so many values
@@ -42,19 +43,18 @@ def splits(
     minimum: int = MIN_SEGMENT,
     significance: float = SIGNIFICANCE,
     most: int = MOST_VALUES,
-    dependence: float | None = None,
+    seen: FirstLook | None = None,
 ) -> list[Split]:
     """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal.
 
-    ``dependence``: that of the values, where it is known already.
+    ``seen``: the result of a first look at all of the values, where it was taken already.
     """
     n = values.size
     if n < 2 * minimum or values.min() == values.max():
         return []
     if n > most:
         return _long_series(values, minimum, significance, most)
-    if dependence is None:
-        dependence = serial_dependence(values)
+    dependence = serial_dependence(values) if seen is None else seen.dependence
     drifting = dependence > DRIFT
     bar = math.sqrt((1.0 + dependence) / (1.0 - dependence))
     breaks: list[Split] = []
@@ -68,7 +68,8 @@ def splits(
             index, p = best_break(part, minimum)
             significant = p < 0.5
         else:
-            index, p = _level_split(part, minimum, bar, significance)
+            whole = seen.split if seen is not None and part.size == n else None
+            index, p = _level_split(part, minimum, bar, significance, whole or best_split(part, minimum))
             significant = p < significance
         if significant:
             breaks.append(Split(start + index, p, drifting))
@@ -88,8 +89,10 @@ def _placed(values: Floats, breaks: list[Split], minimum: int) -> list[Split]:
     return out
 
 
-def _level_split(part: Floats, minimum: int, bar: float, significance: float) -> tuple[int, float]:
-    """The best split into two levels, and how probable so clear a one is without any change.
+def _level_split(
+    part: Floats, minimum: int, bar: float, significance: float, best: tuple[int, float]
+) -> tuple[int, float]:
+    """The ``best`` split into two levels, and how probable so clear a one is without any change.
 
     Two views of the same values are taken together: how far the ranks lie apart (p), and how much better the values fit
     together once the second part is shifted back (log likelihood ``gain``; a loss does not count, because a further
@@ -97,14 +100,44 @@ def _level_split(part: Floats, minimum: int, bar: float, significance: float) ->
     normal, exponential, heavy-tailed, clustered and real noise and 12 to 160 values, at most about a share a has
     (p * exp(-gain / 2)) ** TWO_VIEWS below a, for a from 0.002 to 0.05. The fit is not asked where the ranks suffice.
     """
-    index, z = best_split(part, minimum)
+    index, z = best
+    if z / bar <= _hopeless(part.size, minimum):
+        return index, 1.0
     p = split_p_value(z / bar, part.size, minimum)
-    if p > HOPELESS:
-        return index, p
     if p**TWO_VIEWS < significance:
         return index, p**TWO_VIEWS
     gain = max(0.0, Aligned(part, index).gain()) / bar**2
     return index, math.exp(TWO_VIEWS * (math.log(p) - gain / 2.0))
+
+
+@lru_cache(maxsize=256)
+def _hopeless(n: int, minimum: int) -> float:
+    """The clearest split of n values whose probability is above ``HOPELESS``. Most series have no change, and are compared
+    with it instead of computing their own probability."""
+    low, high = 0.0, math.sqrt(n)
+    while high - low > 1e-9:
+        middle = (low + high) / 2.0
+        if split_p_value(middle, n, minimum) > HOPELESS:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """What is asked first of every series: how much its values depend on each other, and its best split (index and
+    clearness; see ``best_split``)."""
+
+    dependence: float
+    split: tuple[int, float]
+
+
+def first_looks(values: Floats, minimum: int = MIN_SEGMENT) -> list[FirstLook]:
+    """A first look at each row of ``values`` (shape (rows, n), n >= 2 * minimum)."""
+    ranked = normal_scores_of_many(values)
+    found = best_splits(values, ranked, minimum)
+    return [FirstLook(_dependence(scores), split) for scores, split in zip(ranked, found, strict=True)]
 
 
 def serial_dependence(values: Floats) -> float:
@@ -115,15 +148,15 @@ def serial_dependence(values: Floats) -> float:
     scores, so that outliers do not count. The one-sided 95% margin of independent values, 1.645 * sqrt(2 / n), is
     taken off.
     """
-    n = values.size
-    if n < 4:
-        return 0.0
-    scores = normal_scores(values)
+    return _dependence(normal_scores(values)) if values.size >= 4 else 0.0
+
+
+def _dependence(scores: Floats) -> float:
     near, far = scores[1:] - scores[:-1], scores[2:] - scores[:-2]
     one, two = float(near @ near) / near.size, float(far @ far) / far.size
     if one <= 0:
         return 0.0
-    return min(0.99, max(0.0, two / one - 1.0 - 1.645 * math.sqrt(2.0 / n)))
+    return min(0.99, max(0.0, two / one - 1.0 - 1.645 * math.sqrt(2.0 / scores.size)))
 
 
 def _long_series(values: Floats, minimum: int, significance: float, most: int) -> list[Split]:

@@ -95,7 +95,7 @@ def silent(
 
 
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
-    """What the proof of a change made now could tell; None with too few runs before it."""
+    """What the verification of a change made now could tell; None with too few runs before it."""
     sizes = comparable(BeforeAfter(tuple(before), ()))
     return outlook(*_logged(baseline(before, sizes, max_runs), sizes), max_runs)
 

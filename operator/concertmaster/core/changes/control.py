@@ -1,4 +1,4 @@
-"""What became of everything else meanwhile: other workflows as the control of a before/after proof.
+"""What became of everything else meanwhile: other workflows as the control of a before/after verification.
 
 A verification takes what comes after a change for the work of the change, also new nodes, a slow registry, or a cluster that
 was relieved of other work. Workflows that nobody changed see all of that and not the change (difference in differences, e.g.

@@ -1,7 +1,7 @@
 """What rules promised and what was measured: corrects later promises and takes rights from rules that do harm.
 
 Kept nowhere by itself: it is rebuilt each time from the finished changes that are still there and from what the status
-of every profile says about recommendations that people carried out, so it can neither go wrong nor be lost alone.
+of every profile says about recommendations that people applied, so it can neither go wrong nor be lost alone.
 """
 
 from __future__ import annotations

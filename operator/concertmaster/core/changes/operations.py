@@ -20,7 +20,7 @@ def operations(
     raw: Mapping[str, Any], values: Sequence[tuple[str, object]]
 ) -> tuple[list[Operation], list[Operation], list[Operation]]:
     """Set each pointer to its value: tests of names on the way, the changes behind tests of what is there, and how to
-    take them back in order. Raises PatchFailed where the object has no such place."""
+    rolls them back in order. Raises PatchFailed where the object has no such place."""
     guards: dict[str, Operation] = {}
     patch: list[Operation] = []
     back: list[list[Operation]] = []

@@ -81,7 +81,7 @@ class Predicted:
 class Plan:
     """What is written (``patch``), how it is rolled back (``inverse``), and what is to come of it.
 
-    ``whole`` is False when the largest step lets the change go only part of the way that was advised.
+    ``whole`` is False when the largest step lets the change go only part of the way that was recommended.
     """
 
     profile: str
@@ -142,7 +142,7 @@ def aim_of(item: Recommendation) -> Aim:
 
 
 def aim_for(category: Category) -> Aim:
-    """Advice that saves time is Faster, advice against failures Safer, the rest Cheaper."""
+    """A recommendation that saves time is Faster, one against failures Safer, the rest Cheaper."""
     if category is Category.RELIABILITY:
         return Aim.SAFER
     return Aim.FASTER if category is Category.PERFORMANCE else Aim.CHEAPER
@@ -162,7 +162,7 @@ def plan(
     """The plan of ``item`` on the object ``raw`` as the API server has it, one of the ``kinds`` that may be patched. Raises
     Refused.
 
-    With ``bounds``, requests move towards the advised value as far as one step and the bounds allow. ``spread`` is the
+    With ``bounds``, requests move towards the recommended value as far as one step and the bounds allow. ``spread`` is the
     relative standard error with which an effect on the duration can be measured at all.
     """
     if not item.edits:

@@ -1,4 +1,4 @@
-"""Can a proof tell at all? How surely a slowdown is caught, given how much a workflow's runs vary by themselves.
+"""Can a verification tell at all? How surely a slowdown is caught, given how much a workflow's runs vary by themselves.
 
 The limit of any test: of n runs before and m after, the difference of the mean logs has the standard error
 s * sqrt(1 / n + 1 / m), s being the spread of the log durations at equal input size. The last look of ``verdict.watch``
@@ -30,7 +30,7 @@ _MOST = 1000  # runs after a change; more is not worth a number
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a proof of at most ``most`` runs can tell. ``noise`` is the standard deviation of log durations at equal
+    """What a verification of at most ``most`` runs can tell. ``noise`` is the standard deviation of log durations at equal
     input size, ``power`` the chance to catch SLOWDOWN, ``needed`` the runs after the change that POWER takes (None: no
     number of runs would do with so few before)."""
 
@@ -42,11 +42,11 @@ class Outlook:
 
     @property
     def enough(self) -> bool:
-        """Whether a proof would very likely see the slowdown."""
+        """Whether a verification would very likely see the slowdown."""
         return self.needed is not None and self.needed <= self.most
 
     def warns(self) -> str | None:
-        """A sentence for a person when a proof could well miss the slowdown; None when it would not."""
+        """A sentence for a person when a verification could well miss the slowdown; None when it would not."""
         if self.enough:
             return None
         runs = f"runs vary by {percent(self.noise)}, so that {self.most} runs after the change (verify.maxRuns)"

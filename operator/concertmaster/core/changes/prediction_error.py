@@ -19,7 +19,6 @@ LATER_RUNS = 10  # an effect is mostly read off after 5 to 20 runs
 # runs themselves say of it counts as soon as they say it more exactly.
 DRIFT = 0.0015
 _Z = 1.645  # quantile with which the error is multiplied later
-_GIB = 1024.0**3
 _HOUR = 3600.0
 
 
@@ -32,12 +31,10 @@ def reserved_per_month(analysis: Analysis) -> float | None:
     rate = analysis.cost.runs_per_month
     if rate is None:
         return None
-    pricing = analysis.pricing
     per_run = 0.0
     for step in analysis.steps:
         for container in step.containers:
-            price = (container.cpu_request or 0.0) * pricing.cpu_core_hour
-            price += (container.memory_request or 0.0) / _GIB * pricing.memory_gib_hour
+            price = step.pricing.hour(container.cpu_request, container.memory_request, container.gpu_request)
             held = math.fsum(r.reserved_seconds for r in container.runs) / max(1, len(container.runs))
             per_run += price * held / _HOUR * analysis.presence(step, container)
     return per_run * rate or None

@@ -22,7 +22,7 @@ FINISHED = frozenset({ChangePhase.COMPLETED, ChangePhase.CONFLICT, ChangePhase.F
 class Step(StrEnum):
     """What is done with a change in a cycle."""
 
-    WAIT = "wait"  # nothing can be told now: the next cycle reads again
+    WAIT = "wait"  # nothing can be known now: the next cycle reads again
     SETTLE = "settle"  # find out what became of a write that was begun
     VERIFY = "verify"  # compare the runs after it with those before it
     ROLL_BACK = "roll back"  # write the inverse, saying so first

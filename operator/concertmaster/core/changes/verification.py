@@ -36,7 +36,8 @@ _LEAST_INTERVALS = 10  # of the schedule that a verification waits at least
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Where a proof stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from it.
+    """Where a verification stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from
+    it.
 
     ``measured`` is the effect so far in the measure of the aim; ``harmed`` are the steps that show the harm.
     """
@@ -61,8 +62,8 @@ def verify(
     steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
     silence: str | None = None,
 ) -> Verification:  # fmt: skip
-    """The proof of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``: what other
-    workflows' run times did meanwhile (``control.common``); ``silence``: why it is a harm that no run came
+    """The verification of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``:
+    what other workflows' run times did meanwhile (``control.common``); ``silence``: why it is a harm that no run came
     (``before_after.silent``)."""
     sizes = comparable(found)
     found = replace(found, before=baseline(found.before, sizes, settings.max_runs))

@@ -123,7 +123,7 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
 
 
 def _shape(runs: Floats) -> _Shape | None:
-    """What a run of the workflow is like: medians, since a single odd run is no plan."""
+    """What a run of the workflow is like: medians, since a single unusual run is no plan."""
     usable = runs[runs[:, 1] > runs[:, 0]]
     if not len(usable):
         return None

@@ -83,19 +83,22 @@ def _cheaper(effect: Impact, analysis: Analysis, least: Materiality, factor: flo
 
 
 def _meets(item: Recommendation, analysis: Analysis) -> bool:
-    """Whether it is about an objective, or makes up for what a missed duration objective is missed by."""
-    if item.objective is not None:
-        return True
-    share = item.gain_share
-    if share is None or share.low <= 0:
-        return False
-    return any(
-        o.verdict is ObjectiveResult.MISSED
-        and o.name.startswith("duration")
-        and o.margin is not None
-        and share.likely >= -o.margin / (1.0 - o.margin)
+    """Whether it is about an objective, or makes up for what one on duration, success or cost is missed by."""
+    return item.objective is not None or any(
+        o.verdict is ObjectiveResult.MISSED and o.margin is not None and _makes_up(item, o.name, o.margin, analysis)
         for o in analysis.objectives
     )
+
+
+def _makes_up(item: Recommendation, objective: str, margin: float, analysis: Analysis) -> bool:
+    """``margin``: the relative distance to the target, negative."""
+    if objective.startswith("duration"):
+        return _reaches(item.gain_share, -margin / (1.0 - margin))
+    if objective == "success":
+        return _reaches(item.failures_avoided, -margin * analysis.policy.objectives.min_success)
+    if objective == "cost per run" and analysis.cost.per_month:
+        return _reaches(item.saving_per_month, -margin / (1.0 - margin) * analysis.cost.per_month)
+    return False
 
 
 def _reaches(amount: Interval | None, least: float) -> bool:

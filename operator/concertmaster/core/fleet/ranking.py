@@ -65,5 +65,19 @@ def totals(headlines: Sequence[Headline]) -> Totals:
     )
 
 
+def added(parts: Iterable[Totals]) -> Totals:
+    """The sums over several parts of the fleet that have no workflow in common."""
+    recommendations, workflows, run_hours, failed_runs = 0, 0, 0.0, 0.0
+    money: dict[str, float] = {}
+    for part in parts:
+        recommendations += part.recommendations
+        workflows += part.workflows
+        run_hours += part.run_hours
+        failed_runs += part.failed_runs
+        for currency, amount in part.money.items():
+            money[currency] = money.get(currency, 0.0) + amount
+    return Totals(recommendations, workflows, run_hours, failed_runs, dict(sorted(money.items())))
+
+
 def _likely(amount: Interval | None) -> float:
     return max(0.0, amount.likely) if amount is not None else 0.0

@@ -35,8 +35,8 @@ class FleetMember:
 class Fleet:
     """All workflows that share nodes with the one at hand, itself included.
 
-    ``across``: whether advice may name workflows of other namespaces; where those belong to other people, only
-    their number and what they reserve together is told.
+    ``across``: whether recommendations may name workflows of other namespaces; where those belong to other people, only
+    their number and what they reserve together is reported.
     """
 
     def __init__(self, members: Iterable[FleetMember] = (), *, across: bool = True) -> None:

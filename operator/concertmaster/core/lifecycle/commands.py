@@ -1,4 +1,4 @@
-"""One command that carries out a recommendation, ready to be pasted, and the same change as a kustomize patch for Git.
+"""One command that applies a recommendation, ready to be pasted, and the same change as a kustomize patch for Git.
 
 JSON Patch for every kind (the lists of custom resources are atomic, so any other patch type would replace them whole),
 with ``test`` operations on the names and the literal old values, ``null`` for what is not there yet: pasted after
@@ -25,12 +25,14 @@ def explain(profile: str, namespace: str, recommendation: str) -> str:
 
 
 def resource_edit(container: ContainerSpec, resource: str, value: str, section: str = "requests") -> Edit | None:
-    """The edit that sets ``resource`` ("cpu" or "memory") of a container, or None when it has no patchable place."""
+    """The edit that sets ``resource`` ("cpu", "nvidia.com/gpu" ...) of a container, or None when it has no patchable
+    place."""
     if container.resources_pointer is None:
         return None
     current = container.resources.get(section, {}).get(resource)
     literal = current if current is None or isinstance(current, str) else json.dumps(current)
-    return Edit(f"{container.resources_pointer}/{section}/{resource}", literal, value, container.holder)
+    key = resource.replace("~", "~0").replace("/", "~1")
+    return Edit(f"{container.resources_pointer}/{section}/{key}", literal, value, container.holder)
 
 
 def field_edit(pointer: str, current: object, proposed: object) -> Edit:
@@ -90,6 +92,7 @@ def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSp
 
 def _resource(edit: Edit, at: str, existing: dict[str, dict[str, str | int | float]]) -> JsonPatch:
     section, resource = edit.pointer.rsplit("/", 2)[1:]
+    resource = resource.replace("~1", "/").replace("~0", "~")
     patch: JsonPatch
     if not existing:
         patch = [{"op": "add", "path": at, "value": {section: {resource: edit.proposed}}}]

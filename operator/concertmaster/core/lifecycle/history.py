@@ -68,7 +68,7 @@ class ImplementationResult:
 
     @property
     def rule(self) -> str:
-        """The rule that advised it."""
+        """The rule that recommended it."""
         return self.id.partition(".")[0]
 
     def line(self, workflow: str) -> Line | None:
@@ -84,7 +84,7 @@ class ImplementationResult:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationHistory:
-    """All that is remembered of one workflow's advice: what is given first, in its order."""
+    """All that is remembered of one workflow's recommendations: what is given first, in its order."""
 
     standings: tuple[TrackedRecommendation, ...] = ()
     outcomes: tuple[ImplementationResult, ...] = ()

@@ -1,4 +1,4 @@
-"""Was advice followed? What an edit would set, written down so that it is found again in the object later.
+"""Was a recommendation followed? What an edit would set, written down so that it is found again in the object later.
 
 JSON pointers count list elements; a template that somebody puts in front moves all of them. A path here names an
 element of a list by its ``name`` where it has one: ``/spec/templates/transform/container/resources/requests/memory``.
@@ -17,14 +17,14 @@ from concertmaster.core.changes.json_patch import compact, find, join, parts
 from concertmaster.core.model import TASK, Edit
 from concertmaster.core.model.amounts import quantity
 
-FAR_ENOUGH = 0.5  # of the way from the old value to the advised one counts as followed
+FAR_ENOUGH = 0.5  # of the way from the old value to the recommended one counts as followed
 _LONGEST = 100  # characters of a value that is remembered as it is; longer ones by their digest
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field that advice sets: its path, the value it had (None: nothing) and the advised one, as ``word`` writes
-    them."""
+    """One field that a recommendation sets: its path, the value it had (None: nothing) and the recommended one, as
+    ``word`` writes them."""
 
     path: str
     old: str | None
@@ -48,7 +48,7 @@ def fields(edits: Iterable[Edit], target: Mapping[str, Any]) -> tuple[Field, ...
         path = _named(target, edit.place)
         if path is None:
             return ()
-        field = Field(path, word(find(target, edit.place)[1]), word(_advised(edit)))
+        field = Field(path, word(find(target, edit.place)[1]), word(_recommended(edit)))
         if not follows(field, field.old):
             found.append(field)
     return tuple(found)
@@ -73,12 +73,13 @@ def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
 
 
 def follows(field: Field, now: str | None) -> bool:
-    """Whether ``now`` is what was advised: the same value, or an amount at least half of the way to it or beyond."""
+    """Whether ``now`` is what was recommended: the same value, or an amount at least half of the way to it or beyond."""
     return _way(field, now) >= FAR_ENOUGH
 
 
 def _way(field: Field, now: str | None) -> float:
-    """The part of the way from the old value to the advised one that ``now`` has gone; beyond 1 where it went further."""
+    """The part of the way from the old value to the recommended one that ``now`` has gone; beyond 1 where it went
+    further."""
     if now == field.new:
         return 1.0
     old, here, new = quantity(field.old), quantity(now), quantity(field.new)
@@ -90,23 +91,23 @@ def _way(field: Field, now: str | None) -> float:
 
 
 def followed(wanted: Iterable[Field], target: Mapping[str, Any]) -> bool:
-    """Whether all of the fields stand as advised; False without any."""
+    """Whether all of the fields stand as recommended; False without any."""
     rows = [(f, value(target, f.path)) for f in wanted]
     return bool(rows) and all(there and follows(f, now) for f, (there, now) in rows)
 
 
 def way(wanted: Iterable[Field], target: Mapping[str, Any]) -> float:
-    """How much of what was advised is done, 0 to 1: the least of its fields."""
+    """How much of what was recommended is done, 0 to 1: the least of its fields."""
     return max(0.0, min([1.0, *(_way(f, value(target, f.path)[1]) for f in wanted)]))
 
 
 def is_applied(edits: Iterable[Edit], target: Mapping[str, Any]) -> bool:
     """Whether all edits are made already; False without any, and where one cannot be placed."""
-    rows = [(_named(target, e.place), word(_advised(e))) for e in edits]
+    rows = [(_named(target, e.place), word(_recommended(e))) for e in edits]
     return bool(rows) and all(path is not None and value(target, path) == (True, new) for path, new in rows)
 
 
-def _advised(edit: Edit) -> Any:
+def _recommended(edit: Edit) -> Any:
     """What an edit writes: the JSON it stands for, or an amount as text."""
     try:
         return json.loads(edit.proposed or "null")
@@ -131,8 +132,8 @@ def _named(target: Mapping[str, Any], pointer: str) -> str | None:
             if not part.isdecimal() or int(part) >= len(place):
                 return None
             place = place[int(part)]
-            told = place.get("name") if isinstance(place, Mapping) else None
-            name = told if isinstance(told, str) and told else part
+            reported = place.get("name") if isinstance(place, Mapping) else None
+            name = reported if isinstance(reported, str) and reported else part
         else:
             place = place.get(part) if isinstance(place, Mapping) else None
         texts.append(name)

@@ -1,4 +1,4 @@
-"""What implementations brought: the before/after test of changes, run for everything people did on advice. Pure.
+"""What implementations brought: the before/after test of changes, run for everything people did on recommendations. Pure.
 
 Fields that were set at one moment have one effect together. It is shared out in proportion to what each promised;
 nothing can tell their parts apart.
@@ -26,7 +26,7 @@ _AT_ONCE = 1.0  # seconds: the run that starts in the second of the write belong
 
 
 def measure_of(category: Category) -> str:
-    """What advice of a category is judged by."""
+    """What a recommendation of a category is judged by."""
     return MEASURES[aim_for(category)]
 
 
@@ -72,11 +72,14 @@ def _proven(
         lowers_memory=any(_lowers_memory(f.path, f.old, f.new) for f in outcome.fields),
         pricing=pricing,
     )
-    return _told(outcome, proof, _share(outcome, outcomes), now)
+    return _reported(outcome, proof, _share(outcome, outcomes), now)
 
 
-def _told(outcome: ImplementationResult, proof: Verification, share: float | None, now: float) -> ImplementationResult:
-    """The outcome after a proof. Runs that were seen once and are not at hand any more (a lost history) stay counted."""
+def _reported(
+    outcome: ImplementationResult, proof: Verification, share: float | None, now: float
+) -> ImplementationResult:
+    """The outcome after a verification. Runs that were seen once and are not at hand any more (a lost history) stay
+    counted."""
     found = proof.measured
     if found is not None and found.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
         outcome = replace(outcome, measured=_scaled(found, share))

@@ -32,6 +32,10 @@ class SizingHistory:
         names, resources = (step, f"{step}.{container}"), (None, resource)
         return next((self.left_out[n, r] for n in names for r in resources if (n, r) in self.left_out), None)
 
+    def is_own(self, holder: str | None, pointer: str, present: str | None) -> bool:
+        """Whether a verified right-sizing of the object (``holder``; None: the workflow's own) set the present value."""
+        return present is not None and self.verified.get((f"{RULE}.{holder}" if holder else RULE, pointer)) == present
+
 
 def sizing_history(
     dismissals: Mapping[str, str],

@@ -30,7 +30,7 @@ from concertmaster.core.text import percent
 IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented one stays to be seen after its effect is known
 OBSOLETE_FOR = 7 * 86400.0
 MOST_LEFT = 20  # recommendations that are remembered although they are not given at present
-MOST_OPEN = 20  # outcomes without a verdict: one commit may carry out as much as a status remembers
+MOST_OPEN = 20  # outcomes without a verdict: one commit may apply as much as a status remembers
 MOST_JUDGED = 10  # of one workflow: what the ledger knows of it beyond retained changes
 CLOCKS = 120.0  # seconds by which clocks of API server and operator may differ
 OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation another one
@@ -41,8 +41,8 @@ _SEVERITIES = list(Severity)
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is known now. ``enough``: the analysis saw enough to miss advice it no longer gives. ``target``: the object
-    that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
+    """What is known now. ``enough``: the analysis saw enough to miss recommendations it no longer gives. ``target``: the
+    object that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
     id to words. ``lines``: the ledger lines of the operator's own changes of this workflow. ``stepless``: the rules
     whose ids name something else than a step."""
 
@@ -101,7 +101,7 @@ def _scaled(effect: RelativeEffect, factor: float) -> RelativeEffect:
 
 
 def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
-    """An outcome under the present definition; None for one rolled back before anything could be told. Where the fields
+    """An outcome under the present definition; None for one rolled back before anything could be known. Where the fields
     were too much to be remembered, the object does not tell whether they stand."""
     line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
     if line is not None and outcome.verdict is None:  # the operator's own change was judged where it was made
@@ -129,7 +129,7 @@ def _judged_elsewhere(outcome: ImplementationResult, line: Line) -> Implementati
 def _given(
     given: CurrentRecommendation, known: TrackedRecommendation | None, look: Observation, made: bool
 ) -> TrackedRecommendation:
-    """The standing of advice that the rules give now."""
+    """The standing of recommendations that the rules give now."""
     decision = look.dismissals.get(given.id)
     state, since, note = RecommendationState.ACTIVE, look.now, ""
     if decision is not None:
@@ -184,7 +184,7 @@ def _left(
     outcomes: Sequence[ImplementationResult],
     look: Observation,
 ) -> TrackedRecommendation | None:
-    """What becomes of advice that is not given now; None when it is forgotten."""
+    """What becomes of recommendations that are not given now; None when it is forgotten."""
     if made is not None:
         return replace(standing, state=RecommendationState.IMPLEMENTED, since=made.since, note="", dismissal=None)
     if standing.state is RecommendationState.DISMISSED:
@@ -206,12 +206,12 @@ def _left(
 
 
 def _taken_back(standing: TrackedRecommendation, look: Observation) -> bool:
-    """Whether the object shows that what was carried out does not stand any more."""
+    """Whether the object shows that what was applied does not stand any more."""
     return look.target is not None and bool(standing.fields) and not followed(standing.fields, look.target)
 
 
 def _gone(standing: TrackedRecommendation, look: Observation) -> str:
-    """Why advice is not given any more."""
+    """Why recommendations are not given any more."""
     rule, _, rest = standing.id.partition(".")
     if rest and rule not in look.stepless and look.steps and step_of(standing.id, look.steps) is None:
         return f"the workflow has no step {rest} any more"

@@ -13,6 +13,7 @@ from concertmaster.core.model.definitions import (
     GroupLimit,
     LabelRequirement,
     NameSegment,
+    PodLabels,
     StepSpec,
     WorkflowDefinition,
     WorkflowGraph,
@@ -23,7 +24,15 @@ from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRol
 from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact
 from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
-from concertmaster.core.model.runs import ITEM_JOIN, Outcome, RunRecord, Source, StepExecution, without_pauses
+from concertmaster.core.model.runs import (
+    ITEM_JOIN,
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    Suspension,
+    without_pauses,
+)
 
 __all__ = [
     "ITEM_JOIN",
@@ -51,6 +60,7 @@ __all__ = [
     "Outcome",
     "PatchableKinds",
     "PodFact",
+    "PodLabels",
     "Recommendation",
     "RunRecord",
     "Severity",
@@ -58,6 +68,7 @@ __all__ = [
     "Source",
     "StepExecution",
     "StepSpec",
+    "Suspension",
     "Verdict",
     "WorkflowDefinition",
     "WorkflowGraph",

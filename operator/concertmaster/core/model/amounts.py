@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
+
+STORAGE = "ephemeral-storage"
+"""Local disk of a pod, as manifests call it."""
+
+_GPU = re.compile(r"(nvidia|amd|gpu\.intel)\.com/(gpu|mig|i915|xe).*")
+
+
+def is_gpu(resource: str) -> bool:
+    """Whether an extended resource is a GPU or a part of one: nvidia.com/gpu, nvidia.com/mig-1g.5gb, amd.com/gpu ..."""
+    return _GPU.fullmatch(resource) is not None
 
 
 def quantity(literal: object) -> float | None:

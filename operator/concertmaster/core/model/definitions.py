@@ -32,7 +32,7 @@ TASK = "Task"  # the one kind of object besides a workflow's own whose fields it
 
 
 def place(holder: str | None, pointer: str) -> str:
-    """A JSON pointer told apart from the same one in another object: ``holder`` is the Tekton Task it points into, None
+    """A JSON pointer distinguished from the same one in another object: ``holder`` is the Tekton Task it points into, None
     the workflow's own object."""
     return pointer if holder is None else f"/{TASK}/{holder}{pointer}"
 
@@ -55,6 +55,10 @@ class ContainerSpec:
     init: bool = False
     empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds
     holder: str | None = None
+    gpu_resource: str | None = None  # nvidia.com/gpu, amd.com/gpu, nvidia.com/mig-1g.5gb ...
+    gpu_request: float | None = None
+    storage_request: float | None = None  # ephemeral storage, bytes
+    storage_limit: float | None = None
     # of a pod as a whole: by resource, what its containers request together and the API server asks of it at least
     least: Mapping[str, float] = field(default_factory=dict)
 
@@ -103,6 +107,25 @@ class LabelRequirement:
 
 
 @dataclass(frozen=True, slots=True)
+class PodLabels:
+    """Keys of the pod labels that say which workflow, run, step, attempt and item a pod is of, and the ``value`` the
+    workflow's label has (empty: any). ``preset``: what an engine's own labels mean beyond that."""
+
+    workflow: str
+    run: str
+    step: str | None = None
+    attempt: str | None = None
+    item: str | None = None
+    preset: str | None = None
+    value: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys."""
+        return tuple(key for key in (self.workflow, self.run, self.step, self.attempt, self.item) if key)
+
+
+@dataclass(frozen=True, slots=True)
 class StepSpec:
     """One node of the declared graph. ``name`` is the key under which executions of all runs are merged."""
 
@@ -129,7 +152,9 @@ class StepSpec:
     selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for graphs declared by a person
     queries: Mapping[StepQuery, str] = field(default_factory=dict)  # PromQL per run, where a step has no pods
     pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
-    declared: Mapping[str, object] = field(default_factory=dict)  # its fields that advice is about, as written
+    declared: Mapping[str, object] = field(
+        default_factory=dict
+    )  # its fields that recommendations are about, as written
     task_pointer: str | None = None  # JSON pointer of the dag task that calls it directly
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
 
@@ -194,6 +219,30 @@ def _same_fields(steps: Sequence[StepSpec]) -> StepSpec | None:
     return steps[0] if len(places) == 1 else None
 
 
+CACHE_BYTES = 1 << 20  # most that a ConfigMap holds: a cache that is full stores nothing more
+
+
+@dataclass(frozen=True, slots=True)
+class CacheContent:
+    """One cache. ``entries``: when each was stored and last used (unix seconds), ``size``: bytes of all of them."""
+
+    namespace: str
+    name: str
+    entries: tuple[tuple[float, float], ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NamedConfigMaps:
+    """What could be read: ``semaphores`` by "semaphore/<config map>/<key>", ``caches`` by the ConfigMap's name."""
+
+    semaphores: Mapping[str, int] = field(default_factory=dict)
+    caches: Mapping[str, CacheContent] = field(default_factory=dict)
+
+
+NONE_READ = NamedConfigMaps()
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowDefinition:
     """A workflow as its engine's object declares it."""
@@ -213,10 +262,16 @@ class WorkflowDefinition:
     run_selector: tuple[LabelRequirement, ...] = ()  # further labels a run's pods must carry
     run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person
     series_run_label: str | None = None  # the same for the results of duration queries
+    pod_labels: PodLabels | None = None  # how its pods are recognised, where their labels say everything
     pointer: str | None = None  # JSON pointer of the part that describes a run ("/spec", "/spec/workflowSpec" ...)
-    declared: Mapping[str, object] = field(default_factory=dict)  # fields of the whole that advice is about, as written
+    declared: Mapping[str, object] = field(
+        default_factory=dict
+    )  # fields of the whole that recommendations are about, as written
     inputs: tuple[InputSource, ...] = ()  # where its run objects hold the size of their input
     metrics: tuple[ExtraMetric, ...] = ()  # what users' queries say of its runs
+    priced_by_node: bool = False  # whether its policy's prices depend on the node
+    locks: tuple[str, ...] = ()  # mutexes and semaphores that each run needs as a whole
+    config_maps: NamedConfigMaps = NONE_READ
 
     @property
     def holders(self) -> tuple[str, ...]:

@@ -53,13 +53,17 @@ PatchableKinds = Mapping[str, ObjectKind]
 """The kinds of objects that a change may patch, by name."""
 
 
+Sizes = Mapping[tuple[str, str], Mapping[str, str]]
+"""Quantities to set: by step and container, and by ``requests.cpu``, ``limits.memory`` and so on."""
+
+
 def _as_written(container: str) -> str | None:
     return container
 
 
 @dataclass(frozen=True, slots=True)
 class EngineTraits:
-    """How the manifests of one engine say what rules advise about. Two are equal when their names are.
+    """How the manifests of one engine say what rules need to know. Two are equal when their names are.
 
     A field is None where the engine has no such thing, so that no rule proposes it.
     """
@@ -87,6 +91,11 @@ class EngineTraits:
     caller: re.Pattern[str] | None = field(
         default=None, compare=False
     )  # of pointers below the element that calls a step
+
+    remedies: Callable[[Sizes], str | None] = field(default=lambda sizes: None, compare=False)
+    """What to write where a workflow is defined, in the engine's own words, to set sizes; None where a patch does it."""
+    retries: Callable[[str, int], str | None] = field(default=lambda step, limit: None, compare=False)
+    """The same for the number of retries of a step."""
 
     def __str__(self) -> str:
         return self.name

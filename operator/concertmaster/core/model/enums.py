@@ -99,6 +99,10 @@ class MetricRole(StrEnum):
     ITEMS = "Items"
 
 
+PAID = (MetricRole.COST, MetricRole.TOKENS)
+"""What is paid for, by model where the label ``model`` says which."""
+
+
 class InputUnit(StrEnum):
     """What the size of an input counts."""
 
@@ -141,8 +145,16 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "Inconclusive"
 
 
+class PriceSource(StrEnum):
+    """Where the prices of CPU, memory and GPUs come from."""
+
+    FLAT = "Flat"
+    NODE_TABLE = "NodeTable"
+    OPEN_COST = "OpenCost"
+
+
 class NotifyEvent(StrEnum):
-    """What a receiver can be told of."""
+    """What a receiver can be notified of."""
 
     DEGRADED = "Degraded"
     OBJECTIVE_MISSED = "ObjectiveMissed"
@@ -158,3 +170,4 @@ class ReceiverFormat(StrEnum):
     SLACK = "Slack"
     ALERTMANAGER = "Alertmanager"
     JSON = "JSON"
+    EMAIL = "Email"

@@ -1,19 +1,22 @@
-"""Facts: one row per container of a pod, as the metrics store tells it."""
+"""Facts: one row per container of a pod, as the metrics source has it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from concertmaster.core.quick import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class ContainerFact:
     """What one container of one pod requested, used and how it ended.
 
     ``memory_sampled_peak`` (highest sampled working set) is a lower bound of the true peak, ``memory_kernel_peak`` (the
     kernel's high-water mark, page cache included) an upper one. ``samples`` counts memory samples, ``expected_samples``
-    how many a full coverage would have given. ``ambiguous`` marks rows whose series cannot be told apart from another
-    pod's or another start of the same container: no size advice may rest on them.
+    how many a full coverage would have given. ``ambiguous`` marks rows whose series cannot be distinguished from another
+    pod's or another start of the same container: no size recommendation may rest on them.
     """
 
     name: str
@@ -40,6 +43,14 @@ class ContainerFact:
     fs_read_bytes: float | None = None
     fs_write_bytes: float | None = None
     ambiguous: bool = False
+    sidecar: bool = False  # an init container with restartPolicy Always: it runs beside the others
+    gpu_resource: str | None = None  # nvidia.com/gpu, amd.com/gpu, nvidia.com/mig-1g.5gb ...
+    gpu_request: float | None = None
+    gpu_used: float | None = None  # GPUs busy on average: the mean utilization of each, added up
+    gpus_active: float | None = None  # GPUs that were busy at any time
+    storage_request: float | None = None  # ephemeral storage, bytes
+    storage_limit: float | None = None
+    storage_peak: float | None = None  # highest sample of the writable layer
 
     @property
     def memory_peak(self) -> float | None:
@@ -54,6 +65,7 @@ class ContainerFact:
         return min(1.0, self.samples / self.expected_samples)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class PodFact:
     """One finished or vanished pod. Identity is ``uid``; names are reused by engines and by people."""
@@ -75,12 +87,15 @@ class PodFact:
     vanished: bool = False
     network_receive_bytes: float | None = None
     network_transmit_bytes: float | None = None
+    instance_type: str | None = None  # of the node
+    spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
+    node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
     containers: tuple[ContainerFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class JobFact:
-    """One Job as the metrics store tells it. It carries no uid there: a name used again cannot be told apart.
+    """One Job as the metrics source has it. It carries no uid there: a name used again cannot be distinguished.
 
     ``succeeded`` is None while it runs or when its end was not seen. A failed Job has no ``finished``: its pods do.
     """

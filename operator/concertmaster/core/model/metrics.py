@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from concertmaster.core.model.enums import MetricRole, Per
+from concertmaster.core.model.enums import PAID, MetricRole, Per
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.runs import RunRecord, StepExecution
+
+MODEL = "\x1f"
+"""Between a step and the model it used, where the answer of a query tells models apart."""
 
 ByRun = dict[str, dict[str, float]]
 """Run to step ("" for the run as a whole) to value."""
 
 
 def with_metrics(run: RunRecord, values: Mapping[ExtraMetric, ByRun]) -> RunRecord:
-    """``run`` with what each metric says of it; what is told of single steps comes last."""
+    """``run`` with what each metric says of it; what is said of single steps comes last."""
     for metric in sorted(values, key=lambda m: m.per is Per.STEP):
         run = with_values(run, metric, values[metric].get(run.run, {}))
     return run
@@ -23,12 +26,13 @@ def with_metrics(run: RunRecord, values: Mapping[ExtraMetric, ByRun]) -> RunReco
 def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]) -> RunRecord:
     """``run`` with the values of one metric by step ("" for the run as a whole).
 
-    What is told per step also adds up to the run. With the role InputSize the values are sizes of inputs instead.
+    What is said per step also adds up to the run. With the role InputSize the values are sizes of inputs instead.
     """
     if not values:
         return run
     if metric.role is MetricRole.INPUT_SIZE:
         return _sized(run, values)
+    values, models = _by_model(values)
     if "" in values:
         return replace(run, extra={**run.extra, metric.name: values[""]})
     first: set[str] = set()
@@ -36,9 +40,27 @@ def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]
     for execution in run.steps:  # the value is the step's, not each pod's: it goes to the first execution
         if execution.step in values and execution.step not in first:
             first.add(execution.step)
-            execution = replace(execution, extra={**execution.extra, metric.name: values[execution.step]})
+            extra = {**execution.extra, metric.name: values[execution.step]}
+            execution = replace(execution, extra=extra, model=models.get(execution.step, execution.model))
         steps.append(execution)
     return replace(run, steps=tuple(steps), extra={**run.extra, metric.name: sum(values.values())})
+
+
+def model_label(metric: ExtraMetric) -> str | None:
+    """The label by which series of the metric may tell models apart; None where models do not matter."""
+    return "model" if metric.per is Per.STEP and metric.role in PAID else None
+
+
+def _by_model(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
+    """Values by step, added up over models, and the model that most of each is of, where any is named."""
+    sums: dict[str, float] = {}
+    most: dict[str, tuple[float, str]] = {}
+    for key, value in values.items():
+        step, _, model = key.partition(MODEL)
+        sums[step] = sums.get(step, 0.0) + value
+        if model:
+            most[step] = max(most.get(step, (value, model)), (value, model))
+    return sums, {step: model for step, (_, model) in most.items()}
 
 
 def _sized(run: RunRecord, values: Mapping[str, float]) -> RunRecord:

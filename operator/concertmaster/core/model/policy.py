@@ -22,8 +22,16 @@ from concertmaster.core.model.enums import (
     OnSame,
 )
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
+from concertmaster.core.model.pricing import Pricing as Pricing  # part of the policy, of its vocabulary
 
-SCORE_WEIGHTS: Mapping[str, int] = {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
+SCORE_WEIGHTS: Mapping[str, int] = {
+    "success": 40,
+    "efficiency": 25,
+    "stability": 20,
+    "objectives": 20,
+    "speed": 20,
+    "waiting": 15,
+}
 TARGET_CPU_UTILIZATION = 0.70
 TARGET_MEMORY_UTILIZATION = 0.75
 
@@ -123,23 +131,6 @@ class Objectives:
 
 
 @dataclass(frozen=True, slots=True)
-class Pricing:
-    """Prices in ``currency`` per core-hour, GiB-hour and unit of a metric; what has no price costs nothing.
-
-    ``run_hour`` and ``failed_run`` are what an hour of run time and a failed run are worth: the scale on which time,
-    failures and money of different workflows are compared. They are no costs.
-    The built-in prices are round figures near public on-demand list prices.
-    """
-
-    currency: str = "USD"
-    cpu_core_hour: float = 0.031
-    memory_gib_hour: float = 0.004
-    run_hour: float = 2.5
-    failed_run: float = 10.0
-    units: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class RuleSettings:
     """Whether a rule runs, and the settings its page documents (decimal strings, as the resource carries them)."""
 
@@ -229,7 +220,7 @@ class ApplySettings:
 
 @dataclass(frozen=True, slots=True)
 class NotifySettings:
-    """A receiver of the operator's configuration and what it is told of."""
+    """A receiver of the operator's configuration and what it is notified of."""
 
     receiver: str
     events: frozenset[NotifyEvent] = frozenset(NotifyEvent)

@@ -101,6 +101,7 @@ class Finding:
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
+    snippet: str | None = None  # what to write where the workflow is defined; for sizes it follows from the items
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class Recommendation:
     evidence: tuple[str, ...] = ()
     automatic: bool = False
     kustomize: str | None = None  # the edits as a patch for Git; None without edits
+    snippet: str | None = None  # what sets the sizes where the workflow is defined, in the words of its engine
     factor: float = 1.0  # by which the ledger corrected the promises above
 
     @property

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from concertmaster.core.model.definitions import WorkflowKey
 from concertmaster.core.model.facts import ContainerFact
+from concertmaster.core.quick import quick
 
 ITEM_JOIN = " / "
 """Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
@@ -46,6 +47,7 @@ class Outcome(StrEnum):
         return self.timed or self is Outcome.FAILED
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class StepExecution:
     """One pod's worth (or one attempt) of one step in one run.
@@ -75,6 +77,18 @@ class StepExecution:
     after: tuple[str, ...] | None = None  # steps it really waited for in this run; None: only live objects know
     exit_code: int | None = None
     message: str | None = None  # what the engine says about it, on one line
+    network_receive_bytes: float | None = None  # of the pod, all interfaces but lo
+    network_transmit_bytes: float | None = None
+    instance_type: str | None = None  # of the node
+    spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
+    node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
+    model: str | None = None  # what it asked most of, by the label of an extra metric
+
+    @property
+    def network_bytes(self) -> float | None:
+        """Bytes received and sent; None when neither is known."""
+        known = [v for v in (self.network_receive_bytes, self.network_transmit_bytes) if v is not None]
+        return sum(known) if known else None
 
     @property
     def duration(self) -> float | None:
@@ -95,6 +109,18 @@ class StepExecution:
 
 
 @dataclass(frozen=True, slots=True)
+class Suspension:
+    """Time a run was suspended before its pods could be made. ``by``: the ClusterQueue of Kueue that admitted it or the lock
+    it waited for, as "ClusterQueue batch" or "mutex/nightly" (None: not known); ``evictions``: how often Kueue stopped it
+    again."""
+
+    seconds: float
+    by: str | None = None
+    evictions: int = 0
+
+
+@quick
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid where known).
 
@@ -114,6 +140,9 @@ class RunRecord:
     extra: Mapping[str, float] = field(default_factory=dict)
     pauses: tuple[tuple[float, float], ...] = ()
     input_size: float | None = None
+    suspension: Suspension | None = (
+        None  # before the first pod, so no part of the run's time; None: only live objects know
+    )
 
     @property
     def input_total(self) -> float | None:

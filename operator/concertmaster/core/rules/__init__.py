@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
@@ -27,7 +27,14 @@ from concertmaster.core.rules.performance import (
     variance,
 )
 from concertmaster.core.rules.reliability import degradation, failing_step, objective_at_risk, retry_policy, timeout
-from concertmaster.core.rules.resources import budget, cpu_request, memory_request, right_size, sidecar_overhead
+from concertmaster.core.rules.resources import (
+    budget,
+    cpu_request,
+    gpu_request,
+    memory_request,
+    right_size,
+    sidecar_overhead,
+)
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.rules.scheduling import demand_forecast, parallelism, queue_time, schedule_clash
 
@@ -65,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     budget.RULE,
     io_bound.RULE,
     node_skew.RULE,
+    gpu_request.RULE,
     sidecar_overhead.RULE,
     split_long_step.RULE,
     overlap_stages.RULE,
@@ -129,7 +137,7 @@ def assessed(
     gaps: DataGaps | None = None,
     fleet: Fleet | None = None,
     published: Collection[str] = (),
-    quotas: Sequence[ResourceQuota] = (),
+    capacity: Capacity = UNBOUND,
     sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
     """What the rules say of one workflow, each with its impact, in the order of the rules."""
@@ -139,7 +147,7 @@ def assessed(
         own = analysis.policy.rule(rule.name)
         if own.enabled:
             evidence = Evidence(
-                analysis, profile, own, gaps or DataGaps(), fleet, tuple(quotas), rows, sizing or SizingHistory()
+                analysis, profile, own, gaps or DataGaps(), fleet, capacity, rows, sizing or SizingHistory()
             )
             found.extend(rule.recommend(evidence))
     return [assess(item, analysis, published=item.id in published) for item in found]
@@ -154,14 +162,14 @@ def recommend(
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
     settle: Callable[[list[Recommendation]], list[Recommendation]] = lambda items: items,
-    quotas: Sequence[ResourceQuota] = (),
+    capacity: Capacity = UNBOUND,
     sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
     """All recommendations for one workflow, minor ones too, ranked and free of contradictions. Rules that compare
     workflows stay silent without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
-    for which the thresholds are lower; ``settle``: what is left of these over several analyses; ``quotas``: those of the
+    for which the thresholds are lower; ``settle``: what is left of these over several analyses; ``capacity``: that of the
     namespace; ``sizing``: what earlier decisions say about sizes."""
-    items = assessed(analysis, profile, gaps=gaps, fleet=fleet, published=published, quotas=quotas, sizing=sizing)
+    items = assessed(analysis, profile, gaps=gaps, fleet=fleet, published=published, capacity=capacity, sizing=sizing)
     ranked = rank(settle(items), analysis.pricing, failing=_failing(analysis), trust=trust)
     # What is published must not point to what nobody sees.
     return resolve([i for i in ranked if not i.minor]) + [i for i in resolve(ranked) if i.minor]

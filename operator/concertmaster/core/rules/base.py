@@ -2,7 +2,7 @@
 
 A rule is a pure function over the analysis of one workflow. It states number, unit, window and cause in ``because``,
 predicts the effect in ``expected`` by replay or measurement, and gives one command. It never repeats another rule's
-advice: where a cause belongs to another rule, it points there.
+recommendations: where a cause belongs to another rule, it points there.
 """
 
 from __future__ import annotations
@@ -15,21 +15,23 @@ from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain, gain
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.changes.admission.capacity import LARGEST_NODE, UNBOUND, Capacity
 from concertmaster.core.fleet.workflows import Fleet
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.rules.rows import Rows
+from concertmaster.core.stats.means import mean_with_interval
 
 
 @dataclass(frozen=True, slots=True)
 class DataGaps:
-    """What the metrics store could not tell. ``missing`` are whole series with the setting that brings each of them;
-    ``notes`` are sentences on what is odd about the workflow's objects, pods and runs."""
+    """What the metrics source could not tell. ``missing`` are whole series with the setting that brings each of them;
+    ``notes`` are sentences on what is unusual about the workflow's objects, pods and runs."""
 
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -38,14 +40,14 @@ class DataGaps:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """All a rule may look at: one workflow's analysis, the profile's name for commands, and the rule's settings.
-    ``quotas`` are those of the namespace, ``sizing`` what earlier decisions say about sizes."""
+    ``capacity`` is that of the namespace, ``sizing`` what earlier decisions say about sizes."""
 
     analysis: Analysis
     profile: str
     settings: RuleSettings = field(default_factory=RuleSettings)
     gaps: DataGaps = field(default_factory=DataGaps)
     fleet: Fleet | None = None
-    quotas: tuple[ResourceQuota, ...] = ()
+    capacity: Capacity = UNBOUND
     shared: Rows | None = None
     sizing: SizingHistory = field(default_factory=SizingHistory)
 
@@ -56,10 +58,34 @@ class Evidence:
             o.verdict is ObjectiveResult.MISSED and o.name.startswith("duration") for o in self.analysis.objectives
         )
 
+    def above_capacity(self, resource: str, size: float, limit: float | None) -> str | None:
+        """What must be raised before a request of ``size`` beside ``limit`` (None: none) is accepted in the namespace and
+        fits on a node; None: nothing."""
+        wanted = [(size, self.capacity.request(resource, limit))]
+        if limit is not None:
+            wanted.append((limit, self.capacity.limit(resource)))
+        for amount, bound in wanted:
+            if bound.most is not None and amount > bound.most * (1 + 1e-9):
+                most, least = text.resource_amount(resource, bound.most), text.resource_amount(resource, amount)
+                if bound.most_by == LARGEST_NODE:
+                    return (
+                        f"add a node with more than {least} allocatable first: the largest of the last day had {most}"
+                    )
+                return f"raise {bound.most_by} from {most} to at least {least} first"
+        return None
+
     @property
     def objectives(self) -> Objectives:
         """The objectives in force."""
         return self.analysis.policy.objectives
+
+    def above_bounds(self, resource: str, size: float) -> str | None:
+        """What must be raised in the policy before ``size`` is inside its bounds; None: nothing."""
+        most = getattr(self.analysis.policy.apply.bounds, resource).max
+        if size <= most * (1 + 1e-9):
+            return None
+        now, least = text.resource_amount(resource, most), text.resource_amount(resource, size)
+        return f"raise apply.bounds.{resource}.max of the policy from {now} to at least {least} first"
 
     @property
     def rows(self) -> Rows:
@@ -147,7 +173,16 @@ class Rule:
             evidence=finding.evidence,
             automatic=finding.automatic,
             kustomize=commands.kustomize(definition, finding.edits),
+            snippet=definition.engine.remedies(_sizes(finding)) if finding.items else finding.snippet,
         )
+
+
+def _sizes(finding: Finding) -> dict[tuple[str, str], dict[str, str]]:
+    """The values a finding would set, by step and container."""
+    sizes: dict[tuple[str, str], dict[str, str]] = {}
+    for item in finding.items:
+        sizes.setdefault((item.step, item.container), {})[item.field] = item.new
+    return sizes
 
 
 def share_range(interval: Interval) -> str:
@@ -196,18 +231,12 @@ def median(values: Sequence[float]) -> float | None:
 
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
-    """Mean of per-run values with its 90% interval (normal approximation of the standard error), times ``scale``."""
-    rows = list(values)
-    if not rows:
+    """Mean of per-run values with its 90% interval, times ``scale``."""
+    found = mean_with_interval(list(values))
+    if found is None:
         return None
-    mean = sum(rows) / len(rows)
-    spread = math.sqrt(sum((v - mean) ** 2 for v in rows) / max(1, len(rows) - 1) / len(rows))
-    low, high = mean - 1.645 * spread, mean + 1.645 * spread
-    return (
-        Interval(low * scale, mean * scale, high * scale)
-        if scale >= 0
-        else Interval(high * scale, mean * scale, low * scale)
-    )
+    low, likely, high = found.low * scale, found.likely * scale, found.high * scale
+    return Interval(low, likely, high) if scale >= 0 else Interval(high, likely, low)
 
 
 def share_interval(count: int, of: int) -> Interval | None:

@@ -46,7 +46,7 @@ def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _hopeless(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """Where every run fails at a step, trying once more repeats the failure: no advice on retries for that step."""
+    """Where every run fails at a step, trying once more repeats the failure: no recommendation on retries for that step."""
     failing = {r.step for r in ranked if r.rule == "failing-step" and r.severity is Severity.CRITICAL}
     return [r for r in ranked if not (r.rule == "retry-policy" and r.step in failing)]
 
@@ -59,7 +59,7 @@ def _sidecars(ranked: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """The first that sets a field keeps it; a later one goes, and what it wanted is told as evidence of the first."""
+    """The first that sets a field keeps it; a later one goes, and what it would set is named as evidence of the first."""
     owner: dict[str, int] = {}
     kept: list[Recommendation] = []
     for item in ranked:

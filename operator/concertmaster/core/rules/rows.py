@@ -16,6 +16,7 @@ class Rows:
 
     def __init__(self, analysis: Analysis) -> None:
         self._runs = analysis.runs
+        self.failing = frozenset(s.step for s in analysis.steps if s.failures.failed)  # steps with a failed execution
 
     @cached_property
     def all(self) -> Mapping[str, ByRun]:

@@ -1,10 +1,11 @@
 """Memory request as a function of input size, where the input explains the peak.
 
-Four candidates compete: no input at all, a straight line, a straight line on logarithms (a power of the input), and the
-largest peak among the nearest inputs seen (which follows any shape, steps and saturation included). Each is judged by what
-it would have cost on runs it did not see, with the same loss and the same failure bound that choose a single request, so the
-choice between them has no parameter of its own. A margin on a prediction is bytes on top or a factor: noise that grows with
-the size needs the one, noise that does not the other.
+Five candidates compete: no input at all, a straight line, a straight line on logarithms (a power of the input), the
+largest peak among the nearest inputs seen (which follows any shape, steps and saturation included), and the geometric mean
+of line and nearest, which err on different runs. Each is judged by what it would have cost on runs it did not see, with the
+same loss and the same failure bound that choose a single request, so the choice between them has no parameter of its own. A
+margin is bytes on top of line and nearest, a factor on power and mean: noise that grows with the size needs the one, noise
+that does not the other.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
 from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
 
-# Neighbours that vote: the smallest odd number that outvotes one odd run.
+# Neighbours that vote: the smallest odd number that outvotes one unusual run.
 NEIGHBOURS = 5
 # A line may leave the range of the peaks seen by this factor, not more: fits over narrow inputs explode outside them.
 RANGE = 2.0
+# Of the way (on logarithms) to the request that is set, for inputs larger than any seen: one prediction in six fails there.
+BEYOND = 0.25
 MOST_LEVELS = 4
 # Levels nearer to each other than this factor are one.
 LEAST_APART = 1.25
@@ -33,6 +36,7 @@ WORTH = 0.1
 # The best of several on the same runs looks better than it is: only this share of the failure bound may be used up.
 OPTIMISM = 0.7
 LARGEST = 2.0**60
+BY_NEIGHBOURS = ("nearest", "mean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,11 @@ class InputModel:
     """Request over input size (bytes in, bytes out): the prediction and the ``margin`` on it, a factor where ``is_factor``.
 
     ``kind``: ``line``: intercept + slope * input; ``power``: the same on logarithms; ``nearest``: the largest of the
-    ``peaks`` at the nearest of the ``inputs`` seen (ascending). From ``largest_input`` on line and neighbours grow by
-    ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``, requests above ``floor``; where a prediction is
-    larger than ``high``, the request is at least ``fallback``. ``waste``: expected byte-seconds per run. ``failure_share``:
-    expected share of failing attempts, 0 to 1.
+    ``peaks`` at the nearest of the ``inputs`` seen (ascending); ``mean``: the geometric mean of line and nearest. From
+    ``largest_input`` on all but the power grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
+    requests above ``floor``; beyond ``largest_input`` they are drawn towards ``fallback``, and where a prediction is larger
+    than ``high`` they are at least that. ``waste``: expected byte-seconds per run. ``failure_share``: expected share of
+    failing attempts, 0 to 1.
     """
 
     kind: str
@@ -67,6 +72,8 @@ class InputModel:
         predicted = self._predicted(input_size) if math.isfinite(input_size) else math.inf
         held = min(max(predicted, self.low), self.high)
         size = held * self.margin if self.is_factor else held + self.margin
+        if input_size > self.largest_input and self.fallback > size > 0.0:
+            size *= (self.fallback / size) ** BEYOND
         least = self.fallback if predicted > self.high else self.floor
         return min(max(least, self.floor, size), LARGEST)
 
@@ -74,14 +81,20 @@ class InputModel:
         if self.kind == "power":
             return math.exp(min(700.0, self.intercept + self.slope * math.log1p(max(0.0, input_size))))
         seen = min(input_size, self.largest_input)
+        line = self.intercept + self.slope * seen
         if self.kind == "nearest":
-            place = bisect_left(self.inputs, seen)
-            around = range(max(0, place - NEIGHBOURS), min(len(self.inputs), place + NEIGHBOURS))
-            nearest = sorted(around, key=lambda i: abs(self.inputs[i] - seen))[:NEIGHBOURS]
-            predicted = max(self.peaks[i] for i in nearest)
+            predicted = self._nearest(seen)
+        elif self.kind == "mean":
+            predicted = math.sqrt(min(max(line, self.low), self.high) * self._nearest(seen))
         else:
-            predicted = self.intercept + self.slope * seen
+            predicted = line
         return predicted + (input_size - seen) * self.beyond
+
+    def _nearest(self, input_size: float) -> float:
+        place = bisect_left(self.inputs, input_size)
+        around = range(max(0, place - NEIGHBOURS), min(len(self.inputs), place + NEIGHBOURS))
+        nearest = sorted(around, key=lambda i: abs(self.inputs[i] - input_size))[:NEIGHBOURS]
+        return max(self.peaks[i] for i in nearest)
 
 
 def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) -> tuple[tuple[float, float], ...]:
@@ -127,7 +140,7 @@ def fit_by_input(
     prices: Prices,
     current_request: float | None = None,
 ) -> InputModel | None:
-    """The best of line, power and neighbours, or None when none beats one number, whose expected loss is ``single_loss``.
+    """The best model, or None when none beats one number, whose expected loss is ``single_loss``.
 
     ``current_request``: bytes, what holds for inputs so large that a prediction would be a guess. All arrays of one length;
     peaks > 0, durations >= 0; runs whose input is unknown (NaN) or negative are left out.
@@ -146,10 +159,9 @@ def fit_by_input(
     power = np.exp(np.clip(logs, -700.0, 700.0))
     for kind, predicted, is_factor in (
         ("line", line, False),
-        ("line", line, True),
         ("power", power, True),
         ("nearest", nearest, False),
-        ("nearest", nearest, True),
+        ("mean", np.sqrt(np.clip(line, low, high) * nearest), True),
     ):
         loss = fit_loss(np.clip(predicted, low, high), u, t, prices, is_factor=is_factor, share=OPTIMISM)
         margin, total = loss.best(prices)
@@ -173,8 +185,8 @@ def fit_by_input(
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
         float(loss.waste(at)[0]),
         float(loss.failing(at)[0]),
-        tuple(x[order].tolist()) if kind == "nearest" else (),
-        tuple(u[order].tolist()) if kind == "nearest" else (),
+        tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),
+        tuple(u[order].tolist()) if kind in BY_NEIGHBOURS else (),
     )
 
 

@@ -27,11 +27,11 @@ LONGEST = 1e12
 class CpuOptions:
     """Settings of CPU sizing.
 
-    ``min_runs``: fewer usable runs give no advice. ``delay_price``: core-hours that one hour of delay of a run is worth;
-    250 is about eight dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody, for what
-    else its pod holds meanwhile. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight.
-    ``limit_factor``: growth of such a limit; what a throttled step would use cannot be seen, so the next runs have to tell.
-    ``floor``: smallest request, cores.
+    ``min_runs``: fewer usable runs give no recommendation. ``delay_price``: core-hours that one hour of delay of a run is
+    worth; 250 is about eight dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody, for
+    what else its pod holds meanwhile. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too
+    tight. ``limit_factor``: growth of such a limit; what a throttled step would use cannot be seen, so the next runs have
+    to tell. ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
@@ -49,7 +49,7 @@ class CpuSize:
     ``request``: None when nothing is to be changed, ``reason`` says why; ``enough``: False when data are missing.
     ``wanted``: the level with the least expected cost, whether or not it is below the present request. ``limit``: proposed
     limit, None to leave it. ``expected_slowdown_share``: expected growth of the step's run time at ``wanted`` on a node
-    with nothing to spare, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
+    with nothing left, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
     """
 
     request: float | None

@@ -14,15 +14,15 @@ import numpy as np
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import Floats, coverage_confidence
-from concertmaster.core.sizing.trend import carried_forward, growth_per_run, rising
+from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
 from concertmaster.core.sizing.waste import fit_loss
 
 GIB_HOUR = 2.0**30 * 3600.0
-# Peaks beyond an exbibyte are no memory figures; the cut keeps sums of squares finite.
-LARGEST = 2.0**60
-# So many runs more than three, and the request of the authors has no say any more: where the largest peak is no larger than
-# the median one. Where it is twice as large, it takes twice as many.
-TRUSTED_RUNS = 4.0
+# Peaks below a byte or beyond an exbibyte are no memory figures; the cuts keep quotients and sums of squares finite.
+SMALLEST, LARGEST = 1.0, 2.0**60
+# Of one run, this share is believed to have been unlike those seen, on top of all runs seen: where the largest peak is no
+# larger than the median one. Where it is four times as large, twice that share.
+UNLIKE = 0.2
 # Growth is not carried on beyond this many times the largest peak.
 LARGEST_RISE = 4.0
 # Share of all runs that the request covers with the confidence stated.
@@ -33,12 +33,12 @@ COVERED_SHARE = 0.95
 class MemoryOptions:
     """Settings of memory sizing.
 
-    ``min_runs``: fewer usable peaks give no advice. ``failure_bound``: largest expected share (0 to 1) of failing attempts
-    of a step; where runs take longer than ``strict_from`` seconds it is stricter. ``failure_price``: what a failed attempt
-    costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices. ``retry_factor``:
-    growth of the request after a kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance of growth, 1%. ``horizon``: for how long growth is assumed to go on, in lengths of
-    the history.
+    ``min_runs``: fewer usable peaks give no recommendation. ``failure_bound``: largest expected share (0 to 1) of failing
+    attempts of a step; where runs take longer than ``strict_from`` seconds it is stricter. ``failure_price``: what a
+    failed attempt costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices.
+    ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes.
+    ``drift_z``: one-sided significance from which growth is reported, 1%; ``room_z``: from which room is made for it, 5%.
+    ``horizon``: for how long growth is assumed to go on, in lengths of the history.
     """
 
     min_runs: int = 3
@@ -48,7 +48,8 @@ class MemoryOptions:
     strict_from: float = 3600.0
     floor: float = 16.0 * 2**20
     drift_z: float = 2.326
-    horizon: float = 1.0
+    room_z: float = 1.645
+    horizon: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ def memory_request(
 ) -> MemorySize:
     """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given.
 
-    ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable peak (NaN, infinite, not
-    positive) are left out; an unknown duration counts as the median one. ``current_request``: the one that is set, bytes;
+    ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable peak (NaN, infinite, below
+    a byte) are left out; an unknown duration counts as the median one. ``current_request``: the one that is set, bytes;
     with few runs the proposal stays near it. Never raises.
     """
     options = options or MemoryOptions()
@@ -108,12 +109,13 @@ def memory_request(
     needed = max(1, options.min_runs)
     if u.size < needed:
         return MemorySize(None, False, f"{u.size} usable memory peaks, {needed} are needed")
-    drifting = rising(u, options.drift_z)
-    growth = growth_per_run(np.log(u)) if drifting else 0.0
+    rising = order_z(u)
+    drifting = rising > options.drift_z
+    growth = growth_per_run(np.log(u)) if rising > options.room_z else 0.0
     expected = _expected(u, growth, options.horizon)
     loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
     level, total = loss.best(options)
-    request = _with_authors(max(level, options.floor), current_request, u)
+    request = _with_authors(max(level, options.floor), current_request, u, options.failure_bound)
     above = int((u > request).sum())
     return MemorySize(
         request=request,
@@ -127,21 +129,20 @@ def memory_request(
     )
 
 
-def _with_authors(request: float, current: float | None, peaks: Floats) -> float:
+def _with_authors(request: float, current: float | None, peaks: Floats, bound: float) -> float:
     """The request drawn towards the one that is set, which was written by who knows the step.
 
-    Few runs say next to nothing about how far apart peaks can lie, the less the wider they do. So the request moves all the
-    way only with TRUSTED_RUNS more than three, times the largest peak over the median one. What every run stayed within
-    is never raised: a bound that is extrapolated is no better proof than that.
+    No sample of n runs rules out that a share of 1/n of all runs is unlike those seen. About UNLIKE of that share is taken
+    for real, more the wider peaks lie apart, and such a run needs anything between the largest peak and the request that is
+    set, on logarithms: so of the way to the latter, what the bound leaves of them is not gone. What every run stayed within
+    is never raised: a bound that is extrapolated is no better evidence than that.
     """
     largest = float(peaks.max())
     if current is None or not math.isfinite(current) or current < largest:
         return request
-    if request >= current:
-        return current
-    trusted = TRUSTED_RUNS * largest / float(np.median(peaks))
-    weight = min(1.0, max(0.0, 1.0 - (peaks.size - 3.0) / trusted))
-    return float(request * (current / request) ** weight)
+    unlike = UNLIKE * math.sqrt(largest / float(np.median(peaks))) / peaks.size
+    kept = largest * (current / largest) ** max(0.0, 1.0 - bound / unlike)
+    return float(min(current, max(request, kept)))
 
 
 def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:
@@ -174,7 +175,7 @@ def _usable(
     when = None if times is None else np.asarray(times, dtype=np.float64).ravel()
     if any(a is not None and a.size != u.size for a in (t, x, when)):
         return None
-    good = (u > 0.0) & (u <= LARGEST)
+    good = (u >= SMALLEST) & (u <= LARGEST)
     order = np.flatnonzero(good)
     if when is not None:
         order = order[np.argsort(when[good], kind="stable")]

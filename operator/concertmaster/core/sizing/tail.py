@@ -1,4 +1,4 @@
-"""How likely is the next peak above any level, told from the peaks seen so far.
+"""How likely is the next peak above any level, distinguished from the peaks seen so far.
 
 The sample maximum alone says nothing about how far the next record will lie above it; the gaps between the largest values
 do. Two facts are combined. Runs that could have come in any order exceed the largest of n with probability 1 / (n + 1),

@@ -16,21 +16,25 @@ from concertmaster.core.sizing.tail import Floats
 MOST_RUNS = 200
 
 
-def rising(values: Floats, z: float) -> bool:
-    """True when the values rise with their order, by Daniels' test: Spearman's rank correlation with the order, one-sided.
-
-    ``z``: normal quantile of the significance. Ties share their mean rank. Fewer than about seven runs cannot reach 1%.
-    """
+def order_z(values: Floats) -> float:
+    """How clearly the values rise with their order, by Daniels' test: Spearman's rank correlation with the order, as a
+    one-sided normal quantile. Ties share their mean rank; 0 for fewer than three. Fewer than about seven runs cannot reach
+    1%."""
     recent = values[-MOST_RUNS:]
     n = int(recent.size)
     if n < 3:
-        return False
+        return 0.0
     ordered = np.sort(recent)
     rank = np.searchsorted(ordered, recent, side="left") + np.searchsorted(ordered, recent, side="right")
     rank = rank - rank.mean()
     place = np.arange(n) - (n - 1) / 2.0
     norm = math.sqrt(float(rank @ rank) * float(place @ place))
-    return norm > 0.0 and float(rank @ place) / norm * math.sqrt(n - 1.0) > z
+    return float(rank @ place) / norm * math.sqrt(n - 1.0) if norm > 0.0 else 0.0
+
+
+def rising(values: Floats, z: float) -> bool:
+    """True when the values rise with their order beyond ``z``, the normal quantile of the significance."""
+    return order_z(values) > z
 
 
 def growth_per_run(values: Floats) -> float:

@@ -39,6 +39,20 @@ def normal_scores(values: Floats) -> Floats:
     return scores
 
 
+def normal_scores_of_many(values: Floats) -> Floats:
+    """``normal_scores`` of each row of ``values`` (shape (rows, n)), to the last bit."""
+    rows, n = values.shape
+    if rows < 2 or n > MOST_KEPT:
+        return np.stack([normal_scores(row) for row in values])
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    scores = np.empty((rows, n))
+    np.put_along_axis(scores, order, np.broadcast_to(_untied_scores(n), (rows, n)), axis=1)
+    for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)).tolist():
+        scores[row] = normal_scores(values[row])
+    return scores
+
+
 @lru_cache(maxsize=64)
 def _untied_scores(n: int) -> Floats:
     """Scores of n different values in ascending order: they depend on n alone, and series of one length are common."""

@@ -6,9 +6,11 @@ line through the runs with the nearest inputs only (local regression, Cleveland 
 and it goes on straight beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
 weights; memory bends and is less noisy, hence a narrow one with weights that fade with distance.
 
-Where runs of the same size differ by a third and more, a few neighbours say little. Within the inputs seen the line then
-competes with a power of the input fitted to all runs and with their median, each alone or half and half with another, by
-how well they predict runs they did not see. Noise that multiplies is judged on logarithms.
+Where the line misses runs that it did not see by a fifth and more, or inputs span orders of magnitude and noise multiplies,
+a few neighbours say little. Then the line competes with what looks at logarithms: a power of the input through neighbours,
+one through all runs, and their median where the input explains nothing. For the largest inputs and beyond, the larger runs
+alone decide: noise of small ones, which take no longer than their start, says nothing there. Beyond the largest, growth is
+then no faster than the power of all runs, whose exponent is drawn towards a modest one as long as runs are few or noisy.
 """
 
 from __future__ import annotations
@@ -18,30 +20,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-# Of all runs: level and exponent of a power of the input, median, least value, on logarithms; and the least positive input.
-Whole = tuple[float, float, float, float, float]
+from concertmaster.core.stats import rivals
+from concertmaster.core.stats.rivals import LINE, Floats
 
 RUNTIME_SPAN = 0.4
 MEMORY_SPAN = 0.25
-# A line and an idea of its noise need four points.
-FEWEST_NEIGHBOURS = 4
 FEWEST_RUNS = 3
-# Mean error on logarithms of runs left out, from which on the line has to compete, and what a rival has to save of it.
-NOISY = 0.3
+# Mean error on logarithms of runs left out, from which on the line has to compete: of all runs, and of the UPPER share of
+# them for inputs like theirs and beyond, where a power underrates steps that take long to start.
+NOISY, NOISY_UPPER = 0.2, 0.3
+UPPER = 0.3
+# What a rival has to save of the error of the power through all runs.
 WORTH = 0.05
 FEWEST_TO_CHOOSE = 6
+_EQUAL = 1.0 + 1e-9
 # So many runs, spread over the inputs, are left out to compare.
 MOST_LEFT_OUT = 24
-# Shares of line, power and median that compete, the line alone first.
-MIXES = np.array([(1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
-STEEPEST = 1.5
 # One-sided normal quantile of 1%: when a rank correlation counts as an explanation.
 EXPLAINED_Z = 2.326
 # Values beyond this are no seconds and no bytes; the cut keeps sums of squares finite.
 LARGEST = 1e30
+# Questions that are answered at once: each holds all runs.
+MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +76,66 @@ class InputRelation:
         """Expected value per input (bytes), same shape; for an input that is not finite the median of all runs."""
         queries = np.asarray(inputs, dtype=np.float64)
         out = np.full(queries.shape, float(np.median(self.values)) if self.values else math.nan)
-        if self.enough:
+        flat, asked = out.reshape(-1), queries.reshape(-1)
+        known = np.flatnonzero(np.isfinite(asked))
+        if self.enough and known.size:
             x, y = np.array(self.inputs), np.array(self.values)
-            mix, whole = self._mix(x, y), _power_and_median(x, y)
-            edge = self._mixed(float(x[-1]), x, y, mix, whole)
-            flat = out.reshape(-1)
-            for i, query in enumerate(queries.reshape(-1)):
-                if math.isfinite(query):
-                    held = min(max(float(query), 0.0), LARGEST)
-                    # Beyond the inputs seen only a line is carried on, from where the mixture ends.
-                    beyond = held > x[-1]
-                    flat[i] = max(edge, self._at(held, x, y)) if beyond else self._mixed(held, x, y, mix, whole)
+            lower, upper, bounded = self._chosen(x, y)
+            for part in np.array_split(known, -(-known.size // MOST_AT_ONCE)):
+                held = np.clip(asked[part], 0.0, LARGEST)
+                large = held >= x[int(x.size * (1.0 - UPPER))]
+                for of_kind, chosen in ((~large, lower), (large, upper)):
+                    if of_kind.any():
+                        flat[part[of_kind]] = self._at(held[of_kind], x, y, chosen, bounded=bounded)
         return out
 
-    def _mixed(self, query: float, x: Floats, y: Floats, mix: Floats, whole: Whole) -> float:
-        line = self._at(query, x, y)
-        return line if mix[0] == 1.0 else math.exp(float(mix @ _logs(line, query, whole)))
+    def _at(self, queries: Floats, x: Floats, y: Floats, chosen: int, *, bounded: bool) -> Floats:
+        """What ``chosen`` predicts; beyond the largest input a line that is carried on from there, where ``bounded`` no
+        faster than the power of all runs grows."""
+        within = np.minimum(queries, x[-1])
+        found = self._by(within, x, y, chosen)
+        over = queries > x[-1]
+        if over.any():
+            edge, further = found[over], queries[over]
+            found[over] = np.maximum(edge, self._by(further, x, y, LINE))
+            if bounded and x[-1] > 0.0:
+                size = np.log(np.maximum(x, x[x > 0.0].min()))
+                exponent = float(rivals.power(size[None], np.log(y)[None])[0][0])
+                found[over] = np.minimum(found[over], edge * (further / x[-1]) ** exponent)
+        return found
 
-    def _mix(self, x: Floats, y: Floats) -> Floats:
-        """Shares of line, power and median that predict runs left out best."""
-        if x.size < FEWEST_TO_CHOOSE or x[0] == x[-1]:
-            return np.asarray(MIXES[0])
+    def _by(self, queries: Floats, x: Floats, y: Floats, chosen: int) -> Floats:
+        each = np.broadcast_to(x, (queries.size, x.size)), np.broadcast_to(y, (queries.size, y.size))
+        if chosen == LINE:
+            return rivals.line(queries, *each, self.span, fading=self.fading)
+        return np.asarray(np.exp(rivals.predictions(queries, *each, self.span, fading=self.fading)[chosen]))
+
+    def _chosen(self, x: Floats, y: Floats) -> tuple[int, int, bool]:
+        """Who predicts for smaller and for larger inputs, and whether the line must not be carried on from there freely."""
+        if x.size <= rivals.FEWEST_NEIGHBOURS - 1 or x[0] == x[-1]:
+            return LINE, LINE, False
         places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
-        off = np.empty((places.size, 3))
-        for row, i in enumerate(places):
-            rest_x, rest_y = np.delete(x, i), np.delete(y, i)
-            line = self._at(float(x[i]), rest_x, rest_y)
-            off[row] = _logs(line, float(x[i]), _power_and_median(rest_x, rest_y)) - math.log(y[i])
-        errors = np.abs(off @ MIXES.T).mean(axis=0)
-        best = int(np.argmin(errors))
-        return np.asarray(MIXES[best if errors[0] > NOISY and errors[best] < (1.0 - WORTH) * errors[0] else 0])
+        rest = np.arange(x.size - 1)[None, :]
+        rest = rest + (rest >= places[:, None])
+        runs = x[places], x[rest], y[rest]
+        truth, few = np.log(y[places]), x.size < FEWEST_TO_CHOOSE
+        upper = 0 if few else int(places.size * (1.0 - UPPER))
+        missed = np.abs(np.log(rivals.line(*runs, self.span, fading=self.fading)) - truth)
+        if not (missed.mean() > NOISY or missed[upper:].mean() > NOISY_UPPER):
+            return LINE, LINE, False
+        off = np.abs(rivals.predictions(*runs, self.span, fading=self.fading) - truth)
+        noisy = bool(off[LINE, upper:].mean() > NOISY_UPPER)
+        return (
+            _choice(off.mean(axis=1), few=few) if off[LINE].mean() > NOISY else LINE,
+            _choice(off[:, upper:].mean(axis=1), few=few) if noisy else LINE,
+            noisy,
+        )
 
-    def _at(self, query: float, x: Floats, y: Floats) -> float:
-        neighbours = min(x.size, max(FEWEST_NEIGHBOURS, round(self.span * x.size)))
-        # Beyond the inputs seen all neighbours lie on one side; distance then counts from the edge.
-        distance = np.abs(x - min(max(query, float(x[0])), float(x[-1])))
-        reach = float(np.partition(distance, neighbours - 1)[neighbours - 1])
-        near = distance <= reach  # ties included, or the order of equal inputs would decide
-        weights = np.ones(int(near.sum()))
-        if self.fading and reach > 0.0:
-            weights = (1.0 - (distance[near] / (reach * 1.01)) ** 3) ** 3
-        return max(_line_at(x[near], y[near], weights, query), float(y.min()))
+
+def _choice(errors: Floats, *, few: bool) -> int:
+    """The rival with the least error where that is worth leaving the power of all runs."""
+    best = int(np.argmax(errors <= errors.min() * _EQUAL))  # the first: which of equals has less is rounding
+    return best if not few and errors[best] < (1.0 - WORTH) * errors[rivals.POWER] else rivals.POWER
 
 
 def fit_runtime(inputs: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> InputRelation:
@@ -148,37 +168,6 @@ def _fit(
         reason = f"line through the nearest {span:.0%} of {y.size} runs"
     explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z
     return InputRelation(tuple(x.tolist()), tuple(y.tolist()), span, fading, enough, explained, reason)
-
-
-def _line_at(x: Floats, y: Floats, weights: Floats, query: float) -> float:
-    """Weighted least-squares line at ``query``; where it would fall with x, the weighted median of y."""
-    total = float(weights.sum())
-    middle = float(weights @ x) / total
-    level = float(weights @ y) / total
-    centred = x - middle
-    square = float(weights @ centred**2)
-    slope = float(weights @ (centred * (y - level))) / square if square > 0.0 else 0.0
-    if slope > 0.0:
-        return level + slope * (query - middle)
-    order = np.argsort(y, kind="stable")
-    running = np.cumsum(weights[order])
-    return float(y[order][int(np.searchsorted(running, running[-1] / 2.0))])
-
-
-def _power_and_median(x: Floats, y: Floats) -> Whole:
-    positive = x[x > 0.0]
-    smallest = float(positive.min()) if positive.size else 1.0
-    size, value = np.log(np.maximum(x, smallest)), np.log(y)
-    centred = size - size.mean()
-    square = float(centred @ centred)
-    exponent = min(STEEPEST, max(0.0, float(centred @ value) / square)) if square > 0.0 else 0.0
-    return float(np.median(value - exponent * size)), exponent, float(np.median(value)), float(value.min()), smallest
-
-
-def _logs(line: float, query: float, whole: Whole) -> Floats:
-    """Logarithms of what line, power and median predict at ``query``."""
-    level, exponent, middle, least, smallest = whole
-    return np.array([math.log(line), max(least, level + exponent * math.log(max(query, smallest))), middle])
 
 
 def _rank_correlation_z(x: Floats, y: Floats) -> float:

@@ -73,17 +73,33 @@ def theil_sen(x: Floats, y: Floats, level: float = 0.95, wider: float = 1.0, mos
     None with fewer than three distinct x. The interval inverts Kendall's test and is stretched by ``wider``, for values
     that hang together. Beyond ``most`` points, consecutive ones are taken together in blocks (mean of x, median of y).
     """
-    size = -(-x.size // most)
+    return theil_sens(x[None, :], y[None, :], [wider], level, most)[0]
+
+
+def theil_sens(
+    x: Floats, y: Floats, wider: Sequence[float], level: float = 0.95, most: int = 96
+) -> list[Interval | None]:
+    """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n)), each stretched by its own ``wider``."""
+    rows, n = x.shape
+    size = -(-n // most)
     if size > 1:
-        whole = x.size // size * size
-        x, y = x[:whole].reshape(-1, size).mean(axis=1), np.median(y[:whole].reshape(-1, size), axis=1)
-    if (np.diff(np.sort(x)) > 0).sum() < 2:
-        return None
-    n = x.size
+        whole = n // size * size
+        x = x[:, :whole].reshape(rows, -1, size).mean(axis=2)
+        y = np.median(y[:, :whole].reshape(rows, -1, size), axis=2)
+    n = x.shape[1]
+    distinct = (np.diff(np.sort(x, axis=1), axis=1) > 0).sum(axis=1) >= 2
     i, j = _pairs(n)
-    run, rise = x[j] - x[i], y[j] - y[i]
+    run, rise = x[:, j] - x[:, i], y[:, j] - y[:, i]
     apart = run != 0
-    slopes = np.sort(rise / run if apart.all() else rise[apart] / run[apart])
+    slopes = np.sort(
+        np.divide(rise, run, out=np.full_like(run, np.inf), where=apart), axis=1
+    )  # what has none stands last
+    known = apart.sum(axis=1)
+    return [_middle(slopes[row, : known[row]], n, wider[row], level) if distinct[row] else None for row in range(rows)]
+
+
+def _middle(slopes: Floats, n: int, wider: float, level: float) -> Interval:
+    """Median and interval of the slopes between n points, ascending."""
     half = wider * normal_quantile(0.5 + level / 2) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
     low = max(math.floor((slopes.size - half) / 2), 0)
     high = min(math.ceil((slopes.size + half) / 2), slopes.size - 1)

@@ -79,6 +79,7 @@ def define(
         notes=(*notes, *expansion.notes),
         run_prefixes=obj.prefixes,
         pointer=at,
+        locks=read_locks(spec, "spec", problems),
         declared={k: v for k, v in {**spec, **(outer if cron else {})}.items() if k in _DECLARED and v is not None},
     )
 

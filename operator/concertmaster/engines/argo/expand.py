@@ -213,13 +213,12 @@ class Expansion:
 
     def _spread(self, task: Task) -> FanOut | None:
         """The fan-out of a task; beyond MAX_NAMES the names of its items count as unknown."""
-        spread = fan_out(task.raw, task.where, self.parameters, self.problems)
-        if spread is None or not spread.items:
-            return spread
-        if self._names > MAX_NAMES:
-            return replace(spread, items=None)
-        self._names += sum(len(name) for name in spread.items)
-        return replace(spread, items=None) if self._names > MAX_NAMES else spread
+        named = self._names <= MAX_NAMES
+        spread = fan_out(task.raw, task.where, self.parameters, self.problems, named=named)
+        if spread is None:
+            return None
+        self._names += spread.size
+        return replace(spread, items=None) if spread.items and self._names > MAX_NAMES else spread
 
     def _hooks(self, task: Task, here: _Place, ends: tuple[str, ...], scope: str) -> list[str]:
         hooks = dict(mapping(task.raw.get("hooks"), f"{task.where}.hooks", self.problems))

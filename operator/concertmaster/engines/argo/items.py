@@ -8,6 +8,7 @@ gives a fan-out of unknown names. Naming follows workflow/controller/operator.go
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,37 +16,47 @@ from typing import Any
 
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, shown, text
 
-MAX_TEXT = 1_000_000  # characters that defaults of parameters may add to a task's items; beyond, they are not put in
+MAX_TEXT = (
+    1_000_000  # characters of a task's items, and that defaults of parameters may add; beyond, they are not put in
+)
 MAX_ITEMS = 20_000  # names beyond this many are not computed; the fan-out then counts as one of unknown names
 
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
-_TAG = re.compile(r"\{\{\s*(=.*?|[A-Za-z][^{}]*)\s*\}\}", re.DOTALL)  # what Argo may fill in; other braces are text
+_TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # what Argo may fill in; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
+_WIDEST = 6  # digits of a number's width in a format, as in Go
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
     """``items``: node suffixes without parentheses, None when only known at run time. ``width``: how many, if known.
 
-    ``assumed``: the list comes from a default value of the workflow's parameters, which a run may override.
+    ``assumed``: the list comes from a default value of the workflow's parameters, which a run may override. ``size``: the
+    characters that were written to know the names.
     """
 
     items: tuple[str, ...] | None
     width: int | None
     assumed: bool = False
+    size: int = 0
 
 
-def fan_out(task: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems) -> FanOut | None:
-    """The fan-out of ``task``, None when it runs once. ``parameters`` are defaults of ``workflow.parameters``."""
+def fan_out(
+    task: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems, *, named: bool = True
+) -> FanOut | None:
+    """The fan-out of ``task``, None when it runs once. ``parameters`` are defaults of ``workflow.parameters``. Not
+    ``named``: the names are not made, because those of other tasks were too many."""
     if task.get("withItems") is not None:
         items = sequence(task["withItems"], f"{where}.withItems", problems)
         if items:
-            return _listed(items, parameters)
+            return _listed(items, parameters) if named else FanOut(None, len(items))
     if task.get("withParam") not in (None, ""):
+        if not named:
+            return FanOut(None, None)
         return _param(text(task["withParam"], f"{where}.withParam", problems) or "", where, parameters, problems)
     if task.get("withSequence") is not None:
         spec = mapping(task["withSequence"], f"{where}.withSequence", problems)
-        return _sequence(spec, where, parameters, problems)
+        return _sequence(spec, where, parameters, problems, named)
     return None
 
 
@@ -64,10 +75,11 @@ def _listed(items: Any, parameters: Mapping[str, str]) -> FanOut:
     for i, item in enumerate(items):
         name = item_name(i, _substituted(item, parameters))
         size += len(name)
-        if _TAG.search(name) or size > MAX_TEXT:
-            return FanOut(None, len(items))
+        if size > MAX_TEXT or _tagged(name):
+            return FanOut(None, len(items), size=size)
         names.append(name)
-    return FanOut(tuple(names), len(items), assumed=any(_TAG.search(json.dumps(item, default=str)) for item in items))
+    assumed = any(_tagged(json.dumps(item, default=str)) for item in items)
+    return FanOut(tuple(names), len(items), assumed, size)
 
 
 def _param(value: str, where: str, parameters: Mapping[str, str], problems: Problems) -> FanOut:
@@ -76,17 +88,19 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
         return FanOut(None, None)
     try:
         items = json.loads(filled)
-    except ValueError:
+    except (ValueError, RecursionError):
         items = None
     if not isinstance(items, list):
         problems.add(f"{where}.withParam is {shown(value)}, which is no JSON list")
         return FanOut(None, None)
     assumed = filled != value
     names = tuple(item_name(i, item) for i, item in enumerate(items)) if len(items) <= MAX_ITEMS else None
-    return FanOut(names, None if assumed else len(items), assumed)
+    return FanOut(names, None if assumed else len(items), assumed, len(filled))
 
 
-def _sequence(spec: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems) -> FanOut:
+def _sequence(
+    spec: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems, named: bool
+) -> FanOut:
     written = {k: text(spec.get(k), f"{where}.withSequence.{k}", problems) for k in ("count", "start", "end", "format")}
     filled = {k: substitute(v, parameters) for k, v in written.items() if v is not None}
     if any("{{" in v for k, v in filled.items() if k != "format"):
@@ -109,11 +123,11 @@ def _sequence(spec: Mapping[str, Any], where: str, parameters: Mapping[str, str]
     assumed = any(filled[k] != written[k] for k in filled)
     width = abs(end - start) + 1
     form = filled.get("format", "%d")
-    if width > MAX_ITEMS or "{{" in form:
+    if not named or width > MAX_ITEMS or "{{" in form or width * _longest(form) > MAX_TEXT:
         return FanOut(None, None if assumed else width, assumed)
     numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
     names = tuple(item_name(i, _formatted(form, n)) for i, n in enumerate(numbers))
-    return FanOut(names, None if assumed else width, assumed)
+    return FanOut(names, None if assumed else width, assumed, sum(len(name) for name in names))
 
 
 def item_name(index: int, item: object) -> str:
@@ -144,6 +158,20 @@ def _substituted(item: object, parameters: Mapping[str, str]) -> object:
     if isinstance(item, list | tuple):
         return [_substituted(v, parameters) for v in item]
     return item
+
+
+def _tagged(written: str) -> bool:
+    """Whether Argo may fill something in. In time proportional to the text, whatever it is."""
+    last = written.rfind("}}")
+    found = _TAG.search(written) if last >= 0 else None
+    return found is not None and last >= found.start() + 2
+
+
+def _longest(form: str) -> float:
+    """Characters that ``form`` makes of a number at most; without end where it asks for what Go refuses, too."""
+    found = _FORMAT.search(form)
+    digits = found.group(2).lstrip("0") if found is not None else ""
+    return len(form) + 20 + int(digits or 0) if len(digits) <= _WIDEST else math.inf
 
 
 def _formatted(form: str, number: int) -> str:

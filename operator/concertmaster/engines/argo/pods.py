@@ -21,7 +21,15 @@ from concertmaster.engines.common.names import (
     generated_base,
     scheduled_base,
 )
-from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.placing import (
+    NO_CANDIDATES,
+    Candidates,
+    Context,
+    Placed,
+    Placement,
+    Rejected,
+    by_namespace,
+)
 from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 
@@ -45,24 +53,24 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         else:
             yield Rejected(fact, "pod of a Workflow whose name is unknown", ARGO)
     for (namespace, run), pods in sorted(runs.items()):
-        yield from _place_run(run, pods, candidates.get(namespace, []), context.recognised.get((namespace, run)))
+        yield from _place_run(
+            run, pods, candidates.get(namespace, NO_CANDIDATES), context.recognised.get((namespace, run))
+        )
 
 
 def _place_run(
-    run: str, pods: list[PodFact], candidates: list[WorkflowDefinition], recognised: WorkflowKey | None
+    run: str, pods: list[PodFact], candidates: Candidates, recognised: WorkflowKey | None
 ) -> Iterator[Placement]:
     names = {f.uid: argo_pod_name(run, f.pod) for f in pods}
-    labelled = _by_label(pods, candidates) or next((d for d in candidates if d.key == recognised), None)
+    labelled = _by_label(pods, candidates) or candidates.known(recognised)
     if labelled is not None:
         yield from _in_definition(run, pods, names, labelled, NodeNames(run, labelled))
         return
     best: tuple[tuple[int, int], WorkflowDefinition, NodeNames] | None = None
-    loose: list[WorkflowDefinition] = []
+    loose = [d for d in candidates.inferred if any(selects_run(d, "Workflow", run, f.labels) for f in pods)]
     tried: list[WorkflowDefinition] = []
-    for definition in candidates:
+    for definition in candidates.fitting(run):
         if definition.graph.inferred:
-            if any(selects_run(definition, "Workflow", run, f.labels) for f in pods):
-                loose.append(definition)
             continue
         prefix = belongs_to(run, definition.run_prefixes)
         if prefix is None:
@@ -76,25 +84,25 @@ def _place_run(
             loose.append(definition)
     if best is not None:
         yield from _in_definition(run, pods, names, best[1], best[2])
-    elif (chosen := nearest(run, loose)) is not None:
+    elif (chosen := nearest(run, sorted(loose, key=lambda d: (d.key.kind, d.key.name)))) is not None:
         yield from _in_definition(run, pods, names, chosen, NodeNames(run, chosen))
     else:
         reason = "the run's name fits a known Argo template, but none of its pods does" if tried else _NO_TEMPLATE
         near = tuple(d.key for d in tried)
         for f in pods:
-            selecting = possible("Workflow", run, f.labels, candidates)
+            selecting = possible("Workflow", run, f.labels, candidates.inferred)
             yield Rejected(f, reason, ARGO if tried else None, near or selecting)
 
 
-def _by_label(pods: Iterable[PodFact], candidates: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
+def _by_label(pods: Iterable[PodFact], candidates: Candidates) -> WorkflowDefinition | None:
     """The definition named by a pod label that kube-state-metrics is configured to export."""
-    table = {(d.key.kind, d.key.name): d for d in candidates}
-    triggers = {p: d for d in table.values() for p in d.run_prefixes}
     for fact in pods:
         for label, kind in TEMPLATE_LABELS:
             value = label_value(fact.labels, label)
             if value is not None:
-                definition = table.get((kind, value)) or (triggers.get(value) if kind == "CronWorkflow" else None)
+                definition = candidates.named(kind, value)
+                if definition is None and kind == "CronWorkflow":
+                    definition = candidates.triggers.get(value)
                 if definition is not None:
                     return definition
     return None
@@ -144,7 +152,7 @@ def _in_definition(
 
 def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: WorkflowDefinition) -> StepExecution:
     """A pod whose node name is in no list: the template alone may identify the step. The hash stands for the item, so that
-    pods nobody can tell apart (items of withParam, rounds of a recursion) are not taken for repetitions of one."""
+    pods nobody can distinguish (items of withParam, rounds of a recursion) are not taken for repetitions of one."""
     fits = [s for s in definition.graph.steps if name.template is not None and name.may_be(s.template or "")]
     if definition.graph.inferred:
         step = fits[0].name if len(fits) == 1 else name.template or ("main" if name.root else f"{UNKNOWN_STEP}unknown")

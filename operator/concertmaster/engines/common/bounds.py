@@ -1,4 +1,4 @@
-"""What an object may become in memory, told before it is built."""
+"""What an object may become in memory, known before it is built."""
 
 from __future__ import annotations
 

@@ -34,11 +34,12 @@ def execution(
     last sample with outcome Unknown. Without any container's start the kubelet's acceptance of the pod is taken, which
     is before the image pull.
     """
-    working = [c for c in fact.containers if not c.init and (c.name in main if main else c.name not in beside)]
+    aside = {*beside, *(c.name for c in fact.containers if c.sidecar)}
+    working = [c for c in fact.containers if not c.init and (c.name in main if main else c.name not in aside)]
     started = min((c.started for c in working if c.started is not None), default=fact.started)
     ends = [c.finished for c in working if c.finished is not None]
     finished = fact.finished if fact.finished is not None else max(ends, default=None)
-    outcome, reason = _outcome(fact, working, beside)
+    outcome, reason = _outcome(fact, working, aside)
     if finished is None and fact.vanished:
         finished = fact.last_seen
         if outcome is Outcome.UNKNOWN:
@@ -59,6 +60,11 @@ def execution(
         outcome=outcome,
         reason=reason,
         containers=fact.containers,
+        network_receive_bytes=fact.network_receive_bytes,
+        network_transmit_bytes=fact.network_transmit_bytes,
+        instance_type=fact.instance_type,
+        spot=fact.spot,
+        node_prices=fact.node_prices,
     )
 
 
@@ -125,11 +131,11 @@ def _measured(c: ContainerFact) -> tuple[bool, float, float]:
 def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
     """Two observations of one pod as one: what is known wins over what is not, a known end over a vanished one."""
     if (a.uid or "").startswith(QUERIED):  # seen again with every query: it had ended when it was first seen
-        told = a.outcome if b.outcome is Outcome.ENDED else b.outcome
+        reported = a.outcome if b.outcome is Outcome.ENDED else b.outcome
         if b.started is not None:
-            return replace(b, outcome=told)
+            return replace(b, outcome=reported)
         return replace(
-            b, outcome=told, finished=min((t for t in (a.finished, b.finished) if t is not None), default=None)
+            b, outcome=reported, finished=min((t for t in (a.finished, b.finished) if t is not None), default=None)
         )
     better = b if _certainty(b) >= _certainty(a) else a
     worse = a if better is b else b

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
+from concertmaster.core.model.amounts import STORAGE, is_gpu
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
 from concertmaster.core.times import parse_time
@@ -26,6 +27,7 @@ there is none; it raises Unreadable when it cannot know. The caller knows the na
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
+_LONGEST = 100  # characters of a duration: to search more takes time that grows with its square
 _LARGEST = 2**53  # what a JSON number holds exactly
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -127,10 +129,9 @@ def seconds(value: object, where: str, problems: Problems) -> float | None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, str):
-        if "{{" in value:
-            return None
-        stripped = value.strip()
+    if isinstance(value, str) and "{{" in value:
+        return None
+    if isinstance(value, str) and len(stripped := value.strip()) <= _LONGEST:
         if re.fullmatch(r"\d+(\.\d+)?", stripped):
             return float(stripped)
         parts = _GO_DURATION.findall(stripped)
@@ -204,6 +205,7 @@ def container(
     spec = mapping(raw, where, problems)
     own = mapping(spec.get(resources_field), f"{where}.{resources_field}", problems)
     literal: dict[str, dict[str, str | int | float]] = {}
+    gpus: dict[str, float] = {}
     values: dict[tuple[str, str], float | None] = {}
     for side in ("requests", "limits"):
         declared = mapping(own.get(side), f"{where}.{resources_field}.{side}", problems)
@@ -214,11 +216,14 @@ def container(
                 k: v if isinstance(v, str | int | float) and not isinstance(v, bool) else json.dumps(v, default=str)
                 for k, v in declared.items()
             }
-        for resource in ("cpu", "memory"):
+        for resource in ("cpu", "memory", STORAGE):
             value = declared.get(resource, fallback.get(resource))
             values[side, resource] = quantity(value, f"{where}.{resources_field}.{side}.{resource}", problems)
+        for key, value in {**fallback, **declared}.items():
+            if is_gpu(key) and (amount := quantity(value, f"{where}.{resources_field}.{side}.{key}", problems)):
+                gpus[key] = amount
     # The API server fills a missing request from the limit; a definition shows what will hold.
-    for resource in ("cpu", "memory"):
+    for resource in ("cpu", "memory", STORAGE):
         if values["requests", resource] is None:
             values["requests", resource] = values["limits", resource]
     return ContainerSpec(
@@ -228,6 +233,10 @@ def container(
         cpu_limit=values["limits", "cpu"],
         memory_request=values["requests", "memory"],
         memory_limit=values["limits", "memory"],
+        gpu_resource=max(gpus, key=lambda name: (gpus[name], name), default=None),
+        gpu_request=sum(gpus.values()) or None,
+        storage_request=values["requests", STORAGE],
+        storage_limit=values["limits", STORAGE],
         resources_pointer=None if at is None else f"{at}/{resources_field}",
         resources=literal,
         sidecar=sidecar,

@@ -9,6 +9,8 @@ from dataclasses import replace
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
 from concertmaster.engines.common.manifest import Problems
 
+_NEVER = float("inf")
+
 
 def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
     """Steps in a topological order. Unknown names and edges that close a cycle are dropped, each with a message."""
@@ -103,5 +105,8 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
 
 def begin(e: StepExecution) -> float:
     """When an execution began, as well as that is known; unknown sorts last."""
-    times = [t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None]
-    return min(times, default=float("inf"))
+    first = _NEVER
+    for moment in (e.created, e.scheduled, e.started, e.finished):
+        if moment is not None and moment < first:
+            first = moment
+    return first

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 
@@ -81,9 +82,50 @@ class Assignment:
         return sum(len(rows) for runs in self.executions.values() for rows in runs.values())
 
 
-def by_namespace(definitions: Sequence[WorkflowDefinition]) -> dict[str, list[WorkflowDefinition]]:
+class Candidates(Sequence[WorkflowDefinition]):
+    """The workflows of one namespace in a fixed order, found by what a run's name tells of them instead of one by one:
+    thousands share a namespace."""
+
+    def __init__(self, definitions: Sequence[WorkflowDefinition]) -> None:
+        self._all = definitions
+        self._by_name: dict[tuple[str, str], WorkflowDefinition] = {}
+        self._by_prefix: dict[str, list[int]] = {}
+        for number, definition in enumerate(definitions):
+            self._by_name.setdefault((definition.key.kind, definition.key.name), definition)
+            for prefix in definition.run_prefixes:
+                self._by_prefix.setdefault(prefix, []).append(number)
+        self.inferred = tuple(d for d in definitions if d.graph.inferred)
+        """Those without a declared graph, which select runs by name and labels."""
+        self.triggers = {prefix: definitions[numbers[-1]] for prefix, numbers in self._by_prefix.items()}
+        """The last one of each prefix."""
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._all[place]
+
+    def named(self, kind: str, name: str | None) -> WorkflowDefinition | None:
+        """The workflow of that object."""
+        return self._by_name.get((kind, name)) if name is not None else None
+
+    def known(self, key: WorkflowKey | None) -> WorkflowDefinition | None:
+        """The workflow of that key, where it is one of these."""
+        found = self.named(key.kind, key.name) if key is not None else None
+        return found if found is not None and found.key == key else None
+
+    def fitting(self, run: str) -> list[WorkflowDefinition]:
+        """Those one of whose prefixes the run's name is or continues (``names.belongs_to``), in their order."""
+        ends = {run, *(run[: i + k] for i, sign in enumerate(run) if sign == "-" for k in (0, 1))}
+        return [self._all[n] for n in sorted({n for end in ends for n in self._by_prefix.get(end, ())})]
+
+
+def by_namespace(definitions: Sequence[WorkflowDefinition]) -> dict[str, Candidates]:
     """Definitions by namespace, in a fixed order, so that the result does not depend on the order they came in."""
     out: dict[str, list[WorkflowDefinition]] = {}
     for definition in sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name)):
         out.setdefault(definition.key.namespace, []).append(definition)
-    return out
+    return {namespace: Candidates(found) for namespace, found in out.items()}
+
+
+NO_CANDIDATES = Candidates(())

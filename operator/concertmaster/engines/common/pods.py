@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import ContainerFact, PodFact
+from concertmaster.core.model.amounts import quantity
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp")
 _STATUS = ("phase", "reason", "startTime")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
-_CONTAINER = ("name", "image", "restartCount", "state", "lastState")
+_CONTAINER = ("name", "image", "restartCount", "state", "lastState", "resources")
 
 
 def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
     conditions = sequence(status.get("conditions"), "conditions", ignored)
     return {
         "metadata": {k: meta[k] for k in _METADATA if k in meta},
-        "spec": {"nodeName": spec.get("nodeName")},
+        "spec": {"nodeName": spec.get("nodeName"), "initContainers": _sidecars(spec)},
         "status": {
             **{k: status[k] for k in _STATUS if k in status},
             **{
@@ -37,14 +39,26 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sidecars(spec: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Init containers with restartPolicy Always, which run beside the others."""
+    rows = sequence(spec.get("initContainers"), "initContainers", Problems())
+    return [
+        {"name": str(row.get("name")), "restartPolicy": "Always"}
+        for row in rows
+        if isinstance(row, Mapping) and row.get("restartPolicy") == "Always"
+    ]
+
+
 def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int | None]:
     """A live Pod as the metrics would describe it, and the first exit code that is not zero (0 when all are)."""
     meta = mapping(raw.get("metadata"), "metadata", problems)
     spec = mapping(raw.get("spec"), "spec", problems)
     status = mapping(raw.get("status"), "status", problems)
     codes: list[int] = []
+    beside = {row["name"] for row in _sidecars(spec)}
+    before = _containers(status.get("initContainerStatuses"), problems, [], init=True)
     containers = [
-        *_containers(status.get("initContainerStatuses"), problems, [], init=True),
+        *(replace(c, init=False, sidecar=True) if c.name in beside else c for c in before),
         *_containers(status.get("containerStatuses"), problems, codes, init=False),
     ]
     phase = text(status.get("phase"), "phase", problems)
@@ -53,7 +67,7 @@ def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int |
     ]
     bound = [c for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "True"]
     scheduled = timestamp(bound[0].get("lastTransitionTime")) if bound else None
-    ends = [c.finished for c in containers if c.finished is not None and not c.init]
+    ends = [c.finished for c in containers if c.finished is not None and not c.init and not c.sidecar]
     ended = phase in ("Succeeded", "Failed")
     fact = PodFact(
         namespace=text(meta.get("namespace"), "namespace", problems) or "default",
@@ -96,4 +110,20 @@ def _containers(rows: object, problems: Problems, codes: list[int], *, init: boo
             started=timestamp(first),
             finished=timestamp(done.get("finishedAt")),
             reason=None if reason == "Completed" else reason,
+            **_sizes(row),
         )
+
+
+def _sizes(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Requests and limits in effect, as the kubelet reports them: after an in-place resize these are not what the pod was
+    created with."""
+    problems = Problems()
+    resources = mapping(status.get("resources"), "resources", problems)
+    found: dict[str, float] = {}
+    for section, suffix in (("requests", "request"), ("limits", "limit")):
+        amounts = mapping(resources.get(section), section, problems)
+        for resource in ("cpu", "memory"):
+            amount = quantity(amounts.get(resource))
+            if amount is not None:
+                found[f"{resource}_{suffix}"] = amount
+    return found

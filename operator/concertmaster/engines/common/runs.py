@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.names import belongs_to, generated_base
+from concertmaster.engines.common.placing import Candidates
 from concertmaster.engines.common.selectors import label_value, matches
 
 
@@ -61,12 +62,10 @@ def workflow_of_run(
     kind: str,
     name: str,
     labels: Mapping[str, str],
-    candidates: Sequence[WorkflowDefinition],
+    candidates: Candidates,
     recognised: WorkflowKey | None = None,
 ) -> WorkflowDefinition | None:
     """The workflow of the run ``name``: its own object, the one it was generated from, or a runSelector that its pods'
     ``labels`` meet."""
-    own = [d for d in candidates if d.key.kind == kind and d.key.name in (name, generated_base(name))]
-    if own:
-        return max(own, key=lambda d: len(d.key.name))
-    return selected(kind, name, labels, candidates, recognised)
+    own = candidates.named(kind, name) or candidates.named(kind, generated_base(name))
+    return own or selected(kind, name, labels, candidates.inferred, recognised)

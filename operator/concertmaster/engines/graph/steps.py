@@ -27,13 +27,14 @@ from concertmaster.engines.common.ordering import ordered_steps, pair_retries
 from concertmaster.engines.common.placing import QUERIED, Context, Placed, Placement, Rejected
 from concertmaster.engines.common.selectors import label_value, matches, read_selector
 from concertmaster.engines.graph.traits import GRAPH
+from concertmaster.engines.labels import definition as labels
 
 KIND = "WorkflowProfile"
 MOST_ATTEMPTS = 100  # of one step in one run: more is no number of attempts
 
 
 def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
-    """The definition of a profile with ``graph`` or ``runSelector``; None for one that refers to an engine's object.
+    """The definition of a profile with ``graph``, ``runSelector`` or ``podLabels``; None for one that refers to an object.
     ``runs`` are the kinds of runs that can be selected, with their engines."""
     obj = KubeObject.of(raw)
     spec, problems = obj.spec, obj.problems
@@ -52,6 +53,8 @@ def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> Workflow
             run_label=run_label,
             series_run_label=text(declared.get("seriesRunLabel"), "spec.graph.seriesRunLabel", problems),
         )
+    if spec.get("podLabels") is not None:
+        return labels.define(raw)
     if spec.get("runSelector") is not None:
         selected = mapping(spec["runSelector"], "spec.runSelector", problems)
         kind = text(selected.get("kind"), "spec.runSelector.kind", problems) or ""
@@ -148,7 +151,7 @@ def from_queries(
         start, end = starts.get(run), ends.get(run)
         if start is None and end is not None:
             start = end - value
-        told = answers.get(StepQuery.OUTCOME, {}).get(run)
+        reported = answers.get(StepQuery.OUTCOME, {}).get(run)
         extra = {"duration_seconds": float(value)}
         if (attempts := answers.get(StepQuery.ATTEMPTS, {}).get(run)) is not None:
             extra["attempts"] = attempts
@@ -157,7 +160,7 @@ def from_queries(
             uid=f"{QUERIED}{definition.key}/{run}/{step}",
             started=start,
             finished=seen_at if start is None else start + value,
-            outcome=Outcome.ENDED if told is None else Outcome.SUCCEEDED if told > 0 else Outcome.FAILED,
+            outcome=Outcome.ENDED if reported is None else Outcome.SUCCEEDED if reported > 0 else Outcome.FAILED,
             extra=extra,
         )
     return executions

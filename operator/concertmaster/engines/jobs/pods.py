@@ -20,7 +20,15 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import pair_retries
-from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.placing import (
+    NO_CANDIDATES,
+    Candidates,
+    Context,
+    Placed,
+    Placement,
+    Rejected,
+    by_namespace,
+)
 from concertmaster.engines.common.runs import nearest, possible, selects_run
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.definition import STEP
@@ -39,10 +47,10 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if not fact.owner_name:
             yield Rejected(fact, "pod of a Job whose name is unknown", JOB)
             continue
-        definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, []), context)
+        definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, NO_CANDIDATES), context)
         if definition is None:
-            candidates_of = candidates.get(fact.namespace, [])
-            yield Rejected(fact, reason, near=possible("Job", fact.owner_name, fact.labels, candidates_of))
+            inferred = candidates.get(fact.namespace, NO_CANDIDATES).inferred
+            yield Rejected(fact, reason, near=possible("Job", fact.owner_name, fact.labels, inferred))
         else:
             yield Placed(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
 
@@ -64,26 +72,27 @@ def index_of(fact: PodFact, step: StepSpec | None) -> str | None:
     return index
 
 
-def _owner(
-    fact: PodFact, job: str, candidates: Sequence[WorkflowDefinition], context: Context
-) -> tuple[WorkflowDefinition | None, str]:
+def _owner(fact: PodFact, job: str, candidates: Candidates, context: Context) -> tuple[WorkflowDefinition | None, str]:
     owner = context.job_owners.get((fact.namespace, job))
     if owner is not None:
-        definition = next((d for d in candidates if (d.key.kind, d.key.name) == owner), None)
+        definition = candidates.named(*owner)
         if definition is not None or owner[0] == "CronJob":
             return definition, f"its Job belongs to a {owner[0]} that is not observed"
-    exact = next((d for d in candidates if d.key.kind == "Job" and d.key.name == job), None)
+    exact = candidates.named("Job", job)
     if exact is not None:
         return exact, ""
     known = context.recognised.get((fact.namespace, job))
     base = scheduled_base(job)
-    definition = next((d for d in candidates if d.key == known and d.graph.inferred), None)
+    definition = candidates.known(known)
+    if definition is not None and definition.graph.inferred:
+        return definition, ""
+    definition = candidates.named("CronJob", base)
     if definition is not None:
         return definition, ""
-    definition = next((d for d in candidates if d.key.kind == "CronJob" and d.key.name == base), None)
-    if definition is not None:
-        return definition, ""
-    definition = nearest(job, (d for d in candidates if d.key.kind != "CronJob" and _selected(fact, job, d)))
+    alone = candidates.named("Job", generated_base(job))
+    fitting = {d.key: d for d in (*candidates.inferred, alone) if d is not None and d.key.kind != "CronJob"}
+    ordered = sorted(fitting.values(), key=lambda d: (d.key.kind, d.key.name))
+    definition = nearest(job, (d for d in ordered if _selected(fact, job, d)))
     return definition, "no observed CronJob or Job has the name its Job was made from"
 
 

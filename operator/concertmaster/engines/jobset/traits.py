@@ -1,4 +1,4 @@
-"""How JobSets say what rules advise about. They are immutable: nothing of them is ever changed."""
+"""How JobSets say what rules need to know. They are immutable: nothing of them is ever changed."""
 
 from __future__ import annotations
 

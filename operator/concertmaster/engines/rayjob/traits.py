@@ -1,4 +1,4 @@
-"""How RayJobs say what rules advise about. KubeRay takes the spec as it was when the run began: nothing is changed."""
+"""How RayJobs say what rules need to know. KubeRay takes the spec as it was when the run began: nothing is changed."""
 
 from __future__ import annotations
 

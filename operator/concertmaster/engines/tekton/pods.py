@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from concertmaster.core.model import PodFact, StepExecution, StepSpec, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import belongs_to, generated_base
-from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected, by_namespace
+from concertmaster.engines.common.placing import (
+    NO_CANDIDATES,
+    Candidates,
+    Context,
+    Placed,
+    Placement,
+    Rejected,
+    by_namespace,
+)
 from concertmaster.engines.common.runs import possible, selected
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.tekton.traits import TEKTON
@@ -36,13 +44,13 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     """Place pods owned by TaskRuns."""
     candidates = by_namespace(definitions)
     for fact in facts:
-        known = candidates.get(fact.namespace, [])
+        known = candidates.get(fact.namespace, NO_CANDIDATES)
         run = label_value(fact.labels, _RUN)
         recognised = context.recognised.get((fact.namespace, run or ""))
         read = _labelled(fact, run, known, recognised) if run is not None else _named(fact, known)
         if read is None:
             if run is not None:
-                near = possible("PipelineRun", run, fact.labels, known)
+                near = possible("PipelineRun", run, fact.labels, known.inferred)
                 yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
             else:
                 yield Rejected(fact, _NO_LABELS, TEKTON)
@@ -50,13 +58,11 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         yield Placed(read.definition.key, read.run, _execution(fact, read))
 
 
-def _labelled(
-    fact: PodFact, run: str, known: Sequence[WorkflowDefinition], recognised: WorkflowKey | None
-) -> _Read | None:
+def _labelled(fact: PodFact, run: str, known: Candidates, recognised: WorkflowKey | None) -> _Read | None:
     pipeline = label_value(fact.labels, _PIPELINE)
-    definition = next((d for d in known if d.key.kind == "Pipeline" and d.key.name == pipeline), None)
+    definition = known.named("Pipeline", pipeline)
     if definition is None:
-        definition = selected("PipelineRun", run, fact.labels, known, recognised)
+        definition = selected("PipelineRun", run, fact.labels, known.inferred, recognised)
     task = label_value(fact.labels, _TASK)
     if definition is None or task is None:
         return None
@@ -68,11 +74,11 @@ def _labelled(
     return _Read(definition, run, task, item)
 
 
-def _named(fact: PodFact, known: Sequence[WorkflowDefinition]) -> _Read | None:
+def _named(fact: PodFact, known: Candidates) -> _Read | None:
     """The longest task name that ends the TaskRun's name and leaves a run of that pipeline."""
     name = fact.owner_name or ""
     best: _Read | None = None
-    for definition in known:
+    for definition in known.fitting(name):
         for spec in definition.graph.steps:
             match = re.fullmatch(rf"(.+)-{re.escape(spec.name)}" + (r"-(\d+)" if spec.fan_out else "()"), name)
             if match is None or not _is_run(match.group(1), definition):

@@ -1,4 +1,4 @@
-"""How Tekton's manifests say what rules advise about, and which of their fields a change may set."""
+"""How Tekton's manifests say what rules need to know, and which of their fields a change may set."""
 
 from __future__ import annotations
 

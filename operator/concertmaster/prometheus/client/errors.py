@@ -38,6 +38,10 @@ class TimedOut(MetricsError):
     reason = "TimedOut"
 
 
+class Crowded(TimedOut):
+    """This process' own other queries took all the places the source has for it."""
+
+
 class AuthFailed(MetricsError):
     """The server wants other credentials (401, 403, or a redirect to a login page), or a credential file is missing."""
 
@@ -51,19 +55,21 @@ class NotPrometheus(MetricsError):
 
 
 class BadQuery(MetricsError):
-    """The store refused the query (400, 422, bad_data, execution): the query or the store's limits must change."""
+    """The metrics source refused the query (400, 422, bad_data, execution): the query or the metrics source's limits must
+    change."""
 
     reason = "BadQuery"
 
 
 class TooLarge(BadQuery):
-    """The store or the client gave up because the answer has too many samples, series or bytes: ask for less."""
+    """The metrics source or the client gave up because the answer has too many samples, series or bytes: ask for less."""
 
     reason = "TooLarge"
 
 
 class Partial(MetricsError):
-    """The store answered with warnings or said itself that data is missing: half an answer reads like a whole one."""
+    """The metrics source answered with warnings or said itself that data is missing: half an answer reads like a whole
+    one."""
 
     reason = "Partial"
 

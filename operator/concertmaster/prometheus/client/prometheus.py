@@ -1,4 +1,4 @@
-"""Queries to one metrics source: instant vectors and what the store says about itself."""
+"""Queries to one metrics source: instant vectors and what the metrics source says about itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, Partial, Truncated
@@ -42,8 +42,14 @@ class PrometheusClient:
         self.source = source
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
+        self.learned_interval: float | None = None
+        self.interval_due = 0.0  # when to ask the source for it again
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
+
+    def shared_by(self, shards: Callable[[], int]) -> None:
+        """The source's limit of queries at a time is shared by so many processes."""
+        self._transport.gate.most = lambda: self.source.max_concurrent_queries // max(1, shards())
 
     def close(self) -> None:
         """Give the connections back."""
@@ -79,14 +85,29 @@ class PrometheusClient:
         self._check(envelope, len(answer) + answer.dropped, bound, whole)
         return answer
 
+    @property
+    def scrape_interval(self) -> float | None:
+        """Seconds between two samples of a container: as configured, or as the source says; None: not known."""
+        configured = self.source.scrape_interval
+        return self.learned_interval if configured is None else float(configured.seconds)
+
+    def targets(self) -> list[Mapping[str, Any]]:
+        """The active scrape targets; none where the source does not list any."""
+        try:
+            data = self._ask("targets", "GET", "/api/v1/targets", {"state": "active"}, counts=False).data
+        except (NotPrometheus, BadQuery):
+            return []
+        active = data.get("activeTargets") if isinstance(data, dict) else None
+        return [target for target in active if isinstance(target, dict)] if isinstance(active, list) else []
+
     def info(self) -> StoreInfo:
-        """Version and retention of the store."""
+        """Version and retention of the metrics source."""
         build = self._status("buildinfo")
         runtime = self._status("runtimeinfo")
         return StoreInfo(build.get("version"), runtime.get("storageRetention"))
 
     def _params(self) -> dict[str, str]:
-        # The store gives up a little before we do, so that it can say why.
+        # The metrics source gives up a little before we do, so that it can say why.
         return {**self.source.query_params, "timeout": f"{round(self.source.timeout_seconds * 950)}ms"}
 
     def _ask(self, name: str, method: str, path: str, params: Mapping[str, str], *, counts: bool = True) -> Envelope:

@@ -25,6 +25,7 @@ _LIMITS = re.compile(
     r"|limit .*(reached|exceeded)|the query hit the max|-search\.max|maxUniqueTimeseries|query.*too large",
     re.IGNORECASE | re.DOTALL,
 )
+_DEADLINE = "context deadline exceeded"  # how a query ends that runs out of time while its series are gathered
 # Said by managed stores about the metric's name only.
 _NAMES = re.compile(
     r"(regex|regular expression|matcher).*(metric name|__name__)"
@@ -51,7 +52,7 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
             f"there is no Prometheus HTTP API at this address ({status})", where=where, remedy=CHECK_URL
         )
     reason = _store_message(envelope)
-    if envelope is not None and envelope.error_type == "timeout":
+    if envelope is not None and (envelope.error_type == "timeout" or _DEADLINE in envelope.error):
         return TimedOut(
             f"the metrics source's own time limit ended the query{reason}",
             where=where,

@@ -24,6 +24,7 @@ from concertmaster.net.retry import RETRYABLE_STATUS, Breaker, RetryPolicy, Tool
 from concertmaster.prometheus.client import credentials, scrub
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
+    Crowded,
     MetricsError,
     NotPrometheus,
     Partial,
@@ -31,12 +32,14 @@ from concertmaster.prometheus.client.errors import (
     TimedOut,
     TooLarge,
 )
+from concertmaster.prometheus.client.gate import Gate
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
 from concertmaster.prometheus.client.vector import Envelope, Malformed, NotWhole, decode
 from concertmaster.settings import Source
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
+_LONGEST_SILENCE = 300.0  # seconds: a wrong header must not stop the reading for days
 MOST_BYTES_OF_USERS = 8 << 20  # of the answer to a user's own query: 5,000 runs and steps fit
 
 
@@ -64,6 +67,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         self._policy = policy
         self._breaker = breaker
         self._tools = tools
+        self.gate = Gate(lambda: source.max_concurrent_queries, tools.monotonic)
         self._names = threading.local()
         self._verify: str | bool = source.tls.ca_file or not source.tls.insecure_skip_verify
         self._cert: tuple[str, str] | None = None
@@ -102,7 +106,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         most = most if counts else min(most, MOST_BYTES_OF_USERS)
         try:
             envelope = retrying(
-                lambda: self._attempt(method, self._source.url + path, params, deadline, most),
+                lambda: self._admitted(method, path, params, deadline, most, of_user=not counts),
                 lambda error, _: (error.retry_after or 0.0) if isinstance(error, _Again) else None,
                 self._policy,
                 deadline=deadline,
@@ -112,13 +116,28 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             if counts:
                 self._breaker.failed(self._tools.monotonic())
             raise failure.error from None
-        except TimedOut:
-            if counts:
+        except TimedOut as error:
+            if counts and not isinstance(error, Crowded):
                 self._breaker.failed(self._tools.monotonic())
             raise
         if counts:
             self._breaker.succeeded()
         return envelope
+
+    def _admitted(
+        self, method: str, path: str, params: Mapping[str, str], deadline: float, most: int, *, of_user: bool
+    ) -> Envelope:
+        """One attempt, once the source wants requests and gets fewer than it may at a time."""
+        if (quiet := self.gate.quiet()) > 0:
+            raise _Again(self._unreachable(f"it asked for no requests for another {quiet:.0f} s (429)"), quiet)
+        with self.gate.place(max(0.0, deadline - self._tools.monotonic()), of_user=of_user) as free:
+            if not free:
+                raise Crowded(
+                    f"no other query ended within {self._source.deadline_seconds:g} s",
+                    where=self.where,
+                    remedy="Raise maxConcurrentQueries of the source, or find out why the metrics source is slow",
+                )
+            return self._attempt(method, self._source.url + path, params, deadline, most)
 
     def _attempt(self, method: str, url: str, params: Mapping[str, str], deadline: float, most: int) -> Envelope:
         limit = min(self._source.timeout_seconds, deadline - self._tools.monotonic())
@@ -209,7 +228,10 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
             status, envelope, self.where, scrub.text(_address(response.headers.get("Location", "")), hidden)
         )
         if status in RETRYABLE_STATUS and not isinstance(error, TimedOut):
-            raise _Again(error, parse_retry_after(response.headers.get("Retry-After"), self._tools.wall()))
+            wait = parse_retry_after(response.headers.get("Retry-After"), self._tools.wall())
+            if status == 429 and wait is not None:
+                self.gate.silence(min(wait, _LONGEST_SILENCE))
+            raise _Again(error, wait)
         raise error
 
     def _unreachable(self, what: str) -> SourceUnreachable:

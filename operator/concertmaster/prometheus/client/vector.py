@@ -1,4 +1,4 @@
-"""Answers of the metrics store in a compact shape, and the one place where its JSON is read.
+"""Answers of the metrics source in a compact shape, and the one place where its JSON is read.
 
 A parsed answer of 50,000 elements takes well over 100 MB as nested dicts. Here one element is parsed at a time, its label
 set becomes a tuple of shared strings, and the numbers go to an array: about a tenth of that, and three times as fast.
@@ -36,7 +36,7 @@ class Vector:
     """One instant result: per row the values of ``columns`` ("" where a series lacks the label) and one number.
 
     ``dropped`` counts elements without a usable number (NaN, infinities, stale markers, histograms): they are missing,
-    not zero. ``warnings`` and ``infos`` are the store's own words.
+    not zero. ``warnings`` and ``infos`` are the metrics source's own words.
     """
 
     columns: tuple[str, ...] = ()

@@ -11,7 +11,8 @@ from concertmaster.prometheus.facts.missing import Missing
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
-    """How to collect. ``run_labels``: Kubernetes label keys that make a pod part of a run (graph profiles).
+    """How to collect. ``run_labels``: Kubernetes label keys that make a pod part of a run (graph profiles);
+    ``named`` are pods of runs whose labels no metric tells.
 
     ``overlap`` seconds before the watermark are read again, for samples that arrived late; the caller distinguishes
     pods by uid. One reading covers at most ``longest`` seconds and splits down to ``shortest``. ``hold`` bounds how long
@@ -19,12 +20,14 @@ class CollectOptions:
     """
 
     run_labels: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     overlap: float = 120.0
     longest: float = 6 * 3600.0
     shortest: float = 60.0
     hold: float = 6 * 3600.0
+    nodes: bool = False  # whether types and prices of nodes are asked for
     named_pods: int = 2000  # of which one query asks by name
-    longest_query: int = 640 * 1024  # bytes of a query's text: proxies take bodies of 1 MiB unless told otherwise
+    longest_query: int = 640 * 1024  # bytes of a query's text: proxies take bodies of 1 MiB unless configured otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Collection:
     held: int = 0  # vanished pods not believed yet
     shards: int = 1  # with an answer
     left_out: tuple[LeftOut, ...] = ()
-    blind: bool = False  # nothing of the span is in the store: no run seen does not mean that none was there
+    blind: bool = False  # nothing of the span is in the metrics source: no run seen does not mean that none was there
 
     @property
     def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:

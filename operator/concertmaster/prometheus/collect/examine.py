@@ -1,5 +1,5 @@
-"""What a metrics store has and lacks, checked one point at a time, each with the line to change: the store's part of
-``concertmaster doctor``.
+"""What a metrics store has and lacks, checked one point at a time, each with the line to change: the metrics source's part
+of ``concertmaster doctor``.
 
 Every check is one small query over the last hours and stands for itself: a store that refuses one still answers the
 others.
@@ -53,7 +53,7 @@ class Examination:
         self._usage = LabelScheme(client.source.labels.container_metrics)
 
     def run(self) -> Iterator[Check]:
-        """All checks. When the store cannot be reached at all, only that is reported."""
+        """All checks. When the metrics source cannot be reached at all, only that is reported."""
         reach = self._guard("metrics source", self._reach)
         yield reach
         if reach.mark is Mark.FAIL:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from concertmaster.core.model.metrics import MODEL
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import BadQuery
 from concertmaster.prometheus.guard.fence import fence
@@ -32,12 +33,15 @@ def run_values(
     window: float,
     run_label: str = "run",
     step_label: str | None = None,
+    model_label: str | None = None,
     name: str = "extra metric",
 ) -> ExtraValues:
     """Evaluate a user's query at ``at`` (unix seconds) over ``window`` seconds, confined to ``namespace``.
 
-    ``run_label`` and ``step_label`` are the labels of the result that tell runs and steps apart. Raises MetricsError:
-    QueryRefused before anything is sent, Partial when the store warns, BadQuery when the answer is not one series per run.
+    ``run_label`` and ``step_label`` are the labels of the result that tell runs and steps apart; where series have
+    ``model_label`` as well, the step is followed by ``MODEL`` and its value. Raises MetricsError:
+    QueryRefused before anything is sent, Partial when the metrics source warns, BadQuery when the answer is not one series
+    per run.
     """
     source = client.source
     text = fence(
@@ -52,13 +56,16 @@ def run_values(
     labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}
     nameless = 0
-    for row, value in answer.select(*labels):
-        if not all(row):
+    labelled = (*labels, model_label) if model_label is not None else labels
+    for row, value in answer.select(*labelled):
+        if not all(row[: len(labels)]):
             nameless += 1
             continue
-        key = (row[0], row[1] if step_label is not None else "")
+        model = row[-1] if model_label is not None else ""
+        step = row[1] if step_label is not None else ""
+        key = (row[0], f"{step}{MODEL}{model}" if model else step)
         if key in values:
-            what = " and ".join(f"{label}={part!r}" for label, part in zip(labels, row, strict=True))
+            what = " and ".join(f"{label}={part!r}" for label, part in zip(labelled, row, strict=True) if part)
             raise BadQuery(
                 f"the query gives several series for {what}",
                 where=name,

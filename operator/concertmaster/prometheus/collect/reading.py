@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import TooLarge
+from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.collect.shard import Shard, window_of
 from concertmaster.prometheus.queries import bulk as queries
@@ -19,6 +19,8 @@ from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 
 __all__ = ["CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
 
+SHORTER_AFTER_TIMEOUT = 3  # times in one reading of the past
+SHORTEST_AFTER_TIMEOUT = 900.0  # seconds
 MOST_SPANS = 40  # asked for in one namespace and reading; what is left then is given up
 
 
@@ -68,14 +70,15 @@ def backfill(
     """The same over a long span, newest first, so that recommendations do not wait for the oldest run.
 
     Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
-    halved. Raises MetricsError between chunks; what was yielded stays true, and the caller may go on later with
-    ``until`` set to the ``since`` of the last chunk.
+    halved, and a few times one that the source has no time for. Raises MetricsError between chunks; what was yielded stays
+    true, and the caller may go on later with ``until`` set to the ``since`` of the last chunk.
     """
     chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds)))
     reading = _Reading(client, tuple(label_keys), chosen)
     scope = tuple(sorted(set(namespaces)))
-    length = chosen.longest
+    length = most = chosen.longest
+    patience = SHORTER_AFTER_TIMEOUT
     while end > since:
         begin = max(since, float(int(end - length)))
         try:
@@ -85,16 +88,22 @@ def backfill(
                 raise
             length = max(chosen.shortest, (end - begin) / 2)
             continue
+        except TimedOut as error:  # a busy source answers for a shorter span what it cannot for a long one
+            if isinstance(error, Crowded) or not patience or end - begin <= SHORTEST_AFTER_TIMEOUT:
+                raise
+            patience -= 1
+            length = most = (end - begin) / 2
+            continue
         _check_any(collection)
         # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
         yield replace(collection, complete_until=end)
         end = begin
-        length = min(chosen.longest, length * 2)
+        length = min(most, length * 2)
 
 
 @dataclass(slots=True)
 class _Reading:
-    """The queries of one call, sharing what was learned about the store."""
+    """The queries of one call, sharing what was learned about the metrics source."""
 
     client: PrometheusClient
     label_keys: tuple[str, ...]
@@ -107,6 +116,7 @@ class _Reading:
             extra_matchers=source.extra_matchers,
             owner_kinds=source.owner_kinds,
             run_labels=self.options.run_labels,
+            named=self.options.named,
             per_metric=source.per_metric_queries,
             state=LabelScheme(source.labels.state_metrics),
             usage=LabelScheme(source.labels.container_metrics),
@@ -168,7 +178,7 @@ class _Reading:
 
 
 def _check_any(found: Collection) -> None:
-    """Raises TooLarge when every namespace was refused: then it is the store's limit that must change."""
+    """Raises TooLarge when every namespace was refused: then it is the metrics source's limit that must change."""
     if not found.shards and len({span.namespace for span in found.left_out}) > 1:
         raise TooLarge(
             found.left_out[0].why,

@@ -4,7 +4,7 @@ Which pods ended is found out once; everything else is asked for by their names,
 store and the proxies before it take. With lives of one class that is five requests for each 2,000 pods: targets, jobs,
 finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved labels, pods
 without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three classes. A quiet
-shard costs three.
+shard costs three. Pods that request GPUs or ephemeral storage cost one more for each of the two.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
-from concertmaster.prometheus.facts import assemble, missing, vanish
+from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
 from concertmaster.prometheus.facts.vanish import TargetState
 from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import extended
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
+LIFE_SPAN = 6 * 3600.0  # seconds; in a longer reading, usage is looked back on from the next multiple after the end
+SETTLED = 60.0  # seconds after the end of a container at which its last sample is there
 LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
+_STORAGE = "ephemeral_storage"
 LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read
 
 
@@ -62,7 +67,7 @@ class Shard:
         drafts = self._describe(self._finished(window), window)
         settled, held = vanish.split(drafts.values(), targets, self.since, self.end)
         until, given_up = self._hold(held)
-        facts = self._measure(settled, targets)
+        facts = self._nodes(self._measure(settled, targets), window)
         return Collection(
             since=self.since,
             complete_until=until,
@@ -72,6 +77,7 @@ class Shard:
                 *(self.shape.notes if self.shape else ()),
                 *missing.state_metrics(targets, len(held)),
                 *missing.absent(facts),
+                *(missing.prices(facts) if self.options.nodes else ()),
             ),
             warnings=(*self._dropped(), *given_up),
             held=len(held),
@@ -103,45 +109,84 @@ class Shard:
         return drafts
 
     def _measure(self, drafts: Sequence[PodDraft], targets: TargetState) -> tuple[PodFact, ...]:
-        """Usage over the pods' own lives, a class of lengths at a time, joined to facts."""
+        """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
-        reused: set[PodName] = set()
+        reused = _twice(drafts)
         prompt = self.client.source.delay_seconds <= recorded.LATEST
-        for length, members in _by_life(drafts, self.end).items():
-            window, names = TimeRange(length), [draft.pod for draft in members]
-            records = length <= targets.recorded and prompt and not self.scope.usage.renamed
-            reused |= self._live(window, names, usage, records=records)
+        for at, window, members in _by_life(drafts, self.end):
+            names = [draft.pod for draft in members]
+            whole = window.length + self.end - at <= targets.recorded
+            records = whole and prompt and not self.scope.usage.renamed
+            self._live(at, window, names, usage, records=records)
             if not usage and not self._adopted and self._shape().usage.renamed:
                 self._adopt()
                 records = False
-                reused |= self._live(window, names, usage)
+                self._live(at, window, names, usage)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
                 targets = replace(targets, recorded=0)
-                self._live(window, names, usage, of_containers.usage)
+                self._live(at, window, names, usage, of_containers.usage)
             self.recorded += records and targets.recorded > 0
-        reused |= _twice(drafts)
-        configured = self.client.source.scrape_interval
-        interval = configured.seconds if configured else assemble.estimate_interval(drafts, usage, targets.interval)
-        return assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
+            self._storage(at, window, members, usage)
+            reused |= self._reused(at, window, members, usage)
+        held = self._gpus(drafts)
+        known = self.client.scrape_interval
+        interval = assemble.estimate_interval(drafts, usage, targets.interval) if known is None else known
+        facts = assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
+        return gpus.with_gpus(facts, drafts, held, reused=reused)
+
+    def _gpus(self, drafts: Sequence[PodDraft]) -> gpus.GpuUse:
+        """Use of the GPUs of the pods that request some."""
+        use: gpus.GpuUse = {}
+        for at, window, members in _by_life([d for d in drafts if gpus.requests_gpus(d)], self.end):
+            build = partial(extended.gpus, self.scope, window)
+            for answer in self._by_name("gpus", [d.pod for d in members], build, at):
+                gpus.read_gpus(answer, self.scope.usage, use)
+        return use
 
     def _live(
         self,
+        at: float,
         window: TimeRange,
         pods: Sequence[str],
         usage: Usage,
         build: Callable[..., str] = of_containers.life,
         *,
         records: bool = False,
-    ) -> set[PodName]:
-        """Add what these pods used over the window to ``usage``; names that several pods bore."""
-        reused: set[PodName] = set()
+    ) -> None:
+        """Add what these pods used over the window to ``usage``."""
         step = of_containers.LAST_STEP if records else window.step(of_containers.LAST_STEP)
-        for answer in self._by_name("life", pods, lambda names: build(self.scope, window, names, records=records)):
+        text = partial(build, self.scope, window, records=records)
+        for answer in self._by_name("life", pods, lambda names: text(pods=names), at):
             assemble.read_usage(answer, self.scope.usage, usage, step=step)
-            reused |= assemble.read_reused(answer, self.scope.state)
-        return reused
 
-    def _by_name(self, query: str, pods: Iterable[str], build: Callable[[Sequence[str]], str]) -> Iterator[Vector]:
+    def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> set[PodName]:
+        """Names that several pods bore, of those that are known by name alone."""
+        unclear = assemble.unidentified(usage)
+        names = [d.pod for d in members if (d.namespace, d.pod) in unclear or gpus.requests_gpus(d)]
+        found: set[PodName] = set()
+        for answer in self._by_name("reused", names, partial(of_containers.reused, self.scope, window), at):
+            found |= {(row[0], row[1]) for row, _ in answer.select(*self.scope.state.columns("namespace", "pod"))}
+        return found
+
+    def _nodes(self, facts: tuple[PodFact, ...], window: TimeRange) -> tuple[PodFact, ...]:
+        """Facts with the types and prices of their nodes, where a policy asks for them."""
+        if not self.options.nodes:
+            return facts
+        known: dict[str, nodes.Node] = {}
+        names = {fact.node for fact in facts if fact.node}
+        for answer in self._by_name("nodes", names, partial(extended.nodes, self.scope, window)):
+            nodes.read_nodes(answer, known)
+        return nodes.with_nodes(facts, known)
+
+    def _storage(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> None:
+        """Add the writable layers of the containers that have a request or limit for them."""
+        names = [d.pod for d in members if any(_STORAGE in {*c.requests, *c.limits} for c in d.containers.values())]
+        for answer in self._by_name("storage", names, partial(extended.storage, self.scope, window), at):
+            assemble.read_usage(answer, self.scope.usage, usage)
+
+    def _by_name(
+        self, query: str, pods: Iterable[str], build: Callable[[Sequence[str]], str], at: float | None = None
+    ) -> Iterator[Vector]:
         """Ask what ``build`` makes of the names, fewer at a time where its text is too long or an answer too large."""
         names, start = sorted(set(pods)), 0
         while start < len(names):
@@ -152,7 +197,7 @@ class Shard:
                 self._most[query] = max(1, min(fitting, len(part) - 1))
                 continue
             try:
-                answer = self._ask(query, text)
+                answer = self._ask(query, text, at)
             except TooLarge:
                 if len(part) == 1:
                     raise
@@ -194,8 +239,8 @@ class Shard:
             else ()
         )
 
-    def _ask(self, name: str, text: str) -> Vector:
-        vector = self.client.instant(text, self.end, name=name)
+    def _ask(self, name: str, text: str, at: float | None = None) -> Vector:
+        vector = self.client.instant(text, self.end if at is None else at, name=name)
         self.dropped += vector.dropped
         return vector
 
@@ -205,17 +250,20 @@ def window_of(since: float, end: float, options: CollectOptions) -> TimeRange:
     return TimeRange(known + LOOKBACK, known)
 
 
-def _by_life(drafts: Sequence[PodDraft], end: float) -> dict[int, list[PodDraft]]:
-    """Drafts by the window (seconds back from ``end``) that covers the lives of their class."""
-    classes: dict[int, list[PodDraft]] = {}
-    needs: dict[int, float] = {}
+def _by_life(drafts: Sequence[PodDraft], end: float) -> Iterator[tuple[float, TimeRange, list[PodDraft]]]:
+    """Drafts in classes of lives: at which moment (``end`` or some hours before it) to look back over which window."""
+    classes: dict[tuple[float, int], list[PodDraft]] = {}
+    needs: dict[tuple[float, int], float] = {}
     for draft in drafts:
+        over = draft.finished
+        at = end if over is None else end - LIFE_SPAN * max(0, int((end - over - SETTLED) // LIFE_SPAN))
         begin = draft.begin
-        need = min(float(LONGEST_LIFE), max(60.0, end - begin)) if begin is not None else float(LIFE_BUCKETS[0])
+        need = min(float(LONGEST_LIFE), max(60.0, at - begin)) if begin is not None else float(LIFE_BUCKETS[0])
         place = next((i for i, bound in enumerate(LIFE_BUCKETS) if need <= bound), len(LIFE_BUCKETS) - 1)
-        classes.setdefault(place, []).append(draft)
-        needs[place] = max(need, needs.get(place, 0.0))
-    return {60 * (int(needs[place]) // 60 + 1): classes[place] for place in sorted(classes)}
+        classes.setdefault((at, place), []).append(draft)
+        needs[at, place] = max(need, needs.get((at, place), 0.0))
+    for at, place in sorted(classes, key=lambda known: (-known[0], known[1])):
+        yield at, TimeRange(60 * (int(needs[at, place]) // 60 + 1)), classes[at, place]
 
 
 def _twice(drafts: Sequence[PodDraft]) -> set[PodName]:

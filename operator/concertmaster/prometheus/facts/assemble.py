@@ -42,8 +42,6 @@ def read_usage(vector: Vector, scheme: LabelScheme, usage: Usage, *, step: float
     ``step`` is that of the subqueries behind the answer."""
     names = ("__name__", "series", "stat", *scheme.columns("namespace", "pod", "container", "id"))
     for (name, series, stat, namespace, pod, container, cgroup), value in vector.select(*names):
-        if stat == "reused":
-            continue
         rows = usage.setdefault((namespace, pod, container), {})
         row = rows.get(cgroup)
         if row is None:
@@ -71,10 +69,9 @@ def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
     return whole
 
 
-def read_reused(vector: Vector, scheme: LabelScheme) -> set[PodName]:
-    """Names borne by more than one pod, from the ``usage`` query."""
-    names = ("stat", *scheme.columns("namespace", "pod"))
-    return {(namespace, pod) for (stat, namespace, pod), _ in vector.select(*names) if stat == "reused"}
+def unidentified(usage: Usage) -> set[PodName]:
+    """Pods with rows of usage that do not say by uid which pod they are of."""
+    return {(namespace, pod) for (namespace, pod, _), rows in usage.items() if not all(map(cgroup_uid, rows))}
 
 
 def facts(
@@ -98,7 +95,7 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
     """The interval at which container usage is sampled, in seconds; None when too little is known.
 
     From samples per sampled span of the containers, a low quantile, because gaps make a span seem sparser and nothing
-    makes it seem denser; ``seen`` is what the store's best sampled container says. Both err upwards. Intervals are
+    makes it seem denser; ``seen`` is what the metrics source's best sampled container says. Both err upwards. Intervals are
     configured in round numbers, so one close by is taken.
     """
     values: list[float] = []
@@ -203,7 +200,8 @@ def _container(
     return ContainerFact(
         name=name,
         image=inside.spec_image or max(inside.images, key=lambda text: (len(text), text), default=None),
-        init=inside.init,
+        init=inside.init and not inside.sidecar,
+        sidecar=inside.sidecar,
         started=started,
         finished=finished,
         # A reason seen earlier in the window may belong to a start before the one that succeeded.
@@ -218,13 +216,16 @@ def _container(
         throttled_share=None if throttled is None or not periods else min(1.0, throttled / periods),
         memory_sampled_peak=_most(rows, "peak"),
         memory_kernel_peak=_most(rows, "container_memory_max_usage_bytes"),
-        samples=int(samples) if samples is not None else 0 if sampled and not inside.init else None,
-        expected_samples=None if inside.init else expected,
+        samples=int(samples) if samples is not None else 0 if sampled and (inside.sidecar or not inside.init) else None,
+        expected_samples=None if inside.init and not inside.sidecar else expected,
         oom_events=oom,
         cpu_waiting_seconds=_total(rows, "container_pressure_cpu_waiting_seconds_total"),
         io_waiting_seconds=_total(rows, "container_pressure_io_waiting_seconds_total"),
         fs_read_bytes=_total(rows, "container_fs_reads_bytes_total"),
         fs_write_bytes=_total(rows, "container_fs_writes_bytes_total"),
+        storage_request=inside.requests.get("ephemeral_storage"),
+        storage_limit=inside.limits.get("ephemeral_storage"),
+        storage_peak=_most(rows, "storage"),
         ambiguous=bool(rows) and not own and (reused or restarted or len(rows) > 1),
     )
 

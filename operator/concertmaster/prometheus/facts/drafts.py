@@ -27,6 +27,7 @@ class ContainerDraft:
     images: set[str] = field(default_factory=set)
     spec_image: str = ""
     init: bool = False
+    sidecar: bool = False  # declared as an init container, with restartPolicy Always
     started: float | None = None
     restarts: float | None = None
     reasons: set[str] = field(default_factory=set)
@@ -82,7 +83,7 @@ class PodDraft:
 def read_pods(vector: Vector, scheme: LabelScheme, uids: Set[str]) -> dict[str, PodDraft]:
     """Drafts by uid of the pods of ``uids`` from the ``pods`` query, which may tell of others of the same names too."""
     families: dict[str, tuple[list[tuple[str, ...]], list[float]]] = {
-        f: ([], []) for f in ("told", *_FAMILIES.values())
+        f: ([], []) for f in ("state", *_FAMILIES.values())
     }
     own = vector.columns.index(scheme.name("uid")) if scheme.name("uid") in vector.columns else -1
     names = [vector.columns.index(c) for c in ("__name__", "series") if c in vector.columns]
@@ -90,11 +91,11 @@ def read_pods(vector: Vector, scheme: LabelScheme, uids: Set[str]) -> dict[str, 
         if own < 0 or row[own] not in uids:
             continue
         metric = next((row[place] for place in names if row[place]), "")
-        rows, values = families[_FAMILIES.get(metric, "told")]
+        rows, values = families[_FAMILIES.get(metric, "state")]
         rows.append(row)
         values.append(value)
     parts = {f: Vector(vector.columns, tuple(rows), values) for f, (rows, values) in families.items()}
-    drafts = read_timeline(parts["told"], scheme)
+    drafts = read_timeline(parts["state"], scheme)
     read_ends(parts["ends"], scheme, drafts)
     read_resources(parts["resources"], scheme, drafts)
     read_labels(parts["labels"], scheme, drafts)
@@ -105,9 +106,9 @@ def read_timeline(vector: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
     """Drafts by uid from times, node, owner and images."""
     drafts: dict[str, PodDraft] = {}
     names = ("__name__", "series", *scheme.columns("namespace", "pod", "uid", "node", "container"))
-    more = scheme.columns("created_by_kind", "created_by_name", "image", "image_spec")
+    more = scheme.columns("created_by_kind", "created_by_name", "image", "image_spec", "restart_policy")
     for row, value in vector.select(*names, *more):
-        name, series, namespace, pod, uid, node, container, kind, owner, image, spec = row
+        name, series, namespace, pod, uid, node, container, kind, owner, image, spec, restarts = row
         metric = name or series
         if not uid:
             continue
@@ -122,6 +123,7 @@ def read_timeline(vector: Vector, scheme: LabelScheme) -> dict[str, PodDraft]:
         elif metric in ("kube_pod_container_info", "kube_pod_init_container_info"):
             inside = draft.container(container)
             inside.init = inside.init or metric == "kube_pod_init_container_info"
+            inside.sidecar = inside.sidecar or restarts == "Always"
             inside.spec_image = inside.spec_image or spec
             if image:
                 inside.images.add(image)

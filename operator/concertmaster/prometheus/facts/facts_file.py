@@ -53,7 +53,7 @@ class FactsHeader:
     recorded: float | None = None
     namespaces: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was missing while recording
-    blind: tuple[FactsSpan, ...] = ()  # spans of which the store had nothing at all
+    blind: tuple[FactsSpan, ...] = ()  # spans of which the metrics source had nothing at all
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,14 @@ from concertmaster.prometheus.facts.vanish import TargetState
 LEAST = 3  # pods or containers needed before "none of them has it" says anything
 
 _KEEP = "keep it in the metric allow-list or relabelling of the kube-state-metrics scrape"
+_DCGM = "scrape NVIDIA's dcgm-exporter with its mapping of GPUs to pods (DCGM_EXPORTER_KUBERNETES=true)"
 _KUBELET = "keep it in the metric relabelling of the kubelet's /metrics/cadvisor scrape"
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something the store does not have: ``series`` names it, ``effect`` what stays unknown, ``fix`` what to change.
+    """Something the metrics source does not have: ``series`` names it, ``effect`` what stays unknown, ``fix`` what to
+    change.
 
     ``share`` (0 to 1) is the part of the facts concerned. ``essential`` marks what recommendations cannot do without.
     """
@@ -107,6 +109,11 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
         limited = [inside for inside in containers if inside.cpu_limit is not None and inside.cpu_seconds is not None]
         if len(limited) >= LEAST and all(inside.throttled_share is None for inside in limited):
             missing.append(Missing("container_cpu_cfs_throttled_periods_total", "throttling is not seen", _KUBELET))
+        held = [
+            inside for inside in containers if inside.gpu_request and (inside.gpu_resource or "").startswith("nvidia")
+        ]
+        if len(held) >= LEAST and all(inside.gpu_used is None for inside in held):
+            missing.append(Missing("DCGM_FI_DEV_GPU_UTIL", "whether requested GPUs are used is unknown", _DCGM))
         vague = [inside for inside in containers if inside.ambiguous]
         if vague:
             missing.append(
@@ -119,6 +126,21 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
                 )
             )
     return missing
+
+
+def prices(facts: Sequence[PodFact]) -> list[Missing]:
+    """That nothing tells the prices of nodes, where a policy asks for them."""
+    placed = [pod for pod in facts if pod.node]
+    if len(placed) < LEAST or any(pod.instance_type or pod.node_prices for pod in placed):
+        return []
+    return [
+        Missing(
+            "kube_node_labels and node_cpu_hourly_cost",
+            "prices by node are unknown and the flat prices of the policy are used",
+            "export node labels (kube-state-metrics --metric-labels-allowlist=nodes=[node.kubernetes.io/instance-type,...])"
+            " for pricing.source NodeTable, or scrape OpenCost for OpenCost",
+        )
+    ]
 
 
 def state_metrics(targets: TargetState, held: int) -> list[Missing]:

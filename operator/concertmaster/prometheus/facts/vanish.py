@@ -86,7 +86,7 @@ def _gone(draft: PodDraft, targets: TargetState, since: float, now: float) -> bo
     if not exposed_by or exposed_by & targets.down or now - last <= GRACE:
         return False
     if not targets.known:
-        # The store does not show "up" (a tenancy proxy may hide it); pods exposed now are the next best evidence.
+        # The metrics source does not show "up" (a tenancy proxy may hide it); pods exposed now are the next best evidence.
         return bool(targets.exposing)
     jobs = {job for job, _ in exposed_by}
     return any(job in jobs for job, _ in targets.up)

@@ -28,7 +28,7 @@ MAX_DEPTH = 24  # brackets inside one another
 MAX_OPERATORS = 60
 MAX_SPAN = timedelta(days=31)  # ranges and offsets
 MAX_POINTS = 11_000  # evaluations of a subquery, nested ones multiplied; Prometheus' own bound on points
-_DEFAULT_STEP = timedelta(minutes=1)  # of a subquery that names none: the store's evaluation interval
+_DEFAULT_STEP = timedelta(minutes=1)  # of a subquery that names none: the metrics source's evaluation interval
 
 _WINDOW_RANGE = re.compile(r"\[\s*\$window\s*(?=[:\]])")
 _STRING = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|`[^`]*`')

@@ -22,7 +22,7 @@ _TOKENS_WRONG = re.compile(r"paren|brac|syntax|unterminated|unexpected")  # mess
 
 
 def column(query: str) -> int | None:
-    """The 1-based column at which ``query`` (with ``$window`` in it) stops being valid; None when it cannot be told."""
+    """The 1-based column at which ``query`` (with ``$window`` in it) stops being valid; None when it cannot be known."""
     text = query.replace(WINDOW, _SAME_LENGTH)
     message = _problem(text)
     if not message:

@@ -1,6 +1,6 @@
 """Printing a parsed query in one plain form, and nothing that is not understood.
 
-What a user wrote and what is sent to the store are two texts: the second is built here from the syntax tree, from a
+What a user wrote and what is sent to the metrics source are two texts: the second is built here from the syntax tree, from a
 short list of known constructs, with every selector in the form ``{__name__="x",...}`` and every operand in parentheses.
 So two parsers have as little as possible to disagree about. Whatever is not on the list raises.
 """

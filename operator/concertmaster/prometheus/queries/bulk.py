@@ -3,7 +3,7 @@
 Every query is evaluated at a pinned time T over a window that reaches back to a little before the watermark. What the
 pieces are for:
 
-* A pod is reported when it has **ended since the watermark**: it is terminal now and was not seen terminal at the
+* A pod is reported when it has **ended since the watermark**: it is terminal or gone now and was not seen terminal at the
   watermark. Going by the first sight of the end, not by its time, means that nothing is lost while kube-state-metrics
   is down, and that a sidecar still running beside a finished container does not end the pod early.
 * Or when it has **vanished**: seen in the window, not at T, never seen terminal.
@@ -57,6 +57,9 @@ JOBS = (
     "kube_job_status_start_time",
     "kube_job_status_completion_time",
 )
+# Resources of containers as kube-state-metrics writes them (nvidia.com/gpu, nvidia.com/mig-1g.5gb, gpu.intel.com/i915 ...);
+# the empty one lets series without the label through.
+KINDS = "cpu|memory|ephemeral_storage|(nvidia|amd|gpu_intel)_com_(gpu|mig|i915|xe).*|"
 WORKING_SET = "container_memory_working_set_bytes"
 
 _TERMINAL = "Failed|Succeeded"
@@ -65,28 +68,48 @@ POD = ("namespace", "pod", "uid")
 
 def finished(scope: QueryScope, window: TimeRange) -> str:
     """Pods of runs that ended or vanished, by namespace, name and uid: the one query that reads every pod of the
-    namespaces. All others name the pods it found."""
+    namespaces. All others name the pods it found.
+
+    Of the window it reads one series of each pod. Those that had ended at its beginning, and those that are there at its
+    end without having ended, are known from two moments. Where an allow-list drops the phase, the end of the last container
+    stands in for it.
+    """
     key = scope.state.names(POD)
-    return f"group by ({key}) (({_relevant(scope, window)}) and on ({key}) ({_finished(scope, window)}))"
+    seen, there = _relevant(scope, window.range), _relevant(scope)
+    before, now = _ended(scope, f" offset {window.known}s"), _ended(scope)
+    return (
+        f"group by ({key}) (({seen}) unless on ({key}) ({before})"
+        f" unless on ({key}) (({there}) unless on ({key}) ({now})))"
+    )
 
 
 def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:
     """What kube-state-metrics tells of the pods named: times (unix seconds), node, owner, images and restarts; requests
-    and limits (cores and bytes); labels by ``keys`` as labels of series of value 1; phases and reasons, 1 each.
+    and limits (cores, bytes, GPUs); labels by ``keys`` as labels of series of value 1; phases and reasons, 1 each.
 
     Families share what is put between ``by``: a label that none of a family has splits nothing.
     """
     scheme = scope.state
     exported = sorted({scheme.pod_label(key) for key in (*keys, *scope.run_labels)})
     metrics = (*TIMELINE, *RESOURCES, *(("kube_pod_labels",) if exported else ()))
-    labels = (*POD, "node", "created_by_kind", "created_by_name", "container", "image", "image_spec", "resource")
+    labels = (
+        *POD,
+        "node",
+        "created_by_kind",
+        "created_by_name",
+        "container",
+        "image",
+        "image_spec",
+        "restart_policy",
+        "resource",
+    )
     by = ", ".join((*scheme.columns(*labels), *exported))
-    kinds = scheme.match("resource", "=~", "cpu|memory|")
-    told = last_values(scope, window, metrics, scope.of(scheme, kinds, pods=names))
+    kinds = scheme.match("resource", "=~", KINDS)
+    reported = last_values(scope, window, metrics, scope.of(scheme, kinds, pods=names))
     matchers = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
     ends = last_values(scope, window, ENDS, scope.of(scheme, *matchers, pods=names))
     ended = scheme.names((*POD, "phase", "container", "reason"))
-    return f"max by (__name__, series, {by}) ({told}) or max by (__name__, series, {ended}) ({ends}) > 0"
+    return f"max by (__name__, series, {by}) ({reported}) or max by (__name__, series, {ended}) ({ends}) > 0"
 
 
 def jobs(scope: QueryScope, window: TimeRange) -> str:
@@ -100,8 +123,8 @@ def targets(scope: QueryScope, window: TimeRange) -> str:
     """What exposes pods: per scrape target whether it is up, how many pods it exposed in the window and exposes now.
 
     The ``stat`` label says which: ``up``, ``seen``, ``now``. A vanished pod is believed only with this at hand.
-    ``interval`` is the smallest interval in seconds at which any container of the store is sampled; ``recorded:<span>``
-    how often the recording rules were evaluated in so many seconds.
+    ``interval`` is the smallest interval in seconds at which any container of the metrics source is sampled;
+    ``recorded:<span>`` how often the recording rules were evaluated in so many seconds.
     """
     info = selector("kube_pod_info", scope.of(scope.state))
     up = selector("up", equalities(scope.extra_matchers))
@@ -130,7 +153,7 @@ def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
         "kube_pod_status_phase", scope.of(scope.state, scope.state.match("phase", "=~", _TERMINAL), pods=pods)
     )
     key = scope.state.names(POD)
-    steps = window.subquery(finest=5, points=5000)
+    steps = window.subquery(finest=5, points=20_000)
     return by_stat(
         by=f"group by ({key}, job, instance) (last_over_time({info}{window.range}))",
         seen=f"max by ({key}, job, instance) (max_over_time(timestamp({info}){steps}))",
@@ -140,7 +163,7 @@ def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
 
 def namespaces(scope: QueryScope, window: TimeRange) -> str:
     """Namespaces that had pods of runs in the window, with their number: how to split a scope that is too large."""
-    return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window)})"
+    return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window.range)})"
 
 
 def shape(scope: QueryScope, window: TimeRange) -> str:
@@ -160,40 +183,30 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
     )
 
 
-def _relevant(scope: QueryScope, window: TimeRange) -> str:
-    """Pods that are part of runs: by the kind of their controller, or by a label of a declared graph."""
+def _relevant(scope: QueryScope, within: str = "") -> str:
+    """Pods that are part of runs: by the kind of their controller, by a label of a declared graph, or by name; at the
+    pinned time, or seen ``within`` a range."""
     scheme = scope.state
-    parts = []
+    series = []
     if scope.owner_kinds:
         kinds = among(scheme.name("created_by_kind"), scope.owner_kinds)
-        parts.append(f"last_over_time({selector('kube_pod_info', scope.of(scheme, *kinds))}{window.range})")
-    for name in sorted({scheme.pod_label(key) for key in scope.run_labels}):
-        marked = scope.of(scheme, matcher(name, "!=", ""))
-        parts.append(f"last_over_time({selector('kube_pod_labels', marked)}{window.range})")
+        series.append(selector("kube_pod_info", scope.of(scheme, *kinds)))
+    labels = sorted({scheme.pod_label(key) for key in scope.run_labels})
+    series += [selector("kube_pod_labels", scope.of(scheme, matcher(name, "!=", ""))) for name in labels]
+    if scope.named:
+        series.append(selector("kube_pod_info", scope.of(scheme, pods=scope.named)))
+    parts = [f"last_over_time({text}{within})" if within else text for text in series]
     return f" or on ({scheme.names(POD)}) ".join(parts)
 
 
-def _finished(scope: QueryScope, window: TimeRange) -> str:
-    """Pods that ended since the beginning of the window, or vanished in it without having been seen to end.
-
-    Where an allow-list drops the phase, the end of the last container stands in for it.
-    """
+def _ended(scope: QueryScope, back: str = "") -> str:
+    """Pods that have ended at a moment."""
     scheme = scope.state
     key = scheme.names(POD)
-    info = selector("kube_pod_info", scope.of(scheme))
     terminal = selector("kube_pod_status_phase", scope.of(scheme, scheme.match("phase", "=~", _TERMINAL)))
     phase = selector("kube_pod_status_phase", scope.of(scheme))
     done = selector("kube_pod_completion_time", scope.of(scheme))
-    back = f" offset {window.known}s"
-    ended = (
-        f"max_over_time({terminal}{window.range}) == 1"
-        f" or on ({key}) (last_over_time({done}{window.range}) unless on ({key}) last_over_time({phase}{window.range}))"
-    )
-    before = f"{terminal}{back} == 1 or on ({key}) ({done}{back} unless on ({key}) {phase}{back})"
-    return (
-        f"(({ended}) unless on ({key}) ({before}))"
-        f" or on ({key}) (last_over_time({info}{window.range}) unless on ({key}) {info} unless on ({key}) ({ended}))"
-    )
+    return f"{terminal}{back} == 1 or on ({key}) ({done}{back} unless on ({key}) {phase}{back})"
 
 
 def last_values(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str]) -> str:

@@ -1,4 +1,5 @@
-"""A recording rule that spares the store the dearest part of a reading: peaks of short-lived containers over their lives.
+"""A recording rule that spares the metrics source the dearest part of a reading: peaks of short-lived containers over
+their lives.
 
 It is optional content of the chart's PrometheusRule, and used when it is there. Records keep the labels of the series
 they are made of, so that they answer every question the series do. Nothing may ever come out wrong because of them:

@@ -52,13 +52,14 @@ class QueryScope:
     """What a set of queries covers.
 
     ``namespaces`` empty means all of them; ``run_labels`` are Kubernetes label keys whose presence makes any pod count
-    as part of a run, beside the owners of ``owner_kinds``.
+    as part of a run, beside the owners of ``owner_kinds``, and ``named`` pods of which that is known otherwise.
     """
 
     namespaces: tuple[str, ...] = ()
     extra_matchers: Mapping[str, str] = field(default_factory=dict)
     owner_kinds: tuple[str, ...] = OWNER_KINDS
     run_labels: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     per_metric: bool = False
     state: LabelScheme = PLAIN
     usage: LabelScheme = PLAIN

@@ -59,14 +59,11 @@ def life(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: 
 
 def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
-    and the highest CPU rate over two minutes in cores (``burst``), per container start; and, per pod name, by how many
-    pods it was borne when that is more than one (``reused``).
+    and the highest CPU rate over two minutes in cores (``burst``), per container start.
 
     ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
     """
     scheme = scope.usage
-    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
-    bearers = f"count by ({scope.state.names(POD)}) (last_over_time({info}{window.range}))"
     inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
     by = f"max by ({scheme.names(('namespace', 'pod', 'container', 'id'))})"
@@ -92,5 +89,11 @@ def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records:
     return by_stat(
         **queries,
         samples=f"{by} (count_over_time({memory}{window.range}))",
-        reused=f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1",
     )
+
+
+def reused(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
+    """Pod names that more than one pod bore, and how many did. Asked where a series names no pod by its uid."""
+    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
+    bearers = f"count by ({scope.state.names(POD)}) (last_over_time({info}{window.range}))"
+    return f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1"

@@ -35,6 +35,7 @@ def environment(*folders: Path) -> Environment:
         "share": lambda share: "–" if share is None else text.percent(share).replace(" ", ""),
         "amount": lambda value: "–" if value is None else impacts.number(value),
         "money": money,
+        "hours": hours,
         "amounts": amounts,
         "when": when,
         "impact": impact_line,
@@ -61,6 +62,11 @@ def money(by_currency: Mapping[str, float] | float | None, currency: str | None 
     if not isinstance(by_currency, Mapping):
         return f"{impacts.number(by_currency)} {currency or 'USD'}"
     return " + ".join(f"{impacts.number(v)} {k}" for k, v in sorted(by_currency.items())) or "0"
+
+
+def hours(value: float) -> str:
+    """``12.5 h``."""
+    return f"{impacts.number(value) if value else 0} h"
 
 
 def amounts(value: Amounts | None) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from concertmaster.api.views.fleet import CostGroup, PeriodReport, WorkflowRow
 from concertmaster.core.times import iso
+from concertmaster.report.period.days import Days, counted, months, within
+from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import moment
 
@@ -29,9 +31,17 @@ class Scope:
 
 
 def period_report(
-    view: FleetView, scope: Scope, *, steps: Sequence[CostGroup] = (), notes: Iterable[str] = ()
+    view: FleetView,
+    scope: Scope,
+    *,
+    steps: Sequence[CostGroup] = (),
+    days: Days | None = None,
+    notes: Iterable[str] = (),
 ) -> PeriodReport:
-    """The report. ``steps``: cost by component, where it is known."""
+    """The report. ``steps``: cost by component, where it is known. ``days``: daily rows, which may reach further back than
+    what the profiles say."""
+    known = within(days or {}, scope.since, scope.until)
+    view = counted(view, known, scope.since, scope.until) if known else view
     rows = view.page(limit=MOST_WORKFLOWS)
     results = [r for r in view.results if (at := moment(r.since)) is None or at >= scope.since]
     label = scope.label
@@ -54,6 +64,8 @@ def period_report(
         cost_by_namespace=groups(rows, lambda r: r.namespace),
         cost_by_workflow=groups(rows, lambda r: f"{r.namespace}/{r.workflow or r.profile}"),
         cost_by_step=tuple(steps),
+        months=months(view, known),
+        counted=len(known),
         workflows=tuple(rows),
         notes=tuple(dict.fromkeys(notes)),
     )
@@ -82,10 +94,11 @@ def _demand(view: FleetView) -> Iterable[str]:
     """The busiest hours ahead, as the rule demand-forecast words them."""
     for profile in view.profiles:
         meta, status = profile["metadata"], profile.get("status") or {}
+        name = f"{meta.get('namespace')}/{rows.workflow_name(profile) or meta.get('name')}"
         for line in status.get("insights") or ():
             sentence = str(line).removesuffix(" (demand-forecast)")
             if sentence != line:
-                yield f"{meta.get('namespace')}/{meta.get('name')}: {sentence}"
+                yield f"{name}: {sentence}"
         for item in status.get("recommendations") or ():
             if str(item.get("id", "")).partition(".")[0] == "demand-forecast":
-                yield f"{meta.get('namespace')}/{meta.get('name')}: {item.get('action')}: {item.get('because')}"
+                yield f"{name}: {item.get('action')}: {item.get('because')}"

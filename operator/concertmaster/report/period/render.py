@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from concertmaster import __version__
 from concertmaster.api.views.fleet import PeriodReport, WorkflowRow
 from concertmaster.core import text
-from concertmaster.report.html.environment import amounts, impact_line, money, render, stylesheet, when
+from concertmaster.report.html.environment import amounts, hours, impact_line, money, render, stylesheet, when
 from concertmaster.report.markdown import table
 
 FORMATS = ("html", "md", "json", "csv")
@@ -46,6 +46,7 @@ _COLUMNS = (
     "p50_seconds",
     "p95_seconds",
     "runs_per_month",
+    "queueing_seconds",
     "cost_per_run",
     "cost_per_month",
     "currency",
@@ -94,6 +95,7 @@ def markdown(report: PeriodReport) -> str:
         f"- Savings available: {amounts(s.available)}",
         f"- Savings realised (measured): {amounts(s.realised)}",
         f"- Cost a month: {money(s.cost_per_month)}",
+        f"- Waiting for nodes a month: {hours(s.queueing_hours)}",
         f"- Objectives missed: {s.missed_objectives}",
         f"- Changes waiting for approval: {s.waiting_changes}",
     ]
@@ -101,7 +103,7 @@ def markdown(report: PeriodReport) -> str:
         (f"{e.namespace}/{e.workflow or e.profile}", e.action, impact_line(e), e.severity.value if e.severity else "–")
         for e in report.top
     ]
-    lines += _section("Ten most valuable actions", ["Workflow", "Action", "Impact", "Severity"], top)
+    lines += _section("Most valuable actions", ["Workflow", "Action", "Impact", "Severity"], top)
     lines += _section(
         "Degradations",
         ["Workflow", "Action", "Because"],
@@ -129,6 +131,22 @@ def markdown(report: PeriodReport) -> str:
     )
     if report.demand:
         lines += ["", "## Demand forecast", "", *(f"- {text.plain(line)}" for line in report.demand)]
+    lines += _section(
+        "Months",
+        ["Month", "Workflows", "Runs", "Success", "Cost", "Wasted", "Waiting for nodes"],
+        [
+            (
+                m.month,
+                m.workflows,
+                m.runs,
+                "–" if m.success_percent is None else f"{m.success_percent:g}%",
+                money(m.cost),
+                money(m.wasted_cost),
+                hours(m.queueing_hours),
+            )
+            for m in report.months
+        ],
+    )
     for title, found in (
         (f"label {report.label}", report.cost_by_label),
         ("namespace", report.cost_by_namespace),

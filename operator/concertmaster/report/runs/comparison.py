@@ -27,6 +27,7 @@ PARTS = {
     "limit": "queued for a limit or lock",
     "retry": "failed attempts and back-off",
     "controller": "controller",
+    "suspended": "suspended before its first pod",
 }
 _NAMED = 3  # steps that the answer names
 _SHARE = 0.1  # of the whole difference, which a step must make up to be named

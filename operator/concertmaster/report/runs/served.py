@@ -10,6 +10,7 @@ from concertmaster.core.analysis.runs.comparison import ObservedRun, typical_run
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import ContainerFact, RunRecord, StepExecution, WorkflowKey
 from concertmaster.core.times import parse_time
+from concertmaster.report.runs.graph import graph_view
 from concertmaster.report.runs.views import History, run_view
 
 SERVED = 10  # newest runs
@@ -32,7 +33,10 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
             (round(r.end or 0.0), round(r.makespan, 1), r.outcome) for r in analysis.runs if r.makespan is not None
         ),
     )
-    return recent.model_dump(mode="json", by_alias=True, exclude_none=True)
+    made = recent.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"graph"})
+    # Here null has a meaning (items known at run time only); what is as usual is left out: graphs have hundreds of steps.
+    graph = graph_view(analysis.definition.graph).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return {**made, "graph": graph}
 
 
 def observed(key: WorkflowKey, view: RunView) -> ObservedRun:
@@ -65,6 +69,7 @@ def _execution(pod: PodRow, start: float) -> StepExecution:
         item=pod.item,
         attempt=pod.attempt,
         node=pod.node,
+        ready=at(pod.ready),
         created=at(pod.created),
         scheduled=at(pod.scheduled),
         started=at(pod.started),
@@ -74,6 +79,7 @@ def _execution(pod: PodRow, start: float) -> StepExecution:
         containers=tuple(ContainerFact(**dict(c)) for c in pod.containers),
         input_size=pod.input_size,
         extra=pod.extra,
+        after=pod.after,
     )
 
 

@@ -41,7 +41,7 @@ def run_text(run: RunView) -> str:
     """One run in full: its critical path and its pods."""
     lines = [
         f"{run.run}: {run.outcome.value}, {seconds(run.duration_seconds)}, {run.started or 'unknown start'}"
-        f" to {run.ended or 'unknown end'}",
+        f" to {run.ended or 'end unknown'}",
         "",
         split_table({"THIS RUN": run.time_split}),
         "",

@@ -166,10 +166,12 @@ def _pod(e: StepExecution, start: float, critical: bool) -> PodRow:
             for c in e.containers
             if not c.init
         ),
+        ready=after(e.ready),
         created=after(e.created),
         scheduled=after(e.scheduled),
         started=after(e.started),
         finished=after(e.finished),
         input_size=number(e.input_size, 12),
+        after=e.after,
         extra=dict(e.extra),
     )

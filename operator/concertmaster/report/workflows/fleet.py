@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 from concertmaster.api.models.list_entry import ListEntry
@@ -91,14 +92,37 @@ class FleetView:
         """Only the workflows that pass the filter, and their changes."""
         if wanted == Filter():
             return self
-        pairs = [(p, row) for p, row in zip(self.profiles, self.rows, strict=True) if wanted(row)]
-        names = {(row.namespace, row.profile) for _, row in pairs}
-        changes = [
-            c for c, row in zip(self.changes, self.change_rows, strict=True) if (row.namespace, row.profile) in names
-        ]
-        view = FleetView([p for p, _ in pairs], changes, self.now)
-        view.__dict__["rows"] = [row for _, row in pairs]  # known already
+        return self._of([wanted(row) for row in self.rows])
+
+    def _of(self, taken: Sequence[bool]) -> FleetView:
+        """Only some of the workflows, and their changes."""
+        rows_ = list(compress(self.rows, taken))
+        names = {(row.namespace, row.profile) for row in rows_}
+        view = FleetView(list(compress(self.profiles, taken)), self.changes, self.now)
+        view.__dict__["rows"] = rows_  # known already
+        view.__dict__["change_rows"] = self.change_rows
+        return view._with_changes([(row.namespace, row.profile) in names for row in self.change_rows])
+
+    def _with_changes(self, taken: Sequence[bool]) -> FleetView:
+        """The same with only some of the changes."""
+        view = FleetView(self.profiles, list(compress(self.changes, taken)), self.now)
+        view.__dict__["rows"] = self.rows
+        view.__dict__["change_rows"] = list(compress(self.change_rows, taken))
         return view
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """Namespaces of its workflows and changes."""
+        return frozenset([*(r.namespace for r in self.rows), *(c.namespace for c in self.change_rows)])
+
+    def within(self, profiles: Collection[str], changes: Collection[str]) -> FleetView:
+        """Only the workflows of the namespaces ``profiles``, and their changes of the namespaces ``changes``."""
+        if self.namespaces <= set(profiles) and self.namespaces <= set(changes):
+            return self
+        view = self._of([row.namespace in profiles for row in self.rows])
+        if self.namespaces <= set(changes):
+            return view
+        return view._with_changes([row.namespace in changes for row in view.change_rows])
 
     def page(
         self, sort: str = "impact", *, offset: int = 0, limit: int = 50, reverse: bool = False
@@ -156,7 +180,7 @@ class FleetView:
     @cached_property
     def results(self) -> list[ResultRow]:
         """Implemented recommendations, newest first; and changes of the operator that no status lists any more."""
-        found = [r for p in self.profiles for r in rows.result_rows(p)]
+        found = [r for p, row in zip(self.profiles, self.rows, strict=True) for r in rows.result_rows(p, row)]
         return sorted(found, key=lambda r: r.since or "", reverse=True)
 
     @cached_property
@@ -192,6 +216,7 @@ class FleetView:
             late_runs=len(self.late),
             available=Amounts(run_hours=worth.run_hours, failed_runs=worth.failed_runs, money=worth.money),
             realised=added(r.saving for r in self.results),
+            queueing_hours=sum((r.queueing_seconds or 0.0) * (r.runs_per_month or 0.0) for r in self.rows) / 3600.0,
             cost_per_month={k: v for k, v in sorted(cost.items()) if v > 0},
         )
 

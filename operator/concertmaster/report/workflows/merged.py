@@ -31,7 +31,7 @@ def decisions(raw: Mapping[str, Any], now: float) -> dict[str, str]:
 
 def merged(raw: Mapping[str, Any], detail: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
     """The recommendations of the status, each with what the operator knows of it; then those the status has no room for.
-    What was carried out or has gone is described as it was. ``now`` (unix seconds) decides which dismissals are in force."""
+    What was applied or has gone is described as it was. ``now`` (unix seconds) decides which dismissals are in force."""
     described = recommendations(raw)
     currency = (detail.get("cost") or {}).get("currency")
     known = {str(r["id"]): as_status(r, currency) for r in detail.get("recommendations") or ()}

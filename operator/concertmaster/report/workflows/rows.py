@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from concertmaster.api.models.list_entry import ListEntry
@@ -31,15 +31,23 @@ def seconds_of(shown: object) -> float | None:
     return sum(float(amount) * _UNIT[unit] for amount, unit in parts)
 
 
+def workflow_name(profile: Raw) -> str | None:
+    """Its workflow's own name, as analysed or as its profile refers to it."""
+    target = str(_map(_map(profile, "status"), "summary").get("target") or "").partition("/")[2]
+    ref = _map(_map(profile, "spec"), "workflowRef")
+    return target or (str(ref["name"]) if ref.get("name") else None)
+
+
 def workflow_row(profile: Raw) -> WorkflowRow:
     """One profile."""
     meta, status = _map(profile, "metadata"), _map(profile, "status")
     summary, runs = _map(status, "summary"), _map(status, "runs")
-    kind, _, name = str(summary.get("target") or "").partition("/")
+    kind = str(summary.get("target") or "").partition("/")[0]
     ref = _map(_map(profile, "spec"), "workflowRef")
-    entries = list(active(profile))
     missed = sum(o.verdict == ObjectiveResult.MISSED for o in objective_rows(profile))
-    severities = [e.severity.value for e in entries if e.severity is not None]
+    # Read from the status as it is: entries of ten thousand workflows would be built for their severities alone.
+    items = [i for i in _items(profile) if i.get("state", "Active") == "Active"]
+    severities = [str(i["severity"]) for i in items if i.get("severity") in _SEVERITIES]
     analysed = bool(summary)
     serious = missed > 0 or any(s in _SERIOUS for s in severities)
     cost, rate = _number(summary.get("costPerRun")), runs_per_month(profile)
@@ -47,7 +55,7 @@ def workflow_row(profile: Raw) -> WorkflowRow:
         namespace=str(meta.get("namespace") or ""),
         profile=str(meta.get("name") or ""),
         kind=kind or (str(ref["kind"]) if ref.get("kind") else None),
-        workflow=name or (str(ref["name"]) if ref.get("name") else None),
+        workflow=workflow_name(profile),
         labels={str(k): str(v) for k, v in _map(meta, "labels").items()},
         ready=condition(profile, "Ready"),
         healthy=not serious if analysed else None,
@@ -57,6 +65,7 @@ def workflow_row(profile: Raw) -> WorkflowRow:
         success_percent=_number(summary.get("successPercent")),
         p50_seconds=seconds_of(summary.get("p50")),
         p95_seconds=seconds_of(summary.get("p95")),
+        queueing_seconds=seconds_of(summary.get("queueing")),
         currency=currency(profile),
         cost_per_run=cost,
         cost_per_month=cost * rate if cost is not None and rate is not None else None,
@@ -65,26 +74,39 @@ def workflow_row(profile: Raw) -> WorkflowRow:
         open=_integer(summary.get("open")) or 0,
         missed=missed,
         severity=max(severities, key=_SEVERITIES.index, default=None),
-        top=str(summary["top"]) if summary.get("top") else None,
+        top=_in_full(str(summary["top"]), items) if summary.get("top") else None,
         last_run=_text(runs.get("lastEnd")),
         data_until=_text(status.get("dataUntil")),
     )
 
 
-def recommendations(profile: Raw) -> Iterator[ListEntry]:
-    """All recommendations of its status."""
+def _in_full(top: str, items: Iterable[Raw]) -> str:
+    """The action that a status cuts off to fit a column of kubectl."""
+    if not top.endswith("…"):
+        return top
+    actions = (str(i.get("action") or "") for i in items)
+    return next((a for a in actions if a.startswith(top[:-1])), top)
+
+
+def _items(profile: Raw) -> list[Raw]:
+    """The recommendations of its status, as they are."""
     status = _map(profile, "status")
-    for item in (*_list(status, "recommendations"), *_list(status, "remaining")):
-        if item.get("id"):
+    return [i for i in (*_list(status, "recommendations"), *_list(status, "remaining")) if i.get("id")]
+
+
+def recommendations(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
+    """All recommendations of its status, or those of one rule."""
+    for item in _items(profile):
+        if not rule or str(item["id"]).partition(".")[0] == rule:
             try:
-                yield ListEntry.model_validate(fleet.entry(profile, item))
+                yield fleet.entry_model(profile, item)
             except ValueError:
                 continue  # edited by hand
 
 
-def active(profile: Raw) -> Iterator[ListEntry]:
+def active(profile: Raw, rule: str = "") -> Iterator[ListEntry]:
     """Those that are Active."""
-    return (e for e in recommendations(profile) if e.state == "Active")
+    return (e for e in recommendations(profile, rule) if e.state == "Active")
 
 
 def objective_rows(profile: Raw) -> list[ObjectiveRow]:
@@ -97,6 +119,7 @@ def objective_rows(profile: Raw) -> list[ObjectiveRow]:
                 ObjectiveRow(
                     namespace=str(meta.get("namespace") or ""),
                     profile=str(meta.get("name") or ""),
+                    workflow=workflow_name(profile),
                     name=match[1],
                     verdict=match[2],
                     text=str(line)[match.start(2) :],
@@ -107,25 +130,22 @@ def objective_rows(profile: Raw) -> list[ObjectiveRow]:
 
 def degradations(profile: Raw) -> Iterator[Degradation]:
     """What takes longer than before, by its recommendations."""
-    status = _map(profile, "status")
-    impact = {
-        str(i.get("id")): i.get("impact") for i in (*_list(status, "recommendations"), *_list(status, "remaining"))
-    }
-    for e in active(profile):
-        if e.id.partition(".")[0] == "degradation":
-            yield Degradation(
-                namespace=e.namespace,
-                profile=e.profile,
-                recommendation=e.id,
-                action=e.action,
-                because=e.because,
-                impact=_text(impact.get(e.id)),
-            )
+    impact = {str(i["id"]): i.get("impact") for i in _items(profile)}
+    for e in active(profile, "degradation"):
+        yield Degradation(
+            namespace=e.namespace,
+            profile=e.profile,
+            workflow=workflow_name(profile),
+            recommendation=e.id,
+            action=e.action,
+            because=e.because,
+            impact=_text(impact.get(e.id)),
+        )
 
 
-def result_rows(profile: Raw) -> list[ResultRow]:
-    """What became of recommendations that were implemented, newest first."""
-    meta, row = _map(profile, "metadata"), workflow_row(profile)
+def result_rows(profile: Raw, row: WorkflowRow | None = None) -> list[ResultRow]:
+    """What became of recommendations that were implemented, newest first. ``row``: its line, where that is made already."""
+    meta, row = _map(profile, "metadata"), row or workflow_row(profile)
     rows = []
     for item in _list(_map(profile, "status"), "results"):
         verdict, undone = _verdict(item.get("verdict")), item.get("undone") is True

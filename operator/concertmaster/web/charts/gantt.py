@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from concertmaster.api.views.runs import PodRow, RunView
 from concertmaster.core import text
 from concertmaster.core.model import Outcome
+from concertmaster.web.charts.axis import marks
 
 MOST = 80  # rows drawn
-_LABEL, _PLOT, _ROW, _TOP = 230, 690, 20, 24
+_PLOT, _ROW, _TOP = 690, 20, 24
+_CHARACTER, _LONGEST = 6.7, 32  # pixels of a character of a label, about, and most characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class GanttChart:
     height: float
     rows: tuple[GanttRow, ...]
     ticks: tuple[tuple[float, str], ...]
-    label_width: int = _LABEL
+    label_width: float
     row_height: int = _ROW
     left_out: int = 0
 
@@ -59,27 +61,35 @@ def gantt_chart(run: RunView) -> GanttChart | None:
         shown = [p for p in known if id(p) in chosen]
     end = max([p.finished or 0.0 for p in known] + [run.duration_seconds or 0.0, 1e-3])
     scale = _PLOT / end
-    rows = tuple(_row(p, _TOP + i * _ROW, scale) for i, p in enumerate(shown))
-    ticks = tuple((_LABEL + _PLOT * share, text.duration(end * share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0))
+    left = 24.0 + _CHARACTER * max(len(_label(p)) for p in shown)  # a phone has no room to give away
+    rows = tuple(_row(p, _TOP + i * _ROW, left, scale) for i, p in enumerate(shown))
+    ticks = tuple((left + at * scale, label) for at, label in marks(end))
     left_out = len(known) - len(shown) + run.more_pods
-    return GanttChart(_LABEL + _PLOT + 40, _TOP + len(rows) * _ROW + 8, rows, ticks, left_out=left_out)
+    return GanttChart(left + _PLOT + 40, _TOP + len(rows) * _ROW + 8, rows, ticks, left, left_out=left_out)
 
 
-def _row(pod: PodRow, y: float, scale: float) -> GanttRow:
+def _name(pod: PodRow) -> str:
+    return "/".join(filter(None, (pod.step, pod.item))) + (f" #{pod.attempt + 1}" if pod.attempt else "")
+
+
+def _label(pod: PodRow) -> str:
+    name = _name(pod)
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def _row(pod: PodRow, y: float, left: float, scale: float) -> GanttRow:
     begin = pod.created if pod.created is not None else pod.started or 0.0
     end = pod.finished or begin
     scheduled = pod.scheduled if pod.scheduled is not None else begin
     started = pod.started if pod.started is not None else scheduled
     parts = (("wait", begin, scheduled), ("start", scheduled, started), ("work", started, end))
-    bars = [Bar(_LABEL + a * scale, max(0.0, b - a) * scale, kind) for kind, a, b in parts if b > a]
+    bars = [Bar(left + a * scale, max(0.0, b - a) * scale, kind) for kind, a, b in parts if b > a]
     if not bars:
-        bars = [Bar(_LABEL + begin * scale, 0.0, "work")]
+        bars = [Bar(left + begin * scale, 0.0, "work")]
     bars[-1] = Bar(bars[-1].x, max(1.5, bars[-1].width), bars[-1].kind)
-    name = "/".join(filter(None, (pod.step, pod.item))) + (f" #{pod.attempt + 1}" if pod.attempt else "")
     title = (
-        f"{name}: {pod.outcome.value}{f' ({pod.reason})' if pod.reason else ''}, scheduling latency"
+        f"{_name(pod)}: {pod.outcome.value}{f' ({pod.reason})' if pod.reason else ''}, scheduling latency"
         f" {text.duration(max(0.0, scheduled - begin))}, startup {text.duration(max(0.0, started - scheduled))},"
         f" execution {text.duration(max(0.0, end - started))}{f', on {pod.node}' if pod.node else ''}"
     )
-    label = name if len(name) <= 32 else name[:31] + "…"
-    return GanttRow(y, label, title, pod.critical, pod.outcome is Outcome.FAILED, tuple(bars))
+    return GanttRow(y, _label(pod), title, pod.critical, pod.outcome is Outcome.FAILED, tuple(bars))

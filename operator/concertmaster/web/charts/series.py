@@ -9,8 +9,9 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.model import Outcome
 from concertmaster.core.times import parse_time, to_minute
+from concertmaster.web.charts.axis import marks
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 920, 240, 70, 14, 26
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 920, 240, 70, 26, 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,6 @@ def series_chart(
         _HEIGHT,
         dots,
         tuple(points),
-        tuple((y(most * share), text.duration(most * share)) for share in (0.0, 0.5, 1.0)),
+        tuple((y(at), label) for at, label in marks(most, 4)),
         tuple((x(at), to_minute(at)[:10]) for at in (first, middle, last)),
     )

@@ -4,6 +4,22 @@ for (const slider of document.querySelectorAll("label > input[type=range]")) {
   const shown = slider.parentElement.querySelector("output");
   slider.addEventListener("input", () => { shown.value = slider.value; });
 }
+// A slider that was moved is replayed at once; without scripts the button sends the form.
+for (const form of document.querySelectorAll("form[data-replay]")) {
+  const answer = document.getElementById("replayed");
+  let latest = 0;
+  form.addEventListener("change", async () => {
+    const number = ++latest;
+    let text;
+    try {
+      const reply = await fetch(`${form.dataset.replay}?${new URLSearchParams(new FormData(form))}`);
+      text = reply.ok ? (await reply.json()).text : `The replay was refused (${reply.status}): load the page again.`;
+    } catch {
+      text = "The dashboard cannot be reached: is it still running?";
+    }
+    if (number === latest) answer.textContent = text;
+  });
+}
 // A copy button beside every block that can be pasted. Without scripts the blocks are plain text, and nothing is lost.
 for (const block of document.querySelectorAll("pre[data-copy]")) {
   const button = document.createElement("button");

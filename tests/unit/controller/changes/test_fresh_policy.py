@@ -66,9 +66,14 @@ def test_a_policy_that_was_changed_while_its_watch_hung_causes_no_write(how: str
 
 
 @pytest.mark.parametrize("how", MEANWHILE)
-def test_nor_is_anything_rolled_back_then(how: str) -> None:
+@pytest.mark.parametrize("moment", ["at the start", "while it is tried"])
+def test_nor_is_anything_rolled_back_then(how: str, moment: str) -> None:
     bed = applied()
-    late(bed, lambda: MEANWHILE[how](bed), lambda method, path: method == "LIST")
+    when = {
+        "at the start": lambda method, path: method == "LIST",
+        "while it is tried": lambda method, path: (method, path) == ("DRY", TARGET),
+    }[moment]
+    late(bed, lambda: MEANWHILE[how](bed), when)
     later(bed, 2, 1500.0)
     assert bed.cpu() == "1500m"
     assert len(bed.client.target_writes) == 1
@@ -110,7 +115,7 @@ def test_nothing_new_is_written_while_the_watches_are_behind_but_harm_is_rolled_
     assert bed.cpu() == "2"
 
 
-def test_a_registry_that_lacks_a_spec_is_told_from_one_that_lacks_a_status() -> None:
+def test_a_registry_that_lacks_a_spec_is_distinguished_from_one_that_lacks_a_status() -> None:
     registry = Registry(clock=lambda: 0.0)
     meta = {"name": "team", "namespace": "demo", "uid": "u", "resourceVersion": "5", "generation": 1}
     registry.observe(POLICIES, "ADDED", {"metadata": meta})

@@ -1,4 +1,4 @@
-"""The closed loop over an API server's memory: modes, approvals, proofs, restores, foreign hands, crashes."""
+"""The closed loop over an API server's memory: modes, approvals, verifications, restores, foreign hands, crashes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.controller.changes_bed import (
     cheaper,
     wider,
 )
-from tests.support.core.changes_world import advice, planned
+from tests.support.core.changes_world import planned, recommended
 
 
 def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> None:
@@ -66,7 +66,7 @@ def test_auto_applies_proves_and_keeps() -> None:
     assert done.status["measured"]["measure"] == "Cost"
     assert bed.state(C.RESTORED) == ("False", "Kept")
     assert bed.cpu() == "1500m"
-    assert {"ChangeApplied", "ChangeKept"} <= set(bed.told())
+    assert {"ChangeApplied", "ChangeKept"} <= set(bed.reported())
     assert not bed.pages.journal("change/")
     line = done.line()
     assert line is not None
@@ -93,7 +93,7 @@ def test_harm_is_taken_back_and_the_cooldown_doubles() -> None:
     assert bed.state(C.VERIFIED) == ("False", "Worse")
     assert bed.state(C.RESTORED) == ("True", "RolledBack")
     assert bed.cpu() == "2"
-    assert "ChangeRolledBack" in bed.told()
+    assert "ChangeRolledBack" in bed.reported()
     bed.items = [cheaper(proposed="1600m")]
     bed.run(1.5 * HOUR)  # the cooldown is an hour, and two after a restore
     assert len(bed.all()) == 1
@@ -220,14 +220,16 @@ def test_three_worse_of_five_and_the_rule_must_ask() -> None:
     assert bed.cpu() == "1602m"
 
 
-def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_who_is_told_why() -> None:
+def test_a_workflow_too_noisy_to_prove_a_change_is_left_to_a_person_with_the_reason() -> None:
     bed = Bed()
     bed.history.runs_of["etl"].clear()
     bed.runs(30, spread=0.4)
     bed.run()
     assert (bed.one().phase, bed.cpu()) == ("Proposed", "2")
-    told = bed.message(C.APPROVED)
-    assert re.search(r"runs vary by \d\d%, so that 30 runs after the change \(verify.maxRuns\) would show", told), told
+    message = bed.message(C.APPROVED)
+    assert re.search(r"runs vary by \d\d%, so that 30 runs after the change \(verify.maxRuns\) would show", message), (
+        message
+    )
     assert bed.counted("applied_total") == 0.0
     bed.runs(200, spread=0.05)
     bed.run()
@@ -272,7 +274,7 @@ def test_a_change_that_waits_for_approval_is_one_event_with_the_command() -> Non
 
 
 def test_an_automatic_change_asks_nobody() -> None:
-    assert "ApprovalRequired" not in applied().told()
+    assert "ApprovalRequired" not in applied().reported()
 
 
 def test_a_plan_above_the_accepted_risk_is_counted_for_its_policy() -> None:
@@ -347,7 +349,7 @@ def test_an_approved_plan_waits_for_its_window_and_says_so_once() -> None:
             spec={"targetRef": {"kind": "CronJob", "name": "etl"}},
         ),
         lambda bed: bed.client.lists.update({LIMIT_RANGES.path("demo"): errors.Forbidden("no", status=403)}),
-        lambda bed: bed.items.append(advice(Edit("/spec/schedule", "x", "y"))) or bed.items.pop(0),  # type: ignore[union-attr]
+        lambda bed: bed.items.append(recommended(Edit("/spec/schedule", "x", "y"))) or bed.items.pop(0),  # type: ignore[union-attr]
     ],
 )  # fmt: skip
 def test_a_closed_gate_means_no_object_and_no_write(spoil: Callable[[Bed], Any]) -> None:
@@ -395,7 +397,7 @@ def test_one_change_at_a_time_and_no_more_writes_than_the_rate_allows() -> None:
     bed = Bed(cooldown="0s")
     bed.items = [
         cheaper(),
-        advice(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job"),
+        recommended(Edit(MEMORY, "1Gi", "768Mi"), id="memory-request.job", rule="memory-request", step="job"),
     ]
     assert bed.run() == {"OptimizationPolicy/team": 1}
     assert len(bed.all()) == 1
@@ -512,12 +514,12 @@ def test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo(ho
     bed.run()
     assert json.dumps([bed.target, bed.client.objects[CRONJOB.path("prod", "victim")]]) == before
     assert bed.one().phase == "Conflict"
-    told = bed.message(C.RESTORED)
-    assert "as the journal has it: kubectl -n demo patch cronjob etl --type=json" in told
-    assert '"value":"2"' in told
-    assert "evil" not in told
+    reported = bed.message(C.RESTORED)
+    assert "as the journal has it: kubectl -n demo patch cronjob etl --type=json" in reported
+    assert '"value":"2"' in reported
+    assert "evil" not in reported
     assert not bed.pages.journal("change/")
-    assert "ChangeConflict" in bed.told()
+    assert "ChangeConflict" in bed.reported()
 
 
 def test_a_change_under_proof_follows_its_profile_to_no_other_object() -> None:
@@ -618,7 +620,9 @@ def test_a_hand_made_object_is_refused() -> None:
     assert bed.cpu() == "2"
 
 
-def test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_advice_moves() -> None:
+def test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_forgery_when_a_recommendation_moves() -> (
+    None
+):
     bed = Bed(mode="Approve")
     bed.mortal.points, bed.mortal.die_at = 0, (2, "after")  # the journal's note, then the object
     with pytest.raises(Died):
@@ -636,7 +640,7 @@ def test_an_object_whose_maker_died_before_the_plan_was_written_is_not_called_a_
     assert bed.cpu() == "2"
 
 
-def test_advice_that_moves_a_little_keeps_the_proposal_and_much_replaces_it() -> None:
+def test_a_recommendation_that_moves_a_little_keeps_the_proposal_and_much_replaces_it() -> None:
     bed = Bed(mode="Approve")
     bed.run()
     first = bed.one()
@@ -666,7 +670,7 @@ def test_a_moved_plan_is_not_believed_without_the_journal() -> None:
     assert {c.name: c.phase for c in bed.all()}[name] == "Superseded"
 
 
-def test_advice_that_is_gone_takes_its_proposal_along() -> None:
+def test_a_recommendation_that_is_gone_takes_its_proposal_along() -> None:
     bed = Bed(mode="Approve")
     bed.run()
     bed.items = None  # not analysed yet by a new process: nothing is known
@@ -826,6 +830,23 @@ def test_a_deleted_profile_orphans_its_changes() -> None:
     assert bed.cpu() == "1500m"
 
 
+@pytest.mark.parametrize("gone", [(PROFILES,), (PROFILES, CHANGES)])
+def test_changes_of_another_shard_are_left_to_it(gone: tuple[Resource, ...]) -> None:
+    """The list and the journal hold those of all shards; profiles of others are not among this one's."""
+    bed = applied()
+    bed.changes._owns = lambda namespace: namespace != "demo"
+    bed.writes()
+    for kind in gone:
+        bed.delete(kind, "etl" if kind is PROFILES else bed.one().name)
+    bed.run()
+    assert bed.writes() == []
+    assert bed.cpu() == "1500m"
+    assert bed.pages.journal("change/")
+    bed.changes._owns = lambda _: True  # taken over
+    bed.run()
+    assert bed.writes() or CHANGES in gone, "what was deleted of a profile that is gone is told and left"
+
+
 @pytest.mark.parametrize("restart", [False, True])
 def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool) -> None:
     bed = applied()
@@ -835,7 +856,7 @@ def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool
     bed.run()
     assert bed.cpu() == "2"
     assert not bed.pages.journal("change/")
-    assert "ChangeRolledBack" in bed.told()
+    assert "ChangeRolledBack" in bed.reported()
     bed.run()
     assert bed.all() == []  # the cooldown holds
     bed.run(3 * HOUR)
@@ -846,7 +867,7 @@ def test_a_change_deleted_in_flight_is_taken_back_from_the_journal(restart: bool
     assert bed.cpu() == "1500m"
 
 
-def test_a_deleted_change_whose_policy_is_gone_is_told_and_left() -> None:
+def test_a_deleted_change_whose_policy_is_gone_is_reported_and_left() -> None:
     bed = applied()
     bed.delete(CHANGES, bed.one().name)
     bed.policy(suspend=True)
@@ -941,8 +962,7 @@ def test_a_journal_that_cannot_be_written_does_not_keep_harm_elsewhere_from_bein
     assert bed.cpu() == "2"
     done_ = next(c for c in bed.all() if c.name != "other")
     assert (done_.phase, done_.verdict) == ("Completed", Verdict.WORSE)
-    assert "ChangeRolledBack" in bed.told()
-    assert bed.counted("restored_total", ground="verification") == 1.0
+    assert "ChangeRolledBack" in bed.reported()
     assert any("journal cannot be written" in p for p in bed.problems)
     setattr(bed.pages, kind, False)
     bed.run()
@@ -961,11 +981,11 @@ def test_a_deleted_change_is_taken_back_without_a_note_which_is_made_up_for() ->
     bed.run()
     assert not bed.pages.journal("change/")
     assert len(bed.pages.journal("deleted/")) == 1
-    assert bed.told().count("ChangeRolledBack") == 1
+    assert bed.reported().count("ChangeRolledBack") == 1
 
 
 @pytest.mark.parametrize("how", ["kept", "conflict", "applied"])
-def test_what_ends_without_a_journal_is_counted_and_told_all_the_same(how: str) -> None:
+def test_what_ends_without_a_journal_is_counted_and_reported_all_the_same(how: str) -> None:
     bed = Bed() if how == "applied" else applied()
     if how == "applied":
         path = CRONJOB.path("demo", "etl")
@@ -981,7 +1001,7 @@ def test_what_ends_without_a_journal_is_counted_and_told_all_the_same(how: str) 
         "conflict": ("ChangeConflict", "conflicts_total", {}),
         "applied": ("ChangeApplied", "applied_total", {}),
     }[how]
-    assert event in bed.told()
+    assert event in bed.reported()
     assert bed.counted(count, **labels) == 1.0
     assert any("journal cannot be written" in p for p in bed.problems)
 
@@ -1064,7 +1084,7 @@ def test_a_process_killed_at_any_write_neither_writes_twice_nor_forgets(moment: 
 
 def test_memory_kills_after_less_memory_are_seen_at_once() -> None:
     bed = Bed()
-    item = advice(Edit(MEMORY, "1Gi", "600Mi"), id="memory-request.job", rule="memory-request", step="job")
+    item = recommended(Edit(MEMORY, "1Gi", "600Mi"), id="memory-request.job", rule="memory-request", step="job")
     bed.items = [item]
     bed.run()
     assert jsonpatch.find(bed.target, MEMORY)[1] == "600Mi"
@@ -1080,7 +1100,7 @@ def test_whether_memory_was_lowered_is_read_from_the_plan_and_not_from_its_aim(
 ) -> None:
     bed = Bed()
     bed.items = [
-        advice(
+        recommended(
             Edit(MEMORY, "1Gi", proposed),
             id="memory-request.job",
             rule="memory-request",
@@ -1105,3 +1125,43 @@ def test_memory_is_lowered_against_what_a_step_took_from_its_template() -> None:
     assert not lowers_memory(PATCHABLE["Task"], add)
     cpu = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "1"}]
     assert not lowers_memory(PATCHABLE["CronJob"], cpu)
+
+
+def test_what_is_in_flight_is_handled_before_the_analysis_and_once() -> None:
+    """A cycle that comes no further than its early stage rolls back all the same, and starts nothing."""
+    bed = applied()
+    bed.now += 2 * HOUR + 60.0
+    bed.runs(2, 1500.0, seed=32)
+    bed.items = [cheaper(proposed="1600m")]
+    bed.run(0.0, early=True)
+    assert bed.cpu() == "2"
+    assert bed.one().status["restored"] is True
+    bed.writes()
+    bed.run(0.0)
+    assert [w for w in bed.writes() if "cronjobs" in w[1]] == []
+
+
+def test_a_rejection_during_the_analysis_is_carried_out_in_the_same_cycle() -> None:
+    bed = applied()
+    follow = bed.changes.follow
+
+    def and_then(*arguments: Any, **more: Any) -> list[str]:
+        problems = follow(*arguments, **more)
+        bed.decide("Reject")
+        raw = bed.client.objects[bed.one().ref.path]
+        raw["metadata"]["resourceVersion"] = "decided"
+        return problems
+
+    bed.changes.follow = and_then  # type: ignore[method-assign]
+    bed.run()
+    assert bed.cpu() == "2"
+
+
+def test_each_change_in_flight_takes_one_step_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    bed = applied()
+    later(bed, 1)
+    seen = []
+    follow = bed.changes._verifier.follow
+    monkeypatch.setattr(bed.changes._verifier, "follow", lambda *a: (seen.append(a[1].uid), follow(*a))[1])
+    bed.run()
+    assert len(seen) == 1

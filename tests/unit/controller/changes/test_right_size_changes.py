@@ -44,7 +44,7 @@ def test_a_kill_rolls_back_all_of_it_and_names_the_step() -> None:
 
 
 def test_a_rollback_that_no_step_shows_leaves_out_all_that_was_changed() -> None:
-    """The API server refused every pod: there are no runs, and the same sizes must not be advised again at once."""
+    """The API server refused every pod: there are no runs, and the same sizes must not be recommended again at once."""
     bed = made()
     for _ in range(2):
         bed.run(HOUR)

@@ -19,7 +19,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from tests.support.controller.changes_bed import CHANGES, NOW, PROFILES, Bed
 from tests.support.controller.harness import resource
-from tests.support.core.changes_world import advice
+from tests.support.core.changes_world import recommended
 
 HOUR = 3600.0
 PIPELINE, TASK = resource("tekton.dev/v1", "Pipeline"), resource("tekton.dev/v1", "Task")
@@ -29,10 +29,10 @@ REQUESTS = "/spec/steps/0/computeResources/requests"
 def lower(
     current: str = "2", proposed: str = "1500m", task: str = "compile", what: str = "cpu", **more: Any
 ) -> Recommendation:
-    """Advice to lower a request of the Task's only step."""
+    """Recommendations to lower a request of the Task's only step."""
     rule = "cpu-request" if what == "cpu" else "memory-request"
     edit = Edit(f"{REQUESTS}/{what}", current, proposed, task)
-    return advice(edit, id=f"{rule}.job", rule=rule, step="job", **more)
+    return recommended(edit, id=f"{rule}.job", rule=rule, step="job", **more)
 
 
 def refers(task: str = "compile", **more: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class TaskBed(Bed):
         self.pipeline("ci", refers())
         self.profile("ci")
         self.items = [lower()]
-        self.advice: dict[str, list[Recommendation]] = {}  # of other profiles, by uid
+        self.recommended: dict[str, list[Recommendation]] = {}  # of other profiles, by uid
         self.history.runs_of["ci"] = self.history.runs_of["cd"] = self.history.runs_of["etl"]
 
     def task(self, name: str, cpu: str = "2") -> dict[str, Any]:
@@ -78,7 +78,7 @@ class TaskBed(Bed):
         return jsonpatch.find(self.target, f"{REQUESTS}/cpu")[1]
 
     def _candidates(self, uid: str) -> list[Candidate] | None:
-        return [Candidate(i, 1.0, 100.0) for i in self.advice.get(uid, self.items or ())]
+        return [Candidate(i, 1.0, 100.0) for i in self.recommended.get(uid, self.items or ())]
 
 
 def asked_once_and_done_when_approved(bed: TaskBed) -> None:
@@ -168,7 +168,7 @@ SHARING = [
 
 
 @pytest.mark.parametrize("spec", SHARING)
-def test_a_task_that_another_pipeline_runs_waits_for_a_person_who_is_told_which(spec: dict[str, Any]) -> None:
+def test_a_task_that_another_pipeline_runs_waits_for_a_person_who_learns_which(spec: dict[str, Any]) -> None:
     bed = TaskBed()
     bed.client.put(PIPELINE, "demo", "nightly", spec=spec)
     bed.run()
@@ -224,7 +224,7 @@ def test_in_mode_approve_a_shared_task_is_said_to_be_shared() -> None:
     assert bed.cpu() == "1500m"
 
 
-def test_who_decides_is_told_of_a_pipeline_that_came_after_the_proposal() -> None:
+def test_who_decides_learns_of_a_pipeline_that_came_after_the_proposal() -> None:
     bed = TaskBed(mode="Approve")
     bed.run()
     assert "other Pipeline" not in bed.message(C.APPROVED)
@@ -259,9 +259,9 @@ def test_a_question_with_very_long_names_is_asked_once_and_says_how_to_answer() 
     for i in range(6):
         bed.pipeline(f"{i}-{'x' * 240}", refers())
     bed.run()
-    told = bed.message(C.APPROVED)
-    assert "6 other Pipelines" in told
-    assert told.endswith(f"to approve it: kubectl concertmaster approve -n demo {bed.one().name}")
+    reported = bed.message(C.APPROVED)
+    assert "6 other Pipelines" in reported
+    assert reported.endswith(f"to approve it: kubectl concertmaster approve -n demo {bed.one().name}")
     asked_once_and_done_when_approved(bed)
 
 
@@ -280,7 +280,7 @@ def test_nothing_is_proposed_while_the_pipelines_cannot_be_read(mode: str) -> No
 def test_two_changes_of_one_task_are_never_in_flight_together() -> None:
     bed = TaskBed(mode="Approve")
     bed.pipeline("cd", refers())
-    bed.advice[bed.profile("cd")] = [lower("1Gi", "768Mi", what="memory")]
+    bed.recommended[bed.profile("cd")] = [lower("1Gi", "768Mi", what="memory")]
     bed.run()
     assert [(c.profile, c.phase) for c in bed.all()] == [("cd", "Proposed"), ("ci", "Proposed")]
     for change in bed.all():
@@ -290,11 +290,11 @@ def test_two_changes_of_one_task_are_never_in_flight_together() -> None:
     (held,) = (c for c in bed.all() if c.phase == "Proposed")
     assert len(flying) == 1
     assert len(bed.client.target_writes) == 1
-    told = str(held.condition(C.APPLIED)["message"])
-    assert f"waits for in-flight: another change of Task compile is under verification ({flying[0].name} of" in told
+    reported = str(held.condition(C.APPLIED)["message"])
+    assert f"waits for in-flight: another change of Task compile is under verification ({flying[0].name} of" in reported
     bed.run()
     assert len(bed.client.target_writes) == 1
-    bed.decide("Reject", flying[0].name)  # it is taken back; the other one may go
+    bed.decide("Reject", flying[0].name)  # it is rolled back; the other one may go
     bed.run()
     bed.run()
     assert [c.phase for c in bed.all() if c.name == held.name] == ["Verifying"]
@@ -308,7 +308,7 @@ def test_what_an_orphaned_change_set_does_not_block_the_task_for_ever() -> None:
     assert bed.one().is_(C.ORPHANED)
     bed.pipeline("cd", refers())
     bed.client.objects.pop(PIPELINE.path("demo", "ci"))
-    bed.advice[bed.profile("cd")] = [lower("1Gi", "768Mi", what="memory")]
+    bed.recommended[bed.profile("cd")] = [lower("1Gi", "768Mi", what="memory")]
     bed.run()
     assert len(bed.client.target_writes) == 2
 
@@ -339,10 +339,10 @@ def aimed(bed: TaskBed, name: str, phase: str, decision: str) -> WorkflowChangeV
         ("other", "Applied", "Approve", "Superseded"),
     ],
 )
-def test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_about(
+def test_no_task_is_written_that_the_pipeline_does_not_run_or_the_recommendation_is_not_about(
     name: str, phase: str, decision: str, end: str
 ) -> None:
-    """``victim`` is nobody's of this workflow; ``other`` is run by it, but the advice is about another Task."""
+    """``victim`` is nobody's of this workflow; ``other`` is run by it, but the recommendations are about another Task."""
     bed = TaskBed(mode="Approve")
     bed.pipeline("ci", refers(), {**refers("other"), "name": "second"})
     for task in ("victim", "other"):
@@ -355,17 +355,17 @@ def test_no_task_is_written_that_the_pipeline_does_not_run_or_the_advice_is_not_
     assert bed.client.target_writes == []
     forged = next(c for c in bed.all() if c.name == "forged")
     assert forged.phase == end
-    told = " ".join(str(c["message"]) for c in forged.status["conditions"])
+    reported = " ".join(str(c["message"]) for c in forged.status["conditions"])
     words = {
         "victim": "its plan is for Task victim, which is not the workflow of its profile (Pipeline ci) and no Task that",
         "other": "the recommendation has changed",  # what it is about gives another plan
     }
-    assert words[name] in told
+    assert words[name] in reported
 
 
 @pytest.mark.parametrize("mode", ["Approve", "Auto"])
-def test_advice_about_a_task_that_the_pipeline_has_left_is_not_carried_out(mode: str) -> None:
-    """The next analysis gives other advice; until then the Task is somebody else's."""
+def test_a_recommendation_about_a_task_that_the_pipeline_has_left_is_not_carried_out(mode: str) -> None:
+    """The next analysis gives other recommendations; until then the Task is somebody else's."""
     bed = TaskBed(mode=mode)
     bed.task("compile-v2")
     bed.pipeline("ci", refers("compile-v2"))
@@ -399,7 +399,7 @@ def test_pipelines_whose_task_was_edited_meanwhile_are_no_control() -> None:
         own = bed.history.runs_of["etl"]
         for i in range(8):
             bed.pipeline(f"other-{i}", refers("common"))
-            bed.advice[bed.profile(f"other-{i}")] = []
+            bed.recommended[bed.profile(f"other-{i}")] = []
             rows = bed.history.runs_of["etl"] = []
             bed.runs(30, 300.0, seed=100 + i, end=NOW)
             bed.runs(8, 400.0, seed=200 + i)
@@ -445,7 +445,7 @@ def test_tasks_that_may_not_be_read_any_more_are_no_change_of_the_workflow() -> 
     for hidden in (True, False):
         bed = TaskBed()
         bed.pipeline("ci", refers(), {"name": "own", "taskSpec": {"steps": [step]}})
-        bed.items = [advice(Edit(inside, "2", "1500m"), id="cpu-request.own", step="own")]
+        bed.items = [recommended(Edit(inside, "2", "1500m"), id="cpu-request.own", step="own")]
         bed.run()
         assert bed.one().phase == "Verifying" and bed.one().fingerprint is not None
         if hidden:
@@ -471,7 +471,7 @@ def test_a_task_that_was_deleted_or_made_anew_is_a_conflict() -> None:
         assert "the target was deleted" in bed.message(C.RESTORED)
 
 
-def test_advice_about_a_task_that_has_just_gone_is_left_alone() -> None:
+def test_a_recommendation_about_a_task_that_has_just_gone_is_left_alone() -> None:
     bed = TaskBed(mode="Approve")
     bed.run()
     bed.delete(TASK, "compile")

@@ -54,7 +54,7 @@ def test_conflicts_and_forgeries_are_counted() -> None:
     assert bed.counted("failed_total") == 1.0
 
 
-def test_what_gates_keep_back_is_told_by_gate_and_for_the_last_cycle_only() -> None:
+def test_what_gates_keep_back_is_reported_by_gate_and_for_the_last_cycle_only() -> None:
     bed = Bed(mode="Auto")
     bed.coverage = 0.1
     for _ in range(2):
@@ -72,7 +72,7 @@ def test_what_gates_keep_back_is_told_by_gate_and_for_the_last_cycle_only() -> N
     assert bed.counted("refused", check="in-flight") == 1.0
 
 
-def test_orphans_are_told_and_a_cluster_that_cannot_be_read_leaves_the_figures_as_they_are() -> None:
+def test_orphans_are_reported_and_a_cluster_that_cannot_be_read_leaves_the_figures_as_they_are() -> None:
     bed = applied()
     bed.policy(mode="Recommend")
     bed.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
-from concertmaster.history import HistoryError, HistoryReadOnly, Store
+from concertmaster.history import Address, HistoryError, HistoryReadOnly, HistoryUnavailable, Store
+from testbed.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
 
 
@@ -57,6 +59,30 @@ def test_with_a_file_it_goes_on_in_memory_and_returns_to_the_file(file: Path, ca
     keeper.close()
 
 
+def test_a_locked_file_is_no_reason_to_stop_advising(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ended at its start, again and again, while another held the file."""
+    monkeypatch.setattr("concertmaster.history.schema._BUSY_SECONDS", 0.1)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    keeper = HistoryProvider(str(file))
+    said = keeper.reopen()
+    assert "is held by another process" in said and "nothing is changed automatically" in said
+    with pytest.raises(HistoryReadOnly):
+        keeper.store.write_journal("change/2", "{}", 1.0)
+    other.execute("ROLLBACK")
+    other.close()
+    assert keeper.reopen() == ""
+    assert keeper.store.watermark("s", "x") == 7.0
+    assert not Path(f"{file}.damaged-1").exists()
+    keeper.close()
+
+
+def test_a_directory_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HistoryReadOnly, match=r"is a directory. Remove it, or name a file in historyPath"):
+        HistoryProvider(str(tmp_path))
+
+
 def test_a_clock_that_ran_ahead_takes_no_history(file: Path) -> None:
     keeper = HistoryProvider(str(file))
     keeper.tidy({KEY: (200, 14 * 86400.0)}, now=4e9)
@@ -89,3 +115,59 @@ def test_a_locked_history_is_waited_for_once_a_cycle(tmp_path: Path, monkeypatch
     keeper.reopen()
     keeper.record(KEY, LongTermFigures())
     assert len(attempts) == 2
+
+
+def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = PostgresServer().start()
+    try:
+        keeper = HistoryProvider("", Address(server.url, "concertmaster", str(server.password_file)))
+        keeper.store.add({KEY: {"first": [ran("1")]}}, watermark=("s", "x", 7.0))
+        assert keeper.reopen() == ""
+        server.stop()
+        trouble = keeper.reopen()
+        assert "cannot be reached" in trouble
+        assert "Check that the server runs" in trouble
+        assert keeper.reopen() == trouble
+        assert caplog.messages == [trouble], "an outage is one line of the log"
+        with pytest.raises(HistoryUnavailable):
+            keeper.store.runs(KEY)
+        server.start()
+        assert keeper.reopen() == ""
+        assert "answers again" in caplog.text
+        assert (len(keeper.store.runs(KEY)), keeper.store.watermark("s", "x")) == (1, 7.0)
+        keeper.close()
+    finally:
+        server.close()
+
+
+def test_a_server_is_waited_for_at_the_start_and_not_without_end() -> None:
+    server = PostgresServer()
+    address = Address(server.url, "concertmaster", str(server.password_file))
+    try:
+        pauses: list[float] = []
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 2:
+                server.start()
+
+        HistoryProvider("", address, pause=pause).close()
+        assert len(pauses) == 2
+        server.stop()
+        pauses.clear()
+        with pytest.raises(HistoryUnavailable, match="cannot be reached"):
+            HistoryProvider("", address, patience=10.0, pause=lambda seconds: pauses.append(seconds))
+        assert 10.0 <= sum(pauses) < 15.0
+    finally:
+        server.close()
+
+
+def test_only_its_own_namespaces_are_tidied(file: Path) -> None:
+    keeper = HistoryProvider(str(file), owns=lambda namespace: namespace != KEY.namespace)
+    keeper.tidy({}, 1e9)
+    assert len(keeper.store.runs(KEY)) == 1
+    keeper.close()
+    keeper = HistoryProvider(str(file))
+    keeper.tidy({}, 1e9)
+    assert keeper.store.runs(KEY) == []
+    keeper.close()

@@ -385,13 +385,13 @@ def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: 
     (run,) = world.runs(ETL)
     assert (run.outcome, run.source, len(run.steps)) == (Outcome.FAILED, Source.HISTORY, len(facts) - 1)
     assert world.counts == ["end"]
-    told = seen.by_workflow[ETL.key]
-    assert told == (
+    reported = seen.by_workflow[ETL.key]
+    assert reported == (
         "the nodes of run etl-x7k2z are kept in the controller's database (offloadNodeStatusVersion): its steps are only "
         "known from the metrics",
     )
     world.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
-    assert world.look().by_workflow == {ETL.key: told}  # every run says so; the sentence does not change
+    assert world.look().by_workflow == {ETL.key: reported}  # every run says so; the sentence does not change
     assert world.look(BACKUP).by_workflow == {}  # its profile is gone, and with it what was said
     assert world.look().by_workflow == {}
     world.see(WORKFLOWS, etl_run("etl-11", nodes={}, offloadNodeStatusVersion="fnv:1"))

@@ -63,19 +63,19 @@ def test_a_cycle_waits_for_slow_namespaces_a_bounded_time(gate: threading.Event)
     begun = time.monotonic()
     for name in ("one", "two", "three"):  # one thread for each namespace: the second and third find none
         assert ask(pool, author("slow", name), lambda: gate.wait(20)) is None
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 5.0
     assert PATIENCE_IN_ALL <= 5
 
 
 def test_nobody_waits_for_a_namespace_whose_last_query_was_slow(gate: threading.Event) -> None:
-    pool = QueryPool(10, patience=0.2)
-    ask(pool, author("slow"), lambda: time.sleep(0.4))
+    pool = QueryPool(10, patience=1.0)
+    ask(pool, author("slow"), lambda: time.sleep(1.2))
     settle(pool, 1)
     ask(pool, author("slow"))
     pool.begin()
     begun = time.monotonic()
     assert ask(pool, author("slow"), lambda: gate.wait(20)) is None
-    assert time.monotonic() - begun < 0.15
+    assert time.monotonic() - begun < 0.8
 
 
 def test_slow_namespaces_leave_threads_to_the_others(gate: threading.Event) -> None:

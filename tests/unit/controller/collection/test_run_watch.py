@@ -92,7 +92,7 @@ def test_other_kinds_and_another_edition_replace_it(stage: SnapshotBuilder, watc
     assert stage.lost == []
 
 
-def test_a_watch_that_ends_by_a_fault_is_told_and_started_again(stage: SnapshotBuilder, watch: RunWatch) -> None:
+def test_a_watch_that_ends_by_a_fault_is_reported_and_started_again(stage: SnapshotBuilder, watch: RunWatch) -> None:
     stage.fault = PermissionError("may not watch workflows")
     watch.follow(Watch(ARGO))
     soon(lambda: len(stage.lost) == 1)

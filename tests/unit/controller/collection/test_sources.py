@@ -1,7 +1,9 @@
-"""Reading sources into the history: forward, back, restarts, faults. The store is real, the metrics are a list of pods."""
+"""Reading sources into the history: forward, back, restarts, faults. The metrics source is real, the metrics are a list of
+pods."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +21,10 @@ from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import ContainerFact, JobFact, Outcome, PodFact, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH
-from concertmaster.engines.labels import labels_in_use
+from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
+from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
 from concertmaster.settings import Settings, parse
@@ -114,6 +117,11 @@ class FakeClient:
     def __init__(self, source: Any) -> None:
         self.source = source
         self.requests = 0
+        self.interval_due = math.inf  # the scrape interval is not asked for
+
+    def instant(self, _text: str, _at: float, *, name: str) -> Vector:
+        assert name == "nodes"
+        return Vector(("stat", "resource"), (("largest", "cpu"),), [3.5])
 
     def close(self) -> None:
         pass
@@ -284,6 +292,7 @@ def test_a_fault_in_the_middle_of_the_past_keeps_what_was_read(reader: Reader, w
     assert not report.ok
     assert reader.runs("etl") == 12
     assert report.data_until == NOW - DELAY
+    assert [key.name for key in report.unread] == ["etl"]
     world.error = None
     reader.read_all("etl")
     assert reader.runs("etl") == 40
@@ -324,7 +333,7 @@ def test_namespaces_share_their_queries(reader: Reader, world: World) -> None:
     assert len(world.looks[0][1]) == 20
 
 
-def test_a_namespace_that_is_too_large_is_read_apart_and_told_alone(reader: Reader, world: World) -> None:
+def test_a_namespace_that_is_too_large_is_read_apart_and_reported_alone(reader: Reader, world: World) -> None:
     definitions = tuple(cronjob("etl", name) for name in ("huge", "quiet", "small"))
 
     def read(after: float) -> SourceReport:
@@ -382,18 +391,18 @@ def test_tidying_keeps_the_newest_runs_inside_the_window(reader: Reader, world: 
     assert reader.runs("etl") == 12
 
 
-def test_what_is_missing_is_told_steadily(reader: Reader, world: World) -> None:
+def test_what_is_missing_is_reported_steadily(reader: Reader, world: World) -> None:
     world.pods = hourly("etl", 5)
     world.missing = (Missing("container_memory_working_set_bytes", "5 of 5 unknown", "keep it", essential=True),)
-    told = reader.read_all("etl").missing
-    assert len(told) == 1
+    reported = reader.read_all("etl").missing
+    assert len(reported) == 1
     world.missing = ()  # a look without pods judges nothing
     reader.now += 300.0
-    assert reader.read("etl").missing == told
+    assert reader.read("etl").missing == reported
     world.pods += hourly("etl", 4, reader.now + 200.0)[:1] + [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
     world.missing = (Missing("container_memory_working_set_bytes", "9 of 9 unknown", "keep it", essential=True),)
     reader.now += 600.0
-    assert reader.read("etl").missing == told  # other counts are no news
+    assert reader.read("etl").missing == reported  # other counts are no news
     world.pods += [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
     world.missing = ()
     reader.now += 600.0
@@ -489,3 +498,63 @@ def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, 
     reader.now += 600.0
     assert cronjob("etl").key in reader.read("etl").changed
     assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.FAILED]
+
+
+def _written(reader: Reader) -> int:
+    """Rows that the history has taken or changed so far."""
+    return int(reader.store._db.total_changes)
+
+
+def test_a_look_in_which_nothing_ended_writes_nothing(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 5)
+    reader.read_all("etl")
+    reader.now += 60.0
+    reader.read("etl")
+    before = _written(reader)
+    for _ in range(8):
+        reader.now += 60.0
+        assert reader.read("etl").data_until == reader.now - DELAY
+    assert _written(reader) == before
+    last = world.looks[-1]
+    assert (last[2], last[3]) == (reader.now - 60.0 - DELAY, reader.now - DELAY), "only the new minute is read"
+
+
+def test_what_a_quiet_hour_read_is_kept_every_ten_minutes(reader: Reader, world: World) -> None:
+    reader.read_all("etl")
+    for _ in range(60):
+        reader.now += 60.0
+        reader.read("etl")
+    reader.restart()
+    kept = reader.store.watermark("default", "demo")
+    assert kept is not None
+    assert 0 <= reader.now - DELAY - kept <= 600.0
+
+
+def test_pods_that_ended_after_quiet_looks_are_read_once_and_kept(reader: Reader, world: World) -> None:
+    reader.read_all("etl")
+    for _ in range(3):
+        reader.now += 60.0
+        reader.read("etl")
+    world.pods = [pod("etl", reader.now - DELAY + 10.0)]
+    reader.now += 60.0
+    reader.read("etl")
+    assert reader.runs("etl") == 1
+    assert reader.store.watermark("default", "demo") == reader.now - DELAY
+    reader.restart()
+    reader.read("etl")
+    assert reader.runs("etl") == 1
+
+
+def test_a_history_that_was_lost_is_read_from_its_own_mark(reader: Reader, world: World) -> None:
+    world.pods = hourly("etl", 5)
+    reader.read_all("etl")
+    for _ in range(3):
+        reader.now += 60.0
+        reader.read("etl")
+    reader.keeper.close()
+    reader.path.unlink()
+    for beside in reader.path.parent.glob("history.db-*"):
+        beside.unlink()
+    reader.start()
+    reader.read_all("etl")
+    assert reader.runs("etl") == 5

@@ -342,7 +342,7 @@ def test_an_input_size_of_a_step_is_that_of_its_first_item(keeper: HistoryProvid
     assert (found[0].input_size, found[0].input_total) == (None, 12.0)
 
 
-def test_a_refused_metric_is_told_even_before_there_are_runs(keeper: HistoryProvider) -> None:
+def test_a_refused_metric_is_reported_even_before_there_are_runs(keeper: HistoryProvider) -> None:
     metric = ExtraMetric(name="tokens", query='sum by (run) (x{a="b" or c="d"})')
     client = FakeClient(lambda *_: [])
     runs, problem = extras(keeper, client, metric)
@@ -356,6 +356,22 @@ def test_a_metric_with_several_series_per_run_is_refused_as_a_whole(keeper: Hist
     (found,), problem = extras(keeper, client, metric, record("r1"))
     assert found.extra == {}
     assert "sum by (run)" in problem
+
+
+def test_a_slow_answer_is_analysed_although_the_runs_are_as_they_were() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.policy(extraMetrics=[{"name": "tokens", "query": "sum(x[$window])"}])
+    for _ in range(3):
+        bed.run(seconds=300.0)
+    bed.analyzer.cases.clear()
+    bed.sources.answered.add(KEY)
+    bed.run(seconds=300.0)
+    assert len(bed.analyzer.cases) == 1
+    bed.run(seconds=300.0)
+    assert len(bed.analyzer.cases) == 1  # once for each answer
 
 
 def test_a_bad_query_leaves_the_rest_of_the_analysis_alone() -> None:

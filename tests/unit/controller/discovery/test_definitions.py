@@ -21,7 +21,7 @@ def bed() -> Bed:
     return found
 
 
-def test_a_profile_of_an_object_nested_too_deeply_says_so_and_the_others_are_advised(bed: Bed) -> None:
+def test_a_profile_of_an_object_nested_too_deeply_says_so_and_the_others_are_recommended(bed: Bed) -> None:
     deep: list[Any] = []
     for _ in range(200):
         deep = [deep]

@@ -7,19 +7,24 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.policies import PolicyBook, PolicyFacts, policy_status
 from concertmaster.controller.registry import Registry
+from concertmaster.core.fleet.ranking import Headline
+from concertmaster.core.model import Impact, Interval
 from concertmaster.kube.objects import POLICIES
 
 NOW = 1_760_000_000.0
 
 
-def ready(spec: dict[str, Any], facts: PolicyFacts) -> dict[str, Any]:
+def status_of(spec: dict[str, Any], facts: PolicyFacts) -> dict[str, Any]:
     registry = Registry()
     meta = {"name": "team", "namespace": "etl", "uid": "u", "generation": 1, "resourceVersion": "1"}
     registry.observe(POLICIES, None, {"metadata": meta, "spec": spec})
     (view,) = PolicyBook(registry.snapshot(), {}, {}).views
     granted = ConditionUpdate(ConditionType.WRITE_ACCESS, True, Reason.NOT_NEEDED, "no right is needed")
-    status = policy_status(view, facts, sources=["default"], reports={}, write_access=lambda *_: granted, now=NOW)
-    condition: dict[str, Any] = next(c for c in status["conditions"] if c["type"] == "Ready")
+    return policy_status(view, facts, sources=["default"], reports={}, write_access=lambda *_: granted, now=NOW)
+
+
+def ready(spec: dict[str, Any], facts: PolicyFacts) -> dict[str, Any]:
+    condition: dict[str, Any] = next(c for c in status_of(spec, facts)["conditions"] if c["type"] == "Ready")
     return condition
 
 
@@ -44,3 +49,18 @@ def test_blocked_plans_are_counted_by_check_with_what_to_do() -> None:
     assert condition["status"] == "True"
     assert condition["message"].startswith("in force for 12 profiles; 4 planned changes blocked: 3 by owner (commit ")
     assert "; 1 by risk (raise apply.maxRisk, or apply the printed patch)" in condition["message"]
+
+
+def test_a_policy_ranks_what_it_governs_and_adds_it_up() -> None:
+    """`kubectl describe copol` answers the same as `top`, without the plugin."""
+    rows = [
+        Headline("demo", name, f"CronJob/{name}", "right-size", f"Right-size {name}", Impact(money=Interval(v, v, v)),
+                 "Low", "Low", "Low", currency="USD")
+        for name, v in (("a", 2.0), ("b", 30.0))
+    ]  # fmt: skip
+    status = status_of({}, PolicyFacts(matched=2, headlines=rows, minor=7))
+    assert status["top"] == [
+        "demo/b right-size: 30 USD a month; Right-size b",
+        "demo/a right-size: 2 USD a month; Right-size a",
+    ]
+    assert (status["totals"]["moneyPerMonth"], status["totals"]["minor"]) == ("32 USD", 7)

@@ -17,14 +17,15 @@ def report(**more: object) -> SourceReport:
     return SourceReport("default", True, Reason.COMPLETE, "", **more)  # type: ignore[arg-type]
 
 
-def test_it_says_how_much_of_the_window_is_read() -> None:
-    found = backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - 8 * DAY}), NOW)
-    assert found is not None
-    assert (found.status, found.reason) == (False, Reason.BACKFILLING)
-    assert found.message == "Backfilling 7d of 14d: recommendations follow when the window is read"
-    early = backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - DAY}), NOW)
-    assert early is not None
-    assert early.message.startswith("Backfilling less than a quarter of 14d")
+def test_it_says_whether_half_of_the_window_is_read_and_moves_once() -> None:
+    """Each change of its message is a status write for each workflow."""
+    days = [backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - days * DAY}), NOW) for days in range(14)]
+    assert all(d is not None and (d.status, d.reason) == (False, Reason.BACKFILLING) for d in days)
+    said = list(dict.fromkeys(d.message for d in days if d is not None))
+    assert said == [
+        "Backfilling less than half of 14d: recommendations follow when the window is read",
+        "Backfilling 7d of 14d: recommendations follow when the window is read",
+    ]
 
 
 @pytest.mark.parametrize("made", [None, report(), report(more=True)])

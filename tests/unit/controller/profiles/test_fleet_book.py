@@ -25,7 +25,7 @@ def member(key: WorkflowKey, cores: float = 1.0) -> FleetMember:
 
 @dataclass
 class Neighbours(FakeAnalyzer):
-    """Advice that says how many others it was shown; those in ``clashing`` are told so once there are any."""
+    """A recommendation that says how many others it was shown; those in ``clashing`` are reported so once there are any."""
 
     clashing: set[str] = field(default_factory=set)
     cores: dict[str, float] = field(default_factory=dict)

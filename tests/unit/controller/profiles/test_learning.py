@@ -54,7 +54,7 @@ def profile(*dismissals: dict[str, str]) -> WorkflowProfile:
     return WorkflowProfile.parse({"metadata": {"name": "etl", "namespace": "demo"}, "spec": spec})
 
 
-def advise(
+def recommend(
     before: ProfileAnalysis | None = None,
     *,
     now: float = NOW,
@@ -73,52 +73,52 @@ def advise(
     return analyze_profile(case)
 
 
-def states(advice: ProfileAnalysis) -> dict[str, str]:
-    entries = [*advice.document["recommendations"], *advice.document.get("remaining", ())]
+def states(recommended: ProfileAnalysis) -> dict[str, str]:
+    entries = [*recommended.document["recommendations"], *recommended.document.get("remaining", ())]
     return {r["id"]: r["state"] for r in entries}
 
 
-def entry(advice: ProfileAnalysis, id_: str) -> dict[str, Any]:
-    found = [*advice.document["recommendations"], *advice.document.get("remaining", ())]
+def entry(recommended: ProfileAnalysis, id_: str) -> dict[str, Any]:
+    found = [*recommended.document["recommendations"], *recommended.document.get("remaining", ())]
     return next(dict(r) for r in found if r["id"] == id_)
 
 
-def fields(advice: ProfileAnalysis) -> tuple[str, str, dict[str, str]]:
+def fields(recommended: ProfileAnalysis) -> tuple[str, str, dict[str, str]]:
     """The right-sizing: its id, the step it is about, and the requests it sets there."""
-    item = next(r for r in advice.document["recommendations"] if r["id"] == "right-size")
+    item = next(r for r in recommended.document["recommendations"] if r["id"] == "right-size")
     sets = dict(part.split(": ", 1) for part in item["sets"].split("; "))
     (step,) = {path.split("/")[3] for path in sets}
     return item["id"], step, {path.rsplit("/", 1)[1]: values.rpartition(" -> ")[2] for path, values in sets.items()}
 
 
 def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
-    first = advise()
+    first = recommend()
     id_, step, value = fields(first)
-    second = advise(first, now=NOW + 60, target=target(**{step: value}), by="kubectl-edit", written=NOW + 30)
+    second = recommend(first, now=NOW + 60, target=target(**{step: value}), by="kubectl-edit", written=NOW + 30)
     assert states(second)[id_] == "Implemented"
     (outcome,) = second.document["results"]
     assert (outcome["id"], outcome["by"], outcome["since"]) == (id_, "kubectl-edit", "2025-10-09T08:53:50Z")
     assert outcome["effect"].startswith("being measured: 0 runs after it against 30 before")
     assert id_ not in [c.recommendation.id for c in second.candidates]
-    third = advise(second, now=NOW + 120, target=target(**{step: value}))
+    third = recommend(second, now=NOW + 120, target=target(**{step: value}))
     assert states(third)[id_] == "Implemented"
-    back = advise(third, now=NOW + 180)
+    back = recommend(third, now=NOW + 180)
     assert states(back)[id_] == "Active"
     assert "results" not in back.document
 
 
 def test_an_expired_dismissal_is_over_and_the_next_look_comes_in_time() -> None:
-    id_ = fields(advise())[0]
+    id_ = fields(recommend())[0]
     for_an_hour = {"recommendation": id_, "reason": "month end", "expirationTime": "2025-10-09T09:53:20Z"}
-    away = advise(advise(), dismissals=(for_an_hour,))
+    away = recommend(recommend(), dismissals=(for_an_hour,))
     assert states(away)[id_] == "Dismissed"
     assert away.lasts == 3600.0
     assert id_ not in [c.recommendation.id for c in away.candidates]
-    back = advise(away, now=NOW + 3600.0, dismissals=(for_an_hour,))
+    back = recommend(away, now=NOW + 3600.0, dismissals=(for_an_hour,))
     assert states(back)[id_] == "Active"
     assert back.lasts is None
     assert "month end, until 2025-10-09T09:53:20Z" in entry(back, id_)["note"]
-    again = advise(back, now=NOW, dismissals=(for_an_hour,))  # the clock went back
+    again = recommend(back, now=NOW, dismissals=(for_an_hour,))  # the clock went back
     assert states(again)[id_] == "Dismissed"
 
 
@@ -130,36 +130,36 @@ def test_an_expired_dismissal_is_over_and_the_next_look_comes_in_time() -> None:
         ("right-size.laod", "the workflow has no step laod; its steps are extract, transform and load"),
     ],
 )
-def test_a_dismissal_of_nothing_is_told_and_stops_nothing(wrong: str, why: str) -> None:
-    found = advise(dismissals=({"recommendation": wrong, "reason": "no"},))
+def test_a_dismissal_of_nothing_is_reported_and_stops_nothing(wrong: str, why: str) -> None:
+    found = recommend(dismissals=({"recommendation": wrong, "reason": "no"},))
     assert (found.ready.type, found.ready.status, found.ready.reason.value) == (
         ConditionType.READY,
         True,
         "UnknownDismissal",
     )
     assert f"spec.dismissals names {wrong}, and {why}" in found.ready.message
-    assert states(found) == states(advise())
+    assert states(found) == states(recommend())
 
 
 def test_a_dismissal_in_advance_is_no_mistake() -> None:
-    found = advise(dismissals=({"recommendation": "timeout.load", "reason": "we watch it"},))
+    found = recommend(dismissals=({"recommendation": "timeout.load", "reason": "we watch it"},))
     assert found.ready.reason.value == "Analyzed"
 
 
 @pytest.mark.parametrize("how", ["dismissed", "harmed"])
 def test_a_step_that_was_dismissed_or_harmed_is_left_out_of_the_right_sizing(how: str) -> None:
-    step = fields(advise())[1]
+    step = fields(recommend())[1]
     harm = replace(line(1, 0.0, rule="right-size", verdict=Verdict.WORSE), harmed=(step,))
     found = (
-        advise(dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
+        recommend(dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
         if how == "dismissed"
-        else advise(lines=[harm])
+        else recommend(lines=[harm])
     )
     assert found.ready.reason.value == "Analyzed"
-    assert "right-size" in states(advise())
+    assert "right-size" in states(recommend())
     assert "right-size" not in states(found)  # it was the only step
     if how == "dismissed":
-        gone = advise(advise(), dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
+        gone = recommend(recommend(), dismissals=({"recommendation": f"right-size.{step}", "reason": "month end"},))
         assert (
             entry(gone, "right-size")["note"]
             == f"nothing is left of it without the dismissed steps (right-size.{step})"
@@ -169,25 +169,25 @@ def test_a_step_that_was_dismissed_or_harmed_is_left_out_of_the_right_sizing(how
 @pytest.mark.parametrize("id_", ["budget.tokens", "budget.cost", "objective-at-risk.duration-p95", "queue-time.start",
                                  "sidecar-overhead.istio-proxy", "parallelism.fan-out"])  # fmt: skip
 def test_what_follows_the_rule_need_not_be_a_step(id_: str) -> None:
-    assert advise(dismissals=({"recommendation": id_, "reason": "we know"},)).ready.reason.value == "Analyzed"
+    assert recommend(dismissals=({"recommendation": id_, "reason": "we know"},)).ready.reason.value == "Analyzed"
 
 
 @pytest.mark.parametrize("reason", ["month  end", "month\tend", " month end ", "month end " + "x" * 246])
 def test_a_reason_with_odd_white_space_is_one_decision(reason: str) -> None:
-    id_ = fields(advise())[0]
+    id_ = fields(recommend())[0]
     decided = ({"recommendation": id_, "reason": reason},)
-    away = advise(advise(), dismissals=decided)
-    later = advise(away, now=NOW + 60, dismissals=decided)
+    away = recommend(recommend(), dismissals=decided)
+    later = recommend(away, now=NOW + 60, dismissals=decided)
     assert entry(later, id_) == entry(away, id_)
     assert (entry(later, id_)["state"], entry(later, id_)["since"]) == ("Dismissed", "2025-10-09T08:53:20Z")
 
 
 def test_the_operators_document_tells_the_state_of_each_recommendation() -> None:
-    id_ = fields(advise())[0]
-    found = advise(advise(), dismissals=({"recommendation": id_, "reason": "we know"},))
-    told = {r["id"]: (r["state"], r.get("dismissal")) for r in json.loads(found.detail)["recommendations"]}
-    assert told[id_] == ("Dismissed", "we know")
-    before = {r["id"]: (r["state"], r.get("dismissal")) for r in json.loads(advise().detail)["recommendations"]}
+    id_ = fields(recommend())[0]
+    found = recommend(recommend(), dismissals=({"recommendation": id_, "reason": "we know"},))
+    reported = {r["id"]: (r["state"], r.get("dismissal")) for r in json.loads(found.detail)["recommendations"]}
+    assert reported[id_] == ("Dismissed", "we know")
+    before = {r["id"]: (r["state"], r.get("dismissal")) for r in json.loads(recommend().detail)["recommendations"]}
     assert before[id_] == ("Active", None)
 
 
@@ -198,13 +198,13 @@ def line(number: int, measured: float, **more: object) -> Line:
     return replace(base, applied=NOW + number * DAY, **more)  # type: ignore[arg-type]
 
 
-def test_broken_promises_are_told_and_leave_the_prediction_alone() -> None:
+def test_broken_promises_are_reported_and_leave_the_prediction_alone() -> None:
     broken = Ledger([line(i, 0.0, rule="right-size", verdict=Verdict.WORSE) for i in range(40)])
-    found = advise(ledger=broken)
+    found = recommend(ledger=broken)
     record = entry(found, "right-size")["trackRecord"]
     assert record == "this rule's promises held 0 of 40 times, median 0 x; this one counts as 0.09 x"
-    assert entry(found, "right-size")["promised"] == entry(advise(), "right-size")["promised"]
-    assert "trackRecord" not in entry(advise(), "right-size")
+    assert entry(found, "right-size")["promised"] == entry(recommend(), "right-size")["promised"]
+    assert "trackRecord" not in entry(recommend(), "right-size")
 
 
 def test_learning_switched_off_shows_the_record_and_corrects_nothing() -> None:
@@ -214,9 +214,11 @@ def test_learning_switched_off_shows_the_record_and_corrects_nothing() -> None:
         None, OptimizationPolicy.model_validate({"metadata": {"name": "p", "namespace": "n"}, "spec": spec})
     )
     assert not policy.analysis.learning and Policy().analysis.learning
-    off = advise(ledger=broken, learning=False)
+    off = recommend(ledger=broken, learning=False)
     assert entry(off, "right-size")["trackRecord"] == "this rule's promises held 0 of 40 times, median 0 x"
-    assert [r["id"] for r in off.document["recommendations"]] == [r["id"] for r in advise().document["recommendations"]]
+    assert [r["id"] for r in off.document["recommendations"]] == [
+        r["id"] for r in recommend().document["recommendations"]
+    ]
 
 
 # --- what the objects teach
@@ -268,13 +270,13 @@ def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice
 def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> None:
     item = changes_world.faster(gain_share=Interval(0.3, 0.4, 0.5))
     made = plan(corrected(item, 0.8), changes_world.template(), PATCHABLE, profile="etl", namespace="demo")
-    told = plan_status(made)["predicted"]
-    assert (told["correctionPercent"], told["likely"]) == ("80", "-32")
+    reported = plan_status(made)["predicted"]
+    assert (reported["correctionPercent"], reported["likely"]) == ("80", "-32")
     assert "correctionPercent" not in plan_status(
         plan(item, changes_world.template(), PATCHABLE, profile="etl", namespace="demo")
     )
     raw = change("2025-10-01T00:00:00Z")
-    raw["status"]["predicted"] = told
+    raw["status"]["predicted"] = reported
     line = WorkflowChangeView(raw).line()
     assert line is not None
     assert line.promised == pytest.approx(-0.4)
@@ -287,7 +289,7 @@ def test_what_cannot_be_read_teaches_nothing() -> None:
 
 
 def test_a_status_that_somebody_emptied_is_remembered() -> None:
-    first = StatusView.of(advise().document)
+    first = StatusView.of(recommend().document)
     known = snapshot(OUTCOME).snapshot().profiles[0]
     empty = replace(known, status=StatusView())
     assert Learned(snapshot().snapshot()).past(empty, first, None).memory == first.memory
@@ -311,8 +313,8 @@ def test_the_last_writer_of_a_spec_is_known() -> None:
     assert bare.written == ("", 0.0)
 
 
-def test_people_are_told_of_both_moments_once() -> None:
-    def told(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+def test_people_learn_of_both_moments_once() -> None:
+    def reported(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         registry = Registry()
         meta = {"name": "etl", "namespace": "demo", "uid": "u"}
         registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": before})
@@ -320,13 +322,13 @@ def test_people_are_told_of_both_moments_once() -> None:
         return [n.reason for n in notes(found, after)]
 
     waiting = {k: v for k, v in OUTCOME.items() if k not in ("verdict", "judged")}
-    assert told({"score": 1}, {"results": [waiting]}) == ["Implemented"]
-    assert told({"results": [waiting]}, {"results": [waiting]}) == []
-    assert told({"results": [waiting]}, {"results": [OUTCOME]}) == ["EffectMeasured"]
-    assert told({"results": [OUTCOME]}, {"results": [OUTCOME]}) == []
+    assert reported({"score": 1}, {"results": [waiting]}) == ["Implemented"]
+    assert reported({"results": [waiting]}, {"results": [waiting]}) == []
+    assert reported({"results": [waiting]}, {"results": [OUTCOME]}) == ["EffectMeasured"]
+    assert reported({"results": [OUTCOME]}, {"results": [OUTCOME]}) == []
 
 
-def test_only_what_is_to_be_done_is_new_advice() -> None:
+def test_only_what_is_to_be_done_is_a_new_recommendation() -> None:
     def view(state: str) -> StatusView:
         return StatusView.of({"recommendations": [{"id": "parallelism", "state": state}]})
 

@@ -91,7 +91,7 @@ def test_the_same_again_is_no_write() -> None:
     assert status_update(entry(before), known(FOUND, WHOLE, data_until=NOW + 300), NOW + 300) is None
 
 
-def test_an_outage_keeps_the_advice_and_dates_it() -> None:
+def test_an_outage_keeps_the_recommendation_and_dates_it() -> None:
     before = healthy()
     after = written(known(FOUND, DOWN, data_until=NOW + 600), before, NOW + 900)
     assert after["advice"] == before["advice"]
@@ -121,14 +121,14 @@ def test_an_outage_at_the_start_of_a_process_keeps_what_the_last_one_said() -> N
     assert state(after)["ObjectivesMet"] == ("True", "Met")  # nobody knows better
 
 
-def test_an_outage_before_any_advice_says_why_there_is_none() -> None:
+def test_an_outage_before_any_recommendation_says_why_there_is_none() -> None:
     after = written(ProfileOutcome(FOUND, DOWN))
     assert state(after)["Ready"] == ("False", "SourceUnreachable")
     assert state(after)["ObjectivesMet"] == ("Unknown", "Undecided")
     assert "advice" not in after
 
 
-def test_a_target_that_went_keeps_the_advice() -> None:
+def test_a_target_that_went_keeps_the_recommendation() -> None:
     before = healthy()
     after = written(known(GONE, WHOLE, data_until=NOW), before)
     assert after["recommendations"] == before["recommendations"]
@@ -136,7 +136,7 @@ def test_a_target_that_went_keeps_the_advice() -> None:
     assert state(after)["Ready"] == ("False", "NotFound")
 
 
-def test_an_analysis_that_failed_keeps_the_advice() -> None:
+def test_an_analysis_that_failed_keeps_the_recommendation() -> None:
     before = healthy()
     after = written(known(FOUND, WHOLE, failure="the analysis failed (ValueError)."), before)
     assert after["advice"] == before["advice"]
@@ -185,7 +185,22 @@ def test_a_bad_first_status_is_one_event_per_cause() -> None:
     assert {(n.severity, n.reason) for n in found} == {(EventType.WARNING, "NotFound")}
 
 
-def test_flips_are_told_both_ways_and_wording_is_not() -> None:
+def test_reading_the_window_for_the_first_time_is_no_warning_and_makes_nothing_obsolete() -> None:
+    """42 Warnings and every recommendation Obsolete: that was the first hour after an installation."""
+    reading = ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, "Backfilling 3d12h of 14d")
+    first = written(ProfileOutcome(FOUND, WHOLE, reading))
+    assert state(first)["Ready"] == ("False", "Backfilling")
+    assert notes(entry(), first) == []
+    before = healthy()
+    again = written(ProfileOutcome(FOUND, WHOLE, reading), before)
+    assert again["recommendations"] == before["recommendations"]
+    assert notes(entry(before), again) == []
+    assert {n.severity for n in notes(entry(first), written(known(FOUND, WHOLE, fresh=True), first))} <= {
+        EventType.NORMAL
+    }
+
+
+def test_flips_are_reported_both_ways_and_wording_is_not() -> None:
     before = healthy()
     during = written(known(GONE, WHOLE, data_until=NOW), before)
     down = notes(entry(before), during)
@@ -204,7 +219,7 @@ def test_an_outage_of_a_source_and_its_end_are_shared_by_all_who_read_from_it() 
     assert [(n.reason, n.shared) for n in notes(entry(during), before)] == [("Complete", True)]
 
 
-def test_new_advice_is_told_with_where_to_read_it() -> None:
+def test_a_new_recommendation_is_reported_with_where_to_read_it() -> None:
     before = healthy()
     more = {**before, "recommendations": [*before["recommendations"], {"id": "cpu-request.job"}]}
     found = notes(entry(before), more)

@@ -90,6 +90,20 @@ def test_everybody_else_gets_the_same_nothing(path: str) -> None:
     assert json.loads(body)["message"] == "no analysis of such a profile is kept"
 
 
+def test_a_shard_names_the_one_that_has_the_namespace() -> None:
+    details = Details()
+    details.put("demo", "etl", UID, b'{"secret": 1}')
+    details.elsewhere = {"other": "cm-1", "demo": None}.get
+    asked = [f"{n}/workflowprofiles/etl{part}?uid={UID}" for n in ("other", "demo") for part in ("", "/days")]
+    answers = served(details, lambda at: [get(f"{at}/api/v1/namespaces/{path}") for path in asked])
+    assert [(status, json.loads(body)) for status, _, body in answers[:3]] == [
+        (200, {"shard": "cm-1"}),
+        (200, {"shard": "cm-1"}),
+        (200, {"secret": 1}),
+    ]
+    assert answers[3][0] == 404
+
+
 @pytest.mark.parametrize(
     ("path", "method"),
     [("", "GET"), ("/demo/workflowprofiles", "GET"), ("/demo/workflowprofiles/etl", "POST"),

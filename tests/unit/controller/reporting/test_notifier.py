@@ -1,4 +1,4 @@
-"""Who is told of what: by the policy in force, to receivers its namespace may use, and once a week."""
+"""Who is notified of what: by the policy in force, to receivers its namespace may use, and once a week."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class World:
         self.bed.profile()
         self.bed.history.runs_of["etl"] = [ended(n) for n in range(20)][::-1]
 
-    def told(self) -> list[tuple[str, NotifyEvent, str]]:
+    def reported(self) -> list[tuple[str, NotifyEvent, str]]:
         found = [(name, m.event, m.subject) for name, m in self.sender.offered]
         self.sender.offered.clear()
         return found
@@ -72,38 +72,38 @@ def test_a_late_run_reaches_the_receiver_of_the_policy_in_force(world: World) ->
     world.bed.policy(notify=[{"receiver": "team"}])
     world.bed.run()
     world.late_run()
-    assert world.told() == [("team", NotifyEvent.RUN_LATE, "etl-now")]
+    assert world.reported() == [("team", NotifyEvent.RUN_LATE, "etl-now")]
     world.late_run()
-    assert world.told() == []
+    assert world.reported() == []
 
 
-def test_without_a_policy_that_asks_nobody_is_told(world: World) -> None:
+def test_without_a_policy_that_asks_nobody_is_reported(world: World) -> None:
     world.bed.policy()
     world.bed.run()
     world.late_run()
-    assert world.told() == []
+    assert world.reported() == []
 
 
-def test_only_events_that_were_asked_for_are_told(world: World) -> None:
+def test_only_events_that_were_asked_for_are_reported(world: World) -> None:
     world.bed.policy(notify=[{"receiver": "team", "events": ["RolledBack", "ApprovalRequired"]}])
     world.bed.run()
     world.late_run()
-    assert world.told() == []
+    assert world.reported() == []
     uid = next(e.uid for e in world.bed.registry.snapshot().profiles)
     ref = ObjectRef(PROFILES, "demo", "etl", uid)
     for reason in ("ChangeRolledBack", "ApprovalRequired", "ChangeApplied", "Missed"):
         world.notifier.note(Note(ref, EventType.WARNING, reason, "etl-7f: because of that"))
-    assert world.told() == [
+    assert world.reported() == [
         ("team", NotifyEvent.ROLLED_BACK, "etl-7f"),
         ("team", NotifyEvent.APPROVAL_REQUIRED, "etl-7f"),
     ]
 
 
-def test_a_receiver_the_namespace_may_not_use_is_not_told_and_the_policy_says_so(world: World) -> None:
+def test_a_receiver_the_namespace_may_not_use_is_not_reported_and_the_policy_says_so(world: World) -> None:
     world.bed.policy(notify=[{"receiver": "ops"}, {"receiver": "nobody"}])
     world.bed.run()
     world.late_run()
-    assert world.told() == []
+    assert world.reported() == []
     message = world.bed.message("Ready", POLICIES, "team")
     assert "namespace demo may not use receiver ops" in message
     assert "nobody is no receiver of the operator's configuration (it has: ops, team)" in message
@@ -118,7 +118,7 @@ def test_the_digest_comes_once_a_week_from_monday_on(world: World) -> None:
     days = []
     for day in range(1, 16):
         world.bed.run(seconds=DAY)
-        days += [day for _ in world.told()]
+        days += [day for _ in world.reported()]
     assert days == [4, 11]  # Mondays; the clock stands at 08:53 UTC
 
 

@@ -1,4 +1,4 @@
-"""What is odd about runs is said in one sentence each, with the cure, and nothing is said of healthy ones."""
+"""What is unusual about runs is said in one sentence each, with the cure, and nothing is said of healthy ones."""
 
 from __future__ import annotations
 

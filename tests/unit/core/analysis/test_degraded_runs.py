@@ -26,7 +26,7 @@ def test_healthy_runs_have_no_problem() -> None:
     assert sum(bool(p) for p in found) <= 1
 
 
-def test_two_problems_are_told_apart_with_their_steps() -> None:
+def test_two_problems_are_distinguished_with_their_steps() -> None:
     rng = np.random.default_rng(2)
     table = healthy(rng, 200)
     table[:20, 0] += 90.0

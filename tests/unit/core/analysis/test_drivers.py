@@ -81,7 +81,7 @@ def test_the_number_of_pods_that_pays() -> None:
     assert width_effect(succeeded(_wide([2, 4, 8] * 6, {2: 300.0, 4: 300.0, 8: 300.0})), "load") is None
 
 
-def test_both_are_told_in_words() -> None:
+def test_both_are_reported_in_words() -> None:
     lines = sentences(insights(analyze(ONE, _sized(40, follows=True), now=NOW)), 40)
     assert any("load follows its input (40 executions)" in line for line in lines)
     wide = analyze(ONE, _wide([2, 4, 8] * 6, {2: 620.0, 4: 320.0, 8: 170.0}), now=NOW)

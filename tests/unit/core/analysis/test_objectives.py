@@ -1,4 +1,4 @@
-"""Objectives say where they are going, by the type of workflow where that is wished; the score weighs as told."""
+"""Objectives say where they are going, by the type of workflow where that is wished; the score weighs as configured."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from concertmaster.core.analysis.objectives import (
     with_template,
 )
 from concertmaster.core.analysis.pattern import WorkflowType, workflow_type
+from concertmaster.core.analysis.score import Score, ScorePart, attainable
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
@@ -134,15 +135,37 @@ def test_templates_are_off_until_asked_for_and_give_way_to_any_duration_of_the_o
 def test_weights_are_settings() -> None:
     made = OptimizationPolicy.model_validate(
         {"metadata": {"name": "p", "namespace": "demo"},
-         "spec": {"analysis": {"scoreWeights": {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}}}}
+         "spec": {"analysis": {"scoreWeights": {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0,
+                                              "objectives": 0, "speed": 0}}}}
     )  # fmt: skip
     of = runs(failing_from=18)
     usual = analyze_workflow(CHAIN, of, resolve(None, None), profile="p", now=NOW).analysis.score
     own = analyze_workflow(CHAIN, of, resolve(None, made), profile="p", now=NOW).analysis.score
-    assert {p.name: p.weight for p in usual.parts} == {"success": 40, "stability": 20, "efficiency": 25, "waiting": 15}
-    assert {p.name: p.weight for p in own.parts} == {"success": 100, "stability": 0, "efficiency": 0, "waiting": 0}
+    assert {p.name: p.weight for p in usual.parts} == {
+        "success": 40, "stability": 20, "efficiency": 25, "waiting": 15, "objectives": 20, "speed": 20,
+    }  # fmt: skip
+    assert {p.name for p in own.parts if p.weight} == {"success"}
     assert own.total == 75  # 90% of 95%: a quarter of the way to none
     assert AnalysisSettings().score_weights["success"] == 40
+
+
+def test_missed_objectives_lower_the_score_and_those_of_other_parts_do_not_count_twice() -> None:
+    def part(**objectives: object) -> tuple[float | None, str]:
+        result = analyze_workflow(CHAIN, runs(), resolve(None, policy(**objectives)), profile="p", now=NOW)
+        return next((p.value, p.why) for p in result.analysis.score.parts if p.name == "objectives")
+
+    assert part(minSuccessPercent="99", targetUtilizationPercent={"cpu": "90"})[0] is None
+    assert part(duration={"p50": "1h"}) == (1.0, "1 of 1 objectives met")
+    assert part(duration={"p50": "1h", "p95": "1m"}) == (0.5, "1 of 2 objectives met")  # missed by more than half
+
+
+def test_run_time_that_recommendations_would_save_lowers_the_score() -> None:
+    base = Score(90, (ScorePart("success", 40, 0.9, "90% of 20 runs"),))
+    assert attainable(base, 20, []).total == 90
+    slow = attainable(base, 20, [0.3, 0.2])
+    assert (slow.total, slow.parts[-1].why) == (72, "recommendations shorten runs by 44%")
+    assert attainable(base, 20, [0.8]).total == 70
+    assert attainable(Score(None, ()), 20, [0.3]).total is None
 
 
 def test_every_quantile_of_the_queue_time_is_an_objective() -> None:

@@ -153,7 +153,7 @@ class TestTrends:
         assert same.verdict is Verdict.SAME
         assert found.difference.success_p == 1.0
 
-    def test_a_slower_day_and_a_worse_one_are_told_from_chance(self) -> None:
+    def test_a_slower_day_and_a_worse_one_are_distinguished_from_chance(self) -> None:
         start = at("2026-11-16")
         runs = [
             ended(start + d * DAY + k * HOUR + HOUR, (600.0 + k) * (1.3 if d else 1.0), 10 * d + k,

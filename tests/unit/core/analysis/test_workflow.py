@@ -112,10 +112,10 @@ def test_the_score_is_the_weighted_sum_of_its_printed_parts() -> None:
     rng = random.Random(3)
     runs = daily(DIAMOND.graph, 12, lambda _: {k: v * rng.lognormvariate(0, 0.1) for k, v in SECONDS.items()})
     score = analyze(DIAMOND, runs, now=NOW).score
-    told = [p for p in score.parts if p.value is not None]
-    weighted = sum(p.weight * (p.value or 0.0) for p in told) / sum(p.weight for p in told)
+    reported = [p for p in score.parts if p.value is not None]
+    weighted = sum(p.weight * (p.value or 0.0) for p in reported) / sum(p.weight for p in reported)
     assert score.total == round(100 * weighted)
-    assert len(told) == 4
+    assert len(reported) == 4
     worse = analyze(
         DIAMOND, [replace(r, outcome=Outcome.FAILED) if i % 3 == 0 else r for i, r in enumerate(runs)], now=NOW
     )

@@ -91,7 +91,7 @@ def test_a_drifting_series_reports_its_change_of_course() -> None:
     assert any(abs(point.index - 60) <= 6 for point in changes.points)
 
 
-def test_a_ramp_is_told_from_a_step() -> None:
+def test_a_ramp_is_distinguished_from_a_step() -> None:
     rng = np.random.default_rng(8)
     growth = np.clip((np.arange(120) - 40) / 40, 0, 1) * math.log(1.8)
     changes = detect(days(120), np.exp(growth) * lognormal(rng, 120, 0.12))

@@ -1,4 +1,4 @@
-"""What all workflows share is taken out of a proof, and nothing is where they share nothing."""
+"""What all workflows share is taken out of a verification, and nothing is where they share nothing."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_three_worse_of_the_last_five_take_the_right_and_good_ones_bring_it_back
     assert withdrawn(healed, "r", "a") is None
 
 
-def test_corrected_advice_promises_less() -> None:
+def test_corrected_recommendations_promises_less() -> None:
     item = corrected(faster(gain_seconds=Interval(10.0, 20.0, 30.0)), 0.5)
     assert item.gain_share == Interval(0.05, 0.1, 0.15)
     assert item.gain_seconds == Interval(5.0, 10.0, 15.0)

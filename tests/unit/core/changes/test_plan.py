@@ -1,4 +1,4 @@
-"""Plans: minimal, guarded, allow-listed, reversible, and the same for the same advice on the same object."""
+"""Plans: minimal, guarded, allow-listed, reversible, and the same for the same recommendations on the same object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds, Range
 from concertmaster.engines import PATCHABLE
-from tests.support.core.changes_world import TRAIN, advice, cpu, cron_job, faster, planned, template
+from tests.support.core.changes_world import TRAIN, cpu, cron_job, faster, planned, recommended, template
 
 TEMPLATE = PATCHABLE["WorkflowTemplate"]
 BOUNDS = Bounds()
@@ -52,7 +52,7 @@ def test_the_inverse_tests_our_value_and_brings_the_old_one_back() -> None:
 def test_two_requests_of_a_container_without_any_are_added_and_taken_back_in_order() -> None:
     raw = template(resources=None)
     del raw["spec"]["templates"][1]["container"]["resources"]
-    item = advice(cpu(None, "1"), Edit(f"{TRAIN}/memory", None, "1Gi"))
+    item = recommended(cpu(None, "1"), Edit(f"{TRAIN}/memory", None, "1Gi"))
     found = planned(item, raw)
     changed = jsonpatch.apply(raw, found.patch)
     assert changed["spec"]["templates"][1]["container"]["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}}
@@ -73,11 +73,11 @@ def test_a_number_in_the_manifest_is_tested_as_a_number() -> None:
         (template(), faster(Edit("/spec/templates/0/parallelism", None, "3"))),
         (
             cron_job({"requests": {"cpu": "2"}}),
-            advice(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", "2", "1")),
+            recommended(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", "2", "1")),
         ),
         (
             cron_job(),
-            advice(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", None, "1")),
+            recommended(Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu", None, "1")),
         ),
         (cron_job(parallelism=2), faster(Edit("/spec/jobTemplate/spec/parallelism", "2", "3"))),
         (
@@ -90,7 +90,7 @@ def test_a_number_in_the_manifest_is_tested_as_a_number() -> None:
                     "steps": [{"name": "a", "computeResources": {"requests": {"memory": "1Gi"}}}],
                 },
             },
-            advice(
+            recommended(
                 Edit("/spec/steps/0/computeResources/requests/memory", "1Gi", "512Mi", "build"),
                 Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1", "build"),
             ),
@@ -102,7 +102,7 @@ def test_a_number_in_the_manifest_is_tested_as_a_number() -> None:
                 "metadata": {"name": "ci", "namespace": "demo", "uid": "u"},
                 "spec": {"tasks": [{"name": "build", "taskSpec": {"steps": [{"name": "a", "image": "x"}]}}]},
             },
-            advice(Edit("/spec/tasks/0/taskSpec/steps/0/computeResources/requests/cpu", None, "1")),
+            recommended(Edit("/spec/tasks/0/taskSpec/steps/0/computeResources/requests/cpu", None, "1")),
         ),
     ],
 )
@@ -134,13 +134,13 @@ def test_what_is_not_of_the_form_of_a_plan_has_no_undoing(patch: list[dict[str, 
 
 
 @pytest.mark.parametrize("holder", [None, "other"])
-def test_advice_about_another_object_is_no_plan_for_this_one(holder: str | None) -> None:
+def test_a_recommendation_about_another_object_is_no_plan_for_this_one(holder: str | None) -> None:
     edit = Edit("/spec/steps/0/computeResources/requests/cpu", "2", "1", holder)
     raw = tekton_task({"name": "a", "image": "x", "computeResources": {"requests": {"cpu": "2"}}})
     with pytest.raises(Refused, match="which is no field of Task build"):
-        planned(advice(edit), raw)
+        planned(recommended(edit), raw)
     with pytest.raises(Refused, match="which is no field of WorkflowTemplate etl"):
-        planned(advice(replace(edit, holder="etl")))
+        planned(recommended(replace(edit, holder="etl")))
 
 
 def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,9 @@ def tekton_task(*steps: dict[str, Any]) -> dict[str, Any]:
 def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_own() -> None:
     raw = tekton_task({"name": "a", "image": "x"}, {"name": "b", "image": "x"})
     bounds = Bounds(max_step=0.25)
-    found = planned(advice(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1", "build")), raw, bounds=bounds)
+    found = planned(
+        recommended(Edit("/spec/steps/1/computeResources/requests/cpu", None, "1", "build")), raw, bounds=bounds
+    )
     (setting,) = found.settings
     assert (setting.old, setting.new, setting.change) == (
         2.0,
@@ -175,20 +177,20 @@ def test_a_step_that_takes_its_request_from_the_step_template_gets_one_of_its_ow
     moved = jsonpatch.apply(
         raw, [{"op": "replace", "path": "/spec/stepTemplate/computeResources/requests/cpu", "value": "3"}]
     )
-    assert not jsonpatch.fits(moved, found.patch)  # the value the advice rests on is tested where it stands
+    assert not jsonpatch.fits(moved, found.patch)  # the value the recommendations rest on is tested where it stands
     memory = planned(
-        advice(Edit("/spec/steps/0/computeResources/requests/memory", None, "3Gi", "build")), raw
+        recommended(Edit("/spec/steps/0/computeResources/requests/memory", None, "3Gi", "build")), raw
     ).settings[0]
     assert memory.limit == 2 * 2.0**30
-    sidecar = planned(advice(Edit("/spec/sidecars/0/computeResources/requests/cpu", None, "1", "build")), raw).settings[
-        0
-    ]
+    sidecar = planned(
+        recommended(Edit("/spec/sidecars/0/computeResources/requests/cpu", None, "1", "build")), raw
+    ).settings[0]
     assert sidecar.old is None  # sidecars take nothing from it
 
 
 def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> None:
     raw = tekton_task({"name": "a", "image": "x"})
-    item = advice(
+    item = recommended(
         Edit("/spec/stepTemplate/computeResources/requests/cpu", "2", "1", "build"),
         Edit("/spec/steps/0/computeResources/requests/cpu", None, "500m", "build"),
     )
@@ -214,19 +216,19 @@ def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> No
 def test_nothing_but_parallelism_and_requests_is_ever_planned(pointer: str) -> None:
     assert PATCHABLE["WorkflowTemplate"].resource(pointer) is None
     with pytest.raises(Refused, match="only parallelism and requests"):
-        planned(advice(Edit(pointer, None, "1")))
+        planned(recommended(Edit(pointer, None, "1")))
 
 
-def test_advice_that_also_sets_a_limit_is_refused_as_a_whole() -> None:
+def test_recommendations_that_also_sets_a_limit_is_refused_as_a_whole() -> None:
     with pytest.raises(Refused, match="limits/memory"):
-        planned(advice(cpu(), Edit("/spec/templates/1/container/resources/limits/memory", None, "4Gi")))
+        planned(recommended(cpu(), Edit("/spec/templates/1/container/resources/limits/memory", None, "4Gi")))
 
 
 def test_a_right_sizing_leaves_a_request_whose_limit_moves_to_a_person_and_makes_the_rest() -> None:
     limit = Edit("/spec/templates/1/container/resources/limits/memory", None, "1Gi", weight=0.0)
     memory = Edit(f"{TRAIN}/memory", "2Gi", "1Gi", weight=3.0)
     row = SizeItem("train", "train", "requests.cpu", "2", "1500m", "1", "50%")
-    item = replace(advice(cpu(), memory, limit), items=(row,))
+    item = replace(recommended(cpu(), memory, limit), items=(row,))
     found = planned(item, bounds=BOUNDS)
     assert [s.pointer for s in found.settings] == [f"{TRAIN}/cpu"]
     assert not found.whole
@@ -240,7 +242,7 @@ def test_a_right_sizing_leaves_a_request_whose_limit_moves_to_a_person_and_makes
 def test_a_verified_first_step_frees_the_second_from_the_largest_step() -> None:
     far = replace(cpu("2", "200m"), sure=True)
     for edit, new in ((far, "200m"), (replace(far, sure=False), "1"), (replace(cpu("2", "7"), sure=True), "7")):
-        found = planned(advice(edit), bounds=BOUNDS)
+        found = planned(recommended(edit), bounds=BOUNDS)
         assert found.settings[0].new_literal == new
         assert "largest-step" not in {v.check for v in run_checks(found, Situation(0.0)) if not v.passed}
 
@@ -259,18 +261,18 @@ def test_a_patch_is_judged_leaf_by_leaf() -> None:
     assert within(TEMPLATE, [{"op": "replace", "path": "/spec", "value": {}}]) == "/spec"
 
 
-def test_advice_for_another_value_is_refused_as_changed() -> None:
-    with pytest.raises(Refused, match="'2' now and was '4'") as told:
-        planned(advice(cpu("4", "1")))
-    assert told.value.changed
-    with pytest.raises(Refused, match="absent") as told:
-        planned(advice(Edit("/spec/templates/1/script/resources/requests/cpu", "2", "1")))
-    assert told.value.changed
+def test_recommendations_for_another_value_is_refused_as_changed() -> None:
+    with pytest.raises(Refused, match="'2' now and was '4'") as reported:
+        planned(recommended(cpu("4", "1")))
+    assert reported.value.changed
+    with pytest.raises(Refused, match="absent") as reported:
+        planned(recommended(Edit("/spec/templates/1/script/resources/requests/cpu", "2", "1")))
+    assert reported.value.changed
 
 
 def test_work_for_a_person_gives_no_plan() -> None:
     with pytest.raises(Refused, match="sets no field"):
-        planned(advice())
+        planned(recommended())
 
 
 @pytest.mark.parametrize(
@@ -290,24 +292,24 @@ def test_an_unreadable_value_in_the_object_is_never_changed(literal: object) -> 
     raw = template(resources={"requests": {"cpu": literal}})
     shown = literal if isinstance(literal, str) else json.dumps(literal)
     with pytest.raises(Refused, match="no amount"):
-        planned(advice(cpu(shown, "1")), raw)
+        planned(recommended(cpu(shown, "1")), raw)
 
 
 def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> None:
-    part = planned(advice(cpu("2", "200m")), bounds=BOUNDS)
+    part = planned(recommended(cpu("2", "200m")), bounds=BOUNDS)
     assert part.settings[0].new_literal == "1"
     assert not part.whole
     assert part.settings[0].change == pytest.approx(-0.5)
-    up = planned(advice(cpu("2", "9")), bounds=BOUNDS)
+    up = planned(recommended(cpu("2", "9")), bounds=BOUNDS)
     assert up.settings[0].new_literal == "3"
-    near = planned(advice(cpu("2", "1500m")), bounds=BOUNDS)
+    near = planned(recommended(cpu("2", "1500m")), bounds=BOUNDS)
     assert near.settings[0].new_literal == "1500m"
     assert near.whole
-    bound = planned(advice(cpu("2", "1100m")), bounds=Bounds(cpu=Range(1.5, 8.0)))
+    bound = planned(recommended(cpu("2", "1100m")), bounds=Bounds(cpu=Range(1.5, 8.0)))
     assert bound.settings[0].new_literal == "1500m"
     with pytest.raises(Refused, match="leave nothing"):
-        planned(advice(cpu("2", "1")), bounds=Bounds(cpu=Range(2.0, 8.0)))
-    memory = planned(advice(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), bounds=BOUNDS)
+        planned(recommended(cpu("2", "1")), bounds=Bounds(cpu=Range(2.0, 8.0)))
+    memory = planned(recommended(Edit(f"{TRAIN}/memory", "2Gi", "300Mi")), bounds=BOUNDS)
     assert memory.settings[0].new_literal == "1Gi"
 
 
@@ -321,20 +323,20 @@ def test_a_request_goes_one_step_at_a_time_and_no_further_than_the_bounds() -> N
         ("900Ki", "300Ki", 1.0),  # one step is less than a whole Mi, which is more than there is
     ],
 )
-def test_bounds_and_steps_never_turn_advice_round(current: str, proposed: str, least: float) -> None:
+def test_bounds_and_steps_never_turn_recommendations_round(current: str, proposed: str, least: float) -> None:
     raw = template(resources={"requests": {"cpu": "2", "memory": current}})
     bounds = Bounds(memory=Range(least, 32 * 2.0**30))
     memory = Edit(f"{TRAIN}/memory", current, proposed)
     with pytest.raises(Refused, match="the bounds and the largest step leave nothing to change"):
-        planned(advice(memory), raw, bounds=bounds)
-    both = planned(advice(cpu("2", "1500m"), memory), raw, bounds=bounds)
-    assert [s.resource for s in both.settings] == ["cpu"]  # what can go the advised way goes
+        planned(recommended(memory), raw, bounds=bounds)
+    both = planned(recommended(cpu("2", "1500m"), memory), raw, bounds=bounds)
+    assert [s.resource for s in both.settings] == ["cpu"]  # what can go the recommended way goes
 
 
-def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_step_leads_inside() -> None:
+def test_a_value_outside_the_bounds_moves_only_as_recommended_and_only_where_one_step_leads_inside() -> None:
     def moved(current: str, proposed: str) -> tuple[object, bool]:
         raw = template(resources={"requests": {"memory": current}})
-        found = planned(advice(Edit(f"{TRAIN}/memory", current, proposed)), raw, bounds=BOUNDS)
+        found = planned(recommended(Edit(f"{TRAIN}/memory", current, proposed)), raw, bounds=BOUNDS)
         (result,) = [v for v in run_checks(found, Situation(0.0)) if v.check == "bounds"]
         return found.settings[0].new_literal, result.passed
 
@@ -347,8 +349,8 @@ def test_a_value_outside_the_bounds_moves_only_as_advised_and_only_where_one_ste
 
 
 def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:
-    whole = planned(advice(cpu("2", "1")), monthly_cost=100.0).predicted
-    part = planned(advice(cpu("2", "0.5")), bounds=BOUNDS, monthly_cost=100.0).predicted
+    whole = planned(recommended(cpu("2", "1")), monthly_cost=100.0).predicted
+    part = planned(recommended(cpu("2", "0.5")), bounds=BOUNDS, monthly_cost=100.0).predicted
     assert whole is not None
     assert part is not None
     assert (whole.measure, whole.low, whole.likely, whole.high) == ("Cost", -0.3, -0.2, -0.1)
@@ -365,7 +367,7 @@ def test_what_is_promised_is_scaled_to_the_part_of_the_way() -> None:
 
 def test_aims_follow_the_category() -> None:
     assert planned(faster()).aim is Aim.FASTER
-    assert planned(advice(cpu(), category=Category.RELIABILITY)).aim is Aim.SAFER
+    assert planned(recommended(cpu(), category=Category.RELIABILITY)).aim is Aim.SAFER
 
 
 def test_the_digest_survives_a_touch_and_changes_with_everything_that_matters() -> None:
@@ -378,8 +380,8 @@ def test_the_digest_survives_a_touch_and_changes_with_everything_that_matters() 
     swapped = template()
     swapped["spec"]["templates"][1]["name"] = "load"
     variants = [
-        planned(advice(cpu("2", "1400m"))),
-        planned(advice(cpu(), id="cpu-request.other")),
+        planned(recommended(cpu("2", "1400m"))),
+        planned(recommended(cpu(), id="cpu-request.other")),
         planned(raw=other),
         planned(raw=swapped),
     ]

@@ -1,4 +1,5 @@
-"""What a proof can tell: the chance to catch a slowdown against simulation, and the error rate of all looks together."""
+"""What a verification can tell: the chance to catch a slowdown against simulation, and the error rate of all looks
+together."""
 
 from __future__ import annotations
 
@@ -103,20 +104,20 @@ def test_with_runs_of_two_lengths_the_power_is_no_more_than_the_test_has(share: 
     assert np.mean(claimed) <= np.mean(caught) + 0.1
 
 
-def test_a_person_is_told_how_many_runs_it_would_take() -> None:
+def test_a_person_learns_how_many_runs_it_would_take() -> None:
     rng = np.random.default_rng(5)
 
-    def told(sigma: float, before: int) -> str | None:
+    def reported(sigma: float, before: int) -> str | None:
         found = outlook(list(np.exp(rng.normal(0, sigma, before))), [1.0] * before, 30)
         assert found is not None
         return found.warns()
 
-    assert told(0.05, 30) is None
-    many = told(0.3, 200)
+    assert reported(0.05, 30) is None
+    many = reported(0.3, 200)
     assert many is not None
     assert "30 runs after the change (verify.maxRuns) would show a slowdown of 20% in" in many
     assert many.split("90% takes ")[1].isdigit()
-    few = told(0.4, 8)
+    few = reported(0.4, 8)
     assert few is not None
     assert few.endswith("with only 8 before it no number of runs is sure to")
     assert outlook([1.0, 2.0], [1.0, 1.0], 30) is None

@@ -60,7 +60,7 @@ def test_later_runs_differ_by_no_more_than_the_error_says(runs: int, noise: floa
     assert 0.85 * 300 <= held <= 0.99 * 300
 
 
-def test_more_noise_and_fewer_runs_are_more_error_and_told_sizes_less() -> None:
+def test_more_noise_and_fewer_runs_are_more_error_and_reported_sizes_less() -> None:
     rng = np.random.default_rng(3)
     steady, wild = (list(600.0 * np.exp(s * rng.standard_normal(30))) for s in (0.03, 0.2))
     quiet = effect_error(series(steady, NOW))

@@ -193,7 +193,7 @@ def test_when_time_is_over_the_last_runs_decide_like_the_last_look() -> None:
 
 
 def _course(aim: Aim, factor: float, seed: int, spread: float = 0.15) -> Verdict | None:
-    """The verdict when the proof is asked after every run."""
+    """The verdict when the verification is asked after every run."""
     before, after = noisy(seed, 30, spread=spread), [factor * s for s in noisy(seed + 10_000, 30, spread=spread)]
     for number in range(2, 31, 2):
         found = verify(aim, both(before, after[:number]), SETTINGS, age=DAY)

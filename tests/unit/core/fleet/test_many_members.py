@@ -34,21 +34,21 @@ def alone(member: FleetMember, spans: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("across", [True, False])
-def test_everybody_is_told_with_what_he_reserves(across: bool) -> None:
+def test_everybody_is_reported_with_what_he_reserves(across: bool) -> None:
     fleet = members(40)
     own = fleet[0]
     spans = np.array([[DAY, DAY + 3600.0], [3 * DAY, 3 * DAY], [5 * DAY, 5.5 * DAY]])
-    told = dict(Fleet(fleet, across=across).meets(own.key, spans))
+    reported = dict(Fleet(fleet, across=across).meets(own.key, spans))
     near = {
         m.key: cores
         for m in fleet
         if m.key != own.key and (across or m.key.namespace == own.key.namespace) and (cores := alone(m, spans)) > 1e-9
     }
     names = {k.name if k.namespace == own.key.namespace else f"{k.namespace}/{k.name}": v for k, v in near.items()}
-    strangers = {name: told.pop(name) for name in list(told) if "other namespaces" in name}
-    assert told == pytest.approx(names)
+    strangers = {name: reported.pop(name) for name in list(reported) if "other namespaces" in name}
+    assert reported == pytest.approx(names)
     assert len(strangers) == (0 if across else 1)
-    assert list(told) == sorted(told, key=lambda name: (-told[name], name))
+    assert list(reported) == sorted(reported, key=lambda name: (-reported[name], name))
 
 
 def test_nobody_is_met_in_no_time() -> None:

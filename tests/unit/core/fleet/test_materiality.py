@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
-from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Impact, Interval, Level, Outcome, Recommendation, Severity
 from concertmaster.core.model.policy import AnalysisSettings, Materiality, Objectives, Policy, Pricing, Quantiles
 from concertmaster.core.rules import rank
-from tests.support.builders import NOW, daily, definition, step
+from tests.support.builders import DAY, NOW, daily, definition, step
 
 CHAIN = definition(step("extract"), step("load", ["extract"], 1))
 
@@ -72,6 +72,31 @@ def test_a_gain_that_reaches_a_missed_objective_is_material_however_small_it_is(
     assert not assess(faster(25), missed).minor
     assert assess(faster(25), missed).severity is Severity.MEDIUM
     assert assess(faster(5), missed).minor
+
+
+def test_fewer_failures_that_reach_a_missed_success_objective_are_material_however_rare_the_runs_are() -> None:
+    """A weekly workflow that fails once in seven runs has less than one failed run a month."""
+    weekly = [
+        replace(r, outcome=Outcome.FAILED if i == 3 else r.outcome, start=NOW - (7 - i) * 7 * DAY, end=None)
+        for i, r in enumerate(daily(CHAIN.graph, 7, lambda _: {"extract": 300, "load": 300}))
+    ]
+    runs = [replace(r, end=(r.start or 0.0) + 600.0) for r in weekly]
+    of = analyze(CHAIN, runs, now=NOW, policy=Policy(analysis=AnalysisSettings(window_seconds=60 * DAY)))
+    enough = assess(item(failures_avoided=around(1 / 7)), of)
+    assert enough.impact.failed_runs is not None
+    assert enough.impact.failed_runs.likely < 1.0
+    assert (enough.minor, enough.severity) == (False, Severity.MEDIUM)
+    assert assess(item(failures_avoided=around(0.05)), of).minor, "success would still be below its objective"
+    assert assess(item(failures_avoided=around(1 / 7, low=0.0)), of).minor
+
+
+def test_a_saving_that_reaches_a_missed_cost_objective_is_material_however_small_it_is() -> None:
+    cost = analysis().cost
+    assert cost.per_run is not None
+    assert cost.per_month is not None
+    missed = analysis(Policy(objectives=Objectives(max_cost_per_run=0.95 * cost.per_run.total)))
+    assert not assess(item(saving_per_month=around(0.06 * cost.per_month)), missed).minor
+    assert assess(item(saving_per_month=around(0.04 * cost.per_month)), missed).minor
 
 
 def test_what_stands_already_leaves_later_than_it_came() -> None:

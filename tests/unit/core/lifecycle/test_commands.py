@@ -163,7 +163,7 @@ def test_names_are_quoted_for_the_shell() -> None:
     assert commands.explain("a b", "demo", "x.y") == "kubectl concertmaster explain -n demo 'a b' x.y"
 
 
-def test_an_empty_object_is_told_from_none() -> None:
+def test_an_empty_object_is_distinguished_from_none() -> None:
     """The API server writes ``resources: {}`` into its own kinds; the file in Git need not have it."""
     bare = ContainerSpec("main", resources_pointer=POINTER, empty_resources=True)
     of = definition(StepSpec("load", template="load", containers=(bare,)))

@@ -1,4 +1,4 @@
-"""Whether advice was followed: by name, by amount, and never by accident."""
+"""Whether recommendations were followed: by name, by amount, and never by accident."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_template_of_another_name_at_the_same_place_is_not_it() -> None:
     assert not followed(wanted, other)
 
 
-def test_what_is_not_set_yet_can_be_advised_and_followed() -> None:
+def test_what_is_not_set_yet_can_be_recommended_and_followed() -> None:
     raw = cron_job()
     edit = Edit("/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/memory", None, "1Gi")
     wanted = fields([edit], raw)
@@ -68,7 +68,7 @@ def test_what_is_not_set_yet_can_be_advised_and_followed() -> None:
     [
         ("2Gi", "832Mi", "832Mi", True),
         ("2Gi", "832Mi", "1Gi", True),  # a round number near it
-        ("2Gi", "832Mi", "512Mi", True),  # further than advised
+        ("2Gi", "832Mi", "512Mi", True),  # further than recommended
         ("2Gi", "832Mi", "1900Mi", False),  # hardly anything
         ("2Gi", "832Mi", "4Gi", False),  # the other way
         ("2Gi", "832Mi", None, False),
@@ -94,7 +94,7 @@ def test_all_fields_must_stand() -> None:
     assert not followed((), raw)
 
 
-def test_advice_that_stands_already_is_known() -> None:
+def test_recommendations_that_stands_already_is_known() -> None:
     raw = template()
     assert not is_applied([CPU], raw)
     raw["spec"]["templates"][1]["container"]["resources"]["requests"]["cpu"] = "1"

@@ -1,4 +1,4 @@
-"""What implementations brought: the test of changes, on advice that people carried out."""
+"""What implementations brought: the test of changes, on recommendations that people applied."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_faster_runs_are_measured_against_the_promise() -> None:
     assert line.ratio == pytest.approx(1.0, abs=0.15)
 
 
-def test_too_few_runs_are_waited_for_and_then_it_cannot_be_told() -> None:
+def test_too_few_runs_are_waited_for_and_then_it_cannot_be_known() -> None:
     waiting = one(BEFORE + after(3))
     assert (waiting.verdict, waiting.after) == (None, 3)
     assert waiting.line("w") is None

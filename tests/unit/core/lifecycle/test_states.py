@@ -62,14 +62,14 @@ def only(memory: RecommendationHistory) -> TrackedRecommendation:
     return standing
 
 
-def test_new_advice_is_active_and_its_age_stays() -> None:
+def test_a_new_recommendation_is_active_and_its_age_stays() -> None:
     memory = advance(first(), look(given("900Mi"), now=NOW + DAY))
     assert (only(memory).state, only(memory).since) == (RecommendationState.ACTIVE, NOW)
     assert only(memory).fields == (Field(PATH, "2Gi", "900Mi"),)
 
 
 @pytest.mark.parametrize("by", ["kubectl-edit", "kustomize-controller", "concertmaster", ""])
-def test_whoever_sets_the_field_the_advice_is_implemented(by: str) -> None:
+def test_whoever_sets_the_field_the_recommendation_is_implemented(by: str) -> None:
     memory = advance(first(), look(now=NOW + DAY, memory="1Gi", by=by, written=NOW + 3600))
     assert (only(memory).state, only(memory).since) == (RecommendationState.IMPLEMENTED, NOW + 3600)
     (outcome,) = memory.outcomes
@@ -84,7 +84,7 @@ def test_a_moment_that_cannot_be_is_the_moment_of_the_look(written: float | None
     assert memory.outcomes[0].since == NOW + DAY
 
 
-def test_advice_carried_out_in_part_goes_on() -> None:
+def test_recommendations_carried_out_in_part_goes_on() -> None:
     memory = advance(first(), look(given("900Mi", old="1Gi"), now=NOW + DAY, memory="1Gi"))
     assert only(memory).state is RecommendationState.ACTIVE
     assert "in part" in only(memory).note
@@ -112,7 +112,7 @@ def test_without_the_object_nothing_is_concluded_from_it() -> None:
         ({"target": {"spec": {"templates": []}}}, "there is no /spec/templates/train"),
     ],
 )
-def test_advice_that_is_no_longer_given_is_obsolete_and_says_why(more: dict[str, Any], why: str) -> None:
+def test_a_recommendation_that_is_no_longer_given_is_obsolete_and_says_why(more: dict[str, Any], why: str) -> None:
     memory = advance(first(), look(now=NOW + DAY, **more))
     assert (only(memory).state, only(memory).since) == (RecommendationState.OBSOLETE, NOW + DAY)
     assert why in only(memory).note
@@ -123,7 +123,7 @@ def test_too_little_data_makes_nothing_obsolete() -> None:
     assert only(memory) == only(first())
 
 
-def test_obsolete_advice_goes_after_a_week_or_comes_back() -> None:
+def test_obsolete_a_recommendation_goes_after_a_week_or_comes_back() -> None:
     gone = advance(first(), look(now=NOW + DAY))
     assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR - 1)).standings
     assert advance(gone, look(now=NOW + DAY + OBSOLETE_FOR)).standings == ()
@@ -144,7 +144,7 @@ def judged(
     )
 
 
-def test_implemented_advice_stays_to_be_seen_until_two_weeks_after_its_verdict_and_is_learned_from_for_longer() -> None:
+def test_what_was_implemented_is_shown_until_two_weeks_after_its_verdict_and_is_learned_from_for_longer() -> None:
     late = NOW + 300 * DAY
     assert only(advance(implemented(), look(now=late, memory="1Gi"))).state is RecommendationState.IMPLEMENTED
     after = judged(implemented(), at=NOW + 2 * DAY)
@@ -168,7 +168,7 @@ def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_ke
 
 
 def twelve() -> RecommendationHistory:
-    """Twelve recommendations carried out by one commit, after as many as are kept were judged."""
+    """Twelve recommendations applied by one commit, after as many as are kept were judged."""
     past = tuple(
         ImplementationResult(
             f"cpu-request.t{i}",
@@ -248,7 +248,7 @@ def dismissed(item: CurrentRecommendation | None = None) -> RecommendationHistor
     return advance(first(), look(item or given(), now=NOW + DAY, dismissals=DECISION))
 
 
-def test_a_dismissal_holds_while_the_advice_stays_what_it_was() -> None:
+def test_a_dismissal_holds_while_the_recommendation_stays_what_it_was() -> None:
     memory = dismissed()
     assert (only(memory).state, only(memory).dismissal) == (RecommendationState.DISMISSED, "peak at month end")
     for new, gain in (("1100Mi", -0.28), ("950Mi", -0.33)):
@@ -285,13 +285,13 @@ def test_small_talk_is_not_material() -> None:
     )
 
 
-def test_a_dismissal_that_is_over_brings_the_advice_back() -> None:
+def test_a_dismissal_that_is_over_brings_the_recommendation_back() -> None:
     back = only(advance(dismissed(), look(given(), now=NOW + 2 * DAY)))
     assert back.state is RecommendationState.ACTIVE
     assert "its dismissal is over (peak at month end)" in back.note
 
 
-def test_a_dismissal_outlives_advice_that_comes_and_goes() -> None:
+def test_a_dismissal_outlives_recommendations_that_comes_and_goes() -> None:
     away = advance(dismissed(), look(now=NOW + 2 * DAY, dismissals=DECISION))
     assert only(away).state is RecommendationState.DISMISSED
     back = advance(away, look(given(), now=NOW + 100 * DAY, dismissals=DECISION))
@@ -299,7 +299,7 @@ def test_a_dismissal_outlives_advice_that_comes_and_goes() -> None:
     assert advance(away, look(now=NOW + 3 * DAY)).standings == ()
 
 
-def test_dismissed_advice_that_somebody_follows_all_the_same_is_implemented() -> None:
+def test_dismissed_recommendations_that_somebody_follows_all_the_same_is_implemented() -> None:
     memory = advance(dismissed(), look(now=NOW + 2 * DAY, memory="1Gi", dismissals=DECISION))
     assert only(memory).state is RecommendationState.IMPLEMENTED
     assert len(memory.outcomes) == 1

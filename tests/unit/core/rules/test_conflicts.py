@@ -1,4 +1,4 @@
-"""Advice without contradictions: one recommendation per field, causes before symptoms, no gain counted twice."""
+"""Recommendations without contradictions: one recommendation per field, causes before symptoms, no gain counted twice."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_bottleneck_is_merged_into_the_remedy_of_its_step() -> None:
     assert alone.action == "Optimize load; split its work"
 
 
-def test_a_throttled_bottleneck_in_real_advice() -> None:
+def test_a_throttled_bottleneck_in_real_recommendations() -> None:
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
     value = noise()
 
@@ -97,22 +97,22 @@ def test_a_throttled_bottleneck_in_real_advice() -> None:
         throttled = measured(cpu_limit=1.0, throttled_share=0.4)
         return {n: Pod(value(s), containers=throttled if n == "transform" else measured()) for n, s in STEPS.items()}
 
-    ids = [r.id for r in scene(scenarios.etl(transform=limited), 42, work).advice()]
+    ids = [r.id for r in scene(scenarios.etl(transform=limited), 42, work).recommended()]
     assert "cpu-request.transform" in ids
     assert "bottleneck.transform" not in ids
 
 
 def test_no_scene_gives_two_recommendations_for_one_field_or_one_id_twice() -> None:
     for make in scenarios.SCENARIOS.values():
-        found = make().advice()
+        found = make().recommended()
         pointers = [e.pointer for r in found for e in r.edits]
         assert len(pointers) == len(set(pointers))
         assert len({r.id for r in found}) == len(found)
         assert {r.rule for r in found} <= {r.name for r in RULES}
 
 
-def test_an_injected_sidecar_is_told_once() -> None:
-    ids = [r.id for r in scenarios.sidecar_overhead().advice()]
+def test_an_injected_sidecar_is_reported_once() -> None:
+    ids = [r.id for r in scenarios.sidecar_overhead().recommended()]
     assert "sidecar-overhead.proxy" in ids
     assert not any(i.startswith("cpu-request.") and i.endswith(".proxy") for i in ids)
     patched = item("cpu-request", "load.proxy", edits=(Edit("/a/cpu", "1", "2"),))
@@ -121,7 +121,7 @@ def test_an_injected_sidecar_is_told_once() -> None:
 
 
 def test_waiting_is_explained_by_the_clash_of_schedules() -> None:
-    found = scenarios.schedule_clash().advice()
+    found = scenarios.schedule_clash().recommended()
     ids = [r.id for r in found]
     assert ids.index("schedule-clash") < ids.index("queue-time")
     assert "first see schedule-clash" in found[ids.index("queue-time")].action

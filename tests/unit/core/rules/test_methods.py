@@ -37,12 +37,12 @@ class TestCaching:
 
     def test_proposes_the_smallest_usual_age_and_the_known_ratio(self) -> None:
         rows = _every(2, 60, "a") + [Keyed(i * 7200.0 + 60, i * 7200.0 + 120, 60.0, f"unique-{i}") for i in range(60)]
-        advice = cache_advice(rows)
-        assert advice.max_age is not None
-        assert advice.known == 120
-        assert advice.distinct == 61
-        assert advice.hit_ratio == pytest.approx(59 / 120, abs=0.03)
-        assert advice.saved_seconds == pytest.approx(60.0 * advice.hits)
+        recommended = cache_advice(rows)
+        assert recommended.max_age is not None
+        assert recommended.known == 120
+        assert recommended.distinct == 61
+        assert recommended.hit_ratio == pytest.approx(59 / 120, abs=0.03)
+        assert recommended.saved_seconds == pytest.approx(60.0 * recommended.hits)
 
     def test_says_why_there_is_nothing_to_cache(self) -> None:
         assert "needed" in cache_advice(_every(1, 3, "a")).reason
@@ -70,20 +70,20 @@ class TestRetries:
         return chains
 
     def test_finds_the_smallest_limit_for_passing_failures(self) -> None:
-        advice = retry_limit(self._chains(2000, 0.10, 0.8, 3), 0.99)
-        assert advice.limit == 2  # 1 - 0.1 * 0.2 = 0.98 at one retry, 0.996 at two
-        assert advice.success == pytest.approx(0.996, abs=0.003)
-        assert not advice.assumed
+        recommended = retry_limit(self._chains(2000, 0.10, 0.8, 3), 0.99)
+        assert recommended.limit == 2  # 1 - 0.1 * 0.2 = 0.98 at one retry, 0.996 at two
+        assert recommended.success == pytest.approx(0.996, abs=0.003)
+        assert not recommended.assumed
 
     def test_failures_that_do_not_pass_get_no_limit(self) -> None:
-        advice = retry_limit(self._chains(500, 0.10, 0.02, 3), 0.99)
-        assert advice.limit is None
-        assert "do not pass" in advice.reason
+        recommended = retry_limit(self._chains(500, 0.10, 0.02, 3), 0.99)
+        assert recommended.limit is None
+        assert "do not pass" in recommended.reason
 
     def test_without_retries_seen_independence_is_assumed_and_said(self) -> None:
-        advice = retry_limit(self._chains(500, 0.05, 0.0, 0), 0.99)
-        assert advice.assumed
-        assert advice.limit == 1
+        recommended = retry_limit(self._chains(500, 0.05, 0.0, 0), 0.99)
+        assert recommended.assumed
+        assert recommended.limit == 1
 
     def test_little_or_good_data(self) -> None:
         assert retry_limit([Chain((False,))] * 3).limit is None
@@ -102,16 +102,16 @@ class TestTimeouts:
         chance = np.random.default_rng(7)
         covered = 0
         for _ in range(300):
-            advice = timeout_advice(chance.lognormal(5, 0.3, 30), headroom=0.0)
-            assert advice.bound is not None
-            covered += stats.lognorm.cdf(advice.bound, 0.3, scale=math.exp(5)) >= 0.99
+            recommended = timeout_advice(chance.lognormal(5, 0.3, 30), headroom=0.0)
+            assert recommended.bound is not None
+            covered += stats.lognorm.cdf(recommended.bound, 0.3, scale=math.exp(5)) >= 0.99
         assert 0.92 <= covered / 300 <= 0.99
 
     def test_is_never_below_the_longest_run_and_reads_well(self) -> None:
-        advice = timeout_advice([10.0] * 19 + [300.0])
-        assert advice.longest == 300.0
-        assert advice.seconds is not None
-        assert advice.seconds >= 450.0
+        recommended = timeout_advice([10.0] * 19 + [300.0])
+        assert recommended.longest == 300.0
+        assert recommended.seconds is not None
+        assert recommended.seconds >= 450.0
         assert round_up(451) == 480.0
         assert round_up(61) == 90.0
         assert round_up(3000.5) == 3060.0

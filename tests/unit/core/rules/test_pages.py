@@ -43,7 +43,7 @@ def test_the_page_lists_every_setting(rule: object) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_example_is_what_the_rule_says(name: str, request: pytest.FixtureRequest) -> None:
-    item = SCENARIOS[name]().advice(name)[0]
+    item = SCENARIOS[name]().recommended(name)[0]
     line = f"> {checklist.sentences(item)}"
     file = PAGES / f"{name}.md"
     page = file.read_text()
@@ -55,7 +55,7 @@ def test_the_example_is_what_the_rule_says(name: str, request: pytest.FixtureReq
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sentence_carries_number_window_cause_command_and_consequence(name: str) -> None:
-    for item in SCENARIOS[name]().advice(name):
+    for item in SCENARIOS[name]().recommended(name):
         assert item.rule == name
         assert item.id == name or item.id.startswith(f"{name}."), item.id
         checklist.check(item)
@@ -66,7 +66,7 @@ def test_ids_name_steps_where_the_rule_says_so(rule: Rule) -> None:
     """What is said of an id that names no step of the workflow rests on it."""
     scene = SCENARIOS[rule.name]()
     steps = [s.name for s in scene.definition.graph.steps] or [s.step for s in scene.analysis().steps]
-    named = [i.id for i in scene.advice(rule.name) if "." in i.id]
+    named = [i.id for i in scene.recommended(rule.name) if "." in i.id]
     assert not rule.steps or all(step_of(i, steps) is not None for i in named), named
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,7 @@ CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("loa
 EVEN = {"extract": 60.0, "transform": 60.0, "load": 60.0}
 
 
-def advise(
+def recommended(
     of: WorkflowDefinition,
     runs: Sequence[RunRecord],
     only: str,
@@ -38,7 +39,7 @@ def advise(
     gaps: DataGaps | None = None,
     options: AnalysisSettings | None = None,
 ) -> list[Recommendation]:
-    """Advice of one rule."""
+    """Recommendations of one rule."""
     chosen = {r.name: RuleSettings(enabled=r.name == only, settings=settings or {}) for r in RULES}
     return recommend(
         analyze(of, runs, now=NOW, policy=Policy(analysis=options or AnalysisSettings(), rules=chosen)),
@@ -61,7 +62,7 @@ def only(found: list[Recommendation]) -> Recommendation:
 class TestBottleneck:
     def test_names_the_step_with_the_largest_drag_and_replays_the_gain(self) -> None:
         runs = daily(CHAIN.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}))
-        first = advise(CHAIN, runs, "bottleneck")[0]
+        first = recommended(CHAIN, runs, "bottleneck")[0]
         assert first.id == "bottleneck.transform"
         assert first.expected.startswith("at half its time: ")
         assert first.gain_seconds is None  # a measure, no prediction of a remedy
@@ -78,17 +79,17 @@ class TestBottleneck:
     def test_a_long_step_beside_a_longer_one_is_no_bottleneck(self) -> None:
         fork = definition(step("start"), step("long", ["start"], 1), step("longer", ["start"], 2))
         runs = daily(fork.graph, 12, noisy({"start": 5, "long": 280, "longer": 400}))
-        assert [r.id for r in advise(fork, runs, "bottleneck")] == ["bottleneck.longer"]
+        assert [r.id for r in recommended(fork, runs, "bottleneck")] == ["bottleneck.longer"]
 
     def test_is_silent_without_enough_runs_and_for_one_step(self) -> None:
         few = daily(CHAIN.graph, 4, noisy({"extract": 60, "transform": 300, "load": 30}))
-        assert advise(CHAIN, few, "bottleneck") == []
+        assert recommended(CHAIN, few, "bottleneck") == []
         single = definition(step("extract"))
-        assert advise(single, daily(single.graph, 10, noisy({"extract": 60})), "bottleneck") == []
+        assert recommended(single, daily(single.graph, 10, noisy({"extract": 60})), "bottleneck") == []
 
     def test_the_threshold_is_a_setting(self) -> None:
         runs = daily(CHAIN.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}))
-        assert advise(CHAIN, runs, "bottleneck", {"minDragPercent": "90"}) == []
+        assert recommended(CHAIN, runs, "bottleneck", {"minDragPercent": "90"}) == []
 
 
 def _memory_runs(peak: Callable[[int], float], count: int = 20, **facts: object) -> list[RunRecord]:
@@ -140,7 +141,7 @@ class TestMemoryRequest:
             else r
             for i, r in enumerate(runs)
         ]
-        item = only(advise(of, killed, "memory-request"))
+        item = only(recommended(of, killed, "memory-request"))
         assert item.category is Category.RELIABILITY
         assert "4 of 20 runs were OOM-killed" in item.because
         assert {e.pointer.rsplit("/", 2)[1] for e in item.edits} == {"requests", "limits"}
@@ -167,7 +168,7 @@ class TestCpuRequest:
             return (container(cpu_limit=1.0, cpu_seconds=290.0, cpu_sampled_seconds=300.0, throttled_share=0.4),)
 
         runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
-        found = {r.id: r for r in advise(of, runs, "cpu-request")}
+        found = {r.id: r for r in recommended(of, runs, "cpu-request")}
         item = found["cpu-request.transform"]
         assert "throttled it in 40%" in item.because
         assert item.gain_seconds is not None
@@ -175,7 +176,7 @@ class TestCpuRequest:
         assert item.edits[0].pointer.endswith("/limits/cpu")
 
     def starved(self, cpu_limit: float | None = None, **fact: Any) -> list[Recommendation]:
-        """Advice on a chain whose middle step (300 s of 330 s) asks for a quarter of a core."""
+        """Recommendations on a chain whose middle step (300 s of 330 s) asks for a quarter of a core."""
         spec = step("transform", ["extract"], 1)
         resources = {"requests": {"cpu": "250m", "memory": "1Gi"}}
         small = replace(spec.containers[0], cpu_request=0.25, cpu_limit=cpu_limit, resources=resources)
@@ -187,7 +188,7 @@ class TestCpuRequest:
             noisy({"extract": 30, "transform": 300}),
             containers=lambda name: (container(**(mine if name == "transform" else {})),),
         )
-        return [r for r in advise(of, runs, "cpu-request") if r.step == "transform"]
+        return [r for r in recommended(of, runs, "cpu-request") if r.step == "transform"]
 
     def test_a_step_that_waits_for_cpu_gets_what_it_would_use_and_the_gain_is_replayed(self) -> None:
         """It uses 0.3 cores and waits two fifths of its time: 0.5 cores without waiting, and up to 120 s less."""
@@ -218,11 +219,11 @@ class TestCpuRequest:
             noisy({"load": 600}),
             containers=lambda _: (container(cpu_seconds=94, cpu_sampled_seconds=100),),
         )
-        assert advise(ONE, runs, "cpu-request") == []
+        assert recommended(ONE, runs, "cpu-request") == []
 
     def test_unknown_use_is_not_zero_use(self) -> None:
         runs = daily(ONE.graph, 12, noisy({"load": 600}), containers=lambda _: (container(cpu_seconds=None),))
-        assert advise(ONE, runs, "cpu-request") == []
+        assert recommended(ONE, runs, "cpu-request") == []
 
 
 class TestDegradation:
@@ -237,7 +238,7 @@ class TestDegradation:
             if i >= 20:
                 seconds["transform"] *= 1.4
             runs.append(run(CHAIN.graph, seconds, number=i, start=NOW - (28 - i) * DAY / 2, containers=facts_of(i)))
-        item = only(advise(CHAIN, runs, "degradation"))
+        item = only(recommended(CHAIN, runs, "degradation"))
         assert item.id == "degradation.transform"
         assert item.gain_seconds is not None
         assert item.gain_seconds.likely == pytest.approx(120, rel=0.25)
@@ -245,7 +246,7 @@ class TestDegradation:
         assert "+3" in item.because or "+2" in item.because
 
     def test_noise_and_recovery_are_silent(self) -> None:
-        assert advise(CHAIN, daily(CHAIN.graph, 14, noisy(EVEN, 0.15, seed=4)), "degradation") == []
+        assert recommended(CHAIN, daily(CHAIN.graph, 14, noisy(EVEN, 0.15, seed=4)), "degradation") == []
         base = noisy({"extract": 60, "transform": 300, "load": 30}, 0.03)
         there_and_back = [
             run(
@@ -256,7 +257,7 @@ class TestDegradation:
             )
             for i in range(28)
         ]
-        assert advise(CHAIN, there_and_back, "degradation") == []
+        assert recommended(CHAIN, there_and_back, "degradation") == []
 
 
 class TestDataQuality:
@@ -273,7 +274,7 @@ class TestDataQuality:
             missing=("kube_pod_completion_time is not stored",),
             notes=("the nodes of run etl-7 are kept in the database",),
         )
-        item = only(advise(ONE, runs, "data-quality", gaps=gaps))
+        item = only(recommended(ONE, runs, "data-quality", gaps=gaps))
         text = " ".join((item.because, *item.evidence))
         for part in (
             "executions have memory samples",
@@ -286,7 +287,7 @@ class TestDataQuality:
         assert item.how == "kubectl concertmaster doctor -n demo"
 
     def test_is_silent_on_whole_data(self) -> None:
-        assert advise(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "data-quality") == []
+        assert recommended(ONE, daily(ONE.graph, 12, noisy({"load": 600})), "data-quality") == []
 
 
 def _all(analysis: Analysis) -> list[Recommendation]:
@@ -333,7 +334,7 @@ def test_a_disabled_rule_says_nothing() -> None:
         (4.0, 0.95, "one of its threads"),
         (1.0, 0.1, "mostly off-CPU"),
         (1.0, 0.9, "uses all the CPU"),
-        (4.0, 2.5, "split its work"),
+        (4.0, 2.5, "splitting its work or caching its result"),
     ],
 )
 def test_the_hint_at_a_bottleneck_says_what_it_was_doing(request_cores: float, used: float, hint: str) -> None:
@@ -345,7 +346,28 @@ def test_the_hint_at_a_bottleneck_says_what_it_was_doing(request_cores: float, u
         return (container(cpu_request=request_cores, cpu_seconds=100 * used, cpu_sampled_seconds=100.0),)
 
     runs = daily(of.graph, 12, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
-    assert hint in advise(of, runs, "bottleneck")[0].action
+    found = recommended(of, runs, "bottleneck")[0]
+    assert hint in found.because
+    assert re.fullmatch(r"Optimize transform: \d+% of critical-path time", found.action)
+
+
+@pytest.mark.parametrize("used", [0.2, 0.6, 1.2])
+def test_no_text_asks_for_more_of_what_another_lowers(used: float) -> None:
+    """Half the CPU of a bottleneck was unused, and it read "give it more resources" beside the trim."""
+    spec = step("transform", ["extract"], 1)
+    sized = replace(spec, containers=(replace(spec.containers[0], cpu_request=4.0, memory_request=8 * 1024.0**3),))
+    of = definition(step("extract"), sized, step("load", ["transform"], 2))
+
+    def facts(_: str) -> tuple[ContainerFact, ...]:
+        large = container(cpu_request=4.0, memory_request=8 * 1024.0**3, memory_sampled_peak=600 * 1024.0**2)
+        return (replace(large, cpu_seconds=100 * used, cpu_sampled_seconds=100.0),)
+
+    runs = daily(of.graph, 24, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
+    slow = Policy(objectives=Objectives(duration=Quantiles(p50=200.0)))
+    found = [r for r in recommend(analyze(of, runs, now=NOW, policy=slow), "wfp") if not r.minor]
+    assert {"right-size"} < {r.id for r in found}, "the case must tempt"
+    texts = " ".join(f"{r.action} {r.because} {r.expected} {r.otherwise}" for r in found if r.rule != "right-size")
+    assert not re.search(r"give it more|so more CPU|no other change", texts)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_the_request_stays_below_the_limit() -> None:
     assert size.wanted is not None and size.wanted <= 2.1
 
 
-def test_bursts_are_told() -> None:
+def test_bursts_are_reported() -> None:
     size = cpu_request(cores(), np.full(60, 7.0), None, TIME, current_request=8.0)
     assert "bursts 7" in size.reason
 

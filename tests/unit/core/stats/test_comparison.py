@@ -165,7 +165,7 @@ def test_the_bar_and_the_evidence_agree() -> None:
 
 @pytest.mark.parametrize("after", [20.0, 100.0, 200.0])
 def test_inputs_that_tell_before_from_after_leave_nothing_to_say(after: float) -> None:
-    """Where all inputs are small before and all large after, their effect and the change's cannot be told apart."""
+    """Where all inputs are small before and all large after, their effect and the change's cannot be distinguished."""
     rng = np.random.default_rng(7)
     calls = dict.fromkeys(Verdict, 0)
     for _ in range(300):

@@ -30,8 +30,8 @@ def test_the_direction_is_that_of_the_whole_comparison(seed: int, size: int, rat
     whole = compare_amounts(before, after)
     near = not zeros and min(abs(whole.low - 1.0), abs(whole.high - 1.0)) < 1e-3  # the ends are found to that precision
     if not near:
-        told = whole.verdict if whole.verdict in (Verdict.WORSE, Verdict.IMPROVED) else Verdict.INCONCLUSIVE
-        assert direction(before, after) is told
+        reported = whole.verdict if whole.verdict in (Verdict.WORSE, Verdict.IMPROVED) else Verdict.INCONCLUSIVE
+        assert direction(before, after) is reported
 
 
 def test_too_little_has_no_direction() -> None:

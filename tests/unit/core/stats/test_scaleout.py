@@ -64,8 +64,8 @@ def test_more_workers_may_be_slower() -> None:
     n = np.array([2, 4, 8, 16, 32, 64])
     model = fit_scaleout(n, 100.0 + 800.0 / (n - 1.0) + 2.0 * n)
     assert model.chatter == pytest.approx(2.0, rel=0.1)
-    advice = recommend_workers(model, range(2, 65))
-    assert advice.workers is not None and 14 <= advice.workers <= 24
+    recommended = recommend_workers(model, range(2, 65))
+    assert recommended.workers is not None and 14 <= recommended.workers <= 24
 
 
 def test_repeats_count_by_their_median() -> None:
@@ -76,9 +76,9 @@ def test_repeats_count_by_their_median() -> None:
 
 def test_the_cheapest_number_within_the_deadline_is_chosen() -> None:
     model = fit_scaleout([2, 8, 12], [590.0, 219.0, 196.4])
-    advice = recommend_workers(model, range(2, 13), deadline=330.0)
-    assert advice.workers == 4
-    assert advice.seconds is not None and advice.seconds <= 330.0
+    recommended = recommend_workers(model, range(2, 13), deadline=330.0)
+    assert recommended.workers == 4
+    assert recommended.seconds is not None and recommended.seconds <= 330.0
     careful = recommend_workers(model, range(2, 13), deadline=330.0, margin=0.3)
     assert careful.workers is not None and careful.workers > 4
     impossible = recommend_workers(model, range(2, 13), deadline=10.0)
@@ -88,8 +88,8 @@ def test_the_cheapest_number_within_the_deadline_is_chosen() -> None:
 
 def test_without_a_deadline_the_smallest_near_the_fastest_is_chosen() -> None:
     model = fit_scaleout([2, 8, 12], [590.0, 219.0, 196.4])
-    advice = recommend_workers(model, range(2, 13), tolerance=0.15)
-    assert advice.workers is not None and 8 <= advice.workers < 12
+    recommended = recommend_workers(model, range(2, 13), tolerance=0.15)
+    assert recommended.workers is not None and 8 <= recommended.workers < 12
 
 
 @pytest.mark.parametrize(

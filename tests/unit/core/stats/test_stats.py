@@ -71,7 +71,7 @@ def test_beta_matches_the_oracle() -> None:
             assert beta_cdf(x, a, b) == pytest.approx(oracle.beta.cdf(x, a, b), rel=1e-9, abs=1e-14)
 
 
-def test_quantiles_outside_their_range_are_told() -> None:
+def test_quantiles_outside_their_range_are_reported() -> None:
     assert math.isnan(normal_quantile(1.5))
     assert normal_quantile(0.0) == -math.inf
     assert student_quantile(1.0, 3) == math.inf

@@ -52,7 +52,7 @@ def test_dag_dependencies_become_edges_in_topological_order() -> None:
     assert str(d.key) == "WorkflowTemplate/data/etl"
 
 
-def test_edges_without_a_data_reference_are_told_from_those_with_one() -> None:
+def test_edges_without_a_data_reference_are_distinguished_from_those_with_one() -> None:
     d = dag(task("a"), task("b", "a", **reads("a")), task("c", "a"), task("d", "b", "c", **reads("c")))
     assert step(d, "b").ordering_only == ()
     assert step(d, "c").ordering_only == ("a",)
@@ -178,7 +178,7 @@ def test_cluster_scoped_references_ask_for_the_cluster_kind() -> None:
     assert asked == [("ClusterWorkflowTemplate", "lib")]
 
 
-def test_a_template_that_may_not_be_read_is_told_from_one_that_is_not_there() -> None:
+def test_a_template_that_may_not_be_read_is_distinguished_from_one_that_is_not_there() -> None:
     def look(kind: str, name: str) -> None:
         raise Unreadable("denied")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.engines.argo import expand, items
 from concertmaster.engines.argo.live import read_run
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.define import define
@@ -118,14 +119,68 @@ def test_steps_that_wait_for_the_same_share_one_list() -> None:
 
 
 def test_defaults_of_parameters_do_not_multiply() -> None:
-    items = ["{{workflow.parameters.p}}"] * 100
+    rows = ["{{workflow.parameters.p}}"] * 100
     raw = workflow(
-        [{"name": "main", "steps": [[task(f"a{i}", withItems=items) for i in range(100)]]}],
+        [{"name": "main", "steps": [[task(f"a{i}", withItems=rows) for i in range(100)]]}],
         arguments={"parameters": [{"name": "p", "value": "x" * 500_000}]},
     )
     with frugal(seconds=8, mebibytes=60):
         graph = defined(raw).graph
     assert [s.width for s in graph.steps] == [100] * 100
+
+
+def each(**more: Any) -> dict[str, Any]:
+    return workflow([{"name": "main", "dag": {"tasks": [task("a", **more)]}}])
+
+
+@pytest.mark.parametrize(
+    ("raw", "width"),
+    [
+        (each(withSequence={"count": "5", "format": "%1000000000d"}), 5),
+        (each(withSequence={"count": "5", "format": f"%{'9' * 5_000}d"}), 5),
+        (each(withSequence={"count": "20000", "format": "%0999999d"}), 20_000),
+        (each(withSequence={"count": "20000", "format": "x" * 300_000}), 20_000),
+        (each(withItems=["{{=" * 60_000]), 1),
+        (each(withItems=["{{a" + " " * 60_000]), 1),
+        (each(withItems=["{{= " * 60_000 + "}}"]), 1),
+        (each(withParam="[" * 60_000), None),
+        (each(withParam="[" * 60_000 + "]" * 60_000), None),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else str(value),
+)
+def test_a_short_text_does_not_become_a_long_one_nor_take_long(raw: dict[str, Any], width: int | None) -> None:
+    with frugal(seconds=4, mebibytes=30):
+        graph = defined(raw).graph
+    assert [s.width for s in graph.steps] == [width]
+
+
+def test_items_of_many_tasks_are_not_named_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expand, "MAX_NAMES", 20_000)
+    made = 0
+
+    def counted(index: int, item: object) -> str:
+        nonlocal made
+        made += 1
+        return name(index, item)
+
+    name = items.item_name
+    monkeypatch.setattr(items, "item_name", counted)
+    rows = [task(f"t{i}", withSequence={"count": "2000"}) for i in range(1_500)]
+    graph = defined(workflow([{"name": "main", "dag": {"tasks": rows}}])).graph
+    assert {s.width for s in graph.steps} == {2_000}
+    assert made <= 6_000
+
+
+@pytest.mark.parametrize("digits", ["1" * 60_000, "0" * 60_000 + "x", "1." * 30_000, "1s" * 30_000])
+def test_a_duration_of_many_digits_is_refused_at_once(digits: str) -> None:
+    work = {"name": "a", "timeout": digits, "taskRef": {"name": "x"}}
+    meta = {"namespace": "n", "name": "w"}
+    with frugal(seconds=4, mebibytes=30):
+        found = defined(
+            {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "metadata": meta, "spec": {"tasks": [work]}}
+        )
+    assert found.graph.steps[0].timeout_seconds is None
+    assert any("where a duration such as 30m is expected" in problem for problem in found.graph.problems)
 
 
 def test_a_chain_of_steps_in_any_order_is_put_in_order() -> None:

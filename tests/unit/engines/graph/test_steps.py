@@ -133,7 +133,7 @@ def test_a_declared_graph_takes_precedence_over_the_engine_that_owns_the_pod() -
     assert list(assign([fact], [job, d]).executions) == [d.key]
 
 
-def test_retries_and_items_of_selected_pods_are_told_apart_by_time() -> None:
+def test_retries_and_items_of_selected_pods_are_distinguished_by_time() -> None:
     d = graph(step("a"))
     facts = [
         pod("1", 0.0, 10.0, labels("a"), "Failed"),
@@ -196,8 +196,8 @@ QUERIES = {"durationQuery": "d", "outcomeQuery": "o"}
 
 def asked(d: WorkflowDefinition, name: str, **answers: float) -> StepExecution:
     """What queries say of one step of run r1, seen at 500."""
-    told = {q: {"r1": answers[q.name.lower()]} for q in StepQuery if q.name.lower() in answers}
-    return from_queries(d, name, told, 500.0)["r1"]
+    reported = {q: {"r1": answers[q.name.lower()]} for q in StepQuery if q.name.lower() in answers}
+    return from_queries(d, name, reported, 500.0)["r1"]
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_pods_are_placed_by_labels_or_by_the_owner_of_their_job(by_label: bool) 
 @pytest.mark.parametrize(("label", "attempt"), [("2", 2), ("²", 0), ("٣", 0), ("9" * 5000, 0), ("", 0)])
 def test_a_restart_label_that_is_no_number_is_no_attempt(label: str, attempt: int) -> None:
     d = job_set(replicated("load"))
-    told = {**labels("load", 0, 0), "jobset_sigs_k8s_io_restart_attempt": label}
-    found = assign([pod("train-load-0", "1", labels=told)], [d])
+    reported = {**labels("load", 0, 0), "jobset_sigs_k8s_io_restart_attempt": label}
+    found = assign([pod("train-load-0", "1", labels=reported)], [d])
     assert [e.attempt for e in found.executions[d.key]["train"]] == [attempt]
 
 

@@ -38,9 +38,9 @@ def job_set(terminal: str | None = "Completed", restarts: int = 0, **ended_jobs:
 
 def member(step: str, index: int, begin: float, end: float, code: int = 0, attempt: int = 0) -> dict[str, Any]:
     labels = {"jobset-name": "train-1", "replicatedjob-name": step, "job-index": index, "restart-attempt": attempt}
-    told = {f"{PREFIX}{k}": str(v) for k, v in labels.items()}
-    told["batch.kubernetes.io/job-completion-index"] = "0"
-    return pod(f"train-1-{step}-{index}-0-{attempt}", begin, end, code, told)
+    reported = {f"{PREFIX}{k}": str(v) for k, v in labels.items()}
+    reported["batch.kubernetes.io/job-completion-index"] = "0"
+    return pod(f"train-1-{step}-{index}-0-{attempt}", begin, end, code, reported)
 
 
 WHOLE = [member("load", 0, 1, 20), member("workers", 0, 21, 60), member("workers", 1, 22, 70)]

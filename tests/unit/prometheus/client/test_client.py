@@ -154,7 +154,7 @@ def test_messages_say_where_and_what_to_do(store: Store) -> None:
         (413, "body too large"),
     ],
 )
-def test_limits_of_stores_are_told_from_wrong_queries(store: Store, status: int, text: str) -> None:
+def test_limits_of_stores_are_distinguished_from_wrong_queries(store: Store, status: int, text: str) -> None:
     store.script = [failure(status, "execution", text)]
     with pytest.raises(TooLarge) as caught:
         client(store).instant("up", 1.0)
@@ -323,7 +323,7 @@ def test_reaching_the_limit_is_seen(store: Store) -> None:
         client(store).instant("up", 1.0, limit=5)
 
 
-def test_a_truncation_warning_is_told_from_other_warnings(store: Store) -> None:
+def test_a_truncation_warning_is_distinguished_from_other_warnings(store: Store) -> None:
     store.script = [vector(ONE, warnings=["results truncated due to limit"])]
     with pytest.raises(Truncated):
         client(store).instant("up", 1.0, limit=100)

@@ -1,4 +1,4 @@
-"""Answers of the store: plain vectors are read by a faster way, and it makes no difference to what is read."""
+"""Answers of the metrics source: plain vectors are read by a faster way, and it makes no difference to what is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def body(result: object, **more: object) -> bytes:
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}, **more}).encode()
 
 
-def told(content: bytes, way: Any) -> tuple[Any, ...]:
+def reported(content: bytes, way: Any) -> tuple[Any, ...]:
     try:
         envelope = way(content)
         found = vector(envelope)
@@ -38,7 +38,7 @@ def told(content: bytes, way: Any) -> tuple[Any, ...]:
 @given(st.lists(ELEMENTS, max_size=8), st.lists(st.text(max_size=5), max_size=2), st.booleans())
 def test_both_ways_read_the_same(result: list[Any], warnings: list[str], partial: bool) -> None:
     content = body(result, warnings=warnings, isPartial=partial)
-    assert told(content, decode) == told(content, reader._decode_any)
+    assert reported(content, decode) == reported(content, reader._decode_any)
 
 
 def test_a_plain_vector_takes_the_faster_way() -> None:
@@ -71,10 +71,10 @@ def test_a_plain_vector_takes_the_faster_way() -> None:
     ],
 )
 def test_what_is_odd_is_said_as_the_standard_library_finds_it(content: bytes) -> None:
-    assert told(content, decode) == told(content, reader._decode_any)
+    assert reported(content, decode) == reported(content, reader._decode_any)
 
 
-def test_a_body_that_was_cut_off_is_told_from_another_service() -> None:
+def test_a_body_that_was_cut_off_is_distinguished_from_another_service() -> None:
     with pytest.raises(NotWhole):
         decode(body([{"metric": {"pod": "x"}, "value": [1, "2"]}])[:-1])
     with pytest.raises(Malformed, match="no status"):

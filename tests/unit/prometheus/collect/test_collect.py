@@ -165,6 +165,42 @@ def test_a_healthy_store(store: Store) -> None:
     assert all(asked.url == {} and asked.body["time"] == "1000000.000" for asked in store.asked)
 
 
+def test_whether_a_name_was_borne_twice_is_asked_where_series_lack_the_uid(store: Store) -> None:
+    look(client(store))
+    assert not [asked for asked in store.asked if asked.query.endswith("> 1")]
+
+    def script(asked: Asked) -> Reply:
+        if asked.query.endswith("> 1"):
+            return vector([({"namespace": "etl", "pod": "run-1-a"}, 2)])
+        return vector(
+            [({**labels, "id": ""} if "id" in labels else labels, value) for labels, value in rows(asked.query)]
+        )
+
+    store.script, store.asked = script, []
+    (fact,) = look(client(store)).facts
+    assert len([asked for asked in store.asked if asked.query.endswith("> 1")]) == 1
+    assert fact.containers[0].ambiguous
+
+
+def test_a_long_reading_looks_back_on_a_life_from_soon_after_its_end(store: Store) -> None:
+    """From the end of a day, steps of subqueries would be four times as wide, and figures of short pods other ones."""
+
+    def script(asked: Asked) -> Reply:
+        found = rows(asked.query)
+        return vector([(labels, v - 30_000 if isinstance(v, float) and v > NOW / 2 else v) for labels, v in found])
+
+    store.script = script
+    day = 86_400.0
+    collect(
+        client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60, options=CollectOptions(longest=day)
+    )
+    (life,) = [asked for asked in store.asked if '"burst"' in asked.query]
+    assert float(life.body["time"]) == NOW - 6 * 3600
+    assert max(map(int, re.findall(r"\[(\d+)s[]:]", life.query))) <= 6 * 3600
+    others = {asked.body["time"] for asked in store.asked if asked is not life}
+    assert others == {f"{NOW:.3f}"}
+
+
 FAULTS: list[tuple[str, Reply, type[MetricsError]]] = [
     ("503", failure(503, "unavailable", "down"), SourceUnreachable),
     ("422", failure(422, "execution", "bad"), BadQuery),
@@ -213,7 +249,7 @@ def test_numbers_that_are_none_are_missing_not_zero(store: Store) -> None:
     found = look(client(store))
     inside = found.facts[0].containers[0]
     assert (inside.cpu_seconds, inside.memory_sampled_peak) == (None, None)
-    assert inside.samples == 0  # the container is sampled elsewhere in the store, and this one was not
+    assert inside.samples == 0  # the container is sampled elsewhere in the metrics source, and this one was not
     assert found.warnings == ("3 samples had no usable number (NaN or infinite) and were left out",)
 
 
@@ -260,6 +296,22 @@ def test_a_truncated_answer_is_asked_for_in_halves(store: Store) -> None:
     found = look(client(store, maxElements=100))
     assert (found.complete_until, found.left_out, found.shards) == (NOW, (), 2)
     assert {fact.pod for fact in found.facts} == {"run-1-a"}
+
+
+@pytest.mark.parametrize(
+    "said", ["query timed out in expression evaluation", "expanding series: context deadline exceeded"]
+)
+def test_a_busy_store_is_asked_for_shorter_spans_of_the_past(store: Store, said: str) -> None:
+    """Else the same query runs into the same limit in every cycle, and the past is never read."""
+    ended = failure(503, "timeout", said) if said.startswith("query") else failure(422, "execution", said)
+    store.script = lambda asked: ended if span(asked) > 8000 else vector(rows(asked.query))
+    day = 86_400.0
+    parts = list(backfill(client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60))
+    assert (parts[0].complete_until, parts[-1].since) == (NOW, NOW - day)
+    assert all(later.complete_until == earlier.since for earlier, later in pairwise(parts))
+    store.script = lambda asked: ended if span(asked) else vector(rows(asked.query))
+    with pytest.raises(TimedOut):
+        next(backfill(client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60))
 
 
 @pytest.mark.parametrize("hours", [0.1, 1, 6])
@@ -445,7 +497,7 @@ def test_several_series_per_run_are_refused(store: Store) -> None:
         values(store)
 
 
-def test_what_cannot_be_attributed_is_left_out_and_told(store: Store) -> None:
+def test_what_cannot_be_attributed_is_left_out_and_reported(store: Store) -> None:
     store.script = [vector([({"run": "r1"}, 5), ({"pod": "x"}, 6), ({"run": "r3"}, "NaN")])]
     found = values(store)
     assert found.values == {("r1", ""): 5.0}
@@ -598,7 +650,7 @@ def test_restarts_add_up_and_peaks_do_not() -> None:
     [(8, NOW - 450, 230.0), (8, NOW - 270, 230.0), (2, NOW - 450, 50.0), (50, NOW - 450, 300.0)],
 )
 def test_a_step_of_the_subquery_does_not_make_a_short_life_busier(samples: int, last: float, seconds: float) -> None:
-    """Eight samples 30 s apart were not taken in 50 s; few samples, or more than the life has room for, prove nothing."""
+    """Eight samples 30 s apart were not taken in 50 s; few samples, or more than the life has room for, say nothing."""
     begin = NOW - 500
     row = _usage("/kubepods/pod0000-a/c1", samples=samples, last=last, container_start_time_seconds=begin, peak=1)
     assert _facts(row, step=600.0).containers[0].cpu_sampled_seconds == seconds

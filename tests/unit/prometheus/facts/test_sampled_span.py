@@ -60,8 +60,8 @@ def test_cpu_of_short_lives_is_neither_doubled_nor_halved(interval: int, step: i
         if found is None:
             continue
         read += 1
-        true, told = found
-        if abs(told - true) > 1.0:
-            wrong.append((phase, life, true, told))
+        true, reported = found
+        if abs(reported - true) > 1.0:
+            wrong.append((phase, life, true, reported))
     assert read > 500 or interval == 2
     assert len(wrong) <= 0.005 * read, wrong[:5]

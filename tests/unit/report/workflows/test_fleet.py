@@ -108,3 +108,15 @@ def test_hostile_texts_are_data() -> None:
     found = view(*hostile())
     assert found.summary.workflows == len(found.rows) == 7
     assert found.summary.missed_objectives > 0
+
+
+def test_an_action_that_kubectl_cuts_off_is_written_in_full_and_workflows_have_their_own_names() -> None:
+    action = "Reduce scheduling latency (41% of run time), mainly for upload"
+    flow = profile(recommendations=[recommendation(0) | {"action": action}], objectives=["success: Missed, 80% of 99%"])
+    flow["status"]["summary"]["top"] = action[:40] + "…"
+    assert workflow_row(flow).top == action
+    flow["status"]["summary"]["top"] = "Something else…"
+    assert workflow_row(flow).top == "Something else…"
+    flow["status"]["summary"]["target"] = "CronJob/upload"
+    (objective,) = view(flow).objectives
+    assert (objective.profile, objective.workflow) == ("nightly-0", "upload")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -19,9 +21,9 @@ from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.served import recent_runs
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.web.app import application, forever, serve
-from concertmaster.web.readers import ClusterReader, MemoryReader, Reader
-from concertmaster.web.security import Secret
+from concertmaster.web.app import application, interrupted, serve
+from concertmaster.web.gates.secret import Secret, SecretGate
+from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unavailable
 
 
 @click.command("dashboard")
@@ -77,13 +79,19 @@ def command(
         click.echo(f"Dashboard: {url}\nIt opens for this address only. Ctrl+C ends it.")
         if show:
             webbrowser.open(url)
+        # With many workflows the first list takes seconds: it is read while the browser starts.
+        threading.Thread(target=_read_ahead, args=(reader,), name="first list", daemon=True).start()
 
     try:
-        asyncio.run(serve(application(reader, secret), "127.0.0.1", port, ready, forever))
-    except KeyboardInterrupt:
+        asyncio.run(serve(application(SecretGate(reader, secret)), "127.0.0.1", port, ready, interrupted))
         click.echo("ended", err=True)
     except OSError as error:
         raise UserError(f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}") from None
+
+
+def _read_ahead(reader: Reader) -> None:
+    with suppress(Unavailable):  # the page that asks for it says why
+        reader.fleet()
 
 
 def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:

@@ -11,19 +11,27 @@ from typing import Any
 import click
 
 from concertmaster.api.views.fleet import CostGroup, PeriodReport
-from concertmaster.cli import gather, options, profiles
+from concertmaster.cli import details, gather, options, profiles
+from concertmaster.cli.archive import Archive
 from concertmaster.cli.commands.analyze import ExaminedWorkflow, examine
+from concertmaster.cli.errors import UserError
 from concertmaster.core.analysis.cost import cost_by_step
 from concertmaster.core.text import listing, plain
+from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report import result as results
+from concertmaster.report.period.days import counted, within
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
 
 _DAY = 86400.0
+_SOURCE = (
+    "Runs, durations, cost and waiting of {} of {} workflows are those of the period; of the others they are those of the "
+    "policy's analysis window. Implemented recommendations are of the period."
+)
 
 
 @click.command("report")
@@ -40,8 +48,18 @@ _DAY = 86400.0
 @click.option("-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data.")
 @click.option("--context", help="Context of the kubeconfig. Default: the current one.")
 @click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
+@click.option(
+    "--operator",
+    metavar="NAMESPACE/SERVICE",
+    help=f"The operator, for daily rows. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
+)
 @click.option("-o", "--output", type=click.Choice(FORMATS), default="html", show_default=True)
-@click.option("-f", "--file", type=click.Path(dir_okay=False, path_type=Path), help="Write here instead of to stdout.")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write here. Default, and -: stdout.",
+)
 def command(
     source: options.SourceOptions,
     span: options.Span,
@@ -51,36 +69,52 @@ def command(
     selector: str | None,
     context: str | None,
     kubeconfig: Path | None,
+    operator: str | None,
     output: str,
     file: Path | None,
 ) -> None:
     """Report savings available and realised, top actions, degradations, objectives, adoption, demand and cost.
 
-    Reads the statuses in the cluster, or analyses facts or a Prometheus when one is given.
+    Reads the statuses in the cluster and the operator's daily rows, which reach back up to 400 days; or analyses facts or a
+    Prometheus when one is given.
     """
     if facts_file is None and not source.named:
         client = profiles.connect(kubeconfig, context)
-        made = from_cluster(client, span.namespaces, selector, days=days, label=label, now=span.until or time.time())
+        asking = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
+        archive = Archive(asking, details.place(operator))
+        made = from_cluster(
+            client, span.namespaces, selector, days=days, label=label, now=span.until or time.time(), archive=archive
+        )
     else:
         span = replace(span, window=span.window or days * _DAY)
         made = from_facts(options.read_facts(facts_file, source, span), span.window, days=days, label=label)
     text = document(made, output)
-    if file is None:
+    if file is None or str(file) == "-":
         click.echo(text, nl=False)
     else:
-        file.write_text(text, encoding="utf-8")
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{file}: cannot be written ({error.strerror or error}); choose another file") from None
         click.echo(f"{file}: {made.summary.workflows} workflows, {made.since[:10]} to {made.until[:10]}", err=True)
 
 
 def from_cluster(
-    client: KubeClient, namespaces: Sequence[str], selector: str | None, *, days: float, label: str | None, now: float
+    client: KubeClient,
+    namespaces: Sequence[str],
+    selector: str | None,
+    *,
+    days: float,
+    label: str | None,
+    now: float,
+    archive: Archive,
 ) -> PeriodReport:
-    """From statuses, with the reader's own rights."""
+    """From statuses and what the operator's ``archive`` holds, with the reader's own rights."""
     places: Sequence[str | None] = namespaces or [None]
     found = [p for place in places for p in profiles.each(client, place, selector)]
-    notes = [
-        "Figures of a workflow are those of its policy's analysis window; implemented recommendations are of the period."
-    ]
+    rows, trouble = archive.days(found)
+    notes = [_SOURCE.format(len(rows), len(found))]
+    notes += [f"Daily rows and cost by step are left out: {trouble}."] if trouble else []
     changes: list[dict[str, Any]] = []
     try:
         changes = [c for place in places for c in client.items(CHANGES.path(place))]
@@ -96,7 +130,9 @@ def from_cluster(
     ]
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
     scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
-    return period_report(FleetView(found, changes, now), scope, notes=notes)
+    view = FleetView(found, changes, now)
+    counting = counted(view, within(rows, scope.since, now), scope.since, now)
+    return period_report(view, scope, steps=[] if trouble else archive.steps(counting), days=rows, notes=notes)
 
 
 def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:
@@ -131,7 +167,7 @@ def _steps(examined: Sequence[ExaminedWorkflow]) -> list[CostGroup]:
     for workflow in examined:
         analysis = workflow.result.analysis
         key, rate, runs = analysis.definition.key, analysis.cost.runs_per_month, len(analysis.runs)
-        for step, cost in cost_by_step(analysis.runs, analysis.pricing).items() if rate is not None else ():
+        for step, cost in cost_by_step(analysis.runs, analysis.costs).items() if rate is not None else ():
             groups.append(
                 CostGroup(
                     name=f"{key.namespace}/{key.name}/{step}",

@@ -10,10 +10,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from concertmaster.core.analysis.cost import execution_cost, run_cost
+from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
-from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.summary import summarize
 
 STEPS = 100
@@ -24,7 +23,7 @@ METRICS = 10
 
 def daily_rows(
     runs: Sequence[RunRecord],
-    pricing: Pricing,
+    costs: Costs,
     *,
     covered: float,
     recorded: float = 0.0,
@@ -48,7 +47,7 @@ def daily_rows(
     for day, ended in sorted(by_day.items()):
         last = max(r.end or 0.0 for r in ended)
         whole = day * DAY_SECONDS >= covered
-        for row in (_of_runs(day, ended, pricing), *_of_steps(day, ended, pricing)):
+        for row in (_of_runs(day, ended, costs), *_of_steps(day, ended, costs)):
             final = score if row.step == RUN and day == today else None
             rows.append(replace(row, until=last, whole=whole, score=final))
     return rows
@@ -83,37 +82,37 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     )
 
 
-def _of_runs(day: int, runs: Sequence[RunRecord], pricing: Pricing) -> DailyRow:
-    costs = [c for c in (run_cost(r, pricing) for r in runs) if c is not None]
+def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs) -> DailyRow:
+    priced = [c for c in (costs.run(r) for r in runs) if c is not None]
     row = _row(day, RUN, [r.outcome for r in runs], [r.makespan for r in runs if r.outcome.timed])
     return replace(
         row,
-        cost=_sum(c.total for c in costs),
-        wasted=_sum(c.wasted for c in costs),
+        cost=_sum(c.total for c in priced),
+        wasted=_sum(c.wasted for c in priced),
         queue=_sum(r.queue_time for r in runs),
         metrics=_metrics(r.extra for r in runs),
     )
 
 
-def _of_steps(day: int, runs: Sequence[RunRecord], pricing: Pricing) -> list[DailyRow]:
+def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs) -> list[DailyRow]:
     by_step: dict[str, list[StepExecution]] = {}
     for run in runs:
         for e in run.steps:
             if e.outcome not in (Outcome.SKIPPED, Outcome.RUNNING):
                 by_step.setdefault(e.step, []).append(e)
-    rows = [_of_step(day, step, executions, pricing) for step, executions in by_step.items()]
+    rows = [_of_step(day, step, executions, costs) for step, executions in by_step.items()]
     return sorted(rows, key=lambda r: (-r.seconds, r.step))[:STEPS]
 
 
-def _of_step(day: int, step: str, executions: Sequence[StepExecution], pricing: Pricing) -> DailyRow:
-    costs = [c for c in (execution_cost(e, pricing) for e in executions) if c is not None]
+def _of_step(day: int, step: str, executions: Sequence[StepExecution], costs: Costs) -> DailyRow:
+    priced = [c for c in (costs.execution(e) for e in executions) if c is not None]
     durations = [e.duration for e in executions if e.outcome.timed]
     row = _row(day, step, [e.outcome for e in executions], durations)
     waits = (e.scheduled - e.created for e in executions if e.scheduled is not None and e.created is not None)
     return replace(
         row,
-        cost=_sum(c.total for c in costs),
-        wasted=_sum(c.wasted for c in costs),
+        cost=_sum(c.total for c in priced),
+        wasted=_sum(c.wasted for c in priced),
         queue=_sum(max(0.0, wait) for wait in waits),
         metrics=_metrics(e.extra for e in executions),
     )

@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from concertmaster.core.analysis.graph import drags, longest_path
+import numpy as np
+
+from concertmaster.core.analysis.graph import drags, drags_many, longest_path
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import simulate
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
+_FEWEST = 4  # runs; fewer are faster one by one
+
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Seconds of one run's makespan by what the critical chain was doing; the fields add up to the makespan."""
+    """Seconds of one run's makespan by what the critical chain was doing; the fields add up to the makespan. Only
+    ``suspended``, the time before the first pod in which the run was not allowed to begin, comes on top."""
 
     controller: float = 0.0
     limit: float = 0.0
@@ -26,10 +31,11 @@ class TimeSplit:
     start_up: float = 0.0
     work: float = 0.0
     retry: float = 0.0
+    suspended: float = 0.0
 
     @property
     def total(self) -> float:
-        """All parts together."""
+        """All parts of the makespan."""
         return self.controller + self.limit + self.scheduling + self.start_up + self.work + self.retry
 
     @property
@@ -87,7 +93,7 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
             queued, pending = queued + a.queued, pending + a.pending
             starting, work = starting + a.starting, work + a.work
         before = a
-    return TimeSplit(lag + run.tail, queued, pending, starting, work, retry)
+    return TimeSplit(lag + run.tail, queued, pending, starting, work, retry, run.suspended)
 
 
 def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:
@@ -102,14 +108,14 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
     on_path: dict[str, int] = {}
     seconds: dict[str, float] = {}
     drag: dict[str, float] = {}
-    for run in usable:
+    for run, dragged in zip(usable, _step_drags(usable), strict=True):
         spent: dict[str, float] = {}
         for a in critical_chain(run):
             spent[a.step] = spent.get(a.step, 0.0) + a.total
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1
             seconds[name] = seconds.get(name, 0.0) + value
-        for name, value in step_drag(run).items():
+        for name, value in dragged.items():
             drag[name] = drag.get(name, 0.0) + value
     total = len(usable)
     names = dict.fromkeys(name for run in usable for name in run.pods)
@@ -119,6 +125,28 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
         )
         for name in names
     }
+
+
+def _step_drags(runs: Sequence[ExecutedRun]) -> list[Mapping[str, float]]:
+    """``step_drag`` of each; runs of one layout without limits or items apart at once."""
+    found: list[Mapping[str, float]] = [{}] * len(runs)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for k, run in enumerate(runs):
+        if run.limits or len(run.index) != len(run.names):
+            found[k] = step_drag(run)
+        else:
+            alike.setdefault((id(run.names), id(run.parents)), []).append(k)
+    for members in alike.values():
+        if len(members) < _FEWEST:
+            for k in members:
+                found[k] = step_drag(runs[k])
+            continue
+        first = runs[members[0]]
+        table = drags_many(np.array([runs[k].lengths for k in members]).T, first.parents)
+        for k, column in zip(members, table.T.tolist(), strict=True):
+            own = dict(zip(first.names, column, strict=True))
+            found[k] = {name: own[name] for name in runs[k].pods}
+    return found
 
 
 def step_drag(run: ExecutedRun) -> Mapping[str, float]:

@@ -16,12 +16,11 @@ from dataclasses import replace
 from concertmaster.core.analysis.graph import LONGEST
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, Row, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
+from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowGraph
+from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
-# A scheduler with room binds a pod within seconds; a longer wait means that the cluster was full or had to grow.
-FULL_CLUSTER_SECONDS = 10.0
 # A replay this share off the very run it is built from obeys limits that run did not have, as after a changed template.
 SAME_RUN = 0.1
 
@@ -40,21 +39,28 @@ def prepare(
     runs: Iterable[RunRecord | ExecutedRun], graph: WorkflowGraph, locks: Iterable[Limit] = ()
 ) -> list[ExecutedRun]:
     """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
+    runs = list(runs)
+    done = [run for run in runs if isinstance(run, ExecutedRun)]
+    if len(done) == len(runs):
+        return done
     locks = tuple(locks)
     known = {step.name for step in graph.steps}
     daemons = frozenset(step.name for step in graph.steps if step.daemon)
-    layouts: dict[tuple[tuple[str, ...], Taken], Layout] = {}
-    out = []
-    for run in runs:
+    out: list[ExecutedRun | None] = []
+    alike: dict[tuple[tuple[str, ...], Taken], list[tuple[int, RunRecord]]] = {}
+    for place, run in enumerate(runs):
         if isinstance(run, ExecutedRun):
             out.append(run)
             continue
+        out.append(None)
         extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in known]))
-        shape = (extra, taken(run))
-        if shape not in layouts:
-            layouts[shape] = lay_out(graph, *shape)
-        out.append(_executed(run, layouts[shape], locks, daemons))
-    return out
+        alike.setdefault((extra, taken(run)), []).append((place, run))
+    for shape, members in alike.items():
+        layout = lay_out(graph, *shape)
+        regular = [] if locks or daemons else executed_at_once([run for _, run in members], layout)
+        for k, (place, run) in enumerate(members):
+            out[place] = (regular[k] if regular else None) or _executed(run, layout, locks, daemons)
+    return [run for run in out if run is not None]
 
 
 def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons: frozenset[str]) -> ExecutedRun:
@@ -116,7 +122,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     return ExecutedRun(
         run=run.run,
         names=tuple(placed.names),
-        parents=tuple(parents),
+        parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # one object for all runs
         chains=tuple(chains),
         done=tuple(done),
         pieces=pieces,
@@ -130,25 +136,10 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         makespan=end,
         replayed=replayed,
         usable=True,
-        critical=_critical(done, chains, parents),
+        critical=critical(done, chains, parents),
         problems=tuple(dict.fromkeys(problems)),
+        suspended=run.suspension.seconds if run.suspension is not None else 0.0,
     )
-
-
-def _critical(
-    done: Sequence[float], chains: Sequence[Sequence[tuple[Attempt, ...]]], parents: Sequence[Sequence[int]]
-) -> tuple[Attempt, ...]:
-    """From the step that ended last, each time to the one that was waited for longest."""
-    step = max(range(len(done)), key=done.__getitem__)
-    found: list[Attempt] = []
-    while step >= 0:
-        rows = chains[step]
-        if rows:
-            last = rows[0] if len(rows) == 1 else max(rows, key=lambda row: row[-1].finished)
-            found.extend(reversed(last))
-        step = max(parents[step], key=done.__getitem__, default=-1)
-    found.reverse()
-    return tuple(found)
 
 
 def _longest(items: Sequence[Chain]) -> float:
@@ -250,7 +241,7 @@ def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[in
                 finished,
                 execution.outcome is Outcome.FAILED or number < len(attempts) - 1,
                 execution.outcome,
-                _throttled(execution) if execution.containers else None,
+                throttled(execution) if execution.containers else None,
                 position,
             )
         )
@@ -264,12 +255,6 @@ def _between(stamp: float | None, start: float, low: float, high: float) -> floa
         return low
     after = stamp - start
     return low if after < low else high if after > high else after
-
-
-def _throttled(execution: StepExecution) -> float | None:
-    """Share of throttled periods of the most throttled main container, where known."""
-    shares = [c.throttled_share for c in execution.containers if c.throttled_share is not None and not c.init]
-    return max([s for s in shares if 0.0 <= s <= 1.0], default=None) if shares else None
 
 
 def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> list[Limit]:

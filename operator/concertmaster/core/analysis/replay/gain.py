@@ -63,13 +63,15 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[tuple[float, f
     runs = len(saved)
     weights = _resamples(runs, DRAWS)
     total = weights @ saved
-    means = np.sort(np.stack([total / runs, total / (weights @ base)]), axis=1)
-    low, high = (_at(means, share) for share in ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0))
+    ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
+    around = [min(int(share * (DRAWS - 1)) + k, DRAWS - 1) for share in ends for k in (0, 1)]
+    means = np.partition(np.stack([total / runs, total / (weights @ base)]), around, axis=1)  # in order at these places
+    low, high = (_at(means, share) for share in ends)
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
 
 def _at(ordered: np.ndarray, share: float) -> np.ndarray:
-    """Quantile of every row, values ascending; between the two neighbouring ones."""
+    """Quantile of every row, in order at the two places around it; between these."""
     place = share * (ordered.shape[1] - 1)
     below = int(place)
     above = min(below + 1, ordered.shape[1] - 1)

@@ -2,8 +2,8 @@
 
 A step inside a fan-out is not one barrier. Where two steps lie inside the same fan-out, or where the observed times say
 that each item of one waited for its own item of the other only, the steps are taken apart into one place per item, so that
-edges, critical chain and replay follow the items. The rounds of a template that is retried as a whole are told apart in the
-same way: its second round begins when the first has failed.
+edges, critical chain and replay follow the items. The rounds of a template that is retried as a whole are distinguished in
+the same way: its second round begins when the first has failed.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ def taken(run: RunRecord) -> Taken:
 
     A step of which one first attempt is silent is left out: half of its edges would be worse than the declared ones.
     """
+    if all(e.after is None for e in run.steps):
+        return ()
     paths: dict[str, dict[str, None] | None] = {}
     for e in run.steps:
         if e.attempt:

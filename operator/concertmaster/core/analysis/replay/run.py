@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from concertmaster.core.model import Outcome
+from concertmaster.core.quick import quick
 
 # One attempt as the simulation needs it: seconds before it asks for its slots, seconds it then holds them before its
 # main containers run, seconds these run. A chain is the attempts of one fan-out item in order.
@@ -62,6 +63,7 @@ class Attempt(NamedTuple):
         return self.queued + self.lag + self.span
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ExecutedRun:
     """One run, ready for replay. Positions are a topological order of ``names``; a step whose items go their own ways
@@ -73,7 +75,7 @@ class ExecutedRun:
     ``ranks``: the steps' order by their first pod; ``pods``: how many each had. ``shared_lag``: least controller lag of
     a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``critical``
     are the pods that determined it, first to last; ``replayed`` is what the unchanged replay gives. Not ``usable``:
-    ``problems`` says why, and the rest is empty.
+    ``problems`` says why, and the rest is empty. ``suspended``: seconds before the first pod, on top of the makespan.
     """
 
     run: str
@@ -94,6 +96,7 @@ class ExecutedRun:
     usable: bool = False
     critical: tuple[Attempt, ...] = ()
     problems: tuple[str, ...] = ()
+    suspended: float = 0.0
 
     def chains_of(self, step: str) -> tuple[tuple[Attempt, ...], ...]:
         """All fan-out items of a step; empty for one that did not run."""

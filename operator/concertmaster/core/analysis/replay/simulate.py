@@ -10,7 +10,10 @@ import heapq
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
+
 from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
+from concertmaster.core.stats.summary import Floats
 
 END, DUE = 0, 1  # at the same moment slots are given back before they are asked for
 
@@ -75,6 +78,23 @@ def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> fl
         if end > last:
             last = end
     return last
+
+
+def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
+    """The same of many runs at once; ``lengths`` of shape (steps, runs)."""
+    ends = np.zeros_like(lengths)
+    for step, above in enumerate(parents):
+        if not above:
+            ends[step] = lengths[step]
+        elif len(above) == 1:
+            np.add(ends[above[0]], lengths[step], out=ends[step])
+        else:
+            latest = np.maximum(ends[above[0]], ends[above[1]])
+            for parent in above[2:]:
+                np.maximum(latest, ends[parent], out=latest)
+            np.add(latest, lengths[step], out=ends[step])
+    longest: Floats = ends.max(axis=0, initial=0.0)
+    return longest
 
 
 def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:

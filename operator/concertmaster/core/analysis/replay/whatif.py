@@ -40,10 +40,10 @@ class WhatIf:
                 return f"{name!r} cannot run on {factor!r} times its CPU"
         for name, share in self.hits:
             if not 0.0 <= share <= 1.0:
-                return f"cache hit share {share!r} of {name!r} is not between 0 and 1"
+                return f"cache hit share {share!r} of {name!r} is not between 0 and 1; write 0.85 for 85%"
         for scope, size in self.parallelism:
             if size is not None and size < 1:
-                return f"a limit of {size!r} for {scope or 'the run'!r} lets nothing run"
+                return f"a limit of {size!r} for {scope or 'the run'!r} lets nothing run; give at least 1"
         for name, size in (*self.batched, *self.splits):
             if size < 1:
                 return f"{name!r} cannot be put into batches of, or split into, {size!r}"

@@ -67,6 +67,21 @@ def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], 
 def work_of(record: RunRecord, run: ExecutedRun, engine: str) -> Work:
     """An executed run as work: one task per fan-out item, its attempts added up. Items of a step wait for all items
     of the steps before it."""
+    nodes = {e.node for e in record.steps if e.node is not None}
+    machines = max(1, len(nodes))
+    if all(len(chains) == 1 for chains in run.chains):  # as in nearly all runs: the tasks are the steps
+        sizes = [record.steps[chains[0][-1].source].input_size for chains in run.chains]
+        return Work(
+            str(record.workflow),
+            engine,
+            run.names,
+            run.parents,
+            [sum([a.work for a in chains[0]]) for chains in run.chains],
+            [math.nan if size is None else size for size in sizes],
+            machines,
+            0,
+            run.makespan,
+        )
     steps: list[str] = []
     parents: list[tuple[int, ...]] = []
     durations: list[float] = []
@@ -83,5 +98,4 @@ def work_of(record: RunRecord, run: ExecutedRun, engine: str) -> Work:
             durations.append(sum(a.work for a in chain))
             inputs.append(math.nan if size is None else size)
         last.append(tuple(mine) or before)  # a step that did not run passes its dependencies on
-    nodes = {e.node for e in record.steps if e.node is not None}
-    return Work(str(record.workflow), engine, steps, parents, durations, inputs, max(1, len(nodes)), 0, run.makespan)
+    return Work(str(record.workflow), engine, steps, parents, durations, inputs, machines, 0, run.makespan)

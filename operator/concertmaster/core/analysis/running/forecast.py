@@ -14,44 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.analysis.running.course import Course, Progress, before
 from concertmaster.core.model.policy import Objectives
 
 MIN_RUNS = 5  # below that nothing is said
-NEWEST = 60  # earlier runs that are looked at
 BAND = (0.05, 0.95)
 LATE_FROM = 0.8  # probability of missing the deadline from which a run counts as late
 USUAL_FACTOR = 1.5  # of the 95th percentile: the deadline of a workflow without a duration objective
 MOST_STEPS = 300  # of a run that is played on; larger ones are forecast by the time so far
 MOST_COMPARED = 10  # steps under way that are tried for the one that decides
 _BEYOND = 0.25  # of its time so far: how much longer a step lasts that is slower than it ever was
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """How one succeeded run went: when its steps began and ended, and when it ended, in seconds from its start."""
-
-    seconds: float
-    began: Mapping[str, float]
-    ended: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A run in progress at ``now``: when it started (unix seconds), when steps began that are under way, and when those
-    that are over ended, in seconds from its start. ``skipped`` steps will not run."""
-
-    run: str
-    start: float
-    now: float
-    under_way: Mapping[str, float]
-    over: Mapping[str, float]
-    skipped: frozenset[str] = frozenset()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return max(0.0, self.now - self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +47,6 @@ class RunForecast:
         return self.deadline is not None and self.risk >= LATE_FROM
 
 
-def courses(runs: Sequence[RunRecord]) -> list[Course]:
-    """The courses of the newest succeeded runs (``runs``: oldest first)."""
-    found: list[Course] = []
-    for run in reversed(runs):
-        if run.outcome is not Outcome.SUCCEEDED or run.start is None or not run.makespan:
-            continue
-        began, ended = _times(run.steps, run.start)
-        found.append(Course(run.makespan, began, ended))
-        if len(found) == NEWEST:
-            break
-    return found[::-1]
-
-
-def progress(run: RunRecord, now: float) -> Progress | None:
-    """Where a run is at ``now``; None before it has begun."""
-    starts = [t for t in (run.start, *(e.created for e in run.steps)) if t is not None]
-    if not starts or min(starts) > now:
-        return None
-    start = min(starts)
-    open_steps = {e.step for e in run.steps if e.finished is None and _began(e) is not None}
-    began, ended = _times(run.steps, start)
-    over = {step: at for step, at in ended.items() if step not in open_steps}
-    skipped = {e.step for e in run.steps if e.outcome is Outcome.SKIPPED} - began.keys() - ended.keys()
-    under_way = {s: at for s, at in began.items() if s in open_steps}
-    return Progress(run.run, start, now, under_way, over, frozenset(skipped))
-
-
 def deadline_seconds(objectives: Objectives, earlier: Sequence[Course]) -> float | None:
     """How long a run may take: the duration objective (p95, else p99, else p50), else well beyond what is usual; None with
     too few runs."""
@@ -120,7 +65,8 @@ def forecast_run(
     allowed: float | None,
     after: Mapping[str, Sequence[str]] | None = None,
 ) -> RunForecast | None:
-    """When the run will end. ``allowed``: seconds it may take. ``after``: what each step waits for; without, whatever had
+    """When the run will end. ``earlier``: as they would have gone on its input (``by_input.adjusted``). ``allowed``: seconds
+    it may take. ``after``: what each step waits for; without, whatever had
     ended in an earlier run before the step began. None with fewer than ``MIN_RUNS`` earlier runs."""
     if len(earlier) < MIN_RUNS:
         return None
@@ -175,24 +121,16 @@ def _played(
             ended[step] = at.under_way[step] + lengths[step]
         else:
             began = course.began[step]
-            before = _before(step, course, after)
+            waited = before(step, course, after)
             if step in at.skipped:
-                ended[step] = max((ended[s] for s in before if s in ended), default=0.0)
+                ended[step] = max((ended[s] for s in waited if s in ended), default=0.0)
                 continue
-            pause = began - max((course.ended[s] for s in before), default=0.0)
-            ready = max((ended[s] for s in before if s in ended), default=0.0)
+            pause = began - max((course.ended[s] for s in waited), default=0.0)
+            ready = max((ended[s] for s in waited if s in ended), default=0.0)
             start = max(ready + pause, at.elapsed)
             ended[step] = start + course.ended[step] - began
     rest = course.seconds - max(course.ended.values())
     return max(ended.values()) + rest
-
-
-def _before(step: str, course: Course, after: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """What the step waited for in that run."""
-    if after is not None and step in after:
-        return [s for s in after[step] if s in course.ended]
-    began = course.began[step]
-    return [s for s, end in course.ended.items() if end <= began and s != step]
 
 
 def _decisive(
@@ -222,21 +160,3 @@ def _whole(elapsed: float, earlier: Sequence[Course]) -> tuple[np.ndarray, int]:
     if len(possible) >= min(3, len(whole)):
         return possible, len(possible)
     return np.full(len(whole), elapsed * (1.0 + _BEYOND)), len(whole)
-
-
-def _times(steps: Sequence[StepExecution], start: float) -> tuple[dict[str, float], dict[str, float]]:
-    """First start and last end of each step, in seconds from ``start``."""
-    began: dict[str, float] = {}
-    ended: dict[str, float] = {}
-    for e in steps:
-        if e.outcome is Outcome.SKIPPED:
-            continue
-        if (first := _began(e)) is not None:
-            began[e.step] = min(began.get(e.step, first - start), first - start)
-        if e.finished is not None:
-            ended[e.step] = max(ended.get(e.step, e.finished - start), e.finished - start)
-    return began, ended
-
-
-def _began(e: StepExecution) -> float | None:
-    return next((t for t in (e.created, e.scheduled, e.started) if t is not None), None)

@@ -49,6 +49,7 @@ class Container:
     requests: Amounts = field(default_factory=dict)
     limits: Amounts = field(default_factory=dict)
     init: bool = False  # ends before the others start
+    known: bool = True  # not known: the engine adds it, with the resources of its own configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def refusals(
             omitted = {r for r in (*_limited(before, order), *_unspecified(before, quotas)) if r.missing}
             present = (*_limited(after, order), *_unspecified(after, quotas))
             found |= dict.fromkeys(r for r in present if r not in omitted)
+            found |= dict.fromkeys(_raised_beside(before, after))
             found |= dict.fromkeys(_exceeded(replace(change, before=before, after=after), quotas))
     return list(found)
 
@@ -155,6 +157,20 @@ def _limited(pod: Pod, ranges: Sequence[LimitRange]) -> Iterator[Refusal]:
             if limits.scope == "Pod":
                 known = limits if pod.complete else replace(limits, least={}, ratio={})
                 yield from _within(known, pod.total("requests"), pod.total("limits"))
+
+
+def _raised_beside(before: Pod, after: Pod) -> Iterator[Refusal]:
+    """Containers raised within what their pod has as a whole, while the engine's own containers take an unknown part."""
+    unknown = [c.name for c in after.containers if not (c.known or c.init)]
+    if after.level is None or not unknown:
+        return
+    were = before.together("requests")
+    for resource, amount in after.together("requests").items():
+        most = after.level.requests.get(resource)
+        if most is not None and were.get(resource, 0.0) * _UP < amount <= most * _UP:
+            both = f"the containers would request {_show(resource, amount)} of {resource} together, and {unknown[0]}"
+            text = f"{both} of the engine an unknown part, of the {_show(resource, most)} of their pod"
+            yield Refusal("AbovePod", f"{text} (pod-level resources)")
 
 
 def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:

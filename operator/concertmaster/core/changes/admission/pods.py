@@ -59,15 +59,20 @@ def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None
 
 
 def _settings(plan: Plan) -> dict[tuple[str, str | None], float]:
-    """New amounts by pointer, told apart by the Task they are in."""
+    """New amounts by pointer, distinguished by the Task they are in."""
     holder = plan.target.name if plan.target.kind == TASK else None
     return {(s.pointer, holder): s.new for s in plan.settings}
 
 
 def _pod(step: StepSpec, definition: WorkflowDefinition, settings: Mapping[tuple[str, str | None], float]) -> Pod:
     pod = as_declared(step, settings)
-    injected = tuple(Container(name, init=init) for name, init in definition.engine.injected_containers)
-    return replace(pod, containers=(*pod.containers, *injected))
+    return replace(pod, containers=(*pod.containers, *_injected(definition)))
+
+
+def _injected(definition: WorkflowDefinition | None) -> tuple[Container, ...]:
+    """What the engine puts into every pod, without its resources: those stand in the engine's own configuration."""
+    rows = definition.engine.injected_containers if definition is not None else ()
+    return tuple(Container(name, init=init, known=False) for name, init in rows)
 
 
 def as_declared(step: StepSpec, settings: Mapping[tuple[str, str | None], float] | None = None) -> Pod:
@@ -93,15 +98,24 @@ def pod_trials(
     plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Pod specifications to try, each before and after the plan: those in the object ``raw`` itself where it holds any,
-    else made of what is known of the containers. None for a plan that leaves pods as they are."""
+    else made of what is known of the containers, with those that the engine adds and without: a policy that asks every
+    container for requests refuses those whose resources are not known, before and after. None for a plan that leaves pods
+    as they are."""
     pointers = [s.pointer for s in plan.settings if s.resource != "parallelism"]
     changed = apply(raw, plan.patch) if pointers and fits(raw, plan.patch) else raw
     written = [(_pod_spec(raw, p), _pod_spec(changed, p)) for p in pointers]
     trials = [(dict(before), dict(after)) for before, after in written if before is not None and after is not None]
     if not trials and pointers:
         changes = [c for c in pod_changes(plan, definition) if c.after.complete and c.before != c.after]
-        trials = [(_manifest(c.before), _manifest(c.after)) for c in changes]
+        injected = _injected(definition)
+        pairs = [(c.before, c.after) for c in changes]
+        pairs += [(_without(before, injected), _without(after, injected)) for before, after in pairs if injected]
+        trials = [(_manifest(before), _manifest(after)) for before, after in pairs]
     return trials
+
+
+def _without(pod: Pod, containers: tuple[Container, ...]) -> Pod:
+    return replace(pod, containers=tuple(c for c in pod.containers if c not in containers))
 
 
 def _manifest(pod: Pod) -> dict[str, Any]:

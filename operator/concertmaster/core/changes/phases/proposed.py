@@ -58,7 +58,7 @@ def replanned(error: Refused | None = None) -> Transition:
 def checked(
     results: Sequence[CheckResult], *, approved: bool, undecided: bool, news: str, question: str, held: str
 ) -> Transition | None:
-    """What the checks make of a confirmed plan; None: it may be written. ``news`` is what whoever decides was not told
+    """What the checks make of a confirmed plan; None: it may be written. ``news`` is what whoever decides was not reported
     yet (``undecided``: no decision was taken up so far), ``question`` what is asked then, ``held`` what the object says
     about the checks that hold it."""
     if not approved and needs_decision(results):

@@ -74,5 +74,5 @@ def _edit(edit: Edit, value: Any) -> Edit:
 
 
 def caution_of(made: Plan, situation: Situation) -> str | None:
-    """What a person should know who decides: who else is changed, and how weak the proof will be."""
+    """What a person should know who decides: who else is changed, and how weak the verification will be."""
     return "; ".join(t for t in (other_workflows(made, situation.facts), situation.unsure) if t) or None

@@ -1,7 +1,7 @@
 """``best-practices``: a checklist, each item passed, failed or not applicable, with the field to set.
 
-Advice on numbers belongs to the other rules; this one only says what is not there at all. What cannot be known counts as
-not applicable, never as failed.
+Recommendations on numbers belong to the other rules; this one only says what is not there at all. What cannot be known
+counts as not applicable, never as failed.
 """
 
 from __future__ import annotations

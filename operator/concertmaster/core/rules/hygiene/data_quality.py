@@ -1,7 +1,8 @@
-"""``data-quality``: what stands between this workflow and trustworthy advice, each point with the setting that mends it.
+"""``data-quality``: what stands between this workflow and trustworthy recommendations, each point with the setting that
+fixes it.
 
-It fires on facts only: steps seen without samples, executions that cannot be told apart, ends that nobody scraped, series
-the metrics store does not hold, runs and objects that are odd in themselves. It never blocks other rules; they guard
+It fires on facts only: steps seen without samples, executions that cannot be distinguished, ends that nobody scraped, series
+the metrics source does not hold, runs and objects that are unusual in themselves. It never blocks other rules; they guard
 themselves.
 """
 

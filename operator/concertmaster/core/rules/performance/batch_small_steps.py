@@ -21,7 +21,7 @@ _SIZES = (2, 4, 8, 16, 32)
 _SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
 _CALLS = 200  # newest executions that say what a call takes
 _MOST_OF = 0.9  # of the best gain: what the smallest batch must bring
-_NO_LONGER = -0.02  # a run 2% longer is not told apart from one that is not
+_NO_LONGER = -0.02  # a run 2% longer is not distinguished from one that is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
     if gains[0] is not None and gains[1] is not None:
         expected = f"{gain_sentence(gains[0], gains[1])}, and {text.duration(saved)} of pod time"
     else:
-        expected = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer; no longer run"
+        fewer = f"{text.duration(saved)} less pod time in each run, {pods.items - left} pods fewer"
+        expected = f"{fewer}; no impact on run duration"
     return Finding(
         step=pods.step,
         action=f"Batch the items of {name}: 1 -> {size} per pod",

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import CriticalShare, WhatIf
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
@@ -26,7 +27,7 @@ def _where_time_goes(step: StepAnalysis) -> str:
     return ", ".join(parts) + " (medians)"
 
 
-def _remedy(step: StepAnalysis) -> str:
+def _hint(step: StepAnalysis) -> str:
     throttled = [r.throttled_share for c in step.containers for r in c.runs if r.throttled_share is not None]
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     # Against one core where more is requested: a busy single thread does not wait.
@@ -39,7 +40,7 @@ def _remedy(step: StepAnalysis) -> str:
         return "it is mostly off-CPU, so check its I/O and the services it calls"
     if uses and max(uses) < 0.5 and max(busy) > 0.7:
         return "one of its threads does all the work, so use more threads or split it"
-    return "split its work, cache its result, or give it more resources"
+    return "splitting its work or caching its result shortens it"
 
 
 def _even_share(analysis: Analysis) -> float:
@@ -60,13 +61,13 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         return None
     return Finding(
         step=step.step,
-        action=f"Optimize {evidence.title(step.step)}; {_remedy(step)}",
+        action=f"Optimize {evidence.title(step.step)}: {text.percent(share)} of critical-path time",
         because=(
             f"it is on the critical path {text.percent(path.share)} of the time {evidence.runs(path.runs)} and"
             f" {_where_time_goes(step)}; without it a run would be {text.duration(path.drag)} shorter"
-            f" ({text.percent(share)} of {text.duration(makespan)})"
+            f" ({text.percent(share)} of {text.duration(makespan)}); {_hint(step)}"
         ),
-        otherwise=f"no other change can bring an average run below {text.duration(max(0.0, path.seconds))}",
+        otherwise=f"{evidence.title(step.step)} keeps taking {text.duration(path.seconds)} of an average run",
         current=f"{text.duration(step.duration.p50)} median, {text.duration(step.duration.p95)} p95",
         proposed=f"{text.duration((step.duration.p50 or 0.0) / 2)} median",
         expected=f"at half its time: {gain_sentence(predicted.share, predicted.seconds)}",

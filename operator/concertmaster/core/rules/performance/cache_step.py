@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import execution_cost, execution_units
+from concertmaster.core.analysis.cost import execution_units
 from concertmaster.core.analysis.replay import WhatIf
-from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Outcome, StepExecution, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
@@ -53,7 +53,7 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
 def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:
     """Money per month: the mean cost of an execution for each hit, at the present rate of runs."""
     analysis = evidence.analysis
-    priced = [(execution_cost(e, analysis.pricing), execution_units(e, analysis.pricing)) for e in rows]
+    priced = [(analysis.costs.execution(e), execution_units(e, analysis.pricing)) for e in rows]
     costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
     if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
         return None
@@ -130,9 +130,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             continue
         found = cache_advice(_keyed(rows))
         if found.max_age is not None and (found.hit_ratio or 0.0) >= least:
-            advice = _finding(evidence, step, spec, rows, found)
-            if advice is not None:
-                yield advice
+            recommended = _finding(evidence, step, spec, rows, found)
+            if recommended is not None:
+                yield recommended
 
 
 RULE = Rule(

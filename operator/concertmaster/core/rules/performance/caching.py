@@ -71,7 +71,8 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
 def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float = 0.95) -> CacheAdvice:
     """The smallest usual age that reaches ``share`` of the hits the longest one has.
 
-    ``least``: fewer executions with known inputs give no advice. Rows with times that are not finite count as unknown.
+    ``least``: fewer executions with known inputs give no recommendation. Rows with times that are not finite count as
+    unknown.
     """
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
     distinct = len({e.fingerprint for e in known})

@@ -1,39 +1,43 @@
 """``io-bound``: a step that mostly waits: low CPU while it runs, with what can be seen of disk and network.
 
 Pressure stall information says how long it waited for the disk; without it the CPU that was used bounds how much of the
-time can have been work. Neither tells what would be gained by mending it, so the promise is an upper bound and says so.
+time can have been work. Neither tells what would be gained by fixing it, so the promise is an upper bound and says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import mean_cores
-from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 
 _MIB = 1024.0**2
 _BUSY_DISK = 20 * _MIB  # bytes per second from which a disk is worth a look
+_BUSY_NETWORK = 20 * _MIB  # the same of the network: a fifth of what a gigabit carries
 _STALLED = 0.2  # share of the time stalled on I/O
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One execution: cores used, share of its time stalled on the disk, bytes per second; None where unknown."""
+class _Seen(NamedTuple):
+    """One execution: cores used, share of its time stalled on the disk, bytes per second of disk and of network; None
+    where unknown."""
 
     cores: float
     stalled: float | None
     rate: float | None
+    network: float | None = None
 
 
 def _seen(execution: StepExecution) -> _Seen | None:
     seconds = execution.duration
+    moved = execution.network_bytes
+    network = moved / seconds if moved is not None and seconds else None
     if len(execution.containers) == 1:
-        return _seen_alone(execution.containers[0], seconds)
+        return _seen_alone(execution.containers[0], seconds, network)
     main = [c for c in execution.containers if not c.init]
     cores = [v for v in (mean_cores(c, seconds) for c in main) if v is not None]
     if not seconds or not cores or any(c.ambiguous for c in main):
@@ -44,27 +48,32 @@ def _seen(execution: StepExecution) -> _Seen | None:
         sum(cores),
         min(1.0, max(stalls) / seconds) if stalls else None,
         sum(sizes) / seconds if sizes else None,
+        network,
     )
 
 
-def _seen_alone(container: ContainerFact, seconds: float | None) -> _Seen | None:
+def _seen_alone(container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
     """The same of a pod with one container, which most have."""
     cores = mean_cores(container, seconds)
     if not seconds or cores is None or container.init or container.ambiguous:
         return None
     stalled, read, written = container.io_waiting_seconds, container.fs_read_bytes, container.fs_write_bytes
     moved = None if read is None and written is None else (read or 0.0) + (written or 0.0)
-    return _Seen(
-        cores, None if stalled is None else min(1.0, stalled / seconds), moved / seconds if moved is not None else None
-    )
+    share = None if stalled is None else min(1.0, stalled / seconds)
+    return _Seen(cores, share, moved / seconds if moved is not None else None, network)
 
 
-def _cause(stalled: float | None, rate: float | None) -> tuple[str, str]:
+def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str]:
     """What to look at, and the evidence for it."""
     if stalled is not None and stalled >= _STALLED:
         return (
             "a faster volume, larger reads, or local scratch space",
             f"it is stalled on the disk {text.percent(stalled)} of the time",
+        )
+    if network is not None and network >= _BUSY_NETWORK and network >= (rate or 0.0):
+        return (
+            "compression, parallel transfers, or data that is nearer (same zone, a cache)",
+            f"it moves {network / _MIB:.0f} MiB a second over the network",
         )
     if rate is not None and rate >= _BUSY_DISK:
         return "a faster volume, compression, or less to read", f"it moves {rate / _MIB:.0f} MiB a second"
@@ -91,11 +100,12 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
     if gains is None:
         return None
     share, seconds = gains
-    todo, why = _cause(stalled, rate)
+    network = median([r.network for r in rows if r.network is not None])
+    todo, why = _cause(stalled, rate, network)
     name = evidence.title(step.step)
     return Finding(
         step=step.step,
-        action=f"{name} is I/O-bound; check {todo}",
+        action=f"{name} is I/O-bound: {text.percent(1.0 - left)} off-CPU",
         because=(
             f"it uses {text.cores(cores)} while it runs for {text.duration(step.duration.p50)} (medians"
             f" {evidence.runs(step.runs)}),"
@@ -105,7 +115,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
             f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(seconds.likely)}"
         ),
         current=f"{text.percent(busy)} busy",
-        proposed="less waiting",
+        proposed=todo,
         expected=f"at most {gain_sentence(share, seconds)}, if it never had to wait",
         confidence=0.4,
         gain_seconds=seconds,
@@ -115,6 +125,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
             if stalled is not None
             else "no PSI recorded",
             f"disk: {rate / _MIB:.1f} MiB a second" if rate is not None else "no disk bytes recorded",
+            f"network: {network / _MIB:.1f} MiB a second" if network is not None else "no network bytes recorded",
             "what helps with services: fewer and larger calls, pooled connections, compressed or cached answers",
             "upper bound: replayed with only the part of the time that can have been work",
         ),

@@ -2,7 +2,7 @@
 
 Every execution is compared with the median of its own step, so that a node which happens to get the long steps is not
 blamed for them, and executions of one run are compared with each other first, so that a run with more to do is no fault of
-the nodes it met. Nodes of one pool, told by their names, are looked at together as well: an older machine type shows in
+the nodes it met. Nodes of one pool, known by their names, are looked at together as well: an older machine type shows in
 all of them.
 """
 

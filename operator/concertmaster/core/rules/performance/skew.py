@@ -1,4 +1,4 @@
-"""Stragglers inside a fan-out, told apart from a step that is slow as a whole.
+"""Stragglers inside a fan-out, distinguished from a step that is slow as a whole.
 
 A fan-out ends with its last item. When one item takes much longer than its siblings, more workers do not help; splitting
 the work evenly does. Skew is the largest over the median duration of a run's items (as Sparklens and Dr. Elephant use

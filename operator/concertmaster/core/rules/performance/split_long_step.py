@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
-from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 

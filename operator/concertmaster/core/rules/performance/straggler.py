@@ -1,7 +1,7 @@
 """``straggler``: a fan-out that waits for its last item, while the others are done.
 
-More workers do not help here; splitting the work evenly does. The cause decides the advice: always the same item (its
-input is large), always the same node (see ``node-skew``), or a different one each time.
+More workers do not help here; splitting the work evenly does. The cause decides the recommendations: always the same item
+(its input is large), always the same node (see ``node-skew``), or a different one each time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
-from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew

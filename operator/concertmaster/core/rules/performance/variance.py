@@ -15,7 +15,7 @@ import numpy as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import Gain
-from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled

@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives

@@ -1,4 +1,4 @@
-"""``failing-step``: runs fail at one step, and no retry and no size will mend it: every run of late, more of them since a
+"""``failing-step``: runs fail at one step, and no retry and no size will fix it: every run of late, more of them since a
 day, or many all along though they are tried again.
 
 Said is what a person needs to begin: which step, with which reason and exit code, since when, what changed at that time,
@@ -9,10 +9,9 @@ and what each failing run throws away. Runs that fail now and then belong to ``r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
 from concertmaster.core.analysis.insights import differences
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
@@ -34,6 +33,8 @@ def _streak(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]
 
 def _culprits(run: RunRecord) -> dict[str, StepExecution]:
     """By step, the failure that ended it: the last attempt of an item, not made good."""
+    if not any(e.outcome is Outcome.FAILED for e in run.steps):
+        return {}
     last: dict[tuple[str, str | None], StepExecution] = {}
     for e in sorted(run.steps, key=lambda e: (e.attempt, e.started or 0.0)):
         last[e.step, e.item] = e
@@ -56,13 +57,13 @@ def _chance(streak: int, before: Sequence[RunRecord]) -> float:
 
 
 def _reason(failures: Sequence[StepExecution]) -> str:
-    """What most of them ended with, exit code and message where live objects told them."""
-    told: Counter[str] = Counter()
+    """What most of them ended with, exit code and message where live objects have them."""
+    reported: Counter[str] = Counter()
     for e in failures:
         kind = classify(e) or FailureClass.UNKNOWN
         words = next(iter(reasons_of(e)), kind.value)
-        told[f"{words}, exit code {e.exit_code}" if e.exit_code is not None else words] += 1
-    return told.most_common(1)[0][0]
+        reported[f"{words}, exit code {e.exit_code}" if e.exit_code is not None else words] += 1
+    return reported.most_common(1)[0][0]
 
 
 def _when(time: float | None) -> str:
@@ -71,6 +72,8 @@ def _when(time: float | None) -> str:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation when the newest runs all failed at the same step, else one for each step at which many do."""
+    if not evidence.rows.failing:
+        return
     found = list(_always(evidence))
     yield from found or _often(evidence)
 
@@ -94,12 +97,12 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
     yield _finding(evidence, step, streak, before, failures)
 
 
-def _retried(runs: Sequence[RunRecord]) -> dict[str, tuple[int, int]]:
-    """By step, the retries seen and how many of them helped."""
+def _retried(runs: Sequence[RunRecord], steps: Collection[str]) -> dict[str, tuple[int, int]]:
+    """By step, of ``steps``, the retries seen and how many of them helped."""
     chains: dict[tuple[str, str, str | None], list[StepExecution]] = {}
     for run in runs:
         for e in run.steps:
-            if e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+            if e.step in steps and e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
                 chains.setdefault((run.run, e.step, e.item), []).append(e)
     counts: dict[str, tuple[int, int]] = {}
     for (_, step, _), rows in chains.items():
@@ -118,7 +121,7 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
         return
     culprits = {r.run: _culprits(r) for r in analysis.runs if r.outcome is Outcome.FAILED}
     tolerated = _tolerated(analysis.runs)
-    for found in repeated(analysis.runs, culprits, _retried(analysis.runs)):
+    for found in repeated(analysis.runs, culprits, _retried(analysis.runs, evidence.rows.failing)):
         if found.step in tolerated:
             continue
         own = sum(classify(e) not in _ELSEWHERE for e in found.failures)
@@ -166,7 +169,7 @@ def _finding(
     reason = _reason(failures)
     currency = analysis.pricing.currency
     pods = median([sum(e.duration or 0.0 for e in r.steps) for r in streak]) or 0.0
-    costs = [c.total for r in streak if (c := run_cost(r, analysis.pricing)) is not None]
+    costs = [c.total for r in streak if (c := analysis.costs.run(r)) is not None]
     rate = analysis.cost.runs_per_month
     saving = mean_interval(costs, rate) if rate is not None else None
     good = next((r for r in reversed(before) if r.outcome is Outcome.SUCCEEDED), None)

@@ -1,7 +1,7 @@
 """``objective-at-risk``: an objective that is met today and will be missed if the present trend goes on.
 
 A date is only given when the whole interval of the slope rises, and only as far ahead as the trend has been watched. What
-is missed already is told by the ObjectivesMet condition, not here.
+is missed already is reported by the ObjectivesMet condition, not here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from math import comb
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
@@ -45,7 +44,7 @@ def _watched(evidence: Evidence) -> Iterator[_Watched]:
         if limit is not None:
             yield _Watched(f"duration-{label}", f"duration {label}", limit, percentile, times, spans)
     if wanted.max_cost_per_run is not None:
-        priced = [(r.end, c.total) for r in analysis.runs if (c := run_cost(r, analysis.pricing)) is not None]
+        priced = [(r.end, c.total) for r in analysis.runs if (c := analysis.costs.run(r)) is not None]
         ends = [e or 0.0 for e, _ in priced]
         yield _Watched("cost", "cost per run", wanted.max_cost_per_run, 0.5, ends, [c for _, c in priced], money=True)
 
@@ -146,9 +145,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for row in _watched(evidence):
         found = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
         if found.state is OutlookState.AT_RISK:
-            advice = _finding(evidence, row, found)
-            if advice is not None:
-                yield advice
+            recommended = _finding(evidence, row, found)
+            if recommended is not None:
+                yield recommended
     success = _success(evidence)
     if success is not None:
         yield success

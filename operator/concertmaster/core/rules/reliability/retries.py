@@ -2,7 +2,7 @@
 
 Attempts are not independent coins: some failures pass (a lost node, a busy service), others never do (a bug, too little
 memory). So two rates are kept apart: how often a first attempt fails, and how often a further attempt after a failure
-succeeds. Both are shrunk towards ignorance (Beta prior), so that three failures do not prove much.
+succeeds. Both are shrunk towards ignorance (Beta prior), so that three failures do not say much.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST = 5  # beyond five retries the cause is to be mended, not the limit
+MOST = 5  # beyond five retries the cause is to be fixed, not the limit
 
 
 @dataclass(frozen=True, slots=True)

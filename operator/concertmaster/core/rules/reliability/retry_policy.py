@@ -8,7 +8,7 @@ comes first. Limits are raised only where further attempts were seen, or can be 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from concertmaster.core import text
@@ -51,12 +51,13 @@ class _Attempts:
     seconds: float = 0.0
 
 
-def _collect(runs: tuple[RunRecord, ...]) -> dict[str, _Attempts]:
+def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _Attempts]:
+    """Of ``steps``: those at which anything failed."""
     found: dict[str, _Attempts] = {}
     for run in runs:
         groups: dict[tuple[str, str | None], list[StepExecution]] = {}
         for e in run.steps:
-            if e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+            if e.step in steps and e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
                 groups.setdefault((e.step, e.item), []).append(e)
         counts: dict[str, int] = {}
         for (step, _), rows in groups.items():
@@ -117,15 +118,15 @@ def _why(classes: Counter[FailureClass]) -> str:
     return text.listing([f"{count} {kind.value}" for kind, count in classes.most_common()])
 
 
-def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, target: float, now: int) -> Finding:
+def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit, target: float, now: int) -> Finding:
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
-    limit = advice.limit or 0
+    limit = recommended.limit or 0
     edits = _edits(evidence, spec, limit, own.classes)
     name, chains = evidence.title(step), len(own.chains)
     failed = sum(not c.attempts[-1] for c in own.chains)
     items = median([float(i) for i in own.items]) or 1.0
-    runs_now, runs_then = ((p or 0.0) ** items for p in (advice.success_now, advice.success))
+    runs_now, runs_then = ((p or 0.0) ** items for p in (recommended.success_now, recommended.success))
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
         if own.retries
@@ -148,13 +149,14 @@ def _more(evidence: Evidence, step: str, own: _Attempts, advice: RetryLimit, tar
         expected=(
             f"{name} succeeds in about {text.percent(runs_then, 1)} of the runs instead of {text.percent(runs_now, 1)}"
         ),
-        confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if advice.assumed else 1.0),
+        confidence=min(0.9, chains / (chains + 20.0)) * (0.7 if recommended.assumed else 1.0),
         failures_avoided=_avoided(
             share_interval(min(failed, analysis.failed), len(analysis.runs)), runs_now, runs_then
         ),
         edits=edits,
+        snippet=analysis.definition.engine.retries(step, limit),
         evidence=(
-            advice.reason,
+            recommended.reason,
             f"{limit} is the smallest limit that reaches {text.percent(target, 2)} per execution, which"
             f" {text.percent(analysis.policy.objectives.min_success)} of successful runs call for",
             *_memory_note(own),
@@ -217,6 +219,7 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
         confidence=min(0.9, own.retries / (own.retries + 5.0)),
         saving_per_month=_saving(evidence, step, own, failed),
         edits=wanted,
+        snippet=analysis.definition.engine.retries(step, 1),
         evidence=(f"failed attempts after the first retry took {text.duration(own.repeated_seconds)} in all",),
     )
 
@@ -228,11 +231,7 @@ def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Inter
     rate, found = analysis.cost.runs_per_month, analysis.step(step)
     if rate is None or found is None or not failed:
         return None
-    pricing = analysis.pricing
-    hourly = sum(
-        (c.cpu_request or 0.0) * pricing.cpu_core_hour + (c.memory_request or 0.0) / 1024.0**3 * pricing.memory_gib_hour
-        for c in found.containers
-    )
+    hourly = sum(found.pricing.hour(c.cpu_request, c.memory_request, c.gpu_request) for c in found.containers)
     money = own.repeated_seconds / 3600.0 * hourly / len(analysis.runs) * rate
     error = 1.645 / failed**0.5
     return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None
@@ -248,10 +247,10 @@ def _target(success: float, attempts: dict[str, _Attempts], own: _Attempts) -> f
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per step that fails."""
     analysis = evidence.analysis
-    if not analysis.enough:
+    if not analysis.enough or not evidence.rows.failing:
         return
     wanted = evidence.settings.number("targetPercent", 100 * analysis.policy.objectives.min_success) / 100
-    attempts = _collect(analysis.runs)
+    attempts = _collect(analysis.runs, evidence.rows.failing)
     for name, own in attempts.items():
         failed = sum(not c.attempts[-1] for c in own.chains)
         spec = analysis.definition.graph.step(name)
@@ -262,20 +261,20 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             yield fewer
             continue
         target = _target(wanted, attempts, own)
-        advice = retry_limit(own.chains, target)
+        recommended = retry_limit(own.chains, target)
         now = spec.retry_limit
         if now is None:  # only known at run time: what was tried before giving up tells
             now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)
         if (
             failed < evidence.settings.number("minFailures", 2)
             or now is None
-            or advice.limit is None
-            or advice.success_now is None
-            or advice.limit <= now
-            or advice.success_now >= target
+            or recommended.limit is None
+            or recommended.success_now is None
+            or recommended.limit <= now
+            or recommended.success_now >= target
         ):
             continue
-        yield _more(evidence, name, own, advice, target, now)
+        yield _more(evidence, name, own, recommended, target, now)
 
 
 RULE = Rule(

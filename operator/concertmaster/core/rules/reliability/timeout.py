@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
-from concertmaster.core.analysis.workflow import StepAnalysis
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, share_interval

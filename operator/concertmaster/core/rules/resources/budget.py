@@ -1,7 +1,7 @@
 """``budget``: runs that cost more than they may, in money or in any metric with a ceiling (tokens, calls, bytes).
 
 It names the step that takes most of it, and what part of that looks avoidable: inputs seen before, failed attempts,
-reservations nobody uses.
+reservations nobody uses. Also without a ceiling it says which step would cost less on another model (``model_choice``).
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import run_cost
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.enums import MetricRole
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+from concertmaster.core.rules.resources import model_choice
 
 
 def _amount(value: float, unit: str) -> str:
@@ -97,8 +97,8 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
 
 
 def _cache_hits(evidence: Evidence) -> Finding | None:
-    """Fewer lookups answered from a cache than wanted, where what is looked up otherwise has a price: calls that miss are
-    what is paid for."""
+    """Fewer lookups answered from a cache than the target, where what is looked up otherwise has a price: calls that miss
+    are what is paid for."""
     analysis, policy = evidence.analysis, evidence.analysis.policy
     hits = policy.metric(MetricRole.CACHE_HITS)
     paid = policy.metric(MetricRole.COST) or policy.metric(MetricRole.TOKENS)
@@ -141,7 +141,7 @@ def _positive(saving: Interval | None) -> Interval | None:
 
 def _money(evidence: Evidence, most: float) -> Finding | None:
     analysis = evidence.analysis
-    costs = [c for c in (run_cost(r, analysis.pricing) for r in analysis.runs) if c is not None]
+    costs = [c for c in (analysis.costs.run(r) for r in analysis.runs) if c is not None]
     totals = [c.total for c in costs]
     over = [t for t in totals if t > most]
     if len(totals) < analysis.options.min_runs or not over:
@@ -187,6 +187,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             yield found
     if (cached := _cache_hits(evidence)) is not None:
         yield cached
+    yield from model_choice.find(evidence)
     if evidence.objectives.max_cost_per_run is not None:
         found = _money(evidence, evidence.objectives.max_cost_per_run)
         if found is not None:

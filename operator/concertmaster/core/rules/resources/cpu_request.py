@@ -14,8 +14,8 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import (
     Evidence,
@@ -56,12 +56,16 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     predicted = _lifted(evidence, step.step, container, share, limit / container.cpu_limit)
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
     edits = resource_edits(step.spec, container, {("limits", "cpu"): proposed})
+    first = evidence.above_capacity("cpu", container.cpu_request or limit, limit)
+    first = first or evidence.above_bounds("cpu", limit)
+    if first is not None:
+        edits = ()
     gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
     expected = (
         gain_sentence(predicted.share, predicted.seconds)
         if gains and predicted.share is not None and predicted.seconds is not None
         else "no shorter run: other steps run beside it; the step itself gets faster"
-    )
+    ) + (f"; {first}" if first is not None else "")
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -146,6 +150,9 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     shares, seconds = (replace(g, low=s.low) for g, s in zip(gains, (sure.share, sure.seconds), strict=True))
     proposed, name = text.cpu_quantity(request), evidence.title(step.step)
     edits = resource_edits(step.spec, container, {("requests", "cpu"): proposed})
+    first = evidence.above_capacity("cpu", request, container.cpu_limit) or evidence.above_bounds("cpu", request)
+    if first is not None:
+        edits = ()
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -158,7 +165,7 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,
-        expected=gain_sentence(shares, seconds),
+        expected=gain_sentence(shares, seconds) + (f"; {first}" if first is not None else ""),
         confidence=min(0.9, len(seen) / (len(seen) + 5.0)),
         gain_seconds=seconds,
         gain_share=shares,

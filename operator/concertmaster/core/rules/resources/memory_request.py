@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model import Category, Finding, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits, share_interval
 from concertmaster.core.rules.resources.places import Place, places
@@ -40,8 +40,11 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         return None  # killed below a limit that is not the request: more of the request is no remedy
     proposed, runs = text.memory_quantity(request), len(container.runs)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
-    before = text.memory(current) if current is not None else "not set"
+    before = text.memory_quantity(current) if current is not None else "not set"
     share = killed / runs
+    first = evidence.above_capacity("memory", request, request) or evidence.above_bounds("memory", request)
+    if first is not None:
+        edits = ()
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -54,7 +57,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         proposed=proposed,
         expected=(
             f"enough for runs that need up to {proposed}; what the killed ones needed is not known, only that it was"
-            f" more than {text.memory(died)}"
+            f" more than {text.memory(died)}" + (f"; {first}" if first is not None else "")
         ),
         confidence=size.coverage_confidence,
         failures_avoided=share_interval(_failed(evidence, step, killed), len(evidence.analysis.runs)),
@@ -63,8 +66,8 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
                 step.step,
                 container.name,
                 f"{section}.memory",
-                text.memory(old) if old is not None else None,
-                text.memory(request),
+                text.memory_quantity(old) if old is not None else None,
+                proposed,
                 text.memory(peak),
                 text.percent(request / peak - 1),
             )
@@ -85,7 +88,7 @@ def _failed(evidence: Evidence, step: StepAnalysis, killed: int) -> int:
 
 
 def _sure(confidence: float) -> str:
-    """No sample is proof: what would round to 100% is said to be above 99.9%."""
+    """No sample is certain: what would round to 100% is said to be above 99.9%."""
     return "more than 99.9%" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
 
 

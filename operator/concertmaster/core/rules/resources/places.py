@@ -1,4 +1,4 @@
-"""The places advice on sizes is about: one container of one template, however many steps run it.
+"""The places recommendations on sizes are about: one container of one template, however many steps run it.
 
 Several steps may run the same template. A size that suits one of them would be set for all, so their executions are
 looked at together: the largest peak of a run counts, whichever step had it.
@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
-from concertmaster.core.analysis.workflow import Analysis, StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Finding, StepSpec
 
 
@@ -81,6 +82,9 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
         input_size=_largest(r.input_size for r in rows),
         waiting_share=_largest(r.waiting_share for r in rows),
         reserved_seconds=sum(r.reserved_seconds for r in rows),
+        gpus_used=_largest(r.gpus_used for r in rows),
+        gpus_active=_largest(r.gpus_active for r in rows),
+        storage_peak=_largest(r.storage_peak for r in rows),
     )
 
 

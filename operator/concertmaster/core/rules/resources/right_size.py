@@ -12,13 +12,16 @@ from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
+from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, SizeRow, rows
 from concertmaster.core.rules.resources.sizes import memory_outlook
+from concertmaster.core.rules.resources.storage_rows import storage_rows
 
-_NAMED = 3  # rows told in sentences; the table has all
+_KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
+_NAMED = 3  # rows written as sentences; the table has all
 _CPU_RUNS = 10  # for a CPU request: too little of it slows a step and kills nothing
 
 
@@ -35,7 +38,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     groups: dict[str | None, list[SizeRow]] = {}
     left_out = _left_out(evidence)
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
-    off = list(rows(evidence, least, held_back))
+    off = [*rows(evidence, least, held_back), *storage_rows(evidence)]
     if not any(row.clear for row in off):
         return  # healthy: what is used is near enough to the target
     for row in off:
@@ -58,10 +61,8 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
 
 def _verified(evidence: Evidence, holder: str | None, row: SizeRow) -> tuple[Edit, ...]:
     """The row's edits; where a verified change set the present value on its way, the next one goes all of the way."""
-    known, name = evidence.sizing.verified, f"{RULE.name}.{holder}" if holder else RULE.name
     return tuple(
-        replace(e, sure=True) if e.current is not None and known.get((name, e.pointer)) == e.current else e
-        for e in row.edits
+        replace(e, sure=True) if evidence.sizing.is_own(holder, e.pointer, e.current) else e for e in row.edits
     )
 
 
@@ -100,23 +101,34 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], l
             f"the largest peak of each run over {text.count(runs, 'run')}; sizes never fall below it",
             "a request used to its target share, or off by less than minChangePercent, is left alone",
             *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.place, r.new)),
+            *_bound(evidence, ordered),
             *left_out,
         ),
         automatic=any(r.edits and r.old is not None and not r.limited for r in ordered),
     )
 
 
+def _bound(evidence: Evidence, found: Sequence[SizeRow]) -> Iterator[str]:
+    """What kept a size from being smaller or larger."""
+    for row in found:
+        if row.bound_by:
+            title = evidence.title(row.place.step.step)
+            yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"
+
+
 def items(row: SizeRow) -> Iterator[SizeItem]:
     """The row as lines of the table: the request, and the limit where it moves with it."""
-    limit = row.place.container.cpu_limit if row.resource == "cpu" else row.place.container.memory_limit
-    for section, old in (("requests", row.old), *((("limits", limit),) if row.limited else ())):
+    container = row.place.container
+    limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
+    tight = row.resource == STORAGE and limit is not None and limit < row.new
+    for section, old in (("requests", row.old), *((("limits", limit),) if row.limited or tight else ())):
         yield SizeItem(
             row.place.step.step,
             row.place.container.name,
             f"{section}.{row.resource}",
             _amount(row, old) if old is not None else None,
             _amount(row, row.new),
-            _amount(row, row.peak),
+            _used(row),
             text.percent(row.headroom),
         )
 
@@ -127,13 +139,14 @@ def _total(found: Sequence[SizeRow]) -> Interval | None:
     if not parts:
         return None
     likely = math.fsum(p.likely for p in parts)
-    half = math.sqrt(math.fsum((p.likely - p.low) ** 2 for p in parts))
-    return Interval(likely - half, likely, likely + half)
+    below = math.sqrt(math.fsum((p.likely - p.low) ** 2 for p in parts))
+    above = math.sqrt(math.fsum((p.high - p.likely) ** 2 for p in parts))
+    return Interval(likely - below, likely, likely + above)
 
 
 def _action(evidence: Evidence, found: Sequence[SizeRow]) -> str:
     if len(found) == 1:
-        row, kind = found[0], "CPU" if found[0].resource == "cpu" else "memory"
+        row, kind = found[0], _KINDS[found[0].resource]
         old = _amount(row, row.old) if row.old is not None else "not set"
         return f"Right-size {kind} request of {evidence.title(row.place.step.step)}: {old} -> {_amount(row, row.new)}"
     steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in found))
@@ -147,10 +160,13 @@ def _action(evidence: Evidence, found: Sequence[SizeRow]) -> str:
 
 
 def _observed(evidence: Evidence, row: SizeRow) -> str:
-    name, of = evidence.title(row.place.step.step), _amount(row, row.old) if row.old is not None else "no request"
+    name, old = evidence.title(row.place.step.step), _amount(row, row.old)
+    of = f" of {old}" if row.old is not None else " (no request set)"
     if row.resource == "cpu":
-        return f"{name} used at most {text.cores(row.peak)} of {of}"
-    return f"{name} peaked at {_amount(row, row.peak)} of {of}"
+        return f"{name} used at most {text.cores(row.peak)}{of}"
+    if row.resource == STORAGE:
+        return f"{name} peaked at {_used(row)} of ephemeral storage, requested: {old}"
+    return f"{name} peaked at {_used(row)}{of}"
 
 
 def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | None) -> str:
@@ -169,9 +185,14 @@ def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | N
 
 
 def _amount(row: SizeRow, value: float | None) -> str:
+    """A value that is set, as the patch writes it: rounded for a sentence it would be another one."""
     if value is None:
         return "not set"
-    return text.cpu(value) if row.resource == "cpu" else text.memory(value)
+    return text.cpu(value) if row.resource == "cpu" else text.memory_quantity(value)
+
+
+def _used(row: SizeRow) -> str:
+    return text.cpu(row.peak) if row.resource == "cpu" else text.memory(row.peak)
 
 
 RULE = Rule("right-size", evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minChangePercent",), steps=False)

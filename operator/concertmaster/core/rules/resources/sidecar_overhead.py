@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
-from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, StepSpec
+from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
@@ -30,11 +30,8 @@ class _Sidecar:
     pods: int = 0
 
 
-def _names(spec: StepSpec | None, facts: tuple[ContainerFact, ...]) -> set[str]:
-    """Sidecars of a pod: declared ones, and containers the template does not know."""
-    if spec is None or not spec.containers:
-        return set()
-    own = {c.name for c in spec.containers if not c.sidecar}
+def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
+    """Sidecars of a pod: containers that are neither the template's ``own`` nor the engine's."""
     return {f.name for f in facts if not f.init and f.name not in own and f.name not in _EXECUTOR}
 
 
@@ -47,9 +44,15 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     sidecars: dict[str, _Sidecar] = {}
     for step, by_run in evidence.rows.all.items():
         spec = analysis.definition.graph.step(step)
+        if spec is None or not spec.containers:
+            continue
+        own_names = {c.name for c in spec.containers if not c.sidecar}
         for run, rows in by_run.items():
             for e in rows:
-                names = _names(spec, e.containers)
+                names = _others(e.containers, own_names)
+                if not names:
+                    continue
+                pricing = analysis.pricing.at(e)
                 ends = [
                     c.finished for c in e.containers if c.finished is not None and not c.init and c.name not in names
                 ]
@@ -59,10 +62,10 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     own.steps.add(step)
                     seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.span
                     hours = (seconds or 0.0) / 3600
-                    reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, analysis.pricing)
+                    reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
                     own.reserved[run] = own.reserved.get(run, 0.0) + reserved
                     if c.cpu_seconds is not None and seconds:
-                        used = _price(c.cpu_seconds / seconds, c.memory_peak or 0.0, hours, analysis.pricing)
+                        used = _price(c.cpu_seconds / seconds, c.memory_peak or 0.0, hours, pricing)
                         own.used[run] = own.used.get(run, 0.0) + min(used, reserved)
                     if c.finished is not None and ends:
                         own.late.append(c.finished - max(ends))

@@ -14,7 +14,6 @@ from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import POD, Edit, Interval
-from concertmaster.core.model.policy import Range
 from concertmaster.core.rules.base import Evidence, mean_interval, median, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
@@ -37,7 +36,8 @@ SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 class SizeRow:
     """One request to set. Cores or bytes; ``old`` None: not set. ``peak`` is the largest use of a run. ``saving`` is money a
     month, negative where more is requested; ``freed`` amount-hours less reserved per run. ``slower``: by how much the step
-    may take longer on a full node, 0 to 1. ``clear``: reason enough for a change by itself."""
+    may take longer on a full node, 0 to 1. ``clear``: reason enough for a change by itself. ``bound_by``: what kept the
+    value from being smaller or larger, empty where nothing did."""
 
     place: Place
     resource: str
@@ -51,6 +51,7 @@ class SizeRow:
     freed: float = 0.0
     slower: float = 0.0
     clear: bool = True
+    bound_by: str = ""
 
     @property
     def title(self) -> str:
@@ -89,7 +90,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     container, current = place.container, place.container.memory_request
     if any(r.oom_killed for r in container.runs):
         return None
-    size = memory_size(container, evidence.analysis.options)
+    size = memory_size(container, evidence.analysis.options, authors=not _is_own(evidence, place))
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
@@ -100,7 +101,8 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     if current is None:
         target = at_most(min(target, _FIRST * peak), container.memory_limit, 1.0)
     target = max(target, _least(place, "memory"))
-    new = _inside(plain_memory(target), evidence.analysis.policy.apply.bounds.memory)
+    limits = _limits(evidence, place, "memory")
+    new, bound_by = limits.inside(plain_memory(target))
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:
         new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
     if new is None or new < max(peak, _least(place, "memory")):
@@ -119,6 +121,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         size.coverage_confidence,
         _edits(place, "memory", text.memory_quantity(new), new, current, peak),
         clear=_clear(current, peak / (1 + least), peak / (_FAR_BELOW * healthy)),
+        bound_by=bound_by,
     )
 
 
@@ -135,7 +138,8 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
     target = max(target, _least(place, "cpu"))
-    new = _inside(round_cpu(target), evidence.analysis.policy.apply.bounds.cpu)
+    limits = _limits(evidence, place, "cpu")
+    new, bound_by = limits.inside(round_cpu(target))
     if new is None or new < _least(place, "cpu"):
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
@@ -158,8 +162,15 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         min(0.9, runs / (runs + 5.0)),
         _edits(place, "cpu", text.cpu_quantity(new), new, current, peak),
         clear=_clear(current, typical, peak / (_FAR_BELOW * healthy)),
+        bound_by=bound_by,
         slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
     )
+
+
+def _is_own(evidence: Evidence, place: Place) -> bool:
+    """Whether a verified right-sizing wrote the present memory request, on its way to the size runs need."""
+    edits = resource_edits(place.step.spec, place.container, {("requests", "memory"): ""})
+    return any(evidence.sizing.is_own(e.holder, e.pointer, e.current) for e in edits)
 
 
 def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
@@ -175,9 +186,8 @@ def _room(container: ContainerUsage) -> float:
 def _standing(evidence: Evidence, place: Place, resource: str, new: float, least: float, *, enough: float) -> float:
     """The size that was proposed last, where it is still ``enough`` and the new one is no other matter."""
     before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
-    limits = getattr(evidence.analysis.policy.apply.bounds, resource)
     limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
-    if before is None or before < enough or not limits.min <= before <= limits.max:
+    if before is None or before < enough or _limits(evidence, place, resource).inside(before)[0] != before:
         return new
     if limit is not None and new <= limit < before:
         return new
@@ -197,11 +207,36 @@ def _clear(current: float | None, enough: float, most: float) -> bool:
     return current is None or current < enough or current > most
 
 
-def _inside(size: float | None, limits: Range) -> float | None:
-    """The size within the policy's bounds; None where they contradict."""
-    if size is None or limits.min > limits.max:
-        return None
-    return min(max(size, limits.min), limits.max)
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """From where to where a request may go, and what sets either end."""
+
+    least: float
+    most: float
+    least_by: str
+    most_by: str
+
+    def inside(self, size: float | None) -> tuple[float | None, str]:
+        """The size within both ends, and what moved it; None where the ends contradict."""
+        if size is None or self.least > self.most:
+            return None, ""
+        if size < self.least:
+            return self.least, self.least_by
+        return (self.most, self.most_by) if size > self.most else (size, "")
+
+
+def _limits(evidence: Evidence, place: Place, resource: str) -> _Limits:
+    """The policy's bounds, and what the namespace allows: LimitRange, its default limit and ratio, ResourceQuota."""
+    policy = getattr(evidence.analysis.policy.apply.bounds, resource)
+    limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
+    bound = evidence.capacity.request(resource, limit, tied=_guaranteed(place.container))
+    least, least_by = policy.min, f"apply.bounds.{resource}.min of the policy"
+    most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
+    if bound.least is not None and bound.least > least:
+        least, least_by = bound.least, bound.least_by
+    if bound.most is not None and bound.most < most:
+        most, most_by = bound.most, bound.most_by
+    return _Limits(least, most, least_by, most_by)
 
 
 def _least(place: Place, resource: str) -> float:
@@ -250,7 +285,7 @@ def _priced(evidence: Evidence, row: SizeRow) -> SizeRow:
     if row.old is None:
         return row
     container, analysis = row.place.container, evidence.analysis
-    pricing, rate = analysis.pricing, analysis.cost.runs_per_month
+    pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
     less = (row.old - row.new) / (_GIB if row.resource == "memory" else 1.0)
     hourly = pricing.memory_gib_hour if row.resource == "memory" else pricing.cpu_core_hour
     present = analysis.presence(row.place.step, container)

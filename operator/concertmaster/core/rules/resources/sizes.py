@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_by_input, memory_lasts_until
+from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.analysis.workflow import StepAnalysis
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place

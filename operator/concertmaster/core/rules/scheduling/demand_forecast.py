@@ -1,4 +1,4 @@
-"""``demand-forecast``: the busiest hour of the next days, told to the workflow that makes it so.
+"""``demand-forecast``: the busiest hour of the next days, reported to the workflow that makes it so.
 
 The forecast itself is ``core.demand``; here it becomes one line, for the workflow with the largest part in the peak, so
 that a fleet gets it once.

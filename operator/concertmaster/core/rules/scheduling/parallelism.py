@@ -20,7 +20,6 @@ from concertmaster.core.analysis.replay import (
     time_split,
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
-from concertmaster.core.changes.admission.quotas import pods_within
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
@@ -68,12 +67,12 @@ def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
 
 
 def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str] | None:
-    """The most pods of the scope at a time that quotas and the policy allow, and what sets that; None: nothing does."""
+    """The most pods of the scope at a time that quotas, nodes and the policy allow, and what sets that."""
     steps = evidence.analysis.definition.graph.steps
     inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
-    fits = pods_within(evidence.quotas, inside)
+    fits = evidence.capacity.pods(inside)
     bounds = (int(evidence.analysis.policy.apply.bounds.parallelism.max), "apply.bounds.parallelism of the policy")
-    return min((fits[0], f"ResourceQuota {fits[1]}"), bounds) if fits is not None else bounds
+    return min(fits, bounds) if fits is not None else bounds
 
 
 def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
@@ -169,14 +168,11 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
     if limit >= (scope.limit if scope.limit is not None else wide) or seconds > (1.0 + TOLERANCE) * now:
         return None
     edits = _edit(scope, limit)
-    verb = (
-        f"Limit {scope.name} to {text.count(limit, 'pod')} at a time"
-        if scope.limit is None
-        else f"Lower the parallelism of {scope.name} from {scope.limit} to {limit}"
-    )
+    title = "Set" if scope.limit is None else "Lower"
+    before = "not set" if scope.limit is None else str(scope.limit)
     return Finding(
         about=scope.about,
-        action=f"{verb}, since more of them only queue for nodes",
+        action=f"{title} parallelism of {scope.name}: {before} -> {limit}",
         because=(
             f"its pods waited {text.duration(pending)} per run for a node, {text.percent(pending / busy)} of their life, in"
             f" {len(crowded)} of {text.count(len(runs), 'run')} ({evidence.window()}); never more than {most} ran at a time"
@@ -185,8 +181,8 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         category=Category.SCALABILITY,
         current="no limit" if scope.limit is None else f"{scope.limit} pods at a time",
         proposed=f"{text.count(limit, 'pod')} at a time",
-        expected=f"{text.duration(pending)} less waiting of pods in each run, and no longer run ({text.duration(seconds)}"
-        f" replayed, {text.duration(now)} now)",
+        expected=f"{text.duration(pending)} less queueing of pods in each run; no impact on run duration"
+        f" ({text.duration(seconds)} replayed, {text.duration(now)} now)",
         confidence=0.7,
         edits=edits,
         evidence=(f"{limit} is the smallest limit whose replay, with a node for each pod let in, is within 2% of now",),
@@ -205,9 +201,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if scope.limit is None and not crowded:
             continue  # nothing holds pods back, and nothing is short
         found = enough_parallelism(runs, analysis.definition.graph, scope.limits)
-        advice = _raise(evidence, scope, found, runs) or _lower(evidence, scope, runs)
-        if advice is not None:
-            yield advice
+        recommended = _raise(evidence, scope, found, runs) or _lower(evidence, scope, runs)
+        if recommended is not None:
+            yield recommended
 
 
 RULE = Rule(

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
-from concertmaster.core.analysis.workflow import StepAnalysis
-from concertmaster.core.model import Category, Finding, Interval, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, median
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.model import Category, Finding, Level
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
+from concertmaster.core.rules.scheduling import locks, suspended
+from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -41,34 +43,20 @@ def without(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
 
 
 def _room(step: StepAnalysis | None) -> str:
-    """What the step asks of a node, for the sentence that tells why it waits."""
-    if step is None:
-        return ""
-    parts = [
-        f"{text.cores(sum(c.cpu_request or 0.0 for c in step.containers))}"
-        if any(c.cpu_request for c in step.containers)
-        else "",
-        text.memory(sum(c.memory_request or 0.0 for c in step.containers))
-        if any(c.memory_request for c in step.containers)
-        else "",
-    ]
-    asked = " and ".join(p for p in parts if p)
+    """What the step asks of a node, for the sentence that says why it waits."""
+    asked = pod_requests(step) if step is not None else ""
     return f", whose pods ask for {asked}" if asked else ""
 
 
 def _hours(evidence: Evidence) -> str:
     """The hour of the day (UTC) with the longest waits, when it stands out."""
-    by_hour: dict[int, list[float]] = {}
+    longest = []
     for run in evidence.analysis.runs:
         waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
         if waits and run.start is not None:
-            by_hour.setdefault(int(run.start % 86400 // 3600), []).append(max(waits))
-    medians = {h: median(v) or 0.0 for h, v in by_hour.items() if len(v) >= 3}
-    if len(medians) < 2:
-        return ""
-    worst = max(medians, key=medians.__getitem__)
-    rest = median([v for h, v in medians.items() if h != worst]) or 0.0
-    return f"; most of it at {worst:02d}:00 UTC" if medians[worst] >= 2 * max(rest, 1.0) else ""
+            longest.append((run.start, max(waits)))
+    hour = worst_hour(longest)
+    return f"; most of it at {hour:02d}:00 UTC" if hour is not None else ""
 
 
 def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Finding | None:
@@ -85,12 +73,14 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     step, name = analysis.step(worst), evidence.title(worst)
     if field == "pending":
         about, noun = None, "waiting for a node"
-        action = f"Reduce scheduling latency, mainly for {name}; smaller requests, other hours or more nodes"
+        action = f"Reduce scheduling latency ({text.percent(share_now)} of run time), mainly for {name}"
+        remedy = "smaller requests, other hours or more nodes"
         cause = f"{text.duration(steps[worst])} of it at {name}{_room(step)}{_hours(evidence)}"
         otherwise = f"runs keep waiting {text.duration(seconds.likely)} for capacity, longer when the cluster fills up"
     else:
         about, noun = "start", "pulling images and starting pods"
-        action = f"Start {name} faster; a smaller image, images kept on the nodes, or fewer pods"
+        action = f"Reduce startup time ({text.percent(share_now)} of run time), mainly for {name}"
+        remedy = "a smaller image, images kept on the nodes, or fewer pods"
         cause = f"{text.duration(steps[worst])} of it at {name}"
         otherwise = f"every run keeps paying {text.duration(seconds.likely)} before its work begins"
     return Finding(
@@ -103,50 +93,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         ),
         otherwise=otherwise,
         current=f"{text.duration(median(totals))} per run (median)",
-        proposed="none on the critical path",
-        expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
-        confidence=0.5,
-        gain_seconds=seconds,
-        gain_share=share,
-        evidence=tuple(
-            f"{n}: {text.duration(v)} per run" for n, v in sorted(steps.items(), key=lambda kv: -kv[1]) if v >= 1.0
-        ),
-    )
-
-
-def _locked(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
-    """Waiting for a mutex or semaphore: the time between a step's dependencies and its pod, beyond what others need."""
-    analysis = evidence.analysis
-    locks = {s.name: s.locks for s in analysis.definition.graph.steps if s.locks}
-    if not locks:
-        return None
-    usual = median([a.lag for run in runs for cs in run.chains for c in cs for a in c if a.step not in locks]) or 0.0
-    steps: dict[str, float] = {}
-    waits: list[float] = []
-    for run in runs:
-        found = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
-        waits.append(sum(found.values()))
-        for step, wait in found.items():
-            steps[step] = steps.get(step, 0.0) + wait / len(runs)
-    spans = sum(run.makespan for run in runs) / len(runs)
-    seconds = mean_interval(waits)
-    least = evidence.settings.number("minSharePercent", 10.0) / 100
-    if not steps or seconds is None or seconds.low <= 0 or seconds.likely < least * spans:
-        return None
-    share = Interval(*(v / spans for v in (seconds.low, seconds.likely, seconds.high)))
-    worst = max(steps, key=lambda n: (steps[n], n))
-    name, lock = evidence.title(worst), text.listing([n.rpartition("/")[2] for n in locks[worst]])
-    return Finding(
-        step=worst,
-        about="lock",
-        action=f"Hold the lock {lock} shorter, or let more than one have it; {name} waits for it",
-        because=(
-            f"{text.percent(share.likely)} of the run time, {text.duration(seconds.likely)} per run, is waiting for {lock}"
-            f" on the critical path {evidence.runs(len(runs))}, {text.duration(steps[worst])} of it at {name}"
-        ),
-        otherwise=f"steps that could run side by side keep taking turns, {text.duration(seconds.likely)} of each run",
-        current=f"{text.duration(median(waits))} per run (median)",
-        proposed="none on the critical path",
+        proposed=remedy,
         expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
         confidence=0.5,
         gain_seconds=seconds,
@@ -158,15 +105,20 @@ def _locked(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for waiting, one for starting, one for locks, each when it is a notable part of the run."""
+    """One recommendation for suspension, for waiting, for starting and for locks, each when it is a notable part."""
     runs = [run for run in evidence.analysis.executed if run.usable]
-    if not evidence.analysis.enough or not runs:
+    if not evidence.analysis.enough:
+        return
+    held = suspended.find(evidence)
+    if held is not None:
+        yield held
+    if not runs:
         return
     for field in ("pending", "starting"):
         finding = _finding(evidence, runs, field)
         if finding is not None:
             yield finding
-    locked = _locked(evidence, runs)
+    locked = locks.find(evidence, runs)
     if locked is not None:
         yield locked
 

@@ -9,10 +9,13 @@ from click.testing import CliRunner
 
 from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
+from concertmaster.cli.archive import Archive
 from concertmaster.cli.commands.explore.report import from_cluster
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 from tests.support.web.objects import change, profile
 
+NOW = 1_801_360_000.0  # 2027-01-31
+OPERATOR = ("concertmaster", "concertmaster")
 FACTS = Path(__file__).resolve().parents[5] / "examples" / "facts" / "demo.jsonl.gz"
 
 
@@ -33,6 +36,17 @@ def test_from_facts_every_amount_rests_on_the_analysis(tmp_path: Path) -> None:
     assert any("14.0 of 30 days" in note for note in made.notes)
 
 
+def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = [
+        CliRunner().invoke(cli, ["report", "--facts", str(FACTS), "-o", "csv", *more], catch_exceptions=False).output
+        for more in ([], ["-f", "-"])
+    ]
+    assert said[0] == said[1]
+    assert said[0].startswith("namespace,")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
     def answer(request: Request) -> Answer:
         if "workflowchanges" in request.path:
@@ -40,7 +54,8 @@ def test_from_the_cluster_what_may_not_be_read_is_named() -> None:
         return Answer(body={"items": [profile()], "metadata": {}})
 
     with serving(answer) as (_, client):
-        made = from_cluster(client, ["etl"], None, days=30, label=None, now=1_801_360_000.0)
+        archive = Archive(client, OPERATOR)
+        made = from_cluster(client, ["etl"], None, days=30, label=None, now=NOW, archive=archive)
     assert made.summary.workflows == 1
     assert any(note.startswith("WorkflowChanges are left out") for note in made.notes)
 
@@ -51,7 +66,73 @@ def test_from_the_cluster_changes_belong_to_the_profiles_selected() -> None:
         return Answer(body={"items": items, "metadata": {}})
 
     with serving(answer) as (server, client):
-        made = from_cluster(client, [], "team=data", days=30, label="team", now=1_801_360_000.0)
+        archive = Archive(client, OPERATOR)
+        made = from_cluster(client, [], "team=data", days=30, label="team", now=NOW, archive=archive)
     assert made.summary.waiting_changes == 1
     assert made.scope == "All namespaces, team=data"
     assert server.requests[0].query["labelSelector"] == "team=data"
+
+
+def day(date: str, runs: int, **more: object) -> dict[str, object]:
+    """A daily row as the operator serves it."""
+    return {
+        "day": date, "runs": runs, "succeeded": runs - 1, "failed": 1, "timed": runs, "meanSeconds": 600.0,
+        "p50Seconds": 500.0, "p95Seconds": 900.0, "cost": 2.0 * runs, "wastedCost": 0.5 * runs, "queueSeconds": 360.0 * runs,
+        "metrics": {}, "score": 70, **more,
+    }  # fmt: skip
+
+
+def test_a_long_period_is_counted_from_daily_rows() -> None:
+    """100 days, of which the analysis window knows 14; one workflow the operator has not analysed since it started."""
+    days = [day("2026-09-01", 1000), day("2026-11-10", 30), day("2026-12-10", 40), day("2027-01-10", 50, cost=None)]
+
+    def answer(request: Request) -> Answer:
+        if "proxy" not in request.path:
+            items = [] if "workflowchanges" in request.path else [profile(0), profile(1)]
+            return Answer(body={"items": items, "metadata": {}})
+        if "nightly-1" in request.path:
+            return failure(404, "NotFound")
+        if request.path.endswith("/days"):
+            return Answer(body={"days": days})
+        steps = [{"name": "extract", "costPerRun": 0.25}, {"name": "publish", "costPerRun": None}]
+        return Answer(body={"recommendations": [], "steps": steps})
+
+    with serving(answer) as (_, client):
+        made = from_cluster(client, [], None, days=100, label="team", now=NOW, archive=Archive(client, OPERATOR))
+    assert made.counted == 1
+    assert "of 1 of 2 workflows" in made.notes[0]
+    counted, other = sorted(made.workflows, key=lambda w: w.profile)
+    assert (counted.runs, counted.failed_runs, counted.p95_seconds) == (120, 3, 900.0)
+    assert counted.queueing_seconds == pytest.approx(360.0)
+    assert counted.success_percent == 97.5
+    assert other.runs == 29, "of the analysis window"
+    first = 81.9  # days from 2026-11-10 to now: what lies before the first row is not known
+    assert counted.runs_per_month == pytest.approx(120 / first * 30, rel=0.01)
+    assert counted.cost_per_month == pytest.approx(2.0 * 70 / first * 30, rel=0.01)
+    assert made.summary.queueing_hours == pytest.approx(0.1 * 120 / first * 30, rel=0.01)
+    months = {m.month: m for m in made.months}
+    assert list(months) == ["2026-11", "2026-12", "2027-01"], "September lies before the period"
+    assert (months["2026-11"].runs, months["2026-11"].cost, months["2026-11"].wasted_cost) == (
+        30,
+        {"USD": 60.0},
+        {"USD": 15.0},
+    )
+    assert months["2027-01"].cost == {}
+    assert months["2026-12"].queueing_hours == pytest.approx(4.0)
+    (step,) = made.cost_by_step
+    assert step.name == "etl/nightly-0/extract"
+    assert step.cost_per_month == pytest.approx(0.25 * 120 / first * 30, rel=0.01)
+
+
+def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
+    def answer(request: Request) -> Answer:
+        if "proxy" in request.path:
+            return failure(403, "Forbidden", "services/proxy is forbidden")
+        items = [] if "workflowchanges" in request.path else [profile(i) for i in range(20)]
+        return Answer(body={"items": items, "metadata": {}})
+
+    with serving(answer) as (server, client):
+        made = from_cluster(client, [], None, days=100, label=None, now=NOW, archive=Archive(client, OPERATOR))
+    assert sum("proxy" in r.path for r in server.requests) == 1
+    assert any("--role=concertmaster-explain" in note for note in made.notes)
+    assert (made.counted, made.months, made.cost_by_step) == (0, (), ())

@@ -71,3 +71,13 @@ def test_errors_say_what_to_do(
     answer = CliRunner().invoke(cli, [*arguments, "--kubeconfig", str(kubeconfig), "-n", "demo"], standalone_mode=False)
     assert isinstance(answer.exception, error)
     assert message in str(answer.exception)
+
+
+def test_a_change_is_replayed_on_the_served_runs(kubeconfig: Path) -> None:
+    half = call(kubeconfig, "what-if", "nightly", "--scale", "train=0.5")
+    assert half.exit_code == 0, half.output
+    assert "shorter per run, 90% interval" in half.output
+    assert call(kubeconfig, "what-if", PROFILE["metadata"]["name"], "--scale", "train=0.5").output == half.output
+    unknown = call(kubeconfig, "what-if", "nightly", "--scale", "x=0.5")
+    assert isinstance(unknown.exception, UserError)
+    assert "nightly has no step x; it has check" in str(unknown.exception)

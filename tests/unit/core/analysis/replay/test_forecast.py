@@ -47,7 +47,7 @@ def test_list_schedule_on_few_slots() -> None:
 
 def test_the_engine_terms_are_recovered() -> None:
     a, b, c = overhead_terms([shape(w) for w in RUNS], "w")
-    assert a + 3 * b == pytest.approx(40 + 3 * 15)  # all runs have three levels: the two cannot be told apart
+    assert a + 3 * b == pytest.approx(40 + 3 * 15)  # all runs have three levels: the two cannot be distinguished
     assert c == pytest.approx(2)
 
 
@@ -168,9 +168,9 @@ def test_an_executed_run_as_work() -> None:
     assert list_schedule(work.durations, work.parents, 0) == 5 + 8 + 18
 
 
-@pytest.mark.parametrize(("runs", "told", "student"), [(3, 1, 2.920), (6, 1, 2.015), (14, 4, 1.812), (3, 4, 2.920)])
-def test_intervals_are_as_wide_as_students(runs: int, told: int, student: float) -> None:
-    found = interval(math.log(100.0), 0.1, runs, told).seconds
+@pytest.mark.parametrize(("runs", "reported", "student"), [(3, 1, 2.920), (6, 1, 2.015), (14, 4, 1.812), (3, 4, 2.920)])
+def test_intervals_are_as_wide_as_students(runs: int, reported: int, student: float) -> None:
+    found = interval(math.log(100.0), 0.1, runs, reported).seconds
     assert found is not None
     assert math.log(found.high / 100.0) == pytest.approx(0.1 * student, rel=0.06)
     assert found.low * found.high == pytest.approx(100.0**2)

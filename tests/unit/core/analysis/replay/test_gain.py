@@ -1,4 +1,4 @@
-"""Gain of a change over runs: paired, with an interval, and honest when it cannot be told."""
+"""Gain of a change over runs: paired, with an interval, and honest when it cannot be known."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def run_of(rows: tuple[StepExecution, ...]) -> RunRecord:
     return run_record(rows, workflow=KEY, start=BEGIN, end=rows[-1].finished, source=Source.LIVE)
 
 
-def told(record: RunRecord, graph: WorkflowGraph, but: str = "") -> RunRecord:
+def reported(record: RunRecord, graph: WorkflowGraph, but: str = "") -> RunRecord:
     """``record`` with the edges of ``graph``, as an engine tells them; it says nothing of ``but``."""
     edges = {s.name: s.depends_on for s in graph.steps if s.name != but}
     return replace(record, steps=tuple(replace(e, after=edges.get(e.step)) for e in record.steps))
@@ -307,10 +307,10 @@ def told(record: RunRecord, graph: WorkflowGraph, but: str = "") -> RunRecord:
         WorkflowGraph((StepSpec("load"), StepSpec("split", ("load",)), StepSpec("extract", ("split",)))),  # backwards
     ],
 )
-def test_edges_the_engine_told_win_over_declared_ones(declared: WorkflowGraph) -> None:
+def test_edges_the_engine_reported_win_over_declared_ones(declared: WorkflowGraph) -> None:
     """A what-if on a wrong graph is as right as on the right one where the run says what it waited for."""
     base, slow = engine(), engine(work={**WORK, "split": [2 * s for s in WORK["split"]]})
-    run = executed(told(base.run(), GRAPH), declared)
+    run = executed(reported(base.run(), GRAPH), declared)
     assert replay(run) == actual(base)
     assert replay(run, WhatIf.scale_step("split", 2.0)) == actual(slow)
     assert replay(run, WhatIf.scale_step("split", 2.0)) != replay(
@@ -321,7 +321,7 @@ def test_edges_the_engine_told_win_over_declared_ones(declared: WorkflowGraph) -
 
 def test_a_step_the_engine_is_silent_about_keeps_its_declared_edges() -> None:
     base, slow = engine(), engine(work={**WORK, "check": [600]})
-    record = told(base.run(), GRAPH, but="load")
+    record = reported(base.run(), GRAPH, but="load")
     assert replay(executed(record, GRAPH), WhatIf.scale_step("check", 10.0)) == actual(slow)
     halfway = replace(record, steps=(*record.steps, replace(record.steps[-1], item="other", after=())))
     assert executed(halfway, GRAPH).parents == executed(base.run(), GRAPH).parents

@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.running.forecast import (
-    MIN_RUNS,
-    NEWEST,
-    Course,
-    Progress,
-    courses,
-    deadline_seconds,
-    forecast_run,
-    progress,
-)
+from concertmaster.core.analysis.running.course import NEWEST, Course, Progress, courses, progress
+from concertmaster.core.analysis.running.forecast import MIN_RUNS, deadline_seconds, forecast_run
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.builders import run_record

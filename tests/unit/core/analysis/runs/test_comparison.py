@@ -54,7 +54,7 @@ def test_a_step_that_came_onto_the_critical_path_and_the_one_it_displaced_are_bo
     assert by_name["check"].extra + by_name["train"].extra == pytest.approx(200.0) == found.extra
 
 
-def test_waiting_is_told_apart_from_work() -> None:
+def test_waiting_is_distinguished_from_work() -> None:
     found = compared(run(GRAPH, USUAL), run(GRAPH, USUAL, number=1, wait=121.0))
     before, after = found.splits
     assert before is not None

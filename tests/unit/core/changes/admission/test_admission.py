@@ -21,7 +21,7 @@ from concertmaster.core.changes.admission.limits import (
 from concertmaster.core.changes.admission.pods import pod_changes, pod_trials
 from concertmaster.core.model import Edit
 from concertmaster.engines.define import define
-from tests.support.core.changes_world import advice, cpu, cron_job, faster, planned, template
+from tests.support.core.changes_world import cpu, cron_job, faster, planned, recommended, template
 
 AMOUNTS = st.sampled_from([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0])
 SOME = st.dictionaries(st.sampled_from(["cpu", "memory"]), AMOUNTS)
@@ -162,7 +162,7 @@ def test_a_plan_changes_the_pod_of_its_step_with_all_its_containers() -> None:
         {"name": "log", "image": "x", "resources": {"requests": {"cpu": "500m"}}}
     ]
     definition = define(raw, None, namespace="demo")
-    (change,) = pod_changes(planned(advice(cpu()), raw), definition)
+    (change,) = pod_changes(planned(recommended(cpu()), raw), definition)
     assert (change.before.total("requests")["cpu"], change.after.total("requests")["cpu"]) == (2.5, 2.0)
     assert {"init", "wait"} <= {c.name for c in change.after.containers}  # what Argo adds gets the defaults too
     sum_ = LimitRange("r", "Pod", {"cpu": 2.2})
@@ -182,12 +182,16 @@ def test_a_higher_parallelism_means_more_of_every_pod() -> None:
 def test_pods_are_tried_as_the_object_has_them_and_else_with_all_that_is_known() -> None:
     raw = cron_job({"requests": {"cpu": "2"}})
     pointer = "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu"
-    plan = planned(advice(Edit(pointer, "2", "1500m"), step="job"), raw)
+    plan = planned(recommended(Edit(pointer, "2", "1500m"), step="job"), raw)
     ((before, after),) = pod_trials(plan, raw, None)
     assert before["containers"][0]["resources"] == {"requests": {"cpu": "2"}}
     assert after == {**before, "containers": [{**before["containers"][0], "resources": {"requests": {"cpu": "1500m"}}}]}
     argo = template()
-    ((_, made),) = pod_trials(planned(advice(cpu()), argo), argo, define(argo, None, namespace="demo"))
+    ((_, made), (_, declared)) = pod_trials(
+        planned(recommended(cpu()), argo), argo, define(argo, None, namespace="demo")
+    )
+    assert [c["name"] for c in declared["containers"]] == ["c0"], "without what Argo adds: its resources are not known"
+    assert "initContainers" not in declared
     assert made["containers"][0]["resources"]["requests"] == {"cpu": "1500m", "memory": "2Gi"}
     assert pod_trials(planned(faster()), argo, None) == []
     assert replace(Pod(()), complete=False).total("limits") == {}

@@ -43,7 +43,7 @@ def test_a_workflow_with_everything_is_silent() -> None:
     value = noise()
     good = scene(of, 20, lambda _: {"extract": value(60), "load": value(60), "tell": value(5)})
     assert set(states(good).values()) <= {State.PASSED, State.NOT_APPLICABLE}
-    assert good.advice("best-practices") == []
+    assert good.recommended("best-practices") == []
 
 
 def test_a_cron_job_is_asked_other_things() -> None:
@@ -71,4 +71,4 @@ def test_repeated_inputs_without_a_cache_fail_and_wide_fan_outs_need_a_limit() -
 
 def test_too_few_runs_are_silent() -> None:
     base = scenarios.best_practices()
-    assert replace(base, runs=base.runs[:3]).advice("best-practices") == []
+    assert replace(base, runs=base.runs[:3]).recommended("best-practices") == []

@@ -39,7 +39,7 @@ def test_without_a_limit_batches_only_save_pod_time() -> None:
     assert item.category is Category.COST
     assert item.gain_share is None
     assert "1 -> 8 per pod" in item.action
-    assert "no longer run" in item.expected
+    assert "no impact on run duration" in item.expected
 
 
 def test_small_steps_in_a_row_become_one() -> None:
@@ -56,8 +56,11 @@ def test_small_steps_in_a_row_become_one() -> None:
 def test_long_items_and_forks_are_silent() -> None:
     value = noise()
     wide = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}})
-    assert scene(wide, 20, lambda _: {"check": [value(200) for _ in range(8)]}).advice("batch-small-steps") == []
+    assert scene(wide, 20, lambda _: {"check": [value(200) for _ in range(8)]}).recommended("batch-small-steps") == []
     slow = {"check": [Pod(value(200), startup=300.0) for _ in range(8)]}
-    assert scene(wide, 20, lambda _: slow).advice("batch-small-steps") == []
+    assert scene(wide, 20, lambda _: slow).recommended("batch-small-steps") == []
     fork = argo(task("a"), task("b", "a"), task("c", "a"))
-    assert scene(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).advice("batch-small-steps") == []
+    assert (
+        scene(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).recommended("batch-small-steps")
+        == []
+    )

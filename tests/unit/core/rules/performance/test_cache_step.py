@@ -38,11 +38,11 @@ def test_without_declared_inputs_there_is_no_key_and_no_patch() -> None:
 def test_silence_on_new_inputs_unknown_inputs_and_caches() -> None:
     value = noise()
     of = argo(task("model"))
-    assert scene(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i}")}).advice("cache-step") == []
-    assert scene(of, 42, lambda _: {"model": value(600)}).advice("cache-step") == []
+    assert scene(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i}")}).recommended("cache-step") == []
+    assert scene(of, 42, lambda _: {"model": value(600)}).recommended("cache-step") == []
     kept = argo(task("model"), templates={"model": {"memoize": {"key": "x", "cache": {"configMap": {"name": "c"}}}}})
-    assert scene(kept, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).advice("cache-step") == []
+    assert scene(kept, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).recommended("cache-step") == []
 
 
 def test_the_hit_ratio_is_a_setting() -> None:
-    assert scenarios.cache_step().advice("cache-step", minHitPercent="80") == []
+    assert scenarios.cache_step().recommended("cache-step", minHitPercent="80") == []

@@ -29,20 +29,36 @@ def test_without_pressure_data_the_cpu_bounds_it_and_the_network_is_named() -> N
 
     item = scene(etl(), 20, work).one("io-bound")
     assert "whether it is the disk is not recorded" in item.because
-    assert "calls to databases and services" in item.action
+    assert "calls to databases and services" in item.proposed
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(285, rel=0.05)
 
 
+def test_a_step_that_moves_much_over_the_network_is_named() -> None:
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        quiet = measured(cpu_seconds=0.1 * seconds, cpu_sampled_seconds=seconds, fs_read_bytes=1e6)
+        slow = Pod(seconds, containers=quiet, network=(58e6 * seconds, 5e6 * seconds))
+        return {"extract": value(60), "transform": slow, "load": value(30)}
+
+    item = scene(etl(), 20, work).one("io-bound")
+    assert item.action == "transform is I/O-bound: 90% off-CPU"
+    assert item.proposed == "compression, parallel transfers, or data that is nearer (same zone, a cache)"
+    assert "it moves 60 MiB a second over the network" in item.because
+    assert "network: 60.1 MiB a second" in item.evidence
+
+
 def test_busy_steps_unknown_cpu_and_short_steps_are_silent() -> None:
     value = noise()
-    assert scene(etl(), 20, lambda _: {"extract": value(60), "transform": value(300)}).advice("io-bound") == []
+    assert scene(etl(), 20, lambda _: {"extract": value(60), "transform": value(300)}).recommended("io-bound") == []
     unknown = measured(cpu_seconds=None, cpu_sampled_seconds=1.0)
 
     def work(_: int) -> Work:
         return {"extract": value(60), "transform": Pod(value(300), containers=unknown), "load": value(30)}
 
-    assert scene(etl(), 20, work).advice("io-bound") == []
+    assert scene(etl(), 20, work).recommended("io-bound") == []
 
 
 def test_a_small_request_is_no_sign_of_work_where_the_disk_stalls() -> None:

@@ -1,4 +1,4 @@
-"""``node-skew``: slower nodes or pools, told from nodes that merely get the longer steps."""
+"""``node-skew``: slower nodes or pools, distinguished from nodes that merely get the longer steps."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def test_a_node_with_longer_steps_is_not_blamed() -> None:
     value = noise()
     places = {"extract": "node1", "transform": "node2", "load": "node1"}
     work = scene(etl(), 42, lambda _: {n: Pod(value(s), node=places[n]) for n, s in STEPS.items()})
-    assert work.advice("node-skew") == []
+    assert work.recommended("node-skew") == []
 
 
 def test_even_nodes_are_silent() -> None:
     value, chance = noise(spread=0.2), random.Random(2)
     even = scene(etl(), 42, lambda _: {n: Pod(value(s), node=f"n-{chance.randrange(4)}") for n, s in STEPS.items()})
-    assert even.advice("node-skew") == []
+    assert even.recommended("node-skew") == []
 
 
 def test_runs_that_vary_as_a_whole_are_no_fault_of_the_nodes_they_met() -> None:
@@ -51,5 +51,5 @@ def test_runs_that_vary_as_a_whole_are_no_fault_of_the_nodes_they_met() -> None:
             node, factor = f"n-{chance.randrange(6)}", value(1.0)
             return {n: Pod(s * factor, node=node) for n, s in STEPS.items()}
 
-        blamed += bool(scene(etl(), 28, work).advice("node-skew"))
+        blamed += bool(scene(etl(), 28, work).recommended("node-skew"))
     assert blamed == 0

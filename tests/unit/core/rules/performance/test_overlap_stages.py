@@ -22,7 +22,7 @@ def test_the_gain_is_what_the_items_own_times_say() -> None:
 def test_even_items_gain_nothing() -> None:
     of = argo(task("fetch", **SHARDS), task("train", "fetch", **SHARDS))
     even = scene(of, 20, lambda _: {"fetch": [100.0] * 4, "train": [100.0] * 4})
-    assert even.advice("overlap-stages") == []
+    assert even.recommended("overlap-stages") == []
 
 
 def test_other_items_and_joins_are_silent() -> None:
@@ -31,6 +31,6 @@ def test_other_items_and_joins_are_silent() -> None:
     other = scene(
         of, 20, lambda _: {"fetch": [value(s) for s in (300, 60, 60, 60)], "train": [value(s) for s in (60, 300, 60)]}
     )
-    assert other.advice("overlap-stages") == []
+    assert other.recommended("overlap-stages") == []
     join = argo(task("fetch", **SHARDS), task("join", "fetch"))
-    assert scene(join, 20, lambda _: {"fetch": [value(100)] * 4, "join": value(50)}).advice("overlap-stages") == []
+    assert scene(join, 20, lambda _: {"fetch": [value(100)] * 4, "join": value(50)}).recommended("overlap-stages") == []

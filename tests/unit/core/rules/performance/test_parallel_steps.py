@@ -28,14 +28,14 @@ def test_drops_the_edge_and_keeps_what_it_stood_for() -> None:
 def test_data_edges_are_never_dropped() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a", **reads("a")), task("c", "b", **reads("b")))
-    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).advice("parallel-steps") == []
+    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
 
 
 def test_steps_that_read_from_no_other_step_tell_nothing() -> None:
     """Their data come from a bucket or a table; so may what the edge stands for."""
     value = noise()
     of = argo(task("a"), task("b", "a"), task("c", "b"))
-    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).advice("parallel-steps") == []
+    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
 
 
 def test_depends_expressions_get_no_patch() -> None:
@@ -50,7 +50,7 @@ def test_an_edge_off_the_critical_path_is_silent() -> None:
     value = noise()
     of = argo(task("long"), task("w"), task("x", "w"), task("y", "x", **reads("w")))
     assert (
-        scene(of, 20, lambda _: {"long": value(900), "w": value(60), "x": value(60), "y": value(60)}).advice(
+        scene(of, 20, lambda _: {"long": value(900), "w": value(60), "x": value(60), "y": value(60)}).recommended(
             "parallel-steps"
         )
         == []
@@ -61,5 +61,5 @@ def test_at_most_so_many_edges() -> None:
     value = noise()
     of = argo(task("a"), *(task(n, p, **reads("a")) for p, n in pairwise("abcdef")))
     base = scene(of, 20, lambda _: {n: value(100) for n in "abcdef"})
-    assert len(base.advice("parallel-steps")) == 3
-    assert len(base.advice("parallel-steps", maxEdges="1")) == 1
+    assert len(base.recommended("parallel-steps")) == 3
+    assert len(base.recommended("parallel-steps", maxEdges="1")) == 1

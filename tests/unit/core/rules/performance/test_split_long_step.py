@@ -37,9 +37,9 @@ def test_waiting_steps_fan_outs_and_short_steps_are_silent() -> None:
     waits = scene(
         etl(), 20, lambda _: {"extract": value(60), "transform": Pod(value(1200), containers=idle), "load": 30.0}
     )
-    assert waits.advice("split-long-step") == []
+    assert waits.recommended("split-long-step") == []
     wide = argo(task("work", withItems=list("abc")))
-    assert scene(wide, 20, lambda _: {"work": [value(900) for _ in range(3)]}).advice("split-long-step") == []
+    assert scene(wide, 20, lambda _: {"work": [value(900) for _ in range(3)]}).recommended("split-long-step") == []
     even = scene(etl(), 20, lambda _: {n: value(60) for n in ("extract", "transform", "load")})
-    assert even.advice("split-long-step", minDragPercent="20", minSeconds="30") != []
-    assert even.advice("split-long-step", minDragPercent="20") == []
+    assert even.recommended("split-long-step", minDragPercent="20", minSeconds="30") != []
+    assert even.recommended("split-long-step", minDragPercent="20") == []

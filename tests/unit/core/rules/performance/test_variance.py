@@ -42,14 +42,16 @@ def test_spread_that_input_sizes_explain_is_silent() -> None:
         size = chance.lognormvariate(0, 0.8)
         return {"load": Pod(value(200 * size), size=1e6 * size), "tell": 10.0}
 
-    assert scene(ONE, 40, work).advice("variance") == []
+    assert scene(ONE, 40, work).recommended("variance") == []
 
 
 def test_steady_steps_and_those_off_the_path_are_silent() -> None:
     value = noise(spread=0.2)
-    assert scene(ONE, 40, lambda _: {"load": value(200), "tell": 10.0}).advice("variance") == []
+    assert scene(ONE, 40, lambda _: {"load": value(200), "tell": 10.0}).recommended("variance") == []
     beside = argo(task("load"), task("train"))
-    assert scene(beside, 40, lambda i: {"load": 100 if i % 4 else 600, "train": value(5000)}).advice("variance") == []
+    assert (
+        scene(beside, 40, lambda i: {"load": 100 if i % 4 else 600, "train": value(5000)}).recommended("variance") == []
+    )
 
 
 def test_a_spread_that_few_runs_show_by_accident_is_silent() -> None:
@@ -61,5 +63,5 @@ def test_a_spread_that_few_runs_show_by_accident_is_silent() -> None:
         def work(_: int, value: Callable[[float], float] = value) -> dict[str, Pod | float]:
             return {"load": value(200), "tell": 10.0}
 
-        found += scene(ONE, 14 if seed % 2 else 28, work).advice("variance")
+        found += scene(ONE, 14 if seed % 2 else 28, work).recommended("variance")
     assert found == []

@@ -1,4 +1,4 @@
-"""``degradation``: a level that went up and stays, told from the hour, the day of the week and accident."""
+"""``degradation``: a level that went up and stays, distinguished from the hour, the day of the week and accident."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_working_days_after_a_weekend_are_no_degradation() -> None:
 
     week = scene(etl(), count, work, every=every)
     assert week.analysis().trend.points, "the case must tempt the rule"
-    assert week.advice("degradation") == []
+    assert week.recommended("degradation") == []
 
 
 @pytest.mark.parametrize("seed", [1048, 1902])
@@ -37,4 +37,4 @@ def test_a_change_that_chance_brings_about_is_silent(seed: int) -> None:
     value = noise(seed, spread=0.4)
     steady = scene(argo(task("a")), 42, lambda _: {"a": value(300)})
     assert steady.analysis().trend.points, "the case must tempt the rule"
-    assert steady.advice("degradation") == []
+    assert steady.recommended("degradation") == []

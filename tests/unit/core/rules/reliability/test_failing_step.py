@@ -1,4 +1,4 @@
-"""``failing-step``: a row of failures at one step, told from bad luck and from what other rules mend."""
+"""``failing-step``: a row of failures at one step, distinguished from bad luck and from what other rules fix."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_says_which_step_reason_since_when_what_changed_and_what_it_wastes() -> 
     assert item.saving_per_month.likely == pytest.approx(month, rel=0.1)
 
 
-def test_exit_code_and_message_are_told_where_live_objects_know_them() -> None:
+def test_exit_code_and_message_are_reported_where_live_objects_know_them() -> None:
     of = scenarios.failing_step()
     runs = tuple(
         replace(r, steps=tuple(replace(e, exit_code=3, message="no such table") if e.outcome is Outcome.FAILED else e
@@ -67,22 +67,22 @@ def test_a_workflow_that_never_worked_says_so() -> None:
     ],
 )
 def test_silence_beside_it(fails: dict[int, str]) -> None:
-    assert made(fails).advice("failing-step") == []
+    assert made(fails).recommended("failing-step") == []
 
 
 def test_another_step_each_time_and_unknown_ends_are_silent() -> None:
     of = made(dict.fromkeys(range(39, 42), "Error"))
     other = made({40: "Error"}, step="extract")
     runs = tuple(other.runs[40] if i == 40 else r for i, r in enumerate(of.runs))
-    assert replace(of, runs=runs).advice("failing-step") == []
+    assert replace(of, runs=runs).recommended("failing-step") == []
     unknown = tuple(replace(r, outcome=Outcome.UNKNOWN) if i >= 39 else r for i, r in enumerate(of.runs))
-    assert replace(of, runs=unknown).advice("failing-step") == []
+    assert replace(of, runs=unknown).recommended("failing-step") == []
 
 
-def test_no_retry_is_advised_where_every_run_fails() -> None:
+def test_no_retry_is_recommended_where_every_run_fails() -> None:
     of = made(dict.fromkeys(range(34, 42), "Error"))
-    assert of.advice("retry-policy"), "the case must tempt the other rule"
-    ids = [r.id for r in of.advice()]
+    assert of.recommended("retry-policy"), "the case must tempt the other rule"
+    ids = [r.id for r in of.recommended()]
     assert ids[0] == "failing-step.transform"
     assert "retry-policy.transform" not in ids
 
@@ -98,7 +98,7 @@ def test_a_failure_that_successful_runs_have_too_is_not_what_ends_the_others() -
     tolerated = tuple(failing(r, "extract") for r in found.runs)
     assert replace(found, runs=tolerated).one("failing-step").id == "failing-step.load"
     nothing_else = tuple(replace(r, steps=tuple(e for e in r.steps if e.step != "load")) for r in tolerated)
-    assert replace(found, runs=nothing_else).advice("failing-step") == []
+    assert replace(found, runs=nothing_else).recommended("failing-step") == []
 
 
 def test_more_failures_since_a_day_are_reported_though_some_runs_succeed() -> None:
@@ -111,7 +111,7 @@ def test_more_failures_since_a_day_are_reported_though_some_runs_succeed() -> No
 
 
 def test_failures_that_are_over_are_not_reported() -> None:
-    assert made({i: "Error" for i in range(10, 24) if i % 3}).advice("failing-step") == []
+    assert made({i: "Error" for i in range(10, 24) if i % 3}).recommended("failing-step") == []
 
 
 def test_failures_that_retries_do_not_help_are_reported_as_they_are() -> None:

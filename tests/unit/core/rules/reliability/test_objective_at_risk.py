@@ -31,14 +31,16 @@ def test_gives_the_date_the_slope_and_the_step() -> None:
 def test_silence_without_a_trend_or_far_from_the_limit_or_beyond_it() -> None:
     base = scenarios.objective_at_risk()
     for limit in (3600.0, 300.0):
-        assert replace(base, objectives=Objectives(duration=Quantiles(p50=limit))).advice("objective-at-risk") == []
+        assert (
+            replace(base, objectives=Objectives(duration=Quantiles(p50=limit))).recommended("objective-at-risk") == []
+        )
     value = noise(spread=0.05)
     flat = scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(240), "load": value(30)})
-    assert replace(flat, objectives=Objectives(duration=Quantiles(p50=400.0))).advice("objective-at-risk") == []
-    assert replace(base, objectives=Objectives()).advice("objective-at-risk") == []
+    assert replace(flat, objectives=Objectives(duration=Quantiles(p50=400.0))).recommended("objective-at-risk") == []
+    assert replace(base, objectives=Objectives()).recommended("objective-at-risk") == []
 
 
-def test_success_that_falls_is_told_before_the_window_shows_it() -> None:
+def test_success_that_falls_is_reported_before_the_window_shows_it() -> None:
     failing = {84, 93, 101, 110, 117}
 
     def work(i: int) -> dict[str, Pod | float]:
@@ -55,10 +57,10 @@ def test_steady_success_is_silent() -> None:
         return {"extract": 60.0, "transform": Pod(240, fails="Error" if i % 30 == 7 else None), "load": 30.0}
 
     calm = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95))
-    assert calm.advice("objective-at-risk") == []
+    assert calm.recommended("objective-at-risk") == []
 
 
 def test_runs_whose_outcome_nobody_knows_say_nothing_of_success() -> None:
     steady = scene(etl(), 40, lambda _: {"extract": 60.0}, objectives=Objectives(min_success=0.95))
     unknown = replace(steady, runs=tuple(replace(r, outcome=Outcome.ENDED) for r in steady.runs))
-    assert unknown.advice("objective-at-risk") == []
+    assert unknown.recommended("objective-at-risk") == []

@@ -78,7 +78,7 @@ def test_out_of_memory_is_no_reason_to_retry() -> None:
         container(memory_sampled_peak=1020 * MI, memory_limit=1024 * MI, cpu_seconds=None, cpu_sampled_seconds=None),
     )
     killed = scene(of, 42, lambda i: {"load": Pod(60, fails="OOMKilled") if i % 5 == 0 else Pod(60)})
-    assert killed.advice("retry-policy") == []
+    assert killed.recommended("retry-policy") == []
     both = scene(
         of,
         42,
@@ -89,20 +89,23 @@ def test_out_of_memory_is_no_reason_to_retry() -> None:
     item = both.one("retry-policy")
     assert "9 executions that ran out of memory were left out" in " ".join(item.evidence)
     assert "OutOfMemory" not in item.because
-    ranked = [r.id for r in both.advice()]
+    ranked = [r.id for r in both.recommended()]
     assert ranked.index("memory-request.load") < ranked.index("retry-policy.load")
 
 
 @pytest.mark.parametrize("fails", [0, 1])
 def test_silence_without_failures_or_with_a_single_one(fails: int) -> None:
     of = argo(task("load"))
-    assert scene(of, 42, lambda i: {"load": Pod(60, fails="Error" if i < fails else None)}).advice("retry-policy") == []
+    assert (
+        scene(of, 42, lambda i: {"load": Pod(60, fails="Error" if i < fails else None)}).recommended("retry-policy")
+        == []
+    )
 
 
 def test_silence_where_the_limit_already_suffices() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "3"}}})
     work = scene(of, 42, lambda i: {"load": Pod(60, failures=((10, "Evicted"),) if i % 4 == 0 else ())})
-    assert work.advice("retry-policy") == []
+    assert work.recommended("retry-policy") == []
 
 
 def test_a_limit_that_is_not_known_is_read_from_what_was_tried() -> None:

@@ -10,7 +10,7 @@ from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, ta
 
 
 def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
-    found = scenarios.timeout().advice("timeout")
+    found = scenarios.timeout().recommended("timeout")
     item = next(r for r in found if r.id == "timeout.transform")
     assert "1 of 42 executions hung, the longest for 3h00m" in item.because
     limit = int(item.edits[0].proposed or "")
@@ -44,7 +44,7 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
 def test_a_limit_with_room_is_left_alone() -> None:
     value = noise()
     of = argo(task("a"), templates={"a": {"activeDeadlineSeconds": 600}})
-    assert scene(of, 42, lambda _: {"a": value(60)}).advice("timeout") == []
+    assert scene(of, 42, lambda _: {"a": value(60)}).recommended("timeout") == []
 
 
 def test_a_job_is_limited_as_a_whole() -> None:
@@ -58,19 +58,19 @@ def test_a_job_is_limited_as_a_whole() -> None:
 def test_the_headroom_is_a_setting_and_few_runs_are_silent() -> None:
     base = scenarios.timeout()
     tight, wide = (
-        int(next(r for r in base.advice("timeout", headroomPercent=h) if r.step).edits[0].proposed or "")
+        int(next(r for r in base.recommended("timeout", headroomPercent=h) if r.step).edits[0].proposed or "")
         for h in ("10", "100")
     )
     assert tight < wide
     few = replace(base, runs=base.runs[:8], options=AnalysisSettings(min_runs=5))
-    assert few.advice("timeout") == []
+    assert few.recommended("timeout") == []
 
 
 def test_several_hangs_do_not_hide_each_other() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"))
     hung = {9: 9000.0, 20: 12000.0, 31: 15000.0}
-    found = scene(of, 42, lambda i: {"a": hung.get(i, value(60)), "b": value(60)}).advice("timeout")
+    found = scene(of, 42, lambda i: {"a": hung.get(i, value(60)), "b": value(60)}).recommended("timeout")
     item = next(r for r in found if r.id == "timeout.a")
     assert "3 of 42 executions hung, the longest for 4h10m" in item.because
     assert int(item.edits[0].proposed or "") < 300

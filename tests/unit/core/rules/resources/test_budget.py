@@ -30,10 +30,10 @@ def test_money_per_run() -> None:
     assert item.id == "budget.cost"
     assert "20 of 20 runs cost more" in item.because
     assert item.current.startswith("0.0039 USD")
-    assert replace(base, objectives=Objectives(max_cost_per_run=1.0)).advice("budget") == []
+    assert replace(base, objectives=Objectives(max_cost_per_run=1.0)).recommended("budget") == []
 
 
 def test_within_budget_unknown_metrics_and_no_budget_are_silent() -> None:
     base = scenarios.budget()
     for budgets in ({"tokens": 300_000.0}, {"calls": 1.0}, {}):
-        assert replace(base, objectives=Objectives(budgets=budgets)).advice("budget") == []
+        assert replace(base, objectives=Objectives(budgets=budgets)).recommended("budget") == []

@@ -155,7 +155,7 @@ def test_runs_whose_input_was_not_read_yet_make_no_degradation() -> None:
 
 
 @pytest.mark.parametrize("slower", [1.0, 1.6])
-def test_start_up_beside_the_input_is_told_from_a_slowdown(slower: float) -> None:
+def test_start_up_beside_the_input_is_distinguished_from_a_slowdown(slower: float) -> None:
     """Runs of 4 s and 3 s for each GB: twice the input is less than twice the time, by how much depends on the input."""
     chance = random.Random(4)
     sizes = [chance.uniform(0.5e9, 1e9) if i < 30 else chance.uniform(5e9, 8e9) for i in range(60)]

@@ -56,21 +56,21 @@ def objective(found: pipeline.AnalysisResult, name: str) -> ObjectiveAssessment:
 def test_cache_hits_meet_their_objective_or_are_to_be_raised() -> None:
     found = analyzed(HITS, TOKENS, objectives=Objectives(min_cache_hit=0.7))
     assert objective(found, "cache hits (hits)").verdict is ObjectiveResult.MISSED
-    advice = item(found, "budget.hits")
-    assert advice is not None and advice.action == "Raise hits from 40% to 70%"
-    assert advice.saving_per_month is not None  # half of the lookups that miss, at the price of their tokens
+    recommended = item(found, "budget.hits")
+    assert recommended is not None and recommended.action == "Raise hits from 40% to 70%"
+    assert recommended.saving_per_month is not None  # half of the lookups that miss, at the price of their tokens
     tokens = sum(r.extra["tokens"] for r in found.analysis.runs) / len(found.analysis.runs)
-    assert advice.saving_per_month.likely == pytest.approx(0.5 * tokens * 1e-5 * 90, rel=0.05)
+    assert recommended.saving_per_month.likely == pytest.approx(0.5 * tokens * 1e-5 * 90, rel=0.05)
     met = analyzed(HITS, TOKENS, hits=75.0, objectives=Objectives(min_cache_hit=0.7))
     assert objective(met, "cache hits (hits)").verdict is ObjectiveResult.MET
     assert item(met, "budget.hits") is None
 
 
 def test_tokens_paid_per_call_are_shared_by_larger_batches() -> None:
-    advice = item(analyzed(TOKENS, ITEMS), "batch-small-steps.transform.tokens")
-    assert advice is not None and advice.action == "Give transform twice the items per call"
-    assert "each call takes 2,000 tokens whatever it works on and 100 for each" in advice.because
-    assert advice.saving_per_month is not None and advice.saving_per_month.likely > 0
+    recommended = item(analyzed(TOKENS, ITEMS), "batch-small-steps.transform.tokens")
+    assert recommended is not None and recommended.action == "Give transform twice the items per call"
+    assert "each call takes 2,000 tokens whatever it works on and 100 for each" in recommended.because
+    assert recommended.saving_per_month is not None and recommended.saving_per_month.likely > 0
     assert item(analyzed(TOKENS, ITEMS, overhead=100.0), "batch-small-steps.transform.tokens") is None
     assert item(analyzed(replace(TOKENS, role=None), ITEMS), "batch-small-steps.transform.tokens") is None
 

@@ -1,4 +1,4 @@
-"""Steps that run one template share its fields: advice looks at all of them."""
+"""Steps that run one template share its fields: a recommendation looks at all of them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_request_that_one_of_them_needs_stays() -> None:
             "large": Pod(value(100), containers=measured(memory_sampled_peak=980 * MI)),
         }
 
-    assert scene(_twice(), 42, work).advice("right-size") == []
+    assert scene(_twice(), 42, work).recommended("right-size") == []
 
 
 def test_a_missing_time_limit_is_the_larger_one() -> None:
@@ -67,7 +67,7 @@ def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
     def work(i: int) -> Work:
         return {"small": Pod(9000, fails="Error") if i == 30 else value(60), "large": value(600)}
 
-    found = scene(_twice(), 42, work).advice("timeout")
+    found = scene(_twice(), 42, work).recommended("timeout")
     assert [r.id for r in found] == ["timeout.small"]
     assert found[0].edits == ()
 

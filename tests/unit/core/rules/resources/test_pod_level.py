@@ -1,9 +1,11 @@
-"""Pod-level resources: the pod is what is sized and paid, and no advice is one that the API server refuses."""
+"""Pod-level resources: the pod is what is sized and paid, and no recommendation is one that the API server refuses."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from concertmaster.core.changes.admission.limits import Container, PodChange, refusals
 from concertmaster.core.changes.admission.limits import Pod as PodSpec
@@ -46,7 +48,7 @@ def test_the_request_of_the_pod_is_sized_and_no_container_gets_one() -> None:
     assert {o["path"] for o in patch if o["op"] != "test"} == {"/spec/templates/1/podResources/requests/memory"}
 
 
-def test_the_pod_is_never_advised_below_what_its_containers_request_together() -> None:
+def test_the_pod_is_never_recommended_below_what_its_containers_request_together() -> None:
     level, own = {"requests": {"cpu": "1", "memory": "4Gi"}}, {"requests": {"memory": "2Gi"}}
     pods = facts(500, memory_request=2048 * MI)
     pods = (pods[0], replace(pods[1], memory_request=64 * MI))  # the executor's own, which no definition shows
@@ -102,3 +104,22 @@ def test_containers_above_their_pod_are_refused() -> None:
     )
     limited = replace(before, containers=(Container("a", {"cpu": 0.7}, {"cpu": 3.0}),))
     assert [r.reason for r in refusals([PodChange(before, limited)], (), ())] == ["AbovePod"]
+
+
+@pytest.mark.parametrize(
+    ("known", "init", "cpu", "refused"),
+    [
+        (False, False, 0.8, True),  # Argo's wait may have requests in the controller's configuration
+        (False, False, 0.6, False),
+        (False, True, 0.8, False),  # ends before the others start
+        (True, False, 0.8, False),
+    ],
+)
+def test_a_raise_beside_containers_of_unknown_size_is_not_risked(
+    known: bool, init: bool, cpu: float, refused: bool
+) -> None:
+    level, wait = Container("pod", {"cpu": 1.0}), Container("wait", init=init, known=known)
+    before, after = (PodSpec((wait, Container("main", {"cpu": v})), level=level) for v in (0.7, cpu))
+    found = refusals([PodChange(before, after)], (), ())
+    assert [r.reason for r in found] == ["AbovePod"] * refused
+    assert all("wait of the engine an unknown part, of the 1 of their pod" in r.message for r in found)

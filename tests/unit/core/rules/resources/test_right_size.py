@@ -117,6 +117,16 @@ def test_all_that_is_off_is_one_table_one_sum_and_one_patch() -> None:
     assert item.action == "Right-size 2 requests of a and b (lower 2)"
 
 
+def test_every_text_has_the_value_that_the_patch_sets() -> None:
+    """1152Mi is not 1.1Gi: who types what a table rounded sets another value than the one that was sized."""
+    wide = sized([spec("a", 0, memory="8Gi")], {"a": fact(memory_request=8 * GI, memory_sampled_peak=1000 * MI)})
+    item = only(wide)
+    (row,), (edit,) = item.items, item.edits
+    assert row.new == edit.proposed == "1152Mi"
+    assert item.action == "Right-size memory request of a: 8Gi -> 1152Mi"
+    assert item.proposed == "a/main memory 1152Mi"
+
+
 def test_use_at_the_target_is_healthy_and_small_differences_are_left_alone() -> None:
     assert sized([spec("a", 0)], {"a": fact(cpu_seconds=72.0, memory_sampled_peak=780 * MI)}) == []
     assert sized([spec("a", 0)], {"a": fact(cpu_seconds=40.0)}) != []

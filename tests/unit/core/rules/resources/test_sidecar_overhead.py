@@ -56,5 +56,5 @@ def test_a_sidecar_that_keeps_the_pod() -> None:
 
 
 def test_cheap_and_punctual_sidecars_are_silent() -> None:
-    assert _lingering(1.0).advice("sidecar-overhead") == []
-    assert scene(etl(), 20, lambda _: STEPS).advice("sidecar-overhead") == []
+    assert _lingering(1.0).recommended("sidecar-overhead") == []
+    assert scene(etl(), 20, lambda _: STEPS).recommended("sidecar-overhead") == []

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import Level
 from concertmaster.core.model.policy import ApplySettings, Bounds, Range
@@ -32,7 +33,7 @@ def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() 
     [({"cpu": 4.0}, 4), ({"memory": 5 * 1024**3}, 5), ({"pods": 3.0, "cpu": 100.0}, 3), ({"limits.cpu": 1.0}, 8)],
 )
 def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, float], limit: int) -> None:
-    item = replace(scenarios.parallelism(), quotas=(ResourceQuota("compute", hard),)).one("parallelism")
+    item = replace(scenarios.parallelism(), capacity=Capacity((ResourceQuota("compute", hard),))).one("parallelism")
     assert item.proposed == f"{limit} pods at a time"
     assert item.action.endswith("(limited by ResourceQuota compute)") is (limit < 8)
     assert item.gain_seconds is not None
@@ -40,10 +41,16 @@ def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, floa
     assert item.gain_seconds.likely == pytest.approx((4 - rounds) * 103, rel=0.1)
 
 
-def test_nothing_is_advised_that_a_quota_leaves_no_room_for() -> None:
-    assert (
-        replace(scenarios.parallelism(), quotas=(ResourceQuota("compute", {"pods": 2.0}),)).advice("parallelism") == []
-    )
+@pytest.mark.parametrize(("cores", "limit"), [(4.0, 4), (100.0, 8)])
+def test_all_nodes_together_bind(cores: float, limit: int) -> None:
+    item = replace(scenarios.parallelism(), capacity=Capacity(nodes=Nodes(all={"cpu": cores}))).one("parallelism")
+    assert item.proposed == f"{limit} pods at a time"
+    assert item.action.endswith("(limited by what all nodes have allocatable)") is (limit < 8)
+
+
+def test_nothing_is_recommended_that_a_quota_leaves_no_room_for() -> None:
+    full = Capacity((ResourceQuota("compute", {"pods": 2.0}),))
+    assert replace(scenarios.parallelism(), capacity=full).recommended("parallelism") == []
 
 
 def test_the_policy_bounds_the_parallelism() -> None:
@@ -88,27 +95,27 @@ def test_pods_that_only_wait_for_nodes_get_a_lower_limit() -> None:
         return {"search": [Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i in range(8)]}
 
     item = scene(of, 12, work).one("parallelism")
-    assert item.action.startswith("Lower the parallelism of nightly-etl from 8 to 2")
+    assert item.action == "Lower parallelism of nightly-etl: 8 -> 2"
     assert item.gain_seconds is None
-    assert "no longer run" in item.expected
+    assert "no impact on run duration" in item.expected
     assert "never more than 2 ran at a time" in item.because
 
 
 def test_silence_where_the_limit_does_not_bind_or_room_is_left() -> None:
     value = noise()
     wide = argo(task("search", withItems=list("abcd")), templates={"main": {"parallelism": 8}})
-    assert scene(wide, 12, lambda _: {"search": [value(100) for _ in range(4)]}).advice("parallelism") == []
+    assert scene(wide, 12, lambda _: {"search": [value(100) for _ in range(4)]}).recommended("parallelism") == []
     free = argo(task("search", withItems=list("abcd")))
-    assert scene(free, 12, lambda _: {"search": [value(100) for _ in range(4)]}).advice("parallelism") == []
+    assert scene(free, 12, lambda _: {"search": [value(100) for _ in range(4)]}).recommended("parallelism") == []
     lone = argo(task("a"), task("b", "a"), parallelism=1)
-    assert scene(lone, 12, lambda _: {"a": value(100), "b": value(100)}).advice("parallelism") == []
+    assert scene(lone, 12, lambda _: {"a": value(100), "b": value(100)}).recommended("parallelism") == []
 
 
 def test_a_small_gain_is_silent_and_the_threshold_a_setting() -> None:
     base = scenarios.parallelism()
-    assert base.advice("parallelism", minGainPercent="90") == []
+    assert base.recommended("parallelism", minGainPercent="90") == []
     few = replace(base, runs=base.runs[:3])
-    assert few.advice("parallelism") == []
+    assert few.recommended("parallelism") == []
 
 
 def test_a_run_that_waits_for_slots_most_of_its_time_has_no_good_score() -> None:

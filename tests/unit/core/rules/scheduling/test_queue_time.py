@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.analysis.insights import insights
+from concertmaster.core.model import RunRecord, StepExecution, Suspension
+from concertmaster.report.insights import sentences
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Pod, argo, noise, scene, task
 
@@ -20,12 +22,12 @@ def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
     assert item.gain_seconds.likely == pytest.approx(182, rel=0.05)
 
 
-def test_slow_starts_are_told_apart() -> None:
+def test_slow_starts_are_distinguished() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"))
     item = scene(of, 20, lambda _: {"a": Pod(value(60), startup=90.0), "b": value(60)}).one("queue-time")
     assert item.id == "queue-time.start"
-    assert "Start a faster" in item.action
+    assert item.action.endswith("of run time), mainly for a")
 
 
 def test_the_hour_is_named_when_it_stands_out() -> None:
@@ -39,9 +41,11 @@ def test_the_hour_is_named_when_it_stands_out() -> None:
 def test_waiting_beside_a_longer_step_is_silent() -> None:
     value = noise()
     of = argo(task("a"), task("train"))
-    assert scene(of, 20, lambda _: {"a": Pod(value(60), wait=200.0), "train": value(2000)}).advice("queue-time") == []
+    assert (
+        scene(of, 20, lambda _: {"a": Pod(value(60), wait=200.0), "train": value(2000)}).recommended("queue-time") == []
+    )
     calm = argo(task("a"))
-    assert scene(calm, 20, lambda _: {"a": value(600)}).advice("queue-time") == []
+    assert scene(calm, 20, lambda _: {"a": value(600)}).recommended("queue-time") == []
 
 
 def test_steps_that_take_turns_at_a_lock_wait_for_it() -> None:
@@ -56,12 +60,36 @@ def test_steps_that_take_turns_at_a_lock_wait_for_it() -> None:
         rows = [_later(e, late) if e.step in "cd" else e for e in run.steps]
         return replace(run, steps=tuple(rows), end=(run.end or 0.0) + late)
 
-    assert turns.advice("queue-time") == []
+    assert turns.recommended("queue-time") == []
     item = replace(turns, runs=tuple(delayed(r) for r in turns.runs)).one("queue-time")
     assert item.id == "queue-time.lock"
     assert "waiting for db on the critical path" in item.because
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(303, rel=0.05)
+
+
+def test_suspension_by_kueue_is_outside_the_run_time_and_names_the_queue() -> None:
+    value, queue = noise(), noise(2)
+    of = argo(task("a"))
+    plain = scene(of, 20, lambda _: {"a": value(300)})
+
+    def suspended(run: RunRecord) -> RunRecord:
+        return replace(run, suspension=Suspension(queue(600.0), "ClusterQueue batch", evictions=1))
+
+    held = replace(plain, runs=tuple(suspended(r) for r in plain.runs))
+    item = held.one("queue-time")
+    assert item.id == "queue-time.suspended"
+    assert item.action.startswith("Reduce the time runs are suspended in ClusterQueue batch: 10m")
+    assert "66% of the time from creation to end" in item.because or "67% of the time" in item.because
+    assert "Kueue evicted them 20 times" in item.because
+    assert "ClusterQueue batch" in (item.proposed or "")
+    assert held.analysis().makespan == plain.analysis().makespan
+    split = insights(held.analysis()).split
+    assert split is not None
+    assert split.suspended == pytest.approx(600, rel=0.1)
+    assert "before it, 10m" in " ".join(sentences(insights(held.analysis()), 20))
+    brief = [replace(r, suspension=Suspension(5.0)) for r in plain.runs]
+    assert replace(plain, runs=tuple(brief)).recommended("queue-time") == []
 
 
 def _later(e: StepExecution, seconds: float) -> StepExecution:

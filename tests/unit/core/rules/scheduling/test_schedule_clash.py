@@ -26,17 +26,17 @@ def test_moves_the_start_to_where_it_meets_nobody() -> None:
 
 def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
     fleet = scenarios.schedule_clash().fleet
-    assert replace(at_two(2.0), fleet=fleet).advice("schedule-clash") == []
-    assert at_two(600.0).advice("schedule-clash") == []
-    assert replace(at_two(600.0), fleet=Fleet()).advice("schedule-clash") == []
+    assert replace(at_two(2.0), fleet=fleet).recommended("schedule-clash") == []
+    assert at_two(600.0).recommended("schedule-clash") == []
+    assert replace(at_two(600.0), fleet=Fleet()).recommended("schedule-clash") == []
     always = Fleet(tuple(daily_member(f"w{h}", float(h), 30.0, 3600) for h in range(24)))
-    assert replace(at_two(600.0), fleet=always).advice("schedule-clash") == []
+    assert replace(at_two(600.0), fleet=always).recommended("schedule-clash") == []
 
 
-def test_lines_that_are_not_plain_get_no_advice() -> None:
+def test_lines_that_are_not_plain_get_no_recommendations() -> None:
     value = noise()
     odd = scene(cron_job(schedule="*/10 2 * * 1-5"), 20, lambda _: {"job": value(100)})
-    assert replace(odd, fleet=scenarios.schedule_clash().fleet).advice("schedule-clash") == []
+    assert replace(odd, fleet=scenarios.schedule_clash().fleet).recommended("schedule-clash") == []
 
 
 @pytest.mark.parametrize(

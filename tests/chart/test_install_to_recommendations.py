@@ -1,4 +1,5 @@
-"""From ``helm install`` to advice on fifty workflows nobody has described, with two weeks of history in Prometheus."""
+"""From ``helm install`` to recommendations on fifty workflows nobody has described, with two weeks of history in
+Prometheus."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from tests.support.chart.bed import Bed
 pytestmark = pytest.mark.timeout(400)
 
 
-def test_fifty_discovered_workflows_have_advice_within_minutes(bed: Bed, tmp_path: Path) -> None:
+def test_fifty_discovered_workflows_have_recommendations_within_minutes(bed: Bed, tmp_path: Path) -> None:
     """With the chart's own interval of five minutes; the goal is five minutes, the measured time is printed."""
     try:
         found = measure(bed, tmp_path, workflows=50, every=43200.0)

@@ -1,4 +1,4 @@
-"""Which pod labels must be read from the metrics store to place the pods of workflows."""
+"""Which pod labels must be read from the metrics source to place the pods of workflows."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from concertmaster.engines.registry import ENGINES, by_traits
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """``run_keys`` make a pod part of a run, ``keys`` are all that are needed (both sorted)."""
+    """``run_keys`` make a pod part of a run, ``keys`` are all that are needed (both sorted). ``nodes``: whether prices
+    need the labels of nodes too."""
 
     keys: tuple[str, ...]
     run_keys: tuple[str, ...]
+    nodes: bool = False
 
 
 def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> Labels:
     """The label keys the definitions' engines and selectors read; with ``undeclared`` those of all engines, so that
     workflows nobody declared can be inferred."""
     keys = {key for engine in ENGINES for key in engine.pod_labels} if undeclared else set[str]()
-    runs: set[str] = set()
+    runs = {key for engine in ENGINES for key in engine.run_labels} if undeclared else set[str]()
+    nodes = False
     for definition in definitions:
+        nodes = nodes or definition.priced_by_node
         engine = by_traits(definition.engine)
         keys.update(engine.pod_labels if engine is not None else ())
+        if definition.pod_labels is not None:
+            keys.update(definition.pod_labels.keys)
         if definition.run_label:
             runs.add(definition.run_label)
         keys.update(term.key for term in definition.run_selector)
         for step in definition.graph.steps:
             keys.update(term.key for term in step.selector)
-    return Labels(tuple(sorted(keys | runs)), tuple(sorted(runs)))
+    return Labels(tuple(sorted(keys | runs)), tuple(sorted(runs)), nodes)

@@ -1,0 +1,152 @@
+"""Histories that something is wrong with when the operator starts: damaged, locked, full, read-only, of another version."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos.bed import World, operator
+from benchmarks.chaos.statuses import observed, stale
+
+Damage = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
+"""Breaks a file while it lasts; what it adds to the environment of the operator."""
+
+
+@contextmanager
+def _garbage(file: Path) -> Iterator[Mapping[str, str]]:
+    with file.open("r+b") as out:
+        out.seek(4096)
+        out.write(random.Random(1).randbytes(200_000))
+    yield {}
+
+
+@contextmanager
+def _cut(file: Path) -> Iterator[Mapping[str, str]]:
+    with file.open("r+b") as out:
+        out.truncate(file.stat().st_size // 2)
+    yield {}
+
+
+def _version(number: int) -> Damage:
+    @contextmanager
+    def damage(file: Path) -> Iterator[Mapping[str, str]]:
+        with sqlite3.connect(file) as db:
+            db.execute(f"PRAGMA user_version = {number}")
+        db.close()
+        yield {}
+
+    return damage
+
+
+@contextmanager
+def _schema(file: Path) -> Iterator[Mapping[str, str]]:
+    """A migration that this version does not know."""
+    with sqlite3.connect(file) as db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(migrations)")]
+        newest = db.execute("SELECT * FROM migrations ORDER BY version DESC LIMIT 1").fetchone()
+        values = [999 if name == "version" else value for name, value in zip(columns, newest, strict=True)]
+        db.execute(f"INSERT INTO migrations VALUES ({', '.join('?' * len(values))})", values)
+    db.close()
+    yield {}
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[Mapping[str, str]]:
+    db = sqlite3.connect(file, isolation_level=None)
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("BEGIN EXCLUSIVE")
+    try:
+        yield {}
+    finally:
+        db.rollback()
+        db.close()
+
+
+@contextmanager
+def _a_directory(file: Path) -> Iterator[Mapping[str, str]]:
+    file.unlink()
+    file.mkdir()
+    yield {}
+
+
+@contextmanager
+def _full(file: Path) -> Iterator[Mapping[str, str]]:
+    yield {"CHAOS_DISK": "full"}
+
+
+@contextmanager
+def _read_only(file: Path) -> Iterator[Mapping[str, str]]:
+    yield {"CHAOS_DISK": "read-only"}
+
+
+HISTORIES: dict[str, Damage] = {
+    "garbage in it": _garbage,
+    "cut in half": _cut,
+    "of a newer version": _version(9999),
+    "with a schema of a newer version": _schema,
+    "of an older version": _version(1),
+    "locked by another process": _locked,
+    "on a full disk": _full,
+    "on a read-only disk": _read_only,
+    "a directory in its place": _a_directory,
+}
+
+
+def start(bed: World, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
+    """A start with a copy of the history of before that something is wrong with."""
+    slug = re.sub(r"\W+", "-", name)
+    file = bed.directory / f"{slug}.db"
+    shutil.copy(bed.directory / "stores.db", file)
+    before = observed(bed)
+    said = ""
+    with damage(file) as environment:
+        try:
+            with operator(bed, sources, name=slug, environment=environment) as op:
+                op.wait_cycles(3, 240)
+                row: dict[str, Any] = {"starts": True, "alive": op.alive()}
+                said = next((str(p) for c in reversed(op.cycles()) for p in c.get("problems") or ()), "")
+        except Exception as error:  # noqa: BLE001 - what is measured is whether it starts
+            row = {"starts": False, "why": str(error)[-300:]}
+    after = observed(bed)
+    row |= {
+        "advised": bed.with_recommendations(),
+        "lost_runs": sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
+        "stale": stale(bed),
+        "said": said or _last_error(bed.directory / f"{slug}.log"),
+    }
+    print(f"  history {name}: {row}", flush=True)
+    return row
+
+
+def _last_error(log: Path) -> str:
+    found = ""
+    for line in log.read_text(errors="replace").splitlines() if log.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if (
+            isinstance(entry, dict)
+            and entry.get("level") in ("error", "warning")
+            and "history" in str(entry.get("msg"))
+        ):
+            found = str(entry["msg"])
+    return found
+
+
+def lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Its table."""
+    yield "| the history is ... at the start | starts | alive | advised | runs lost | the operator says |"
+    yield "|---|---|---|---|---|---|"
+    for name, row in found.items():
+        said = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:140]
+        said = re.sub(r"/\S+/", "", said)
+        alive = "yes" if row.get("alive") else "-"
+        yield f"| {name} | {'yes' if row['starts'] else 'no'} | {alive} | {row['advised']} | {row['lost_runs']} | {said} |"

@@ -1,0 +1,231 @@
+"""CronJobs that ask for four times what they use, policies that let the operator change that, and a person who decides."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chaos.loopfaults import audit
+from benchmarks.chaos.loopfaults.gate import Gate
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import CHANGES, target_resource
+from testbed.cluster import Cluster
+from testbed.controlplane import DEFAULT_USERS, ControlPlane, Options
+from testbed.lives import Grid
+from testbed.openmetrics import render
+from testbed.process import Process, TemporaryDirectory, free_port, http_ok
+from testbed.prometheus import PrometheusServer
+from testbed.runs import runs_of_cronjob
+
+ROOT = Path(__file__).resolve().parents[3]
+DAY, HOUR = 86400.0, 3600.0
+RUNS, SECONDS = 16, 240.0
+ASKED = {"cpu": "1", "memory": "2Gi"}
+CONTAINER = "/spec/jobTemplate/spec/template/spec/containers/0"
+OPERATORS = ("operator-a", "operator-b")
+Name = tuple[str, str]  # namespace and name
+
+
+def names(count: int, spaces: int) -> list[Name]:
+    """``count`` CronJobs, spread over ``spaces`` namespaces."""
+    return [(f"work-{n % spaces}", f"w{n:03}") for n in range(count)]
+
+
+def past(wanted: Sequence[Name], end: float, pace: Mapping[int, float]) -> list[str]:
+    """OpenMetrics of runs that use a quarter of what they ask for: hourly ones, and by the number of a CronJob in ``pace``
+    others, as often as that says (seconds)."""
+    pods, jobs = [], []
+    for number, (namespace, name) in enumerate(wanted):
+        every = pace.get(number, HOUR)
+        lasts = min(SECONDS, 0.4 * every)
+        newest = end - 900.0 - SECONDS - 7.0 * (number % 60)
+        if number in pace:
+            newest = (end - lasts - 90.0) // every * every
+        made = runs_of_cronjob(namespace, name, RUNS, newest + 900.0 + lasts, every=every, seconds=lasts, kept=240.0)
+        pods += made[0]
+        jobs += made[1]
+    return list(render(pods, Grid(end - DAY, end), jobs))
+
+
+def cron_job(name: Name, schedule: str = "0 0 1 1 *") -> dict[str, Any]:
+    """A CronJob whose runs ``past`` plays; its next one is far away unless ``schedule`` says otherwise."""
+    container = {"name": "main", "image": "example/etl:1", "resources": {"requests": dict(ASKED)}}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name[1], "namespace": name[0]},
+        "spec": {"schedule": schedule, "jobTemplate": {"spec": {"template": {"spec": pod}}}},
+    }
+
+
+@dataclass
+class Place:
+    """The cluster, its audit log, and the person's own client."""
+
+    cluster: Cluster
+    prometheus: PrometheusServer
+    directory: Path
+    wanted: list[Name]
+    client: KubeClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = KubeClient.connect(self.cluster.kubeconfig())
+
+    @property
+    def log(self) -> Path:
+        """The audit log."""
+        return self.directory / "audit.log"
+
+    def path(self, name: Name) -> str:
+        """Of a CronJob."""
+        resource = target_resource("batch/v1", "CronJob")
+        assert resource is not None
+        return resource.path(*name)
+
+    def make(self, name: Name, schedule: str = "0 0 1 1 *") -> None:
+        """Create a CronJob; its policy discovers it."""
+        self.client.create(self.path((name[0], "")).rstrip("/"), cron_job(name, schedule))
+
+    def requests(self, name: Name) -> dict[str, str]:
+        """What its container asks for now."""
+        spec = self.client.get(self.path(name))["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        return dict(spec["containers"][0]["resources"]["requests"])
+
+    def changes(self) -> list[WorkflowChangeView]:
+        """All changes as they are."""
+        return [WorkflowChangeView(raw) for raw in self.client.items(CHANGES.path(None))]
+
+    def govern(self, space: str, **more: Any) -> None:
+        """The policy of a namespace; ``more`` replaces parts of ``apply``."""
+        terms = {"mode": "Auto", "maxRisk": "Medium", "maxInFlight": 10, **more.pop("apply", {})}
+        nothing = {"runMinutesPerMonth": "0", "runPercent": "0", "costPercent": "0", "moneyPerMonth": "0"}
+        spec = {
+            "discover": [{"apiVersion": "batch/v1", "kind": "CronJob"}],
+            "analysis": {"window": "1d", "materiality": nothing},
+            "apply": terms,
+            **more,
+        }
+        meta = {"name": "team", "namespace": space}
+        policy = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "OptimizationPolicy"}
+        self.cluster.apply({**policy, "metadata": meta, "spec": spec})
+
+    def decide(self, change: WorkflowChangeView, decision: str) -> None:
+        """As a person does with ``kubectl concertmaster approve``."""
+        operations = [
+            {"op": "add", "path": "/spec/decision", "value": decision},
+            {"op": "add", "path": "/spec/decidedBy", "value": "admin"},
+        ]
+        self.client.patch(change.ref.path, operations, kind="json")
+
+    def unsettled(self) -> list[WorkflowChangeView]:
+        """Changes in the middle of something, which more cycles will end."""
+        return [
+            c
+            for c in self.changes()
+            if c.phase == "Applied" or (c.phase == "Verifying" and (c.state.restoring or c.decision == "Reject"))
+        ]
+
+
+@contextmanager
+def place(
+    count: int, spaces: int, progress: Callable[[str], None] = print, pace: Mapping[int, float] | None = None
+) -> Iterator[Place]:
+    """Everything but an operator and the CronJobs; ``pace`` as in ``past``."""
+    end = time.time() - 30.0
+    users = {**DEFAULT_USERS, **dict.fromkeys(OPERATORS, ("system:masters",))}
+    with TemporaryDirectory("concertmaster-chaos-") as directory:
+        options = Options(users=users, apiserver_args=audit.arguments(directory))
+        with ControlPlane(options, progress=progress) as plane:
+            wanted = names(count, spaces)
+            prometheus = PrometheusServer(progress=progress)
+            prometheus.load_openmetrics(past(wanted, end, pace or {}))
+            with prometheus:
+                cluster = plane.cluster
+                cluster.kubectl("apply", "--server-side", f"-f{ROOT / 'crds'}")
+                cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+                found = Place(cluster, prometheus, directory, wanted)
+                for space in [*sorted({space for space, _ in wanted}), "ops"]:
+                    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
+                yield found
+
+
+@dataclass
+class Instance:
+    """One operator behind its check; it may be started again and again."""
+
+    place: Place
+    gate: Gate
+    user: str
+    port: int
+    process: Process
+    begun: float = 0.0
+
+    def start(self, **environment: str) -> Instance:
+        """Start it; what it needs from the environment is replaced."""
+        self.process.env = {k: v for k, v in self.process.env.items() if k != "CHAOS_DISK"} | environment
+        self.process.start()
+        self.begun = time.monotonic()
+        return self
+
+    def kill(self) -> None:
+        """As the kernel does it."""
+        self.process.kill()
+
+    def cycles(self) -> int:
+        """How many cycles the log tells of, over all starts."""
+        log = self.process.log
+        return log.read_text(errors="replace").count('"msg": "cycle"') if log.is_file() else 0
+
+    def ready(self) -> bool:
+        """Whether it answers its liveness probe."""
+        return http_ok(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
+
+
+def instance(
+    where: Place, gate: Gate, user: str, *, history: str = "history", lease: float | None = None,
+    sources: Sequence[Mapping[str, Any]] | None = None, interval: float | None = None,
+) -> Instance:  # fmt: skip
+    """An operator as ``user``; with a ``lease`` of so many seconds it shares the work with others. An ``interval`` may be
+    shorter than settings allow."""
+    port = free_port()
+    config = where.directory / f"{user}.json"
+    settings = {
+        "interval": "10s",
+        "historyPath": str(where.directory / f"{history}.db"),
+        "listen": {"address": "127.0.0.1", "port": port},
+        "limits": {"backfill": "1d", "changesPerMinute": 600, "statusWritesPerSecond": 200},
+        "sources": list(sources or [{"name": "default", "url": where.prometheus.url, "delaySeconds": 5}]),
+    }
+    config.write_text(json.dumps(settings))
+    environment = {
+        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
+        "KUBECONFIG": str(gate.kubeconfig(where.directory, user)),
+        "POD_NAME": user,
+        "POD_NAMESPACE": "ops",
+    }
+    if lease is not None:
+        environment |= {"CONCERTMASTER_LEASE": "concertmaster", "CHAOS_LEASE": str(lease)}
+    if interval is not None:
+        environment |= {"CHAOS_INTERVAL": str(interval)}
+    argv = [sys.executable, "-m", "benchmarks.chaos.loopfaults.launch", str(config)]
+    process = Process(user, argv, log=where.directory / f"{user}.log", env=os.environ | environment)
+    return Instance(where, gate, user, port, process)
+
+
+def until(check: Callable[[], Any], seconds: float, pause: float = 0.2) -> bool:
+    """Whether ``check`` came true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(pause)
+    return bool(check())

@@ -1,0 +1,69 @@
+"""``python -m benchmarks.chaos.loopfaults.launch CONFIG``: an operator with a shorter lease, another clock, a faulty disk.
+
+What the environment asks for (``CHAOS_LEASE``, ``CHAOS_CLOCK``, ``CHAOS_DISK``, ``CHAOS_INTERVAL``) is put beneath it before
+it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from functools import partial
+from typing import Any
+
+from concertmaster.controller import main as controller
+from concertmaster.controller.leader_election import LeaderElection
+from concertmaster.controller.main import run
+from concertmaster.core.model.scalars import Duration
+from concertmaster.kube.client import ClientLimits
+from concertmaster.settings import load
+
+
+def _lease(seconds: float) -> None:
+    """A lease of ``seconds``, everything about it in the proportions of the shipped one (30 s)."""
+    scale = seconds / 30.0
+    shorter = partial(LeaderElection, every=10.0 * scale, lasts=round(seconds))
+    vars(controller)["LeaderElection"] = shorter
+    limits = ClientLimits(connect=2.0 * scale, read=3.0 * scale, deadline=5.0 * scale, attempts=2)
+    vars(controller)["ELECTION_LIMITS"] = limits
+
+
+def _clock(ahead: float) -> None:
+    real = time.time
+    time.time = lambda: real() + ahead
+
+
+def _disk(fault: str) -> None:
+    """``full``: no database may grow. ``read-only``: none may be written."""
+    connect = sqlite3.connect
+
+    def broken(*arguments: Any, **more: Any) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(*arguments, **more)
+        if fault == "full":
+            pages = made.execute("PRAGMA page_count").fetchone()[0]
+            made.execute(f"PRAGMA max_page_count={max(1, pages)}")
+        else:
+            made.execute("PRAGMA query_only=1")
+        return made
+
+    vars(sqlite3)["connect"] = broken
+
+
+def main() -> int:
+    """Run the operator."""
+    if seconds := os.environ.get("CHAOS_LEASE"):
+        _lease(float(seconds))
+    if ahead := os.environ.get("CHAOS_CLOCK"):
+        _clock(float(ahead))
+    if fault := os.environ.get("CHAOS_DISK"):
+        _disk(fault)
+    settings = load(sys.argv[1])
+    if interval := os.environ.get("CHAOS_INTERVAL"):  # shorter than a configuration may ask for
+        settings = settings.model_copy(update={"interval": Duration(f"{float(interval):.0f}s")})
+    return run(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""How long the pages take with many workflows: ``python -m benchmarks.pages [WORKFLOWS]`` (default 10,000).
+
+An API server of our own on the loopback lists profiles in namespaces of ten, and reviews tokens and rights; the pages run as
+in the cluster. Measured are the first list, then pages of people who may read everything, a hundred namespaces or one, and
+the memory of the process, which holds the server's objects too. Times are of one core, with HTTP and both servers.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from statistics import median
+
+from concertmaster.kube.client import ClientLimits
+from tests.support.web.objects import change, profile, recommendation, result
+from tests.support.web.tenants import Bed, TwoTenants, in_cluster
+
+IN_ONE = 10  # workflows of a namespace
+REPEATS = 5
+READERS: dict[str, str | int] = {"everybody's": "*", "a hundred namespaces": 100, "one namespace": 1}
+
+
+def world(workflows: int) -> TwoTenants:
+    """Profiles of about 3 KiB, a change for every hundredth, and three readers."""
+    profiles = []
+    for n in range(workflows):
+        place, name = f"team-{n // IN_ONE}", f"nightly-{n}"
+        items = [recommendation(i) for i in range(3)]
+        profiles.append(profile(n, namespace=place, name=name, recommendations=items, results=[result()]))
+    changes = [change(n, namespace=f"team-{n // IN_ONE}", profile=f"nightly-{n}") for n in range(0, workflows, 100)]
+    made = TwoTenants(profiles, changes)
+    for who, places in READERS.items():
+        names = [places] if isinstance(places, str) else [f"team-{n}" for n in range(places)]
+        made.person(who.replace(" ", "-").replace("'", ""), *names)
+    return made
+
+
+def main() -> None:
+    """Measure and print."""
+    workflows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    pages = {
+        "fleet": "/",
+        "sorted by p95": "/?sort=p95",
+        "one namespace": "/?namespace=team-1",
+        "text in the name": "/?q=nightly-77",
+        "last page": f"/?offset={workflows - 50}",
+        "JSON summary": "/api/v1/summary",
+        "JSON, 500 workflows": "/api/v1/workflows?limit=500",
+    }
+    figures: dict[str, object] = {"workflows": workflows, "namespaces": -(-workflows // IN_ONE)}
+    with in_cluster(world(workflows), ClientLimits()) as bed:
+        for number, who in enumerate(READERS):
+            token = who.replace(" ", "-").replace("'", "")
+            seconds = timed(bed, "/", token)
+            figures[f"{who}: first page{', with the first list' if number == 0 else ', with its reviews'}"] = seconds
+            found = {title: median(timed(bed, path, token) for _ in range(REPEATS)) for title, path in pages.items()}
+            figures[f"{who}: seconds"] = found
+    figures["mostMemoryMiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(figures, indent=2))
+
+
+def timed(bed: Bed, path: str, token: str) -> float:
+    """Seconds of one page: of one core, since a machine that does other things as well says little by the clock."""
+    begun = time.process_time()
+    answer = bed.get(path, token)
+    assert answer.status == 200, answer.text
+    return round(time.process_time() - begun, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Argo: features that are simple alone, combined as people do."""
+
+from __future__ import annotations
+
+from benchmarks.torture.parts import Object, container, dag, generous, pod, steps, task, workflow
+
+_A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
+_EACH = pod("each", 2, inputs=["item"])
+_ITEM = {"item": "{{item}}"}
+_LEFT = {"left": "{{=asInt(inputs.parameters.left) - 1}}"}
+_LIST: Object = pod(
+    "list",
+    1,
+    sim={"outputs": '{"parts": "[\\"north\\", \\"south\\"]"}'},
+    outputs={"parameters": [{"name": "parts", "valueFrom": {"path": "/tmp/parts"}}]},
+)
+_ONCE = {"exit-code": 1, "fail-until": 1}
+_AGAIN = {"limit": "2", "retryPolicy": "Always"}
+
+MIXED: tuple[Object, ...] = (
+    workflow(
+        "recursion-retried",
+        steps("main", [task("start", "round", pass_on={"left": "2"})], [task("end", "short")]),
+        dag(
+            "round",
+            task("flaky", "flaky"),
+            task("next", "round", "flaky", pass_on=_LEFT, when="{{inputs.parameters.left}} > 0"),
+            inputs=["left"],
+        ),
+        pod("flaky", 2, sim=_ONCE, retryStrategy=_AGAIN),
+        _A,
+    ),
+    workflow(
+        "nested-lists",
+        dag(
+            "main",
+            task("list", "list"),
+            task(
+                "part",
+                "inner",
+                "list",
+                withParam="{{tasks.list.outputs.parameters.parts}}",
+                pass_on={"part": "{{item}}"},
+            ),
+            task("join", "work", "part"),
+        ),
+        steps(
+            "inner",
+            [task("fan", "each", withItems=["a", "b"], pass_on={"item": "{{inputs.parameters.part}}-{{item}}"})],
+            [
+                task("check", "bad", continueOn={"failed": True}, when="{{inputs.parameters.part}} == north"),
+                task("store", "long", when="{{inputs.parameters.part}} != north"),
+            ],
+            [task("seal", "short")],
+            inputs=["part"],
+        ),
+        *(_LIST, _EACH, _A, _B, _C, pod("bad", 1, sim={"exit-code": 1})),
+    ),
+    workflow(
+        "daemons",
+        steps("main", [task("shard", "shard", withItems=["x", "y"], pass_on=_ITEM)], [task("merge", "work")]),
+        steps(
+            "shard",
+            [task("db", "server"), task("other", "short")],
+            [task("load", "each", pass_on={"item": "{{inputs.parameters.item}}"})],
+            [task("query", "work")],
+            inputs=["item"],
+        ),
+        pod("server", 14, daemon=True),
+        *(_A, _B, _EACH),
+    ),
+    workflow(
+        "exit-fails",
+        dag("main", task("a", "short"), task("b", "work", "a")),
+        dag("farewell", task("tell", "bad"), task("clean", "short", depends="tell.Failed || tell.Succeeded")),
+        *(_A, _B, pod("bad", 1, sim={"exit-code": 1}, retryStrategy={"limit": "1"})),
+        onExit="farewell",
+    ),
+    workflow(
+        "patched",
+        dag(
+            "main",
+            task("a", "heavy"),
+            task("fan", "heavy", "a", withItems=["1", "2"]),
+            task("z", "short", "fan"),
+        ),
+        {
+            "name": "heavy",
+            "metadata": {
+                "annotations": {"sim/startup": "0", "sim/duration": "2", "sim/exit-code": "1", "sim/fail-until": "1"}
+            },
+            "podSpecPatch": '{"containers": [{"name": "main", "resources": {"requests": {"cpu": "70m"}}}]}',
+            "container": container(),
+        },
+        _A,
+        podSpecPatch='{"terminationGracePeriodSeconds": 5}',
+        templateDefaults={"retryStrategy": _AGAIN, "activeDeadlineSeconds": 40},
+    ),
+    workflow(
+        "locked-twice",
+        dag(
+            "main",
+            task("left", "guarded", withItems=["x", "y"], pass_on=_ITEM),
+            task("right", "guarded", withItems=["z"], pass_on=_ITEM),
+            task("join", "short", "left", "right"),
+        ),
+        dag(
+            "guarded",
+            task("write", "write"),
+            task("note", "short", "write"),
+            inputs=["item"],
+            synchronization={"mutexes": [{"name": "outer-{{workflow.name}}"}]},
+        ),
+        pod(
+            "write",
+            2,
+            synchronization={"mutexes": [{"name": "inner-{{workflow.name}}"}]},
+            retryStrategy=_AGAIN,
+            sim=_ONCE,
+        ),
+        _A,
+    ),
+    workflow(
+        "cached-fan",
+        steps(
+            "main",
+            [task("first", "remember", withItems=["x", "y"], pass_on=_ITEM)],
+            [task("again", "remember", withItems=["y", "x", "z"], pass_on=_ITEM)],
+            [task("use", "work")],
+        ),
+        pod(
+            "remember",
+            2,
+            inputs=["item"],
+            memoize={
+                "key": "{{workflow.uid}}-{{inputs.parameters.item}}",
+                "maxAge": "1h",
+                "cache": {"configMap": {"name": "torture-fan", "key": "fan"}},
+            },
+        ),
+        _B,
+    ),
+    workflow(
+        "pause-inside",
+        dag(
+            "main",
+            task("before", "short"),
+            task("mid", "middle", "before"),
+            task("side", "long", "before"),
+            task("z", "short", "mid", "side"),
+        ),
+        steps(
+            "middle", [task("one", "short")], [task("pause", "pause"), task("meanwhile", "work")], [task("two", "work")]
+        ),
+        {"name": "pause", "suspend": {"duration": "6"}},
+        *(_A, _B, _C),
+    ),
+    workflow(
+        "argued",
+        dag(
+            "main",
+            task("fan", "each", withSequence={"count": "{{workflow.parameters.width}}"}, pass_on=_ITEM),
+            task("extra", "work", "fan", when="{{workflow.parameters.extra}} == yes"),
+            task("plain", "short", "fan", when="{{workflow.parameters.extra}} != yes"),
+            task("join", "short", "extra", "plain"),
+        ),
+        *(_A, _B, _EACH),
+        arguments={"parameters": [{"name": "width", "value": "2"}, {"name": "extra", "value": "no"}]},
+    ),
+)
+
+# What the runs of a workflow are given in place of its own arguments.
+ARGUMENTS: dict[str, dict[str, str]] = {"argued": {"width": "4", "extra": "yes"}}

@@ -1,0 +1,186 @@
+"""What is recommended for the set, applied as printed: each command is pasted, the workflow runs again, and the promise
+is compared with what the runs show.
+
+Recommendations are taken one at a time: the definition is restored before the next. All thresholds of materiality are zero,
+so that every recommendation with a command is tried, also those that nobody would be shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+
+from benchmarks.torture.bed import NAMESPACE, Play, over, runs_of, wave
+from benchmarks.torture.compare import placed_records
+from benchmarks.torture.parts import Object
+from concertmaster.core.model import Interval, Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.model.policy import AnalysisSettings, Materiality, Policy
+from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.core.times import parse_time
+from concertmaster.engines import complete
+from concertmaster.prometheus.collect.reading import Collection
+from testbed.cluster import Cluster
+
+_ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)
+FIRST = 500  # number of the first run
+_FINISHING = 2  # runs after a recommendation that promises no run time
+POLL = 1.0  # seconds by which a controller sees the end of a pod late
+_KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}
+
+
+@dataclass
+class Trial:
+    """One recommendation of one workflow: what its command answered, and its runs before and after."""
+
+    workflow: str
+    id: str
+    command: str
+    action: str
+    promised: Interval | None
+    published: bool = True  # not too small to be shown to anybody
+    before: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    refused: str = ""
+    runs: int = 0  # with the recommendation
+    worse: int = 0  # of these, how many ended otherwise than those before
+
+    @property
+    def rule(self) -> str:
+        """The rule behind it."""
+        return self.id.partition(".")[0]
+
+    @property
+    def gain(self) -> float | None:
+        """Mean seconds a run is shorter; None without finished runs on either side."""
+        return fmean(self.before) - fmean(self.after) if self.before and self.after else None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the promised interval has what the runs show, within what the controllers' seconds allow; None where
+        nothing was promised or measured."""
+        gain = self.gain
+        if self.promised is None or gain is None:
+            return None
+        sides = (self.before, self.after)
+        error = math.sqrt(math.fsum(stdev(side) ** 2 / len(side) for side in sides if len(side) > 1))
+        room = POLL + 2 * error
+        return self.promised.low - room <= gain <= self.promised.high + room
+
+
+def trials(play: Play, metrics: Collection) -> Iterator[Trial]:
+    """Every recommendation with a command that changes the definition."""
+    for definition, records in placed_records(play, metrics):
+        if definition.key.kind not in _KINDS:
+            continue
+        for item in _recommended(definition, records, play.ended):
+            if item.edits:
+                yield Trial(
+                    definition.key.name, item.id, item.how, item.action, item.gain_seconds, published=not item.minor
+                )
+
+
+def _recommended(definition: WorkflowDefinition, records: list[RunRecord], now: float) -> list[Recommendation]:
+    policy = Policy(analysis=AnalysisSettings(min_runs=len(records), materiality=_ALL))
+    whole, runs = complete(definition, records)
+    result = analyze_workflow(whole, runs, policy, profile=definition.key.name, now=now + 1)
+    return [*result.recommendations, *result.minor]
+
+
+def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: Callable[[str], None]) -> None:
+    """Try all of them: in each round one of each workflow. Where no run time is promised, two runs show that the workflow
+    still finishes."""
+    ends = outcomes(play)
+    queues: dict[str, list[Trial]] = {}
+    for trial in found:
+        queues.setdefault(trial.workflow, []).append(trial)
+    number = FIRST
+    while any(queues.values()):
+        now = [own.pop(0) for own in queues.values() if own]
+        pristine = {t.workflow: declared(cluster, t.workflow) for t in now}
+        begun, later = number, Play(play.begun)
+        # As it is, then as recommended, the same workflows side by side: how busy the machine is counts.
+        for side in range(2):
+            for trial in now if side else ():
+                trial.refused = _paste(cluster, trial.command)
+            for turn in range(runs):
+                number += 1
+                wanted = [t for t in now if not t.refused and (t.promised or (side and turn < _FINISHING))]
+                wave(cluster, later, list(runs_of(number, [t.workflow for t in wanted])), say)
+        for trial in now:
+            _measure(trial, later, range(begun + 1, begun + runs + 1), ends[trial.workflow])
+        for raw in pristine.values():
+            restore(cluster, raw)
+        say(f"{len(now)} recommendations tried")
+
+
+def _measure(trial: Trial, later: Play, first: range, ends: set[str]) -> None:
+    """``first``: numbers of the runs without the recommendation. Runs of earlier rounds are still there to be seen."""
+    for number, raw in runs_in(later, trial.workflow):
+        if number < first.start:
+            continue
+        trial.runs += number not in first
+        good = over(raw) and outcome(raw) == "Succeeded"
+        if good:
+            (trial.before if number in first else trial.after).append(seconds(raw))
+        elif number not in first and (not over(raw) or outcome(raw) not in ends):
+            trial.worse += 1
+
+
+def runs_in(play: Play, workflow: str) -> list[tuple[int, Object]]:
+    """Runs by number, ended or not, in no order."""
+    every = (item for kind in ("Workflow", "PipelineRun") for item in play.objects.get(kind, {}).items())
+    parts = ((name.rpartition("-r"), raw) for name, raw in every)
+    return [(int(number), raw) for (own, _, number), raw in parts if own == workflow]
+
+
+def outcomes(play: Play) -> dict[str, set[str]]:
+    """How the runs of each workflow ended."""
+    found: dict[str, set[str]] = {}
+    for kind in ("Workflow", "PipelineRun"):
+        for name, raw in play.objects.get(kind, {}).items():
+            found.setdefault(name.rpartition("-r")[0], set()).add(outcome(raw))
+    return found
+
+
+def outcome(raw: Object) -> str:
+    """How a run that is over ended."""
+    if raw["kind"] == "Workflow":
+        return str(raw["status"].get("phase"))
+    ends = [c for c in raw["status"].get("conditions") or () if c["type"] == "Succeeded"]
+    return "Succeeded" if ends and ends[0]["status"] == "True" else "Failed"
+
+
+def seconds(raw: Object) -> float:
+    """As the engine has it: start and end of its own, on both sides alike."""
+    status = raw["status"]
+    begun = status.get("startedAt") or status["startTime"]
+    return parse_time(status.get("finishedAt") or status["completionTime"]) - parse_time(begun)
+
+
+def _paste(cluster: Cluster, command: str) -> str:
+    """What the shell says when it refuses the command; empty when it ran."""
+    words = command.replace("kubectl ", f"{cluster.kubectl_path} --kubeconfig={cluster.kubeconfig()} ", 1)
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, timeout=60, check=False)
+    return "" if done.returncode == 0 else (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+
+
+def declared(cluster: Cluster, name: str) -> Object:
+    """The workflow's definition as it stands."""
+    kind = "Pipeline" if name.startswith("tk-") else "WorkflowTemplate"
+    found: Object = cluster.get(_KINDS[kind], name, "-n", NAMESPACE)
+    return found
+
+
+def restore(cluster: Cluster, raw: Object) -> None:
+    """Create a definition anew, as it was read; not applied, or a server-side apply would own its fields."""
+    wanted = deepcopy(raw)
+    for name in ("resourceVersion", "managedFields", "generation", "uid", "creationTimestamp"):
+        wanted["metadata"].pop(name, None)
+    kind = _KINDS[wanted["kind"]]
+    cluster.kubectl("delete", kind, wanted["metadata"]["name"], "-n", NAMESPACE)
+    cluster.kubectl("create", "--validate=false", "-n", NAMESPACE, "-f", "-", input=json.dumps(wanted))

@@ -1,0 +1,149 @@
+"""Which workflows get a profile because pods with their labels were seen, and how those profiles are called. Pure.
+
+A label's value is anybody's text: names are made of it that fit Kubernetes, with a hash where something had to go, and
+no policy gets more profiles than it allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from concertmaster.api.models.pod_labels import DiscoveredLabels, PodLabelKeys
+from concertmaster.api.policy import AnyPolicy, rank, reaches, ref
+from concertmaster.core.model import PodLabels
+from concertmaster.core.model.policy import PolicyRef
+from concertmaster.engines.common.manifest import Problems
+from concertmaster.engines.labels.definition import read_labels
+
+MAX_NAME = 63  # a profile's name must fit into a label value
+_OWN = "pods"  # begins the names of profiles found by labels of one's own
+_STRANGE = re.compile(r"[^a-z0-9]+")
+_KEYS = ("preset", "workflow", "run", "step", "attempt", "item")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledWorkflow:
+    """A workflow that pods with such labels were seen of; ``labels.value`` names it."""
+
+    namespace: str
+    labels: PodLabels
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTarget:
+    """What a discovered profile refers to: the keys as its policy wrote them, and the value."""
+
+    declared: Mapping[str, str]
+    labels: PodLabels
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What makes it the same in another profile."""
+        return identity(self.labels)
+
+    @property
+    def title(self) -> str:
+        """How sentences call it."""
+        return f"workflow {self.labels.value}"
+
+    @property
+    def spec(self) -> dict[str, object]:
+        """The profile's spec."""
+        return {"podLabels": {**self.declared, "value": self.labels.value}}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledDiscovery:
+    """A profile that should exist: as ``api.discovery.Discovered``, for pods that labels distinguish."""
+
+    namespace: str
+    name: str
+    target: LabelledTarget
+    policy: PolicyRef
+    create: bool = True
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the profile: those of pods are not its own."""
+        return {}
+
+
+def identity(labels: PodLabels) -> tuple[str, str]:
+    """Kind and name by which plans compare workflows, for one recognised by labels."""
+    return "podLabels", repr(labels)
+
+
+def keys_of(declared: PodLabelKeys) -> PodLabels | None:
+    """The keys of a policy's entry, completed by its preset; None where they are not enough."""
+    return read_labels(_written(declared), Problems())
+
+
+def labels_of(spec: Mapping[str, object]) -> PodLabels | None:
+    """The labels by which a profile's spec recognises pods; None for one that does not."""
+    declared = spec.get("podLabels")
+    return read_labels(declared, Problems()) if isinstance(declared, Mapping) else None
+
+
+def asked_for(policies: Iterable[AnyPolicy]) -> tuple[tuple[AnyPolicy, DiscoveredLabels, PodLabels], ...]:
+    """Every entry of every policy that discovers by labels, the best policy first."""
+    return tuple(
+        (policy, entry.pod_labels, keys)
+        for policy in sorted(policies, key=rank)
+        for entry in policy.spec.discover
+        if entry.pod_labels is not None and (keys := keys_of(entry.pod_labels)) is not None
+    )
+
+
+def profile_name(labels: PodLabels) -> str:
+    """``airflow-nightly-etl-1c7f0a2b``: preset and value, with a hash of the value where it is no name as it stands."""
+    head, plain = labels.preset or _OWN, _STRANGE.sub("-", labels.value.lower()).strip("-")
+    full = f"{head}-{plain}"
+    if plain == labels.value and len(full) <= MAX_NAME:
+        return full
+    digest = hashlib.sha256(labels.value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{full[: MAX_NAME - 9].rstrip('-')}-{digest}"
+
+
+def discover_labelled(
+    policies: Iterable[AnyPolicy],
+    seen: Iterable[LabelledWorkflow],
+    existing: Collection[LabelledWorkflow],
+    namespaces: Mapping[str, Mapping[str, str]],
+) -> tuple[tuple[LabelledDiscovery, ...], dict[PolicyRef, tuple[str, ...]]]:
+    """The profiles that should exist, and what policies should hear about workflows that get none.
+
+    ``existing`` have a profile already: they keep it as long as a policy asks for them, whether pods of theirs are seen
+    or not, and come first where there are too many.
+    """
+    kept = set(existing)
+    workflows: dict[PodLabels, list[LabelledWorkflow]] = {}
+    for one in sorted({*seen, *kept}, key=lambda w: (w not in kept, w.namespace, w.labels.value)):
+        workflows.setdefault(replace(one.labels, value=""), []).append(one)
+    found: dict[tuple[str, str], LabelledDiscovery] = {}
+    notes: dict[PolicyRef, list[str]] = {}
+    for policy, entry, keys in asked_for(policies):
+        mine = [
+            w
+            for w in workflows.get(keys, ())
+            if w.namespace in namespaces and reaches(policy, w.namespace, namespaces[w.namespace])
+        ]
+        for w in mine[: entry.max_profiles]:
+            name = profile_name(w.labels)
+            target = LabelledTarget(_written(entry), w.labels)
+            found.setdefault(
+                (w.namespace, name), LabelledDiscovery(w.namespace, name, target, ref(policy), not policy.spec.suspend)
+            )
+        if len(mine) > entry.max_profiles:
+            what = f"preset {entry.preset}" if entry.preset else f"label {keys.workflow}"
+            notes.setdefault(ref(policy), []).append(
+                f"{len(mine)} workflows were found by {what}, and {entry.max_profiles} of them have a profile; raise "
+                "maxProfiles of that entry, or discover in fewer namespaces"
+            )
+    return tuple(found[key] for key in sorted(found)), {policy: tuple(texts) for policy, texts in notes.items()}
+
+
+def _written(declared: PodLabelKeys) -> dict[str, str]:
+    return {key: value for key in _KEYS if (value := getattr(declared, key))}

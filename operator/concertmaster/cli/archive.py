@@ -1,0 +1,77 @@
+"""What the operator keeps of many workflows: daily rows of each, and cost by step of the most expensive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from concertmaster.api.views.fleet import CostGroup
+from concertmaster.core.model.daily import DailyRow
+from concertmaster.kube import operator_service
+from concertmaster.kube.client import KubeClient
+from concertmaster.report import daily
+from concertmaster.report.period.document import MOST_GROUPS
+from concertmaster.report.workflows.fleet import FleetView
+
+Raw = Mapping[str, Any]
+_AT_ONCE = 8
+_MOST_ASKED = 50  # workflows whose steps are asked for
+
+
+class Archive:
+    """Asks the operator through the API server. A trouble that another question would meet again ends the asking."""
+
+    def __init__(self, client: KubeClient, operator: tuple[str, str]) -> None:
+        self._client = client
+        self._operator = operator
+
+    def days(self, profiles: Sequence[Raw]) -> tuple[dict[tuple[str, str], list[DailyRow]], str]:
+        """Daily rows by namespace and name of the profile, and why there are none, if there are none at all."""
+        found: dict[tuple[str, str], list[DailyRow]] = {}
+        for profile, (answer, trouble) in self._each(profiles, "/days", "days"):
+            if answer.get("days"):
+                found[_name(profile)] = daily.rows(answer["days"])
+            elif trouble and trouble != operator_service.NOT_ANALYSED and not found:
+                return {}, trouble
+        return found, ""
+
+    def steps(self, view: FleetView) -> list[CostGroup]:
+        """Cost a month by step of the most expensive workflows, the most expensive first."""
+        rows = [r for r in view.page("cost", limit=_MOST_ASKED) if r.cost_per_month]
+        by_name = {_name(p): p for p in view.profiles}
+        chosen = [by_name[r.namespace, r.profile] for r in rows]
+        made = []
+        for row, (_, (answer, _)) in zip(rows, self._each(chosen, "", "recommendations"), strict=True):
+            for step in answer.get("steps") or ():
+                cost, rate = step.get("costPerRun"), row.runs_per_month
+                if cost and rate:
+                    made.append(
+                        CostGroup(
+                            name=f"{row.namespace}/{row.workflow or row.profile}/{step['name']}",
+                            currency=row.currency or "USD",
+                            workflows=1,
+                            runs=row.runs or 0,
+                            cost_per_month=cost * rate,
+                        )
+                    )
+        return sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MOST_GROUPS]
+
+    def _each(self, profiles: Sequence[Raw], part: str, holds: str) -> Iterator[tuple[Raw, tuple[dict[str, Any], str]]]:
+        """Answers in the order of the profiles; the first alone, since its trouble is mostly that of all."""
+
+        def ask(profile: Raw) -> tuple[dict[str, Any], str]:
+            return operator_service.ask(self._client, self._operator, profile, part, holds)
+
+        if profiles:
+            yield profiles[0], ask(profiles[0])
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
+            yield from zip(profiles[1:], pool.map(ask, profiles[1:]), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)  # who stops reading is not kept waiting for the rest
+
+
+def _name(profile: Raw) -> tuple[str, str]:
+    meta = profile["metadata"]
+    return str(meta.get("namespace") or ""), str(meta.get("name") or "")

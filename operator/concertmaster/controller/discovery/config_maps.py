@@ -1,0 +1,91 @@
+"""ConfigMaps that workflows name (semaphores, caches of memoized steps), read once per cycle where that is allowed.
+
+The chart does not grant it by default: a ConfigMap may hold anything. Single ones are read by name, none is listed, and
+of what they hold only sizes and times are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.controller.interfaces import Heartbeat, Live, Seen
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.definitions import CacheContent, NamedConfigMaps
+from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
+from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.objects import CONFIG_MAPS
+
+log = logging.getLogger("concertmaster.live")
+
+MOST = 1000  # ConfigMaps per cycle
+
+
+class ConfigMaps:
+    """``argo_namespace``: where the Argo controller keeps its caches; None: each in the namespace of its workflow."""
+
+    def __init__(self, client: KubeClient, access: AccessChecker, argo_namespace: str | None = None) -> None:
+        self._client = client
+        self._access = access
+        self._argo = argo_namespace
+
+    def read(self, definitions: Sequence[WorkflowDefinition]) -> Mapping[WorkflowKey, NamedConfigMaps]:
+        """What each workflow's ConfigMaps say; workflows that name none, or none that may be read, are left out."""
+        seen: dict[tuple[str, str], Mapping[str, Any] | None] = {}
+        found: dict[WorkflowKey, NamedConfigMaps] = {}
+        for definition in definitions:
+            place = definition.key.namespace
+            sizes: dict[str, int] = {}
+            for lock, (name, key) in semaphores_of(definition).items():
+                raw = self._get(place, name, seen)
+                size = semaphore_size(raw, key) if raw is not None else None
+                if size is not None:
+                    sizes[lock] = size
+            caches: dict[str, CacheContent] = {}
+            for name in caches_of(definition):
+                raw = self._get(self._argo or place, name, seen)
+                content = cache_content(raw) if raw is not None else None
+                if content is not None:
+                    caches[name] = content
+            if sizes or caches:
+                found[definition.key] = NamedConfigMaps(sizes, caches)
+        return found
+
+    def _get(
+        self, namespace: str, name: str, seen: dict[tuple[str, str], Mapping[str, Any] | None]
+    ) -> Mapping[str, Any] | None:
+        place = (namespace, name)
+        if place not in seen:
+            seen[place] = self._asked(namespace, name) if len(seen) < MOST else None
+        return seen[place]
+
+    def _asked(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        if self._access.allowed(Right("get", CONFIG_MAPS, namespace)) is not True:
+            return None
+        try:
+            return self._client.get(CONFIG_MAPS.path(namespace, name))
+        except NotFound:
+            return None
+        except Stopped:
+            raise
+        except KubeError as error:
+            log.warning("ConfigMap %s/%s cannot be read: %s", namespace, name, error)
+            return None
+
+
+class WithConfigMaps:
+    """Live runs together with the ConfigMaps that their workflows name."""
+
+    def __init__(self, live: Live, config_maps: ConfigMaps) -> None:
+        self._live = live
+        self._config_maps = config_maps
+
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
+        """Once per cycle."""
+        seen = self._live.refresh(definitions, heartbeat)
+        heartbeat("live")
+        return replace(seen, config_maps=self._config_maps.read(definitions))

@@ -1,0 +1,138 @@
+"""Workflows that nobody declared, found by the labels of their pods: what metrics sources and live pods show of them.
+
+A source is asked for the last day once, and then for what is new. What cannot be asked just now is a note, and what was
+known stays known for a day.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from concertmaster.api.labelled import LabelledWorkflow, asked_for
+from concertmaster.api.policy import AnyPolicy, reaches
+from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.engines.labels.definition import preset_of
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.collect.labelled import Row, labels_seen
+
+DAY = 86_400.0
+MOST = 5_000  # workflows remembered for one set of labels: what comes after that waits until some are forgotten
+_OVERLAP = 600.0  # seconds asked for again
+_QUIET = 0.9  # of the interval between two questions
+
+
+class LabelSources(Protocol):
+    """The metrics sources, as far as labels are asked of them."""
+
+    def names(self) -> Sequence[str]:
+        """The configured names."""
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        """Whether a namespace with these labels may use the source."""
+
+    def client(self, name: str) -> PrometheusClient:
+        """The client of a source."""
+
+
+class LivePods(Protocol):
+    """What is known of live pods."""
+
+    def rows(self, keys: PodLabels) -> Iterable[Row]:
+        """Namespace and labels of pods that have the label by which such pods are found."""
+
+    def follow(self, hidden: Sequence[PodLabels]) -> tuple[str, ...]:
+        """Watch pods with these labels; what stands in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What was found. ``hidden`` are the keys of which no source has a label: only live pods can tell of them."""
+
+    workflows: tuple[LabelledWorkflow, ...] = ()
+    notes: tuple[str, ...] = ()
+    hidden: tuple[PodLabels, ...] = ()
+
+
+class LabelledWorkflows:
+    """Remembers what was seen, and when each source was asked. Used by one thread."""
+
+    def __init__(
+        self,
+        sources: LabelSources,
+        *,
+        interval: float,
+        pods: LivePods | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._sources = sources
+        self._interval = interval
+        self._pods = pods
+        self._clock = clock
+        self._asked: dict[tuple[str, PodLabels, str], float] = {}
+        self._exported: dict[PodLabels, float] = {}
+        self._known: dict[PodLabels, dict[LabelledWorkflow, float]] = {}
+
+    def refresh(self, policies: Iterable[AnyPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> Labelled:
+        """What policies ask for, as it is known now."""
+        now, notes = self._clock(), dict[str, None]()
+        wanted: dict[tuple[str, PodLabels], set[str]] = {}
+        for policy, _, keys in asked_for(policies):
+            source = policy.spec.metrics_source
+            if policy.spec.suspend or source not in self._sources.names():
+                continue
+            wanted.setdefault((source, keys), set()).update(
+                name
+                for name, labels in namespaces.items()
+                if reaches(policy, name, labels) and self._sources.allows(source, labels)
+            )
+        every = tuple(dict.fromkeys(keys for _, keys in wanted))
+        for (source, keys), places in wanted.items():
+            try:
+                self._ask(source, keys, places, now)
+            except MetricsError as error:
+                notes[f"workflows are not discovered by pod labels now: {error}"] = None
+        for keys in every:
+            self._take(keys, self._pods.rows(keys) if self._pods is not None else (), now)
+        for known in (self._known, self._exported):
+            for keys in [k for k in known if k not in every]:
+                del known[keys]
+        for keys, workflows in self._known.items():
+            self._known[keys] = {w: at for w, at in workflows.items() if now - at <= DAY}
+        found = tuple(w for workflows in self._known.values() for w in workflows)
+        hidden = tuple(keys for keys in every if now - self._exported.get(keys, 0.0) > DAY)
+        said = self._pods.follow(hidden) if self._pods is not None else ()
+        return Labelled(found, (*notes, *said), hidden)
+
+    def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
+        since = {place: self._asked.get((source, keys, place), 0.0) for place in places}
+        due = [place for place, at in since.items() if not 0.0 <= now - at < _QUIET * self._interval]
+        if not due:
+            return
+        preset = preset_of(keys)
+        reach = min(DAY, max(now - since[place] for place in due) + _OVERLAP)
+        rows = labels_seen(
+            self._sources.client(source),
+            due,
+            preset.finder(keys),
+            (keys.workflow, *preset.more),
+            seconds=int(reach),
+            now=now,
+        )
+        self._asked.update({(source, keys, place): now for place in due})
+        if rows:
+            self._exported[keys] = now
+        self._take(keys, rows, now)
+
+    def _take(self, keys: PodLabels, rows: Iterable[Row], now: float) -> None:
+        known, preset = self._known.setdefault(keys, {}), preset_of(keys)
+        for namespace, labels in rows:
+            value = preset.workflow(PodFact(namespace, "", "", labels=labels), keys)
+            if value is None or not value.isprintable() or len(value) > 253:
+                continue
+            workflow = LabelledWorkflow(namespace, replace(keys, value=value))
+            if workflow in known or len(known) < MOST:
+                known[workflow] = now

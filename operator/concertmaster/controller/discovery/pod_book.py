@@ -1,0 +1,153 @@
+"""What labels of live pods say, where no metrics source exports them.
+
+Pods come and go within seconds: a watch hands them over in its own thread, and only their names and the few labels that
+somebody reads are kept, for a while after they are gone. Everything else about them is for the metrics to say.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.engines.labels.definition import preset_of
+from concertmaster.kube.access import Right
+from concertmaster.kube.objects import Resource
+
+PODS = Resource("v1", "Pod", "pods")
+MOST = 20_000  # pods remembered
+MOST_WATCHES = 4  # keys by which pods are watched; more are read by nobody
+KEPT = 2 * 86_400.0  # seconds after a pod was seen last
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    uid: str
+    labels: Mapping[str, str]
+    seen: float
+
+
+class Rights(Protocol):
+    """What the operator may do."""
+
+    def missing(self, rights: Collection[Right]) -> tuple[Right, ...]:
+        """Those of the rights that it lacks."""
+
+
+class Watching(Protocol):
+    """A watch that goes on by itself."""
+
+    def keep(self) -> None:
+        """Begin it, and again where it has ended."""
+
+    def stop(self, timeout: float) -> bool:
+        """End it."""
+
+
+class PodBook:
+    """``wants`` is called from the threads of the watches, everything else from the cycle's.
+
+    ``start`` makes a watch of pods with a label that hands them to ``wants``; ``places`` are the namespaces watched
+    (None: the whole cluster).
+    """
+
+    def __init__(
+        self,
+        start: Callable[[str, PodBook], Watching],
+        rights: Rights,
+        places: Sequence[str | None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._start = start
+        self._rights = rights
+        self._places = places
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._pods: OrderedDict[tuple[str, str], _Pod] = OrderedDict()
+        self._watches: dict[str, Watching] = {}
+        self._keys: frozenset[str] = frozenset()
+
+    # --- the watches' threads -----------------------------------------------------------------------------------------
+
+    def wants(self, resource: Resource, obj: Mapping[str, Any]) -> bool:
+        """Note a pod. The object itself is never kept."""
+        meta = obj.get("metadata") or {}
+        given = meta.get("labels") or {}
+        labels = {str(k): str(v) for k, v in given.items() if k in self._keys}
+        name = (str(meta.get("namespace", "")), str(meta.get("name", "")))
+        with self._lock:
+            self._pods[name] = _Pod(str(meta.get("uid", "")), labels, self._clock())
+            self._pods.move_to_end(name)
+            while len(self._pods) > MOST:
+                self._pods.popitem(last=False)
+        return False
+
+    def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
+        """Nothing is taken."""
+
+    # --- the cycle's thread -------------------------------------------------------------------------------------------
+
+    def follow(self, hidden: Sequence[PodLabels]) -> tuple[str, ...]:
+        """Watch pods by the keys of these labels and nothing else; what stands in the way, for the cycle's log."""
+        finders = {preset_of(keys).finder(keys): keys for keys in hidden}
+        self._keys = frozenset(key for keys in hidden for key in preset_of(keys).read(keys))
+        for finder in [f for f in self._watches if f not in finders]:
+            self._watches.pop(finder).stop(0.0)
+        if not finders:
+            return ()
+        needed = [Right(verb, PODS, place) for place in self._places for verb in ("list", "watch")]
+        if lacking := self._rights.missing(needed):
+            return (
+                f"labels {', '.join(sorted(finders))} are in no metrics source, and live pods cannot be read: the operator "
+                f"may not {'; '.join(map(str, lacking))}. Add the labels to kube-state-metrics' "
+                "--metric-labels-allowlist, or set engines.podLabels of the chart",
+            )
+        for finder in sorted(finders):
+            if finder not in self._watches and len(self._watches) < MOST_WATCHES:
+                self._watches[finder] = self._start(finder, self)
+        left = sorted(finders.keys() - self._watches.keys())
+        more = f"pods are watched by {MOST_WATCHES} labels at most, not by {', '.join(left)}" if left else ""
+        for watch in self._watches.values():
+            watch.keep()
+        self._forget()
+        return (more,) if more else ()
+
+    def stop(self, timeout: float) -> bool:
+        """End all watches; True when they ended within ``timeout`` seconds each."""
+        ended = [watch.stop(timeout) for watch in self._watches.values()]
+        return all(ended)
+
+    def rows(self, keys: PodLabels) -> Iterator[tuple[str, dict[str, str]]]:
+        """Namespace and labels of the pods that have the label by which such pods are found."""
+        finder = preset_of(keys).finder(keys)
+        with self._lock:
+            pods = [(namespace, dict(pod.labels)) for (namespace, _), pod in self._pods.items() if finder in pod.labels]
+        return iter(pods)
+
+    def names(self, namespaces: Collection[str]) -> tuple[str, ...]:
+        """Names of the pods noted in these namespaces."""
+        wanted = set(namespaces)
+        with self._lock:
+            return tuple(sorted({name for namespace, name in self._pods if namespace in wanted}))
+
+    def labelled(self, facts: Sequence[PodFact]) -> tuple[PodFact, ...]:
+        """The facts, with the labels of those that were noted."""
+        with self._lock:
+            known = dict(self._pods) if self._pods else {}
+        return tuple(
+            replace(fact, labels={**pod.labels, **fact.labels})
+            if (pod := known.get((fact.namespace, fact.pod))) is not None and pod.uid == fact.uid
+            else fact
+            for fact in facts
+        )
+
+    def _forget(self) -> None:
+        now = self._clock()
+        with self._lock:
+            while self._pods and now - next(iter(self._pods.values())).seen > KEPT:
+                self._pods.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Several processes of one operator, each looking after its share of the namespaces."""

@@ -1,0 +1,94 @@
+"""What each shard knows of the policies of the whole cluster, for the one shard that writes their status.
+
+A shard keeps its part in a ConfigMap and writes it where it changed. The parts are put together only when all of them were
+made for the same set of shards: then every namespace is in exactly one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from concertmaster.controller.discovery.policies import PolicyFacts
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.objects import Resource
+
+log = logging.getLogger("concertmaster.shards")
+
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+_KEY = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One shard's part: the shards it counted with, and what it knows by the policy's name."""
+
+    shards: tuple[str, ...]
+    policies: Mapping[str, PolicyFacts]
+
+
+_PART = TypeAdapter(Part)
+
+
+class Summaries:
+    """The parts of all shards. ``client`` writes although the namespace may be another shard's: the names are its own."""
+
+    def __init__(self, client: KubeClient, namespace: str, own: str) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._own = own
+        self._written: Part | None = None
+        self._awaited: frozenset[str] = frozenset()
+
+    def publish(self, alive: Collection[str], policies: Mapping[str, PolicyFacts]) -> None:
+        """Write the own part where it changed. Raises KubeError."""
+        part = Part(tuple(sorted(alive)), policies)
+        if part == self._written:
+            return
+        text = _PART.dump_json(part).decode()
+        name = _name(self._own)
+        try:
+            self._client.patch(CONFIG_MAPS.path(self._namespace, name), {"data": {_KEY: text}})
+        except NotFound:
+            meta = {"name": name, "namespace": self._namespace}
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {_KEY: text}}
+            self._client.create(CONFIG_MAPS.path(self._namespace), body)
+        self._written = part
+
+    def others(self, alive: Collection[str]) -> list[Mapping[str, PolicyFacts]] | None:
+        """The parts of all other shards; None while one is missing or was made for another set of shards."""
+        found: list[Mapping[str, PolicyFacts]] = []
+        for shard in sorted(alive):
+            if shard == self._own:
+                continue
+            part = self._read(shard)
+            if part is None or set(part.shards) != set(alive):
+                self._awaited = frozenset(alive)
+                return None
+            found.append(part.policies)
+        self._awaited = frozenset()
+        return found
+
+    def arrived(self) -> bool:
+        """Whether parts that a cycle waited for are there now: another cycle is worth it."""
+        return bool(self._awaited) and self.others(self._awaited) is not None
+
+    def _read(self, shard: str) -> Part | None:
+        try:
+            found = self._client.get(CONFIG_MAPS.path(self._namespace, _name(shard)))
+            return _PART.validate_json(str((found.get("data") or {}).get(_KEY, "")))
+        except Stopped:
+            raise
+        except KubeError as error:
+            log.info("the summary of shard %s could not be read: %s", shard, error)
+        except ValidationError:
+            log.info("the summary of shard %s is not of this version", shard)
+        return None
+
+
+def _name(shard: str) -> str:
+    return f"{shard}-summary"

@@ -1,0 +1,102 @@
+"""How runs went, and how far one in progress is: first start and last end of each step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+
+NEWEST = 60  # earlier runs that are looked at
+RUN = ""
+"""The key of the run as a whole among ``inputs``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How one succeeded run went: when its steps began and ended, and when it ended, in seconds from its start.
+    ``inputs``: sizes of what its steps, and (``RUN``) the run as a whole, worked on, where they are known."""
+
+    seconds: float
+    began: Mapping[str, float]
+    ended: Mapping[str, float]
+    inputs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run in progress at ``now``: when it started (unix seconds), when steps began that are under way, and when those
+    that are over ended, in seconds from its start. ``skipped`` steps will not run. ``inputs`` as of a course."""
+
+    run: str
+    start: float
+    now: float
+    under_way: Mapping[str, float]
+    over: Mapping[str, float]
+    skipped: frozenset[str] = frozenset()
+    inputs: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return max(0.0, self.now - self.start)
+
+
+def courses(runs: Sequence[RunRecord]) -> list[Course]:
+    """The courses of the newest succeeded runs (``runs``: oldest first)."""
+    found: list[Course] = []
+    for run in reversed(runs):
+        if run.outcome is not Outcome.SUCCEEDED or run.start is None or not run.makespan:
+            continue
+        began, ended = _times(run.steps, run.start)
+        found.append(Course(run.makespan, began, ended, _inputs(run, run.input_total)))
+        if len(found) == NEWEST:
+            break
+    return found[::-1]
+
+
+def progress(run: RunRecord, now: float) -> Progress | None:
+    """Where a run is at ``now``; None before it has begun."""
+    starts = [t for t in (run.start, *(e.created for e in run.steps)) if t is not None]
+    if not starts or min(starts) > now:
+        return None
+    start = min(starts)
+    open_steps = {e.step for e in run.steps if e.finished is None and _began(e) is not None}
+    began, ended = _times(run.steps, start)
+    over = {step: at for step, at in ended.items() if step not in open_steps}
+    skipped = {e.step for e in run.steps if e.outcome is Outcome.SKIPPED} - began.keys() - ended.keys()
+    under_way = {s: at for s, at in began.items() if s in open_steps}
+    return Progress(run.run, start, now, under_way, over, frozenset(skipped), _inputs(run, run.input_size))
+
+
+def before(step: str, course: Course, after: Mapping[str, Sequence[str]] | None) -> list[str]:
+    """What the step waited for in that run."""
+    if after is not None and step in after:
+        return [s for s in after[step] if s in course.ended]
+    began = course.began[step]
+    return [s for s, end in course.ended.items() if end <= began and s != step]
+
+
+def _times(steps: Sequence[StepExecution], start: float) -> tuple[dict[str, float], dict[str, float]]:
+    """First start and last end of each step, in seconds from ``start``."""
+    began: dict[str, float] = {}
+    ended: dict[str, float] = {}
+    for e in steps:
+        if e.outcome is Outcome.SKIPPED:
+            continue
+        if (first := _began(e)) is not None:
+            began[e.step] = min(began.get(e.step, first - start), first - start)
+        if e.finished is not None:
+            ended[e.step] = max(ended.get(e.step, e.finished - start), e.finished - start)
+    return began, ended
+
+
+def _began(e: StepExecution) -> float | None:
+    return next((t for t in (e.created, e.scheduled, e.started) if t is not None), None)
+
+
+def _inputs(run: RunRecord, whole: float | None) -> dict[str, float]:
+    """Sizes by step, and of the run as a whole. Of a run in progress only what its object says is whole: its steps, and the
+    items of a fan-out, have not all begun."""
+    found = {e.step: e.input_size for e in run.steps if e.input_size is not None and e.item is None}
+    return found | {RUN: whole} if whole is not None else found

@@ -1,0 +1,1 @@
+"""What runs share: caches, semaphores, and the models they ask."""

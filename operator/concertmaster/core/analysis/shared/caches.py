@@ -1,0 +1,98 @@
+"""How well the caches of memoized steps work: hits, time saved, and what lies in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.model.definitions import CACHE_BYTES, CacheContent
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class StepHits:
+    """A memoized step: how often it asked its cache and was answered; ``saved``: seconds of work not done in the window."""
+
+    step: str
+    lookups: int
+    hits: int
+    saved: float
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """One cache. ``steps``: those that use it, the most time saved first. ``content`` is None where the ConfigMap may not be
+    read; ``stale``: entries older than the largest maxAge of its steps, which only fill it."""
+
+    name: str
+    namespace: str
+    steps: tuple[StepHits, ...]
+    content: CacheContent | None = None
+    stale: int = 0
+
+    @property
+    def lookups(self) -> int:
+        """How often it was asked."""
+        return sum(s.lookups for s in self.steps)
+
+    @property
+    def hits(self) -> int:
+        """How often it had the answer."""
+        return sum(s.hits for s in self.steps)
+
+    @property
+    def fill(self) -> float | None:
+        """Share of what a ConfigMap holds; None where it is not known."""
+        return None if self.content is None else self.content.size / CACHE_BYTES
+
+    @property
+    def invalidate(self) -> str:
+        """The command that empties it: the next runs compute their results anew."""
+        return f"kubectl delete configmap {self.name} -n {self.namespace}"
+
+
+def cache_uses(analysis: Analysis) -> tuple[CacheUse, ...]:
+    """Every cache that the definition names or the runs asked, by name."""
+    steps: dict[str, list[StepHits]] = {}
+    ages: dict[str, list[float | None]] = {}
+    for step in analysis.steps:
+        name, age = _cache(step)
+        if name is not None:
+            steps.setdefault(name, []).append(_hits(analysis, step))
+            ages.setdefault(name, []).append(age)
+    read = analysis.definition.config_maps.caches
+    return tuple(_use(analysis, name, found, ages[name], read.get(name)) for name, found in sorted(steps.items()))
+
+
+def _use(
+    analysis: Analysis, name: str, steps: list[StepHits], ages: list[float | None], content: CacheContent | None
+) -> CacheUse:
+    known = [a for a in ages if a is not None]
+    oldest = max(known) if len(known) == len(ages) and known else None
+    stale = sum(analysis.now - made > oldest for made, _ in content.entries) if content and oldest is not None else 0
+    place = content.namespace if content is not None else analysis.definition.key.namespace
+    return CacheUse(name, place, tuple(sorted(steps, key=lambda s: (-s.saved, s.step))), content, stale)
+
+
+def _cache(step: StepAnalysis) -> tuple[str | None, float | None]:
+    """Name of a step's cache and the largest age of its answers, in seconds (None: any)."""
+    memoize = step.spec.declared.get("memoize") if step.spec is not None else None
+    cache = memoize.get("cache") if isinstance(memoize, Mapping) else None
+    ref = cache.get("configMap") if isinstance(cache, Mapping) else None
+    name = ref.get("name") if isinstance(ref, Mapping) else None
+    if not isinstance(memoize, Mapping) or not isinstance(name, str) or not name or "{{" in name:
+        return None, None
+    written = memoize.get("maxAge")
+    parts = _AGE.findall(written) if isinstance(written, str) else []
+    return name, sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else None
+
+
+def _hits(analysis: Analysis, step: StepAnalysis) -> StepHits:
+    asked = [e.cache_hit for run in analysis.runs for e in run.steps if e.step == step.step and e.cache_hit is not None]
+    hits = sum(asked)
+    return StepHits(step.step, len(asked), hits, hits * (step.duration.mean or 0.0))

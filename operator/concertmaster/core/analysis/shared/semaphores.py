@@ -1,0 +1,81 @@
+"""How large a semaphore has to be for the runs of one workflow: its past replayed as a queue with more places.
+
+Whoever asks for the semaphore holds it from the start of its pod to the end. Served in the order of asking, the waits of
+any size follow from the times of asking and the lengths of holding alone. Where the present size does not explain the
+waits that were seen, other workflows hold the semaphore too, and no size follows from these runs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from concertmaster.core.model import Outcome, RunRecord
+
+MOST = 1000  # places
+_LEFT = 0.05  # share of the present wait that may be left
+_EXPLAINED = 0.5  # share of the seen wait that the present size must explain
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One execution that needed the semaphore: when it could have begun, how long it waited beyond what is usual, and how
+    long it held, in seconds."""
+
+    asked: float
+    waited: float
+    held: float
+
+
+@dataclass(frozen=True, slots=True)
+class EnoughPlaces:
+    """``size``: the smallest with (nearly) no wait left, ``left``: mean seconds still waited with it, against ``now``."""
+
+    size: int
+    now: float
+    left: float
+
+
+def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> list[Holding]:
+    """Executions of ``steps`` that held the semaphore; ``usual``: seconds between ready and created without any lock."""
+    found = []
+    for run in runs:
+        for e in run.steps:
+            if e.step not in steps or e.ready is None or e.created is None or e.finished is None or e.attempt:
+                continue
+            if e.outcome in (Outcome.SKIPPED, Outcome.CACHED):
+                continue
+            waited = max(0.0, e.created - e.ready - usual)
+            found.append(Holding(e.ready, waited, max(0.0, e.finished - e.created)))
+    return sorted(found, key=lambda h: h.asked)
+
+
+def mean_wait(rows: Sequence[Holding], size: int) -> float:
+    """Seconds that each would have waited on average with ``size`` places."""
+    free = [float("-inf")] * size
+    total = 0.0
+    for row in rows:
+        begin = max(row.asked, heapq.heappop(free))
+        total += begin - row.asked
+        heapq.heappush(free, begin + row.held)
+    return total / len(rows) if rows else 0.0
+
+
+def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> EnoughPlaces | None:
+    """The smallest size (at most ``most``) with which hardly any wait is left; None where more places of these runs' own
+    would not help, or others hold the semaphore."""
+    if most <= size:
+        return None
+    seen = sum(row.waited for row in rows) / len(rows) if rows else 0.0
+    now = mean_wait(rows, size)
+    if seen <= 0.0 or now < _EXPLAINED * seen:
+        return None
+    low, high = size + 1, max(size + 1, min(most, size + len(rows)))
+    least = mean_wait(rows, high)
+    if least > _LEFT * now:
+        return EnoughPlaces(high, now, least) if least < now else None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if mean_wait(rows, middle) <= _LEFT * now else (middle + 1, high)
+    return EnoughPlaces(low, now, mean_wait(rows, low))

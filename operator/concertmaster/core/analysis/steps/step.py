@@ -1,0 +1,192 @@
+"""One step over all runs of a window: how long it takes, how it fails, what it uses, how it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
+from concertmaster.core.analysis.replay import CriticalShare
+from concertmaster.core.analysis.usage import (
+    ContainerUsage,
+    NetworkUse,
+    container_usage,
+    network_use,
+    utilizations,
+)
+from concertmaster.core.changepoint import Detection
+from concertmaster.core.changepoint.detect import Series, detect_many
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
+from concertmaster.core.model.policy import AnalysisSettings, Pricing
+from concertmaster.core.stats.summary import Summary, summarize
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Plain marks beside the figures; each is None when it is unknown."""
+
+    slow_outlier: bool | None = None  # mean above mean + 1 standard deviation of all steps' means
+    inconsistent: bool | None = None  # coefficient of variation above the threshold
+    over_allocated: bool | None = None
+    under_allocated: bool | None = None
+    over: tuple[str, ...] = ()  # resources that are over-allocated: cpu, memory, gpu, ephemeral-storage
+    under: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnalysis:
+    """One step over all runs in the window.
+
+    ``duration`` covers succeeded executions (seconds, start to end), ``waiting`` pod creation to scheduling and
+    ``starting`` scheduling to the start of the main container. ``path`` tells how the step holds the run back. ``runs``
+    had the step, in ``ran`` of them it was neither skipped nor taken from a cache.
+    """
+
+    step: str
+    spec: StepSpec | None
+    executions: int
+    runs: int
+    ran: int
+    duration: Summary
+    waiting: Summary
+    starting: Summary
+    failures: FailureSummary
+    containers: tuple[ContainerUsage, ...]
+    path: CriticalShare | None
+    trend: Detection
+    marks: Marks
+    network: NetworkUse | None = None
+    pricing: Pricing = field(default_factory=Pricing)  # mean of the nodes it ran on
+
+
+def analyze_steps(
+    runs: Sequence[RunRecord],
+    graph: WorkflowGraph,
+    paths: Mapping[str, CriticalShare],
+    options: AnalysisSettings,
+    pricing: Pricing,
+) -> tuple[StepAnalysis, ...]:
+    """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each holds the runs back."""
+    by_step = _executions(runs)
+    names = [s.name for s in graph.steps]
+    names += sorted(by_step.keys() - set(names))
+    collected = [_collect(by_step.get(name, ())) for name in names]
+    trends = detect_many([c.series for c in collected])
+    durations = [summarize(c.durations) for c in collected]
+    means = summarize([d.mean for d in durations])
+    return tuple(
+        _step(name, graph, c, duration, means, trend, paths.get(name), options, pricing)
+        for name, c, duration, trend in zip(names, collected, durations, trends, strict=True)
+    )
+
+
+Rows = Sequence[tuple[RunRecord, StepExecution]]
+
+
+def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, StepExecution]]]:
+    by_step: dict[str, list[tuple[RunRecord, StepExecution]]] = {}
+    for run in runs:
+        for execution in run.steps:
+            by_step.setdefault(execution.step, []).append((run, execution))
+    return by_step
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """The executions of a step in columns. ``ran``: in how many runs it was neither skipped nor cached. ``series``: of each
+    run with a timed execution its end, the longest of them and its input."""
+
+    rows: Rows
+    ran: int
+    durations: list[float]
+    waiting: list[float]
+    starting: list[float]
+    series: Series
+
+
+def _collect(rows: Rows) -> _Collected:
+    """All columns in one pass: an analysis comes here with thousands of executions."""
+    durations: list[float] = []
+    waiting: list[float] = []
+    starting: list[float] = []
+    ran: set[str] = set()
+    per_run: dict[str, tuple[float, float, float | None]] = {}
+    for run, e in rows:
+        created, scheduled, started, outcome = e.created, e.scheduled, e.started, e.outcome
+        if scheduled is not None:
+            if created is not None:
+                waiting.append(scheduled - created if scheduled > created else 0.0)
+            if started is not None:
+                starting.append(started - scheduled if started > scheduled else 0.0)
+        if outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED:
+            ran.add(run.run)
+        seconds = e.duration
+        if seconds is None or not outcome.timed:
+            continue
+        durations.append(seconds)
+        known = per_run.get(run.run)
+        if known is None:
+            per_run[run.run] = run.end or 0.0, seconds, e.input_size
+        else:
+            time, longest, size = known
+            size = e.input_size if e.input_size is not None else size
+            per_run[run.run] = time, max(longest, seconds), size
+    series = sorted(per_run.values(), key=itemgetter(0))
+    sizes = [v[2] for v in series]
+    inputs = sizes if sizes and None not in sizes else None
+    times, longest_ones = [v[0] for v in series], [v[1] for v in series]
+    return _Collected(rows, len(ran), durations, waiting, starting, Series(times, longest_ones, inputs))
+
+
+def _step(
+    name: str,
+    graph: WorkflowGraph,
+    collected: _Collected,
+    duration: Summary,
+    means: Summary,
+    trend: Detection,
+    path: CriticalShare | None,
+    options: AnalysisSettings,
+    pricing: Pricing,
+) -> StepAnalysis:
+    """``means``: summary of all steps' mean durations."""
+    rows = collected.rows
+    executions = [e for _, e in rows]
+    containers = container_usage(graph.declaring(name), rows)
+    return StepAnalysis(
+        step=name,
+        spec=graph.step(name),
+        executions=len(rows),
+        runs=len({r.run for r, _ in rows}),
+        ran=collected.ran,
+        duration=duration,
+        waiting=summarize(collected.waiting),
+        starting=summarize(collected.starting),
+        failures=summarize_failures((r.run, e) for r, e in rows),
+        containers=containers,
+        path=path,
+        trend=trend,
+        marks=_marks(duration, containers, means, options),
+        network=network_use(executions),
+        pricing=pricing.mean(executions),
+    )
+
+
+def _marks(duration: Summary, containers: Sequence[ContainerUsage], means: Summary, options: AnalysisSettings) -> Marks:
+    slow = None
+    if duration.mean is not None and means.count >= 3 and means.mean is not None and means.variance is not None:
+        slow = duration.mean > means.mean + means.variance**0.5
+    cv = duration.cv
+    used = utilizations(containers)
+    over = tuple(r for r, shares in used.items() if any(u < options.over_allocated for u in shares))
+    under = tuple(r for r, shares in used.items() if r != "gpu" and any(u > options.under_allocated for u in shares))
+    known = any(used.values())
+    return Marks(
+        slow_outlier=slow,
+        inconsistent=cv > options.high_variance_cv if cv is not None and duration.count >= 3 else None,
+        over_allocated=bool(over) if known else None,
+        under_allocated=bool(under) if known else None,
+        over=over,
+        under=under,
+    )

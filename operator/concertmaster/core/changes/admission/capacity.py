@@ -1,0 +1,137 @@
+"""What a namespace and the nodes let a pod ask for: the bounds that recommended sizes and parallelism keep to. Pure.
+
+The same objects that the checks of a change read (LimitRange, ResourceQuota) bind the recommendation, so that nobody is
+recommended to write what the API server will refuse; nor what no node could run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.quotas import pods_within, quota_of
+from concertmaster.core.model import StepSpec
+from concertmaster.core.model.amounts import quantity
+
+_AMOUNTS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The least and the most of one resource, cores or bytes, with what sets each; None: nothing does."""
+
+    least: float | None = None
+    most: float | None = None
+    least_by: str = ""
+    most_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """What nodes had allocatable in the last day, cores and bytes by resource: the ``largest`` one, and ``all`` of them
+    together. Of a cluster that scales with its work ``all`` is empty: it had as many nodes as were asked for."""
+
+    largest: Mapping[str, float] = field(default_factory=dict)
+    all: Mapping[str, float] = field(default_factory=dict)
+
+
+UNKNOWN_NODES = Nodes()
+LARGEST_NODE = "the largest node (allocatable)"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What binds the pods of a namespace: its ``quotas`` (without what is in use), its limit ``ranges``, and the ``nodes``
+    of its cluster."""
+
+    quotas: tuple[ResourceQuota, ...] = ()
+    ranges: tuple[LimitRange, ...] = ()
+    nodes: Nodes = UNKNOWN_NODES
+
+    def pods(self, steps: Iterable[StepSpec]) -> tuple[int, str] | None:
+        """The most pods of any of the ``steps`` at a time when nothing else runs, with what sets that."""
+        steps = tuple(steps)
+        quotas = pods_within(self.quotas, steps)
+        nodes = pods_within((ResourceQuota("", self.nodes.all),), steps)
+        found = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
+        found += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
+        return min(found, default=None)
+
+    def request(self, resource: str, limit: float | None, *, tied: bool = False) -> Bound:
+        """Bounds of a container's request of ``resource`` beside its ``limit`` (None: none is set); ``tied``: the limit
+        moves with it.
+
+        The least is the minimum of LimitRanges, and the limit divided by ``maxLimitRequestRatio``; the most is the smallest
+        of the maximum of LimitRanges, the limit one of them fills in, the whole quota and the largest node."""
+        least = max(self._least(resource, None if tied else limit), default=(None, ""))
+        most = min(self._most(resource, limit), default=(None, ""))
+        return Bound(least[0], most[0], least[1], most[1])
+
+    def limit(self, resource: str) -> Bound:
+        """Bounds of a container's limit of ``resource``."""
+        most = min(
+            ((r.most[resource], f"LimitRange {r.name}") for r in self.ranges if resource in r.most), default=None
+        )
+        quota = min(
+            ((q.hard[key], f"ResourceQuota {q.name}") for q in self.quotas if (key := f"limits.{resource}") in q.hard),
+            default=None,
+        )
+        found = min((b for b in (most, quota) if b is not None), default=(None, ""))
+        return Bound(most=found[0], most_by=found[1])
+
+    def _least(self, resource: str, limit: float | None) -> Iterator[tuple[float, str]]:
+        for limits in self.ranges:
+            if limits.scope != "Container":
+                continue
+            if resource in limits.least:
+                yield limits.least[resource], f"LimitRange {limits.name}"
+            if limit is not None and limits.ratio.get(resource):
+                yield limit / limits.ratio[resource], f"maxLimitRequestRatio of LimitRange {limits.name}"
+
+    def _most(self, resource: str, limit: float | None) -> Iterator[tuple[float, str]]:
+        for limits in self.ranges:
+            if resource in limits.most:
+                yield limits.most[resource], f"LimitRange {limits.name}"
+            if limit is None and limits.scope == "Container" and resource in limits.default:
+                yield limits.default[resource], f"the default limit of LimitRange {limits.name}"
+        for quota in self.quotas:
+            if resource in quota.hard:
+                yield quota.hard[resource], f"ResourceQuota {quota.name}"
+        if resource in self.nodes.largest:
+            yield self.nodes.largest[resource], LARGEST_NODE
+
+
+UNBOUND = Capacity()
+
+
+def ranges_of(raw: Mapping[str, Any]) -> Iterator[LimitRange]:
+    """The entries of a LimitRange object that bind containers and pods."""
+    for row in (raw.get("spec") or {}).get("limits") or ():
+        if row.get("type") in ("Container", "Pod"):
+            name = str((raw.get("metadata") or {}).get("name", ""))
+            yield LimitRange(name, row["type"], *(_amounts(row.get(f)) for f in _AMOUNTS))
+
+
+def capacity_by_namespace(objects: Iterable[Mapping[str, Any]]) -> dict[str, Capacity]:
+    """ResourceQuotas (without what is in use) and LimitRanges among the objects, by namespace."""
+    found: dict[str, Capacity] = {}
+    for raw in objects:
+        add(found, raw)
+    return found
+
+
+def add(found: dict[str, Capacity], raw: Mapping[str, Any]) -> None:
+    """Count one object in, whatever its kind."""
+    space = str((raw.get("metadata") or {}).get("namespace") or "default")
+    here = found.get(space, UNBOUND)
+    if raw.get("kind") == "LimitRange":
+        found[space] = replace(here, ranges=(*here.ranges, *ranges_of(raw)))
+    elif raw.get("kind") == "ResourceQuota" and (quota := quota_of(raw)) is not None:
+        found[space] = replace(here, quotas=(*here.quotas, replace(quota, used={})))
+
+
+def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
+    amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
+    return {k: v for k, v in amounts.items() if v is not None}

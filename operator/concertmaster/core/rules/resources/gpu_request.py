@@ -1,0 +1,136 @@
+"""``gpu-request``: GPUs that a step holds and does not use.
+
+A GPU is reserved whole and shared with nobody, so an idle one costs as much as a busy one. How many were busy at any time
+bounds how many are needed; where each was busy but rarely, the finding is about sharing one instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from concertmaster.core import text
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level
+from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, median, resource_edits
+from concertmaster.core.rules.resources.places import Place, places
+
+_HOUR = 3600.0
+_SURE_RUNS = 20
+_SHARING = 2  # pods on a GPU that is shared: what slices and time-slicing of any kind offer
+
+
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
+    """One recommendation per container that holds GPUs which are idle, or used little."""
+    if not evidence.analysis.enough:
+        return
+    for place in places(evidence.analysis):
+        finding = _finding(evidence, place)
+        if finding is not None:
+            yield place.described(finding)
+
+
+def _finding(evidence: Evidence, place: Place) -> Finding | None:
+    container, analysis = place.container, evidence.analysis
+    seen = [r for r in container.runs if r.gpus_used is not None and r.gpus_active is not None]
+    held, resource = container.gpu_request, container.gpu_resource
+    if not held or resource is None or len(seen) < analysis.options.min_runs:
+        return None
+    needed = max(r.gpus_active or 0.0 for r in seen)
+    use = (median([r.gpus_used or 0.0 for r in seen]) or 0.0) / held
+    if needed < held:
+        return _fewer(evidence, place, resource, needed, use, len(seen))
+    if use < evidence.settings.number("minUsePercent", 30.0) / 100:
+        return _shared(evidence, place, resource, use, len(seen))
+    return None
+
+
+def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: float, runs: int) -> Finding:
+    """GPUs that were never busy are given back."""
+    container = place.container
+    held = container.gpu_request or 0.0
+    name = evidence.title(place.step.step)
+    idle = "its GPU was never busy" if held == 1 else f"none of its {held:g} GPUs was ever busy"
+    busy = f"at most {needed:g} of its {held:g} GPUs was busy at any time" if needed else idle
+    # Extended resources may not differ in request and limit: whichever is written is set.
+    spec = next((c for c in place.step.spec.sized if c.name == container.name), None) if place.step.spec else None
+    written = [s for s in ("requests", "limits") if spec is not None and resource in spec.resources.get(s, {})]
+    edits = resource_edits(place.step.spec, container, {(s, resource): f"{needed:g}" for s in written})
+    freed, saving = _saving(evidence, place, held - needed)
+    return replace(
+        _common(evidence, place, resource, freed, saving),
+        action=(
+            f"Lower GPU request of {name}: {held:g} -> {needed:g}"
+            if needed
+            else f"Run {name} without a GPU: {held:g} -> 0"
+        ),
+        because=(f"{busy}, mean utilization {text.percent(use)} {evidence.runs(runs)}"),
+        risk=Level.LOW if needed and runs >= _SURE_RUNS else Level.MEDIUM,
+        proposed=f"{resource}: {needed:g}",
+        confidence=min(0.9, runs / (runs + 5.0)),
+        edits=tuple(_weighted(edits, saving)),
+    )
+
+
+def _shared(evidence: Evidence, place: Place, resource: str, use: float, runs: int) -> Finding | None:
+    """Every GPU was busy at some time, but little: a part of one would do."""
+    held = place.container.gpu_request or 0.0
+    if "mig" in resource:
+        return None  # a slice already
+    freed, saving = _saving(evidence, place, held - held / _SHARING)
+    common = _common(evidence, place, resource, freed, saving)
+    return replace(
+        common,
+        expected=f"{common.expected.partition(';')[0]}, with {_SHARING} pods on each GPU",
+        action=f"Share the {'GPU' if held == 1 else 'GPUs'} of {evidence.title(place.step.step)}, or use a smaller kind",
+        because=f"mean utilization of {_gpus(held)} is {text.percent(use)} (median) {evidence.runs(runs)}",
+        risk=Level.MEDIUM,
+        effort=Level.MEDIUM,
+        proposed="a MIG slice, time-slicing, or larger batches on the same GPU",
+        confidence=0.4,
+    )
+
+
+def _common(evidence: Evidence, place: Place, resource: str, freed: float, saving: Interval | None) -> Finding:
+    """What both findings say alike."""
+    currency = evidence.analysis.pricing.currency
+    money = f" ({text.money(saving.likely, currency)} a month)" if saving is not None else ""
+    return Finding(
+        step=place.step.step,
+        about=container_id(place.step, place.container),
+        action="",
+        because="",
+        otherwise="every run keeps GPUs from other work while they are idle",
+        category=Category.COST,
+        current=f"{resource}: {place.container.gpu_request:g}",
+        proposed="",
+        expected=f"{freed:.2g} GPU-hours less reserved per run{money}; no impact on run duration",
+        confidence=0.0,
+        saving_per_month=saving,
+        evidence=(
+            "a GPU counts as used when its engine was busy for 5% of a sample at any time (DCGM)",
+            f"price: {text.money(place.step.pricing.gpu_hour, currency)} per GPU-hour (pricing.gpuHour)",
+        ),
+    )
+
+
+def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Interval | None]:
+    """GPU-hours less reserved per run, and money a month."""
+    analysis, container = evidence.analysis, place.container
+    present = analysis.presence(place.step, container)
+    held = [r.reserved_seconds for r in container.runs]
+    freed = fewer * sum(held) / max(1, len(held)) / _HOUR * present
+    rate = analysis.cost.runs_per_month
+    price = fewer / _HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0
+    return freed, mean_interval(held, price) if price else None
+
+
+def _weighted(edits: tuple[Edit, ...], saving: Interval | None) -> Iterator[Edit]:
+    for edit in edits:
+        yield replace(edit, weight=max(0.0, saving.likely) if saving is not None else 0.0)
+
+
+def _gpus(count: float) -> str:
+    return "GPU" if count == 1 else f"{count:g} GPUs"
+
+
+RULE = Rule("gpu-request", evaluate, Category.COST, Level.LOW, tie_break=8, settings=("minUsePercent",))

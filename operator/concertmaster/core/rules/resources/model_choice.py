@@ -1,0 +1,67 @@
+"""The choice of a model: a part of ``budget`` that compares what executions of one step paid on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concertmaster.core import text
+from concertmaster.core.analysis.shared.models import CheaperModel, ModelUse, cheaper_models
+from concertmaster.core.model import Finding, Interval, Level
+from concertmaster.core.model.enums import MetricRole
+from concertmaster.core.rules.base import Evidence, share_range
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    """One recommendation per step that costs certainly less on another model, at the same success rate."""
+    for found in cheaper_models(evidence.analysis):
+        yield _finding(evidence, found)
+
+
+def _finding(evidence: Evidence, found: CheaperModel) -> Finding:
+    metric, usual, other = found.metric, found.usual, found.other
+    less = Interval(1.0 - found.effect.high, 1.0 - found.effect.ratio, 1.0 - found.effect.low)
+    unit = metric.unit or metric.name
+    much = f"{text.percent(less.likely)} less ({share_range(less)})"
+    before, after = text.plain(usual.model), text.plain(other.model)
+    now, then = (f"{use.mean:.4g} {unit} per execution" for use in (usual, other))
+    return Finding(
+        step=found.step,
+        about=f"model.{found.step}",
+        action=f"Change model of {evidence.title(found.step)}: {before} -> {after}",
+        because=(
+            f"on model {after} the same step {'cost' if metric.role is MetricRole.COST else f'used {unit}:'} {much} than on"
+            f" {before} at the same success rate, in {len(other.amounts)} executions against {len(usual.amounts)}"
+            f" ({evidence.window()})"
+        ),
+        otherwise=f"executions on {before} keep using {now} where {after} takes {then}",
+        risk=Level.MEDIUM,
+        current=f"{now} on {before}",
+        proposed=f"{then} on {after}",
+        expected=f"{share_range(less)} less {unit} per execution",
+        confidence=0.7,
+        saving_per_month=_saving(evidence, found, less),
+        evidence=(
+            _succeeded(usual),
+            _succeeded(other),
+            "amounts at equal input size" if found.effect.adjusted else "input sizes are not known for all of them",
+            "whether the answers are as good cannot be seen from cost and success alone",
+        ),
+    )
+
+
+def _succeeded(use: ModelUse) -> str:
+    share = text.percent(use.succeeded / use.known) if use.known else "unknown"
+    return f"{text.plain(use.model)}: {share} of {text.count(use.known, 'execution')} succeeded"
+
+
+def _saving(evidence: Evidence, found: CheaperModel, less: Interval) -> Interval | None:
+    """Money a month: what the executions on the usual model pay, at the present rate of runs."""
+    analysis = evidence.analysis
+    rate, runs = analysis.cost.runs_per_month, len(analysis.runs)
+    price = analysis.pricing.units.get(found.metric.name)
+    if price is None and found.metric.role is MetricRole.COST:
+        price = 1.0
+    if price is None or rate is None or not runs:
+        return None
+    paid = sum(found.usual.amounts) / runs * price * rate
+    return Interval(*(max(0.0, v) * paid for v in (less.low, less.likely, less.high)))

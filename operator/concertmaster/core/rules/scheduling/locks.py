@@ -1,0 +1,115 @@
+"""Waiting for mutexes and semaphores: a part of ``queue-time``, with the size a semaphore should have."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+
+from concertmaster.core import text
+from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings
+from concertmaster.core.changes.admission.quotas import pods_within
+from concertmaster.core.model import Finding, Interval, Level
+from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
+
+_SEMAPHORE = "semaphore/"
+
+
+def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
+    """The time between a step's dependencies and its pod, beyond what steps without a lock need."""
+    analysis = evidence.analysis
+    locks = {s.name: s.locks for s in analysis.definition.graph.steps if s.locks}
+    if not locks:
+        return None
+    usual = median([a.lag for run in runs for cs in run.chains for c in cs for a in c if a.step not in locks]) or 0.0
+    steps: dict[str, float] = {}
+    waits: list[float] = []
+    for run in runs:
+        found = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
+        waits.append(sum(found.values()))
+        for step, wait in found.items():
+            steps[step] = steps.get(step, 0.0) + wait / len(runs)
+    spans = sum(run.makespan for run in runs) / len(runs)
+    seconds = mean_interval(waits)
+    least = evidence.settings.number("minSharePercent", 10.0) / 100
+    if not steps or seconds is None or seconds.low <= 0 or seconds.likely < least * spans:
+        return None
+    worst = max(steps, key=lambda n: (steps[n], n))
+    size, enough, capped = _enough(evidence, locks[worst], locks, usual)
+    if enough is not None:
+        part = 1.0 - enough.left / enough.now
+        seconds = Interval(seconds.low * part, seconds.likely * part, seconds.high * part)
+    share = Interval(*(v / spans for v in (seconds.low, seconds.likely, seconds.high)))
+    name, lock = evidence.title(worst), text.listing([n.rpartition("/")[2] for n in locks[worst]])
+    whole = sum(waits) / len(waits)
+    because = (
+        f"{text.percent(whole / spans)} of the run time, {text.duration(whole)} per run, is waiting for {lock}"
+        f" on the critical path {evidence.runs(len(runs))}, {text.duration(steps[worst])} of it at {name}"
+    )
+    lines = [f"{n}: {text.duration(v)} per run" for n, v in sorted(steps.items(), key=lambda kv: -kv[1]) if v >= 1.0]
+    common = {
+        "step": worst,
+        "about": "lock",
+        "because": because,
+        "confidence": 0.5,
+        "gain_seconds": seconds,
+        "gain_share": share,
+    }
+    if size is not None and enough is not None:
+        return Finding(
+            **common,  # type: ignore[arg-type]
+            action=f"Raise semaphore {lock}: {size} -> {enough.size}{capped}",
+            otherwise=f"steps that could run side by side keep taking turns, {text.duration(seconds.likely)} of each run",
+            risk=Level.MEDIUM,
+            current=f"{size} at a time (ConfigMap {_config_map(locks[worst])})",
+            proposed=f"{enough.size} at a time",
+            expected=gain_sentence(share, seconds),
+            how=_command(evidence.namespace, locks[worst], enough.size),
+            evidence=(
+                *lines,
+                f"replayed as a queue of {size}, its holders wait {text.duration(enough.now)} on average; of {enough.size},"
+                f" {text.duration(enough.left)}",
+                "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
+            ),
+        )
+    if size is not None:
+        lines.append(f"a queue of {size} explains less than half of the wait: other workflows hold {lock} too")
+    return Finding(
+        **common,  # type: ignore[arg-type]
+        action=f"Hold the lock {lock} shorter, or let more than one have it; {name} waits for it",
+        otherwise=f"steps that could run side by side keep taking turns, {text.duration(seconds.likely)} of each run",
+        current=f"{text.duration(median(waits))} per run (median)",
+        proposed="none on the critical path",
+        expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
+        evidence=tuple(lines),
+    )
+
+
+def _enough(
+    evidence: Evidence, names: Sequence[str], locks: dict[str, tuple[str, ...]], usual: float
+) -> tuple[int | None, EnoughPlaces | None, str]:
+    """The semaphore's size where it is known, and what would be enough, within what the namespace holds."""
+    sizes = evidence.analysis.definition.config_maps.semaphores
+    if len(names) != 1 or names[0] not in sizes:
+        return None, None, ""
+    size = sizes[names[0]]
+    holders = [s for s in evidence.analysis.definition.graph.steps if names[0] in locks.get(s.name, ())]
+    fits = pods_within(evidence.capacity.quotas, holders)
+    rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
+    most, by = fits if fits is not None else (MOST, "")
+    found = enough_places(rows, size, most)
+    if found is None:
+        return size, None, ""
+    return size, found, f" (limited by ResourceQuota {by})" if by and found.size == most else ""
+
+
+def _config_map(names: Sequence[str]) -> str:
+    return names[0].removeprefix(_SEMAPHORE).partition("/")[0]
+
+
+def _command(namespace: str, names: Sequence[str], size: int) -> str:
+    """The command that sets the size."""
+    name, _, key = names[0].removeprefix(_SEMAPHORE).partition("/")
+    patch = json.dumps({"data": {key: str(size)}}, separators=(",", ":"))
+    return f"kubectl patch configmap {shlex.quote(name)} -n {namespace} --type=merge -p {shlex.quote(patch)}"

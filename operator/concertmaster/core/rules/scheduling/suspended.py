@@ -1,0 +1,76 @@
+"""Time in which runs were suspended before their first pod: a part of ``queue-time`` that is outside the run time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from concertmaster.core import text
+from concertmaster.core.model import Finding, Interval, RunRecord
+from concertmaster.core.rules.base import Evidence, mean_interval, median
+from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
+
+_LEAST_SECONDS = 1.0
+_QUEUE = "ClusterQueue "
+
+
+def _hours(runs: list[RunRecord]) -> str:
+    """The hour of the day (UTC) at which runs were suspended longest, when it stands out."""
+    known = ((r.start, r.suspension.seconds) for r in runs if r.suspension is not None and r.start is not None)
+    hour = worst_hour((start - seconds, seconds) for start, seconds in known)
+    return f"; longest for runs created at {hour:02d}:00 UTC" if hour is not None else ""
+
+
+def _asked(evidence: Evidence) -> tuple[str, ...]:
+    """What quota is asked for: the requests of a pod of each step."""
+    asked = ((s.step, pod_requests(s)) for s in evidence.analysis.steps)
+    return tuple(f"a pod of {step} requests {amounts}" for step, amounts in asked if amounts)[:5]
+
+
+def _remedy(by: str | None) -> str:
+    """What shortens it."""
+    if by is None:
+        return "raise the limit on concurrent runs (Argo: parallelism, namespaceParallelism), or resume runs earlier"
+    if by.startswith(_QUEUE):
+        return f"raise nominalQuota or borrowingLimit of {by}, lower requests, or start at other hours"
+    return f"start runs further apart, or let more than one run have {by}"
+
+
+def find(evidence: Evidence) -> Finding | None:
+    """A finding when suspension is a notable part of the time from a run's creation to its end."""
+    runs = [r for r in evidence.analysis.runs if r.outcome.timed and r.makespan is not None]
+    known = [r for r in runs if r.suspension is not None]
+    if len(known) < max(1, evidence.analysis.policy.analysis.min_runs):
+        return None
+    waits = [r.suspension.seconds for r in known if r.suspension is not None]
+    seconds = mean_interval(waits)
+    whole = sum(waits + [r.makespan or 0.0 for r in known]) / len(known)
+    least = evidence.settings.number("minSharePercent", 10.0) / 100
+    if seconds is None or seconds.low < _LEAST_SECONDS or seconds.likely < least * whole:
+        return None
+    share = Interval(*(v / whole for v in (seconds.low, seconds.likely, seconds.high)))
+    holders = Counter(r.suspension.by for r in known if r.suspension is not None and r.suspension.by)
+    by = holders.most_common(1)[0][0] if holders else None
+    evictions = sum(r.suspension.evictions for r in known if r.suspension is not None)
+    evicted = f"; Kueue evicted them {text.count(evictions, 'time')}" if evictions else ""
+    where = "" if by is None else f" in {by}" if by.startswith(_QUEUE) else f" by {by}"
+    remedy = _remedy(by)
+    return Finding(
+        about="suspended",
+        action=f"Reduce the time runs are suspended{where}: {text.duration(seconds.likely)} per run",
+        because=(
+            f"runs are suspended {text.duration(seconds.likely)} before their first pod, {text.percent(share.likely)} of"
+            f" the time from creation to end, {evidence.runs(len(known))}{_hours(known)}{evicted}"
+        ),
+        otherwise=f"every run keeps ending {text.duration(seconds.likely)} later than it could",
+        current=f"{text.duration(median(waits))} per run (median)",
+        proposed=remedy,
+        expected=f"at most {text.duration(seconds.likely)} of each run, before its run time begins",
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=share,
+        evidence=(
+            *(f"{name}: {text.count(n, 'run')}" for name, n in holders.most_common(3)),
+            *_asked(evidence),
+            "run time and its objectives begin with the first pod and do not contain this time",
+        ),
+    )

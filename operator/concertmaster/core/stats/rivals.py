@@ -1,0 +1,124 @@
+"""Models of run time and memory over input size that compete, each for many questions with runs of their own at once.
+
+Every function takes ``queries`` (m), and for each of them the inputs ``x`` (ascending) and values ``y`` of the runs to
+answer it from, both m times n: the same runs each time for a prediction, all but one to see how well it predicts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# A line and an idea of its noise need four points.
+FEWEST_NEIGHBOURS = 4
+# Of all runs, those through which a power of the input is laid; they count less with distance.
+POWER_SPAN = 0.5
+STEEPEST = 1.5
+# What is believed of the exponent of a step before its runs are seen: 0.3, give or take 0.4; and the least noise of runs.
+EXPONENT, EXPONENT_SPREAD, LEAST_NOISE = 0.3, 0.4, 0.2
+MAD_TO_SIGMA = 1.482602218505602
+# The rivals by their places.
+LINE, NEAR_POWER, POWER, MEDIAN = range(4)
+TINY = 1e-300
+
+
+def predictions(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
+    """Logarithms of what each rival (rows) predicts for each query; ``span``, ``fading``: see ``line``."""
+    smallest = _smallest(x)
+    size, value = np.log(np.maximum(x, smallest[:, None])), np.log(y)
+    asked = np.log(np.maximum(queries, smallest))
+    exponent, level = power(size, value)
+    least = value.min(axis=1)
+    return np.array(
+        [
+            np.log(np.maximum(line(queries, x, y, span, fading=fading), TINY)),
+            np.maximum(_near_power(asked, size, value), least),
+            np.maximum(level + exponent * asked, least),
+            np.median(value, axis=1),
+        ]
+    )
+
+
+def line(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
+    """Least-squares line through the nearest ``span`` (a share) of the runs, which count less with distance if ``fading``;
+    where it would fall with x, their median; never below the least y."""
+    weights = _nearness(queries, x, span, fading=fading)
+    middle, level, slope = _weighted_line(x, y, weights)
+    found = level + slope * (queries - middle)
+    flat = ~(slope > 0.0)
+    if flat.any():
+        found[flat] = _weighted_median(y[flat], weights[flat])
+    return np.asarray(np.maximum(found, y.min(axis=1)))
+
+
+def power(size: Floats, value: Floats) -> tuple[Floats, Floats]:
+    """Exponent and level of a power of the input through all runs, both axes on logarithms.
+
+    The exponent is the mean of what the runs say and what is believed beforehand, weighted by how certain each is; noise is
+    taken from the median deviation, so that a few runs of another kind do not blur it.
+    """
+    n = size.shape[1]
+    centred = size - size.mean(axis=1, keepdims=True)
+    deviation = value - value.mean(axis=1, keepdims=True)
+    square, product = (centred**2).sum(axis=1), (centred * deviation).sum(axis=1)
+    slope = np.clip(np.divide(product, square, out=np.zeros_like(square), where=square > 0.0), 0.0, STEEPEST)
+    off = deviation - slope[:, None] * centred
+    off -= _median(off)[:, None]
+    noise = np.maximum(LEAST_NOISE, MAD_TO_SIGMA * _median(np.abs(off))) * (n / max(1.0, n - 2.0)) ** 0.5
+    belief = (noise / EXPONENT_SPREAD) ** 2
+    exponent = np.clip((product + EXPONENT * belief) / (square + belief), 0.0, STEEPEST)
+    return exponent, _median(value - exponent[:, None] * size)
+
+
+def _weighted_line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Weighted means of x and y, and the slope of the least-squares line through them; 0 where x never changes."""
+    total = weights.sum(axis=1)
+    middle, level = (weights * x).sum(axis=1) / total, (weights * y).sum(axis=1) / total
+    centred = x - middle[:, None]
+    held = weights * centred
+    square, product = (held * centred).sum(axis=1), (held * (y - level[:, None])).sum(axis=1)
+    return middle, level, np.divide(product, square, out=np.zeros_like(square), where=square > 0.0)
+
+
+def _near_power(asked: Floats, size: Floats, value: Floats) -> Floats:
+    weights = _nearness(asked, size, POWER_SPAN, fading=True)
+    middle, level, slope = _weighted_line(size, value, weights)
+    slope = np.clip(slope, 0.0, STEEPEST)
+    return np.asarray(level + slope * (asked - middle))
+
+
+def _nearness(queries: Floats, x: Floats, span: float, *, fading: bool) -> Floats:
+    """Weights of the runs for each query: of those nearest to it. Ties count, or the order of equal inputs would decide."""
+    n = x.shape[1]
+    neighbours = min(n, max(FEWEST_NEIGHBOURS, round(span * n)))
+    # Beyond the inputs seen all neighbours lie on one side; distance then counts from the edge.
+    held = np.minimum(np.maximum(queries, x[:, 0]), x[:, -1])
+    distance = np.abs(x - held[:, None])
+    reach = np.partition(distance, neighbours - 1, axis=1)[:, neighbours - 1 : neighbours]
+    near = distance <= reach
+    if not fading:
+        return near.astype(np.float64)
+    share = np.divide(distance, reach * 1.01, out=np.zeros_like(distance), where=near & (reach > 0.0))
+    return np.asarray(np.where(near, (1.0 - share**3) ** 3, 0.0))
+
+
+def _median(values: Floats) -> Floats:
+    """Of each row; NumPy's takes three times as long to look for NaN."""
+    ordered = np.sort(values, axis=1)
+    n = values.shape[1]
+    return np.asarray((ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2.0)
+
+
+def _weighted_median(y: Floats, weights: Floats) -> Floats:
+    order = np.argsort(y, axis=1, kind="stable")
+    running = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    place = (running >= running[:, -1:] / 2.0).argmax(axis=1)
+    return np.asarray(np.take_along_axis(y, order, axis=1)[np.arange(y.shape[0]), place])
+
+
+def _smallest(x: Floats) -> Floats:
+    """The least positive input of each row; 1 where none is."""
+    found = np.where(x > 0.0, x, np.inf).min(axis=1)
+    return np.where(np.isfinite(found), found, 1.0)

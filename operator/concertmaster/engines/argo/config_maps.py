@@ -1,0 +1,72 @@
+"""ConfigMaps that Argo Workflows name: semaphores, whose values are sizes, and caches, whose values are outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.definitions import CacheContent
+from concertmaster.engines.common.manifest import Problems, mapping, text, timestamp, whole
+from concertmaster.engines.common.objects import KubeObject
+
+_SEMAPHORE = "semaphore/"
+_TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller reads no cache without it
+
+
+def cache_name(memoize: object) -> str | None:
+    """The ConfigMap of a template's ``memoize``; None where its name is only known at run time."""
+    problems = Problems()
+    cache = mapping(mapping(memoize, "memoize", problems).get("cache"), "memoize.cache", problems)
+    ref = mapping(cache.get("configMap"), "memoize.cache.configMap", problems)
+    name = text(ref.get("name"), "memoize.cache.configMap.name", problems)
+    return None if name is None or "{{" in name else name
+
+
+def caches_of(definition: WorkflowDefinition) -> tuple[str, ...]:
+    """Names of the caches its steps use."""
+    found = (cache_name(s.declared.get("memoize")) for s in definition.graph.steps)
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def semaphores_of(definition: WorkflowDefinition) -> dict[str, tuple[str, str]]:
+    """The ConfigMap and key of each semaphore, by the name of the lock."""
+    locks = [*definition.locks, *(lock for s in definition.graph.steps for lock in s.locks)]
+    found = {}
+    for lock in dict.fromkeys(locks):
+        name, _, key = lock.removeprefix(_SEMAPHORE).partition("/")
+        if lock.startswith(_SEMAPHORE) and name and key and "{{" not in lock:
+            found[lock] = (name, key)
+    return found
+
+
+def semaphore_size(raw: Mapping[str, Any], key: str) -> int | None:
+    """How many may hold the semaphore at a time; None where the ConfigMap does not say."""
+    problems = Problems()
+    size = whole(mapping(raw.get("data"), "data", problems).get(key), f"data.{key}", problems)
+    return size if size is not None and size > 0 else None
+
+
+def cache_content(raw: Mapping[str, Any]) -> CacheContent | None:
+    """What is in a cache; None for a ConfigMap that is none."""
+    obj = KubeObject.of(raw)
+    labels = mapping(obj.meta.get("labels"), "labels", obj.problems)
+    if labels.get(_TYPE_LABEL) != "Cache":
+        return None
+    data = mapping(raw.get("data"), "data", obj.problems)
+    times = [_times(value) for value in data.values()]
+    size = sum(len(str(key).encode()) + len(str(value).encode()) for key, value in data.items())
+    return CacheContent(obj.namespace, obj.name, tuple(sorted(t for t in times if t is not None)), size)
+
+
+def _times(value: object) -> tuple[float, float] | None:
+    try:
+        entry = json.loads(value) if isinstance(value, str) else None
+    except (ValueError, RecursionError):
+        return None
+    made = timestamp(entry.get("creationTimestamp")) if isinstance(entry, dict) else None
+    if made is None or not isinstance(entry, dict):
+        return None
+    used = timestamp(entry.get("lastHitTimestamp"))
+    return made, made if used is None else max(made, used)

@@ -1,0 +1,98 @@
+"""Profiles with ``podLabels``: the definition of a workflow whose pods' labels say everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import (
+    EngineTraits,
+    LabelRequirement,
+    PodLabels,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+)
+from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
+from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.common.ordering import ordered_steps
+from concertmaster.engines.labels.preset import Preset
+from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
+from concertmaster.engines.labels.retries import RETRIES
+
+KIND = "WorkflowProfile"
+TRAITS: Mapping[str, EngineTraits] = {
+    preset.name: EngineTraits(
+        name=preset.title, remedies=preset.remedies, retries=RETRIES.get(preset.name, lambda step, limit: None)
+    )
+    for preset in (*ALL, PLAIN)
+}
+
+
+def preset_of(labels: PodLabels) -> Preset:
+    """The preset that reads such labels."""
+    return BY_NAME.get(labels.preset or "", PLAIN)
+
+
+def read_labels(declared: Mapping[str, Any], problems: Problems, where: str = "spec.podLabels") -> PodLabels | None:
+    """The keys a profile or policy declares, completed by its preset; None where they are not enough."""
+    given = {
+        key: text(declared.get(key), f"{where}.{key}", problems) or ""
+        for key in ("preset", "workflow", "run", "step", "attempt", "item", "value")
+    }
+    if given["preset"] and given["preset"] not in BY_NAME:
+        problems.add(f"{where}.preset is {given['preset']!r}; known are {', '.join(BY_NAME)}")
+        return None
+    if not given["preset"] and not (given["workflow"] and given["run"]):
+        problems.add(f"{where} needs preset, or the labels workflow and run")
+        return None
+    own = PodLabels(
+        given["workflow"],
+        given["run"],
+        given["step"] or None,
+        given["attempt"] or None,
+        given["item"] or None,
+        value=given["value"],
+    )
+    return BY_NAME[given["preset"]].labels(own) if given["preset"] else own
+
+
+def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
+    """The definition of a profile with ``podLabels``. Never raises for what the object contains."""
+    obj = KubeObject.of(raw)
+    problems = obj.problems
+    declared = mapping(obj.spec.get("podLabels"), "spec.podLabels", problems)
+    labels = read_labels(declared, problems)
+    if labels is not None and not labels.value:
+        problems.add("spec.podLabels.value is missing: it names the workflow")
+    preset = preset_of(labels) if labels is not None else PLAIN
+    steps = _steps(declared, labels, problems)
+    return WorkflowDefinition(
+        key=obj.key(KIND),
+        engine=TRAITS[preset.name],
+        graph=WorkflowGraph(steps=steps or preset.daemons, inferred=not steps, problems=problems.all()),
+        fingerprint=fingerprint([declared]),
+        labels=obj.labels,
+        run_label=preset.finder(labels) if labels is not None else None,
+        pod_labels=labels,
+    )
+
+
+def _steps(declared: Mapping[str, Any], labels: PodLabels | None, problems: Problems) -> tuple[StepSpec, ...]:
+    """Declared steps, in order; none where the graph is to be inferred."""
+    found: dict[str, StepSpec] = {}
+    for i, raw in enumerate(sequence(declared.get("steps"), "spec.podLabels.steps", problems)):
+        where = f"spec.podLabels.steps[{i}]"
+        row = mapping(raw, where, problems)
+        name = text(row.get("name"), f"{where}.name", problems)
+        if name is None or name in found:
+            problems.add(f"{where} has no name of its own: it is ignored")
+            continue
+        rows = sequence(row.get("dependsOn"), f"{where}.dependsOn", problems)
+        before = [text(v, f"{where}.dependsOn", problems) for v in rows]
+        # Several pods of one run may be this step: nothing is known of how many.
+        term = (LabelRequirement(labels.run, "Exists"),) if labels is not None else ()
+        found[name] = StepSpec(name, depends_on=tuple(dict.fromkeys(b for b in before if b)), selector=term)
+    daemons = {spec.name: spec for spec in (preset_of(labels).daemons if labels is not None else ())}
+    return tuple(replace(s, daemon=s.name in daemons) for s in ordered_steps(found, problems))

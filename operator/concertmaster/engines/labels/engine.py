@@ -1,0 +1,33 @@
+"""Engines by pod labels, as the registry lists them: one for each preset, and one for labels of one's own."""
+
+from __future__ import annotations
+
+from concertmaster.engines.base import ChartSwitch, Engine
+from concertmaster.engines.labels.definition import TRAITS
+from concertmaster.engines.labels.pods import Pods, settle
+from concertmaster.engines.labels.preset import Preset
+from concertmaster.engines.labels.presets import ALL, PLAIN
+
+PAGE = ("Engines by pod labels", "labels.md")
+
+
+def _engine(preset: Preset) -> Engine:
+    pods = Pods(preset)
+    return Engine(
+        traits=TRAITS[preset.name],
+        defining=(),
+        define=lambda raw, resolve, namespace: None,
+        place=pods.place,
+        settle=settle,
+        selects=lambda fact, definitions, context: pods.claims(fact, definitions) is not None,
+        pod_labels=preset.read(preset.keys) if preset is not PLAIN else (),
+        run_labels=(preset.finder(preset.keys),) if preset.infers else (),
+        infer=pods.infer,
+        inferred_steps=preset.daemons,
+        watches_pods=preset is PLAIN,
+        chart=ChartSwitch("podLabels", ("labels of live pods",)) if preset is PLAIN else None,
+        page=PAGE,
+    )
+
+
+LABELLED = tuple(_engine(preset) for preset in (*ALL, PLAIN))

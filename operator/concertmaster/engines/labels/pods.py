@@ -1,0 +1,107 @@
+"""Pods into runs and steps, by what their labels say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import (
+    EngineTraits,
+    PodFact,
+    PodLabels,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowKey,
+)
+from concertmaster.engines.common.executions import execution
+from concertmaster.engines.common.ordering import pair_retries
+from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected
+from concertmaster.engines.labels.definition import TRAITS
+from concertmaster.engines.labels.preset import MAIN, Preset
+
+ALONE = "run"  # the step of a run whose worker does everything itself
+NO_RUN = "its labels name a workflow, but no run"
+
+
+class Pods:
+    """Reads the pods of one preset. Which workflow has which labels is looked up, not searched for pod by pod."""
+
+    def __init__(self, preset: Preset) -> None:
+        self.preset = preset
+        self._traits: EngineTraits = TRAITS[preset.name]
+        self._known: tuple[Sequence[WorkflowDefinition], dict[PodLabels, dict[tuple[str, str], WorkflowDefinition]]] = (
+            (),
+            {},
+        )
+
+    def infer(self, fact: PodFact) -> WorkflowKey | None:
+        """The workflow of a pod nobody declared, called after its engine."""
+        keys = self.preset.keys
+        found = self.preset.workflow(fact, keys) if self.preset.infers else None
+        if found is None or self.preset.run(fact, keys) is None:
+            return None
+        return WorkflowKey(fact.namespace, self.preset.title, found)
+
+    def claims(self, fact: PodFact, definitions: Sequence[WorkflowDefinition]) -> WorkflowDefinition | None:
+        """The workflow a pod is of."""
+        for keys, workflows in self._index(definitions).items():
+            found = self.preset.workflow(fact, keys)
+            if found is not None and (fact.namespace, found) in workflows:
+                return workflows[fact.namespace, found]
+        return None
+
+    def place(
+        self, facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context
+    ) -> Iterator[Placement]:
+        """Every pod in its run and step."""
+        for fact in facts:
+            definition = self.claims(fact, definitions)
+            if definition is None:
+                yield Rejected(fact, "its labels name no observed workflow")
+                continue
+            keys = self._keys(definition)
+            run = self.preset.run(fact, keys)
+            if not run:
+                yield Rejected(fact, NO_RUN, self._traits)
+                continue
+            step, item = self.preset.step(fact, keys), self.preset.item(fact, keys)
+            attempt = self.preset.attempt(fact, keys) or 0
+            yield Placed(definition.key, run, execution(_renamed(fact), step, item, attempt, beside=self.preset.beside))
+
+    def _index(
+        self, definitions: Sequence[WorkflowDefinition]
+    ) -> dict[PodLabels, dict[tuple[str, str], WorkflowDefinition]]:
+        known, index = self._known
+        if known is not definitions:
+            index = {}
+            for d in definitions:
+                keys = self._keys(d)
+                index.setdefault(replace(keys, value=""), {}).setdefault((d.key.namespace, keys.value), d)
+            self._known = (definitions, index)
+        return index
+
+    def _keys(self, definition: WorkflowDefinition) -> PodLabels:
+        """Its labels; those of the preset where it was inferred from pods."""
+        return definition.pod_labels or replace(self.preset.keys, value=definition.key.name)
+
+
+def _renamed(fact: PodFact) -> PodFact:
+    """The pod with a container that bears its name called the same in every run."""
+    if all(c.name != fact.pod for c in fact.containers):
+        return fact
+    containers = tuple(replace(c, name=MAIN) if c.name == fact.pod else c for c in fact.containers)
+    return replace(fact, containers=containers)
+
+
+def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+    """Attempts and items as the labels number them; pods that they do not distinguish are put into chains."""
+    groups: dict[tuple[str, str | None], list[StepExecution]] = {}
+    for e in executions:
+        groups.setdefault((e.step, e.item), []).append(e)
+    beside = {s.name for s in definition.graph.steps if s.daemon} if definition is not None else set()
+    alone = len({e.step for e in executions}) == 1  # then what else runs beside the steps is the work itself
+    settled: list[StepExecution] = []
+    for (_, item), rows in groups.items():
+        clear = len({e.attempt for e in rows}) == len(rows)
+        settled += rows if clear else pair_retries(rows, item)
+    return [replace(e, step=ALONE) for e in settled] if alone and executions[0].step in beside else settled

@@ -1,0 +1,42 @@
+"""Dagster: K8sRunLauncher, and steps of ``k8s_job_executor``.
+
+Pods of both carry ``dagster/job`` and ``dagster/run-id``; those of a step also ``dagster/op``. The run worker lives as
+long as the run: beside its steps where these have pods of their own, as the only step otherwise.
+https://docs.dagster.io/deployment/oss/deployment-options/kubernetes/customizing-your-deployment
+https://github.com/dagster-io/dagster/blob/master/python_modules/libraries/dagster-k8s/dagster_k8s/executor.py
+"""
+
+from __future__ import annotations
+
+import json
+
+from concertmaster.core.model import PodFact, PodLabels, StepSpec
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset, value
+
+WORKER = "run-worker"
+
+
+def _step(fact: PodFact, keys: PodLabels) -> str | None:
+    return value(fact, keys.step) or WORKER
+
+
+def remedies(sizes: Sizes) -> str | None:
+    """``dagster-k8s/config`` tags of an op, or of the job for its run worker."""
+    blocks = []
+    for (step, _), values in sizes.items():
+        tags = {"dagster-k8s/config": {"container_config": {"resources": snippets.sections(values)}}}
+        head = "# run worker: tags of the job" if step == WORKER else f"# op {step}: its op_tags, or @op"
+        blocks.append([head, f"{'@job' if step == WORKER else '@op'}(tags={json.dumps(tags)})"])
+    return snippets.joined(blocks)
+
+
+DAGSTER = Preset(
+    name="dagster",
+    title="Dagster",
+    keys=PodLabels("dagster/job", "dagster/run-id", "dagster/op", preset="dagster"),
+    of_step=_step,
+    daemons=(StepSpec(WORKER, daemon=True, conditional=True),),
+    remedies=remedies,
+)

@@ -1,0 +1,38 @@
+"""Flyte: pods of FlytePropeller.
+
+``workflow-name`` (slashes and dots made dashes), ``execution-id``, ``node-id`` and ``task-name`` are on every pod. The main
+container is called after its pod, whose name ends in the number of the attempt.
+https://docs-legacy.flyte.org/en/latest/concepts/executions.html
+https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/controller/nodes/node_exec_context.go
+"""
+
+from __future__ import annotations
+
+from concertmaster.core.model import PodLabels
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset
+
+
+def _resources(amounts: dict[str, str]) -> str:
+    names = {"cpu": "cpu", "memory": "mem", "ephemeral-storage": "ephemeral_storage"}
+    return f"Resources({', '.join(f'{names[r]}={amount!r}' for r, amount in amounts.items())})".replace("'", '"')
+
+
+def remedies(sizes: Sizes) -> str | None:
+    """``requests`` and ``limits`` of a task, or overrides of its node."""
+    blocks = []
+    for (step, _), values in sizes.items():
+        given = ", ".join(
+            f"{section}={_resources(a)}" for section, a in snippets.sections(values, snippets.NODE).items()
+        )
+        blocks.append([f"# node {step}; or .with_overrides({given}) where it is called", f"@task({given})"])
+    return snippets.joined(blocks)
+
+
+FLYTE = Preset(
+    name="flyte",
+    title="Flyte",
+    keys=PodLabels("workflow-name", "execution-id", "node-id", preset="flyte"),
+    remedies=remedies,
+)

@@ -1,0 +1,56 @@
+"""Jenkins: agents of the Kubernetes plugin.
+
+``jenkins/label`` names the template of an agent's pod. A template inside a pipeline is called after job and build,
+``<job>_<number>-<five characters>``: the job is the workflow, the build the run. A template of the controller's
+configuration serves many builds; then each of its pods is a run.
+https://plugins.jenkins.io/kubernetes/
+"""
+
+from __future__ import annotations
+
+import re
+
+from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset, value
+
+LABEL = "jenkins/label"
+_OF_BUILD = re.compile(r"^(?P<job>.+)_\d+-[a-z0-9]{5}$")
+
+
+def _job(fact: PodFact, keys: PodLabels) -> str | None:
+    label = value(fact, keys.workflow)
+    match = _OF_BUILD.fullmatch(label) if label else None
+    return match["job"] if match else label
+
+
+def _build(fact: PodFact, keys: PodLabels) -> str | None:
+    label = value(fact, keys.workflow)
+    return label if label and _OF_BUILD.fullmatch(label) else fact.pod
+
+
+def remedies(sizes: Sizes) -> str | None:
+    """``containerTemplate`` of a ``podTemplate``."""
+    names = {"requests": "resourceRequest", "limits": "resourceLimit"}
+    lines = ["// podTemplate(containers: ["]
+    for (_, container), values in sizes.items():
+        given = [
+            f"{names[section]}{resource.title().replace('-', '')}: '{amount}'"
+            for section, amounts in snippets.sections(values, snippets.NODE).items()
+            for resource, amount in amounts.items()
+        ]
+        lines.append(f"containerTemplate(name: '{container}', {', '.join(given)}),  // and image, command as before")
+    return snippets.joined([lines] if sizes else [])
+
+
+JENKINS = Preset(
+    name="jenkins",
+    title="Jenkins",
+    keys=PodLabels(LABEL, LABEL, preset="jenkins"),
+    beside=frozenset({"jnlp"}),
+    of_workflow=_job,
+    of_run=_build,
+    of_step=lambda fact, keys: "agent",
+    remedies=remedies,
+)

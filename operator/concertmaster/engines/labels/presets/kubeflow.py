@@ -1,0 +1,98 @@
+"""Kubeflow Pipelines v2 and Kubeflow Trainer.
+
+Pipelines run as Argo Workflows called ``<pipeline>-<five characters>``; pods carry ``workflows.argoproj.io/workflow`` and
+``pipeline/runid``. Which task a pod is for stands in an annotation only: a label for it is set in the pipeline
+(``kubernetes.add_pod_label(task, "pipelines.kubeflow.org/task_name", ...)``); without it a step is the Argo template.
+https://www.kubeflow.org/docs/components/pipelines/
+
+A TrainJob runs as a JobSet of its name, whose pods carry JobSet's labels; its replicated Jobs (``node``,
+``dataset-initializer`` ...) are the steps.
+https://www.kubeflow.org/docs/components/trainer/
+"""
+
+from __future__ import annotations
+
+from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.common.names import argo_pod_name
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset, base, value
+
+_WORKFLOW, _V2 = "workflows.argoproj.io/workflow", "pipelines.kubeflow.org/v2_component"
+_JOBSET = "jobset.sigs.k8s.io/"
+_NODE = "node"  # the replicated Job that trains
+
+
+def _pipeline(fact: PodFact, keys: PodLabels) -> str | None:
+    run = value(fact, keys.workflow)
+    return base(run) if run and value(fact, _V2) else None
+
+
+def _task(fact: PodFact, keys: PodLabels) -> str | None:
+    found = argo_pod_name(value(fact, _WORKFLOW) or "", fact.pod)
+    template = found.template if found is not None else None
+    task = value(fact, keys.step)
+    if task is None or template is None or template.endswith("-impl"):
+        return task or template
+    return f"{task}.{template.removeprefix('system-')}"  # the driver that prepares it
+
+
+def pipeline_remedies(sizes: Sizes) -> str | None:
+    """Methods of a task in the pipeline's function."""
+    names = {"requests": "request", "limits": "limit"}
+    return snippets.joined(
+        [
+            [
+                f"# task {step}",
+                *(
+                    f'task.set_{resource}_{names[section]}("{amount}")'
+                    for section, amounts in snippets.sections(values, snippets.COMPUTE).items()
+                    for resource, amount in amounts.items()
+                ),
+            ]
+            for (step, _), values in sizes.items()
+        ]
+    )
+
+
+def trainer_remedies(sizes: Sizes) -> str | None:
+    """``resourcesPerNode`` of a TrainJob; the runtime's template for its other Jobs."""
+    blocks = []
+    for (step, container), values in sizes.items():
+        if step == _NODE and container == _NODE:
+            lines = [line.replace("resources:", "resourcesPerNode:", 1) for line in snippets.yaml_lines(values, 4)]
+            blocks.append(["# TrainJob", "spec:", "  trainer:", *lines])
+        else:
+            lines = snippets.yaml_lines(values, 0)
+            blocks.append([f"# TrainingRuntime: replicated Job {step}, container {container}", *lines])
+    return snippets.joined(blocks)
+
+
+PIPELINES = Preset(
+    name="kubeflow-pipelines",
+    title="Kubeflow Pipelines",
+    keys=PodLabels(_WORKFLOW, "pipeline/runid", "pipelines.kubeflow.org/task_name", preset="kubeflow-pipelines"),
+    more=(_V2,),
+    beside=frozenset({"wait"}),
+    infers=False,
+    of_workflow=_pipeline,
+    of_run=lambda fact, keys: value(fact, keys.run) or value(fact, _WORKFLOW),
+    of_step=_task,
+    remedies=pipeline_remedies,
+)
+
+TRAINER = Preset(
+    name="kubeflow-trainer",
+    title="Kubeflow Trainer",
+    keys=PodLabels(
+        f"{_JOBSET}jobset-name",
+        f"{_JOBSET}jobset-name",
+        f"{_JOBSET}replicatedjob-name",
+        f"{_JOBSET}restart-attempt",
+        "batch.kubernetes.io/job-completion-index",
+        preset="kubeflow-trainer",
+    ),
+    infers=False,
+    of_workflow=lambda fact, keys: base(run) if (run := value(fact, keys.workflow)) else None,
+    remedies=trainer_remedies,
+)

@@ -1,0 +1,41 @@
+"""Nextflow with the Kubernetes executor.
+
+Pods carry ``nextflow.io/runName``, ``nextflow.io/processName`` and ``nextflow.io/taskName``, and ``nextflow.io/app``, but no
+name of the pipeline: all runs of a namespace are one workflow unless a label names it (``process.resourceLabels =
+[pipeline: 'rnaseq']`` and ``workflow: pipeline`` beside the preset). The container is called after its pod.
+https://www.nextflow.io/docs/latest/kubernetes.html
+https://github.com/nextflow-io/nextflow/blob/master/plugins/nf-k8s/src/main/nextflow/k8s/K8sTaskHandler.groovy
+"""
+
+from __future__ import annotations
+
+from concertmaster.core.model import PodLabels
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset
+
+
+def remedies(sizes: Sizes) -> str | None:
+    """``withName`` blocks for ``nextflow.config``: memory is request and limit, CPUs are whole."""
+    blocks = []
+    for (step, _), values in sizes.items():
+        cpu = values.get("requests.cpu") or values.get("limits.cpu")
+        memory = values.get("limits.memory") or values.get("requests.memory")
+        lines = [f"    cpus = {snippets.whole_cores(cpu)}"] if cpu else []
+        lines += [f"    memory = '{snippets.mebibytes(memory)} MB'"] if memory else []
+        blocks.append([f"  withName: '{step}' {{", *lines, "  }"])
+    return snippets.joined([["// nextflow.config", "process {"], *blocks, ["}"]] if blocks else [])
+
+
+NEXTFLOW = Preset(
+    name="nextflow",
+    title="Nextflow",
+    keys=PodLabels(
+        "nextflow.io/app",
+        "nextflow.io/runName",
+        "nextflow.io/processName",
+        item="nextflow.io/taskName",
+        preset="nextflow",
+    ),
+    remedies=remedies,
+)

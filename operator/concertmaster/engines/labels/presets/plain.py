@@ -1,0 +1,18 @@
+"""Labels of one's own: whatever the keys are called that a profile or policy names."""
+
+from __future__ import annotations
+
+from concertmaster.core.model import PodLabels
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset
+
+
+def remedies(sizes: Sizes) -> str | None:
+    """Resources of the containers, as Kubernetes writes them."""
+    return snippets.joined(
+        [[f"# step {step}, container {c}", *snippets.yaml_lines(v, 0)] for (step, c), v in sizes.items()]
+    )
+
+
+PLAIN = Preset(name="podLabels", title="Pod labels", keys=PodLabels("", ""), remedies=remedies, infers=False)

@@ -1,0 +1,58 @@
+"""Spark on Kubernetes, with or without the Spark operator.
+
+Driver and executors carry ``spark-role``, ``spark-app-selector`` (one per run of an application), ``spark-app-name`` (since
+Spark 3.2) and, for executors, ``spark-exec-id``. The operator adds ``sparkoperator.k8s.io/app-name``, the SparkApplication's
+name; those of a ScheduledSparkApplication end in the time they were made.
+https://spark.apache.org/docs/latest/running-on-kubernetes.html
+https://www.kubeflow.org/docs/components/spark-operator/
+"""
+
+from __future__ import annotations
+
+from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
+from concertmaster.engines.labels.preset import Preset, base, value
+
+APPLICATION = "sparkoperator.k8s.io/app-name"
+_FACTOR, _LEAST = 1.1, 384  # memory overhead: a tenth, at least so many MiB
+
+
+def _application(fact: PodFact, keys: PodLabels) -> str | None:
+    found = value(fact, APPLICATION) or value(fact, keys.workflow)
+    return base(found) if found else None
+
+
+def remedies(sizes: Sizes) -> str | None:
+    """Driver and executor of a SparkApplication, and the same as configuration."""
+    blocks, conf = [], []
+    for (role, _), values in sizes.items():
+        lines = []
+        if cpu := values.get("requests.cpu"):
+            lines.append(f"    coreRequest: {cpu}")
+            conf.append(f"#   --conf spark.kubernetes.{role}.request.cores={cpu}")
+        if cpu := values.get("limits.cpu"):
+            lines.append(f'    coreLimit: "{cpu}"')
+            conf.append(f"#   --conf spark.kubernetes.{role}.limit.cores={cpu}")
+        if amount := values.get("requests.memory") or values.get("limits.memory"):
+            total = snippets.mebibytes(amount)
+            memory = max(1, min(int(total / _FACTOR), total - _LEAST))
+            lines += [f"    memory: {memory}m", f"    memoryOverhead: {total - memory}m"]
+            conf += [
+                f"#   --conf spark.{role}.memory={memory}m",
+                f"#   --conf spark.{role}.memoryOverhead={total - memory}m",
+            ]
+        blocks.append([f"  {role}:", *lines])
+    head = ["# SparkApplication", "spec:"]
+    return snippets.joined([head, *blocks, ["# or, for spark-submit:", *conf]] if blocks else [])
+
+
+SPARK = Preset(
+    name="spark",
+    title="Spark",
+    keys=PodLabels("spark-app-name", "spark-app-selector", "spark-role", item="spark-exec-id", preset="spark"),
+    more=(APPLICATION,),
+    found_by="spark-app-selector",
+    of_workflow=_application,
+    remedies=remedies,
+)

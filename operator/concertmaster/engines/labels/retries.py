@@ -1,0 +1,78 @@
+"""Retries in the words of each engine: what its documentation says to write where a task is defined.
+
+https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/tasks.html
+https://docs.dagster.io/guides/build/ops/op-retries
+https://docs.seqera.io/nextflow/reference/process/directives/max-retries
+https://docs.prefect.io/v3/how-to-guides/workflows/retries
+https://docs.gitlab.com/ci/yaml/#retry
+https://www.kubeflow.org/docs/components/spark-operator/user-guide/working-with-sparkapplication/
+https://plugins.jenkins.io/kubernetes/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_PAUSE = 30  # seconds before the first retry
+_GITLAB_MOST = 2  # it accepts no more
+
+
+def _airflow(step: str, limit: int) -> str:
+    return (
+        f"# task {step.removesuffix('.pod')}\n"
+        f"retries={limit}, retry_delay=timedelta(seconds={_PAUSE}), retry_exponential_backoff=True,"
+    )
+
+
+def _dagster(step: str, limit: int) -> str:
+    policy = f"RetryPolicy(max_retries={limit}, delay={_PAUSE}, backoff=dg.Backoff.EXPONENTIAL)"
+    return f"# op {step}\n@dg.op(retry_policy=dg.{policy})"
+
+
+def _nextflow(step: str, limit: int) -> str:
+    return (
+        "// nextflow.config\nprocess {\n"
+        f"  withName: '{step}' {{\n    errorStrategy = 'retry'\n    maxRetries = {limit}\n  }}\n}}"
+    )
+
+
+def _prefect(step: str, limit: int) -> str:
+    return f"# the flow\n@flow(retries={limit}, retry_delay_seconds={_PAUSE})"
+
+
+def _flyte(step: str, limit: int) -> str:
+    return f"# task {step}\n@task(retries={limit})"
+
+
+def _gitlab(step: str, limit: int) -> str:
+    return f"# .gitlab-ci.yml\n{step}:\n  retry:\n    max: {min(limit, _GITLAB_MOST)}"
+
+
+def _pipelines(step: str, limit: int) -> str:
+    return f'# task {step}\n.set_retry(num_retries={limit}, backoff_duration="{_PAUSE}s", backoff_factor=2)'
+
+
+def _spark(step: str, limit: int) -> str:
+    return (
+        "# SparkApplication\nspec:\n  restartPolicy:\n    type: OnFailure\n"
+        f"    onFailureRetries: {limit}\n    onFailureRetryInterval: {_PAUSE}"
+    )
+
+
+def _jenkins(step: str, limit: int) -> str:
+    # Jenkins counts attempts, not retries.
+    return f"// around the stage\nretry(count: {limit + 1}, conditions: [kubernetesAgent(), nonresumable()]) {{\n}}"
+
+
+RETRIES: dict[str, Callable[[str, int], str]] = {
+    "airflow": _airflow,
+    "dagster": _dagster,
+    "nextflow": _nextflow,
+    "prefect": _prefect,
+    "flyte": _flyte,
+    "gitlab": _gitlab,
+    "kubeflow-pipelines": _pipelines,
+    "spark": _spark,
+    "jenkins": _jenkins,
+}
+"""By preset, from step and number of retries to what can be pasted. Engines without a documented setting are missing."""

@@ -1,0 +1,23 @@
+"""Where a history on a database server is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is. ``url`` holds no password: libpq takes it from PGPASSWORD, or it stands in
+    ``password_file``, which is read for each connection."""
+
+    url: str
+    schema: str = "concertmaster"
+    password_file: str | None = None
+
+    def __str__(self) -> str:
+        """Without user and parameters."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or "localhost"
+        port = f":{parts.port}" if parts.port else ""
+        return f"postgresql://{f'[{host}]' if ':' in host else host}{port}{parts.path}"

@@ -1,0 +1,72 @@
+"""PostgreSQL as an engine of the store: one connection, made again when it was lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from concertmaster.history.address import Address
+from concertmaster.history.postgresql.schema import migrate
+from concertmaster.history.postgresql.session import Session
+
+_SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
+
+
+class PostgresEngine:
+    """See ``sql.Engine``."""
+
+    recovered: str | None = None
+    lasting = True
+
+    def __init__(self, address: Address) -> None:
+        """Connect and migrate. Raises HistoryError and its kinds."""
+        self.place = str(address)
+        self.db = Session(address)
+        self._schema = address.schema
+        self._lock = threading.RLock()
+        try:
+            with self.transaction():
+                migrate(self.db, self._schema, self.place)
+        except BaseException:
+            self.db.close()
+            raise
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """See ``sql.Engine``."""
+        with self._lock:
+            self.db.begin()
+            try:
+                if durable:
+                    self.db.execute("SET LOCAL synchronous_commit TO on")
+                yield
+                self.db.commit()
+            except BaseException:
+                self.db.rollback()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """See ``sql.Engine``."""
+        with self._lock:
+            yield
+
+    def size(self) -> int:
+        """See ``sql.Engine``."""
+        row = self.db.execute(_SIZE, (self._schema,)).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    def shrink(self) -> None:
+        """See ``sql.Engine``. Autovacuum does it."""
+
+    def check(self) -> None:
+        """See ``sql.Engine``."""
+        with self._lock:
+            self.db.check()
+
+    def close(self) -> None:
+        """See ``sql.Engine``."""
+        with self._lock:
+            self.db.close()

@@ -1,0 +1,95 @@
+"""Tables of the history in PostgreSQL, and their migrations.
+
+The tables are those of the SQLite file, so that the store speaks one SQL to both. Text is compared byte by byte (COLLATE
+"C"), as SQLite does. There are no partitions: how long a run is kept depends on its workflow (``maxRuns`` and ``window``
+of its policy), pods are merged by uid whatever their time, and a unique uid across partitions by time is not to be had.
+Rows are deleted in batches instead, and autovacuum is reported to come early to the tables they are deleted from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from concertmaster.history.errors import HistoryError
+from concertmaster.history.sql import Connection
+
+_LOCK = 0x434D4831  # "CMH1": shards that start together migrate one after the other
+_VACUUM = "(autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05)"
+
+# Each entry is one version of the schema; never change an entry that was released, add one.
+MIGRATIONS: tuple[Sequence[str], ...] = (
+    (
+        """CREATE TABLE workflows (
+            id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, namespace TEXT COLLATE "C" NOT NULL,
+            kind TEXT COLLATE "C" NOT NULL, name TEXT COLLATE "C" NOT NULL, UNIQUE (namespace, kind, name))""",
+        f"""CREATE TABLE pods (
+            uid TEXT COLLATE "C" PRIMARY KEY, workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT COLLATE "C" NOT NULL, begun DOUBLE PRECISION, ended DOUBLE PRECISION, body BYTEA NOT NULL)
+            WITH {_VACUUM}""",
+        "CREATE INDEX pods_by_run ON pods (workflow, run, ended)",
+        "CREATE INDEX pods_by_end ON pods (ended)",
+        f"""CREATE TABLE records (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
+            ended DOUBLE PRECISION, body BYTEA NOT NULL, PRIMARY KEY (workflow, run)) WITH {_VACUUM}""",
+        """CREATE TABLE watermarks (
+            source TEXT COLLATE "C" NOT NULL, shard TEXT COLLATE "C" NOT NULL, until DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (source, shard))""",
+        """CREATE TABLE fingerprints (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            fingerprint TEXT COLLATE "C" NOT NULL, first_seen DOUBLE PRECISION NOT NULL,
+            last_seen DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, first_seen))""",
+        """CREATE TABLE journal (
+            key TEXT COLLATE "C" PRIMARY KEY, body TEXT NOT NULL, at DOUBLE PRECISION NOT NULL)""",
+        f"""CREATE TABLE amounts (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
+            metric TEXT COLLATE "C" NOT NULL, step TEXT COLLATE "C" NOT NULL, value DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (workflow, run, metric, step)) WITH {_VACUUM}""",
+        """CREATE TABLE step_names (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
+            name TEXT COLLATE "C" NOT NULL, PRIMARY KEY (workflow, step))""",
+        """CREATE TABLE daily (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
+            day BIGINT NOT NULL, count BIGINT NOT NULL, succeeded BIGINT NOT NULL, failed BIGINT NOT NULL,
+            timed BIGINT NOT NULL, seconds BIGINT, p50 BIGINT, p95 BIGINT, cost BIGINT, wasted BIGINT, queue BIGINT,
+            score BIGINT, until DOUBLE PRECISION NOT NULL, PRIMARY KEY (workflow, step, day))""",
+        "CREATE INDEX daily_by_day ON daily (day)",
+        """CREATE TABLE daily_metrics (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, step BIGINT NOT NULL,
+            day BIGINT NOT NULL, metric TEXT COLLATE "C" NOT NULL, amount DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (workflow, step, day, metric))""",
+        """CREATE TABLE baselines (
+            workflow BIGINT PRIMARY KEY REFERENCES workflows (id) ON DELETE CASCADE, at DOUBLE PRECISION NOT NULL,
+            runs BIGINT NOT NULL, p50 DOUBLE PRECISION, p95 DOUBLE PRECISION, success DOUBLE PRECISION,
+            cost DOUBLE PRECISION, score BIGINT)""",
+        """CREATE TABLE adoptions (
+            workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            recommendation TEXT COLLATE "C" NOT NULL, state TEXT NOT NULL, first DOUBLE PRECISION NOT NULL,
+            since DOUBLE PRECISION NOT NULL, money DOUBLE PRECISION, minutes DOUBLE PRECISION,
+            failures DOUBLE PRECISION, by TEXT, verdict TEXT, measured DOUBLE PRECISION,
+            PRIMARY KEY (workflow, recommendation))""",
+        """CREATE TABLE analyses (
+            profile TEXT COLLATE "C" PRIMARY KEY, workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            stale BIGINT NOT NULL, content BYTEA NOT NULL)""",
+        "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
+    ),
+)
+
+
+def migrate(db: Connection, schema: str, place: str) -> None:
+    """Bring the schema up to this version, inside the caller's transaction. Raises HistoryError for a newer one."""
+    db.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
+    # "IF NOT EXISTS" alone asks for the right to create schemas where one exists already
+    if db.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (schema,)).fetchone() is None:
+        db.execute(f'CREATE SCHEMA "{schema}"')
+    if db.execute("SELECT to_regclass(?)", (f'"{schema}".migrations',)).fetchone()[0] is None:
+        db.execute("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
+    have = db.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()[0]
+    if have > len(MIGRATIONS):
+        raise HistoryError(
+            f"history {place} was written by a newer version (schema {have}, known up to {len(MIGRATIONS)}). Run that "
+            "version again, or name another schema in history.schema to begin anew."
+        )
+    for version in range(have + 1, len(MIGRATIONS) + 1):
+        for statement in MIGRATIONS[version - 1]:
+            db.execute(statement)
+        db.execute("INSERT INTO migrations (version) VALUES (?)", (version,))

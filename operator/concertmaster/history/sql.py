@@ -1,0 +1,69 @@
+"""What the store asks of a database. Its statements are written once, in the SQL that SQLite and PostgreSQL share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Parameters = Sequence[Any]
+
+
+class Cursor(Protocol):
+    """The answer to one statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that the statement changed."""
+
+    def fetchone(self) -> Any:
+        """The next row, None after the last."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows that are left."""
+
+
+class Connection(Protocol):
+    """Statements with ``?`` for each parameter. A ``?`` stands for nothing else in them."""
+
+    def execute(self, query: str, parameters: Parameters = (), /) -> Cursor:
+        """Apply one statement."""
+
+    def executemany(self, query: str, parameters: Iterable[Parameters], /) -> object:
+        """Apply a statement once for each set of parameters, in as few round trips as possible."""
+
+
+class Engine(Protocol):
+    """One open database. Safe to use from several threads: one of them at a time is inside.
+
+    Every method raises HistoryError and its kinds, never an error of the driver.
+    """
+
+    place: str  # file or address as messages name it, without credentials
+    recovered: str | None  # a sentence for people about what was lost when it was opened
+    lasting: bool  # whether what is written outlives the process
+
+    @property
+    def db(self) -> Connection:
+        """For statements inside ``transaction`` and ``reading``."""
+
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
+        """All or nothing. ``durable``: on the disk before it ends, also where that is not the rule."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Around statements that only read."""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+
+    def shrink(self) -> None:
+        """Rows were deleted: give space back where the database does not by itself."""
+
+    def check(self) -> None:
+        """Once per cycle: raise what would keep the next statement from working."""
+
+    def close(self) -> None:
+        """Give everything back; further calls fail."""

@@ -1,0 +1,68 @@
+"""SQLite under the store: one file, one connection, faults in our own words."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from concertmaster.history.errors import translate, translated
+from concertmaster.history.schema import open_copy, open_database
+
+
+class SqliteEngine:
+    """See ``sql.Engine``."""
+
+    def __init__(self, path: str, *, copy: bool = False) -> None:
+        """Open ``path`` (":memory:" for none), creating or rebuilding it; ``copy`` works in memory on what it holds."""
+        self.place = path
+        self.lasting = not copy
+        self._lock = threading.RLock()
+        self.db, self.recovered = open_copy(path) if copy else open_database(path)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[None]:
+        """See ``sql.Engine``."""
+        with self._lock:
+            try:
+                if durable:  # what is lost with the power could never be rolled back
+                    self.db.execute("PRAGMA synchronous = FULL")
+                try:
+                    self.db.execute("BEGIN IMMEDIATE")
+                    try:
+                        yield
+                        self.db.execute("COMMIT")
+                    except BaseException:
+                        if self.db.in_transaction:
+                            self.db.execute("ROLLBACK")
+                        raise
+                finally:
+                    if durable:
+                        self.db.execute("PRAGMA synchronous = NORMAL")
+            except sqlite3.Error as error:
+                raise translate(error, self.place) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """See ``sql.Engine``."""
+        with self._lock, translated(self.place):
+            yield
+
+    def size(self) -> int:
+        """See ``sql.Engine``."""
+        one = self.db.execute
+        return int(one("PRAGMA page_count").fetchone()[0] * one("PRAGMA page_size").fetchone()[0])
+
+    def shrink(self) -> None:
+        """See ``sql.Engine``."""
+        with self.reading():
+            self.db.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def check(self) -> None:
+        """See ``sql.Engine``. A file fails where it is used."""
+
+    def close(self) -> None:
+        """See ``sql.Engine``."""
+        with self._lock:
+            self.db.close()

@@ -1,0 +1,198 @@
+"""Who sent a request, and what they may read: TokenReview and SubjectAccessReview, as the API server itself decides.
+
+Verdicts are kept for seconds, so that a page with its style sheet is one question and not ten; a token that says when it
+ends is not known for longer than that. What could not be asked is never answered from an older verdict.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from concertmaster.kube.access import Right
+from concertmaster.kube.client import ClientLimits, KubeClient
+from concertmaster.kube.errors import Rejected
+from concertmaster.kube.objects import SUBJECT_REVIEWS, TOKEN_REVIEWS
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+LIMITS = ClientLimits(connect=3.0, read=5.0, deadline=8.0, attempts=2)
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A user as the API server knows them."""
+
+    name: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Seconds for which a verdict is kept: of known and unknown tokens, of granted and denied rights. An old denial lets
+    nobody in, and there are many of them: a user of one namespace among a thousand has 999."""
+
+    known: float = 15.0
+    unknown: float = 5.0
+    granted: float = 30.0
+    denied: float = 60.0
+
+
+class Kept(Generic[K, V]):
+    """At most ``most`` values, each until its time; the oldest make room. Safe to use from several threads."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._values: OrderedDict[K, tuple[float, V]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: K) -> tuple[V] | None:
+        """The value, or None when there is none (any more)."""
+        with self._lock:
+            found = self._values.get(key)
+            if found is None:
+                return None
+            if self._clock() < found[0]:
+                return (found[1],)
+            del self._values[key]
+            return None
+
+    def put(self, key: K, value: V, seconds: float) -> None:
+        """Keep a value."""
+        with self._lock:
+            self._values[key] = (self._clock() + seconds, value)
+            self._values.move_to_end(key)
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+
+
+class Reviewer:
+    """Asks the API server. Every method raises KubeError where it cannot be asked.
+
+    ``audiences``: those a token must be meant for; none: the API server's own. ``wall`` in unix seconds is compared with
+    the end that a token names.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        audiences: Sequence[str] = (),
+        *,
+        ages: Ages | None = None,
+        most: int = 100_000,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._audiences = tuple(audiences)
+        self._ages = ages or Ages()
+        self._wall = wall
+        self._identities: Kept[bytes, Identity | None] = Kept(max(1, most // 10), clock)
+        self._rights: Kept[tuple[Identity, Right, str], bool] = Kept(most, clock)
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="reviews")
+
+    def identity(self, token: str) -> Identity | None:
+        """Whose token it is; None where it is not accepted."""
+        key = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()  # the token itself is kept nowhere
+        kept = self._identities.get(key)
+        if kept is not None:
+            return kept[0]
+        spec: dict[str, Any] = {"token": token}
+        if self._audiences:
+            spec["audiences"] = list(self._audiences)
+        try:
+            status = self._ask(TOKEN_REVIEWS.path(), TOKEN_REVIEWS.api_version, TOKEN_REVIEWS.kind, spec)
+        except Rejected:
+            status = {}  # nothing that can be a token
+        found = _identity(status, self._audiences)
+        seconds = self._ages.unknown
+        if found is not None:
+            end = _end(token)
+            seconds = self._ages.known if end is None else min(self._ages.known, end - self._wall())
+        self._identities.put(key, found, seconds)
+        return found
+
+    def allowed(self, who: Identity, right: Right, name: str = "") -> bool:
+        """Whether they have a right, on the object called ``name`` where one is given."""
+        key = (who, right, name)
+        kept = self._rights.get(key)
+        if kept is not None:
+            return kept[0]
+        attributes = {"verb": right.verb, "group": right.resource.group, "resource": right.resource.plural}
+        attributes |= {"namespace": right.namespace} if right.namespace else {}
+        attributes |= {"name": name} if name else {}
+        spec = {
+            "user": who.name,
+            "uid": who.uid,
+            "groups": list(who.groups),
+            "extra": {k: list(v) for k, v in who.extra},
+            "resourceAttributes": attributes,
+        }
+        status = self._ask(SUBJECT_REVIEWS.path(), SUBJECT_REVIEWS.api_version, SUBJECT_REVIEWS.kind, spec)
+        granted = status.get("allowed") is True and status.get("denied") is not True
+        self._rights.put(key, granted, self._ages.granted if granted else self._ages.denied)
+        return granted
+
+    def places(self, who: Identity, right: Right, namespaces: Collection[str]) -> frozenset[str]:
+        """The namespaces in which they have a right; one question where they have it everywhere."""
+        if not namespaces:
+            return frozenset()
+        if self.allowed(who, right):
+            return frozenset(namespaces)
+        names = sorted(namespaces)
+        rights = [Right(right.verb, right.resource, n) for n in names]
+        answers = list(self._pool.map(lambda r: self.allowed(who, r), rights))
+        return frozenset(n for n, granted in zip(names, answers, strict=True) if granted)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+        answer = self._client.create(path, {"apiVersion": version, "kind": kind, "spec": spec})
+        status = answer.get("status")
+        return status if isinstance(status, dict) else {}
+
+
+def _identity(status: dict[str, Any], audiences: Sequence[str]) -> Identity | None:
+    user = status.get("user")
+    if status.get("authenticated") is not True or not isinstance(user, dict) or not user.get("username"):
+        return None
+    if audiences and not set(audiences) & set(status.get("audiences") or ()):
+        return None  # an authenticator that knows no audiences accepted it for the API server
+    extra = user.get("extra") or {}
+    return Identity(
+        str(user["username"]),
+        str(user.get("uid") or ""),
+        tuple(str(g) for g in user.get("groups") or ()),
+        tuple(sorted((str(k), tuple(str(i) for i in v or ())) for k, v in extra.items())),
+    )
+
+
+def _end(token: str) -> float | None:
+    """When an accepted token ends by its own account (unix seconds); None where it does not say."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return float(claims["exp"])
+    except (ValueError, KeyError, TypeError, binascii.Error):
+        return None

@@ -1,0 +1,32 @@
+"""The scrape interval of a source by its list of targets, so that facts do not depend on which pods share a reading."""
+
+from __future__ import annotations
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
+from concertmaster.prometheus.facts import targets
+from concertmaster.prometheus.queries.bulk import WORKING_SET
+from concertmaster.prometheus.queries.promql import equalities, selector
+from concertmaster.prometheus.queries.scope import LabelScheme
+
+EVERY = 3600.0  # seconds after which the source is asked again
+
+
+def learn(client: PrometheusClient, now: float) -> None:
+    """Keep in ``client`` how often the targets that deliver container series are scraped, where the configuration does not
+    say. With a source that does not tell it stays unknown, and is estimated from the samples of each reading."""
+    source = client.source
+    if source.scrape_interval is not None or now < client.interval_due:
+        return
+    client.interval_due = now + EVERY
+    scheme = LabelScheme(source.labels.container_metrics)
+    inside = selector(WORKING_SET, [*equalities(source.extra_matchers), scheme.match("container", "!=", "")])
+    try:
+        listed = client.targets()
+        if listed:
+            text = f"group by (job, metrics_path) ({inside})"
+            answer = client.instant(text, now - source.delay_seconds, name="container targets")
+            delivered = [(row[0], row[1]) for row, _ in answer.select("job", "metrics_path")]
+            client.learned_interval = targets.scrape_interval(listed, delivered)
+    except MetricsError:
+        return  # what is wrong with the source is reported by the reading that follows

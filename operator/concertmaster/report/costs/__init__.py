@@ -1,0 +1,1 @@
+"""What a workflow costs by component, now and after its recommendations."""

@@ -1,0 +1,125 @@
+"""Cost by component: each container of each step, sidecars and priced metrics, now and after the open recommendations.
+
+A recommendation's saving goes to the containers whose fields it sets, in proportion to what each field saves; one without
+fields to the components of its step. Savings of several recommendations are added: those that are left stand together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.core import text
+from concertmaster.core.analysis.cost import Component, components
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.model import Recommendation
+from concertmaster.report.tables import table
+from concertmaster.report.view import View, number
+
+MOST = 40  # rows; the rest is added up
+
+
+def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[View]:
+    """The rows, most expensive first; amounts a month are null without a rate of runs."""
+    rate = analysis.cost.runs_per_month
+    found = components(analysis.runs, analysis.costs)
+    saved: list[dict[str, float]] = [{} for _ in found]
+    for item in recommendations:
+        if item.saving_per_month is not None and item.saving_per_month.likely > 0:
+            for place, share in _shares(analysis, found, item).items():
+                saved[place][item.id] = share * item.saving_per_month.likely
+    rows = [_row(analysis, c, rate, saving) for c, saving in zip(found, saved, strict=True)]
+    return rows if len(rows) <= MOST else [*rows[: MOST - 1], _rest(rows[MOST - 1 :])]
+
+
+def _row(analysis: Analysis, part: Component, rate: float | None, saving: Mapping[str, float]) -> View:
+    month = part.per_run * rate if rate is not None else None
+    return {
+        "step": part.step,
+        "component": part.metric or part.container,
+        "kind": "metric" if part.metric else "sidecar" if _beside(analysis, part) else "container",
+        "perRun": number(part.per_run),
+        "unusedPerRun": number(part.unused),
+        "perMonth": number(month),
+        "afterPerMonth": number(max(0.0, month - sum(saving.values()))) if month is not None else None,
+        "recommendations": sorted(saving),
+    }
+
+
+def _rest(rows: Sequence[View]) -> View:
+    """What is too small for a row of its own."""
+    names = ("perRun", "unusedPerRun", "perMonth", "afterPerMonth")
+    sums = {n: number(sum(r[n] for r in rows)) if rows[0][n] is not None else None for n in names}
+    ids = sorted({i for r in rows for i in r["recommendations"]})
+    return {"step": None, "component": f"{len(rows)} more", "kind": "rest", **sums, "recommendations": ids}
+
+
+def _beside(analysis: Analysis, part: Component) -> bool:
+    """Whether a container is not the step's own: declared as a sidecar, or put in by something else."""
+    spec = analysis.definition.graph.declaring(part.step or "")
+    if spec is None or not spec.containers:
+        return False
+    return part.container not in {c.name for c in spec.sized if not c.sidecar}
+
+
+def _shares(analysis: Analysis, found: Sequence[Component], item: Recommendation) -> dict[int, float]:
+    """Which part of a recommendation's saving concerns which component, by place; together 1 where any does."""
+    weights: dict[int, float] = {}
+    pointers = _pointers(analysis, found)
+    for edit in item.edits:
+        places = [
+            n
+            for n, (pointer, holder) in pointers.items()
+            if edit.pointer.startswith(f"{pointer}/") and holder == edit.holder
+        ]
+        held = sum(found[n].per_run for n in places)
+        for n in places:
+            part = found[n].per_run / held if held else 1.0 / len(places)
+            weights[n] = weights.get(n, 0.0) + edit.weight * part
+    if not sum(weights.values()):
+        about = item.id.partition(".")[2]
+        places = [n for n, c in enumerate(found) if c.container == about] or [
+            n for n, c in enumerate(found) if item.step in (None, c.step)
+        ]
+        weights = {n: found[n].per_run for n in places}
+    total = sum(weights.values())
+    return {n: w / total for n, w in weights.items() if w > 0} if total else {}
+
+
+def _pointers(analysis: Analysis, found: Sequence[Component]) -> dict[int, tuple[str, str | None]]:
+    """Where the resources of components are declared, with the object that holds them."""
+    known = {}
+    for n, part in enumerate(found):
+        spec = analysis.definition.graph.declaring(part.step or "")
+        own = next((c for c in spec.sized if c.name == part.container), None) if spec is not None else None
+        if own is not None and own.resources_pointer is not None:
+            known[n] = (own.resources_pointer, own.holder)
+    return known
+
+
+def cost_table(rows: Sequence[Mapping[str, Any]], currency: str) -> str:
+    """The rows for a terminal, with their sum; empty without any."""
+    if not rows:
+        return ""
+
+    def money(value: float | None) -> str:
+        return "-" if value is None else text.money(value, currency)
+
+    lines = [
+        [
+            row["step"] or "-",
+            f"{row['component']} (sidecar)" if row["kind"] == "sidecar" else str(row["component"]),
+            money(row["perRun"]),
+            text.percent(row["unusedPerRun"] / row["perRun"]) if row["perRun"] else "-",
+            money(row["perMonth"]),
+            money(row["afterPerMonth"]),
+            ", ".join(row["recommendations"]) or "-",
+        ]
+        for row in rows
+    ]
+    sums = [
+        sum(r[n] or 0.0 for r in rows) if rows[0][n] is not None else None
+        for n in ("perRun", "perMonth", "afterPerMonth")
+    ]
+    lines.append(["total", "", money(sums[0]), "", money(sums[1]), money(sums[2]), ""])
+    return table(["STEP", "COMPONENT", "PER RUN", "UNUSED", "PER MONTH", "AFTER", "RECOMMENDATIONS"], lines)

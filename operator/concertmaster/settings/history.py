@@ -1,0 +1,46 @@
+"""A database server for the history, as a typed model. Its password stands in a file or in the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import Field, StringConstraints, field_validator
+
+from concertmaster.settings.source import FilePath, Section
+
+SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+class History(Section):
+    """Where the history is kept, when not in the file of historyPath."""
+
+    url: str | None = Field(
+        None,
+        max_length=2048,
+        description="PostgreSQL server, for example postgresql://db.example.com:5432/concertmaster?sslmode=verify-full; "
+        "without it the history is the file of historyPath. User and password come from PGUSER and PGPASSWORD or from "
+        "passwordFile, never from here. Needs a direct connection or a pooler that keeps sessions.",
+    )
+    schema_name: SchemaName = Field(
+        "concertmaster",
+        alias="schema",
+        description="Schema of the tables, made when it is missing; operators of two clusters must not share one.",
+    )
+    password_file: FilePath | None = Field(None, description="File holding the password; read for each connection.")
+
+    @field_validator("url")
+    @classmethod
+    def _without_password(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        try:
+            parts = urlsplit(url)
+            port_is_number = parts.port is None or parts.port > 0
+        except ValueError:
+            raise ValueError("write postgresql://host:port/database") from None
+        if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or not port_is_number:
+            raise ValueError("write postgresql://host:port/database")
+        if parts.password is not None or {"password", "passfile"} & {name for name, _ in parse_qsl(parts.query)}:
+            raise ValueError("a password must not stand here: use the environment variable PGPASSWORD or passwordFile")
+        return url

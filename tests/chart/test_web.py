@@ -1,0 +1,312 @@
+"""The dashboard in the cluster on a real API server: two tenants with tokens of their own, and the rights of the chart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.health import Health
+from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.server import Server
+from concertmaster.controller.reporting.telemetry import Telemetry
+from testbed.process import TemporaryDirectory
+from tests.support.chart.bed import Bed, Helm, find, source
+from tests.support.chart.pages import Pages, certificate, pages, reader, resigned, token
+from tests.support.chart.place import namespaces
+from tests.support.chart.proxy import Fault, Proxy
+from tests.support.chart.rights import used
+from tests.support.cluster.operator_bed import wait_for
+from tests.support.cluster.published import own_address, publish
+from tests.support.web.analysed import analysed
+from tests.support.web.login import SIGN_IN, SIGN_OUT, login
+
+pytestmark = pytest.mark.timeout(600)
+
+ON = {"web": {"enabled": True}}
+AUDIENCE = "dashboard"
+API = "/api/v1"
+
+
+# --- on paper
+
+
+def test_without_it_there_is_nothing_of_it(helm: Helm) -> None:
+    assert "web" not in json.dumps([o["metadata"]["labels"] for o in helm.template() if "labels" in o["metadata"]])
+    granted = json.dumps([o.get("rules") for o in helm.template()])
+    assert "tokenreviews" not in granted
+    assert "subjectaccessreviews" not in granted
+
+
+def test_its_pod_is_restricted_and_the_operators_service_does_not_reach_it(helm: Helm) -> None:
+    objects = helm.template({**ON, "networkPolicy": {"enabled": True, "webFrom": [{"podSelector": {}}]}})
+    deployment = find(objects, "Deployment", "cm-concertmaster-web")["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert "memory" in container["resources"]["limits"]
+    labels = deployment["template"]["metadata"]["labels"]
+    for other in (find(objects, "Service", "cm-concertmaster")["spec"]["selector"],
+                  find(objects, "Deployment", "cm-concertmaster")["spec"]["selector"]["matchLabels"]):  # fmt: skip
+        assert not other.items() <= labels.items()
+    assert find(objects, "Service", "cm-concertmaster-web")["spec"]["selector"].items() <= labels.items()
+    policy = find(objects, "NetworkPolicy", "cm-concertmaster-web")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert policy["ingress"] == [{"ports": [{"port": "web", "protocol": "TCP"}], "from": [{"podSelector": {}}]}]
+
+
+def test_https_changes_command_mount_and_probes(helm: Helm) -> None:
+    def container(**web: Any) -> dict[str, Any]:
+        found = find(helm.template({"web": {"enabled": True, **web}}), "Deployment", "cm-concertmaster-web")
+        return dict(found["spec"]["template"]["spec"]["containers"][0])
+
+    plain, secure = container(), container(tls={"secretName": "cert"}, audiences=["a"], port=9000)
+    probes = ("startupProbe", "livenessProbe", "readinessProbe")
+    assert {plain[p]["httpGet"]["scheme"] for p in probes} == {"HTTP"}
+    assert {secure[p]["httpGet"]["scheme"] for p in probes} == {"HTTPS"}
+    assert {"--audience=a", "--port=9000", "--tls-cert=/etc/concertmaster/tls/tls.crt"} <= set(secure["args"])
+    assert "/etc/concertmaster/tls" in {m["mountPath"] for m in secure["volumeMounts"]}
+    assert not [a for a in plain["args"] if "tls" in a]
+
+
+def test_listed_namespaces_give_roles_there_and_reviews_only_elsewhere(helm: Helm) -> None:
+    objects = helm.template({**ON, "namespaces": ["a", "b"]})
+    (rule, other) = find(objects, "ClusterRole", "cm-concertmaster-web")["rules"]
+    assert (rule["resources"], other["resources"]) == (["tokenreviews"], ["subjectaccessreviews"])
+    roles = [o for o in objects if o["kind"] == "Role" and o["metadata"]["name"] == "cm-concertmaster-web"]
+    assert [r["metadata"]["namespace"] for r in roles] == ["a", "b"]
+    arguments = find(objects, "Deployment", "cm-concertmaster-web")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--namespace=a", "--namespace=b"} <= set(arguments)
+
+
+# --- on an API server
+
+
+@dataclass(frozen=True)
+class World:
+    """A release with the dashboard, and two tenants with one workflow each."""
+
+    ops: str
+    a: str
+    b: str
+    directory: Path
+    proxy: Proxy
+    pages: Pages
+    alice: str
+    bob: str
+
+
+@pytest.fixture(scope="module")
+def world(bed: Bed) -> Iterator[World]:
+    with TemporaryDirectory("concertmaster-web-") as directory, namespaces(bed, "ops", "team-a", "team-b") as places:
+        ops, a, b = places
+        bed.install(
+            "cm", ops,
+            {"sources": [source("http://127.0.0.1:9")], "fullnameOverride": "concertmaster",
+             "approvals": {"admissionPolicy": False},
+             "web": {"enabled": True, "audiences": [AUDIENCE], "tls": {"secretName": "web-tls"}}},
+        )  # fmt: skip
+        certificate(bed, ops, "web-tls", directory)
+        bed.cluster.kubectl("delete", "service,deployment", "concertmaster", "-n", ops)
+        details = Details()
+        for place, who, step in ((a, "alice", "step-of-a"), (b, "bob", "step-of-b")):
+            reader(bed, place, who, place, role="concertmaster-view")
+            workflow(bed, details, place, step)
+        reader(bed, a, "nobody", role="concertmaster-view")
+        proxy = Proxy(bed.cluster)
+        with operator_port(details) as port:
+            publish(bed.cluster, ops, own_address(), port)
+            with pages(bed, ops, directory, server=proxy.url) as running:
+                yield World(
+                    ops,
+                    a,
+                    b,
+                    directory,
+                    proxy,
+                    running,
+                    token(bed, a, "alice", AUDIENCE),
+                    token(bed, b, "bob", AUDIENCE),
+                )
+        proxy.stop()
+
+
+def workflow(bed: Bed, details: Details, place: str, step: str) -> None:
+    """An analysed profile with a change that waits, and the operator's document about it."""
+    flow, document = analysed("nightly", step)
+    spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly"}}
+    head = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile"}
+    meta = {"name": "nightly", "namespace": place, "labels": {"team": place}}
+    bed.cluster.apply({**head, "metadata": meta, "spec": spec})
+    status = json.dumps({"status": flow["status"]})
+    bed.cluster.kubectl("patch", "wfp", "nightly", "-n", place, "--subresource=status", "--type=merge", "-p", status)
+    bed.cluster.apply(
+        {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowChange",
+         "metadata": {"name": f"change-{place}", "namespace": place},
+         "spec": {"profileRef": {"name": "nightly"}, "recommendation": "right-size.train", "planDigest": "0" * 64}},
+    )  # fmt: skip
+    uid = bed.cluster.get("wfp", "nightly", "-n", place)["metadata"]["uid"]
+    text = json.dumps(document).replace("run-", f"run-of-{step}-")
+    details.put(place, "nightly", uid, text.encode())
+
+
+class operator_port:
+    """The operator's HTTP side alone, which serves ``details``."""
+
+    def __init__(self, details: Details) -> None:
+        self._server = Server("0.0.0.0", 0, Health(stall_after=600.0), Telemetry(), details)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> int:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._server.start(), self._loop).result(30)
+        return self._server.bound_port
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(30)
+
+
+def test_each_tenant_sees_their_own(world: World) -> None:
+    for place, who, step in ((world.a, world.alice, "step-of-a"), (world.b, world.bob, "step-of-b")):
+        page = f"{API}/workflows/{place}/nightly"
+        assert world.pages.json(f"{API}/summary", who)["workflows"] == 1
+        assert [w["namespace"] for w in world.pages.json(f"{API}/workflows", who)["items"]] == [place]
+        assert [c["name"] for c in world.pages.json(f"{API}/changes", who)["items"]] == [f"change-{place}"]
+        assert step in [n["name"] for n in world.pages.json(f"{page}/nodes", who)]
+        assert world.pages.json(f"{page}/runs", who)["runs"]
+        assert world.pages.json(f"{page}/what-if?scale.train=0.5", who)["runsUsed"] > 0
+        status, text = world.pages.get(f"/workflows/{place}/nightly", who)
+        assert status == 200
+        assert "Gantt chart of 4 pods" in text
+
+
+def test_a_reader_of_one_team_never_sees_the_other(world: World) -> None:
+    hidden = (world.b, "step-of-b")
+    lists = ["/", f"/?namespace={world.b}", f"/?label=team%3D{world.b}", f"{API}/summary?namespace={world.b}",
+             *(f"{API}/{p}{q}" for p in ("summary", "workflows", "recommendations", "changes")
+               for q in ("", "?limit=1&offset=1", "?sort=name&reverse=1", "?q=nightly", "?state=Dismissed"))]  # fmt: skip
+    for path in lists:
+        status, text = world.pages.get(path, world.alice)
+        assert status == 200
+        shown = text.replace(f"<option selected>{world.b}</option>", "")  # what was asked for is shown as asked
+        shown = shown.replace(f"<option selected>team={world.b}</option>", "")
+        assert not [word for word in hidden if word in shown], path
+    parts = ("", "/nodes", "/bottlenecks", "/recommendations", "/cache", "/trends?period=daily", "/runs", "/runs/latest",
+             "/what-if?scale.train=0.5", "/compare?before=typical&after=latest")  # fmt: skip
+    one = f"/workflows/{world.b}/nightly"
+    for path in (one, f"{one}/compare", *(f"{API}{one}{part}" for part in parts)):
+        status, text = world.pages.get(path, world.alice)
+        assert status == 403, path
+        assert "step-of-b" not in text
+        assert world.pages.get(path.replace("nightly", "absent"), world.alice)[0] == 403
+    assert world.pages.json(f"{API}/summary?namespace={world.b}", world.alice)["workflows"] == 0
+
+
+def test_people_log_in_at_a_proxy_that_passes_their_token_on(world: World) -> None:
+    """docs/dashboard.md: browsers have no token; the proxy has one for each session, and the API server says whose it is."""
+    people = {"alice": world.alice, "bob": world.bob, "expired": world.alice[:-6] + "AAAAAA"}
+    with login(world.pages.url, people, world.pages.trust) as address:
+
+        def browser(who: str) -> Callable[..., tuple[int, str, str]]:
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+            def get(path: str, **headers: str) -> tuple[int, str, str]:
+                try:
+                    with opener.open(urllib.request.Request(address + path, headers=headers), timeout=60) as answer:
+                        return answer.status, answer.url.removeprefix(address), answer.read().decode()
+                except urllib.error.HTTPError as error:
+                    return error.code, path, error.read().decode()
+
+            if who:
+                get(f"{SIGN_IN}?as={who}")
+            return get
+
+        forged = {"Authorization": f"Bearer {world.alice}"}
+        assert browser("")("/", **forged)[1] == SIGN_IN, "a header of the browser's own is no login"
+        for who, mine, others, step in (
+            ("alice", world.a, world.b, "step-of-a"),
+            ("bob", world.b, world.a, "step-of-b"),
+        ):
+            get = browser(who)
+            _, at, text = get("/", **forged)
+            assert at == "/" and f"{mine}/nightly" in text and others not in text
+            assert step in get(f"/workflows/{mine}/nightly")[2]
+            assert json.loads(get(f"{API}/workflows/{mine}/nightly/what-if?scale.train=0.5")[2])["runsUsed"] > 0
+            assert get("/static/page.js")[0] == 200
+            assert get(f"/workflows/{others}/nightly", **forged)[0] == 403
+            assert get(SIGN_OUT)[1] == get("/")[1] == SIGN_IN
+        assert browser("expired")("/")[0] == 401
+
+
+def test_whoever_was_given_nothing_sees_nothing(bed: Bed, world: World) -> None:
+    nobody = token(bed, world.a, "nobody", AUDIENCE)
+    status, text = world.pages.get(f"{API}/workflows", nobody)
+    assert status == 403
+    assert f"system:serviceaccount:{world.a}:nobody may not list WorkflowProfiles" in text
+
+
+def test_tokens_that_are_not_good_are_refused(bed: Bed, world: World) -> None:
+    key = bed.cluster.directory / "certificates" / "apiserver.key"
+    assert world.pages.get("/", resigned(world.alice, key, 0.0))[0] == 200, "the key is the right one"
+    bad = {
+        "absent": "",
+        "garbage": "garbage",
+        "expired": resigned(world.alice, key, 7200.0),
+        "tampered": world.alice[:-6] + "AAAAAA",
+        "of another audience": token(bed, world.a, "alice"),
+    }
+    for what, given in bad.items():
+        for path in ("/", f"{API}/summary", f"{API}/workflows/{world.a}/nightly"):
+            assert world.pages.get(path, given)[0] == 401, what
+    names = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters", "Impersonate-User": "admin"}
+    assert world.pages.get(f"{API}/summary", "", **names)[0] == 401
+
+
+def test_a_token_that_is_revoked_is_refused_within_seconds(bed: Bed, world: World) -> None:
+    reader(bed, world.a, "gone", world.a, role="concertmaster-view")
+    given = token(bed, world.a, "gone", AUDIENCE)
+    assert world.pages.get("/", given)[0] == 200
+    bed.cluster.kubectl("delete", "serviceaccount", "gone", "-n", world.a)
+    wait_for("the refusal", lambda: world.pages.get("/", given)[0] == 401, 120.0)
+
+
+def test_an_api_server_that_is_down_lets_nobody_in(bed: Bed, world: World) -> None:
+    fresh = token(bed, world.a, "alice", AUDIENCE)
+    world.proxy.rule = lambda _: Fault(code=503)
+    try:
+        for path in ("/", f"{API}/summary", f"{API}/workflows/{world.a}/nightly"):
+            status, text = world.pages.get(path, fresh)
+            assert status == 503
+            assert world.a not in text
+        assert world.pages.get("/healthz")[0] == 200
+    finally:
+        world.proxy.rule = lambda _: None
+    assert world.pages.get("/", fresh)[0] == 200
+
+
+def test_it_uses_the_rights_it_has_and_no_others(bed: Bed, world: World) -> None:
+    """Runs last: everything above was asked for by then."""
+    world.pages.get(f"/workflows/{world.a}/nightly", world.alice)
+    rights, denied = used(bed, world.ops, "concertmaster-web")
+    assert denied == set()
+    assert rights == {
+        ("authentication.k8s.io", "tokenreviews", "create"),
+        ("authorization.k8s.io", "subjectaccessreviews", "create"),
+        ("concertmaster.dev", "workflowprofiles", "get"),
+        ("concertmaster.dev", "workflowprofiles", "list"),
+        ("concertmaster.dev", "workflowchanges", "list"),
+        ("", "services/proxy", "get"),
+    }

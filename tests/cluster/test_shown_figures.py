@@ -1,0 +1,332 @@
+"""What the command line shows, from the series of a real Prometheus: figures, trends, reports, runs, what-if, API.
+
+Thirty runs with figures known beforehand are loaded; every command then has nothing but the metrics and the manifests.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from concertmaster.cli import cli
+from concertmaster.engines.common.names import argo_pod_name_of
+from testbed.lives import ContainerLife, Grid, PodLife
+from testbed.openmetrics import render
+from testbed.process import free_port
+from testbed.prometheus import PrometheusServer
+from tests.support.core.rules_world import argo, reads, task
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+NAMESPACE = "shown"
+RUNS, EVERY = 30, 8 * 3600.0
+GI, MI = 2.0**30, 2.0**20
+FAILED = (7, 19)  # runs whose load fails
+SLOW = 28  # the run whose transform took four times as long
+CORES = {"extract": 0.05, "transform": 0.7, "load": 0.5}  # of the one core each asks for
+PEAK = {"extract": 60 * MI, "transform": 500 * MI, "load": 980 * MI}  # of 1Gi each
+POLICY: dict[str, Any] = {
+    "apiVersion": "concertmaster.dev/v1alpha1",
+    "kind": "OptimizationPolicy",
+    "metadata": {"name": "team", "namespace": NAMESPACE},
+    "spec": {
+        "objectives": {
+            "duration": {"p50": "1h", "p95": "5m"},
+            "queueTime": {"p95": "1m"},
+            "minThroughputPerHour": "0.1",
+            "minSuccessPercent": "99",
+            "maxStepFailurePercent": "5",
+            "maxCostPerRun": "100",
+            "targetUtilizationPercent": {"cpu": "70", "memory": "75"},
+        },
+        "pricing": {"currency": "EUR", "cpuCoreHour": "3.6", "memoryGiBHour": "0"},
+    },
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Where the metrics are, what was loaded (seconds by step, of each run), and the file of manifests."""
+
+    url: str
+    seconds: list[dict[str, float]]
+    manifests: Path
+
+    def ask(self, *words: str, definitions: bool = True) -> str:
+        """The answer of a command about the last two weeks."""
+        where = ["--prometheus", self.url, "-n", NAMESPACE]
+        more = ["--definitions", str(self.manifests)] if definitions else []
+        answer = CliRunner().invoke(cli, [*words, *where, *more])
+        assert answer.exit_code == 0, answer.output
+        return answer.stdout
+
+    def json(self, *words: str) -> Any:
+        """The same as JSON."""
+        return json.loads(self.ask(*words, "-o", "json"))
+
+
+def _pod(run: str, step: str, created: float, seconds: float, *, failed: bool) -> PodLife:
+    started = created + 4.0
+    life = ContainerLife(
+        "main",
+        image="registry.example/etl:1",
+        started=started,
+        finished=started + seconds,
+        cpu_seconds=CORES[step] * seconds,
+        memory_peak=PEAK[step],
+        cpu_request=1.0,
+        memory_request=GI,
+        terminated_reason="Error" if failed else "Completed",
+    )
+    return PodLife(
+        namespace=NAMESPACE,
+        pod=argo_pod_name_of(run, f"{run}.{step}", step),
+        uid=f"{run}-{step}",
+        created=created,
+        scheduled=created + 1.0,
+        started=created + 1.0,
+        finished=started + seconds,
+        deleted=started + seconds + 600.0,
+        phase="Failed" if failed else "Succeeded",
+        node=f"node-{len(run) % 3}",
+        owner_kind="Workflow",
+        owner_name=run,
+        containers=[life],
+    )
+
+
+def _lives(end: float) -> tuple[list[PodLife], list[dict[str, float]]]:
+    chance, pods, seconds = random.Random(7), [], []
+    for n in range(RUNS):
+        run, moment = f"etl-{n:05}", float(int(end - (RUNS - n) * EVERY))
+        of_run = {
+            "extract": 60.0 + chance.randrange(6),
+            "transform": float(round(300 * chance.uniform(0.9, 1.1) * (4 if n == SLOW else 1))),
+            "load": 90.0 + chance.randrange(6),
+        }
+        for step, took in of_run.items():
+            pods.append(_pod(run, step, moment, took, failed=step == "load" and n in FAILED))
+            moment += took + 5.0
+        seconds.append(of_run)
+    return pods, seconds
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    end = time.time() - 60.0
+    pods, seconds = _lives(end)
+    manifest = argo(task("extract"), task("transform", "extract", **reads("extract")), task("load", "transform"))
+    manifest["metadata"] = {"name": "etl", "namespace": NAMESPACE, "labels": {"team": "data"}}
+    file = tmp_path_factory.mktemp("manifests") / "all.yaml"
+    file.write_text(yaml.safe_dump_all([manifest, POLICY]))
+    server = PrometheusServer([])
+    try:
+        server.load_openmetrics(render(pods, Grid(end - 14 * 86400.0, end)))
+        with server:
+            yield World(server.url, seconds, file)
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def analysis(world: World) -> dict[str, Any]:
+    """What ``analyze -o json`` says of the workflow."""
+    (found,) = world.json("analyze")["workflows"]
+    return dict(found)
+
+
+def _steps(analysis: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {step["name"]: step for step in analysis["steps"]}
+
+
+def test_time_success_and_errors_of_a_workflow(world: World, analysis: dict[str, Any]) -> None:
+    runs = analysis["runs"]
+    assert (runs["total"], runs["succeeded"], runs["failed"], runs["unknown"]) == (RUNS, RUNS - 2, 2, 0)
+    assert analysis["successRate"] == pytest.approx(1 - 2 / RUNS, abs=1e-3)
+    good = [
+        sum(of.values()) + 14.0 for n, of in enumerate(world.seconds) if n not in FAILED
+    ]  # three pods need 4, 5, 5 s
+    assert analysis["makespanSeconds"]["mean"] == pytest.approx(statistics.mean(good), rel=0.01)
+
+
+def test_time_of_every_step_with_spread_and_count(world: World, analysis: dict[str, Any]) -> None:
+    for name in ("extract", "transform"):
+        known, shown = [of[name] for of in world.seconds], _steps(analysis)[name]["durationSeconds"]
+        assert shown["count"] == RUNS
+        assert (shown["min"], shown["max"]) == (min(known), max(known))
+        assert shown["mean"] == pytest.approx(statistics.mean(known), rel=1e-3)
+        assert shown["variance"] == pytest.approx(statistics.variance(known), rel=0.01)
+        assert shown["p50"] == pytest.approx(statistics.median(known), rel=1e-3)
+
+
+def test_use_of_cpu_and_memory(analysis: dict[str, Any]) -> None:
+    for name, step in _steps(analysis).items():
+        (container,) = step["containers"]
+        assert container["cpuMeanCores"] == pytest.approx(CORES[name], rel=0.02)
+        assert container["memoryPeakBytes"] == pytest.approx(PEAK[name], rel=0.01)
+
+
+def test_marks_of_steps(analysis: dict[str, Any]) -> None:
+    marks = {name: step["marks"] for name, step in _steps(analysis).items()}
+    assert {name: {mark for mark, is_set in of.items() if is_set is True} for name, of in marks.items()} == {
+        "extract": {"overAllocated"},
+        "transform": {"slowOutlier", "inconsistent"},
+        "load": {"underAllocated"},
+    }
+    assert marks["extract"]["overAllocatedResources"] == ["cpu", "memory"]
+    assert marks["load"]["underAllocatedResources"] == ["memory"]
+
+
+def test_failures_by_kind_and_step(analysis: dict[str, Any]) -> None:
+    assert {name: step["failureClasses"] for name, step in _steps(analysis).items()} == {
+        "extract": {},
+        "transform": {},
+        "load": {"Application": 2},
+    }
+
+
+def test_critical_path_and_order_of_steps(analysis: dict[str, Any]) -> None:
+    steps = _steps(analysis)
+    assert [steps[name]["dependsOn"] for name in steps] == [[], ["extract"], ["transform"]]
+    assert all(step["criticalShare"] == 1.0 for step in steps.values())
+    assert max(steps, key=lambda name: steps[name]["dragSeconds"]) == "transform"
+
+
+def test_the_score_is_the_sum_of_its_parts(analysis: dict[str, Any]) -> None:
+    parts = [p for p in analysis["scoreParts"] if not p["deducted"]]
+    assert {p["name"] for p in parts} >= {"success", "stability", "efficiency", "waiting"}
+    lost = sum(p["weight"] * (1 - p["value"]) for p in analysis["scoreParts"] if p["deducted"])
+    whole = 100 * sum(p["weight"] * p["value"] for p in parts) / sum(p["weight"] for p in parts)
+    assert analysis["score"] == pytest.approx(whole - lost, abs=1.0)
+
+
+def test_every_objective_has_a_verdict(analysis: dict[str, Any]) -> None:
+    assert {o["name"]: o["verdict"] for o in analysis["objectives"]} == {
+        "duration p50": "Met",
+        "duration p95": "Missed",
+        "queue time p95": "Met",
+        "success": "Missed",
+        "step failure (load)": "Missed",
+        "cost per run": "Met",
+        "throughput per hour": "Met",
+        "CPU utilization": "Missed",
+        "memory utilization": "Missed",
+    }
+
+
+def test_targets_by_type_of_workflow(world: World, tmp_path: Path) -> None:
+    spec = {"objectives": {"durationByType": {}}}
+    manifests = [*yaml.safe_load_all(world.manifests.read_text())][:1]
+    file = tmp_path / "typed.yaml"
+    file.write_text(yaml.safe_dump_all([*manifests, {**POLICY, "spec": spec}]))
+    answer = json.loads(world.ask("analyze", "-o", "json", "--definitions", str(file), definitions=False))
+    targets = {o["target"] for o in answer["workflows"][0]["objectives"] if o["name"].startswith("duration")}
+    assert "30s" in targets  # a chain of steps
+
+
+def test_cost_of_a_run_follows_the_prices(world: World, analysis: dict[str, Any]) -> None:
+    reserved = statistics.mean(sum(of.values()) for of in world.seconds)
+    assert analysis["cost"]["currency"] == "EUR"
+    assert analysis["cost"]["perRun"]["requested"] == pytest.approx(reserved * 3.6 / 3600, rel=0.05)
+
+
+def test_trends_count_every_run_once(world: World) -> None:
+    (found,) = world.json("analyze", "--trends")["workflows"]
+    for length in ("hourly", "daily", "weekly", "monthly"):
+        periods = [p for p in found["trends"][length]["periods"] if p["runs"] is not None]
+        assert sum(p["runs"]["total"] for p in periods) == RUNS, length
+        assert sum(p["runs"]["failed"] for p in periods) == len(FAILED), length
+
+
+def test_the_report_has_savings_costs_and_demand(world: World, analysis: dict[str, Any]) -> None:
+    report = world.json("report", "--days", "14", "--by", "team")
+    assert (report["summary"]["workflows"], report["summary"]["runs"], report["summary"]["failedRuns"]) == (1, RUNS, 2)
+    assert [e["id"] for e in report["top"]][:2] == ["retry-policy.load", "bottleneck.transform"]
+    assert report["summary"]["available"]["money"]["EUR"] > 0
+    assert report["costByStep"] and report["costByNamespace"] and report["costByWorkflow"]
+    assert report["summary"]["costPerMonth"]["EUR"] == pytest.approx(analysis["cost"]["perMonth"], rel=0.05)
+    page = world.ask("report", "--days", "14", "-o", "html")
+    assert "Optimize transform" in page and "<script" not in page
+
+
+def test_runs_are_listed_and_the_slow_one_is_explained(world: World) -> None:
+    listed = world.json("runs", "etl")
+    assert listed["total"] == RUNS
+    assert {r["run"] for r in listed["runs"] if r["outcome"] == "Failed"} == {f"etl-{n:05}" for n in FAILED}
+    compared = world.json("compare", f"etl-{SLOW - 1:05}", f"etl-{SLOW:05}", "--workflow", "etl")
+    assert compared["steps"][0]["step"] == "transform"
+    more = world.seconds[SLOW]["transform"] - world.seconds[SLOW - 1]["transform"]
+    assert compared["steps"][0]["extraSeconds"] == pytest.approx(more, abs=2.0)
+
+
+def test_a_change_is_tried_on_the_past(world: World) -> None:
+    answer = world.ask("what-if", "etl", "--scale", "transform=0.5")
+    shorter = re.search(r": (\d+)m(\d+)s shorter", answer)
+    assert shorter, answer
+    good = [of["transform"] for n, of in enumerate(world.seconds) if n not in FAILED]
+    assert int(shorter[1]) * 60 + int(shorter[2]) == pytest.approx(statistics.mean(good) / 2, rel=0.05)
+
+
+def test_records_hold_what_an_analysis_needs(world: World, analysis: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "facts.jsonl.gz"
+    world.ask("record", str(file))
+    answer = CliRunner().invoke(cli, ["analyze", "--facts", str(file), "-o", "json"])
+    assert answer.exit_code == 0, answer.output
+    (again,) = json.loads(answer.stdout)["workflows"]
+    for figure in ("runs", "successRate", "makespanSeconds", "cost", "scoreParts"):
+        assert again[figure] == analysis[figure], figure
+
+
+@pytest.fixture(scope="module")
+def api(world: World) -> Iterator[Callable[[str], Any]]:
+    """The JSON API of a dashboard of its own, over the metrics."""
+    port = free_port()
+    words = ["dashboard", "--no-open", "--port", str(port), "--prometheus", world.url, "-n", NAMESPACE]
+    words += ["--definitions", str(world.manifests)]
+    command = [sys.executable, "-m", "concertmaster", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            said, token = "", None
+            while token is None:
+                line = process.stdout.readline()
+                assert line, f"the dashboard ended: {said}"
+                said += line
+                token = re.search(r"token=([\w-]+)", line)
+
+            def get(path: str) -> Any:
+                headers = {"Authorization": f"Bearer {token[1]}"}
+                request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1{path}", headers=headers)
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return json.load(answer)
+
+            yield get
+        finally:
+            process.terminate()
+
+
+def test_the_api_has_every_view_by_name(api: Callable[[str], Any]) -> None:
+    (row,) = api("/workflows")["items"]
+    place = f"/workflows/{NAMESPACE}/{row['profile']}"
+    assert api("/summary")["runs"] == RUNS
+    assert {"retry-policy.load", "bottleneck.transform"} <= {i["id"] for i in api("/recommendations")["items"]}
+    nodes = {n["name"] for n in api(f"{place}/nodes")}
+    assert nodes == {"extract", "transform", "load"}
+    assert api(f"{place}/bottlenecks")[0]["name"] == "transform"
+    assert {row["step"]: row["hits"] for row in api(f"{place}/cache")} == dict.fromkeys(nodes, 0)
+    days = api(f"{place}/trends?period=daily")["trends"]["daily"]["periods"]
+    assert sum(day["runs"]["total"] for day in days if day["runs"]) == RUNS

@@ -1,0 +1,104 @@
+"""Pages that are played: the commands of their blocks, run as printed on a real cluster."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.build import ensure
+from tests.support.chart.bed import ROOT, Bed
+
+BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PART_OF = "app.kubernetes.io/part-of=concertmaster"
+
+
+@dataclass
+class Step:
+    """One command with the output lines the page shows; ``quiet`` where the page shows that there are none."""
+
+    command: str
+    expected: list[str] = field(default_factory=list)
+    quiet: bool = False
+
+
+def steps(text: str) -> Iterator[Step]:
+    """Every command of the page, in order: of console blocks with their output, of sh blocks without."""
+    for kind, block in BLOCK.findall(text):
+        lines = block.replace("\\\n", " ").splitlines()
+        if kind == "sh":
+            yield from (Step(line) for line in lines)
+            continue
+        step: Step | None = None
+        for line in lines:
+            if line.startswith("$ "):
+                if step is not None:
+                    yield step
+                step = Step(line[2:], quiet=True)
+            else:
+                assert step is not None, f"output without a command: {line}"
+                step.expected.append(line)
+                step.quiet = False
+        assert step is not None, "an empty console block"
+        yield step
+
+
+def shown(expected: str, output: str) -> bool:
+    """Whether some line of ``output`` is the expected one, ``*`` standing for anything."""
+    pattern = " ".join(expected.split()).replace("[", "[[]")
+    return any(fnmatch.fnmatchcase(" ".join(line.split()), pattern) for line in output.splitlines())
+
+
+def check(step: Step, command: str, environment: Mapping[str, str]) -> str:
+    """Run ``command``, which is the step's with this machine's names; it must succeed and print what the page shows."""
+    answer = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    said = answer.stdout + answer.stderr
+    assert answer.returncode == 0, f"$ {command}\n{said}"
+    for line in step.expected:
+        assert shown(line, said), f"$ {command}\nexpected: {line}\n{said}"
+    if step.quiet and not command.startswith("helm"):
+        assert not answer.stdout.strip(), f"$ {command}\n{said}"
+    return said
+
+
+def environment(bed: Bed, home: Path) -> dict[str, str]:
+    """The shell of a person: helm, kubectl with the plugin, and concertmaster, of this checkout and this cluster."""
+    place = home / "bin"
+    place.mkdir()
+    for name, path in ensure(["helm", "kubectl"], lambda _: None).items():
+        (place / name).symlink_to(path)
+    for name in ("concertmaster", "kubectl-concertmaster"):
+        script = place / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m concertmaster "$@"\n')
+        script.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{place}:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT / "operator"),
+        "KUBECONFIG": str(bed.cluster.kubeconfig()),
+        "HOME": str(home),
+        "BROWSER": "true",
+    }
+
+
+def adopt(bed: Bed, release: str, namespace: str) -> None:
+    """Give kinds that another test has left to this release, as ``--take-ownership`` does; pages install into a cluster
+    that has none."""
+    for crd in bed.cluster.get("crd", "-l", PART_OF)["items"]:
+        name = crd["metadata"]["name"]
+        for key, value in (("name", release), ("namespace", namespace)):
+            bed.cluster.kubectl("annotate", "crd", name, "--overwrite", f"meta.helm.sh/release-{key}={value}")
+        bed.cluster.kubectl("label", "crd", name, "--overwrite", "app.kubernetes.io/managed-by=Helm")

@@ -1,0 +1,143 @@
+"""Workflows found by pod labels: what is asked of a source, what is remembered, what is said when it is away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concertmaster.api.models.policy import OptimizationPolicy
+from concertmaster.controller.discovery import labelled
+from concertmaster.controller.discovery.labelled import DAY, MOST, LabelledWorkflows
+from concertmaster.core.model import PodFact
+from concertmaster.prometheus.client.errors import SourceUnreachable
+
+HOUR = 3600.0
+
+
+class Sources:
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, dict[str, str]]] = []
+        self.asked: list[tuple[tuple[str, ...], str, int]] = []
+        self.away = False
+
+    def names(self) -> Sequence[str]:
+        return ("default",)
+
+    def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
+        return namespace_labels.get("metrics") != "none"
+
+    def client(self, name: str) -> Any:
+        return self
+
+    def see(self, client: Any, places: Sequence[str], finder: str, keys: Any, *, seconds: int, now: float) -> Any:
+        assert client is self
+        if self.away:
+            raise SourceUnreachable("no answer", where="default")
+        self.asked.append((tuple(sorted(places)), finder, seconds))
+        return self.rows
+
+
+class Pods:
+    def __init__(self) -> None:
+        self.followed: list[Sequence[Any]] = []
+
+    def rows(self, keys: Any) -> list[tuple[str, dict[str, str]]]:
+        return [("data", {"dag_id": "etl"})]
+
+    def follow(self, hidden: Sequence[Any]) -> tuple[str, ...]:
+        self.followed.append(hidden)
+        return ()
+
+
+def policy(name: str = "all", **entry: str) -> OptimizationPolicy:
+    meta = {"name": name, "namespace": "data", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return OptimizationPolicy.parse({"metadata": meta, "spec": {"discover": [{"podLabels": entry}]}})
+
+
+class World:
+    def __init__(self, monkeypatch: Any, **more: Any) -> None:
+        self.sources, self.now = Sources(), 100 * DAY
+        monkeypatch.setattr(labelled, "labels_seen", self.sources.see)
+        self.workflows = LabelledWorkflows(self.sources, interval=300.0, clock=lambda: self.now, **more)
+
+    def look(self, *policies: OptimizationPolicy, namespaces: Any = None) -> labelled.Labelled:
+        return self.workflows.refresh(policies or [policy(preset="airflow")], namespaces or {"data": {}})
+
+
+def values(found: labelled.Labelled) -> list[str]:
+    return sorted(w.labels.value for w in found.workflows)
+
+
+def test_the_first_question_covers_a_day_and_later_ones_what_is_new(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    world.sources.rows = [("data", {"dag_id": "etl"}), ("data", {"dag_id": "report"}), ("data", {})]
+    assert values(world.look()) == ["etl", "report"]
+    world.now += 300
+    world.sources.rows = []
+    assert values(world.look()) == ["etl", "report"]
+    world.now += 60
+    world.look()
+    assert [(finder, seconds) for _, finder, seconds in world.sources.asked] == [("dag_id", 86_400), ("dag_id", 900)]
+
+
+def test_what_was_not_seen_for_a_day_is_forgotten(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    world.sources.rows = [("data", {"dag_id": "etl"})]
+    world.look()
+    world.now, world.sources.rows = world.now + DAY + 1, []
+    assert values(world.look()) == []
+
+
+def test_a_source_that_is_away_is_a_note_and_nothing_is_forgotten(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    world.sources.rows = [("data", {"dag_id": "etl"})]
+    world.look()
+    world.now, world.sources.away = world.now + HOUR, True
+    found = world.look()
+    assert values(found) == ["etl"]
+    assert "workflows are not discovered by pod labels now" in found.notes[0]
+    world.now, world.sources.away = world.now + HOUR, False
+    world.look()
+    assert world.sources.asked[-1][2] == 2 * 3600 + 600, "what was missed is asked for"
+
+
+def test_namespaces_that_may_not_use_the_source_are_not_asked_about(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    assert not world.look(namespaces={"data": {"metrics": "none"}}).workflows
+    assert not world.sources.asked
+
+
+def test_workflows_are_remembered_in_bounded_number(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    world.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST + 50)]
+    assert len(world.look().workflows) == MOST
+
+
+def test_an_engine_reads_its_own_meaning_into_labels(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    world.sources.rows = [
+        ("data", {"jenkins/label": "shop_main_12-a1b2c"}),
+        ("data", {"jenkins/label": "shop_main_13-d3e4f"}),
+        ("data", {"jenkins/label": "maven"}),
+    ]
+    assert values(world.look(policy(preset="jenkins"))) == ["maven", "shop_main"]
+
+
+def test_without_an_exported_label_live_pods_tell(monkeypatch: Any) -> None:
+    pods = Pods()
+    world = World(monkeypatch, pods=pods)
+    found = world.look()
+    assert values(found) == ["etl"]
+    assert [keys.preset for keys in found.hidden] == ["airflow"]
+    world.now, world.sources.rows = world.now + 300, [("data", {"dag_id": "etl"})]
+    assert not world.look().hidden
+    assert [[keys.preset for keys in hidden] for hidden in pods.followed] == [["airflow"], []]
+
+
+def test_hostile_values_are_values() -> None:
+    fact = PodFact("data", "p", "u", labels={"dag_id": "../../etc\n{}'\"", "run_id": "r", "try_number": "9" * 400})
+    from concertmaster.engines.labels.presets import BY_NAME
+
+    preset = BY_NAME["airflow"]
+    assert preset.workflow(fact, preset.keys) == "../../etc\n{}'\""
+    assert preset.attempt(fact, preset.keys) is None

@@ -1,0 +1,136 @@
+"""What a namespace lets a pod ask for, and that recommendations keep to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.core.changes.admission.capacity import UNBOUND, Bound, Capacity, Nodes, capacity_by_namespace
+from concertmaster.core.changes.admission.limits import (
+    Container,
+    LimitRange,
+    Pod,
+    PodChange,
+    ResourceQuota,
+    refusals,
+)
+from concertmaster.core.model.policy import ApplySettings, Bounds, Range
+from tests.support.builders import MI
+from tests.support.core import scenarios
+
+RANGE = {
+    "kind": "LimitRange",
+    "metadata": {"namespace": "data", "name": "sizes"},
+    "spec": {
+        "limits": [
+            {"type": "Container", "min": {"cpu": "100m"}, "max": {"memory": "2Gi"}, "default": {"cpu": "2"},
+             "maxLimitRequestRatio": {"memory": "4"}},
+            {"type": "PersistentVolumeClaim", "max": {"storage": "1Gi"}},
+        ]
+    },
+}  # fmt: skip
+QUOTA = {
+    "kind": "ResourceQuota",
+    "metadata": {"namespace": "data", "name": "compute"},
+    "spec": {"hard": {"requests.cpu": "1", "limits.memory": "1Gi"}},
+}
+
+
+def test_objects_are_read_by_namespace() -> None:
+    found = capacity_by_namespace([RANGE, QUOTA, {**QUOTA, "metadata": {"name": "q"}}, {"kind": "Pod"}])
+    assert sorted(found) == ["data", "default"]
+    data = found["data"]
+    assert data.request("cpu", None) == Bound(0.1, 1.0, "LimitRange sizes", "ResourceQuota compute")
+    assert data.request("memory", 1024.0**3) == Bound(
+        256 * MI, 2 * 1024.0**3, "maxLimitRequestRatio of LimitRange sizes", "LimitRange sizes"
+    )
+    assert data.request("memory", 1024.0**3, tied=True).least is None
+    assert data.limit("memory") == Bound(most=1024.0**3, most_by="ResourceQuota compute")
+    assert replace(data, quotas=()).request("cpu", None).most_by == "the default limit of LimitRange sizes"
+    assert UNBOUND.request("cpu", 1.0) == Bound()
+
+
+amounts = st.floats(0.05, 8.0)
+ranges = st.builds(
+    lambda least, most, default, ratio: LimitRange(
+        "r", "Container", {"cpu": least}, {"cpu": most}, {"cpu": default} if default else {}, {},
+        {"cpu": ratio} if ratio else {},
+    ),
+    st.floats(0.05, 0.5), st.floats(0.6, 8.0), st.none() | amounts, st.none() | st.floats(1.0, 8.0),
+)  # fmt: skip
+
+
+@given(st.lists(ranges, max_size=2), st.none() | amounts, st.floats(0.05, 8.0), st.none() | st.floats(0.1, 8.0))
+def test_what_is_inside_the_bounds_is_what_the_server_takes(
+    found: list[LimitRange], limit: float | None, request: float, hard: float | None
+) -> None:
+    capacity = Capacity((ResourceQuota("q", {"cpu": hard}),) if hard else (), tuple(found))
+    bound = capacity.request("cpu", limit)
+    inside = (bound.least is None or request >= bound.least) and (bound.most is None or request <= bound.most)
+    # What stands already is the same but for the request: only the request is judged here.
+    least = Container("c", {"cpu": 0.0}, {"cpu": limit} if limit is not None else {})
+    most = replace(least, requests={"cpu": request})
+    refused = [
+        r
+        for r in refusals([PodChange(Pod((least,)), Pod((most,)))], capacity.ranges, capacity.quotas)
+        if not r.missing and (limit is None or f"limit {limit}" not in r.message)
+    ]
+    if not inside:
+        assert refused
+    if refused and (limit is None or all(limit <= r.most["cpu"] for r in found)):
+        defaulted = limit is None and any("cpu" in r.default for r in found)
+        assert not inside or defaulted or (limit is not None and request > limit)
+
+
+@pytest.mark.parametrize(
+    ("least", "new"), [(None, "320Mi"), (256 * MI, "320Mi"), (512 * MI, "512Mi"), (1000 * MI, None)]
+)
+def test_a_right_sizing_keeps_to_the_least_of_a_limit_range(least: float | None, new: str | None) -> None:
+    bound = LimitRange("sizes", "Container", {} if least is None else {"memory": least})
+    item = replace(scenarios.right_size(), capacity=Capacity((), (bound,))).one("right-size")
+    lowered = [i.new for i in item.items if i.step == "transform"]
+    assert lowered == ([new] if new is not None else [])  # 1Gi -> 1000Mi is no change worth making
+    reason = "memory of transform: 512Mi is limited by LimitRange sizes"
+    assert (reason in item.evidence) is (new == "512Mi")
+
+
+def test_more_memory_than_a_limit_range_allows_is_no_patch_but_says_what_to_raise() -> None:
+    free = scenarios.memory_request().one("memory-request")
+    assert (free.proposed, bool(free.edits)) == ("1536Mi", True)
+    assert "first" not in free.expected
+    small = Capacity((), (LimitRange("sizes", "Container", {}, {"memory": 512 * MI}),))
+    bound = replace(scenarios.memory_request(), capacity=small).one("memory-request")
+    assert bound.edits == ()
+    assert "concertmaster explain" in bound.how
+    assert "raise LimitRange sizes from 512Mi to at least 1536Mi first" in bound.expected
+
+
+def test_more_memory_than_any_node_has_is_no_patch_but_says_what_is_needed() -> None:
+    small = Capacity(nodes=Nodes({"memory": 1024 * MI}))
+    bound = replace(scenarios.memory_request(), capacity=small).one("memory-request")
+    assert bound.edits == ()
+    wanted = "add a node with more than 1536Mi allocatable first: the largest of the last day had 1Gi"
+    assert wanted in bound.expected
+    large = replace(small, nodes=Nodes({"memory": 4096 * MI}))
+    assert replace(scenarios.memory_request(), capacity=large).one("memory-request").edits
+
+
+def test_more_cpu_than_a_quota_allows_is_no_patch_but_says_what_to_raise() -> None:
+    free = scenarios.cpu_request().one("cpu-request")
+    assert free.edits
+    small = Capacity((ResourceQuota("compute", {"limits.cpu": 0.5, "cpu": 0.5}),))
+    bound = replace(scenarios.cpu_request(), capacity=small).one("cpu-request")
+    assert bound.edits == ()
+    assert "raise ResourceQuota compute from 500m to at least" in bound.expected
+
+
+def test_more_than_the_policy_allows_is_no_patch_but_says_what_to_raise() -> None:
+    tight = ApplySettings(bounds=Bounds(cpu=Range(0.05, 1.2), memory=Range(64 * MI, 1.2 * 1024 * MI)))
+    memory = replace(scenarios.memory_request(), apply=tight).one("memory-request")
+    cpu = replace(scenarios.cpu_request(), apply=tight).one("cpu-request")
+    assert (memory.edits, cpu.edits) == ((), ())
+    assert "raise apply.bounds.memory.max of the policy from 1229Mi to at least 1536Mi first" in memory.expected
+    assert "raise apply.bounds.cpu.max of the policy from 1200m to at least 1700m first" in cpu.expected

@@ -1,0 +1,89 @@
+"""``gpu-request``: GPUs that are held and idle, and those that are used little."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model.policy import Pricing
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.core.scenarios import STEPS, etl, measured, resources
+
+
+def held(
+    gpus: float, used: float | None, active: float | None, resource: str = "nvidia.com/gpu", runs: int = 42
+) -> Scene:
+    """``transform`` holds so many GPUs, of which so many were busy."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        own = measured(gpu_resource=resource, gpu_request=gpus, gpu_used=used, gpus_active=active)
+        return {n: Pod(value(s), containers=own if n == "transform" else measured()) for n, s in STEPS.items()}
+
+    requests = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={resource: f"{gpus:g}"})
+    return scene(etl(transform=requests), runs, work)
+
+
+def test_the_busiest_run_says_how_many_are_needed() -> None:
+    item = scenarios.gpu_request().one("gpu-request")
+    assert item.action == "Lower GPU request of transform: 4 -> 1"
+    assert "at most 1 of its 4 GPUs was busy at any time, mean utilization 16%" in item.because
+    assert [(e.pointer, e.current, e.proposed) for e in item.edits] == [
+        ("/spec/templates/2/container/resources/limits/nvidia.com~1gpu", "4", "1")
+    ]
+    assert "limits/nvidia.com~1gpu" in item.how
+    assert not item.automatic
+    assert item.saving_per_month is not None
+    hours = (
+        sum(e.span or 0.0 for r in scenarios.gpu_request().runs for e in r.steps if e.step == "transform") / 42 / 3600
+    )
+    rate = scenarios.gpu_request().analysis().cost.runs_per_month
+    assert rate is not None
+    assert item.saving_per_month.likely == pytest.approx(3 * hours * rate * 0.95, rel=0.01)
+
+
+def test_a_gpu_that_is_never_busy_is_given_back() -> None:
+    item = held(1, 0.0, 0.0).one("gpu-request")
+    assert item.action == "Run transform without a GPU: 1 -> 0"
+    assert "none of its GPU was" not in item.because
+    assert "its GPU was never busy" in item.because
+    assert [e.proposed for e in item.edits] == ["0"]
+
+
+def test_one_that_is_used_little_is_shared() -> None:
+    item = held(1, 0.12, 1.0).one("gpu-request")
+    assert item.action == "Share the GPU of transform, or use a smaller kind"
+    assert "is 12% (median)" in item.because
+    assert item.edits == ()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "used", "active", "resource"),
+    [
+        (1, 0.8, 1.0, "nvidia.com/gpu"),  # busy
+        (4, None, None, "nvidia.com/gpu"),  # no DCGM series
+        (4, None, None, "amd.com/gpu"),
+        (1, 0.1, 1.0, "nvidia.com/mig-1g.5gb"),  # a slice already
+    ],
+)
+def test_busy_unknown_and_sliced_ones_are_left_alone(
+    gpus: float, used: float | None, active: float | None, resource: str
+) -> None:
+    assert held(gpus, used, active, resource).recommended("gpu-request") == []
+
+
+def test_too_few_runs_say_nothing() -> None:
+    assert held(4, 0.5, 1.0, runs=4).recommended("gpu-request") == []
+
+
+def test_gpus_are_part_of_what_a_run_costs() -> None:
+    busy = held(1, 1.0, 1.0)
+    dear = replace(busy, pricing=Pricing(gpu_hour=10.0)).analysis().cost.per_run
+    free = replace(busy, pricing=Pricing(gpu_hour=0.0)).analysis().cost.per_run
+    assert dear is not None
+    assert free is not None
+    hours = sum(e.span or 0.0 for r in busy.runs for e in r.steps if e.step == "transform") / 42 / 3600
+    assert dear.total - free.total == pytest.approx(10.0 * hours, rel=0.01)
+    assert dear.wasted == pytest.approx(free.wasted)

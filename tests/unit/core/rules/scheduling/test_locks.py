@@ -1,0 +1,61 @@
+"""``queue-time.lock``: how large a semaphore has to be, where its size and the quota are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.shared.semaphores import Holding, enough_places, mean_wait
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.model import Recommendation
+from concertmaster.core.model.definitions import NamedConfigMaps
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import analyze_workflow
+from tests.support.builders import NOW
+from tests.support.core.semaphore_scene import waiting_scene
+
+
+def lock(size: int | None, *, reported: int | None = None, capacity: Capacity | None = None) -> Recommendation:
+    """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``told``."""
+    of = waiting_scene(size or 2)
+    known = reported if reported is not None else size
+    maps = NamedConfigMaps({"semaphore/limits/db": known} if known else {})
+    definition = replace(of.definition, config_maps=maps)
+    result = analyze_workflow(definition, of.runs, Policy(), profile="wfp", now=NOW, capacity=capacity or Capacity())
+    return next(r for r in result.recommendations if r.id == "queue-time.lock")
+
+
+def test_the_size_that_leaves_no_wait_is_recommended_with_its_command() -> None:
+    item = lock(2)
+    assert item.action == "Raise semaphore db: 2 -> 4"
+    assert item.how == """kubectl patch configmap limits -n demo --type=merge -p '{"data":{"db":"4"}}'"""
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx(302, rel=0.1)
+    assert "2 at a time" in item.current
+
+
+def test_a_quota_bounds_the_size() -> None:
+    item = lock(2, capacity=Capacity(quotas=(ResourceQuota("team", {"requests.cpu": 3.0, "cpu": 3.0}, {}),)))
+    assert item.action == "Raise semaphore db: 2 -> 3 (limited by ResourceQuota team)"
+
+
+def test_without_the_size_and_where_others_hold_it_no_size_is_named() -> None:
+    unknown = lock(None)
+    assert unknown.action.startswith("Hold the lock db shorter")
+    assert "kubectl concertmaster explain" in unknown.how
+    others = lock(2, reported=4)  # four places would have been enough for these runs
+    assert others.action.startswith("Hold the lock db shorter")
+    assert "other workflows hold db too" in " ".join(others.evidence)
+
+
+def test_the_queue_serves_in_order() -> None:
+    rows = [Holding(0.0, 0.0, 10.0), Holding(0.0, 10.0, 10.0), Holding(1.0, 19.0, 10.0)]
+    assert mean_wait(rows, 1) == pytest.approx((0 + 10 + 19) / 3)
+    assert mean_wait(rows, 3) == 0.0
+    found = enough_places(rows, 1)
+    assert found is not None
+    assert found.size == 3
+    assert enough_places(rows, 1, most=1) is None
+    assert enough_places([], 1) is None

@@ -1,0 +1,44 @@
+"""The interval of a mean."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from concertmaster.core.stats.means import mean_with_interval
+
+
+@pytest.mark.parametrize("count", [5, 8, 15, 30])
+@pytest.mark.parametrize("spread", [0.05, 0.5, 1.0])
+def test_nine_of_ten_intervals_hold_the_mean_however_skewed_the_values(count: int, spread: float) -> None:
+    rng = np.random.default_rng(count)
+    truth, held = math.exp(spread**2 / 2), []
+    for _ in range(3000):
+        found = mean_with_interval(np.exp(spread * rng.normal(size=count)).tolist())
+        assert found is not None
+        held.append(found.low <= truth <= found.high)
+    assert 0.87 <= np.mean(held) <= 0.94
+
+
+def test_values_that_are_not_all_positive_have_students_interval() -> None:
+    found = mean_with_interval([-1.0, 0.0, 1.0])
+    assert found is not None
+    assert (found.low, found.likely, found.high) == pytest.approx((-1.6858, 0.0, 1.6858), abs=1e-3)
+
+
+@pytest.mark.parametrize("values", [[3.0], [3.0, 3.0, 3.0]])
+def test_values_that_do_not_vary_are_their_own_interval(values: list[float]) -> None:
+    found = mean_with_interval(values)
+    assert found is not None
+    assert (found.low, found.likely, found.high) == (3.0, 3.0, 3.0)
+
+
+def test_without_values_there_is_no_mean() -> None:
+    assert mean_with_interval([]) is None
+
+
+def test_values_beyond_sense_leave_a_finite_interval() -> None:
+    found = mean_with_interval([1e-300, 1e250, 1.0])
+    assert found is not None and math.isfinite(found.high) and found.low > 0.0

@@ -1,0 +1,110 @@
+"""Airflow by its pods' labels: from a profile to runs, attempts, mapped tasks and a recommendation to paste."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from concertmaster.core.model import ContainerFact, Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.engines import assign, build_runs, complete, define
+
+MIB = 1024.0**2
+DAY = 86_400.0
+
+
+def profile(**more: Any) -> WorkflowDefinition:
+    definition = define(
+        {
+            "apiVersion": "concertmaster.dev/v1alpha1",
+            "kind": "WorkflowProfile",
+            "metadata": {"name": "airflow-nightly-etl", "namespace": "data"},
+            "spec": {"podLabels": {"preset": "airflow", "value": "nightly_etl", **more}},
+        }
+    )
+    assert definition is not None
+    return definition
+
+
+def pod(run: int, task: str, begin: float, seconds: float, attempt: int = 1, **labels: str) -> PodFact:
+    at, phase = run * DAY + begin, labels.pop("phase", "Succeeded")
+    given = {"dag_id": "nightly_etl", "run_id": f"scheduled__2026-11-{run:02d}", "task_id": task}
+    used = ContainerFact("base", started=at + 2, cpu_request=2.0, memory_request=4096 * MIB, samples=40,
+                         cpu_seconds=seconds * 0.4, cpu_sampled_seconds=seconds, expected_samples=40,
+                         memory_sampled_peak=(600 + run) * MIB)  # fmt: skip
+    name = f"nightly-etl-{task.replace('_', '-')}-{run}-{attempt}-{labels.get('map_index', '')}"
+    return PodFact("data", name, f"uid-{name}", labels={**given, "try_number": str(attempt), **labels}, created=at,
+                   scheduled=at + 1, started=at + 2, finished=at + seconds, phase=phase, containers=(used,))  # fmt: skip
+
+
+def nightly(run: int) -> list[PodFact]:
+    return [
+        pod(run, "extract", 0, 60),
+        pod(run, "transform", 65, 30, phase="Failed"),
+        pod(run, "transform", 100, 600, attempt=2),
+        *(pod(run, "load", 705, 100 + i, map_index=str(i)) for i in range(3)),
+    ]
+
+
+def runs(definition: WorkflowDefinition, facts: list[PodFact]) -> list[Any]:
+    placed = assign(facts, [definition])
+    assert not placed.unassigned
+    return [
+        r
+        for name, rows in placed.executions[definition.key].items()
+        for r in build_runs(definition.key, name, rows, definition)
+    ]
+
+
+def test_attempts_and_mapped_tasks_are_distinguished_and_the_graph_is_inferred() -> None:
+    definition = profile()
+    found = runs(definition, [f for run in (1, 2, 3) for f in nightly(run)])
+    whole, shown = complete(definition, found)
+    assert [(r.run, r.outcome) for r in shown] == [
+        (f"scheduled__2026-11-{n:02d}", Outcome.SUCCEEDED) for n in (1, 2, 3)
+    ]
+    assert {(e.step, e.item, e.attempt) for e in shown[0].steps} == {
+        ("extract", None, 0), ("transform", None, 0), ("transform", None, 1),
+        ("load", "0", 0), ("load", "1", 0), ("load", "2", 0),
+    }  # fmt: skip
+    assert {s.name: s.depends_on for s in whole.graph.steps} == {
+        "extract": (), "transform": ("extract",), "load": ("transform",)
+    }  # fmt: skip
+
+
+def test_a_declared_graph_is_taken_as_it_is() -> None:
+    steps = [
+        {"name": "extract"},
+        {"name": "transform", "dependsOn": ["extract"]},
+        {"name": "load", "dependsOn": ["extract"]},
+    ]
+    definition = profile(steps=steps)
+    whole, shown = complete(definition, runs(definition, nightly(1)))
+    assert {s.name: s.depends_on for s in whole.graph.steps} == {
+        "extract": (), "transform": ("extract",), "load": ("extract",)
+    }  # fmt: skip
+    assert len(shown) == 1, "three pods of one step that succeed are no three runs"
+
+
+def test_a_worker_and_the_pod_its_operator_starts_are_two_steps() -> None:
+    facts = [
+        pod(1, "train", 0, 300, kubernetes_executor="True"),
+        pod(1, "train", 5, 280, attempt=1, kubernetes_pod_operator="True", map_index=""),
+    ]
+    facts[1] = PodFact(**{**{f: getattr(facts[1], f) for f in PodFact.__slots__}, "pod": "train-abc", "uid": "other"})
+    (run,) = runs(profile(), facts)
+    assert {e.step for e in run.steps} == {"train", "train.pod"}
+
+
+def test_a_recommendation_says_what_to_paste_into_the_dag() -> None:
+    definition = profile()
+    whole, shown = complete(definition, runs(definition, [f for run in range(1, 13) for f in nightly(run)]))
+    result = analyze_workflow(whole, shown, Policy(), profile="airflow-nightly-etl", now=13 * DAY)
+    (item,) = [r for r in result.recommendations if r.rule == "right-size"]
+    assert item.kustomize is None
+    assert item.how == "kubectl concertmaster explain -n data airflow-nightly-etl right-size"
+    assert item.snippet is not None
+    lines = item.snippet.splitlines()
+    assert lines[0] == "from kubernetes.client import models as k8s"
+    assert "# task transform: KubernetesExecutor" in lines
+    compile(item.snippet.replace("executor_config=", "config = ").replace("},\n", "}\n").rstrip(","), "snippet", "exec")

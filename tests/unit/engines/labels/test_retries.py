@@ -1,0 +1,42 @@
+"""Retries of label engines: the recommendation says what to write where the task is defined."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from concertmaster.engines.labels.definition import TRAITS
+from concertmaster.engines.labels.presets import BY_NAME
+from concertmaster.engines.labels.retries import RETRIES
+from tests.support.core import scenarios
+
+
+def test_every_engine_with_a_snippet_is_a_preset() -> None:
+    assert set(RETRIES) <= set(BY_NAME)
+    assert TRAITS["volcano"].retries("a", 3) is None
+
+
+@pytest.mark.parametrize("preset", sorted(RETRIES))
+def test_the_recommendation_is_in_the_words_of_the_engine(preset: str) -> None:
+    of = scenarios.SCENARIOS["retry-policy"]()
+    plain = of.one("retry-policy")
+    assert plain.snippet is None
+    definition = of.definition
+    traits = replace(definition.engine, retries=TRAITS[preset].retries)
+    limit = int(plain.proposed.split()[0])
+    written = traits.retries(plain.step or "", limit) or ""
+    assert str(limit + 1 if preset == "jenkins" else min(limit, 2) if preset == "gitlab" else limit) in written
+
+
+def test_yaml_is_yaml_and_python_is_python() -> None:
+    assert yaml.safe_load(RETRIES["gitlab"]("build", 5)) == {"build": {"retry": {"max": 2}}}
+    assert yaml.safe_load(RETRIES["spark"]("driver", 3))["spec"]["restartPolicy"]["onFailureRetries"] == 3
+    for preset in ("dagster", "prefect", "flyte"):
+        ast.parse(RETRIES[preset]("a", 3) + "\ndef task(): ...")
+    ast.parse(f"Operator({RETRIES['airflow']('a', 3).partition(chr(10))[2]})")
+    ast.parse(f"task(){RETRIES['kubeflow-pipelines']('a', 3).partition(chr(10))[2]}")
+    assert "maxRetries = 3" in RETRIES["nextflow"]("ALIGN", 3)
+    assert "retry(count: 4, " in RETRIES["jenkins"]("a", 3)

@@ -1,0 +1,238 @@
+"""A history on a database server: what it says and does when the server does not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.history import (
+    Address,
+    HistoryError,
+    HistoryFull,
+    HistoryLocked,
+    HistoryReadOnly,
+    HistoryUnavailable,
+    Store,
+    open_server,
+)
+from concertmaster.history.postgresql import engine
+from concertmaster.history.postgresql.session import Session
+from testbed.postgres import PostgresServer
+from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Schema
+
+ROWS = {KEY: {"r1": [ran("1"), ran("2", 20.0)]}}
+
+
+@pytest.fixture
+def place(postgres: PostgresServer) -> Schema:
+    return Schema.fresh(postgres.url, postgres.password_file)
+
+
+@pytest.fixture
+def store(place: Schema) -> Iterator[Store]:
+    with place.open() as found:
+        yield found
+
+
+@pytest.fixture
+def own() -> Iterator[PostgresServer]:
+    """A server that the test may stop."""
+    server = PostgresServer().start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def test_a_connection_that_was_lost_between_two_calls_is_made_again(place: Schema, store: Store) -> None:
+    store.add(ROWS)
+    _end_sessions(place)
+    assert [r.run for r in store.runs(KEY)] == ["r1"]
+    _end_sessions(place)
+    assert store.add({KEY: {"r2": [ran("3", 100.0)]}}).new == 1
+
+
+def test_a_connection_that_is_lost_in_a_transaction_undoes_all_of_it(place: Schema, store: Store) -> None:
+    def ending() -> Iterator[object]:
+        _end_sessions(place)
+        yield from ()
+
+    with pytest.raises(HistoryUnavailable, match="Nothing was lost"):
+        store.add(ROWS, records=ending(), watermark=("s", "x", 9.0))  # type: ignore[arg-type]
+    assert (store.keys(), store.watermark("s", "x")) == ([], None)
+    assert store.add(ROWS, watermark=("s", "x", 9.0)).new == 2
+
+
+def test_a_server_that_is_away_is_said_once_and_asked_again_later(own: PostgresServer) -> None:
+    now = [0.0]
+    session = Session(_address(own), clock=lambda: now[0])
+    session.execute("SELECT 1")
+    own.stop()
+    with pytest.raises(HistoryUnavailable, match="Check that the server runs"):
+        session.execute("SELECT 1")
+    own.start()
+    with pytest.raises(HistoryUnavailable):
+        session.execute("SELECT 1")  # a cycle over many workflows must not wait for each of them
+    now[0] += 6.0
+    session.execute("SELECT 1")
+    session.close()
+
+
+def test_a_server_that_does_not_answer_is_given_up(own: PostgresServer) -> None:
+    session = Session(_address(own), patience=1.0)
+    session.execute("SELECT 1")
+    own.freeze(True)
+    try:
+        with pytest.raises(HistoryUnavailable, match="cannot be reached"):
+            session.execute("SELECT 1")
+    finally:
+        own.freeze(False)
+        session.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "cure"),
+    [
+        ("53100", HistoryFull, "Enlarge the database's volume"),
+        ("25006", HistoryReadOnly, "leads to the primary"),
+        ("40P01", HistoryLocked, "another session"),
+        ("57014", HistoryUnavailable, "did not answer in time"),
+    ],
+)
+def test_what_the_server_refuses_is_reported_and_undone(
+    place: Schema, store: Store, code: str, kind: type[HistoryError], cure: str
+) -> None:
+    """The server's own answers with these codes: a full disk, a standby, a deadlock, a cancelled statement."""
+    place.raw(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"
+    )
+    place.raw("CREATE TRIGGER refusing BEFORE INSERT ON watermarks EXECUTE FUNCTION refuse()")
+    with pytest.raises(kind, match=cure):
+        store.add(ROWS, watermark=("s", "x", 9.0))
+    assert store.keys() == []
+    place.raw("DROP TRIGGER refusing ON watermarks")
+    assert store.add(ROWS, watermark=("s", "x", 9.0)).new == 2
+
+
+def test_a_database_that_is_read_only_can_be_read(place: Schema, postgres: PostgresServer) -> None:
+    with place.open() as store:
+        store.add(ROWS)
+    standby = replace(place.address, url=f"{postgres.url}?options=-cdefault_transaction_read_only%3Don")
+    with pytest.raises(HistoryReadOnly), open_server(standby) as store:
+        assert [r.run for r in store.runs(KEY)] == ["r1"]
+        store.add({KEY: {"r2": [ran("3", 100.0)]}})
+
+
+def test_a_locked_table_is_not_waited_for_without_end(
+    place: Schema, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    monkeypatch.setattr("concertmaster.history.postgresql.session._LOCK_SECONDS", 1)
+    with place.open() as store, psycopg.connect(postgres.url, password=postgres.password) as other:
+        other.execute(f"LOCK TABLE {place.address.schema}.pods")  # type: ignore[arg-type]
+        with pytest.raises(HistoryLocked, match="another session"):
+            store.add(ROWS)
+
+
+def test_no_message_holds_the_password(postgres: PostgresServer, tmp_path: Path) -> None:
+    wrong = tmp_path / "password"
+    wrong.write_text("s3cret")
+    with pytest.raises(HistoryUnavailable, match="refuses the operator's credentials") as caught:
+        open_server(Address(postgres.url, "x", str(wrong)))
+    assert "s3cret" not in repr(caught.value)
+    with pytest.raises(HistoryUnavailable, match=r"passwordFile .* cannot be read"):
+        open_server(Address(postgres.url, "x", str(tmp_path / "missing")))
+    with pytest.raises(HistoryUnavailable, match="Create the database"):
+        open_server(replace(_address(postgres), url=postgres.of("missing")))
+
+
+def test_shards_that_start_together_migrate_once(place: Schema) -> None:
+    failures: list[Exception] = []
+
+    def start() -> None:
+        try:
+            place.open().close()
+        except Exception as error:
+            failures.append(error)
+
+    _together(start, start, start)
+    assert failures == []
+    assert place.raw("SELECT version FROM migrations") == [(1,)]
+
+
+def test_shards_that_write_at_once_lose_nothing(place: Schema) -> None:
+    """Each adds the same pods in another order, as a shard does that takes a namespace over."""
+    pods = [ran(str(n), float(n)) for n in range(60)]
+    failures: list[Exception] = []
+
+    def write(order: int) -> None:
+        try:
+            with place.open() as store:
+                for n in range(0, 60, 20):
+                    store.add({KEY: {"r": pods[n : n + 20][::order]}}, watermark=("s", "x", 1.0))
+        except Exception as error:
+            failures.append(error)
+
+    _together(lambda: write(1), lambda: write(-1), lambda: write(1))
+    assert failures == []
+    with place.open() as store:
+        assert (store.stats().pods, store.stats().workflows) == (60, 1)
+
+
+def test_a_newer_schema_is_left_alone(place: Schema) -> None:
+    place.open().close()
+    place.raw("INSERT INTO migrations (version) VALUES (99)")
+    with pytest.raises(HistoryError, match=r"newer version \(schema 99"):
+        place.open()
+
+
+def test_text_that_postgresql_cannot_hold_is_no_reason_to_lose_a_run(store: Store) -> None:
+    odd = WorkflowKey("data", "Workflow", "a\0b\ud800")
+    store.add({odd: {"r\0": [ran("1")]}})
+    (kept,) = store.keys()
+    assert [len(r.steps) for r in store.runs(kept)] == [1]
+
+
+def test_shards_tidy_only_what_is_their_own(store: Store) -> None:
+    other = replace(KEY, namespace="theirs")
+    store.add({KEY: {"r1": [ran("1")]}, other: {"r1": [ran("2")]}})
+    for uid, key in (("a", KEY), ("b", other)):
+        store.keep_analysis(uid, key, b"x")
+    store.keep_analyses_of(set(), lambda namespace: namespace == KEY.namespace)
+    assert (store.analysis("a"), store.analysis("b") is None) == (None, False)
+    store.prune(max_runs=0, before=0.0, owns=lambda namespace: namespace == KEY.namespace)
+    assert store.runs(KEY) == []
+    assert len(store.runs(other)) == 1
+
+
+def test_the_size_is_that_of_its_own_tables(store: Store) -> None:
+    before = store.stats().bytes
+    store.add({KEY: {f"r{n}": [ran(str(n))] for n in range(500)}})
+    assert 0 < before < store.stats().bytes
+    assert engine.PostgresEngine.lasting
+
+
+def _address(server: PostgresServer) -> Address:
+    return Address(server.url, "concertmaster", str(server.password_file))
+
+
+def _end_sessions(place: Schema) -> None:
+    place.raw(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'concertmaster' AND pid <> pg_backend_pid()"
+    )
+
+
+def _together(*calls: object) -> None:
+    threads = [threading.Thread(target=call) for call in calls]  # type: ignore[arg-type]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()

@@ -1,0 +1,102 @@
+"""Limits of a shared store: so many queries at a time, and none while it wants none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable, TimedOut
+from concertmaster.prometheus.client.gate import Gate
+from concertmaster.settings import Source
+from tests.support.data.metrics_store import Store, failure, running, vector
+
+ONE = [({"pod": "a"}, 1)]
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with running() as found:
+        yield found
+
+
+def client(store: Store, **fields: object) -> PrometheusClient:
+    return PrometheusClient(Source.model_validate({"name": "main", "url": store.url, **fields}), sleep=lambda _: None)
+
+
+def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
+    """The largest number of queries that were under way together."""
+    gate, inside, seen, lock = one._transport.gate, 0, 0, threading.Lock()
+    send = one._transport._attempt
+
+    def watched(*arguments: object) -> object:
+        nonlocal inside, seen
+        with lock:
+            inside += 1
+            seen = max(seen, inside)
+        time.sleep(0.02)
+        with lock:
+            inside -= 1
+        return send(*arguments)  # type: ignore[arg-type]
+
+    one._transport._attempt = watched  # type: ignore[method-assign, assignment]
+    running = [threading.Thread(target=lambda: one.instant("up", 1.0, of_user=of_user)) for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    assert gate._inside == gate._of_users == 0
+    return seen
+
+
+@pytest.mark.parametrize(("most", "of_user", "expected"), [(1, False, 1), (3, False, 3), (3, True, 2), (1, True, 1)])
+def test_no_more_queries_at_a_time_than_the_source_may_get(
+    store: Store, most: int, of_user: bool, expected: int
+) -> None:
+    store.script = [vector(ONE)]
+    assert most_at_once(client(store, maxConcurrentQueries=most), 8, of_user=of_user) == expected
+
+
+def test_shards_share_the_limit_and_each_has_one_place(store: Store) -> None:
+    store.script = [vector(ONE)]
+    one = client(store, maxConcurrentQueries=6)
+    alive = [3]
+    one.shared_by(lambda: alive[0])
+    assert most_at_once(one, 6, of_user=False) == 2
+    alive[0] = 50
+    assert most_at_once(one, 6, of_user=False) == 1
+
+
+def test_a_query_that_gets_no_place_says_so_and_is_not_held_against_the_source(store: Store) -> None:
+    one = client(store, maxConcurrentQueries=1, timeoutSeconds=0.5, deadlineSeconds=0.5)
+    store.script = [vector(ONE)]
+    with one._transport.gate.place(0.0, of_user=False):
+        for _ in range(5):
+            with pytest.raises(TimedOut, match=r"no other query ended .*maxConcurrentQueries"):
+                one.instant("up", 1.0)
+    assert store.asked == []
+    assert one.instant("up", 1.0) is not None
+
+
+def test_what_the_store_asks_one_query_to_wait_all_of_them_wait(store: Store) -> None:
+    store.script = [failure(429, "", "slow down", Retry_After="600")]
+    one = client(store)
+    with pytest.raises(SourceUnreachable):
+        one.instant("up", 1.0)
+    asked = len(store.asked)
+    with pytest.raises(MetricsError, match=r"asked for no requests for another 300 s \(429\)"):
+        one.instant("up", 1.0, of_user=True)
+    assert len(store.asked) == asked == 1
+
+
+def test_the_silence_ends() -> None:
+    now = [100.0]
+    gate = Gate(lambda: 1, lambda: now[0])
+    gate.silence(20.0)
+    gate.silence(5.0)
+    assert gate.quiet() == 20.0
+    now[0] += 21.0
+    assert gate.quiet() == 0.0

@@ -1,0 +1,57 @@
+"""Cost by component: the rows add up to the run, and each saving is taken from the components it concerns."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.core import pipeline
+from concertmaster.core.model.policy import Policy
+from concertmaster.report.costs.components import cost_table, view
+from concertmaster.report.view import View
+from tests.support.builders import NOW
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Scene
+
+
+def rows_of(made: Scene) -> tuple[pipeline.AnalysisResult, list[View]]:
+    policy = Policy(pricing=made.pricing, objectives=made.objectives)
+    found = pipeline.analyze_workflow(made.definition, made.runs, policy, profile="p", now=NOW)
+    return found, view(found.analysis, found.recommendations)
+
+
+@pytest.mark.parametrize("name", ["gpu-request", "sidecar-overhead", "budget", "right-size"])
+def test_components_add_up_to_what_a_run_costs(name: str) -> None:
+    found, rows = rows_of(scenarios.SCENARIOS[name]())
+    per_run = found.analysis.cost.per_run
+    assert per_run is not None
+    assert sum(r["perRun"] for r in rows) == pytest.approx(per_run.total, rel=1e-4)
+    assert sum(r["perMonth"] for r in rows) == pytest.approx(found.analysis.cost.per_month, rel=1e-4)
+
+
+def test_the_saving_of_a_recommendation_is_taken_from_the_container_it_sets() -> None:
+    found, rows = rows_of(scenarios.gpu_request())
+    (item,) = [r for r in found.recommendations if r.rule == "gpu-request"]
+    assert item.saving_per_month is not None
+    first, *others = rows
+    assert (first["step"], first["component"], first["recommendations"]) == ("transform", "main", [item.id])
+    assert first["perMonth"] - first["afterPerMonth"] == pytest.approx(item.saving_per_month.likely, rel=1e-3)
+    assert all(r["afterPerMonth"] == r["perMonth"] for r in others)
+
+
+def test_sidecars_and_tokens_are_components_of_their_own() -> None:
+    _, rows = rows_of(scenarios.sidecar_overhead())
+    assert {r["component"] for r in rows if r["kind"] == "sidecar"} == {"proxy"}
+    _, rows = rows_of(scenarios.budget())
+    assert [(r["step"], r["component"]) for r in rows if r["kind"] == "metric"] == [
+        ("draft", "tokens"),
+        ("review", "tokens"),
+    ]
+
+
+def test_the_table_has_a_line_for_each_and_a_sum() -> None:
+    _, rows = rows_of(scenarios.gpu_request())
+    lines = cost_table(rows, "USD").splitlines()
+    assert lines[0].split() == ["STEP", "COMPONENT", "PER", "RUN", "UNUSED", "PER", "MONTH", "AFTER", "RECOMMENDATIONS"]
+    assert "gpu-request.transform" in lines[1]
+    assert lines[-1].startswith("total")
+    assert cost_table([], "USD") == ""
