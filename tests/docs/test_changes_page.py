@@ -92,7 +92,10 @@ HELD: dict[str, tuple[str, str]] = {
         "test_a_plan_edited_while_it_is_proven_writes_nothing_and_says_how_to_undo",
     ),
     "What five or more": (LOOP, "test_a_cluster_that_became_slower_is_not_blamed_on_the_change"),
-    "Recommendations move a little": (LOOP, "test_a_recommendation_that_moves_a_little_keeps_the_proposal_and_much_replaces_it"),
+    "Recommendations move a little": (
+        LOOP,
+        "test_a_recommendation_that_moves_a_little_keeps_the_proposal_and_much_replaces_it",
+    ),
     "With `approvals": (REAL, "test_only_the_operator_makes_changes_and_nobody_decides_in_another_persons_name"),
     "Runs before the change": (
         PROOF,

@@ -14,7 +14,7 @@ from concertmaster.core.analysis.insights import Insights, insights
 from concertmaster.core.analysis.score import attainable
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
-from concertmaster.core.changes.plan import predict
+from concertmaster.core.changes.plan import expected_change
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
 from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
@@ -49,9 +49,10 @@ class AnalysisResult:
     spread: float = 0.0
 
     def predicted(self, item: Recommendation) -> RelativeEffect:
-        """What a recommendation promises in the measure it will be judged by."""
+        """The expected effect of a recommendation in the measure it will be judged by. The interval is the one its own
+        text states; that of a verification is wider (``plan.widened``) and belongs to what was applied."""
         measure = measure_of(item.category)
-        effect = predict(item, monthly_cost=self.monthly_cost, spread=self.spread)
+        effect = expected_change(item, monthly_cost=self.monthly_cost)
         if effect is None or effect.measure != measure:
             return RelativeEffect(measure)
         return RelativeEffect(measure, effect.likely, effect.low, effect.high)

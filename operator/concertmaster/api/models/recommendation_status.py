@@ -66,8 +66,9 @@ def _sets() -> Any:
 def _promised() -> Any:
     return Field(
         default=None,
-        description="What it promises, in the measure it will be judged by; the measure alone when no number can be "
-        "promised.",
+        description="The expected effect in the measure of its verification, with the same interval as expected and impact; "
+        "the measure alone when no number can be predicted. In results: the prediction when it was applied, whose interval "
+        "also covers the variation of the runs that measure it.",
         examples=["Cost -58% (-62 to -54%)"],
     )
 

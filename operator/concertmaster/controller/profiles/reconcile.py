@@ -117,6 +117,7 @@ def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
             dismissals=dismissed(case.profile, case.now),
             lines=past.lines,
             stepless=_STEPLESS,
+            spread=result.spread,
         ),
     )
     outcomes = measure(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -224,20 +224,38 @@ def _settable(edits: Sequence[Edit], kind: ObjectKind) -> tuple[Edit, ...]:
 def predict(
     item: Recommendation, part: float = 1.0, monthly_cost: float | None = None, spread: float = 0.0
 ) -> Predicted | None:
-    """What the rule promised, scaled to the part of the way that is gone.
+    """What later runs will show of the part of the way that is gone: see ``expected_change`` and ``widened``."""
+    found = expected_change(item, part, monthly_cost)
+    return widened(found, spread) if found is not None else None
 
-    A rule's interval is for the runs it saw. What later runs will measure also varies by their own noise and by what
-    the replay does not know, which grows with the size of the change: the promise is as wide as all three.
-    """
+
+def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float | None = None) -> Predicted | None:
+    """The interval that the rule states, as a relative change, scaled to the part of the way that is gone."""
     gain, saving = item.gain_share, item.saving_per_month
     if gain is not None:
-        low, likely, high = (math.log(max(1e-3, 1.0 - v * part)) for v in (gain.high, gain.likely, gain.low))
-        more = (_Z * MODEL_ERROR * likely) ** 2 + (_Z * spread) ** 2
-        ends = (likely - math.hypot(likely - low, math.sqrt(more)), likely + math.hypot(high - likely, math.sqrt(more)))
-        return Predicted("Duration", math.exp(ends[0]) - 1.0, math.exp(likely) - 1.0, math.exp(ends[1]) - 1.0)
+        return Predicted("Duration", *(max(1e-3, 1.0 - v * part) - 1.0 for v in (gain.high, gain.likely, gain.low)))
     if saving is not None and monthly_cost:
-        low, likely, high = (min(1.0, v / monthly_cost) * part for v in (saving.low, saving.likely, saving.high))
-        noise = _Z * spread * (1.0 - likely)  # what a run costs goes with how long it takes
-        ends = (likely + math.hypot(high - likely, noise), likely - math.hypot(likely - low, noise))
-        return Predicted("Cost", -min(1.0, ends[0]), -likely, -ends[1])
+        return Predicted(
+            "Cost", *(-min(1.0, v / monthly_cost) * part for v in (saving.high, saving.likely, saving.low))
+        )
     return None
+
+
+def widened(found: Predicted, spread: float) -> Predicted:
+    """The interval in which a verification will measure the change.
+
+    A rule's interval is for the mean of the runs it saw. What later runs will measure also varies by their own noise
+    (``spread``, a standard error) and by what the replay does not know, which grows with the size of the change: the
+    prediction is as wide as all three.
+    """
+    if found.measure == "Duration":
+        low, likely, high = (math.log1p(max(v, 1e-3 - 1.0)) for v in (found.low, found.likely, found.high))
+        more = math.hypot(_Z * MODEL_ERROR * likely, _Z * spread)
+        ends = (likely - math.hypot(likely - low, more), likely + math.hypot(high - likely, more))
+        return replace(found, low=math.expm1(ends[0]), high=math.expm1(ends[1]))
+    noise = _Z * spread * (1.0 + found.likely)  # what a run costs goes with how long it takes
+    ends = (
+        found.likely - math.hypot(found.likely - found.low, noise),
+        found.likely + math.hypot(found.high - found.likely, noise),
+    )
+    return replace(found, low=max(-1.0, ends[0]), high=ends[1])

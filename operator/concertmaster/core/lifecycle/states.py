@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.changes.ledger import Line, same_change
+from concertmaster.core.changes.plan import Predicted, widened
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
@@ -44,7 +45,7 @@ class Observation:
     """What is known now. ``enough``: the analysis saw enough to miss recommendations it no longer gives. ``target``: the
     object that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
     id to words. ``lines``: the ledger lines of the operator's own changes of this workflow. ``stepless``: the rules
-    whose ids name something else than a step."""
+    whose ids name something else than a step. ``spread``: relative standard error with which later runs show an effect."""
 
     now: float
     given: Sequence[CurrentRecommendation]
@@ -57,6 +58,7 @@ class Observation:
     dismissals: Mapping[str, str] = field(default_factory=dict)
     lines: Sequence[Line] = ()
     stepless: Collection[str] = ()
+    spread: float = 0.0
 
 
 def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
@@ -90,14 +92,21 @@ def _made(standing: TrackedRecommendation, look: Observation) -> ImplementationR
     action = str(standing.words.get("action", standing.id))
     by = look.by or "somebody"
     done = way(standing.fields, look.target or {})  # what went half of the way promises half
-    return ImplementationResult(
-        standing.id, action, by, at, standing.fields, _scaled(standing.promised, done), look.fingerprint
-    )
+    promised = _measurable(_scaled(standing.promised, done), look.spread)
+    return ImplementationResult(standing.id, action, by, at, standing.fields, promised, look.fingerprint)
 
 
 def _scaled(effect: RelativeEffect, factor: float) -> RelativeEffect:
     numbers = (None if v is None else v * factor for v in (effect.likely, effect.low, effect.high))
     return RelativeEffect(effect.measure, *numbers)
+
+
+def _measurable(effect: RelativeEffect, spread: float) -> RelativeEffect:
+    """The effect with the interval in which later runs will measure it."""
+    if effect.likely is None or effect.low is None or effect.high is None:
+        return effect
+    found = widened(Predicted(effect.measure, effect.low, effect.likely, effect.high), spread)
+    return replace(effect, low=found.low, high=found.high)
 
 
 def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
