@@ -128,17 +128,18 @@ def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
 
 
 def _objectives(verdicts: Sequence[ObjectiveAssessment], weight: int) -> ScorePart:
-    """The objectives that no other part measures."""
-    known = [
-        o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN and not o.name.startswith(COUNTED_ELSEWHERE)
-    ]
+    """Deducted for the missed objectives that no other part measures; its words count all of them, as the status does."""
+    judged = [o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN]
+    known = [o for o in judged if not o.name.startswith(COUNTED_ELSEWHERE)]
     if not known:
         return ScorePart("objectives", weight, None, "no objective beside those of the other parts", deducted=True)
-    met = sum(o.verdict is ObjectiveResult.MET for o in known)
-    credit = sum(
-        1.0 if o.verdict is ObjectiveResult.MET else _clip(1.0 + (o.margin or 0.0) / _NO_CREDIT) for o in known
+    missed = [o for o in known if o.verdict is ObjectiveResult.MISSED]
+    credit = sum(_clip(1.0 + (o.margin or 0.0) / _NO_CREDIT) for o in missed) + len(known) - len(missed)
+    met = sum(o.verdict is ObjectiveResult.MET for o in judged)
+    why = f"{met} of {len(judged)} objectives met" + (
+        f"; missed: {', '.join(o.name for o in missed)}" if missed else ""
     )
-    return ScorePart("objectives", weight, credit / len(known), f"{met} of {len(known)} objectives met", deducted=True)
+    return ScorePart("objectives", weight, credit / len(known), why, deducted=True)
 
 
 def _total(parts: Sequence[ScorePart]) -> int | None:

@@ -20,6 +20,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.report.result import status
 from concertmaster.report.status_document import objective_line
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
@@ -155,8 +156,19 @@ def test_missed_objectives_lower_the_score_and_those_of_other_parts_do_not_count
         return next((p.value, p.why) for p in result.analysis.score.parts if p.name == "objectives")
 
     assert part(minSuccessPercent="99", targetUtilizationPercent={"cpu": "90"})[0] is None
-    assert part(duration={"p50": "1h"}) == (1.0, "1 of 1 objectives met")
-    assert part(duration={"p50": "1h", "p95": "1m"}) == (0.5, "1 of 2 objectives met")  # missed by more than half
+    assert part(duration={"p50": "1h"}) == (1.0, "3 of 3 objectives met")
+    slow = part(duration={"p50": "1h", "p95": "1m"})  # missed by more than half
+    assert slow == (0.5, "3 of 4 objectives met; missed: duration p95")
+
+
+def test_the_score_counts_the_objectives_that_the_status_lists() -> None:
+    """Success and failures of steps are other parts of the score, and objectives all the same."""
+    found = analyze_workflow(CHAIN, runs(), resolve(None, policy(duration={"p95": "1m"})), profile="p", now=NOW)
+    lines = status(found)["objectives"]
+    met = sum(": Met, " in line for line in lines)
+    (part,) = [line for line in status(found)["scoreParts"] if line.startswith("objectives: ")]
+    assert part == f"objectives: -20, {met} of {len(lines)} objectives met; missed: duration p95"
+    assert met == len(lines) - 1 > 0
 
 
 def test_run_time_that_recommendations_would_save_lowers_the_score() -> None:
