@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,22 +31,57 @@ class Chosen:
         return f"{meta['namespace']}/{meta['name']}/{self.id}"
 
 
-def amount(text: str | None) -> float | None:
-    """The number of ``--below``: ``1usd``, ``1 USD`` or ``1``. The unit is that of ``top``. Raises UserError."""
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The value of ``--below``: an amount a month on the scale of ``top``, in ``currency`` where it names one."""
+
+    amount: float
+    currency: str | None = None
+
+
+def amount(text: str | None) -> Below | None:
+    """What ``--below`` says: ``1usd``, ``1 USD`` or ``1``. Raises UserError."""
     if text is None:
         return None
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise UserError(f"--below: {text!r} is not an amount such as 1usd")
-    return float(match[1])
+    return Below(float(match[1]), match[2].upper() if match[2] else None)
 
 
-def chosen(selected: Iterable[Mapping[str, Any]], below: float | None) -> Iterator[Chosen]:
+def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None) -> list[Chosen]:
     """The Active recommendations of ``selected`` profiles that are worth less than ``below`` a month (None: all). What has
-    no figure, such as an objective at risk, is not known to be worth little."""
+    no figure, such as an objective at risk, is not known to be worth little. Raises UserError when they are not priced in
+    the currency of ``below``, or in several: amounts are compared, not converted."""
+    items: list[Chosen] = []
+    priced: dict[str, Chosen] = {}
     for profile in selected:
         for item in profiles.recommendations(profile):
+            if item.get("state") != "Active":
+                continue
             found = impacts.parse(item.get("impact"))
-            worth, known = value(found, Pricing()), found != Impact()
-            if item.get("state") == "Active" and (below is None or (known and worth < below)):
-                yield Chosen(profile, str(item["id"]), str(item.get("action") or ""), worth)
+            one = Chosen(profile, str(item["id"]), str(item.get("action") or ""), value(found, Pricing()))
+            if (currency := impacts.currency(item.get("impact"))) is not None:
+                priced.setdefault(currency, one)
+            if below is None or (found != Impact() and one.worth < below.amount):
+                items.append(one)
+    if below is not None:
+        _assert_comparable(below, priced)
+    return items
+
+
+def _assert_comparable(below: Below, priced: Mapping[str, Chosen]) -> None:
+    """``priced``: an example of each currency among the recommendations."""
+    other = next((one for currency, one in sorted(priced.items()) if currency != below.currency), None)
+    if below.currency is not None and other is not None:
+        currency = next(k for k, one in priced.items() if one is other)
+        raise UserError(
+            f"--below: {other} is priced in {currency}, not in {below.currency}, and amounts are not converted;"
+            f" give the amount in {currency}, or select profiles priced in {below.currency} by -n and -l"
+        )
+    if len(priced) > 1:
+        named = " and ".join(f"{k} ({one})" for k, one in sorted(priced.items()))
+        raise UserError(
+            f"--below: the selected recommendations are priced in {named}, and amounts are not converted;"
+            " select profiles of one currency by -n and -l"
+        )

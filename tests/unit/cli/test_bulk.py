@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -67,10 +68,39 @@ def test_a_call_that_names_both_or_neither_is_refused(call: list[str], fleet: Me
     assert isinstance(result.exception, UserError)
 
 
-def test_an_amount_is_a_number_with_or_without_a_unit() -> None:
-    assert [selection.amount(t) for t in ("1usd", "2.5 USD", "3", None)] == [1.0, 2.5, 3.0, None]
+def test_an_amount_is_a_number_with_or_without_a_currency() -> None:
+    read = [selection.amount(t) for t in ("1usd", "2.5 EUR", "3", None)]
+    assert read == [selection.Below(1.0, "USD"), selection.Below(2.5, "EUR"), selection.Below(3.0), None]
     with pytest.raises(UserError, match="--below: 'cheap' is not an amount such as 1usd"):
         selection.amount("cheap")
+
+
+@pytest.mark.parametrize("command", [dismiss.command, approve.command])
+def test_an_amount_in_another_currency_is_refused(command: click.Command, fleet: MemoryClient) -> None:
+    reason = ["--reason", "trifles"] if command is dismiss.command else []
+    result = CliRunner().invoke(command, ["--below", "1eur", "-n", "demo", "-y", *reason])
+    assert str(result.exception) == (
+        "--below: demo/etl/right-size is priced in USD, not in EUR, and amounts are not converted;"
+        " give the amount in USD, or select profiles priced in EUR by -n and -l"
+    )
+    assert fleet.writes() == []
+
+
+@pytest.mark.parametrize("below", ["1", "1usd", "1eur"])
+def test_amounts_of_two_currencies_are_not_compared_with_one(below: str, fleet: MemoryClient) -> None:
+    fleet.put(PROFILES, "euro", "etl", status={"recommendations": [published("right-size", "0.1 EUR a month")]})
+    result = CliRunner().invoke(dismiss.command, ["--below", below, "-A", "--reason", "trifles", "--print"])
+    assert isinstance(result.exception, UserError)
+    assert "priced in" in str(result.exception)
+    assert "amounts are not converted" in str(result.exception)
+    own = CliRunner().invoke(dismiss.command, ["--below", "1eur", "-n", "euro", "--reason", "trifles", "--print"])
+    assert own.output.count("recommendation: right-size") == 1
+
+
+def test_what_saves_only_time_has_no_currency_to_differ(fleet: MemoryClient) -> None:
+    fleet.put(PROFILES, "slow", "etl", status={"recommendations": [published("io-bound.a", "6 run-minutes a month")]})
+    result = CliRunner().invoke(dismiss.command, ["--below", "1eur", "-n", "slow", "--reason", "trifles", "--print"])
+    assert result.output.count("recommendation: io-bound.a") == 1
 
 
 def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

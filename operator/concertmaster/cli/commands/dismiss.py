@@ -67,7 +67,7 @@ def command(
         _one(client, place, profile, recommendation, words, only_print=only_print)
         return
     selected = list(profiles.each(client, None if all_namespaces else place, selector))
-    items = list(selection.chosen(selected, most))
+    items = selection.chosen(selected, most)
     if not items:
         click.echo("no active recommendation is selected")
         return
