@@ -16,6 +16,7 @@ from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.changes.plan import expected_change
 from concertmaster.core.changes.prediction_error import effect_error, reserved_per_month
+from concertmaster.core.fleet.together import contributions
 from concertmaster.core.lifecycle.history import RelativeEffect
 from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
@@ -105,8 +106,8 @@ def analyze_workflow(
         capacity=capacity,
         sizing=sizing,
     )
-    gains = [r.gain_share.likely for r in recommendations if not r.minor and r.gain_share is not None]
-    score = attainable(analysis.score, policy.analysis.score_weights["speed"], gains)
+    gains = [(r.id, r.gain_share.likely) for r in recommendations if not r.minor and r.gain_share is not None]
+    score = attainable(analysis.score, policy.analysis.score_weights["speed"], contributions(gains))
     return AnalysisResult(
         profile,
         replace(analysis, score=score),

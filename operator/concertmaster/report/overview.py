@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model import Impact, Interval, Recommendation
+from concertmaster.core.fleet.together import together
+from concertmaster.core.model import Recommendation
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
 
@@ -28,7 +29,7 @@ def overview(
     runs = f"{text.count(known, 'run')} in {window}"
     lines = [f"No action needed: {runs} analysed."]
     if published:
-        total = _sum([r.impact for r in published])
+        total = together((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)
         lines = [f"{text.count(len(published), 'recommendation')} from {runs}; in all {worth}."]
     if minor:
@@ -38,15 +39,3 @@ def overview(
         command = f"kubectl concertmaster explain {profile} -n {namespace} --all"
         lines.append(f"{text.count(len(minor), 'minor item')}{sums}: {command}")
     return lines
-
-
-def _sum(impacts: Sequence[Impact]) -> Impact:
-    """The likely amounts together; no interval, since those of one workflow are not independent."""
-
-    def total(values: Iterable[Interval | None]) -> Interval | None:
-        likely = [v.likely for v in values if v is not None and v.likely > 0]
-        return Interval(sum(likely), sum(likely), sum(likely)) if likely else None
-
-    return Impact(
-        total(i.run_minutes for i in impacts), total(i.failed_runs for i in impacts), total(i.money for i in impacts)
-    )

@@ -15,6 +15,7 @@ from concertmaster.core.analysis.score import ScorePart
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.materiality import value
+from concertmaster.core.fleet.together import together
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
@@ -210,7 +211,7 @@ def document(
         "summary": _summary(
             analysis,
             [str(s.words.get("action", s.id)) for s in active],
-            sum(value(r.impact, analysis.pricing) for r in open_),
+            value(together((r.id, r.impact) for r in open_), analysis.pricing),
             target,
         ),
     }

@@ -120,7 +120,7 @@ def compute_score(
 
 def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
     """The score with its last part: the run time that recommendations would save. ``gains``: likely shares of the
-    makespan, one for each recommendation (0 to 1); each applies to what the others leave."""
+    makespan (0 to 1), none of the same time; each applies to what the others leave."""
     gain = 1.0 - prod(1.0 - _clip(g) for g in gains)
     why = f"recommendations shorten runs by {100 * gain:.0f}%" if gain >= 0.005 else "no recommendation shortens runs"
     parts = (*score.parts, ScorePart("speed", weight, _clip(1.0 - gain / _NO_CREDIT), why, deducted=True))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.fleet.materiality import value
+from concertmaster.core.fleet.together import together
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
 
@@ -30,8 +31,8 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all published recommendations are worth a month. Time is counted once a step: two ways to shorten the same
-    step do not add up. ``money`` by currency."""
+    """What all published recommendations are worth a month. Time is counted once: two ways to shorten the same step do not
+    add up, nor do two ways to end the same wait. ``money`` by currency."""
 
     recommendations: int
     workflows: int
@@ -46,21 +47,19 @@ def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
 
 
 def totals(headlines: Sequence[Headline]) -> Totals:
-    """The sums over all workflows."""
-    minutes: dict[tuple[str, str, str], float] = {}
-    failed: dict[tuple[str, str, str], float] = {}
+    """The sums over all workflows; what recommendations of one workflow gain together is counted once (``together``)."""
+    workflows: dict[tuple[str, str], list[Headline]] = {}
     money: dict[str, float] = {}
     for h in headlines:
-        place = (h.namespace, h.profile, h.id.partition(".")[2])
-        minutes[place] = max(minutes.get(place, 0.0), _likely(h.impact.run_minutes))
-        failed[place] = max(failed.get(place, 0.0), _likely(h.impact.failed_runs))
+        workflows.setdefault((h.namespace, h.profile), []).append(h)
         if h.impact.money is not None and h.currency is not None:
             money[h.currency] = money.get(h.currency, 0.0) + _likely(h.impact.money)
+    gained = [together((h.id, h.impact) for h in rows) for rows in workflows.values()]
     return Totals(
         len(headlines),
-        len({(h.namespace, h.profile) for h in headlines}),
-        sum(minutes.values()) / 60.0,
-        sum(failed.values()),
+        len(workflows),
+        sum(_likely(g.run_minutes) for g in gained) / 60.0,
+        sum(_likely(g.failed_runs) for g in gained),
         dict(sorted(money.items())),
     )
 
