@@ -15,8 +15,12 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model.amounts import digits
 from concertmaster.core.model.policy import ChangeWindow
 
+_MINUTES = (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # divide an hour
+_HOURS = (2, 3, 4, 6, 8, 12)  # divide a day
+_DAY = 86400.0
 MOST_SCHEDULES = 50
 """Of one workflow: each is played forward by the minute, and an object may name thousands."""
 
@@ -39,25 +43,56 @@ def interval(definition: WorkflowDefinition, now: float) -> float | None:
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
     """The scheduled starts (unix seconds) after ``now`` and not after ``until``, at most ``most`` of them, by the first
     ``MOST_SCHEDULES`` of its schedules."""
-    if not definition.schedule or definition.suspended:
+    return () if definition.suspended else due(definition, now, until, most=most)
+
+
+def due(definition: WorkflowDefinition, since: float, until: float, *, most: int) -> tuple[float, ...]:
+    """As ``upcoming``, but for any time and whether or not the schedule is suspended now."""
+    if not definition.schedule:
         return ()
     try:
         zone = ZoneInfo(definition.schedule_time_zone or "UTC")
     except (KeyError, ValueError, OSError):
         return ()
-    due: set[float] = set()
+    moments: set[float] = set()
     lines = dict.fromkeys(line.strip() for line in definition.schedule.split(";"))
     for line in islice(lines, MOST_SCHEDULES):
         try:
-            starts = CronSim(line, datetime.fromtimestamp(now, tz=UTC).astimezone(zone))
+            starts = CronSim(line, datetime.fromtimestamp(since, tz=UTC).astimezone(zone))
             for _ in range(most):
                 at = next(starts).timestamp()
                 if at > until:
                     break
-                due.add(at)
+                moments.add(at)
         except (CronSimError, StopIteration):
             continue
-    return tuple(sorted(due)[:most])
+    return tuple(sorted(moments)[:most])
+
+
+def widened(line: str, least: float) -> str | None:
+    """A plain cron line (every so many minutes or hours, each day) with the shortest interval of at least ``least`` seconds
+    that divides its hour or day; None for any other line, and where nothing below a day is long enough."""
+    parts = line.split()
+    if len(parts) != 5 or parts[2:] != ["*"] * 3:
+        return None
+    every_hour, minute = parts[1] == "*", digits(parts[0])
+    step = _stepped(parts[0]) if every_hour else None
+    if step is None and (minute is None or not (every_hour or _stepped(parts[1]))):
+        return None
+    if step is not None:
+        found = next((n for n in _MINUTES if n > step and n * 60 >= least), None)
+        if found is not None:
+            return f"*/{found} * * * *"
+    at, hours = minute or 0, 1 if every_hour else _stepped(parts[1]) or 1
+    if step is not None and least <= 3600:
+        return f"{at} * * * *"
+    found = next((n for n in _HOURS if n > hours and n * 3600 >= least), None)
+    return f"{at} */{found} * * *" if found is not None else f"{at} 0 * * *" if least <= _DAY else None
+
+
+def _stepped(field: str) -> int | None:
+    """5 of ``*/5``, 1 of ``*``; None of anything else."""
+    return 1 if field == "*" else digits(field[2:]) or None if field.startswith("*/") else None
 
 
 def opened(window: ChangeWindow, now: float) -> float | None:

@@ -39,6 +39,7 @@ class Trigger:
     time_zone: str | None = None
     suspended: bool = False
     entrypoint: str | None = None
+    declared: Mapping[str, object] = field(default_factory=dict)  # its schedule and concurrencyPolicy, as written
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import Scheduler, WorkflowDefinition
 from concertmaster.core.schedule import MOST_SCHEDULES
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
@@ -87,6 +87,7 @@ def with_triggers(definition: WorkflowDefinition, triggers: Iterable[Trigger]) -
         schedule_time_zone=next((t.time_zone for t in scheduled), None) or definition.schedule_time_zone,
         suspended=definition.suspended or not scheduled,
         notes=(*definition.notes, *notes),
+        scheduler=Scheduler("CronWorkflow", scheduled[0].name, scheduled[0].declared) if len(scheduled) == 1 else None,
     )
 
 

@@ -410,6 +410,27 @@ def schedule_clash() -> Scene:
     return replace(at_two(600.0), fleet=fleet)
 
 
+def every_ten_minutes(policy: str | None, template: Manifest | None = None, **spec: Any) -> Manifest:
+    """A CronWorkflow of its own, started every ten minutes."""
+    of = template or argo(task("fetch"), task("load", "fetch"))
+    more = {"concurrencyPolicy": policy} if policy is not None else {}
+    own = {"schedule": "*/10 * * * *", "suspend": True, **more, **spec, "workflowSpec": of["spec"]}
+    return {**of, "kind": "CronWorkflow", "spec": own}
+
+
+@scenario("overlapping-runs")
+def overlapping_runs() -> Scene:
+    """Runs of 17 min, due every ten minutes; Forbid skips every other start."""
+    of = every_ten_minutes("Forbid")
+    graph, value = define(of).graph, noise()
+    due = NOW - NOW % 600
+    runs = [
+        simulate(graph, {"fetch": value(300), "load": value(720)}, number=i, start=due - (43 - i) * 1200 + 3)
+        for i in range(42)
+    ]
+    return Scene(of, tuple(runs))
+
+
 @scenario("demand-forecast")
 def demand_forecast() -> Scene:
     """The report at two takes four cores for a quarter of an hour, on top of a crawl."""

@@ -142,6 +142,13 @@ def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None
     return f"{target} patch {kind.lower()} {shlex.quote(name)} --type=json -p {shlex.quote(written)}"
 
 
+def patch_other(namespace: str, kind: str, name: str, edits: Sequence[Edit]) -> str:
+    """The command that makes edits in an object beside the workflow's own, such as the one that starts it."""
+    written = json.dumps([operation for edit in edits for operation in _field(edit)], separators=(",", ":"))
+    target = f"kubectl -n {shlex.quote(namespace)} patch {kind.lower()} {shlex.quote(name)}"
+    return f"{target} --type=json -p {shlex.quote(written)}"
+
+
 def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
     """The edits as an entry of a kustomization's ``patches``, for a repository; None without edits.
 

@@ -244,6 +244,15 @@ NONE_READ = NamedConfigMaps()
 
 
 @dataclass(frozen=True, slots=True)
+class Scheduler:
+    """The object whose schedule starts runs, with its fields of interest as written."""
+
+    kind: str
+    name: str
+    declared: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowDefinition:
     """A workflow as its engine's object declares it."""
 
@@ -272,6 +281,7 @@ class WorkflowDefinition:
     priced_by_node: bool = False  # whether its policy's prices depend on the node
     locks: tuple[str, ...] = ()  # mutexes and semaphores that each run needs as a whole
     config_maps: NamedConfigMaps = NONE_READ
+    scheduler: Scheduler | None = None  # the only object beside its own that starts it by a schedule
 
     @property
     def holders(self) -> tuple[str, ...]:

@@ -36,7 +36,13 @@ from concertmaster.core.rules.resources import (
     sidecar_overhead,
 )
 from concertmaster.core.rules.rows import Rows
-from concertmaster.core.rules.scheduling import demand_forecast, parallelism, queue_time, schedule_clash
+from concertmaster.core.rules.scheduling import (
+    demand_forecast,
+    overlapping_runs,
+    parallelism,
+    queue_time,
+    schedule_clash,
+)
 
 __all__ = [
     "RULES",
@@ -77,6 +83,7 @@ RULES: tuple[Rule, ...] = (
     split_long_step.RULE,
     overlap_stages.RULE,
     schedule_clash.RULE,
+    overlapping_runs.RULE,
     demand_forecast.RULE,
     best_practices.RULE,
 )

@@ -39,6 +39,7 @@ _DECLARED = frozenset(
     {"onExit", "hooks", "podGC", "ttlStrategy", "activeDeadlineSeconds", "metrics", "parallelism", "retryStrategy",
      "templateDefaults", "synchronization", "concurrencyPolicy", "startingDeadlineSeconds", "schedule", "schedules"}
 )  # fmt: skip
+_SCHEDULING = ("concurrencyPolicy", "schedule", "schedules")
 
 
 def define(
@@ -125,6 +126,7 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
         time_zone=zone,
         suspended=flag(outer.get("suspend")),
         entrypoint=text(spec.get("entrypoint"), "entrypoint", problems),
+        declared={k: outer[k] for k in _SCHEDULING if outer.get(k) is not None},
     )
 
 

@@ -1,0 +1,148 @@
+"""What became of the starts of a schedule: on time, late, skipped, beside an earlier run, or in its place.
+
+Read from when runs began and ended, and from when the cron line says they were due. A start that is missing while no run
+was in progress has another cause (a suspended schedule, a controller that was down) and is not counted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.schedule import due
+
+MOST = 3000  # starts that are played forward
+_SECOND = 1.0  # clocks of controllers differ by less
+_HANDOVER = 5.0  # s: a run that begins so shortly before the end of another follows it
+_LATE = 30.0  # s: a controller creates the pods of a run sooner than that
+_YEAR = 366 * 86400.0
+_REPLACED = 120.0  # s between the last sample of a deleted pod and the run that took its place
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One run: when it took its place, when it gave it up (unix seconds)."""
+
+    begin: float
+    end: float
+    run: RunRecord
+
+    @property
+    def length(self) -> float:
+        """Seconds during which another run would have been a second one."""
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """``spans`` in the order of their begin. ``due``: scheduled starts that took place or were skipped; ``skipped``: when
+    those were due at which a run was in progress and that never took place; ``late``: seconds by which others had
+    to wait for a run in progress. ``beside``: places in ``spans`` of runs that began beside another; ``most``: most runs at
+    once; ``replaced``: places of runs that ended without success as the next one began; ``interval``: median seconds
+    between scheduled starts."""
+
+    spans: tuple[Span, ...]
+    due: int
+    skipped: tuple[float, ...]
+    late: tuple[float, ...]
+    beside: tuple[int, ...]
+    most: int
+    replaced: tuple[int, ...]
+    interval: float
+
+
+def spans_of(runs: Sequence[RunRecord]) -> tuple[Span, ...]:
+    """The runs with a known begin and end. One that was suspended holds its place from before its first pod on."""
+    found = [
+        Span(r.start - (r.suspension.seconds if r.suspension is not None else 0.0), r.end, r)
+        for r in runs
+        if r.start is not None and r.end is not None and r.end > r.start
+    ]
+    return tuple(sorted(found, key=lambda s: (s.begin, s.end)))
+
+
+def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
+    """Whether any of the runs took so long that the next one can have been due; far cheaper than ``starts_of``."""
+    spans = spans_of(runs)
+    if len(spans) < 2:
+        return False
+    near = due(definition, spans[-1].begin, spans[-1].begin + _YEAR, most=10)
+    gap = min((b - a for a, b in pairwise(near)), default=_YEAR)
+    return max(s.length for s in spans) > gap - min(_REPLACED, gap / 2)
+
+
+def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Starts | None:
+    """None without a schedule that can be read, or without two runs."""
+    spans = spans_of(runs)
+    if len(spans) < 2:
+        return None
+    moments = _moments(definition, spans)
+    if len(moments) < 2:
+        return None
+    served: dict[int, float] = {}
+    for span in spans:
+        at = bisect_right(moments, span.begin + _SECOND) - 1
+        if at >= 0:
+            served.setdefault(at, span.begin)
+    skipped = []
+    late = []
+    for i, moment in enumerate(moments):
+        wait = served[i] - moment if i in served else None
+        if wait is not None and wait <= _LATE:
+            continue
+        if not any(s.begin < moment - _SECOND and s.end > moment + _SECOND for s in spans):
+            continue
+        if wait is None:
+            skipped.append(moment)
+        else:
+            late.append(wait)
+    gaps = sorted(b - a for a, b in pairwise(moments))
+    beside, most = _beside(spans)
+    return Starts(
+        spans=spans,
+        due=len(served) + len(skipped),
+        skipped=tuple(skipped),
+        late=tuple(late),
+        beside=beside,
+        most=most,
+        replaced=_replaced(spans, moments, gaps[0]),
+        interval=gaps[len(gaps) // 2],
+    )
+
+
+def _moments(definition: WorkflowDefinition, spans: Sequence[Span]) -> tuple[float, ...]:
+    """The scheduled starts up to the last run, from the first one on or, of very many, the newest."""
+    last = spans[-1].begin + _SECOND
+    near = due(definition, last, last + _YEAR, most=2)
+    if len(near) < 2:
+        return ()
+    first = max(spans[0].begin - _LATE, last - MOST * (near[1] - near[0]))
+    return due(definition, first, last, most=MOST)
+
+
+def _beside(spans: Sequence[Span]) -> tuple[tuple[int, ...], int]:
+    beside = []
+    most = 1
+    running: list[float] = []
+    for i, span in enumerate(spans):
+        running = [end for end in running if end > span.begin + _HANDOVER]
+        if running:
+            beside.append(i)
+        running.append(span.end)
+        most = max(most, len(running))
+    return tuple(beside), most
+
+
+def _replaced(spans: Sequence[Span], moments: Sequence[float], gap: float) -> tuple[int, ...]:
+    near = min(_REPLACED, gap / 2)
+    found = []
+    for i, (span, after) in enumerate(pairwise(spans)):
+        if span.run.outcome in (Outcome.SUCCEEDED, Outcome.ENDED) or abs(after.begin - span.end) > near:
+            continue
+        at = bisect_right(moments, after.begin + _SECOND) - 1
+        if at >= 0 and after.begin - moments[at] <= near:
+            found.append(i)
+    return tuple(found)

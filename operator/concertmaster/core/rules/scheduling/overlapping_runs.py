@@ -1,0 +1,243 @@
+"""``overlapping-runs``: runs of a schedule that take longer than its interval, and what its ``concurrencyPolicy`` makes of
+that: starts that are skipped (Forbid), runs that are stopped before their end (Replace) or runs that slow each other down
+(Allow).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from concertmaster.core import text
+from concertmaster.core.analysis.shared.starts import Starts, may_meet, starts_of
+from concertmaster.core.lifecycle import commands
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Scheduler
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
+from concertmaster.core.schedule import widened
+from concertmaster.core.stats.comparison import MIN_RUNS, compare
+
+_FEWEST = 3  # starts or runs
+_ROOM = 1.1  # of the time that 95% of the runs take
+_MOST_BESIDE = 0.5  # share of starts; of more, every other one would be skipped
+
+
+def _scheduler(evidence: Evidence) -> Scheduler | None:
+    definition = evidence.analysis.definition
+    if definition.scheduler is not None:
+        return definition.scheduler
+    own = "schedule" in definition.declared or "schedules" in definition.declared
+    return Scheduler(definition.key.kind, definition.key.name, definition.declared) if own else None
+
+
+def _line(by: Scheduler) -> tuple[str, str] | None:
+    """Pointer and text of the only cron line; None where there are several."""
+    several = by.declared.get("schedules")
+    if isinstance(several, list) and several:
+        return ("/spec/schedules/0", several[0]) if len(several) == 1 and isinstance(several[0], str) else None
+    one = by.declared.get("schedule")
+    return ("/spec/schedule", one) if isinstance(one, str) else None
+
+
+def _upper(lengths: Sequence[float]) -> float:
+    """The length that 95% of the runs do not exceed."""
+    rows = sorted(lengths)
+    return rows[min(len(rows) - 1, math.ceil(0.95 * len(rows)) - 1)]
+
+
+def _set(evidence: Evidence, by: Scheduler, edit: Edit) -> dict[str, object]:
+    """The fields of a finding that make the edit, in the workflow's own object or in the one that starts it."""
+    key = evidence.analysis.definition.key
+    if (by.kind, by.name) == (key.kind, key.name):
+        return {"edits": (edit,)}
+    return {"how": commands.patch_other(key.namespace, by.kind, by.name, (edit,))}
+
+
+def _policy(by: Scheduler, new: str) -> Edit:
+    return commands.field_edit("/spec/concurrencyPolicy", by.declared.get("concurrencyPolicy"), new)
+
+
+def _facts(starts: Starts, needed: float) -> tuple[str, ...]:
+    """The lines of evidence that hold whatever the policy."""
+    interval = starts.interval
+    at_once = max(2, math.ceil(needed / interval))
+    late = starts.late
+    return (
+        f"95% of the runs take at most {text.duration(needed)}; the schedule starts one every {text.duration(interval)}",
+        *([f"{text.count(len(late), 'start')} had to wait for the run before, {text.duration(sum(late) / len(late))} on"
+           " average"] if late else []),
+        f"with concurrencyPolicy Allow every start takes place, and up to {at_once} runs are in progress at once",
+    )  # fmt: skip
+
+
+def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
+    """Forbid: starts that never took place."""
+    count = len(starts.skipped)
+    if count < _FEWEST or count < evidence.settings.number("minSharePercent", 10.0) / 100 * starts.due:
+        return None
+    lengths = [s.length for s in starts.spans if s.run.outcome.over]
+    if not lengths:
+        return None
+    needed, interval = _upper(lengths), starts.interval
+    line = _line(by)
+    new = widened(line[1], needed * _ROOM) if line is not None else None
+    name = evidence.analysis.definition.key.name
+    share = share_interval(count, starts.due)
+    part = text.percent(count / starts.due)
+    more: dict[str, object] = {}
+    if line is not None and new is not None:
+        more = _set(evidence, by, commands.field_edit(line[0], line[1], new))
+        action = f"Start {name} less often: {line[1]} -> {new} ({part} of its starts are skipped)"
+    else:
+        action = f"Start {name} at most every {text.duration(needed * _ROOM)} ({part} of its starts are skipped)"
+    return Finding(
+        about="",
+        action=action,
+        because=(
+            f"{count} of {starts.due} scheduled starts were skipped {evidence.runs(len(starts.spans))}: concurrencyPolicy"
+            f" is Forbid and a run was still in progress; 95% of the runs take at most {text.duration(needed)}, and one"
+            f" is due every {text.duration(interval)}"
+        ),
+        otherwise=f"the schedule keeps promising starts that do not take place, {part} of them",
+        risk=Level.MEDIUM,
+        current=line[1] if line is not None else f"every {text.duration(interval)}",
+        proposed=new or f"at least {text.duration(needed * _ROOM)} between starts",
+        expected=f"no start skipped in 95% of cases, instead of {share_range(share) if share else part}",
+        confidence=0.6,
+        objective="schedule",
+        evidence=(
+            *_facts(starts, needed),
+            "runs that fit into the interval are a remedy too",
+            "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
+        ),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
+    """Replace: runs that were stopped before their end."""
+    count, runs = len(starts.replaced), len(starts.spans)
+    if count < _FEWEST or count < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
+        return None
+    analysis = evidence.analysis
+    stopped = {id(starts.spans[i].run) for i in starts.replaced}
+    share = share_interval(count, runs)
+    lost = [starts.spans[i].length for i in starts.replaced]
+    lengths = [s.length for s in starts.spans if s.run.outcome.over and id(s.run) not in stopped]
+    needed = _upper(lengths) if lengths else None
+    costs = [(s.run, analysis.costs.run(s.run)) for s in starts.spans]
+    wasted = [c.total if id(r) in stopped else 0.0 for r, c in costs if c is not None]
+    rate = analysis.cost.runs_per_month
+    part, interval = text.percent(count / runs), starts.interval
+    return Finding(
+        about="",
+        action=f"Let runs of {analysis.definition.key.name} end: concurrencyPolicy Replace -> Forbid ({part} are stopped)",
+        because=(
+            f"{count} of {text.count(runs, 'run')} ({evidence.window()}) were stopped after"
+            f" {text.duration(sum(lost) / count)} on average because the next one was due: concurrencyPolicy is Replace and"
+            f" one is due every {text.duration(interval)}"
+        ),
+        otherwise=f"{part} of the runs keep ending without a result, with what they used until then",
+        risk=Level.MEDIUM,
+        current="Replace",
+        proposed="Forbid",
+        expected=(
+            f"no run stopped by the next, instead of {share_range(share) if share else part}; starts that come too early"
+            " are skipped"
+        ),
+        confidence=0.6,
+        failures_avoided=share,
+        saving_per_month=mean_interval(wasted, rate) if wasted and rate is not None else None,
+        evidence=(
+            *(_facts(starts, needed) if needed is not None else (f"no run ended by itself {evidence.runs(runs)}",)),
+            "a run that is stopped counts as a run that failed",
+        ),
+        **_set(evidence, by, _policy(by, "Forbid")),  # type: ignore[arg-type]
+    )
+
+
+def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
+    """Allow: runs side by side, and what that costs them."""
+    runs, places = len(starts.spans), set(starts.beside)
+    if len(places) < _FEWEST or len(places) < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
+        return None
+    timed = [(i, s) for i, s in enumerate(starts.spans) if s.run.outcome.timed]
+    # A run beside which another begins is slowed down as well: alone is who had company at neither end.
+    company = places | {i for i, s in timed if i + 1 in places and starts.spans[i + 1].begin < s.end}
+    both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
+    effect = compare([s.run.makespan for s in alone], [s.run.makespan for s in both])
+    share = len(company) / runs
+    part, interval = text.percent(len(places) / runs), starts.interval
+    needed = _upper([s.length for s in (alone if len(alone) >= MIN_RUNS else both or starts.spans)])
+    name, line = evidence.analysis.definition.key.name, _line(by)
+    new = widened(line[1], needed * _ROOM) if line is not None and len(places) > _MOST_BESIDE * runs else None
+    if line is not None and new is not None:
+        more = _set(evidence, by, commands.field_edit(line[0], line[1], new))
+        action, current = f"Start {name} less often: {line[1]} -> {new} ({part} of its runs overlap)", line[1]
+    else:
+        more = _set(evidence, by, _policy(by, "Forbid"))
+        action = f"Keep runs of {name} apart: concurrencyPolicy Allow -> Forbid ({part} of them overlap)"
+        current = "Allow"
+    seconds = gain = None
+    if alone and effect.low > 1.0 and math.isfinite(effect.high):
+        mean = sum(s.run.makespan or 0.0 for s in both) / len(both)
+        seconds = Interval(*(share * mean * (1 - 1 / r) for r in (effect.low, effect.ratio, effect.high)))
+        whole = sum(s.run.makespan or 0.0 for _, s in timed) / len(timed)
+        gain = Interval(seconds.low / whole, seconds.likely / whole, seconds.high / whole)
+    slower = (
+        f"; runs with another beside them take {text.percent(effect.ratio - 1)} longer (90% CI"
+        f" {text.percent(effect.low - 1)} to {text.percent(effect.high - 1)})"
+        if seconds is not None
+        else ""
+    )
+    return Finding(
+        about="",
+        action=action,
+        because=(
+            f"{len(places)} of {text.count(runs, 'run')} ({evidence.window()}) began while another was in progress, up to"
+            f" {starts.most} at once: concurrencyPolicy is Allow and one is due every {text.duration(interval)}{slower}"
+        ),
+        otherwise="a run that takes longer than usual keeps adding to the load of those after it",
+        risk=Level.MEDIUM,
+        current=current,
+        proposed=new or "Forbid",
+        expected=(
+            f"at most {gain_sentence(gain, seconds)}"
+            if gain is not None and seconds is not None
+            else f"one run at a time instead of up to {starts.most}; no gain in time was measured"
+        ),
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=gain,
+        evidence=(
+            f"95% of the runs take at most {text.duration(needed)}; the schedule starts one every {text.duration(interval)}",
+            f"{len(alone)} runs had no other beside them, {len(both)} had",
+            "with Forbid, a start that comes while a run is in progress is skipped",
+        ),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+_BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}
+
+
+def evaluate(evidence: Evidence) -> Iterator[Finding]:
+    """One recommendation for a schedule whose runs get into each other's way."""
+    analysis = evidence.analysis
+    by = _scheduler(evidence)
+    if by is None or len(analysis.runs) < analysis.options.min_runs or not may_meet(analysis.definition, analysis.runs):
+        return
+    judge = _BY_POLICY.get(str(by.declared.get("concurrencyPolicy") or "Allow"))
+    starts = starts_of(analysis.definition, analysis.runs) if judge is not None else None
+    found = judge(evidence, by, starts) if judge is not None and starts is not None else None
+    if found is not None:
+        yield found
+
+
+RULE = Rule(
+    "overlapping-runs",
+    evaluate,
+    Category.RELIABILITY,
+    Level.LOW,
+    tie_break=6,
+    settings=("minSharePercent",),
+)

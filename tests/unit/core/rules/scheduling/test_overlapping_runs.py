@@ -1,0 +1,196 @@
+"""``overlapping-runs``: what becomes of starts that are due while a run is in progress."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from concertmaster.core.analysis.shared.starts import starts_of
+from concertmaster.core.model import Outcome, RunRecord, Severity
+from concertmaster.core.schedule import widened
+from concertmaster.engines.define import define_all
+from tests.support.builders import NOW
+from tests.support.core import scenarios
+from tests.support.core.rules_world import Scene, argo, cron_job, define, noise, simulate, task
+from tests.support.core.scenarios import every_ten_minutes
+
+DUE = NOW - NOW % 600
+
+
+def cron(policy: str | None, schedule: str = "*/10 * * * *") -> dict[str, Any]:
+    """The CronJob ``report`` with that concurrencyPolicy."""
+    made = cron_job(schedule=schedule)
+    return {**made, "spec": {**made["spec"], **({"concurrencyPolicy": policy} if policy else {})}}
+
+
+def of(manifest: dict[str, Any], starts: list[float], lengths: list[float], **more: Any) -> Scene:
+    """Runs of one pod that began then and took so long."""
+    graph = define(manifest).graph
+    name = graph.steps[0].name
+    runs = [
+        simulate(graph, {name: s}, number=i, start=b, **more)
+        for i, (b, s) in enumerate(zip(starts, lengths, strict=True))
+    ]
+    return Scene(manifest, tuple(runs))
+
+
+def one_after_the_other(count: int = 40, seconds: float = 1080.0) -> Scene:
+    """As the CronJob controller does with Forbid: the newest start that was missed begins when the run before ends."""
+    at, starts = DUE - count * 1300, []
+    at -= at % 600
+    for _ in range(count):
+        starts.append(at + 2)
+        end = at + seconds + 5
+        at = max(end, at - at % 600 + 600)
+    return of(cron("Forbid"), starts, [seconds] * count)
+
+
+def test_starts_that_forbid_skips_are_counted_and_an_interval_that_fits_is_named() -> None:
+    item = scenarios.overlapping_runs().one("overlapping-runs")
+    assert item.because.startswith("41 of 83 scheduled starts were skipped in 42 runs")
+    assert item.proposed == "*/20 * * * *"
+    (edit,) = item.edits
+    assert (edit.pointer, edit.proposed) == ("/spec/schedule", '"*/20 * * * *"')
+    assert item.severity is Severity.MEDIUM
+    assert "no start skipped in 95% of cases, instead of 41 to 58%" in item.expected
+
+
+def test_a_cron_job_starts_late_and_skips_the_rest() -> None:
+    made = one_after_the_other()
+    found = starts_of(made.definition, made.runs)
+    assert found is not None
+    assert found.beside == ()
+    assert len(found.late) >= 30  # all but those that end as the next is due
+    assert found.due == pytest.approx(40 * 1085 / 600, abs=2)
+    assert len(found.skipped) == found.due - 40
+    item = made.one("overlapping-runs")
+    assert item.proposed == "*/20 * * * *"
+    assert any("had to wait for the run before" in line for line in item.evidence)
+
+
+def test_nothing_is_counted_while_no_run_was_in_progress() -> None:
+    """A schedule that was suspended over the day skipped nothing."""
+    rests = of(cron("Forbid"), [DUE - i * 3600 for i in range(30, 0, -1)], [300.0] * 30)
+    found = starts_of(rests.definition, rests.runs)
+    assert found is not None
+    assert (found.due, found.skipped, found.late) == (30, (), ())
+    assert rests.recommended("overlapping-runs") == []
+
+
+def replacing(count: int = 40, each: int = 3) -> Scene:
+    """Every third run would take longer than ten minutes, and is deleted when the next one is due."""
+    of_them = of(
+        cron("Replace"),
+        [DUE - (count - i) * 600 + 2.0 for i in range(count)],
+        [590.0 if i % each == 1 else 200.0 for i in range(count)],
+    )
+    runs = tuple(
+        replace(r, outcome=Outcome.UNKNOWN, end=(r.end or 0.0) - 20) if i % each == 1 else r
+        for i, r in enumerate(of_them.runs)
+    )
+    return replace(of_them, runs=runs)
+
+
+def test_runs_that_are_replaced_should_end() -> None:
+    item = replacing().one("overlapping-runs")
+    assert item.because.startswith("13 of 40 runs (14d) were stopped after 9m")
+    (edit,) = item.edits
+    assert (edit.pointer, edit.current, edit.proposed) == ("/spec/concurrencyPolicy", '"Replace"', '"Forbid"')
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.likely == pytest.approx(13 / 40)
+    assert item.saving_per_month is not None
+
+
+def test_runs_that_fail_by_themselves_are_not_replaced() -> None:
+    """They end long before the next start; under another policy even an end at that moment is none of its doing."""
+    early = [replace(r, end=(r.start or 0.0) + 200) for r in replacing().runs]
+    assert replace(replacing(), runs=tuple(early)).recommended("overlapping-runs") == []
+    assert replace(replacing(), manifest=cron("Forbid")).recommended("overlapping-runs") == []
+
+
+def beside(factor: float, policy: str | None = None) -> Scene:
+    """Every fourth run takes 14 min, so that the next one begins beside it; both then take so many times as long."""
+    value = noise()
+    lengths = [value({1: 840 * factor, 2: 400 * factor}.get(i % 4, 400.0)) for i in range(80)]
+    return of(cron(policy), [DUE - (80 - i) * 600 + 2.0 for i in range(80)], lengths)
+
+
+def test_runs_beside_another_are_kept_apart() -> None:
+    item = beside(1.3).one("overlapping-runs")
+    assert item.because.startswith("20 of 80 runs (14d) began while another was in progress, up to 2 at once")
+    (edit,) = item.edits
+    assert (edit.pointer, edit.current, edit.proposed) == ("/spec/concurrencyPolicy", None, '"Forbid"')
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.low > 0
+
+
+def test_of_many_that_overlap_the_schedule_is_changed() -> None:
+    always = of(cron("Allow"), [DUE - (40 - i) * 600 + 2.0 for i in range(40)], [900.0] * 40)
+    item = always.one("overlapping-runs")
+    assert item.proposed == "*/20 * * * *"
+    assert item.gain_seconds is None  # none ran alone: nothing to compare with
+    assert item.minor
+
+
+def test_a_cron_workflow_that_only_starts_a_template_is_the_object_to_patch() -> None:
+    template = argo(task("fetch"), task("load", "fetch"))
+    starter = every_ten_minutes("Forbid")
+    spec = {**starter["spec"], "suspend": False, "workflowSpec": {"workflowTemplateRef": {"name": "nightly-etl"}}}
+    meta = {"name": "often", "namespace": "demo"}
+    found = define_all([template, {**starter, "metadata": meta, "spec": spec}]).definitions
+    assert [d.key.kind for d in found] == ["WorkflowTemplate"]
+    assert found[0].scheduler is not None
+    made = Started(template, scenarios.overlapping_runs().runs, found[0])
+    item = made.one("overlapping-runs")
+    assert item.edits == ()
+    assert item.how.startswith("kubectl -n demo patch cronworkflow often --type=json -p ")
+    assert '"value":"*/20 * * * *"' in item.how
+
+
+class Started(Scene):
+    """A scene whose definition has been read together with what starts it."""
+
+    def __init__(self, manifest: dict[str, Any], runs: tuple[RunRecord, ...], definition: Any) -> None:
+        super().__init__(manifest, runs)
+        object.__setattr__(self, "_definition", definition)
+
+    @property
+    def definition(self) -> Any:
+        return self._definition
+
+
+@pytest.mark.parametrize(
+    ("line", "least", "wider"),
+    [
+        ("*/10 * * * *", 1100, "*/20 * * * *"),
+        ("* * * * *", 61, "*/2 * * * *"),
+        ("*/5 * * * *", 2000, "0 * * * *"),
+        ("*/5 * * * *", 4000, "0 */2 * * *"),
+        ("7 * * * *", 4000, "7 */2 * * *"),
+        ("7 */4 * * *", 20000, "7 */6 * * *"),
+        ("7 */12 * * *", 50000, "7 0 * * *"),
+        ("7 */12 * * *", 90000, None),
+        ("0 9 * * *", 4000, None),
+        ("0 * * * 1-5", 4000, None),
+        ("0,30 * * * *", 4000, None),
+        ("*/0 * * * *", 4000, None),
+        ("@hourly", 4000, None),
+        ("*/10 9-17 * * *", 1100, None),
+    ],
+)
+def test_a_plain_line_is_widened(line: str, least: float, wider: str | None) -> None:
+    assert widened(line, least) == wider
+
+
+def test_a_list_of_one_schedule_is_patched_in_its_place() -> None:
+    made = scenarios.overlapping_runs()
+    spec = {k: v for k, v in made.manifest["spec"].items() if k != "schedule"}
+    listed = {**made.manifest, "spec": {**spec, "schedules": ["*/10 * * * *"]}}
+    (edit,) = replace(made, manifest=listed).one("overlapping-runs").edits
+    assert edit.pointer == "/spec/schedules/0"
+    two = {**made.manifest, "spec": {**spec, "schedules": ["*/10 * * * *", "5 * * * *"]}}
+    item = replace(made, manifest=two).one("overlapping-runs")
+    assert item.edits == ()
+    assert item.action.startswith("Start nightly-etl at most every ")
