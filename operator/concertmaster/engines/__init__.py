@@ -17,7 +17,7 @@ from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.outcomes import LOST_SECONDS
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
-from concertmaster.engines.runs import build_run, build_runs, decided_at
+from concertmaster.engines.runs import RunBuilder, build_run, build_runs, decided_at
 from concertmaster.engines.suspension import with_suspension
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Claims",
     "Definitions",
     "LiveRun",
+    "RunBuilder",
     "Unassigned",
     "as_in_history",
     "assign",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.engines.common.ordering import begin
 
 QUIET_SECONDS = 900.0
@@ -13,8 +13,10 @@ LOST_SECONDS = 86_400.0
 """After this long a run with missing steps is not waited for any more: its outcome is Unknown."""
 
 
-def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
+def last_attempts(executions: Sequence[StepExecution]) -> Sequence[StepExecution]:
     """The last attempt of every step and item."""
+    if len({(e.step, e.item) for e in executions}) == len(executions):
+        return executions
     last: dict[tuple[str, str | None], StepExecution] = {}
     for e in executions:
         known = last.get((e.step, e.item))
@@ -23,29 +25,44 @@ def last_attempts(executions: Sequence[StepExecution]) -> list[StepExecution]:
     return list(last.values())
 
 
-def outcome_of(
-    executions: Sequence[StepExecution], definition: WorkflowDefinition | None, end: float | None, as_of: float | None
-) -> Outcome:
-    """How a run ended, by its pods alone: ``end`` is when the last of them did, ``as_of`` until when facts are complete."""
-    graph = definition.graph if definition else None
-    daemons = {s.name: s for s in graph.steps if s.daemon} if graph else {}
-    ends = last_attempts(executions)
-    # A daemon is killed when those it serves have ended: how its pod ends says nothing about the run.
-    final = [e for e in ends if e.step not in daemons]
-    ignored = float("inf") if as_of is None or end is None else as_of - end
-    failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
-    if failed:
-        return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
-    if not final or any(e.outcome in (Outcome.UNKNOWN, Outcome.RUNNING) for e in final):
-        return Outcome.UNKNOWN
-    if daemons and _ended_early(daemons, executions, final):
-        return Outcome.UNKNOWN  # steps fail with their daemon, a dag goes on without it
-    if graph is not None and _missing(ends, graph):
-        return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
-    complete = graph is not None and graph.steps and not graph.inferred and not _open_ended(graph)
-    if not complete and ignored < QUIET_SECONDS:
-        return Outcome.RUNNING
-    return Outcome.ENDED if any(e.outcome is Outcome.ENDED for e in final) else Outcome.SUCCEEDED
+class Ends:
+    """How runs of one graph ended; what is asked of the graph alone is asked once."""
+
+    def __init__(self, graph: WorkflowGraph | None) -> None:
+        self._graph = graph
+        self._daemons = {s.name: s for s in graph.steps if s.daemon} if graph else {}
+        self._needed = _needed(graph) if graph is not None else ()
+        self._complete = graph is not None and bool(graph.steps) and not graph.inferred and not _open_ended(graph)
+
+    def outcome(self, executions: Sequence[StepExecution], end: float | None, as_of: float | None) -> Outcome:
+        """How a run ended, by its pods alone: ``end`` is when the last of them did, ``as_of`` until when facts are
+        complete."""
+        graph, daemons = self._graph, self._daemons
+        ends = last_attempts(executions)
+        # A daemon is killed when those it serves have ended: how its pod ends says nothing about the run.
+        final = [e for e in ends if e.step not in daemons] if daemons else ends
+        kinds = {e.outcome for e in final}
+        ignored = float("inf") if as_of is None or end is None else as_of - end
+        if Outcome.FAILED in kinds:
+            failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
+            if failed:
+                return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
+        if not final or Outcome.UNKNOWN in kinds or Outcome.RUNNING in kinds:
+            return Outcome.UNKNOWN
+        if daemons and _ended_early(daemons, executions, final):
+            return Outcome.UNKNOWN  # steps fail with their daemon, a dag goes on without it
+        if self._missing(ends):
+            return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
+        if not self._complete and ignored < QUIET_SECONDS:
+            return Outcome.RUNNING
+        return Outcome.ENDED if Outcome.ENDED in kinds else Outcome.SUCCEEDED
+
+    def _missing(self, final: Sequence[StepExecution]) -> bool:
+        """Whether a step that every run takes has no execution, or fewer than its declared width."""
+        counts: dict[str, int] = {}
+        for e in final:
+            counts[e.step] = counts.get(e.step, 0) + 1
+        return any(counts.get(name, 0) < width for name, width in self._needed)
 
 
 def _ended_early(
@@ -106,21 +123,18 @@ def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> 
     return False
 
 
-def _missing(final: Sequence[StepExecution], graph: WorkflowGraph) -> bool:
-    """Whether a step that every run takes has no execution, or fewer than its declared width."""
-    counts: dict[str, int] = {}
-    for e in final:
-        counts[e.step] = counts.get(e.step, 0) + 1
+def _needed(graph: WorkflowGraph) -> tuple[tuple[str, int], ...]:
+    """The steps that every run takes, each with its declared width."""
+    needed: list[tuple[str, int]] = []
     optional: set[str] = set()
     for step in graph.steps:
         may_miss = step.conditional or step.waits or step.on_exit or bool(step.memoized)
         if may_miss or any(d in optional for d in step.depends_on):
             if not step.waits:
                 optional.add(step.name)
-            continue
-        if not step.queries and counts.get(step.name, 0) < (1 if step.width is None else step.width):
-            return True
-    return False
+        elif not step.queries:
+            needed.append((step.name, 1 if step.width is None else step.width))
+    return tuple(needed)
 
 
 def _open_ended(graph: WorkflowGraph) -> bool:

@@ -22,7 +22,7 @@ from concertmaster.core.model import (
 from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin
-from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, last_attempts, outcome_of
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
 from concertmaster.engines.registry import settle
 
 _DEPTH = 50  # steps without a pod searched inside a fanned-out template
@@ -40,9 +40,7 @@ def build_runs(
 
     A later run is called "<name>@<unix second of its start>". See ``build_run`` for the rest.
     """
-    parts = _split(executions, definition)
-    names = [run, *(f"{run}@{int(begin(part[0]))}" for part in parts[1:])]
-    return [build_run(key, name, part, definition, as_of=as_of) for name, part in zip(names, parts, strict=True)]
+    return RunBuilder(key, definition, as_of).runs(run, executions)
 
 
 def build_run(
@@ -59,23 +57,66 @@ def build_run(
     counts as over. Outcome: Failed if a step failed in its last attempt and nothing built on it, Succeeded when
     everything ended well, Unknown where an end was not seen or a step that must run is missing.
     """
-    settled = settle(list(executions), definition)
-    if definition is not None:
-        settled = lay_out(settled, definition.graph)
-        settled = with_ready(settled, definition.graph)
-    settled.sort(key=lambda e: (begin(e), e.step, e.item or "", e.attempt, e.uid or ""))
-    begins = [t for t in (begin(e) for e in settled) if t != float("inf")]
-    ends = [e.finished for e in settled if e.finished is not None]
-    start, end = min(begins, default=None), max(ends, default=None)
-    return RunRecord(
-        workflow=key,
-        run=run,
-        start=start,
-        end=end,
-        outcome=outcome_of(settled, definition, end, as_of),
-        source=Source.HISTORY,
-        steps=tuple(settled),
-    )
+    return RunBuilder(key, definition, as_of).run(run, executions)
+
+
+class RunBuilder:
+    """``build_runs`` and ``build_run`` for many runs of one workflow: what is asked of the definition is asked once."""
+
+    def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
+        self._key = key
+        self._definition = definition
+        self._as_of = as_of
+        self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
+        self._edges = Edges(definition.graph) if definition is not None else None
+        self._ends = Ends(definition.graph if definition is not None else None)
+
+    def runs(self, run: str, executions: Sequence[StepExecution]) -> list[RunRecord]:
+        """All runs that used the name ``run``, oldest first."""
+        parts = self._split(executions)
+        names = [run, *(f"{run}@{int(begin(part[0]))}" for part in parts[1:])]
+        return [self.run(name, part) for name, part in zip(names, parts, strict=True)]
+
+    def run(self, run: str, executions: Sequence[StepExecution]) -> RunRecord:
+        """One run."""
+        settled = settle(list(executions), self._definition)
+        if self._definition is not None and self._edges is not None:
+            settled = lay_out(settled, self._definition.graph)
+            settled = self._edges.with_ready(settled)
+        ordered = sorted([(begin(e), e.step, e.item or "", e.attempt, e.uid or "", i) for i, e in enumerate(settled)])
+        ends = [e.finished for e in settled if e.finished is not None]
+        end = max(ends, default=None)
+        return RunRecord(
+            workflow=self._key,
+            run=run,
+            start=ordered[0][0] if ordered and ordered[0][0] != float("inf") else None,
+            end=end,
+            outcome=self._ends.outcome(settled, end, self._as_of),
+            source=Source.HISTORY,
+            steps=tuple([settled[row[-1]] for row in ordered]),
+        )
+
+    def _split(self, executions: Sequence[StepExecution]) -> list[list[StepExecution]]:
+        """Runs under one name: no engine runs again what has succeeded, so a success repeated after everything had ended
+        opens a new run."""
+        parts: list[list[StepExecution]] = []
+        done: dict[tuple[str, str | None], int] = {}
+        latest = float("-inf")
+        for since, _, place in sorted([(begin(e), e.uid or "", i) for i, e in enumerate(executions)]):
+            e = executions[place]
+            room = _completions(self._specs.get(e.step), e.item)
+            # An attempt that the engine numbered belongs to the run it is an attempt of: a JobSet restarts all of itself.
+            again = room is not None and e.attempt == 0 and done.get((e.step, e.item), 0) >= room
+            if not parts or (again and since >= latest):
+                parts.append([])
+                done, latest = {}, float("-inf")
+            parts[-1].append(e)
+            if e.outcome is Outcome.SUCCEEDED:
+                done[e.step, e.item] = done.get((e.step, e.item), 0) + 1
+            end = e.finished if e.finished is not None else since
+            if end > latest:
+                latest = end
+        return parts or [[]]
 
 
 def decided_at(run: RunRecord, as_of: float) -> float | None:
@@ -84,28 +125,6 @@ def decided_at(run: RunRecord, as_of: float) -> float | None:
     if run.outcome is not Outcome.RUNNING or run.end is None:
         return None
     return next((run.end + wait for wait in (QUIET_SECONDS, LOST_SECONDS) if run.end + wait > as_of), None)
-
-
-def _split(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[list[StepExecution]]:
-    """Runs under one name: no engine runs again what has succeeded, so a success repeated after everything had ended
-    opens a new run."""
-    specs = {s.name: s for s in definition.graph.steps} if definition else {}
-    parts: list[list[StepExecution]] = []
-    done: dict[tuple[str, str | None], int] = {}
-    latest = float("-inf")
-    for e in sorted(executions, key=lambda e: (begin(e), e.uid or "")):
-        spec = specs.get(e.step)
-        room = _completions(spec, e.item)
-        # An attempt that the engine numbered belongs to the run it is an attempt of: a JobSet restarts all of itself.
-        again = room is not None and e.attempt == 0 and done.get((e.step, e.item), 0) >= room
-        if not parts or (again and begin(e) >= latest):
-            parts.append([])
-            done, latest = {}, float("-inf")
-        parts[-1].append(e)
-        if e.outcome is Outcome.SUCCEEDED:
-            done[e.step, e.item] = done.get((e.step, e.item), 0) + 1
-        latest = max(latest, e.finished if e.finished is not None else begin(e))
-    return parts or [[]]
 
 
 def _completions(spec: StepSpec | None, item: str | None) -> int | None:
@@ -119,22 +138,42 @@ def _completions(spec: StepSpec | None, item: str | None) -> int | None:
 
 def with_ready(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
     """Settled executions of one run with the time at which their dependencies were satisfied, where that can be known."""
-    times = _Ready(executions, graph)
-    return [e if e.ready is not None else changed(e, ready=times.of(e)) for e in executions]
+    return Edges(graph).with_ready(executions)
+
+
+class Edges:
+    """What the steps of a graph wait for, and how many fan-outs each shares with what it waits for."""
+
+    def __init__(self, graph: WorkflowGraph) -> None:
+        self.specs = {s.name: s for s in graph.steps}
+        self.above: dict[str, list[tuple[StepSpec, int]]] = {}
+        self.below_fan_out: dict[str, bool] = {}  # whether an item of the step waits for some items of another
+        for spec in graph.steps:
+            rows = [(self.specs[name], spec) for name in spec.depends_on if name in self.specs]
+            shared = [(a, _shared_levels(a, s) if a.path and s.path else 0) for a, s in rows]
+            self.above[spec.name] = shared
+            self.below_fan_out[spec.name] = any(levels for _, levels in shared)
+
+    def with_ready(self, executions: Sequence[StepExecution]) -> list[StepExecution]:
+        """See ``with_ready``."""
+        times = _Ready(executions, self)
+        return [e if e.ready is not None else changed(e, ready=times.of(e)) for e in executions]
 
 
 class _Ready:
     """Ready times of one run."""
 
-    def __init__(self, executions: Sequence[StepExecution], graph: WorkflowGraph) -> None:
-        self.specs = {s.name: s for s in graph.steps}
+    def __init__(self, executions: Sequence[StepExecution], edges: Edges) -> None:
+        self.edges = edges
         self.rows: dict[str, list[StepExecution]] = {}
         for e in executions:
             self.rows.setdefault(e.step, []).append(e)
-        self.start = min((begin(e) for e in executions), default=float("inf"))
+        self.start = min([begin(e) for e in executions], default=float("inf"))
         self._memo: dict[tuple[str, tuple[str, ...]], float | None] = {}
-        self._attempts = {(e.step, e.item, e.attempt): e for e in executions}
-        for spec in graph.steps:  # in topological order, so that no chain of missing steps has to be walked
+        self._attempts = (
+            {(e.step, e.item, e.attempt): e for e in executions} if any(e.attempt for e in executions) else {}
+        )
+        for spec in edges.specs.values():  # in topological order, so that no chain of missing steps has to be walked
             self._end(spec, (), 0)
 
     def of(self, e: StepExecution) -> float | None:
@@ -142,21 +181,17 @@ class _Ready:
         if e.attempt > 0:
             before = self._attempts.get((e.step, e.item, e.attempt - 1))
             return _no_later(before.finished if before else None, e)
-        spec = self.specs.get(e.step)
+        spec = self.edges.specs.get(e.step)
         if spec is None or self.start == float("inf"):
             return None
-        return _no_later(self._after(spec, _items(e)), e)
+        return _no_later(self._after(spec, _items(e) if self.edges.below_fan_out[spec.name] else ()), e)
 
     def _after(self, spec: StepSpec, items: tuple[str, ...], depth: int = 0) -> float | None:
         """When all dependencies of ``spec`` had ended, seen from one of its items."""
         latest = self.start
-        for name in spec.depends_on:
-            above = self.specs.get(name)
-            if above is None:
-                continue
+        for above, shared in self.edges.above[spec.name]:
             if depth > _DEPTH:
                 return None
-            shared = _shared_levels(above, spec) if above.path and spec.path else 0
             if shared and any(p.whole for p in spec.path):
                 shared = min(shared, len(items))  # the handler of the fan-out as a whole has no item
             if shared and (shared > len(items) or any(i.startswith("#") for i in items[:shared])):
@@ -164,13 +199,15 @@ class _Ready:
             end = self._end(above, items[:shared], depth)
             if end is None:
                 return None
-            latest = max(latest, end)
+            if end > latest:
+                latest = end
         return latest
 
     def _end(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
-        if (spec.name, scope) not in self._memo:
-            self._memo[spec.name, scope] = self._ended(spec, scope, depth)
-        return self._memo[spec.name, scope]
+        place = spec.name, scope
+        if place not in self._memo:
+            self._memo[place] = self._ended(spec, scope, depth)
+        return self._memo[place]
 
     def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
         rows = self.rows.get(spec.name, [])
@@ -178,7 +215,9 @@ class _Ready:
             rows = [e for e in rows if _items(e)[: len(scope)] == scope]
         if not rows:  # skipped, cached or without a pod of its own: take what it waited for
             return None if spec.waits else self._after(spec, scope, depth + 1)
-        ends = [e.started if spec.daemon else e.finished for e in (last_attempts(rows) if len(rows) > 1 else rows)]
+        if len(rows) == 1:
+            return rows[0].started if spec.daemon else rows[0].finished
+        ends = [e.started if spec.daemon else e.finished for e in last_attempts(rows)]
         known = [t for t in ends if t is not None]
         return max(known) if len(known) == len(ends) else None
 

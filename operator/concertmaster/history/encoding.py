@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
+from concertmaster.core.quick import maker
 
 VERSION = 1
 """First byte of every row. The lists below may only grow at their end: what a row of an older version lacks is unknown. Any
@@ -36,13 +35,13 @@ _CONTAINER = (
 )  # fmt: skip
 _FLAGS = frozenset({"init", "ambiguous", "sidecar"})
 # Rows are read by position, since there are thousands of them in an analysis: where fields stand that need a conversion,
-# and how a row is put in the order in which the dataclass takes its fields.
-_FLAG_PLACES = tuple(_CONTAINER.index(name) for name in sorted(_FLAGS))
+# and how an object is made of a row.
+_FLAG_PLACES = tuple(sorted(_CONTAINER.index(name) for name in _FLAGS))
 _ATTEMPT, _OUTCOME = _EXECUTION.index("attempt"), _EXECUTION.index("outcome")
 _TUPLES = (_EXECUTION.index("after"), _EXECUTION.index("node_prices"))
 _OUTCOMES = {o.value: o for o in Outcome}
-_as_execution = itemgetter(*((*_EXECUTION, "containers", "extra").index(f.name) for f in fields(StepExecution)))
-_as_container = itemgetter(*(_CONTAINER.index(f.name) for f in fields(ContainerFact)))
+_made_execution = maker(StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:]))
+_made_container = maker(ContainerFact, _CONTAINER)
 _DICTIONARY = (
     b'OOMKilledDeadlineExceededEvictedPreemptingVanishedErrorFailedUnknownSkippedCached'
     b'["main",null,null,null,"Error",["init",null,1,["sidecar",null,0.1,0.5,1.0,2.0,4.0,134217728.0,268435456.0,536870912.0,'
@@ -92,28 +91,32 @@ def _execution_row(e: StepExecution) -> list[Any]:
 
 def _execution(row: Sequence[Any]) -> StepExecution:
     given, containers, *extra = row
-    values = _padded(given, len(_EXECUTION))
-    values[_ATTEMPT] = values[_ATTEMPT] or 0
-    values[_OUTCOME] = _OUTCOMES[values[_OUTCOME] or Outcome.UNKNOWN]
-    for place in _TUPLES:
-        if values[place] is not None:
-            values[place] = tuple(values[place])
-    values += (tuple([_container(c) for c in containers]), extra[0] if extra else {})
-    return StepExecution(*_as_execution(values))
+    step, *values = _named(given, len(_EXECUTION))
+    known = len(given)
+    if known > _ATTEMPT:
+        values[_ATTEMPT - 1] = values[_ATTEMPT - 1] or 0
+    if known > _OUTCOME:
+        values[_OUTCOME - 1] = _OUTCOMES[values[_OUTCOME - 1] or Outcome.UNKNOWN]
+        for place in _TUPLES:
+            if known > place and values[place - 1] is not None:
+                values[place - 1] = tuple(values[place - 1])
+    return _made_execution(step, tuple([_container(c) for c in containers]), extra[0] if extra else {}, *values)
 
 
 def _container(given: Sequence[Any]) -> ContainerFact:
-    values = _padded(given, len(_CONTAINER))
-    for place in _FLAG_PLACES:
-        values[place] = bool(values[place])
-    return ContainerFact(*_as_container(values))
+    values = _named(given, len(_CONTAINER))
+    if len(values) > _FLAG_PLACES[0]:
+        for place in _FLAG_PLACES:
+            if len(values) > place:
+                values[place] = bool(values[place])
+    return _made_container(*values)
 
 
-def _padded(given: Sequence[Any], size: int) -> list[Any]:
-    """A row at its full length; the name stands first and cannot be unknown."""
+def _named(given: Sequence[Any], size: int) -> list[Any]:
+    """What this version knows of a row; the name stands first and cannot be unknown."""
     if not given:
         raise ValueError("a row without a name")
-    return [*given[:size], *[None] * (size - len(given))]
+    return list(given[:size])
 
 
 def _trimmed(values: list[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import LOST_SECONDS, decided_at
+from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
 from concertmaster.history.rebuild import rebuild
 from concertmaster.history.sql import Connection
@@ -47,10 +47,11 @@ def evidence(
     known = hashlib.blake2b(digest_size=16)
     due: list[float] = []
     over = 0
+    builder = RunBuilder(key, definition, as_of)
     for name in names:
         going = 0
         if name in pods:
-            runs = rebuild(key, name, pods[name], live.get(name), definition, as_of)
+            runs = rebuild(name, pods[name], live.get(name), builder)
             due += [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
             going = sum(r.outcome is Outcome.RUNNING for r in runs)
             if going == len(runs):

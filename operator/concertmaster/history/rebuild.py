@@ -17,32 +17,23 @@ from concertmaster.core.model import (
     RunRecord,
     Source,
     StepExecution,
-    WorkflowDefinition,
-    WorkflowKey,
     without_pauses,
 )
-from concertmaster.engines import build_runs, span
+from concertmaster.engines import RunBuilder, span
 
 _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
 
 
-def rebuild(
-    key: WorkflowKey,
-    run: str,
-    rows: Sequence[StepExecution],
-    live: RunRecord | None,
-    definition: WorkflowDefinition | None,
-    as_of: float | None,
-) -> list[RunRecord]:
+def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, builder: RunBuilder) -> list[RunRecord]:
     """All runs of the name ``run``, oldest first."""
     if live is None:
-        return build_runs(key, run, rows, definition, as_of=as_of)
+        return builder.runs(run, rows)
     if not live.steps:
-        return _ended(live, build_runs(key, run, rows, definition, as_of=as_of) if rows else [])
+        return _ended(live, builder.runs(run, rows) if rows else [])
     own = [e for e in rows if _within(e, live)]
     others = [e for e in rows if not _within(e, live)]
-    before = build_runs(key, run, others, definition, as_of=as_of) if others else []
+    before = builder.runs(run, others) if others else []
     taken = {r.run for r in before}
     joined = without_pauses(join(live, own))
     if joined.run in taken:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
+from concertmaster.engines import RunBuilder
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
@@ -185,7 +186,8 @@ class Store(Analyses):
             if (noted := self._noted.get(key)) is not None:
                 marks = [(f, a, max(b, noted[1]) if f == noted[0] and b >= noted[2] else b) for f, a, b in marks]
             values = amounts.read(self._db, number, definition.metrics if definition is not None else ())
-        records = [r for n in names for r in rebuild(key, n, pods[n], live.get(n), definition, as_of)]
+        builder = RunBuilder(key, definition, as_of)
+        records = [r for n in names for r in rebuild(n, pods[n], live.get(n), builder)]
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
         records = [r for r in records if since is None or r.end is None or r.end >= since]
         records = [with_metrics(_fingerprinted(r, marks), values) for r in records]

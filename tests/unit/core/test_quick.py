@@ -10,7 +10,7 @@ from inspect import signature
 import pytest
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
-from concertmaster.core.quick import changed, quick
+from concertmaster.core.quick import changed, maker, quick
 from tests.support.builders import run_record
 
 
@@ -64,5 +64,17 @@ def test_they_are_frozen_compared_copied_and_pickled(made: Quick | ContainerFact
     assert other != made
     assert getattr(other, first) == "b"
     assert changed(made, **{first: "b"}) == other
-    with pytest.raises(KeyError):
+    with pytest.raises(AttributeError):
         changed(made, colour=1)
+
+
+def test_they_are_made_of_rows_in_another_order() -> None:
+    make = maker(Quick, ("name", "extra", "size"))
+    assert make("a", {"x": 1.0}, 2.0) == Quick("a", 2.0, {"x": 1.0})
+    assert type(make("a")) is Quick
+    assert make("a") == Quick("a")
+    assert make("a").extra is not make("a").extra
+    with pytest.raises(FrozenInstanceError):
+        make("a").size = 1.0  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        make()

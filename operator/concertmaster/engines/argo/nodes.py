@@ -107,6 +107,8 @@ def _states(path: tuple[NameSegment, ...], start: int) -> Iterator[tuple[int, st
 
 def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
     """Number attempts where items are unknown: two attempts of one item have one hash before "(0)" and "(1)"."""
+    if not any(e.attempt >= MAX_ATTEMPTS or (e.item is not None and e.item[:1] == "#") for e in executions):
+        return list(executions)
     specs = {s.name: s for s in definition.graph.steps} if definition else {}
     out: list[StepExecution] = []
     groups: dict[str, list[StepExecution]] = {}

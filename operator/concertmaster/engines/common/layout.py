@@ -17,7 +17,9 @@ def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[S
     a run without any pod the steps follow each other and the last one ends when the durations were read. Of attempts
     before the last one only the number is known: they take no time.
     """
-    asked = [e for e in executions if (e.uid or "").startswith(QUERIED)]
+    asked = [e for e in executions if e.uid is not None and e.uid.startswith(QUERIED)]
+    if not asked:
+        return list(executions)
     last = {e.step: e.attempt for e in sorted(asked, key=lambda e: e.attempt)}
     loose = {e.step: e for e in asked if e.started is None and e.attempt == last[e.step]}
     earlier = [e for e in asked if e.attempt < last[e.step]]
