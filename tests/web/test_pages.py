@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page
 
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import document
@@ -15,7 +16,7 @@ from concertmaster.report.workflows.fleet import FleetView
 from testbed import axe
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.web.analysed import analysed
-from tests.support.web.browser import Browser, Tab, browser
+from tests.support.web.browser import browser, complaints, tab
 from tests.support.web.login import SIGN_IN, login
 from tests.support.web.objects import HOSTILE, change, hostile, profile, result
 from tests.support.web.server import NOW, Dashboard, dashboard, memory
@@ -54,11 +55,11 @@ AXE = """axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"
 }))"""
 
 
-def accessible(tab: Tab) -> None:
+def accessible(page: Page) -> None:
     """The page that is open has no fault that axe-core finds; contrast and names were looked at."""
-    tab.evaluate(axe.ensure().read_text(encoding="utf-8") + ";0")
-    assert tab.evaluate("axe.version") == axe.VERSION
-    found = tab.evaluate(AXE)
+    page.evaluate(axe.ensure().read_text(encoding="utf-8") + ";0")
+    assert page.evaluate("axe.version") == axe.VERSION
+    found = page.evaluate(AXE)
     assert found["faults"] == []
     assert {"color-contrast", "document-title", "html-has-lang", "link-name"} <= set(found["passed"])
 
@@ -83,112 +84,140 @@ def running() -> Iterator[Dashboard]:
 
 
 @pytest.fixture
-def tab(chromium: Browser, running: Dashboard) -> Iterator[Tab]:
-    page = chromium.tab()
-    page.size(1280)
-    page.open(running.entrance)
-    yield page
-    page.close()
+def page(chromium: Browser, running: Dashboard) -> Iterator[Page]:
+    with tab(chromium) as opened:
+        opened.goto(running.entrance)
+        yield opened
 
 
-def test_the_secret_does_not_stay_in_the_address(tab: Tab, running: Dashboard) -> None:
-    assert tab.evaluate("location.href") == f"{running.url}/"
-    assert tab.evaluate("document.cookie") == ""
-    assert tab.evaluate("document.querySelectorAll('main h1').length") == 1
+def follow(page: Page, element: str) -> None:
+    """Click a link or button that leads to another page."""
+    with page.expect_navigation():
+        page.locator(element).first.click()
+
+
+def screenshot(page: Page, file: Path, height: int) -> None:
+    """The top of a page."""
+    page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": 1100, "height": height})
+
+
+def submit(page: Page, form: str) -> None:
+    with page.expect_navigation():
+        page.evaluate(f"document.querySelector({form!r}).requestSubmit()")
+
+
+def test_the_secret_does_not_stay_in_the_address(page: Page, running: Dashboard) -> None:
+    assert page.evaluate("location.href") == f"{running.url}/"
+    assert page.evaluate("document.cookie") == ""
+    assert page.evaluate("document.querySelectorAll('main h1').length") == 1
 
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_load_whole_and_can_be_read(tab: Tab, running: Dashboard, path: str, scheme: str) -> None:
-    tab.scheme(scheme)
-    tab.open(running.url + path)
-    assert tab.evaluate(CONTRAST) == []
-    accessible(tab)
-    ground = [int(v) for v in re.findall(r"\d+", tab.evaluate("getComputedStyle(document.body).backgroundColor"))]
+def test_pages_load_whole_and_can_be_read(page: Page, running: Dashboard, path: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    heard = complaints(page)
+    page.goto(running.url + path)
+    assert page.evaluate(CONTRAST) == []
+    accessible(page)
+    ground = [int(v) for v in re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))]
     assert (sum(ground) > 600) == (scheme == "light")
-    assert [c for c in tab.complaints if path != "/nothing" or "404" not in c] == []
+    assert [c for c in heard if path != "/nothing" or "404" not in c] == []
 
 
-def test_a_planted_fault_is_found(tab: Tab) -> None:
-    tab.evaluate(
+def test_what_the_policy_stops_is_heard(page: Page) -> None:
+    heard = complaints(page)
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'document.title = 1'}))")
+    page.evaluate("fetch('/nothing').then(answer => answer.text())")
+    assert page.title() != "1"
+    assert [("Content Security Policy" in h, "404" in h) for h in heard] == [(True, False), (False, True)]
+
+
+def test_a_planted_fault_is_found(page: Page) -> None:
+    page.evaluate(
         "document.querySelector('label').replaceWith(...document.querySelector('label').querySelectorAll('select')); 0"
     )
     with pytest.raises(AssertionError, match="select-name"):
-        accessible(tab)
+        accessible(page)
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_phone_needs_no_sideways_scrolling(tab: Tab, running: Dashboard, path: str) -> None:
-    tab.size(360, 740)
-    tab.open(running.url + path)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, running: Dashboard, path: str) -> None:
     beyond = (
         "[...document.querySelectorAll('main *')].filter(e => !e.closest('.wrap') && !e.closest('pre')"
         " && e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 80))"
     )
-    assert tab.evaluate(beyond) == []
+    with tab(chromium, 360, 740) as page:
+        page.goto(running.entrance)
+        page.goto(running.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate(beyond) == []
 
 
-def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
-    tab.press("Tab", 9)
-    assert tab.evaluate("document.activeElement.className") == "skip"
+def test_everything_is_reached_by_keyboard(page: Page) -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
     reached = []
     for _ in range(12):
-        tab.press("Tab", 9)
-        reached.append(tab.evaluate("document.activeElement.name || document.activeElement.textContent"))
-        outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.name || document.activeElement.textContent"))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline not in ("none", ""), reached[-1]
     assert reached[:3] == ["Concertmaster", "Fleet", "API"]
     assert {"namespace", "label", "kind", "severity", "q", "sort", "Show"} <= set(reached)
 
 
-def test_a_filter_is_typed_and_sent_by_keyboard(tab: Tab) -> None:
-    tab.evaluate("document.querySelector('input[name=q]').focus()")
-    tab.send("Input.insertText", text="nightly-17")
-    tab.follow("document.querySelector('form.filters').requestSubmit()")
-    assert tab.evaluate("[...document.querySelectorAll('main td a')].map(a => a.textContent)") == ["etl/nightly-17"] * 2
-    assert tab.evaluate("document.querySelector('input[name=q]').value") == "nightly-17"
+def test_a_filter_is_typed_and_sent_by_keyboard(page: Page) -> None:
+    page.evaluate("document.querySelector('input[name=q]').focus()")
+    page.keyboard.type("nightly-17")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert (
+        page.evaluate("[...document.querySelectorAll('main td a')].map(a => a.textContent)") == ["etl/nightly-17"] * 2
+    )
+    assert page.evaluate("document.querySelector('input[name=q]').value") == "nightly-17"
 
 
-def test_lists_are_paged_and_sorted_by_links(tab: Tab) -> None:
-    tab.follow("document.querySelector('a[rel=next]').click()")
-    assert "51 to 61 of 61" in tab.evaluate("document.querySelector('nav.pages').textContent")
-    tab.follow("[...document.querySelectorAll('th a')].find(a => a.textContent.startsWith('Workflow')).click()")
-    names = tab.evaluate(
+def test_lists_are_paged_and_sorted_by_links(page: Page) -> None:
+    follow(page, "a[rel=next]")
+    assert "51 to 61 of 61" in page.evaluate("document.querySelector('nav.pages').textContent")
+    follow(page, "th a:text-matches('^Workflow')")
+    names = page.evaluate(
         "[...document.querySelectorAll('[aria-label=\"All workflows\"] td:first-child a')].map(a => a.textContent)"
     )
     assert names == sorted(names, key=lambda n: n.partition("/")[2])
     assert len(names) == 50
 
 
-def test_a_workflow_is_reached_and_its_run_chosen(tab: Tab, running: Dashboard) -> None:
-    tab.open(f"{running.url}/workflows/demo/nightly")
-    assert tab.evaluate("document.querySelectorAll('svg .edge.critical').length") >= 2
-    assert tab.evaluate("document.querySelectorAll('svg .point').length") == 1
-    tab.evaluate("document.querySelector('select[name=run]').value = 'run-28'")
-    tab.follow("document.querySelector('select[name=run]').form.requestSubmit()")
-    assert tab.evaluate("document.querySelector('select[name=run]').value") == "run-28"
-    tab.follow("[...document.querySelectorAll('a')].find(a => a.textContent.startsWith('Compare with')).click()")
-    assert "run-28 took" in tab.evaluate("document.querySelector('.notice').textContent")
+def test_a_workflow_is_reached_and_its_run_chosen(page: Page, running: Dashboard) -> None:
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    assert page.evaluate("document.querySelectorAll('svg .edge.critical').length") >= 2
+    assert page.evaluate("document.querySelectorAll('svg .point').length") == 1
+    page.evaluate("document.querySelector('select[name=run]').value = 'run-28'")
+    submit(page, "form:has(select[name=run])")
+    assert page.evaluate("document.querySelector('select[name=run]').value") == "run-28"
+    follow(page, "a:text-matches('^Compare with')")
+    assert "run-28 took" in page.evaluate("document.querySelector('.notice').textContent")
 
 
-def test_a_slider_says_its_value_and_the_replay_answers(tab: Tab, running: Dashboard) -> None:
-    tab.open(f"{running.url}/workflows/demo/nightly")
-    tab.evaluate("document.querySelector('input[name=\"scale.train\"]').focus()")
+def test_a_slider_says_its_value_and_the_replay_answers(page: Page, running: Dashboard) -> None:
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    page.evaluate("document.querySelector('input[name=\"scale.train\"]').focus()")
     for _ in range(10):
-        tab.press("ArrowLeft", 37)
-    assert tab.evaluate("document.activeElement.parentElement.querySelector('output').value") == "0.5"
-    tab.follow("document.activeElement.form.requestSubmit()")
-    said = tab.evaluate("document.querySelector('p[role=status]').textContent")
+        page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.parentElement.querySelector('output').value") == "0.5"
+    submit(page, "form:has(input[name='scale.train'])")
+    said = page.evaluate("document.querySelector('p[role=status]').textContent")
     assert said == "7m31s (45%) shorter per run, 90% interval 7m31s to 7m31s, over 11 runs."
-    assert tab.evaluate("document.querySelector('input[name=\"scale.train\"]').value") == "0.5"
+    assert page.evaluate("document.querySelector('input[name=\"scale.train\"]').value") == "0.5"
 
 
-def test_a_slider_that_was_moved_is_replayed_at_once(tab: Tab, running: Dashboard) -> None:
+def test_a_slider_that_was_moved_is_replayed_at_once(page: Page, running: Dashboard) -> None:
     """Without sending the form."""
-    tab.open(f"{running.url}/workflows/demo/nightly")
-    assert "Nothing is changed yet" in tab.evaluate("document.getElementById('replayed').textContent")
-    seconds = tab.evaluate("""new Promise((done, failed) => {
+    heard = complaints(page)
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    assert "Nothing is changed yet" in page.evaluate("document.getElementById('replayed').textContent")
+    seconds = page.evaluate("""new Promise((done, failed) => {
       const slider = document.querySelector("input[name='scale.train']"), begun = performance.now();
       const answer = document.getElementById("replayed");
       new MutationObserver(() => done((performance.now() - begun) / 1000)).observe(answer, {childList: true, subtree: true});
@@ -197,21 +226,23 @@ def test_a_slider_that_was_moved_is_replayed_at_once(tab: Tab, running: Dashboar
       slider.dispatchEvent(new Event("change", {bubbles: true}));
     })""")
     print("seconds from slider to answer:", seconds)
-    said = tab.evaluate("document.getElementById('replayed').textContent")
+    said = page.evaluate("document.getElementById('replayed').textContent")
     assert said == "7m31s (45%) shorter per run, 90% interval 7m31s to 7m31s, over 11 runs."
-    assert tab.evaluate("location.search") == ""
-    assert tab.complaints == []
+    assert page.evaluate("location.search") == ""
+    assert heard == []
 
 
-def test_the_workflow_page_holds_what_its_guide_lists(tab: Tab, running: Dashboard) -> None:
+def test_the_workflow_page_holds_what_its_guide_lists(page: Page, running: Dashboard) -> None:
     """Every item of docs/dashboard.md by what is drawn, not by its heading."""
-    tab.open(f"{running.url}/workflows/demo/nightly")
-    count = lambda css: tab.evaluate(f"document.querySelectorAll({css!r}).length")  # noqa: E731
-    text = tab.evaluate("document.querySelector('main').innerText")
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    count = lambda css: page.evaluate(f"document.querySelectorAll({css!r}).length")  # noqa: E731
+    text = page.evaluate("document.querySelector('main').innerText")
     assert count("svg[aria-label^='Step graph'] rect.node.critical") >= 2
     assert count("svg[aria-label^='Gantt chart'] rect.bar.critical") >= 1
-    assert "(typical)" in tab.evaluate("document.querySelector('select[name=run]').selectedOptions[0].textContent")
-    shown = tab.evaluate("[...document.querySelectorAll('[aria-label=\"Time split\"] tbody tr')].map(r => r.innerText)")
+    assert "(typical)" in page.evaluate("document.querySelector('select[name=run]').selectedOptions[0].textContent")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('[aria-label=\"Time split\"] tbody tr')].map(r => r.innerText)"
+    )
     assert [row.partition("\t")[0] for row in shown] == [
         "execution", "startup", "scheduling latency", "queued for a limit or lock", "failed attempts and back-off",
         "controller",
@@ -225,23 +256,24 @@ def test_the_workflow_page_holds_what_its_guide_lists(tab: Tab, running: Dashboa
     assert count("input[type=range]") >= 2
     assert count("pre[data-copy] + button") >= 1
     assert "Changes: promised against measured" in text
-    assert tab.evaluate("[...document.querySelectorAll('[aria-label=Changes] th')].map(e => e.textContent)") == [
+    assert page.evaluate("[...document.querySelectorAll('[aria-label=Changes] th')].map(e => e.textContent)") == [
         "Since", "What", "State", "Promised", "Measured", "Message",
     ]  # fmt: skip
 
 
-def test_words_are_not_broken_where_there_is_room(tab: Tab, running: Dashboard) -> None:
+def test_words_are_not_broken_where_there_is_room(chromium: Browser, running: Dashboard) -> None:
     """One line for an outcome, a severity and a risk, also on a phone; tables scroll sideways in their own frame."""
-    for path in ("/", "/workflows/demo/nightly"):
-        for width in (360, 1280):
-            tab.size(width, 800)
-            tab.open(running.url + path)
-            broken = tab.evaluate(
-                "[...document.querySelectorAll('td')].filter(e => /^[A-Z][a-z]{2,9}$/.test(e.textContent.trim())"
-                " && e.getBoundingClientRect().height > 45 && [...e.parentElement.children].every(o =>"
-                " o === e || o.scrollHeight < e.scrollHeight)).map(e => e.textContent)"
-            )
-            assert broken == []
+    broken = (
+        "[...document.querySelectorAll('td')].filter(e => /^[A-Z][a-z]{2,9}$/.test(e.textContent.trim())"
+        " && e.getBoundingClientRect().height > 45 && [...e.parentElement.children].every(o =>"
+        " o === e || o.scrollHeight < e.scrollHeight)).map(e => e.textContent)"
+    )
+    for width in (360, 1280):
+        with tab(chromium, width, 800) as page:
+            page.goto(running.entrance)
+            for path in ("/", "/workflows/demo/nightly"):
+                page.goto(running.url + path)
+                assert page.evaluate(broken) == []
 
 
 def test_behind_a_proxy_that_logs_people_in_a_browser_needs_no_token(chromium: Browser) -> None:
@@ -249,45 +281,43 @@ def test_behind_a_proxy_that_logs_people_in_a_browser_needs_no_token(chromium: B
     flow, found = analysed()
     world = TwoTenants([flow, profile(1, namespace="other")], documents={flow["metadata"]["uid"]: found})
     world.person("of-alice", "demo")
-    with in_cluster(world) as pages, login(pages.pages.url, {"alice": "of-alice"}) as address:
-        page = chromium.tab()
-        page.open(f"{address}/workflows/demo/nightly")
+    tokens = {"alice": "of-alice"}
+    with in_cluster(world) as pages, login(pages.pages.url, tokens) as address, tab(chromium) as page:
+        heard = complaints(page)
+        page.goto(f"{address}/workflows/demo/nightly")
         assert page.evaluate("location.pathname") == SIGN_IN
         page.evaluate("document.querySelector('input').value = 'alice'")
-        page.follow("document.querySelector('form').requestSubmit()")
+        submit(page, "form")
         assert page.evaluate("location.pathname") == "/"
         links = page.evaluate("[...document.querySelectorAll('tbody td a')].map(a => a.textContent)")
         assert set(links) == {"demo/nightly-etl"}
         assert "other/" not in page.evaluate("document.body.innerText")
-        page.open(f"{address}/workflows/demo/nightly")
+        page.goto(f"{address}/workflows/demo/nightly")
         page.evaluate("""(() => { const slider = document.querySelector("input[name='scale.train']");
           slider.value = 0.5; slider.dispatchEvent(new Event("change", {bubbles: true})); })()""")
         said = "document.getElementById('replayed').textContent"
         wait_for("the replay", lambda: "7m31s (45%) shorter" in page.evaluate(said))
-        assert page.complaints == []
-        page.close()
+        assert heard == []
 
 
-def test_a_patch_is_copied_by_a_button(tab: Tab, running: Dashboard) -> None:
-    tab.open(f"{running.url}/workflows/demo/nightly")
-    tab.evaluate("document.querySelector('pre[data-copy] + button').click()")
+def test_a_patch_is_copied_by_a_button(page: Page, running: Dashboard) -> None:
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    page.evaluate("document.querySelector('pre[data-copy] + button').click()")
     state = "new Promise(r => setTimeout(() => r(document.querySelector('span[role=status]').textContent), 300))"
-    assert tab.evaluate(state).strip() in ("copied", "selected: press Ctrl+C")
+    assert page.evaluate(state).strip() in ("copied", "selected: press Ctrl+C")
 
 
 @pytest.mark.parametrize("path", PAGES[:3])
 def test_pages_say_the_same_without_scripts(chromium: Browser, running: Dashboard, path: str) -> None:
     texts = []
     for enabled in (True, False):
-        page = chromium.tab()
-        page.scripts(enabled)
-        page.open(running.entrance)
-        page.open(running.url + path)
-        html = page.html()
+        with tab(chromium, scripts=enabled) as page:
+            page.goto(running.entrance)
+            page.goto(running.url + path)
+            html = page.content()
         texts.append(
             re.sub(r'<button type="button">.*?</span>|<span[^>]*role="status".*?</span>', "", html, flags=re.S)
         )
-        page.close()
     assert texts[0] == texts[1]
 
 
@@ -300,37 +330,35 @@ def test_nothing_of_a_cluster_is_ever_run(chromium: Browser) -> None:
     )
     flow, found = analysed(step_name=HOSTILE[0])
     reader = memory(*hostile(), flow, changes=changes, notes=HOSTILE, details={("demo", "nightly"): found})
-    with dashboard(reader) as served:
-        page = chromium.tab()
-        page.open(served.entrance)
+    with dashboard(reader) as served, tab(chromium) as page:
+        heard = complaints(page)
+        page.goto(served.entrance)
         paths = ["/", "/workflows/demo/nightly", "/workflows/demo/nightly/compare"]
         for path in [*paths, *(f"/workflows/etl/hostile-{i}" for i in range(len(HOSTILE)))]:
-            page.open(served.url + path)
+            page.goto(served.url + path)
             page.evaluate("new Promise(r => setTimeout(r, 50))")
             assert page.evaluate("document.title") != "owned", path
             assert page.evaluate("[...document.scripts].map(s => s.getAttribute('src'))") == ["/static/page.js"], path
             assert page.evaluate("document.querySelectorAll('img, iframe, [onerror], [onload]').length") == 0, path
-        assert page.complaints == [], "even the policy had nothing to stop"
-        page.close()
+        assert heard == [], "even the policy had nothing to stop"
 
 
 def test_the_report_is_styled_under_its_own_policy_and_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
     scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
     file = tmp_path / "report.html"
     file.write_text(document(period_report(FleetView((*hostile(), profile()), (), NOW), scope), "html"))
-    page = chromium.tab()
     for width in (1280, 360):
-        page.size(width)
-        page.open(file.as_uri())
-        assert page.evaluate("getComputedStyle(document.querySelector('th')).whiteSpace") == "nowrap", (
-            "the style is applied"
-        )
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate("document.scripts.length") == 0
-        assert page.evaluate(CONTRAST) == []
-        assert page.evaluate("document.title") != "owned"
-    assert page.complaints == []
-    page.close()
+        with tab(chromium, width) as page:
+            heard = complaints(page)
+            page.goto(file.as_uri())
+            assert page.evaluate("getComputedStyle(document.querySelector('th')).whiteSpace") == "nowrap", (
+                "the style is applied"
+            )
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("document.scripts.length") == 0
+            assert page.evaluate(CONTRAST) == []
+            assert page.evaluate("document.title") != "owned"
+            assert heard == []
 
 
 def test_the_screenshots_of_the_docs_are_of_these_pages(
@@ -339,16 +367,14 @@ def test_the_screenshots_of_the_docs_are_of_these_pages(
     flow, found = analysed("nightly-etl")
     profiles = [*(profile(i, results=[result()] if i % 3 == 0 else []) for i in range(7)), flow]
     folder = IMAGES if pytestconfig.getoption("--update-golden") else tmp_path
-    with dashboard(memory(*profiles, changes=(change(),), details={("demo", "nightly-etl"): found})) as served:
-        page = chromium.tab()
-        page.size(1100)
-        page.open(served.entrance)
-        page.screenshot(folder / "dashboard-fleet.png", 1100, 900)
-        page.open(f"{served.url}/workflows/demo/nightly-etl")
+    reader = memory(*profiles, changes=(change(),), details={("demo", "nightly-etl"): found})
+    with dashboard(reader) as served, tab(chromium, 1100) as page:
+        page.goto(served.entrance)
+        screenshot(page, folder / "dashboard-fleet.png", 900)
+        page.goto(f"{served.url}/workflows/demo/nightly-etl")
         top = page.evaluate("[...document.querySelectorAll('h2')].find(e => e.textContent === 'Graph').offsetTop")
         page.evaluate(f"document.body.style.marginTop = '-{top - 20}px'; document.body.style.overflow = 'visible'")
-        page.screenshot(folder / "dashboard-workflow.png", 1100, 1100)
-        page.close()
+        screenshot(page, folder / "dashboard-workflow.png", 1100)
     for name in ("dashboard-fleet.png", "dashboard-workflow.png"):
         assert (folder / name).stat().st_size > 20_000
         assert (IMAGES / name).is_file(), "write it with --update-golden"
