@@ -1,7 +1,7 @@
 """``io-bound``: a step that mostly waits: low CPU while it runs, with what can be seen of disk and network.
 
 Pressure stall information says how long it waited for the disk; without it the CPU that was used bounds how much of the
-time can have been work. Neither tells what would be gained by fixing it, so the promise is an upper bound and says so.
+time can have been work. Neither tells what would be gained by fixing it: the replay is an upper bound.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import mean_cores
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
+from concertmaster.core.rules.upper_bound import HALF, QUARTER, attainable
 
 _MIB = 1024.0**2
 _BUSY_DISK = 20 * _MIB  # bytes per second from which a disk is worth a look
@@ -63,24 +64,27 @@ def _seen_alone(container: ContainerFact, seconds: float | None, network: float 
     return _Seen(cores, share, moved / seconds if moved is not None else None, network)
 
 
-def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str]:
-    """What to look at, and the evidence for it."""
+def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str, bool]:
+    """What to look at, the evidence for it, and whether that is the cause."""
     if stalled is not None and stalled >= _STALLED:
         return (
             "a faster volume, larger reads, or local scratch space",
             f"it is stalled on the disk {text.percent(stalled)} of the time",
+            True,
         )
     if network is not None and network >= _BUSY_NETWORK and network >= (rate or 0.0):
         return (
             "compression, parallel transfers, or data that is nearer (same zone, a cache)",
             f"it moves {network / _MIB:.0f} MiB a second over the network",
+            True,
         )
     if rate is not None and rate >= _BUSY_DISK:
-        return "a faster volume, compression, or less to read", f"it moves {rate / _MIB:.0f} MiB a second"
+        return "a faster volume, compression, or less to read", f"it moves {rate / _MIB:.0f} MiB a second", True
     known = "; the disk is not the cause" if stalled is not None else "; whether it is the disk is not recorded"
     return (
         "its calls to databases and services",
         f"it waits for something else than the CPU{known}",
+        False,
     )
 
 
@@ -96,12 +100,13 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
         return None
     rate = median([r.rate for r in rows if r.rate is not None])
     left = 1.0 - stalled if seen and stalled is not None else min(1.0, cores)
-    gains = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
-    if gains is None:
+    bound = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
+    if bound is None:
         return None
-    share, seconds = gains
     network = median([r.network for r in rows if r.network is not None])
-    todo, why = _cause(stalled, rate, network)
+    todo, why, known = _cause(stalled, rate, network)
+    share, seconds = attainable(bound, HALF if known else QUARTER)
+    part = "half of the off-CPU time" if known else "a quarter of the off-CPU time"
     name = evidence.title(step.step)
     return Finding(
         step=step.step,
@@ -112,11 +117,11 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
             f" and {why}"
         ),
         otherwise=(
-            f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(seconds.likely)}"
+            f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(bound[1].likely)}"
         ),
         current=f"{text.percent(busy)} busy",
         proposed=todo,
-        expected=f"at most {gain_sentence(share, seconds)}, if it never had to wait",
+        expected=f"{gain_sentence(share, seconds)}, with {part} gone, at most all of it",
         confidence=0.4,
         gain_seconds=seconds,
         gain_share=share,
@@ -127,7 +132,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
             f"disk: {rate / _MIB:.1f} MiB a second" if rate is not None else "no disk bytes recorded",
             f"network: {network / _MIB:.1f} MiB a second" if network is not None else "no network bytes recorded",
             "what helps with services: fewer and larger calls, pooled connections, compressed or cached answers",
-            "upper bound: replayed with only the part of the time that can have been work",
+            "at most: replayed with only the part of the time that can have been work",
         ),
     )
 

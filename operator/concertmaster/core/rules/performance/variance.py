@@ -1,8 +1,7 @@
 """``variance``: a step whose run time cannot be relied on, with what the slow executions have in common.
 
-Spread that the input sizes explain is no fault of the step and is taken out first. The gain is measured: every run is
-replayed with the step at most at its own median, which shows what steadiness would be worth, most of all at the 95th
-percentile.
+Spread that the input sizes explain is no fault of the step and is taken out first. Every run is replayed with the step at
+most at its own median, which shows what steadiness would be worth, most of all at the 95th percentile: an upper bound.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
+from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.summary import summarize
 
 _ONE_SIDED = 1.2816  # 90% confidence
@@ -99,10 +99,10 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:
         return None
     replayed, now, then = _steady(analysis.executed, step.step, longest, middle)
-    gains = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
-    if gains is None:
+    bound = worth(replayed, evidence.settings.number("minGainPercent", 5.0))
+    if bound is None:
         return None
-    share, seconds = gains
+    share, seconds = attainable(bound)
     name = evidence.title(step.step)
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
@@ -116,14 +116,14 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
         current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",
         proposed=f"never above its median of {text.duration(middle)}",
         expected=(
-            f"{gain_sentence(share, seconds)} on average; p95 of the run {text.duration(then)} instead of"
-            f" {text.duration(now)}"
+            f"{gain_sentence(share, seconds)} on average, with half of the spread gone, at most all of it: p95 of the run"
+            f" {text.duration(then)} instead of {text.duration(now)}"
         ),
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,
         evidence=(
-            "replayed with the step at no more than its median",
+            "at most: replayed with the step at no more than its median",
             f"input sizes explain {text.percent(explained)} of the spread"
             if explained is not None
             else "input sizes are unknown",

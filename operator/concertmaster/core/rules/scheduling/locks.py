@@ -12,6 +12,7 @@ from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, en
 from concertmaster.core.changes.admission.quotas import pods_within
 from concertmaster.core.model import Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
+from concertmaster.core.rules.upper_bound import attainable
 
 _SEMAPHORE = "semaphore/"
 
@@ -41,6 +42,9 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         part = 1.0 - enough.left / enough.now
         seconds = Interval(seconds.low * part, seconds.likely * part, seconds.high * part)
     share = Interval(*(v / spans for v in (seconds.low, seconds.likely, seconds.high)))
+    held_up = text.duration(seconds.likely)
+    if enough is None:
+        share, seconds = attainable((share, seconds))
     name, lock = evidence.title(worst), text.listing([n.rpartition("/")[2] for n in locks[worst]])
     whole = sum(waits) / len(waits)
     because = (
@@ -60,7 +64,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         return Finding(
             **common,  # type: ignore[arg-type]
             action=f"Raise semaphore {lock}: {size} -> {enough.size}{capped}",
-            otherwise=f"steps that could run side by side keep taking turns, {text.duration(seconds.likely)} of each run",
+            otherwise=f"steps that could run side by side keep taking turns, {held_up} of each run",
             risk=Level.MEDIUM,
             current=f"{size} at a time (ConfigMap {_config_map(locks[worst])})",
             proposed=f"{enough.size} at a time",
@@ -78,10 +82,10 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     return Finding(
         **common,  # type: ignore[arg-type]
         action=f"Hold the lock {lock} shorter, or let more than one have it; {name} waits for it",
-        otherwise=f"steps that could run side by side keep taking turns, {text.duration(seconds.likely)} of each run",
+        otherwise=f"steps that could run side by side keep taking turns, {held_up} of each run",
         current=f"{text.duration(median(waits))} per run (median)",
         proposed="none on the critical path",
-        expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
+        expected=f"{gain_sentence(share, seconds)}, with half of the wait gone, at most all of it",
         evidence=tuple(lines),
     )
 

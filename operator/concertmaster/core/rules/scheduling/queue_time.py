@@ -16,6 +16,7 @@ from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.scheduling import locks, suspended
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
+from concertmaster.core.rules.upper_bound import attainable
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -65,24 +66,25 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
     share_now = sum(totals) / sum(run.makespan for run in runs)
     if share_now < evidence.settings.number("minSharePercent", 10.0) / 100:
         return None
-    gains = evidence.worth(without(runs, field), evidence.settings.number("minGainPercent", 5.0), runs)
-    if gains is None:
+    bound = evidence.worth(without(runs, field), evidence.settings.number("minGainPercent", 5.0), runs)
+    if bound is None:
         return None
-    share, seconds = gains
+    share, seconds = attainable(bound)
+    all_of_it = text.duration(bound[1].likely)
     worst = max(steps, key=lambda n: (steps[n], n))
     step, name = analysis.step(worst), evidence.title(worst)
     if field == "pending":
-        about, noun = None, "waiting for a node"
+        about, noun, kind = None, "waiting for a node", "wait"
         action = f"Reduce scheduling latency ({text.percent(share_now)} of run time), mainly for {name}"
         remedy = "smaller requests, other hours or more nodes"
         cause = f"{text.duration(steps[worst])} of it at {name}{_room(step)}{_hours(evidence)}"
-        otherwise = f"runs keep waiting {text.duration(seconds.likely)} for capacity, longer when the cluster fills up"
+        otherwise = f"runs keep waiting {all_of_it} for capacity, longer when the cluster fills up"
     else:
-        about, noun = "start", "pulling images and starting pods"
+        about, noun, kind = "start", "pulling images and starting pods", "startup"
         action = f"Reduce startup time ({text.percent(share_now)} of run time), mainly for {name}"
         remedy = "a smaller image, images kept on the nodes, or fewer pods"
         cause = f"{text.duration(steps[worst])} of it at {name}"
-        otherwise = f"every run keeps paying {text.duration(seconds.likely)} before its work begins"
+        otherwise = f"every run keeps paying {all_of_it} before its work begins"
     return Finding(
         about=about,
         action=action,
@@ -94,7 +96,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         otherwise=otherwise,
         current=f"{text.duration(median(totals))} per run (median)",
         proposed=remedy,
-        expected=f"at most {gain_sentence(share, seconds)}, if none of it were left",
+        expected=f"{gain_sentence(share, seconds)}, with half of the {kind} gone, at most all of it",
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,

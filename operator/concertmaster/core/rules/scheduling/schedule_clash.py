@@ -17,6 +17,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.scheduling.queue_time import without
+from concertmaster.core.rules.upper_bound import attainable
 
 _MINUTE = 60.0
 _HOURLY = (10, 20, 30, 40, 50)
@@ -68,10 +69,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             best = (round(load, 3), abs(minutes), minutes, line)
     if best is None or best[0] > (1 - evidence.settings.number("minLessPercent", 50.0) / 100) * total:
         return
-    gains = evidence.worth(without(runs, "pending"), evidence.settings.number("minGainPercent", 5.0), runs)
-    if gains is None:
+    bound = evidence.worth(without(runs, "pending"), evidence.settings.number("minGainPercent", 5.0), runs)
+    if bound is None:
         return
-    (load, _, minutes, line), (share, seconds) = best, gains
+    (load, _, minutes, line), (share, seconds) = best, attainable(bound)
     literal = analysis.definition.declared.get("schedule")
     edits: tuple[Edit, ...] = () if literal != schedule else (commands.field_edit("/spec/schedule", literal, line),)
     names = [name for name, _ in now]
@@ -87,7 +88,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         risk=Level.MEDIUM,
         current=schedule,
         proposed=line,
-        expected=f"at most {gain_sentence(share, seconds)}, if no wait is left",
+        expected=f"{gain_sentence(share, seconds)}, with half of the wait gone, at most all of it",
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,

@@ -6,8 +6,9 @@ from collections import Counter
 
 from concertmaster.core import text
 from concertmaster.core.model import Finding, Interval, RunRecord
-from concertmaster.core.rules.base import Evidence, mean_interval, median
+from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
+from concertmaster.core.rules.upper_bound import attainable
 
 _LEAST_SECONDS = 1.0
 _QUEUE = "ClusterQueue "
@@ -48,6 +49,7 @@ def find(evidence: Evidence) -> Finding | None:
     if seconds is None or seconds.low < _LEAST_SECONDS or seconds.likely < least * whole:
         return None
     share = Interval(*(v / whole for v in (seconds.low, seconds.likely, seconds.high)))
+    gains = attainable((share, seconds))
     holders = Counter(r.suspension.by for r in known if r.suspension is not None and r.suspension.by)
     by = holders.most_common(1)[0][0] if holders else None
     evictions = sum(r.suspension.evictions for r in known if r.suspension is not None)
@@ -64,10 +66,10 @@ def find(evidence: Evidence) -> Finding | None:
         otherwise=f"every run keeps ending {text.duration(seconds.likely)} later than it could",
         current=f"{text.duration(median(waits))} per run (median)",
         proposed=remedy,
-        expected=f"at most {text.duration(seconds.likely)} of each run, before its run time begins",
+        expected=f"{gain_sentence(*gains)}, before its run time begins, with half of the suspension gone, at most all of it",
         confidence=0.5,
-        gain_seconds=seconds,
-        gain_share=share,
+        gain_seconds=gains[1],
+        gain_share=gains[0],
         evidence=(
             *(f"{name}: {text.count(n, 'run')}" for name, n in holders.most_common(3)),
             *_asked(evidence),
