@@ -135,11 +135,11 @@ def _sizes(data: Path) -> Iterator[Promise]:
                 size = memory_request(
                     step.peaks[known],
                     step.seconds[known],
-                    inputs=step.inputs[known] if by_input else None,
+                    inputs=step.inputs[known],
                     current_request=step.preset,
                 )
                 given = np.full(ahead.size, size.quantity or step.preset)
-                if size.model is not None:
+                if by_input and size.model is not None:
                     given = np.array([size.model.request(float(x)) for x in step.inputs[ahead]])
                 kept.setdefault(family, []).extend((step.peaks[ahead] <= given).astype(float).tolist())
         yield _promise("right-size (memory)", what, 99.5 if long else 99.0, kept, "of runs")

@@ -77,6 +77,8 @@ def all_measures(data: Path) -> Iterator[Measure]:
             f"growth for {h:g} histories": {(memory, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
             for h in (1.0, 2.0, 3.0)
         },
+        "inputs' growth for 1.5": {(memory, "MemoryOptions"): partial(MemoryOptions, driven_horizon=1.5)},
+        "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
     }
     waste = Figure("waste, of KRR's @ failed per 100", _waste_share, _failed, 1.0)
@@ -114,7 +116,9 @@ def _sized(*, shuffled: bool) -> Callable[[Sequence[cases.Step]], Rows]:
         rows = []
         for step in steps:
             known, ahead = cases.split(step, shuffled=shuffled)
-            size = memory_request(step.peaks[known], step.seconds[known], current_request=step.preset)
+            size = memory_request(
+                step.peaks[known], step.seconds[known], inputs=step.inputs[known], current_request=step.preset
+            )
             given = np.full(ahead.size, size.quantity or step.preset)
             rows.append(_charged(step, known, ahead, given))
         return np.array(rows)

@@ -14,7 +14,7 @@ import numpy as np
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import Floats, coverage_confidence
-from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
+from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, order_z
 from concertmaster.core.sizing.waste import fit_loss
 
 GIB_HOUR = 2.0**30 * 3600.0
@@ -38,7 +38,8 @@ class MemoryOptions:
     failed attempt costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices.
     ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes.
     ``drift_z``: one-sided significance from which growth is reported, 1%; ``room_z``: from which room is made for it, 5%.
-    ``horizon``: for how long growth is assumed to go on, in lengths of the history.
+    ``horizon``: for how long growth is assumed to go on, in lengths of the history; ``driven_horizon``: the same where
+    inputs show it, which is a growth better known.
     """
 
     min_runs: int = 3
@@ -50,6 +51,7 @@ class MemoryOptions:
     drift_z: float = 2.326
     room_z: float = 1.645
     horizon: float = 1.5
+    driven_horizon: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,9 @@ def memory_request(
         return MemorySize(None, False, f"{u.size} usable memory peaks, {needed} are needed")
     rising = order_z(u)
     drifting = rising > options.drift_z
-    growth = growth_per_run(np.log(u)) if rising > options.room_z else 0.0
-    expected = _expected(u, growth, options.horizon)
+    driven = 0.0 if x is None else driven_growth(np.log(u), _logarithms(x), options.room_z)
+    growth = driven or (growth_per_run(np.log(u)) if rising > options.room_z else 0.0)
+    expected = _expected(u, growth, options.driven_horizon if driven else options.horizon)
     loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
     level, total = loss.best(options)
     request = _with_authors(max(level, options.floor), current_request, u, options.failure_bound)
@@ -120,7 +123,7 @@ def memory_request(
     return MemorySize(
         request=request,
         enough=True,
-        reason=_reason(u, t, above, float(expected.max() - u.max())),
+        reason=_reason(u, t, above, float(expected.max() - u.max()), "inputs" if driven else "peaks"),
         coverage_confidence=0.0 if drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=float(u.max()),
         failure_share_bound=float(loss.failing(np.array([request]))[0]),
@@ -153,12 +156,17 @@ def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:
     return np.maximum(peaks, np.exp(ahead))
 
 
-def _reason(peaks: Floats, durations: Floats, above: int, ahead: float) -> str:
+def _logarithms(inputs: Floats) -> Floats:
+    """Of inputs that are known and positive; NaN for others."""
+    return np.log(np.where((inputs > 0.0) & (inputs <= LARGEST), inputs, math.nan))
+
+
+def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: str) -> str:
     text = f"least expected waste over {peaks.size} runs of {float(np.mean(durations)):.3g} s"
     if above:
         text += f", {above} of which had a larger peak"
     if ahead > 0.0:
-        text += f"; peaks grow, room for {ahead / 2**20:.3g} MiB more is included"
+        text += f"; {grows} grow, room for {ahead / 2**20:.3g} MiB more is included"
     return text
 
 

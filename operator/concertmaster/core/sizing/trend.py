@@ -14,6 +14,8 @@ from concertmaster.core.sizing.tail import Floats
 
 # Slopes are taken over pairs of runs; beyond this many recent runs the pairs only cost time.
 MOST_RUNS = 200
+# Half of fewer drivers leaves no noise to be estimated.
+LEAST_RUNS = 6
 
 
 def order_z(values: Floats) -> float:
@@ -48,6 +50,38 @@ def growth_per_run(values: Floats) -> float:
         return 0.0
     first, second = np.triu_indices(recent.size, 1)
     return max(0.0, float(np.median((recent[second] - recent[first]) / (second - first))))
+
+
+def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
+    """Growth per run of ``values`` whose ``drivers`` grow: what these bring, and growth of the rest. NaN: unknown driver.
+
+    Drivers show growth long before the noise of values does, and without it. 0 unless they rise with their order and the
+    values with them, both beyond ``z``. The relation is a least-squares slope, at most that of the larger half of the
+    drivers plus its standard error: memory that has saturated grows no further.
+    """
+    known = np.isfinite(drivers[-MOST_RUNS:])
+    y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
+    if x.size < LEAST_RUNS or order_z(x) <= z:
+        return 0.0
+    slope, correlation = _slope(x, y)
+    if correlation * math.sqrt(x.size - 1.0) <= z:
+        return 0.0
+    upper = np.argsort(x, kind="stable")[x.size // 2 :]
+    above, fit = _slope(x[upper], y[upper])
+    error = math.sqrt(max(0.0, 1.0 / fit**2 - 1.0) / (upper.size - 2.0)) * abs(above) if fit else 0.0
+    slope = min(slope, above + error)
+    driven = slope * growth_per_run(x)
+    if driven <= 0.0:
+        return 0.0
+    rest = y - slope * x
+    return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
+
+
+def _slope(x: Floats, y: Floats) -> tuple[float, float]:
+    """Least-squares slope of y over x, and their correlation; 0 where either does not vary."""
+    dx, dy = x - x.mean(), y - y.mean()
+    xx, yy, xy = float(dx @ dx), float(dy @ dy), float(dx @ dy)
+    return (xy / xx, xy / math.sqrt(xx * yy)) if xx > 0.0 and yy > 0.0 else (0.0, 0.0)
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:

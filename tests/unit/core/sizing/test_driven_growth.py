@@ -1,0 +1,103 @@
+"""Growth that inputs bring: seen in the inputs long before the noise of peaks lets it be seen there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.nested.cases import Step as Runs
+from benchmarks.nested.cases import split
+from benchmarks.sizing_laws import simulate
+from concertmaster.core.sizing import memory_request
+from concertmaster.core.sizing.trend import driven_growth, order_z
+
+GIB = 2.0**30
+ROOM = 1.645
+
+
+def growing(runs: int, seed: int, power: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs that grow by a third over all runs, and peaks that are a power of them times wide noise."""
+    rng = np.random.default_rng(seed)
+    inputs = 1e9 * np.exp(np.linspace(0.0, 0.3, runs) + 0.1 * rng.normal(size=runs))
+    return inputs, 4.0 * GIB * (inputs / 1e9) ** power * np.exp(0.3 * rng.normal(size=runs))
+
+
+def test_inputs_that_grow_make_room_before_peaks_show_it() -> None:
+    inputs, peaks = growing(150, seed=6)
+    assert order_z(peaks) < ROOM < order_z(inputs)
+    with_inputs = memory_request(peaks, np.full(150, 600.0), inputs=inputs)
+    without = memory_request(peaks, np.full(150, 600.0))
+    assert with_inputs.request is not None and without.request is not None
+    assert with_inputs.request > 1.1 * without.request
+    assert "inputs grow" in with_inputs.reason
+    assert not with_inputs.drifting
+
+
+def test_memory_that_has_saturated_gets_no_room() -> None:
+    rng = np.random.default_rng(3)
+    inputs = 1e9 * np.exp(np.linspace(0.0, 2.0, 60) + 0.3 * rng.normal(size=60))
+    peaks = np.minimum(inputs / 1e9, 1.6) * 4.0 * GIB * np.exp(0.02 * rng.normal(size=60))
+    everywhere = driven_growth(np.log(inputs), np.log(inputs), ROOM)
+    assert 0.0 <= driven_growth(np.log(peaks), np.log(inputs), ROOM) < 0.1 * everywhere
+
+
+@pytest.mark.parametrize("power", [0.0, -0.8])
+def test_inputs_that_peaks_do_not_follow_bring_no_growth(power: float) -> None:
+    found = []
+    for seed in range(200):
+        inputs, peaks = growing(40, seed, power)
+        found.append(driven_growth(np.log(peaks), np.log(inputs), ROOM) > 0.0)
+    assert np.mean(found) <= 0.08
+
+
+def test_inputs_in_any_order_bring_no_growth() -> None:
+    found = []
+    for seed in range(400):
+        inputs, peaks = growing(40, seed)
+        order = np.random.default_rng(seed).permutation(40)
+        found.append(driven_growth(np.log(peaks[order]), np.log(inputs[order]), ROOM) > 0.0)
+    assert np.mean(found) <= 0.08
+
+
+def test_growth_that_inputs_do_not_explain_is_added() -> None:
+    inputs = np.exp(np.linspace(0.0, 0.5, 40) + 0.1 * np.random.default_rng(4).normal(size=40))
+    alone = driven_growth(np.log(inputs), np.log(inputs), ROOM)
+    leaking = driven_growth(np.log(inputs) + 0.02 * np.arange(40), np.log(inputs), ROOM)
+    assert leaking == pytest.approx(alone + 0.02, rel=0.25)
+
+
+def test_unknown_few_and_constant_inputs_are_no_trend() -> None:
+    rising = np.linspace(0.0, 1.0, 20)
+    half = np.where(np.arange(20) % 2 == 0, rising, math.nan)
+    assert driven_growth(rising, np.full(20, math.nan), ROOM) == 0.0
+    assert driven_growth(rising[:5], rising[:5], ROOM) == 0.0
+    assert driven_growth(rising, np.full(20, 3.0), ROOM) == 0.0
+    assert driven_growth(np.full(20, 3.0), rising, ROOM) == 0.0
+    assert driven_growth(rising, rising, ROOM) == pytest.approx(1.0 / 19.0)
+    assert driven_growth(rising, half, ROOM) == pytest.approx(1.0 / 19.0)
+
+
+def test_zero_and_absurd_inputs_are_unknown() -> None:
+    peaks = np.linspace(2.0, 3.0, 20) * GIB
+    inputs = np.array([0.0, 1e300, math.inf, -1.0] * 5)
+    assert memory_request(peaks, np.full(20, 600.0), inputs=inputs).request == pytest.approx(
+        memory_request(peaks, np.full(20, 600.0)).request
+    )
+
+
+def test_simulated_steps_whose_inputs_grow_fail_seldom() -> None:
+    """Sized from the first 30% of the runs, by what those show alone."""
+    failed, blind = [], []
+    for k in range(24):
+        rng = np.random.default_rng(500 + k)
+        runs = simulate("growing inputs", int(rng.choice([30, 60, 150, 500])), rng)
+        nothing = np.full(runs.peaks.size, math.nan)
+        step = Runs(runs.inputs, runs.peaks, runs.seconds, nothing, runs.preset, math.nan)
+        known, ahead = split(step, shuffled=False)
+        for inputs, into in ((step.inputs[known], failed), (None, blind)):
+            size = memory_request(step.peaks[known], step.seconds[known], inputs=inputs, current_request=step.preset)
+            into.extend((step.peaks[ahead] > size.quantity).tolist())
+    assert np.mean(failed) <= 0.015
+    assert np.mean(blind) >= 0.03
