@@ -121,8 +121,11 @@ class History(Protocol):
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
 
-    def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
-        """What an analysis of the same ``runs`` would rest on, for much less than reading them."""
+    def evidence(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
+    ) -> Evidence:
+        """What an analysis of the same ``runs`` would rest on, for much less than reading them. Runs that ended ``after``
+        that moment count as fresh."""
 
     def recorded(self, key: WorkflowKey) -> float:
         """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""

@@ -21,10 +21,17 @@ GOING_ON = 8  # runs of one workflow at a time that do not count against a limit
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """``digest``: of the runs that are over. ``due``: the next moment (unix seconds up to which facts are complete) at
-    which a run that is going on may count as over without any further fact; None: none is going on."""
+    which a run that is going on may count as over without any further fact; None: none is going on.
+
+    ``runs`` are over, ``fresh`` of them ended after the moment that was asked about. ``newest`` and ``failed``: when the
+    newest run ended, and the newest that failed within the last day (unix seconds)."""
 
     digest: str = ""
     due: float | None = None
+    runs: int = 0
+    fresh: int = 0
+    newest: float | None = None
+    failed: float | None = None
 
 
 def evidence(
@@ -37,8 +44,10 @@ def evidence(
     definition: WorkflowDefinition,
     as_of: float,
     lost: list[str],
+    after: float | None = None,
 ) -> Evidence:
-    """The evidence of the newest ``limit`` finished runs that ended at or after ``since``."""
+    """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
+    fresh."""
     names = rows.newest(db, number, limit + GOING_ON, since)
     bodies, ends = rows.bodies_of_runs(db, number, names)
     recent = [n for n in names if (end := ends.get(n)) is None or as_of - end < LOST_SECONDS]
@@ -46,7 +55,9 @@ def evidence(
     live = rows.records_of_runs(db, number, key, recent, lost)
     known = hashlib.blake2b(digest_size=16)
     due: list[float] = []
-    over = 0
+    newest: list[float] = []
+    failed: list[float] = []
+    over = fresh = 0
     builder = RunBuilder(key, definition, as_of)
     for name in names:
         going = 0
@@ -62,7 +73,14 @@ def evidence(
         known.update(f"{name}\0{going or ''}\0".encode())
         for body in bodies[name]:
             known.update(body)
-    return Evidence(known.hexdigest(), min(due, default=None))
+        end = ends.get(name)
+        if end is not None:
+            newest.append(end)
+            fresh += after is None or end > after
+        if name in pods:
+            failed += [r.end for r in runs if r.outcome is Outcome.FAILED and r.end is not None]
+    count, last = min(over, limit), max(newest, default=None)
+    return Evidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
 
 
 def newest_finished(records: list[RunRecord], limit: int) -> list[RunRecord]:

@@ -195,9 +195,17 @@ class Store(Analyses):
         return records if limit is None else newest_finished(records, limit) if limit > 0 else []
 
     def evidence(
-        self, key: WorkflowKey, *, limit: int, since: float, definition: WorkflowDefinition, as_of: float
+        self,
+        key: WorkflowKey,
+        *,
+        limit: int,
+        since: float,
+        definition: WorkflowDefinition,
+        as_of: float,
+        after: float | None = None,
     ) -> Evidence:
-        """What an analysis of ``runs`` would rest on, without rebuilding those that ended long ago."""
+        """What an analysis of ``runs`` would rest on, without rebuilding those that ended long ago; ``after``: since when
+        runs count as fresh."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
@@ -211,6 +219,7 @@ class Store(Analyses):
                 definition=definition,
                 as_of=as_of,
                 lost=self._lost,
+                after=after,
             )
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:

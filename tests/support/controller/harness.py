@@ -123,11 +123,16 @@ class FakeHistory:
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         return self.runs_of.get(definition.key.name, [])
 
-    def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
+    def evidence(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
+    ) -> Evidence:
         runs = self.runs_of.get(definition.key.name, [])
         over = [r for r in runs if r.outcome is not Outcome.RUNNING]
         due = [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
-        return Evidence(repr(over), min(due, default=None))
+        ends = [r.end or 0.0 for r in over]
+        failed = max((r.end or 0.0 for r in over if r.outcome is Outcome.FAILED), default=None)
+        fresh = sum(after is None or end > after for end in ends)
+        return Evidence(repr(over), min(due, default=None), len(over), fresh, max(ends, default=None), failed)
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
         self.kept[uid] = content

@@ -33,7 +33,7 @@ def test_pods_of_a_run_that_is_going_on_change_nothing(store: Store) -> None:
     before = seen(store)
     assert before.due is None
     store.add({KEY: {"r2": [ran("3", NOW - 30.0)]}})
-    assert seen(store) == Evidence(before.digest, NOW - 20.0 + QUIET_SECONDS)
+    assert seen(store) == replace(before, due=NOW - 20.0 + QUIET_SECONDS)
     store.add({KEY: {"r2": [ran("4", NOW - 15.0, "b")]}})
     after = seen(store)
     assert after.digest != before.digest
@@ -43,7 +43,7 @@ def test_pods_of_a_run_that_is_going_on_change_nothing(store: Store) -> None:
 def test_a_run_with_a_pod_too_few_is_due_when_it_is_no_longer_waited_for(store: Store) -> None:
     store.add({KEY: {"r2": [ran("3", NOW - 10.0)]}})
     waiting, later = seen(store), seen(store, NOW + QUIET_SECONDS)
-    assert later == Evidence(waiting.digest, NOW + LOST_SECONDS)
+    assert later == replace(waiting, due=NOW + LOST_SECONDS)
     assert [r.outcome for r in store.runs(KEY, definition=TWO, as_of=NOW + LOST_SECONDS - 1.0)][-1] is Outcome.RUNNING
     over = seen(store, NOW + LOST_SECONDS)
     assert over.digest != waiting.digest
@@ -79,3 +79,14 @@ def test_runs_beyond_the_limit_do_not_count_and_those_going_on_take_no_place(sto
 def test_a_workflow_without_history_has_none(store: Store) -> None:
     nobody = replace(KEY, name="nobody")
     assert store.evidence(nobody, limit=5, since=0.0, definition=TWO, as_of=NOW) == Evidence()
+
+
+def test_it_tells_how_many_runs_are_fresh_and_which_failed_last(store: Store) -> None:
+    before = seen(store)
+    assert (before.runs, before.fresh, before.newest, before.failed) == (1, 1, NOW - 470.0, None)
+    broken = replace(ran("4", NOW - 280.0, "b"), outcome=Outcome.FAILED)
+    store.add({KEY: {"r2": [ran("3", NOW - 300.0), broken], "r3": [ran("5", NOW - 30.0)]}})
+    found = store.evidence(KEY, limit=10, since=0.0, definition=TWO, as_of=NOW + QUIET_SECONDS, after=before.newest)
+    assert (found.runs, found.fresh, found.newest, found.failed) == (2, 1, NOW - 270.0, NOW - 270.0)
+    later = store.evidence(KEY, limit=1, since=0.0, definition=TWO, as_of=NOW + 2 * LOST_SECONDS, after=NOW)
+    assert (later.runs, later.fresh, later.newest, later.failed) == (1, 0, NOW - 20.0, None)

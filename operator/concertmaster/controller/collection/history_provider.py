@@ -143,10 +143,14 @@ class HistoryProvider:
             self.renew()
             raise
 
-    def evidence(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Evidence:
+    def evidence(
+        self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
+    ) -> Evidence:
         """See ``interfaces.History``."""
         try:
-            return self.store.evidence(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
+            return self.store.evidence(
+                definition.key, limit=limit, since=since, definition=definition, as_of=as_of, after=after
+            )
         except HistoryDamaged as error:
             log.error("%s", error)
             self.renew()

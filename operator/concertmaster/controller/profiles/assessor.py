@@ -218,13 +218,14 @@ class Assessor:
         if remembered is not None and stands and remembered.undisturbed(revision, until):
             return None
         analysis = policy.analysis
+        after = remembered.said.evidence.newest if remembered is not None else None
         evidence = self._history.evidence(
-            definition, limit=analysis.max_runs, since=now - analysis.window_seconds, as_of=until
+            definition, limit=analysis.max_runs, since=now - analysis.window_seconds, as_of=until, after=after
         )
-        same = remembered is not None and stands and evidence.digest == remembered.said.evidence.digest
-        if same and definition.key not in self._answered:
-            self.memory.confirm(subject.entry, evidence, revision)
-            return None
+        uid = subject.entry.uid
+        pressing = self.learned.verifying(subject.entry) or self._forecasts.late(uid)
+        if stands and definition.key not in self._answered:
+            return None if self.memory.holds(subject.entry, evidence, revision, pressing=pressing) else evidence
         return evidence
 
     def _analyzed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.controller.interfaces import Past
 from concertmaster.controller.registry import Entry, Snapshot, StatusView
@@ -24,12 +25,20 @@ class Learned:
         for change in snapshot.changes:
             if change.line is not None:
                 self._changes.setdefault(change.line.workflow, []).append(change.line)
+        self._verifying = {name for change in snapshot.changes if (name := _verified_profile(change)) is not None}
         own = [line for lines in self._changes.values() for line in lines]
         self.ledger = Ledger(merged(own, _reported(snapshot)))
 
     def changes(self, entry: Entry) -> tuple[Line, ...]:
         """The lines of the operator's own changes of one workflow."""
         return tuple(self._changes.get(workflow(entry), ()))
+
+    def verifying(self, entry: Entry) -> bool:
+        """Whether the next runs of a workflow decide about a change: the operator's own, or one that somebody made by a
+        recommendation."""
+        return workflow(entry) in self._verifying or any(
+            not o.get("verdict") and not o.get("undone") for o in entry.status.outcomes
+        )
 
     def past(self, entry: Entry, last: StatusView | None, target: Target | None, held: Sequence[Target] = ()) -> Past:
         """The past of one workflow; from the ``last`` status known when the present one remembers nothing. ``held``:
@@ -45,6 +54,16 @@ class Learned:
 def workflow(entry: Entry) -> str:
     """How the ledger calls a profile's workflow."""
     return f"{entry.namespace}/{entry.name}"
+
+
+def _verified_profile(change: Entry) -> str | None:
+    """The workflow of a change whose effect is being measured."""
+    measured = any(
+        c.get("type") == ConditionType.VERIFIED and c.get("status") == "Unknown" for c in change.status.conditions
+    )
+    if change.line is not None or not measured:
+        return None
+    return f"{change.namespace}/{(change.spec.get('profileRef') or {}).get('name') or ''}"
 
 
 def _reported(snapshot: Snapshot) -> Iterator[Line]:

@@ -41,6 +41,18 @@ class Said:
     edition: int = 0  # of the fleet, as far as it matters to the workflow
 
 
+LARGE = 100  # runs in the window; of a workflow with more, one more changes next to nothing
+GROWTH = 0.05  # of these runs
+
+
+def too_few(before: Evidence, now: Evidence) -> bool:
+    """Whether an analysis that rested on many runs waits for more of them: fewer than one in twenty have ended since, and
+    none of these failed."""
+    if now.runs <= LARGE or now.fresh >= GROWTH * before.runs:
+        return False
+    return now.failed is None or (before.failed is not None and now.failed <= before.failed)
+
+
 @dataclass(slots=True)
 class Remembered:
     """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
@@ -125,10 +137,22 @@ class Memory:
         """A new analysis, not written yet."""
         self._known[uid] = Remembered(said, key, revision)
 
-    def confirm(self, entry: Entry, evidence: Evidence, revision: int) -> None:
-        """Nothing that the last analysis rests on has changed by what came since."""
+    def holds(self, entry: Entry, evidence: Evidence, revision: int, *, pressing: bool) -> bool:
+        """Whether the last analysis holds with the ``evidence`` there is now: nothing that it rests on has changed by what
+        came since, or too few runs to matter, unless each of them is waited for (``pressing``)."""
         known = self._known[entry.uid]
-        known.said, known.revision = replace(known.said, evidence=evidence), revision
+        before = known.said.evidence
+        if evidence.digest == before.digest:
+            known.said, known.revision = replace(known.said, evidence=replace(before, due=evidence.due)), revision
+            self._confirm(entry)
+            return True
+        if pressing or not too_few(before, evidence):
+            return False
+        # It is compared with what the analysis rested on, not with this: few and few again become enough.
+        known.said, known.revision = replace(known.said, evidence=replace(before, due=evidence.due)), revision
+        return True
+
+    def _confirm(self, entry: Entry) -> None:
         try:
             self._history.confirm_analysis(entry.uid)
         except HistoryError as error:

@@ -27,6 +27,11 @@ class RunningForecasts:
         self._series = series
         self._courses: dict[WorkflowKey, tuple[float, list[Course]]] = {}
         self._documents: dict[str, list[dict[str, Any]]] = {}
+        self._late: dict[str, int] = {}
+
+    def late(self, uid: str) -> bool:
+        """Whether a run in progress is late."""
+        return self._late.get(uid, 0) > 0
 
     def of(self, uid: str) -> list[dict[str, Any]]:
         """``status.running`` of a profile."""
@@ -49,6 +54,7 @@ class RunningForecasts:
                 continue
             self._documents[subject.entry.uid] = document(found)
             late[subject.entry.uid] = sum(f.late for f in found)
+        self._late = late
         self._series.late(late)
 
     def _forecasts(self, subject: Subject, runs: Sequence[RunRecord], now: float) -> list[RunForecast]:
