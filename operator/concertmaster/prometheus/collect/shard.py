@@ -5,6 +5,9 @@ store and the proxies before it take. With lives of one class that is five reque
 finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved labels, pods
 without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three classes. A quiet
 shard costs three. Pods that request GPUs or ephemeral storage cost one more for each of the two.
+
+Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
+those pods and Jobs of which a moment does not tell all.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from concertmaster.core.model import PodFact
+from concertmaster.core.model import JobFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.collect import sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
+from concertmaster.prometheus.collect.lives import by_life
 from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
@@ -30,12 +35,8 @@ from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
-LIFE_BUCKETS = (3600, 6 * 3600, 24 * 3600)  # seconds; usage is asked for over the pods' own lives, in these classes
-LIFE_SPAN = 6 * 3600.0  # seconds; in a longer reading, usage is looked back on from the next multiple after the end
-SETTLED = 60.0  # seconds after the end of a container at which its last sample is there
 LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
 _STORAGE = "ephemeral_storage"
-LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read
 
 
 @dataclass(slots=True)
@@ -64,7 +65,8 @@ class Shard:
             return Collection(self.since, self.end, missing=(*self._shape().notes, *lacking), blind=blind)
         state = self.scope.state
         jobs = read_jobs(self._ask("jobs", queries.jobs(self.scope, window)), state)
-        drafts = self._describe(self._finished(window), window)
+        drafts = self._describe(*self._finished(window), window)
+        jobs = self._jobs(jobs, drafts, window)
         settled, held = vanish.split(drafts.values(), targets, self.since, self.end)
         until, given_up = self._hold(held)
         facts = self._nodes(self._measure(settled, targets), window)
@@ -85,35 +87,67 @@ class Shard:
         )
 
     def _targets(self, window: TimeRange) -> TargetState:
-        targets = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
+        targets = self._exposing(window)
         if targets.seen or self._adopted or not self._shape().state.renamed:
             return targets
         self._adopt(state=True)
-        return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
+        return self._exposing(window)
 
-    def _finished(self, window: TimeRange) -> dict[str, str]:
-        """Names of the pods that ended or vanished, by uid."""
+    def _exposing(self, window: TimeRange) -> TargetState:
+        targets = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
+        if targets.seen or not window.long:
+            return targets
+        return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window, window.range)))
+
+    def _finished(self, window: TimeRange) -> tuple[dict[str, str], dict[str, float]]:
+        """Names of the pods that ended or vanished, and the times of ends that are known already, by uid."""
         answer = self._ask("finished", queries.finished(self.scope, window))
-        return {uid: name for (uid, name), _ in answer.select(*self.scope.state.columns("uid", "pod")) if uid}
+        names, ends = dict[str, str](), dict[str, float]()
+        for (uid, name, stat), value in answer.select(*self.scope.state.columns("uid", "pod"), "stat"):
+            if uid and stat:
+                ends[uid] = value
+            elif uid:
+                names[uid] = name
+        return names, ends
 
-    def _describe(self, finished: Mapping[str, str], window: TimeRange) -> dict[str, PodDraft]:
+    def _describe(
+        self, finished: Mapping[str, str], ends: Mapping[str, float], window: TimeRange
+    ) -> dict[str, PodDraft]:
         """What kube-state-metrics tells of them and, where an end is not known, when the pod was last seen."""
         scope, drafts = self.scope, dict[str, PodDraft]()
-        for answer in self._by_name(
-            "pods", finished.values(), lambda names: queries.pods(scope, window, self.label_keys, names)
-        ):
+        moments = sparse.moments(finished, ends, self.end, window)
+
+        def briefly(names: Sequence[str]) -> str:
+            return queries.pods_at(scope, window, self.label_keys, sparse.at_moments(names, moments))
+
+        for answer in self._by_name("pods at rest", moments, briefly):
+            drafts |= sparse.whole(read_pods(answer, scope.state, finished.keys()))
+        others = [name for uid, name in finished.items() if uid not in drafts]
+        for answer in self._by_name("pods", others, lambda names: queries.pods(scope, window, self.label_keys, names)):
             drafts |= read_pods(answer, scope.state, finished.keys())
         unclear = [draft.pod for draft in drafts.values() if draft.finished is None]
         for answer in self._by_name("presence", unclear, lambda names: queries.presence(scope, window, names)):
             read_presence(answer, scope.state, drafts)
         return drafts
 
+    def _jobs(
+        self, jobs: tuple[JobFact, ...], drafts: Mapping[str, PodDraft], window: TimeRange
+    ) -> tuple[JobFact, ...]:
+        """Jobs with all there is to know of them, where a long window was read at moments."""
+        if not window.long:
+            return jobs
+        scope, known = self.scope, {(job.namespace, job.name): job for job in jobs}
+        names = sparse.open_jobs(jobs, drafts.values())
+        for answer in self._by_name("jobs", names, lambda names: queries.jobs(scope, window, names)):
+            known |= {(job.namespace, job.name): job for job in read_jobs(answer, scope.state)}
+        return tuple(known[key] for key in sorted(known))
+
     def _measure(self, drafts: Sequence[PodDraft], targets: TargetState) -> tuple[PodFact, ...]:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
         reused = _twice(drafts)
         prompt = self.client.source.delay_seconds <= recorded.LATEST
-        for at, window, members in _by_life(drafts, self.end):
+        for at, window, members in by_life(drafts, self.end):
             names = [draft.pod for draft in members]
             whole = window.length + self.end - at <= targets.recorded
             records = whole and prompt and not self.scope.usage.renamed
@@ -137,7 +171,7 @@ class Shard:
     def _gpus(self, drafts: Sequence[PodDraft]) -> gpus.GpuUse:
         """Use of the GPUs of the pods that request some."""
         use: gpus.GpuUse = {}
-        for at, window, members in _by_life([d for d in drafts if gpus.requests_gpus(d)], self.end):
+        for at, window, members in by_life([d for d in drafts if gpus.requests_gpus(d)], self.end):
             build = partial(extended.gpus, self.scope, window)
             for answer in self._by_name("gpus", [d.pod for d in members], build, at):
                 gpus.read_gpus(answer, self.scope.usage, use)
@@ -248,22 +282,6 @@ class Shard:
 def window_of(since: float, end: float, options: CollectOptions) -> TimeRange:
     known = int(end - since + options.overlap)
     return TimeRange(known + LOOKBACK, known)
-
-
-def _by_life(drafts: Sequence[PodDraft], end: float) -> Iterator[tuple[float, TimeRange, list[PodDraft]]]:
-    """Drafts in classes of lives: at which moment (``end`` or some hours before it) to look back over which window."""
-    classes: dict[tuple[float, int], list[PodDraft]] = {}
-    needs: dict[tuple[float, int], float] = {}
-    for draft in drafts:
-        over = draft.finished
-        at = end if over is None else end - LIFE_SPAN * max(0, int((end - over - SETTLED) // LIFE_SPAN))
-        begin = draft.begin
-        need = min(float(LONGEST_LIFE), max(60.0, at - begin)) if begin is not None else float(LIFE_BUCKETS[0])
-        place = next((i for i, bound in enumerate(LIFE_BUCKETS) if need <= bound), len(LIFE_BUCKETS) - 1)
-        classes.setdefault((at, place), []).append(draft)
-        needs[at, place] = max(need, needs.get((at, place), 0.0))
-    for at, place in sorted(classes, key=lambda known: (-known[0], known[1])):
-        yield at, TimeRange(60 * (int(needs[at, place]) // 60 + 1)), classes[at, place]
 
 
 def _twice(drafts: Sequence[PodDraft]) -> set[PodName]:

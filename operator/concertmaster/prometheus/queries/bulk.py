@@ -17,7 +17,7 @@ a ``series`` label, because set operators ignore the name itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.prometheus.queries import recording_rule as recorded
@@ -35,13 +35,13 @@ TIMELINE = (
     "kube_pod_container_status_restarts_total",
     "kube_pod_init_container_info",
 )
-ENDS = (
-    "kube_pod_status_phase",
-    "kube_pod_status_reason",
+STATES = ("kube_pod_status_phase", "kube_pod_status_reason")
+REASONS = (
     "kube_pod_container_status_terminated_reason",
     "kube_pod_container_status_last_terminated_reason",
     "kube_pod_init_container_status_terminated_reason",
 )
+ENDS = (*STATES, *REASONS)
 RESOURCES = (
     "kube_pod_container_resource_requests",
     "kube_pod_container_resource_limits",
@@ -73,14 +73,22 @@ def finished(scope: QueryScope, window: TimeRange) -> str:
     Of the window it reads one series of each pod. Those that had ended at its beginning, and those that are there at its
     end without having ended, are known from two moments. Where an allow-list drops the phase, the end of the last container
     stands in for it.
+
+    A long window also gives the time of the end (``stat="ended"``) of pods that were there for a while after it, those of
+    other owners among them: ``pods_at`` asks for what they were then.
     """
     key = scope.state.names(POD)
     seen, there = _relevant(scope, window.range), _relevant(scope)
     before, now = _ended(scope, f" offset {window.known}s"), _ended(scope)
-    return (
+    found = (
         f"group by ({key}) (({seen}) unless on ({key}) ({before})"
         f" unless on ({key}) (({there}) unless on ({key}) ({now})))"
     )
+    if not window.long:
+        return found
+    done = selector("kube_pod_completion_time", scope.of(scope.state))
+    ends = f"max by ({key}) (last_over_time({done}{window.sparse})) > time() - {window.length}"
+    return f'{found} or label_replace({ends}, "stat", "ended", "", "")'
 
 
 def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:
@@ -89,9 +97,44 @@ def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Seque
 
     Families share what is put between ``by``: a label that none of a family has splits nothing.
     """
+    metrics, matchers, ends = _families(scope, keys)
+    reported = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=names))
+    return _of_pods(scope, keys, reported, last_values(scope, window, ENDS, scope.of(scope.state, *ends, pods=names)))
+
+
+def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: Mapping[int, Sequence[str]]) -> str:
+    """The same of pods that had ended at a moment, in seconds before the pinned time, and were still there: one sample of
+    each series, however long they stay. Reasons of earlier starts of a container are gone by then: those are looked for in
+    the whole window, where most pods have none.
+    """
+    metrics, matchers, ends = _families(scope, keys)
+    reported, states = (
+        " or ".join(
+            _values_at(scope, back, families, scope.of(scope.state, *where, pods=names))
+            for back, names in sorted(moments.items())
+        )
+        for families, where in ((metrics, matchers), (STATES, ends))
+    )
+    everyone = [name for names in moments.values() for name in names]
+    reasons = last_values(scope, window, REASONS, scope.of(scope.state, *ends, pods=everyone))
+    return _of_pods(scope, keys, reported, f"{states} or {reasons}")
+
+
+def _families(scope: QueryScope, keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Metrics that describe a pod, their matchers, and those of ``ENDS``."""
     scheme = scope.state
-    exported = sorted({scheme.pod_label(key) for key in (*keys, *scope.run_labels)})
-    metrics = (*TIMELINE, *RESOURCES, *(("kube_pod_labels",) if exported else ()))
+    metrics = (*TIMELINE, *RESOURCES, *(("kube_pod_labels",) if _exported(scope, keys) else ()))
+    ends = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
+    return metrics, (scheme.match("resource", "=~", KINDS),), ends
+
+
+def _exported(scope: QueryScope, keys: Sequence[str]) -> list[str]:
+    """Labels of series that carry the pod labels ``keys`` and those of the scope."""
+    return sorted({scope.state.pod_label(key) for key in (*keys, *scope.run_labels)})
+
+
+def _of_pods(scope: QueryScope, keys: Sequence[str], reported: str, ends: str) -> str:
+    scheme = scope.state
     labels = (
         *POD,
         "node",
@@ -103,38 +146,46 @@ def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Seque
         "restart_policy",
         "resource",
     )
-    by = ", ".join((*scheme.columns(*labels), *exported))
-    kinds = scheme.match("resource", "=~", KINDS)
-    reported = last_values(scope, window, metrics, scope.of(scheme, kinds, pods=names))
-    matchers = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
-    ends = last_values(scope, window, ENDS, scope.of(scheme, *matchers, pods=names))
+    by = ", ".join((*scheme.columns(*labels), *_exported(scope, keys)))
     ended = scheme.names((*POD, "phase", "container", "reason"))
     return f"max by (__name__, series, {by}) ({reported}) or max by (__name__, series, {ended}) ({ends}) > 0"
 
 
-def jobs(scope: QueryScope, window: TimeRange) -> str:
-    """Owners, conditions, sizes and times of Jobs."""
-    names = scope.state.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
-    series = last_values(scope, window, JOBS, scope.of(scope.state, scope.state.match("condition", "=~", "true|")))
+def jobs(scope: QueryScope, window: TimeRange, named: Sequence[str] = ()) -> str:
+    """Owners, conditions, sizes and times of Jobs; of those ``named``, or of all.
+
+    In a long window all are read at moments of it: of a Job that was gone soon after its end, this knows less than there
+    is to know, and of one that never was there at such a moment only a failure.
+    """
+    scheme = scope.state
+    names = scheme.names(("namespace", "job_name", "owner_kind", "owner_name", "reason"))
+    where = [*scope.of(scheme, scheme.match("condition", "=~", "true|")), *among(scheme.name("job_name"), named)]
+    if named or not window.long:
+        series = last_values(scope, window, JOBS, where)
+    else:
+        failed = last_values(scope, window, ("kube_job_failed",), where)
+        series = f"{last_values(scope, window, JOBS, where, window.sparse)} or {failed}"
     return f"max by (__name__, series, {names}) ({series})"
 
 
-def targets(scope: QueryScope, window: TimeRange) -> str:
+def targets(scope: QueryScope, window: TimeRange, within: str = "") -> str:
     """What exposes pods: per scrape target whether it is up, how many pods it exposed in the window and exposes now.
+    ``within``: the range by which the window is read (default: sparse where it is long).
 
     The ``stat`` label says which: ``up``, ``seen``, ``now``. A vanished pod is believed only with this at hand.
     ``interval`` is the smallest interval in seconds at which any container of the metrics source is sampled;
     ``recorded:<span>`` how often the recording rules were evaluated in so many seconds.
     """
     info = selector("kube_pod_info", scope.of(scope.state))
+    seen = f"last_over_time({info}{within or window.sparse})"
     up = selector("up", equalities(scope.extra_matchers))
     memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), scope.usage.match("container", "!=", "")])
     marker = selector(
         recorded.NAME, [*equalities(scope.extra_matchers), matcher(recorded.FIGURE, "=", recorded.MARKER)]
     )
     return by_stat(
-        up=f"max by (job, instance) ({up}) and on (job) group by (job) (last_over_time({info}{window.range}))",
-        seen=f"count by (job, instance) (last_over_time({info}{window.range}))",
+        up=f"max by (job, instance) ({up}) and on (job) group by (job) ({seen})",
+        seen=f"count by (job, instance) ({seen})",
         now=f"count by (job, instance) ({info})",
         interval=f"300 / max(count_over_time({memory}[300s]))",
         **{f"recorded:{span}": recorded.evaluations(marker, span) for span in recorded.SPANS},
@@ -209,16 +260,23 @@ def _ended(scope: QueryScope, back: str = "") -> str:
     return f"{terminal}{back} == 1 or on ({key}) ({done}{back} unless on ({key}) {phase}{back})"
 
 
-def last_values(scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str]) -> str:
+def last_values(
+    scope: QueryScope, window: TimeRange, metrics: Sequence[str], matchers: Sequence[str], within: str = ""
+) -> str:
     """The last value of each series of several metrics, still distinguished by ``__name__`` or ``series``."""
+    return _each(scope, metrics, matchers, lambda text: f"last_over_time({text}{within or window.range})")
+
+
+def _values_at(scope: QueryScope, back: int, metrics: Sequence[str], matchers: Sequence[str]) -> str:
+    """The values of several metrics so many seconds before the pinned time."""
+    return _each(scope, metrics, matchers, lambda text: f"{text} offset {back}s" if back else text)
+
+
+def _each(scope: QueryScope, metrics: Sequence[str], matchers: Sequence[str], read: Callable[[str], str]) -> str:
+    """What ``read`` makes of the selector of several metrics, or of one selector for each."""
     if not scope.per_metric:
-        if len(metrics) == 1:
-            return f"last_over_time({selector(metrics[0], matchers)}{window.range})"
-        return f"last_over_time({selector_of(metrics, matchers)}{window.range})"
-    marked = [
-        f'label_replace(last_over_time({selector(name, matchers)}{window.range}), "series", {quote(name)}, "", "")'
-        for name in metrics
-    ]
+        return read(selector(metrics[0], matchers) if len(metrics) == 1 else selector_of(metrics, matchers))
+    marked = [f'label_replace({read(selector(name, matchers))}, "series", {quote(name)}, "", "")' for name in metrics]
     return f"({' or '.join(marked)})"
 
 

@@ -43,6 +43,9 @@ class LabelScheme:
         return LabelScheme({**detected.renamed, **self.renamed})
 
 
+SPARSE = 900  # seconds between the moments at which what stays the same for long is asked for
+_LONG = 4 * SPARSE  # seconds; windows beyond this are read sparsely
+
 PLAIN = LabelScheme()
 MOVED = LabelScheme({"namespace": "exported_namespace"})
 
@@ -86,6 +89,17 @@ class TimeRange:
     def range(self) -> str:
         """The window as a range."""
         return f"[{self.length}s]"
+
+    @property
+    def long(self) -> bool:
+        """Whether what stays the same for long is read at moments of the window and not sample by sample."""
+        return self.length > _LONG
+
+    @property
+    def sparse(self) -> str:
+        """A long window as a subquery range: of a series that is there for hours, a few samples instead of hundreds. What
+        is there for less than ``SPARSE`` seconds may be missed. A short window as it is."""
+        return f"[{self.length}s:{SPARSE}s]" if self.long else self.range
 
     def step(self, finest: int, points: int = 1440) -> int:
         """The step in seconds, ``finest`` or more, that keeps a subquery over the window at ``points`` points or fewer."""
