@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 
 from concertmaster.api.conditions import Reason
@@ -26,6 +27,19 @@ REASONS = {
     "Partial": Reason.PARTIAL,
 }
 """What a report says of each fault of a source."""
+
+# Label sets and matchers in a metrics source's own words, cut off or not: they may name anybody's namespaces and pods.
+_SERIES = re.compile(r"""\{[^{}]*(?:\}|$)|\b\w+\s*(?:=~|!~|!=|=)\s*"[^"]*(?:"|$)""")
+
+
+def for_everybody(error: Exception) -> str:
+    """The text of a source's fault for statuses and Events of all namespaces that use it: without series. The log has
+    them."""
+    whole = str(error)
+    shown = _SERIES.sub("{...}", whole)
+    if shown != whole:
+        log.warning("in full: %s", whole)
+    return shown
 
 
 class Collector:

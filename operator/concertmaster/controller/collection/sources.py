@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.collection.collector import REASONS
+from concertmaster.controller.collection.collector import REASONS, for_everybody
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
@@ -100,7 +100,7 @@ class MetricsSources:
                 self._forward(client, reading, gaps)
             self._back(client, reading, gaps)
         except MetricsError as error:
-            ok, reason, message = False, REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), str(error)
+            ok, reason, message = False, REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), for_everybody(error)
         except HistoryDamaged as error:
             log.error("%s", error)
             self._history.renew()
