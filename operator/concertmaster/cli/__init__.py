@@ -14,6 +14,7 @@ import click
 
 from concertmaster import __version__
 from concertmaster.cli.errors import UserError
+from concertmaster.net.quiet import quiet_transport
 
 COMMANDS = {
     "run": ("concertmaster.cli.commands.run", "run the operator"),
@@ -78,6 +79,7 @@ def main() -> None:
     """Entry point. Errors a user can fix are one line on stderr and exit status 1; a wrong call exits with 2."""
     # Matrices of a few hundred rows: threads of the linear algebra wait for each other ten times as long as they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    quiet_transport()
     name = "kubectl concertmaster" if "kubectl" in os.path.basename(sys.argv[0]) else "concertmaster"  # noqa: PTH119
     try:
         cli(prog_name=name, standalone_mode=False)

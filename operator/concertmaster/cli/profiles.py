@@ -10,11 +10,21 @@ from concertmaster.api.discovery import KIND_SHORT
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.configuration import current_namespace
-from concertmaster.kube.errors import KubeError, NotFound, Unreachable
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Unreachable
 from concertmaster.kube.objects import PROFILES
 from concertmaster.report.workflows.merged import decisions, recommendations
 
-__all__ = ["connect", "decisions", "default_namespace", "each", "entry", "ids", "read", "recommendations"]
+__all__ = [
+    "connect",
+    "decisions",
+    "default_namespace",
+    "each",
+    "entry",
+    "ids",
+    "read",
+    "readable",
+    "recommendations",
+]
 
 
 def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:
@@ -75,8 +85,29 @@ def each(client: KubeClient, namespace: str | None, selector: str | None = None)
         raise UserError(
             "the kind WorkflowProfile is not installed in this cluster: install the chart, or choose another --context"
         ) from None
+    except Forbidden as error:
+        raise UserError(_without_right(error, namespace)) from None
     except KubeError as error:
         raise failed(error) from None
+
+
+def readable(client: KubeClient, selector: str | None, own: str) -> tuple[list[dict[str, Any]], str]:
+    """All profiles of the cluster; without the right to list them, those of the namespace ``own``, and a sentence that says
+    so. Raises UserError."""
+    try:
+        return list(client.items(PROFILES.path(None), label_selector=selector)), ""
+    except Forbidden:
+        limited = f"no right to list WorkflowProfiles in all namespaces: showing namespace {own}; -n names another"
+        return list(each(client, own, selector)), limited
+    except KubeError:
+        return list(each(client, None, selector)), ""  # it says what to do
+
+
+def _without_right(error: Forbidden, namespace: str | None) -> str:
+    """What to do about a list that was refused."""
+    if namespace is None:
+        return f"{error}; name a namespace that you may read with -n NAMESPACE"
+    return f"{error}; ask for the ClusterRole view in namespace {namespace}, or name another with -n NAMESPACE"
 
 
 def ids(raw: Mapping[str, Any]) -> list[str]:

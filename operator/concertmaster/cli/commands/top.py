@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,33 @@ import yaml
 
 from concertmaster.cli import cluster_options, profiles
 from concertmaster.core import text
-from concertmaster.core.fleet.ranking import ranked, totals
+from concertmaster.core.fleet.ranking import Headline, ranked, totals
+from concertmaster.core.model import Interval
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 from concertmaster.report.tables import table
+
+
+def _most(measure: str) -> Callable[[Headline], float]:
+    """Sorts by a measure, the most first."""
+
+    def key(headline: Headline) -> float:
+        amount: Interval | None = getattr(headline.impact, measure)
+        return -amount.likely if amount is not None else 0.0
+
+    return key
+
+
+# Lines that are equal in it stay in the order of their impact.
+_SORT: dict[str, Callable[[Headline], Any]] = {
+    "impact": lambda _: 0,
+    "run-time": _most("run_minutes"),
+    "failed-runs": _most("failed_runs"),
+    "money": _most("money"),
+    "confidence": lambda h: -(h.confidence or 0.0),
+    "namespace": lambda h: h.namespace,
+    "workflow": lambda h: (h.namespace, h.workflow),
+}
 
 
 @click.command("top")
@@ -28,6 +52,9 @@ from concertmaster.report.tables import table
     "--failed-run", type=float, default=Pricing().failed_run, show_default=True, help="Value of a failed run."
 )
 @click.option(
+    "--sort-by", type=click.Choice(list(_SORT)), default="impact", show_default=True, help="Order of the lines."
+)
+@click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "yaml", "json", "name"]), default="table", show_default=True
 )
 @cluster_options.many
@@ -38,19 +65,27 @@ def command(
     limit: int,
     run_hour: float,
     failed_run: float,
+    sort_by: str,
     context: str | None,
     kubeconfig: Path | None,
     output: str,
 ) -> None:
     """Rank the recommendations of all workflows by what they are worth a month.
 
-    All namespaces, unless -n names one. Run time, failed runs and money are brought to one scale by --run-hour and
-    --failed-run.
+    All namespaces, unless -n names one; without the right to list them, the namespace of the context. Run time, failed
+    runs and money are brought to one scale by --run-hour and --failed-run.
     """
     client = profiles.connect(kubeconfig, context)
-    selected = list(profiles.each(client, None if all_namespaces else namespace, selector))
+    if all_namespaces or namespace is not None:
+        selected, limited = list(profiles.each(client, None if all_namespaces else namespace, selector)), ""
+    else:
+        selected, limited = profiles.readable(client, selector, profiles.default_namespace(kubeconfig, context))
+    if limited:
+        click.echo(limited, err=True)
     headlines = [h for profile in selected for h in fleet.headlines(profile)]
     order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
+    if sort_by != "impact":
+        order.sort(key=_SORT[sort_by])
     if output in ("json", "yaml"):
         document = _document(selected, order[:limit])
         if output == "json":

@@ -24,6 +24,7 @@ from concertmaster import __version__
 from concertmaster.controller.changes.telemetry import ChangesTelemetry
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.changes.ledger import Ledger
+from concertmaster.net.quiet import quiet_transport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STAGES = ("watch", "discover", "collect", "verify", "queries", "analyze", "changes", "write", "policies")
@@ -199,8 +200,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send every logger's lines through the JSON formatter; kopf's chatter only from WARNING on, urllib3's retries (our own
-    retry loop reports what it gives up on) only from ERROR on."""
+    """Send every logger's lines through the JSON formatter; kopf's chatter only from WARNING on, urllib3's
+    not at all."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
@@ -208,4 +209,4 @@ def configure_logging(level: str = "INFO") -> None:
     root.setLevel(level.upper())
     for noisy in ("kopf", "aiohttp", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    quiet_transport()

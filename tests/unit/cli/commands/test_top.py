@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from concertmaster.cli import profiles
+from concertmaster.cli.commands import list as list_
 from concertmaster.cli.commands import top
+from concertmaster.cli.errors import UserError
+from concertmaster.kube.errors import Forbidden
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.fakes import MemoryClient
 
@@ -75,3 +79,66 @@ def test_yaml_and_json_are_one_document(client: MemoryClient) -> None:
     assert yaml.safe_load(shown("-o", "yaml")) == document
     assert [e["workflow"] for e in document["top"]] == ["large", "small"]
     assert document["totals"]["minor"] == 4
+
+
+KEYS = {
+    "impact": ["large", "failing", "small"],
+    "run-time": ["large", "failing", "small"],
+    "failed-runs": ["failing", "large", "small"],
+    "money": ["small", "large", "failing"],
+    "confidence": ["failing", "large", "small"],
+    "namespace": ["small", "large", "failing"],
+    "workflow": ["small", "failing", "large"],
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_sort_by_orders_the_lines_and_equal_ones_by_impact(client: MemoryClient, key: str) -> None:
+    item = {"action": "x", "confidence": "95", "id": "timeout.a", "impact": "4 failed runs a month", "state": "Active"}
+    status = {"recommendations": [item], "summary": {"target": "CronJob/failing"}}
+    client.put(PROFILES, "b", "failing", status=status)
+    assert [line.split("/")[1] for line in shown("-o", "name", "--sort-by", key).splitlines()] == KEYS[key]
+    assert [e["profile"] for e in json.loads(shown("-o", "json", "--sort-by", key))["top"]] == KEYS[key]
+    rows = shown("--sort-by", key).splitlines()[2:-1]
+    assert [row.split()[2].removeprefix("CronJob/") for row in rows] == KEYS[key]
+
+
+def test_what_top_sorts_by_is_what_it_offers() -> None:
+    result = CliRunner().invoke(top.command, ["--sort-by", "colour"])
+    assert result.exit_code == 2
+    assert all(f"'{key}'" in result.output for key in KEYS)
+
+
+class TestWithoutTheRightForAllNamespaces:
+    """A tenant may list the profiles of a namespace, and no others."""
+
+    @pytest.fixture(autouse=True)
+    def _forbidden(self, client: MemoryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        client.lists[PROFILES.path(None)] = Forbidden("listing workflowprofiles: forbidden", status=403)
+        monkeypatch.setattr(profiles, "default_namespace", lambda *_: "a")
+
+    def test_top_shows_the_namespace_of_the_context_and_says_so(self) -> None:
+        result = CliRunner().invoke(top.command, ["-o", "name"])
+        assert result.exit_code == 0
+        assert result.stdout.splitlines() == ["a/small/right-size"]
+        assert result.stderr.strip() == (
+            "no right to list WorkflowProfiles in all namespaces: showing namespace a; -n names another"
+        )
+
+    def test_a_namespace_that_may_be_read_is_read_without_a_word(self) -> None:
+        result = CliRunner().invoke(top.command, ["-o", "name", "-n", "b"])
+        assert (result.stdout.splitlines(), result.stderr) == (["b/large/right-size"], "")
+
+    @pytest.mark.parametrize("command", [top.command, list_.command])
+    def test_who_asks_for_all_is_told_what_to_do(self, command: click.Command) -> None:
+        error = CliRunner().invoke(command, ["-A"]).exception
+        assert isinstance(error, UserError)
+        assert str(error).endswith("forbidden; name a namespace that you may read with -n NAMESPACE")
+
+    def test_no_right_in_the_own_namespace_says_what_to_ask_for(self, client: MemoryClient) -> None:
+        client.lists[PROFILES.path("a")] = Forbidden("listing workflowprofiles: forbidden", status=403)
+        error = CliRunner().invoke(top.command, []).exception
+        assert isinstance(error, UserError)
+        assert str(error).endswith(
+            "forbidden; ask for the ClusterRole view in namespace a, or name another with -n NAMESPACE"
+        )

@@ -1,0 +1,69 @@
+"""``concertmaster list``: the order of its lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from concertmaster.cli import profiles
+from concertmaster.cli.commands import list as list_
+from concertmaster.kube.objects import PROFILES
+from tests.support.controller.fakes import MemoryClient
+
+ROWS = (  # namespace, workflow, id, severity, state, impact
+    ("b", "etl", "right-size", "Low", "Active", "2 USD a month"),
+    ("b", "etl", "timeout.load", "Medium", "Dismissed", "9 failed runs a month"),
+    ("a", "report", "io-bound.read", "High", "Active", "80 run-hours (60 to 90) a month"),
+    ("a", "nightly", "cache-step.join", "Critical", "Active", "40 run-hours (30 to 50) a month"),
+)
+BY_NAME = ["a/cache-step.join", "a/io-bound.read", "b/right-size", "b/timeout.load"]
+ORDERS = {
+    "impact": ["a/io-bound.read", "a/cache-step.join", "b/right-size", "b/timeout.load"],
+    "severity": ["a/cache-step.join", "a/io-bound.read", "b/right-size", "b/timeout.load"],
+    "state": BY_NAME,
+    "namespace": BY_NAME,
+    "workflow": ["b/right-size", "b/timeout.load", "a/cache-step.join", "a/io-bound.read"],
+    "id": ["a/cache-step.join", "a/io-bound.read", "b/right-size", "b/timeout.load"],
+}
+
+
+@pytest.fixture(autouse=True)
+def client(monkeypatch: pytest.MonkeyPatch) -> MemoryClient:
+    made = MemoryClient()
+    of: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for namespace, workflow, identifier, severity, state, impact in ROWS:
+        item = {"action": "x", "category": "Cost", "confidence": "90", "id": identifier, "impact": impact}
+        of.setdefault((namespace, workflow), []).append({**item, "severity": severity, "state": state})
+    for (namespace, workflow), items in of.items():
+        status = {"recommendations": items, "summary": {"target": f"CronJob/{workflow}"}}
+        made.put(PROFILES, namespace, f"cronjob-{workflow}", status=status)
+    monkeypatch.setattr(profiles, "connect", lambda *_: made)
+    return made
+
+
+@pytest.mark.parametrize("key", ORDERS)
+def test_sort_by_orders_the_lines_of_every_form(key: str) -> None:
+    def shown(output: str) -> str:
+        result = CliRunner().invoke(list_.command, ["-A", "--sort-by", key, "-o", output])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    names = [line.split("/") for line in shown("name").splitlines()]
+    assert [f"{n[0]}/{n[2]}" for n in names] == ORDERS[key]
+    assert [f"{e['namespace']}/{e['id']}" for e in json.loads(shown("json"))] == ORDERS[key]
+    rows = [line.split() for line in shown("table").splitlines()[1:]]
+    assert [f"{row[0]}/{row[2]}" for row in rows] == ORDERS[key]
+
+
+def test_the_most_valuable_come_first_where_nothing_is_said() -> None:
+    result = CliRunner().invoke(list_.command, ["-A", "-o", "name"])
+    assert [line.split("/")[2] for line in result.output.splitlines()] == [i.split("/")[1] for i in ORDERS["impact"]]
+
+
+def test_a_key_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    result = CliRunner().invoke(list_.command, ["--sort-by", "colour"])
+    assert result.exit_code == 2
+    assert all(f"'{key}'" in result.output for key in ORDERS)
