@@ -75,6 +75,7 @@ class PodLife:
     deleted: float | None = None
     network_receive_bytes: float = 0.0
     network_transmit_bytes: float = 0.0
+    volumes: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # claim -> bytes used and capacity
 
 
 @dataclass(frozen=True, slots=True)

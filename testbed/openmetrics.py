@@ -12,7 +12,7 @@ import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from testbed import cadvisor_series, dcgm_series, node_series, state_series
+from testbed import cadvisor_series, dcgm_series, node_series, state_series, volume_series
 from testbed.lives import CADVISOR_PATH, KUBELET_JOB, STATE_METRICS_JOB, ContainerLife, Grid, JobLife, NodeLife, PodLife
 from testbed.naming import series
 
@@ -146,6 +146,8 @@ def render(
         families[name] = ("counter", _network_lines(name, pods, grid, kubelet))
     for name in node_series.FAMILIES:
         families[name] = ("gauge", _node_lines(name, nodes, grid, state))
+    for name in volume_series.FAMILIES:
+        families[name] = ("gauge", _state_lines([volume_series.of_claims(name, pods)], kubelet))
     for name in dcgm_series.FAMILIES:
         families[name] = ("gauge", _gpu_lines(name, pods, grid, kubelet))
     for name, (kind, lines) in sorted(families.items()):

@@ -15,6 +15,7 @@ from testbed.lives import STATE_METRICS_JOB, ContainerLife, JobLife, PodLife
 from testbed.naming import container_id, label_name, series
 
 STATE_METRICS_INSTANCE = "kube-state-metrics:8080"
+CLAIMS = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
 # A series as text, and the spans (from, to, value) in which it has a value; on the scrape grid these become samples.
@@ -106,6 +107,12 @@ def _status_reason(pod: PodLife) -> Emit:
         yield name, [(pod.finished, _gone(pod), 1)]
 
 
+def _claims(pod: PodLife) -> Emit:
+    for claim in pod.volumes:
+        labels = {"volume": claim, "persistentvolumeclaim": claim}
+        yield series(CLAIMS, **_identity(pod), **labels), [(pod.created, _gone(pod), 1)]
+
+
 def _container_info(name: str, container: ContainerLife, pod: PodLife) -> Emit:
     if container.started is not None:
         labels = {
@@ -163,6 +170,7 @@ def _per_container(
 
 
 POD_FAMILIES: dict[str, Callable[[PodLife], Emit]] = {
+    CLAIMS: _claims,
     "kube_pod_annotations": _pod_annotations,
     "kube_pod_completion_time": _completion_time,
     "kube_pod_created": _moment("kube_pod_created", lambda pod: pod.created),

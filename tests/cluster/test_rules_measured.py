@@ -149,6 +149,7 @@ def _pods(rule: str, of: Scene) -> Iterator[PodLife]:
                 deleted=execution.finished + 600,
                 network_receive_bytes=execution.network_receive_bytes or 0.0,
                 network_transmit_bytes=execution.network_transmit_bytes or 0.0,
+                volumes={v.claim: (v.used, v.capacity) for v in execution.volumes},
             )
 
 

@@ -13,7 +13,16 @@ from typing import Any
 
 import msgspec
 
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, Suspension, WorkflowKey
+from concertmaster.core.model import (
+    ContainerFact,
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    Suspension,
+    VolumeUse,
+    WorkflowKey,
+)
 from concertmaster.core.quick import maker
 
 VERSION = 1
@@ -24,7 +33,7 @@ _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
     "ready", "input_size", "input_fingerprint", "cache_hit", "exit_code", "message", "after",
     "network_receive_bytes", "network_transmit_bytes", "instance_type", "spot", "node_prices",
-    "model",
+    "model", "volumes",
 )  # fmt: skip
 _CONTAINER = (
     "name", "image", "started", "finished", "reason", "cpu_request", "cpu_limit", "memory_request", "memory_limit",
@@ -38,6 +47,7 @@ _FLAGS = frozenset({"init", "ambiguous", "sidecar"})
 # and how an object is made of a row.
 _FLAG_PLACES = tuple(sorted(_CONTAINER.index(name) for name in _FLAGS))
 _ATTEMPT, _OUTCOME = _EXECUTION.index("attempt"), _EXECUTION.index("outcome")
+_VOLUMES = _EXECUTION.index("volumes")
 _TUPLES = (_EXECUTION.index("after"), _EXECUTION.index("node_prices"))
 _OUTCOMES = {o.value: o for o in Outcome}
 _made_execution = maker(StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:]))
@@ -86,7 +96,9 @@ def _execution_row(e: StepExecution) -> list[Any]:
     containers = [
         _trimmed([(getattr(c, f) or None) if f in _FLAGS else getattr(c, f) for f in _CONTAINER]) for c in e.containers
     ]
-    return [_trimmed([getattr(e, f) for f in _EXECUTION]), containers, *([dict(e.extra)] if e.extra else [])]
+    values = [getattr(e, f) for f in _EXECUTION]
+    values[_VOLUMES] = [[v.claim, v.used, v.capacity] for v in e.volumes] or None
+    return [_trimmed(values), containers, *([dict(e.extra)] if e.extra else [])]
 
 
 def _execution(row: Sequence[Any]) -> StepExecution:
@@ -100,6 +112,8 @@ def _execution(row: Sequence[Any]) -> StepExecution:
         for place in _TUPLES:
             if known > place and values[place - 1] is not None:
                 values[place - 1] = tuple(values[place - 1])
+    if known > _VOLUMES:
+        values[_VOLUMES - 1] = tuple([VolumeUse(*v) for v in values[_VOLUMES - 1] or ()])
     return _made_execution(step, tuple([_container(c) for c in containers]), extra[0] if extra else {}, *values)
 
 

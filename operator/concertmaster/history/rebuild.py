@@ -137,6 +137,7 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         instance_type=seen.instance_type,
         spot=seen.spot,
         node_prices=seen.node_prices,
+        volumes=seen.volumes,
     )
 
 

@@ -13,6 +13,7 @@ from concertmaster.core.analysis.failures import SuccessDrop
 from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.analysis.shared.caches import CacheUse
+from concertmaster.core.analysis.shared.volumes import VolumeFill
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.times import iso, to_minute
 from concertmaster.report.view import number
@@ -125,6 +126,17 @@ def _cache(use: CacheUse) -> str:
     return f"Cache {use.name}: {known}; empty it with: {use.invalidate}"
 
 
+def _volume(fill: VolumeFill) -> str:
+    """How full it is, whose it is, and until when it holds what is written to it."""
+    whose = "" if fill.shared else " (one for each run; the fullest)"
+    known = f"{text.memory(fill.used)} of {text.memory(fill.capacity)} used ({text.percent(fill.share)})"
+    line = f"Volume {fill.claim}{whose}: {known}, mounted by {text.listing(list(fill.steps))}"
+    if fill.growth is not None:
+        line += f"; grows by {text.memory(fill.growth.likely)} a day"
+        line += f", full around {to_minute(fill.full.likely)}" if fill.full is not None else ""
+    return line
+
+
 def _width(effect: WidthEffect) -> str:
     widths, best = effect.measured, effect.recommended
     return (
@@ -153,6 +165,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     lines += [_input(effect) for effect in insights.inputs[:2]]
     lines += [_width(effect) for effect in insights.widths[:2]]
     lines += [_cache(use) for use in insights.caches[:2]]
+    lines += [_volume(fill) for fill in insights.volumes[:2]]
     for name, outlook in insights.risks:
         if outlook.at is not None:
             lines.append(
@@ -229,6 +242,19 @@ def view(insights: Insights) -> dict[str, Any]:
                 "invalidate": use.invalidate,
             }
             for use in insights.caches
+        ],
+        "volumes": [
+            {
+                "claim": fill.claim,
+                "perRun": not fill.shared,
+                "steps": list(fill.steps),
+                "runs": fill.runs,
+                "usedBytes": number(fill.used, 12),
+                "capacityBytes": number(fill.capacity, 12),
+                "growthBytesPerDay": number(fill.growth.likely, 12) if fill.growth is not None else None,
+                "full": iso(fill.full.likely) if fill.full is not None else None,
+            }
+            for fill in insights.volumes
         ],
         "slowRuns": [
             {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)}

@@ -18,6 +18,7 @@ from concertmaster.core.model import (
     Recommendation,
     RunRecord,
     StepExecution,
+    VolumeUse,
     WorkflowDefinition,
     WorkflowGraph,
 )
@@ -110,6 +111,7 @@ class Pod:
     containers: tuple[ContainerFact, ...] = (container(cpu_sampled_seconds=None, cpu_seconds=None),)
     network: tuple[float, float] | None = None  # bytes received and sent
     message: str | None = None
+    volumes: tuple[VolumeUse, ...] = ()
 
 
 Work = Mapping[str, float | Pod | Sequence[Pod | float]]
@@ -182,6 +184,7 @@ def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float 
                         network_receive_bytes=pod.network[0] if pod.network else None,
                         network_transmit_bytes=pod.network[1] if pod.network else None,
                         message=pod.message if bad else None,
+                        volumes=pod.volumes,
                     )
                 )
                 at = end + pod.back_off

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from concertmaster.core.model import ContainerFact, WorkflowKey
+from concertmaster.core.model import ContainerFact, VolumeUse, WorkflowKey
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
 from tests.support.builders import DAY, MI, NOW, container
@@ -408,6 +408,21 @@ def schedule_clash() -> Scene:
     """Two others take the nodes from two to three."""
     fleet = Fleet((daily_member("crawl", 2.0, 40.0, 3000), daily_member("index", 2.1, 20.0, 2400)))
     return replace(at_two(600.0), fleet=fleet)
+
+
+GI = 1024.0 * MI
+
+
+@scenario("volume-size")
+def volume_size() -> Scene:
+    """The volume that ``load`` writes to grows by 60Mi a run, to 9Gi of 10Gi."""
+    value = noise()
+
+    def work(i: int) -> Work:
+        pod = Pod(value(300), volumes=(VolumeUse("warehouse", 9 * GI - (41 - i) * 60 * MI, 10 * GI),))
+        return {"extract": value(60), "transform": value(120), "load": pod}
+
+    return scene(etl(), 42, work)
 
 
 def every_ten_minutes(policy: str | None, template: Manifest | None = None, **spec: Any) -> Manifest:

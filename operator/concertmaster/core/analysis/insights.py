@@ -28,6 +28,7 @@ from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
+from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection, Direction, ObjectiveForecast, OutlookState, detect, outlook
@@ -91,6 +92,7 @@ class Insights:
     items: ItemRate | None = None
     drop: SuccessDrop | None = None
     caches: tuple[CacheUse, ...] = ()
+    volumes: tuple[VolumeFill, ...] = ()
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -109,6 +111,7 @@ def insights(analysis: Analysis) -> Insights:
         items=item_rate(good, analysis.policy, analysis.costs),
         drop=success_drop(analysis.runs),
         caches=cache_uses(analysis),
+        volumes=volume_fills(analysis),
     )
 
 

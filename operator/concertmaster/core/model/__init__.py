@@ -22,7 +22,7 @@ from concertmaster.core.model.definitions import (
 )
 from concertmaster.core.model.engines import EngineTraits, ObjectKind, PatchableKinds
 from concertmaster.core.model.enums import Category, InputUnit, Level, MetricRole, Severity, Verdict
-from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact
+from concertmaster.core.model.facts import AnswerFact, ContainerFact, JobFact, PodFact, VolumeUse
 from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import (
@@ -72,6 +72,7 @@ __all__ = [
     "StepSpec",
     "Suspension",
     "Verdict",
+    "VolumeUse",
     "WorkflowDefinition",
     "WorkflowGraph",
     "WorkflowKey",

@@ -65,6 +65,15 @@ class ContainerFact:
         return min(1.0, self.samples / self.expected_samples)
 
 
+@dataclass(frozen=True, slots=True)
+class VolumeUse:
+    """A claim that a pod mounted: the most bytes that were used of it while the pod ran, and how many it holds."""
+
+    claim: str
+    used: float
+    capacity: float
+
+
 @quick
 @dataclass(frozen=True, slots=True)
 class PodFact:
@@ -91,6 +100,7 @@ class PodFact:
     spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
     node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
     containers: tuple[ContainerFact, ...] = ()
+    volumes: tuple[VolumeUse, ...] = ()  # persistent ones, by claim
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from concertmaster.core.model.definitions import WorkflowKey
-from concertmaster.core.model.facts import ContainerFact
+from concertmaster.core.model.facts import ContainerFact, VolumeUse
 from concertmaster.core.quick import quick
 
 ITEM_JOIN = " / "
@@ -83,6 +83,7 @@ class StepExecution:
     spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
     node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
     model: str | None = None  # what it asked most of, by the label of an extra metric
+    volumes: tuple[VolumeUse, ...] = ()  # persistent ones that its pod mounted, by claim
 
     @property
     def network_bytes(self) -> float | None:

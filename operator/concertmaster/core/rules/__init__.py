@@ -34,6 +34,7 @@ from concertmaster.core.rules.resources import (
     memory_request,
     right_size,
     sidecar_overhead,
+    volume_size,
 )
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.rules.scheduling import (
@@ -79,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     io_bound.RULE,
     node_skew.RULE,
     gpu_request.RULE,
+    volume_size.RULE,
     sidecar_overhead.RULE,
     split_long_step.RULE,
     overlap_stages.RULE,

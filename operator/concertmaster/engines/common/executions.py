@@ -65,6 +65,7 @@ def execution(
         instance_type=fact.instance_type,
         spot=fact.spot,
         node_prices=fact.node_prices,
+        volumes=fact.volumes,
     )
 
 
@@ -94,7 +95,7 @@ def merge_facts(facts: Iterable[PodFact]) -> list[PodFact]:
 
 
 def _merge_fact(a: PodFact, b: PodFact) -> PodFact:
-    changes = _merged(a, b, skip={"containers", "labels", "vanished", "phase"})
+    changes = _merged(a, b, skip={"containers", "labels", "vanished", "phase", "volumes"})
     return replace(
         a,
         **changes,
@@ -102,6 +103,7 @@ def _merge_fact(a: PodFact, b: PodFact) -> PodFact:
         phase=max((p for p in (a.phase, b.phase) if p), default=None),
         vanished=a.vanished and b.vanished,
         containers=merge_containers(a.containers, b.containers),
+        volumes=tuple({v.claim: v for v in sorted((*a.volumes, *b.volumes), key=lambda v: (v.claim, v.used))}.values()),
     )
 
 

@@ -4,7 +4,8 @@ Which pods ended is found out once; everything else is asked for by their names,
 store and the proxies before it take. With lives of one class that is five requests for each 2,000 pods: targets, jobs,
 finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved labels, pods
 without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three classes. A quiet
-shard costs three. Pods that request GPUs or ephemeral storage cost one more for each of the two.
+shard costs three. Pods that request GPUs or ephemeral storage, or mount persistent volumes, cost one more for each of the
+three.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.
@@ -24,7 +25,7 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect import sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.lives import by_life
-from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish
+from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
@@ -161,6 +162,7 @@ class Shard:
                 self._live(at, window, names, usage, of_containers.usage)
             self.recorded += records and targets.recorded > 0
             self._storage(at, window, members, usage)
+            self._volumes(at, window, members)
             reused |= self._reused(at, window, members, usage)
         held = self._gpus(drafts)
         known = self.client.scrape_interval
@@ -217,6 +219,14 @@ class Shard:
         names = [d.pod for d in members if any(_STORAGE in {*c.requests, *c.limits} for c in d.containers.values())]
         for answer in self._by_name("storage", names, partial(extended.storage, self.scope, window), at):
             assemble.read_usage(answer, self.scope.usage, usage)
+
+    def _volumes(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> None:
+        """Add what was used of the persistent volumes that the pods mounted."""
+        claims = {claim for draft in members for claim in draft.claims}
+        found: volumes.Amounts = {}
+        for answer in self._by_name("volumes", claims, partial(extended.volumes, self.scope, window), at):
+            volumes.read_volumes(answer, self.scope.usage, found)
+        volumes.join_volumes(members, found)
 
     def _by_name(
         self, query: str, pods: Iterable[str], build: Callable[[Sequence[str]], str], at: float | None = None

@@ -174,6 +174,7 @@ def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sa
         containers=tuple(
             _container(draft, name, usage, reused, interval, sampled, only) for name in sorted(draft.containers)
         ),
+        volumes=tuple(draft.volumes[claim] for claim in sorted(draft.volumes)),
     )
 
 

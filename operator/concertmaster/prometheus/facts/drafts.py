@@ -9,15 +9,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from concertmaster.core.model import JobFact
+from concertmaster.core.model import JobFact, VolumeUse
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.queries.bulk import ENDS, RESOURCES
+from concertmaster.prometheus.queries.bulk import CLAIMS, ENDS, RESOURCES
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.settings.source import POD_LABEL_PREFIX
 
 PodName = tuple[str, str]  # namespace, name
 
-_FAMILIES = dict.fromkeys(ENDS, "ends") | dict.fromkeys(RESOURCES, "resources") | {"kube_pod_labels": "labels"}
+_FAMILIES = dict.fromkeys(ENDS, "ends") | dict.fromkeys(RESOURCES, "resources")
+_FAMILIES |= {"kube_pod_labels": "labels", CLAIMS: "claims"}
 
 
 @dataclass(slots=True)
@@ -51,6 +52,8 @@ class PodDraft:
     reasons: set[str] = field(default_factory=set)
     containers: dict[str, ContainerDraft] = field(default_factory=dict)
     ended: float | None = None  # first time seen terminal
+    claims: set[str] = field(default_factory=set)  # of persistent volumes that it mounts
+    volumes: dict[str, VolumeUse] = field(default_factory=dict)  # by claim
     seen: dict[tuple[str, str], float | None] = field(default_factory=dict)  # (job, instance) -> last sample, if known
 
     def container(self, name: str) -> ContainerDraft:
@@ -99,6 +102,9 @@ def read_pods(vector: Vector, scheme: LabelScheme, uids: Set[str]) -> dict[str, 
     read_ends(parts["ends"], scheme, drafts)
     read_resources(parts["resources"], scheme, drafts)
     read_labels(parts["labels"], scheme, drafts)
+    for (uid, claim), _ in parts["claims"].select(*scheme.columns("uid", "persistentvolumeclaim")):
+        if claim and uid in drafts:
+            drafts[uid].claims.add(claim)
     return drafts
 
 

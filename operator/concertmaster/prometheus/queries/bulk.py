@@ -35,6 +35,7 @@ TIMELINE = (
     "kube_pod_container_status_restarts_total",
     "kube_pod_init_container_info",
 )
+CLAIMS = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 STATES = ("kube_pod_status_phase", "kube_pod_status_reason")
 REASONS = (
     "kube_pod_container_status_terminated_reason",
@@ -93,7 +94,8 @@ def finished(scope: QueryScope, window: TimeRange) -> str:
 
 def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:
     """What kube-state-metrics tells of the pods named: times (unix seconds), node, owner, images and restarts; requests
-    and limits (cores, bytes, GPUs); labels by ``keys`` as labels of series of value 1; phases and reasons, 1 each.
+    and limits (cores, bytes, GPUs); claims of volumes; labels by ``keys`` as labels of series of value
+    1; phases and reasons, 1 each.
 
     Families share what is put between ``by``: a label that none of a family has splits nothing.
     """
@@ -123,7 +125,7 @@ def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: 
 def _families(scope: QueryScope, keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Metrics that describe a pod, their matchers, and those of ``ENDS``."""
     scheme = scope.state
-    metrics = (*TIMELINE, *RESOURCES, *(("kube_pod_labels",) if _exported(scope, keys) else ()))
+    metrics = (*TIMELINE, *RESOURCES, CLAIMS, *(("kube_pod_labels",) if _exported(scope, keys) else ()))
     ends = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
     return metrics, (scheme.match("resource", "=~", KINDS),), ends
 
@@ -145,6 +147,7 @@ def _of_pods(scope: QueryScope, keys: Sequence[str], reported: str, ends: str) -
         "image_spec",
         "restart_policy",
         "resource",
+        "persistentvolumeclaim",
     )
     by = ", ".join((*scheme.columns(*labels), *_exported(scope, keys)))
     ended = scheme.names((*POD, "phase", "container", "reason"))

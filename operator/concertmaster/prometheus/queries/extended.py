@@ -18,6 +18,8 @@ ENGINE_ACTIVE = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"  # 0 to 1
 UTILIZATION = "DCGM_FI_DEV_GPU_UTIL"  # percent
 STORAGE = "container_fs_usage_bytes"
 EXPORTED = "exported_"
+CLAIM = "persistentvolumeclaim"
+VOLUMES = {"used": "kubelet_volume_stats_used_bytes", "capacity": "kubelet_volume_stats_capacity_bytes"}
 NODE_PRICES = ("node_cpu_hourly_cost", "node_ram_hourly_cost", "node_gpu_hourly_cost")  # of a core, a GiB, a GPU
 INSTANCE_TYPES = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
 SPOT = {  # labels of nodes that may be taken away, with the value that says so
@@ -55,6 +57,16 @@ def storage(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
     peak = f"max_over_time({selector(STORAGE, inside)}{window.range})"
     return by_stat(storage=f"sum by ({key}) (max by ({key}, {scheme.name('device')}) ({peak}))")
+
+
+def volumes(scope: QueryScope, window: TimeRange, claims: Sequence[str]) -> str:
+    """The most bytes used of each volume (``stat`` is ``used``) and what it held then (``capacity``), by its claim."""
+    scheme = scope.usage
+    inside = scope.of(scheme, *among(scheme.name(CLAIM), claims))
+    by = f"max by ({scheme.names(('namespace', CLAIM))})"
+    return by_stat(
+        **{stat: f"{by} (max_over_time({selector(name, inside)}{window.range}))" for stat, name in VOLUMES.items()}
+    )
 
 
 def node_label(key: str) -> str:

@@ -1,0 +1,87 @@
+"""How full the persistent volumes are that pods of the steps mount, and when they will be full.
+
+A claim that every run makes anew (Argo's ``volumeClaimTemplates``: named after the run) is one volume of many runs, and its
+fullest run counts. One that runs share fills up over time: its last use counts, and the trend says until when it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.model import Interval, RunRecord, VolumeUse
+from concertmaster.core.stats.robust import theil_sen
+
+_FEWEST = 5  # runs in which a trend is seen
+_DAY = 86400.0
+_AHEAD = 90 * _DAY  # s; a volume that is full later than that is not full
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFill:
+    """One volume. ``claim``: its PersistentVolumeClaim; where each run makes its own, what their names have in common, and
+    ``shared`` is False. ``used`` and ``capacity`` in bytes: of the last run, or of the fullest run. ``growth``: bytes a
+    day; ``full``: when it is full (unix seconds); both None where it does not grow for certain."""
+
+    claim: str
+    steps: tuple[str, ...]
+    runs: int
+    used: float
+    capacity: float
+    shared: bool
+    growth: Interval | None = None
+    full: Interval | None = None
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        return self.used / self.capacity
+
+
+def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
+    """Every volume that the runs mounted, the fullest first."""
+    seen: dict[tuple[str, bool], list[tuple[float, VolumeUse]]] = {}
+    steps: dict[tuple[str, bool], set[str]] = {}
+    runs: dict[tuple[str, bool], set[str]] = {}
+    for run in analysis.runs:
+        for e in run.steps:
+            for volume in e.volumes:
+                key = _name(run, volume.claim)
+                seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
+                steps.setdefault(key, set()).add(e.step)
+                runs.setdefault(key, set()).add(run.run)
+    found = [_fill(key, rows, sorted(steps[key]), len(runs[key]), analysis.now) for key, rows in seen.items()]
+    return tuple(sorted(found, key=lambda f: (-f.share, f.claim)))
+
+
+def _name(run: RunRecord, claim: str) -> tuple[str, bool]:
+    """What claims of all runs have in common, and whether it is one claim of all of them."""
+    own = claim.startswith(f"{run.run}-") and len(claim) > len(run.run) + 1
+    return (claim.removeprefix(f"{run.run}-"), False) if own else (claim, True)
+
+
+def _fill(
+    key: tuple[str, bool], rows: Sequence[tuple[float, VolumeUse]], steps: Sequence[str], runs: int, now: float
+) -> VolumeFill:
+    claim, shared = key
+    rows = sorted(rows, key=lambda row: row[0])
+    # A claim that was enlarged is measured against what it holds now.
+    shown = rows[-1][1] if shared else max((v for _, v in rows), key=lambda v: v.used / v.capacity)
+    growth = full = None
+    if runs >= _FEWEST:
+        growth = _growth(rows)
+    if growth is not None:
+        left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
+        at = Interval(*(rows[-1][0] + left / g * _DAY for g in (growth.high, growth.likely, growth.low)))
+        full = at if at.likely <= now + _AHEAD else None
+    return VolumeFill(claim, tuple(steps), runs, shown.used, shown.capacity, shared, growth, full)
+
+
+def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
+    """Bytes a day, where the whole 95% interval of the slope rises."""
+    times = np.array([at for at, _ in rows]) / _DAY
+    slope = theil_sen(times - times[0], np.array([v.used for _, v in rows]))
+    return Interval(slope.low, slope.likely, slope.high) if slope is not None and slope.low > 0 else None
