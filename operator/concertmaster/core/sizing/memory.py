@@ -37,7 +37,8 @@ class MemoryOptions:
     attempts of a step; where runs take longer than ``strict_from`` seconds it is stricter. ``failure_price``: what a
     failed attempt costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices.
     ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance from which growth is reported, 1%; ``room_z``: from which room is made for it, 5%.
+    ``drift_z``: one-sided significance from which growth is reported, or that of inputs gets room, 1%; ``room_z``: from
+    which growth of peaks gets room, 5%.
     ``horizon``: for how long growth is assumed to go on, in lengths of the history; ``driven_horizon``: the same where
     inputs show it, which is a growth better known.
     """
@@ -113,7 +114,7 @@ def memory_request(
         return MemorySize(None, False, f"{u.size} usable memory peaks, {needed} are needed")
     rising = order_z(u)
     drifting = rising > options.drift_z
-    driven = 0.0 if x is None else driven_growth(np.log(u), _logarithms(x), options.room_z)
+    driven = 0.0 if x is None else driven_growth(np.log(u), _logarithms(x), options.drift_z)
     growth = driven or (growth_per_run(np.log(u)) if rising > options.room_z else 0.0)
     expected = _expected(u, growth, options.driven_horizon if driven else options.horizon)
     loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)

@@ -16,6 +16,9 @@ from concertmaster.core.sizing.tail import Floats
 MOST_RUNS = 200
 # Half of fewer drivers leaves no noise to be estimated.
 LEAST_RUNS = 6
+# Autocorrelation from which on a trend and a walk look alike.
+MOST_CARRIED = 0.95
+ROUNDING = 1e-9  # of a variance
 
 
 def order_z(values: Floats) -> float:
@@ -61,7 +64,7 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     """
     known = np.isfinite(drivers[-MOST_RUNS:])
     y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
-    if x.size < LEAST_RUNS or order_z(x) <= z:
+    if x.size < LEAST_RUNS or order_z(x) * _independent(x) <= z:
         return 0.0
     slope, correlation = _slope(x, y)
     if correlation * math.sqrt(x.size - 1.0) <= z:
@@ -75,6 +78,19 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
         return 0.0
     rest = y - slope * x
     return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
+
+
+def _independent(values: Floats) -> float:
+    """Factor on a z of their order that leaves what carries over from run to run (a week, a season) no trend: the root of
+    how many runs, each worth as much as an independent one, they amount to, by the first autocorrelation around a line."""
+    place = np.arange(values.size) - (values.size - 1) / 2.0
+    centred = values - values.mean()
+    off = centred - place * (float(place @ centred) / float(place @ place))
+    whole = float(off @ off)
+    if whole <= ROUNDING * float(centred @ centred):
+        return 1.0
+    carried = min(MOST_CARRIED, max(0.0, float(off[1:] @ off[:-1]) / whole))
+    return math.sqrt((1.0 - carried) / (1.0 + carried))
 
 
 def _slope(x: Floats, y: Floats) -> tuple[float, float]:
