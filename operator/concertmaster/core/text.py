@@ -101,11 +101,11 @@ def cores(amount: float | None) -> str:
 
 
 def resource_amount(resource: str, value: float) -> str:
-    """An amount of ``cpu`` (cores), ``memory`` (bytes) or anything counted that a field holds or has to hold, exact:
-    ``750m``, ``1152Mi``, ``12``."""
+    """An amount of ``cpu`` (cores), ``memory`` or ``ephemeral-storage`` (bytes) or anything counted that a field holds or
+    has to hold, exact: ``750m``, ``1152Mi``, ``12``."""
     if resource == "cpu":
         return cpu(value)
-    return memory_quantity(value) if resource == "memory" else str(int(value))
+    return memory_quantity(value) if resource in ("memory", "ephemeral-storage") else str(int(value))
 
 
 def money(amount: float | None, currency: str) -> str:

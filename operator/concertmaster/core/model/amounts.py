@@ -8,6 +8,7 @@ from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
 
 STORAGE = "ephemeral-storage"
+RESOURCES = ("cpu", "memory", STORAGE)  # that containers request and namespaces bound
 """Local disk of a pod, as manifests call it."""
 
 _GPU = re.compile(r"(nvidia|amd|gpu\.intel)\.com/(gpu|mig|i915|xe).*")

@@ -13,7 +13,7 @@ from typing import Any
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.changes.admission.quotas import pods_within, quota_of
 from concertmaster.core.model import StepSpec
-from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.amounts import RESOURCES, quantity
 
 _AMOUNTS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 
@@ -53,8 +53,8 @@ class Capacity:
     def pods(self, steps: Iterable[StepSpec]) -> tuple[int, str] | None:
         """The most pods of any of the ``steps`` at a time when nothing else runs, with what sets that."""
         steps = tuple(steps)
-        quotas = pods_within(self.quotas, steps)
-        nodes = pods_within((ResourceQuota("", self.nodes.all),), steps)
+        quotas = pods_within(self.quotas, steps, self.ranges)
+        nodes = pods_within((ResourceQuota("", self.nodes.all),), steps, self.ranges)
         found = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
         found += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
         return min(found, default=None)
@@ -133,5 +133,5 @@ def add(found: dict[str, Capacity], raw: Mapping[str, Any]) -> None:
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
-    amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in ("cpu", "memory")}
+    amounts = {k: quantity(v) for k, v in (rows or {}).items() if k in RESOURCES}
     return {k: v for k, v in amounts.items() if v is not None}

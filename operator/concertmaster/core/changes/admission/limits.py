@@ -33,8 +33,8 @@ class LimitRange:
 
 @dataclass(frozen=True, slots=True)
 class ResourceQuota:
-    """What a ResourceQuota allows a namespace in all, and what is in use: ``cpu`` and ``memory`` (requests),
-    ``limits.cpu``, ``limits.memory`` and ``pods``."""
+    """What a ResourceQuota allows a namespace in all, and what is in use: ``cpu``, ``memory`` and ``ephemeral-storage``
+    (requests), the same after ``limits.``, and ``pods``."""
 
     name: str
     hard: Amounts = field(default_factory=dict)
@@ -232,11 +232,11 @@ def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[
 
 
 def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
-    """A quota asks every container for what it counts."""
+    """A quota on CPU or memory asks every container for it; one on anything else counts what is there."""
     for quota in quotas if pod.complete and pod.level is None else ():
         for resource in quota.hard:
             side, kind = ("limits", resource.removeprefix("limits.")) if "." in resource else ("requests", resource)
-            if kind != "pods" and any(kind not in getattr(c, side) for c in pod.containers):
+            if kind in ("cpu", "memory") and any(kind not in getattr(c, side) for c in pod.containers):
                 text = f"ResourceQuota {quota.name} asks every container for a {kind} {side[:-1]}, and one has none"
                 yield Refusal("ResourceQuota", text, True)
 

@@ -11,6 +11,7 @@ from concertmaster.core.changes.admission.limits import Container, Pod, PodChang
 from concertmaster.core.changes.json_patch import apply, find, fits, join, parts
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model import TASK, ContainerSpec, StepSpec, WorkflowDefinition
+from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.text import resource_amount
 
 
@@ -82,8 +83,8 @@ def as_declared(step: StepSpec, settings: Mapping[tuple[str, str | None], float]
 
 
 def _container(spec: ContainerSpec, settings: Mapping[tuple[str, str | None], float]) -> Container:
-    requests = {"cpu": spec.cpu_request, "memory": spec.memory_request}
-    limits = {"cpu": spec.cpu_limit, "memory": spec.memory_limit}
+    requests = {"cpu": spec.cpu_request, "memory": spec.memory_request, STORAGE: spec.storage_request}
+    limits = {"cpu": spec.cpu_limit, "memory": spec.memory_limit, STORAGE: spec.storage_limit}
     for resource in ("cpu", "memory"):
         at = (f"{spec.resources_pointer}/requests/{resource}", spec.holder)
         requests[resource] = settings.get(at, requests[resource])

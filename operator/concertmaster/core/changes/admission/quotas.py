@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.model import StepSpec
-from concertmaster.core.model.amounts import quantity
+from concertmaster.core.model.amounts import RESOURCES, STORAGE, quantity
 
-_NAMES = {"requests.cpu": "cpu", "requests.memory": "memory", "count/pods": "pods"}
-_KNOWN = ("cpu", "memory", "limits.cpu", "limits.memory", "pods")
+_NAMES = {**{f"requests.{r}": r for r in RESOURCES}, "count/pods": "pods"}
+_KNOWN = (*RESOURCES, *(f"limits.{r}" for r in RESOURCES), "pods")
+_FIELDS = {STORAGE: "storage"}  # what the fields of a container are called, where not as the resource
 
 
 def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
@@ -23,12 +24,14 @@ def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
     return ResourceQuota(name, _amounts(spec.get("hard")), _amounts(status.get("used")))
 
 
-def pods_within(quotas: Iterable[ResourceQuota], steps: Iterable[StepSpec]) -> tuple[int, str] | None:
+def pods_within(
+    quotas: Iterable[ResourceQuota], steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()
+) -> tuple[int, str] | None:
     """The most pods of any of the ``steps`` that fit into the quotas at a time when nothing else runs, with the name of the
-    quota that binds; None when none does. The largest pod counts."""
+    quota that binds; None when none does. The largest pod counts, with what limit ``ranges`` fill in."""
     largest: dict[str, float] = {"pods": 1.0}
     for step in steps:
-        for resource, amount in _pod(step).items():
+        for resource, amount in _pod(step, ranges).items():
             largest[resource] = max(largest.get(resource, 0.0), amount)
     fits = [
         (math.floor(hard / largest[resource] + 1e-9), quota.name)
@@ -39,14 +42,19 @@ def pods_within(quotas: Iterable[ResourceQuota], steps: Iterable[StepSpec]) -> t
     return min(fits, default=None)
 
 
-def _pod(step: StepSpec) -> dict[str, float]:
-    rows = [c for c in step.containers if not c.init]
-    sums = {
-        "cpu": sum(c.cpu_request or c.cpu_limit or 0.0 for c in rows),
-        "memory": sum(c.memory_request or c.memory_limit or 0.0 for c in rows),
-        "limits.cpu": sum(c.cpu_limit or 0.0 for c in rows),
-        "limits.memory": sum(c.memory_limit or 0.0 for c in rows),
-    }
+def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
+    """What a pod of the step asks for, by the names of quotas."""
+    filling = [r for r in ranges if r.scope == "Container"]
+    sums: dict[str, float] = {}
+    for resource in RESOURCES:
+        name = _FIELDS.get(resource, resource)
+        limit = next((r.default[resource] for r in filling if resource in r.default), None)
+        request = next((r.default_request[resource] for r in filling if resource in r.default_request), limit)
+        for container in (c for c in step.containers if not c.init):
+            own, most = getattr(container, f"{name}_request"), getattr(container, f"{name}_limit")
+            asked = next((v for v in (own, most, request) if v is not None), 0.0)
+            sums[resource] = sums.get(resource, 0.0) + asked
+            sums[f"limits.{resource}"] = sums.get(f"limits.{resource}", 0.0) + (most or limit or 0.0)
     pod = step.pod
     if pod is not None:
         level = {

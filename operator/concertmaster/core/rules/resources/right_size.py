@@ -174,14 +174,15 @@ def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | N
     freed = [
         f"{hours[kind]:.2g} {unit}" for kind, unit in (("cpu", "core-hours"), ("memory", "GiBh")) if hours[kind] > 0
     ]
+    first = "".join(f"; {r.first}" for r in found if r.first)
     if not freed:
-        return f"requests cover the largest peak of all {text.count(min(r.runs for r in found), 'run')}"
+        return f"requests cover the largest peak of all {text.count(min(r.runs for r in found), 'run')}{first}"
     money = f" ({text.money(saving.likely, evidence.analysis.pricing.currency)} a month)" if saving else ""
     slower = max(r.slower for r in found)
     effect = (
         f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
     )
-    return f"{' and '.join(freed)} less reserved per run{money}; {effect}"
+    return f"{' and '.join(freed)} less reserved per run{money}; {effect}{first}"
 
 
 def _amount(row: SizeRow, value: float | None) -> str:

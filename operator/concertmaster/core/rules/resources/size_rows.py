@@ -37,7 +37,7 @@ class SizeRow:
     """One request to set. Cores or bytes; ``old`` None: not set. ``peak`` is the largest use of a run. ``saving`` is money a
     month, negative where more is requested; ``freed`` amount-hours less reserved per run. ``slower``: by how much the step
     may take longer on a full node, 0 to 1. ``clear``: reason enough for a change by itself. ``bound_by``: what kept the
-    value from being smaller or larger, empty where nothing did."""
+    value from being smaller or larger, empty where nothing did; ``first``: what must be raised before it is accepted."""
 
     place: Place
     resource: str
@@ -52,6 +52,7 @@ class SizeRow:
     slower: float = 0.0
     clear: bool = True
     bound_by: str = ""
+    first: str = ""
 
     @property
     def title(self) -> str:

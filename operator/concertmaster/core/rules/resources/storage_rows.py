@@ -2,11 +2,12 @@
 
 A pod above its limit is evicted, and on a full disk the one furthest above its request goes first. What the kubelet says of
 an eviction is known for live runs only; use is sampled for pods with a request or limit, where the runtime tells it. The
-operator does not make this change: the row has no edits.
+operator does not make this change: the row has no edits. Sizes keep to ResourceQuotas and LimitRanges.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ _ROOM = 1.2  # above the largest peak
 _EVICTED_ROOM = 1.5  # above what a pod had when it was evicted: it had not finished
 _TIGHT = 0.9  # of the limit: more may not fit the next time
 _FAR = 4.0  # times the peak: a request that keeps pods off nodes for nothing
+_MIB = 1024.0**2
 _LEAST = 1024.0**3  # bytes; less is not worth a row
 # The kubelet: "Container main was using 12Gi, request is 0", "... exceeds the total limit of containers 1Gi"
 _USED = re.compile(r"was using ([0-9.]+[KMGT]?i?), request")
@@ -42,23 +44,48 @@ def _row(evidence: Evidence, place: Place) -> SizeRow | None:
     current, limit = container.storage_request, container.storage_limit
     peak = max([*peaks, *evicted], default=0.0)
     if evicted:
-        return _sized(place, current, _EVICTED_ROOM * peak, peak, runs)
+        return _sized(evidence, place, _EVICTED_ROOM * peak, peak, runs)
     if len(peaks) < evidence.analysis.options.min_runs or not peak:
         return None
     if limit is not None and peak > _TIGHT * limit:
-        return _sized(place, current, _ROOM / _TIGHT * peak, peak, len(peaks))
+        return _sized(evidence, place, _ROOM / _TIGHT * peak, peak, len(peaks), enough=_ROOM * peak)
     if current is not None and current > _FAR * peak and current - _ROOM * peak >= _LEAST:
-        return _sized(place, current, max(_ROOM * peak, _LEAST / 16), peak, len(peaks), clear=False)
+        return _sized(evidence, place, max(_ROOM * peak, _LEAST / 16), peak, len(peaks), clear=False)
     return None
 
 
 def _sized(
-    place: Place, current: float | None, target: float, peak: float, runs: int, *, clear: bool = True
+    evidence: Evidence,
+    place: Place,
+    target: float,
+    peak: float,
+    runs: int,
+    *,
+    enough: float = math.inf,
+    clear: bool = True,
 ) -> SizeRow | None:
+    """The row of ``target``, within what the namespace allows. Where it allows less than ``enough``, the row says what has
+    to be raised first: a size that does not hold what runs write would change nothing."""
+    current, limit = place.container.storage_request, place.container.storage_limit
     new = plain_memory(target)
-    if new is None or new == current:
+    if new is None:
         return None
-    return SizeRow(place, STORAGE, current, new, peak, runs, min(0.9, runs / (runs + 5.0)), clear=clear)
+    moves = limit is not None and new > limit  # the limit goes with the request
+    bound = evidence.capacity.request(STORAGE, limit, tied=moves)
+    above = evidence.capacity.limit(STORAGE) if moves else bound
+    ends = [(b.most, b.most_by) for b in (bound, above) if b.most is not None]
+    most, bound_by = min(ends, default=(math.inf, ""))
+    if bound.least is not None and new < bound.least:
+        new, bound_by = bound.least, bound.least_by
+    elif enough <= most < new:
+        new = math.floor(most / _MIB) * _MIB  # rounded, it may be more than is allowed
+    else:
+        bound_by = ""
+    if new == current or (not clear and current is not None and new > current):
+        return None
+    first = evidence.above_capacity(STORAGE, new, new if moves else limit) or ""
+    sure = min(0.9, runs / (runs + 5.0))
+    return SizeRow(place, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first)
 
 
 def _evictions(evidence: Evidence, place: Place) -> list[float]:

@@ -99,7 +99,7 @@ def _enough(
         return None, None, ""
     size = sizes[names[0]]
     holders = [s for s in evidence.analysis.definition.graph.steps if names[0] in locks.get(s.name, ())]
-    fits = pods_within(evidence.capacity.quotas, holders)
+    fits = pods_within(evidence.capacity.quotas, holders, evidence.capacity.ranges)
     rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
     most, by = fits if fits is not None else (MOST, "")
     found = enough_places(rows, size, most)

@@ -21,6 +21,7 @@ from concertmaster.core.model.policy import ApplySettings, Bounds, Range
 from tests.support.builders import MI
 from tests.support.core import scenarios
 
+GI = 1024 * MI
 RANGE = {
     "kind": "LimitRange",
     "metadata": {"namespace": "data", "name": "sizes"},
@@ -51,6 +52,28 @@ def test_objects_are_read_by_namespace() -> None:
     assert data.limit("memory") == Bound(most=1024.0**3, most_by="ResourceQuota compute")
     assert replace(data, quotas=()).request("cpu", None).most_by == "the default limit of LimitRange sizes"
     assert UNBOUND.request("cpu", 1.0) == Bound()
+
+
+def test_ephemeral_storage_is_read_from_both_kinds_of_objects() -> None:
+    limits = [{"type": "Container", "max": {"ephemeral-storage": "8Gi"}, "default": {"ephemeral-storage": "1Gi"}}]
+    ranges_ = {"kind": "LimitRange", "metadata": {"namespace": "data", "name": "disk"}, "spec": {"limits": limits}}
+    hard = {"requests.ephemeral-storage": "20Gi", "ephemeral-storage": "30Gi", "limits.ephemeral-storage": "6Gi"}
+    quota = {"kind": "ResourceQuota", "metadata": {"namespace": "data", "name": "q"}, "spec": {"hard": hard}}
+    data = capacity_by_namespace([ranges_, quota])["data"]
+    assert data.request("ephemeral-storage", 2 * GI) == Bound(most=8 * GI, most_by="LimitRange disk")
+    assert data.request("ephemeral-storage", None).most_by == "the default limit of LimitRange disk"
+    assert data.limit("ephemeral-storage") == Bound(most=6 * GI, most_by="ResourceQuota q")
+    assert data.quotas[0].hard == {"ephemeral-storage": 20 * GI, "limits.ephemeral-storage": 6 * GI}
+
+
+def test_a_quota_of_ephemeral_storage_counts_pods_and_asks_for_no_request() -> None:
+    """The API server asks every container for the CPU and memory that a quota counts, and for nothing else."""
+    quota = ResourceQuota("disk", {"ephemeral-storage": 5 * GI})
+    plain = Pod((Container("c", {"cpu": 1.0}),))
+    writes = Pod((Container("c", {"cpu": 1.0, "ephemeral-storage": 2 * GI}),))
+    assert refusals([PodChange(plain, replace(plain, containers=(Container("c", {"cpu": 2.0}),)))], (), [quota]) == []
+    (refusal,) = refusals([PodChange(writes, writes, 2, 3)], (), [quota])
+    assert refusal.message == "ephemeral-storage: 3 x 2Gi is more than the 5Gi of ResourceQuota disk"
 
 
 amounts = st.floats(0.05, 8.0)

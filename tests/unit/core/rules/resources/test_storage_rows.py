@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.rules.resources.storage_rows import evicted_at
 from tests.support.builders import MI, container
 from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
@@ -48,6 +52,46 @@ def test_an_eviction_says_how_much_it_was() -> None:
     )
     item = used(0, 1 * GI, message=said).one("right-size")
     assert [i.new for i in item.items] == ["18Gi"]
+
+
+DISK = "ephemeral-storage"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "new", "by"),
+    [
+        (Capacity((ResourceQuota("disk", {f"limits.{DISK}": 2.5 * GI}),)), "2560Mi", "ResourceQuota disk"),
+        (Capacity((ResourceQuota("disk", {DISK: 2.5 * GI}),)), "2560Mi", "ResourceQuota disk"),
+        (Capacity((), (LimitRange("sizes", "Container", {}, {DISK: 2.4 * GI}),)), "2457Mi", "LimitRange sizes"),
+        (Capacity((), (LimitRange("sizes", "Container", {DISK: 4 * GI}),)), "4Gi", "LimitRange sizes"),
+        (Capacity((ResourceQuota("disk", {DISK: 8 * GI}),)), "2816Mi", ""),
+    ],
+)
+def test_sizes_keep_to_what_the_namespace_allows(capacity: Capacity, new: str, by: str) -> None:
+    item = replace(used(1.9 * GI, 2 * GI, 2 * GI), capacity=capacity).one("right-size")
+    assert [i.new for i in item.items] == [new, new]
+    found = [line for line in item.evidence if line.startswith(DISK)]
+    assert found == ([f"{DISK} of transform: {new} is limited by {by}"] if by else [])
+    assert " first" not in item.expected
+
+
+@pytest.mark.parametrize(
+    ("capacity", "first"),
+    [
+        (
+            Capacity((ResourceQuota("disk", {DISK: 2 * GI}),)),
+            "raise ResourceQuota disk from 2Gi to at least 2816Mi first",
+        ),
+        (
+            Capacity((), (LimitRange("sizes", "Container", {}, {DISK: 2 * GI}),)),
+            "raise LimitRange sizes from 2Gi to at least 2816Mi first",
+        ),
+    ],
+)
+def test_what_allows_less_than_runs_write_has_to_be_raised_first(capacity: Capacity, first: str) -> None:
+    item = replace(used(1.9 * GI, 2 * GI, 2 * GI), capacity=capacity).one("right-size")
+    assert [i.new for i in item.items] == ["2816Mi", "2816Mi"]
+    assert item.expected.endswith(f"; {first}")
 
 
 def test_a_request_far_above_the_use_comes_with_other_sizes_only() -> None:

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
-from concertmaster.core.changes.admission.limits import ResourceQuota
+from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.model import Level
 from concertmaster.core.model.policy import ApplySettings, Bounds, Range
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
+from tests.support.core.rules_world import Pod, Scene, argo, cron_job, noise, scene, task
+
+GI = 1024.0**3
 
 
 def test_a_limit_that_holds_pods_back_is_raised_to_the_smallest_that_suffices() -> None:
@@ -39,6 +41,39 @@ def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, floa
     assert item.gain_seconds is not None
     rounds = math.ceil(8 / limit)
     assert item.gain_seconds.likely == pytest.approx((4 - rounds) * 103, rel=0.1)
+
+
+def writing() -> Scene:
+    """Eight searches, two at a time, each with 2Gi of ephemeral storage."""
+    sizes = scenarios.resources(requests={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "2Gi"})
+    search = task("search", withItems=list("abcdefgh"))
+    value = noise()
+    of = argo(search, templates={"main": {"parallelism": 2}, "search": sizes})
+    return scene(of, 20, lambda _: {"search": [value(100) for _ in range(8)]})
+
+
+@pytest.mark.parametrize(
+    ("hard", "limit"),
+    [({"ephemeral-storage": 9 * GI}, 4), ({"ephemeral-storage": 100 * GI}, 8), ({"limits.ephemeral-storage": GI}, 8)],
+)
+def test_a_quota_of_ephemeral_storage_binds(hard: dict[str, float], limit: int) -> None:
+    item = replace(writing(), capacity=Capacity((ResourceQuota("disk", hard),))).one("parallelism")
+    assert item.proposed == f"{limit} pods at a time"
+    assert item.action.endswith("(limited by ResourceQuota disk)") is (limit < 8)
+
+
+@pytest.mark.parametrize(
+    ("hard", "fills", "limit"),
+    [
+        ({"limits.ephemeral-storage": 9 * GI}, LimitRange("d", "Container", default={"ephemeral-storage": 3 * GI}), 3),
+        ({"limits.cpu": 10.0}, LimitRange("d", "Container", default={"cpu": 2.0}), 5),
+        ({"limits.cpu": 10.0}, LimitRange("d", "Pod", default={"cpu": 2.0}), 8),  # only those of containers fill in
+        ({"ephemeral-storage": 9 * GI}, LimitRange("d", "Container", default_request={"ephemeral-storage": GI}), 4),
+    ],
+)
+def test_what_a_limit_range_fills_in_counts(hard: dict[str, float], fills: LimitRange, limit: int) -> None:
+    bound = Capacity((ResourceQuota("q", hard),), (fills,))
+    assert replace(writing(), capacity=bound).one("parallelism").proposed == f"{limit} pods at a time"
 
 
 @pytest.mark.parametrize(("cores", "limit"), [(4.0, 4), (100.0, 8)])
