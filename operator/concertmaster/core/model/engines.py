@@ -96,6 +96,8 @@ class EngineTraits:
     """What to write where a workflow is defined, in the engine's own words, to set sizes; None where a patch does it."""
     retries: Callable[[str, int], str | None] = field(default=lambda step, limit: None, compare=False)
     """The same for the number of retries of a step."""
+    concurrency: Callable[[str, int], str | None] = field(default=lambda workflow, limit: None, compare=False)
+    """The same for how many pods of a run of a workflow may run at a time."""
 
     def __str__(self) -> str:
         return self.name

@@ -17,6 +17,7 @@ from concertmaster.core.model import (
 from concertmaster.engines.common.manifest import Problems, fingerprint, mapping, sequence, text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.ordering import ordered_steps
+from concertmaster.engines.labels.concurrency import CONCURRENCY
 from concertmaster.engines.labels.preset import Preset
 from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
 from concertmaster.engines.labels.retries import RETRIES
@@ -24,7 +25,10 @@ from concertmaster.engines.labels.retries import RETRIES
 KIND = "WorkflowProfile"
 TRAITS: Mapping[str, EngineTraits] = {
     preset.name: EngineTraits(
-        name=preset.title, remedies=preset.remedies, retries=RETRIES.get(preset.name, lambda step, limit: None)
+        name=preset.title,
+        remedies=preset.remedies,
+        retries=RETRIES.get(preset.name, lambda step, limit: None),
+        concurrency=CONCURRENCY.get(preset.name, lambda workflow, limit: None),
     )
     for preset in (*ALL, PLAIN)
 }

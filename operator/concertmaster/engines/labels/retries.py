@@ -6,6 +6,7 @@ https://docs.seqera.io/nextflow/reference/process/directives/max-retries
 https://docs.prefect.io/v3/how-to-guides/workflows/retries
 https://docs.gitlab.com/ci/yaml/#retry
 https://www.kubeflow.org/docs/components/spark-operator/user-guide/working-with-sparkapplication/
+https://github.com/flyteorg/flyte/pull/5128 (which errors Flyte retries)
 https://plugins.jenkins.io/kubernetes/
 """
 
@@ -41,7 +42,7 @@ def _prefect(step: str, limit: int) -> str:
 
 
 def _flyte(step: str, limit: int) -> str:
-    return f"# task {step}\n@task(retries={limit})"
+    return f"# task {step}; it must raise FlyteRecoverableException for what is worth a retry\n@task(retries={limit})"
 
 
 def _gitlab(step: str, limit: int) -> str:
@@ -61,7 +62,11 @@ def _spark(step: str, limit: int) -> str:
 
 def _jenkins(step: str, limit: int) -> str:
     # Jenkins counts attempts, not retries.
-    return f"// around the stage\nretry(count: {limit + 1}, conditions: [kubernetesAgent(), nonresumable()]) {{\n}}"
+    conditions = "conditions: [kubernetesAgent(), nonresumable()]"
+    return (
+        "// inside podTemplate: agents that were lost get a new pod, steps that fail do not\n"
+        f"retry(count: {limit + 1}, {conditions}) {{\n  node(POD_LABEL) {{\n    // stages as before\n  }}\n}}"
+    )
 
 
 RETRIES: dict[str, Callable[[str, int], str]] = {

@@ -152,7 +152,8 @@ def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, flo
 
 
 def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Finding | None:
-    if scope.pointer is None or scope.step is not None:
+    engine = evidence.analysis.definition.engine
+    if scope.step is not None or (scope.pointer is None and engine.concurrency(scope.name, 1) is None):
         return None
     crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
     if len(crowded) < max(2, len(runs) / 2):
@@ -186,7 +187,8 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         confidence=0.7,
         edits=edits,
         evidence=(f"{limit} is the smallest limit whose replay, with a node for each pod let in, is within 2% of now",),
-        automatic=True,
+        automatic=bool(edits),
+        snippet=None if edits else engine.concurrency(scope.name, limit),
     )
 
 

@@ -1,0 +1,61 @@
+"""Limits on the pods of a run of label engines: the recommendation says what to write where the workflow is defined."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import pytest
+import yaml
+
+from concertmaster.core.model import Recommendation
+from concertmaster.engines.labels.concurrency import CONCURRENCY
+from concertmaster.engines.labels.definition import TRAITS, define
+from concertmaster.engines.labels.presets import BY_NAME
+from tests.support.core.rules_world import Pod, Scene, argo, noise, scene, task
+
+
+class Labelled(Scene):
+    """A scene of a workflow that is known by the labels of its pods."""
+
+    preset = "airflow"
+
+    @property
+    def definition(self) -> Any:
+        labels = {"preset": self.preset, "value": "nightly", "steps": [{"name": "search"}]}
+        meta = {"name": "nightly", "namespace": "demo"}
+        return define({"kind": "WorkflowProfile", "metadata": meta, "spec": {"podLabels": labels}})
+
+
+def crowded(preset: str) -> list[Recommendation]:
+    """Eight pods, of which the nodes hold two at a time."""
+    of = argo(task("search", withItems=list("abcdefgh")))
+    value = noise()
+    made = scene(of, 12, lambda _: {"search": [Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i in range(8)]})
+    kind = type("Of", (Labelled,), {"preset": preset})
+    found: list[Recommendation] = kind(made.manifest, made.runs).recommended("parallelism")
+    return found
+
+
+@pytest.mark.parametrize("preset", sorted(CONCURRENCY))
+def test_pods_that_wait_for_nodes_get_a_limit_in_the_words_of_the_engine(preset: str) -> None:
+    (item,) = crowded(preset)
+    assert item.proposed == "2 pods at a time"
+    assert item.edits == ()
+    assert not item.automatic
+    assert item.snippet == TRAITS[preset].concurrency("nightly", 2)
+    assert str(1 if preset == "spark" else 2) in (item.snippet or "")  # its driver is one of them
+
+
+def test_engines_without_such_a_setting_get_none() -> None:
+    assert set(CONCURRENCY) <= set(BY_NAME)
+    for preset in sorted(set(BY_NAME) - set(CONCURRENCY)):
+        assert crowded(preset) == [], preset
+
+
+def test_yaml_is_yaml_and_python_is_python() -> None:
+    assert yaml.safe_load(CONCURRENCY["spark"]("a", 4))["spec"]["dynamicAllocation"]["maxExecutors"] == 3
+    for preset, around in (("airflow", "DAG({})"), ("dagster", "dict({})"), ("flyte", "{}")):
+        ast.parse(around.format(CONCURRENCY[preset]("a", 4).partition("\n")[2]))
+    ast.parse(CONCURRENCY["kubeflow-pipelines"]("a", 4) + "\n    pass")
+    assert "queueSize = 4" in CONCURRENCY["nextflow"]("a", 4)
