@@ -132,7 +132,9 @@ def window(seconds: float) -> str:
 
 def plain(text: str) -> str:
     """Text safe for a terminal: names come from clusters and files, and control characters could act on it."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    if text.isprintable():
+        return text
+    return "".join([c if c.isprintable() or c == "\n" else "\ufffd" for c in text])
 
 
 def listing(names: list[str], limit: int = 3) -> str:

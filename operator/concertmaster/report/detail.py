@@ -54,6 +54,8 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
         "moreRecommendations": 0,
         "moreSteps": max(0, len(steps) - STEPS),
     }
+    if len(encode(detail)) <= MOST_BYTES:
+        return detail
     while detail["recent"] and detail["recent"]["runs"] and len(encode(detail)) > MOST_BYTES:
         detail["recent"] = {**detail["recent"], "runs": detail["recent"]["runs"][:-1]}
     while detail["minor"] and len(encode(detail)) > MOST_BYTES:

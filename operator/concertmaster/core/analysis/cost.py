@@ -59,6 +59,7 @@ class Costs:
         # By identity, as comparing executions takes longer than pricing them; what is kept beside it keeps that unique.
         self._executions: dict[int, tuple[StepExecution, ExecutionCost | None]] = {}
         self._runs: dict[int, tuple[RunRecord, Cost | None]] = {}
+        self._steps: dict[int, tuple[RunRecord, list[ExecutionCost | None]]] = {}
 
     def execution(self, execution: StepExecution) -> ExecutionCost | None:
         """Cost of one execution, or None when neither its length nor its size is known."""
@@ -69,11 +70,18 @@ class Costs:
             self._executions[id(execution)] = known
         return known[1]
 
+    def steps(self, run: RunRecord) -> list[ExecutionCost | None]:
+        """``execution`` of each of the steps of a run."""
+        known = self._steps.get(id(run))
+        if known is None:
+            known = self._steps[id(run)] = run, [self.execution(e) for e in run.steps]
+        return known[1]
+
     def run(self, run: RunRecord) -> Cost | None:
         """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
         known = self._runs.get(id(run))
         if known is None:
-            known = self._runs[id(run)] = run, _of_run(run, [self.execution(e) for e in run.steps], self.pricing)
+            known = self._runs[id(run)] = run, _of_run(run, self.steps(run), self.pricing)
         return known[1]
 
 
@@ -152,18 +160,22 @@ def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]
     parts: dict[tuple[str | None, str | None, str | None], list[float]] = {}
 
     def add(step: str | None, container: str | None, metric: str | None, amount: float, used: float) -> None:
-        part = parts.setdefault((step, container, metric), [0.0, 0.0])
+        place = step, container, metric
+        part = parts.get(place)
+        if part is None:
+            part = parts[place] = [0.0, 0.0]
         part[0] += amount
-        part[1] += max(0.0, amount - used)
+        if amount > used:
+            part[1] += amount - used
 
     priced = [r for r in runs if costs.run(r) is not None]
     for run in priced:
-        for e in run.steps:
+        for e, cost in zip(run.steps, costs.steps(run), strict=True):
             alone = (
                 len(e.containers) == 1
             )  # as in nearly all pods: what is known of the execution is that of its container
             for container in e.containers:
-                amounts = costs.execution(e) if alone else _amounts(e, (container,), pricing)
+                amounts = cost if alone else _amounts(e, (container,), pricing)
                 if amounts is not None:
                     add(e.step, container.name, None, amounts[3], amounts[1])
         for name, amount in run.extra.items():
@@ -200,8 +212,7 @@ def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
     """What all executions of each step cost together; steps that could not be priced are left out."""
     found: dict[str, float] = {}
     for run in runs:
-        for execution in run.steps:
-            cost = costs.execution(execution)
+        for execution, cost in zip(run.steps, costs.steps(run), strict=True):
             units = execution_units(execution, costs.pricing) if execution.extra else 0.0
             if cost is not None or units:
                 found[execution.step] = found.get(execution.step, 0.0) + units + (cost.total if cost else 0.0)

@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
-from concertmaster.core.model import RunRecord, StepExecution
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, levels, memory_request
 from concertmaster.core.sizing.trend import growth_per_run, rising
@@ -118,10 +118,17 @@ def succeeded(runs: Sequence[RunRecord]) -> Succeeded:
     for run in runs:
         own: dict[str, list[StepExecution]] = {}
         for e in run.steps:
-            if e.outcome.timed:
-                own.setdefault(e.step, []).append(e)
+            if e.outcome is Outcome.SUCCEEDED or e.outcome is Outcome.ENDED:
+                rows = own.get(e.step)
+                if rows is None:
+                    own[e.step] = [e]
+                else:
+                    rows.append(e)
         for step, rows in own.items():
-            found.setdefault(step, []).append(rows)
+            if step in found:
+                found[step].append(rows)
+            else:
+                found[step] = [rows]
     return found
 
 
@@ -155,7 +162,10 @@ def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
 
 def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
     """The number of pods that pays, when runs used different ones and it makes a difference; else None."""
-    timed = [[e for e in rows if e.started is not None and e.finished is not None] for rows in by_step.get(step, ())]
+    of_runs = by_step.get(step, ())
+    if all(len(rows) == 1 for rows in of_runs):
+        return None
+    timed = [[e for e in rows if e.started is not None and e.finished is not None] for rows in of_runs]
     timed = [rows for rows in timed if rows]
     widths = tuple(sorted({len(rows) for rows in timed}))
     if len(timed) < LEAST_RUNS or len(widths) < 2:

@@ -156,12 +156,11 @@ def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: 
             seconds = execution.span
             if seconds is None:
                 continue
-            for container in (c for c in execution.containers if not c.init):
-                cores += (
-                    seconds * container.cpu_request
-                    if container.cpu_request is not None
-                    else (container.cpu_seconds or 0.0)
-                )
+            for container in execution.containers:
+                if container.init:
+                    continue
+                request = container.cpu_request
+                cores += seconds * request if request is not None else (container.cpu_seconds or 0.0)
                 size = container.memory_request if container.memory_request is not None else container.memory_peak
                 memory += seconds * (size or 0.0) / _GIB
         found.append(PastRun(run.start, run.end, cores, memory))

@@ -8,6 +8,9 @@ from functools import cached_property
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
+_ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
+_TIMED = frozenset({Outcome.SUCCEEDED, Outcome.ENDED})
+
 ByRun = Mapping[str, list[StepExecution]]
 
 
@@ -23,16 +26,32 @@ class Rows:
         """Executions that ran, whatever came of them, by step and run (runs oldest first)."""
         executions: dict[str, dict[str, list[StepExecution]]] = {}
         for run in self._runs:
+            name = run.run
             for e in run.steps:
-                if e.outcome not in (Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING):
-                    executions.setdefault(e.step, {}).setdefault(run.run, []).append(e)
+                if e.outcome in _ABSENT:
+                    continue
+                by_run = executions.get(e.step)
+                if by_run is None:
+                    executions[e.step] = {name: [e]}
+                elif name in by_run:
+                    by_run[name].append(e)
+                else:
+                    by_run[name] = [e]
         return executions
 
     @cached_property
     def succeeded(self) -> Mapping[str, ByRun]:
         """Succeeded executions of known duration, by step and run."""
         return {
-            step: {run: good for run, rows in by_run.items() if (good := [e for e in rows if _good(e)])}
+            step: {
+                run: rows if len(rows) == len(good) else good
+                for run, rows in by_run.items()
+                if (
+                    good := [
+                        e for e in rows if e.started is not None and e.finished is not None and e.outcome in _TIMED
+                    ]
+                )
+            }
             for step, by_run in self.all.items()
         }
 
@@ -40,7 +59,3 @@ class Rows:
     def runs(self) -> Mapping[str, RunRecord]:
         """The records by their name."""
         return {run.run: run for run in self._runs}
-
-
-def _good(execution: StepExecution) -> bool:
-    return execution.outcome.timed and execution.duration is not None

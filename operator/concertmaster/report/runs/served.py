@@ -22,7 +22,9 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     usual = typical_run(analysis.runs)
     newest = analysis.runs[-SERVED - 1 :]  # one more: what changed since the run before
     chosen = newest if usual is None or usual in newest else (usual, *newest)
-    history = History.of(analysis.definition, chosen, analysis.pricing)
+    good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
+    known = dict(zip((r.run for r in good), analysis.executed, strict=True))
+    history = History.of(analysis.definition, chosen, analysis.pricing, known)
     names = [r.run for r in newest[-SERVED:]] + ([usual.run] if usual is not None else [])
     places = [i for i in reversed(range(len(history.runs))) if history.runs[i].run in names]
     recent = RecentRuns(

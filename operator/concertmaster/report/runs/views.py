@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.api.views.runs import (
@@ -38,11 +38,19 @@ class History:
     pricing: Pricing
 
     @classmethod
-    def of(cls, definition: WorkflowDefinition, runs: Sequence[RunRecord], pricing: Pricing) -> History:
-        """Puts the graphs together."""
+    def of(
+        cls,
+        definition: WorkflowDefinition,
+        runs: Sequence[RunRecord],
+        pricing: Pricing,
+        executed: Mapping[str, ExecutedRun] | None = None,
+    ) -> History:
+        """Puts the graphs together, but for those that are ``executed`` already, by the name of the run."""
         finished = [r for r in runs if r.end is not None and r.outcome is not Outcome.RUNNING]
         finished.sort(key=lambda r: (r.end or 0.0, r.run))
-        return cls(definition, tuple(finished), tuple(prepare(finished, definition.graph)), pricing)
+        known = executed or {}
+        graphs = prepare([known.get(r.run, r) for r in finished], definition.graph)
+        return cls(definition, tuple(finished), tuple(graphs), pricing)
 
     def find(self, run: str) -> int | None:
         """Where the run of that name is; ``latest`` and ``typical`` are names too."""

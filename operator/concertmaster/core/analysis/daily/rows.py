@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.analysis.cost import Cost, Costs, ExecutionCost
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
 from concertmaster.core.stats.summary import summarize
@@ -46,10 +45,9 @@ def daily_rows(
     today = int(until // DAY_SECONDS)
     for day, ended in sorted(by_day.items()):
         last = max(r.end or 0.0 for r in ended)
-        whole = day * DAY_SECONDS >= covered
-        for row in (_of_runs(day, ended, costs), *_of_steps(day, ended, costs)):
-            final = score if row.step == RUN and day == today else None
-            rows.append(replace(row, until=last, whole=whole, score=final))
+        end = last, day * DAY_SECONDS >= covered
+        rows.append(_of_runs(day, ended, costs, end, score if day == today else None))
+        rows += _of_steps(day, ended, costs, end)
     return rows
 
 
@@ -82,55 +80,73 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
     )
 
 
-def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs) -> DailyRow:
-    priced = [c for c in (costs.run(r) for r in runs) if c is not None]
-    row = _row(day, RUN, [r.outcome for r in runs], [r.makespan for r in runs if r.outcome.timed])
-    return replace(
-        row,
-        cost=_sum(c.total for c in priced),
-        wasted=_sum(c.wasted for c in priced),
-        queue=_sum(r.queue_time for r in runs),
-        metrics=_metrics(r.extra for r in runs),
-    )
+_End = tuple[float, bool]
+"""When the last run of a day ended, and whether all runs of the day are at hand."""
 
 
-def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs) -> list[DailyRow]:
-    by_step: dict[str, list[StepExecution]] = {}
+def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End, score: int | None) -> DailyRow:
+    priced = [costs.run(r) for r in runs]
+    durations = [r.makespan for r in runs if r.outcome.timed]
+    queue = _sum([r.queue_time for r in runs])
+    metrics = _metrics([r.extra for r in runs if r.extra])
+    return _row(day, RUN, [r.outcome for r in runs], durations, priced, queue, metrics, end, score)
+
+
+def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:
+    by_step: dict[str, list[tuple[StepExecution, ExecutionCost | None]]] = {}
     for run in runs:
-        for e in run.steps:
-            if e.outcome not in (Outcome.SKIPPED, Outcome.RUNNING):
-                by_step.setdefault(e.step, []).append(e)
-    rows = [_of_step(day, step, executions, costs) for step, executions in by_step.items()]
-    return sorted(rows, key=lambda r: (-r.seconds, r.step))[:STEPS]
+        for e, cost in zip(run.steps, costs.steps(run), strict=True):
+            if e.outcome is not Outcome.SKIPPED and e.outcome is not Outcome.RUNNING:
+                rows = by_step.get(e.step)
+                if rows is None:
+                    by_step[e.step] = [(e, cost)]
+                else:
+                    rows.append((e, cost))
+    found = [_of_step(day, step, rows, end) for step, rows in by_step.items()]
+    return sorted(found, key=lambda r: (-r.seconds, r.step))[:STEPS]
 
 
-def _of_step(day: int, step: str, executions: Sequence[StepExecution], costs: Costs) -> DailyRow:
-    priced = [c for c in (costs.execution(e) for e in executions) if c is not None]
-    durations = [e.duration for e in executions if e.outcome.timed]
-    row = _row(day, step, [e.outcome for e in executions], durations)
-    waits = (e.scheduled - e.created for e in executions if e.scheduled is not None and e.created is not None)
-    return replace(
-        row,
-        cost=_sum(c.total for c in priced),
-        wasted=_sum(c.wasted for c in priced),
-        queue=_sum(max(0.0, wait) for wait in waits),
-        metrics=_metrics(e.extra for e in executions),
-    )
+def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionCost | None]], end: _End) -> DailyRow:
+    durations = [e.duration for e, _ in rows if e.outcome is Outcome.SUCCEEDED or e.outcome is Outcome.ENDED]
+    waits = [
+        e.scheduled - e.created if e.scheduled > e.created else 0.0
+        for e, _ in rows
+        if e.scheduled is not None and e.created is not None
+    ]
+    metrics = _metrics([e.extra for e, _ in rows if e.extra])
+    return _row(day, step, [e.outcome for e, _ in rows], durations, [c for _, c in rows], _sum(waits), metrics, end)
 
 
-def _row(day: int, step: str, outcomes: Sequence[Outcome], durations: Sequence[float | None]) -> DailyRow:
+def _row(
+    day: int,
+    step: str,
+    outcomes: Sequence[Outcome],
+    durations: Sequence[float | None],
+    priced: Sequence[Cost | ExecutionCost | None],
+    queue: float | None,
+    metrics: Mapping[str, float],
+    end: _End,
+    score: int | None = None,
+) -> DailyRow:
     known = [d for d in durations if d is not None]
+    costs = [c for c in priced if c is not None]
     summary = summarize(known)
     return DailyRow(
         day,
         step,
         len(outcomes),
-        sum(o in (Outcome.SUCCEEDED, Outcome.CACHED) for o in outcomes),
-        sum(o is Outcome.FAILED for o in outcomes),
+        outcomes.count(Outcome.SUCCEEDED) + outcomes.count(Outcome.CACHED),
+        outcomes.count(Outcome.FAILED),
         len(known),
         math.fsum(known),
         summary.p50,
         summary.p95,
+        math.fsum([c.total for c in costs]) if costs else None,
+        math.fsum([c.wasted for c in costs]) if costs else None,
+        queue,
+        metrics,
+        score,
+        *end,
     )
 
 

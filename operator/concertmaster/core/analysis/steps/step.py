@@ -88,7 +88,11 @@ def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, St
     by_step: dict[str, list[tuple[RunRecord, StepExecution]]] = {}
     for run in runs:
         for execution in run.steps:
-            by_step.setdefault(execution.step, []).append((run, execution))
+            rows = by_step.get(execution.step)
+            if rows is None:
+                by_step[execution.step] = [(run, execution)]
+            else:
+                rows.append((run, execution))
     return by_step
 
 
@@ -121,9 +125,10 @@ def _collect(rows: Rows) -> _Collected:
                 starting.append(started - scheduled if started > scheduled else 0.0)
         if outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED:
             ran.add(run.run)
-        seconds = e.duration
-        if seconds is None or not outcome.timed:
+        finished = e.finished
+        if started is None or finished is None or not (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
             continue
+        seconds = finished - started if finished > started else 0.0
         durations.append(seconds)
         known = per_run.get(run.run)
         if known is None:

@@ -45,12 +45,14 @@ def _pods(runs: Sequence[ExecutedRun]) -> dict[str, _Pods]:
     work: dict[str, list[float]] = {}
     overhead: dict[str, list[float]] = {}
     for run in runs:
-        for name in run.index:
-            chains = run.chains_of(name)
+        for name, places in run.index.items():
+            chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
             if not chains:
                 continue
-            counts.setdefault(name, []).append(len(chains))
-            works, overheads = work.setdefault(name, []), overhead.setdefault(name, [])
+            if name not in counts:
+                counts[name], work[name], overhead[name] = [], [], []
+            counts[name].append(len(chains))
+            works, overheads = work[name], overhead[name]
             for chain in chains:
                 for a in chain:
                     works.append(a.work)

@@ -55,9 +55,13 @@ def _seen(execution: StepExecution) -> _Seen | None:
 
 def _seen_alone(container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
     """The same of a pod with one container, which most have."""
-    cores = mean_cores(container, seconds)
-    if not seconds or cores is None or container.init or container.ambiguous:
+    spent = container.cpu_seconds
+    if not seconds or spent is None or container.init or container.ambiguous:
         return None
+    covered = container.cpu_sampled_seconds or seconds
+    if covered <= 0:
+        return None
+    cores = spent / covered
     stalled, read, written = container.io_waiting_seconds, container.fs_read_bytes, container.fs_write_bytes
     moved = None if read is None and written is None else (read or 0.0) + (written or 0.0)
     share = None if stalled is None else min(1.0, stalled / seconds)
