@@ -158,10 +158,9 @@ def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | N
 
 
 def _seconds(fact: ContainerFact, execution: StepExecution) -> float | None:
-    started, finished = fact.started, fact.finished
-    if started is None or finished is None:
-        return execution.duration
-    return finished - started if finished > started else 0.0
+    if fact.started is not None and fact.finished is not None:
+        return fact.finished - fact.started if fact.finished > fact.started else 0.0
+    return execution.duration
 
 
 def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> RunUsage:
@@ -250,14 +249,10 @@ def container_usage(
             container = fact.name
             if fact.init or container in _EXECUTOR_CONTAINERS:
                 continue
-            by_run = per_container.get(container)
-            if by_run is None:
-                by_run = per_container[container] = {}
-            known = by_run.get(run.run)
-            if known is None:
-                by_run[run.run] = (run.end if run.end is not None else execution.finished or 0.0, [(fact, execution)])
-            else:
-                known[1].append((fact, execution))
+            by_run = per_container.setdefault(container, {})
+            if run.run not in by_run:
+                by_run[run.run] = (run.end if run.end is not None else execution.finished or 0.0, [])
+            by_run[run.run][1].append((fact, execution))
             newest[container] = fact
     declared = {c.name: c for c in spec.sized} if spec else {}
     of_pod = governed(spec.pod) if spec else frozenset[str]()
@@ -277,8 +272,7 @@ def _container(
 ) -> ContainerUsage:
     rows = [row for _, rows_of_run in by_run.values() for row in rows_of_run]
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
-    sampled = [fact.memory_sampled_peak is not None or fact.memory_kernel_peak is not None for fact, _ in rows]
-    unsampled = sum([not fact.ambiguous for (fact, _), known in zip(rows, sampled, strict=True) if not known])
+    unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
     covered = rows if has["memory"] else []  # where memory is another's, nothing of it is missing here
