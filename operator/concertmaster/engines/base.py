@@ -164,4 +164,5 @@ class Engine:
 
 def api_group(raw: Raw) -> str:
     """The API group of an object, empty for the core one."""
-    return str(raw.get("apiVersion") or "").rpartition("/")[0]
+    version = raw.get("apiVersion")
+    return version.rpartition("/")[0] if isinstance(version, str) else ""

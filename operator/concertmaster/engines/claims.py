@@ -20,6 +20,8 @@ from concertmaster.engines.common.runs import nearest, selects_run
 from concertmaster.engines.live import LiveRun
 from concertmaster.engines.registry import ENGINES, by_run, by_traits, run_kind
 
+_MARK, _CONDITIONS = 80, 50  # of an end that is remembered: characters of a part, and conditions
+
 
 @dataclass(frozen=True, slots=True)
 class Children:
@@ -51,11 +53,11 @@ def end_mark(raw: Mapping[str, Any]) -> str:
         return ""
     conditions = status.get("conditions")
     moments = [
-        f"{c.get('type')} {c.get('lastTransitionTime')}"
-        for c in (conditions if isinstance(conditions, list) else ())
+        f"{str(c.get('type'))[:_MARK]} {str(c.get('lastTransitionTime'))[:_MARK]}"
+        for c in (conditions[:_CONDITIONS] if isinstance(conditions, list) else ())
         if isinstance(c, Mapping) and c.get("status") == "True" and c.get("lastTransitionTime")
     ]
-    ends = (str(status.get(name)) for name in ("phase", "finishedAt", "completionTime", "endTime"))
+    ends = (str(status.get(name))[:_MARK] for name in ("phase", "finishedAt", "completionTime", "endTime"))
     return "|".join((*ends, *sorted(moments)))
 
 
@@ -142,7 +144,7 @@ def _is_part(run: KubeObject, kind: str) -> bool:
     """Whether a run of another kind owns it: a Job of a JobSet is no run of its own."""
     wholes = {k.object.kind for engine in ENGINES for k in engine.run_kinds if kind in k.parts}
     owners = sequence(run.meta.get("ownerReferences"), "ownerReferences", run.problems)
-    return any(mapping(o, "ownerReferences[]", run.problems).get("kind") in wholes for o in owners)
+    return any(str(mapping(o, "ownerReferences[]", run.problems).get("kind")) in wholes for o in owners)
 
 
 def _labels(run: KubeObject, kind: RunKind) -> list[dict[str, str]]:

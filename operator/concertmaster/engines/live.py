@@ -7,11 +7,14 @@ and messages, none of which the metrics have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.engines.common.bounds import MAX_EDGES
 from concertmaster.engines.common.manifest import timestamp
 from concertmaster.engines.common.objects import KubeObject
+
+WAITED_UNKNOWN = "what its steps waited for is taken from the declared graph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,9 @@ def live_run(
         steps,
         key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
     )
+    if sum(len(e.after or ()) for e in ordered) > MAX_EDGES:
+        obj.problems.add(f"run {obj.name} has more than {MAX_EDGES:,} edges: {WAITED_UNKNOWN}")
+        ordered = [replace(e, after=None) for e in ordered]
     begin, end = span(ordered)
     at, until = timestamp(obj.status.get(started)), timestamp(obj.status.get(finished))
     record = RunRecord(

@@ -47,6 +47,14 @@ LONGEST_TURN = 10.0  # seconds
 MOST_STEPS_AT_ONCE = 20_000  # of the runs of one turn: they are held until they are stored
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)  # costs one run only
 
 
 Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
@@ -214,7 +222,7 @@ class LiveRuns:
             if run.complete:
                 record = as_in_history(record, definition)
                 return _Read(waiting, record, key=key, problems=_problems(name, run.problems))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except _UNREADABLE as error:
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
             self._note(text)
@@ -247,7 +255,7 @@ class LiveRuns:
             return None
         try:
             run = kind.read(raw, self._objects.children(ref, raw)[0], definition.key, definition)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except _UNREADABLE:
             return None  # said when it has ended
         record = as_in_history(run.record, definition)
         return replace(record, start=record.start if record.start is not None else run.started)

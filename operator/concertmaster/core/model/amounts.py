@@ -24,12 +24,18 @@ def quantity(literal: object) -> float | None:
     if isinstance(literal, bool):
         return None
     if isinstance(literal, int | float):
-        return float(literal) if literal >= 0 else None
+        amount = finite(literal)
+        return amount if amount is not None and amount >= 0 else None
     try:
-        amount = float(Quantity(literal).amount) if isinstance(literal, str) else -1.0
+        written = float(Quantity(literal).amount) if isinstance(literal, str) else -1.0
     except ScalarError:
         return None
-    return amount if amount >= 0 else None
+    return written if written >= 0 else None
+
+
+def finite(number: float) -> float | None:
+    """``number`` as a float; None for what no quantity can be: infinite, not a number, or above 2**63."""
+    return float(number) if abs(number) <= 2**63 else None
 
 
 def whole(literal: object) -> int | None:

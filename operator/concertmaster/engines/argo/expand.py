@@ -16,12 +16,11 @@ from concertmaster.engines.argo.items import FanOut, fan_out
 from concertmaster.engines.argo.references import global_reads, global_writes, mounts, references, shared_volumes
 from concertmaster.engines.argo.tasks import Task, read_tasks
 from concertmaster.engines.argo.templates import Called, Templates, declared, read_leaf, read_locks
-from concertmaster.engines.common.bounds import MAX_STEPS
+from concertmaster.engines.common.bounds import MAX_EDGES, MAX_STEPS
 from concertmaster.engines.common.manifest import mapping, text, whole
 
 MAX_CALLS = 10_000
 MAX_DEPTH = 40
-MAX_EDGES = 200_000
 MAX_NAMES = 4_000_000  # characters in the item names of all fan-outs
 _BEYOND = (
     f"the graph has more than {MAX_STEPS:,} steps, {MAX_EDGES:,} edges or {MAX_CALLS:,} calls of templates: "

@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from concertmaster.engines.argo.status import Node
-from concertmaster.engines.common.manifest import flag
+from concertmaster.engines.common.manifest import Problems, flag
+from concertmaster.engines.live import WAITED_UNKNOWN
 
+MOST_WORK = 1_000_000
+"""Links of one table that are followed. The largest runs there are (10,000 nodes) take a tenth of it."""
+_PIECES = 300  # parts of a node's name in which handlers are looked for: the controller gives up at 100 levels itself
 _Waited = tuple[float | None, frozenset[str]]
 _PIECE = re.compile(r"\([^()]*\)|\[\d+\]|\.[^.(\[]+")
 
 
-class Links:
-    """The links of one node table. Times are unix seconds; None is unknown."""
+class _Beyond(Exception):
+    """More work than ``MOST_WORK``."""
 
-    def __init__(self, nodes: Mapping[str, Node]) -> None:
+
+class Links:
+    """The links of one node table. Times are unix seconds; None is unknown. ``beyond``: there are too many to follow, so
+    that nothing of what ``before`` answers may be used; a sentence about it is in ``problems``."""
+
+    def __init__(self, nodes: Mapping[str, Node], problems: Problems) -> None:
+        self.beyond = False
+        self.work = 0
+        self._problems = problems
         self._nodes = nodes
         self._parents: dict[str, list[Node]] = {}
         self._earlier: dict[str, str] = {}
@@ -39,20 +52,42 @@ class Links:
                 if base in named and handler.id not in self._parents:
                     self._parents[handler.id] = [named[base]]
         self._memo: dict[str, _Waited] = {}
+        self._ends: dict[str, list[Node]] = {}
+        self._around: dict[str, list[str]] = {}
+        self._sorted: dict[frozenset[str], tuple[str, ...]] = {}
 
-    def before(self, node: Node) -> tuple[float | None, tuple[str, ...]]:
+    def before(self, node: Node) -> tuple[float | None, tuple[str, ...] | None]:
         """When ``node`` could start, and the steps it had waited for (sorted)."""
-        todo = [node.id]
+        if self.beyond:
+            return None, None
+        try:
+            at, steps = self._waited(node)
+        except _Beyond:
+            self.beyond = True
+            self._problems.add(f"the nodes of this run have more than {MOST_WORK:,} links: {WAITED_UNKNOWN}")
+            return None, None
+        if steps not in self._sorted:
+            self._sorted[steps] = tuple(sorted(steps))
+        return at, self._sorted[steps]
+
+    def _waited(self, node: Node) -> _Waited:
+        todo, entered = [node.id], {node.id}
         while todo:  # by hand, because chains may be thousands of nodes long
             current = todo[-1]
-            waiting = [p.id for p in self._seen_through(current) if p.id not in self._memo and p.id not in todo]
+            waiting = [p.id for p in self._seen_through(current) if p.id not in self._memo and p.id not in entered]
             if current not in self._memo and waiting:
                 todo += waiting
+                entered.update(waiting)
                 continue
-            self._memo.setdefault(current, self._join(current))
+            if current not in self._memo:
+                self._memo[current] = self._join(current)
             todo.pop()
-        at, steps = self._memo[node.id]
-        return at, tuple(sorted(steps))
+        return self._memo[node.id]
+
+    def _spend(self, work: int = 1) -> None:
+        self.work += work
+        if self.work > MOST_WORK:
+            raise _Beyond
 
     def _seen_through(self, identity: str) -> Iterator[Node]:
         """Parents that only stand between: what they waited for is what this node waited for."""
@@ -60,6 +95,7 @@ class Links:
         if node.hooked or identity in self._earlier:
             return
         for parent in self._parents.get(identity, ()):
+            self._spend()
             # What follows a retry that failed hangs on it too, but did wait for it.
             if parent.composite and (parent.kind != "Retry" or _inside(node.name, parent.name)):
                 yield parent
@@ -74,11 +110,15 @@ class Links:
         if not parents:
             return node.started, frozenset()
         through = {p.id for p in self._seen_through(identity)}
+        if len(parents) == len(through) == 1 and parents[0].id in self._memo:
+            return self._memo[parents[0].id]
         times: list[float | None] = []
         steps: set[str] = set()
         for parent in parents:
+            self._spend()
             if parent.id in through:
                 at, names = self._memo.get(parent.id, (None, frozenset()))
+                self._spend(len(names))
                 times.append(at)
                 steps |= names
                 continue
@@ -105,9 +145,16 @@ class Links:
 
     def _exits(self, node: Node) -> list[Node]:
         """The leaves a node ends with, itself if it is one."""
+        if node.id not in self._ends:
+            self._ends[node.id] = self._leaves(node)
+        self._spend(len(self._ends[node.id]))
+        return self._ends[node.id]
+
+    def _leaves(self, node: Node) -> list[Node]:
         nodes: dict[str, Node] = {}
         todo, seen = [node.id], set()
         while todo:
+            self._spend()
             current = self._nodes.get(todo.pop())
             if current is None or current.id in seen:
                 continue
@@ -133,6 +180,7 @@ class Links:
         found: dict[str, None] = {}
         todo = list(node.children)
         while todo:
+            self._spend()
             held = self._nodes.get(todo.pop())
             if held is not None and held.id not in found and _inside(held.name, node.name):
                 found[held.id] = None
@@ -147,12 +195,21 @@ class Links:
         """Handlers of ``parent``, or of a composite around it that ``node`` is not part of."""
         if not self._handlers:
             return
-        start = _PIECE.search(parent.name)
-        prefix = parent.name[: start.start()] if start else parent.name
-        for piece in _PIECE.findall(parent.name):
-            prefix += piece
-            if prefix in self._handlers and not _inside(node.name, prefix):
+        if parent.id not in self._around:
+            self._around[parent.id] = self._handled(parent)
+        for prefix in self._around[parent.id]:
+            if not _inside(node.name, prefix):
+                self._spend(len(self._handlers[prefix]))
                 yield from self._handlers[prefix]
+
+    def _handled(self, node: Node) -> list[str]:
+        """Names of ``node`` and of composites around it that have handlers, outermost first."""
+        found = []
+        for piece in islice(_PIECE.finditer(node.name), _PIECES):
+            self._spend()
+            if node.name[: piece.end()] in self._handlers:
+                found.append(node.name[: piece.end()])
+        return found
 
 
 def _began_during(hook: Node, node: Node) -> bool:

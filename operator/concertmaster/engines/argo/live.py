@@ -35,7 +35,7 @@ _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|Er
 _DEADLINE = re.compile(
     r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"
 )  # kubelet and controller
-_EXIT_CODE = re.compile(r"exit code (\d+)")
+_EXIT_CODE = re.compile(r"exit code (\d{1,9})\b")
 _LABEL = "workflows.argoproj.io/"
 
 
@@ -66,8 +66,10 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     obj = KubeObject.of(raw)
     nodes = read_nodes(obj.status, obj.name, obj.problems)
     first_version = _first_version(obj)
-    links = Links(nodes)
+    links = Links(nodes, obj.problems)
     executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, definition, first_version)]
+    if links.beyond:
+        executions = [replace(e, ready=None, after=None) for e in executions]
     if _OUTCOMES.get(str(obj.status.get("phase"))) is not None:
         executions = [_left(e, timestamp(obj.status.get("finishedAt"))) for e in executions]
     return live_run(

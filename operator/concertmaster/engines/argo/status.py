@@ -24,7 +24,11 @@ MAX_NODES_MEMORY = 192 * 1024**2
 """Nor is one decoded that would take more memory than this; 10,000 nodes take about 50 MB."""
 
 COMPOSITE = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"})
-_PARENTHESES = re.compile(r"\((\d+)(?::([^()]*))?\)")
+LONGEST_NAME = 16_384
+"""Characters of a node's name, which holds the items of every fan-out around it."""
+_DEEPEST = 100  # attempts and items in one name: the controller gives up at 100 levels itself
+_PARENTHESES = re.compile(r"\((\d{1,9})(?::([^()]*))?\)")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _GROUP = re.compile(r"\[\d+\]")
 
 
@@ -78,7 +82,7 @@ def read_nodes(status: Mapping[str, Any], run: str, problems: Problems) -> dict[
 
 def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]] | None:
     """Task names, items and attempts in a node name such as ``run.a(0:x)[1].b(2)``; None when it is not of this run."""
-    if not name.startswith(run):
+    if not name.startswith(run) or len(name) > LONGEST_NAME:
         return None
     rest = name[len(run) :]
     items: list[str] = []
@@ -89,7 +93,7 @@ def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ..
         else:
             items.append(f"{match.group(1)}:{match.group(2)}")
     bare = _GROUP.sub("", _PARENTHESES.sub("", rest))
-    if bare and not bare.startswith("."):
+    if (bare and not bare.startswith(".")) or len(items) + len(attempts) > _DEEPEST:
         return None
     return tuple(part for part in bare.split(".") if part), tuple(items), tuple(attempts)
 
@@ -128,7 +132,12 @@ def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
                 "metrics"
             )
             return {}
-        return mapping(json.loads(unpacked), "status.compressedNodes", problems)
+        table = json.loads(unpacked)
+        if _SURROGATE.search(
+            unpacked
+        ):  # one without its other half is no text: the API server would have replaced it, too
+            table = json.loads(json.dumps(table, ensure_ascii=False).encode("utf-8", "replace"))
+        return mapping(table, "status.compressedNodes", problems)
     except (PackedError, binascii.Error, ValueError, RecursionError) as error:
         why = error if isinstance(error, PackedError) else type(error).__name__
         problems.add(

@@ -5,6 +5,9 @@ from __future__ import annotations
 MAX_STEPS = 2_000
 """Steps of a workflow; what is beyond is not analysed, and that is said."""
 
+MAX_EDGES = 200_000
+"""Edges between the steps of a workflow or of a run."""
+
 _PART, _CONTAINER = 100, 120  # bytes that a value or key, and an object or list, take at most besides its text
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
-from concertmaster.core.model.amounts import STORAGE, is_gpu
+from concertmaster.core.model.amounts import STORAGE, finite, is_gpu
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
 from concertmaster.core.times import parse_time
@@ -26,6 +25,7 @@ there is none; it raises Unreadable when it cannot know. The caller knows the na
 
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
+_SENTENCE = 500  # characters
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
 _LONGEST = 100  # characters of a duration: to search more takes time that grows with its square
 _LARGEST = 2**53  # what a JSON number holds exactly
@@ -43,9 +43,9 @@ class Problems:
         self._said: dict[str, None] = {}
 
     def add(self, sentence: str) -> None:
-        """Remember ``sentence`` unless it was said before."""
+        """Remember ``sentence`` (names in it may be of any length) unless it was said before."""
         if len(self._said) < _MAX_REMEMBERED:
-            self._said.setdefault(sentence)
+            self._said.setdefault(sentence if len(sentence) <= _SENTENCE else f"{sentence[:_SENTENCE]}...")
 
     def all(self) -> tuple[str, ...]:
         """The first of what was said, in order, and how much more there was."""
@@ -128,7 +128,7 @@ def seconds(value: object, where: str, problems: Problems) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else None
+        return finite(value)
     if isinstance(value, str) and "{{" in value:
         return None
     if isinstance(value, str) and len(stripped := value.strip()) <= _LONGEST:
@@ -156,7 +156,7 @@ def quantity(value: object, where: str, problems: Problems) -> float | None:
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else None
+        return finite(value)
     if isinstance(value, str):
         if "{{" in value:
             return None

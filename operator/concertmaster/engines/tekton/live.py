@@ -18,7 +18,10 @@ from concertmaster.engines.inputs import NamedValues, RunValues, annotations_of,
 from concertmaster.engines.live import LiveRun, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
+_Waited = tuple[tuple[str, ...], float | None]
+"""The steps one waited for, and when the last of them had ended; None is unknown."""
 _LABEL = "tekton.dev/"
+_MOST_RETRIES = 100  # of one TaskRun
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -95,7 +98,10 @@ def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Proble
     retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
     earlier = [mapping(s, "retriesStatus", problems) for s in retried]
     item = _item(_name(task_run), task, run)
-    for attempt, one in enumerate((*earlier, status)):
+    left_out = max(0, len(earlier) - _MOST_RETRIES)
+    if left_out:
+        problems.add(f"TaskRun {_name(task_run)} has {len(earlier)} retries: the first {left_out} are left out")
+    for attempt, one in enumerate((*earlier[left_out:], status), left_out):
         outcome, reason, message = _condition(one, problems)
         if attempt < len(earlier):
             outcome = Outcome.FAILED
@@ -182,12 +188,18 @@ def _with_edges(
     for e in steps:
         if e.outcome is not Outcome.SKIPPED:
             ran.setdefault(e.step, []).append(e)
-    waited: dict[str, frozenset[str]] = {}
+    waited: dict[str, _Waited] = {}
+    alike: dict[tuple[str, ...], _Waited] = {}  # all handlers wait for the same
     for spec in graph:  # in a topological order
-        names: set[str] = set()
-        for d in spec.depends_on:
-            names |= {d} if d in ran else waited.get(d, frozenset())
-        waited[spec.name] = frozenset(names)
+        if spec.depends_on not in alike:
+            names: set[str] = set()
+            for d in spec.depends_on:
+                names |= {d} if d in ran else set(waited[d][0]) if d in waited else set()
+            above = tuple(sorted(names))
+            ends = [_end(ran[n]) for n in above]
+            known = [t for t in ends if t is not None]
+            alike[spec.depends_on] = above, max(known) if known and len(known) == len(ends) else None
+        waited[spec.name] = alike[spec.depends_on]
     by_attempt = {(e.step, e.item, e.attempt): e for e in steps}
     out = []
     for e in steps:
@@ -199,13 +211,11 @@ def _with_edges(
         if declared is None or e.outcome is Outcome.SKIPPED:
             out.append(e)
             continue
-        above = waited[declared.name]
-        ends = [_end(ran[n]) for n in above]
-        known = [t for t in ends if t is not None]
-        ready = start if not above else (max(known) if len(known) == len(ends) else None)
+        above, ended = waited[declared.name]
+        ready = ended if above else start
         if declared.on_exit and last is not None and (ready is None or not above):
             ready = last  # a last resort: the controller may note the start of handlers after they have started
-        out.append(replace(e, ready=ready, after=tuple(sorted(above))))
+        out.append(replace(e, ready=ready, after=above))
     return out
 
 
