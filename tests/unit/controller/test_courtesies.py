@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -131,6 +132,10 @@ def test_an_unanswered_question_is_no_denial() -> None:
         ("https://ana:hunter22@prometheus.example/api", "hunter22"),
         ("password=topsecret&x=1", "topsecret"),
         ("got eyJhbGciOiJSUzI1.eyJzdWIiOiJh.c2lnbmF0dXJl from", "eyJzdWIiOiJh"),
+        ("session-eyJhbGciOiJSUzI1.eyJzdWIiOiJh.c2lnbmF0dXJl", "eyJzdWIiOiJh"),
+        ("a.eyJhbGciOiJSUzI1.eyJzdWIiOiJh.c2lnbmF0dXJl", "eyJzdWIiOiJh"),
+        ("client_secret=topsecret access_token: other", "topsecret"),
+        ("git+https://ana:hunter22@example.com/x", "hunter22"),
     ],
 )
 def test_secrets_do_not_reach_the_log(text: str, secret: str) -> None:
@@ -141,6 +146,36 @@ def test_secrets_do_not_reach_the_log(text: str, secret: str) -> None:
     assert secret not in json.dumps(line)
     assert line["n"] == 3
     assert {"ts", "level", "logger", "msg"} <= line.keys()
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "a-",
+        "a.",
+        "eyJ-",
+        "eyJaaaaaaaa.",
+        "eyJaaaaaaaa",
+        "bearer ",
+        "token ",
+        'token"',
+        "token= ",
+        "a://b:",
+        "basic\t",
+        "-",
+        "é-",
+    ],
+)
+def test_removing_secrets_takes_time_in_proportion_to_the_text(hostile: str) -> None:
+    def seconds(times: int) -> float:
+        text = hostile * times
+        begun = time.process_time()
+        redact(text)
+        return time.process_time() - begun
+
+    small = min(seconds(4_000) for _ in range(3))
+    large = min(seconds(32_000) for _ in range(3))
+    assert large < 24 * max(small, 0.001), "eight times the text: sixty-four times the time if it grew with the square"
 
 
 def test_an_innocent_text_stays_as_it_is() -> None:

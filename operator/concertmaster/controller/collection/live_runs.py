@@ -47,14 +47,7 @@ LONGEST_TURN = 10.0  # seconds
 MOST_STEPS_AT_ONCE = 20_000  # of the runs of one turn: they are held until they are stored
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)  # costs one run only
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
@@ -222,7 +215,7 @@ class LiveRuns:
             if run.complete:
                 record = as_in_history(record, definition)
                 return _Read(waiting, record, key=key, problems=_problems(name, run.problems))
-        except _UNREADABLE as error:
+        except _UNREADABLE as error:  # costs this run, not the cycle
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"
             self._note(text)

@@ -151,14 +151,16 @@ class Telemetry:
         return generate_latest(self.registry) + self.workflows.render().encode()
 
 
+# Texts of others stand in log lines, so each pattern takes time in proportion to the text: one that may begin anywhere
+# within a run of characters it accepts would read the rest of the run from each of its places.
 _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), r"\1 ***"),
     (
-        re.compile(r"(?i)\b(token|password|passwd|secret|api[_-]?key|authorization)(\"?\s*[=:]\s*\"?)[^\s\"',;&]+"),
+        re.compile(r"(?i)(token|password|passwd|secret|api[_-]?key|authorization)(\"?\s*[=:]\s*\"?)[^\s\"',;&]+"),
         r"\1\2***",
     ),
-    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@"), r"\1***@"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), "***"),
+    (re.compile(r"(?i)(?<![a-z0-9+.-])([a-z0-9+.-]++://)[^\s/@:]+:[^\s/@]+@"), r"\1***@"),
+    (re.compile(r"(?<![\w-])((?:(?!eyJ)[\w-])*+)eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), r"\1***"),
 )
 
 

@@ -26,6 +26,7 @@ _LIMITS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _DEADLINE = "context deadline exceeded"  # how a query ends that runs out of time while its series are gathered
+_LOOKED_AT = 2_000  # characters of a message: searching takes time that grows with their square
 # Said by managed stores about the metric's name only.
 _NAMES = re.compile(
     r"(regex|regular expression|matcher).*(metric name|__name__)"
@@ -58,13 +59,13 @@ def refusal(status: int, envelope: Envelope | None, where: str, location: str = 
             where=where,
             remedy="Raise its query timeout or timeoutSeconds of the source, or lower limits.backfillPerCycle",
         )
-    if status == 413 or (envelope is not None and _LIMITS.search(envelope.error)):
+    if status == 413 or (envelope is not None and _LIMITS.search(envelope.error[:_LOOKED_AT])):
         return TooLarge(
             f"the metrics source refuses the query as too large ({status}){reason}",
             where=where,
             remedy="Raise its limit, or give the operator fewer namespaces",
         )
-    if envelope is not None and _NAMES.search(envelope.error):
+    if envelope is not None and _NAMES.search(envelope.error[:_LOOKED_AT]):
         return BadQuery(
             f"the metrics source refuses patterns of metric names ({status}){reason}",
             where=where,
