@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from concertmaster.net.retry import Breaker, RetryPolicy, Tools
 from concertmaster.prometheus.client.errors import BadQuery, NotPrometheus, Partial, Truncated
+from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.refusals import CHECK_URL
 from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, vector
@@ -43,7 +44,7 @@ class PrometheusClient:
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self.learned_interval: float | None = None
-        self.interval_due = 0.0  # when to ask the source for it again
+        self.hourly = Hourly()
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
 

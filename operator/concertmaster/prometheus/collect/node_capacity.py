@@ -12,8 +12,6 @@ from concertmaster.prometheus.queries.extended import allocatable
 
 log = logging.getLogger("concertmaster.sources")
 
-_INTERVAL = 3600.0  # seconds: the answer covers a day, and nodes come and go slower than runs
-
 
 class NodeCapacity:
     """Capacities by source. A source that does not know its nodes, or does not answer, costs no more than a recommendation
@@ -21,14 +19,14 @@ class NodeCapacity:
 
     def __init__(self) -> None:
         self._known: dict[str, Nodes] = {}
-        self._asked: dict[str, float] = {}
 
     def of(self, client: PrometheusClient, now: float, *, answers: bool) -> Nodes:
         """What the nodes of the client's source have allocatable. ``now`` in unix seconds; ``answers``: whether the source
         does at present."""
         name = client.source.name
-        if answers and not 0.0 <= now - self._asked.get(name, -_INTERVAL) < _INTERVAL:
-            self._asked[name] = now
+        if answers and client.hourly.due(
+            "nodes", now
+        ):  # the answer covers a day, and nodes come and go slower than runs
             try:
                 text = allocatable(client.source.extra_matchers)
                 self._known[name] = Nodes(*read_allocatable(client.instant(text, now, name="nodes")))

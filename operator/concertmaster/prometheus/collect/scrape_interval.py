@@ -9,16 +9,13 @@ from concertmaster.prometheus.queries.bulk import WORKING_SET
 from concertmaster.prometheus.queries.promql import equalities, selector
 from concertmaster.prometheus.queries.scope import LabelScheme
 
-EVERY = 3600.0  # seconds after which the source is asked again
-
 
 def learn(client: PrometheusClient, now: float) -> None:
     """Keep in ``client`` how often the targets that deliver container series are scraped, where the configuration does not
     say. With a source that does not tell it stays unknown, and is estimated from the samples of each reading."""
     source = client.source
-    if source.scrape_interval is not None or now < client.interval_due:
+    if source.scrape_interval is not None or not client.hourly.due("scrape interval", now):
         return
-    client.interval_due = now + EVERY
     scheme = LabelScheme(source.labels.container_metrics)
     inside = selector(WORKING_SET, [*equalities(source.extra_matchers), scheme.match("container", "!=", "")])
     try:

@@ -3,7 +3,6 @@ pods."""
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
+from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
@@ -117,7 +117,10 @@ class FakeClient:
     def __init__(self, source: Any) -> None:
         self.source = source
         self.requests = 0
-        self.interval_due = math.inf  # the scrape interval is not asked for
+        self.hourly = Hourly()
+
+    def targets(self) -> Sequence[Any]:
+        return ()  # and so no scrape interval
 
     def instant(self, _text: str, _at: float, *, name: str) -> Vector:
         assert name == "nodes"

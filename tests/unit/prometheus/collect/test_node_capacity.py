@@ -7,6 +7,7 @@ from typing import Any
 
 from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
 from concertmaster.prometheus.client.errors import SourceUnreachable
+from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 
@@ -20,6 +21,7 @@ class Client:
 
     def __init__(self, fewest: int, most: int) -> None:
         self.fewest, self.most, self.asked, self.fails = fewest, most, 0, False
+        self.hourly = Hourly()
 
     def instant(self, _text: str, _at: float, *, name: str) -> Vector:
         self.asked += 1

@@ -44,6 +44,15 @@ def test_it_is_asked_once_an_hour(store: Store) -> None:
     assert len(store.asked) == 4
 
 
+def test_a_clock_that_was_ahead_is_not_waited_for(store: Store) -> None:
+    store.script, asking = answer, client(store)
+    scrape_interval.learn(asking, NOW + 30 * 86_400.0)
+    scrape_interval.learn(asking, NOW)
+    assert len(store.asked) == 4
+    scrape_interval.learn(asking, NOW + 60.0)
+    assert len(store.asked) == 4
+
+
 def test_what_is_configured_is_not_asked_for(store: Store) -> None:
     asking = client(store, scrapeInterval="1m")
     scrape_interval.learn(asking, NOW)
