@@ -12,6 +12,7 @@ from concertmaster.controller.interfaces import Seen
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
+from concertmaster.core.model.conditions import Reason
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
@@ -604,6 +605,63 @@ def test_a_lasting_outage_asks_and_writes_no_more_than_needed(bed: Bed) -> None:
         bed.run(seconds=INTERVAL)
     assert bed.writes() == []
     assert len(bed.analyzer.cases) == 1
+
+
+def test_an_outage_whose_wording_moves_is_written_once(bed: Bed) -> None:
+    """Another query fails each time, and now and then in another way: each sentence would be a write for every profile."""
+    bed.run()
+    down = replace(report(ok=False), data_until=None)
+    bed.sources.reports["default"] = down
+    bed.run(seconds=INTERVAL)
+    bed.writes()
+    said = bed.status()["conditions"]
+    for number in range(6):
+        kind = Reason.SOURCE_TIMED_OUT if number % 2 else Reason.SOURCE_UNREACHABLE
+        bed.sources.reports["default"] = replace(down, reason=kind, message=f"query {number} failed after {number}.3s")
+        bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    assert bed.status()["conditions"] == said
+    bed.sources.reports["default"] = report()
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["MetricsAvailable"] == ("True", "Complete")
+
+
+def test_another_kind_of_fault_that_lasts_is_said(bed: Bed) -> None:
+    bed.run()
+    bed.sources.reports["default"] = replace(report(ok=False), reason=Reason.SOURCE_TIMED_OUT, message="too slow")
+    bed.run(seconds=INTERVAL)
+    bed.sources.reports["default"] = report(ok=False)
+    for expected in ("SourceTimedOut", "SourceTimedOut", "SourceUnreachable"):
+        bed.run(seconds=INTERVAL)
+        assert bed.state()["MetricsAvailable"] == ("False", expected)
+
+
+def test_a_source_that_is_down_is_not_up_because_it_was_not_asked(bed: Bed) -> None:
+    """A cycle that a change wakes asks a source nothing that was read a moment ago."""
+    bed.run()
+    bed.sources.reports["default"] = report(ok=False)
+    bed.run(seconds=INTERVAL)
+    bed.sources.reports["default"] = report()
+    bed.run(seconds=1.0)
+    assert bed.sources.asked[-1].due is False
+    assert bed.state()["MetricsAvailable"] == ("False", "SourceUnreachable")
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["MetricsAvailable"] == ("True", "Complete")
+
+
+def test_the_end_of_the_first_reading_is_no_event_for_each_profile(bed: Bed) -> None:
+    for number in range(20):
+        bed.profile(f"more-{number}", f"more-{number}")
+        bed.cronjob(f"more-{number}")
+        bed.history.runs_of[f"more-{number}"] = [run(f"more-{number}", n) for n in range(3)]
+    keys = [ETL, *(WorkflowKey("demo", "CronJob", f"more-{n}") for n in range(20))]
+    bed.sources.reports["default"] = report(more=True, unread=dict.fromkeys(keys, NOW))
+    bed.run()
+    assert bed.state()["Ready"] == ("False", "Backfilling")
+    bed.sources.reports["default"] = report()
+    bed.run(seconds=INTERVAL)
+    assert bed.status()["advice"] == ["3 runs"]
+    assert [o["reason"] for o in bed.objects(EVENTS)] == []
 
 
 def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:

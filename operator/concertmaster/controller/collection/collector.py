@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.health import Health
@@ -14,6 +15,7 @@ from concertmaster.kube.errors import Stopped
 
 log = logging.getLogger("concertmaster.cycle")
 
+_LASTING = 3  # readings in a row: another kind of fault that lasts so long is said in place of the first
 _QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
 
 REASONS = {
@@ -42,6 +44,25 @@ def for_everybody(error: Exception) -> str:
     return shown
 
 
+@dataclass(slots=True)
+class _Outage:
+    """What is said of a source while it is down. Its faults alternate in kind and wording (a timeout, then 503, another
+    query each time); each sentence would be a write for every profile. The log has them all."""
+
+    reason: Reason
+    message: str
+    others: int = 0  # readings in a row that failed for another reason
+
+    def settled(self, report: SourceReport) -> SourceReport:
+        """``report`` with the first fault, until another kind has lasted."""
+        self.others = 0 if report.reason is self.reason else self.others + 1
+        if self.others >= _LASTING:
+            self.reason, self.message, self.others = report.reason, report.message, 0
+        elif report.message != self.message:
+            log.warning("source %s: %s", report.source, report.message)
+        return replace(report, reason=self.reason, message=self.message)
+
+
 class Collector:
     """Reads what the cycle needs and keeps the last report of each source."""
 
@@ -52,6 +73,7 @@ class Collector:
         self._interval = interval
         self._read: dict[str, float] = {}
         self._asked: list[CollectionRequest] = []  # in this cycle
+        self._outages: dict[str, _Outage] = {}
         self.reports: Mapping[str, SourceReport] = {}
 
     @property
@@ -86,8 +108,11 @@ class Collector:
                 reports[name] = self._broken(name, error)
             if due:
                 self._read[name] = now
-        self.reports = reports
-        return reports
+            elif reports[name].ok and (last := self.reports.get(name)) is not None and not last.ok:
+                # Little or nothing was asked: a source that was down is up again once it was read.
+                reports[name] = replace(reports[name], ok=False, reason=last.reason, message=last.message)
+        self.reports = self._settled(reports)
+        return self.reports
 
     def ask_users(self) -> Mapping[str, SourceReport]:
         """Users' own queries to the sources that were read in this cycle; the reports with what they brought."""
@@ -103,6 +128,14 @@ class Collector:
                 reports[name] = self._broken(name, error)
         self.reports = reports
         return reports
+
+    def _settled(self, reports: Mapping[str, SourceReport]) -> Mapping[str, SourceReport]:
+        """``reports`` with steady sentences about sources that are down."""
+        down = {name: report for name, report in reports.items() if not report.ok}
+        self._outages = {
+            name: self._outages.get(name) or _Outage(report.reason, report.message) for name, report in down.items()
+        }
+        return {name: self._outages[name].settled(r) if name in down else r for name, r in reports.items()}
 
     def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> Seen | str:
         """Finished runs from the engines' own objects; a sentence when reading them failed."""

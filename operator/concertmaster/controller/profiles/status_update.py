@@ -170,7 +170,7 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
         if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
     ]
     fresh = [i for i in after.recommendations if i not in before.recommendations]
-    if fresh and before.digest is not None and before.recommendations != after.recommendations:
+    if fresh and before.data_until is not None:  # not what the first analysis of a workflow finds
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
         found.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
@@ -203,8 +203,9 @@ def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]
 
 
 def _worth_reporting(transition: Transition) -> bool:
-    """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news."""
-    if transition.reason in _QUIET:
+    """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news, nor is the
+    end of their first reading."""
+    if transition.reason in _QUIET or (transition.after == "True" and transition.because in _QUIET):
         return False
     if transition.before is None:
         return transition.after == "False" and transition.type != ConditionType.OBJECTIVES_MET

@@ -219,6 +219,16 @@ def test_an_outage_of_a_source_and_its_end_are_shared_by_all_who_read_from_it() 
     assert [(n.reason, n.shared) for n in notes(entry(during), before)] == [("Complete", True)]
 
 
+def test_what_the_first_analysis_finds_is_no_event() -> None:
+    """At the end of a backfill every profile has one."""
+    after = healthy()
+    ready = next(c for c in after["conditions"] if c["type"] == "Ready")
+    others = [c for c in after["conditions"] if c["type"] != "Ready"]
+    during = {"conditions": [*others, {**ready, "status": "False", "reason": "Backfilling"}]}
+    assert after["recommendations"]
+    assert notes(entry(during), after) == []
+
+
 def test_a_new_recommendation_is_reported_with_where_to_read_it() -> None:
     before = healthy()
     more = {**before, "recommendations": [*before["recommendations"], {"id": "cpu-request.job"}]}
