@@ -218,6 +218,12 @@ def _all_queries(scope: QueryScope, pods: Sequence[str] = ("a.b", "c")) -> list[
         queries.finished(scope, window),
         queries.pods(scope, window, ("tekton.dev/pipelineTask",), pods),
         queries.jobs(scope, window),
+        queries.jobs(scope, TimeRange(7200, 6780)),
+        queries.jobs(scope, TimeRange(7200, 6780), ("nightly-1", "b")),
+        queries.finished(scope, TimeRange(7200, 6780)),
+        queries.pods_at(
+            scope, TimeRange(7200, 6780), ("tekton.dev/pipelineTask",), {0: ["a.b"], 900: ["c"], 1800: ["d"]}
+        ),
         queries.targets(scope, window),
         queries.presence(scope, window, pods),
         of_containers.counters(scope, window, pods),

@@ -67,3 +67,14 @@ def test_labels_of_engines_are_asked_for_without_any_definition(
     assert str(definition.key) == workflow
     ((run, executions),) = engines.assign(facts.pods, [definition]).executions[definition.key].items()
     assert (run.split("-x7k2z")[1], len(executions)) == ("", 1)
+
+
+def test_two_weeks_are_read_in_few_queries() -> None:
+    """Each look through the index of the metrics source finds the pods of a week."""
+    with running() as store:
+        store.script = lambda asked: vector(rows(asked.query, ("Workflow", "nightly-x7k2z"), {}))
+        source = Source.model_validate({"name": "main", "url": store.url})
+        from_prometheus(source, namespaces=("ci",), window=14 * 86_400.0, now=NOW)
+        looks = [asked for asked in store.asked if asked.query.startswith("group by (namespace, pod, uid)")]
+    assert len(looks) == 2
+    assert len(store.asked) < 20

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
-from concertmaster.prometheus.collect.shard import Shard, window_of
+from concertmaster.prometheus.collect.lives import window_of
+from concertmaster.prometheus.collect.shard import Shard
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 

@@ -13,7 +13,6 @@ those pods and Jobs of which a moment does not tell all.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,7 +23,7 @@ from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect import sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
-from concertmaster.prometheus.collect.lives import by_life
+from concertmaster.prometheus.collect.lives import by_life, twice, window_of
 from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
@@ -36,7 +35,6 @@ from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
-LOOKBACK = 300  # seconds a series stays visible after its last sample where nothing marks it stale
 _STORAGE = "ephemeral_storage"
 
 
@@ -121,7 +119,7 @@ class Shard:
         def briefly(names: Sequence[str]) -> str:
             return queries.pods_at(scope, window, self.label_keys, sparse.at_moments(names, moments))
 
-        for answer in self._by_name("pods at rest", moments, briefly):
+        for answer in self._by_name("pods at rest", moments, briefly, rank=moments):
             drafts |= sparse.whole(read_pods(answer, scope.state, finished.keys()))
         others = [name for uid, name in finished.items() if uid not in drafts]
         for answer in self._by_name("pods", others, lambda names: queries.pods(scope, window, self.label_keys, names)):
@@ -146,7 +144,7 @@ class Shard:
     def _measure(self, drafts: Sequence[PodDraft], targets: TargetState) -> tuple[PodFact, ...]:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
-        reused = _twice(drafts)
+        reused = twice(drafts)
         prompt = self.client.source.delay_seconds <= recorded.LATEST
         for at, window, members in by_life(drafts, self.end):
             names = [draft.pod for draft in members]
@@ -229,10 +227,16 @@ class Shard:
         volumes.join_volumes(members, found)
 
     def _by_name(
-        self, query: str, pods: Iterable[str], build: Callable[[Sequence[str]], str], at: float | None = None
+        self,
+        query: str,
+        pods: Iterable[str],
+        build: Callable[[Sequence[str]], str],
+        at: float | None = None,
+        rank: Mapping[str, int] | None = None,
     ) -> Iterator[Vector]:
-        """Ask what ``build`` makes of the names, fewer at a time where its text is too long or an answer too large."""
-        names, start = sorted(set(pods)), 0
+        """Ask what ``build`` makes of the names, fewer at a time where its text is too long or an answer too large; those of
+        equal ``rank`` together."""
+        names, start = sorted(set(pods), key=lambda name: (rank[name] if rank else 0, name)), 0
         while start < len(names):
             part = names[start : start + self._most.get(query, self.options.named_pods)]
             text = build(part)
@@ -287,13 +291,3 @@ class Shard:
         vector = self.client.instant(text, self.end if at is None else at, name=name)
         self.dropped += vector.dropped
         return vector
-
-
-def window_of(since: float, end: float, options: CollectOptions) -> TimeRange:
-    known = int(end - since + options.overlap)
-    return TimeRange(known + LOOKBACK, known)
-
-
-def _twice(drafts: Sequence[PodDraft]) -> set[PodName]:
-    names = Counter((draft.namespace, draft.pod) for draft in drafts)
-    return {name for name, count in names.items() if count > 1}

@@ -110,12 +110,10 @@ def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: 
     the whole window, where most pods have none.
     """
     metrics, matchers, ends = _families(scope, keys)
+    groups = sorted(moments.items())
     reported, states = (
-        " or ".join(
-            _values_at(scope, back, families, scope.of(scope.state, *where, pods=names))
-            for back, names in sorted(moments.items())
-        )
-        for families, where in ((metrics, matchers), (STATES, ends))
+        _either([_values_at(scope, back, of, scope.of(scope.state, *where, pods=names)) for back, names in groups])
+        for of, where in ((metrics, matchers), (STATES, ends))
     )
     everyone = [name for names in moments.values() for name in names]
     reasons = last_values(scope, window, REASONS, scope.of(scope.state, *ends, pods=everyone))
@@ -273,6 +271,12 @@ def last_values(
 def _values_at(scope: QueryScope, back: int, metrics: Sequence[str], matchers: Sequence[str]) -> str:
     """The values of several metrics so many seconds before the pinned time."""
     return _each(scope, metrics, matchers, lambda text: f"{text} offset {back}s" if back else text)
+
+
+def _either(parts: Sequence[str]) -> str:
+    """One ``or`` of many parts, nested in halves: a chain of them takes everything so far in hand at each part."""
+    half = len(parts) // 2
+    return f"({_either(parts[:half])} or {_either(parts[half:])})" if half else parts[0]
 
 
 def _each(scope: QueryScope, metrics: Sequence[str], matchers: Sequence[str], read: Callable[[str], str]) -> str:
