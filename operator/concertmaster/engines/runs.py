@@ -68,6 +68,7 @@ class RunBuilder:
         self._definition = definition
         self._as_of = as_of
         self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
+        self._empty = any(s.width == 0 for s in self._specs.values())
         self._edges = Edges(definition.graph) if definition is not None else None
         self._ends = Ends(definition.graph if definition is not None else None)
 
@@ -99,10 +100,13 @@ class RunBuilder:
     def _split(self, executions: Sequence[StepExecution]) -> list[list[StepExecution]]:
         """Runs under one name: no engine runs again what has succeeded, so a success repeated after everything had ended
         opens a new run."""
+        ordered = sorted([(begin(e), e.uid or "", i) for i, e in enumerate(executions)])
+        if not self._empty and len({(e.step, e.item) for e in executions}) == len(executions):
+            return [[executions[place] for _, _, place in ordered]]  # nothing succeeded twice
         parts: list[list[StepExecution]] = []
         done: dict[tuple[str, str | None], int] = {}
         latest = float("-inf")
-        for since, _, place in sorted([(begin(e), e.uid or "", i) for i, e in enumerate(executions)]):
+        for since, _, place in ordered:
             e = executions[place]
             room = _completions(self._specs.get(e.step), e.item)
             # An attempt that the engine numbered belongs to the run it is an attempt of: a JobSet restarts all of itself.

@@ -75,30 +75,26 @@ class ContainerUsage:
     @property
     def memory_utilization(self) -> float | None:
         """Median per-run peak over the request; None when either is unknown."""
-        peaks = sorted(r.memory_peak for r in self.runs if r.memory_peak is not None)
-        if not peaks or not self.memory_request:
-            return None
-        return peaks[len(peaks) // 2] / self.memory_request
+        peaks = [r.memory_peak for r in self.runs if r.memory_peak is not None] if self.memory_request else []
+        return sorted(peaks)[len(peaks) // 2] / self.memory_request if peaks and self.memory_request else None
 
     @property
     def cpu_utilization(self) -> float | None:
         """Median per-run mean CPU over the request; None when either is unknown."""
-        means = sorted(r.mean_cores for r in self.runs if r.mean_cores is not None)
-        if not means or not self.cpu_request:
-            return None
-        return means[len(means) // 2] / self.cpu_request
+        means = [r.mean_cores for r in self.runs if r.mean_cores is not None] if self.cpu_request else []
+        return sorted(means)[len(means) // 2] / self.cpu_request if means and self.cpu_request else None
 
     @property
     def gpu_utilization(self) -> float | None:
         """Median per-run mean use of the GPUs over their number; None when either is unknown."""
-        means = sorted(r.gpus_used for r in self.runs if r.gpus_used is not None)
-        return means[len(means) // 2] / self.gpu_request if means and self.gpu_request else None
+        means = [r.gpus_used for r in self.runs if r.gpus_used is not None] if self.gpu_request else []
+        return sorted(means)[len(means) // 2] / self.gpu_request if means and self.gpu_request else None
 
     @property
     def storage_utilization(self) -> float | None:
         """Median per-run peak of ephemeral storage over the request; None when either is unknown."""
-        peaks = sorted(r.storage_peak for r in self.runs if r.storage_peak is not None)
-        return peaks[len(peaks) // 2] / self.storage_request if peaks and self.storage_request else None
+        peaks = [r.storage_peak for r in self.runs if r.storage_peak is not None] if self.storage_request else []
+        return sorted(peaks)[len(peaks) // 2] / self.storage_request if peaks and self.storage_request else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ class NetworkUse:
 
 def network_use(executions: Sequence[StepExecution]) -> NetworkUse | None:
     """The network use of these executions; None where none of them tells it."""
-    rows = [e for e in executions if e.network_bytes is not None]
+    rows = [e for e in executions if e.network_receive_bytes is not None or e.network_transmit_bytes is not None]
     if not rows:
         return None
     rates = [(e.network_bytes or 0.0) / e.duration for e in rows if e.duration]

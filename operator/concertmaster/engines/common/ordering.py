@@ -105,8 +105,10 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
 
 def begin(e: StepExecution) -> float:
     """When an execution began, as well as that is known; unknown sorts last."""
-    first = _NEVER
-    for moment in (e.created, e.scheduled, e.started, e.finished):
-        if moment is not None and moment < first:
-            first = moment
-    return first
+    created, scheduled, started, finished = e.created, e.scheduled, e.started, e.finished
+    first = _NEVER if created is None else created
+    if scheduled is not None and scheduled < first:
+        first = scheduled
+    if started is not None and started < first:
+        first = started
+    return finished if finished is not None and finished < first else first

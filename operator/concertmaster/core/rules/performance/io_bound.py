@@ -35,8 +35,10 @@ class _Seen(NamedTuple):
 
 def _seen(execution: StepExecution) -> _Seen | None:
     seconds = execution.duration
-    moved = execution.network_bytes
-    network = moved / seconds if moved is not None and seconds else None
+    network = None
+    if execution.network_receive_bytes is not None or execution.network_transmit_bytes is not None:
+        moved = execution.network_bytes
+        network = moved / seconds if moved is not None and seconds else None
     if len(execution.containers) == 1:
         return _seen_alone(execution.containers[0], seconds, network)
     main = [c for c in execution.containers if not c.init]
@@ -154,7 +156,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         ):
             continue
         by_run = evidence.rows.succeeded.get(step.step, {})
-        rows = [s for finding in by_run.values() for s in (_seen(e) for e in finding) if s is not None]
+        rows = [s for found in by_run.values() for e in found if (s := _seen(e)) is not None]
         if len(rows) >= analysis.options.min_runs:
             finding = _finding(evidence, step, rows)
             if finding is not None:
