@@ -19,6 +19,8 @@ def render(page: str) -> str:
         if engine.page is not None:
             declare, run = rows.setdefault(engine.page, ([], []))
             declare += [kind.kind for kind in engine.traits.kinds]
+            if not engine.traits.kinds:
+                continue  # its workflows are profiles, whatever objects say how their runs ended
             for kind in engine.run_kinds:
                 run += [k.kind for k in (kind.object, kind.children) if k is not None and k is not PODS]
     lines = ["| page | objects that declare | objects that run |", "|---|---|---|"]

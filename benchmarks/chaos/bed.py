@@ -48,7 +48,13 @@ def kinds() -> Iterator[dict[str, Any]]:
         yield {
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{kind.plural}.{kind.group}"},
+            "metadata": {
+                "name": f"{kind.plural}.{kind.group}",
+                # Groups below k8s.io are protected; products outside Kubernetes use them all the same.
+                "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"}
+                if kind.group.endswith(".k8s.io")
+                else {},
+            },
             "spec": {
                 "group": kind.group,
                 "scope": "Namespaced" if kind.namespaced else "Cluster",

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from concertmaster.engines import ENGINES
+from concertmaster.engines.labels.live import RUN_KINDS
+from concertmaster.engines.labels.presets import ALL as PRESETS
 from testbed.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.rights import ARGO, DISCOVER, Triple, used
@@ -208,9 +210,11 @@ def live_through_everything(bed: Bed, place: str, op: Operator, *, cluster_wide:
         {"apiVersion": run.object.api_version, "kind": run.object.kind, "namePrefix": "train-"}
         for engine in ENGINES
         for run in engine.run_kinds
-        if not any(kind.short for kind in engine.traits.kinds)  # nothing of it was discovered
+        if engine.traits.kinds and not any(kind.short for kind in engine.traits.kinds)  # nothing of it was discovered
     ]
+    labelled = [p.name for p in PRESETS if p.name in RUN_KINDS]
     selecting = [profile(place, f"selected-{s['kind'].lower()}", runSelector=s) for s in selectors]
+    selecting += [profile(place, f"labelled-{n}", podLabels={"preset": n, "value": "train"}) for n in labelled]
     refused = [profile(place, "refused", workflowRef=ref), policy(place, "refused")]
     for obj in refused:
         obj["metadata"]["labels"] = {"refuse": "1"}

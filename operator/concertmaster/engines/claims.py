@@ -57,7 +57,8 @@ def end_mark(raw: Mapping[str, Any]) -> str:
         for c in (conditions[:_CONDITIONS] if isinstance(conditions, list) else ())
         if isinstance(c, Mapping) and c.get("status") == "True" and c.get("lastTransitionTime")
     ]
-    ends = (str(status.get(name))[:_MARK] for name in ("phase", "finishedAt", "completionTime", "endTime"))
+    ends = [str(status.get(name))[:_MARK] for name in ("phase", "finishedAt", "completionTime", "endTime")]
+    ends += [str(status["terminationTime"])[:_MARK]] if status.get("terminationTime") else []
     return "|".join((*ends, *sorted(moments)))
 
 
@@ -75,6 +76,11 @@ class Claims:
 
     def __init__(self, definitions: Iterable[WorkflowDefinition] = ()) -> None:
         self._by_key = {d.key: d for d in definitions}
+        self._labelled = {
+            (d.engine, d.key.namespace, d.pod_labels.value): d
+            for d in self._by_key.values()
+            if d.pod_labels is not None and d.pod_labels.value
+        }
         self._selecting: dict[tuple[EngineTraits, str], list[WorkflowDefinition]] = {}
         for d in self._by_key.values():
             if d.graph.inferred:
@@ -97,6 +103,8 @@ class Claims:
             return None
         key = kind.workflow_of(raw)
         named = self._by_key.get(key) if key is not None else None
+        if key is not None and not engine.traits.kinds:  # its workflows are profiles, known by a label of their pods
+            return self._labelled.get((engine.traits, key.namespace, key.name))
         return named if named is not None else self._selected(KubeObject.of(raw), engine.traits, kind)
 
     def _selected(self, run: KubeObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:

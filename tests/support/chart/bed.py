@@ -278,7 +278,11 @@ def minimal_crd(group: str, version: str, kind: str, plural: str, *, namespaced:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
+        "metadata": {
+            "name": f"{plural}.{group}",
+            # Groups below k8s.io are protected; products outside Kubernetes use them all the same.
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"} if group.endswith(".k8s.io") else {},
+        },
         "spec": {
             "group": group,
             "scope": "Namespaced" if namespaced else "Cluster",

@@ -10,7 +10,7 @@ from concertmaster.core.model import ObjectKind
 from concertmaster.engines.registry import ENGINES
 
 TARGETS = tuple(kind for engine in ENGINES for kind in engine.traits.kinds if kind.short is not None)
-RUNS = tuple(kind.object for engine in ENGINES for kind in engine.run_kinds)
+RUNS = tuple(kind.object for engine in ENGINES if engine.traits.kinds for kind in engine.run_kinds)
 
 if TYPE_CHECKING:
     TargetVersion = str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concertmaster.engines.base import ChartSwitch, Engine
+from concertmaster.engines.base import ChartSwitch, Engine, RunKind
 from concertmaster.engines.labels.definition import TRAITS
+from concertmaster.engines.labels.live import RUN_KINDS
 from concertmaster.engines.labels.pods import Pods, settle
 from concertmaster.engines.labels.preset import Preset
 from concertmaster.engines.labels.presets import ALL, PLAIN
@@ -11,8 +12,14 @@ from concertmaster.engines.labels.presets import ALL, PLAIN
 PAGE = ("Engines by pod labels", "labels.md")
 
 
+def _switch(preset: Preset, run: RunKind | None) -> ChartSwitch | None:
+    if run is not None:
+        return ChartSwitch("podLabels", (f"{run.object.kind}s",))
+    return ChartSwitch("podLabels", ("labels of live pods",)) if preset is PLAIN else None
+
+
 def _engine(preset: Preset) -> Engine:
-    pods = Pods(preset)
+    pods, run = Pods(preset), RUN_KINDS.get(preset.name)
     return Engine(
         traits=TRAITS[preset.name],
         defining=(),
@@ -23,9 +30,10 @@ def _engine(preset: Preset) -> Engine:
         pod_labels=preset.read(preset.keys) if preset is not PLAIN else (),
         run_labels=(preset.finder(preset.keys),) if preset.infers else (),
         infer=pods.infer,
+        run_kinds=(run,) if run is not None else (),
         inferred_steps=preset.daemons,
         watches_pods=preset is PLAIN,
-        chart=ChartSwitch("podLabels", ("labels of live pods",)) if preset is PLAIN else None,
+        chart=_switch(preset, run),
         page=PAGE,
     )
 

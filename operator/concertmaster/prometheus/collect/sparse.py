@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core.model import JobFact
+from concertmaster.engines.jobs.traits import RUN
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries.scope import SPARSE, TimeRange
 
@@ -52,6 +53,6 @@ def open_jobs(jobs: Iterable[JobFact], drafts: Iterable[PodDraft]) -> set[str]:
     ended = {(job.namespace, job.name) for job in jobs if job.succeeded is not None}
     bare = {job.name for job in jobs if job.succeeded is False and job.owner_kind is None and job.parallelism is None}
     owned = {
-        (draft.namespace, draft.owner[1]) for draft in drafts if draft.owner is not None and draft.owner[0] == "Job"
+        (draft.namespace, draft.owner[1]) for draft in drafts if draft.owner is not None and draft.owner[0] == RUN.kind
     }
     return bare | {name for _, name in owned - ended}

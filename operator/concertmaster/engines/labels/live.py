@@ -1,0 +1,85 @@
+"""How runs of engines known by pod labels ended, where an object of the engine says so: SparkApplications and TrainJobs.
+
+Their steps come from the pods. Executors are deleted while they run, as soon as their driver is done, so that pods alone
+leave the end of most runs of Spark unknown.
+https://www.kubeflow.org/docs/components/spark-operator/user-guide/
+https://www.kubeflow.org/docs/components/trainer/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from concertmaster.core.model import ObjectKind, Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.base import RunKind
+from concertmaster.engines.common.manifest import mapping, sequence, text, timestamp
+from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.labels.preset import base
+from concertmaster.engines.live import LiveRun, live_run
+
+SPARK = ObjectKind("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications")
+TRAIN = ObjectKind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs")
+_SPARK_ENDS = {"COMPLETED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED}
+_TRAIN_ENDS = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
+
+
+def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
+    """The workflow a run is of, called as its pods' labels call it: without what a schedule appends."""
+    obj = KubeObject.of(raw)
+    return WorkflowKey(obj.namespace, str(raw.get("kind")), base(obj.name)) if obj.name else None
+
+
+def _application(obj: KubeObject) -> Outcome:
+    state = mapping(obj.status.get("applicationState"), "status.applicationState", obj.problems).get("state")
+    return _SPARK_ENDS.get(str(state), Outcome.RUNNING)
+
+
+def read_application(
+    raw: Mapping[str, Any],
+    children: Sequence[Mapping[str, Any]],
+    key: WorkflowKey,
+    definition: WorkflowDefinition | None = None,
+) -> LiveRun:
+    """The end of a SparkApplication: its last submission, which its pods are labelled with. Never raises."""
+    obj = KubeObject.of(raw)
+    run = live_run(obj, key, (), _application(obj), started="lastSubmissionAttemptTime", finished="terminationTime")
+    name = text(obj.status.get("sparkApplicationId"), "status.sparkApplicationId", obj.problems)
+    return replace(run, record=replace(run.record, run=name)) if name else run
+
+
+def _train(obj: KubeObject) -> tuple[Outcome, str | None, float | None]:
+    """How a TrainJob ended, why, and when."""
+    for raw in sequence(obj.status.get("conditions"), "status.conditions", obj.problems):
+        row = mapping(raw, "status.conditions[]", obj.problems)
+        outcome = _TRAIN_ENDS.get(str(row.get("type")))
+        if outcome is not None and row.get("status") == "True":
+            return outcome, text(row.get("reason"), "reason", obj.problems), timestamp(row.get("lastTransitionTime"))
+    return Outcome.RUNNING, None, None
+
+
+def read_train(
+    raw: Mapping[str, Any],
+    children: Sequence[Mapping[str, Any]],
+    key: WorkflowKey,
+    definition: WorkflowDefinition | None = None,
+) -> LiveRun:
+    """The end of a TrainJob, whose JobSet has its name. Never raises."""
+    obj = KubeObject.of(raw)
+    outcome, reason, at = _train(obj)
+    run = live_run(obj, key, (), outcome, started="startTime", finished="completionTime")
+    return replace(run, reason=reason if outcome is Outcome.FAILED else None, finished=at)
+
+
+APPLICATIONS = RunKind(
+    SPARK,
+    ended=lambda obj: _application(obj) is not Outcome.RUNNING,
+    workflow_of=workflow_of,
+    read=read_application,
+)
+TRAIN_JOBS = RunKind(
+    TRAIN, ended=lambda obj: _train(obj)[0] is not Outcome.RUNNING, workflow_of=workflow_of, read=read_train
+)
+RUN_KINDS: Mapping[str, RunKind] = {"spark": APPLICATIONS, "kubeflow-trainer": TRAIN_JOBS}
+"""By preset. A Job of Volcano is left out: its kind is that of ``batch``, and its pods end with it."""
