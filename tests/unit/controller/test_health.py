@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 import urllib.error
@@ -191,3 +192,58 @@ def test_a_client_that_never_ends_its_request_is_disconnected() -> None:
     said, seconds = asyncio.run(scenario())
     assert said == b""
     assert 0.3 <= seconds < 5.0
+
+
+class LargeTelemetry(Telemetry):
+    def render(self) -> bytes:
+        return b"x" * (16 << 20)
+
+
+@pytest.mark.parametrize("trickle", [0, 1_000], ids=["reads nothing", "reads a little"])
+def test_a_client_that_does_not_read_its_answer_is_disconnected(trickle: int) -> None:
+    """Or each would hold an answer of tens of megabytes in memory for as long as it likes."""
+
+    async def scenario() -> float:
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), LargeTelemetry(), headers=0.4)
+        await server.start()
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        try:
+            await asyncio.to_thread(client.connect, ("127.0.0.1", server.bound_port))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            begun = time.monotonic()
+            while not server.open_connections and time.monotonic() - begun < 5.0:
+                await asyncio.sleep(0.01)
+            assert server.open_connections == 1
+            while server.open_connections and time.monotonic() - begun < 15.0:
+                await asyncio.sleep(0.05)
+                if trickle:
+                    await asyncio.to_thread(client.recv, trickle)
+            return time.monotonic() - begun
+        except ConnectionError:
+            return time.monotonic() - begun
+        finally:
+            client.close()
+            await server.stop()
+
+    assert asyncio.run(scenario()) < 10.0
+
+
+def test_a_client_that_takes_its_time_gets_its_whole_answer() -> None:
+    async def scenario() -> int:
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), LargeTelemetry(), headers=1.0)
+        await server.start()
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.bound_port, limit=4 << 20)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            got = 0
+            while got < 16 << 20 and (some := await reader.read(4 << 20)):
+                got += len(some)
+                await asyncio.sleep(0.1)
+            writer.close()
+            return got
+        finally:
+            await server.stop()
+
+    assert asyncio.run(scenario()) == 16 << 20

@@ -47,6 +47,11 @@ class Server:
         self._watch: asyncio.Task[None] | None = None
         self.bound_port = port
 
+    @property
+    def open_connections(self) -> int:
+        """Connections of clients, whatever they do."""
+        return len(self._runner.server.connections) if self._runner is not None and self._runner.server else 0
+
     async def start(self) -> None:
         """Bind and serve; OSError when the address is taken."""
         app = web.Application(middlewares=[self._slow.middleware])
