@@ -21,6 +21,7 @@ SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
 PATIENCE = 1.0  # seconds a cycle waits for one namespace; not at all for one whose last query was slow
 PATIENCE_IN_ALL = 5.0  # and for all of them
 _FORGOTTEN = 3600.0  # seconds an answer is held for its author
+_REMEMBERED = 500  # rests, before those that ended as long ago as they lasted are forgotten
 _LONGEST_REST = 2 * 3600.0  # seconds
 
 T = TypeVar("T")
@@ -133,6 +134,8 @@ class QueryPool:
 
     def failed(self, author: Author, why: str, now: float) -> None:
         """The query was sent and brought nothing: it rests."""
+        if len(self._rests) >= _REMEMBERED:  # an author who edits a query leaves the rest of each of its texts behind
+            self._rests = {a: r for a, r in self._rests.items() if now < r.until + r.seconds}
         seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _LONGEST_REST)
         self._rests[author] = _Rest(now + seconds, seconds, why)
 

@@ -31,6 +31,7 @@ from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 _DAY = 86400.0
 _LONGEST = 31 * _DAY  # the fence allows no longer span
 _OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
+_KEPT = 100  # cycles after which what is known of a workflow that is gone is forgotten
 _RUN = "run"
 _STEP = "step"
 
@@ -62,11 +63,16 @@ class UserQueries:
         self._served: dict[str, int] = {}  # the cycle in which a namespace was last answered
         self._known: dict[tuple[WorkflowKey, str], dict[tuple[str, str], Outcome]] = {}
         self._problems: dict[WorkflowKey, str] = {}
+        self._seen: dict[WorkflowKey, int] = {}  # the cycle in which a workflow last had duration queries
 
     def begin(self) -> None:
         """A new cycle: the full number of queries may be asked again."""
         self._cycle += 1
         self._pool.begin()
+        if self._cycle % _KEPT == 0:
+            self._seen = {key: cycle for key, cycle in self._seen.items() if cycle > self._cycle - _KEPT}
+            self._known = {identity: runs for identity, runs in self._known.items() if identity[0] in self._seen}
+            self._problems = {key: text for key, text in self._problems.items() if key in self._seen}
 
     def arrived(self) -> set[WorkflowKey]:
         """Workflows whose slow queries were answered since the last cycle."""
@@ -89,6 +95,7 @@ class UserQueries:
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
         asking = [d for d in definitions if any(s.queries for s in d.graph.steps)]
+        self._seen.update((d.key, self._cycle) for d in asking)
         for definition in sorted(asking, key=lambda d: self._served.get(d.key.namespace, 0)):
             author = Author(definition.key, definition.fingerprint)
             if self._pool.rest(author, now):

@@ -110,3 +110,12 @@ def test_answers_nobody_takes_are_forgotten() -> None:
     now[0] = 4_000.0
     pool.begin()
     assert not pool.waits(author("a"))
+
+
+def test_rests_of_queries_that_were_edited_are_forgotten() -> None:
+    """Whoever edits a failing query every minute must not fill the operator's memory with its texts."""
+    pool, workflow = QueryPool(10), WorkflowKey("a", "CronJob", "etl")
+    for minute in range(3_000):
+        pool.failed(Author(workflow, f"query {minute}"), "refused", 60.0 * minute)
+    assert len(pool._rests) <= 500
+    assert pool.rest(Author(workflow, "query 2999"), 60.0 * 3_000) == "refused"

@@ -391,3 +391,16 @@ def test_a_bad_query_leaves_the_rest_of_the_analysis_alone() -> None:
     bed.sources.reports["default"] = report(query_problems={KEY: "durationQuery of step a: refused."})
     bed.run(seconds=300.0)
     assert "durationQuery" in bed.message("MetricsAvailable")
+
+
+def test_workflows_that_are_gone_are_forgotten(keeper: HistoryProvider) -> None:
+    """Whoever makes and deletes profiles must not fill the operator's memory with what was wrong with them."""
+    queries, client = UserQueries(keeper, 100), FakeClient(durations_at({}))
+    read(queries, client, *(graph("up", name=f"g{n}") for n in range(50)))
+    assert len(queries._problems) == 50
+    stays = graph("up")
+    for _ in range(200):
+        read(queries, client, stays)
+    assert set(queries._problems) == {stays.key}
+    assert set(queries._seen) == {stays.key}
+    assert queries._known.keys() <= {(stays.key, stays.fingerprint)}
