@@ -104,14 +104,19 @@ def test_time_suspended_in_kueue_is_measured_and_a_recommendation(
     with operator(
         cluster, tmp_path, settings(tmp_path, {"default": cluster.endpoints["prometheus"]}, namespaces=[namespace])
     ):
+        seen: dict[str, Any] = {}
 
         def analysed() -> dict[str, Any]:
             answer = cluster.run_kubectl("get", "wfp", "cronjob-train", "-n", namespace, "-o", "json")
-            raw = json.loads(answer.stdout) if answer.returncode == 0 else {}
-            found = raw.get("status", {}).get("recommendations") or ()
-            return raw["status"] if any(r["id"] == "queue-time.suspended" for r in found) else {}
+            seen.update(json.loads(answer.stdout).get("status", {}) if answer.returncode == 0 else {})
+            found = seen.get("recommendations") or ()
+            return seen if any(r["id"] == "queue-time.suspended" for r in found) else {}
 
-        status = wait_for("a recommendation on suspension", analysed, 150.0)
+        try:
+            status = wait_for("a recommendation on suspension", analysed)
+        except AssertionError as error:
+            error.add_note(f"the last status: {json.dumps(seen)}")
+            raise
     with Store(str(tmp_path / "history.db")) as store:
         runs = [r for r in store.runs(WorkflowKey(namespace, "CronJob", "train")) if r.source is Source.LIVE]
     assert len(runs) == 6
