@@ -60,6 +60,8 @@ def live_faults(truth: Truth, record: RunRecord, leaf_of: Mapping[str, tuple[str
     found = {(e.step, e.item, e.attempt): e for e in record.steps}
     if len(found) != len(record.steps):
         faults.append("a step, item and attempt twice")
+    if truth.alike and found.keys() == truth.leaves.keys():  # which of them is which, only their pods tell
+        found = {leaf_of[e.uid or ""][1] if e.uid in leaf_of else key: e for key, e in found.items()}
     faults += [f"{key} is missing" for key in sorted(set(truth.leaves) - set(found), key=str)]
     faults += [f"{key} is made up" for key in sorted(set(found) - set(truth.leaves), key=str)]
     for key in set(found) & set(truth.leaves):
@@ -160,6 +162,9 @@ def _chain_from_pods(
     seen = with_pods(truth, play, leaf_of)
     for leaf in seen.leaves.values():
         leaf.ran = leaf.ran and leaf.pod is not None
+        if leaf.step in truth.unknown_items:  # which item waited for which is unknown with their names
+            around = {key[0] for key in leaf.before}
+            leaf.before |= {key for key in seen.leaves if key[0] in around and key != leaf.key}
     keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}
     steps = [record.steps[a.source] for a in critical_chain(run)]
     chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]

@@ -125,6 +125,23 @@ def drag(truth: Truth, step: str) -> float:
     return _makespan(truth, None) - _makespan(truth, step)
 
 
+def _timed(truth: Truth, leaf: Leaf) -> set[Key]:
+    """What a leaf may have waited for and has times: through what was skipped without any."""
+    found: set[Key] = set()
+    todo, seen = list(leaf.before), set[Key]()
+    while todo:
+        key = todo.pop()
+        if key in seen or key not in truth.leaves:
+            continue
+        seen.add(key)
+        other = truth.leaves[key]
+        if other.ended is not None and other.begun is not None:
+            found.add(key)
+        else:
+            todo += other.before
+    return found
+
+
 def _makespan(truth: Truth, without: str | None) -> float:
     """Seconds from the first begin to the last end, everything as far behind what it waited for as it was. What was skipped
     takes no time, but the controller came to it when it did."""
@@ -134,7 +151,7 @@ def _makespan(truth: Truth, without: str | None) -> float:
     for key in sorted(timed, key=lambda k: (timed[k].begun or 0.0, timed[k].ended or 0.0)):
         leaf = timed[key]
         begun = leaf.begun or 0.0
-        waited = [timed[k] for k in leaf.before if k in ends and (timed[k].ended or 0.0) <= begun + 2 * SECOND]
+        waited = [timed[k] for k in _timed(truth, leaf) if k in ends and (timed[k].ended or 0.0) <= begun + 2 * SECOND]
         real = max((other.ended or 0.0 for other in waited), default=start)
         ready = max((ends[other.key] for other in waited), default=start)
         lag = max(0.0, begun - real)

@@ -223,4 +223,4 @@ class ArgoRun:
         last = step.split(".")
         tasks = [t for template in self.templates.values() for t in (template.get("dag") or {}).get("tasks") or ()]
         tasks += [s for template in self.templates.values() for group in template.get("steps") or () for s in group]
-        return any(t["name"] in last and "withParam" in t for t in tasks)
+        return any(t["name"] in last and ("withParam" in t or "{{" in str(t.get("withSequence"))) for t in tasks)

@@ -35,6 +35,8 @@ def pipeline_run(raw: Object, task_runs: Sequence[Object], workflow: str) -> Tru
     keys: dict[str, list[Key]] = {}
     for name, item, _, earlier in own:
         keys.setdefault(name, []).extend((name, item, k) for k in range(len(earlier) + 1))
+    for skipped in status.get("skippedTasks") or ():
+        keys.setdefault(skipped["name"], [(skipped["name"], None, 0)])
     everything = frozenset(k for name, rows in keys.items() if name not in last for k in rows)
     for name, item, thing, earlier in own:
         before = everything if name in last else frozenset(k for d in edges.get(name, ()) for k in keys.get(d, ()))

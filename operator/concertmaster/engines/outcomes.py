@@ -92,8 +92,10 @@ def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: Wo
     for x in executions:
         ran[x.step] = max(ran.get(x.step, float("-inf")), begin(x))
     followers: dict[str, list[StepSpec]] = {}
+    handlers = {s.name for s in graph.steps if s.on_exit}
     for s in graph.steps:
-        for name in s.depends_on if not s.on_exit else ():
+        # A handler runs however the steps before it ended; steps of one handler depend on each other as any do.
+        for name in s.depends_on if not s.on_exit else handlers.intersection(s.depends_on):
             followers.setdefault(name, []).append(s)
     bar = e.finished - 1.0
     if not any(ran.get(s.name, float("-inf")) >= bar for s in followers.get(e.step, ())):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowDefinition
+from concertmaster.core.model import Outcome, Source, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines import build_run, build_runs, define
 from tests.support.core.run_graphs import DIAMOND, definition, task
 from tests.support.engines.argo_oracle import leaf, template
@@ -183,3 +184,17 @@ def test_long_chains_of_missing_steps_are_no_problem() -> None:
     tasks = [task(n, *names[max(0, i - 1) : i]) for i, n in enumerate(names)]
     d = definition(*tasks)
     assert ready(ran("s0", 0, 10), ran("s1499", 11, 20), d=d)["s1499"] == 10
+
+
+@pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.SUCCEEDED), (False, Outcome.FAILED)])
+def test_a_handler_that_builds_upon_its_own_failure_has_not_failed(clean: bool, outcome: Outcome) -> None:
+    """In the template of ``onExit`` one step runs because another failed: the run ends as its main part did."""
+    steps = (
+        StepSpec("a"),
+        StepSpec("onExit.tell", ("a",), on_exit=True, retry_limit=0),
+        StepSpec("onExit.clean", ("onExit.tell",), conditional=True, on_exit=True),
+    )
+    rows = [ran("a", 0, 10), ran("onExit.tell", 11, 20, Outcome.FAILED)]
+    rows += [ran("onExit.clean", 21, 30)] if clean else []
+    d = replace(DIAMOND, graph=WorkflowGraph(steps))
+    assert record(*rows, d=d, as_of=100_000.0).outcome is outcome

@@ -27,6 +27,7 @@ from concertmaster.core.model.inputs import InputSource
 from concertmaster.core.model.recommendations import Edit, Finding, Impact, Interval, Recommendation, SizeItem
 from concertmaster.core.model.runs import (
     ITEM_JOIN,
+    UNNAMED_ITEM,
     Outcome,
     RunRecord,
     Source,
@@ -40,6 +41,7 @@ __all__ = [
     "POD",
     "TASK",
     "UNKNOWN_STEP",
+    "UNNAMED_ITEM",
     "AnswerFact",
     "Category",
     "ContainerFact",

@@ -12,6 +12,8 @@ from concertmaster.core.quick import quick
 
 ITEM_JOIN = " / "
 """Between the items of nested fan-outs, outermost first: "0:x / 2:3". Item texts may themselves hold slashes."""
+UNNAMED_ITEM = "#"
+"""Begins the item of an execution of unknown name: what follows distinguishes it from the others of its step."""
 
 
 _TIMES = ("ready", "created", "scheduled", "started", "finished")

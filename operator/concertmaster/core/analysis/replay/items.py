@@ -8,13 +8,14 @@ the same way: its second round begins when the first has failed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from concertmaster.core.analysis.graph import topological_order
 from concertmaster.core.analysis.replay.layout import Layout, Retried
-from concertmaster.core.model import ITEM_JOIN, StepExecution
+from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, StepExecution
 
 # Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
 CLOCK_TOLERANCE = 2.0
@@ -58,7 +59,7 @@ def places(layout: Layout, grouped: Sequence[Sequence[Row]]) -> Places:
             group = _group(row, depth[step], again.get(step)) if step in depth else None
             by_group.setdefault(group, []).append(row)
         for group, rows in (by_group or {None: []}).items():
-            built.add(step, name, group, rows, () if again else _waits(built, layout, links, step, group))
+            built.add(step, name, group, rows, () if again else _waits(built, layout, links, step, group, rows))
     if again:
         _wait_by_round(built, layout, links, again)
     return Places(built.names, built.waits, built.rows, {n: tuple(p) for n, p in built.index.items()})
@@ -80,8 +81,8 @@ def _wait_by_round(
     """What each place waits for, when all are known: the first steps of a round wait for the round before. The places are
     put into an order in which none waits for a later one."""
     waits: list[tuple[int, ...]] = []
-    for step, group in built.origin:
-        found = _waits(built, layout, links, step, group)
+    for (step, group), rows in zip(built.origin, built.rows, strict=True):
+        found = _waits(built, layout, links, step, group, rows)
         around = again.get(step)
         if around is not None and group is not None and len(group) > around.items:
             inside = [s for s, other in again.items() if other == around]
@@ -127,9 +128,15 @@ class _Built:
 
 
 def _waits(
-    built: _Built, layout: Layout, links: Mapping[tuple[int, int], int], step: int, group: Group | None
+    built: _Built,
+    layout: Layout,
+    links: Mapping[tuple[int, int], int],
+    step: int,
+    group: Group | None,
+    rows: Sequence[Row],
 ) -> tuple[int, ...]:
-    """Places that one item of a step waits for. A step that did not run for the item passes on what it waits for."""
+    """Places that one item of a step, executed as ``rows``, waits for. A step that did not run for the item passes on what
+    it waits for."""
     found: dict[int, None] = {}
     if group == ():  # the handler of a fan-out as a whole comes after those of its items
         found.update(dict.fromkeys(p for p in built.of_step.get(step, ()) if built.origin[p][1]))
@@ -140,12 +147,23 @@ def _waits(
         if shared is None or group is None:
             found.update(dict.fromkeys(built.of_step[before]))
             continue
-        mine = built.by_prefix.get((before, group[:shared]))
-        if mine is not None:
+        mine = built.by_prefix.get((before, group[:shared])) or _earlier(built, before, group, rows)
+        if mine:
             found.update(dict.fromkeys(mine))
         else:
             todo += [(before, earlier) for earlier in layout.waits[before]]
     return tuple(found)
+
+
+def _earlier(built: _Built, before: int, group: Group, rows: Sequence[Row]) -> Sequence[int]:
+    """Where the name of an item is not known, here or there: the places of a step that had ended when this one began."""
+    there = built.of_step.get(before, ())
+    if not any(
+        level.startswith(UNNAMED_ITEM) for at in (group, *(built.origin[p][1] or () for p in there)) for level in at
+    ):
+        return ()
+    begin = min((row.begin for row in rows), default=-math.inf) + CLOCK_TOLERANCE
+    return [p for p in there if max((row.end for row in built.rows[p]), default=math.inf) <= begin]
 
 
 def _links(

@@ -116,6 +116,26 @@ def test_nested_fan_outs_wait_for_the_items_they_share() -> None:
     assert step_drag(executed(record, spec)) == {"fan.split": 70.0 + 10.0, "fan.part": 30.0, "fan.join": 5.0}
 
 
+def test_an_item_of_unknown_name_follows_what_had_ended_when_it_began() -> None:
+    """Where only the run's object knows the items, their names in history tell them apart and link nothing."""
+    rows = [execution("list", None, 0, 5)]
+    rows += [execution("fan.extract", f"#{n}", 5, seconds) for n, seconds in enumerate((10, 40))]
+    rows += [execution("fan.clean", f"#{n + 7}", 6 + seconds, 20) for n, seconds in enumerate((10, 40))]
+    rows.append(execution("load", None, 67, LOAD))
+    spec = WorkflowGraph(
+        (
+            StepSpec("list", path=(NameSegment(".list"),)),
+            StepSpec("fan.extract", ("list",), fan_out=True, path=(FAN, NameSegment(".extract"))),
+            StepSpec("fan.clean", ("fan.extract",), fan_out=True, path=(FAN, NameSegment(".clean"))),
+            StepSpec("load", ("fan.clean",), path=(NameSegment(".load"),)),
+        )
+    )
+    replayed = executed(run_record(rows, workflow=KEY, start=BEGIN, end=BEGIN + 97, source=Source.LIVE), spec)
+    chain = [(a.step, a.item) for a in critical_chain(replayed)]
+    assert chain == [("list", None), ("fan.extract", "#1"), ("fan.clean", "#8"), ("load", None)]
+    assert replayed.problems == ()
+
+
 BLOCK = NameSegment(".block", (), True)
 # one, two | one, two again | then z; the first round fails.
 ROUNDS = WorkflowGraph(
