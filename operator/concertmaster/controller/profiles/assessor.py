@@ -169,7 +169,7 @@ class Assessor:
         definition = replace(definition, config_maps=self._seen.config_maps.get(definition.key, NONE_READ))
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
         edition, others = subject.resolved.edition, self._fleet.edition_for(definition.key)
-        rest = (self.learned.changes(subject.entry), capacity, definition.config_maps)
+        rest = (self.learned.decided(subject.entry), capacity, definition.config_maps)
         inputs = fingerprint(subject.entry.spec_text, subject.policy_edition, edition, missing, notes, others, rest)
         try:
             evidence = self._news(subject, definition, policy, inputs, now, until)

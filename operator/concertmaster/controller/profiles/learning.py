@@ -33,6 +33,12 @@ class Learned:
         """The lines of the operator's own changes of one workflow."""
         return tuple(self._changes.get(workflow(entry), ()))
 
+    def decided(self, entry: Entry) -> tuple[object, ...]:
+        """What an analysis takes of earlier changes of one workflow: the operator's own, and the verdicts on those that
+        others made, which tell in its next status what the rule's promises were worth."""
+        verdicts = ((o.get("id"), o.get("since"), o["verdict"]) for o in entry.status.outcomes if o.get("verdict"))
+        return (self.changes(entry), *verdicts)
+
     def verifying(self, entry: Entry) -> bool:
         """Whether the next runs of a workflow decide about a change: the operator's own, or one that somebody made by a
         recommendation."""

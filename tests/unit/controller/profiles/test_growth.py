@@ -98,18 +98,18 @@ def test_runs_that_decide_about_a_change_do_not_wait(bed: Bed, state: str, analy
     assert [more(bed), more(bed)] == analyses
 
 
-@pytest.mark.parametrize(("verdict", "analyses"), [(None, [2, 3]), ("Improved", [1, 1])])
+@pytest.mark.parametrize(("verdict", "analyses"), [(None, [2, 3]), ("Improved", [2, 2])])  # a verdict is news once
 def test_runs_that_measure_what_somebody_changed_do_not_wait(
     bed: Bed, verdict: str | None, analyses: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assessor, measured = bed.cycle._assessor, {"id": "right-size", "verdict": verdict}
     subjects = assessor.subjects
 
-    def told(*args: object) -> object:
+    def measured_subjects(*args: object) -> object:
         found = subjects(*args)  # type: ignore[arg-type]
         return [replace(s, entry=replace(s.entry, status=replace(s.entry.status, outcomes=(measured,)))) for s in found]
 
-    monkeypatch.setattr(assessor, "subjects", told)
+    monkeypatch.setattr(assessor, "subjects", measured_subjects)
     assert [more(bed), more(bed)] == analyses
 
 

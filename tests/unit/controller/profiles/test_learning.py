@@ -345,3 +345,13 @@ def test_metrics_show_rules_with_experience_only() -> None:
     assert 'concertmaster_rule_promise_ratio{rule="memory-request"} 0.45' in text
     telemetry.learned(Ledger())
     assert "memory-request" not in telemetry.render().decode()
+
+
+def test_a_verdict_on_what_somebody_changed_is_news_for_the_analysis() -> None:
+    """The record of the rule counts it, and no further run may come for a week."""
+    learned = Learned(snapshot().snapshot())
+    before, waiting, decided = (
+        learned.decided(snapshot(*outcomes).snapshot().profiles[0])
+        for outcomes in ((), ({k: v for k, v in OUTCOME.items() if k != "verdict"},), (OUTCOME,))
+    )
+    assert before == waiting != decided
