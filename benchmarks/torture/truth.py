@@ -5,7 +5,7 @@ Nothing here or in the modules that read the engines' objects uses the operator:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -63,6 +63,10 @@ class Truth:
 
     def waited_for(self, key: Key) -> list[Leaf]:
         """What ran before a leaf and may have held it up: through whatever was skipped between them."""
+        return list(self.before(key, lambda leaf: leaf.ran and leaf.ended is not None).values())
+
+    def before(self, key: Key, counts: Callable[[Leaf], bool]) -> dict[Key, Leaf]:
+        """The nearest leaves before one that count, through those that do not."""
         found: dict[Key, Leaf] = {}
         open_keys, seen = list(self.leaves[key].before), {key}
         while open_keys:
@@ -71,11 +75,11 @@ class Truth:
                 continue
             seen.add(other)
             leaf = self.leaves[other]
-            if leaf.ran and leaf.ended is not None:
+            if counts(leaf):
                 found[other] = leaf
             else:
                 open_keys += leaf.before
-        return list(found.values())
+        return found
 
 
 def unix(stamp: object) -> float | None:
@@ -125,23 +129,6 @@ def drag(truth: Truth, step: str) -> float:
     return _makespan(truth, None) - _makespan(truth, step)
 
 
-def _timed(truth: Truth, leaf: Leaf) -> set[Key]:
-    """What a leaf may have waited for and has times: through what was skipped without any."""
-    found: set[Key] = set()
-    todo, seen = list(leaf.before), set[Key]()
-    while todo:
-        key = todo.pop()
-        if key in seen or key not in truth.leaves:
-            continue
-        seen.add(key)
-        other = truth.leaves[key]
-        if other.ended is not None and other.begun is not None:
-            found.add(key)
-        else:
-            todo += other.before
-    return found
-
-
 def _makespan(truth: Truth, without: str | None) -> float:
     """Seconds from the first begin to the last end, everything as far behind what it waited for as it was. What was skipped
     takes no time, but the controller came to it when it did."""
@@ -151,7 +138,11 @@ def _makespan(truth: Truth, without: str | None) -> float:
     for key in sorted(timed, key=lambda k: (timed[k].begun or 0.0, timed[k].ended or 0.0)):
         leaf = timed[key]
         begun = leaf.begun or 0.0
-        waited = [timed[k] for k in _timed(truth, leaf) if k in ends and (timed[k].ended or 0.0) <= begun + 2 * SECOND]
+        waited = [
+            other
+            for k, other in truth.before(key, lambda o: o.ended is not None and o.begun is not None).items()
+            if k in ends and (other.ended or 0.0) <= begun + 2 * SECOND
+        ]
         real = max((other.ended or 0.0 for other in waited), default=start)
         ready = max((ends[other.key] for other in waited), default=start)
         lag = max(0.0, begun - real)
