@@ -12,7 +12,7 @@ from dataclasses import replace
 from concertmaster.core import text
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, median, resource_edits
-from concertmaster.core.rules.resources.places import Place, places
+from concertmaster.core.rules.resources.places import Place, by_place
 
 _HOUR = 3600.0
 _SURE_RUNS = 20
@@ -21,12 +21,7 @@ _SHARING = 2  # pods on a GPU that is shared: what slices and time-slicing of an
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container that holds GPUs which are idle, or used little."""
-    if not evidence.analysis.enough:
-        return
-    for place in places(evidence.analysis):
-        finding = _finding(evidence, place)
-        if finding is not None:
-            yield place.described(finding)
+    yield from by_place(evidence, _finding)
 
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:

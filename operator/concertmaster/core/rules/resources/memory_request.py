@@ -14,7 +14,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Category, Finding, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits, share_interval
-from concertmaster.core.rules.resources.places import Place, places
+from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.size_rows import unseen
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
 from concertmaster.core.sizing import plain_memory
@@ -104,12 +104,7 @@ def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per container that was killed for lack of memory."""
-    if not evidence.analysis.enough:
-        return
-    for place in places(evidence.analysis):
-        finding = _finding(evidence, place)
-        if finding is not None:
-            yield place.described(finding)
+    yield from by_place(evidence, _finding)
 
 
 RULE = Rule("memory-request", evaluate, Category.RELIABILITY, Level.LOW, tie_break=7)

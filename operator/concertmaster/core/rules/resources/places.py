@@ -6,7 +6,7 @@ looked at together: the largest peak of a run counts, whichever step had it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
@@ -14,6 +14,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Finding, StepSpec
+from concertmaster.core.rules.base import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +91,13 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
 
 def _largest(values: Iterable[float | None]) -> float | None:
     return max((v for v in values if v is not None), default=None)
+
+
+def by_place(evidence: Evidence, find: Callable[[Evidence, Place], Finding | None]) -> Iterator[Finding]:
+    """What ``find`` says of each place, once there are runs enough to say anything."""
+    if not evidence.analysis.enough:
+        return
+    for place in places(evidence.analysis):
+        finding = find(evidence, place)
+        if finding is not None:
+            yield place.described(finding)
