@@ -15,6 +15,7 @@ MINUTES = "run_minutes"
 def throttled(rng: Rng, flow: Flow) -> Plant:
     """A CPU limit below what the step would use."""
     own = flow.step("transform")
+    flow = flow.having("transform", seconds=max(300.0, own.seconds))  # shorter, less than 5% of the run is lost
     limit = round(own.cpu * float(rng.uniform(0.5, 0.75)), 2)
     bad = flow.having("transform", cpu_limit=limit, cpu_request=min(own.cpu_request, limit))
     number = sized("transform", "limits.cpu", limit * 1.2, own.cpu * 1.8)
@@ -183,8 +184,8 @@ def io_bound(rng: Rng, flow: Flow) -> Plant:
 
 def barrier(rng: Rng, flow: Flow) -> Plant:
     """Two fan-outs over the same items with a barrier between them."""
-    flow = replace(flow, engine="argo").having("extract", items=6, cv=0.35, seconds=500.0)
-    bad = flow.having("transform", items=6, cv=0.35, seconds=450.0)
+    flow = replace(flow, engine="argo").having("extract", items=6, cv=0.4, seconds=800.0)
+    bad = flow.having("transform", items=6, cv=0.4, seconds=750.0)
     mended = bad.having("transform", pipelined=True)
     also = ("straggler", "variance")
     return Plant("barrier", bad, mended, ("overlap-stages",), "transform", MINUTES, also=also, bound=True)

@@ -172,7 +172,7 @@ class TestCpuRequest:
         item = found["cpu-request.transform"]
         assert "throttled it in 40%" in item.because
         assert item.gain_seconds is not None
-        assert 0 < item.gain_seconds.likely <= 300 * 0.4
+        assert item.gain_seconds.likely == pytest.approx(300 * 0.4, rel=0.05)
         assert item.edits[0].pointer.endswith("/limits/cpu")
 
     def starved(self, cpu_limit: float | None = None, **fact: Any) -> list[Recommendation]:

@@ -103,8 +103,9 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
 
 def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
     """What ``factor`` times the limit gains. A throttled period does not tell how much CPU it lacked: between half of what
-    Amdahl's law gives for the throttled share, and no throttled time left. Where the limit is used up all the time, it
-    lacks more than the periods that were seen throttled: likely is the middle."""
+    Amdahl's law gives for the throttled share, and no throttled time left. Where the limit is used up all the time, the
+    step is at its limit outside of the throttled periods too and all of its time shrinks with more CPU: the upper end is
+    likely."""
     found = evidence.gain(WhatIf.more_cpu(step, factor))
     used = median([r.mean_cores for r in container.runs if r.mean_cores is not None]) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
@@ -114,7 +115,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
         if likely is None or high is None:
             return found
         low = min(likely.low, _SURELY * likely.likely)
-        middle = (likely.likely + max(likely.likely, high.likely)) / 2 if full else likely.likely
+        middle = max(likely.likely, high.likely) if full else likely.likely
         parts.append(Interval(low, middle, max(likely.high, high.high)))
     return replace(found, seconds=parts[0], share=parts[1])
 

@@ -14,7 +14,7 @@ def test_a_limit_that_is_used_up_lacks_more_than_the_throttled_periods() -> None
     assert item.gain_seconds is not None
     amdahl, most = 300 * (0.4 - 0.4 / 1.7), 300 * 0.4
     assert item.gain_seconds.low == pytest.approx(amdahl / 2, rel=0.05)
-    assert item.gain_seconds.likely == pytest.approx((amdahl + most) / 2, rel=0.05)
+    assert item.gain_seconds.likely == pytest.approx(most, rel=0.05)
     assert item.gain_seconds.high == pytest.approx(most, rel=0.05)
 
 
