@@ -18,7 +18,7 @@ import numpy as np
 
 from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
-from concertmaster.core.sizing.waste import Loss, Prices, fit_loss
+from concertmaster.core.sizing.waste import Prices, fit_loss
 
 # Neighbours that vote: the smallest odd number that outvotes one unusual run.
 NEIGHBOURS = 5
@@ -36,7 +36,10 @@ WORTH = 0.1
 # The best of several on the same runs looks better than it is: only this share of the failure bound may be used up.
 OPTIMISM = 0.7
 LARGEST = 2.0**60
-BY_NEIGHBOURS = ("nearest", "mean")
+KINDS = ("line", "power", "nearest", "mean")
+BY_FACTOR, BY_NEIGHBOURS = ("power", "mean"), ("nearest", "mean")
+_AROUND = np.array([place for place in range(-NEIGHBOURS, NEIGHBOURS + 1) if place])
+_BY_FACTOR = np.array([[kind in BY_FACTOR] for kind in KINDS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,22 +158,15 @@ def fit_by_input(
     order = np.argsort(x, kind="stable")
     nearest = np.empty_like(u)
     nearest[order] = _nearest_without_each(x[order], u[order])
-    best: tuple[float, str, float, Loss] | None = None
     power = np.exp(np.clip(logs, -700.0, 700.0))
-    for kind, predicted, is_factor in (
-        ("line", line, False),
-        ("power", power, True),
-        ("nearest", nearest, False),
-        ("mean", np.sqrt(np.clip(line, low, high) * nearest), True),
-    ):
-        loss = fit_loss(np.clip(predicted, low, high), u, t, prices, is_factor=is_factor, share=OPTIMISM)
-        margin, total = loss.best(prices)
-        if best is None or total < best[0]:
-            best = (total, kind, margin, loss)
-    if best is None or not best[0] < (1.0 - WORTH) * single_loss:
+    mean = np.sqrt(np.clip(line, low, high) * nearest)
+    predicted = np.clip(np.array([line, power, nearest, mean]), low, high)
+    loss = fit_loss(predicted, u, t, prices, is_factor=_BY_FACTOR, share=OPTIMISM)
+    margins, totals = loss.best(prices)
+    best = int(totals.argmin())  # the first of equals
+    if not totals[best] < (1.0 - WORTH) * single_loss:
         return None
-    _, kind, margin, loss = best
-    at = np.array([margin])
+    kind = KINDS[best]
     return InputModel(
         kind,
         log_intercept if kind == "power" else intercept,
@@ -179,12 +175,12 @@ def fit_by_input(
         float(x.max()),
         low,
         high,
-        margin,
-        loss.is_factor,
+        float(margins[best]),
+        kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        float(loss.waste(at)[0]),
-        float(loss.failing(at)[0]),
+        float(loss.waste(margins[:, None])[best, 0]),
+        float(loss.failing(margins[:, None])[best, 0]),
         tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(u[order].tolist()) if kind in BY_NEIGHBOURS else (),
     )
@@ -194,10 +190,11 @@ def _line_without_each(x: Floats, y: Floats) -> tuple[float, float, Floats]:
     """Least-squares intercept and slope, and for each point the value of the line fitted without it (hat matrix)."""
     scale = float(x.max())
     z = x / scale
-    centred = z - z.mean()
+    centre = z.mean()
+    centred = z - centre
     square = float(centred @ centred)
     slope = float(centred @ y) / square
-    intercept = float(y.mean() - slope * z.mean())
+    intercept = float(y.mean() - slope * centre)
     leverage = np.minimum(1.0 / z.size + centred**2 / square, 0.95)
     without = y - (y - intercept - slope * z) / (1.0 - leverage)
     return intercept, slope / scale, without
@@ -217,11 +214,10 @@ def _slope_of_upper_half(x: Floats, y: Floats) -> float:
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:
     """For each point (x ascending) the largest y among its nearest others."""
     n = x.size
-    offsets = np.array([o for o in range(-NEIGHBOURS, NEIGHBOURS + 1) if o])
-    at = np.arange(n)[:, None] + offsets
+    at = np.arange(n)[:, None] + _AROUND
     inside = (at >= 0) & (at < n)
-    at = np.clip(at, 0, n - 1)
+    at = np.minimum(np.maximum(at, 0), n - 1)
     distance = np.where(inside, np.abs(x[at] - x[:, None]), np.inf)
-    chosen = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    chosen = distance.argsort(axis=1, kind="stable")[:, :NEIGHBOURS]
     values = np.where(inside, y[at], -np.inf)
-    return np.asarray(np.take_along_axis(values, chosen, axis=1).max(axis=1), dtype=np.float64)
+    return np.asarray(values[np.arange(n)[:, None], chosen].max(axis=1), dtype=np.float64)

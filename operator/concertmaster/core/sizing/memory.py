@@ -15,7 +15,7 @@ from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import Floats, coverage_confidence
 from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, order_z
-from concertmaster.core.sizing.waste import fit_loss
+from concertmaster.core.sizing.waste import fit_loss, middle
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or beyond an exbibyte are no memory figures; the cuts keep quotients and sums of squares finite.
@@ -118,7 +118,7 @@ def memory_request(
     growth = driven or (growth_per_run(np.log(u)) if rising > options.room_z else 0.0)
     expected = _expected(u, growth, options.driven_horizon if driven else options.horizon)
     loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
-    level, total = loss.best(options)
+    level, total = map(float, loss.best(options))
     request = _with_authors(max(level, options.floor), current_request, u, options.failure_bound)
     above = int((u > request).sum())
     return MemorySize(
@@ -144,7 +144,7 @@ def _with_authors(request: float, current: float | None, peaks: Floats, bound: f
     largest = float(peaks.max())
     if current is None or not math.isfinite(current) or current < largest:
         return request
-    unlike = UNLIKE * math.sqrt(largest / float(np.median(peaks))) / peaks.size
+    unlike = UNLIKE * math.sqrt(largest / float(middle(peaks)[0])) / peaks.size
     kept = largest * (current / largest) ** max(0.0, 1.0 - bound / unlike)
     return float(min(current, max(request, kept)))
 
@@ -163,7 +163,7 @@ def _logarithms(inputs: Floats) -> Floats:
 
 
 def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: str) -> str:
-    text = f"least expected waste over {peaks.size} runs of {float(np.mean(durations)):.3g} s"
+    text = f"least expected waste over {peaks.size} runs of {float(durations.mean()):.3g} s"
     if above:
         text += f", {above} of which had a larger peak"
     if ahead > 0.0:
@@ -190,5 +190,6 @@ def _usable(
         order = order[np.argsort(when[good], kind="stable")]
     u, t = u[order], t[order]
     known = (t >= 0.0) & (t <= LARGEST)
-    t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
+    if not known.all():
+        t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
     return u, t, None if x is None else x[order]

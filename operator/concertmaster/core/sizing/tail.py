@@ -30,29 +30,30 @@ _LEAST = 1e-12  # below any unit of memory or CPU: what garbage is divided by mu
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Predictive distribution of the next value of a sample.
+    """Predictive distribution of the next value of a sample, or of several samples of one size at once, a row each.
 
-    ``ordered``: values seen, ascending. ``shape``: gaps used, the prior one included. ``excess``: sum of the gaps.
+    ``ordered``: values seen, ascending along the last axis. ``shape``: gaps used, the prior one included. ``excess``: sum of
+    the gaps, last axis of length 1. Levels have the rows of ``ordered``.
     """
 
     ordered: Floats
     shape: float
-    excess: float
+    excess: Floats
 
     @property
-    def largest(self) -> float:
-        """The largest value seen."""
-        return float(self.ordered[-1])
+    def largest(self) -> Floats:
+        """The largest value seen, last axis of length 1."""
+        return self.ordered[..., -1:]
 
-    def level_exceeded_by(self, share: float) -> float:
+    def level_exceeded_by(self, share: float) -> Floats:
         """The level from the largest value on that the next value exceeds with probability ``share`` (above 0) at most."""
-        over = math.pow(share * (self.ordered.size + 1.0), -1.0 / self.shape) - 1.0
+        over = math.pow(share * (self.ordered.shape[-1] + 1.0), -1.0 / self.shape) - 1.0
         return self.largest + self.excess * max(0.0, over)
 
     def exceedance(self, level: Floats) -> Floats:
         """Probability (0 to 1) that the next value lies above each ``level``, same shape; falls with the level."""
-        n = self.ordered.size
-        above = n - np.searchsorted(self.ordered, level, side="right")
+        n = self.ordered.shape[-1]
+        above = n - places(self.ordered, level)
         beyond = (1.0 + np.maximum(level - self.largest, 0.0) / self.excess) ** -self.shape
         return np.asarray(np.where(above > 0, above + 1.0, beyond) / (n + 1.0), dtype=np.float64)
 
@@ -63,16 +64,18 @@ class Tail:
         # Below the largest value the whole distance to it counts in full whenever a new record comes.
         distance = np.maximum(self.largest - level, 0.0)
         mean = self.excess / max(self.shape - 1.0, 1.0)
-        return np.asarray((distance + mean * rest) / (self.ordered.size + 1.0), dtype=np.float64)
+        return np.asarray((distance + mean * rest) / (self.ordered.shape[-1] + 1.0), dtype=np.float64)
 
     def levels(self, share: float) -> Floats:
         """Levels worth considering, ascending, where the next value may exceed them with probability ``share``."""
-        n = self.ordered.size
-        seen = self.ordered[max(0, n - 1 - int(share * (n + 1.0))) :]
-        beyond = self.largest + self.excess / self.shape * BEYOND
+        n = self.ordered.shape[-1]
+        seen, largest = self.ordered[..., max(0, n - 1 - int(share * (n + 1.0))) :], self.largest
+        beyond = largest + self.excess / self.shape * BEYOND
         # Fine around the bound; a grid wide enough for every price is too coarse there.
-        near = self.largest + (self.level_exceeded_by(share) - self.largest) * NEAR
-        return np.sort(np.concatenate([seen, beyond, near]))
+        near = largest + (self.level_exceeded_by(share) - largest) * NEAR
+        level = np.concatenate([seen, beyond, near], axis=-1)
+        level.sort()
+        return level
 
 
 def gaps_used(n: int) -> int:
@@ -80,14 +83,22 @@ def gaps_used(n: int) -> int:
     return round(2.0 * math.sqrt(n))
 
 
-def fit_tail(values: Floats, scale: float) -> Tail:
-    """Tail of at least one finite value. ``scale`` (> 0): size of what is measured, in the unit of the values."""
+def places(ordered: Floats, values: Floats) -> NDArray[np.intp]:
+    """How many of ``ordered`` (ascending along the last axis) are at most each of ``values``, row by row."""
+    if ordered.ndim == 1:
+        return ordered.searchsorted(values, side="right")
+    return np.array([row.searchsorted(asked, side="right") for row, asked in zip(ordered, values, strict=True)])
+
+
+def fit_tail(values: Floats, scale: float | Floats) -> Tail:
+    """Tail of at least one finite value, of each row. ``scale`` (> 0): size of what is measured, in the unit of the values;
+    one for all rows, or with a last axis of length 1."""
     ordered = np.sort(values)
-    n = int(ordered.size)
+    n = ordered.shape[-1]
     k = min(n - 1, max(2, gaps_used(n)))
-    upper = ordered[::-1][: k + 1]
-    gaps = float(np.sum(np.arange(1, k + 1) * (upper[:-1] - upper[1:])))
-    return Tail(ordered, k + 1.0, max(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
+    upper = ordered[..., n - k - 1 :][..., ::-1]
+    gaps = (np.arange(1, k + 1) * (upper[..., :-1] - upper[..., 1:])).sum(axis=-1, keepdims=True)
+    return Tail(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
 
 
 def coverage_confidence(n: int, above: int, share: float) -> float:
