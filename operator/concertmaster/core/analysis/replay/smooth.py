@@ -44,26 +44,38 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
     own = level**2 + CURVE**2
     if not len(y):
         return Smoothed(0.0, math.sqrt(own + NOISE**2))
-    apart = ((x[:, None, :] - x[None, :, :]) ** 2).sum(axis=-1)
-    prior = level**2 + SLOPE**2 * (x @ x.T) + CURVE**2 * np.exp(-0.5 * apart / REACH**2)
-    cross = level**2 + CURVE**2 * np.exp(-0.5 * (x**2).sum(axis=1) / REACH**2)
+    # Runs of one shape share a row and a column of the prior: what is solved has the size of the shapes, mostly a handful.
+    shapes, of = np.unique(x, axis=0, return_inverse=True)
+    of = of.reshape(-1)
+    apart = ((shapes[:, None, :] - shapes[None, :, :]) ** 2).sum(axis=-1)
+    prior = level**2 + SLOPE**2 * (shapes @ shapes.T) + CURVE**2 * np.exp(-0.5 * apart / REACH**2)
+    cross = level**2 + CURVE**2 * np.exp(-0.5 * (shapes**2).sum(axis=1) / REACH**2)
     noise = np.full(len(y), NOISE**2)
     for _ in range(ITERATIONS):
-        weights = np.linalg.solve(prior + np.diag(noise), y)
-        residual = np.abs(weights * noise) / NOISE
-        noise = NOISE**2 * np.maximum(1.0, residual / HUBER)
-    inverse = np.linalg.inv(prior + np.diag(noise))
-    weights = inverse @ y
+        sure, mean = _together(y, noise, of)
+        fitted = prior @ np.linalg.solve(prior + np.diag(1.0 / sure), mean)
+        noise = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[of]) / NOISE / HUBER)
+    sure, mean = _together(y, noise, of)
+    inverse = np.linalg.inv(prior + np.diag(1.0 / sure))
+    left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(axis=1)  # variance of each shape's value, given the runs
     variance = max(own - float(cross @ inverse @ cross), 0.0) + NOISE**2
-    return Smoothed(float(cross @ weights), math.sqrt(variance) * _surprise(inverse, weights, noise))
+    weights = (y - (prior @ (inverse @ mean))[of]) / noise
+    known = (1.0 - left[of] / noise) / noise
+    return Smoothed(float(cross @ (inverse @ mean)), math.sqrt(variance) * _surprise(known, weights, noise))
 
 
-def _surprise(inverse: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
+def _together(y: np.ndarray, noise: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the runs of each shape amount to: the inverse of their common variance, and their weighted mean."""
+    sure = np.bincount(of, 1.0 / noise)
+    return sure, np.bincount(of, y / noise) / sure
+
+
+def _surprise(known: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
     """How much further off the runs were than expected when each is predicted from the others (at least 1).
 
-    Leave-one-out residuals come in closed form from the inverse (Rasmussen and Williams, section 5.4.2). Outliers
-    count here: they do not bend the curve, but the next run may be one.
+    Leave-one-out residuals come in closed form from the inverse of the runs' covariance, of which ``known`` is the diagonal
+    and ``weights`` its product with the values (Rasmussen and Williams, section 5.4.2). Outliers count here: they do not bend
+    the curve, but the next run may be one.
     """
-    known = np.diagonal(inverse)
     expected = np.maximum(1.0 / known - noise, 0.0) + NOISE**2
     return max(1.0, math.sqrt(float(np.mean((weights / known) ** 2 / expected))))

@@ -67,16 +67,17 @@ def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], 
 def work_of(record: RunRecord, run: ExecutedRun, engine: str) -> Work:
     """An executed run as work: one task per fan-out item, its attempts added up. Items of a step wait for all items
     of the steps before it."""
-    nodes = {e.node for e in record.steps if e.node is not None}
-    machines = max(1, len(nodes))
-    if all(len(chains) == 1 for chains in run.chains):  # as in nearly all runs: the tasks are the steps
-        sizes = [record.steps[chains[0][-1].source].input_size for chains in run.chains]
+    nodes = {e.node for e in record.steps}
+    machines = max(1, len(nodes) - (None in nodes))
+    if all([len(chains) == 1 for chains in run.chains]):  # as in nearly all runs: the tasks are the steps
+        rows = record.steps
+        sizes = [rows[chain[-1].source].input_size for (chain,) in run.chains]
         return Work(
             str(record.workflow),
             engine,
             run.names,
             run.parents,
-            [sum([a.work for a in chains[0]]) for chains in run.chains],
+            [chain[0].work if len(chain) == 1 else sum([a.work for a in chain]) for (chain,) in run.chains],
             [math.nan if size is None else size for size in sizes],
             machines,
             0,
