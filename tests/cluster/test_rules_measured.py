@@ -15,7 +15,7 @@ import pytest
 
 from concertmaster.cli import gather
 from concertmaster.cli.commands.analyze import analyze
-from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec
+from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec, VolumeUse
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.engines.common.names import argo_pod_name_of
@@ -75,9 +75,21 @@ def filling() -> Scene:
     return scene(etl(transform=held), 42, work)
 
 
+def archiving() -> Scene:
+    """A volume of 200Gi of which a run uses 6Gi at most."""
+    value = noise()
+    full = measured(memory_sampled_peak=960 * MI)
+    uses = [VolumeUse("archive", (5 + i % 2) * 1024 * MI, 200 * 1024 * MI) for i in range(42)]
+
+    def work(i: int) -> dict[str, Pod]:
+        return {n: Pod(value(120), containers=full, volumes=(uses[i],) if n == "load" else ()) for n in STEPS}
+
+    return scene(etl(), 42, work)
+
+
 @cache
 def scenes() -> dict[str, Scene]:
-    more = {"nothing": healthy(), "network": downloading(), "storage": filling()}
+    more = {"nothing": healthy(), "network": downloading(), "storage": filling(), "archive": archiving()}
     return {**{rule: SCENARIOS[rule]() for rule in MEASURED}, **more}
 
 
@@ -231,6 +243,15 @@ def test_ephemeral_storage_close_to_its_limit_is_a_row_for_a_person(recommended:
     (item,) = _of(recommended["storage"], "right-size")
     assert {i.field for i in item.items} == {"requests.ephemeral-storage", "limits.ephemeral-storage"}
     assert item.edits == ()
+
+
+@pytest.mark.timeout(600)
+def test_a_volume_far_too_large_is_replaced_at_its_price(recommended: dict[str, AnalysisResult]) -> None:
+    (item,) = _of(recommended["archive"], "volume-size")
+    assert item.action.startswith("Replace PersistentVolumeClaim archive with a smaller one: 200Gi -> 9Gi")
+    assert item.saving_per_month is not None
+    assert item.saving_per_month.likely == pytest.approx(191 * 0.08)
+    assert not item.minor
 
 
 @pytest.mark.timeout(600)

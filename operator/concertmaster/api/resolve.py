@@ -156,6 +156,7 @@ def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
     builtin = Pricing()
     foreign = spec.currency != builtin.currency
     cpu, memory, gpu = _number(spec.cpu_core_hour), _number(spec.memory_gib_hour), _number(spec.gpu_hour)
+    volume = _number(spec.volume_gib_month)
     missing = [name for name, price in (("cpuCoreHour", cpu), ("memoryGiBHour", memory)) if price is None]
     problems: tuple[str, ...] = ()
     if foreign and missing:
@@ -168,6 +169,7 @@ def _pricing(spec: PricingSpec) -> tuple[Pricing, tuple[str, ...]]:
         cpu_core_hour=cpu if cpu is not None else 0.0 if foreign else builtin.cpu_core_hour,
         gpu_hour=gpu if gpu is not None else 0.0 if foreign else builtin.gpu_hour,
         memory_gib_hour=memory if memory is not None else 0.0 if foreign else builtin.memory_gib_hour,
+        volume_gib_month=volume if volume is not None else 0.0 if foreign else builtin.volume_gib_month,
         run_hour=float(spec.run_hour.value),
         failed_run=float(spec.failed_run.value),
         source=spec.source,

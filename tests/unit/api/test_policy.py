@@ -235,6 +235,7 @@ def test_built_in_prices_are_only_for_their_currency() -> None:
     assert (own.pricing.cpu_core_hour, own.pricing.memory_gib_hour) == (0.05, 0.004)
     foreign = resolve(None, policy("p", {"pricing": {"currency": "EUR", "cpuCoreHour": "0.05"}}))
     assert (foreign.pricing.cpu_core_hour, foreign.pricing.memory_gib_hour) == (0.05, 0.0)
+    assert (own.pricing.volume_gib_month, foreign.pricing.volume_gib_month) == (0.08, 0.0)
     assert foreign.problems[0].startswith("pricing: memoryGiBHour must be set for EUR")
     units = {"pricing": {"units": [{"metric": "tokens", "price": "0.000002"}]}}
     assert resolve(None, policy("p", units)).pricing.units == {"tokens": 2e-6}

@@ -138,3 +138,11 @@ class PricingSpec(ApiModel):
         examples=[[{"metric": "tokens", "price": "0.000002"}]],
         json_schema_extra=schema(list_map="metric"),
     )
+    volume_gib_month: Amount | None = Field(
+        default=None,
+        alias="volumeGiBMonth",
+        description="Price of one GiB of a persistent volume for 30 days: what volumes that are too large waste. "
+        "Volumes are no part of the cost of runs.",
+        examples=["0.08"],
+        json_schema_extra=schema(unit="the currency, per GiB and 30 days", default="0.08 when currency is USD, else 0"),
+    )

@@ -36,6 +36,7 @@ class NodePrice:
 @dataclass(frozen=True, slots=True)
 class Pricing:
     """Prices in ``currency`` per core-hour, GiB-hour, GPU-hour and unit of a metric; what has no price costs nothing.
+    ``volume_gib_month`` is that of a GiB of a persistent volume; volumes are no part of the cost of runs.
 
     By ``source`` they are those of the node an execution ran on: of the first row of ``nodes`` that fits, or OpenCost's.
     Where a node is not known the flat ones hold.
@@ -48,6 +49,7 @@ class Pricing:
     cpu_core_hour: float = 0.031
     memory_gib_hour: float = 0.004
     gpu_hour: float = 0.95
+    volume_gib_month: float = 0.08
     run_hour: float = 2.5
     failed_run: float = 10.0
     units: Mapping[str, float] = field(default_factory=dict)

@@ -73,7 +73,8 @@ class Finding:
     ``about`` is what follows the rule's name in the id: the step where None, nothing where empty.
     ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs
     that would fail no more, 0 to 1) say what it is worth; None where they do not apply.
-    ``objective`` names the missed or endangered objective that it is about.
+    ``objective`` names the missed or endangered objective that it is about. ``pressing``: published even where no amount is
+    known, since something is not kept that was asked for: a start that is due, room on a volume.
     ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets CRITICAL, for a workflow that fails.
     ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
     """
@@ -97,6 +98,7 @@ class Finding:
     saving_per_month: Interval | None = None
     failures_avoided: Interval | None = None
     objective: str | None = None
+    pressing: bool = False
     items: tuple[SizeItem, ...] = ()
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
@@ -134,6 +136,7 @@ class Recommendation:
     saving_per_month: Interval | None = None
     failures_avoided: Interval | None = None
     objective: str | None = None
+    pressing: bool = False
     impact: Impact = Impact()
     minor: bool = False
     items: tuple[SizeItem, ...] = ()

@@ -23,8 +23,9 @@ _AHEAD = 90 * _DAY  # s; a volume that is full later than that is not full
 @dataclass(frozen=True, slots=True)
 class VolumeFill:
     """One volume. ``claim``: its PersistentVolumeClaim; where each run makes its own, what their names have in common, and
-    ``shared`` is False. ``used`` and ``capacity`` in bytes: of the last run, or of the fullest run. ``growth``: bytes a
-    day; ``full``: when it is full (unix seconds); both None where it does not grow for certain."""
+    ``shared`` is False. ``used`` and ``capacity`` in bytes: of the last run, or of the fullest run; ``peak``: the most bytes
+    that any run used. ``growth``: bytes a day; ``full``: when it is full (unix seconds); both None where it does not grow
+    for certain."""
 
     claim: str
     steps: tuple[str, ...]
@@ -32,6 +33,7 @@ class VolumeFill:
     used: float
     capacity: float
     shared: bool
+    peak: float
     growth: Interval | None = None
     full: Interval | None = None
 
@@ -77,7 +79,8 @@ def _fill(
         left = max(0.0, shown.capacity - max(shown.used, rows[-1][1].used))
         at = Interval(*(rows[-1][0] + left / g * _DAY for g in (growth.high, growth.likely, growth.low)))
         full = at if at.likely <= now + _AHEAD else None
-    return VolumeFill(claim, tuple(steps), runs, shown.used, shown.capacity, shared, growth, full)
+    peak = max(v.used for _, v in rows)
+    return VolumeFill(claim, tuple(steps), runs, shown.used, shown.capacity, shared, peak, growth, full)
 
 
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:

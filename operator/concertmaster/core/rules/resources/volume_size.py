@@ -1,4 +1,4 @@
-"""``volume-size``: a persistent volume that steps mount is nearly full, or grows and will be full soon."""
+"""``volume-size``: a persistent volume that steps mount is nearly full, or will be soon, or is far too large."""
 
 from __future__ import annotations
 
@@ -9,28 +9,44 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
-from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.rules.base import Evidence, Rule
+from concertmaster.core.model import Category, Finding, Interval, Level
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.times import to_minute
 
 _GIB = 1024.0**3
 _DAY = 86400.0
+_MONTH = 30.0  # days
 _MARGIN = 30.0  # days of growth a new size holds at least
+_LONG_MARGIN = 90.0  # days of growth that a smaller volume holds: nobody moves data twice
+_FEWEST = 5  # runs that say how much is ever used
 
 
-def _size(fill: VolumeFill, target: float) -> float:
-    """Bytes, in whole GiB: at most ``target`` of it is used, and what grows has room for a month; never less than now."""
-    grown = fill.used + (fill.growth.high * _MARGIN if fill.growth is not None else 0.0)
-    return max(math.ceil(max(fill.used / target, grown) / _GIB), math.ceil((fill.capacity + 1) / _GIB)) * _GIB
+def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
+    """GiB of which at most ``target`` is used, and where what grows has room for ``margin`` days."""
+    grown = used + (fill.growth.high * margin if fill.growth is not None else 0.0)
+    return math.ceil(max(used / target, grown) / _GIB)
 
 
-def _finding(evidence: Evidence, fill: VolumeFill, nearly: float, days: float, target: float) -> Finding | None:
+def _whose(fill: VolumeFill) -> str:
+    return f"PersistentVolumeClaim {fill.claim}" if fill.shared else f"the claim {fill.claim} that each run makes"
+
+
+def _failing(fill: VolumeFill, now: float) -> Interval | None:
+    """Share of the runs of the next 30 days that begin with the volume full, if nothing is done."""
+    if fill.full is None:
+        return None
+    days = ((at - now) / _DAY for at in (fill.full.high, fill.full.likely, fill.full.low))
+    return Interval(*(min(1.0, max(0.0, 1.0 - left / _MONTH)) for left in days))
+
+
+def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
+    nearly = evidence.settings.number("nearlyFullPercent", 85.0) / 100
+    days = evidence.settings.number("fullWithinDays", 14.0)
     soon = fill.full is not None and fill.full.likely <= evidence.analysis.now + days * _DAY
     if fill.share < nearly and not soon:
         return None
-    new = _size(fill, target)
+    new = max(_needed(fill.used, fill, _target(evidence), _MARGIN), math.ceil((fill.capacity + 1) / _GIB)) * _GIB
     now, then = text.memory(fill.capacity), text.memory_quantity(new)
-    kind = f"PersistentVolumeClaim {fill.claim}" if fill.shared else f"the claim {fill.claim} that each run makes"
     when = ""
     if fill.full is not None and fill.growth is not None:
         low, high = to_minute(fill.full.low), to_minute(fill.full.high)
@@ -41,7 +57,7 @@ def _finding(evidence: Evidence, fill: VolumeFill, nearly: float, days: float, t
     holds = f"{text.percent(fill.used / new)} of it used" + (f", room for {_MARGIN:.0f} days of growth" if when else "")
     return Finding(
         about=fill.claim,
-        action=f"Enlarge {kind}: {now} -> {text.memory(new)} ({text.percent(fill.share)} used)",
+        action=f"Enlarge {_whose(fill)}: {now} -> {text.memory(new)} ({text.percent(fill.share)} used)",
         because=(
             f"{text.listing(list(fill.steps))} used {text.memory(fill.used)} of {now} ({text.percent(fill.share)}) {last},"
             f" of {text.count(fill.runs, 'run')} ({evidence.window()}){when}"
@@ -58,26 +74,88 @@ def _finding(evidence: Evidence, fill: VolumeFill, nearly: float, days: float, t
             else None
         ),
         confidence=0.7,
-        objective="free space",
+        failures_avoided=_failing(fill, evidence.analysis.now),
+        pressing=True,
         evidence=(
             f"mounted by {text.listing(list(fill.steps))}",
             "its StorageClass must allow expansion (allowVolumeExpansion); a claim is never made smaller"
             if fill.shared
-            else "set resources.requests.storage in the workflow's volumeClaimTemplates",
+            else _TEMPLATES,
             "deleting what is not needed any more is a remedy too",
+            *(["runs of the next 30 days after it is full count as failed runs"] if when else []),
         ),
     )
 
 
+_TEMPLATES = "set resources.requests.storage in the workflow's volumeClaimTemplates"
+
+
+def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
+    """A volume of which even the fullest run uses little. A claim is never made smaller: another one takes its place."""
+    times = evidence.settings.number("timesNeeded", 3.0)
+    new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * _GIB
+    freed = (fill.capacity - new) / _GIB
+    if fill.runs < _FEWEST or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
+        return None
+    now, then, steps = text.memory(fill.capacity), text.memory_quantity(new), text.listing(list(fill.steps))
+    saving = _saving(evidence, fill, freed)
+    currency = evidence.analysis.pricing.currency
+    price = text.money(evidence.analysis.pricing.volume_gib_month, currency)
+    money = f" ({text.money(saving.likely, currency)} a month)" if saving is not None else ""
+    return Finding(
+        about=fill.claim,
+        action=f"Replace {_whose(fill)} with a smaller one: {now} -> {text.memory(new)}"
+        f" ({text.percent(fill.peak / fill.capacity)} used at most)",
+        because=(
+            f"{steps} used at most {text.memory(fill.peak)} of {now} ({text.percent(fill.peak / fill.capacity)}) in"
+            f" {text.count(fill.runs, 'run')} ({evidence.window()})"
+        ),
+        otherwise=f"{freed:.0f}Gi stay reserved that no run has used",
+        category=Category.COST,
+        risk=Level.MEDIUM if fill.shared else Level.LOW,
+        effort=Level.MEDIUM if fill.shared else Level.LOW,
+        current=now,
+        proposed=then,
+        expected=f"{freed:.0f}Gi less{'' if fill.shared else ' in each run'}{money}; no impact on run duration",
+        confidence=min(0.8, fill.runs / (fill.runs + 5.0)),
+        saving_per_month=saving,
+        evidence=(
+            f"mounted by {steps}",
+            f"a claim is never made smaller: create one of {then} with the same StorageClass and access modes, copy the data"
+            f" while no run is in progress, set the new claimName where {fill.claim} is mounted, then delete {fill.claim}"
+            if fill.shared
+            else f"{_TEMPLATES} to {then}; claims of runs in progress keep their size",
+            "what else uses the volume between the runs cannot be seen from here"
+            if fill.shared
+            else "a claim costs from the start to the end of its run, at least",
+            f"price: {price} per GiB and 30 days (pricing.volumeGiBMonth)",
+        ),
+    )
+
+
+def _saving(evidence: Evidence, fill: VolumeFill, freed: float) -> Interval | None:
+    """Money a month for so many GiB less; None without a price or, of claims that runs make, without a rate of runs."""
+    analysis = evidence.analysis
+    price = freed * analysis.pricing.volume_gib_month
+    if not price:
+        return None
+    if fill.shared:
+        return Interval(price, price, price)
+    rate = analysis.cost.runs_per_month
+    lengths = [r.makespan for r in analysis.runs if r.makespan is not None]
+    return mean_interval(lengths, price * rate / (_MONTH * _DAY)) if rate is not None else None
+
+
+def _target(evidence: Evidence) -> float:
+    return max(0.01, evidence.settings.number("targetPercent", 70.0) / 100)
+
+
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for each volume that is nearly full or soon will be."""
+    """One recommendation for each volume that is nearly full, soon will be, or is far too large."""
     if not evidence.analysis.enough:
         return
-    nearly = evidence.settings.number("nearlyFullPercent", 85.0) / 100
-    days = evidence.settings.number("fullWithinDays", 14.0)
-    target = evidence.settings.number("targetPercent", 70.0) / 100
     for fill in volume_fills(evidence.analysis):
-        found = _finding(evidence, fill, nearly, days, max(0.01, target))
+        found = _larger(evidence, fill) or _smaller(evidence, fill)
         if found is not None:
             yield found
 
@@ -88,6 +166,6 @@ RULE = Rule(
     Category.RELIABILITY,
     Level.LOW,
     tie_break=7,
-    settings=("nearlyFullPercent", "fullWithinDays", "targetPercent"),
+    settings=("nearlyFullPercent", "fullWithinDays", "minFreedGiB", "targetPercent", "timesNeeded"),
     steps=False,
 )

@@ -8,11 +8,12 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.shared.volumes import volume_fills
-from concertmaster.core.model import PodFact, Severity, VolumeUse
+from concertmaster.core.model import Category, Interval, PodFact, Severity, VolumeUse
+from concertmaster.core.model.policy import Pricing
 from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_execution, encode_execution
 from concertmaster.report.insights import sentences
-from tests.support.builders import DAY
+from tests.support.builders import DAY, NOW
 from tests.support.core.rules_world import Pod, Scene, noise, scene
 from tests.support.core.scenarios import GI, MI, SCENARIOS, STEPS, etl
 
@@ -39,7 +40,11 @@ def test_a_volume_that_grows_says_until_when_it_holds_and_gets_a_size() -> None:
     assert fill.full.likely == pytest.approx(last + GI / (180 * MI) * DAY, abs=3600)
     item = of.one("volume-size")
     assert item.action == "Enlarge PersistentVolumeClaim warehouse: 10Gi -> 15Gi (90% used)"
-    assert item.severity is Severity.MEDIUM
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.likely == pytest.approx(
+        1 - (last + GI / (180 * MI) * DAY - NOW) / (30 * DAY), abs=0.002
+    )
+    assert item.severity is Severity.HIGH  # about 73 runs of the next month begin with the volume full
     assert item.how.startswith("kubectl -n demo patch persistentvolumeclaim warehouse --type=merge -p ")
     line = next(s for s in sentences(insights(of.analysis()), 42) if s.startswith("Volume "))
     assert line.startswith(
@@ -52,6 +57,43 @@ def test_a_volume_that_is_only_nearly_full_promises_no_date() -> None:
     assert "full around" not in item.because
     assert item.proposed == "13Gi"
     assert item.expected == "68% of it used"
+    assert item.failures_avoided is None
+    assert (item.severity, item.minor) == (Severity.LOW, False)
+
+
+def test_a_claim_far_too_large_is_replaced_at_its_price() -> None:
+    item = mounting(*[VolumeUse("data", (6 + i % 2) * GI, 200 * GI) for i in range(12)]).one("volume-size")
+    assert item.action == "Replace PersistentVolumeClaim data with a smaller one: 200Gi -> 10Gi (4% used at most)"
+    assert item.category is Category.COST
+    assert item.saving_per_month == Interval(190 * 0.08, 190 * 0.08, 190 * 0.08)
+    assert item.expected == "190Gi less (15.20 USD a month); no impact on run duration"
+    assert any("create one of 10Gi with the same StorageClass" in line for line in item.evidence)
+    assert (item.severity, item.minor) == (Severity.LOW, False)
+
+
+def test_a_smaller_claim_has_room_for_its_fullest_run_and_for_growth() -> None:
+    once = [VolumeUse("data", (50 if i == 2 else 6) * GI, 200 * GI) for i in range(12)]
+    assert mounting(*once).recommended("volume-size") == []  # 72Gi are needed
+    grows = [VolumeUse("data", 6 * GI + i * 100 * MI, 200 * GI) for i in range(12)]
+    item = mounting(*grows).one("volume-size")
+    assert item.proposed == "34Gi"  # three runs a day for 90 days
+
+
+def test_of_claims_that_runs_make_the_template_gets_the_size_and_costs_while_runs_last() -> None:
+    of = mounting(*[VolumeUse(f"run-{i}-work", 5 * GI, 500 * GI) for i in range(12)])
+    item = of.one("volume-size")
+    assert item.proposed == "8Gi"
+    assert any("volumeClaimTemplates to 8Gi" in line for line in item.evidence)
+    assert item.saving_per_month is not None
+    hours = 90 * sum(r.makespan or 0.0 for r in of.runs) / len(of.runs) / 3600  # three runs a day
+    assert item.saving_per_month.likely == pytest.approx(492 * 0.08 * hours / 720, rel=0.1)
+
+
+def test_without_a_price_of_volumes_the_gib_are_minor() -> None:
+    of = mounting(*[VolumeUse("data", 6 * GI, 200 * GI)] * 12)
+    item = replace(of, pricing=Pricing(volume_gib_month=0.0)).one("volume-size")
+    assert item.expected == "191Gi less; no impact on run duration"
+    assert (item.saving_per_month, item.minor) == (None, True)
 
 
 def test_silence_for_a_volume_with_room_that_does_not_grow() -> None:
