@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from concertmaster.net.slow_clients import SlowClients
+from concertmaster.net.http_server import HttpServer, Limits
 from concertmaster.report.html import environment
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
@@ -21,18 +21,16 @@ from concertmaster.web.readers import NotAllowed, Unavailable
 from concertmaster.web.security import Gate, guard
 
 log = logging.getLogger("concertmaster.web")
-SLOW = web.AppKey("slow", SlowClients)
-_SLOW = 10.0  # seconds a client may take to send a request, and an idle connection stays open
 _MOST_HEADER = 32_768  # bytes: tokens that list groups are long
 PROBES = ("/healthz", "/readyz")
+LIMITS = Limits(connections=512, answers=128, probes=PROBES)
 STATIC = Path(__file__).resolve().parent / "static"
 
 
 def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Application:
     """The dashboard behind ``gate``. ``ready`` adds probes: /healthz, and /readyz, which fails while ``ready`` says why."""
-    slow, door = SlowClients(_SLOW), guard(gate, PROBES if ready is not None else ())
-    app = web.Application(middlewares=[slow.middleware, door, _errors], client_max_size=1)
-    app[SLOW] = slow
+    door = guard(gate, PROBES if ready is not None else ())
+    app = web.Application(middlewares=[door, _errors], client_max_size=1)
     app[WHOSE] = gate.whose
     pages, api = Pages(), Api()
     app.router.add_get("/", pages.fleet)
@@ -100,18 +98,12 @@ async def serve(
     tls: ssl.SSLContext | None = None,
 ) -> None:
     """Serve until ``until`` returns; ``ready`` gets the bound port. Raises OSError where the port is taken."""
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=0.5, max_field_size=_MOST_HEADER
-    )
-    await runner.setup()
-    watch = asyncio.create_task(app[SLOW].watch(runner), name="slow clients")
+    server = HttpServer(app, LIMITS, max_field_size=_MOST_HEADER)
     try:
-        await web.TCPSite(runner, address, port, ssl_context=tls).start()
-        ready(int(runner.addresses[0][1]))
+        ready(await server.start(address, port, tls))
         await until()
     finally:
-        watch.cancel()
-        await runner.cleanup()
+        await server.stop()
 
 
 async def interrupted() -> None:

@@ -8,13 +8,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 import pytest
 
 from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.loop import Loop, Pace, Worker
-from concertmaster.controller.reporting.server import Server
+from concertmaster.controller.reporting.server import LIMITS, Server
 from concertmaster.controller.reporting.telemetry import Telemetry
+
+QUICK = replace(LIMITS, seconds=0.4)
 
 
 class Clock:
@@ -176,7 +179,7 @@ def test_a_fatal_error_ends_the_loop() -> None:
 
 def test_a_client_that_never_ends_its_request_is_disconnected() -> None:
     async def scenario() -> tuple[bytes, float]:
-        server = Server("127.0.0.1", 0, Health(stall_after=60.0), Telemetry(), headers=0.4)
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), Telemetry(), limits=QUICK)
         await server.start()
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.bound_port)
@@ -204,7 +207,7 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(trickle: int) ->
     """Or each would hold an answer of tens of megabytes in memory for as long as it likes."""
 
     async def scenario() -> float:
-        server = Server("127.0.0.1", 0, Health(stall_after=60.0), LargeTelemetry(), headers=0.4)
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), LargeTelemetry(), limits=QUICK)
         await server.start()
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -231,7 +234,7 @@ def test_a_client_that_does_not_read_its_answer_is_disconnected(trickle: int) ->
 
 def test_a_client_that_takes_its_time_gets_its_whole_answer() -> None:
     async def scenario() -> int:
-        server = Server("127.0.0.1", 0, Health(stall_after=60.0), LargeTelemetry(), headers=1.0)
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), LargeTelemetry(), limits=replace(LIMITS, seconds=1.0))
         await server.start()
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.bound_port, limit=4 << 20)
@@ -247,3 +250,26 @@ def test_a_client_that_takes_its_time_gets_its_whole_answer() -> None:
             await server.stop()
 
     assert asyncio.run(scenario()) == 16 << 20
+
+
+def test_whoever_opens_connections_without_end_stops_no_probe() -> None:
+    async def scenario() -> tuple[int, float]:
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), Telemetry())
+        await server.start()
+        flood: list[asyncio.StreamWriter] = []
+        try:
+            for _ in range(2 * LIMITS.connections):
+                flood.append((await asyncio.open_connection("127.0.0.1", server.bound_port))[1])
+                flood[-1].write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+            begun = time.monotonic()
+            for path in ("/healthz", "/metrics"):
+                assert (await asyncio.to_thread(get, server.bound_port, path))[0] == 200
+            return server.open_connections, time.monotonic() - begun
+        finally:
+            for writer in flood:
+                writer.close()
+            await server.stop()
+
+    connections, seconds = asyncio.run(scenario())
+    assert connections <= LIMITS.connections
+    assert seconds < 5.0  # what the chart's probes wait

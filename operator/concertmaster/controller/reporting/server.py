@@ -18,14 +18,14 @@ from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.telemetry import CONTENT_TYPE, Telemetry
 from concertmaster.history import HistoryError
-from concertmaster.net.slow_clients import SlowClients
+from concertmaster.net.http_server import HttpServer, Limits
 
-_HEADERS = 10.0  # seconds a client may take to send a request, and an idle connection stays open
+# Answers with series of thousands of workflows have megabytes each; whoever asks besides Prometheus asks again.
+LIMITS = Limits(connections=256, answers=16, probes=("/healthz", "/readyz"))
 
 
 class Server:
-    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` tells which. A client that does not send a whole
-    request within ``headers`` seconds is disconnected, or slow clients would use up the connections."""
+    """Serves until ``stop``. ``port`` 0 takes a free one; ``bound_port`` tells which."""
 
     def __init__(
         self,
@@ -35,26 +35,13 @@ class Server:
         telemetry: Telemetry,
         details: Details | None = None,
         *,
-        headers: float = _HEADERS,
+        limits: Limits = LIMITS,
     ) -> None:
         self._address = address
-        self._port = port
         self._health = health
         self._telemetry = telemetry
         self._details = details or Details()
-        self._slow = SlowClients(headers)
-        self._runner: web.AppRunner | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self.bound_port = port
-
-    @property
-    def open_connections(self) -> int:
-        """Connections of clients, whatever they do."""
-        return len(self._runner.server.connections) if self._runner is not None and self._runner.server else 0
-
-    async def start(self) -> None:
-        """Bind and serve; OSError when the address is taken."""
-        app = web.Application(middlewares=[self._slow.middleware])
+        app = web.Application()
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -64,25 +51,21 @@ class Server:
                 web.get("/api/v1/namespaces/{namespace}/workflowprofiles/{name}/days", self._days),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
-        await runner.setup()
-        site = web.TCPSite(runner, self._address, self._port)
-        try:
-            await site.start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        self.bound_port = int(runner.addresses[0][1])
-        self._watch = asyncio.create_task(self._slow.watch(runner), name="slow clients")
+        self._http = HttpServer(app, limits)
+        self.bound_port = port
+
+    @property
+    def open_connections(self) -> int:
+        """Connections of clients, whatever they do."""
+        return self._http.open_connections
+
+    async def start(self) -> None:
+        """Bind and serve; OSError when the address is taken."""
+        self.bound_port = await self._http.start(self._address, self.bound_port)
 
     async def stop(self) -> None:
         """Close the port."""
-        if self._watch is not None:
-            self._watch.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._http.stop()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         try:

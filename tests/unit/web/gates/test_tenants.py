@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import http.client
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ import pytest
 
 from concertmaster.kube.errors import KubeError
 from concertmaster.web.api import ROOT, Api
+from concertmaster.web.app import LIMITS
 from tests.support.web.analysed import analysed
 from tests.support.web.objects import change, profile, result
 from tests.support.web.tenants import Bed, TwoTenants, in_cluster
@@ -252,6 +255,16 @@ def test_probes_need_no_token_and_tell_nothing() -> None:
         assert made.get("/", "alice").status == 200
         assert (made.pages.get("/readyz").status, made.pages.get("/readyz").text) == (200, "ok\n")
         assert made.pages.get("/healthz").text == "ok\n"
+
+
+def test_whoever_opens_connections_without_end_stops_no_probe() -> None:
+    with in_cluster(world()) as made, ExitStack() as flood:
+        port = urlsplit(made.pages.url).port
+        for _ in range(LIMITS.connections + 100):
+            flood.enter_context(socket.create_connection(("127.0.0.1", port or 0))).sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(3):
+            assert made.pages.get("/healthz").status == 200
+        assert made.get("/", "alice").status == 200
 
 
 def test_a_fault_of_the_dashboards_own_rights_names_no_namespace() -> None:

@@ -1,0 +1,211 @@
+"""A port for an aiohttp application on which no client uses up the connections, memory or time of the others.
+
+Connections are counted from the moment they are accepted, before a TLS handshake. One too many takes the place of the one
+that has been idle for longest, so that a probe is answered while somebody opens connections without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from aiohttp.web_protocol import RequestHandler
+
+log = logging.getLogger(__name__)
+_LONGEST = 6  # times the seconds of a request: an answer that is still not read by then is given up
+_PAUSE = 1.0  # seconds after a connection could not be accepted
+_BACKLOG = 128  # connections the kernel keeps until they are accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may use.
+
+    A client may take ``seconds`` to send a request, and an idle connection stays open for as long. ``connections`` are open
+    at once. ``answers`` are under way at once, those included that a client has not read yet; ``probes`` are paths that are
+    answered beyond that.
+    """
+
+    connections: int
+    answers: int
+    probes: Collection[str] = ()
+    seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class _Closing:
+    """A connection that is closed once its client has read what was written: since when, and how much that still is."""
+
+    since: float
+    left: int
+
+
+_Idle = RequestHandler | asyncio.Task[None]  # a connection, or one whose TLS handshake is under way
+
+
+class HttpServer:
+    """Serves ``app`` between ``start`` and ``stop``. ``max_field_size`` bounds the bytes of a header."""
+
+    def __init__(self, app: web.Application, limits: Limits, *, max_field_size: int = 8190) -> None:
+        app.middlewares.insert(0, self._count())
+        self._limits = limits
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=0.5, max_field_size=max_field_size
+        )
+        self._socket: socket.socket | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._answering: set[RequestHandler] = set()
+        self._idle: dict[_Idle, float] = {}  # since when, longest first
+        self._closing: dict[asyncio.WriteTransport, _Closing] = {}
+
+    async def start(self, address: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Bind and serve; the bound port, which is a free one for ``port`` 0. OSError when the address is taken."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listening = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+        listening.setblocking(False)
+        self._socket = listening
+        await self._runner.setup()
+        self._tasks = [
+            asyncio.create_task(self._accept(listening, tls), name="accept"),
+            asyncio.create_task(self._watch(), name="slow clients"),
+        ]
+        return int(listening.getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close the port and all connections. Without a start it does nothing."""
+        for task in [*self._tasks, *(idle for idle in self._idle if isinstance(idle, asyncio.Task))]:
+            task.cancel()
+        if self._socket is not None:
+            self._socket.close()
+            await self._runner.cleanup()
+
+    @property
+    def open_connections(self) -> int:
+        """Connections of clients, whatever they do."""
+        self._forget_gone()
+        return len(self._idle) + len(self._answering) + len(self._closing)
+
+    async def _accept(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listening)
+            except OSError as error:  # the client is gone again, or the process has no file descriptor left
+                log.warning("a connection could not be accepted: %s", error.strerror or error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            if self._make_room():
+                task = loop.create_task(self._connect(client, tls))
+                self._idle[task] = loop.time()
+                task.add_done_callback(lambda done: self._idle.pop(done, None))
+            else:
+                client.close()
+            await asyncio.sleep(0)  # or a flood of connections would leave no turn to anything else
+
+    async def _connect(self, client: socket.socket, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._runner.server is not None
+        try:
+            _, connection = await loop.connect_accepted_socket(self._runner.server, client, ssl=tls)
+        except OSError:
+            return  # no TLS, or gone
+        if connection not in self._answering:
+            self._idle[connection] = loop.time()
+
+    def _make_room(self) -> bool:
+        """Whether one more connection may be open, once the one that has been idle for longest made room where there was
+        none."""
+        if self.open_connections < self._limits.connections:
+            return True
+        for idle in self._idle:
+            if not _unread(idle):
+                del self._idle[idle]
+                _disconnect(idle)
+                return True
+        return False
+
+    def _count(self) -> Middleware:
+        """Knows which connections have a whole request under way, and refuses requests beyond the limit."""
+
+        @web.middleware
+        async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+            connection = request.protocol
+            self._idle.pop(connection, None)
+            busy = len(self._answering) + len(self._closing) + sum(map(_unread, self._idle))
+            self._answering.add(connection)
+            try:
+                if busy >= self._limits.answers and request.path not in self._limits.probes:
+                    return _too_many()
+                return await handler(request)
+            finally:
+                self._answering.discard(connection)
+                if connection.connected:
+                    self._idle[connection] = asyncio.get_running_loop().time()
+
+        return count
+
+    async def _watch(self) -> None:
+        """Disconnect whoever has sent no whole request, or read nothing of an answer, for so long."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._limits.seconds / 4)
+            now = clock()
+            self._forget_gone()
+            for idle in [i for i, since in self._idle.items() if now - since >= self._limits.seconds]:
+                del self._idle[idle]
+                if isinstance(idle, RequestHandler) and isinstance(idle.transport, asyncio.WriteTransport):
+                    self._closing[idle.transport] = _Closing(now, idle.transport.get_write_buffer_size())
+                    idle.force_close()
+                else:
+                    _disconnect(idle)
+            self._give_up(now)
+
+    def _forget_gone(self) -> None:
+        for gone in [i for i in self._idle if isinstance(i, RequestHandler) and not i.connected]:
+            del self._idle[gone]
+
+    def _give_up(self, now: float) -> None:
+        """Closing waits for the client to read: not for one that does not."""
+        for transport, closing in list(self._closing.items()):
+            left = transport.get_write_buffer_size()
+            if (
+                left
+                and now > closing.since
+                and (left >= closing.left or now - closing.since > _LONGEST * self._limits.seconds)
+            ):
+                transport.abort()
+                left = 0
+            closing.left = left
+            if not left:
+                del self._closing[transport]
+
+
+def _too_many() -> web.Response:
+    answer = web.Response(
+        status=503, headers={"Retry-After": "1"}, text="Too many requests are under way. Try again shortly.\n"
+    )
+    answer.force_close()
+    return answer
+
+
+def _unread(idle: _Idle) -> bool:
+    """Whether its client has not read the whole of an answer."""
+    transport = idle.transport if isinstance(idle, RequestHandler) else None
+    return isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size() > 0
+
+
+def _disconnect(idle: _Idle) -> None:
+    """End it now, whatever it waits for."""
+    if isinstance(idle, asyncio.Task):
+        idle.cancel()
+        return
+    transport = idle.transport
+    idle.force_close()
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
