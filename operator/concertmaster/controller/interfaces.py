@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changes.admission.capacity import UNBOUND, UNKNOWN_NODES, Capacity, Nodes
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
@@ -121,6 +122,11 @@ class History(Protocol):
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
 
+    def runs_with_figures(
+        self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
+    ) -> tuple[Sequence[RunRecord], RunFigures]:
+        """The same for an analysis, with what earlier ones made of the runs that have not changed."""
+
     def evidence(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
     ) -> Evidence:
@@ -199,6 +205,7 @@ class Case:
     past: Past = field(default_factory=Past)
     recorded: float = 0.0  # end of the newest run that the daily rows count
     older: Sequence[RunRecord] = ()
+    figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.insights import Insights, insights
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.score import attainable
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
@@ -74,19 +75,22 @@ def analyze_workflow(
     older: Sequence[RunRecord] = (),
     capacity: Capacity = UNBOUND,
     sizing: SizingHistory | None = None,
+    figures: RunFigures | None = None,
 ) -> AnalysisResult:
     """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
     source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
     workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
     factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis
     (None: there was none), ``older`` the runs of the days before the window, which tell what earlier analyses saw,
-    ``capacity`` that of the namespace, ``sizing`` what earlier decisions say about sizes."""
-    analysis = analyze(definition, runs, now=now, policy=policy)
+    ``capacity`` that of the namespace, ``sizing`` what earlier decisions say about sizes,
+    ``figures`` what earlier analyses made of the same records."""
+    figures = figures or RunFigures()
+    analysis = analyze(definition, runs, now=now, policy=policy, figures=figures)
     warnings = (*data_warnings(definition, runs, now), *notes)
     gaps = DataGaps(tuple(missing), warnings)
 
     def earlier(lag: float, ids: Collection[str]) -> list[Recommendation]:
-        then = analyze(definition, [*older, *runs], now=now - lag, policy=policy)
+        then = analyze(definition, [*older, *runs], now=now - lag, policy=policy, figures=figures)
         return assessed(then, profile, gaps=gaps, fleet=fleet, published=ids, capacity=capacity, sizing=sizing)
 
     def settled(found: list[Recommendation]) -> list[Recommendation]:

@@ -10,7 +10,8 @@ from concertmaster.history.errors import (
     HistoryReadOnly,
     HistoryUnavailable,
 )
-from concertmaster.history.evidence import Evidence
+from concertmaster.history.runs.cache import RunCache
+from concertmaster.history.runs.evidence import Evidence
 from concertmaster.history.server import open_server
 from concertmaster.history.store import Added, Stats, Store
 
@@ -25,6 +26,7 @@ __all__ = [
     "HistoryReadOnly",
     "HistoryUnavailable",
     "KeptAnalysis",
+    "RunCache",
     "Stats",
     "Store",
     "open_server",

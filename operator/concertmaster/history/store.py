@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.metrics import ByRun, with_metrics
-from concertmaster.engines import RunBuilder
+from concertmaster.core.model.metrics import ByRun
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
-from concertmaster.history.evidence import GOING_ON, Evidence, evidence, newest_finished
-from concertmaster.history.rebuild import rebuild
+from concertmaster.history.runs.cache import RunCache
+from concertmaster.history.runs.evidence import GOING_ON, Evidence, evidence, newest_finished
+from concertmaster.history.runs.reader import Mark, RunReader
 from concertmaster.history.sql import Engine
 
 _AT_ONCE = 100  # workflows pruned in one transaction
@@ -167,30 +167,27 @@ class Store(Analyses):
         since: float | None = None,
         definition: WorkflowDefinition | None = None,
         as_of: float | None = None,
+        cache: RunCache | None = None,
     ) -> list[RunRecord]:
         """Run records, oldest first: at most the ``limit`` newest that are over and those going on, of those that ended at
         or after ``since``.
 
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
-        ``engines.build_run``).
+        ``engines.build_run``). With a ``cache`` and a definition, records of runs whose rows are as they were when it was
+        used last are the same objects.
         """
+        reader = RunReader(key, definition, as_of, cache)
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
                 return []
             names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
-            pods = rows.pods_of_runs(self._db, number, names, self._lost)
-            live = rows.records_of_runs(self._db, number, key, names, self._lost)
-            query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
-            marks = self._db.execute(query, (number,)).fetchall()
+            found = reader.fetch(self._db, number, names, self._lost)
             if (noted := self._noted.get(key)) is not None:
-                marks = [(f, a, max(b, noted[1]) if f == noted[0] and b >= noted[2] else b) for f, a, b in marks]
-            values = amounts.read(self._db, number, definition.metrics if definition is not None else ())
-        builder = RunBuilder(key, definition, as_of)
-        records = [r for n in names for r in rebuild(n, pods[n], live.get(n), builder)]
+                found = replace(found, marks=[_seen_until(mark, *noted) for mark in found.marks])
+        records = reader.records(found)
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
         records = [r for r in records if since is None or r.end is None or r.end >= since]
-        records = [with_metrics(_fingerprinted(r, marks), values) for r in records]
         records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
         return records if limit is None else newest_finished(records, limit) if limit > 0 else []
 
@@ -287,9 +284,7 @@ class Store(Analyses):
         )
 
 
-def _fingerprinted(record: RunRecord, seen: Sequence[tuple[str, float, float]]) -> RunRecord:
-    """A run has the fingerprint that was in force when it started, if that was observed."""
-    if record.fingerprint is not None or record.start is None:
-        return record
-    mark = next((f for f, first, last in seen if first <= (record.start or 0.0) <= last), None)
-    return record if mark is None else replace(record, fingerprint=mark)
+def _seen_until(mark: Mark, fingerprint: str, until: float, told: float) -> Mark:
+    """``mark`` of the file, with how long its fingerprint was seen after the file was ``told``."""
+    known, first, last = mark
+    return known, first, max(last, until) if known == fingerprint and last >= told else last

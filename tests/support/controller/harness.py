@@ -23,6 +23,7 @@ from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import decided_at
@@ -122,6 +123,11 @@ class FakeHistory:
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         return self.runs_of.get(definition.key.name, [])
+
+    def runs_with_figures(
+        self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
+    ) -> tuple[Sequence[RunRecord], RunFigures]:
+        return self.runs(definition, limit=limit, since=since, as_of=as_of), RunFigures()
 
     def evidence(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from concertmaster.controller.interfaces import LongTermFigures
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
 from concertmaster.history import (
@@ -24,6 +25,7 @@ from concertmaster.history import (
     HistoryReadOnly,
     HistoryUnavailable,
     KeptAnalysis,
+    RunCache,
     Store,
     open_server,
 )
@@ -60,6 +62,7 @@ class HistoryProvider:
         self._owns = owns
         self._patience, self._pause = patience, pause
         self._trouble = ""
+        self._cache = RunCache()
         self._meanwhile = _MEANWHILE  # with what the copy lacks
         self.store = self._open()
 
@@ -136,8 +139,22 @@ class HistoryProvider:
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """See ``interfaces.History``."""
+        return self._runs(definition, limit, since, as_of)
+
+    def runs_with_figures(
+        self, definition: WorkflowDefinition, limit: int, since: float, as_of: float
+    ) -> tuple[Sequence[RunRecord], RunFigures]:
+        """See ``interfaces.History``."""
+        runs = self._runs(definition, limit, since, as_of, self._cache)
+        return runs, self._cache.figures(definition.key)
+
+    def _runs(
+        self, definition: WorkflowDefinition, limit: int, since: float, as_of: float, cache: RunCache | None = None
+    ) -> Sequence[RunRecord]:
         try:
-            return self.store.runs(definition.key, limit=limit, since=since, definition=definition, as_of=as_of)
+            return self.store.runs(
+                definition.key, limit=limit, since=since, definition=definition, as_of=as_of, cache=cache
+            )
         except HistoryDamaged as error:
             log.error("%s", error)
             self.renew()

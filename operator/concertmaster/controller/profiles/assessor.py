@@ -222,8 +222,7 @@ class Assessor:
         evidence = self._history.evidence(
             definition, limit=analysis.max_runs, since=now - analysis.window_seconds, as_of=until, after=after
         )
-        uid = subject.entry.uid
-        pressing = self.learned.verifying(subject.entry) or self._forecasts.late(uid)
+        pressing = self.learned.verifying(subject.entry) or self._forecasts.late(subject.entry.uid)
         if stands and definition.key not in self._answered:
             return None if self.memory.holds(subject.entry, evidence, revision, pressing=pressing) else evidence
         return evidence
@@ -240,7 +239,8 @@ class Assessor:
         self._answered.discard(case.definition.key)
         analysis = case.policy.analysis
         since = case.now - analysis.window_seconds
-        past = self._history.runs(case.definition, limit=analysis.max_runs, since=since - max(LAGS), as_of=_as_of(case))
+        known_runs, first = self._history.runs_with_figures, since - max(LAGS)
+        past, figures = known_runs(case.definition, analysis.max_runs, first, _as_of(case))
         older, runs = parted(past, since)
         available = known.metrics.status is True
         if not runs and not available:
@@ -259,8 +259,8 @@ class Assessor:
         declared = (
             "" if before is not None and known.query_problem == before.said.query_problem else known.query_problem
         )
-        recorded = self._history.recorded(case.definition.key)
-        result = self._analyzer(replace(case, runs=runs, older=older, past=self._past(subject), recorded=recorded))
+        case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject))
+        result = self._analyzer(replace(case, recorded=self._history.recorded(case.definition.key)))
         tally.analyzed += 1
         self._failures.forget(subject.entry.uid)
         self._outputs.keep(subject.entry, subject.key, result)

@@ -53,6 +53,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         trust=(lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
         published=_published(case),
         older=complete(definition, case.older)[1],
+        figures=case.figures,
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
     memory = remembered(case, result)

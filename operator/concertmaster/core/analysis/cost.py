@@ -7,8 +7,9 @@ of the request that was not used, plus everything failed attempts took. Extra me
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
@@ -50,39 +51,40 @@ class ExecutionCost(NamedTuple):
     total: float
 
 
+_cost = partial(tuple.__new__, ExecutionCost)
+
+
 class Costs:
-    """Costs by one price list. That of each execution and run is computed once, however many figures it goes into, and kept
-    as long as this is: make one for an analysis."""
+    """Costs by one price list. That of each run and its executions is computed once, however many figures it goes into."""
 
     def __init__(self, pricing: Pricing) -> None:
         self.pricing = pricing
-        # By identity, as comparing executions takes longer than pricing them; what is kept beside it keeps that unique.
-        self._executions: dict[int, tuple[StepExecution, ExecutionCost | None]] = {}
-        self._runs: dict[int, tuple[RunRecord, Cost | None]] = {}
-        self._steps: dict[int, tuple[RunRecord, list[ExecutionCost | None]]] = {}
+        # By identity, as comparing runs takes longer than pricing them; what is kept beside it keeps that unique.
+        self._runs: dict[int, tuple[RunRecord, Cost | None, list[ExecutionCost | None]]] = {}
 
     def execution(self, execution: StepExecution) -> ExecutionCost | None:
         """Cost of one execution, or None when neither its length nor its size is known."""
-        known = self._executions.get(id(execution))
-        if known is None:
-            amounts = _amounts(execution, execution.containers, self.pricing)
-            known = execution, ExecutionCost._make(amounts) if amounts is not None else None
-            self._executions[id(execution)] = known
-        return known[1]
+        amounts = _amounts(execution, execution.containers, self.pricing)
+        return _cost(amounts) if amounts is not None else None
 
     def steps(self, run: RunRecord) -> list[ExecutionCost | None]:
         """``execution`` of each of the steps of a run."""
-        known = self._steps.get(id(run))
-        if known is None:
-            known = self._steps[id(run)] = run, [self.execution(e) for e in run.steps]
-        return known[1]
+        return self._known(run)[2]
 
     def run(self, run: RunRecord) -> Cost | None:
         """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
+        return self._known(run)[1]
+
+    def keep_only(self, runs: Collection[int]) -> None:
+        """Forget all runs but those of these identities."""
+        self._runs = {n: known for n, known in self._runs.items() if n in runs}
+
+    def _known(self, run: RunRecord) -> tuple[RunRecord, Cost | None, list[ExecutionCost | None]]:
         known = self._runs.get(id(run))
         if known is None:
-            known = self._runs[id(run)] = run, _of_run(run, self.steps(run), self.pricing)
-        return known[1]
+            executions = [self.execution(e) for e in run.steps]
+            known = self._runs[id(run)] = run, _of_run(run, executions, self.pricing), executions
+        return known
 
 
 def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.cost import Costs, CostSummary, summarize_cost
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, critical_share, time_split
-from concertmaster.core.analysis.replay.executed import prepare
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, weighted_utilization
@@ -53,6 +53,7 @@ class Analysis:
     inferred: bool
     problems: tuple[str, ...]
     costs: Costs = field(compare=False, repr=False)
+    figures: RunFigures = field(compare=False, repr=False)
 
     @property
     def options(self) -> AnalysisSettings:
@@ -105,19 +106,21 @@ def analyze(
     *,
     now: float,
     policy: Policy | None = None,
+    figures: RunFigures | None = None,
 ) -> Analysis:
-    """Analyse the finished runs of one workflow that ended within the window before ``now`` (unix seconds)."""
-    policy = policy or Policy()
+    """Analyse the finished runs of one workflow that ended within the window before ``now`` (unix seconds). ``figures``:
+    what earlier analyses made of the same records; those of this one are added."""
+    policy, figures = policy or Policy(), figures or RunFigures()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
     definition, finished = with_pods(definition, _finished(runs, options, now))
     good = [r for r in finished if r.outcome.timed and r.makespan is not None]
-    replayable = tuple(prepare(good, definition.graph))
+    replayable = figures.executed(good, definition.graph)
     on_path = critical_share(replayable, definition.graph)
     steps = analyze_steps(finished, definition.graph, on_path, options, pricing)
     makespan = summarize([r.run_time for r in good if r.run_time is not None])
     queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
-    costs = Costs(pricing)
+    costs = figures.costs(pricing)
     cost = summarize_cost(finished, costs)
     succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in finished)
     failed = sum(r.outcome is Outcome.FAILED for r in finished)
@@ -169,6 +172,7 @@ def analyze(
         inferred=definition.graph.inferred,
         problems=definition.graph.problems + definition.notes,
         costs=costs,
+        figures=figures,
     )
 
 

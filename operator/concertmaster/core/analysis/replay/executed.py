@@ -35,10 +35,19 @@ def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) 
     return prepare((run,), graph, locks)[0]
 
 
+Layouts = dict[tuple[tuple[str, ...], Taken], Layout]
+"""Of one graph, by the steps that only a run knows and the edges it took."""
+
+
 def prepare(
-    runs: Iterable[RunRecord | ExecutedRun], graph: WorkflowGraph, locks: Iterable[Limit] = ()
+    runs: Iterable[RunRecord | ExecutedRun],
+    graph: WorkflowGraph,
+    locks: Iterable[Limit] = (),
+    *,
+    layouts: Layouts | None = None,
 ) -> list[ExecutedRun]:
-    """Executed graphs of the runs of one workflow, to be built once and handed to every question about them."""
+    """Executed graphs of the runs of one workflow, to be built once and handed to every question about them. ``layouts``:
+    those of the same graph made before, so that runs of one layout share it whenever they were prepared."""
     runs = list(runs)
     done = [run for run in runs if isinstance(run, ExecutedRun)]
     if len(done) == len(runs):
@@ -47,6 +56,7 @@ def prepare(
     known = {step.name for step in graph.steps}
     daemons = frozenset(step.name for step in graph.steps if step.daemon)
     out: list[ExecutedRun | None] = []
+    layouts = {} if layouts is None else layouts
     alike: dict[tuple[tuple[str, ...], Taken], list[tuple[int, RunRecord]]] = {}
     for place, run in enumerate(runs):
         if isinstance(run, ExecutedRun):
@@ -56,7 +66,9 @@ def prepare(
         extra = tuple(dict.fromkeys([e.step for e in run.steps if e.step not in known]))
         alike.setdefault((extra, taken(run)), []).append((place, run))
     for shape, members in alike.items():
-        layout = lay_out(graph, *shape)
+        layout = layouts.get(shape)
+        if layout is None:
+            layout = layouts[shape] = lay_out(graph, *shape)
         regular = [] if locks or daemons else executed_at_once([run for _, run in members], layout)
         for k, (place, run) in enumerate(members):
             out[place] = (regular[k] if regular else None) or _executed(run, layout, locks, daemons)

@@ -57,7 +57,9 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
         noise = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[of]) / NOISE / HUBER)
     sure, mean = _together(y, noise, of)
     inverse = np.linalg.inv(prior + np.diag(1.0 / sure))
-    left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(axis=1)  # variance of each shape's value, given the runs
+    left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(
+        axis=1
+    )  # variance of each shape's value, given the runs
     variance = max(own - float(cross @ inverse @ cross), 0.0) + NOISE**2
     weights = (y - (prior @ (inverse @ mean))[of]) / noise
     known = (1.0 - left[of] / noise) / noise
@@ -73,9 +75,9 @@ def _together(y: np.ndarray, noise: np.ndarray, of: np.ndarray) -> tuple[np.ndar
 def _surprise(known: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
     """How much further off the runs were than expected when each is predicted from the others (at least 1).
 
-    Leave-one-out residuals come in closed form from the inverse of the runs' covariance, of which ``known`` is the diagonal
-    and ``weights`` its product with the values (Rasmussen and Williams, section 5.4.2). Outliers count here: they do not bend
-    the curve, but the next run may be one.
+    Leave-one-out residuals come in closed form from the inverse of the runs' covariance, of which ``known`` is the
+    diagonal and ``weights`` its product with the values (Rasmussen and Williams, section 5.4.2). Outliers count here: they
+    do not bend the curve, but the next run may be one.
     """
     expected = np.maximum(1.0 / known - noise, 0.0) + NOISE**2
     return max(1.0, math.sqrt(float(np.mean((weights / known) ** 2 / expected))))

@@ -69,7 +69,7 @@ def work_of(record: RunRecord, run: ExecutedRun, engine: str) -> Work:
     of the steps before it."""
     nodes = {e.node for e in record.steps}
     machines = max(1, len(nodes) - (None in nodes))
-    if all([len(chains) == 1 for chains in run.chains]):  # as in nearly all runs: the tasks are the steps
+    if all(len(chains) == 1 for chains in run.chains):  # as in nearly all runs: the tasks are the steps
         rows = record.steps
         sizes = [rows[chain[-1].source].input_size for (chain,) in run.chains]
         return Work(

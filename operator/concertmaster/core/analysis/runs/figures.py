@@ -1,0 +1,65 @@
+"""What is worked out of single runs, kept for the next analysis of the same records.
+
+A run that is over does not change, so neither does what follows from it alone: its executed graph, its cost, its longest
+steps. Several analyses of one workflow, now and at the moments that settle a recommendation, look at the same runs; where
+their records are kept from cycle to cycle, only new ones are worked out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.analysis.replay.executed import Layouts, prepare
+from concertmaster.core.analysis.replay.run import ExecutedRun
+from concertmaster.core.model import RunRecord, WorkflowGraph
+from concertmaster.core.model.policy import Pricing
+
+T = TypeVar("T")
+
+
+class RunFigures:
+    """Figures of the runs of one workflow. Records are recognized by identity, as comparing them takes longer than working
+    out most figures; what is kept beside a figure keeps that unique."""
+
+    def __init__(self) -> None:
+        self._figures: dict[int, tuple[RunRecord, dict[Callable[[RunRecord], Any], Any]]] = {}
+        self._executed: dict[int, tuple[RunRecord, ExecutedRun]] = {}
+        self._graph = WorkflowGraph(())
+        self._layouts: Layouts = {}
+        self._costs = Costs(Pricing())
+
+    def of(self, make: Callable[[RunRecord], T], run: RunRecord) -> T:
+        """``make(run)``, which must follow from the record alone."""
+        known = self._figures.get(id(run))
+        if known is None:
+            known = self._figures[id(run)] = run, {}
+        figures = known[1]
+        if make in figures:
+            return figures[make]  # type: ignore[no-any-return]
+        figures[make] = made = make(run)
+        return made
+
+    def executed(self, runs: Sequence[RunRecord], graph: WorkflowGraph) -> tuple[ExecutedRun, ...]:
+        """``replay.prepare`` of the runs, in their order."""
+        if graph is not self._graph and graph != self._graph:
+            self._executed, self._layouts = {}, {}
+        self._graph = graph
+        fresh = [run for run in runs if id(run) not in self._executed]
+        for run, made in zip(fresh, prepare(fresh, graph, layouts=self._layouts), strict=True):
+            self._executed[id(run)] = run, made
+        return tuple([self._executed[id(run)][1] for run in runs])
+
+    def costs(self, pricing: Pricing) -> Costs:
+        """The costs of runs by that price list."""
+        if pricing != self._costs.pricing:
+            self._costs = Costs(pricing)
+        return self._costs
+
+    def keep_only(self, runs: Iterable[RunRecord]) -> None:
+        """Forget all other records."""
+        kept = {id(run) for run in runs}
+        self._figures = {n: known for n, known in self._figures.items() if n in kept}
+        self._executed = {n: known for n, known in self._executed.items() if n in kept}
+        self._costs.keep_only(kept)

@@ -1,0 +1,70 @@
+"""Run records kept in memory between two analyses of a workflow, so that the second puts together only what is new.
+
+Kept are the workflows whose turn comes again soon: one that was read since so many executions of others were read that
+keeping all of them would pass the limit is not. In an installation of thousands of workflows that is nearly all of them, and
+the cache stays empty instead of holding what is never asked for again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
+
+EXECUTIONS = 6_000
+"""Most executions kept; one takes about 2 KiB with all that is worked out of it."""
+
+
+@dataclass(slots=True)
+class KeptRun:
+    """The records under one name of a run. ``digest``: of the rows they were put together from; ``as_of``: until when facts
+    were complete then. ``told``: what else the history said of each, and the record with that."""
+
+    digest: bytes
+    as_of: float
+    records: list[RunRecord]
+    told: list[tuple[object, RunRecord]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class KeptRuns:
+    """The runs of one workflow by name, put together for one ``definition``, and what analyses made of them."""
+
+    definition: WorkflowDefinition
+    runs: dict[str, KeptRun] = field(default_factory=dict)
+    figures: RunFigures = field(default_factory=RunFigures)
+
+
+class RunCache:
+    """The kept runs of the workflows read last. For one thread."""
+
+    def __init__(self, limit: int = EXECUTIONS) -> None:
+        self._limit = limit
+        self._sizes: dict[WorkflowKey, int] = {}  # executions of the workflows read last, the longest ago first
+        self._kept: dict[WorkflowKey, KeptRuns] = {}
+
+    def of(self, definition: WorkflowDefinition) -> KeptRuns | None:
+        """Where the runs of a workflow are kept; None where they are not worth it."""
+        key = definition.key
+        if key not in self._sizes:
+            return None
+        known = self._kept.get(key)
+        if known is None or known.definition != definition:
+            known = self._kept[key] = KeptRuns(definition)
+        return known
+
+    def figures(self, key: WorkflowKey) -> RunFigures:
+        """What earlier analyses made of the runs of a workflow."""
+        known = self._kept.get(key)
+        return known.figures if known is not None else RunFigures()
+
+    def note(self, key: WorkflowKey, executions: int) -> None:
+        """A workflow was read, with so many executions."""
+        self._sizes.pop(key, None)
+        self._sizes[key] = executions
+        total = sum(self._sizes.values())
+        while total > self._limit:
+            oldest = next(iter(self._sizes))
+            total -= self._sizes.pop(oldest)
+            self._kept.pop(oldest, None)

@@ -1,0 +1,109 @@
+"""The runs of one workflow out of the file: fetched while the store is locked, put together when it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
+
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.metrics import ByRun, with_metrics
+from concertmaster.engines import RunBuilder
+from concertmaster.history import amounts, rows
+from concertmaster.history.rebuild import rebuild
+from concertmaster.history.runs.cache import KeptRun, RunCache
+from concertmaster.history.sql import Connection
+
+Mark = tuple[str, float, float]
+"""A template's fingerprint, and from when until when it was seen (unix seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """What the file holds of the runs called ``names``. ``known`` of them were put together before from the same rows; of
+    the others ``pods`` and ``live`` are the rows."""
+
+    names: Sequence[str]
+    known: dict[str, KeptRun]
+    digests: dict[str, bytes]
+    pods: dict[str, list[StepExecution]]
+    live: dict[str, RunRecord]
+    marks: Sequence[Mark]
+    values: dict[ExtraMetric, ByRun]
+
+
+class RunReader:
+    """Reads runs of one workflow once; see ``Store.runs``."""
+
+    def __init__(
+        self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None, cache: RunCache | None
+    ) -> None:
+        self._key, self._definition, self._as_of, self._cache = key, definition, as_of, cache
+        self._moment = math.inf if as_of is None else as_of
+        self._kept = cache.of(definition) if cache is not None and definition is not None else None
+
+    def fetch(self, db: Connection, number: int, names: Sequence[str], lost: list[str]) -> RunRows:
+        """The rows of the runs called ``names``."""
+        digests: dict[str, bytes] = {}
+        known: dict[str, KeptRun] = {}
+        if self._kept is not None:
+            bodies, _ = rows.bodies_of_runs(db, number, names)
+            digests = {n: hashlib.blake2b(b"".join(bodies[n]), digest_size=16).digest() for n in names}
+            known = {n: run for n in names if (run := self._same(n, digests[n])) is not None}
+        fresh = [n for n in names if n not in known]
+        metrics = self._definition.metrics if self._definition is not None else ()
+        query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
+        return RunRows(
+            names,
+            known,
+            digests,
+            rows.pods_of_runs(db, number, fresh, lost),
+            rows.records_of_runs(db, number, self._key, fresh, lost),
+            db.execute(query, (number,)).fetchall(),
+            amounts.read(db, number, metrics),
+        )
+
+    def records(self, found: RunRows) -> list[RunRecord]:
+        """The records of all runs in the order of their names. Those that are over are kept where the cache has room, and
+        all others of the workflow forgotten."""
+        builder = RunBuilder(self._key, self._definition, self._as_of)
+        over: dict[str, KeptRun] = {}
+        records: list[RunRecord] = []
+        for name in found.names:
+            run = found.known.get(name)
+            if run is None:
+                made = rebuild(name, found.pods[name], found.live.get(name), builder)
+                run = KeptRun(found.digests.get(name, b""), self._moment, made)
+            told = [_told(r, last, found) for r, last in zip(run.records, run.told or repeat(None), strict=False)]
+            run.told = told
+            records += [record for _, record in told]
+            if not any(r.outcome is Outcome.RUNNING for r in run.records):  # time alone may say it is
+                over[name] = run
+        if self._kept is not None:
+            self._kept.runs = over
+            self._kept.figures.keep_only(records)
+        if self._cache is not None:
+            self._cache.note(self._key, sum([len(r.steps) for r in records]))
+        return records
+
+    def _same(self, name: str, digest: bytes) -> KeptRun | None:
+        """The run as it was put together from the same rows."""
+        known = self._kept.runs.get(name) if self._kept is not None else None
+        return known if known is not None and known.digest == digest and known.as_of <= self._moment else None
+
+
+def _told(record: RunRecord, before: tuple[object, RunRecord] | None, found: RunRows) -> tuple[object, RunRecord]:
+    """The record with the fingerprint that was in force when it started, if that was observed, and with what users' queries
+    say of it; the same object as ``before`` where they say the same."""
+    mark = record.fingerprint
+    if mark is None and record.start is not None:
+        start = record.start
+        mark = next((f for f, first, last in found.marks if first <= start <= last), None)
+    said = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in found.values.items()]
+    if before is not None and before[0] == said:
+        return before
+    marked = record if mark is record.fingerprint else replace(record, fingerprint=mark)
+    return said, with_metrics(marked, found.values)

@@ -1,0 +1,153 @@
+"""Records kept between two readings: the same objects while nothing changed, and never anything but a fresh reading."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.core.model.enums import Per
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.outcomes import LOST_SECONDS
+from concertmaster.history import RunCache, Store
+from tests.support.builders import run_record
+from tests.support.data.history_rows import KEY, ran
+
+TWO = WorkflowDefinition(KEY, ARGO, WorkflowGraph((StepSpec("a"), StepSpec("b", depends_on=("a",)))))
+NOW = 1_000_000.0
+
+
+def pods(run: int, **fields: object) -> list[StepExecution]:
+    begin = NOW - 50_000.0 + 100.0 * run
+    return [ran(f"{run}a", begin, **fields), ran(f"{run}b", begin + 20.0, "b")]
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    found = Store(":memory:")
+    found.add({KEY: {f"r{n}": pods(n) for n in range(4)}})
+    yield found
+    found.close()
+
+
+def read(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> list[RunRecord]:
+    return store.runs(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
+
+
+def kept(before: list[RunRecord], after: list[RunRecord]) -> list[str]:
+    """Names of the runs that are the same objects."""
+    known = {id(r) for r in before}
+    return [r.run for r in after if id(r) in known]
+
+
+def warm(store: Store) -> tuple[RunCache, list[RunRecord]]:
+    cache = RunCache()
+    read(store, cache)
+    return cache, read(store, cache)
+
+
+def test_only_what_changed_is_put_together_again(store: Store) -> None:
+    cache, before = warm(store)
+    assert kept(before, read(store, cache)) == ["r0", "r1", "r2", "r3"]
+    store.add({KEY: {"r4": pods(4), "r1": pods(1, node="n7")}})
+    after = read(store, cache)
+    assert kept(before, after) == ["r0", "r2", "r3"]
+    assert after == read(store, None)
+    assert [r.steps[0].node for r in after] == [None, "n7", None, None, None]
+
+
+def test_a_live_record_changes_its_run(store: Store) -> None:
+    cache, before = warm(store)
+    live = run_record(run="r2", start=before[2].start, end=before[2].end, workflow=KEY, outcome=Outcome.FAILED)
+    store.add({}, records=[live])
+    after = read(store, cache)
+    assert kept(before, after) == ["r0", "r1", "r3"]
+    assert after == read(store, None)
+
+
+def test_a_run_that_time_ends_is_not_kept(store: Store) -> None:
+    store.add({KEY: {"r9": [ran("9a", NOW - 60.0)]}})
+    cache, before = warm(store)
+    assert [r.outcome for r in before][-1] is Outcome.RUNNING
+    later = read(store, cache, as_of=NOW + LOST_SECONDS)
+    assert [r.outcome for r in later][-1] is Outcome.UNKNOWN
+    assert kept(before, later) == ["r0", "r1", "r2", "r3"]
+    assert [r.outcome for r in read(store, cache)][-1] is Outcome.RUNNING  # asked about an earlier moment
+
+
+def test_another_definition_keeps_nothing(store: Store) -> None:
+    cache, before = warm(store)
+    other = replace(TWO, graph=WorkflowGraph((StepSpec("a"), StepSpec("b"))))
+    after = read(store, cache, of=other)
+    assert kept(before, after) == []
+    assert after == read(store, None, of=other)
+
+
+def test_what_else_is_known_of_a_run_counts(store: Store) -> None:
+    cache, before = warm(store)
+    start = before[2].start or 0.0
+    store.note_definitions({KEY: "v1"}, start - 1.0)
+    store.note_definitions({KEY: "v1"}, start + 1.0)
+    after = read(store, cache)
+    assert [r.fingerprint for r in after] == [None, None, "v1", None]
+    assert kept(before, after) == ["r0", "r1", "r3"]
+    metric = ExtraMetric("tokens", "q", per=Per.RUN)
+    store.add_amounts(KEY, {metric: {"r0": {"": 5.0}}})
+    paid = replace(TWO, metrics=(metric,))
+    before = [read(store, cache, of=paid), read(store, cache, of=paid)][-1]
+    assert before[0].extra == {"tokens": 5.0}
+    store.add_amounts(KEY, {metric: {"r0": {"": 7.0}}})
+    after = read(store, cache, of=paid)
+    assert after[0].extra == {"tokens": 7.0}
+    assert kept(before, after) == ["r1", "r2", "r3"]
+
+
+def test_any_sequence_of_readings_is_as_without_a_cache(store: Store) -> None:
+    chance, cache, now = random.Random(7), RunCache(), NOW
+    for _ in range(60):
+        now += chance.choice([0.0, 60.0, 1000.0, 90_000.0, -500.0])
+        name = chance.randrange(12)
+        failed = {"outcome": Outcome.FAILED} if chance.random() < 0.2 else {}
+        rows = pods(name, **failed)[: chance.choice([1, 2, 2])]
+        store.add({KEY: {f"r{name}": rows}})
+        if chance.random() < 0.2:
+            store.note_definitions({KEY: chance.choice(["v1", "v2"])}, now)
+        assert read(store, cache, as_of=now) == read(store, None, as_of=now)
+
+
+def test_workflows_whose_turn_comes_too_late_are_not_kept() -> None:
+    store, cache = Store(":memory:"), RunCache(limit=20)
+    flows = [replace(TWO, key=replace(KEY, name=f"w{n}")) for n in range(4)]
+    for n, flow in enumerate(flows):
+        store.add({flow.key: {"r": [ran(f"{n}-{k}", 100.0 * k, item=str(k)) for k in range(8)]}})
+
+    def turn(chosen: list[WorkflowDefinition]) -> list[bool]:
+        """Whether each of them gets the same objects twice in a row of readings."""
+        found = [[read(store, cache, of=flow) for flow in chosen] for _ in range(3)]
+        return [bool(kept(a, b)) for a, b in zip(found[1], found[2], strict=True)]
+
+    assert turn(flows) == [False] * 4  # 32 executions lie between two readings of one
+    assert turn(flows[:2]) == [True, True]
+    assert turn(flows) == [False] * 4
+    store.close()
+
+
+def test_figures_stay_with_the_runs_they_are_of(store: Store) -> None:
+    cache, before = warm(store)
+    seen: list[str] = []
+
+    def noted(run: RunRecord) -> int:
+        seen.append(run.run)
+        return len(seen)
+
+    def figures(runs: list[RunRecord]) -> list[int]:
+        return [cache.figures(KEY).of(noted, run) for run in runs]
+
+    assert figures(before) == [1, 2, 3, 4]
+    store.add({KEY: {"r4": pods(4), "r1": pods(1, node="n7")}})
+    assert figures(read(store, cache)) == [1, 5, 3, 4, 6]
+    assert seen == ["r0", "r1", "r2", "r3", "r1", "r4"]
