@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.daily.rows import combine, daily_rows
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS as DAY
 from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
@@ -40,7 +40,7 @@ def run_on(day: float, number: int = 0, seconds: float = 100.0, outcome: Outcome
 def rows_of(
     runs: list[RunRecord], covered: float = 0.0, recorded: float = 0.0, score: int | None = 80
 ) -> list[DailyRow]:
-    return daily_rows(runs, Costs(PRICES), covered=covered, recorded=recorded, until=30 * DAY, score=score)
+    return daily_rows(runs, PRICES, RunFigures(), covered=covered, recorded=recorded, until=30 * DAY, score=score)
 
 
 def test_a_day_has_a_row_of_its_runs_and_one_of_each_step(store: Store) -> None:
@@ -68,7 +68,7 @@ def test_recording_again_writes_nothing(store: Store) -> None:
 
 
 def test_a_day_that_is_seen_as_a_whole_again_is_replaced_and_its_score_stays(store: Store) -> None:
-    early = daily_rows([run_on(3)], Costs(PRICES), covered=0.0, until=3.5 * DAY, score=70)
+    early = daily_rows([run_on(3)], PRICES, RunFigures(), covered=0.0, until=3.5 * DAY, score=70)
     store.daily.record(KEY, early)
     store.daily.record(KEY, rows_of([run_on(3), run_on(3, 1)]))
     (row,) = store.daily.rows(KEY)

@@ -23,7 +23,8 @@ def long_term_figures(case: Case, result: AnalysisResult, memory: Recommendation
         covered = max(covered, min(ends))
     rows = daily_rows(
         case.runs,
-        analysis.costs,
+        analysis.pricing,
+        analysis.figures,
         covered=covered,
         recorded=case.recorded,
         until=case.now,

@@ -27,6 +27,7 @@ from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_spli
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.analysis.steps.step import StepAnalysis
@@ -100,8 +101,8 @@ def insights(analysis: Analysis) -> Insights:
     good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     by_step = succeeded(good)
     return Insights(
-        slow=_slow(good, [s.step for s in analysis.steps]),
-        change=last_change(good),
+        slow=_slow(good, [s.step for s in analysis.steps], analysis.figures),
+        change=last_change(good, analysis.figures),
         next_run=_next_run(analysis, good),
         split=mean_split(analysis.executed),
         inputs=tuple(effect for s in analysis.steps if (effect := _input_effect(analysis, s, by_step)) is not None),
@@ -154,10 +155,10 @@ def _longest(run: RunRecord) -> dict[str, float]:
     return longest
 
 
-def _slow(runs: Sequence[RunRecord], steps: Sequence[str]) -> tuple[SlowRuns, ...]:
+def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) -> tuple[SlowRuns, ...]:
     if not runs or not steps:
         return ()
-    table = [[longest.get(step) for step in steps] for longest in map(_longest, runs)]
+    table = [[longest.get(step) for step in steps] for longest in [figures.of(_longest, r) for r in runs]]
     totals = [run.makespan or math.nan for run in runs]
     least = MIN_EXTRA * median(totals)
     return tuple(
@@ -202,9 +203,9 @@ def _between(before: _Signature, after: _Signature) -> str:
     return ", ".join(parts)
 
 
-def last_change(runs: Sequence[RunRecord]) -> ChangeEffect | None:
+def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
     """The latest change between two neighbouring runs (oldest first), judged on all runs since the one before it."""
-    signatures = [_signature(run) for run in runs]
+    signatures = [figures.of(_signature, run) for run in runs]
     places = [i for i in range(1, len(runs)) if _between(signatures[i - 1], signatures[i])]
     if not places:
         return None

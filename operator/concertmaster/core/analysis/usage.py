@@ -7,10 +7,10 @@ samples are left out and counted, never read as zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from concertmaster.core.analysis.pod_level import governed
@@ -95,27 +95,6 @@ class ContainerUsage:
         """Median per-run peak of ephemeral storage over the request; None when either is unknown."""
         peaks = [r.storage_peak for r in self.runs if r.storage_peak is not None] if self.storage_request else []
         return sorted(peaks)[len(peaks) // 2] / self.storage_request if peaks and self.storage_request else None
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkUse:
-    """What executions of a step moved over the network: medians of bytes received and sent, and of bytes a second."""
-
-    executions: int
-    received: float
-    sent: float
-    rate: float | None
-
-
-def network_use(executions: Sequence[StepExecution]) -> NetworkUse | None:
-    """The network use of these executions; None where none of them tells it."""
-    rows = [e for e in executions if e.network_receive_bytes is not None or e.network_transmit_bytes is not None]
-    if not rows:
-        return None
-    rates = [(e.network_bytes or 0.0) / e.duration for e in rows if e.duration]
-    received = median(e.network_receive_bytes or 0.0 for e in rows)
-    sent = median(e.network_transmit_bytes or 0.0 for e in rows)
-    return NetworkUse(len(rows), received, sent, median(rates) if rates else None)
 
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:
@@ -228,50 +207,66 @@ def _larger(known: float | None, value: float | None) -> float | None:
     return value if known is None or (value is not None and value > known) else known
 
 
-def container_usage(
-    spec: StepSpec | None, executions: Sequence[tuple[RunRecord, StepExecution]]
-) -> tuple[ContainerUsage, ...]:
-    """Usage of every main container of a step, from its executions with the runs they belong to (oldest run first).
+class InRun(NamedTuple):
+    """A container of a step in one run: as its last execution had it, how many there were, and what they used."""
 
-    Requests come from the definition where it declares the container, else from the newest execution. Containers that
-    only the engine's executor adds are left out.
-    """
-    per_container: dict[str, dict[str, tuple[float, list[tuple[ContainerFact, StepExecution]]]]] = {}
-    newest: dict[str, ContainerFact] = {}
-    for run, execution in executions:
+    newest: ContainerFact
+    executions: int
+    ambiguous: int
+    unsampled: int
+    usage: RunUsage
+
+
+def usage_of(run: RunRecord) -> dict[str, dict[str, InRun]]:
+    """Usage of every main container in a run, by step and container. Those that only the engine's executor adds are left
+    out."""
+    found: dict[str, dict[str, list[tuple[ContainerFact, StepExecution]]]] = {}
+    for execution in run.steps:
         if execution.outcome is Outcome.SKIPPED or execution.outcome is Outcome.CACHED:
             continue
         for fact in execution.containers:
-            container = fact.name
-            if fact.init or container in _EXECUTOR_CONTAINERS:
-                continue
-            by_run = per_container.setdefault(container, {})
-            if run.run not in by_run:
-                by_run[run.run] = (run.end if run.end is not None else execution.finished or 0.0, [])
-            by_run[run.run][1].append((fact, execution))
-            newest[container] = fact
+            if not fact.init and fact.name not in _EXECUTOR_CONTAINERS:
+                found.setdefault(execution.step, {}).setdefault(fact.name, []).append((fact, execution))
+    return {step: {name: _in_run(run, rows) for name, rows in of.items()} for step, of in found.items()}
+
+
+def _in_run(run: RunRecord, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
+    return InRun(
+        rows[-1][0],
+        len(rows),
+        sum([fact.ambiguous for fact, _ in rows]),
+        sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows]),
+        _run_usage(run.end if run.end is not None else rows[0][1].finished or 0.0, rows),
+    )
+
+
+def container_usage(spec: StepSpec | None, runs: Iterable[Mapping[str, InRun]]) -> tuple[ContainerUsage, ...]:
+    """Usage of every main container of a step, from what ``usage_of`` says of it in each run (oldest first).
+
+    Requests come from the definition where it declares the container, else from the newest execution.
+    """
+    per_container: dict[str, list[InRun]] = {}
+    for run in runs:
+        for name, found in run.items():
+            per_container.setdefault(name, []).append(found)
     declared = {c.name: c for c in spec.sized} if spec else {}
     of_pod = governed(spec.pod) if spec else frozenset[str]()
     return tuple(
-        _container(name, declared.get(name), newest[name], by_run, of_pod)
-        for name, by_run in sorted(per_container.items())
+        _container(name, declared.get(name), runs_of, of_pod)
+        for name, runs_of in sorted(per_container.items())
         if name == POD or len(of_pod) < 2
     )
 
 
 def _container(
-    name: str,
-    declared: ContainerSpec | None,
-    newest: ContainerFact,
-    by_run: dict[str, tuple[float, list[tuple[ContainerFact, StepExecution]]]],
-    of_pod: frozenset[str] = frozenset(),
+    name: str, declared: ContainerSpec | None, runs: Sequence[InRun], of_pod: frozenset[str] = frozenset()
 ) -> ContainerUsage:
-    rows = [row for _, rows_of_run in by_run.values() for row in rows_of_run]
-    ambiguous = sum([fact.ambiguous for fact, _ in rows])
-    unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
+    newest = runs[-1].newest
+    executions, ambiguous = sum([run.executions for run in runs]), sum([run.ambiguous for run in runs])
+    unsampled = sum([run.unsampled for run in runs])
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
-    covered = rows if has["memory"] else []  # where memory is another's, nothing of it is missing here
+    covered = has["memory"]  # where memory is another's, nothing of it is missing here
     return ContainerUsage(
         name=name,
         image=(declared.image if declared else None) or newest.image,
@@ -280,11 +275,11 @@ def _container(
         memory_request=now.memory_request if has["memory"] else None,
         memory_limit=now.memory_limit if has["memory"] else None,
         place=declared.place if declared else None,
-        executions=len(rows),
+        executions=executions,
         ambiguous=ambiguous,
         unsampled=unsampled if covered else 0,
-        coverage=(len(rows) - ambiguous - unsampled) / len(rows) if covered else None,
-        runs=tuple(_run_usage(time, rows_of_run) for time, rows_of_run in sorted(by_run.values(), key=lambda v: v[0])),
+        coverage=(executions - ambiguous - unsampled) / executions if covered else None,
+        runs=tuple(sorted([run.usage for run in runs], key=itemgetter(0))),
         **_extended(declared, newest),
     )
 

@@ -117,7 +117,7 @@ def analyze(
     good = [r for r in finished if r.outcome.timed and r.makespan is not None]
     replayable = figures.executed(good, definition.graph)
     on_path = critical_share(replayable, definition.graph)
-    steps = analyze_steps(finished, definition.graph, on_path, options, pricing)
+    steps = analyze_steps(finished, definition.graph, on_path, options, pricing, figures)
     makespan = summarize([r.run_time for r in good if r.run_time is not None])
     queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
     costs = figures.costs(pricing)

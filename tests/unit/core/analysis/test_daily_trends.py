@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC
 
-from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.trends import trends
 from concertmaster.core.model import RunRecord
 from concertmaster.core.model.daily import DAY_SECONDS as DAY
@@ -27,7 +27,7 @@ def run_on(day: int, seconds: float) -> RunRecord:
 
 
 RUNS = [run_on(day, 100.0 + day) for day in range(40)]
-ROWS = daily_rows(RUNS, Costs(PRICES), covered=0.0, until=(FIRST + 40) * DAY)
+ROWS = daily_rows(RUNS, PRICES, RunFigures(), covered=0.0, until=(FIRST + 40) * DAY)
 SINCE, UNTIL = (FIRST + 30) * DAY, (FIRST + 40) * DAY
 HELD = [r for r in RUNS if (r.end or 0.0) > SINCE]
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.core.analysis.insights import insights, last_change
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
@@ -54,17 +55,17 @@ def test_the_last_change_is_named_and_measured() -> None:
 
 def test_only_the_runs_since_the_change_before_count() -> None:
     runs = _runs(30, image=lambda i: f"etl:{1 + (i >= 10) + (i >= 20)}")
-    change = last_change(runs)
+    change = last_change(runs, RunFigures())
     assert change is not None
     assert (change.effect.runs_before, change.effect.runs_after) == (10, 10)
     assert change.effect.verdict in (Verdict.SAME, Verdict.INCONCLUSIVE)
 
 
 def test_without_a_change_there_is_no_effect() -> None:
-    assert last_change(_runs(10)) is None
-    assert last_change([]) is None
+    assert last_change(_runs(10), RunFigures()) is None
+    assert last_change([], RunFigures()) is None
     renamed = [replace(r, fingerprint=f"f{i >= 5}") for i, r in enumerate(_runs(10))]
-    change = last_change(renamed)
+    change = last_change(renamed, RunFigures())
     assert change is not None
     assert change.what == "template"
 

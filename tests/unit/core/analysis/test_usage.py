@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.usage import RunUsage, container_usage
+from concertmaster.core.analysis.usage import RunUsage, container_usage, usage_of
 from tests.support.builders import container, definition, run, step
 
 
@@ -18,7 +18,7 @@ def usage(**fact: object) -> RunUsage:
         startup=5.0,
         containers=lambda _: (container(cpu_sampled_seconds=None, **fact),),
     )
-    (found,) = container_usage(spec, [(record, e) for e in record.steps])
+    (found,) = container_usage(spec, [usage_of(record)["load"]])
     (one,) = found.runs
     return one
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from concertmaster.core.analysis.cost import Cost, Costs, ExecutionCost
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.summary import summarize
 
 STEPS = 100
@@ -22,7 +26,8 @@ METRICS = 10
 
 def daily_rows(
     runs: Sequence[RunRecord],
-    costs: Costs,
+    pricing: Pricing,
+    figures: RunFigures,
     *,
     covered: float,
     recorded: float = 0.0,
@@ -41,13 +46,14 @@ def daily_rows(
         day = int(run.end // DAY_SECONDS)
         if day * DAY_SECONDS >= covered or recorded < run.end <= (until if complete is None else complete):
             by_day.setdefault(day, []).append(run)
-    rows = []
+    rows: list[DailyRow] = []
+    costs = figures.costs(pricing)
     today = int(until // DAY_SECONDS)
     for day, ended in sorted(by_day.items()):
         last = max(r.end or 0.0 for r in ended)
         end = last, day * DAY_SECONDS >= covered
-        rows.append(_of_runs(day, ended, costs, end, score if day == today else None))
-        rows += _of_steps(day, ended, costs, end)
+        of_runs, *of_steps = figures.of_all(("daily", day, end[1]), ended, partial(_of_day, day, ended, costs, end))
+        rows += [replace(of_runs, score=score if day == today else None), *of_steps]
     return rows
 
 
@@ -84,12 +90,16 @@ _End = tuple[float, bool]
 """When the last run of a day ended, and whether all runs of the day are at hand."""
 
 
-def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End, score: int | None) -> DailyRow:
+def _of_day(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:
+    return [_of_runs(day, runs, costs, end), *_of_steps(day, runs, costs, end)]
+
+
+def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> DailyRow:
     priced = [costs.run(r) for r in runs]
     durations = [r.makespan for r in runs if r.outcome.timed]
     queue = _sum([r.queue_time for r in runs])
     metrics = _metrics([r.extra for r in runs if r.extra])
-    return _row(day, RUN, [r.outcome for r in runs], durations, priced, queue, metrics, end, score)
+    return _row(day, RUN, [r.outcome for r in runs], durations, priced, queue, metrics, end)
 
 
 def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> list[DailyRow]:
@@ -126,7 +136,6 @@ def _row(
     queue: float | None,
     metrics: Mapping[str, float],
     end: _End,
-    score: int | None = None,
 ) -> DailyRow:
     known = [d for d in durations if d is not None]
     costs = [c for c in priced if c is not None]
@@ -145,7 +154,7 @@ def _row(
         math.fsum([c.wasted for c in costs]) if costs else None,
         queue,
         metrics,
-        score,
+        None,
         *end,
     )
 

@@ -7,7 +7,7 @@ their records are kept from cycle to cycle, only new ones are worked out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from concertmaster.core.analysis.cost import Costs
@@ -25,6 +25,7 @@ class RunFigures:
 
     def __init__(self) -> None:
         self._figures: dict[int, tuple[RunRecord, dict[Callable[[RunRecord], Any], Any]]] = {}
+        self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
         self._executed: dict[int, tuple[RunRecord, ExecutedRun]] = {}
         self._graph = WorkflowGraph(())
         self._layouts: Layouts = {}
@@ -41,6 +42,14 @@ class RunFigures:
         figures[make] = made = make(run)
         return made
 
+    def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
+        """``make()``, which must follow from these records, the price list and the ``key`` alone."""
+        identities = [id(run) for run in runs]
+        known = self._together.get(key)
+        if known is None or known[0] != identities:
+            known = self._together[key] = identities, tuple(runs), make()
+        return known[2]
+
     def executed(self, runs: Sequence[RunRecord], graph: WorkflowGraph) -> tuple[ExecutedRun, ...]:
         """``replay.prepare`` of the runs, in their order."""
         if graph is not self._graph and graph != self._graph:
@@ -54,7 +63,7 @@ class RunFigures:
     def costs(self, pricing: Pricing) -> Costs:
         """The costs of runs by that price list."""
         if pricing != self._costs.pricing:
-            self._costs = Costs(pricing)
+            self._costs, self._together = Costs(pricing), {}
         return self._costs
 
     def keep_only(self, runs: Iterable[RunRecord]) -> None:
@@ -62,4 +71,5 @@ class RunFigures:
         kept = {id(run) for run in runs}
         self._figures = {n: known for n, known in self._figures.items() if n in kept}
         self._executed = {n: known for n, known in self._executed.items() if n in kept}
+        self._together = {key: known for key, known in self._together.items() if kept.issuperset(known[0])}
         self._costs.keep_only(kept)

@@ -8,11 +8,13 @@ from operator import itemgetter
 
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
 from concertmaster.core.analysis.replay import CriticalShare
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.steps.network import NetworkUse, network_use
 from concertmaster.core.analysis.usage import (
     ContainerUsage,
-    NetworkUse,
+    InRun,
     container_usage,
-    network_use,
+    usage_of,
     utilizations,
 )
 from concertmaster.core.changepoint import Detection
@@ -66,8 +68,13 @@ def analyze_steps(
     paths: Mapping[str, CriticalShare],
     options: AnalysisSettings,
     pricing: Pricing,
+    figures: RunFigures,
 ) -> tuple[StepAnalysis, ...]:
     """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each holds the runs back."""
+    usages: dict[str, list[Mapping[str, InRun]]] = {}
+    for run in runs:
+        for step, of_step in figures.of(usage_of, run).items():
+            usages.setdefault(step, []).append(of_step)
     by_step = _executions(runs)
     names = [s.name for s in graph.steps]
     names += sorted(by_step.keys() - set(names))
@@ -76,7 +83,18 @@ def analyze_steps(
     durations = [summarize(c.durations) for c in collected]
     means = summarize([d.mean for d in durations])
     return tuple(
-        _step(name, graph, c, duration, means, trend, paths.get(name), options, pricing)
+        _step(
+            name,
+            graph,
+            c,
+            duration,
+            means,
+            trend,
+            paths.get(name),
+            container_usage(graph.declaring(name), usages.get(name, ())),
+            options,
+            pricing,
+        )
         for name, c, duration, trend in zip(names, collected, durations, trends, strict=True)
     )
 
@@ -152,13 +170,13 @@ def _step(
     means: Summary,
     trend: Detection,
     path: CriticalShare | None,
+    containers: tuple[ContainerUsage, ...],
     options: AnalysisSettings,
     pricing: Pricing,
 ) -> StepAnalysis:
     """``means``: summary of all steps' mean durations."""
     rows = collected.rows
     executions = [e for _, e in rows]
-    containers = container_usage(graph.declaring(name), rows)
     return StepAnalysis(
         step=name,
         spec=graph.step(name),
