@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import gain
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changepoint import detect
 from concertmaster.core.model import (
@@ -32,11 +33,12 @@ from concertmaster.core.model import (
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.sizing import memory_request
 from concertmaster.engines.argo.traits import ARGO
-from concertmaster.history import Store
+from concertmaster.history import RunCache, Store
 
 DAY = 86400.0
 NOW = 1.76e9
 MI = 2.0**20
+MOST_CALLS = 30  # of one case
 
 
 def layered(steps: int, width: int) -> WorkflowGraph:
@@ -116,20 +118,31 @@ def _workflow() -> Callable[[], object]:
     return call
 
 
-def _status(steps: int, count: int) -> Callable[[], object]:
-    """What a cycle does for a workflow of which a run ended: runs out of the history, and a status document."""
-    definition, runs = runs_of(layered(steps, 4), count, every=DAY / 15)
-    store = Store(":memory:")
-    # metrics do not tell when a step became ready: that is worked out of each run as it is read
-    store.add({definition.key: {run.run: [replace(e, ready=None) for e in run.steps] for run in runs}})
+def _status(steps: int, count: int, *, kept: bool) -> Callable[[], object]:
+    """What a cycle does for a workflow of which a run ended: the run into the history, all runs out of it, and a status
+    document. ``kept``: the others were analysed before and are known; without, as after a start or in a large fleet."""
+    definition, runs = runs_of(layered(steps, 4), count + MOST_CALLS, every=DAY / 15)
+    store, cache, further = Store(":memory:"), RunCache() if kept else None, iter(runs[count:])
+
+    def ended(runs: Iterable[RunRecord]) -> None:
+        # metrics do not tell when a step became ready: that is worked out of each run as it is read
+        store.add({definition.key: {run.run: [replace(e, ready=None) for e in run.steps] for run in runs}})
+
+    ended(runs[:count])
     meta = {"namespace": "bench", "name": "w"}
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "w"}
     profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
 
     def call() -> object:
-        found = store.runs(definition.key, limit=200, since=NOW - 14 * DAY, definition=definition, as_of=NOW)
-        return analyze_profile(Case(profile, Policy(), definition, found, NOW, NOW))
+        run = next(further)
+        ended([run])
+        now = run.end or NOW
+        since = now - 14 * DAY
+        found = store.runs(definition.key, limit=count, since=since, definition=definition, as_of=now, cache=cache)
+        figures = cache.figures(definition.key) if cache is not None else RunFigures()
+        return analyze_profile(Case(profile, Policy(), definition, found, now, now, figures=figures))
 
+    call()  # what is read for the second time is kept
     return call
 
 
@@ -155,15 +168,25 @@ def _sizing() -> Callable[[], object]:
     return lambda: memory_request(peaks, [60.0] * 200)
 
 
+def _sizing_by_input() -> Callable[[], object]:
+    chance = random.Random(5)
+    inputs = [2e9 * chance.lognormvariate(0, 0.8) for _ in range(30)]
+    peaks = [1e8 + 0.2 * size * chance.lognormvariate(0, 0.1) for size in inputs]
+    return lambda: memory_request(peaks, [60.0] * 30, inputs=inputs, current_request=2e9)
+
+
 def measure() -> list[dict[str, Any]]:
     """What was measured, the goal and the median, in milliseconds."""
     cases = (
         ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 25.0, _workflow(), 20),
-        ("a status from the history (20 steps, 30 runs)", 25.0, _status(20, 30), 20),
-        ("a status from the history (10 steps, 200 runs)", 40.0, _status(10, 200), 11),
+        ("a status from the history (20 steps, 30 runs), one of them new", 25.0, _status(20, 30, kept=True), 20),
+        ("the same, all of them read", 50.0, _status(20, 30, kept=False), 20),
+        ("a status from the history (10 steps, 200 runs), one of them new", 40.0, _status(10, 200, kept=True), 20),
+        ("the same, all of them read", 100.0, _status(10, 200, kept=False), 20),
         ("critical path of 2,122 tasks", 50.0, _critical_path(), 20),
         ("change points on 200 values", 2.0, _changes(), 50),
         ("memory size of a step from 200 runs", 1.0, _sizing(), 50),
+        ("memory size by input of a step from 30 runs", 0.5, _sizing_by_input(), 50),
     )
     return [
         {"what": what, "goal_ms": goal, "median_ms": round(_median_ms(call, repeats), 3)}

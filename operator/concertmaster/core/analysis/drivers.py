@@ -13,7 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
+from concertmaster.core.analysis.runs.usage import RunUsage
+from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, levels, memory_request

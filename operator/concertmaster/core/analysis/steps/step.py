@@ -9,12 +9,11 @@ from operator import itemgetter
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
 from concertmaster.core.analysis.replay import CriticalShare
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.runs.usage import by_step, usage_of
 from concertmaster.core.analysis.steps.network import NetworkUse, network_use
 from concertmaster.core.analysis.usage import (
     ContainerUsage,
-    InRun,
     container_usage,
-    usage_of,
     utilizations,
 )
 from concertmaster.core.changepoint import Detection
@@ -71,14 +70,11 @@ def analyze_steps(
     figures: RunFigures,
 ) -> tuple[StepAnalysis, ...]:
     """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each holds the runs back."""
-    usages: dict[str, list[Mapping[str, InRun]]] = {}
-    for run in runs:
-        for step, of_step in figures.of(usage_of, run).items():
-            usages.setdefault(step, []).append(of_step)
-    by_step = _executions(runs)
+    usages = by_step([figures.of(usage_of, run) for run in runs])
+    rows = _executions(runs)
     names = [s.name for s in graph.steps]
-    names += sorted(by_step.keys() - set(names))
-    collected = [_collect(by_step.get(name, ())) for name in names]
+    names += sorted(rows.keys() - set(names))
+    collected = [_collect(rows.get(name, ())) for name in names]
     trends = detect_many([c.series for c in collected])
     durations = [summarize(c.durations) for c in collected]
     means = summarize([d.mean for d in durations])
@@ -91,7 +87,7 @@ def analyze_steps(
             means,
             trend,
             paths.get(name),
-            container_usage(graph.declaring(name), usages.get(name, ())),
+            container_usage(graph.declaring(name), usages.get(name, {})),
             options,
             pricing,
         )

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
+from concertmaster.core.analysis.runs.usage import mean_cores
 from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.analysis.usage import mean_cores
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, attainable

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.analysis.usage import ContainerUsage, RunUsage
+from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Finding, StepSpec
 from concertmaster.core.rules.base import Evidence

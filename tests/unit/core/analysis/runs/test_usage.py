@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.usage import RunUsage, container_usage, usage_of
+from concertmaster.core.analysis.runs.usage import RunUsage, by_step, usage_of
+from concertmaster.core.analysis.usage import container_usage
 from tests.support.builders import container, definition, run, step
 
 
@@ -18,7 +19,7 @@ def usage(**fact: object) -> RunUsage:
         startup=5.0,
         containers=lambda _: (container(cpu_sampled_seconds=None, **fact),),
     )
-    (found,) = container_usage(spec, [usage_of(record)["load"]])
+    (found,) = container_usage(spec, by_step([usage_of(record)])["load"])
     (one,) = found.runs
     return one
 
