@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.advice import kinds_cost, kinds_reliability, kinds_speed
+from benchmarks.advice import kinds_cost, kinds_platform, kinds_reliability, kinds_speed
 from benchmarks.advice.healthy import healthy
 from benchmarks.advice.law import Flow
 from benchmarks.advice.plant import base
@@ -22,7 +22,7 @@ from benchmarks.advice.score import Tally, check_healthy, judge, summary, top
 from benchmarks.advice.weeks import replay_one, together
 from concertmaster.core.model.policy import Policy
 
-KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS)
+KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS, *kinds_platform.KINDS)
 
 
 def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> Tally:

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.advice.law import DAY, HOUR
-from benchmarks.advice.plant import Flow, Rng, base, fitted
+from benchmarks.advice.law import DAY, GI, HOUR, Volume
+from benchmarks.advice.plant import Flow, Rng, base, chain_seconds, fitted
 
 
 def healthy(rng: Rng, name: str) -> Flow:
-    """One workflow; CV 3 to 40%, requests used to 50 to 95%."""
+    """One workflow; CV 3 to 40%, requests used to 50 to 95%; some with GPUs that are busy, volumes with room, and schedules
+    that their runs fit into."""
+    flow = _usual(rng, name)
+    if flow.every == HOUR and flow.schedule is not None:  # what is due while a run is in progress would be seen
+        factor = float(rng.uniform(0.35, 0.65)) * HOUR / chain_seconds(flow)
+        flow = replace(flow, meets=str(rng.choice(["Forbid", "Allow", "Replace"])), noise=min(flow.noise, 0.1))
+        flow = replace(flow, steps=tuple(replace(s, seconds=s.seconds * factor) for s in flow.steps))
+    last = flow.steps[-1].name
+    if rng.random() < 0.1:
+        gpus = int(rng.integers(1, 5))
+        flow = flow.having(last, gpus=gpus, gpus_busy=gpus)
+    return flow.having(last, volume=_volume(rng)) if rng.random() < 0.4 else flow
+
+
+def _volume(rng: Rng) -> Volume:
+    """One that is used well, and holds for months where it grows."""
+    capacity, share = float(rng.integers(5, 300)) * GI, float(rng.uniform(0.45, 0.7))
+    used = share * capacity
+    kind = int(rng.integers(0, 3))
+    if kind == 0:
+        return Volume("work", capacity, used, cv=0.05, each=True)
+    growth = (capacity - used) / float(rng.uniform(60, 300)) if kind == 1 else 0.0
+    return Volume("data", capacity, used, growth, cv=0.02)
+
+
+def _usual(rng: Rng, name: str) -> Flow:
     engine = str(rng.choice(["argo", "cron", "tekton", "cronjob"]))
     every = float(rng.choice([1, 2, 3, 4, 6, 12, 24])) * HOUR
     flow = base(rng, name, every=every, engine=engine)

@@ -28,6 +28,23 @@ class Sidecar:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A persistent volume that a step writes to: bytes it holds, bytes used at the end of the window, bytes by which that
+    grows a day, and the variation from run to run. ``each``: every run makes its own."""
+
+    claim: str
+    capacity: float
+    used: float
+    growth: float = 0.0
+    cv: float = 0.0
+    each: bool = False
+
+    def at(self, time: float, normal: float) -> float:
+        """Bytes used then."""
+        return (self.used + self.growth * (time - NOW) / DAY) * (1.0 + self.cv * normal)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step. ``seconds`` of work at input 1 with the CPU it wants, ``cv`` of a pod, ``cpu`` cores busy while it works.
 
@@ -36,7 +53,7 @@ class Step:
     (logarithms). From ``since`` days before the end on: work times ``factor``, failures ``then_broken``. ``keys``: how many
     different inputs there are (0: nobody knows them). ``waits_cpu``, ``waits_io``: share of its time without CPU though
     it wants some, and stalled on the disk. ``loose``: dependencies over which no data go. ``pipelined``: each item begins
-    when the same item of the step before is done."""
+    when the same item of the step before is done. ``gpus`` are held, ``gpus_busy`` of them do something."""
 
     name: str
     after: tuple[str, ...] = ()
@@ -74,6 +91,9 @@ class Step:
     sidecar: Sidecar | None = None
     sidecar_late: float = 0.0
     pipelined: bool = False
+    volume: Volume | None = None
+    gpus: int = 0
+    gpus_busy: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +101,9 @@ class Flow:
     """One workflow: its engine (argo, cron, tekton, cronjob), its steps in order, and the seconds ``every`` which it runs.
 
     ``noise`` is what all pods of a run share; ``daily`` and ``weekly`` are amplitudes. ``capacity``: pods that have room on
-    the nodes. ``slow_nodes`` of ``nodes`` take ``slow_factor`` times as long."""
+    the nodes. ``slow_nodes`` of ``nodes`` take ``slow_factor`` times as long. ``meets``: what becomes of a start that is due
+    while a run is in progress (a concurrencyPolicy; None: runs know nothing of each other), ``crowding``: how many times
+    as long a run takes that begins beside another. ``sampled``: share of the pods of which there are samples of use."""
 
     name: str
     steps: tuple[Step, ...]
@@ -99,6 +121,9 @@ class Flow:
     namespace: str = "demo"
     schedule: str | None = None
     begin: float = 0.0  # of the first run, seconds after midnight
+    meets: str | None = None
+    crowding: float = 1.0
+    sampled: float = 1.0
     busy: tuple[float, float, float] | None = None  # waits for nodes from hour to hour of the day, mean seconds
 
     def having(self, step: str, **changes: object) -> Flow:

@@ -46,13 +46,14 @@ def manifest(flow: Flow) -> dict[str, Any]:
     else:
         api, spec = "argoproj.io/v1alpha1", _argo(flow)
         if flow.engine == "cron":
-            spec = {"schedule": flow.schedule or "0 */4 * * *", "workflowSpec": spec, "concurrencyPolicy": "Forbid"}
+            meets = flow.meets or "Forbid"
+            spec = {"schedule": flow.schedule or "0 */4 * * *", "workflowSpec": spec, "concurrencyPolicy": meets}
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def _resources(step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": _pair(step.cpu_request, step.memory_request)}
-    limits = _pair(step.cpu_limit, step.memory_limit)
+    limits = _pair(step.cpu_limit, step.memory_limit) | ({"nvidia.com/gpu": str(step.gpus)} if step.gpus else {})
     return {**found, "limits": limits} if limits else found
 
 
@@ -146,6 +147,6 @@ def _cronjob(flow: Flow) -> dict[str, Any]:
         job |= {"completions": step.items, "parallelism": flow.parallelism or step.items, "completionMode": "Indexed"}
     return {
         "schedule": flow.schedule or "0 */4 * * *",
-        "concurrencyPolicy": "Forbid",
+        "concurrencyPolicy": flow.meets or "Forbid",
         "jobTemplate": {"spec": job},
     }

@@ -36,6 +36,8 @@ class Plant:
     bound: bool = False
     whole: Flow | None = None
     others: tuple[Flow, ...] = ()  # workflows on the same nodes
+    amount: float | None = None  # of the measure a month, by the law itself: what no run shows yet
+    minor: bool = False  # nothing is promised for it: answered among the minor items
 
 
 Kind = Callable[[Rng, Flow], Plant]

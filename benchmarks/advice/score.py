@@ -69,7 +69,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
     result, names = analyse(plant.flow, plant.policy, plant.others)
     truth = worth(plant)
     tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
-    answers = [r for r in result.recommendations if r.rule in plant.rules]
+    answers = [r for r in (result.minor if plant.minor else result.recommendations) if r.rule in plant.rules]
     step = names.get(plant.step) if plant.step else None
     placed = [r for r in answers if step is None or _about(r, step)]
     best = next(iter(placed or answers), None)
@@ -131,7 +131,7 @@ def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bo
 
 def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[str]]:
     """How many of the workflows whose problems are most valuable are among the first ranked, of how many; and the missed."""
-    real = sorted(tally.answers, key=lambda a: -a.truth)[:wanted]
+    real = sorted((a for a in tally.answers if a.truth > 0), key=lambda a: -a.truth)[:wanted]
     ranked = sorted(tally.ranks, key=lambda r: (-round(r[0], 2), r[1], r[2]))
     shown = {workflow for _, workflow, _ in ranked[:first]}
     missed = [f"{a.kind} ({a.truth:.0f})" for a in real if a.workflow not in shown]

@@ -10,7 +10,7 @@ from benchmarks.advice.plant import Plant
 from benchmarks.advice.world import play_all
 from concertmaster.core.model import Outcome, RunRecord
 
-_CORE_HOUR, _GIB_HOUR, _RUN_HOUR, _FAILED_RUN = 0.031, 0.004, 2.5, 10.0
+_CORE_HOUR, _GIB_HOUR, _GPU_HOUR, _RUN_HOUR, _FAILED_RUN = 0.031, 0.004, 0.95, 2.5, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ def cost(run: RunRecord) -> float:
         hours = ((e.finished or 0.0) - (e.created or 0.0)) / 3600.0
         for c in e.containers:
             total += hours * ((c.cpu_request or 0.0) * _CORE_HOUR + (c.memory_request or 0.0) / GI * _GIB_HOUR)
+            total += hours * (c.gpu_request or 0.0) * _GPU_HOUR
     return total
 
 
@@ -56,6 +57,8 @@ def cost_of(flow: Flow) -> float:
 
 def worth(plant: Plant) -> Worth:
     """What fixing it brings a month; where it began on a day, by the runs since."""
+    if plant.amount is not None or not plant.measure:
+        return Worth(**{plant.measure: plant.amount}) if plant.measure and plant.amount is not None else Worth()
     since = min((s.since for s in plant.flow.steps if s.since is not None), default=WINDOW / DAY)
     _, bad = runs_of(plant.flow, span=since * DAY)
     _, good = runs_of(plant.mended, span=since * DAY)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 import numpy as np
 
 from benchmarks.advice.law import DAY, HOUR, MI, NOW, WINDOW, Flow, Step
-from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
+from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, VolumeUse, WorkflowKey
 
 _ATTEMPTS = 6
 
@@ -48,16 +49,49 @@ def play_all(
     flow: Flow, key: WorkflowKey, names: dict[str, str], until: float = NOW, span: float = WINDOW
 ) -> list[RunRecord]:
     """All runs of the span. ``names``: what the product calls the steps and, by "/", their containers."""
-    return [play(flow, key, names, n, t) for n, t in starts(flow, until, span)]
+    due = starts(flow, until, span)
+    if flow.meets is None:
+        return [play(flow, key, names, n, t) for n, t in due]
+    runs: list[RunRecord] = []
+    free, missed = -math.inf, None
+    for number, time in due:
+        if missed is not None and free < time:  # a CronJob's newest missed start takes place as soon as it may
+            runs.append(play(flow, key, names, missed, free + 1.0))
+            free, missed = runs[-1].end or free, None
+        if time < free and flow.meets == "Forbid":
+            missed = number if flow.engine == "cronjob" else None
+            continue
+        runs.append(play(flow, key, names, number, time, flow.crowding if time < free else 1.0))
+        free = max(free, runs[-1].end or free)
+    return _cut(runs) if flow.meets == "Replace" else runs
 
 
-def play(flow: Flow, key: WorkflowKey, names: dict[str, str], number: int, start: float) -> RunRecord:
+def _cut(runs: list[RunRecord]) -> list[RunRecord]:
+    """Runs that are deleted when the next one is due; how they would have ended nobody knows."""
+    found = []
+    for run, after in zip_longest(runs, runs[1:]):
+        cut = after.start if after is not None else None
+        if cut is None or (run.end or 0.0) <= cut:
+            found.append(run)
+            continue
+        rows = tuple(
+            e if (e.finished or 0.0) <= cut else replace(e, finished=cut, outcome=Outcome.UNKNOWN)
+            for e in run.steps
+            if (e.started or 0.0) < cut
+        )
+        found.append(replace(run, end=cut, outcome=Outcome.UNKNOWN, steps=rows))
+    return found
+
+
+def play(
+    flow: Flow, key: WorkflowKey, names: dict[str, str], number: int, start: float, crowding: float = 1.0
+) -> RunRecord:
     """One run."""
     rng = np.random.default_rng((flow.seed, number))
     hour = start % DAY / HOUR
     weekend = int(start // DAY + 3) % 7 >= 5
     size = gamma(flow.noise, float(rng.standard_normal()))
-    size *= (1.0 + flow.daily * math.sin(2 * math.pi * hour / 24.0)) * (1.0 - flow.weekly * weekend)
+    size *= crowding * (1.0 + flow.daily * math.sin(2 * math.pi * hour / 24.0)) * (1.0 - flow.weekly * weekend)
     run = _Run(flow, number, start, size)
     for i, step in enumerate(flow.steps):
         own = np.random.default_rng((flow.seed, number, i + 1))
@@ -159,12 +193,15 @@ def _execute(
         * gamma(step.peak_cv, float(n[2]))
         * math.exp(step.peak_growth * (growth - 60.0))
     )
+    volumes: tuple[VolumeUse, ...] = ()
     reason: str | None = None
     broken = step.then_broken if later else step.broken
     if step.memory_limit is not None and peak > step.memory_limit:
         reason, peak, work = "OOMKilled", step.memory_limit, work * (0.4 + 0.5 * float(u[1]))
     elif float(same[2]) < broken or float(u[3]) < step.transient:
         reason, work = "Error", work * (0.2 + 0.7 * float(u[1]))
+    elif step.volume is not None and step.volume.at(created, float(shared[0])) > step.volume.capacity:
+        reason, work = "Error", work * 0.5
     elif float(u[4]) < step.hang:
         work = step.hang_seconds * (0.7 + 0.6 * float(u[1]))
     wait = step.wait * -math.log(1 - 0.98 * float(u[5]))
@@ -177,16 +214,26 @@ def _execute(
     if limit is not None and started + work - created > limit:
         reason, work = "DeadlineExceeded", limit - (started - created)
     finished = started + work
-    samples = max(1, int(work / 15.0))
+    expected = max(1, int(work / 15.0))
+    samples = expected if float(u[2]) < flow.sampled else 0
+    if step.volume is not None:
+        claim = f"{flow.name}-{run.number}-{step.volume.claim}" if step.volume.each else step.volume.claim
+        used = min(step.volume.at(created, float(shared[0])), step.volume.capacity)
+        volumes = (VolumeUse(claim, used, step.volume.capacity),)
     main = ContainerFact(
         names[f"{step.name}/"], "registry.example/etl:1", started=started, finished=finished, samples=samples,
-        expected_samples=samples, cpu_request=step.cpu_request, cpu_limit=step.cpu_limit,
+        expected_samples=expected, cpu_request=step.cpu_request, cpu_limit=step.cpu_limit,
         memory_request=step.memory_request, memory_limit=step.memory_limit, cpu_seconds=cores * work,
         cpu_sampled_seconds=work, cpu_peak_cores=cores * 1.15, memory_sampled_peak=peak, memory_kernel_peak=1.03 * peak,
         throttled_share=throttled if step.cpu_limit is not None else None, reason=reason,
         oom_events=1.0 if reason == "OOMKilled" else 0.0, cpu_waiting_seconds=step.waits_cpu * work,
         io_waiting_seconds=step.waits_io * work, fs_read_bytes=2 * MI * work, fs_write_bytes=MI * work,
+        gpu_request=float(step.gpus) or None, gpu_resource="nvidia.com/gpu" if step.gpus else None,
+        gpu_used=0.8 * step.gpus_busy if step.gpus else None, gpus_active=float(step.gpus_busy) if step.gpus else None,
     )  # fmt: skip
+    if not samples:
+        main = replace(main, cpu_seconds=None, cpu_sampled_seconds=None, cpu_peak_cores=None, memory_sampled_peak=None,
+                       memory_kernel_peak=None)  # fmt: skip
     containers = [main]
     if step.sidecar is not None:
         s = step.sidecar
@@ -194,7 +241,7 @@ def _execute(
         containers.append(
             ContainerFact(
                 s.name, "registry.example/proxy:1", started=started, finished=finished + step.sidecar_late,
-                samples=samples, expected_samples=samples, cpu_request=s.cpu_request, memory_request=s.memory_request,
+                samples=samples, expected_samples=expected, cpu_request=s.cpu_request, memory_request=s.memory_request,
                 cpu_seconds=s.cpu * seconds, cpu_sampled_seconds=seconds, cpu_peak_cores=1.1 * s.cpu,
                 memory_sampled_peak=s.peak, memory_kernel_peak=s.peak,
             )
@@ -206,5 +253,5 @@ def _execute(
         names[step.name], str(item) if step.items > 1 else None, attempt=attempt, pod=uid, uid=uid,
         node=f"node-{node}", ready=ready, created=created, scheduled=scheduled, started=started, finished=finished,
         outcome=outcome, reason=reason, containers=tuple(containers), input_fingerprint=key,
-        input_size=size * run.size * 1e9 if step.sizes else None,
+        input_size=size * run.size * 1e9 if step.sizes else None, volumes=volumes,
     )  # fmt: skip
