@@ -21,7 +21,7 @@ from tests.support.core.rules_world import cron_job
 HOUR = 3600.0
 NODES = [
     NodeLife("cheap", {"node.kubernetes.io/instance-type": "m5.large", "karpenter.sh/capacity-type": "spot"},
-             allocatable={"cpu": 3.9, "memory": 15e9}),
+             allocatable={"cpu": 3.9, "memory": 15e9, "ephemeral_storage": 50e9}),
     NodeLife("dear", {"node.kubernetes.io/instance-type": "m5.large"}, (0.5, 0.0, 0.0), {"cpu": 1.9, "memory": 30e9}),
 ]  # fmt: skip
 
@@ -122,5 +122,5 @@ def test_what_nodes_have_allocatable_is_read(source: Source) -> None:
         found = NodeCapacity().of(client, NOW, answers=True)
     finally:
         client.close()
-    assert found.largest == {"cpu": 3.9, "memory": 30e9}
-    assert found.all == {"cpu": pytest.approx(5.8), "memory": 45e9}
+    assert found.largest == {"cpu": 3.9, "memory": 30e9, "ephemeral-storage": 50e9}
+    assert found.all == {"cpu": pytest.approx(5.8), "memory": 45e9, "ephemeral-storage": 50e9}

@@ -53,7 +53,7 @@ def read_allocatable(vector: Vector) -> tuple[dict[str, float], dict[str, float]
     """By resource what the largest node has allocatable, and what all have together where their number is steady."""
     known: dict[str, dict[str, float]] = {}
     for (stat, resource), value in vector.select("stat", "resource"):
-        known.setdefault(stat, {})[resource] = value
+        known.setdefault(stat, {})[resource.replace("_", "-")] = value  # as Kubernetes has it: ephemeral-storage
     fewest, most = known.get("fewest", {}), known.get("most", {})
     steady = bool(most) and all(fewest.get(resource, 0.0) >= _STEADY * value for resource, value in most.items())
     return known.get("largest", {}), most if steady else {}

@@ -77,7 +77,7 @@ def node_label(key: str) -> str:
 def allocatable(matchers: Mapping[str, str]) -> str:
     """What nodes had allocatable in the last day, by ``resource``, in cores and bytes: the largest node (``stat`` is
     ``largest``), and all of them together when they were most and fewest (``most``, ``fewest``)."""
-    series = selector(ALLOCATABLE, [*equalities(matchers), *among("resource", ("cpu", "memory"))])
+    series = selector(ALLOCATABLE, [*equalities(matchers), *among("resource", ("cpu", "memory", "ephemeral_storage"))])
     each = f"max by (node, resource) ({series})"  # two replicas of kube-state-metrics tell of the same nodes
     day = "[1d:1h]"
     return by_stat(

@@ -2,7 +2,7 @@
 
 A pod above its limit is evicted, and on a full disk the one furthest above its request goes first. What the kubelet says of
 an eviction is known for live runs only; use is sampled for pods with a request or limit, where the runtime tells it. The
-operator does not make this change: the row has no edits. Sizes keep to ResourceQuotas and LimitRanges.
+operator does not make this change: the row has no edits. Sizes keep to ResourceQuotas, LimitRanges and the largest node.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.changes.admission.capacity import Capacity
+from concertmaster.core.changes.admission.capacity import LARGEST_NODE, Capacity, Nodes
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.rules.resources.storage_rows import evicted_at
 from tests.support.builders import MI, container
@@ -64,6 +64,7 @@ DISK = "ephemeral-storage"
         (Capacity((ResourceQuota("disk", {DISK: 2.5 * GI}),)), "2560Mi", "ResourceQuota disk"),
         (Capacity((), (LimitRange("sizes", "Container", {}, {DISK: 2.4 * GI}),)), "2457Mi", "LimitRange sizes"),
         (Capacity((), (LimitRange("sizes", "Container", {DISK: 4 * GI}),)), "4Gi", "LimitRange sizes"),
+        (Capacity(nodes=Nodes({DISK: 2.5 * GI})), "2560Mi", LARGEST_NODE),
         (Capacity((ResourceQuota("disk", {DISK: 8 * GI}),)), "2816Mi", ""),
     ],
 )
@@ -85,6 +86,10 @@ def test_sizes_keep_to_what_the_namespace_allows(capacity: Capacity, new: str, b
         (
             Capacity((), (LimitRange("sizes", "Container", {}, {DISK: 2 * GI}),)),
             "raise LimitRange sizes from 2Gi to at least 2816Mi first",
+        ),
+        (
+            Capacity(nodes=Nodes({DISK: 2 * GI})),
+            "add a node with more than 2816Mi allocatable first: the largest of the last day had 2Gi",
         ),
     ],
 )
