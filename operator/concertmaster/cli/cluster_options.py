@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,14 @@ _KUBECONFIG = click.option(
     "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
 )
 _NAMESPACE = click.option("-n", "--namespace", help="Namespace. Default: that of the context.")
+_NAMESPACES = click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    callback=lambda _, __, given: _names(given),
+    help="Namespace; several as -n a,b or -n a -n b. Default: that of the context.",
+)
 _ALL = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 _SELECTOR = click.option("-l", "--selector", help="Only profiles with these labels, such as team=data.")
 
@@ -35,6 +43,17 @@ def cluster(command: _F) -> _F:
 def many(command: _F) -> _F:
     """The same with ``-A`` and ``-l``."""
     return _ALL(_SELECTOR(cluster(command)))
+
+
+def several(command: _F) -> _F:
+    """The same, with several namespaces, for commands that only read."""
+    return _ALL(_SELECTOR(_NAMESPACES(_CONTEXT(_KUBECONFIG(command)))))
+
+
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    """Each namespace once, in the order given."""
+    names = (name.strip() for text in given for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def profile_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

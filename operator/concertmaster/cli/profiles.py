@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "read",
     "readable",
     "recommendations",
+    "within",
 ]
 
 
@@ -91,13 +92,19 @@ def each(client: KubeClient, namespace: str | None, selector: str | None = None)
         raise failed(error) from None
 
 
+def within(client: KubeClient, namespaces: Iterable[str], selector: str | None = None) -> Iterator[dict[str, Any]]:
+    """All profiles of several namespaces, as ``each``."""
+    for namespace in namespaces:
+        yield from each(client, namespace, selector)
+
+
 def readable(client: KubeClient, selector: str | None, own: str) -> tuple[list[dict[str, Any]], str]:
     """All profiles of the cluster; without the right to list them, those of the namespace ``own``, and a sentence that says
     so. Raises UserError."""
     try:
         return list(client.items(PROFILES.path(None), label_selector=selector)), ""
     except Forbidden:
-        limited = f"no right to list WorkflowProfiles in all namespaces: showing namespace {own}; -n names another"
+        limited = f"no right to list WorkflowProfiles in all namespaces: showing namespace {own}; -n {own},OTHER shows others too"
         return list(each(client, own, selector)), limited
     except KubeError:
         return list(each(client, None, selector)), ""  # it says what to do
@@ -106,7 +113,7 @@ def readable(client: KubeClient, selector: str | None, own: str) -> tuple[list[d
 def _without_right(error: Forbidden, namespace: str | None) -> str:
     """What to do about a list that was refused."""
     if namespace is None:
-        return f"{error}; name a namespace that you may read with -n NAMESPACE"
+        return f"{error}; name namespaces that you may read with -n NAMESPACE"
     return f"{error}; ask for the ClusterRole view in namespace {namespace}, or name another with -n NAMESPACE"
 
 

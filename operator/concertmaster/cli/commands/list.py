@@ -37,7 +37,7 @@ Entry = dict[str, Any]
 @click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "yaml", "json", "name"]), default="table", show_default=True
 )
-@cluster_options.many
+@cluster_options.several
 def command(
     severity: str | None,
     state: str | None,
@@ -46,7 +46,7 @@ def command(
     operator: str | None,
     sort_by: str,
     output: str,
-    namespace: str | None,
+    namespaces: tuple[str, ...],
     all_namespaces: bool,
     selector: str | None,
     context: str | None,
@@ -57,9 +57,10 @@ def command(
     The JSON form is a contract: docs/reference/list.schema.json.
     """
     client = profiles.connect(kubeconfig, context)
-    place = None if all_namespaces else namespace or profiles.default_namespace(kubeconfig, context)
+    places = namespaces or (profiles.default_namespace(kubeconfig, context),)
+    everywhere = profiles.each(client, None, selector)
     entries: list[Entry] = []
-    for profile in profiles.each(client, place, selector):
+    for profile in everywhere if all_namespaces else profiles.within(client, places, selector):
         entries += _entries(profile)
         if with_minor:
             known, trouble = details.ask(kubeconfig, profile, details.place(operator), context)

@@ -57,9 +57,9 @@ _SORT: dict[str, Callable[[Headline], Any]] = {
 @click.option(
     "-o", "--output", type=click.Choice(["table", "wide", "yaml", "json", "name"]), default="table", show_default=True
 )
-@cluster_options.many
+@cluster_options.several
 def command(
-    namespace: str | None,
+    namespaces: tuple[str, ...],
     all_namespaces: bool,
     selector: str | None,
     limit: int,
@@ -72,12 +72,14 @@ def command(
 ) -> None:
     """Rank the recommendations of all workflows by what they are worth a month.
 
-    All namespaces, unless -n names one; without the right to list them, the namespace of the context. Run time, failed
-    runs and money are brought to one scale by --run-hour and --failed-run.
+    All namespaces, unless -n names some (-n a,b); without the right to list them, the namespace of the context. Run time,
+    failed runs and money are brought to one scale by --run-hour and --failed-run.
     """
     client = profiles.connect(kubeconfig, context)
-    if all_namespaces or namespace is not None:
-        selected, limited = list(profiles.each(client, None if all_namespaces else namespace, selector)), ""
+    if all_namespaces:
+        selected, limited = list(profiles.each(client, None, selector)), ""
+    elif namespaces:
+        selected, limited = list(profiles.within(client, namespaces, selector)), ""
     else:
         selected, limited = profiles.readable(client, selector, profiles.default_namespace(kubeconfig, context))
     if limited:

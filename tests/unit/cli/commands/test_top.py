@@ -122,18 +122,25 @@ class TestWithoutTheRightForAllNamespaces:
         assert result.exit_code == 0
         assert result.stdout.splitlines() == ["a/small/right-size"]
         assert result.stderr.strip() == (
-            "no right to list WorkflowProfiles in all namespaces: showing namespace a; -n names another"
+            "no right to list WorkflowProfiles in all namespaces: showing namespace a; -n a,OTHER shows others too"
         )
 
     def test_a_namespace_that_may_be_read_is_read_without_a_word(self) -> None:
         result = CliRunner().invoke(top.command, ["-o", "name", "-n", "b"])
         assert (result.stdout.splitlines(), result.stderr) == (["b/large/right-size"], "")
 
+    @pytest.mark.parametrize("given", [["-n", "a,b"], ["-n", "a", "-n", "b"], ["-n", "a, b,,a"]])
+    @pytest.mark.parametrize("command", [top.command, list_.command])
+    def test_several_namespaces_are_shown_together(self, command: click.Command, given: list[str]) -> None:
+        result = CliRunner().invoke(command, ["-o", "name", *given])
+        assert sorted(result.stdout.splitlines()) == ["a/small/right-size", "b/large/right-size"]
+        assert (result.exit_code, result.stderr) == (0, "")
+
     @pytest.mark.parametrize("command", [top.command, list_.command])
     def test_who_asks_for_all_is_told_what_to_do(self, command: click.Command) -> None:
         error = CliRunner().invoke(command, ["-A"]).exception
         assert isinstance(error, UserError)
-        assert str(error).endswith("forbidden; name a namespace that you may read with -n NAMESPACE")
+        assert str(error).endswith("forbidden; name namespaces that you may read with -n NAMESPACE")
 
     def test_no_right_in_the_own_namespace_says_what_to_ask_for(self, client: MemoryClient) -> None:
         client.lists[PROFILES.path("a")] = Forbidden("listing workflowprofiles: forbidden", status=403)
