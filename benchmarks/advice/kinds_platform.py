@@ -98,8 +98,8 @@ def volume_tight(rng: Rng, flow: Flow) -> Plant:
     """A claim that each run makes, which its largest runs nearly fill."""
     used = float(rng.uniform(20, 60)) * GI
     flow = replace(flow, engine="argo")
-    bad = flow.having("transform", volume=Volume("work", used * 1.3, used, cv=0.08, each=True))
-    number = _holds(used * 1.3, used * 2.2)
+    bad = flow.having("transform", volume=Volume("work", used * 1.25, used, cv=0.08, each=True))
+    number = _holds(used * 1.25, used * 2.2)
     return Plant("volume-tight", bad, flow, ("volume-size",), None, "", number=number, also=("retry-policy",))
 
 

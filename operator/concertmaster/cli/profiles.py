@@ -104,7 +104,10 @@ def readable(client: KubeClient, selector: str | None, own: str) -> tuple[list[d
     try:
         return list(client.items(PROFILES.path(None), label_selector=selector)), ""
     except Forbidden:
-        limited = f"no right to list WorkflowProfiles in all namespaces: showing namespace {own}; -n {own},OTHER shows others too"
+        limited = (
+            f"no right to list WorkflowProfiles in all namespaces: showing namespace {own};"
+            f" -n {own},OTHER shows others too"
+        )
         return list(each(client, own, selector)), limited
     except KubeError:
         return list(each(client, None, selector)), ""  # it says what to do
