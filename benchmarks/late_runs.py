@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.page import ROOT
-from concertmaster.cli.commands.analyze import examine
+from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.gather import from_file
 from concertmaster.core.analysis.running.by_input import adjusted
 from concertmaster.core.analysis.running.course import Course, courses, progress
@@ -66,7 +66,7 @@ def main() -> None:
     figures: dict[str, object] = {}
     facts = from_file(ROOT / "examples" / "facts" / "demo.jsonl.gz")
     tally = Tally()
-    for workflow in examine(facts):
+    for workflow in analyzed(facts):
         replay(workflow.runs, tally)
     figures["recorded runs of the demo"] = tally.report()
     tally = Tally()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concertmaster.cli import gather
-from concertmaster.cli.commands.analyze import analyze
+from concertmaster.cli.analysis import analyze
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity

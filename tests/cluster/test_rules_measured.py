@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from concertmaster.cli import gather
-from concertmaster.cli.commands.analyze import analyze
+from concertmaster.cli.analysis import analyze
 from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec, VolumeUse
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules.upper_bound import HALF

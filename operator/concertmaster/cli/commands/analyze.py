@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from concertmaster import engines
-from concertmaster.cli import answers, gather, options
+from concertmaster.cli import gather, options
+from concertmaster.cli.analysis import AnalyzedWorkflow, DailyRows, FactsAnalysis
 from concertmaster.cli.errors import UserError
-from concertmaster.cli.policies import Policies
-from concertmaster.core import pipeline, text
-from concertmaster.core.analysis.daily.trends import extended
+from concertmaster.cli.processes import in_processes
+from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period
-from concertmaster.core.analysis.trends import Trends, trends
-from concertmaster.core.changes.admission.capacity import UNBOUND, capacity_by_namespace
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DailyRow
-from concertmaster.core.model.facts import owners_of_jobs
-from concertmaster.core.model.metrics import with_metrics
+from concertmaster.core.analysis.trends import Trends
+from concertmaster.core.model import WorkflowDefinition
 from concertmaster.history import HistoryError
 from concertmaster.history.daily import open_readonly
 from concertmaster.report import markdown, tables
 from concertmaster.report import result as results
 from concertmaster.report import trends as trend_report
-
-Rows = Callable[[WorkflowKey], Sequence[DailyRow]]
-
-
-@dataclass(frozen=True, slots=True)
-class ExaminedWorkflow:
-    """The analysis of one workflow, and all its runs in the facts, also those beyond what the analysis covers."""
-
-    result: pipeline.AnalysisResult
-    runs: tuple[RunRecord, ...]
-
-    def trends(
-        self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo, history: Rows = lambda _: ()
-    ) -> list[Trends]:
-        """Trends for each length of period, those before the facts out of the ``history``."""
-        span: dict[str, Any] = {"since": facts.since, "until": facts.until, "blind": facts.blind}
-        seen = [trends(self.runs, p, zone, **span, pricing=self.result.analysis.pricing) for p in lengths]
-        rows = history(self.result.analysis.definition.key)
-        return [extended(each, rows, zone, since=facts.since, until=facts.until) for each in seen]
 
 
 def _zone(context: click.Context, parameter: click.Parameter, value: str) -> ZoneInfo:
@@ -115,26 +91,29 @@ def command(
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     facts = read()
-    workflows = list(examine(facts, window=window, names=names, min_runs=min_runs))
-    if not workflows:
+    analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
+    if not analysis.definitions:
         raise UserError(_nothing(facts, names))
     lengths = [p for p in Period if not periods or p.value in periods]
     rows = _history(history_file)
-    if with_trends and output != "json":
-        click.echo(
-            text.plain("\n\n".join(_trends_text(f, f.trends(facts, lengths, zone, rows), zone) for f in workflows))
-        )
-        return
-    views = [results.view(f.result) for f in workflows]
-    if with_trends:
-        for view, f in zip(views, workflows, strict=True):
-            view["trends"] = trend_report.document(
-                f.trends(facts, lengths, zone, rows), zone, zone.key, f.result.analysis.pricing.currency
-            )
-    click.echo(_render(views, output), nl=output != "markdown")
+
+    def shown(definition: WorkflowDefinition) -> tuple[tuple[float, str], str | dict[str, Any]]:
+        """Where one workflow stands in the answer, and what the answer says of it."""
+        workflow = analysis.of(definition)
+        found = workflow.trends(facts, lengths, zone, rows) if with_trends else []
+        if with_trends and output != "json":
+            return workflow.rank, _trends_text(workflow, found, zone)
+        view = results.view(workflow.result)
+        if with_trends:
+            view["trends"] = trend_report.document(found, zone, zone.key, workflow.result.analysis.pricing.currency)
+        return workflow.rank, view
+
+    answer = [of for _, of in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]
+    texts, views = [a for a in answer if isinstance(a, str)], [a for a in answer if isinstance(a, dict)]
+    click.echo(text.plain("\n\n".join(texts)) if texts else _render(views, output), nl=output != "markdown")
 
 
-def _history(file: Path | None) -> Rows:
+def _history(file: Path | None) -> DailyRows:
     """The daily rows of a history file by workflow; none without a file. Raises UserError."""
     if file is None:
         return lambda _: ()
@@ -146,7 +125,7 @@ def _history(file: Path | None) -> Rows:
     return lambda key: everything.get(key, [])
 
 
-def _trends_text(workflow: ExaminedWorkflow, each: Sequence[Trends], zone: ZoneInfo) -> str:
+def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneInfo) -> str:
     key, currency = workflow.result.analysis.definition.key, workflow.result.analysis.pricing.currency
     return "\n".join(
         [
@@ -156,71 +135,6 @@ def _trends_text(workflow: ExaminedWorkflow, each: Sequence[Trends], zone: ZoneI
             trend_report.render(each, zone, currency),
         ]
     )
-
-
-def analyze(
-    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
-) -> list[pipeline.AnalysisResult]:
-    """The analysis of all workflows found in the facts, the most expensive first."""
-    return [workflow.result for workflow in examine(facts, window=window, names=names, min_runs=min_runs)]
-
-
-def examine(
-    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
-) -> Iterator[ExaminedWorkflow]:
-    """The same with the runs behind it."""
-    declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
-    known = list(declared)
-    job_owners = owners_of_jobs(facts.jobs)
-    first = engines.assign(facts.pods, known, job_owners=job_owners)
-    placed = {e.uid for runs in first.executions.values() for rows in runs.values() for e in rows}
-    left = [p for p in facts.pods if p.uid not in placed]
-    known += [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
-    assignment = engines.assign(facts.pods, known, job_owners=job_owners)
-    policies = Policies(facts.objects)
-    workflows: list[ExaminedWorkflow] = []
-    records = {d.key: _records(d, assignment.executions.get(d.key, {}), facts, policies) for d in known}
-    capacity = capacity_by_namespace(facts.objects)
-    fleet = pipeline.fleet_of(((d, records[d.key]) for d in known), facts.until)
-    for definition in known:
-        runs = records[definition.key]
-        if (names and definition.key.name not in names) or (not runs and definition not in declared):
-            continue
-        policy = policies.of(definition, window, min_runs)
-        whole, completed = engines.complete(definition, runs)
-        result = pipeline.analyze_workflow(
-            whole,
-            completed,
-            policy,
-            profile=policies.profile_of(definition),
-            now=facts.until,
-            missing=facts.missing,
-            fleet=fleet,
-            capacity=capacity.get(definition.key.namespace, UNBOUND),
-        )
-        workflows.append(ExaminedWorkflow(result, tuple(runs)))
-    workflows.sort(key=lambda f: (-(f.result.analysis.cost.per_month or 0.0), str(f.result.analysis.definition.key)))
-    yield from workflows
-
-
-def _records(
-    definition: WorkflowDefinition,
-    placed: Mapping[str, Sequence[StepExecution]],
-    facts: gather.Facts,
-    policies: Policies,
-) -> list[RunRecord]:
-    """The runs of one workflow: its pods, and what users' queries say of them."""
-    mine = answers.of_workflow(facts.answers, definition.key)
-    executions = {run: list(rows) for run, rows in placed.items()}
-    for run, rows in answers.executions(definition, mine).items():
-        executions.setdefault(run, []).extend(rows)
-    built = (
-        record
-        for run, rows in executions.items()
-        for record in engines.build_runs(definition.key, run, rows, definition, as_of=facts.until)
-    )
-    values = answers.metrics(mine, policies.metrics(definition))
-    return [with_metrics(record, values) for record in built]
 
 
 def _render(views: list[dict[str, Any]], output: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from concertmaster.cli import options
-from concertmaster.cli.commands.analyze import analyze
+from concertmaster.cli.analysis import analyze
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text

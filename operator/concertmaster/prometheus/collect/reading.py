@@ -7,9 +7,13 @@ span of one namespace that is still too large is given up, so that nobody else w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
@@ -67,39 +71,50 @@ def backfill(
     now: float,
     label_keys: Sequence[str] = (),
     options: CollectOptions | None = None,
+    at_once: int = 1,
 ) -> Iterator[Collection]:
     """The same over a long span, newest first, so that recommendations do not wait for the oldest run.
 
     Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
-    halved, and a few times one that the source has no time for. Raises MetricsError between chunks; what was yielded stays
-    true, and the caller may go on later with ``until`` set to the ``since`` of the last chunk.
+    halved, and a few times one that the source has no time for. ``at_once`` chunks are asked for at a time, so that the
+    source evaluates one while another is decoded and used; one at a time once the source had no time. Raises MetricsError
+    between chunks; what was yielded stays true, and the caller may go on later with ``until`` set to the ``since`` of the
+    last chunk.
     """
     chosen = options or CollectOptions()
     end = float(int(min(until, now - client.source.delay_seconds)))
-    reading = _Reading(client, tuple(label_keys), chosen)
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
     patience = SHORTER_AFTER_TIMEOUT
+    asked: deque[tuple[float, Future[Collection]]] = deque()
+    position = end  # everything between it and ``end`` is asked for
     while end > since:
-        begin = max(since, float(int(end - length)))
+        while len(asked) < at_once and position > since:
+            begin = max(since, float(int(position - length)))
+            reading = _Reading(client, tuple(label_keys), chosen)
+            asked.append((begin, in_background(partial(reading.over, scope, begin, position), name="backfill")))
+            position = begin
+        begin, found = asked.popleft()
         try:
-            collection = reading.over(scope, begin, end)
+            collection = found.result()
         except TooLarge:
             if end - begin <= chosen.shortest:
                 raise
             length = max(chosen.shortest, (end - begin) / 2)
-            continue
         except TimedOut as error:  # a busy source answers for a shorter span what it cannot for a long one
             if isinstance(error, Crowded) or not patience or end - begin <= SHORTEST_AFTER_TIMEOUT:
                 raise
-            patience -= 1
+            patience, at_once = patience - 1, 1
             length = most = (end - begin) / 2
+        else:
+            _check_any(collection)
+            # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
+            yield replace(collection, complete_until=end)
+            end = begin
+            length = min(most, length * 2)
             continue
-        _check_any(collection)
-        # Pods held back in the past need no waiting: their end, if it was seen at all, lies in a newer chunk.
-        yield replace(collection, complete_until=end)
-        end = begin
-        length = min(most, length * 2)
+        asked.clear()  # of what follows the refused span; it is asked for again when its turn comes
+        position = end
 
 
 @dataclass(slots=True)
@@ -110,6 +125,7 @@ class _Reading:
     label_keys: tuple[str, ...]
     options: CollectOptions
     scope: QueryScope = field(init=False)
+    queries: int = 0
 
     def __post_init__(self) -> None:
         source = self.client.source
@@ -126,9 +142,9 @@ class _Reading:
     def over(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
         """One span, split by namespaces and then by time when an answer is too large. Raises TooLarge where the namespaces
         are not known either."""
-        before = self.client.requests
+        before = self.queries
         try:
-            return replace(self._shard(namespaces, since, end), queries=self.client.requests - before)
+            return replace(self._shard(namespaces, since, end), queries=self.queries - before)
         except TooLarge:
             names = namespaces or self._namespaces(replace(self.scope, namespaces=()), since, end)
             if not names:
@@ -138,11 +154,15 @@ class _Reading:
         else:
             half = len(names) // 2
             found = _joined([self.over(names[:half], since, end), self.over(names[half:], since, end)])
-        return replace(found, queries=self.client.requests - before)
+        return replace(found, queries=self.queries - before)
 
     def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
         scope = replace(self.scope, namespaces=namespaces)
-        return Shard(self.client, scope, self.label_keys, self.options, since, end).collect()
+        shard = Shard(self.client, scope, self.label_keys, self.options, since, end)
+        try:
+            return shard.collect()
+        finally:
+            self.queries += shard.queries
 
     def _in_spans(self, namespace: str, since: float, end: float) -> Collection:
         """One namespace, a span after the other. The smallest spans that are still too large are given up, each next one
@@ -174,6 +194,7 @@ class _Reading:
 
     def _namespaces(self, scope: QueryScope, since: float, end: float) -> tuple[str, ...]:
         window = window_of(since, end, self.options)
+        self.queries += 1
         answer = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
         return tuple(sorted(row[0] for row, _ in answer.select(scope.state.name("namespace"))))
 

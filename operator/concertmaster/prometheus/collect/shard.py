@@ -50,6 +50,7 @@ class Shard:
     end: float
     dropped: int = 0
     recorded: int = 0
+    queries: int = 0
     shape: ScrapeShape | None = None
     _adopted: bool = False  # whether labels are read from where the scrape moved them
     _most: dict[str, int] = field(default_factory=dict)  # names that one query of its kind can hold
@@ -288,6 +289,7 @@ class Shard:
         )
 
     def _ask(self, name: str, text: str, at: float | None = None) -> Vector:
+        self.queries += 1
         vector = self.client.instant(text, self.end if at is None else at, name=name)
         self.dropped += vector.dropped
         return vector

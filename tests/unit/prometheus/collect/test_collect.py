@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -301,12 +302,14 @@ def test_a_truncated_answer_is_asked_for_in_halves(store: Store) -> None:
 @pytest.mark.parametrize(
     "said", ["query timed out in expression evaluation", "expanding series: context deadline exceeded"]
 )
-def test_a_busy_store_is_asked_for_shorter_spans_of_the_past(store: Store, said: str) -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_busy_store_is_asked_for_shorter_spans_of_the_past(store: Store, said: str, at_once: int) -> None:
     """Else the same query runs into the same limit in every cycle, and the past is never read."""
     ended = failure(503, "timeout", said) if said.startswith("query") else failure(422, "execution", said)
     store.script = lambda asked: ended if span(asked) > 8000 else vector(rows(asked.query))
     day = 86_400.0
-    parts = list(backfill(client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60))
+    asking = client(store)
+    parts = list(backfill(asking, namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60, at_once=at_once))
     assert (parts[0].complete_until, parts[-1].since) == (NOW, NOW - day)
     assert all(later.complete_until == earlier.since for earlier, later in pairwise(parts))
     store.script = lambda asked: ended if span(asked) else vector(rows(asked.query))
@@ -365,7 +368,7 @@ def test_a_store_that_refuses_everybody_loses_nothing(store: Store) -> None:
         next(backfill(asking, namespaces=["a", "b"], since=NOW - 600, until=NOW, now=NOW + 60))
 
 
-def chunks(store: Store, longest: float, namespaces: Sequence[str]) -> list[Collection]:
+def chunks(store: Store, longest: float, namespaces: Sequence[str], at_once: int = 1) -> list[Collection]:
     """A backfill of ten hours when timelines over more than ``longest`` seconds are truncated, and names over any."""
 
     def script(asked: Asked) -> Reply:
@@ -381,6 +384,7 @@ def chunks(store: Store, longest: float, namespaces: Sequence[str]) -> list[Coll
             until=NOW,
             now=NOW + 60,
             options=CollectOptions(),
+            at_once=at_once,
         )
     )
 
@@ -389,21 +393,39 @@ def ends(found: Sequence[Collection]) -> list[tuple[float, float]]:
     return [(chunk.since - NOW, chunk.complete_until - NOW) for chunk in found]
 
 
-def test_backfill_goes_backwards_without_gaps(store: Store) -> None:
-    assert ends(chunks(store, 99_999, ["etl"])) == [(-21_600, 0), (-36_000, -21_600)]
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_backfill_goes_backwards_without_gaps(store: Store, at_once: int) -> None:
+    assert ends(chunks(store, 99_999, ["etl"], at_once)) == [(-21_600, 0), (-36_000, -21_600)]
 
 
-def test_a_namespace_that_is_too_large_is_read_in_parts_of_its_chunk(store: Store) -> None:
-    found = chunks(store, 10_800, ["etl"])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_a_namespace_that_is_too_large_is_read_in_parts_of_its_chunk(store: Store, at_once: int) -> None:
+    found = chunks(store, 10_800, ["etl"], at_once)
     assert ends(found) == [(-21_600, 0), (-36_000, -21_600)]
     assert [(chunk.shards, chunk.left_out) for chunk in found] == [(2, ()), (2, ())]
 
 
-def test_a_chunk_of_unknown_namespaces_that_is_too_large_is_halved_and_later_ones_grow_again(store: Store) -> None:
-    found = ends(chunks(store, 10_800, []))
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_a_chunk_of_unknown_namespaces_that_is_too_large_is_halved_and_later_ones_grow_again(
+    store: Store, at_once: int
+) -> None:
+    found = ends(chunks(store, 10_800, [], at_once))
     assert found[0] == (-10_800, 0)
     assert found[-1][0] == -36_000
     assert all(newer[0] == older[1] for newer, older in pairwise(found))
+
+
+def test_a_source_evaluates_the_next_chunk_while_one_is_used(store: Store) -> None:
+    store.script = lambda asked: vector(rows(asked.query))
+    oldest = NOW - 43_200
+    reading = backfill(client(store), namespaces=["etl"], since=oldest, until=NOW, now=NOW + 60, at_once=2)
+    first = next(reading)
+    until = time.monotonic() + 30
+    while not any(float(asked.body["time"]) == first.since for asked in store.asked):
+        assert time.monotonic() < until, "nothing older was asked for"
+        time.sleep(0.01)
+    (second,) = reading
+    assert (second.since, second.complete_until) == (oldest, first.since)
 
 
 def test_a_backfill_that_breaks_off_keeps_what_it_gave(store: Store) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from concertmaster.cli import details, gather, options
-from concertmaster.cli.commands.analyze import examine
+from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.commands.explore.report import profile_of
 from concertmaster.cli.errors import UserError
 from concertmaster.kube import operator_service
@@ -96,7 +96,7 @@ def _read_ahead(reader: Reader) -> None:
 
 def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
     """An analysis made now."""
-    found = list(examine(facts, window=window))
+    found = list(analyzed(facts, window=window))
     raw = [profile_of(w) for w in found]
     documents = {
         (str(p["metadata"]["namespace"]), str(p["metadata"]["name"])): detail.document(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import click
 
 from concertmaster.cli import details, options, profiles
-from concertmaster.cli.commands.analyze import examine
+from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.report.runs.views import History
@@ -43,7 +43,7 @@ class Origin:
         facts = options.read_facts(self.facts_file, self.source, self.span)
         found = [
             History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
-            for w in examine(facts, window=self.span.window, names=names)
+            for w in analyzed(facts, window=self.span.window, names=names)
         ]
         found = [h for h in found if h.runs]
         if not found:

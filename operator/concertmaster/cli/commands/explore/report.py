@@ -12,8 +12,8 @@ import click
 
 from concertmaster.api.views.fleet import CostGroup, PeriodReport
 from concertmaster.cli import details, gather, options, profiles
+from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.archive import Archive
-from concertmaster.cli.commands.analyze import ExaminedWorkflow, examine
 from concertmaster.cli.errors import UserError
 from concertmaster.core.analysis.cost import cost_by_step
 from concertmaster.core.text import listing, plain
@@ -137,8 +137,8 @@ def from_cluster(
 
 def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:
     """From an analysis made now."""
-    examined = list(examine(facts, window=window))
-    found = [profile_of(w) for w in examined]
+    workflows = list(analyzed(facts, window=window))
+    found = [profile_of(w) for w in workflows]
     since = max(facts.since, facts.until - days * _DAY)
     notes = [plain(str(m)) for m in facts.missing]
     if since > facts.until - days * _DAY:
@@ -146,10 +146,10 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     notes.append("What was implemented, dismissed or measured is known to the operator only: run without --facts.")
     places = sorted({str(p["metadata"]["namespace"]) for p in found})
     scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
-    return period_report(FleetView(found, (), facts.until), scope, steps=_steps(examined), notes=notes)
+    return period_report(FleetView(found, (), facts.until), scope, steps=_steps(workflows), notes=notes)
 
 
-def profile_of(workflow: ExaminedWorkflow) -> dict[str, Any]:
+def profile_of(workflow: AnalyzedWorkflow) -> dict[str, Any]:
     """The profile that the operator would write."""
     definition = workflow.result.analysis.definition
     key = definition.key
@@ -161,10 +161,10 @@ def profile_of(workflow: ExaminedWorkflow) -> dict[str, Any]:
     }
 
 
-def _steps(examined: Sequence[ExaminedWorkflow]) -> list[CostGroup]:
+def _steps(workflows: Sequence[AnalyzedWorkflow]) -> list[CostGroup]:
     """Cost a month by step, the most expensive first."""
     groups = []
-    for workflow in examined:
+    for workflow in workflows:
         analysis = workflow.result.analysis
         key, rate, runs = analysis.definition.key, analysis.cost.runs_per_month, len(analysis.runs)
         for step, cost in cost_by_step(analysis.runs, analysis.costs).items() if rate is not None else ():

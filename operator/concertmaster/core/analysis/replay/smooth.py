@@ -57,9 +57,7 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
         noise = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[of]) / NOISE / HUBER)
     sure, mean = _together(y, noise, of)
     inverse = np.linalg.inv(prior + np.diag(1.0 / sure))
-    left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(
-        axis=1
-    )  # variance of each shape's value, given the runs
+    left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(axis=1)  # variance of a shape's value, given the runs
     variance = max(own - float(cross @ inverse @ cross), 0.0) + NOISE**2
     weights = (y - (prior @ (inverse @ mean))[of]) / noise
     known = (1.0 - left[of] / noise) / noise

@@ -1,0 +1,126 @@
+"""Every workflow that is seen in the facts, analysed: what the commands without a cluster show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from concertmaster import engines
+from concertmaster.cli import answers, gather
+from concertmaster.cli.policies import Policies
+from concertmaster.core import pipeline
+from concertmaster.core.analysis.daily.trends import extended
+from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.trends import Trends, trends
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, capacity_by_namespace
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.facts import owners_of_jobs
+from concertmaster.core.model.metrics import with_metrics
+
+DailyRows = Callable[[WorkflowKey], Sequence[DailyRow]]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzedWorkflow:
+    """The analysis of one workflow, and all its runs in the facts, also those beyond what the analysis covers."""
+
+    result: pipeline.AnalysisResult
+    runs: tuple[RunRecord, ...]
+
+    def trends(
+        self, facts: gather.Facts, lengths: Sequence[Period], zone: ZoneInfo, history: DailyRows = lambda _: ()
+    ) -> list[Trends]:
+        """Trends for each length of period, those before the facts out of the ``history``."""
+        span: dict[str, Any] = {"since": facts.since, "until": facts.until, "blind": facts.blind}
+        seen = [trends(self.runs, p, zone, **span, pricing=self.result.analysis.pricing) for p in lengths]
+        rows = history(self.result.analysis.definition.key)
+        return [extended(each, rows, zone, since=facts.since, until=facts.until) for each in seen]
+
+    @property
+    def rank(self) -> tuple[float, str]:
+        """Sorts the most expensive workflow first."""
+        analysis = self.result.analysis
+        return -(analysis.cost.per_month or 0.0), str(analysis.definition.key)
+
+
+class FactsAnalysis:
+    """The workflows in the facts, each to be analysed by ``of``: on its own, so that processes can share the work."""
+
+    def __init__(
+        self,
+        facts: gather.Facts,
+        *,
+        window: float | None = None,
+        names: Sequence[str] = (),
+        min_runs: int | None = None,
+    ) -> None:
+        self._facts, self._window, self._min_runs = facts, window, min_runs
+        self._policies = Policies(facts.objects)
+        declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
+        known = list(declared)
+        job_owners = owners_of_jobs(facts.jobs)
+        assignment = engines.assign(facts.pods, known, job_owners=job_owners)
+        placed = {e.uid for runs in assignment.executions.values() for rows in runs.values() for e in rows}
+        left = [p for p in facts.pods if p.uid not in placed]
+        inferred = [d for d in engines.infer_definitions(left) if d.key not in {k.key for k in known}]
+        if inferred:
+            known += inferred
+            assignment = engines.assign(facts.pods, known, job_owners=job_owners)
+        self._runs = {d.key: self._records(d, assignment.executions.get(d.key, {})) for d in known}
+        self._capacity: Mapping[str, Capacity] = capacity_by_namespace(facts.objects)
+        self._fleet = pipeline.fleet_of(((d, self._runs[d.key]) for d in known), facts.until)
+        self.definitions = [
+            d for d in known if (not names or d.key.name in names) and (self._runs[d.key] or d in declared)
+        ]
+
+    def of(self, definition: WorkflowDefinition) -> AnalyzedWorkflow:
+        """The analysis of one of ``definitions``."""
+        runs = self._runs[definition.key]
+        whole, completed = engines.complete(definition, runs)
+        result = pipeline.analyze_workflow(
+            whole,
+            completed,
+            self._policies.of(definition, self._window, self._min_runs),
+            profile=self._policies.profile_of(definition),
+            now=self._facts.until,
+            missing=self._facts.missing,
+            fleet=self._fleet,
+            capacity=self._capacity.get(definition.key.namespace, UNBOUND),
+        )
+        return AnalyzedWorkflow(result, tuple(runs))
+
+    def _records(
+        self,
+        definition: WorkflowDefinition,
+        placed: Mapping[str, Sequence[StepExecution]],
+    ) -> list[RunRecord]:
+        """The runs of one workflow: its pods, and what users' queries say of them."""
+        mine = answers.of_workflow(self._facts.answers, definition.key)
+        executions = {run: list(rows) for run, rows in placed.items()}
+        for run, rows in answers.executions(definition, mine).items():
+            executions.setdefault(run, []).extend(rows)
+        built = (
+            record
+            for run, rows in executions.items()
+            for record in engines.build_runs(definition.key, run, rows, definition, as_of=self._facts.until)
+        )
+        values = answers.metrics(mine, self._policies.metrics(definition))
+        return [with_metrics(record, values) for record in built]
+
+
+def analyzed(
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+) -> Iterator[AnalyzedWorkflow]:
+    """The analysis of all workflows found in the facts and the runs behind it, the most expensive first."""
+    analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
+    yield from sorted(map(analysis.of, analysis.definitions), key=lambda workflow: workflow.rank)
+
+
+def analyze(
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+) -> list[pipeline.AnalysisResult]:
+    """The same without the runs."""
+    return [workflow.result for workflow in analyzed(facts, window=window, names=names, min_runs=min_runs)]
