@@ -38,6 +38,7 @@ log = logging.getLogger("concertmaster.sources")
 
 _SLACK = 60.0  # seconds of the past not worth a query
 _RECENT = 3600.0  # seconds: a look this new says what the metrics source is like at present
+_FEW = 1_000  # workflows: of more, two spans of the past at a time are too much memory
 _LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
 
 
@@ -88,8 +89,7 @@ class MetricsSources:
         before = client.requests
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
-        placement = self._placements.setdefault(demand.source, Placement())
-        placement.keep_only(demand.workflows)
+        (placement := self._placements.setdefault(demand.source, Placement())).keep_only(demand.workflows)
         oversize = self._oversize.setdefault(demand.source, Oversize())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"
@@ -100,13 +100,14 @@ class MetricsSources:
                 self._forward(client, reading, gaps)
             self._back(client, reading, gaps)
         except MetricsError as error:
-            ok, reason, message = False, REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE), for_everybody(error)
+            ok, message, reading.more = False, for_everybody(error), False
+            reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
         except HistoryDamaged as error:
             log.error("%s", error)
             self._history.renew()
             ok, reason, message, reading.more = False, Reason.STALE, str(error), True
         except HistoryError as error:
-            ok, reason, message = False, Reason.STALE, str(error)
+            ok, reason, message, reading.more = False, Reason.STALE, str(error), False
         if ok and gaps.blind:
             ok, reason, message = False, Reason.SERIES_MISSING, gaps.blind
         return SourceReport(
@@ -116,7 +117,7 @@ class MetricsSources:
             message,
             data_until=self._watermarks(demand.source).complete_until({d.key.namespace for d in demand.workflows}),
             queries=client.requests - before,
-            more=reading.more and ok,
+            more=reading.more,  # a source that knows nothing at present may know the past
             unread=reading.unread,
             missing=gaps.sentences,
             changed=frozenset(reading.changed),
@@ -243,6 +244,7 @@ class MetricsSources:
                 now=demand.now,
                 label_keys=label_keys,
                 options=options,
+                at_once=2 if len(demand.workflows) <= _FEW else 1,
             )
             for chunk in chunks:
                 reading.heartbeat("collect")

@@ -25,7 +25,7 @@ from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
 from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
+from concertmaster.prometheus.collect.reading import Collection, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
 from concertmaster.settings import Settings, parse
 
@@ -103,8 +103,7 @@ class World:
         since: float,
         until: float,
         now: float,
-        label_keys: Sequence[str] = (),
-        options: CollectOptions | None = None,
+        **_: Any,
     ) -> Iterator[Collection]:
         top = until
         while top > since:
@@ -420,6 +419,16 @@ def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, worl
     world.missing = ()
     reader.now += 300.0
     assert reader.read("etl").ok
+
+
+def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, world: World) -> None:
+    """Workflows of the night, when the operator is installed at noon."""
+    world.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+    world.pods = hourly("etl", 40)
+    report = reader.read("etl")
+    assert (report.reason, report.more) == (Reason.SERIES_MISSING, True)
+    assert not reader.read_all("etl").more
+    assert reader.runs("etl") == 40
 
 
 def test_an_old_span_without_data_is_no_blindness(
