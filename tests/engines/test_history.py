@@ -10,6 +10,7 @@ import pytest
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.replay import executed, time_split
 from concertmaster.core.analysis.replay.executed import SAME_RUN
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import (
     Outcome,
     PodFact,
@@ -288,7 +289,7 @@ def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
 @KINDS
 def test_nothing_is_odd_about_healthy_runs(least: int, joined: Joined, scene: Scene) -> None:
     """What is said of unusual input is not said here."""
-    said = {after.run: data_warnings(definition, [after], scene.end) for definition, _, after in joined}
+    said = {after.run: data_warnings(definition, [after], scene.end, RunFigures()) for definition, _, after in joined}
     assert {run: found for run, found in said.items() if found} == {}
     assert len(said) >= least
 

@@ -86,7 +86,7 @@ def analyze_workflow(
     ``figures`` what earlier analyses made of the same records."""
     figures = figures or RunFigures()
     analysis = analyze(definition, runs, now=now, policy=policy, figures=figures)
-    warnings = (*data_warnings(definition, runs, now), *notes)
+    warnings = (*data_warnings(definition, runs, now, figures), *notes)
     gaps = DataGaps(tuple(missing), warnings)
 
     def earlier(lag: float, ids: Collection[str]) -> list[Recommendation]:
@@ -124,9 +124,11 @@ def analyze_workflow(
     )
 
 
-def fleet_member(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> FleetMember:
+def fleet_member(
+    definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float, figures: RunFigures | None = None
+) -> FleetMember:
     """A workflow as seen by rules that compare workflows."""
-    return member(definition, runs, upcoming(definition, now, now + _AHEAD))
+    return member(definition, runs, upcoming(definition, now, now + _AHEAD), figures or RunFigures())
 
 
 def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], now: float) -> Fleet:

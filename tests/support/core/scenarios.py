@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import ContainerFact, VolumeUse, WorkflowKey
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
@@ -451,7 +452,7 @@ def demand_forecast() -> Scene:
     """The report at two takes four cores for a quarter of an hour, on top of a crawl."""
     made = at_two(1.0)
     own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs,
-                 [NOW - NOW % DAY + d * DAY + 7200 for d in range(1, 4)])  # fmt: skip
+                 [NOW - NOW % DAY + d * DAY + 7200 for d in range(1, 4)], RunFigures())  # fmt: skip
     return replace(
         made, fleet=Fleet((own, daily_member("crawl", 2.5, 0.5, 1800), daily_member("index", 9.0, 0.5, 1800)))
     )

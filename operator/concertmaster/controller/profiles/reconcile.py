@@ -76,7 +76,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         detail.encode(
             detail.document(results.view(result), case.profile.metadata.name, memory, recent_runs(result.analysis))
         ),
-        fleet_member(case.definition, case.runs, case.now),
+        fleet_member(case.definition, case.runs, case.now, case.figures),
         _waits(result),
         long_term_figures(case, result, memory),
         workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),

@@ -52,6 +52,8 @@ class ExecutionCost(NamedTuple):
 
 
 _cost = partial(tuple.__new__, ExecutionCost)
+_Place = tuple[str | None, str | None, str | None]
+"""Step, container and extra metric of a part of a cost."""
 
 
 class Costs:
@@ -61,6 +63,7 @@ class Costs:
         self.pricing = pricing
         # By identity, as comparing runs takes longer than pricing them; what is kept beside it keeps that unique.
         self._runs: dict[int, tuple[RunRecord, Cost | None, list[ExecutionCost | None]]] = {}
+        self._parts: dict[int, list[tuple[_Place, float, float]]] = {}
 
     def execution(self, execution: StepExecution) -> ExecutionCost | None:
         """Cost of one execution, or None when neither its length nor its size is known."""
@@ -75,9 +78,17 @@ class Costs:
         """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
         return self._known(run)[1]
 
+    def parts(self, run: RunRecord) -> list[tuple[_Place, float, float]]:
+        """Amount and used amount of each part of a run."""
+        known = self._parts.get(id(run))
+        if known is None:
+            known = self._parts[id(run)] = _parts(run, self.steps(run), self.pricing)
+        return known
+
     def keep_only(self, runs: Collection[int]) -> None:
         """Forget all runs but those of these identities."""
         self._runs = {n: known for n, known in self._runs.items() if n in runs}
+        self._parts = {n: known for n, known in self._parts.items() if n in runs}
 
     def _known(self, run: RunRecord) -> tuple[RunRecord, Cost | None, list[ExecutionCost | None]]:
         known = self._runs.get(id(run))
@@ -158,42 +169,44 @@ class Component:
 
 def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]:
     """The parts of the cost of a mean run, the largest first."""
-    pricing = costs.pricing
-    parts: dict[tuple[str | None, str | None, str | None], list[float]] = {}
-
-    def add(step: str | None, container: str | None, metric: str | None, amount: float, used: float) -> None:
-        place = step, container, metric
-        part = parts.get(place)
-        if part is None:
-            part = parts[place] = [0.0, 0.0]
-        part[0] += amount
-        if amount > used:
-            part[1] += amount - used
-
+    parts: dict[_Place, list[float]] = {}
     priced = [r for r in runs if costs.run(r) is not None]
     for run in priced:
-        for e, cost in zip(run.steps, costs.steps(run), strict=True):
-            alone = (
-                len(e.containers) == 1
-            )  # as in nearly all pods: what is known of the execution is that of its container
-            for container in e.containers:
-                amounts = cost if alone else _amounts(e, (container,), pricing)
-                if amounts is not None:
-                    add(e.step, container.name, None, amounts[3], amounts[1])
-        for name, amount in run.extra.items():
-            if name in pricing.units:
-                shares: dict[str | None, float] = {}
-                for e in run.steps:
-                    if name in e.extra:
-                        shares[e.step] = shares.get(e.step, 0.0) + e.extra[name]
-                rest = amount - math.fsum(shares.values())
-                if rest > 1e-9 * abs(amount):
-                    shares[None] = rest
-                for step, share in shares.items():
-                    add(step, None, name, share * pricing.units[name], share * pricing.units[name])
+        for place, amount, used in costs.parts(run):
+            part = parts.get(place)
+            if part is None:
+                part = parts[place] = [0.0, 0.0]
+            part[0] += amount
+            if amount > used:
+                part[1] += amount - used
     n = max(1, len(priced))
     found = [Component(*key, amount / n, unused / n) for key, (amount, unused) in parts.items()]
     return tuple(sorted(found, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
+
+
+def _parts(
+    run: RunRecord, executions: Sequence[ExecutionCost | None], pricing: Pricing
+) -> list[tuple[_Place, float, float]]:
+    """What the parts of a run cost, and how much of that was used."""
+    found: list[tuple[_Place, float, float]] = []
+    for e, cost in zip(run.steps, executions, strict=True):
+        alone = len(e.containers) == 1  # as in nearly all pods: what is known of the execution is that of its container
+        for container in e.containers:
+            amounts = cost if alone else _amounts(e, (container,), pricing)
+            if amounts is not None:
+                found.append(((e.step, container.name, None), amounts[3], amounts[1]))
+    for name, amount in run.extra.items():
+        if name in pricing.units:
+            shares: dict[str | None, float] = {}
+            for e in run.steps:
+                if name in e.extra:
+                    shares[e.step] = shares.get(e.step, 0.0) + e.extra[name]
+            rest = amount - math.fsum(shares.values())
+            if rest > 1e-9 * abs(amount):
+                shares[None] = rest
+            units = pricing.units[name]
+            found += [((step, None, name), share * units, share * units) for step, share in shares.items()]
+    return found
 
 
 def execution_units(execution: StepExecution, pricing: Pricing) -> float:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 
@@ -17,23 +18,25 @@ LONG_SECONDS = 86400.0
 _TEMPLATE = "template:"  # how the step of a pod is called of which only the template is known
 
 
-def data_warnings(definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float) -> tuple[str, ...]:
+def data_warnings(
+    definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float, figures: RunFigures
+) -> tuple[str, ...]:
     """Sentences about ``runs``; none when there is nothing to say."""
-    groups = (_clocks(runs), _strange_steps(definition, runs), _endless(runs, now), _unjudged(definition, runs))
+    groups = (
+        _clocks(runs, figures),
+        _strange_steps(definition, runs, figures),
+        _endless(runs, now),
+        _unjudged(definition, runs),
+    )
     return tuple(sentence for sentence in groups if sentence)
 
 
-def _clocks(runs: Sequence[RunRecord]) -> str:
+def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
     """Nodes stamp the start of containers, the control plane their creation: a start before it is a clock behind."""
     behind: dict[str, list[float]] = {}
     for run in runs:
-        for e in run.steps:
-            if e.started is None:
-                continue
-            for made in (e.created, e.scheduled):
-                if made is not None and made - e.started > CLOCK_SECONDS:
-                    behind.setdefault(e.node or "an unknown node", []).append(_early(e))
-                    break
+        for node, seconds in figures.of(_behind, run):
+            behind.setdefault(node, []).append(seconds)
     if not behind:
         return ""
     worst = max(behind, key=lambda node: max(behind[node]))
@@ -44,19 +47,38 @@ def _clocks(runs: Sequence[RunRecord]) -> str:
     )
 
 
+def _behind(run: RunRecord) -> list[tuple[str, float]]:
+    """Nodes on which pods of the run started before they existed, each with by how much."""
+    return [
+        (e.node or "an unknown node", _early(e))
+        for e in run.steps
+        if e.started is not None
+        and any(t is not None and t - e.started > CLOCK_SECONDS for t in (e.created, e.scheduled))
+    ]
+
+
 def _early(e: StepExecution) -> float:
     """Seconds by which a pod's containers started before the pod was created or bound."""
     made = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
     return 0.0 if made is None or e.started is None else made - e.started
 
 
-def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> str:
+def _pods(run: RunRecord) -> Counter[str]:
+    """How many pods each step had."""
+    return Counter(e.step for e in run.steps if e.pod is not None)
+
+
+def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> str:
     """Steps that ran and that the definition does not have: renamed or removed since, or made by hand."""
     if definition.graph.inferred or not definition.graph.steps:
         return ""
     # Of some pods history knows the template only: that is no anomaly while a step runs it.
     known = {s.name for s in definition.graph.steps} | {f"{_TEMPLATE}{s.template}" for s in definition.graph.steps}
-    ran = Counter(e.step for run in runs for e in run.steps if e.pod is not None and e.step not in known)
+    ran: Counter[str] = Counter()
+    for run in runs:
+        pods = figures.of(_pods, run)
+        if not pods.keys() <= known:
+            ran.update({step: number for step, number in pods.items() if step not in known})
     # A later round of a recursion has a longer name.
     strange = {name: pods for name, pods in ran.items() if definition.graph.declaring(name) is None}
     if not strange:

@@ -13,9 +13,10 @@ from statistics import median
 
 import numpy as np
 
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, levels, memory_request
 from concertmaster.core.sizing.trend import growth_per_run, rising
@@ -113,24 +114,24 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
     return rows[-1].time + left if left <= _YEAR else None
 
 
-def succeeded(runs: Sequence[RunRecord]) -> Succeeded:
+def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
     """All steps in one pass over the runs."""
     found: dict[str, list[list[StepExecution]]] = {}
     for run in runs:
-        own: dict[str, list[StepExecution]] = {}
-        for e in run.steps:
-            if e.outcome is Outcome.SUCCEEDED or e.outcome is Outcome.ENDED:
-                rows = own.get(e.step)
-                if rows is None:
-                    own[e.step] = [e]
-                else:
-                    rows.append(e)
-        for step, rows in own.items():
+        for step, rows in figures.of(_succeeded, run).items():
             if step in found:
                 found[step].append(rows)
             else:
                 found[step] = [rows]
     return found
+
+
+def _succeeded(run: RunRecord) -> dict[str, list[StepExecution]]:
+    own: dict[str, list[StepExecution]] = {}
+    for e in run.steps:
+        if e.outcome.timed:
+            own.setdefault(e.step, []).append(e)
+    return own
 
 
 def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:

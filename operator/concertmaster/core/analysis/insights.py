@@ -23,7 +23,7 @@ from concertmaster.core.analysis.drivers import (
     width_effect,
 )
 from concertmaster.core.analysis.failures import SuccessDrop, success_drop
-from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, time_split
+from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
@@ -99,12 +99,12 @@ class Insights:
 def insights(analysis: Analysis) -> Insights:
     """All of it, from the succeeded runs of the analysis."""
     good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
-    by_step = succeeded(good)
+    by_step = succeeded(good, analysis.figures)
     return Insights(
         slow=_slow(good, [s.step for s in analysis.steps], analysis.figures),
         change=last_change(good, analysis.figures),
         next_run=_next_run(analysis, good),
-        split=mean_split(analysis.executed),
+        split=mean_split(analysis),
         inputs=tuple(effect for s in analysis.steps if (effect := _input_effect(analysis, s, by_step)) is not None),
         widths=tuple(seen for s in analysis.steps if (seen := width_effect(by_step, s.step)) is not None),
         risks=_risks(good, analysis.policy.objectives, analysis.now, analysis.makespan),
@@ -225,9 +225,9 @@ def _input(run: RunRecord) -> float:
     return run.input_total if run.input_total is not None else math.nan
 
 
-def mean_split(runs: Sequence[ExecutedRun]) -> TimeSplit | None:
+def mean_split(analysis: Analysis) -> TimeSplit | None:
     """The time split of the usable runs, averaged part by part: the parts still add up to the mean makespan."""
-    splits = [split for run in runs if (split := time_split(run)) is not None]
+    splits = [s for run in analysis.executed if (s := analysis.figures.of(time_split, run)) is not None]
     if not splits:
         return None
     return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) / len(splits) for f in fields(TimeSplit)})
@@ -238,7 +238,8 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
     recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
     chosen = recent if len(recent) >= MIN_RUNS else pairs  # what was before the last change says little of the next run
-    works = [work_of(record, run, analysis.definition.engine.name) for record, run in chosen]
+    engine = analysis.definition.engine.name
+    works = [analysis.figures.of(work_of, run, record, engine) for record, run in chosen]
     if not works:
         return Prediction(None, 0, "no finished run to go by")
     last = works[-1]

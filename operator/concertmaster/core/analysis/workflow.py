@@ -163,7 +163,7 @@ def analyze(
             trend=trend,
             policy=policy,
             target=target,
-            blocked=_blocked(replayable),
+            blocked=_blocked(replayable, figures),
             objectives=verdicts,
         ),
         enough=sum(r.outcome.over for r in finished) >= options.min_runs,
@@ -176,7 +176,7 @@ def analyze(
     )
 
 
-def _blocked(runs: Sequence[ExecutedRun]) -> float:
+def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:
     """Mean seconds per run that the critical path waited for a slot or lost to failed attempts."""
-    splits = [split for split in (time_split(run) for run in runs) if split is not None]
+    splits = [split for split in (figures.of(time_split, run) for run in runs) if split is not None]
     return sum(s.limit + s.retry for s in splits) / len(splits) if splits else 0.0

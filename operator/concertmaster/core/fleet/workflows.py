@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concertmaster.core.analysis.pod_level import with_pods
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stats.summary import Floats
@@ -144,25 +145,29 @@ def name_of(key: WorkflowKey) -> str:
     return f"{key.namespace}/{key.name}"
 
 
-def member(definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: Sequence[float] = ()) -> FleetMember:
+def member(
+    definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: Sequence[float], figures: RunFigures
+) -> FleetMember:
     """A workflow as the others see it. Runs and pods of unknown times are left out; a pod without a request reserves
     what it was seen to use."""
-    found = []
-    for run in with_pods(definition, runs)[1]:
-        if run.start is None or run.end is None:
-            continue
-        cores = memory = 0.0
-        for execution in run.steps:
-            seconds = execution.span
-            if seconds is None:
-                continue
-            for container in execution.containers:
-                if container.init:
-                    continue
-                request = container.cpu_request
-                cores += seconds * request if request is not None else (container.cpu_seconds or 0.0)
-                size = container.memory_request if container.memory_request is not None else container.memory_peak
-                memory += seconds * (size or 0.0) / _GIB
-        found.append(PastRun(run.start, run.end, cores, memory))
-    rows = np.array(sorted(found), dtype=np.float64).reshape(-1, 4)
+    found = [figures.of(_past, run) for run in with_pods(definition, runs)[1]]
+    rows = np.array(sorted(past for past in found if past is not None), dtype=np.float64).reshape(-1, 4)
     return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)))
+
+
+def _past(run: RunRecord) -> PastRun | None:
+    if run.start is None or run.end is None:
+        return None
+    cores = memory = 0.0
+    for execution in run.steps:
+        seconds = execution.span
+        if seconds is None:
+            continue
+        for container in execution.containers:
+            if container.init:
+                continue
+            request = container.cpu_request
+            cores += seconds * request if request is not None else (container.cpu_seconds or 0.0)
+            size = container.memory_request if container.memory_request is not None else container.memory_peak
+            memory += seconds * (size or 0.0) / _GIB
+    return PastRun(run.start, run.end, cores, memory)

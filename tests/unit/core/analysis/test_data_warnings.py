@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.data_warnings import data_warnings
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord
 from tests.support.builders import DAY, NOW, definition, run, step
 
@@ -16,7 +17,7 @@ RUN = run(CHAIN.graph, {"extract": 60, "load": 30})
 
 
 def of(*runs: RunRecord) -> tuple[str, ...]:
-    return data_warnings(CHAIN, runs, NOW)
+    return data_warnings(CHAIN, runs, NOW, RunFigures())
 
 
 def behind(seconds: float, node: str = "n1") -> RunRecord:
@@ -62,7 +63,7 @@ def test_a_pod_of_which_only_the_template_is_known_is_odd_when_nothing_runs_that
 def test_a_graph_that_was_inferred_has_no_strange_steps() -> None:
     loose = replace(CHAIN, graph=replace(CHAIN.graph, inferred=True))
     strange = replace(RUN, steps=tuple(replace(e, step="x") for e in RUN.steps))
-    assert data_warnings(loose, (strange,), NOW) == ()
+    assert data_warnings(loose, (strange,), NOW, RunFigures()) == ()
 
 
 def test_a_run_in_progress_for_days() -> None:
@@ -77,4 +78,4 @@ def test_later_rounds_of_a_recursion_and_calls_that_were_skipped_are_not_strange
     (first,) = run(loop.graph, {"round.work": 60}).steps
     again = replace(first, step="round.next.next.work", pod="p2")
     skipped = replace(first, step="round.next.stop", pod=None, outcome=Outcome.SKIPPED)
-    assert data_warnings(loop, (replace(RUN, steps=(first, again, skipped)),), NOW) == ()
+    assert data_warnings(loop, (replace(RUN, steps=(first, again, skipped)),), NOW, RunFigures()) == ()

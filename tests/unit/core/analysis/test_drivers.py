@@ -9,6 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.drivers import input_effect, succeeded, width_effect
 from concertmaster.core.analysis.insights import insights
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import RunRecord
 from concertmaster.report.insights import sentences
@@ -37,7 +38,7 @@ def _sized(count: int, follows: bool, seed: int = 3) -> list[RunRecord]:
 
 
 def test_time_and_memory_over_the_input() -> None:
-    found = input_effect(succeeded(_sized(40, follows=True)), "load")
+    found = input_effect(succeeded(_sized(40, follows=True), RunFigures()), "load")
     assert found is not None
     assert found.seconds[0] == pytest.approx(30 + 20 * found.usual_input / GI, rel=0.1)
     assert found.seconds[1] == pytest.approx(30 + 20 * found.largest_input / GI, rel=0.1)
@@ -46,10 +47,10 @@ def test_time_and_memory_over_the_input() -> None:
 
 
 def test_a_step_that_does_not_follow_its_input_is_not_said_to() -> None:
-    assert input_effect(succeeded(_sized(40, follows=False)), "load") is None
-    assert input_effect(succeeded(_sized(5, follows=True)), "load") is None
+    assert input_effect(succeeded(_sized(40, follows=False), RunFigures()), "load") is None
+    assert input_effect(succeeded(_sized(5, follows=True), RunFigures()), "load") is None
     unknown = [replace(r, steps=tuple(replace(e, input_size=None) for e in r.steps)) for r in _sized(40, follows=True)]
-    assert input_effect(succeeded(unknown), "load") is None
+    assert input_effect(succeeded(unknown, RunFigures()), "load") is None
 
 
 def _wide(pods: list[int], seconds: dict[int, float]) -> list[RunRecord]:
@@ -70,15 +71,15 @@ def _wide(pods: list[int], seconds: dict[int, float]) -> list[RunRecord]:
 
 def test_the_number_of_pods_that_pays() -> None:
     runs = _wide([2, 4, 8] * 6, {2: 620.0, 4: 320.0, 8: 170.0})
-    found = width_effect(succeeded(runs), "load")
+    found = width_effect(succeeded(runs, RunFigures()), "load")
     assert found is not None
     assert found.measured == (2, 4, 8)
     assert found.usual_pods == 4
     assert found.usual_seconds == pytest.approx(320, rel=0.05)
     assert found.recommended.workers is not None
     assert found.recommended.workers >= 8
-    assert width_effect(succeeded(_wide([4] * 20, {4: 320.0})), "load") is None
-    assert width_effect(succeeded(_wide([2, 4, 8] * 6, {2: 300.0, 4: 300.0, 8: 300.0})), "load") is None
+    assert width_effect(succeeded(_wide([4] * 20, {4: 320.0}), RunFigures()), "load") is None
+    assert width_effect(succeeded(_wide([2, 4, 8] * 6, {2: 300.0, 4: 300.0, 8: 300.0}), RunFigures()), "load") is None
 
 
 def test_both_are_reported_in_words() -> None:

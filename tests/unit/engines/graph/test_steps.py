@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.analysis.data_warnings import data_warnings
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, PodFact, StepExecution, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
@@ -219,7 +220,7 @@ def test_how_a_step_without_pods_ended_is_what_its_query_says(
     analysis = analyze(d, [record], now=record.end or 0.0)
     assert (analysis.success_rate is None) is (run_outcome is Outcome.ENDED)
     assert (analysis.makespan.p50 == 25.0) is (run_outcome is not Outcome.FAILED)
-    assert ("the outcome of 1 run is unknown" in "".join(data_warnings(d, [record], 1e9))) is (
+    assert ("the outcome of 1 run is unknown" in "".join(data_warnings(d, [record], 1e9, RunFigures()))) is (
         run_outcome is Outcome.ENDED and "outcomeQuery" not in queries
     )
 

@@ -52,6 +52,8 @@ def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
 
 
 def _features(work: Work) -> tuple[float, float, float]:
-    sizes = np.asarray(work.inputs, dtype=float)
-    total = float(sizes[np.isfinite(sizes) & (sizes > 0.0)].sum())
+    total = 0.0
+    if any(size > 0.0 for size in work.inputs):  # of most runs no input is known
+        sizes = np.asarray(work.inputs, dtype=float)
+        total = float(sizes[np.isfinite(sizes) & (sizes > 0.0)].sum())
     return math.log(len(work.steps)), math.log(max(1, work.machines)), math.log1p(total / STAGED_BYTES)

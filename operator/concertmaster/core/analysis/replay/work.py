@@ -64,7 +64,7 @@ def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], 
     return end
 
 
-def work_of(record: RunRecord, run: ExecutedRun, engine: str) -> Work:
+def work_of(run: ExecutedRun, record: RunRecord, engine: str) -> Work:
     """An executed run as work: one task per fan-out item, its attempts added up. Items of a step wait for all items
     of the steps before it."""
     nodes = {e.node for e in record.steps}

@@ -8,7 +8,7 @@ their records are kept from cycle to cycle, only new ones are worked out.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.replay.executed import Layouts, prepare
@@ -16,6 +16,8 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.model import RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import Pricing
 
+P = ParamSpec("P")
+R = TypeVar("R", RunRecord, ExecutedRun)
 T = TypeVar("T")
 
 
@@ -24,22 +26,22 @@ class RunFigures:
     out most figures; what is kept beside a figure keeps that unique."""
 
     def __init__(self) -> None:
-        self._figures: dict[int, tuple[RunRecord, dict[Callable[[RunRecord], Any], Any]]] = {}
+        self._figures: dict[int, tuple[RunRecord | ExecutedRun, dict[Callable[..., Any], Any]]] = {}
         self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
         self._executed: dict[int, tuple[RunRecord, ExecutedRun]] = {}
         self._graph = WorkflowGraph(())
         self._layouts: Layouts = {}
         self._costs = Costs(Pricing())
 
-    def of(self, make: Callable[[RunRecord], T], run: RunRecord) -> T:
-        """``make(run)``, which must follow from the record alone."""
+    def of(self, make: Callable[Concatenate[R, P], T], run: R, *more: P.args, **named: P.kwargs) -> T:
+        """``make`` of a run and what else follows from it, which must follow from these alone."""
         known = self._figures.get(id(run))
         if known is None:
             known = self._figures[id(run)] = run, {}
         figures = known[1]
         if make in figures:
             return figures[make]  # type: ignore[no-any-return]
-        figures[make] = made = make(run)
+        figures[make] = made = make(run, *more, **named)
         return made
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
@@ -69,7 +71,8 @@ class RunFigures:
     def keep_only(self, runs: Iterable[RunRecord]) -> None:
         """Forget all other records."""
         kept = {id(run) for run in runs}
-        self._figures = {n: known for n, known in self._figures.items() if n in kept}
         self._executed = {n: known for n, known in self._executed.items() if n in kept}
+        both = kept | {id(executed) for _, executed in self._executed.values()}
+        self._figures = {n: known for n, known in self._figures.items() if n in both}
         self._together = {key: known for key, known in self._together.items() if kept.issuperset(known[0])}
         self._costs.keep_only(kept)

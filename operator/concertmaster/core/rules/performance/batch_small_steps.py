@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, median, worth
@@ -40,23 +41,28 @@ class _Pods:
         return self.overhead / whole if whole > 0 else 0.0
 
 
-def _pods(runs: Sequence[ExecutedRun]) -> dict[str, _Pods]:
+def _of_run(run: ExecutedRun) -> list[tuple[str, int, list[float], list[float]]]:
+    """Of each step that ran: its items, and the seconds that each pod worked and took before it worked."""
+    found = []
+    for name in run.index:
+        chains = run.chains_of(name)
+        if chains:
+            pods = [a for chain in chains for a in chain]
+            found.append((name, len(chains), [a.work for a in pods], [a.pending + a.starting for a in pods]))
+    return found
+
+
+def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
     counts: dict[str, list[float]] = {}
     work: dict[str, list[float]] = {}
     overhead: dict[str, list[float]] = {}
     for run in runs:
-        for name, places in run.index.items():
-            chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
-            if not chains:
-                continue
+        for name, items, works, overheads in figures.of(_of_run, run):
             if name not in counts:
                 counts[name], work[name], overhead[name] = [], [], []
-            counts[name].append(len(chains))
-            works, overheads = work[name], overhead[name]
-            for chain in chains:
-                for a in chain:
-                    works.append(a.work)
-                    overheads.append(a.pending + a.starting)
+            counts[name].append(items)
+            work[name] += works
+            overhead[name] += overheads
     return {
         n: _Pods(n, int(median(counts[n]) or 0), median(work[n]) or 0.0, median(overhead[n]) or 0.0) for n in counts
     }
@@ -241,7 +247,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough or not runs:
         return
     least = evidence.settings.number("minOverheadPercent", 30.0) / 100
-    pods = _pods(runs)
+    pods = _pods(runs, evidence.analysis.figures)
     for own in pods.values():
         if own.items >= 4 and own.share >= least and own.work <= _SMALL:
             found = _batch(evidence, runs, own)

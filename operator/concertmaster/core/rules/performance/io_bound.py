@@ -13,7 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.runs.usage import mean_cores
 from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.model import Category, ContainerFact, Finding, Level, StepExecution
+from concertmaster.core.model import Category, ContainerFact, Finding, Level, RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, attainable
 
@@ -53,6 +53,15 @@ def _seen(execution: StepExecution) -> _Seen | None:
         sum(sizes) / seconds if sizes else None,
         network,
     )
+
+
+def _seen_in(run: RunRecord) -> dict[str, list[_Seen]]:
+    """The succeeded executions of a run, by step."""
+    rows: dict[str, list[_Seen]] = {}
+    for e in run.steps:
+        if e.outcome.timed and (seen := _seen(e)) is not None:
+            rows.setdefault(e.step, []).append(seen)
+    return rows
 
 
 def _seen_alone(container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
@@ -148,6 +157,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     if not analysis.enough:
         return
+    seen = [analysis.figures.of(_seen_in, run) for run in analysis.runs]
     for step in analysis.steps:
         if (
             step.path is None
@@ -155,8 +165,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             or (step.spec is not None and (step.spec.waits or step.spec.daemon))
         ):
             continue
-        by_run = evidence.rows.succeeded.get(step.step, {})
-        rows = [s for found in by_run.values() for e in found if (s := _seen(e)) is not None]
+        rows = [s for of_run in seen for s in of_run.get(step.step, ())]
         if len(rows) >= analysis.options.min_runs:
             finding = _finding(evidence, step, rows)
             if finding is not None:

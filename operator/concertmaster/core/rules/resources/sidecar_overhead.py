@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
-from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level
+from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
 
@@ -35,6 +35,11 @@ def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
     return {f.name for f in facts if not f.init and f.name not in own and f.name not in _EXECUTOR}
 
 
+def _containers(run: RunRecord) -> frozenset[tuple[str, str]]:
+    """Step and name of the main containers of a run."""
+    return frozenset((e.step, f.name) for e in run.steps for f in e.containers if not f.init)
+
+
 def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
     return hours * (cores * pricing.cpu_core_hour + size / _GIB * pricing.memory_gib_hour)
 
@@ -42,11 +47,14 @@ def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
 def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     analysis = evidence.analysis
     sidecars: dict[str, _Sidecar] = {}
+    seen = set[tuple[str, str]]().union(*(analysis.figures.of(_containers, run) for run in analysis.runs))
     for step, by_run in evidence.rows.all.items():
         spec = analysis.definition.graph.step(step)
         if spec is None or not spec.containers:
             continue
         own_names = {c.name for c in spec.containers if not c.sidecar}
+        if all(name in own_names or name in _EXECUTOR for of, name in seen if of == step):
+            continue  # as in most pods: the containers are the template's
         for run, rows in by_run.items():
             for e in rows:
                 names = _others(e.containers, own_names)

@@ -160,7 +160,7 @@ def test_an_executed_run_as_work() -> None:
     )
     base = Engine(graph, {"a": [5], "b": [7, 8], "c": [], "d": [9]}, fails={"d": 1})
     record = base.run()
-    work = work_of(record, executed(record, graph), "Argo")
+    work = work_of(executed(record, graph), record, "Argo")
     assert list(work.steps) == ["a", "b", "b", "d"]
     assert list(work.parents) == [(), (0,), (0,), (1, 2)]
     assert list(work.durations) == [5, 7, 8, 18]
