@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.nested.choose import Rows
+from benchmarks.nested.cpu_laws import LAWS as CPU_LAWS
+from benchmarks.nested.cpu_laws import simulated_use
 from benchmarks.nested.input_laws import LAWS, wide_relations
 from benchmarks.sizing_laws import FAMILIES, simulate
 
@@ -113,6 +115,17 @@ def simulated(steps: int = 8) -> dict[str, list[Step]]:
                 runs.inputs[done], runs.peaks[done], runs.seconds[done], np.full(done.size, np.nan), runs.preset, np.nan
             )
             found.setdefault(f"law {family}", []).append(step)
+    return found
+
+
+def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
+    """Steps whose CPU use follows laws no method knows, by law."""
+    found: dict[str, list[Step]] = {}
+    for law in CPU_LAWS:
+        for k in range(steps):
+            runs, done, cores, preset = simulated_use(law, k)
+            step = Step(runs.inputs[done], runs.peaks[done], runs.seconds[done], cores, runs.preset, preset)
+            found.setdefault(f"law {law}", []).append(step)
     return found
 
 

@@ -17,10 +17,13 @@ import numpy as np
 
 from concertmaster.core.sizing.quantities import round_cpu
 from concertmaster.core.sizing.tail import Floats, fit_tail
+from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
 
 # More cores than any node has, and longer than any run; the cuts keep sums finite.
 LARGEST = 1e6
 LONGEST = 1e12
+# Use that grows is not carried on beyond this many times the largest.
+LARGEST_RISE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +31,17 @@ class CpuOptions:
     """Settings of CPU sizing.
 
     ``min_runs``: fewer usable runs give no recommendation. ``delay_price``: core-hours that one hour of delay of a run is
-    worth; 250 is about eight dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody, for
-    what else its pod holds meanwhile. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too
+    worth; 75 is about two and a half dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody,
+    for what else its pod holds meanwhile. ``growth_z``: one-sided significance from which use counts as growing from run to
+    run, 5%. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too
     tight. ``limit_factor``: growth of such a limit; what a throttled step would use cannot be seen, so the next runs have
     to tell. ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
-    delay_price: float = 250.0
+    delay_price: float = 75.0
     idle_price: float = 3.0
+    growth_z: float = 1.645
     throttled_bound: float = 0.05
     limit_factor: float = 2.0
     floor: float = 0.01
@@ -72,7 +77,7 @@ def cpu_request(
     current_limit: float | None = None,
     options: CpuOptions | None = None,
 ) -> CpuSize:
-    """CPU request from the mean cores used and the duration (s) of each execution.
+    """CPU request from the mean cores used and the duration (s) of each execution, oldest first.
 
     ``peak_cores``: highest short-window rate per execution; ``throttled_shares``: share of throttled periods; both may be
     None or hold NaN. ``slack_share``: by how much of its run time the step may take longer without delaying the run.
@@ -121,6 +126,7 @@ def _cheapest(
     used: Floats, time: Floats, slack_share: float | None, on_path_share: float | None, options: CpuOptions
 ) -> tuple[float, float]:
     """Level (cores) with the least cost, and its expected slow-down (share)."""
+    used = _as_of_now(used, options)
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
     # A run that needs more than any before it takes a little longer; room for it would lie idle in all the others.
     level = np.unique(np.maximum(tail.ordered[used.size // 2 :], options.floor))
@@ -149,6 +155,16 @@ def _cheapest(
     )
     best = int(np.argmin(cost))
     return float(level[best]), float(slower[best] / (seconds[-1] / used.size))
+
+
+def _as_of_now(used: Floats, options: CpuOptions) -> Floats:
+    """What each run would have used of late, where use grows: the runs to come are like the last ones, not like the mean of
+    all. Further growth is left out, as being short of it costs little."""
+    if order_z(used) <= options.growth_z:
+        return used
+    cores = np.log(np.maximum(used, options.floor))
+    now = np.exp(carried_forward(cores, growth_per_run(cores), 0.0))
+    return np.maximum(used, np.minimum(now, LARGEST_RISE * float(used.max())))
 
 
 def _median(values: Sequence[float] | Floats | None) -> float | None:

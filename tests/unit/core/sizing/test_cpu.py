@@ -91,6 +91,15 @@ def test_runs_without_a_duration_are_left_out() -> None:
     assert not cpu_request([1.0] * 5, None, None, [1.0]).enough
 
 
+def test_where_use_grows_the_last_runs_decide() -> None:
+    mixed = np.linspace(1.0, 2.0, 60)[np.random.default_rng(5).permutation(60)] * cores(mean=1.0, spread=0.02)
+    rising, any_order = (
+        cpu_request(used, None, None, TIME, current_request=8.0).wanted for used in (np.sort(mixed), mixed)
+    )
+    assert rising is not None and any_order is not None
+    assert any_order <= mixed.max() < rising < 1.25 * mixed.max()
+
+
 def test_idle_steps_get_the_floor() -> None:
     assert cpu_request([0.0] * 20, None, None, [60.0] * 20, current_request=1.0).request == pytest.approx(
         0.01, abs=0.005
