@@ -1,7 +1,8 @@
-"""The open database under the store, and the journal of what is about to be written."""
+"""The open database under the store: the journal of what is about to be written, and how far metrics were read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Self
 
@@ -66,7 +67,51 @@ class Database:
             rows = self._db.execute("SELECT key, body FROM journal ORDER BY at, key").fetchall()
         return {str(key): str(body) for key, body in rows if str(key).startswith(prefix)}
 
+    # --- watermarks
+
+    def set_watermark(self, source: str, shard: str, until: float) -> None:
+        """Facts of this source and shard are complete up to ``until`` (unix seconds)."""
+        with self._transaction():
+            self._set_watermark(source, shard, until)
+
+    def set_watermarks(self, source: str, until: Mapping[str, float]) -> None:
+        """The same for many shards at once."""
+        if until:
+            with self._transaction():
+                for shard, moment in until.items():
+                    self._set_watermark(source, shard, moment)
+
+    def watermark(self, source: str, shard: str) -> float | None:
+        """Up to when facts of this source and shard are complete (unix seconds); None when nothing was read yet."""
+        with self._engine.reading():
+            query = "SELECT until FROM watermarks WHERE source = ? AND shard = ?"
+            row = self._db.execute(query, (source, shard)).fetchone()
+            return None if row is None else float(row[0])
+
+    def watermarks(self, source: str) -> dict[str, float]:
+        """All watermarks of a source, by shard."""
+        with self._engine.reading():
+            found = self._db.execute("SELECT shard, until FROM watermarks WHERE source = ?", (source,))
+            return {str(shard): float(until) for shard, until in found}
+
+    def watermark_sources(self) -> list[str]:
+        """Sources with watermarks, in a fixed order."""
+        with self._engine.reading():
+            return [str(name) for (name,) in self._db.execute("SELECT DISTINCT source FROM watermarks ORDER BY source")]
+
+    def drop_watermarks(self, source: str, shards: Iterable[str]) -> None:
+        """Forget how far these shards of a source were read."""
+        with self._transaction():
+            query = "DELETE FROM watermarks WHERE source = ? AND shard = ?"
+            self._db.executemany(query, [(source, shard) for shard in shards])
+
     # --- inside
+
+    def _set_watermark(self, source: str, shard: str, until: float) -> None:
+        self._db.execute(
+            "INSERT INTO watermarks VALUES (?, ?, ?) ON CONFLICT (source, shard) DO UPDATE SET until = excluded.until",
+            (source, shard, until),
+        )
 
     @property
     def _db(self) -> Connection:

@@ -87,18 +87,6 @@ class Store(Analyses):
         with self._transaction():
             amounts.keep(self._db, rows.make_id(self._db, key), values)
 
-    def set_watermark(self, source: str, shard: str, until: float) -> None:
-        """Facts of this source and shard are complete up to ``until`` (unix seconds)."""
-        with self._transaction():
-            self._set_watermark(source, shard, until)
-
-    def set_watermarks(self, source: str, until: Mapping[str, float]) -> None:
-        """The same for many shards at once."""
-        if until:
-            with self._transaction():
-                for shard, moment in until.items():
-                    self._set_watermark(source, shard, moment)
-
     def note_definitions(self, fingerprints: Mapping[WorkflowKey, str], at: float) -> None:
         """Remember which template fingerprint each workflow has at ``at``, so that runs can be distinguished by it."""
         fresh: list[tuple[WorkflowKey, str, float]] = []
@@ -238,19 +226,6 @@ class Store(Analyses):
             query = f"SELECT namespace, kind, name FROM workflows WHERE {detail} ORDER BY namespace, kind, name"
             return [WorkflowKey(*row) for row in self._db.execute(query)]
 
-    def watermark(self, source: str, shard: str) -> float | None:
-        """Up to when facts of this source and shard are complete (unix seconds); None when nothing was read yet."""
-        with self._engine.reading():
-            query = "SELECT until FROM watermarks WHERE source = ? AND shard = ?"
-            row = self._db.execute(query, (source, shard)).fetchone()
-            return None if row is None else float(row[0])
-
-    def watermarks(self, source: str) -> dict[str, float]:
-        """All watermarks of a source, by shard."""
-        with self._engine.reading():
-            found = self._db.execute("SELECT shard, until FROM watermarks WHERE source = ?", (source,))
-            return {str(shard): float(until) for shard, until in found}
-
     def newest(self) -> float | None:
         """When the newest pod ended (unix seconds)."""
         with self._engine.reading():
@@ -274,14 +249,6 @@ class Store(Analyses):
                 newest=newest,
                 unreadable=len(set(self._lost)),
             )
-
-    # --- inside
-
-    def _set_watermark(self, source: str, shard: str, until: float) -> None:
-        self._db.execute(
-            "INSERT INTO watermarks VALUES (?, ?, ?) ON CONFLICT (source, shard) DO UPDATE SET until = excluded.until",
-            (source, shard, until),
-        )
 
 
 def _seen_until(mark: Mark, fingerprint: str, until: float, told: float) -> Mark:

@@ -88,6 +88,18 @@ def test_watermarks_move_with_the_facts_they_cover(store: Store) -> None:
     assert store.watermark("default", "data") == 150.0
 
 
+def test_watermarks_are_dropped_by_source_and_shard(store: Store) -> None:
+    store.set_watermarks("default", {"data": 1.0, "past:a": -2.0, "past:b": -3.0})
+    store.set_watermark("other", "past:a", 4.0)
+    assert store.watermark_sources() == ["default", "other"]
+    store.drop_watermarks("default", ["past:a", "never there"])
+    store.drop_watermarks("default", [])
+    assert store.watermarks("default") == {"data": 1.0, "past:b": -3.0}
+    assert store.watermarks("other") == {"past:a": 4.0}
+    store.drop_watermarks("other", ["past:a"])
+    assert store.watermark_sources() == ["default"]
+
+
 def test_a_failed_write_moves_no_watermark(store: Store) -> None:
     class Unwritable:
         uid = "2"

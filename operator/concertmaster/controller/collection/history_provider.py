@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from concertmaster.controller.collection import watermarks
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -211,17 +212,14 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         self.store.keep_analyses_of(uids, self._owns)
 
-    def dropped_at(self, key: WorkflowKey) -> float:
-        """When the history of a workflow was last dropped (unix seconds, 0 for never)."""
-        return self.store.watermark("", f"dropped:{key}") or 0.0
-
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         """See ``interfaces.History``."""
         known = self.store.keys()
         for key in known:
             if key not in keep and self._owns(key.namespace):
                 self.store.forget(key)
-                self.store.set_watermark("", f"dropped:{key}", now)
+                watermarks.note_dropped(self.store, key, now)
+        before = 0.0
         if keep:
             longest = max(window for _, window in keep.values())
             # By the newest run as well: a clock that ran ahead must not take months of history.
@@ -229,3 +227,4 @@ class HistoryProvider:
             before = min(now, newest if newest is not None else now) - longest
             self.store.prune(max_runs={key: n for key, (n, _) in keep.items()}, before=before, owns=self._owns)
             self.store.daily.prune(int((before + longest) // DAY_SECONDS), self._owns)
+        watermarks.prune(self.store, keep.keys(), before, self._owns)

@@ -18,6 +18,7 @@ from functools import partial
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
+from concertmaster.controller.collection.watermarks import DurationMarks
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
@@ -140,7 +141,7 @@ class UserQueries:
         for step, answers in found.by_step.items():
             if self._store(definition, step, answers, found.until):
                 read.changed.add(definition.key)
-        self._mark(source, definition, found.since, found.until)
+        DurationMarks(self._keeper.store, source, definition).extend(found.since, found.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:
         """Keep what is said of runs not seen before, or of how they ended: where no query says when, a run ended when its
@@ -176,7 +177,7 @@ class UserQueries:
         self, source: str, definition: WorkflowDefinition, end: float, horizon: float
     ) -> Iterator[tuple[float, float]]:
         """What is still to be read: first what is new, then the past a day at a time."""
-        until, since = self._marks(source, definition)
+        since, until = DurationMarks(self._keeper.store, source, definition).span()
         if until is not None and until < end:
             yield max(until, horizon), end
         top = since if since is not None else end
@@ -184,21 +185,6 @@ class UserQueries:
             bottom = max(horizon, top - _DAY)
             yield bottom, top
             top = bottom
-
-    def _marks(self, source: str, definition: WorkflowDefinition) -> tuple[float | None, float | None]:
-        """Up to when, and from when on, durations are known."""
-        store, name = self._keeper.store, self._shard(definition)
-        past = store.watermark(source, f"{name}:past")
-        return store.watermark(source, name), -past if past is not None else None
-
-    def _mark(self, source: str, definition: WorkflowDefinition, since: float, until: float) -> None:
-        store, name = self._keeper.store, self._shard(definition)
-        store.set_watermark(source, name, until)
-        store.set_watermark(source, f"{name}:past", -since)
-
-    def _shard(self, definition: WorkflowDefinition) -> str:
-        dropped = self._keeper.dropped_at(definition.key)
-        return f"durations:{definition.key}:{definition.fingerprint}:{dropped:.0f}"
 
     # --- extra metrics --------------------------------------------------------------------------------------------
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.history import HistoryError
+from concertmaster.history import HistoryError, Store
 
 KEPT_EVERY = 600.0  # seconds that a process which starts may have to read again, although nothing ended in them
+
+
+class History(Protocol):
+    """Who has the open store, which is another one after a fault."""
+
+    @property
+    def store(self) -> Store:
+        """The one at present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +30,7 @@ class Watermarks:
     nothing writes nothing; it only counts while the history has the same mark.
     """
 
-    history: HistoryProvider
+    history: History
     source: str
     ahead: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -80,12 +88,91 @@ class Watermarks:
         return self.history.store.watermarks(self.source), self.history.store.watermarks("")
 
 
+@dataclass(frozen=True, slots=True)
+class DurationMarks:
+    """Which span of a workflow's duration queries was read. An edited query, or a dropped history, starts anew."""
+
+    store: Store
+    source: str
+    definition: WorkflowDefinition
+
+    def span(self) -> tuple[float | None, float | None]:
+        """From when on, and up to when, durations are known."""
+        shard = self._shard
+        past = self.store.watermark(self.source, f"{shard}{_PAST_OF}")
+        return -past if past is not None else None, self.store.watermark(self.source, shard)
+
+    def extend(self, since: float, until: float) -> None:
+        """They are known for this span as well, which adjoins what was read before."""
+        low, high = self.span()
+        ends = until if high is None else max(high, until), since if low is None else min(low, since)
+        self.store.set_watermarks(self.source, {self._shard: ends[0], f"{self._shard}{_PAST_OF}": -ends[1]})
+
+    @property
+    def _shard(self) -> str:
+        key = self.definition.key
+        return f"durations:{key}:{self.definition.fingerprint}:{dropped_at(self.store, key):.0f}"
+
+
+def dropped_at(store: Store, key: WorkflowKey) -> float:
+    """When the history of a workflow was last dropped (unix seconds, 0 for never)."""
+    return store.watermark("", f"{_DROPPED}{key}") or 0.0
+
+
+def note_dropped(store: Store, key: WorkflowKey, now: float) -> None:
+    """The history of a workflow was dropped: should the workflow return, all of it is read anew."""
+    store.set_watermark("", f"{_DROPPED}{key}", now)
+
+
+def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Callable[[str], bool]) -> None:
+    """Forget watermarks that nothing asks for any more, in the namespaces that ``owns`` is true of.
+
+    Those are of workflows that are not ``live`` and of namespaces without one, of histories that were dropped, and of
+    duration queries that were not read on since ``before`` (unix seconds): they were edited.
+    """
+    dropped = store.watermarks("")
+    keys, places = {str(key): key for key in live}, {key.namespace for key in live}
+    for source in filter(None, store.watermark_sources()):
+        marks = store.watermarks(source)
+
+        def spent(shard: str, marks: Mapping[str, float] = marks) -> bool:
+            kind, _, rest = shard.partition(":")
+            key = keys.get(rest.partition(":")[0])
+            if not rest:
+                return shard not in places
+            if key is None:
+                return True
+            if kind == "past":
+                return shard != _past(key, dropped)
+            return marks.get(shard.removesuffix(_PAST_OF), before - 1.0) < before
+
+        store.drop_watermarks(source, [s for s in marks if owns(_namespace(s)) and spent(s)])
+    store.drop_watermarks(
+        "",
+        [
+            s
+            for s, at in dropped.items()
+            if s.startswith(_DROPPED) and s[len(_DROPPED) :] not in keys and at < before and owns(_namespace(s))
+        ],
+    )
+
+
+_DROPPED = "dropped:"
+_PAST_OF = ":past"
+
+
 def _past(key: WorkflowKey, dropped: Mapping[str, float]) -> str:
-    """Shard under which the oldest moment read for a workflow stands, negated because watermarks only grow.
+    """Shard under which the oldest moment read for a workflow stands, negated.
 
     A workflow whose history was dropped starts a new one.
     """
-    return f"past:{key}:{dropped.get(f'dropped:{key}', 0.0):.0f}"
+    return f"past:{key}:{dropped.get(f'{_DROPPED}{key}', 0.0):.0f}"
+
+
+def _namespace(shard: str) -> str:
+    """A shard is a namespace, or begins with a word, a colon and a workflow (kind/namespace/name)."""
+    parts = shard.partition(":")[2].split("/")
+    return parts[1] if len(parts) == 3 else shard
 
 
 @dataclass(slots=True)

@@ -115,6 +115,15 @@ def test_durations_are_read_back_and_forward_and_kept_once_seen(keeper: HistoryP
     assert ends(keeper, definition)["new"] == NOW + 300.0
 
 
+def test_what_was_read_once_is_not_asked_again(keeper: HistoryProvider) -> None:
+    client, queries = FakeClient(durations_at({})), UserQueries(keeper, 100)
+    read(queries, client, graph())
+    client.asked.clear()
+    for minutes in (5, 10, 15):
+        read(queries, client, graph(), now=NOW + 60.0 * minutes)
+    assert [_seconds(query) for query in client.asked] == [420.0] * 3  # five minutes, and the overlap
+
+
 def test_a_new_process_knows_what_the_last_one_kept(keeper: HistoryProvider) -> None:
     client, definition = FakeClient(durations_at({"a": NOW - 10.0})), graph()
     read(UserQueries(keeper, 100), client, definition)
