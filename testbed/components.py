@@ -168,6 +168,27 @@ COMPONENTS: tuple[Component, ...] = (
         150,
     ),
     Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 90),
+    # What installs the plugin, and what logs people in before the dashboard: one test each.
+    Component(
+        "krew",
+        "krew",
+        "sigs.k8s.io/krew/cmd/krew",
+        "0.5.0",
+        ("version",),
+        0.4,
+        40,
+        ldflags=("-X sigs.k8s.io/krew/internal/version.gitTag=v0.5.0",),
+    ),
+    Component(
+        "oauth2-proxy",
+        "oauth2-proxy",
+        "github.com/oauth2-proxy/oauth2-proxy/v7",
+        "7.15.2",
+        ("--version",),
+        0.7,
+        80,
+        ldflags=("-X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=v7.15.2",),
+    ),
 )
 
 # What only a bed with the newest engines has: Tekton's webhook, and the newest JobSet. Tekton's own newest release that
@@ -216,8 +237,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "kwok",
         "kube-state-metrics",
     ),
-    "chart": ("etcd", "kube-apiserver", "kubectl", "helm"),
-    "engines": tuple(c.name for c in COMPONENTS if c.name not in ("helm", "history-load")),
+    "chart": ("etcd", "kube-apiserver", "kubectl", "helm", "oauth2-proxy"),
+    "engines": tuple(c.name for c in COMPONENTS if c.name not in ("helm", "history-load", "krew", "oauth2-proxy")),
     "newest": tuple(c.name for c in NEWEST),
     "all": tuple(c.name for c in COMPONENTS),
 }
