@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,6 @@ from tests.support.chart.rights import used
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.cluster.published import own_address, publish
 from tests.support.web.analysed import analysed
-from tests.support.web.login import SIGN_IN, SIGN_OUT, login
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -213,42 +210,6 @@ def test_a_reader_of_one_team_never_sees_the_other(world: World) -> None:
         assert "step-of-b" not in text
         assert world.pages.get(path.replace("nightly", "absent"), world.alice)[0] == 403
     assert world.pages.json(f"{API}/summary?namespace={world.b}", world.alice)["workflows"] == 0
-
-
-def test_people_log_in_at_a_proxy_that_passes_their_token_on(world: World) -> None:
-    """docs/dashboard.md: browsers have no token; the proxy has one for each session, and the API server says whose it is."""
-    people = {"alice": world.alice, "bob": world.bob, "expired": world.alice[:-6] + "AAAAAA"}
-    with login(world.pages.url, people, world.pages.trust) as address:
-
-        def browser(who: str) -> Callable[..., tuple[int, str, str]]:
-            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-
-            def get(path: str, **headers: str) -> tuple[int, str, str]:
-                try:
-                    with opener.open(urllib.request.Request(address + path, headers=headers), timeout=60) as answer:
-                        return answer.status, answer.url.removeprefix(address), answer.read().decode()
-                except urllib.error.HTTPError as error:
-                    return error.code, path, error.read().decode()
-
-            if who:
-                get(f"{SIGN_IN}?as={who}")
-            return get
-
-        forged = {"Authorization": f"Bearer {world.alice}"}
-        assert browser("")("/", **forged)[1] == SIGN_IN, "a header of the browser's own is no login"
-        for who, mine, others, step in (
-            ("alice", world.a, world.b, "step-of-a"),
-            ("bob", world.b, world.a, "step-of-b"),
-        ):
-            get = browser(who)
-            _, at, text = get("/", **forged)
-            assert at == "/" and f"{mine}/nightly" in text and others not in text
-            assert step in get(f"/workflows/{mine}/nightly")[2]
-            assert json.loads(get(f"{API}/workflows/{mine}/nightly/what-if?scale.train=0.5")[2])["runsUsed"] > 0
-            assert get("/static/page.js")[0] == 200
-            assert get(f"/workflows/{others}/nightly", **forged)[0] == 403
-            assert get(SIGN_OUT)[1] == get("/")[1] == SIGN_IN
-        assert browser("expired")("/")[0] == 401
 
 
 def test_whoever_was_given_nothing_sees_nothing(bed: Bed, world: World) -> None:

@@ -125,7 +125,11 @@ class Reviewer:
         seconds = self._ages.unknown
         if found is not None:
             end = _end(token)
-            seconds = self._ages.known if end is None else min(self._ages.known, end - self._wall())
+            left = self._ages.known if end is None else min(self._ages.known, end - self._wall())
+            if left > 0:
+                seconds = left
+            else:  # the API server's own cache knew it for some seconds longer
+                found = None
         self._identities.put(key, found, seconds)
         return found
 

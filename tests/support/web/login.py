@@ -18,7 +18,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 SIGN_IN = "/oauth2/sign_in"
-SIGN_OUT = "/oauth2/sign_out"
 COOKIE = "_oauth2_proxy"
 _FORM = (
     f'<!doctype html><title>Sign in</title><form action="{SIGN_IN}"><input name="as"><button>Sign in</button></form>'
@@ -43,9 +42,6 @@ def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
             given = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
             token = sessions.get(given.value) if given is not None else None
-            if path == SIGN_OUT:
-                sessions.pop(given.value if given is not None else "", None)
-                return self._answer(302, {"Location": SIGN_IN})
             if path == SIGN_IN:
                 who = tokens.get(query.get("as", [""])[0])
                 if who is None:

@@ -63,6 +63,17 @@ def test_a_token_that_ended_is_not_known_from_before() -> None:
         assert len(server.requests) == 2
 
 
+def test_a_token_that_ended_is_refused_although_the_api_server_remembers_it() -> None:
+    """It keeps verdicts on tokens for 10 s, whenever they end."""
+    clock = Clock()
+    with serving(lambda _: known()) as (_, client):
+        reviewer = Reviewer(client, clock=clock, wall=clock)
+        token = jwt(clock.now + 2.0)
+        assert reviewer.identity(token) == ALICE
+        clock.now += 2.1
+        assert reviewer.identity(token) is None
+
+
 def test_a_token_for_another_audience_is_not_accepted() -> None:
     with serving(lambda r: known(["https://kubernetes"])) as (server, client):
         assert Reviewer(client, ["concertmaster"]).identity("x") is None

@@ -1,0 +1,163 @@
+"""A small OpenID Connect issuer on the loopback interface: whoever is named as ``person`` is signed in without a question.
+
+Code flow and refresh tokens only, one client. Its certificate's key signs the ID tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+CLIENT, SECRET = "concertmaster", "not-a-secret"
+
+
+@dataclass
+class Issuer:
+    """``person``: claims of whoever signs in next. ``lifetime``: seconds of the ID tokens it gives out. ``refreshes``:
+    whether with tokens to renew them; ``refreshed``: how often one was."""
+
+    directory: Path
+    url: str = ""
+    person: Mapping[str, Any] = field(default_factory=dict)
+    lifetime: float = 3600.0
+    refreshes: bool = True
+    refreshed: int = 0
+    _codes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def certificate(self) -> Path:
+        """What clients trust."""
+        return self.directory / "issuer.crt"
+
+    @property
+    def key(self) -> Path:
+        """The private key of certificate and tokens."""
+        return self.directory / "issuer.key"
+
+    def id_token(self, **claims: Any) -> str:
+        """A signed token with these claims on top of the usual ones."""
+        now = int(time.time())
+        head = {"alg": "RS256", "typ": "JWT", "kid": "only"}
+        usual = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": int(now + self.lifetime), "email_verified": True}
+        text = ".".join(_packed(json.dumps(part).encode()) for part in (head, usual | claims))
+        command = ["openssl", "dgst", "-sha256", "-sign", str(self.key)]
+        signed = subprocess.run(command, input=text.encode(), check=True, capture_output=True)
+        return f"{text}.{_packed(signed.stdout)}"
+
+    def discovery(self) -> dict[str, Any]:
+        """Where everything is."""
+        return {
+            "issuer": self.url,
+            "authorization_endpoint": f"{self.url}/authorize",
+            "token_endpoint": f"{self.url}/token",
+            "jwks_uri": f"{self.url}/keys",
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+
+    def keys(self) -> dict[str, Any]:
+        """The public key."""
+        command = ["openssl", "rsa", "-in", str(self.key), "-noout", "-modulus"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        modulus = bytes.fromhex(said.strip().partition("=")[2])
+        return {
+            "keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "only", "n": _packed(modulus), "e": "AQAB"}]
+        }
+
+    def authorize(self, query: Mapping[str, str]) -> str:
+        """Sign in ``person``; where the browser is sent with the code."""
+        assert query["client_id"] == CLIENT and query["response_type"] == "code"
+        code = secrets.token_urlsafe()
+        self._codes[code] = dict(self.person) | ({"nonce": query["nonce"]} if "nonce" in query else {})
+        return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
+
+    def token(self, form: Mapping[str, str]) -> dict[str, Any] | None:
+        """Tokens for a code or a refresh token, each good once; None for an unknown one."""
+        renewing = form["grant_type"] == "refresh_token"
+        person = self._codes.pop(form["refresh_token" if renewing else "code"], None)
+        if person is None or form.get("client_secret", SECRET) != SECRET:
+            return None
+        self.refreshed += renewing
+        found = {
+            "access_token": secrets.token_urlsafe(),
+            "token_type": "Bearer",
+            "expires_in": int(self.lifetime),
+            "id_token": self.id_token(**person),
+        }
+        if self.refreshes:
+            found["refresh_token"] = again = secrets.token_urlsafe()
+            self._codes[again] = {name: value for name, value in person.items() if name != "nonce"}
+        return found
+
+
+@contextmanager
+def issuer(directory: Path) -> Iterator[Issuer]:
+    """Serve one; its files lie in ``directory``."""
+    made = Issuer(directory)
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(made.key),
+         "-out", str(made.certificate), "-subj", "/CN=issuer", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, query = urlsplit(self.path).path, _single(urlsplit(self.path).query)
+            if path == "/authorize":
+                self.send_response(302)
+                self.send_header("Location", made.authorize(query))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            else:
+                found = {"/.well-known/openid-configuration": made.discovery, "/keys": made.keys}.get(path)
+                self._answer(found() if found is not None else None)
+
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self._answer(made.token(_single(form)))
+
+        def _answer(self, document: Mapping[str, Any] | None) -> None:
+            body = json.dumps(document or {"error": "invalid_grant"}).encode()
+            self.send_response(200 if document is not None else 400)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.certificate, made.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    made.url = f"https://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+def _single(text: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(text).items()}
+
+
+def _packed(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
