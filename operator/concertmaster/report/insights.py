@@ -60,7 +60,9 @@ def _split(split: TimeSplit) -> str | None:
     large = sorted(((s, label) for label, s in parts.items() if s >= 0.01 * total), reverse=True)
     rest = total - sum(s for s, _ in large)
     listed = ", ".join(f"{text.duration(s)} {label}" for s, label in large)
-    before = f"; before it, {text.duration(split.suspended)} suspended" if split.suspended >= 0.5 else ""
+    ahead = ((split.suspended, "suspended"), (split.late, "late behind the run before it"))
+    earlier = " and ".join(f"{text.duration(s)} {label}" for s, label in ahead if s >= 0.5)
+    before = f"; before it, {earlier}" if earlier else ""
     return f"A run of {text.duration(total)} on average is {listed}" + (
         f", {text.duration(rest)} the rest{before}" if rest >= 0.5 else before
     )

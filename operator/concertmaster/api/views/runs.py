@@ -9,7 +9,7 @@ from concertmaster.core.model import Outcome, Source
 
 
 class TimeSplitView(ApiModel):
-    """Seconds along the critical path; the parts add up to the duration of the run, suspended comes before it."""
+    """Seconds along the critical path; the parts add up to the duration of the run, suspended and late come before it."""
 
     controller: float = Field(description="Before the pod was created, and after the last one.")
     limit: float = Field(description="Queued for a parallelism limit, mutex or semaphore.")
@@ -18,6 +18,7 @@ class TimeSplitView(ApiModel):
     work: float = Field(description="Main containers.")
     retry: float = Field(description="Failed attempts and back-off.")
     suspended: float = Field(default=0.0, description="Suspended before the first pod, by Kueue or by spec.suspend.")
+    late: float = Field(default=0.0, description="Begun later than scheduled, since the run before was in progress.")
 
 
 class RunSummary(ApiModel):

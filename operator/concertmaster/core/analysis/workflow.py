@@ -14,6 +14,7 @@ from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, critical_share, time_split
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, weighted_utilization
@@ -116,6 +117,9 @@ def analyze(
     definition, finished = with_pods(definition, _finished(runs, options, now))
     good = [r for r in finished if r.outcome.timed and r.makespan is not None]
     replayable = figures.executed(good, definition.graph)
+    late = lateness(definition, finished)
+    if late:
+        replayable = tuple(replace(run, late=late.get(run.run, 0.0)) for run in replayable)
     on_path = critical_share(replayable, definition.graph)
     steps = analyze_steps(finished, definition.graph, on_path, options, pricing, figures)
     makespan = summarize([r.run_time for r in good if r.run_time is not None])

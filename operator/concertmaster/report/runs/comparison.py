@@ -28,6 +28,7 @@ PARTS = {
     "retry": "failed attempts and back-off",
     "controller": "controller",
     "suspended": "suspended before its first pod",
+    "late": "late behind the run before it",
 }
 _NAMED = 3  # steps that the answer names
 _SHARE = 0.1  # of the whole difference, which a step must make up to be named

@@ -22,8 +22,9 @@ _FEWEST = 4  # runs; fewer are faster one by one
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Seconds of one run's makespan by what the critical chain was doing; the fields add up to the makespan. Only
-    ``suspended``, the time before the first pod in which the run was not allowed to begin, comes on top."""
+    """Seconds of one run's makespan by what the critical chain was doing; the fields add up to the makespan. On top
+    come ``suspended``, the time before the first pod in which the run was not allowed to begin, and ``late``, that by which
+    a scheduled run had to wait for the one before it."""
 
     controller: float = 0.0
     limit: float = 0.0
@@ -32,6 +33,7 @@ class TimeSplit:
     work: float = 0.0
     retry: float = 0.0
     suspended: float = 0.0
+    late: float = 0.0
 
     @property
     def total(self) -> float:
@@ -93,7 +95,7 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
             queued, pending = queued + a.queued, pending + a.pending
             starting, work = starting + a.starting, work + a.work
         before = a
-    return TimeSplit(lag + run.tail, queued, pending, starting, work, retry, run.suspended)
+    return TimeSplit(lag + run.tail, queued, pending, starting, work, retry, run.suspended, run.late)
 
 
 def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:

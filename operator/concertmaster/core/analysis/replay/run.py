@@ -75,7 +75,8 @@ class ExecutedRun:
     ``ranks``: the steps' order by their first pod; ``pods``: how many each had. ``shared_lag``: least controller lag of
     a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``critical``
     are the pods that determined it, first to last; ``replayed`` is what the unchanged replay gives. Not ``usable``:
-    ``problems`` says why, and the rest is empty. ``suspended``: seconds before the first pod, on top of the makespan.
+    ``problems`` says why, and the rest is empty. ``suspended`` and ``late``: seconds before the first pod, on top of the
+    makespan.
     """
 
     run: str
@@ -97,6 +98,7 @@ class ExecutedRun:
     critical: tuple[Attempt, ...] = ()
     problems: tuple[str, ...] = ()
     suspended: float = 0.0
+    late: float = 0.0
 
     def chains_of(self, step: str) -> tuple[tuple[Attempt, ...], ...]:
         """All fan-out items of a step; empty for one that did not run."""

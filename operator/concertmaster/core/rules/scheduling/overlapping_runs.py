@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
-from concertmaster.core.analysis.shared.starts import Starts, may_meet, starts_of
+from concertmaster.core.analysis.runs.starts import Starts, may_meet, starts_of
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
@@ -56,15 +56,17 @@ def _policy(by: Scheduler, new: str) -> Edit:
     return commands.field_edit("/spec/concurrencyPolicy", by.declared.get("concurrencyPolicy"), new)
 
 
-def _facts(starts: Starts, needed: float) -> tuple[str, ...]:
+def _facts(by: Scheduler, starts: Starts, needed: float) -> tuple[str, ...]:
     """The lines of evidence that hold whatever the policy."""
+    deadline = by.declared.get("startingDeadlineSeconds")
     interval = starts.interval
     at_once = max(2, math.ceil(needed / interval))
-    late = starts.late
+    late = starts.behind.values()
     return (
         f"95% of the runs take at most {text.duration(needed)}; the schedule starts one every {text.duration(interval)}",
         *([f"{text.count(len(late), 'start')} had to wait for the run before, {text.duration(sum(late) / len(late))} on"
            " average"] if late else []),
+        *([f"startingDeadlineSeconds is {deadline}: a start that has to wait longer is skipped"] if deadline else []),
         f"with concurrencyPolicy Allow every start takes place, and up to {at_once} runs are in progress at once",
     )  # fmt: skip
 
@@ -105,7 +107,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
         confidence=0.6,
         pressing=True,
         evidence=(
-            *_facts(starts, needed),
+            *_facts(by, starts, needed),
             "runs that fit into the interval are a remedy too",
             "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
         ),
@@ -148,7 +150,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
         failures_avoided=share,
         saving_per_month=mean_interval(wasted, rate) if wasted and rate is not None else None,
         evidence=(
-            *(_facts(starts, needed) if needed is not None else (f"no run ended by itself {evidence.runs(runs)}",)),
+            *(_facts(by, starts, needed) if needed is not None else (f"no run ended by itself {evidence.runs(runs)}",)),
             "a run that is stopped counts as a run that failed",
         ),
         **_set(evidence, by, _policy(by, "Forbid")),  # type: ignore[arg-type]

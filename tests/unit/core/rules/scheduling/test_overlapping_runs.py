@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from concertmaster.core.analysis.shared.starts import starts_of
+from concertmaster.core import text
+from concertmaster.core.analysis.insights import insights
+from concertmaster.core.analysis.runs.starts import starts_of
 from concertmaster.core.model import Outcome, RunRecord, Severity
 from concertmaster.core.schedule import widened
 from concertmaster.engines.define import define_all
+from concertmaster.report.insights import sentences
 from tests.support.builders import NOW
 from tests.support.core import scenarios
 from tests.support.core.rules_world import Scene, argo, cron_job, define, noise, simulate, task
@@ -62,7 +65,7 @@ def test_a_cron_job_starts_late_and_skips_the_rest() -> None:
     found = starts_of(made.definition, made.runs)
     assert found is not None
     assert found.beside == ()
-    assert len(found.late) >= 30  # all but those that end as the next is due
+    assert len(found.behind) >= 30  # all but those that end as the next is due
     assert found.due == pytest.approx(40 * 1085 / 600, abs=2)
     assert len(found.skipped) == found.due - 40
     item = made.one("overlapping-runs")
@@ -70,12 +73,35 @@ def test_a_cron_job_starts_late_and_skips_the_rest() -> None:
     assert any("had to wait for the run before" in line for line in item.evidence)
 
 
+def test_the_time_a_start_is_late_is_a_part_of_the_time_split_before_the_run() -> None:
+    made = one_after_the_other()
+    split = insights(made.analysis()).split
+    assert split is not None
+    waits = [(r.start or 0.0) % 600 for r in made.runs]  # each begins for the newest start that was missed
+    assert split.late == pytest.approx(sum(w for w in waits if w > 30) / len(waits), abs=3.0)
+    assert split.late > 240
+    assert split.total == pytest.approx(1080.0, rel=0.02)  # the run itself is no longer for it
+    (line,) = [s for s in sentences(insights(made.analysis()), 40) if s.startswith("A run of ")]
+    assert line.endswith(f"; before it, {text.duration(split.late)} late behind the run before it")
+    first, second = made.analysis().executed[:2]
+    assert (first.late, second.late) == (0.0, pytest.approx(485.0, abs=5.0))
+    on_time = of(cron("Forbid"), [DUE - i * 3600 for i in range(30, 0, -1)], [300.0] * 30)
+    assert insights(on_time.analysis()).split.late == 0.0  # type: ignore[union-attr]
+
+
+def test_the_deadline_of_a_start_is_named() -> None:
+    deadline = cron("Forbid")
+    deadline["spec"]["startingDeadlineSeconds"] = 900
+    item = replace(one_after_the_other(), manifest=deadline).one("overlapping-runs")
+    assert "startingDeadlineSeconds is 900: a start that has to wait longer is skipped" in item.evidence
+
+
 def test_nothing_is_counted_while_no_run_was_in_progress() -> None:
     """A schedule that was suspended over the day skipped nothing."""
     rests = of(cron("Forbid"), [DUE - i * 3600 for i in range(30, 0, -1)], [300.0] * 30)
     found = starts_of(rests.definition, rests.runs)
     assert found is not None
-    assert (found.due, found.skipped, found.late) == (30, (), ())
+    assert (found.due, found.skipped, found.behind) == (30, (), {})
     assert rests.recommended("overlapping-runs") == []
 
 

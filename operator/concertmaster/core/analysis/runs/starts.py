@@ -7,7 +7,7 @@ was in progress has another cause (a suspended schedule, a controller that was d
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,15 +39,15 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Starts:
     """``spans`` in the order of their begin. ``due``: scheduled starts that took place or were skipped; ``skipped``: when
-    those were due at which a run was in progress and that never took place; ``late``: seconds by which others had
-    to wait for a run in progress. ``beside``: places in ``spans`` of runs that began beside another; ``most``: most runs at
-    once; ``replaced``: places of runs that ended without success as the next one began; ``interval``: median seconds
-    between scheduled starts."""
+    those were due at which a run was in progress and that never took place; ``behind``: seconds by which other runs, by
+    name, had to wait for a run in progress. ``beside``: places in ``spans`` of runs that began beside another; ``most``:
+    most runs at once; ``replaced``: places of runs that ended without success as the next one began; ``interval``: median
+    seconds between scheduled starts."""
 
     spans: tuple[Span, ...]
     due: int
     skipped: tuple[float, ...]
-    late: tuple[float, ...]
+    behind: Mapping[str, float]
     beside: tuple[int, ...]
     most: int
     replaced: tuple[int, ...]
@@ -74,6 +74,12 @@ def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
     return max(s.length for s in spans) > gap - min(_REPLACED, gap / 2)
 
 
+def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Mapping[str, float]:
+    """Seconds by which runs, by name, began later than scheduled behind a run in progress; of all others nothing."""
+    found = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
+    return found.behind if found is not None else {}
+
+
 def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Starts | None:
     """None without a schedule that can be read, or without two runs."""
     spans = spans_of(runs)
@@ -82,15 +88,15 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     moments = _moments(definition, spans)
     if len(moments) < 2:
         return None
-    served: dict[int, float] = {}
+    served: dict[int, Span] = {}
     for span in spans:
         at = bisect_right(moments, span.begin + _SECOND) - 1
         if at >= 0:
-            served.setdefault(at, span.begin)
+            served.setdefault(at, span)
     skipped = []
-    late = []
+    behind = {}
     for i, moment in enumerate(moments):
-        wait = served[i] - moment if i in served else None
+        wait = served[i].begin - moment if i in served else None
         if wait is not None and wait <= _LATE:
             continue
         if not any(s.begin < moment - _SECOND and s.end > moment + _SECOND for s in spans):
@@ -98,14 +104,14 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
         if wait is None:
             skipped.append(moment)
         else:
-            late.append(wait)
+            behind[served[i].run.run] = wait
     gaps = sorted(b - a for a, b in pairwise(moments))
     beside, most = _beside(spans)
     return Starts(
         spans=spans,
         due=len(served) + len(skipped),
         skipped=tuple(skipped),
-        late=tuple(late),
+        behind=behind,
         beside=beside,
         most=most,
         replaced=_replaced(spans, moments, gaps[0]),
