@@ -69,6 +69,7 @@ class PodLife:
     annotations: Mapping[str, str] = field(default_factory=dict)
     scheduled: float | None = None
     started: float | None = None
+    ready: float | None = None
     finished: float | None = None
     phase: str = "Succeeded"
     status_reason: str | None = None

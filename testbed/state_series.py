@@ -169,6 +169,13 @@ def _per_container(
     return family
 
 
+def _ready_time(pod: PodLife) -> Emit:
+    """Only while the condition is true."""
+    if pod.ready is not None:
+        end = _gone(pod) if pod.finished is None else pod.finished
+        yield series("kube_pod_status_ready_time", **_identity(pod)), [(pod.ready, end, math.floor(pod.ready))]
+
+
 POD_FAMILIES: dict[str, Callable[[PodLife], Emit]] = {
     CLAIMS: _claims,
     "kube_pod_annotations": _pod_annotations,
@@ -179,6 +186,7 @@ POD_FAMILIES: dict[str, Callable[[PodLife], Emit]] = {
     "kube_pod_owner": _pod_owner,
     "kube_pod_start_time": _moment("kube_pod_start_time", lambda pod: pod.started),
     "kube_pod_status_phase": _phase,
+    "kube_pod_status_ready_time": _ready_time,
     "kube_pod_status_reason": _status_reason,
     "kube_pod_status_scheduled_time": _moment("kube_pod_status_scheduled_time", lambda pod: pod.scheduled),
     "kube_pod_container_state_started": _per_container("kube_pod_container_state_started", _state_started),

@@ -17,6 +17,7 @@ from benchmarks.torture.argo_graphs import GRAPHS
 from benchmarks.torture.argo_mixed import ARGUMENTS, MIXED
 from benchmarks.torture.other_sets import JOBS, JOBSETS, PIPELINES
 from benchmarks.torture.parts import ARGO, Object
+from benchmarks.torture.truth import unix
 from testbed.cluster import Cluster
 from testbed.components import ARGO_V4
 from testbed.controlplane import ControlPlane, Options, argo_version
@@ -38,11 +39,13 @@ _ALSO = ("workflowtemplates.argoproj.io", "pipelines.tekton.dev", "taskruns.tekt
 
 @dataclass
 class Play:
-    """Objects as they stood at the end, by kind and name, every pod that ever was, and the server of the metrics."""
+    """Objects as they stood at the end, by kind and name, every pod that ever was, and since when each of them (by uid)
+    was ready."""
 
     begun: float
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
+    ready: dict[str, float] = field(default_factory=dict)
     ended: float = 0.0
 
 
@@ -211,8 +214,12 @@ def _look(cluster: Cluster, found: Play, resources: Sequence[str]) -> None:
 
 
 def _keep(found: Play, pod: Object) -> None:
-    """The newest that was seen of a pod."""
+    """The newest that was seen of a pod; what made it ready is gone when it ends."""
     meta = pod["metadata"]
+    for condition in pod["status"].get("conditions") or ():
+        since = unix(condition.get("lastTransitionTime"))
+        if condition["type"] == "Ready" and condition["status"] == "True" and since is not None:
+            found.ready[meta["uid"]] = min(since, found.ready.get(meta["uid"], since))
     known = found.pods.get(meta["uid"])
     if known is None or int(known["metadata"]["resourceVersion"]) <= int(meta["resourceVersion"]):
         found.pods[meta["uid"]] = pod

@@ -94,6 +94,7 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
             row.spoiled += 1
             continue
         row.runs += 1
+        end_daemons(truth, play, leaf_of)
         raw = next(
             play.objects[k][name]
             for k in ("Workflow", "PipelineRun", "Job", "JobSet")
@@ -169,6 +170,16 @@ def _ended_twice(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]
     return any(
         before is not None and (before.ended or 0.0) > (leaf.begun or 0.0) + 2 * SECOND for leaf, before in later
     )
+
+
+def end_daemons(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> None:
+    """A daemon whose pod was there until all beside it had ended has served. Its controller marks it Succeeded then, and
+    Failed when it sees later how the pod ended; one that ended before has failed."""
+    for uid, (run, key) in leaf_of.items():
+        if run == truth.run and key in truth.served and uid in play.pods:
+            own, leaf = ended(play.pods[uid]), truth.leaves[key]
+            if leaf.outcome == "Failed" and (own is None or own >= truth.served[key]):
+                leaf.outcome = "Succeeded"
 
 
 def _runs_in(meta: Object) -> list[str]:

@@ -39,6 +39,8 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
             leaf.begun = unix(pod["metadata"]["creationTimestamp"])
             if "deletionTimestamp" not in pod["metadata"]:  # else the metrics may not have seen its end
                 leaf.ended = ended(pod) or leaf.ended
+            if key in found.free and uid in play.ready:
+                found.free[key] = min(found.free[key], play.ready[uid])
     for key, at in found.free.items():
         found.leaves[key].ended = at
     return found
@@ -141,8 +143,10 @@ def history_faults(
             faults.append(f"{key}: created {_apart(e.created, unix(pod['metadata']['creationTimestamp']))}")
         if e.outcome is Outcome.UNKNOWN:
             row.unknown.add(f"end of {e.step}")
-        elif e.outcome.value != pods[key].outcome and pod["status"].get("phase") in ("Succeeded", "Failed"):
-            faults.append(f"{key}: {e.outcome.value}, true {pods[key].outcome}")
+        elif (phase := pod["status"].get("phase")) in ("Succeeded", "Failed"):
+            true = phase if pods[key].outcome == "Unknown" else pods[key].outcome  # what the engine left, its pod knows
+            if e.outcome.value != true:
+                faults.append(f"{key}: {e.outcome.value}, true {true}")
     if not faults and not rounds:
         faults += _chain_from_pods(truth, record, definition, leaf_of, play)
     if record.outcome is Outcome.UNKNOWN:

@@ -48,6 +48,9 @@ class Truth:
     unknown_items: frozenset[str] = frozenset()
     alike: bool = False
     free: dict[Key, float] = field(default_factory=dict)  # when a daemon was ready, where it ended later
+    served: dict[Key, float] = field(
+        default_factory=dict
+    )  # when all beside a daemon had ended; left out where some did not
 
     def add(self, leaf: Leaf) -> None:
         if leaf.key in self.leaves:

@@ -66,14 +66,18 @@ class ArgoRun:
             found.add(Leaf(*keys[identity], outcome, unix(node.get("startedAt")), unix(ended),
                            node["name"] if node["type"] == "Pod" and ran else None, before, ran))  # fmt: skip
         found.unknown_items = frozenset(k[0] for k in keys.values() if k[1] is not None and self._dynamic(k[0]))
-        for (
-            node
-        ) in leaves.values():  # a daemon holds up others until it is ready, which is when the first of them begins
+        for node in leaves.values():
             if self._template(node).get("daemon"):
                 key = keys[node["id"]]
+                # It holds up others until it is ready, which is when the first of them begins, or before.
                 served = [o.begun for o in found.leaves.values() if key in o.before and o.begun is not None]
                 if served:
                     found.free[key] = min(*served, found.leaves[key].ended or min(served))
+                around = self.nodes.get(node.get("boundaryID", ""))
+                beside = [self.nodes[i] for i in self._inside(around)] if around else []
+                ends = [unix(n.get("finishedAt")) for n in beside if not self._template(n).get("daemon")]
+                if None not in ends:
+                    found.served[key] = max(at for at in ends if at is not None)
         return found
 
     def _is_leaf(self, node: Object) -> bool:

@@ -104,7 +104,8 @@ def test_suspending_takes_time_but_no_pod(run: Run) -> None:
 def test_a_daemon_runs_beside_its_successors(run: Run, definitions: Definitions) -> None:
     spec = definitions[run.key].graph.step("server")
     assert spec is not None and spec.daemon
-    assert run.step("client").ready == run.step("server").finished  # the moment it was ready, says the controller
+    server, client = run.step("server"), run.step("client")
+    assert client.ready == server.serving == server.finished  # the moment it was ready, says the controller
 
 
 @about("containers")

@@ -145,6 +145,15 @@ def _timed(e: StepExecution, row: Row, pod: Object) -> None:
     assert only_live == (None, None, None, None, None), row
 
 
+def test_a_daemon_says_when_it_was_ready(scene: Scene, records: Mapping[str, RunRecord]) -> None:
+    run = scene.run_of("daemons")["metadata"]["name"]
+    steps = {e.step: e for e in records[run].steps}
+    server, client = steps["server"], steps["client"]
+    assert server.serving is not None and client.serving is None
+    assert (server.started or 0.0) <= server.serving <= (client.created or 0.0)
+    assert client.ready == server.serving
+
+
 def test_skipped_cached_and_suspended_steps_leave_no_trace(records: Mapping[str, RunRecord]) -> None:
     """They are not there, rather than there with a time of zero."""
     steps = {name: {e.step for e in record.steps} for name, record in records.items()}

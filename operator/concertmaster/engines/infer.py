@@ -88,6 +88,7 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
                 depends_on=direct,
                 ordering_only=(),
                 fan_out=base.fan_out or any(len(i) > 1 for i in items),
+                daemon=base.daemon or any(e.serving is not None for rows in settled for e in rows if e.step == name),
                 conditional=present[name] < _RARE * len(spans),
             )
         )
@@ -95,16 +96,17 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
 
 
 def _spans(rows: Iterable[StepExecution]) -> dict[str, tuple[float, float]]:
-    """First begin and last end of every step in one run; steps whose end is unknown are left out."""
+    """First begin and last end of every step in one run, daemons until they are ready; steps whose end is unknown are left
+    out."""
     out: dict[str, tuple[float, float]] = {}
     open_ended: set[str] = set()
     for e in rows:
-        first = begin(e)
-        if e.finished is None or first == float("inf"):
+        first, end = begin(e), e.serving if e.serving is not None else e.finished
+        if end is None or first == float("inf"):
             open_ended.add(e.step)
             continue
-        low, high = out.get(e.step, (first, e.finished))
-        out[e.step] = (min(low, first), max(high, e.finished))
+        low, high = out.get(e.step, (first, end))
+        out[e.step] = (min(low, first), max(high, end))
     return {n: span for n, span in out.items() if n not in open_ended}
 
 

@@ -220,10 +220,17 @@ class _Ready:
         if not rows:  # skipped, cached or without a pod of its own: take what it waited for
             return None if spec.waits else self._after(spec, scope, depth + 1)
         if len(rows) == 1:
-            return rows[0].started if spec.daemon else rows[0].finished
-        ends = [e.started if spec.daemon else e.finished for e in last_attempts(rows)]
+            return _done(rows[0], spec)
+        ends = [_done(e, spec) for e in last_attempts(rows)]
         known = [t for t in ends if t is not None]
         return max(known) if len(known) == len(ends) else None
+
+
+def _done(e: StepExecution, spec: StepSpec) -> float | None:
+    """When those that wait for an execution may begin: at the end of its pod, or once a daemon is ready."""
+    if not spec.daemon:
+        return e.finished
+    return e.serving if e.serving is not None else e.started
 
 
 def _items(e: StepExecution) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
     "ready", "input_size", "input_fingerprint", "cache_hit", "exit_code", "message", "after",
     "network_receive_bytes", "network_transmit_bytes", "instance_type", "spot", "node_prices",
-    "model", "volumes",
+    "serving", "volumes",
 )  # fmt: skip
 _CONTAINER = (
     "name", "image", "started", "finished", "reason", "cpu_request", "cpu_limit", "memory_request", "memory_limit",
@@ -50,7 +50,8 @@ _ATTEMPT, _OUTCOME = _EXECUTION.index("attempt"), _EXECUTION.index("outcome")
 _VOLUMES = _EXECUTION.index("volumes")
 _TUPLES = (_EXECUTION.index("after"), _EXECUTION.index("node_prices"))
 _OUTCOMES = {o.value: o for o in Outcome}
-_made_execution = maker(StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:]))
+# What users' queries say of a model joins a run when it is read.
+_made_execution = maker(StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:], "model"))
 _made_container = maker(ContainerFact, _CONTAINER)
 _DICTIONARY = (
     b'OOMKilledDeadlineExceededEvictedPreemptingVanishedErrorFailedUnknownSkippedCached'

@@ -129,6 +129,7 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         created=seen.created if seen.created is not None else live.created,
         scheduled=seen.scheduled if seen.scheduled is not None else live.scheduled,
         started=seen.started if seen.started is not None else live.started,
+        serving=min((t for t in (live.serving, seen.serving) if t is not None), default=None),
         finished=ended if ended is not None else live.finished,
         reason=live.reason or seen.reason,
         containers=_containers(live.containers, seen.containers),

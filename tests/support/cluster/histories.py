@@ -80,6 +80,7 @@ def pod(
         owner_name=owner[1],
         scheduled=created + 1,
         started=created + 2,
+        ready=begin + 12,
         finished=begin + seconds,
         deleted=begin + seconds + keep,
         network_receive_bytes=5e6,

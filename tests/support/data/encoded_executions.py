@@ -33,6 +33,7 @@ EXECUTIONS = st.builds(
     created=NUMBER,
     finished=NUMBER,
     ready=NUMBER,
+    serving=NUMBER,
     outcome=st.sampled_from(Outcome),
     reason=TEXT,
     containers=st.lists(CONTAINERS, max_size=3).map(tuple),

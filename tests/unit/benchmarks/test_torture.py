@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from benchmarks.torture import report
 from benchmarks.torture.approved import Change
+from benchmarks.torture.bed import Play
+from benchmarks.torture.compare import end_daemons
 from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
 from benchmarks.torture.truth_argo import ArgoRun
@@ -53,6 +57,33 @@ def node(
         "id": identity, "name": identity, "displayName": shown, "type": kind, "phase": phase,
         "startedAt": STAMP.format(begun), "finishedAt": STAMP.format(ended), **more,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pod_ended", "load", "outcome"),
+    [
+        (12, "Succeeded", "Failed"),
+        (18, "Succeeded", "Succeeded"),
+        (31, "Failed", "Succeeded"),
+        (18, "Running", "Failed"),
+    ],
+)
+def test_a_daemon_that_was_there_to_the_end_has_not_failed(pod_ended: int, load: str, outcome: str) -> None:
+    templates = [{"name": "main", "dag": {"tasks": [{"name": "db", "template": "d"}]}}, {"name": "d", "daemon": True}]
+    nodes = [
+        node("w", "w", "DAG", 0, 20, templateName="main"),
+        node("db", "db", "Pod", 0, 4, "Failed", boundaryID="w", templateName="d"),
+        node("load", "load", "Pod", 5, 18, load, boundaryID="w", templateName="t"),
+    ]
+    if load == "Running":
+        nodes[-1]["finishedAt"] = None
+    status = {"phase": "Failed", "finishedAt": STAMP.format(20), "nodes": {n["id"]: n for n in nodes}}
+    read = ArgoRun({"metadata": {"name": "w"}, "spec": {"templates": templates}, "status": status}).truth("t")
+    terminated = {"finishedAt": STAMP.format(pod_ended)}
+    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"state": {"terminated": terminated}}]}}
+    key = ("db", None, 0)
+    end_daemons(read, Play(0.0, pods={"u": pod}), {"u": ("w", key)})
+    assert read.leaves[key].outcome == outcome
 
 
 def test_a_workflow_is_read_by_the_boundaries_of_its_nodes() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.api.resolve import resolve
-from concertmaster.core.model import PodFact, WorkflowGraph
+from concertmaster.core.model import PodFact, Source, StepExecution, WorkflowGraph
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
 from concertmaster.engines.argo.traits import ARGO
+from tests.support.builders import run_record
 from tests.support.engines.argo_oracle import Controller, leaf, pods
 
 SPEC = {
@@ -97,6 +98,20 @@ def test_a_graph_is_completed_from_the_records_of_its_runs() -> None:
     assert all(e.ready is not None for r in completed for e in r.steps)
     again, same = complete(definition, completed)
     assert (again.graph, same) == (definition.graph, completed)
+
+
+def test_a_daemon_is_known_by_what_its_controller_said() -> None:
+    def ran(step: str, begin: float, end: float, **more: float) -> StepExecution:
+        return StepExecution(step, pod=step, created=begin, started=begin, finished=end, **more)  # type: ignore[arg-type]
+
+    bare = replace(infer_definitions(argo_runs(1))[0], graph=WorkflowGraph(inferred=True))
+    rows = (ran("db", 0.0, 60.0, serving=4.0), ran("load", 5.0, 20.0), ran("query", 21.0, 58.0))
+    graph = complete(bare, [run_record(rows, workflow=bare.key, source=Source.LIVE)])[0].graph
+    assert [(s.name, s.daemon, s.depends_on) for s in graph.steps] == [
+        ("db", True, ()),
+        ("load", False, ("db",)),
+        ("query", False, ("load",)),
+    ]
 
 
 def test_recommendations_on_runs_without_a_template_rests_on_the_graph_they_show() -> None:

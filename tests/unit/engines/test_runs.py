@@ -52,9 +52,10 @@ def test_a_suspension_has_no_end_in_history() -> None:
     assert ready(ran("a", 0, 10), ran("b", 500, 510), d=d)["b"] is None
 
 
-def test_successors_of_a_daemon_wait_for_its_start_only() -> None:
+def test_successors_of_a_daemon_wait_until_it_is_ready() -> None:
     d = definition({"name": "db", "template": "d"}, task("b", "db"))
-    assert ready(ran("db", 5, 100), ran("b", 6, 20), d=d)["b"] == 5
+    assert ready(ran("db", 5, 100, serving=9), ran("b", 10, 20), d=d)["b"] == 9
+    assert ready(ran("db", 5, 100), ran("b", 10, 20), d=d)["b"] == 5  # nobody says when: its start is the least
 
 
 def test_edges_that_did_not_hold_give_no_ready_time() -> None:
@@ -127,6 +128,42 @@ def test_how_the_pod_of_a_daemon_ends_says_nothing_about_the_run() -> None:
     assert record(ran("db", 0, None, Outcome.UNKNOWN), ran("b", 6, 20), d=d).outcome is Outcome.SUCCEEDED
     assert record(ran("db", 0, 12, Outcome.FAILED), ran("b", 6, 20), d=d).outcome is Outcome.UNKNOWN
     assert record(ran("db", 0, 22), ran("b", 6, 20, Outcome.FAILED), d=d).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("pod", [Outcome.SUCCEEDED, Outcome.FAILED])
+@pytest.mark.parametrize(("end", "outcome"), [(21, Outcome.SUCCEEDED), (20, Outcome.UNKNOWN), (18, Outcome.FAILED)])
+def test_a_daemon_that_ends_with_those_it_serves_has_not_failed(pod: Outcome, end: float, outcome: Outcome) -> None:
+    """The controller kills it then; one that ends before has failed, with whatever exit code. Times are whole seconds."""
+    d = definition({"name": "db", "template": "d"}, task("b", "db"), onExit="run")
+    db, *others = record(ran("db", 0, end, pod, reason="Error"), ran("b", 6, 20), ran("onExit", 23, 40), d=d).steps
+    assert db.outcome is outcome
+    assert {e.outcome for e in others} == {Outcome.SUCCEEDED}
+    lost = record(ran("db", 0, end, Outcome.UNKNOWN), ran("b", 6, 20), d=d).steps[0]
+    assert lost.outcome is Outcome.UNKNOWN
+    assert record(ran("db", 0, end, pod), ran("b", 6, None, Outcome.UNKNOWN), d=d).steps[0].outcome is Outcome.UNKNOWN
+
+
+def test_a_daemon_of_an_item_serves_that_item() -> None:
+    spec = {
+        "entrypoint": "main",
+        "templates": [
+            {"name": "main", "steps": [[{"name": "shard", "template": "shard", "withItems": ["x", "y"]}]]},
+            {"name": "shard", "steps": [[{"name": "db", "template": "d"}], [{"name": "load", "template": "run"}]]},
+            leaf("d", daemon=True),
+            leaf("run"),
+        ],
+    }
+    d = define(template("etl", spec))
+    assert d is not None
+    rows = [
+        ran("shard.db", 0, 22, Outcome.FAILED, item="0:x"),
+        ran("shard.load", 5, 20, item="0:x"),
+        ran("shard.db", 0, 22, Outcome.FAILED, item="1:y"),
+        ran("shard.load", 5, 60, item="1:y"),
+    ]
+    found = {(e.step, e.item): e.outcome for e in record(*rows, d=d).steps}
+    assert found["shard.db", "0:x"] is Outcome.SUCCEEDED
+    assert found["shard.db", "1:y"] is Outcome.FAILED
 
 
 def test_an_exit_handler_after_a_failure_does_not_make_it_good() -> None:

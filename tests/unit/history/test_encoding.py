@@ -33,8 +33,9 @@ def test_records_come_back_as_they_went_in(
 
 
 def test_every_field_of_the_vocabulary_is_kept() -> None:
-    """A field added to the model must be added to the rows, or history would silently drop it."""
-    kept = set(encoding._EXECUTION) | {"containers", "extra"}
+    """A field added to the model must be added to the rows, or history would silently drop it. Models are joined when a
+    run is read, as all that users' queries say."""
+    kept = set(encoding._EXECUTION) | {"containers", "extra", "model"}
     assert {f.name for f in fields(StepExecution)} == kept
     assert {f.name for f in fields(ContainerFact)} == set(encoding._CONTAINER)
 

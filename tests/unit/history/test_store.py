@@ -199,6 +199,20 @@ def test_a_live_record_is_joined_with_what_the_metrics_saw(make_place: Callable[
             assert load.cache_hit
 
 
+@pytest.mark.parametrize(("pod", "earliest"), [(7.0, 7.0), (9.0, 8.0), (None, 8.0)])
+def test_a_daemon_serves_from_the_first_moment_that_anybody_saw(
+    store: Store, pod: float | None, earliest: float
+) -> None:
+    """The controller sees the pod's condition a little later; a condition that was lost and met again is later still."""
+    reported = StepExecution(
+        "db", pod="pod-1", created=0.0, serving=8.0, finished=8.0, outcome=Outcome.SUCCEEDED, after=()
+    )
+    store.add({KEY: {"r1": [ran("1", 1.0, "db", serving=pod)]}}, records=[live(reported)])
+    (record,) = store.runs(KEY)
+    (db,) = record.steps
+    assert (db.serving, db.started, db.finished, db.outcome) == (earliest, 2.0, 11.0, Outcome.SUCCEEDED)
+
+
 def test_a_live_record_reported_twice_changes_nothing(store: Store) -> None:
     assert store.add({}, records=[live(ran("1"))]).workflows == {KEY}
     assert store.add({}, records=[live(ran("1"))]).workflows == frozenset()

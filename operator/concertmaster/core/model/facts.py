@@ -89,6 +89,7 @@ class PodFact:
     created: float | None = None
     scheduled: float | None = None
     started: float | None = None  # accepted by the kubelet, before image pull
+    ready: float | None = None  # its condition Ready became true; it is False again once the pod has ended
     finished: float | None = None
     last_seen: float | None = None  # last sample of a pod that vanished before its end was scraped
     phase: str | None = None  # Succeeded | Failed | None

@@ -16,7 +16,7 @@ UNNAMED_ITEM = "#"
 """Begins the item of an execution of unknown name: what follows distinguishes it from the others of its step."""
 
 
-_TIMES = ("ready", "created", "scheduled", "started", "finished")
+_TIMES = ("ready", "created", "scheduled", "started", "serving", "finished")
 
 
 class Source(StrEnum):
@@ -55,7 +55,8 @@ class StepExecution:
     """One pod's worth (or one attempt) of one step in one run.
 
     ``ready`` is when the step's dependencies were satisfied, ``created`` the pod object's creation, ``scheduled`` its
-    binding to a node, ``started`` the first start of a main container, ``finished`` the end of the last one.
+    binding to a node, ``started`` the first start of a main container, ``finished`` the end of the last one. ``serving`` is
+    when a daemon was ready, which ends its work for those that wait for it; None for every other step.
     """
 
     step: str
@@ -84,8 +85,9 @@ class StepExecution:
     instance_type: str | None = None  # of the node
     spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
     node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
-    model: str | None = None  # what it asked most of, by the label of an extra metric
+    model: str | None = None  # what it asked most of, by the label of an extra metric: no part of history rows
     volumes: tuple[VolumeUse, ...] = ()  # persistent ones that its pod mounted, by claim
+    serving: float | None = None
 
     @property
     def network_bytes(self) -> float | None:

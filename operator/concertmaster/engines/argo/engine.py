@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from concertmaster.core.model import ObjectKind, PodFact, WorkflowKey
+from concertmaster.engines.argo.daemons import settle_daemons
 from concertmaster.engines.argo.definition import define, trigger
 from concertmaster.engines.argo.live import read_run, run_values, workflow_of
 from concertmaster.engines.argo.nodes import link_attempts
@@ -80,7 +81,7 @@ ENGINE = Engine(
     defining=_DEFINING,
     define=lambda raw, resolve, namespace: define(raw, resolve, namespace=namespace),
     place=place,
-    settle=link_attempts,
+    settle=lambda executions, definition: settle_daemons(link_attempts(executions, definition), definition),
     run_kinds=(
         RunKind(
             _WORKFLOW,

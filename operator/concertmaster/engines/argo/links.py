@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from concertmaster.engines.argo.status import Node
-from concertmaster.engines.common.manifest import Problems, flag
+from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.live import WAITED_UNKNOWN
 
 MOST_WORK = 1_000_000
@@ -133,7 +133,7 @@ class Links:
                 steps |= {".".join(n.key) for n in waited}
                 continue
             for one in (parent, *self._handlers_passed(parent, node)):
-                times.append(one.started if flag(one.raw.get("daemoned")) else one.finished)
+                times.append(one.finished)
                 steps |= {".".join(leaf.key) for leaf in self._exits(one)}
         known = [t for t in times if t is not None]
         return (max(known) if len(known) == len(times) else None), frozenset(s for s in steps if s)

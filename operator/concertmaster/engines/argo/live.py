@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.amounts import digits
+from concertmaster.engines.argo.daemons import settle_nodes
 from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
@@ -35,7 +35,6 @@ _REASON = re.compile(r"\b(OOMKilled|Evicted|DeadlineExceeded|ImagePullBackOff|Er
 _DEADLINE = re.compile(
     r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"
 )  # kubelet and controller
-_EXIT_CODE = re.compile(r"exit code (\d{1,9})\b")
 _LABEL = "workflows.argoproj.io/"
 
 
@@ -64,7 +63,7 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     ``definition`` says which steps a skipped or cached composite stands for.
     """
     obj = KubeObject.of(raw)
-    nodes = read_nodes(obj.status, obj.name, obj.problems)
+    nodes = settle_nodes(read_nodes(obj.status, obj.name, obj.problems))
     first_version = _first_version(obj)
     links = Links(nodes, obj.problems)
     executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, definition, first_version)]
@@ -123,7 +122,7 @@ def _executions(
     cached = node.cache_hit
     outcome = Outcome.CACHED if cached else _OUTCOMES.get(node.phase, Outcome.RUNNING)
     inputs = node.raw.get("inputs")
-    code = _exit_code(node.raw, said)
+    code = node.exit_code
     base = StepExecution(
         step=".".join(node.key),
         item=ITEM_JOIN.join(node.items) or None,
@@ -132,6 +131,7 @@ def _executions(
         node=text(node.raw.get("hostNodeName"), "hostNodeName", Problems()),
         ready=ready,
         created=node.started,
+        serving=node.finished if node.daemoned else None,
         finished=node.finished,
         outcome=outcome,
         reason=_reason(said, code) if outcome is Outcome.FAILED else None,
@@ -179,15 +179,6 @@ def _template(node: Node) -> str | None:
 
 def _pod(node: Node, run: str, first_version: bool) -> str:
     return argo_pod_name_of(run, node.name, None if first_version else _template(node))
-
-
-def _exit_code(raw: Mapping[str, Any], message: str | None) -> int | None:
-    outputs = raw.get("outputs")
-    code = outputs.get("exitCode") if isinstance(outputs, Mapping) else None
-    if isinstance(code, str) and digits(code) is not None:
-        return digits(code)
-    match = _EXIT_CODE.search(message or "")
-    return int(match.group(1)) if match else None
 
 
 def _reason(message: str | None, code: int | None) -> str | None:

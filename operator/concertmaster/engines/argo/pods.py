@@ -185,7 +185,8 @@ def _execution(fact: PodFact, match: Match) -> StepExecution:
     main = tuple(c.name for c in step.containers if not c.sidecar and not c.init)
     seen = {c.name for c in fact.containers}
     beside = {*_EXECUTOR, *(c.name for c in step.containers if c.sidecar)}
-    return execution(fact, step.name, match.item, match.attempt, main=main if seen & set(main) else (), beside=beside)
+    working = main if seen & set(main) else ()
+    return execution(fact, step.name, match.item, match.attempt, main=working, beside=beside, daemon=step.daemon)
 
 
 def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecord:

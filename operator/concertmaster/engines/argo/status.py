@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.core.model.amounts import digits
 from concertmaster.engines.argo.packed import PackedError, unpack
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.manifest import Problems, flag, mapping, sequence, text, timestamp
@@ -29,6 +30,7 @@ LONGEST_NAME = 16_384
 _DEEPEST = 100  # attempts and items in one name: the controller gives up at 100 levels itself
 _PARENTHESES = re.compile(r"\((\d{1,9})(?::([^()]*))?\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_EXIT_CODE = re.compile(r"exit code (\d{1,9})\b")
 _GROUP = re.compile(r"\[\d+\]")
 
 
@@ -54,6 +56,23 @@ class Node:
     def composite(self) -> bool:
         """Whether it only holds other nodes. A composite answered from a cache holds none and counts as a leaf."""
         return self.kind in COMPOSITE and not (self.cache_hit and not self.children)
+
+    @property
+    def daemoned(self) -> bool:
+        """Whether it is a daemon that became ready. The controller gives such a node the end ``finished`` at that moment
+        and keeps it when the pod ends; its address, which no other node has, stays as well."""
+        return bool(self.raw.get("podIP")) or flag(self.raw.get("daemoned"))
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code of the main container, by the outputs or else by the message."""
+        outputs = self.raw.get("outputs")
+        code = outputs.get("exitCode") if isinstance(outputs, Mapping) else None
+        if isinstance(code, str) and digits(code) is not None:
+            return digits(code)
+        message = self.raw.get("message")
+        match = _EXIT_CODE.search(message) if isinstance(message, str) else None
+        return int(match.group(1)) if match else None
 
     @property
     def cache_hit(self) -> bool | None:

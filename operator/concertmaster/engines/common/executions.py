@@ -15,7 +15,7 @@ from concertmaster.engines.common.placing import QUERIED
 
 _FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # reported before a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
-_EARLIEST = frozenset({"created", "scheduled", "started", "ready"})
+_EARLIEST = frozenset({"created", "scheduled", "started", "ready", "serving"})
 
 
 def execution(
@@ -26,6 +26,7 @@ def execution(
     *,
     main: Collection[str] = (),
     beside: Collection[str] = (),
+    daemon: bool = False,
 ) -> StepExecution:
     """One pod as an execution of ``step``.
 
@@ -56,6 +57,7 @@ def execution(
         created=fact.created,
         scheduled=fact.scheduled,
         started=started,
+        serving=fact.ready if daemon else None,
         finished=finished,
         outcome=outcome,
         reason=reason,

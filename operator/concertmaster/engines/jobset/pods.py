@@ -61,4 +61,4 @@ def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> S
     sidecars = {c.name for c in spec.containers if c.sidecar}
     restarts = label_value(fact.labels, _ATTEMPT) or "0"
     attempt = digits(restarts) or 0
-    return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=sidecars)
+    return execution(fact, step, ITEM_JOIN.join(parts) or None, attempt, beside=sidecars, daemon=spec.daemon)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
+from concertmaster.prometheus.queries.bulk import READY
 from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
@@ -164,6 +165,7 @@ def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sa
         created=times.get("kube_pod_created"),
         scheduled=times.get("kube_pod_status_scheduled_time"),
         started=times.get("kube_pod_start_time"),
+        ready=times.get(READY),
         finished=finished,
         last_seen=None if draft.terminal else draft.last_seen,
         phase="Failed" if "Failed" in draft.phases else max(draft.phases, default=None),

@@ -35,6 +35,7 @@ TIMELINE = (
     "kube_pod_container_status_restarts_total",
     "kube_pod_init_container_info",
 )
+READY = "kube_pod_status_ready_time"  # gone with the condition, before the pod has ended
 CLAIMS = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 STATES = ("kube_pod_status_phase", "kube_pod_status_reason")
 REASONS = (
@@ -106,8 +107,8 @@ def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Seque
 
 def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: Mapping[int, Sequence[str]]) -> str:
     """The same of pods that had ended at a moment, in seconds before the pinned time, and were still there: one sample of
-    each series, however long they stay. Reasons of earlier starts of a container are gone by then: those are looked for in
-    the whole window, where most pods have none.
+    each series, however long they stay. When they were ready and the reasons of earlier starts of a container are gone by
+    then: those are looked for in the whole window.
     """
     metrics, matchers, ends = _families(scope, keys)
     groups = sorted(moments.items())
@@ -117,13 +118,15 @@ def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: 
     )
     everyone = [name for names in moments.values() for name in names]
     reasons = last_values(scope, window, REASONS, scope.of(scope.state, *ends, pods=everyone))
-    return _of_pods(scope, keys, reported, f"{states} or {reasons}")
+    # Marked by its name, which ``or`` does not compare: it has no more labels than the times of ``reported``.
+    ready = last_values(replace(scope, per_metric=True), window, (READY,), scope.of(scope.state, pods=everyone))
+    return _of_pods(scope, keys, reported, f"{states} or {reasons} or {ready}")
 
 
 def _families(scope: QueryScope, keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Metrics that describe a pod, their matchers, and those of ``ENDS``."""
     scheme = scope.state
-    metrics = (*TIMELINE, *RESOURCES, CLAIMS, *(("kube_pod_labels",) if _exported(scope, keys) else ()))
+    metrics = (*TIMELINE, READY, *RESOURCES, CLAIMS, *(("kube_pod_labels",) if _exported(scope, keys) else ()))
     ends = (scheme.match("phase", "=~", "Failed|Succeeded|"), scheme.match("reason", "!=", "Completed"))
     return metrics, (scheme.match("resource", "=~", KINDS),), ends
 

@@ -190,15 +190,68 @@ def test_waiting_nodes_have_no_pod() -> None:
     assert a.after == ()
 
 
-def test_successors_of_a_daemon_wait_for_its_start() -> None:
-    daemon = {"daemoned": True, "startedAt": stamp(5.0), "finishedAt": stamp(90.0), "children": ["r-2"]}
-    nodes = {
-        "r": {"id": "r", "name": "r", "type": "DAG", "children": ["r-1"]},
-        "r-1": {"id": "r-1", "name": "r.db", "type": "Pod", **daemon},
-        "r-2": {"id": "r-2", "name": "r.b", "type": "Pod", "startedAt": stamp(8.0)},
+def beside_a_daemon(around: str = "Succeeded", load: str = "Succeeded", **daemon: Any) -> dict[str, Any]:
+    """A run of steps as controllers 3.7.3 and 4.1.2 leave it: db (created after 0 s, ready after 4 s, with an address from
+    then on), in the next group load (until 20 s)."""
+    db = {"phase": "Succeeded", "startedAt": stamp(0.0), "finishedAt": stamp(4.0), "podIP": "10.0.0.7", **daemon}
+    ran = {"phase": load, "startedAt": stamp(5.0), "finishedAt": stamp(20.0)}
+    return {
+        "metadata": {"name": "r"},
+        "status": {
+            "phase": around,
+            "finishedAt": stamp(21.0),
+            "nodes": {
+                "r": {
+                    "id": "r",
+                    "name": "r",
+                    "type": "Steps",
+                    "phase": around,
+                    "startedAt": stamp(0.0),
+                    "children": ["g0"],
+                },
+                "g0": {"id": "g0", "name": "r[0]", "type": "StepGroup", "boundaryID": "r", "children": ["db"]},
+                "db": {"id": "db", "name": "r[0].db", "type": "Pod", "boundaryID": "r", "children": ["g1"], **db},
+                "g1": {
+                    "id": "g1",
+                    "name": "r[1]",
+                    "type": "StepGroup",
+                    "phase": around,
+                    "boundaryID": "r",
+                    "children": ["load"],
+                },
+                "load": {"id": "load", "name": "r[1].load", "type": "Pod", "boundaryID": "r", **ran},
+            },
+        },
     }
-    found = read_run({"metadata": {"name": "r"}, "status": {"nodes": nodes}}, KEY)
-    assert [(e.step, e.ready) for e in found.record.steps] == [("db", None), ("b", 5.0)]
+
+
+def test_successors_of_a_daemon_wait_until_it_is_ready() -> None:
+    found = read(beside_a_daemon()).record.steps
+    assert [(e.step, e.after, e.ready, e.serving) for e in found] == [
+        ("db", (), 0.0, 4.0),
+        ("load", ("db",), 4.0, None),
+    ]
+    running = read(beside_a_daemon(phase="Running", daemoned=True)).record.steps
+    assert [(e.step, e.ready, e.serving) for e in running] == [("db", 0.0, 4.0), ("load", 4.0, None)]
+    never = read(beside_a_daemon(podIP=None, phase="Failed")).record.steps
+    assert never[0].serving is None
+
+
+@pytest.mark.parametrize(
+    ("around", "load", "code", "outcome"),
+    [
+        ("Succeeded", "Succeeded", "143", Outcome.SUCCEEDED),  # terminated, and the pod was seen to fail
+        ("Succeeded", "Succeeded", "137", Outcome.SUCCEEDED),
+        ("Succeeded", "Succeeded", "0", Outcome.SUCCEEDED),  # a daemon whose pod succeeds is marked Failed as well
+        ("Succeeded", "Succeeded", "1", Outcome.FAILED),  # a dag goes on without it
+        ("Failed", "Failed", "143", Outcome.SUCCEEDED),
+        ("Failed", "Running", "143", Outcome.FAILED),  # the steps failed with it
+        ("Running", "Running", "143", Outcome.FAILED),
+    ],
+)
+def test_a_daemon_that_was_ended_has_not_failed(around: str, load: str, code: str, outcome: Outcome) -> None:
+    raw = beside_a_daemon(around, load, phase="Failed", outputs={"exitCode": code})
+    assert read(raw).record.steps[0].outcome is outcome
 
 
 def test_containers_of_a_container_set_are_inside_their_pod() -> None:

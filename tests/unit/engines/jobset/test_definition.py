@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,16 @@ def test_waiting_for_readiness_does_not_wait_for_the_end() -> None:
     in_order = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"})
     assert in_order.graph.step("b").depends_on == ("a",)  # type: ignore[union-attr]
     assert in_order.graph.step("a").daemon  # type: ignore[union-attr]
+
+
+def test_a_job_that_others_await_ready_says_when_it_was() -> None:
+    d = job_set(replicated("driver"), replicated("workers", "driver", status="Ready"))
+    facts = [
+        replace(pod("train-driver-0", "1", labels=labels("driver", 0, 0)), ready=7.0),
+        replace(pod("train-workers-0", "2", 8.0, labels("workers", 0, 0)), ready=9.0),
+    ]
+    record = build_run(d.key, "train", assign(facts, [d]).executions[d.key]["train"], d)
+    assert [(e.step, e.serving, e.ready) for e in record.steps] == [("driver", 7.0, 0.0), ("workers", None, 7.0)]
 
 
 @pytest.mark.parametrize("by_label", [True, False])

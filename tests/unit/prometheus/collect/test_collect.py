@@ -70,6 +70,7 @@ def rows(query: str) -> Rows:
         return [
             ({"__name__": "kube_pod_info", **A, "node": "n1", **info}, 1),
             ({"__name__": "kube_pod_created", **A}, NOW - 505),
+            ({"__name__": "kube_pod_status_ready_time", **A}, NOW - 498),
             ({"__name__": "kube_pod_completion_time", **A}, NOW - 200),
             ({"__name__": "kube_pod_container_info", **A, "container": "main", "image_spec": "app:1"}, 1),
             ({"__name__": "kube_pod_container_state_started", **A, "container": "main"}, NOW - 500),

@@ -163,15 +163,15 @@ def _longest(items: Sequence[Chain]) -> float:
 def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:
     """Executions that ran, in the order they began, and how many of unknown start or end there are besides.
 
-    For those who wait the work of a daemon ends when it is ready; its life beside them is no work of the run. What waited
-    for it says when that was; of a pod alone only its start is known.
+    For those who wait the work of a daemon ends when it is ready, or, where nobody says when that was, with its start; its
+    life beside them is no work of the run.
     """
     rows: list[Row] = []
     unknown = 0
-    served = _served(run, daemons) if daemons else {}
     for position, execution in enumerate(run.steps):
-        if execution.step in daemons and execution.started is not None:
-            execution = replace(execution, finished=max(execution.started, served.get(execution.step, 0.0)))
+        if execution.step in daemons:
+            done = execution.serving if execution.serving is not None else execution.started
+            execution = replace(execution, finished=done if done is not None else execution.finished)
         begin, end = execution.created, execution.finished
         if begin is None or not _finite(begin):
             begin = next((t for t in (execution.scheduled, execution.started) if t is not None and _finite(t)), None)
@@ -181,16 +181,6 @@ def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:
             unknown += 1
     rows.sort(key=lambda row: row.begin)
     return rows, unknown
-
-
-def _served(run: RunRecord, daemons: frozenset[str]) -> dict[str, float]:
-    """When each daemon was ready, by the first step that waited for it as the engine reported."""
-    found: dict[str, float] = {}
-    for e in run.steps:
-        if e.ready is not None and _finite(e.ready) and not e.attempt:
-            for step in daemons.intersection(e.after or ()):
-                found[step] = min(found.get(step, e.ready), e.ready)
-    return found
 
 
 def _finite(value: float) -> bool:
