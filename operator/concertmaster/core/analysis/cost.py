@@ -17,7 +17,8 @@ from concertmaster.core.model import ContainerFact, MetricRole, Outcome, RunReco
 from concertmaster.core.model.policy import Policy, Pricing
 
 _GIB = 1024.0**3
-_MONTH_SECONDS = 30 * 86400.0
+_DAY_SECONDS = 86400.0
+_MONTH_SECONDS = 30 * _DAY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +235,25 @@ def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
     return found
 
 
-def runs_per_month(runs: Sequence[RunRecord]) -> float | None:
-    """Rate of runs per 30 days from the spacing of their starts; None below two dated runs."""
+def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:
+    """Rate of runs per 30 days at ``now`` (unix seconds), from the spacing of their starts; None below two dated runs.
+
+    Runs that had all begun before one of them ended are one batch, whose spacing says nothing of when the next comes: they
+    count for the time that has passed since, and for a day at least.
+    """
     starts = sorted(r.start for r in runs if r.start is not None)
-    if len(starts) < 2 or starts[-1] <= starts[0]:
+    if len(starts) < 2:
         return None
-    return (len(starts) - 1) / (starts[-1] - starts[0]) * _MONTH_SECONDS
+    span = starts[-1] - starts[0]
+    if span <= 0.0 or all(r.end is not None and r.end > starts[-1] for r in runs if r.start is not None):
+        return len(starts) / max(_DAY_SECONDS, now - starts[0]) * _MONTH_SECONDS
+    return (len(starts) - 1) / span * _MONTH_SECONDS
 
 
-def summarize_cost(runs: Sequence[RunRecord], costs: Costs) -> CostSummary:
-    """Mean cost per run and the cost of a month at the observed rate."""
+def summarize_cost(runs: Sequence[RunRecord], costs: Costs, now: float) -> CostSummary:
+    """Mean cost per run and the cost of a month at the rate observed at ``now``."""
     known = [c for c in (costs.run(r) for r in runs) if c is not None]
-    rate = runs_per_month(runs)
+    rate = runs_per_month(runs, now)
     if not known:
         return CostSummary(0, None, rate, None)
     n = len(known)

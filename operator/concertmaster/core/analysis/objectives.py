@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import Costs, CostSummary, runs_per_month
+from concertmaster.core.analysis.cost import Costs, CostSummary
 from concertmaster.core.analysis.failures import FailureSummary
 from concertmaster.core.analysis.pattern import workflow_type
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
@@ -183,7 +183,7 @@ def evaluate_objectives(
             _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend)
         )
     if objectives.min_throughput_per_hour is not None:
-        monthly = runs_per_month(runs)
+        monthly = cost.runs_per_month
         actual = monthly / 720.0 if monthly is not None else None
         starts = sorted(r.start for r in runs if r.start is not None)
         trend = _going(b - a for a, b in pairwise(starts))  # shorter times between starts are more runs an hour

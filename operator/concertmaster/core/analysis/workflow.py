@@ -125,7 +125,7 @@ def analyze(
     makespan = summarize([r.run_time for r in good if r.run_time is not None])
     queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
     costs = figures.costs(pricing)
-    cost = summarize_cost(finished, costs)
+    cost = summarize_cost(finished, costs, now)
     succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in finished)
     failed = sum(r.outcome is Outcome.FAILED for r in finished)
     trend = detect(

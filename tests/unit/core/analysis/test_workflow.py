@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from concertmaster.core.analysis.cost import runs_per_month
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
+from concertmaster.core.pipeline import analyze_workflow
 from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
 
 DIAMOND = definition(
@@ -135,6 +137,33 @@ def test_cost_counts_request_or_use_whichever_is_larger_and_splits_the_waste() -
     assert cost.per_run.wasted == pytest.approx(cost.per_run.requested - cost.per_run.used)
     assert cost.runs_per_month == pytest.approx(30.0)
     assert cost.per_month == pytest.approx(30.0 * cost.per_run.total)
+
+
+@pytest.mark.parametrize(
+    ("starts", "since", "monthly"),
+    [
+        ([0, 0, 0, 0, 0, 0], 3600, 180.0),  # six Jobs made at once: as if they came again tomorrow
+        ([0, 1, 1, 2, 2, 2], 3600, 180.0),  # or nearly at once
+        ([0, 0, 0, 0, 0, 0], 10 * DAY, 18.0),  # and never again
+        ([0, 100, 200, 300], 3600, 30 * DAY / 100),  # each begins when the one before it has ended
+        ([0, 60, 120, 180], 3600, 30 * DAY / 60),  # each begins before the one before it has ended
+    ],
+)
+def test_runs_that_begin_together_are_one_batch(starts: list[float], since: float, monthly: float) -> None:
+    graph = definition(step("load")).graph
+    runs = [run(graph, {"load": 90.0}, number=i, start=NOW - since + at) for i, at in enumerate(starts)]
+    assert runs_per_month(runs, NOW) == pytest.approx(monthly)
+    assert runs_per_month(runs[:1], NOW) is None
+
+
+def test_a_batch_of_runs_has_recommendations() -> None:
+    one = definition(step("load"))
+    large = container(cpu_request=2.0, cpu_seconds=30.0, cpu_peak_cores=0.02)
+    runs = [
+        run(one.graph, {"load": 600.0}, number=i, start=NOW - 3600, containers=lambda _: (large,)) for i in range(6)
+    ]
+    found = analyze_workflow(one, runs, Policy(), profile="p", now=NOW)
+    assert "right-size" in {r.rule for r in found.recommendations if not r.minor}
 
 
 def test_unsampled_and_ambiguous_rows_are_counted_not_used() -> None:
