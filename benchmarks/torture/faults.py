@@ -147,6 +147,8 @@ def history_faults(
             true = phase if pods[key].outcome == "Unknown" else pods[key].outcome  # what the engine left, its pod knows
             if e.outcome.value != true:
                 faults.append(f"{key}: {e.outcome.value}, true {true}")
+    # A deadline that has passed fails a node before its pod is made.
+    row.unknown |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
     if not faults and not rounds:
         faults += _chain_from_pods(truth, record, definition, leaf_of, play)
     if record.outcome is Outcome.UNKNOWN:
@@ -164,8 +166,9 @@ def _chain_from_pods(
     if not run.usable:
         return []  # said: a pod has no known end
     seen = with_pods(truth, play, leaf_of)
+    made = {key for uid, (name, key) in leaf_of.items() if name == truth.run and uid in play.pods}
     for leaf in seen.leaves.values():
-        leaf.ran = leaf.ran and leaf.pod is not None
+        leaf.ran = leaf.ran and leaf.key in made
         if leaf.step in truth.unknown_items:  # which item waited for which is unknown with their names
             around = {key[0] for key in leaf.before}
             leaf.before |= {key for key in seen.leaves if key[0] in around and key != leaf.key}

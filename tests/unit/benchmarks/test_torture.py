@@ -11,10 +11,13 @@ from benchmarks.torture import report
 from benchmarks.torture.approved import Change
 from benchmarks.torture.bed import Play
 from benchmarks.torture.compare import end_daemons
+from benchmarks.torture.faults import Row, history_faults
 from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
 from benchmarks.torture.truth_argo import ArgoRun
-from concertmaster.core.model import Interval
+from concertmaster.core.model import Interval, Outcome, StepExecution
+from concertmaster.engines import build_runs
+from tests.support.core import run_graphs
 
 STAMP = "2026-11-21T10:00:{:02d}Z"
 
@@ -84,6 +87,30 @@ def test_a_daemon_that_was_there_to_the_end_has_not_failed(pod_ended: int, load:
     key = ("db", None, 0)
     end_daemons(read, Play(0.0, pods={"u": pod}), {"u": ("w", key)})
     assert read.leaves[key].outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("made", "faults"), [(False, []), (True, ["('slow', None, 0) is missing"])], ids=["without a pod", "with one"]
+)
+def test_a_step_that_a_deadline_kept_from_having_a_pod_is_named(made: bool, faults: list[str]) -> None:
+    """A deadline that has passed fails a node before its pod is made: the metrics cannot know of it."""
+    both = run_graphs.definition(run_graphs.task("a"), run_graphs.task("slow", "a"))
+    found = truth(a=(0, 2, ()), slow=(3, 9, ("a",)))
+    leaves = {step: ("w-1", (step, None, 0)) for step in ("a", "slow")}
+    pods = {
+        step: {
+            "metadata": {"name": step, "creationTimestamp": "1970-01-01T00:00:00Z"},
+            "status": {"phase": "Succeeded"},
+        }
+        for step in (leaves if made else ["a"])
+    }
+    seen = StepExecution("a", pod="a", uid="a", created=0.0, started=0.0, finished=2.0, outcome=Outcome.SUCCEEDED)
+    row = Row("w")
+    assert (
+        history_faults(found, build_runs(both.key, "w-1", [seen], both), both, leaves, Play(0.0, pods=pods), row)
+        == faults
+    )
+    assert ("slow, which had no pod" in row.unknown) is not made
 
 
 def test_a_workflow_is_read_by_the_boundaries_of_its_nodes() -> None:
