@@ -19,7 +19,8 @@ def mean_with_interval(values: Sequence[float], level: float = 0.90) -> Interval
 
     Times and bytes are skewed, and a mean plus or minus its standard error then misses the true mean too often (three
     quarters instead of nine tenths for five values). Where all values are positive, the interval is a factor: Student's t
-    times the standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise. Else it is
+    times the standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise; upwards it starts
+    at the mean that logarithms lead to where that is larger, as few values mostly lack the largest ones. Else it is
     Student's.
     """
     rows = np.asarray(values, dtype=np.float64)
@@ -31,8 +32,10 @@ def mean_with_interval(values: Sequence[float], level: float = 0.90) -> Interval
         return Interval(mean, mean, mean)
     quantile = student_quantile(0.5 + level / 2.0, n - 1.0)
     if rows.min() > 0.0:
-        variance = float(np.var(np.log(rows), ddof=1))
-        factor = math.exp(min(_WIDEST, quantile * math.sqrt(variance / n + variance**2 / (2.0 * (n - 1)))))
-        return Interval(mean / factor, mean, mean * factor)
+        logs = np.log(rows)
+        variance = float(np.var(logs, ddof=1))
+        off = min(_WIDEST, quantile * math.sqrt(variance / n + variance**2 / (2.0 * (n - 1))))
+        lacking = min(_WIDEST, max(0.0, float(logs.mean()) + variance / 2.0 - math.log(mean)))
+        return Interval(mean * math.exp(-off), mean, mean * math.exp(off + lacking))
     half = quantile * float(np.std(rows, ddof=1)) / math.sqrt(n)
     return Interval(mean - half, mean, mean + half)

@@ -11,7 +11,7 @@ from concertmaster.core.stats.means import mean_with_interval
 
 
 @pytest.mark.parametrize("count", [5, 8, 15, 30])
-@pytest.mark.parametrize("spread", [0.05, 0.5, 1.0])
+@pytest.mark.parametrize("spread", [0.05, 0.5, 1.0, 1.5])
 def test_nine_of_ten_intervals_hold_the_mean_however_skewed_the_values(count: int, spread: float) -> None:
     rng = np.random.default_rng(count)
     truth, held = math.exp(spread**2 / 2), []
