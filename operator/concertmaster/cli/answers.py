@@ -10,18 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from concertmaster.core.model import AnswerFact, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.enums import Per, StepQuery
+from concertmaster.core.model.enums import StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.metrics import ByRun, model_label
+from concertmaster.core.model.metrics import ByRun
 from concertmaster.engines import from_queries
 
 if TYPE_CHECKING:  # commands that ask nobody start without the client
     from concertmaster.prometheus.client import PrometheusClient
 
 _DAY = 86400.0
-_LONGEST = 31 * _DAY  # a user's query may look no further back
-_OVERLAP = 120.0
-_RUN, _STEP = "run", "step"
 
 
 def ask(
@@ -48,24 +45,15 @@ def _steps(
     client: PrometheusClient, definition: WorkflowDefinition, since: float, until: float
 ) -> Iterator[AnswerFact]:
     """Oldest first, each run once: what is seen again was over when it was first seen."""
-    from concertmaster.prometheus.collect.extra import run_values
+    from concertmaster.prometheus.collect.extra import step_values
 
     for step in definition.graph.steps:
-        for kind, query in step.queries.items():
+        for kind in step.queries:
             seen: set[str] = set()
             begin = since
             while begin < until:
                 end = min(until, begin + _DAY)
-                found = run_values(
-                    client,
-                    query,
-                    namespace=definition.key.namespace,
-                    at=end,
-                    window=end - begin + _OVERLAP,
-                    run_label=definition.series_run_label or _RUN,
-                    name=f"{kind.value} of step {step.name}",
-                )
-                for (run, _), value in found.values.items():
+                for run, value in step_values(client, definition, step, kind, begin, end).items():
                     if run not in seen:
                         seen.add(run)
                         yield _fact(definition.key, kind.value, run, value, step.name, end)
@@ -75,22 +63,11 @@ def _steps(
 def _metrics(
     client: PrometheusClient, definition: WorkflowDefinition, metrics: Sequence[ExtraMetric], since: float, until: float
 ) -> Iterator[AnswerFact]:
-    from concertmaster.prometheus.collect.extra import run_values
+    from concertmaster.prometheus.collect.extra import metric_values
 
     for metric in metrics:
-        found = run_values(
-            client,
-            metric.query,
-            namespace=definition.key.namespace,
-            at=until,
-            window=min(until - since, _LONGEST),
-            run_label=definition.series_run_label or _RUN,
-            step_label=_STEP if metric.per is Per.STEP else None,
-            model_label=model_label(metric),
-            name=f"extraMetrics {metric.name}",
-        )
-        for (run, name), value in found.values.items():
-            yield _fact(definition.key, metric.name, run, value, name)
+        for (run, step), value in metric_values(client, definition, metric, until, until - since).items():
+            yield _fact(definition.key, metric.name, run, value, step)
 
 
 def _fact(

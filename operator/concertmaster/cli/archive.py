@@ -13,6 +13,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.report import daily
 from concertmaster.report.period.document import MOST_GROUPS
 from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
 _AT_ONCE = 8
@@ -31,7 +32,7 @@ class Archive:
         found: dict[tuple[str, str], list[DailyRow]] = {}
         for profile, (answer, trouble) in self._each(profiles, "/days", "days"):
             if answer.get("days"):
-                found[_name(profile)] = daily.rows(answer["days"])
+                found[full_name(profile)] = daily.rows(answer["days"])
             elif trouble and trouble != operator_service.NOT_ANALYSED and not found:
                 return {}, trouble
         return found, ""
@@ -39,7 +40,7 @@ class Archive:
     def steps(self, view: FleetView) -> list[CostGroup]:
         """Cost a month by step of the most expensive workflows, the most expensive first."""
         rows = [r for r in view.page("cost", limit=_MOST_ASKED) if r.cost_per_month]
-        by_name = {_name(p): p for p in view.profiles}
+        by_name = {full_name(p): p for p in view.profiles}
         chosen = [by_name[r.namespace, r.profile] for r in rows]
         made = []
         for row, (_, (answer, _)) in zip(rows, self._each(chosen, "", "recommendations"), strict=True):
@@ -70,8 +71,3 @@ class Archive:
             yield from zip(profiles[1:], pool.map(ask, profiles[1:]), strict=True)
         finally:
             pool.shutdown(cancel_futures=True)  # who stops reading is not kept waiting for the rest
-
-
-def _name(profile: Raw) -> tuple[str, str]:
-    meta = profile["metadata"]
-    return str(meta.get("namespace") or ""), str(meta.get("name") or "")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from concertmaster.cli import profiles
+from concertmaster.cli import details, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES, PROFILES, Resource
@@ -18,9 +18,18 @@ _MOST = 200  # names offered by completion
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_CONTEXT = click.option("--context", help="Context of the kubeconfig. Default: the current one.")
-_KUBECONFIG = click.option(
+CONTEXT = click.option("--context", help="Context of the kubeconfig. Default: the current one.")
+KUBECONFIG = click.option(
     "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
+)
+FACTS = click.option(
+    "--facts",
+    "facts_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File written by concertmaster record, instead of the cluster.",
+)
+PROFILES_WITH = click.option(
+    "-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data."
 )
 _NAMESPACE = click.option("-n", "--namespace", help="Namespace. Default: that of the context.")
 _NAMESPACES = click.option(
@@ -35,9 +44,18 @@ _ALL = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces
 _SELECTOR = click.option("-l", "--selector", help="Only profiles with these labels, such as team=data.")
 
 
+def operator(purpose: str) -> Callable[[_F], _F]:
+    """``--operator``; ``purpose`` says what the operator is, or what it is asked for."""
+    return click.option(
+        "--operator",
+        metavar="NAMESPACE/SERVICE",
+        help=f"The operator{purpose}. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
+    )
+
+
 def cluster(command: _F) -> _F:
     """``-n``, ``--context`` and ``--kubeconfig``."""
-    return _NAMESPACE(_CONTEXT(_KUBECONFIG(command)))
+    return _NAMESPACE(CONTEXT(KUBECONFIG(command)))
 
 
 def many(command: _F) -> _F:
@@ -47,7 +65,7 @@ def many(command: _F) -> _F:
 
 def several(command: _F) -> _F:
     """The same, with several namespaces, for commands that only read."""
-    return _ALL(_SELECTOR(_NAMESPACES(_CONTEXT(_KUBECONFIG(command)))))
+    return _ALL(_SELECTOR(_NAMESPACES(CONTEXT(KUBECONFIG(command)))))
 
 
 def _names(given: Iterable[str]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from concertmaster.core.known import total
 from concertmaster.core.model import InputSource, RunRecord, StepExecution
-from concertmaster.core.model.inputs import total
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
 from concertmaster.engines.common.jsonpath import JsonPathError, find

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.known import total
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Outcome, Recommendation, Severity, WorkflowKey
 from concertmaster.core.model.enums import RecommendationState
@@ -148,10 +149,10 @@ def _step(step: StepAnalysis, analysis: Analysis) -> Iterator[Sample]:
     if step.path is not None and analysis.makespan.mean:
         yield Sample("step_critical_share", min(1.0, step.path.seconds / analysis.makespan.mean), name)
     rows = step.containers
-    yield from _known("step_cpu_requested_cores", _total(c.cpu_request for c in rows), name)
-    yield from _known("step_memory_requested_bytes", _total(c.memory_request for c in rows), name)
-    yield from _known("step_cpu_used_cores", _total(_median(r.mean_cores for r in c.runs) for c in rows), name)
-    yield from _known("step_memory_used_bytes", _total(_median(r.memory_peak for r in c.runs) for c in rows), name)
+    yield from _known("step_cpu_requested_cores", total(c.cpu_request for c in rows), name)
+    yield from _known("step_memory_requested_bytes", total(c.memory_request for c in rows), name)
+    yield from _known("step_cpu_used_cores", total(_median(r.mean_cores for r in c.runs) for c in rows), name)
+    yield from _known("step_memory_used_bytes", total(_median(r.memory_peak for r in c.runs) for c in rows), name)
 
 
 def _quantiles(family: str, summary: Summary) -> Iterator[Sample]:
@@ -162,11 +163,6 @@ def _quantiles(family: str, summary: Summary) -> Iterator[Sample]:
 def _known(family: str, value: float | None, labels: tuple[str, ...] = ()) -> Iterator[Sample]:
     if value is not None:
         yield Sample(family, float(value), labels)
-
-
-def _total(values: Iterable[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return math.fsum(known) if known else None
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -13,6 +13,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, PROFILES
 from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
 FRESH = 15.0  # seconds a list is shown without asking again
@@ -57,11 +58,11 @@ class MemoryReader:
 
     def profile(self, namespace: str, name: str) -> Raw | None:
         """See ``Reader``."""
-        return next((p for p in self.view.profiles if _name(p) == (namespace, name)), None)
+        return next((p for p in self.view.profiles if full_name(p) == (namespace, name)), None)
 
     def detail(self, profile: Raw) -> tuple[Raw, str]:
         """See ``Reader``."""
-        found = self.details.get(_name(profile))
+        found = self.details.get(full_name(profile))
         return (found, "") if found is not None else ({}, "no analysis of this workflow is at hand")
 
     def days(self, profile: Raw) -> Raw:
@@ -165,8 +166,3 @@ class ClusterReader:
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""
         return operator_service.ask(self._client, self._operator, profile, "/days", "days")[0]
-
-
-def _name(profile: Raw) -> tuple[str, str]:
-    meta = profile["metadata"]
-    return str(meta.get("namespace") or ""), str(meta.get("name") or "")

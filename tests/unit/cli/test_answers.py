@@ -16,7 +16,6 @@ from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.engines import define
 from concertmaster.prometheus.client.errors import BadQuery
-from concertmaster.prometheus.collect.extra import ExtraValues
 from concertmaster.prometheus.facts import facts_file
 
 DAY = 86400.0
@@ -46,12 +45,12 @@ def definition() -> WorkflowDefinition:
 def test_each_query_is_asked_over_the_whole_span_and_each_run_reported_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, float, float]] = []
 
-    def values(client: object, query: str, *, at: float, window: float, **_: object) -> ExtraValues:
+    def values(client: object, query: str, *, at: float, window: float, **_: object) -> dict[tuple[str, str], float]:
         asked.append((query, at, window))
         if query.startswith("o2"):
             raise BadQuery("no such thing", where="outcomeQuery of step act")
         step = "act" if query.startswith("sum") else ""
-        return ExtraValues({(f"r{len(asked)}", step): 1.0, ("again", step): 2.0})
+        return {(f"r{len(asked)}", step): 1.0, ("again", step): 2.0}
 
     monkeypatch.setattr("concertmaster.prometheus.collect.extra.run_values", values)
     found, problems = answers.ask(object(), [(definition(), [TOKENS])], UNTIL - 2.5 * DAY, UNTIL)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from concertmaster import settings
-from concertmaster.cli import options
+from concertmaster.cli import cluster_options, options
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
@@ -23,7 +23,7 @@ from concertmaster.prometheus.collect.examine import Check, Examination, Mark
 @click.command("doctor")
 @options.source_options
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
+@cluster_options.KUBECONFIG
 @click.option("--skip-cluster", is_flag=True, help="Check the metrics source only.")
 def command(
     source: options.SourceOptions,

@@ -52,11 +52,7 @@ _TRIED = frozenset(
 @click.command("explain")
 @click.argument("profile", shell_complete=cluster_options.profile_names)
 @click.argument("recommendation", required=False, shell_complete=cluster_options.recommendation_ids)
-@click.option(
-    "--operator",
-    metavar="NAMESPACE/SERVICE",
-    help=f"The operator, for details that do not fit into the status. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
-)
+@cluster_options.operator(", for details that do not fit into the status")
 @click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
 @cluster_options.cluster
 def command(

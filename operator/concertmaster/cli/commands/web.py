@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from aiohttp.web import Application
 
-from concertmaster.cli import details
+from concertmaster.cli import cluster_options, details
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.reporting.telemetry import configure_logging
 from concertmaster.kube import operator_service, reviews
@@ -39,11 +39,7 @@ _RENEW = STALE - 60.0
     "--audience", "audiences", multiple=True, help="Audience that tokens must be for. Default: that of the API server."
 )
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Namespace to serve; repeatable. Default: all.")
-@click.option(
-    "--operator",
-    metavar="NAMESPACE/SERVICE",
-    help=f"The operator, for graphs and runs. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
-)
+@cluster_options.operator(", for graphs and runs")
 @click.option("--kubeconfig", type=_File, help="The cluster. Default: the pod's own ServiceAccount, else as kubectl.")
 def command(
     address: str,

@@ -20,9 +20,8 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
 from concertmaster.controller.collection.watermarks import DurationMarks
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.enums import Per, StepQuery
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.metrics import ByRun, model_label, with_metrics
+from concertmaster.core.model.metrics import ByRun, with_metrics
 from concertmaster.engines import Answers, from_queries
 from concertmaster.engines.common.placing import QUERIED
 from concertmaster.history import HistoryError
@@ -30,11 +29,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 
 _DAY = 86400.0
-_LONGEST = 31 * _DAY  # the fence allows no longer span
-_OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
 _KEPT = 100  # cycles after which what is known of a workflow that is gone is forgotten
-_RUN = "run"
-_STEP = "step"
 
 
 @dataclass(slots=True)
@@ -127,14 +122,14 @@ class UserQueries:
     ) -> None:
         """One workflow's durations, as far as its share of queries goes. Raises NotYet and MetricsError."""
         source = client.source.name
-        asked = [(step.name, kind, query) for step in definition.graph.steps for kind, query in step.queries.items()]
+        queries = sum(len(step.queries) for step in definition.graph.steps)
         if self._pool.waits(author):
             self._take(source, definition, self._pool.take(author), read)
         for since, until in self._spans(source, definition, end, horizon):
-            if not self._pool.may(definition.key.namespace, len(asked)):
+            if not self._pool.may(definition.key.namespace, queries):
                 read.more = True
                 break
-            call = partial(_ask_durations, client, definition, asked, since, until)
+            call = partial(_ask_durations, client, definition, since, until)
             self._take(source, definition, self._pool.ask(author, call), read)
 
     def _take(self, source: str, definition: WorkflowDefinition, found: _Durations, read: DurationsRead) -> None:
@@ -199,6 +194,7 @@ class UserQueries:
         window: float,
     ) -> tuple[Sequence[RunRecord], str]:
         """``runs`` with the metrics' values, and what is wrong with a query (empty: nothing)."""
+        from concertmaster.prometheus.collect.extra import metric_values
         from concertmaster.prometheus.guard.fence import check
 
         problem = ""
@@ -220,9 +216,7 @@ class UserQueries:
                     self._pool.later(definition.key)
                     problem = "more queries of users than limits.extraQueriesPerCycle allows; raise it or wait"
                     continue
-                values = self._pool.ask(
-                    author, partial(_ask_metric, client, definition, metric, at, min(window, _LONGEST))
-                )
+                values = self._pool.ask(author, partial(metric_values, client, definition, metric, at, window))
                 self._pool.succeeded(author)
             except NotYet:
                 continue
@@ -241,44 +235,12 @@ class UserQueries:
         return [with_metrics(r, read) for r in runs], problem
 
 
-def _ask_durations(
-    client: PrometheusClient,
-    definition: WorkflowDefinition,
-    queries: Sequence[tuple[str, StepQuery, str]],
-    since: float,
-    until: float,
-) -> _Durations:
-    from concertmaster.prometheus.collect.extra import run_values
+def _ask_durations(client: PrometheusClient, definition: WorkflowDefinition, since: float, until: float) -> _Durations:
+    from concertmaster.prometheus.collect.extra import step_values
 
-    by_step: dict[str, dict[StepQuery, dict[str, float]]] = {}
-    for step, kind, query in queries:
-        found = run_values(
-            client,
-            query,
-            namespace=definition.key.namespace,
-            at=until,
-            window=until - since + _OVERLAP,
-            run_label=definition.series_run_label or _RUN,
-            name=f"{kind.value} of step {step}",
-        )
-        by_step.setdefault(step, {})[kind] = {run: value for (run, _), value in found.values.items()}
+    by_step = {
+        step.name: {kind: step_values(client, definition, step, kind, since, until) for kind in step.queries}
+        for step in definition.graph.steps
+        if step.queries
+    }
     return _Durations(since, until, by_step)
-
-
-def _ask_metric(
-    client: PrometheusClient, definition: WorkflowDefinition, metric: ExtraMetric, at: float, window: float
-) -> dict[tuple[str, str], float]:
-    from concertmaster.prometheus.collect.extra import run_values
-
-    found = run_values(
-        client,
-        metric.query,
-        namespace=definition.key.namespace,
-        at=at,
-        window=window,
-        run_label=definition.series_run_label or _RUN,
-        step_label=_STEP if metric.per is Per.STEP else None,
-        model_label=model_label(metric),
-        name=f"extraMetrics {metric.name}",
-    )
-    return found.values

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from concertmaster.core.known import largest, total
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, RunRecord, StepExecution, WorkflowDefinition
 
 _CPU = ("cpu_request", "cpu_limit", "cpu_seconds", "cpu_sampled_seconds", "cpu_peak_cores", "throttled_share")
@@ -77,11 +78,11 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
         own |= {
             "cpu_request": spec.cpu_request,
             "cpu_limit": spec.cpu_limit,
-            "cpu_seconds": _sum(c.cpu_seconds for c in rows),
-            "cpu_sampled_seconds": _most(c.cpu_sampled_seconds for c in rows),
-            "cpu_peak_cores": _sum(c.cpu_peak_cores for c in rows),
-            "throttled_share": _most(c.throttled_share for c in rows if c.cpu_limit is None),
-            "cpu_waiting_seconds": _most(c.cpu_waiting_seconds for c in rows),
+            "cpu_seconds": total(c.cpu_seconds for c in rows),
+            "cpu_sampled_seconds": largest(c.cpu_sampled_seconds for c in rows),
+            "cpu_peak_cores": total(c.cpu_peak_cores for c in rows),
+            "throttled_share": largest(c.throttled_share for c in rows if c.cpu_limit is None),
+            "cpu_waiting_seconds": largest(c.cpu_waiting_seconds for c in rows),
         }
     killed = any(c.reason == _OOM and c.memory_limit is None for c in rows)
     if "memory" in resources:
@@ -89,8 +90,8 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
         own |= {
             "memory_request": spec.memory_request,
             "memory_limit": spec.memory_limit,
-            "memory_sampled_peak": _largest(containers, "memory_sampled_peak"),
-            "memory_kernel_peak": _largest(containers, "memory_kernel_peak"),
+            "memory_sampled_peak": _peak(containers, "memory_sampled_peak"),
+            "memory_kernel_peak": _peak(containers, "memory_kernel_peak"),
             "samples": max((c.samples for c in sampled if c.samples is not None), default=None),
             "expected_samples": max((c.expected_samples for c in rows if c.expected_samples is not None), default=None),
             "reason": _OOM if killed and spec.memory_limit is not None else None,
@@ -98,23 +99,14 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
     return ContainerFact(
         POD,
         started=min((c.started for c in rows if c.started is not None), default=None),
-        finished=_most(c.finished for c in rows),
+        finished=largest(c.finished for c in rows),
         ambiguous=any(c.ambiguous for c in rows),
         **own,
     )
 
 
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return math.fsum(known) if known else None
-
-
-def _most(values: Iterable[float | None]) -> float | None:
-    return max((v for v in values if v is not None), default=None)
-
-
-def _largest(containers: Sequence[ContainerFact], name: str) -> float | None:
+def _peak(containers: Sequence[ContainerFact], name: str) -> float | None:
     """No more than this: the containers' peaks need not have been at one time."""
-    together = _sum(getattr(c, name) for c in containers if not c.init)
-    before = _most(getattr(c, name) for c in containers if c.init)
-    return _most((together, before))
+    together = total(getattr(c, name) for c in containers if not c.init)
+    before = largest(getattr(c, name) for c in containers if c.init)
+    return largest((together, before))

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from concertmaster.core.analysis.cost import execution_cost, run_cost
 from concertmaster.core.analysis.periods import Period, boundaries
+from concertmaster.core.known import success_rate, total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.stats.comparison import Comparison, compare_amounts
@@ -51,9 +52,8 @@ class Bucket:
 
     @property
     def success(self) -> float | None:
-        """Share (0 to 1) that succeeded of those whose end is known."""
-        known = self.succeeded + self.failed
-        return self.succeeded / known if known else None
+        """Share (0 to 1) that succeeded of those with a known outcome."""
+        return success_rate(self.succeeded, self.failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _run_figures(run: RunRecord, pricing: Pricing) -> dict[str, float]:
         "queueSeconds": run.queue_time,
         "cost": cost.total if cost is not None else None,
         "wastedCost": cost.wasted if cost is not None else None,
-        "cpuSeconds": _total(_cpu(step) for step in run.steps),
+        "cpuSeconds": total(_cpu(step) for step in run.steps),
         **{f"metric:{name}": value for name, value in sorted(run.extra.items())},
     }
     return {name: value for name, value in figures.items() if value is not None}
@@ -166,12 +166,7 @@ def _step_figures(execution: StepExecution, pricing: Pricing) -> dict[str, float
 
 
 def _cpu(execution: StepExecution) -> float | None:
-    return _total(c.cpu_seconds for c in execution.containers if not c.init)
-
-
-def _total(values: Iterable[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return sum(known) if known else None
+    return total(c.cpu_seconds for c in execution.containers if not c.init)
 
 
 def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row]) -> PeriodSeries:

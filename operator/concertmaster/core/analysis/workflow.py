@@ -19,6 +19,7 @@ from concertmaster.core.analysis.score import Score, compute_score, efficiency_t
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
 from concertmaster.core.analysis.usage import ContainerUsage, weighted_utilization
 from concertmaster.core.changepoint import Detection, detect
+from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
@@ -74,8 +75,7 @@ class Analysis:
     @property
     def success_rate(self) -> float | None:
         """Share (0 to 1) of runs that succeeded among those with a known outcome."""
-        known = self.succeeded + self.failed
-        return self.succeeded / known if known else None
+        return success_rate(self.succeeded, self.failed)
 
     def step(self, name: str) -> StepAnalysis | None:
         """The analysis of that step, or None."""

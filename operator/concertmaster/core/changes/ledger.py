@@ -186,6 +186,4 @@ def corrected(item: Recommendation, factor: float) -> Recommendation:
 
 
 def _scaled(interval: Interval | None, factor: float) -> Interval | None:
-    if interval is None or factor == 1.0:
-        return interval
-    return Interval(interval.low * factor, interval.likely * factor, interval.high * factor)
+    return interval.scaled(factor) if interval is not None else None

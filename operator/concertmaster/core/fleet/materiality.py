@@ -24,8 +24,8 @@ def impact(item: Recommendation, analysis: Analysis) -> Impact:
     """What the recommendation promises, a month. Without a rate of runs only money is known."""
     rate = analysis.cost.runs_per_month
     return Impact(
-        run_minutes=_times(item.gain_seconds, rate / _MINUTE) if rate is not None else None,
-        failed_runs=_times(item.failures_avoided, rate) if rate is not None else None,
+        run_minutes=_a_month(item.gain_seconds, rate / _MINUTE) if rate is not None else None,
+        failed_runs=_a_month(item.failures_avoided, rate) if rate is not None else None,
         money=item.saving_per_month,
     )
 
@@ -33,9 +33,9 @@ def impact(item: Recommendation, analysis: Analysis) -> Impact:
 def value(found: Impact, pricing: Pricing) -> float:
     """The likely effect on one scale, in the pricing's currency a month."""
     return (
-        _likely(found.money)
-        + _likely(found.run_minutes) / 60.0 * pricing.run_hour
-        + _likely(found.failed_runs) * pricing.failed_run
+        likely_gain(found.money)
+        + likely_gain(found.run_minutes) / 60.0 * pricing.run_hour
+        + likely_gain(found.failed_runs) * pricing.failed_run
     )
 
 
@@ -107,9 +107,10 @@ def _reaches(amount: Interval | None, least: float) -> bool:
     return amount is not None and amount.low > 0 and amount.likely >= least
 
 
-def _likely(amount: Interval | None) -> float:
+def likely_gain(amount: Interval | None) -> float:
+    """The likely amount in its unit; 0 for a loss, or when nothing is promised."""
     return max(0.0, amount.likely) if amount is not None else 0.0
 
 
-def _times(amount: Interval | None, factor: float) -> Interval | None:
-    return None if amount is None else Interval(amount.low * factor, amount.likely * factor, amount.high * factor)
+def _a_month(amount: Interval | None, runs: float) -> Interval | None:
+    return amount.scaled(runs) if amount is not None else None

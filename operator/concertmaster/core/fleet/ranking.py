@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from concertmaster.core.fleet.materiality import value
+from concertmaster.core.fleet.materiality import likely_gain, value
 from concertmaster.core.fleet.together import together
-from concertmaster.core.model import Impact, Interval
+from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
 
 
@@ -53,13 +53,13 @@ def totals(headlines: Sequence[Headline]) -> Totals:
     for h in headlines:
         workflows.setdefault((h.namespace, h.profile), []).append(h)
         if h.impact.money is not None and h.currency is not None:
-            money[h.currency] = money.get(h.currency, 0.0) + _likely(h.impact.money)
+            money[h.currency] = money.get(h.currency, 0.0) + likely_gain(h.impact.money)
     gained = [together((h.id, h.impact) for h in rows) for rows in workflows.values()]
     return Totals(
         len(headlines),
         len(workflows),
-        sum(_likely(g.run_minutes) for g in gained) / 60.0,
-        sum(_likely(g.failed_runs) for g in gained),
+        sum(likely_gain(g.run_minutes) for g in gained) / 60.0,
+        sum(likely_gain(g.failed_runs) for g in gained),
         dict(sorted(money.items())),
     )
 
@@ -76,7 +76,3 @@ def added(parts: Iterable[Totals]) -> Totals:
         for currency, amount in part.money.items():
             money[currency] = money.get(currency, 0.0) + amount
     return Totals(recommendations, workflows, run_hours, failed_runs, dict(sorted(money.items())))
-
-
-def _likely(amount: Interval | None) -> float:
-    return max(0.0, amount.likely) if amount is not None else 0.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from concertmaster.core.known import success_rate
+
 DAY_SECONDS = 86_400.0
 RUN = ""
 """The ``step`` of a row about the run as a whole."""
@@ -53,8 +55,7 @@ class DailyRow:
     @property
     def success(self) -> float | None:
         """Share (0 to 1) that succeeded of those with a known outcome."""
-        known = self.succeeded + self.failed
-        return self.succeeded / known if known else None
+        return success_rate(self.succeeded, self.failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -47,9 +46,3 @@ class ExtraMetric:
     def identity(self) -> str:
         """Tells its values from those of another query that had the name before."""
         return f"{self.name}:{crc32(f'{self.per.value} {self.query}'.encode()):08x}"
-
-
-def total(sizes: Iterable[float | None]) -> float | None:
-    """The sum of what is known; None when nothing is."""
-    known = [size for size in sizes if size is not None]
-    return sum(known) if known else None

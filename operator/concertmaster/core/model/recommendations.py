@@ -16,6 +16,11 @@ class Interval:
     likely: float
     high: float
 
+    def scaled(self, factor: float) -> Interval:
+        """Value and range times ``factor``; a negative one swaps the ends."""
+        low, likely, high = self.low * factor, self.likely * factor, self.high * factor
+        return Interval(low, likely, high) if factor >= 0 else Interval(high, likely, low)
+
 
 @dataclass(frozen=True, slots=True)
 class Impact:

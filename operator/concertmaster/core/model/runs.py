@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from concertmaster.core.known import total
 from concertmaster.core.model.definitions import WorkflowKey
 from concertmaster.core.model.facts import ContainerFact, VolumeUse
 from concertmaster.core.quick import quick
@@ -92,8 +93,7 @@ class StepExecution:
     @property
     def network_bytes(self) -> float | None:
         """Bytes received and sent; None when neither is known."""
-        known = [v for v in (self.network_receive_bytes, self.network_transmit_bytes) if v is not None]
-        return sum(known) if known else None
+        return total((self.network_receive_bytes, self.network_transmit_bytes))
 
     @property
     def duration(self) -> float | None:

@@ -234,10 +234,7 @@ def median(values: Sequence[float]) -> float | None:
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
     """Mean of per-run values with its 90% interval, times ``scale``."""
     found = mean_with_interval(list(values))
-    if found is None:
-        return None
-    low, likely, high = found.low * scale, found.likely * scale, found.high * scale
-    return Interval(low, likely, high) if scale >= 0 else Interval(high, likely, low)
+    return found.scaled(scale) if found is not None else None
 
 
 def share_interval(count: int, of: int) -> Interval | None:

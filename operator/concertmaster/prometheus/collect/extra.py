@@ -6,22 +6,57 @@ series per run is refused as a whole, because adding up or picking would invent 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from concertmaster.core.model.metrics import MODEL
+from concertmaster.core.model import StepSpec, WorkflowDefinition
+from concertmaster.core.model.enums import Per, StepQuery
+from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.metrics import MODEL, model_label
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import BadQuery
 from concertmaster.prometheus.guard.fence import fence
 
 MOST_RUNS = 5000  # series one user query may answer with
+_OVERLAP = 120.0  # seconds looked at again, for samples that arrived late
+_LONGEST = 31 * 86400.0  # seconds; the fence allows no longer span
+_RUN, _STEP = "run", "step"
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraValues:
-    """``values``: (run, step) to number, step "" when the query is per run. ``notes``: what was wrong, for people."""
+def step_values(
+    client: PrometheusClient,
+    definition: WorkflowDefinition,
+    step: StepSpec,
+    kind: StepQuery,
+    since: float,
+    until: float,
+) -> dict[str, float]:
+    """What a step's own query of that kind gives by run, of runs that ended in (since, until], unix seconds. Raises
+    MetricsError."""
+    found = run_values(
+        client,
+        step.queries[kind],
+        namespace=definition.key.namespace,
+        at=until,
+        window=until - since + _OVERLAP,
+        run_label=definition.series_run_label or _RUN,
+        name=f"{kind.value} of step {step.name}",
+    )
+    return {run: value for (run, _), value in found.items()}
 
-    values: dict[tuple[str, str], float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+
+def metric_values(
+    client: PrometheusClient, definition: WorkflowDefinition, metric: ExtraMetric, at: float, window: float
+) -> dict[tuple[str, str], float]:
+    """Values of an extra metric by run and step, step "" when the metric is per run. Raises MetricsError."""
+    return run_values(
+        client,
+        metric.query,
+        namespace=definition.key.namespace,
+        at=at,
+        window=min(window, _LONGEST),
+        run_label=definition.series_run_label or _RUN,
+        step_label=_STEP if metric.per is Per.STEP else None,
+        model_label=model_label(metric),
+        name=f"extraMetrics {metric.name}",
+    )
 
 
 def run_values(
@@ -35,8 +70,9 @@ def run_values(
     step_label: str | None = None,
     model_label: str | None = None,
     name: str = "extra metric",
-) -> ExtraValues:
-    """Evaluate a user's query at ``at`` (unix seconds) over ``window`` seconds, confined to ``namespace``.
+) -> dict[tuple[str, str], float]:
+    """Numbers by (run, step), step "" without a ``step_label``: a user's query at ``at`` (unix seconds) over ``window``
+    seconds, confined to ``namespace``. Series without these labels, or without a usable number, are left out.
 
     ``run_label`` and ``step_label`` are the labels of the result that tell runs and steps apart; where series have
     ``model_label`` as well, the step is followed by ``MODEL`` and its value. Raises MetricsError:
@@ -55,11 +91,9 @@ def run_values(
     answer = client.instant(text, at, limit=MOST_RUNS, name=name, of_user=True)
     labels = (run_label,) if step_label is None else (run_label, step_label)
     values: dict[tuple[str, str], float] = {}
-    nameless = 0
     labelled = (*labels, model_label) if model_label is not None else labels
     for row, value in answer.select(*labelled):
         if not all(row[: len(labels)]):
-            nameless += 1
             continue
         model = row[-1] if model_label is not None else ""
         step = row[1] if step_label is not None else ""
@@ -72,9 +106,4 @@ def run_values(
                 remedy=f"Aggregate it: sum by ({', '.join(labels)}) (...) or max by ({', '.join(labels)}) (...)",
             )
         values[key] = value
-    notes = []
-    if nameless:
-        notes.append(f"{name}: {nameless} series lack the label {' or '.join(labels)} and were left out")
-    if answer.dropped:
-        notes.append(f"{name}: {answer.dropped} series had no usable number (NaN or infinite) and were left out")
-    return ExtraValues(values, tuple(notes))
+    return values

@@ -31,6 +31,12 @@ def seconds_of(shown: object) -> float | None:
     return sum(float(amount) * _UNIT[unit] for amount, unit in parts)
 
 
+def full_name(profile: Raw) -> tuple[str, str]:
+    """Its namespace and name."""
+    meta = _map(profile, "metadata")
+    return str(meta.get("namespace") or ""), str(meta.get("name") or "")
+
+
 def workflow_name(profile: Raw) -> str | None:
     """Its workflow's own name, as analysed or as its profile refers to it."""
     target = str(_map(_map(profile, "status"), "summary").get("target") or "").partition("/")[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from concertmaster.cli import details, gather, options
+from concertmaster.cli import cluster_options, details, gather, options
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.commands.explore.report import profile_of
 from concertmaster.cli.errors import UserError
@@ -29,20 +29,11 @@ from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unava
 @click.command("dashboard")
 @options.source_options
 @options.span_options
-@click.option(
-    "--facts",
-    "facts_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File written by concertmaster record, instead of the cluster.",
-)
-@click.option("-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data.")
-@click.option("--context", help="Context of the kubeconfig. Default: the current one.")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
-@click.option(
-    "--operator",
-    metavar="NAMESPACE/SERVICE",
-    help=f"The operator, for graphs and runs. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
-)
+@cluster_options.FACTS
+@cluster_options.PROFILES_WITH
+@cluster_options.CONTEXT
+@cluster_options.KUBECONFIG
+@cluster_options.operator(", for graphs and runs")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port on the loopback address. Default: a free one."
 )

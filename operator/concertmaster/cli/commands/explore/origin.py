@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import click
-
-from concertmaster.cli import details, options, profiles
+from concertmaster.cli import cluster_options, details, options, profiles
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
@@ -82,21 +80,10 @@ def origin_options(command: F) -> F:
         return command(origin=Origin(source, span, **{name: values.pop(name) for name in names}), **values)
 
     for option in (
-        click.option(
-            "--operator",
-            metavar="NAMESPACE/SERVICE",
-            help=f"The operator of the cluster. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
-        ),
-        click.option("--context", help="Context of the kubeconfig. Default: the current one."),
-        click.option(
-            "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl."
-        ),
-        click.option(
-            "--facts",
-            "facts_file",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="File written by concertmaster record, instead of the cluster.",
-        ),
+        cluster_options.operator(" of the cluster"),
+        cluster_options.CONTEXT,
+        cluster_options.KUBECONFIG,
+        cluster_options.FACTS,
     ):
         call = option(call)
     return cast("F", options.source_options(options.span_options(call)))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from concertmaster.api.views.fleet import CostGroup, PeriodReport
-from concertmaster.cli import details, gather, options, profiles
+from concertmaster.cli import cluster_options, details, gather, options, profiles
 from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.archive import Archive
 from concertmaster.cli.errors import UserError
@@ -37,22 +37,13 @@ _SOURCE = (
 @click.command("report")
 @options.source_options
 @options.span_options
-@click.option(
-    "--facts",
-    "facts_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File written by concertmaster record, instead of the cluster.",
-)
+@cluster_options.FACTS
 @click.option("--days", type=click.FloatRange(1, 400), default=30, show_default=True, help="Length of the period.")
 @click.option("--by", "label", metavar="LABEL", help="Cost by the values of this label, such as team.")
-@click.option("-l", "--selector", help="Only profiles of the cluster with these labels, such as team=data.")
-@click.option("--context", help="Context of the kubeconfig. Default: the current one.")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), help="The cluster. Default: as kubectl.")
-@click.option(
-    "--operator",
-    metavar="NAMESPACE/SERVICE",
-    help=f"The operator, for daily rows. Default: ${details.VARIABLE}, else {details.DEFAULT}.",
-)
+@cluster_options.PROFILES_WITH
+@cluster_options.CONTEXT
+@cluster_options.KUBECONFIG
+@cluster_options.operator(", for daily rows")
 @click.option("-o", "--output", type=click.Choice(FORMATS), default="html", show_default=True)
 @click.option(
     "-f",

@@ -13,6 +13,7 @@ from functools import partial
 
 from concertmaster.core.analysis.cost import Cost, Costs, ExecutionCost
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.known import total
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
 from concertmaster.core.model.policy import Pricing
@@ -76,9 +77,9 @@ def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
         math.fsum(r.seconds for r in ordered),
         _weighted([(r.p50, r.timed) for r in ordered]),
         _weighted([(r.p95, r.timed) for r in ordered]),
-        _sum(r.cost for r in ordered),
-        _sum(r.wasted for r in ordered),
-        _sum(r.queue for r in ordered),
+        total(r.cost for r in ordered),
+        total(r.wasted for r in ordered),
+        total(r.queue for r in ordered),
         metrics,
         next((r.score for r in reversed(ordered) if r.score is not None), None),
         max(r.until for r in ordered),
@@ -97,7 +98,7 @@ def _of_day(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> lis
 def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> DailyRow:
     priced = [costs.run(r) for r in runs]
     durations = [r.makespan for r in runs if r.outcome.timed]
-    queue = _sum([r.queue_time for r in runs])
+    queue = total([r.queue_time for r in runs])
     metrics = _metrics([r.extra for r in runs if r.extra])
     return _row(day, RUN, [r.outcome for r in runs], durations, priced, queue, metrics, end)
 
@@ -124,7 +125,7 @@ def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionC
         if e.scheduled is not None and e.created is not None
     ]
     metrics = _metrics([e.extra for e, _ in rows if e.extra])
-    return _row(day, step, [e.outcome for e, _ in rows], durations, [c for _, c in rows], _sum(waits), metrics, end)
+    return _row(day, step, [e.outcome for e, _ in rows], durations, [c for _, c in rows], total(waits), metrics, end)
 
 
 def _row(
@@ -165,11 +166,6 @@ def _metrics(extras: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for name, amount in extra.items():
             totals[name] = totals.get(name, 0.0) + amount
     return dict(sorted(totals.items())[:METRICS])
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return math.fsum(known) if known else None
 
 
 def _weighted(values: Sequence[tuple[float | None, int]]) -> float | None:

@@ -168,8 +168,7 @@ def _avoided(failing: Interval | None, now: float, then: float) -> Interval | No
     """Of the share of runs that fail, what success ``then`` instead of ``now`` leaves out."""
     if failing is None or then <= now:
         return None
-    part = min(1.0, (then - now) / (1.0 - now))
-    return Interval(failing.low * part, failing.likely * part, failing.high * part)
+    return failing.scaled(min(1.0, (then - now) / (1.0 - now)))
 
 
 def _spent(evidence: Evidence, step: str) -> float | None:

@@ -99,7 +99,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
     share = share_interval(min(hung, runs), runs)
     beyond = sum(v - found.seconds for v in beyond_it) / hung
-    gain = Interval(share.low * beyond, share.likely * beyond, share.high * beyond) if share is not None else None
+    gain = share.scaled(beyond) if share is not None else None
     return Finding(
         step=row.step.step,
         action=f"Set time limit of {name}: {f'{text.duration(now)} -> ' if now else ''}{text.duration(found.seconds)}",

@@ -6,7 +6,7 @@ looked at together: the largest peak of a run counts, whichever step had it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
@@ -14,6 +14,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.known import largest
 from concertmaster.core.model import Finding, StepSpec
 from concertmaster.core.rules.base import Evidence
 
@@ -74,24 +75,20 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
     return RunUsage(
         time=time,
         seconds=sum(r.seconds for r in rows),
-        memory_peak=_largest(r.memory_peak for r in rows),
-        memory_most=_largest(r.memory_most for r in rows),
-        mean_cores=_largest(r.mean_cores for r in rows),
-        peak_cores=_largest(r.peak_cores for r in rows),
-        throttled_share=_largest(r.throttled_share for r in rows),
+        memory_peak=largest(r.memory_peak for r in rows),
+        memory_most=largest(r.memory_most for r in rows),
+        mean_cores=largest(r.mean_cores for r in rows),
+        peak_cores=largest(r.peak_cores for r in rows),
+        throttled_share=largest(r.throttled_share for r in rows),
         oom_killed=any(r.oom_killed for r in rows),
-        memory_floor=_largest(r.memory_floor for r in rows),
-        input_size=_largest(r.input_size for r in rows),
-        waiting_share=_largest(r.waiting_share for r in rows),
+        memory_floor=largest(r.memory_floor for r in rows),
+        input_size=largest(r.input_size for r in rows),
+        waiting_share=largest(r.waiting_share for r in rows),
         reserved_seconds=sum(r.reserved_seconds for r in rows),
-        gpus_used=_largest(r.gpus_used for r in rows),
-        gpus_active=_largest(r.gpus_active for r in rows),
-        storage_peak=_largest(r.storage_peak for r in rows),
+        gpus_used=largest(r.gpus_used for r in rows),
+        gpus_active=largest(r.gpus_active for r in rows),
+        storage_peak=largest(r.storage_peak for r in rows),
     )
-
-
-def _largest(values: Iterable[float | None]) -> float | None:
-    return max((v for v in values if v is not None), default=None)
 
 
 def by_place(evidence: Evidence, find: Callable[[Evidence, Place], Finding | None]) -> Iterator[Finding]:

@@ -39,8 +39,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     worst = max(steps, key=lambda n: (steps[n], n))
     size, enough, capped = _enough(evidence, locks[worst], locks, usual)
     if enough is not None:
-        part = 1.0 - enough.left / enough.now
-        seconds = Interval(seconds.low * part, seconds.likely * part, seconds.high * part)
+        seconds = seconds.scaled(1.0 - enough.left / enough.now)
     share = Interval(*(v / spans for v in (seconds.low, seconds.likely, seconds.high)))
     held_up = text.duration(seconds.likely)
     if enough is None:
