@@ -70,7 +70,7 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
         prometheus.load_openmetrics(render(list(lives(1, steps, runs, end, days)), Grid(end - days * DAY, end)))
         with prometheus, Store(str(scratch / "history.db")) as store:
             client = PrometheusClient(Source.model_validate({"name": "default", "url": prometheus.url}))
-            definition = define_all([template(KEY.name, steps)]).definitions[0]
+            definition = define_all([template(KEY.name, steps)])[0]
             touched, memory = samples_touched(prometheus), forget_peak()
             started, processor = time.monotonic(), time.process_time()
             chunks = queries = unassigned = 0

@@ -63,7 +63,7 @@ def truths(play: Play) -> dict[str, Truth]:
 def definitions_of(play: Play) -> dict[WorkflowKey, WorkflowDefinition]:
     """The workflows of the play, as its objects declare them."""
     objects = [o for kind in ("WorkflowTemplate", "Pipeline") for o in play.objects.get(kind, {}).values()]
-    return {d.key: d for d in define_all([*objects, *profiles()], cluster_namespaces=[NAMESPACE]).definitions}
+    return {d.key: d for d in define_all([*objects, *profiles()], cluster_namespaces=[NAMESPACE])}
 
 
 def collected(play: Play, prometheus: PrometheusServer) -> Collection:

@@ -140,7 +140,7 @@ def defined(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
         if not any(o["kind"] == "JobSet" for o in thing["metadata"].get("ownerReferences", ()))
     ]
     found = define_all([*objects, *PROFILES], cluster_namespaces=[NAMESPACE])
-    return {definition.key: definition for definition in found.definitions}
+    return {definition.key: definition for definition in found}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.support.engines.scene import Scene
 
 @pytest.mark.parametrize("name", ["fan-items", "nested", "retry-oom", "containers", "locked"])
 def test_runs_on_full_crds(name: str, full_crds_scene: Scene) -> None:
-    found = define_all(full_crds_scene.objects["WorkflowTemplate"].values()).definitions
+    found = define_all(full_crds_scene.objects["WorkflowTemplate"].values())
     run = Run(full_crds_scene, {definition.key: definition for definition in found}, name)
     agree(run)
 
@@ -19,8 +19,7 @@ def test_runs_on_full_crds(name: str, full_crds_scene: Scene) -> None:
 def test_definitions_are_the_same_on_both_kinds_of_crds(scene: Scene, full_crds_scene: Scene) -> None:
     """A schema must not change what a template is taken for, or an upgrade would look like a change of the workflow."""
     minimal, full = (
-        {d.key: d for d in define_all(s.objects["WorkflowTemplate"].values()).definitions}
-        for s in (scene, full_crds_scene)
+        {d.key: d for d in define_all(s.objects["WorkflowTemplate"].values())} for s in (scene, full_crds_scene)
     )
     for key, definition in full.items():
         assert definition.graph == minimal[key].graph

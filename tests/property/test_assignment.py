@@ -31,7 +31,7 @@ OBJECTS = [
     {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile", "metadata": {"name": "q", "namespace": "data"},
      "spec": {"runSelector": {"kind": "Workflow", "namePrefix": "adhoc-"}}},
 ]  # fmt: skip
-DEFINITIONS = define_all(OBJECTS).definitions
+DEFINITIONS = define_all(OBJECTS)
 REAL = [
     fact
     for run in ("etl-x7k2z", "etl-two-x7k2z", "other-x7k2z")

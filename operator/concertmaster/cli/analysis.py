@@ -59,7 +59,7 @@ class FactsAnalysis:
     ) -> None:
         self._facts, self._window, self._min_runs = facts, window, min_runs
         self._policies = Policies(facts.objects)
-        declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods}).definitions
+        declared = engines.define_all(facts.objects, cluster_namespaces={p.namespace for p in facts.pods})
         known = list(declared)
         job_owners = owners_of_jobs(facts.jobs)
         assignment = engines.assign(facts.pods, known, job_owners=job_owners)

@@ -95,7 +95,7 @@ def from_prometheus(
     policies = Policies(objects)
     definitions = [
         replace(d, priced_by_node=policies.of(d).pricing.by_node)
-        for d in define_all(objects, cluster_namespaces=namespaces).definitions
+        for d in define_all(objects, cluster_namespaces=namespaces)
     ]
     labels = labels_in_use(definitions, undeclared=True)
     asking = [(d, policies.metrics(d)) for d in definitions]

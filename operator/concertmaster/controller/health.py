@@ -33,7 +33,6 @@ class Health:
         self._beat = clock()
         self._stage = "starting"
         self._lag: dict[str, float] = {}
-        self._cycles = 0
         self._not_ready = "the first cycle has not finished"
 
     def heartbeat(self, stage: str) -> None:
@@ -47,7 +46,6 @@ class Health:
         with self._lock:
             self._beat = self._clock()
             self._stage = "waiting for the next cycle"
-            self._cycles += 1
             self._not_ready = ""
 
     def cycle_failed(self, why: str) -> None:
@@ -66,11 +64,6 @@ class Health:
         """From now on the process is not ready."""
         with self._lock:
             self._not_ready = "the operator is stopping"
-
-    @property
-    def cycles(self) -> int:
-        """Finished cycles."""
-        return self._cycles
 
     def check_live(self) -> None:
         """Raise Stale when the loop or a watch makes no progress."""

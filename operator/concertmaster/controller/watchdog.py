@@ -32,7 +32,6 @@ class Watched:
 
     complete: bool
     problems: tuple[str, ...] = ()
-    ghosts: int = 0
     behind: bool = False
 
 
@@ -70,7 +69,6 @@ class Watchdog:
         """List every kind and compare. Raises KindsLost."""
         problems: list[str] = []
         complete = True
-        ghosts = 0
         behind = False
         for resource in self._kinds:
             listed: list[dict[str, Any]] = []
@@ -87,8 +85,7 @@ class Watchdog:
             complete = complete and agreement.missing == 0
             behind = behind or agreement.outdated > 0 or agreement.oldest_lag >= _SLOW_WATCH
             self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
-            ghosts += agreement.ghosts
-        return Watched(complete, tuple(problems), ghosts, behind)
+        return Watched(complete, tuple(problems), behind)
 
     def _note_loss(self, missing: bool) -> None:
         now = self._clock()

@@ -9,7 +9,7 @@ from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
 from concertmaster.engines.common.executions import merge_executions
 from concertmaster.engines.common.placing import Assignment, Unassigned
-from concertmaster.engines.define import Definitions, define, define_all, with_triggers
+from concertmaster.engines.define import define, define_all, with_triggers
 from concertmaster.engines.graph.steps import Answers, from_queries
 from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.inputs import with_inputs
@@ -29,7 +29,6 @@ __all__ = [
     "Assignment",
     "Children",
     "Claims",
-    "Definitions",
     "LiveRun",
     "RunBuilder",
     "Unassigned",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import Scheduler, WorkflowDefinition
@@ -11,15 +11,6 @@ from concertmaster.core.schedule import MOST_SCHEDULES
 from concertmaster.engines.base import Trigger
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
-
-
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """What a set of objects declares. ``ignored`` names objects nobody here reads, each with the reason."""
-
-    definitions: tuple[WorkflowDefinition, ...] = ()
-    triggers: tuple[Trigger, ...] = ()
-    ignored: tuple[str, ...] = field(default=())
 
 
 def define(
@@ -31,7 +22,9 @@ def define(
     return None if engine is None or trigger(raw) is not None else engine.define(raw, resolve, namespace)
 
 
-def define_all(objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iterable[str] = ()) -> Definitions:
+def define_all(
+    objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iterable[str] = ()
+) -> tuple[WorkflowDefinition, ...]:
     """Definitions of many objects at once: references between them are resolved among themselves.
 
     ``cluster_namespaces``: namespaces whose runs of ClusterWorkflowTemplates are to be seen, one definition each.
@@ -41,17 +34,13 @@ def define_all(objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iter
     triggers = tuple(t for t in (trigger(o) for o in rows) if t is not None)
     spaces = sorted({*cluster_namespaces, *(t.namespace for t in triggers if t.target_kind in CLUSTER_KINDS)})
     definitions: list[WorkflowDefinition] = []
-    ignored: list[str] = []
     for raw in rows:
-        kind, namespace, name = _identity(raw)
-        if by_object(raw) is None:
-            ignored.append(f"{kind} {name or '(no name)'}: no engine reads this kind")
-            continue
+        kind, namespace, _ = _identity(raw)
         for space in spaces if kind in CLUSTER_KINDS else [namespace or "default"]:
             made = define(raw, resolver(table, space), namespace=space)
             if made is not None:
                 definitions.append(made)
-    return Definitions(tuple(with_triggers(d, triggers) for d in definitions), triggers, tuple(ignored))
+    return tuple(with_triggers(d, triggers) for d in definitions)
 
 
 def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace: str) -> Resolve:

@@ -36,11 +36,10 @@ class PatchOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Outcome of one write, with a sentence when it did not succeed and the server's answer when it did."""
+    """Outcome of one write, with a sentence when it did not succeed."""
 
     outcome: PatchOutcome
     message: str = ""
-    answer: Mapping[str, Any] | None = None
 
 
 def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, dry_run: bool = False) -> WriteResult:
@@ -54,7 +53,7 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
         query["dryRun"] = "All"
     content = "application/json-patch+json"
     try:
-        answer = client.request(
+        client.request(
             "PATCH", ref.path, query=query, body=list(operations), content_type=content,
             deadline=None if dry_run else _PROMPT,
         )  # fmt: skip
@@ -70,7 +69,7 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
         return _rejected(client, ref, operations, error)
     except KubeError as error:
         return WriteResult(PatchOutcome.UNCERTAIN, str(error))
-    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, answer=answer)
+    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE)
 
 
 def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error: Rejected) -> WriteResult:

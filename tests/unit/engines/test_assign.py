@@ -36,7 +36,7 @@ CRON = template(
 
 def test_runs_of_a_trigger_belong_to_the_template_it_starts() -> None:
     found = define_all([template("etl", SPEC), CRON])
-    (definition,) = found.definitions
+    (definition,) = found
     assert (definition.schedule, definition.schedule_time_zone, definition.run_prefixes) == (
         "0 2 * * *",
         "UTC",
@@ -48,12 +48,12 @@ def test_runs_of_a_trigger_belong_to_the_template_it_starts() -> None:
 
 def test_a_suspended_trigger_and_one_with_another_entrypoint() -> None:
     suspended = {**CRON, "spec": {**CRON["spec"], "suspend": True}}
-    assert define_all([template("etl", SPEC), suspended]).definitions[0].suspended
+    assert define_all([template("etl", SPEC), suspended])[0].suspended
     other = {
         **CRON,
         "spec": {"schedule": "1 1 * * *", "workflowSpec": {"entrypoint": "x", "workflowTemplateRef": {"name": "etl"}}},
     }
-    assert "an entrypoint of its own" in define_all([template("etl", SPEC), other]).definitions[0].notes[0]
+    assert "an entrypoint of its own" in define_all([template("etl", SPEC), other])[0].notes[0]
 
 
 def test_a_cluster_template_is_defined_in_each_namespace_that_uses_it() -> None:
@@ -61,12 +61,12 @@ def test_a_cluster_template_is_defined_in_each_namespace_that_uses_it() -> None:
     ref = {"workflowTemplateRef": {"name": "shared", "clusterScope": True}}
     cron = template("c", {"schedule": "0 2 * * *", "workflowSpec": ref}, kind="CronWorkflow")
     found = define_all([cluster, cron], cluster_namespaces=["ops"])
-    assert [str(d.key) for d in found.definitions] == [
+    assert [str(d.key) for d in found] == [
         "ClusterWorkflowTemplate/data/shared",
         "ClusterWorkflowTemplate/ops/shared",
     ]
-    assert found.definitions[0].schedule == "0 2 * * *"
-    assert found.definitions[1].schedule is None
+    assert found[0].schedule == "0 2 * * *"
+    assert found[1].schedule is None
 
 
 def test_references_are_resolved_within_the_namespace() -> None:
@@ -76,14 +76,13 @@ def test_references_are_resolved_within_the_namespace() -> None:
     }
     lib = template("lib", {"templates": [leaf("run")]})
     elsewhere = {**lib, "metadata": {"name": "lib", "namespace": "other"}}
-    assert define_all([template("u", user), lib]).definitions[0].graph.problems == ()
-    assert "cannot be found" in define_all([template("u", user), elsewhere]).definitions[0].graph.problems[0]
+    assert define_all([template("u", user), lib])[0].graph.problems == ()
+    assert "cannot be found" in define_all([template("u", user), elsewhere])[0].graph.problems[0]
 
 
 def test_objects_nobody_reads_are_named() -> None:
     found = define_all([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}, {"kind": None}, 5])  # type: ignore[list-item]
-    assert found.definitions == ()
-    assert found.ignored == ("Pod p: no engine reads this kind", " (no name): no engine reads this kind")
+    assert found == ()
     assert by_object({"apiVersion": "other.io/v1", "kind": "CronJob"}) is None
 
 

@@ -68,7 +68,7 @@ def _calls(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize("engine", CASES)
 def test_pods_find_their_workflow_among_many(engine: str) -> None:
     make, pod = CASES[engine]
-    definitions = define_all([make(f"w{k:04}") for k in range(300)]).definitions
+    definitions = define_all([make(f"w{k:04}") for k in range(300)])
     found = assign([pod(k) for k in range(PODS)], definitions)
     assert {key.name for key in found.executions} == {f"w{k:04}" for k in range(PODS)}
 
@@ -76,7 +76,7 @@ def test_pods_find_their_workflow_among_many(engine: str) -> None:
 @pytest.mark.parametrize("engine", CASES)
 def test_the_work_does_not_grow_with_pods_times_definitions(engine: str) -> None:
     make, pod = CASES[engine]
-    few, many = (define_all([make(f"w{k:04}") for k in range(number)]).definitions for number in (200, 1000))
+    few, many = (define_all([make(f"w{k:04}") for k in range(number)]) for number in (200, 1000))
     pods = [pod(k) for k in range(PODS)]
     more = _calls(lambda: assign(pods, many)) - _calls(lambda: assign(pods, few))
     assert more < 40 * (len(many) - len(few))  # asking each of them would be 100 times as many, one for each pod

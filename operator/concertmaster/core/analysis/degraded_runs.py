@@ -32,12 +32,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class SlowStep:
-    """A step in a problem: its median seconds in the runs of the problem and in normal runs, and Cliff's delta."""
+    """A step in a problem: its median seconds in the runs of the problem and in normal runs."""
 
     step: str
     seconds: float
     normal_seconds: float
-    effect: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +50,9 @@ class SlowRuns:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """All problems, the largest loss over all runs first. ``reason`` says why nothing could be decided."""
+    """All problems, the largest loss over all runs first."""
 
-    problems: tuple[SlowRuns, ...]
-    enough: bool
-    reason: str | None = None
+    problems: tuple[SlowRuns, ...] = ()
 
     @property
     def runs(self) -> tuple[int, ...]:
@@ -80,17 +77,17 @@ def find_degraded(
     total = as_floats(totals)
     table = _table(durations, total.size, len(steps))
     if table is None:
-        return Degraded((), False, f"durations must have {total.size} rows (runs) and {len(steps)} columns (steps)")
+        return Degraded()
     known = np.flatnonzero(np.isfinite(total) & (total >= 0))
     if known.size < MIN_RUNS:
-        return Degraded((), False, f"{known.size} of {MIN_RUNS} runs needed to tell a problem from chance")
+        return Degraded()
     table, total = table[known], total[known]
     smallest = max(MIN_PROBLEM, MIN_SHARE * total.size)
     flagged, harmless = _slow_modes(table, total, smallest)
     groups = _groups(flagged, smallest)
     normal = np.asarray(~flagged.any(axis=0), dtype=np.bool_)
     problems = [_problem(steps, table, total, group, normal, harmless, known) for group in groups]
-    return Degraded(tuple(sorted(problems, key=lambda p: -p.extra_seconds * len(p.runs))), True)
+    return Degraded(tuple(sorted(problems, key=lambda p: -p.extra_seconds * len(p.runs))))
 
 
 def _table(durations: object, runs: int, steps: int) -> Floats | None:
@@ -149,9 +146,9 @@ def _problem(
         if column in harmless or inside.size < MIN_PROBLEM or outside.size < MIN_PROBLEM:
             continue
         seconds, before = median(inside), median(outside)
-        effect = cliffs_delta(inside, outside)
-        if effect >= LARGE and seconds >= MIN_SLOWER * before and seconds - before >= MIN_EXTRA * usual:
-            slow.append(SlowStep(name, seconds, before, effect))
+        slower = seconds >= MIN_SLOWER * before and seconds - before >= MIN_EXTRA * usual
+        if slower and cliffs_delta(inside, outside) >= LARGE:
+            slow.append(SlowStep(name, seconds, before))
     slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
     runs = tuple(int(run) for run in known[group])
     return SlowRuns(runs, tuple(slow), median(total[group]) - usual)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,20 +16,9 @@ STARTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # start-up as a share of the work on t
 WORTH = 0.95  # a larger start-up must leave the runs this much more alike
 
 
-@dataclass(frozen=True, slots=True)
-class InputEffect:
-    """``exponent``: doubling the input and ``start`` multiplies the value by 2 ** exponent. ``start`` is what each run takes
-    beside its input, in units of the input. ``explained`` (shape (n,)) is the log of the value that the input accounts
-    for, relative to the median input.
-    """
-
-    exponent: float
-    start: float
-    explained: Floats
-
-
-def input_effect(logs: Floats, inputs: Floats) -> InputEffect | None:
-    """The effect of ``inputs`` (positive sizes, shape (n,)) on ``logs`` (logs of the values, in order of time).
+def explained_by(inputs: Floats, logs: Floats) -> Floats | None:
+    """What ``inputs`` (positive sizes, shape (n,)) account for in ``logs`` (logs of the values, in order of time), relative
+    to the median input; shape (n,).
 
     Most of a small run may be start-up: of a few amounts of it the one that leaves the runs most alike is taken. The
     exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs
@@ -43,7 +31,7 @@ def input_effect(logs: Floats, inputs: Floats) -> InputEffect | None:
         return None
     up = np.concatenate([logs[lag:] - logs[:-lag] for lag in range(1, NEIGHBOURS + 1)])
     middle = float(np.median(inputs))
-    best: tuple[float, InputEffect] | None = None
+    best: tuple[float, Floats] | None = None
     for start in (share * middle for share in STARTS):
         sizes = np.log(inputs + start)
         right = np.concatenate([sizes[lag:] - sizes[:-lag] for lag in range(1, NEIGHBOURS + 1)])
@@ -56,7 +44,7 @@ def input_effect(logs: Floats, inputs: Floats) -> InputEffect | None:
         exponent = float(slopes[order][np.searchsorted(heaviness, heaviness[-1] / 2.0)])
         left = float(np.std(logs - exponent * sizes))
         if best is None or left < best[0] * WORTH:
-            best = left, InputEffect(exponent, start, exponent * (sizes - float(np.median(sizes))))
+            best = left, exponent * (sizes - float(np.median(sizes)))
     return best[1] if best is not None else None
 
 

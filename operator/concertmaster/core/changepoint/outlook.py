@@ -28,7 +28,6 @@ class ObjectiveForecast:
     state: OutlookState
     level: float | None = None
     at: Interval | None = None
-    reason: str | None = None
 
 
 def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float = 0.5, now: float) -> ObjectiveForecast:
@@ -40,15 +39,15 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     """
     series = prepare(times, values)
     if isinstance(series, str):
-        return ObjectiveForecast(OutlookState.UNKNOWN, reason=series)
+        return ObjectiveForecast(OutlookState.UNKNOWN)
     if not series.is_log or not limit > 0:
-        return ObjectiveForecast(OutlookState.UNKNOWN, reason="values and limit must be positive")
+        return ObjectiveForecast(OutlookState.UNKNOWN)
     changes = detect(times, values)
     start = trend_start(changes, series)
     time, y = series.time[start:], series.y[start:]
     trend = changes.trend_per_week
     if trend is None or time.size < MIN_TREND:
-        return ObjectiveForecast(OutlookState.UNKNOWN, reason=f"{time.size} of {MIN_TREND} runs since the last change")
+        return ObjectiveForecast(OutlookState.UNKNOWN)
     slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
     rising = slope.low > 0
     tilt = slope.likely if rising or slope.high < 0 else 0.0
@@ -57,11 +56,9 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     if level > math.log(limit):
         return ObjectiveForecast(OutlookState.MISSED, seconds)
     if not rising:
-        return ObjectiveForecast(OutlookState.MET, seconds, reason="no rising trend")
+        return ObjectiveForecast(OutlookState.MET, seconds)
     missing = math.log(limit) - level
     at = Interval(*(now + missing / s for s in (slope.high, slope.likely, slope.low)))
     if at.likely - now > float(time[-1] - time[0]):
-        return ObjectiveForecast(
-            OutlookState.MET, seconds, reason="the trend does not get there within the time it was watched"
-        )
+        return ObjectiveForecast(OutlookState.MET, seconds)
     return ObjectiveForecast(OutlookState.AT_RISK, seconds, at)

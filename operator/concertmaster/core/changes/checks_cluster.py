@@ -18,13 +18,13 @@ def owner(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks for an owned object unless apply.gitOps is Apply: it gets a patch to commit."""
     owned_by = situation.facts.owners
     if owned_by is None:
-        return blocked("Unknown", f"who owns the object is not known: {situation.facts.why('owners')}")
+        return blocked(f"who owns the object is not known: {situation.facts.why('owners')}")
     if not owned_by:
         return passed("nobody else owns the object")
     names = " and ".join(owned_by[:3])
     if situation.policy.apply.git_ops is GitOps.APPLY:
         return passed(f"apply.gitOps is Apply although {names} owns it and may change it back")
-    return blocked("Owned", f"{names} owns it: commit the kustomize patch there, or set apply.gitOps to Apply")
+    return blocked(f"{names} owns it: commit the kustomize patch there, or set apply.gitOps to Apply")
 
 
 def controllers(plan: Plan, situation: Situation) -> CheckResult:
@@ -32,9 +32,9 @@ def controllers(plan: Plan, situation: Situation) -> CheckResult:
     would keep undoing each other."""
     autoscalers = situation.facts.controllers
     if autoscalers is None:
-        return blocked("Unknown", f"autoscalers cannot be read: {situation.facts.why('controllers')}")
+        return blocked(f"autoscalers cannot be read: {situation.facts.why('controllers')}")
     if autoscalers:
-        return blocked("OtherController", f"{'; '.join(autoscalers[:3])}: leave the sizing to it, or remove it")
+        return blocked(f"{'; '.join(autoscalers[:3])}: leave the sizing to it, or remove it")
     return passed("no autoscaler aims at it")
 
 
@@ -43,13 +43,13 @@ def shared_task(plan: Plan, situation: Situation) -> CheckResult:
     (the verification covers one workflow only), and while those cannot be read."""
     facts = situation.facts
     if facts.sharers is None:
-        return blocked("Unknown", f"who else runs {plan.target} is not known: {facts.why('sharers')}")
+        return blocked(f"who else runs {plan.target} is not known: {facts.why('sharers')}")
     others = other_workflows(plan, facts)
     if others is None:
         return passed("no other workflow uses it")
     if situation.approved:
         return passed(f"a user approved it although {others}")
-    return blocked("Shared", f"{others}; it waits for a decision", waiting=True)
+    return blocked(f"{others}; it waits for a decision", waiting=True)
 
 
 def other_workflows(plan: Plan, facts: ClusterFacts) -> str | None:
@@ -68,20 +68,20 @@ def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
     requests = any(s.resource != "parallelism" for s in plan.settings)
     if facts.quotas is None or (requests and facts.ranges is None):
         topic = "ranges" if requests and facts.ranges is None else "quotas"
-        return blocked("Unknown", f"LimitRange and ResourceQuota cannot be read: {facts.why(topic)}")
+        return blocked(f"LimitRange and ResourceQuota cannot be read: {facts.why(topic)}")
     changes = pod_changes(plan, facts.definition, facts.pods)
     refused = refusals(changes, facts.ranges or (), facts.quotas)
     if refused:
-        return blocked(refused[0].reason, "; ".join(r.message for r in refused[:3]))
+        return blocked("; ".join(r.message for r in refused[:3]))
     if facts.pod_refused is not None:
-        return blocked("PodRefused", f"the API server would refuse the pods of the next run: {facts.pod_refused}")
+        return blocked(f"the API server would refuse the pods of the next run: {facts.pod_refused}")
     return passed("the API server would create the pods")
 
 
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks for requests where a podSpecPatch sets resources: Argo applies it last, over the request."""
     if plan.kind is ChangeKind.RESOURCES and situation.facts.pod_spec_patch:
-        return blocked("PodSpecPatch", "a podSpecPatch sets resources and has the last word; change it there")
+        return blocked("a podSpecPatch sets resources and has the last word; change it there")
     return passed("no podSpecPatch sets resources")
 
 
@@ -89,10 +89,10 @@ def write_access(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks without the right to patch the target; the condition WriteAccess has the Helm value to set."""
     access = situation.facts.write_access
     if access is None:
-        return blocked("Unknown", "the API server could not be asked about the right to write", waiting=True)
+        return blocked("the API server could not be asked about the right to write", waiting=True)
     if not access:
         cure = "the policy's condition WriteAccess has the value to set"
-        return blocked("NoRight", f"the operator may not patch {plan.target.kind}; {cure}")
+        return blocked(f"the operator may not patch {plan.target.kind}; {cure}")
     return passed(f"the operator may patch {plan.target.kind}")
 
 
@@ -108,13 +108,13 @@ def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
         return passed("no run is active", waiting=True)
     if facts.active_runs is None:
         message = f"whether runs are active is not known: {facts.why('active_runs')}"
-        return blocked("Unknown", message, waiting=True)
+        return blocked(message, waiting=True)
     active = count(facts.active_runs, "run")
     if facts.secure is None:
         message = f"{active} active, and Argo's templateReferencing is not known: {facts.why('secure')}"
-        return blocked("ActiveRuns", message, waiting=True)
+        return blocked(message, waiting=True)
     message = f"templateReferencing is Secure and {active} active, which a change would fail"
-    return blocked("ActiveRuns", message, waiting=True)
+    return blocked(message, waiting=True)
 
 
 def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:

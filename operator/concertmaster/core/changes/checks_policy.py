@@ -21,7 +21,7 @@ def suspended(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks while the policy in force is suspended."""
     policy = situation.policy
     if policy.suspended:
-        return blocked("Suspended", f"{policy.source} is suspended; set spec.suspend to false to go on")
+        return blocked(f"{policy.source} is suspended; set spec.suspend to false to go on")
     return passed("the policy is not suspended")
 
 
@@ -29,23 +29,21 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
     """Auto needs a rule that may act by itself and has not lost that right; everything else needs an approval."""
     source, current = situation.policy.source, situation.policy.apply.mode
     if source is None or current is ApplyMode.RECOMMEND:
-        return blocked(
-            "ModeRecommend", f"mode is Recommend ({source or 'no policy'}); set apply.mode to Approve or Auto"
-        )
+        return blocked(f"mode is Recommend ({source or 'no policy'}); set apply.mode to Approve or Auto")
     if situation.approved:
         return passed("a user approved it")
     if current is ApplyMode.APPROVE:
-        return blocked("NeedsApproval", "mode is Approve: it waits for a decision", waiting=True)
+        return blocked("mode is Approve: it waits for a decision", waiting=True)
     if not plan.automatic:
-        return blocked("NeedsApproval", f"rule {plan.rule} never acts by itself: it waits for a decision", waiting=True)
+        return blocked(f"rule {plan.rule} never acts by itself: it waits for a decision", waiting=True)
     if situation.withdrawn is not None:
-        return blocked("RightWithdrawn", f"{situation.withdrawn}; it waits for a decision", waiting=True)
+        return blocked(f"{situation.withdrawn}; it waits for a decision", waiting=True)
     obstacle = out_of_bounds(plan.object_kind, plan.inverse, situation.policy.apply.bounds)
     if obstacle is not None:
         text = f"it could not be rolled back by itself, as the present {obstacle}; it waits for a decision"
-        return blocked("CannotBeRolledBack", text, waiting=True)
+        return blocked(text, waiting=True)
     if situation.unsure is not None:
-        return blocked("CannotBeProven", f"{situation.unsure}; it waits for a decision", waiting=True)
+        return blocked(f"{situation.unsure}; it waits for a decision", waiting=True)
     return passed(f"mode is Auto ({source})")
 
 
@@ -53,11 +51,11 @@ def kind(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks a field of a kind that apply.allow does not list, and one that is never changed."""
     for setting in plan.settings:
         if plan.object_kind.resource(setting.pointer) != setting.resource:
-            return blocked("FieldNotAllowed", f"{setting.pointer} is never changed")
+            return blocked(f"{setting.pointer} is never changed")
     kinds = {ChangeKind.PARALLELISM if s.resource == "parallelism" else ChangeKind.RESOURCES for s in plan.settings}
     missing = sorted(k.value for k in kinds - situation.policy.apply.allow)
     if missing:
-        return blocked("KindNotAllowed", f"the policy does not allow {', '.join(missing)}; see apply.allow")
+        return blocked(f"the policy does not allow {', '.join(missing)}; see apply.allow")
     return passed(f"{plan.kind.value} may be changed")
 
 
@@ -65,7 +63,7 @@ def risk(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks a recommendation riskier than apply.maxRisk."""
     most = situation.policy.apply.max_risk
     if _RISKS.index(plan.risk) > _RISKS.index(most):
-        return blocked("TooRisky", f"risk is {plan.risk.value}, and the policy accepts {most.value} (apply.maxRisk)")
+        return blocked(f"risk is {plan.risk.value}, and the policy accepts {most.value} (apply.maxRisk)")
     return passed(f"risk is {plan.risk.value}")
 
 
@@ -75,14 +73,12 @@ def bounds(plan: Plan, situation: Situation) -> CheckResult:
         limits = situation.policy.apply.bounds.of(s.resource)
         low, high = resource_amount(s.resource, limits.min), resource_amount(s.resource, limits.max)
         if limits.min > limits.max:
-            return blocked(
-                "BoundsContradict", f"bounds.{s.resource}: min {low} is above max {high}; correct the policy"
-            )
+            return blocked(f"bounds.{s.resource}: min {low} is above max {high}; correct the policy")
         if not limits.min <= s.new <= limits.max:
-            return blocked("OutOfBounds", f"{s.resource} {s.new_literal} is outside {low} to {high} (apply.bounds)")
+            return blocked(f"{s.resource} {s.new_literal} is outside {low} to {high} (apply.bounds)")
         if s.limit is not None and s.new > s.limit * (1 + 1e-9):
             limit = resource_amount(s.resource, s.limit)
-            return blocked("AboveLimit", f"{s.resource} request {s.new_literal} is above the limit {limit} beside it")
+            return blocked(f"{s.resource} request {s.new_literal} is above the limit {limit} beside it")
     return passed("within the bounds")
 
 
@@ -93,10 +89,10 @@ def largest_step(plan: Plan, situation: Situation) -> CheckResult:
     for s in plan.settings:
         change = s.change
         if change is None:
-            return blocked("NoValueNow", f"nothing is set at {s.pointer} now; set a first value by hand")
+            return blocked(f"nothing is set at {s.pointer} now; set a first value by hand")
         if abs(change) > most + _ROUNDING and not s.sure:
             step = f"{s.old_literal} to {s.new_literal} is {percent(abs(change))} in one step, at most {percent(most)}"
-            return blocked("StepTooLarge", f"{step} (apply.bounds.maxStepPercent)")
+            return blocked(f"{step} (apply.bounds.maxStepPercent)")
     return passed("no step is too large" if plan.whole else "goes as far as one step may")
 
 
@@ -106,7 +102,7 @@ def minimum_change(plan: Plan, situation: Situation) -> CheckResult:
     least = situation.policy.apply.min_change
     if largest < least - 1e-9:
         message = f"the change is {percent(largest)}, less than {percent(least)} (apply.minChangePercent)"
-        return blocked("TooSmall", message)
+        return blocked(message)
     return passed(f"the change is {percent(largest)}")
 
 
@@ -114,19 +110,19 @@ def data(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks on stale metrics, without runs to compare with, and for requests on too few samples of the step."""
     until, most = situation.data_until, situation.max_data_age
     if until is None:
-        return blocked("NoData", "nothing is known of when the metrics were read last")
+        return blocked("nothing is known of when the metrics were read last")
     age = situation.now - until
     if age > most:
         message = f"the metrics end {duration(age)} ago, at most {duration(most)} is accepted; see MetricsAvailable"
-        return blocked("StaleData", message)
+        return blocked(message)
     if situation.baseline_runs < _MIN_BASELINE:
         runs = count(situation.baseline_runs, "run")
-        return blocked("NoBaseline", f"{runs} since the last change, {_MIN_BASELINE} are needed to compare with")
+        return blocked(f"{runs} since the last change, {_MIN_BASELINE} are needed to compare with")
     if plan.kind is ChangeKind.RESOURCES:
         covered, least = situation.coverage, situation.min_coverage
         if covered is None or covered < least:
             share = "an unknown share" if covered is None else percent(covered)
-            return blocked("LowCoverage", f"{share} of the executions has samples, at least {percent(least)} is needed")
+            return blocked(f"{share} of the executions has samples, at least {percent(least)} is needed")
     return passed(f"the metrics are {duration(max(0.0, age))} old")
 
 
@@ -140,7 +136,7 @@ def cooldown(plan: Plan, situation: Situation) -> CheckResult:
     restores = count(factor.bit_length() - 1, "restore")
     why = f", {factor} times {duration(seconds)} after {restores}" if factor > 1 else ""
     left = duration(last + seconds * factor - situation.now)
-    return blocked("Cooldown", f"the last change was too recently; {left} to go{why} (apply.cooldown)")
+    return blocked(f"the last change was too recently; {left} to go{why} (apply.cooldown)")
 
 
 def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
@@ -162,14 +158,14 @@ def in_flight(plan: Plan, situation: Situation) -> CheckResult:
         message = (
             f"{count(len(names), 'change')} of this workflow under verification ({listed}), at most {most} at a time"
         )
-        return blocked("InFlight", message)
+        return blocked(message)
     if situation.elsewhere:
         listed = ", ".join(situation.elsewhere[:3])
         message = f"another change of {plan.target} is under verification ({listed}): the same runs would verify both"
-        return blocked("InFlight", message)
+        return blocked(message)
     if situation.writes_left <= 0:
         message = "the namespace had its share of changes in this minute (limits.changesPerMinute)"
-        return blocked("RateLimited", message, waiting=True)
+        return blocked(message, waiting=True)
     return passed("no other change is in the way", waiting=True)
 
 
@@ -188,7 +184,7 @@ def window(plan: Plan, situation: Situation) -> CheckResult:
         except WindowUnusable as error:
             problems.append(str(error))
     if not coming:
-        return blocked("WindowNeverOpens", f"no window ever opens: {'; '.join(problems)}")
+        return blocked(f"no window ever opens: {'; '.join(problems)}")
     at = to_minute(min(coming), weekday=True)
     also = f"; {'; '.join(problems)}" if problems else ""
-    return blocked("WindowClosed", f"the next window opens {at}{also}", waiting=True)
+    return blocked(f"the next window opens {at}{also}", waiting=True)

@@ -9,6 +9,7 @@ Statistical Power Analysis, 1988; here in its normal approximation). Huber's bou
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,8 +96,6 @@ def needed(noise: float, before: int, shift: float = _SHIFT) -> int | None:
     """The fewest runs after a change that catch the slowdown with POWER; None when none do."""
     if power(noise, before, _MOST, shift) < POWER:
         return None
-    low, high = MIN_RUNS, _MOST
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(noise, before, middle, shift) >= POWER else (middle + 1, high)
-    return low
+    return MIN_RUNS + bisect_left(
+        range(MIN_RUNS, _MOST), True, key=lambda after: power(noise, before, after, shift) >= POWER
+    )

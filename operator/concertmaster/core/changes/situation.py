@@ -21,7 +21,6 @@ class CheckResult:
     wait for that. ``check`` is filled in by ``run_checks``."""
 
     passed: bool
-    reason: str
     message: str
     waiting: bool = False
     check: str = ""
@@ -100,9 +99,9 @@ Check = Callable[[Plan, Situation], CheckResult]
 
 def passed(message: str, *, waiting: bool = False) -> CheckResult:
     """The check has no objection to the plan."""
-    return CheckResult(True, "Passed", message, waiting)
+    return CheckResult(True, message, waiting)
 
 
-def blocked(reason: str, message: str, *, waiting: bool = False) -> CheckResult:
+def blocked(message: str, *, waiting: bool = False) -> CheckResult:
     """The check holds the plan back."""
-    return CheckResult(False, reason, message, waiting)
+    return CheckResult(False, message, waiting)

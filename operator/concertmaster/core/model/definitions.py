@@ -264,7 +264,6 @@ class WorkflowDefinition:
     schedule: str | None = None
     schedule_time_zone: str | None = None
     suspended: bool = False
-    managed_by: str | None = None  # Argo CD, Flux, Helm ... with the name of the owner, for people
     notes: tuple[str, ...] = ()  # constructs that cannot be analysed, each a sentence
     run_kind: str | None = None  # kind of the runs that are picked by name and labels; None: whatever the engine runs
     run_prefixes: tuple[str, ...] = ()  # names that runs start with, each followed by "-": own name, triggers' names
@@ -272,7 +271,6 @@ class WorkflowDefinition:
     run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person
     series_run_label: str | None = None  # the same for the results of duration queries
     pod_labels: PodLabels | None = None  # how its pods are recognised, where their labels say everything
-    pointer: str | None = None  # JSON pointer of the part that describes a run ("/spec", "/spec/workflowSpec" ...)
     declared: Mapping[str, object] = field(
         default_factory=dict
     )  # fields of the whole that recommendations are about, as written

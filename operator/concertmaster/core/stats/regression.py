@@ -51,7 +51,7 @@ class InputRelation:
 
     ``fading``: neighbours count less with distance (tricube weights). ``enough``: False when fewer than three usable runs
     exist; a prediction is then their median, or NaN without any. ``explained``: larger inputs go with larger values, by rank
-    correlation at 1%. ``reason``: what the model is, or what is missing.
+    correlation at 1%.
     """
 
     inputs: tuple[float, ...]
@@ -60,17 +60,11 @@ class InputRelation:
     fading: bool
     enough: bool
     explained: bool
-    reason: str
 
     @property
     def count(self) -> int:
         """Usable runs."""
         return len(self.values)
-
-    @property
-    def largest_input(self) -> float | None:
-        """The largest input seen, bytes: predictions beyond it are extrapolations."""
-        return self.inputs[-1] if self.inputs else None
 
     def predict(self, inputs: Sequence[float] | Floats) -> Floats:
         """Expected value per input (bytes), same shape; for an input that is not finite the median of all runs."""
@@ -154,20 +148,14 @@ def _fit(
     x = np.asarray(inputs, dtype=np.float64).ravel()
     y = np.asarray(values, dtype=np.float64).ravel()
     if x.size != y.size:
-        return InputRelation((), (), span, fading, False, False, "inputs and values differ in number")
+        return InputRelation((), (), span, fading, False, False)
     good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= LARGEST) & (y > 0.0) & (y <= LARGEST)
     x, y = x[good], y[good]
     order = np.argsort(x, kind="stable")
     x, y = x[order], y[order]
     enough = y.size >= FEWEST_RUNS
-    if not enough:
-        reason = f"{y.size} usable pairs of input size and value, {FEWEST_RUNS} are needed"
-    elif x[0] == x[-1]:
-        reason = "the input size never changes"
-    else:
-        reason = f"line through the nearest {span:.0%} of {y.size} runs"
     explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z
-    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), span, fading, enough, explained, reason)
+    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), span, fading, enough, explained)
 
 
 def _rank_correlation_z(x: Floats, y: Floats) -> float:

@@ -47,7 +47,7 @@ SMALLEST = 1e-12  # seconds; shorter times are no measurements, and dividing by 
 class ScaleOut:
     """Fitted run time over workers: ``fixed``, ``work``, ``chatter`` in seconds, all at least zero; ``coordination`` in
     workers. ``starved``: (workers, seconds) measured where too few workers ran short of something, ascending. ``error``:
-    largest relative error (0 to 1) of the curve at the points used. ``points``: different numbers of workers seen.
+    largest relative error (0 to 1) of the curve at the points used.
     ``measured``: (workers, median seconds), ascending. ``uneven``: seconds added at the largest of these."""
 
     fixed: float
@@ -56,7 +56,6 @@ class ScaleOut:
     coordination: float
     enough: bool
     reason: str
-    points: int = 0
     error: float | None = None
     starved: tuple[tuple[float, float], ...] = ()
     measured: tuple[tuple[float, float], ...] = ()
@@ -99,7 +98,6 @@ class WorkerRecommendation:
     """Proposed number of workers with its expected run time (s)."""
 
     workers: int | None
-    enough: bool
     reason: str
     seconds: float | None = None
 
@@ -114,9 +112,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     n, t = _medians(n[good], t[good])
     if n.size < 2:
         level = float(t[0]) if t.size else math.nan
-        return ScaleOut(
-            level, 0.0, 0.0, 0.0, False, "run times at two or more numbers of workers are needed", int(n.size)
-        )
+        return ScaleOut(level, 0.0, 0.0, 0.0, False, "run times at two or more numbers of workers are needed")
     first = _first_fed(n, t)
     used, times = n[first:], t[first:]
     most = min(MOST_COORDINATION, float(used[0]) - LEAST_CAPACITY)
@@ -146,7 +142,6 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
         coordination=coordination,
         enough=True,
         reason=reason,
-        points=int(n.size),
         starved=tuple((float(a), float(b)) for a, b in zip(n[:first], t[:first], strict=True)),
         measured=tuple((float(a), float(b)) for a, b in zip(n, t, strict=True)),
         uneven=UNEVEN * float(weights[1]),
@@ -168,7 +163,7 @@ def recommend_workers(
     """
     n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
     if not n.size or not model.enough:
-        return WorkerRecommendation(None, False, model.reason if n.size else "no number of workers to choose from")
+        return WorkerRecommendation(None, model.reason if n.size else "no number of workers to choose from")
     t = model.seconds(n)
     if deadline is None:
         best = int(np.flatnonzero(t <= t.min() * (1.0 + tolerance))[0])
@@ -179,7 +174,7 @@ def recommend_workers(
         reason = (
             "cheapest within the deadline" if meets.any() else "no candidate meets the deadline; this is the fastest"
         )
-    return WorkerRecommendation(int(n[best]), True, reason, float(t[best]))
+    return WorkerRecommendation(int(n[best]), reason, float(t[best]))
 
 
 def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:

@@ -20,7 +20,6 @@ from concertmaster.engines.common.manifest import (
     Resolve,
     fingerprint,
     flag,
-    managed_by,
     mapping,
     sequence,
     text,
@@ -76,10 +75,8 @@ def define(
         schedule=schedule,
         schedule_time_zone=zone,
         suspended=flag(outer.get("suspend")),
-        managed_by=managed_by(obj.meta),
         notes=(*notes, *expansion.notes),
         run_prefixes=obj.prefixes,
-        pointer=at,
         locks=read_locks(spec, "spec", problems),
         declared={k: v for k, v in {**spec, **(outer if cron else {})}.items() if k in _DECLARED and v is not None},
     )

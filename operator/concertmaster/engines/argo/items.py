@@ -31,13 +31,11 @@ _WIDEST = 6  # digits of a number's width in a format, as in Go
 class FanOut:
     """``items``: node suffixes without parentheses, None when only known at run time. ``width``: how many, if known.
 
-    ``assumed``: the list comes from a default value of the workflow's parameters, which a run may override. ``size``: the
-    characters that were written to know the names.
+    ``size``: the characters that were written to know the names.
     """
 
     items: tuple[str, ...] | None
     width: int | None
-    assumed: bool = False
     size: int = 0
 
 
@@ -78,8 +76,7 @@ def _listed(items: Any, parameters: Mapping[str, str]) -> FanOut:
         if size > MAX_TEXT or _tagged(name):
             return FanOut(None, len(items), size=size)
         names.append(name)
-    assumed = any(_tagged(json.dumps(item, default=str)) for item in items)
-    return FanOut(tuple(names), len(items), assumed, size)
+    return FanOut(tuple(names), len(items), size)
 
 
 def _param(value: str, where: str, parameters: Mapping[str, str], problems: Problems) -> FanOut:
@@ -93,9 +90,9 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
     if not isinstance(items, list):
         problems.add(f"{where}.withParam is {shown(value)}, which is no JSON list")
         return FanOut(None, None)
-    assumed = filled != value
+    assumed = filled != value  # by a default of the workflow, which a run may override
     names = tuple(item_name(i, item) for i, item in enumerate(items)) if len(items) <= MAX_ITEMS else None
-    return FanOut(names, None if assumed else len(items), assumed, len(filled))
+    return FanOut(names, None if assumed else len(items), len(filled))
 
 
 def _sequence(
@@ -124,10 +121,10 @@ def _sequence(
     width = abs(end - start) + 1
     form = filled.get("format", "%d")
     if not named or width > MAX_ITEMS or "{{" in form or width * _longest(form) > MAX_TEXT:
-        return FanOut(None, None if assumed else width, assumed)
+        return FanOut(None, None if assumed else width)
     numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
     names = tuple(item_name(i, _formatted(form, n)) for i, n in enumerate(numbers))
-    return FanOut(names, None if assumed else width, assumed, sum(len(name) for name in names))
+    return FanOut(names, None if assumed else width, sum(len(name) for name in names))
 
 
 def item_name(index: int, item: object) -> str:

@@ -267,27 +267,3 @@ def fingerprint(parts: Iterable[object]) -> str:
     """Short hash of ``parts`` as canonical JSON: equal objects give equal fingerprints whatever their key order."""
     written = json.dumps(list(parts), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def managed_by(metadata: Mapping[str, Any]) -> str | None:
-    """Who owns the object besides us, for people: "Argo CD application etl", "Flux Kustomization apps", "Helm release x"."""
-    ignored = Problems()
-    labels = mapping(metadata.get("labels"), "labels", ignored)
-    notes = mapping(metadata.get("annotations"), "annotations", ignored)
-    fields = sequence(metadata.get("managedFields"), "managedFields", ignored)
-    managers = {str(m.get("manager")) for m in fields if isinstance(m, Mapping)}
-    tracking = notes.get("argocd.argoproj.io/tracking-id")
-    if isinstance(tracking, str) and tracking:
-        return f"Argo CD application {tracking.split(':', 1)[0]}"
-    if "argocd-controller" in managers or "argocd.argoproj.io/instance" in labels:
-        name = labels.get("argocd.argoproj.io/instance") or labels.get("app.kubernetes.io/instance")
-        return f"Argo CD application {name}" if name else "Argo CD"
-    for prefix, kind in (("kustomize.toolkit.fluxcd.io", "Kustomization"), ("helm.toolkit.fluxcd.io", "HelmRelease")):
-        if labels.get(f"{prefix}/name"):
-            return f"Flux {kind} {labels[f'{prefix}/name']}"
-    if labels.get("app.kubernetes.io/managed-by") == "Helm":
-        release = notes.get("meta.helm.sh/release-name")
-        return f"Helm release {release}" if release else "Helm"
-    owners = sequence(metadata.get("ownerReferences"), "ownerReferences", ignored)
-    first = next((o for o in owners if isinstance(o, Mapping) and o.get("kind")), None)
-    return f"{first.get('kind')} {first.get('name')}" if first else None

@@ -6,7 +6,6 @@ it without the time a CronJob appends is the workflow.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,6 @@ from concertmaster.engines.common.manifest import (
     Problems,
     fingerprint,
     flag,
-    managed_by,
     mapping,
     pod_containers,
     seconds,
@@ -27,7 +25,6 @@ from concertmaster.engines.common.pod_level import pod_level
 from concertmaster.engines.jobs.traits import JOB
 
 STEP = "job"
-_INDEX = re.compile(r"-(\d+)-[a-z0-9]{5}$")
 _JOB_DECLARED = ("backoffLimit", "backoffLimitPerIndex", "activeDeadlineSeconds", "parallelism", "completions")
 _DECLARED = frozenset({"concurrencyPolicy", "startingDeadlineSeconds", "ttlSecondsAfterFinished", "schedule"})
 _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "selector", "manualSelector"})
@@ -56,9 +53,7 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         schedule=text(outer.get("schedule"), "spec.schedule", problems) if cron else None,
         schedule_time_zone=text(outer.get("timeZone"), "spec.timeZone", problems) if cron else None,
         suspended=flag(outer.get("suspend")),
-        managed_by=managed_by(obj.meta),
         run_prefixes=obj.prefixes,
-        pointer=at,
         declared={k: v for k, v in {**spec, **outer}.items() if k in _DECLARED and v is not None},
     )
 

@@ -16,7 +16,6 @@ from concertmaster.engines.common.manifest import (
     Problems,
     fingerprint,
     flag,
-    managed_by,
     mapping,
     sequence,
     text,
@@ -39,7 +38,6 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
         fingerprint=fingerprint([{k: v for k, v in spec.items() if k not in ("suspend", "ttlSecondsAfterFinished")}]),
         labels=obj.labels,
         suspended=flag(spec.get("suspend")),
-        managed_by=managed_by(obj.meta),
         run_prefixes=obj.prefixes,
     )
 

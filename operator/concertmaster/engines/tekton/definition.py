@@ -20,7 +20,6 @@ from concertmaster.engines.common.manifest import (
     Unreadable,
     container,
     fingerprint,
-    managed_by,
     mapping,
     pointer,
     seconds,
@@ -48,7 +47,6 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
         graph=WorkflowGraph(steps=steps, problems=problems.all()),
         fingerprint=fingerprint([spec, sorted(reader.foreign.items())]),
         labels=obj.labels,
-        managed_by=managed_by(obj.meta),
         notes=tuple(reader.notes),
         run_prefixes=obj.prefixes,
     )

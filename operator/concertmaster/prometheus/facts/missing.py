@@ -24,13 +24,12 @@ class Missing:
     """Something the metrics source does not have: ``series`` names it, ``effect`` what stays unknown, ``fix`` what to
     change.
 
-    ``share`` (0 to 1) is the part of the facts concerned. ``essential`` marks what recommendations cannot do without.
+    ``essential`` marks what recommendations cannot do without.
     """
 
     series: str
     effect: str
     fix: str
-    share: float = 1.0
     essential: bool = False
 
     def __str__(self) -> str:
@@ -122,7 +121,6 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
                     f"{len(vague)} of {len(containers)} containers cannot be distinguished from others of the"
                     " same name and get no size recommendations",
                     "do not drop the label id in the metric relabelling of the kubelet's /metrics/cadvisor scrape",
-                    share=len(vague) / len(containers),
                 )
             )
     return missing

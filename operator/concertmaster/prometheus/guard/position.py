@@ -5,6 +5,7 @@ the first token that no continuation makes valid again.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 import promql_parser as p
 
@@ -30,17 +31,12 @@ def column(query: str) -> int | None:
     if message != _SYNTAX:
         return _unbalanced(text) if "paren" in message or "brac" in message else _named(text, message)
     tokens = list(_TOKEN.finditer(text))
-    low, high = 0, len(tokens)
-    while low < high:  # a beginning is viable when all shorter ones are
-        middle = (low + high) // 2
-        if _viable(text[: tokens[middle].end()]):
-            low = middle + 1
-        else:
-            high = middle
-    if low == len(tokens):
+    # No text is viable that goes on after one that is not.
+    wrong = bisect_left(tokens, True, key=lambda token: not _viable(text[: token.end()]))
+    if wrong == len(tokens):
         return len(query.rstrip()) + 1  # the text ends too early
-    lead = len(tokens[low].group()) - len(tokens[low].group().lstrip())
-    return tokens[low].start() + lead + 1
+    lead = len(tokens[wrong].group()) - len(tokens[wrong].group().lstrip())
+    return tokens[wrong].start() + lead + 1
 
 
 def _problem(text: str) -> str:

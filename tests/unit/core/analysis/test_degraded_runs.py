@@ -33,7 +33,6 @@ def test_two_problems_are_distinguished_with_their_steps() -> None:
     table[20:35, 1] += 100.0
     table[20:35, 2] += 60.0
     result = find_degraded(STEPS, table, total(table))
-    assert result.enough
     assert set(result.runs) == set(range(35))
     assert set(result.steps) == {"extract", "transform", "load"}
     by_steps = {frozenset(s.step for s in p.steps): set(p.runs) for p in result.problems}
@@ -65,20 +64,17 @@ def test_steps_that_did_not_run_and_runs_without_total() -> None:
 
 
 @pytest.mark.parametrize(
-    ("durations", "totals", "expected"),
+    ("durations", "totals"),
     [
-        ([], [], "0 of 20"),
-        ([[1.0, 2.0, 3.0, 4.0]], [6.0], "1 of 20"),
-        ([[1.0, 2.0]], [3.0], "1 rows"),
-        ("nonsense", [3.0], "1 rows"),
-        ([[1.0] * 4] * 30, [math.nan] * 30, "0 of 20"),
+        ([], []),
+        ([[1.0, 2.0, 3.0, 4.0]], [6.0]),
+        ([[1.0, 2.0]], [3.0]),
+        ("nonsense", [3.0]),
+        ([[1.0] * 4] * 30, [math.nan] * 30),
     ],
 )
-def test_too_little_or_wrong_data_is_said(durations: object, totals: list[float], expected: str) -> None:
-    result = find_degraded(STEPS, durations, totals)  # type: ignore[arg-type]
-    assert not result.enough
-    assert result.runs == ()
-    assert expected in (result.reason or "")
+def test_too_little_or_wrong_data_shows_no_problem(durations: object, totals: list[float]) -> None:
+    assert find_degraded(STEPS, durations, totals).problems == ()  # type: ignore[arg-type]
 
 
 def test_constants_and_zeros() -> None:

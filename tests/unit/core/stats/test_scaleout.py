@@ -116,8 +116,8 @@ def test_lengths_that_differ_say_so() -> None:
 
 def test_no_candidates_say_so() -> None:
     model = fit_scaleout([2, 8], [200.0, 100.0])
-    assert not recommend_workers(model, []).enough
-    assert not recommend_workers(model, [0, -3]).enough
+    assert recommend_workers(model, []).workers is None
+    assert recommend_workers(model, [0, -3]).workers is None
 
 
 def test_impossible_numbers_of_workers_have_no_run_time() -> None:

@@ -28,7 +28,6 @@ def test_readers_answer_with_something_usable_for_any_value(value: Any) -> None:
     assert isinstance(m.seconds(value, "x", problems), float | None)
     assert isinstance(m.quantity(value, "x", problems), float | None)
     m.container(value, "x", problems, at="/x")
-    m.managed_by(m.mapping(value, "x", problems))
 
 
 @pytest.mark.parametrize(
@@ -87,28 +86,3 @@ def test_a_container_shows_what_will_hold_and_what_is_written() -> None:
 def test_fingerprints_do_not_depend_on_the_order_of_keys() -> None:
     assert m.fingerprint([{"a": 1, "b": [2]}]) == m.fingerprint([{"b": [2], "a": 1}])
     assert m.fingerprint([{"a": 1}]) != m.fingerprint([{"a": 2}])
-
-
-@pytest.mark.parametrize(
-    ("metadata", "owner"),
-    [
-        (
-            {"annotations": {"argocd.argoproj.io/tracking-id": "etl:argoproj.io/WorkflowTemplate:data/x"}},
-            "Argo CD application etl",
-        ),
-        (
-            {"labels": {"app.kubernetes.io/instance": "etl"}, "managedFields": [{"manager": "argocd-controller"}]},
-            "Argo CD application etl",
-        ),
-        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "Flux Kustomization apps"),
-        ({"labels": {"helm.toolkit.fluxcd.io/name": "apps"}}, "Flux HelmRelease apps"),
-        (
-            {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": {"meta.helm.sh/release-name": "x"}},
-            "Helm release x",
-        ),
-        ({"ownerReferences": [{"kind": "App", "name": "a"}]}, "App a"),
-        ({"labels": {"app": "x"}}, None),
-    ],
-)
-def test_who_manages_an_object(metadata: dict[str, Any], owner: str | None) -> None:
-    assert m.managed_by(metadata) == owner

@@ -40,11 +40,6 @@ class TimeSplit:
         """All parts of the makespan."""
         return self.controller + self.limit + self.scheduling + self.start_up + self.work + self.retry
 
-    @property
-    def waiting(self) -> float:
-        """All parts but work."""
-        return self.total - self.work
-
 
 @dataclass(frozen=True, slots=True)
 class CriticalShare:

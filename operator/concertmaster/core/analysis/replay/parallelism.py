@@ -6,6 +6,7 @@ it only makes pods wait and neighbours suffer, so the aim is the smallest limit 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,17 +23,14 @@ TOLERANCE = 0.02  # a run 2% longer than the best cannot be distinguished from i
 class EnoughParallelism:
     """The smallest ``limit`` whose replay is within the tolerance of the best one.
 
-    ``seconds``: mean makespan with it; ``best``: without any limit; ``now``: as the runs are. ``width``: the most pods
-    that could ever run side by side. None with a ``reason`` when no run can be replayed or nothing runs side by side.
+    ``best``: mean makespan without any limit; ``now``: as the runs are; seconds. ``width``: the most pods that could ever
+    run side by side. None when no run can be replayed or nothing runs side by side.
     """
 
     limit: int | None
-    seconds: float | None
     best: float | None
     now: float | None
     width: int
-    runs_used: int
-    reason: str | None = None
 
 
 def enough_parallelism(
@@ -51,25 +49,18 @@ def enough_parallelism(
     scopes = step if isinstance(step, tuple) else (step,)
     width = max((_width(run, scope) for run in usable for scope in scopes), default=0)
     if not usable:
-        return EnoughParallelism(None, None, None, None, 0, 0, "not enough data: no run can be replayed")
+        return EnoughParallelism(None, None, None, 0)
     now = sum(run.replayed for run in usable) / len(usable)
     if width < 2:
-        return EnoughParallelism(None, None, None, now, width, len(usable), "nothing runs side by side")
+        return EnoughParallelism(None, None, now, width)
 
     def mean(limit: int | None) -> float:
         change = WhatIf(parallelism=tuple((scope, limit) for scope in scopes))
         return sum(replay(run, change) for run in usable) / len(usable)
 
     best = mean(None)
-    low, high, answer = 1, width, best
-    while low < high:
-        middle = (low + high) // 2
-        seconds = mean(middle)
-        if seconds <= best * (1.0 + tolerance):
-            high, answer = middle, seconds
-        else:
-            low = middle + 1
-    return EnoughParallelism(high, answer, best, now, width, len(usable))
+    limit = 1 + bisect_left(range(1, width), True, key=lambda n: mean(n) <= best * (1.0 + tolerance))
+    return EnoughParallelism(limit, best, now, width)
 
 
 def _width(run: ExecutedRun, step: str | None) -> int:

@@ -173,7 +173,6 @@ def _built(
         names=layout.names,
         parents=layout.waits,
         chains=chains,
-        done=tuple(done),
         pieces=parts,
         lengths=tuple(lengths),
         ranks=tuple(ranks),  # type: ignore[arg-type]

@@ -67,7 +67,6 @@ class RunComparison:
 
     before: RunRecord
     after: RunRecord
-    splits: tuple[TimeSplit | None, TimeSplit | None]
     paths: tuple[tuple[str, ...], tuple[str, ...]]
     steps: tuple[StepComparison, ...]
     tail: float
@@ -103,7 +102,6 @@ def compare_runs(before: ObservedRun, after: ObservedRun, order: Sequence[str] =
     templates = [r.fingerprint for r in records]
     return RunComparison(
         *records,
-        (before.split, after.split),
         (tuple(parts[0]), tuple(parts[1])),
         tuple(steps),
         after.tail - before.tail,

@@ -8,6 +8,7 @@ waits that were seen, other workflows hold the semaphore too, and no size follow
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,5 @@ def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> Enoug
     least = mean_wait(rows, high)
     if least > _LEFT * now:
         return EnoughPlaces(high, now, least) if least < now else None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if mean_wait(rows, middle) <= _LEFT * now else (middle + 1, high)
-    return EnoughPlaces(low, now, mean_wait(rows, low))
+    enough = low + bisect_left(range(low, high), True, key=lambda n: mean_wait(rows, n) <= _LEFT * now)
+    return EnoughPlaces(enough, now, mean_wait(rows, enough))

@@ -33,7 +33,7 @@ class CacheAdvice:
     """``hit_ratio`` (0 to 1) over executions with a known fingerprint at ``max_age`` seconds, and the seconds saved in all.
 
     ``known`` counts those executions, ``distinct`` their different fingerprints. ``max_age`` None: nothing repeats, or
-    too little is known; ``reason`` says which.
+    too little is known.
     """
 
     max_age: float | None
@@ -42,7 +42,6 @@ class CacheAdvice:
     known: int
     distinct: int
     saved_seconds: float
-    reason: str
 
 
 def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
@@ -77,23 +76,13 @@ def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float =
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
     distinct = len({e.fingerprint for e in known})
     if len(known) < max(1, least):
-        return CacheAdvice(
-            None, None, 0, len(known), distinct, 0.0, f"{len(known)} executions with known inputs, {least} are needed"
-        )
+        return CacheAdvice(None, None, 0, len(known), distinct, 0.0)
     best = hits_at(known, AGES[-1])
     if not best:
-        return CacheAdvice(None, 0.0, 0, len(known), distinct, 0.0, "no input was seen twice")
+        return CacheAdvice(None, 0.0, 0, len(known), distinct, 0.0)
     for age in AGES:
         found = hits_at(known, age)
         if len(found) >= share * len(best):
             saved = math.fsum(max(0.0, known[i].seconds) for i in found if math.isfinite(known[i].seconds))
-            return CacheAdvice(
-                age,
-                len(found) / len(known),
-                len(found),
-                len(known),
-                distinct,
-                saved,
-                f"{len(found)} of {len(known)} executions repeat inputs of an earlier one",
-            )
+            return CacheAdvice(age, len(found) / len(known), len(found), len(known), distinct, saved)
     raise AssertionError("the longest age always reaches its own hits")

@@ -29,7 +29,6 @@ from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 
-_HOUR = 3600.0
 _SURELY = (
     0.5  # of the waiting: pressure counts every moment in which any of a container's threads waited, not all of them
 )

@@ -7,6 +7,7 @@ lowers it to that same smallest one, so that the pods wait in the engine, where 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -140,15 +141,8 @@ def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, flo
         change = WhatIf.set_parallelism(limit) & WhatIf.scale_start_up(start_up)
         return sum(replay(run, change) for run in runs) / len(runs)
 
-    low, high, seconds = 1, most, mean(most)
-    while low < high:
-        middle = (low + high) // 2
-        found = mean(middle)
-        if found <= now * (1.0 + TOLERANCE):
-            high, seconds = middle, found
-        else:
-            low = middle + 1
-    return high, seconds, now
+    limit = 1 + bisect_left(range(1, most), True, key=lambda n: mean(n) <= now * (1.0 + TOLERANCE))
+    return limit, mean(limit), now
 
 
 def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Finding | None:

@@ -16,9 +16,9 @@ from concertmaster.core.model.conditions import ConditionType, Reason
 from concertmaster.core.model.enums import ChangePhase, Verdict
 
 UNDO = "kubectl patch ..."
-WAITS = CheckResult(False, "NeedsApproval", "it waits for a decision", True, "mode")
-CLOSED = CheckResult(False, "WindowClosed", "the next window opens at 3", True, "window")
-OPEN = CheckResult(True, "Passed", "", check="mode")
+WAITS = CheckResult(False, "it waits for a decision", True, "mode")
+CLOSED = CheckResult(False, "the next window opens at 3", True, "window")
+OPEN = CheckResult(True, "", check="mode")
 
 
 def test_a_rejection_comes_before_everything_and_a_forgery_before_its_plan() -> None:

@@ -165,7 +165,7 @@ def test_a_cron_workflow_that_only_starts_a_template_is_the_object_to_patch() ->
     starter = every_ten_minutes("Forbid")
     spec = {**starter["spec"], "suspend": False, "workflowSpec": {"workflowTemplateRef": {"name": "nightly-etl"}}}
     meta = {"name": "often", "namespace": "demo"}
-    found = define_all([template, {**starter, "metadata": meta, "spec": spec}]).definitions
+    found = define_all([template, {**starter, "metadata": meta, "spec": spec}])
     assert [d.key.kind for d in found] == ["WorkflowTemplate"]
     assert found[0].scheduler is not None
     made = Started(template, scenarios.overlapping_runs().runs, found[0])
