@@ -1,4 +1,4 @@
-"""Which policy is in force for a profile. Pure.
+"""The policy in force for a profile. Pure.
 
 One policy wins as a whole: merging several would make it impossible to see where a value comes from.
 """
@@ -18,7 +18,7 @@ AnyPolicy = OptimizationPolicy | ClusterOptimizationPolicy
 
 @dataclass(frozen=True, slots=True)
 class Loser:
-    """A policy that selects the profile too but is not in force, with the reason as a sentence."""
+    """A policy that also selects the profile but is not in force, with the reason as a sentence."""
 
     policy: PolicyRef
     reason: str
@@ -70,8 +70,8 @@ def select(
 ) -> Selection:
     """The policy in force for a profile among all policies there are.
 
-    A suspended policy wins like any other: were it passed over, suspending a careful policy would hand its workflows
-    to a bolder one.
+    A suspended policy wins like any other: otherwise suspending a careful policy would put its workflows under a less
+    careful one.
     """
     namespace, labels = profile.metadata.namespace or "", profile.metadata.labels
     candidates: list[AnyPolicy] = [*policies, *cluster_policies]

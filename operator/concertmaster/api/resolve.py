@@ -1,4 +1,4 @@
-"""What a policy says once every default is filled in and the profile is merged over it. Pure.
+"""The resolved policy: every default filled in, and the profile merged over it. Pure.
 
 Of a profile, objectives and extra metrics are merged over the policy, leaf by leaf; its inputs come before the policy's.
 """

@@ -1,4 +1,5 @@
-"""What users' own queries say, for the command line: asked once and recorded with the facts, joined to the runs later.
+"""Results of users' own queries, for the command line: queried once and recorded with the facts, joined to the runs
+later.
 
 The same queries the operator asks (``controller.collection.user_queries``): of steps without pods a day at a time, because a
 run ended when it was first reported; of extra metrics once over the whole span.
@@ -82,12 +83,12 @@ def of_workflow(answers: Iterable[AnswerFact], key: WorkflowKey) -> list[AnswerF
 
 
 def executions(definition: WorkflowDefinition, answers: Iterable[AnswerFact]) -> dict[str, list[StepExecution]]:
-    """Executions of the steps that queries tell of, by run."""
+    """Executions of the steps that queries report, by run."""
     kinds = {q.value: q for q in StepQuery}
     reported: dict[tuple[str, float], dict[StepQuery, dict[str, float]]] = {}
     moments: dict[tuple[str, str], float] = {}
     rows = [a for a in answers if a.query in kinds]
-    for a in rows:  # all that is said of a run belongs to the moment it was first reported
+    for a in rows:  # all values of a run belong to the moment it was first reported
         moments[a.step, a.run] = min(moments.get((a.step, a.run), a.seen or 0.0), a.seen or 0.0)
     for a in rows:
         by_query = reported.setdefault((a.step, moments[a.step, a.run]), {})

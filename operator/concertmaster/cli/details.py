@@ -1,5 +1,6 @@
-"""What only the operator knows of a profile, asked for through the API server: its service proxy needs no port-forward, no
-Ingress and no second login. The status stays the base: whoever cannot reach the operator gets that, and a note says so."""
+"""Details of a profile that only the operator has, read through the API server: its service proxy needs no port-forward,
+no Ingress and no second login. The status is the fallback: without access to the operator it is used alone, with a
+note."""
 
 from __future__ import annotations
 

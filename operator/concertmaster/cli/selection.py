@@ -40,7 +40,7 @@ class Below:
 
 
 def amount(text: str | None) -> Below | None:
-    """What ``--below`` says: ``1usd``, ``1 USD`` or ``1``. Raises UserError."""
+    """The amount of ``--below``: ``1usd``, ``1 USD`` or ``1``. Raises UserError."""
     if text is None:
         return None
     match = _AMOUNT.fullmatch(text.strip())

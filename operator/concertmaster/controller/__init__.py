@@ -1,1 +1,1 @@
-"""The operator process: what is watched, the one loop over it, and what it tells about itself."""
+"""The operator process: what is watched, the one loop over it, and its own telemetry."""

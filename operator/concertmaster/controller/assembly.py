@@ -59,7 +59,7 @@ class Stoppable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What goes on beside the cycle."""
+    """Threads that run beside the cycle."""
 
     parts: Sequence[Stoppable]
 
@@ -102,7 +102,7 @@ class Assembly:
     health: Health
     telemetry: Telemetry
     details: Details
-    shard: Shard | None = None  # None: the operator works in one piece
+    shard: Shard | None = None  # None: the operator is not sharded
 
     def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
         """The cycle and the watch of live runs, built in the thread that will run them; no watch where none is wanted."""

@@ -1,7 +1,7 @@
-"""One cycle: read everything once, find out what is new, write only that.
+"""One cycle: read everything once, determine what is new, write only that.
 
-Each stage isolates its faults: a source that is down, a kind that cannot be listed, a profile that cannot be parsed or
-an analysis that fails is reported in the condition of whoever it concerns, and the others go on. The cycle is plain
+Each stage isolates its faults: a source that is down, a kind that cannot be listed, a profile that cannot be parsed or an
+analysis that fails is reported in the condition of the object it concerns, and the others go on. The cycle is plain
 synchronous code in one thread.
 """
 
@@ -41,7 +41,7 @@ log = logging.getLogger("concertmaster.cycle")
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
 _SETTLE_TRIES = 40
-_SETTLE_PAUSE = 0.25  # seconds between looks at a registry that is still being filled
+_SETTLE_PAUSE = 0.25  # seconds between checks of a registry that is still being filled
 _T = TypeVar("_T")
 
 
@@ -113,7 +113,7 @@ class Cycle:
         record.problems += snapshot.notes
         with record.stage("collect", self._telemetry):
             self._collect(subjects, now, record)
-        # What was changed is verified before anything that others can make take long.
+        # Changes in progress are verified first, because other stages may take long.
         with record.stage("verify", self._telemetry):
             self._follow(snapshot, subjects, now, record)
         with record.stage("queries", self._telemetry):
@@ -160,10 +160,11 @@ class Cycle:
             record.problem(seen)
             return
         self._assessor.record_live(seen)
-        record.problems += seen.notes  # what live objects do not tell, the metrics do: no failure of the cycle
+        record.problems += seen.notes  # the metrics have what live objects lack: no failure of the cycle
 
     def _ask_users(self, record: CycleLog) -> None:
-        """Users' own queries, whose faults are theirs; then what the sources brought in all is known."""
+        """Run users' own queries, whose faults concern their authors alone; afterwards the reports of the sources are
+        complete."""
         for report in self._collector.ask_users().values():
             self._show(report)
             if not report.ok:
@@ -191,7 +192,7 @@ class Cycle:
         record.failed = record.failed or tally.failed > 0
 
     def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
-        """The verification of what was changed."""
+        """Verify changes in progress."""
         if self._changes is not None:
             until, beat = self._collector.data_until, self._health.heartbeat
             for problem in self._changes.follow(snapshot, subjects, until, now, beat, behind=self._behind):
@@ -200,7 +201,7 @@ class Cycle:
     def _change(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog
     ) -> ChangesOutcome:
-        """What policies allow to be changed."""
+        """Make the changes that policies allow."""
         if self._changes is None:
             return ChangesOutcome()
         until, beat = self._collector.data_until, self._health.heartbeat

@@ -1,8 +1,8 @@
 """Whether this process still does its work, as opposed to merely running.
 
-A probe that only proves that the HTTP server answers keeps a zombie alive: the loop may hang and a watch may have died
-without a word. Every stage of the loop leaves a heartbeat here; the check raises when the beats stop or when the watched
-objects stay behind what a list shows.
+A probe that only proves that the HTTP server answers keeps a dead operator running: the loop may hang, and a watch may
+have died without an error. Every stage of the loop records a heartbeat here; the check raises when heartbeats stop or
+when the watched objects stay behind what a list shows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class NotReady(Exception):
 
 
 class Health:
-    """Beats of the loop and lag of the watches. Times are monotonic seconds."""
+    """Heartbeats of the loop and lag of the watches. Times are monotonic seconds."""
 
     def __init__(
         self, *, stall_after: float, watch_lag_after: float = 180.0, clock: Callable[[], float] = time.monotonic
@@ -36,7 +36,7 @@ class Health:
         self._not_ready = "the first cycle has not finished"
 
     def heartbeat(self, stage: str) -> None:
-        """The loop is alive and now at ``stage``."""
+        """Record that the loop is alive and at ``stage``."""
         with self._lock:
             self._beat = self._clock()
             self._stage = stage
@@ -49,7 +49,7 @@ class Health:
             self._not_ready = ""
 
     def cycle_failed(self, why: str) -> None:
-        """A cycle ended by a fault of its own: the loop is alive, and not ready until one succeeds."""
+        """A cycle raised: the loop is alive, and not ready until a cycle succeeds."""
         with self._lock:
             self._beat = self._clock()
             self._stage = "waiting for the next cycle"

@@ -1,7 +1,7 @@
-"""What the loop needs from the layers below, as Protocols on the consumer's side.
+"""What the loop needs from the layers below, as Protocols owned by the consumer.
 
-The cycle isolates faults, decides what is dirty and what is written; how facts are fetched, kept, analysed and worded
-is behind these seams, so that tests put fakes there and each implementation can be replaced in one module.
+The cycle isolates faults, decides what is dirty and what is written; how facts are fetched, kept, analysed and worded is
+behind these interfaces, so that tests use fakes and each implementation can be replaced in one module.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Sources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LongTermFigures:
-    """What an analysis says that is kept when its runs are pruned."""
+    """Figures of an analysis that are kept when its runs are pruned."""
 
     rows: Sequence[DailyRow] = ()
     baseline: Baseline | None = None
@@ -117,7 +117,7 @@ class History(Protocol):
     """The run records of all workflows."""
 
     def reopen(self) -> str:
-        """Once per cycle: try again what failed before; why nothing is kept at present, empty when it is."""
+        """Once per cycle: retry what failed before. Returns why nothing is stored at present; empty when all is well."""
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """The newest ``limit`` runs that ended after ``since``; facts are complete until ``as_of`` (unix seconds)."""
@@ -130,8 +130,8 @@ class History(Protocol):
     def evidence(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
     ) -> Evidence:
-        """What an analysis of the same ``runs`` would rest on, for much less than reading them. Runs that ended ``after``
-        that moment count as fresh."""
+        """What identifies the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
+        that ended ``after`` that moment count as fresh."""
 
     def recorded(self, key: WorkflowKey) -> float:
         """End of the newest run that the daily rows of a workflow count (unix seconds, 0 for none)."""
@@ -140,26 +140,27 @@ class History(Protocol):
         """Keep what outlives the runs. A place that cannot be written loses nothing: the next analysis has it again."""
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """Keep what was found out about a profile for the next process."""
+        """Keep the analysis of a profile for the next process."""
 
     def confirm_analysis(self, uid: str) -> None:
-        """What came since changes nothing of what was found out about a profile."""
+        """Record that the analysis of a profile still holds with the facts that came since."""
 
     def analysis(self, uid: str) -> KeptAnalysis | None:
-        """What an earlier process found out about a profile."""
+        """The analysis of a profile that an earlier process kept."""
 
     def keep_analyses_of(self, uids: Collection[str]) -> None:
-        """Forget what was found out about all other profiles."""
+        """Delete the analyses of all other profiles."""
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
-        """Drop what nobody looks at: per workflow all but the newest runs (number) of the last seconds (window)."""
+        """Delete what is not analysed any more: per workflow all but the newest runs (number) of the last seconds
+        (window)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of live runs since the last cycle: workflows with new records, and sentences about what live objects
-    do not say and why: ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows. ``running``: runs
-    in progress as they are now."""
+    """Live runs since the last cycle: workflows with new records, and sentences about what live objects lack and why:
+    ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows. ``running``: runs in progress as
+    they are now."""
 
     changed: frozenset[WorkflowKey] = frozenset()
     notes: tuple[str, ...] = ()
@@ -223,8 +224,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class ProfileAnalysis:
     """The analysis of one profile: the status without conditions, what two of its conditions say, what of it could be
-    applied, all of it as JSON (``detail``), what the workflow is to others (``member``), and whether what the others do
-    matters to it (``waits``)."""
+    applied, all of it as JSON (``detail``), the workflow as rules on the whole fleet see it (``member``), and whether
+    other workflows matter to it (``waits``)."""
 
     document: Mapping[str, Any]
     ready: ConditionUpdate
@@ -235,7 +236,7 @@ class ProfileAnalysis:
     waits: bool = False
     figures: LongTermFigures = field(default_factory=LongTermFigures)
     samples: tuple[Sample, ...] = ()  # of time series, where its policy asks for them
-    lasts: float | None = None  # seconds after which it says something else without any further fact
+    lasts: float | None = None  # seconds after which the result differs even without new facts
 
 
 Analyzer = Callable[[Case], ProfileAnalysis]

@@ -1,7 +1,7 @@
-"""Waiting for one's turn: of several operators of one release one works and the others stand by.
+"""Leader election: of several operators of one release one works and the others stand by.
 
-Standby is a healthy state: the process answers its liveness probe, is not ready, and says whom it waits for. An
-operator that loses its turn ends, so that nothing half done goes on; its successor in the same pod stands by.
+Standby is a healthy state: the process answers its liveness probe, is not ready, and reports the present leader. An
+operator that loses the lease exits, so that no partial work continues; its successor in the same pod stands by.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concertmaster.kube.lease import Lease, LeaseResult, LeaseState
 
 log = logging.getLogger("concertmaster.turn")
 
-# A renewal must fail well before the lease is over, and the farewell must fit into the time a pod has to stop.
+# A renewal must fail well before the lease expires, and the release must fit into the time a pod has to stop.
 LIMITS = ClientLimits(connect=2.0, read=3.0, deadline=5.0, attempts=2)
 _WRITES_UNTIL = 2 / 3  # of the lease's duration after it was renewed; Kubernetes' own components stop there, too
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -65,7 +65,7 @@ def _read(file: Path) -> str:
 
 
 class LeaderElection:
-    """The right to work. ``active`` is set to 1 while it is held and 0 on standby.
+    """Holds the Lease that allows this operator to work. ``active`` is set to 1 while it is held and 0 on standby.
 
     As in client-go, a lease counts from before the request that renewed it. Others may take it over once it is ``lasts``
     seconds old; this operator stops writing at two thirds of that, and ends when it is over.
@@ -98,7 +98,7 @@ class LeaderElection:
         self._alone = False  # without the right to use leases nobody else is expected
 
     def holds(self) -> bool:
-        """Whether nobody else can have taken over: asked before every write, from any thread."""
+        """Whether no other operator can have taken over: checked before every write, from any thread."""
         return self._alone or self._clock() - self._renewed < self.settling
 
     async def acquire(self) -> None:
@@ -135,7 +135,7 @@ class LeaderElection:
         return _WRITES_UNTIL * self._lasts
 
     async def renew(self) -> None:
-        """Renew for ever. Raises LeadershipLost when another operator has the lease, or may have it by now."""
+        """Renew until cancelled. Raises LeadershipLost when another operator has the lease, or may have it by now."""
         pause = self._every
         while True:
             await asyncio.sleep(pause)
@@ -161,7 +161,7 @@ class LeaderElection:
         return found
 
     async def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         await asyncio.to_thread(self._lease.release)
         self._client.close()
 

@@ -1,8 +1,8 @@
 """When a cycle runs: every interval, and soon after somebody changed a profile or a policy.
 
 One loop for the whole operator, not a timer per object: a timer puts a finalizer on every object and costs a task each.
-The work is done in one daemon thread, so that watches and probes stay responsive, and a process that must stop does not
-wait for an answer of Prometheus.
+The work is done in one daemon thread, so that watches and probes stay responsive, and stopping does not wait for an
+answer of Prometheus.
 """
 
 from __future__ import annotations

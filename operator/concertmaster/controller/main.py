@@ -1,8 +1,8 @@
 """``concertmaster run``: everything put together, started in order, stopped within seconds.
 
-The order matters: the HTTP side first, so that probes see a process that waits for its CustomResourceDefinitions as
-alive and not ready; then the checks a person can act upon; then watches and loop side by side. Whichever of the two
-ends first ends the process, because a watch without a loop (or the reverse) is a zombie.
+The order matters: the HTTP side first, so that probes see a process that waits for its CustomResourceDefinitions as alive
+and not ready; then the checks that a person can act on; then watches and loop side by side. Whichever of the two ends
+first ends the process, because neither is of use without the other.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run(settings: Settings, options: RunOptions | None = None) -> int:
 
 
 class Operator:
-    """One process's worth of operator."""
+    """One operator process."""
 
     def __init__(self, settings: Settings, options: RunOptions) -> None:
         self._settings = settings
@@ -99,7 +99,7 @@ class Operator:
         self._stopped = False
 
     async def run(self) -> None:
-        """Start, work, stop. Raises what keeps the operator from working."""
+        """Start, work, stop. Raises the fault that prevents it."""
         stopping = asyncio.Event()
         self._catch_signals(stopping)
         async with AsyncExitStack() as stack:
@@ -261,7 +261,7 @@ class Operator:
             task.cancel()
 
     async def _stop_working(self) -> None:
-        """Let the thread finish, but not for long. Called again it does nothing."""
+        """Let the thread finish within a short time. A second call does nothing."""
         if self._stopped:
             return
         self._stopped = True

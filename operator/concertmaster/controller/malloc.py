@@ -1,4 +1,4 @@
-"""Giving memory back to the system after a cycle: a peak of one cycle should not stay with an operator that then idles.
+"""Returning memory to the system after a cycle: an idle operator should not keep the peak of its last cycle.
 
 The C library keeps freed blocks of its heap for later; parsing a large answer leaves it full of them.
 """

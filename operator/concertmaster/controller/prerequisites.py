@@ -1,6 +1,6 @@
 """What must be true before the operator can do anything: a reachable API server, our kinds, and the rights to use them.
 
-Found out once at start and reported in one sentence each, with the command that fixes it. Waiting a while for the kinds is
+Checked once at start and reported in one sentence each, with the command that fixes it. Waiting a while for the kinds is
 deliberate: charts and GitOps tools install them in any order.
 """
 

@@ -34,7 +34,7 @@ _REMEMBERED = ("recommendations", "remaining", "results")
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """What is remembered of a status: enough to tell whether a new one differs and which transitions it makes."""
+    """The part of a status that is kept: enough to decide whether a new one differs and which transitions it makes."""
 
     digest: str | None = None
     body: str | None = None  # the same without _FRAME: what the last analysis said
@@ -50,12 +50,12 @@ class StatusView:
 
     @property
     def ready(self) -> str:
-        """What its condition Ready says."""
+        """Its condition Ready."""
         return next((str(c.get("status")) for c in self.conditions if c.get("type") == "Ready"), "Unknown")
 
     @property
     def memory(self) -> RecommendationHistory:
-        """What the status remembers of earlier recommendations."""
+        """The states of earlier recommendations in the status."""
         return (
             memory.read(json.loads(zlib.decompress(self.packed)))
             if self.packed is not None
@@ -119,7 +119,7 @@ class Entry:
 
 
 def everything(_namespace: str) -> bool:
-    """What an operator in one piece looks after."""
+    """Everything: the scope of an operator that is not sharded."""
     return True
 
 
@@ -165,7 +165,8 @@ class Registry:
     def __init__(
         self, *, owns: Callable[[str], bool] = everything, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``owns``: whether this process looks after a namespace; it keeps the others' objects, to take over at once."""
+        """``owns``: whether this process is responsible for a namespace; it keeps the others' objects too, to take over
+        at once."""
         self._owns = owns
         self._clock = clock
         self._lock = threading.Lock()
@@ -176,7 +177,7 @@ class Registry:
         self._lagging: dict[Resource, dict[str, float]] = {r: {} for r in self._entries}
 
     def observe(self, resource: Resource, event: str | None, obj: Mapping[str, Any]) -> EventEffect:
-        """Take in one watch event (``event`` None: initial list). Objects being deleted count as gone."""
+        """Process one watch event (``event`` None: initial list). Objects being deleted count as gone."""
         meta = obj.get("metadata") or {}
         uid = str(meta.get("uid", ""))
         if not uid:

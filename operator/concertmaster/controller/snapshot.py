@@ -1,4 +1,4 @@
-"""What the cluster looks like in one cycle: namespaces, policies, targets; and discovery applied to it."""
+"""The state of the cluster in one cycle: namespaces, policies, targets; and discovery applied to it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Comparing what the watches brought with what a list shows, once per cycle.
+"""Compares the objects from the watches with a list, once per cycle.
 
-A watch stream can die without an error, and a deletion during a reconnect is never reported. A list of metadata is
-cheap, finds both, and tells when the registry is complete for the first time: before that nothing may be created or
-withdrawn.
+A watch stream can die without an error, and a deletion during a reconnect is never reported. A list of metadata is cheap,
+finds both, and shows when the registry is complete for the first time: before that nothing may be created or withdrawn.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ _SLOW_WATCH = 10.0  # seconds; the operator's own status writes come back within
 
 
 class KindsLost(Exception):
-    """Our CustomResourceDefinitions have been gone for long; the process should end and be started anew."""
+    """The CustomResourceDefinitions have been missing for long; the process should exit and be restarted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Whether the registry is known to be complete, and what stood in the way of finding out. ``behind``: the watches have
-    not brought a spec that is listed, or anything at all for some seconds."""
+    """Whether the registry is known to be complete, and the problems in checking it. ``behind``: the watches have not
+    brought a spec that is listed, or anything at all for some seconds."""
 
     complete: bool
     problems: tuple[str, ...] = ()

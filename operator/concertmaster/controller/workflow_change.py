@@ -115,7 +115,7 @@ class WorkflowChangeView:
 
     @property
     def phase(self) -> str:
-        """Where it is in its life; empty before the operator wrote a status."""
+        """Its phase; empty before the operator wrote a status."""
         return str(self.status.get("phase") or "")
 
     @property
@@ -141,7 +141,7 @@ class WorkflowChangeView:
 
     @property
     def verdict(self) -> Verdict | None:
-        """What was found out about it, if anything."""
+        """The outcome of its verification; None before it is decided."""
         found = self.status.get("verdict")
         return Verdict(found) if found in set(Verdict) else None
 
@@ -237,7 +237,7 @@ class WorkflowChangeView:
         return held or (target.kind, target.name) == (ref.kind, ref.name)
 
     def undecidable(self, of: Scope | None) -> bool:
-        """Whether it cannot be known now if it is for what it may be for: the Pipeline is not at hand."""
+        """Whether its scope cannot be determined now: the Pipeline was not listed."""
         return of is not None and of.tasks is None and self.task is not None
 
     def undo(self) -> str:
@@ -255,7 +255,7 @@ class WorkflowChangeView:
         return out_of_bounds(kind, self.operations("inverse") or (), bounds)
 
     def orphaned(self, reason: Reason, text: str) -> Transition:
-        """What becomes of it when nobody may write any more."""
+        """The transition when the operator may not write any more."""
         known = self.condition(ConditionType.ORPHANED).get("reason") if self.is_(ConditionType.ORPHANED) else None
         return orphaned(reason, text, self.undo(), str(known) if known else None)
 

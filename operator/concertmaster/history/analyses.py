@@ -1,4 +1,4 @@
-"""What was said last of each profile, so that a process that starts does not analyse what has not changed."""
+"""The last analysis of each profile, so that a process that starts does not analyse what has not changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Analyses(Database):
     """The table of analyses. One row per profile, by its uid."""
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
-        """Keep ``content`` as what was found out about a profile from all that the history holds now."""
+        """Store ``content`` as the analysis of a profile from all that the history holds now."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO analyses VALUES (?, ?, 0, ?) ON CONFLICT (profile) DO UPDATE "
@@ -31,12 +31,12 @@ class Analyses(Database):
             )
 
     def confirm_analysis(self, uid: str) -> None:
-        """What came since changes nothing of what was kept of a profile."""
+        """Record that the stored analysis of a profile still holds with the facts that came since."""
         with self._transaction():
             self._db.execute("UPDATE analyses SET stale = 0 WHERE profile = ? AND stale = 1", (uid,))
 
     def analysis(self, uid: str) -> KeptAnalysis | None:
-        """What was kept of a profile."""
+        """The stored analysis of a profile."""
         with self._engine.reading():
             row = self._db.execute("SELECT content, stale FROM analyses WHERE profile = ?", (uid,)).fetchone()
         return None if row is None else KeptAnalysis(bytes(row[0]), bool(row[1]))

@@ -99,7 +99,7 @@ class DailyTables:
             return None if row is None else Baseline(*row)
 
     def adoptions(self) -> dict[WorkflowKey, list[Adoption]]:
-        """What became of the recommendations of all workflows, by the time they were first published."""
+        """States of the recommendations of all workflows, by the time they were first published."""
         with self._read():
             query = (
                 "SELECT namespace, kind, w.name, recommendation, state, first, since, money, minutes, failures, a.by, "

@@ -1,4 +1,4 @@
-"""The open database under the store: the journal of what is about to be written, and how far metrics were read."""
+"""The open database under the store: the journal of pending writes, and how far metrics were read."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Database:
         ``recovered`` is a sentence for people when a damaged file was set aside, or a copy lacks something. Raises
         HistoryError and its kinds.
 
-        ``copy``: work in memory on what the file holds, while its place cannot be written. Facts can be read anew from the
-        metrics and are taken; the journal cannot, and refuses to be written.
+        ``copy``: work in memory on what the file holds, while its place cannot be written. Facts can be read again from
+        the metrics, so that they are accepted; the journal cannot, and refuses writes.
         """
         self._engine: Engine = SqliteEngine(place, copy=copy) if isinstance(place, str) else place
         self.path = self._engine.place

@@ -128,7 +128,7 @@ def _container(given: Sequence[Any]) -> ContainerFact:
 
 
 def _named(given: Sequence[Any], size: int) -> list[Any]:
-    """What this version knows of a row; the name stands first and cannot be unknown."""
+    """The fields of a row that this version knows; the name is the first and always known."""
     if not given:
         raise ValueError("a row without a name")
     return list(given[:size])

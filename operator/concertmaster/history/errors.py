@@ -1,4 +1,4 @@
-"""What can go wrong with the history, each with what it means and what to do.
+"""Errors of the history, each with its meaning and what to do.
 
 SQLite's own messages ("database or disk is full") do not say which file, nor that nothing was lost.
 """
@@ -36,7 +36,7 @@ class HistoryDamaged(HistoryError):
 
 
 def translate(error: sqlite3.Error, path: str) -> HistoryError:
-    """The error of this module that ``error`` means."""
+    """The error of this module for ``error`` of SQLite."""
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith(
         ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC", "SQLITE_TOOBIG")

@@ -1,8 +1,8 @@
 """Run records from what the file holds: pods seen in the metrics, and records taken from live objects.
 
 A live record knows edges, attempts and outcomes; the metrics know what the pods used. Both are kept as they came and
-joined by pod name when a run is read, so that either may arrive first. A record without steps tells the end of a run
-and leaves the rest to its pods.
+joined by pod name when a run is read, so that either may arrive first. A record without steps has the end of a run only;
+the rest comes from its pods.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def retried(before: RunRecord, record: RunRecord) -> RunRecord:
 
 
 def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """``runs`` with the outcome that ``end`` tells of one of them.
+    """``runs`` with the outcome of one of them from ``end``, its record without steps.
 
-    What the engine's object says about the outcome holds; what the metrics say about a Job only fills a gap. A failed
-    run without any pod is a run all the same; one that ended otherwise is left out until its pods are known, since
-    its times would not be comparable.
+    The outcome of the engine's object takes precedence; that of a Job in the metrics only fills a gap. A failed run
+    without any pod is a run all the same; one that ended otherwise is left out until its pods are known, since its times
+    would not be comparable.
     """
     fits = [i for i, r in enumerate(runs) if _began_with(r, end)]
     if not fits:
@@ -90,14 +90,14 @@ def _sized(run: RunRecord, size: float | None) -> RunRecord:
 
 
 def _began_with(run: RunRecord, end: RunRecord) -> bool:
-    """Whether the pods of ``run`` came up while what ``end`` tells of was going on."""
+    """Whether the pods of ``run`` started while the run of ``end`` was in progress."""
     if run.start is None or end.start is None:
         return True
     return end.start - _SLACK <= run.start and (end.end is None or run.start <= end.end + _SLACK)
 
 
 def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:
-    """``live`` with what the metrics say about its pods: usage, node, and the pods' own times."""
+    """``live`` with the facts about its pods from the metrics: usage, node, and the pods' own times."""
     by_pod: dict[str, list[StepExecution]] = {}
     for e in rows:
         if e.pod:

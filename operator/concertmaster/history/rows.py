@@ -95,7 +95,7 @@ def pods_of_runs(db: Connection, number: int, runs: Sequence[str], lost: list[st
 def bodies_of_runs(
     db: Connection, number: int, runs: Sequence[str]
 ) -> tuple[dict[str, list[bytes]], dict[str, float | None]]:
-    """The rows of each of ``runs`` as they stand in the file, in a fixed order, and when the newest of them ended."""
+    """The rows of each of ``runs`` as stored, in a fixed order, and when the newest of them ended."""
     found: dict[str, list[bytes]] = {run: [] for run in runs}
     ends: dict[str, float | None] = {}
     for part in _chunks(runs):
@@ -143,7 +143,8 @@ def _span(e: StepExecution) -> tuple[float | None, float | None]:
 def merge_pods(
     db: Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: list[str]
 ) -> tuple[int, int, set[WorkflowKey]]:
-    """Write pods of runs, each merged with what is known of it: how many are new, how many say more, and of whom."""
+    """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, and of
+    which workflows."""
     known = pods_by_uid(db, [e.uid or "" for e, _, _ in given], lost)
     touched: set[WorkflowKey] = set()
     fresh: dict[str, tuple[WorkflowKey, str, StepExecution]] = {}
@@ -183,7 +184,7 @@ def write_record(db: Connection, record: RunRecord, lost: list[str]) -> bool:
         decode = partial(decode_record, key=record.workflow, run=record.run)
         known = _readable(decode, same[0], f"{record.workflow}/{record.run}", lost)
         record = retried(known, record) if known is not None else record
-    ended = record.end if record.end is not None else record.start  # of a failed Job the metrics tell no end
+    ended = record.end if record.end is not None else record.start  # the metrics have no end of a failed Job
     body = encode_record(record)
     if same is not None and same[0] == body:
         return False

@@ -40,18 +40,18 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         "CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
         "INSERT INTO counters VALUES ('changes', 0)",
     ),
-    # What was about to be written to the cluster, kept until its outcome is known.
+    # Pending writes to the cluster, kept until their outcome is known.
     ("CREATE TABLE journal (key TEXT PRIMARY KEY, body TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID",),
-    # Nobody asked which workflows changed: what a cycle wrote, it knows.
+    # Unused: a cycle knows itself which workflows it wrote.
     ("DROP TABLE counters", "ALTER TABLE workflows DROP COLUMN changed"),
-    # What users' queries said of a run, beyond the retention of the metrics. Step "" is the run as a whole.
+    # Results of users' queries for a run, beyond the retention of the metrics. Step "" is the run as a whole.
     (
         """CREATE TABLE amounts (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
             run TEXT NOT NULL, metric TEXT NOT NULL, step TEXT NOT NULL, value REAL NOT NULL,
             PRIMARY KEY (workflow, run, metric, step)) WITHOUT ROWID""",
     ),
-    # What stays for 400 days when the runs are pruned: milliseconds, millionths of a currency unit, days since 1970.
+    # Rows that are kept for 400 days when the runs are pruned: milliseconds, millionths of a currency unit, days since 1970.
     (
         """CREATE TABLE step_names (
             workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
@@ -74,7 +74,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             state TEXT NOT NULL, first REAL NOT NULL, since REAL NOT NULL, money REAL, minutes REAL, failures REAL,
             by TEXT, verdict TEXT, measured REAL, PRIMARY KEY (workflow, recommendation)) WITHOUT ROWID""",
     ),
-    # What was said last of each profile, and whether anything came since.
+    # The last analysis of each profile, and whether new facts came since.
     (
         """CREATE TABLE analyses (
             profile TEXT PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,

@@ -1,4 +1,4 @@
-"""What the store asks of a database. Its statements are written once, in the SQL that SQLite and PostgreSQL share."""
+"""The database interface of the store. Its statements are written once, in the SQL that SQLite and PostgreSQL share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """Statements with ``?`` for each parameter. A ``?`` stands for nothing else in them."""
+    """Statements with ``?`` for each parameter. A ``?`` has no other meaning in them."""
 
     def execute(self, query: str, parameters: Parameters = (), /) -> Cursor:
         """Apply one statement."""

@@ -1,4 +1,4 @@
-"""SQLite under the store: one file, one connection, faults in our own words."""
+"""SQLite under the store: one file, one connection, errors of this package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SqliteEngine:
         """See ``sql.Engine``."""
         with self._lock:
             try:
-                if durable:  # what is lost with the power could never be rolled back
+                if durable:  # an entry lost in a power failure could never be rolled back
                     self.db.execute("PRAGMA synchronous = FULL")
                 try:
                     self.db.execute("BEGIN IMMEDIATE")

@@ -26,7 +26,7 @@ _NOTED_EVERY = 3600.0  # seconds: how far the file may lag behind with what has 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What one ``add`` changed: rows that are new, rows that now say more, workflows concerned."""
+    """What one ``add`` changed: rows that are new, rows that have more than before, workflows concerned."""
 
     new: int = 0
     changed: int = 0
@@ -67,7 +67,7 @@ class Store(Analyses):
     ) -> Added:
         """Add executions by workflow and run name (as ``Assignment.executions``), and ``records`` of live runs.
 
-        A record without steps tells how a run ended; its pods tell the rest.
+        A record without steps has the end of a run; the rest comes from its pods.
 
         ``watermark`` is (source, shard, unix seconds up to which the facts are complete) and is moved in the same
         transaction. Executions need a uid. Either everything is written or nothing.
@@ -82,8 +82,8 @@ class Store(Analyses):
             return Added(new, changed, frozenset(touched))
 
     def add_amounts(self, key: WorkflowKey, values: Mapping[ExtraMetric, ByRun]) -> None:
-        """Keep what users' queries say of the runs of a workflow, by run and step; values of metrics that are not among
-        ``values`` are forgotten."""
+        """Store the results of users' queries for the runs of a workflow, by run and step; values of metrics that are not
+        among ``values`` are forgotten."""
         with self._transaction():
             amounts.keep(self._db, rows.make_id(self._db, key), values)
 
@@ -106,8 +106,8 @@ class Store(Analyses):
         self._noted.update({key: (fingerprint, seen, seen) for key, fingerprint, seen in fresh})
 
     def forget(self, key: WorkflowKey) -> int:
-        """Delete the runs of a workflow; returns the number of pods deleted. Its daily rows stay their 400 days: a
-        profile that is deleted by mistake or made anew would cost them."""
+        """Delete the runs of a workflow; returns the number of pods deleted. Its daily rows stay their 400 days: they
+        must survive a profile that is deleted by mistake or recreated."""
         self._noted.pop(key, None)
         with self._transaction():
             number = rows.known_id(self._db, key)
@@ -189,8 +189,8 @@ class Store(Analyses):
         as_of: float,
         after: float | None = None,
     ) -> Evidence:
-        """What an analysis of ``runs`` would rest on, without rebuilding those that ended long ago; ``after``: since when
-        runs count as fresh."""
+        """The input of an analysis of ``runs`` in short, without rebuilding those that ended long ago; ``after``: since
+        when runs count as fresh."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:

@@ -1,4 +1,4 @@
-"""Writing of users' objects: one JSON Patch at a time, tried first, distinguished from what somebody else did.
+"""Writes to users' objects: one JSON Patch at a time, dry-run first, and distinguished from others' writes.
 
 Every kind gets a JSON Patch, Jobs' and CronJobs' too: server-side apply would make the operator an owner of the field,
 and the next ``kubectl apply`` of its author would be refused. The patch tests the version, the names on the way and the
@@ -23,7 +23,7 @@ Operations = Sequence[Mapping[str, Any]]
 
 
 class PatchOutcome(StrEnum):
-    """What became of one write."""
+    """The outcome of one write."""
 
     DONE = "done"
     TRIED = "tried"  # a dry run that would have succeeded
@@ -31,7 +31,7 @@ class PatchOutcome(StrEnum):
     GONE = "gone"
     FORBIDDEN = "forbidden"
     REFUSED = "refused"  # schema, admission or quota
-    UNCERTAIN = "uncertain"  # no answer: the object must be looked at
+    UNCERTAIN = "uncertain"  # no answer: the object must be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class WriteResult:
 def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, dry_run: bool = False) -> WriteResult:
     """Send ``operations`` to the object; with ``dry_run`` the server checks everything and stores nothing.
 
-    Raises Stopped only. A failed test is not repeated here: what the object became must be judged first. Nor is a write
+    Raises Stopped only. A failed test is not repeated here: the present object must be compared first. Nor is a write
     begun again later than at once: meanwhile a person may have suspended the policy that allowed it.
     """
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}

@@ -1,4 +1,4 @@
-"""One door to the Kubernetes API: plain dicts over the official client's configuration and transport.
+"""The only access to the Kubernetes API: plain dicts over the official client's configuration and transport.
 
 Only the configuration loader and the raw transport of the ``kubernetes`` package are used. Its generated model classes
 cost megabytes and a Python object per field, and its typed calls have no retry, no deadline and no common error. Here
@@ -37,7 +37,7 @@ from concertmaster.kube.pages import FIRST_PAGE, Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
-_REVIEWS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")  # questions that are asked by POST
+_REVIEWS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")  # reads that are sent as POST
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
 _NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
@@ -102,12 +102,12 @@ class KubeClient:
         return str(self._api.configuration.host)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._api.close()
 
     def guard_writes(self, may_write: WriteGuard) -> None:
-        """Ask ``may_write`` (with path and body) before every request that changes something, each attempt of it included;
-        while it says no, the request raises NotLeader instead of being sent."""
+        """Ask ``may_write`` (with path and body) before every request that changes something, each attempt of it
+        included; when it returns False, the request raises NotLeader instead of being sent."""
         self._may_write = may_write
 
     def connection(self) -> Connection:

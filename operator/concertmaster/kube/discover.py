@@ -1,8 +1,8 @@
 """Listing of the objects that describe workflows, once per kind and cycle, and reading of a single one.
 
 A missing kind (Argo is not installed) and a missing right are ordinary findings here, to be reported in a condition with
-the next step; they stop neither the other kinds nor the other namespaces. Objects are handed over one by one while the
-list is read, so that ten thousand templates never stand in memory together.
+the next step; they stop neither the other kinds nor the other namespaces. Objects are delivered one by one while the list
+is read, so that ten thousand templates are never in memory together.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What became of listing one kind: how many objects were seen, and which namespaces (None: all) failed."""
+    """The result of listing one kind: how many objects were listed, and which namespaces (None: all) failed."""
 
     resource: Resource
     seen: int

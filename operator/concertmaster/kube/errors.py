@@ -1,4 +1,4 @@
-"""What can go wrong with the Kubernetes API, as few kinds as a caller can act upon differently.
+"""Errors of the Kubernetes API: one class for each case that callers treat differently.
 
 The official client has one exception for every answer of the server and lets transport errors of two other libraries
 through. A loop that must isolate faults needs to tell "gone", "not allowed", "come back later" and "my own mistake"

@@ -1,4 +1,4 @@
-"""Kubernetes Events for people who run ``kubectl describe``: on transitions, once, and never in a flood.
+"""Kubernetes Events for people who run ``kubectl describe``: on transitions, deduplicated and rate-limited.
 
 kopf's own poster has no aggregation, no deduplication and no rate limit, so it stays off. Here the same note about the
 same object is posted once per ``repeat_after``, a token bucket bounds the whole operator, and a failure to post is
@@ -33,7 +33,7 @@ class EventType(StrEnum):
 
 
 class PostOutcome(StrEnum):
-    """What became of one Event."""
+    """The outcome of one Event."""
 
     POSTED = "posted"
     REPEATED = "repeated"
@@ -69,7 +69,7 @@ class EventRecorder:
         clock: Callable[[], float] = time.time,
         heard: Callable[[Note], None] = lambda _: None,
     ) -> None:
-        """``heard`` is called with every note, whatever becomes of its Event."""
+        """``heard`` is called with every note, whether or not its Event is posted."""
         self._client = client
         self._instance = instance[:128] or "concertmaster"
         self._burst = float(burst)

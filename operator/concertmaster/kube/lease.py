@@ -1,4 +1,4 @@
-"""A Lease that tells a second operator that it is the second.
+"""The Lease by which a second operator recognises that one is running.
 
 One process keeps the history file and writes statuses; two would write against each other. The Deployment allows one,
 but people scale Deployments, and two releases can look at the same cluster. Only the one right the chart grants is
@@ -30,7 +30,7 @@ LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 
 
 class LeaseState(StrEnum):
-    """What an attempt to take or renew the lease came to."""
+    """The outcome of an attempt to take or renew the lease."""
 
     HELD = "held"
     OTHER = "other"
@@ -84,7 +84,7 @@ class Lease:
             return LeaseResult(LeaseState.UNKNOWN, message=str(error))
 
     def release(self) -> None:
-        """Give it back, so that a successor need not wait. A failure only means that it waits."""
+        """Release it, so that a successor need not wait. A failure only means that it waits."""
         try:
             present = self._client.get(LEASES.path(self._namespace, self._name))
             if _spec(present).get("holderIdentity") == self._identity:
@@ -119,7 +119,7 @@ class Lease:
         return claim | ({"acquireTime": now} if taking else {})
 
     def unmark(self) -> bool:
-        """Say that no shard is at work any more; False when the lease changed in between."""
+        """Record that no shard is running any more; False when the lease changed in between."""
         path = LEASES.path(self._namespace, self._name)
         try:
             present = self._client.get(path)

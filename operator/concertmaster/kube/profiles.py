@@ -1,4 +1,4 @@
-"""Making and withdrawing of the profiles that discovery asks for, and of those only.
+"""Creation and deletion of the profiles that discovery owns, and of those only.
 
 The mark of ownership is a label on our own kind. A profile without it belongs to a person or to Git: it is never
 written, relabelled or deleted here, whatever its name.
@@ -20,7 +20,7 @@ DISCOVERED_VALUE = "true"
 
 
 class CreateOutcome(StrEnum):
-    """What became of one profile."""
+    """The outcome of one write of a profile."""
 
     DONE = "done"
     NAME_TAKEN = "name_taken"

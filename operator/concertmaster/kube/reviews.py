@@ -166,7 +166,7 @@ class Reviewer:
         return frozenset(n for n, granted in zip(names, answers, strict=True) if granted)
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, path: str, version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:

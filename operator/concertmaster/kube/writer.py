@@ -1,4 +1,5 @@
-"""Writing of status, and of nothing else: only when it says something new, a few at a time, never to a namesake.
+"""Status writes, and nothing else: only when the content is new, a few at a time, never to another object of the same
+name.
 
 A status is replaced as a whole by a JSON Patch whose first operation tests the uid. A merge patch would leave keys
 behind that the new document no longer has, server-side apply would drop the old recommendations when only the conditions are
@@ -27,7 +28,7 @@ TIMESTAMPS = frozenset({"lastTransitionTime", "dataUntil", "nextExpected"})  # m
 
 
 class WriteOutcome(StrEnum):
-    """What became of one status."""
+    """The outcome of one status write."""
 
     WRITTEN = "written"
     UNCHANGED = "unchanged"
@@ -54,7 +55,7 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """What became of one update; ``message`` says why when it was not written, ``status`` is the server's answer."""
+    """The result of one update; ``message`` says why when it was not written, ``status`` is the server's answer."""
 
     ref: ObjectRef
     outcome: WriteOutcome

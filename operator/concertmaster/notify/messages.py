@@ -22,7 +22,7 @@ _TITLES = {
     NotifyEvent.WEEKLY_DIGEST: "Weekly digest",
 }
 _CALM = (NotifyEvent.APPROVAL_REQUIRED, NotifyEvent.WEEKLY_DIGEST)
-_ALERT_LASTS = 3600.0  # seconds: nobody tells Alertmanager that it is over
+_ALERT_LASTS = 3600.0  # seconds: nothing tells Alertmanager that it is resolved
 LONGEST = 3000
 
 

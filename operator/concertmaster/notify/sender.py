@@ -1,4 +1,4 @@
-"""Delivery of messages: in a thread of its own, once each, signed, tried again within limits, and never in a flood.
+"""Delivery of messages: in a thread of its own, once each, signed, retried within limits, and rate-limited.
 
 A receiver that is down must not hold up a cycle, and a workflow that flaps must not fill a chat. URL and key stand in files
 that Secrets are mounted as; they are read for every message, and neither ends up in a log line.
@@ -44,8 +44,8 @@ DELIVERY = "X-Concertmaster-Delivery"
 
 
 class Sender:
-    """``offer`` is called from the cycle's thread. ``count`` hears receiver and outcome: sent, repeated, limited, dropped
-    or failed."""
+    """``offer`` is called from the cycle's thread. ``count`` is called with receiver and outcome: sent, repeated,
+    limited, dropped or failed."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Sender:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A message goes where the configuration says and nowhere else."""
+    """Redirects are refused: a message goes to the configured receiver only."""
 
     def redirect_request(self, *_: Any) -> None:
         """Never."""

@@ -1,1 +1,1 @@
-"""What the metrics source knows about pods: asked for in bulk, checked for wholeness, handed over as compact facts."""
+"""Facts about pods from a metrics source: bulk queries, checked for completeness, returned in compact form."""

@@ -1,5 +1,5 @@
-"""Everything that was found out about one workflow, for whoever asks the operator: all recommendations with their evidence,
-figures and patches, where the status has room for five in short. Bounded, as everything that is served."""
+"""The full analysis of one workflow, as the operator serves it: all recommendations with their evidence, figures and
+patches, where the status has room for five in short. Bounded, as everything that is served."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _KEPT = (
 
 
 def document(view: View, profile: str, memory: RecommendationHistory | None = None, recent: View | None = None) -> View:
-    """What is served about a profile, from the view of its analysis. The steps with the largest drag stay. ``memory``
-    says where each recommendation is in its life; one that it does not know is applied already and left out.
+    """The document served about a profile, from the view of its analysis. The steps with the largest drag stay.
+    ``memory`` has the state of each recommendation; one that it does not know is applied already and left out.
     ``recent``: the newest runs (see ``runs.served``)."""
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
     detail: View = {

@@ -33,7 +33,7 @@ def line(impact: Impact, currency: str) -> str:
 
 
 def parse(words: object) -> Impact:
-    """The impact that a line tells; an empty one for anything else."""
+    """The impact in a status line; an empty one for anything else."""
     if not isinstance(words, str) or not words.endswith(" a month"):
         return Impact()
     minutes = failed = money = None

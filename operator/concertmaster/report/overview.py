@@ -1,4 +1,4 @@
-"""What a status says first: the result of an analysis in one or two sentences."""
+"""The first line of a status: the result of an analysis in one or two sentences."""
 
 from __future__ import annotations
 

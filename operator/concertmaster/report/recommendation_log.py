@@ -77,8 +77,8 @@ def decided(entry: Mapping[str, Any]) -> bool:
 
 
 def least(entries: Sequence[Mapping[str, Any]]) -> int:
-    """Where the entry stands that can be missed first: the last one that any analysis produces again, then what is described
-    for information, decisions of people at the very end."""
+    """The position of the entry to drop first: the last one that any analysis produces again, then entries for
+    information, decisions of people last of all."""
     order = ("Active", "Obsolete", "Implemented")
     return min(
         range(len(entries)), key=lambda i: (len(order) if decided(e := entries[i]) else order.index(e["state"]), -i)

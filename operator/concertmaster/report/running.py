@@ -45,7 +45,7 @@ def _nice(seconds: float) -> float:
 
 
 def late_sentence(entry: Mapping[str, Any]) -> str:
-    """What an Event says of a run that is late."""
+    """The message of the Event for a late run."""
     step = f", held up by {entry['step']}" if entry.get("step") else ""
     end, deadline = str(entry.get("expectedEnd")), str(entry.get("deadline"))
     try:

@@ -38,8 +38,8 @@ Document = dict[str, Any]
 
 
 def words(item: Recommendation, currency: str) -> Document:
-    """What a status says of one recommendation, its state aside. Evidence and the consequence of doing nothing are served by
-    the operator (``explain``)."""
+    """The status entry of one recommendation, without its state. Evidence and the consequence of doing nothing are served
+    by the operator (``explain``)."""
     return {
         "action": clip(item.action, 160),
         "because": clip(item.because, 400),
@@ -165,8 +165,8 @@ def document(
 ) -> Document:
     """The status without conditions and observedGeneration, which belong to the caller.
 
-    ``recommendations`` come ranked; ``memory`` says where each of them is in its life, and what was recommended before.
-    ``explain`` gives the command that explains each id, ``records`` what is known of each rule's predictions. ``minor``
+    ``recommendations`` come ranked; ``memory`` has the state of each of them, and earlier recommendations. ``explain``
+    gives the command that explains each id, ``records`` what is known of each rule's predictions. ``minor``
     recommendations are only counted; ``profile`` is the name of the profile.
 
     The first five that are Active are shown in full. Where they leave room, what was implemented lately, dismissed or
@@ -180,7 +180,7 @@ def document(
         RecommendationState.OBSOLETE,
     )
     ranked = sorted(memory.standings, key=lambda s: order.index(s.state))
-    full = [s for s in ranked if "because" in s.words][:SHOWN]  # what was remembered in short has no more to tell
+    full = [s for s in ranked if "because" in s.words][:SHOWN]  # an entry kept in short form has no more details
     shown = [remembered.standing(s, (records or {}).get(s.id.partition(".")[0])) for s in full]
     for entry in shown:
         if entry["state"] != "Active":  # its command was for another state of things

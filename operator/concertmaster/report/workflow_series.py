@@ -1,4 +1,4 @@
-"""What an analysis says of one workflow as samples of time series, for a metrics store and its alerts."""
+"""The analysis of one workflow as samples of time series, for a metrics source and its alerts."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ class Certificate:
         self.context.load_cert_chain(*self._files)
 
     async def watch(self, pause: float = 30.0) -> None:
-        """Load what changes; until cancelled. What cannot be used is said once, and the one before stays."""
+        """Load what changes; until cancelled. A file that cannot be used is logged once, and the certificate before it
+        stays in use."""
         while True:
             await asyncio.sleep(pause)
             self.renew()

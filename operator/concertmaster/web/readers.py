@@ -46,7 +46,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class MemoryReader:
-    """Profiles and analyses at hand, by namespace and name."""
+    """Profiles and analyses in memory, by namespace and name."""
 
     view: FleetView
     details: Mapping[tuple[str, str], Raw] = field(default_factory=dict)
@@ -71,9 +71,9 @@ class MemoryReader:
 
 
 class ClusterReader:
-    """The cluster as the reader's kubeconfig sees it: RBAC of the API server decides about every object. A list is kept for
-    a short time, so that paging and sorting do not read ten thousand objects again. ``own``: whether the rights are those
-    of whoever looks at the pages."""
+    """The cluster as the reader's kubeconfig sees it: RBAC of the API server decides about every object. A list is kept
+    for a short time, so that paging and sorting do not read ten thousand objects again. ``own``: whether the rights are
+    those of the person who reads the pages."""
 
     def __init__(
         self,

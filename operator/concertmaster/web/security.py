@@ -56,5 +56,5 @@ def guard(gate: Gate, probes: Collection[str]) -> Middleware:
 
 
 def reader_of(request: web.Request) -> Reader:
-    """What the sender of a request may read, as the check said. A request that passed no check has none."""
+    """What the sender of a request may read, as the gate decided. A request that passed no gate has none."""
     return request[_READER]

@@ -27,7 +27,7 @@ MOST_PODS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the form says: factors by step, most pods at a time (0: as now), no failed attempts."""
+    """The change entered in the form: factors by step, most pods at a time (0: as now), no failed attempts."""
 
     scales: Mapping[str, float]
     limit: int = 0
@@ -66,7 +66,7 @@ def graph_by_edges(steps: Sequence[Mapping[str, Any]]) -> WorkflowGraph:
 
 
 def replayed(key: WorkflowKey, graph: WorkflowGraph, runs: Sequence[RunView], change: WhatIf) -> WhatIfView:
-    """The gain of a change over the served runs that are known whole."""
+    """The gain of a change over the served runs of which all pods are known."""
     whole = [r for r in runs if r.outcome is Outcome.SUCCEEDED and not r.more_pods]
     known = prepare([observed(key, r).record for r in whole], graph)
     found = gain(known, graph, change)

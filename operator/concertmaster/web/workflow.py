@@ -1,4 +1,4 @@
-"""One workflow: everything a page or the API says of it, from its profile and the operator's last analysis."""
+"""One workflow: everything a page or the API shows of it, from its profile and the operator's last analysis."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class WorkflowView:
 
     @property
     def results(self) -> list[ResultRow]:
-        """What implemented recommendations brought."""
+        """Measured effects of implemented recommendations."""
         return rows.result_rows(self.profile)
 
     @cached_property

@@ -111,7 +111,7 @@ class _Cause:
 
 
 def _states(client: KubeClient, namespace: str | None) -> Iterator[Check]:
-    """What the operator says of policies and profiles: one line for each cause, however many objects it concerns."""
+    """Conditions of policies and profiles: one line for each cause, however many objects it concerns."""
     causes: dict[tuple[str, str], _Cause] = {}
     unseen: list[str] = []
     watched = 0

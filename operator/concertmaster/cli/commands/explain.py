@@ -43,7 +43,7 @@ _LABELS = (
 )
 
 
-# Rules that recommend to shorten a step by work on it: what-if tells beforehand what that would bring.
+# Rules that recommend to optimize a step: what-if shows the gain beforehand.
 _TRIED = frozenset(
     {"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"}
 )
@@ -228,7 +228,7 @@ def snippet(item: dict[str, Any], profile: dict[str, Any]) -> str | None:
 
 
 def carried_out(outcome: dict[str, Any]) -> list[str]:
-    """One implementation and what it brought."""
+    """One implementation and its measured effect."""
     lines = [f"  Applied {outcome['since']} by {outcome['by']}: {outcome['action']}  ({outcome['id']})"]
     lines += [f"    {outcome['sets']}"] if outcome.get("sets") else []
     return [

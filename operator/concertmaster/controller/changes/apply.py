@@ -28,7 +28,7 @@ _MINUTE = 60.0
 
 
 def question(change: WorkflowChangeView, plan: Plan, caution: str | None) -> str:
-    """What a person is asked; ``caution`` is what to know before deciding."""
+    """The question in the status of a proposal; ``caution`` is what the person who decides must know."""
     text = f"{plan.says()}; {caution}" if caution else plan.says()
     how = f"; to approve it: kubectl concertmaster approve -n {change.namespace} {change.name}"
     return f"{clip(text, conditions.MAX_MESSAGE - len(how))}{how}"
@@ -103,13 +103,13 @@ class Apply:
         self._writes.setdefault(plan.namespace, deque()).append(now)
         result = self._writer.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:
-            return begun  # the next cycle reads what became of it
+            return begun  # the next cycle reads the outcome
         return self.settle(begun, now, result)
 
     def settle(
         self, change: WorkflowChangeView, now: float, result: WriteResult | None = None
     ) -> WorkflowChangeView | None:
-        """Find out what a write became that was begun; ``result`` is the server's answer, where there was one."""
+        """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one."""
         raw = self._writer.target(change)
         rivals = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")

@@ -1,4 +1,5 @@
-"""What the cluster says about the target of a plan: the facts the policy checks need, read only when a plan is at hand.
+"""The state of the cluster around the target of a plan: the facts the policy checks need, read only when a plan is at
+hand.
 
 What cannot be read is None with the reason, so that its check blocks and says which right is missing. Lists of a
 namespace are read once per cycle.
@@ -49,8 +50,8 @@ class FactReader:
     _lists: dict[tuple[str, str], list[dict[str, Any]] | Unreadable] = field(default_factory=dict)
 
     def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
-        """Only who else runs the target: what a person should know who decides. ``workflow`` is the name of the object
-        that defines the workflow."""
+        """Only the other workflows that run the target, for the person who decides. ``workflow`` is the name of the
+        object that defines the workflow."""
         unknown: dict[str, str] = {}
         return ClusterFacts(sharers=_ask(unknown, "sharers", lambda: self._sharers(plan, workflow)), unknown=unknown)
 
@@ -112,7 +113,7 @@ class FactReader:
         except (Forbidden, Rejected) as error:
             return str(error)
         except KubeError:
-            return None  # no answer is no refusal: what is computed still holds
+            return None  # no answer is not a refusal: the computed result still holds
         return None
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:

@@ -62,12 +62,12 @@ class WorkflowContext:
 
     @property
     def why_not(self) -> str:
-        """Why the policy in force changes nothing, where it does not."""
+        """Why the policy in force allows no changes; None when it does."""
         return "; ".join(self.policy.notes) or "the policy in force only recommends"
 
     @property
     def workflow(self) -> str:
-        """How the ledger calls it."""
+        """Its name in the ledger."""
         return f"{self.subject.entry.namespace}/{self.subject.entry.name}"
 
     @property
@@ -85,7 +85,7 @@ class WorkflowContext:
         return self.facts.read(plan, raw, self.definition, self.subject.key.name)
 
     def put(self, change: WorkflowChangeView | None) -> None:
-        """Take in what a change became."""
+        """Record the present state of a change."""
         if change is not None:
             self.in_flight.pop(change.uid, None)
             if change.phase in IN_FLIGHT:
@@ -146,7 +146,8 @@ def elsewhere(
 
 
 def objection(changes: Sequence[WorkflowChangeView], now: float) -> str | None:
-    """What a person did against changes of one recommendation in the last 30 days: then the rule asks."""
+    """A person's rejection, rollback or deletion of changes of one recommendation in the last 30 days: the rule then
+    waits for a decision."""
     for change in changes:
         at = max(change.since(ConditionType.RESTORED) or 0.0, change.since(ConditionType.APPROVED) or 0.0)
         if now - at >= _OBJECTION:

@@ -45,7 +45,8 @@ class ControlGroup:
         self._rows = list(rows.values())
 
     def common(self, subject: Subject, found: BeforeAfter, applied: float) -> Common | None:
-        """What the others' run times did since ``applied``, over the span of the runs ``found`` of ``subject``."""
+        """How the run times of the other workflows moved since ``applied``, over the span of the runs ``found`` of
+        ``subject``."""
         first = min((r.start for r in found.before[-BASELINE:] if r.start is not None), default=applied)
         until = self._until.get(subject.source, self._now)
         control_group: list[BeforeAfter] = []

@@ -1,7 +1,6 @@
 """The journal of changes: what is about to be written, and which plans were proposed, kept in the history's file.
 
-Written before the cluster is. A change whose object somebody deletes, and a process that dies in between, are made good
-from it.
+Written before the cluster is. It is used to recover a change whose object was deleted, and a write that was interrupted.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Journal:
         self._pages().write_journal(_FLYING + uid, json.dumps({**slim, "metadata": meta}), at)
 
     def drop(self, uid: str) -> None:
-        """A change is finished."""
+        """Remove a finished change."""
         self._pages().drop_journal(_FLYING + uid)
 
     def in_flight(self) -> dict[str, dict[str, Any]]:
@@ -82,5 +81,5 @@ class Journal:
         return {key: at for key, at in rows.items() if now - at < _REMEMBERED}
 
     def forget_made(self, digest: str) -> None:
-        """A proposal is settled."""
+        """Forget the proposal with this digest."""
         self._pages().drop_journal(_MADE + digest)

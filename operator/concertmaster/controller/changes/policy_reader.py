@@ -1,7 +1,7 @@
 """The policy in force as the API server has it this moment: asked right before every write.
 
-Watches may hang, and a cycle may take minutes. What a person wrote meanwhile (a policy suspended, its mode changed, a
-stronger policy made) must hold at once.
+Watches may hang, and a cycle may take minutes. A policy that was suspended, changed or overridden meanwhile must take
+effect at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES, Res
 
 @dataclass(frozen=True, slots=True)
 class PolicyReader:
-    """Reads policies and profiles again. ``behind``: the watches do not show what the cluster has."""
+    """Reads policies and profiles again. ``behind``: the watches lag behind the cluster."""
 
     client: KubeClient
     access: AccessChecker

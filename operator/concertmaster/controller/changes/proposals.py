@@ -1,4 +1,4 @@
-"""Plans that were not written yet: proposed, confirmed, held back by a policy check, or applied."""
+"""Plans that are not applied yet: proposed, recomputed, blocked by a policy check, or applied."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from concertmaster.kube.errors import NotFound
 from concertmaster.kube.objects import target_resource
 
 C = ConditionType
-_OPEN_PROPOSALS = 5  # undecided plans per workflow: more than a status shows nobody reads
-_SAID = 150  # characters of who else is changed that a question surely has room for: how many, and the first names
+_OPEN_PROPOSALS = 5  # undecided plans per workflow: as many as a status shows
+_SAID = 150  # characters that a question always has for the other workflows concerned
 
 
 class Proposals:
@@ -108,9 +108,10 @@ class Proposals:
         )
 
     def _propose(self, context: WorkflowContext, candidate: Candidate, made: Plan) -> bool:
-        """Create the object of a plan that passes the checks, and carry it out where nobody is asked. Whether one waits."""
+        """Create the object of a plan that passes the checks, and apply it where no decision is needed. True when a
+        proposal waits."""
         if any(c.name == object_name(made) and c.phase == ChangePhase.COMPLETED for c in context.changes):
-            return False  # tried, rejected or rolled back: not the very same again
+            return False  # the same plan is not proposed again after it was tried, rejected or rolled back
         cheap = self._situation(context, candidate, made, approved=False)
         verdicts = run_checks(made, cheap)
         asks = needs_decision(verdicts)
@@ -135,7 +136,7 @@ class Proposals:
     def _decided(
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, raw: Mapping[str, Any]
     ) -> None:
-        """Look after a proposal: end it, hold it or carry it out as was decided."""
+        """Take the next step of a proposal: end it, keep it waiting or apply it, as decided."""
         if (end := steps.before_planning(change.state, change.forged(context.scope))) is not None:
             self._become(context, change, end)
             return
@@ -190,7 +191,7 @@ class Proposals:
     def _carry_out(
         self, context: WorkflowContext, change: WorkflowChangeView, candidate: Candidate, *, approved: bool
     ) -> None:
-        """Everything once more on what the API server has this moment, then the write."""
+        """Run all checks again on the present objects of the API server, then write."""
         fresh = self._writer.fresh(change)
         raw = self._writer.target(change)
         if fresh is None or not self._writer.as_read(change):
@@ -218,7 +219,7 @@ class Proposals:
         context.put(found)
 
     def _fingerprinted(self, context: WorkflowContext, change: WorkflowChangeView) -> WorkflowChangeView | None:
-        """Note what the definition is with the change, to notice when somebody changes it otherwise."""
+        """Record the fingerprint of the changed definition, to detect later edits by others."""
         changed = self._writer.target(change)
         raw = changed if change.task is None else context.listed()
         if raw is None:

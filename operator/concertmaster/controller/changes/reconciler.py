@@ -1,8 +1,8 @@
 """The stage of the cycle that changes things: plan, check, propose, apply, verify, roll back, prune.
 
 Nothing happens here, not even a request, unless a policy in mode Approve or Auto governs a profile or a change is there
-already. Every cycle looks at everything anew: what a change is follows from its object, its target and the runs, so a
-process that starts knows as much as the one that stopped.
+already. Each cycle derives the state of a change from its object, its target and the runs alone, so that a restarted
+process continues where the last one stopped.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Changes:
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> list[str]:  # fmt: skip
-        """Early in a cycle: what is in flight alone, so that no analysis and nobody's query delays a rollback. The arguments
-        are those of the call; what went wrong."""
+        """Early in a cycle: what is in flight alone, so that neither an analysis nor a user's query delays a rollback.
+        The arguments are those of ``__call__``. Returns the problems."""
         self._followed = None
         outcome = ChangesOutcome()
         policies = PolicyReader(self._client, self._access, snapshot.book, behind)
@@ -147,7 +147,7 @@ class Changes:
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
-        in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # few of thousands, and each plan looks at them
+        in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # each plan compares with them, and they are few
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
         control_group = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
@@ -185,7 +185,7 @@ class Changes:
     # --- around the workflows
 
     def _list(self, outcome: ChangesOutcome) -> list[WorkflowChangeView] | None:
-        """All WorkflowChange objects, None when they cannot be read: on half a picture nothing is decided."""
+        """All WorkflowChange objects, None when they cannot be read: nothing is decided on a partial list."""
         found: list[WorkflowChangeView] = []
 
         def visit(obj: dict[str, Any]) -> None:
@@ -201,7 +201,7 @@ class Changes:
     @staticmethod
     @contextmanager
     def _guarded(what: str, outcome: ChangesOutcome) -> Iterator[None]:
-        """One workflow's trouble must not stop the others."""
+        """A fault of one workflow must not stop the others."""
         try:
             yield
         except Stopped:

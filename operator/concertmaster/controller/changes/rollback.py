@@ -1,4 +1,4 @@
-"""Rolls a change back, saying so first, and makes good for one whose object was deleted."""
+"""Rolls changes back: announced in the status first, and from the journal for a change whose object was deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from concertmaster.kube.apply import PatchOutcome
 
 
 class Rollback:
-    """Carries roll-backs out."""
+    """Executes rollbacks."""
 
     def __init__(self, writer: ChangeWriter) -> None:
         self._writer = writer
@@ -50,13 +50,13 @@ class Rollback:
         return self._writer.carry_out(announced, end, now) if end is not None else announced
 
     def distrust(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:
-        """End a change in flight whose status is not what was proposed. Nothing is written on its word."""
+        """End a change in flight whose status is not what was proposed. Its status is not used for any write."""
         text = f"{wrong}; the target is left as it is. {self._undo_of(change)}"
         return self._writer.carry_out(change, conflict(text, applied=change.applied is not None), now)
 
     def _undo_of(self, change: WorkflowChangeView) -> str:
-        """How a person undoes it: from the journal, where that still has the plan that was proposed. What stands there
-        was for the profile's workflow when it was written, whatever that is now."""
+        """The command by which a person rolls it back: from the journal, if that still has the proposed plan. The
+        journal's plan was for the profile's workflow when it was written, even if the profile names another one now."""
         bodies: dict[str, dict[str, Any]] = {}
         self._writer.noted(lambda: bodies.update(self._writer.journal.in_flight()))
         kept = WorkflowChangeView(bodies.get(change.uid) or {})
@@ -65,7 +65,7 @@ class Rollback:
         return f"To take the change back, as the journal has it: {kept.undo()}"
 
     def recover(self, body: Mapping[str, Any], *, of: Scope | None, bounds: Bounds | None, now: float) -> None:
-        """Make good for a change whose object was deleted while it was in flight. ``of``: what it may be for; ``bounds`` of
+        """Roll back a change whose object was deleted while it was in progress. ``of``: what it may be for; ``bounds`` of
         the policy in force, None where none allows changes."""
         change = WorkflowChangeView(body)
         if change.undecidable(of):
@@ -77,11 +77,11 @@ class Rollback:
             self._writer.report(change, ChangeEvent("ChangeConflict", text))
         elif not self._recovered(change, bounds):
             return
-        if noted:  # or the next cycle notes it
+        if noted:  # otherwise the next cycle records it
             self._writer.noted(lambda: self._writer.journal.drop(change.uid))
 
     def _recovered(self, change: WorkflowChangeView, bounds: Bounds | None) -> bool:
-        """Roll back what still stands; False when that must be tried again."""
+        """Roll back the values that are still in place; False when it must be retried."""
         raw = self._writer.target(change)
         if raw is None or self._writer.target_state(change, raw) is not TargetState.AS_WRITTEN:
             return True

@@ -1,4 +1,4 @@
-"""What the stage of changes did in one cycle, in numbers for /metrics."""
+"""Counts of the change stage in one cycle, for /metrics."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Tally:
     seconds: list[float] = field(default_factory=list)
 
     def record(self, before: WorkflowChangeView, after: WorkflowChangeView, now: float) -> None:
-        """Count what a write of a change brought about."""
+        """Count the outcome of a transition that was written."""
         if before.phase != after.phase:
             self.proposed += not before.phase and after.phase == ChangePhase.PROPOSED
             self.applied += after.phase == ChangePhase.VERIFYING
@@ -62,7 +62,7 @@ class Tally:
             self.blocked.setdefault(policy, Counter())[results[0].check] += 1
 
     def stand(self, changes: Iterable[WorkflowChangeView]) -> None:
-        """Count what is in flight, and how much of it nobody looks after any more."""
+        """Count the changes in progress, and those of them that are orphaned."""
         in_flight = [c for c in changes if c.phase in IN_FLIGHT]
         self.in_flight.update(c.phase for c in in_flight)
         self.orphaned += sum(c.is_(ConditionType.ORPHANED) is True for c in in_flight)

@@ -14,7 +14,7 @@ _BUCKETS = (_HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 2 * _DAY, 4 * _DAY, 7
 
 
 class ChangesTelemetry:
-    """Fed once per cycle; counters begin at zero with the process, gauges tell of the last cycle."""
+    """Fed once per cycle; counters begin at zero with the process, gauges hold the last cycle."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         name, r = "concertmaster_changes", registry

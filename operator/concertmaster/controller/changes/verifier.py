@@ -31,7 +31,7 @@ _MOST_RUNS = 400  # of one workflow for one verification
 
 
 class Verifier:
-    """Looks after changes in flight."""
+    """Follows changes in progress."""
 
     def __init__(self, writer: ChangeWriter, apply: Apply, rollback: Rollback, history: History) -> None:
         self._writer = writer
@@ -115,7 +115,7 @@ class Verifier:
             silence=silent(runs, definition, applied=applied, until=context.data_until or applied),
         )
         if result.verdict is Verdict.WORSE:
-            # Pods that were never created show nothing: then all of the change is to blame.
+            # Pods that were never created name no step: the whole change is then at fault.
             result = replace(result, harmed=harmed_steps(runs, steps) or steps)
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
@@ -132,7 +132,7 @@ class Verifier:
     def split_runs(
         self, context: WorkflowContext, applied: float, window: float, change: WorkflowChangeView | None = None
     ) -> BeforeAfter:
-        """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only thought of."""
+        """Runs before and after ``applied``, the moment of ``change`` or (None) of one that is only planned."""
         definition = context.definition
         if definition is None:
             return BeforeAfter((), ())
@@ -152,8 +152,8 @@ class Verifier:
 
     @staticmethod
     def _touched(context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:
-        """Whether the definition was changed since, by anybody but another change of ours. One that cannot be read whole
-        just now tells nothing."""
+        """Whether the definition was changed since, by anybody but another change of ours. False when the definition
+        cannot be read completely at present."""
         if None in (change.fingerprint, definition.fingerprint) or change.fingerprint == definition.fingerprint:
             return False
         since = change.applied or 0.0
@@ -162,7 +162,7 @@ class Verifier:
 
 
 def marked(change: WorkflowChangeView, fingerprint: str) -> Transition:
-    """Note what the definition is with the change, to notice when somebody changes it otherwise."""
+    """Record the fingerprint of the changed definition, to detect later edits by others."""
     plan = change.status.get("plan") or {}
     target = {**(plan.get("target") or {}), "fingerprint": fingerprint}
     return Transition(None, fields={"plan": {**plan, "target": target}})

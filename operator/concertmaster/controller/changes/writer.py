@@ -1,8 +1,8 @@
 """Applies what the core decides about changes: the only place that writes them, their journal and their targets.
 
-Whatever can be the last act of a process is written down before it is done (history, then the WorkflowChange), and what
-an interrupted write became is read from the object itself: it holds the plan's new values, or the old ones, or somebody
-else's.
+Every write is recorded first, in the history and then in the WorkflowChange, because the process may end after any of
+them. The outcome of an interrupted write is read from the object: it has the new values of the plan, the old ones, or
+somebody else's.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ChangeWriter:
         return self.tally
 
     def drain_problems(self) -> list[str]:
-        """What went wrong since the last call."""
+        """The problems since the last call."""
         problems, self.problems = self.problems, []
         return problems
 
@@ -88,7 +88,7 @@ class ChangeWriter:
         return WriteResult(PatchOutcome.GONE) if ref is None else patch_object(self.client, ref, operations)
 
     def try_patch(self, change_or_plan: WorkflowChangeView | Plan, operations: Sequence[Operation]) -> WriteResult:
-        """What the API server would answer to ``patch``."""
+        """The API server's answer to ``patch`` as a dry run."""
         ref = self.target_ref(change_or_plan)
         return (
             WriteResult(PatchOutcome.GONE) if ref is None else patch_object(self.client, ref, operations, dry_run=True)
@@ -175,7 +175,7 @@ class ChangeWriter:
         except Stopped:
             raise
         except NotFound:
-            return None  # deleted: the journal knows what to do
+            return None  # deleted: it is recovered from the journal
         except Rejected as error:
             fresh = self.fresh(change)
             # Written by somebody else since: read anew in the next cycle.
@@ -189,7 +189,7 @@ class ChangeWriter:
     # --- the journal, where the work must go on without it
 
     def journaled(self, change: WorkflowChangeView) -> bool:
-        """Whether the journal holds this very change: without that nothing is rolled back on its word."""
+        """Whether the journal holds this very change: without it the status alone is not trusted for a rollback."""
         return self.journal.holds(change.uid, change.digest)
 
     def noted(self, work: Callable[[], None]) -> bool:

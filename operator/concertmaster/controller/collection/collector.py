@@ -1,4 +1,4 @@
-"""The collect stage of a cycle: metrics sources and live runs, each fault isolated to whoever it concerns."""
+"""The collect stage of a cycle: metrics sources and live runs, with each fault isolated to the workflows it concerns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from concertmaster.kube.errors import Stopped
 
 log = logging.getLogger("concertmaster.cycle")
 
-_LASTING = 3  # readings in a row: another kind of fault that lasts so long is said in place of the first
+_LASTING = 3  # consecutive readings after which a new kind of fault replaces the reported one
 _QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
 
 REASONS = {
@@ -46,8 +46,9 @@ def for_everybody(error: Exception) -> str:
 
 @dataclass(slots=True)
 class _Outage:
-    """What is said of a source while it is down. Its faults alternate in kind and wording (a timeout, then 503, another
-    query each time); each sentence would be a write for every profile. The log has them all."""
+    """The fault that is reported for a source while it is down. Faults alternate in kind and wording (a timeout, then
+    503, another query each time), and each new sentence would be a status write for every profile. The log has all of
+    them."""
 
     reason: Reason
     message: str
@@ -109,13 +110,14 @@ class Collector:
             if due:
                 self._read[name] = now
             elif reports[name].ok and (last := self.reports.get(name)) is not None and not last.ok:
-                # Little or nothing was asked: a source that was down is up again once it was read.
+                # Little or nothing was queried: a source that was down counts as up only after a real reading.
                 reports[name] = replace(reports[name], ok=False, reason=last.reason, message=last.message)
         self.reports = self._settled(reports)
         return self.reports
 
     def ask_users(self) -> Mapping[str, SourceReport]:
-        """Users' own queries to the sources that were read in this cycle; the reports with what they brought."""
+        """Run users' queries against the sources that were read in this cycle. Returns the reports, completed with the
+        results."""
         reports = dict(self.reports)
         for demand in self._asked:
             name = demand.source
@@ -162,5 +164,5 @@ class Collector:
 
 
 def recent(moment: float | None, now: float, seconds: float) -> bool:
-    """Whether ``moment`` was less than ``seconds`` ago. One to come was never: the clock was set back since."""
+    """Whether ``moment`` was less than ``seconds`` ago. A future moment never is: the clock was set back since."""
     return moment is not None and 0.0 <= now - moment < seconds

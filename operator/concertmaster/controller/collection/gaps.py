@@ -1,8 +1,8 @@
-"""What a metrics store lacks, as one steady list.
+"""Missing series of a metrics source, as one stable list.
 
-A quiet cycle brings no pods and so no judgement; a busy one counts other containers than the last. Shown as they come,
-such findings would change every status in every cycle. So a finding stays, in its first wording, until a look with
-enough pods no longer has it.
+A quiet cycle has no pods to judge by, and a busy one counts other containers than the last. Reported as they come, these
+findings would change every status in every cycle. So a finding stays, in its first wording, until a reading with enough
+pods no longer has it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing import LEAST, Missing
 
-_NOW = frozenset({"kube_pod_info", "up"})  # said of the metrics source's present state, not of the pods that were read
+_NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present state, not about the pods that were read
 
 
 class Gaps:
-    """Findings of one source. ``fresh`` until the first look of this process."""
+    """Findings of one source. ``fresh`` until the first reading of this process."""
 
     def __init__(self) -> None:
         self.fresh = True
@@ -25,11 +25,11 @@ class Gaps:
         self._judged = False
 
     def begin(self) -> None:
-        """A new collection starts; its first look at the present replaces what was said of the present before."""
+        """Start a collection: its first reading of the present replaces the earlier findings about the present."""
         self._begun = True
 
     def learn(self, found: Collection, *, present: bool) -> None:
-        """Take in what one look found missing. ``present``: the look reached about now, not only the past."""
+        """Record the series that one reading lacked. ``present``: the reading covered the present, not only the past."""
         self.fresh = False
         if present:
             if self._begun:
@@ -44,11 +44,11 @@ class Gaps:
 
     @property
     def blind(self) -> str:
-        """Why the metrics source cannot tell of pods at all at present, empty when it can."""
+        """Why the metrics source has no pod information at present; empty when it has."""
         return next((str(m) for m in self._present.values() if m.essential), "")
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Everything missing, what recommendations cannot do without first."""
+        """Everything missing, essential series first."""
         found = [*self._lasting.values(), *(m for m in self._present.values() if not m.essential)]
         return tuple(str(m) for m in sorted(found, key=lambda m: (not m.essential, m.series)))

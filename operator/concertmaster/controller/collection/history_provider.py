@@ -1,4 +1,4 @@
-"""The history behind the loop's seam: one open store, opened again when its file turns out to be damaged.
+"""The implementation of ``interfaces.History``: one open store, reopened when its file turns out to be damaged.
 
 A place that cannot be written any more is no reason to stop recommending: the store is then a copy in memory of what the
 file holds, the metrics bring what is new, and every cycle tries the file again.

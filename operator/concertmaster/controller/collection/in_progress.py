@@ -1,4 +1,4 @@
-"""Runs in progress: the watch says which there are, and once per cycle some of their objects are read.
+"""Runs in progress: the watch reports which exist, and once per cycle some of their objects are read.
 
 Objects of running workflows change every few seconds and may be a megabyte, so that the watch keeps their names only.
 """
@@ -67,9 +67,10 @@ class RunsInProgress:
     def look(
         self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, tell: Callable[[str], None]
     ) -> Mapping[WorkflowKey, tuple[RunRecord, ...]]:
-        """The runs in progress of the workflows ``keys``, each as it was last read; ``tell`` hears why one was not."""
+        """The runs in progress of the workflows ``keys``, each as it was last read; ``tell`` is called with the reason
+        when one was not."""
         with self._lock:
-            if keys != self._keys:  # what was nobody's may be somebody's now
+            if keys != self._keys:  # a run without an observed workflow may have one now
                 self._passed.clear()
                 self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}

@@ -1,7 +1,7 @@
 """Live runs into the history: finished runs are read while their objects exist, and kept.
 
-The watch hands over objects in its own thread, where only their end and owner are looked at. Reading them, and listing
-the TaskRuns or pods that belong to them, is work for the cycle's thread, a bounded part at a time: after each burst of
+The watch delivers objects in its own thread, where only their end and owner are examined. Reading them, and listing the
+TaskRuns or pods that belong to them, is work for the cycle's thread, a bounded part at a time: after each burst of
 finished runs and once per cycle. Nothing is ever written to these objects.
 """
 
@@ -56,8 +56,8 @@ Covered = tuple[WorkflowKey, tuple[InputSource, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one reading of a run brought. ``whole``: no later reading could add anything. ``problems``: what is unusual
-    about it, by what makes it the same in another run; nothing is recorded for a workflow without ``key``."""
+    """The result of reading one run. ``whole``: no later reading could add anything. ``problems``: what is unusual about
+    it, by what makes it the same in another run; nothing is recorded for a workflow without ``key``."""
 
     waiting: Waiting
     record: RunRecord | None = None
@@ -74,8 +74,8 @@ def _problems(run: str, problems: Sequence[str]) -> dict[str, str]:
 class LiveRuns:
     """``wants`` and ``take`` are called from the watch's thread, everything else from the cycle's.
 
-    ``follow`` hears in every cycle what to watch; ``count`` is called with "complete", "end" (only how the run ended
-    is known) or "unreadable".
+    ``follow`` is called in every cycle with what to watch; ``count`` is called with "complete", "end" (only how the run
+    ended is known) or "unreadable".
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class LiveRuns:
         return True
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
-        """Let a run wait for its turn."""
+        """Queue a run."""
         self._pending.put(ObjectRef.of(resource, obj), packed, end_mark(obj))
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class LiveRuns:
                 steps += len(read[-1].record.steps) if read[-1].record is not None else 0
             except Stopped:
                 raise
-            except KubeError as error:  # the server is away: what waits goes on waiting
+            except KubeError as error:  # the server is unreachable: the queue is kept
                 self._note(f"live runs wait to be read: {error}")
                 break
         return self._keep(read) and bool(self._pending.some(1, again=False))
@@ -249,7 +249,7 @@ class LiveRuns:
         try:
             run = kind.read(raw, self._objects.children(ref, raw)[0], definition.key, definition)
         except _UNREADABLE:
-            return None  # said when it has ended
+            return None  # reported when it has ended
         record = as_in_history(run.record, definition)
         return replace(record, start=record.start if record.start is not None else run.started)
 
@@ -258,8 +258,8 @@ class LiveRuns:
         return frozenset((d.key, d.inputs) for d in definitions)
 
     def _catch_up(self, observed: frozenset[Covered], heartbeat: Heartbeat) -> None:
-        """Runs that had ended before their workflow got a profile, or its ``spec.inputs``: the watch has brought them and
-        they were passed."""
+        """Runs that had ended before their workflow got a profile, or its ``spec.inputs``: the watch reported them and
+        they were skipped."""
         new = observed - self._covered
         covered = set(observed & self._covered)
         if new:  # also a workflow whose history was dropped and which has a profile again

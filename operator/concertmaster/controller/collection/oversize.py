@@ -1,7 +1,7 @@
 """Namespaces whose metrics are too large to be read: what was left out, and who is read apart from the others.
 
 A namespace that was refused once makes every answer it shares with others too large, so it is asked for by itself until
-its answers have fitted for an hour. Nobody but its own workflows hears of it.
+its answers have fitted for an hour. Only its own workflows report it.
 """
 
 from __future__ import annotations

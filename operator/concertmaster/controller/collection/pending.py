@@ -91,7 +91,7 @@ class Pending:
             return [w for w in self._waiting.values() if again or not w.tries][:most]
 
     def done(self, waiting: Waiting) -> None:
-        """It was read and stored, or there is nothing to be had of it."""
+        """It was read and stored, or nothing of it can be read."""
         with self._lock:
             self._drop(waiting)
             self._read[waiting.ref.uid] = waiting.mark
@@ -107,7 +107,7 @@ class Pending:
         return False
 
     def forget(self) -> None:
-        """Take every run that comes again for a new one."""
+        """Forget which runs were read: each one that is reported again is read again."""
         with self._lock:
             self._read.clear()
 

@@ -1,7 +1,7 @@
-"""Placing pods look by look as if all of them had come at once.
+"""Placing pods over several readings as if they were read at once.
 
-A long fan-out is read in several looks, and some of them hold no pod that proves whose run it is. So a run once
-recognised stays recognised, and pods whose run is not recognised yet wait, in bounded number, for one that proves it.
+A long fan-out is read in several readings, and some of them have no pod that identifies the run. So a run once recognised
+stays recognised, and pods whose run is not recognised yet are kept, in bounded number, until one identifies it.
 """
 
 from __future__ import annotations

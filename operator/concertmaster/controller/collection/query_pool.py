@@ -1,8 +1,8 @@
-"""Users' queries run beside the cycle: it waits for a quick answer and takes a slow one up in a later cycle.
+"""Users' queries run in threads beside the cycle, which waits for quick answers and uses slow ones in a later cycle.
 
 A query may be legal and take half a minute, and there may be a hundred of them. One namespace has one thread at a time,
 namespaces whose last query was slow share two, and the cycle waits for all of them together for a few seconds at most.
-Namespaces share the number of queries of a cycle, too, and a query that failed rests, each time twice as long.
+Namespaces share the number of queries of a cycle, too, and a query that failed is retried with exponential backoff.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
 PATIENCE = 1.0  # seconds a cycle waits for one namespace; not at all for one whose last query was slow
 PATIENCE_IN_ALL = 5.0  # and for all of them
 _FORGOTTEN = 3600.0  # seconds an answer is held for its author
-_REMEMBERED = 500  # rests, before those that ended as long ago as they lasted are forgotten
+_REMEMBERED = 500  # backoffs kept, before those that ended as long ago as they lasted are forgotten
 _LONGEST_REST = 2 * 3600.0  # seconds
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class QueryPool:
                 del self._jobs[author]
 
     def arrived(self) -> set[WorkflowKey]:
-        """Workflows worth another look: an answer is there, or a thread that they did not get last time."""
+        """Workflows that can go on: their answer has arrived, or a thread is free that they did not get last time."""
         found: set[WorkflowKey] = set()
         for author, job in self._jobs.items():
             if job.done.is_set() and not job.announced:
@@ -124,7 +124,7 @@ class QueryPool:
         return True
 
     def later(self, workflow: WorkflowKey) -> None:
-        """The workflow found its share used up: it is worth another look in the next cycle."""
+        """The share of the workflow's namespace was used up: it is due again in the next cycle."""
         self._turned_away.add(workflow)
 
     def rest(self, author: Author, now: float) -> str:
@@ -133,14 +133,14 @@ class QueryPool:
         return rest.why if now < rest.until else ""
 
     def failed(self, author: Author, why: str, now: float) -> None:
-        """The query was sent and brought nothing: it rests."""
-        if len(self._rests) >= _REMEMBERED:  # an author who edits a query leaves the rest of each of its texts behind
+        """The query was sent and failed: its backoff starts."""
+        if len(self._rests) >= _REMEMBERED:  # an edited query leaves a backoff behind for each of its texts
             self._rests = {a: r for a, r in self._rests.items() if now < r.until + r.seconds}
         seconds = min(2 * self._rests.get(author, _AWAKE).seconds, _LONGEST_REST)
         self._rests[author] = _Rest(now + seconds, seconds, why)
 
     def succeeded(self, author: Author) -> None:
-        """The query brought its answer."""
+        """The query was answered: its backoff ends."""
         self._rests.pop(author, None)
 
     def waits(self, author: Author) -> bool:

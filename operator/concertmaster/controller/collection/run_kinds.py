@@ -72,8 +72,8 @@ class RunKinds:
         self.notes: tuple[str, ...] = ()
 
     def refresh(self, kinds: Collection[str]) -> None:
-        """Bring ``present`` and ``notes`` up to date for runs of these kinds. What cannot be found out just now stays
-        as it was."""
+        """Update ``present`` and ``notes`` for runs of these kinds. What cannot be determined at present stays
+        unchanged."""
         names, now = frozenset(kinds), self._clock()
         if self._asked is not None and self._asked[0] == names and now - self._asked[1] < EVERY:
             return
@@ -107,7 +107,7 @@ class RunKinds:
         self.present, self.notes, self._asked = tuple(present), tuple(notes), (names, now)
 
     def doubt(self) -> None:
-        """Ask anew at the next refresh."""
+        """Ask the API server again at the next refresh."""
         self._asked = None
 
     def _served(self, name: str) -> ServedRunKind | None:

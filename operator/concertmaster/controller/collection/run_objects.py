@@ -46,7 +46,7 @@ class RunObjects:
         return found, ""
 
     def workloads(self, ref: ObjectRef, raw: Mapping[str, Any], resource: Resource | None) -> list[dict[str, Any]]:
-        """Workloads of Kueue that stand for a run; none where they may not be read (None)."""
+        """Workloads of Kueue that represent a run; none where they may not be read (None)."""
         selector = queued(raw)
         if selector is None or resource is None:
             return []

@@ -1,6 +1,6 @@
 """The watch of runs: a thread with an event loop of its own, started and stopped as the cycle decides.
 
-Runs are users' objects in numbers nobody bounds, so their watch must be able to fail, and to be started anew with other
+Runs are users' objects in numbers nobody bounds, so their watch must be able to fail, and to be restarted with other
 kinds, without touching the watches of our own kinds. kopf ends every task of its event loop when it stops: a loop of its
 own keeps that from being the operator's.
 """

@@ -37,7 +37,7 @@ from concertmaster.settings import Settings, Source
 log = logging.getLogger("concertmaster.sources")
 
 _SLACK = 60.0  # seconds of the past not worth a query
-_RECENT = 3600.0  # seconds: a look this new says what the metrics source is like at present
+_RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
 _FEW = 1_000  # workflows: of more, two spans of the past at a time are too much memory
 _LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
 
@@ -78,7 +78,7 @@ class MetricsSources:
         return found is not None and found.namespace_selector.matches(namespace_labels)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         for client in self._clients.values():
             client.close()
 

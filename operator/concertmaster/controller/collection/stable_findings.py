@@ -1,7 +1,7 @@
-"""Findings that repeat from look to look, as one steady list.
+"""Findings that repeat from reading to reading, as one stable list.
 
-Each look words them with other names and counts. Shown as they come, such findings would change every status in every
-cycle. So a finding stays, in its first wording and place, until a look of the same subject no longer has it.
+Each reading words them with other names and counts. Reported as they come, they would change every status in every cycle.
+So a finding stays, in its first wording and place, until a reading of the same subject no longer has it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class StableFindings(Generic[K]):
         self._found: dict[K, dict[str, str]] = {}
 
     def learn(self, subject: K, found: Mapping[str, str]) -> None:
-        """What the latest look found of ``subject``: sentences by what makes two of them the same finding."""
+        """Record the findings of the latest reading of ``subject``: sentences by what makes two of them the same
+        finding."""
         before = self._found.pop(subject, {})
         if found:
             kept = {kind: sentence for kind, sentence in before.items() if kind in found}  # in their first order, too
@@ -29,11 +30,11 @@ class StableFindings(Generic[K]):
             )
 
     def add(self, subject: K, found: Mapping[str, str]) -> None:
-        """What a look at the past found of ``subject``: it says nothing of what has gone since."""
+        """Add findings of a reading of the past of ``subject``: they do not show which ones have ended since."""
         self.learn(subject, {**self._found.get(subject, {}), **found})
 
     def keep_only(self, subjects: Container[K]) -> None:
-        """Forget the findings of every other subject: nobody looks at it any more, so nothing would end them."""
+        """Forget the findings of all other subjects: these are no longer read, so nothing would end their findings."""
         self._found = {subject: found for subject, found in self._found.items() if subject in subjects}
 
     def of(self, subject: K) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """Users' own queries: durations of steps without pods, and extra metrics of runs. Fenced, bounded, never trusted.
 
-They run beside the cycle (``query_pool``), which waits a few seconds for them: a slow answer is taken up in a later one.
+They run beside the cycle (``query_pool``), which waits a few seconds for them: a slow answer is used in a later one.
 Namespaces share the number of queries per cycle, and those that waited longest come first.
 
 A duration is stored when it is first seen, as an execution of its step, so that the run outlives the series. Extra
-metrics are asked for when a workflow is analysed, over its whole window: one query per metric tells all runs. What it
-says of a run is kept in the history, so that it outlives the series as well. A query that is refused concerns its author
-and nobody else.
+metrics are asked for when a workflow is analysed, over its whole window: one query per metric covers all runs. The values
+are kept in the history, so that it outlives the series as well. A query that is refused concerns its author and nobody
+else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEPT = 100  # cycles after which what is known of a workflow that is gone is fo
 
 @dataclass(slots=True)
 class DurationsRead:
-    """What reading the duration queries of one source has brought."""
+    """The result of reading the duration queries of one source."""
 
     changed: set[WorkflowKey] = field(default_factory=set)
     more: bool = False
@@ -42,7 +42,7 @@ class DurationsRead:
 
 @dataclass(frozen=True, slots=True)
 class _Durations:
-    """What the queries of each step say by run, of runs that ended in one span."""
+    """Answers of the queries of each step by run, for runs that ended in one span."""
 
     since: float
     until: float
@@ -83,10 +83,10 @@ class UserQueries:
     def durations(
         self, client: PrometheusClient, definitions: Sequence[WorkflowDefinition], *, now: float, reach: float
     ) -> DurationsRead:
-        """Read the durations that came in since the last time, and those of the past newest first.
+        """Read the durations since the last time, and those of the past newest first.
 
-        Whatever goes wrong with a query concerns its author alone and is kept in ``problems``; what the metrics source
-        refused or did not answer in time is not asked again at once.
+        A fault of a query concerns its author alone and is kept in ``problems``; what the metrics source refused or did
+        not answer in time is not asked again at once.
         """
         read = DurationsRead()
         end = float(int(now - client.source.delay_seconds))
@@ -139,7 +139,7 @@ class UserQueries:
         DurationMarks(self._keeper.store, source, definition).extend(found.since, found.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:
-        """Keep what is said of runs not seen before, or of how they ended: where no query says when, a run ended when its
+        """Store runs not seen before, and outcomes not known before: where no query says when, a run ended when its
         duration first appeared."""
         known = self._known_runs(definition)
         fresh = {
@@ -230,7 +230,7 @@ class UserQueries:
                     read[metric].setdefault(run, {})[step] = value
         if not runs:
             return runs, problem
-        with suppress(HistoryError):  # they are read again the next time; that nothing can be written is said elsewhere
+        with suppress(HistoryError):  # queried again next time; the fault of the history is reported elsewhere
             self._keeper.store.add_amounts(definition.key, read)
         return [with_metrics(r, read) for r in runs], problem
 

@@ -26,8 +26,8 @@ class History(Protocol):
 class Watermarks:
     """The watermarks of ``source`` in the history. Times are unix seconds.
 
-    ``ahead``: by namespace, the mark that the history has and the moment up to which nothing ended since. A look that finds
-    nothing writes nothing; it only counts while the history has the same mark.
+    ``ahead``: by namespace, the mark that the history has and the moment up to which nothing ended since. A reading
+    without facts writes nothing; it only counts while the history has the same mark.
     """
 
     history: History
@@ -177,7 +177,7 @@ def _namespace(shard: str) -> str:
 
 @dataclass(slots=True)
 class Reading:
-    """What one collection has brought so far."""
+    """The result of one collection so far."""
 
     demand: CollectionRequest
     heartbeat: Heartbeat

@@ -35,7 +35,7 @@ _REASONS = {
     ProblemKind.UNREADABLE: Reason.UNSUPPORTED,
 }
 
-Part = tuple[str, str, str, str]  # kind, namespace, name, and what _version says of it
+Part = tuple[str, str, str, str]  # kind, namespace, name, and its _version
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Definitions:
         self._faults: dict[str, str] = {}  # logged already, by profile
 
     def resolve(self, entry: Entry, targets: Targets) -> Resolved:
-        """The definition of one profile under the present targets. What nobody thought of in one object concerns its own
-        profile."""
+        """The definition of one profile under the present targets. An unexpected fault in one object concerns its own
+        profile only."""
         try:
             return self._resolve(entry, targets)
         except Exception as error:
@@ -121,7 +121,7 @@ class Definitions:
         else:
             started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
             definition = with_triggers(definition, started)
-            if unseen:  # half of it would look like another one
+            if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
             hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))

@@ -1,7 +1,7 @@
-"""Workflows that nobody declared, found by the labels of their pods: what metrics sources and live pods show of them.
+"""Workflows without an object of their own, found by the labels of their pods in metrics sources and among live pods.
 
-A source is asked for the last day once, and then for what is new. What cannot be asked just now is a note, and what was
-known stays known for a day.
+A source is queried for the last day once, and then for what is new. A query that fails becomes a note, and what was known
+is kept for a day.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Labelled:
 
 
 class LabelledWorkflows:
-    """Remembers what was seen, and when each source was asked. Used by one thread."""
+    """Remembers the workflows found, and when each source was queried. Used by one thread."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class LabelledWorkflows:
         self._known: dict[PodLabels, dict[LabelledWorkflow, float]] = {}
 
     def refresh(self, policies: Iterable[AnyPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> Labelled:
-        """What policies ask for, as it is known now."""
+        """The workflows that policies select, as far as they are known now."""
         now, notes = self._clock(), dict[str, None]()
         wanted: dict[tuple[str, PodLabels], set[str]] = {}
         for policy, _, keys in asked_for(policies):

@@ -1,7 +1,7 @@
-"""What labels of live pods say, where no metrics source exports them.
+"""Labels of live pods, where no metrics source exports them.
 
-Pods come and go within seconds: a watch hands them over in its own thread, and only their names and the few labels that
-somebody reads are kept, for a while after they are gone. Everything else about them is for the metrics to say.
+Pods come and go within seconds: a watch delivers them in its own thread, and only their names and the few labels that are
+read are kept, for a while after they are gone. Everything else about them comes from the metrics.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ class PodBook:
         return False
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
-        """Nothing is taken."""
+        """Keep nothing: ``wants`` has noted the labels already."""
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
     def follow(self, hidden: Sequence[PodLabels]) -> tuple[str, ...]:
-        """Watch pods by the keys of these labels and nothing else; what stands in the way, for the cycle's log."""
+        """Watch pods by the keys of these labels and nothing else. Returns the obstacles, for the cycle's log."""
         finders = {preset_of(keys).finder(keys): keys for keys in hidden}
         self._keys = frozenset(key for keys in hidden for key in preset_of(keys).read(keys))
         for finder in [f for f in self._watches if f not in finders]:

@@ -1,7 +1,7 @@
-"""What discovery has to make, relabel and withdraw, given what should exist. A pure plan over one snapshot.
+"""The profiles that discovery must create, relabel and delete, given what should exist. A pure plan over one snapshot.
 
-Withdrawing is the dangerous half: a profile goes only when it carries the mark of discovery and it is *known* that no
-policy asks for it any more. A list that failed, a kind that vanished or a suspended policy is no such knowledge.
+Deleting is the dangerous half: a profile is deleted only when it carries the label of discovery and it is *known* that no
+policy selects it any more. A list that failed, a kind that vanished or a suspended policy does not show that.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Relabelling:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryPlan:
-    """What to do, how many profiles each policy's discovery stands behind, and what stands in the way of some."""
+    """The writes to make, how many profiles each policy's discovery accounts for, and the problems."""
 
     create: tuple[Wish, ...] = ()
     relabel: tuple[Relabelling, ...] = ()
@@ -96,7 +96,7 @@ def plan(
             create.append(wish)
     for key, entries in ours.items():
         if key in theirs:
-            withdraw += entries  # a person describes this workflow now
+            withdraw += entries  # a user's own profile describes this workflow now
         elif key not in asked and _known_unwanted(entries[0], key, targets, complete):
             withdraw += entries
     return DiscoveryPlan(
@@ -129,8 +129,8 @@ def _identity(entry: Entry) -> tuple[str, str] | None:
 
 
 def _known_unwanted(entry: Entry, key: _Key, targets: Targets, complete: bool) -> bool:
-    """A target that is there and not asked for was left by its policy; an absent one must be known to be gone. Pods come
-    and go: their workflow keeps its profile until no policy asks for it."""
+    """A present target that no policy selects is unwanted; an absent one must be known to be deleted. Pods come and go:
+    their workflow keeps its profile until no policy selects it."""
     ref = reference(entry)
     if ref is None:
         return complete

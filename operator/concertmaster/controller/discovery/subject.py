@@ -38,7 +38,7 @@ class Subject:
     losers: tuple[PolicyRef, ...]
     resolved: Resolved
     source: str
-    refusal: ConditionUpdate | None = None  # why its source may not be asked
+    refusal: ConditionUpdate | None = None  # why its source may not be queried
     target: Target | None = None  # the object that defines it
     held: tuple[Target, ...] = ()  # Tasks it refers to, which hold further fields of it
 
@@ -69,7 +69,7 @@ class AllowedSources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _InForce:
-    """What was found out about a profile, and what it rests on."""
+    """The policy in force for a profile, and the inputs it was resolved from."""
 
     spec_text: str
     labels: Mapping[str, str]
@@ -154,7 +154,7 @@ class Subjects:
 
 
 def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
-    """What to ask each source for; one demand per source, in a fixed order."""
+    """The request to each source, in a fixed order."""
     wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
     windows: dict[str, float] = {}
     for s in subjects:
@@ -168,7 +168,7 @@ def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[Coll
 
 
 def most_valuable_first(subjects: Iterable[Subject]) -> list[Subject]:
-    """In which order workflows are analysed and written: those that nothing was said of yet, then by the worth of their
+    """In which order workflows are analysed and written: those without a status first, then by the worth of their
     recommendations; equals keep their order."""
     return sorted(subjects, key=lambda s: (s.entry.status.data_until is not None, -_worth(s)))
 
@@ -185,8 +185,8 @@ def _metrics(reason: Reason, message: str) -> ConditionUpdate:
 def facts_by_policy(
     subjects: Iterable[Subject], reports: Mapping[str, SourceReport] | None = None
 ) -> dict[PolicyRef, PolicyTally]:
-    """How many profiles each policy governs and loses, what they point at, and what ``reports`` say of pods in their
-    namespaces that fit no single workflow."""
+    """For each policy the number of profiles it governs and of those another policy governs, their targets, and what
+    ``reports`` have on pods in their namespaces that fit no single workflow."""
     found: dict[PolicyRef, PolicyTally] = {}
     for s in subjects:
         if s.policy is None:
@@ -212,7 +212,7 @@ def facts_by_policy(
 
 @dataclass(slots=True)
 class PolicyTally:
-    """What the subjects say about one policy."""
+    """The counts of one policy over the subjects."""
 
     matched: int = 0
     losing: int = 0
@@ -231,7 +231,7 @@ class PolicyTally:
         blocked: Mapping[str, int],
         obstacles: Sequence[str],
     ) -> PolicyFacts:
-        """With what the other stages of the cycle found; ``notes``: further problems of the policy."""
+        """The facts with those of the other stages of the cycle; ``notes``: further problems of the policy."""
         return PolicyFacts(
             matched=self.matched,
             losing=self.losing,
@@ -247,7 +247,7 @@ class PolicyTally:
 
 
 def reach(subjects: Sequence[Subject]) -> dict[WorkflowKey, tuple[int, float]]:
-    """How much of each workflow's past somebody looks at: the newest runs (number) of the last seconds."""
+    """How much of each workflow's past is analysed: the newest runs (number) of the last seconds."""
     found: dict[WorkflowKey, tuple[int, float]] = {}
     for s in subjects:
         runs, window = found.get(s.key, _KEPT_UNREAD)

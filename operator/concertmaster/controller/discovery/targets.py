@@ -86,12 +86,12 @@ class Targets:
         return target.problem_for(namespace if resource.namespaced else None, name) if target else None
 
     def unseen(self, kind: str, namespace: str) -> Problem | None:
-        """Why an object of a companion's ``kind`` may be there although it is not here; None when all were listed."""
+        """Why an object of a companion's ``kind`` may exist although it was not listed; None when all were listed."""
         found = next((s for r, s in self._scans.items() if r.kind == kind), None)
         return found.problem_for(namespace) if found is not None else None
 
     def certain(self, api_version: str, kind: str, namespace: str) -> bool:
-        """Whether a target that is not here is known not to exist."""
+        """Whether a target that was not listed is known not to exist."""
         resource = target_resource(api_version, kind)
         found = self._scans.get(resource) if resource else None
         return found is not None and found.problem_for(namespace) is None
@@ -164,7 +164,8 @@ def refresh(
 
 
 def _out_of_reach(resource: Resource) -> Problem:
-    """Not even asked for: whoever lists namespaces does not mean the cluster, and a denial every cycle is an alert."""
+    """Not listed at all: an installation for listed namespaces has no right to cluster-wide kinds, and a denial in every
+    cycle would raise alerts."""
     return Problem(
         ProblemKind.FORBIDDEN,
         f"{resource.kind} objects belong to no namespace and the operator observes listed namespaces only; "

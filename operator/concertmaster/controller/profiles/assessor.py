@@ -56,7 +56,7 @@ class CycleCounts:
 
 
 class Assessor:
-    """Keeps what was learned about each profile between cycles."""
+    """Keeps the state of each profile between cycles."""
 
     def __init__(self, sources: Sources, history: History, analyzer: Analyzer, outputs: Outputs | None = None) -> None:
         self._sources = sources
@@ -70,7 +70,7 @@ class Assessor:
         self._fleet = FleetBook()
         self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
-        self.again = False  # the last pass brought up something that is worth another one at once
+        self.again = False  # the last pass found a reason for another one at once
         self._seen = Seen()
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self._capacity: Mapping[str, Capacity] = {}
@@ -101,7 +101,7 @@ class Assessor:
         self._answered.update(answered)
 
     def record_live(self, seen: Seen) -> None:
-        """What live objects say of runs and of what they share."""
+        """Record what live objects show of runs and of what these share."""
         self.record_changes(seen.changed)
         self._seen = seen
 
@@ -141,13 +141,14 @@ class Assessor:
         self.again = not reading and self._fleet.settle(now)
 
     def _half(self, subject: Subject) -> bool:
-        """Just after a start the others are not known yet: what rests on them is not withdrawn for that."""
+        """Just after a start the other workflows are not known yet: recommendations that compare workflows are not
+        withdrawn for that."""
         return self._fleet.fleet is None and speaks(
             (*subject.entry.status.recommendations, *subject.entry.status.noted)
         )
 
     def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
-        """While the past is being read, what rests on all of it is not replaced by what rests on a part."""
+        """While the past is being read, an analysis of all of it is not replaced by one of a part."""
         return bool(
             report is not None
             and report.more
@@ -156,7 +157,7 @@ class Assessor:
         )
 
     def _outcome(self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts) -> ProfileOutcome:
-        """What to say about one profile: a fresh analysis where something changed, else what is remembered."""
+        """The outcome of one profile: a fresh analysis where something changed, else the remembered one."""
         known = self._known(subject, report)
         definition, policy = subject.resolved.definition, subject.policy
         if definition is None or policy is None:
@@ -212,7 +213,8 @@ class Assessor:
         now: float,
         until: float,
     ) -> Evidence | None:
-        """What an analysis would rest on now; None when the last one stands. Pods of a run that is not over are none."""
+        """The evidence for a new analysis; None when the last one still holds. Pods of a run in progress are no reason
+        for one."""
         remembered, revision = self.memory.get(subject.entry.uid), self._revisions[definition.key]
         stands = remembered is not None and remembered.stands(subject.entry, inputs, now)
         if remembered is not None and stands and remembered.undisturbed(revision, until):
@@ -235,7 +237,7 @@ class Assessor:
         known: ProfileOutcome,
         tally: CycleCounts,
     ) -> ProfileOutcome:
-        """A fresh analysis. With an empty history and a source that is down there is nothing to say that is newer."""
+        """A fresh analysis. None with an empty history and a source that is down."""
         self._answered.discard(case.definition.key)
         analysis = case.policy.analysis
         since = case.now - analysis.window_seconds

@@ -18,7 +18,7 @@ class Failures:
         self._faults: dict[str, str] = {}
 
     def message(self, entry: Entry, error: Exception) -> str:
-        """What the condition says of ``error``; the trace goes to the log, once per kind of failure."""
+        """The message of the condition for ``error``; the trace goes to the log, once per kind of failure."""
         if isinstance(error, HistoryError):
             return str(error)
         fault = f"{type(error).__name__}: {error}"
@@ -28,7 +28,7 @@ class Failures:
         return f"the analysis failed ({type(error).__name__}); the operator's log has the details, please report it."
 
     def forget(self, uid: str) -> None:
-        """An analysis of the profile went well."""
+        """An analysis of the profile succeeded."""
         self._faults.pop(uid, None)
 
     def keep_only(self, uids: Collection[str]) -> None:

@@ -1,9 +1,9 @@
-"""What the rules that compare workflows get to see in the running operator, at a bounded price.
+"""The input of the rules that compare workflows, at a bounded cost.
 
-Each analysis leaves behind what its workflow reserves: no query, no second look at the history. From that an *edition* of
-the fleet is made when all workflows were looked at once, and then at most once an hour. A new edition makes only those
-workflows dirty that its rules concern: one that waits for nodes, one that makes the next peak, one that already has such
-recommendations. All others see the edition when they are analysed for reasons of their own.
+Each analysis contributes what its workflow reserves, without a query or a second reading of the history. From these an
+*edition* of the fleet is made when all workflows were analysed once, and then at most once an hour. A new edition is a
+reason to analyse only the workflows its rules concern: one that waits for nodes, one that makes the next peak, one that
+already has such recommendations. All others use the edition when they are analysed for other reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RULES = frozenset({"schedule-clash", "demand-forecast"})
 
 
 class FleetBook:
-    """Collects members and hands out editions."""
+    """Collects members and provides editions."""
 
     def __init__(self) -> None:
         self._members: dict[WorkflowKey, FleetMember] = {}
@@ -29,16 +29,16 @@ class FleetBook:
         self._changed = False
         self._made_at = float("-inf")
         self._edition = 0
-        self.fleet: Fleet | None = None  # None until every workflow was looked at
+        self.fleet: Fleet | None = None  # None until every workflow was analysed
 
     def learn(self, member: FleetMember, *, waits: bool) -> None:
-        """What an analysis found out. ``waits``: its rules want to hear of the others."""
+        """Record a workflow's member. ``waits``: its rules depend on other workflows."""
         self._members[member.key] = member
         (self._waiting.add if waits else self._waiting.discard)(member.key)
         self._changed = True
 
     def restore(self, member: FleetMember, *, waits: bool, edition: int) -> None:
-        """What an earlier process learned of a workflow, and the edition that it showed to it: no news to anybody."""
+        """Restore a member from an earlier process, with the edition it was analysed with: no reason for a new one."""
         changed = self._changed
         self.learn(member, waits=waits)
         self._changed = changed
@@ -47,7 +47,7 @@ class FleetBook:
             self._concerned |= {member.key}
 
     def member(self, key: WorkflowKey) -> tuple[FleetMember | None, bool]:
-        """What was learned of a workflow."""
+        """The member of a workflow."""
         return self._members.get(key), key in self._waiting
 
     def keep_only(self, keys: Collection[WorkflowKey]) -> None:
@@ -58,11 +58,11 @@ class FleetBook:
             self._changed = True
 
     def edition_for(self, key: WorkflowKey) -> int:
-        """Changes when the workflow should be looked at again because of the others."""
+        """Changes when the workflow must be analysed again because of the others."""
         return self._edition if key in self._concerned else 0
 
     def settle(self, now: float) -> bool:
-        """All workflows were looked at: make a new edition where that is due. True when it concerns somebody."""
+        """All workflows were analysed: make a new edition where that is due. True when it concerns somebody."""
         if now - self._made_at < EVERY or not (self._changed or (self.fleet is None and self._members)):
             return False
         news = self._changed

@@ -1,7 +1,7 @@
 """Several profiles of one workflow: each gets recommendations, one of them is used for changes, and all of them say so.
 
-Two profiles may be intended (two sets of objectives). Two that change the same template would each take the other's work for
-somebody else's, and verify their changes on the same runs.
+Two profiles may be intended (two sets of objectives). Two that change the same template would each take the other's
+changes for a user's, and verify their own on the same runs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
 
 
 def _shared(found: ConditionUpdate, text: str) -> ConditionUpdate:
-    """TargetResolved with the notice; what keeps a target from being resolved is worth more than the notice."""
+    """TargetResolved with the notice; a problem with the target takes precedence over the notice."""
     if found.status is not True:
         return found
     reason = Reason.SHARED_TARGET if found.reason is Reason.FOUND else found.reason

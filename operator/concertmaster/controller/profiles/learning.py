@@ -34,8 +34,8 @@ class Learned:
         return tuple(self._changes.get(workflow(entry), ()))
 
     def decided(self, entry: Entry) -> tuple[object, ...]:
-        """What an analysis takes of earlier changes of one workflow: the operator's own, and the verdicts on those that
-        others made, which tell in its next status what the rule's promises were worth."""
+        """The decided changes of one workflow for its analysis: the operator's own, and the verdicts on those that others
+        made."""
         verdicts = ((o.get("id"), o.get("since"), o["verdict"]) for o in entry.status.outcomes if o.get("verdict"))
         return (self.changes(entry), *verdicts)
 
@@ -58,7 +58,7 @@ class Learned:
 
 
 def workflow(entry: Entry) -> str:
-    """How the ledger calls a profile's workflow."""
+    """The name of a profile's workflow in the ledger."""
     return f"{entry.namespace}/{entry.name}"
 
 
@@ -73,7 +73,7 @@ def _verified_profile(change: Entry) -> str | None:
 
 
 def _reported(snapshot: Snapshot) -> Iterator[Line]:
-    """The lines of what statuses tell of implementations."""
+    """The ledger lines of implementations that statuses report."""
     for entry in snapshot.profiles:
         if entry.status.outcomes:
             for outcome in memory.read({"results": list(entry.status.outcomes)}).outcomes:

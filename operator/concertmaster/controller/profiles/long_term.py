@@ -1,4 +1,5 @@
-"""What of an analysis is kept when its runs are pruned: daily rows, the first figures, the state of recommendations."""
+"""The figures of an analysis that are kept when its runs are pruned: daily rows, the baseline, the state of
+recommendations."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ def _baseline(result: AnalysisResult) -> Baseline | None:
 
 
 def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Adoption]:
-    """The standings, then what was implemented, which says more about the same recommendation. Latest first."""
+    """States of recommendations; where one was implemented, with its verdict. Latest first."""
     impacts = {r.id: r.impact for r in result.recommendations}
     found: dict[str, Adoption] = {}
     for s in memory.standings:

@@ -12,7 +12,7 @@ from concertmaster.core.model import WorkflowKey
 
 
 class Outputs:
-    """Hands each analysis on; nothing here decides anything."""
+    """Distributes each analysis; decides nothing."""
 
     def __init__(self, history: History, details: Details | None = None, series: WorkflowSeries | None = None) -> None:
         self._history = history
@@ -20,14 +20,14 @@ class Outputs:
         self.series = series or WorkflowSeries()
 
     def keep(self, entry: Entry, key: WorkflowKey, analysis: ProfileAnalysis) -> None:
-        """Keep what an analysis of the profile said."""
+        """Keep an analysis of the profile."""
         self._history.record(key, analysis.figures)
         if analysis.detail:
             self.details.put(entry.namespace, entry.name, entry.uid, analysis.detail, key)
         self.series.put(entry.uid, key, analysis.samples)
 
     def restore(self, entry: Entry, key: WorkflowKey, detail: bytes | None, series: Mapping[str, str]) -> None:
-        """Take over what an earlier process left, as ``Details.packed`` and ``WorkflowSeries.lines`` gave it."""
+        """Restore the output of an earlier process, as ``Details.packed`` and ``WorkflowSeries.lines`` gave it."""
         if detail is not None:
             self.details.restore(entry.namespace, entry.name, entry.uid, detail, key)
         self.series.restore(entry.uid, key, series)

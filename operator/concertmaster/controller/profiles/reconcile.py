@@ -1,4 +1,4 @@
-"""The analysis behind the loop's seam: one case in, the status document and what two conditions say out."""
+"""The analysis behind ``interfaces``: one case in, the status document and two of its conditions out."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _proposed(case: Case) -> Iterator[tuple[str, str, str, str]]:
 
 
 def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
-    """Where each recommendation is in its life now, and what those that were applied brought."""
+    """The state of each recommendation now, and the measured effect of those that were applied."""
     past, analysis = case.past, result.analysis
     steps = [s.name for s in analysis.definition.graph.steps]
     memory = advance(
@@ -133,7 +133,7 @@ def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
 
 
 def _waits(result: AnalysisResult) -> bool:
-    """Whether other workflows may hold this one up, or recommendations say that they do."""
+    """Whether other workflows may hold this one up, or a recommendation says that they do."""
     scheduled = result.analysis.definition.schedule is not None
     waiting = (result.analysis.queue.p50 or 0.0) >= _WAITS
     return (scheduled and waiting) or speaks([r.id for r in result.recommendations])
@@ -156,7 +156,7 @@ def _coverage(result: AnalysisResult, item: Recommendation) -> float | None:
 
 
 def dismissed(profile: WorkflowProfile, now: float) -> dict[str, str]:
-    """Ids its owner decided against and whose time is not over, with the decision in the words of a status."""
+    """Ids that its owner dismissed and whose dismissal has not expired, with the decision as worded in a status."""
     return {
         d.recommendation: decision(d.reason, d.expiration_time)
         for d in profile.spec.dismissals
@@ -176,7 +176,7 @@ def _due(result: AnalysisResult, now: float) -> str:
 
 
 def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
-    """Ready: how much the recommendations rest on, or what is missing."""
+    """Ready: the amount of data behind the recommendations, or what is missing."""
     analysis = result.analysis
     window = text.window(analysis.covered_seconds)
     rules, wrong = settings_problems(case.policy) + list(case.policy.problems), _dismissal_problems(case, result)

@@ -28,14 +28,15 @@ log = logging.getLogger("concertmaster.analysis")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one analysis rested on and said. ``inputs``: a fingerprint of everything but the runs, whose is ``evidence``."""
+    """Inputs and results of one analysis. ``inputs``: a fingerprint of everything but the runs, whose fingerprint is
+    ``evidence``."""
 
     inputs: str
     evidence: Evidence
     ready: ConditionUpdate
     objectives: ConditionUpdate
     at: float
-    lasts: float  # seconds until it is made anew although nothing is known to have changed
+    lasts: float  # seconds until it is made again although nothing is known to have changed
     query_problem: str = ""
     candidates: tuple[Candidate, ...] = ()
     edition: int = 0  # of the fleet, as far as it matters to the workflow
@@ -62,7 +63,7 @@ class Remembered:
     key: WorkflowKey
     revision: int
     body: str | None = None  # what the server holds of it; None until it was written
-    status: StatusView | None = None  # the same, for when somebody empties it
+    status: StatusView | None = None  # the same, in case somebody empties it
 
     def stands(self, entry: Entry, inputs: str, now: float) -> bool:
         """Whether it would be made again only for other runs: same inputs, not too old, and the server holds it."""
@@ -110,7 +111,7 @@ class Memory:
         return self._known.get(uid)
 
     def recall(self, entry: Entry, key: WorkflowKey, revision: int) -> Remembered | None:
-        """The same; at the first time what an earlier process left of it, where the server still holds that."""
+        """The same; on the first call what an earlier process kept, if the server still holds that status."""
         uid = entry.uid
         if uid not in self._known and uid not in self._asked:
             self._asked.add(uid)
@@ -148,7 +149,7 @@ class Memory:
             return True
         if pressing or not too_few(before, evidence):
             return False
-        # It is compared with what the analysis rested on, not with this: few and few again become enough.
+        # Compared with the evidence of the analysis, not with this one: a few runs several times add up.
         known.said, known.revision = replace(known.said, evidence=replace(before, due=evidence.due)), revision
         return True
 
@@ -174,7 +175,7 @@ class Memory:
         self._asked &= set(uids)
 
     def _keep(self, entry: Entry, known: Remembered) -> None:
-        """Leave it to the next process. A disk that is full costs the next start and nothing else."""
+        """Keep it for the next process. A disk that is full costs the next start and nothing else."""
         member, waits = self._fleet.member(known.key)
         row = _Row(
             __version__,

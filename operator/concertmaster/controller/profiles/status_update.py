@@ -1,4 +1,4 @@
-"""What a profile's status should say after a cycle, given what was found out about it. Pure.
+"""The status of a profile after a cycle, given the outcome of its analysis. Pure.
 
 Either the whole document (a fresh analysis) or the conditions alone: when something is missing, the recommendations of the
 last good analysis stays, and the conditions and ``dataUntil`` say how old it is and why.
@@ -24,7 +24,7 @@ from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.writer import LARGEST_STATUS, StatusUpdate, digest, semantic
 from concertmaster.report.running import late_sentence
 
-REFRESH_AFTER = 24 * 3600.0  # seconds: dataUntil alone is no news, but once a day it may cost a write
+REFRESH_AFTER = 24 * 3600.0  # seconds: a new dataUntil alone is worth a write once a day
 
 _WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
 _QUIET = frozenset({Reason.PENDING.value, Reason.BACKFILLING.value})
@@ -32,7 +32,7 @@ _QUIET = frozenset({Reason.PENDING.value, Reason.BACKFILLING.value})
 
 @dataclass(frozen=True, slots=True)
 class ProfileOutcome:
-    """What a cycle found out about one profile.
+    """The outcome of one cycle for one profile.
 
     ``ready`` and ``objectives`` are what the last analysis of this process said, None when there was none; ``document``
     is its text when the analysis was made just now. ``query_problem`` is what is wrong with a query of the user's own:
@@ -112,7 +112,7 @@ def objectives_finding(verdict: ProfileOutcome, entry: Entry) -> ConditionUpdate
 def status_update(
     entry: Entry, verdict: ProfileOutcome, now: float, running: Sequence[Mapping[str, Any]] = ()
 ) -> StatusUpdate | None:
-    """The write this verdict asks for, or None when the status says all of it already. ``running``: runs in progress."""
+    """The write that this outcome needs, or None when the status has all of it already. ``running``: runs in progress."""
     had_recommendations = bool(entry.status.digest) and entry.status.data_until is not None
     metrics = _with_query_problem(verdict.metrics, verdict.query_problem)
     findings = [verdict.target, metrics, ready_finding(verdict, had_recommendations)]
@@ -170,7 +170,7 @@ def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
         if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
     ]
     fresh = [i for i in after.recommendations if i not in before.recommendations]
-    if fresh and before.data_until is not None:  # not what the first analysis of a workflow finds
+    if fresh and before.data_until is not None:  # not those of the first analysis of a workflow
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
         found.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))

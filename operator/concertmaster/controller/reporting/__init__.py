@@ -1,1 +1,1 @@
-"""Report: statuses and Events written, what the operator tells about itself, and details on request."""
+"""Report: statuses and Events written, the operator's own telemetry, and details on request."""

@@ -1,4 +1,4 @@
-"""What the HTTP side can tell of each profile: the last analysis in full, packed, and never more than fits.
+"""Details of each profile for the HTTP server: the last analysis in full, packed, within a bound.
 
 An answer is given to whoever knows the profile's uid. It is random and part of the object, so that those who may read the
 profile get what was found out about it, whichever way they reach the port; and there is no list to ask for. Besides the

@@ -1,7 +1,7 @@
 """Which events reach which receivers: as the policy in force for a workflow says, and the operator's configuration allows.
 
-What is sent are Events that were posted about profiles anyway, so that nobody hears of something the cluster does not show,
-and once a week what a policy's own status says.
+Only Events that were posted about profiles are sent, so that the cluster shows everything that is notified, and once a
+week the status of a policy.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Notifier:
             return
         self._sent(view.entry.uid, now)
         if last is None:
-            return  # nothing of a week to tell yet
+            return  # no report for the week yet
         text, place = digest_text(status), view.ref.namespace or ""
         week = f"{int(due // 86400.0)}"
         for receiver in targets:

@@ -30,8 +30,8 @@ class _Batch:
 class Publisher:
     """Writes statuses and posts the Events of their transitions. ``written`` hears of every status that was stored.
 
-    A batch is written by threads while the cycle makes the next one; what became of it is taken in by the cycle's own
-    thread, before the batch after it is handed over.
+    A batch is written by threads while the cycle makes the next one; its results are processed by the cycle's own thread,
+    before the next batch is started.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Publisher:
         self._finish(record)
 
     def _finish(self, record: CycleLog) -> None:
-        """Wait for what was begun, and take in what became of it. The time of waiting is what writing costs a cycle."""
+        """Wait for the batch in progress and process its results. The waiting time is the cost of writing to a cycle."""
         batch, self._batch = self._batch, None
         if batch is None:
             return

@@ -1,4 +1,4 @@
-"""The operator's HTTP side on one port: /healthz, /readyz, /metrics, and what was found out about a profile.
+"""The operator's HTTP server on one port: /healthz, /readyz, /metrics, and the analysis of a profile.
 
 kopf's own liveness endpoint is not used: it repeats a raising probe for a minute before it answers, serves results up
 to ten seconds old, and knows one path only. This server shares the event loop with the watches, so a blocked event loop

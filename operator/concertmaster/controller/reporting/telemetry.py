@@ -1,4 +1,4 @@
-"""What the operator tells about itself: /metrics and one JSON object per log line.
+"""The operator's own telemetry: /metrics and one JSON object per log line.
 
 The operator's own metrics carry no label per object, so their number does not grow with the cluster; series of workflows
 are opt-in and capped (``workflow_series``). Log lines pass a filter that removes
@@ -129,7 +129,7 @@ class Telemetry:
         self.failures.labels("cycle").inc()
 
     def learned(self, ledger: Ledger) -> None:
-        """How rules keep their promises."""
+        """Record how predictions of rules compare with measured effects."""
         records = ledger.records()
         gone = self._learned - {r.rule for r in records}
         self._learned = {r.rule for r in records}

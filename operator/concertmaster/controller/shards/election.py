@@ -1,4 +1,4 @@
-"""The right of a shard to work: its own Lease, seen by all others, and a recent look at theirs."""
+"""The election of a shard: its own Lease, seen by all others, and a recent reading of theirs."""
 
 from __future__ import annotations
 

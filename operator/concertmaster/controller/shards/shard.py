@@ -16,7 +16,7 @@ Known = tuple[PolicyView, PolicyFacts]
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """What this process looks after, and what it tells the others."""
+    """The namespaces of this process, and its exchange with the other shards."""
 
     ownership: Ownership
     summaries: Summaries

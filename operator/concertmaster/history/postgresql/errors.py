@@ -1,4 +1,4 @@
-"""What PostgreSQL's error codes mean for the history, each with what to do."""
+"""PostgreSQL's error codes as errors of the history, each with what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _AT_START = {  # libpq passes on what a server says that refuses a connection, a
 
 
 def translate(error: psycopg.Error, place: str) -> HistoryError:
-    """The error of the history that ``error`` means."""
+    """The error of the history for ``error`` of PostgreSQL."""
     said = " ".join(str(error).split()) or type(error).__name__
     code = error.sqlstate or next((code for text, code in _AT_START.items() if text in said), "")
     if code in ("53100", "53200", "58030", "54000"):

@@ -85,7 +85,7 @@ class Session:
         self.inside = True
 
     def commit(self) -> None:
-        """End it; where the connection is lost at this moment, nobody knows whether it holds."""
+        """Commit it; if the connection is lost at this moment, the outcome is unknown."""
         try:
             self.execute("COMMIT")
         finally:

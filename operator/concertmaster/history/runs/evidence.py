@@ -1,7 +1,7 @@
-"""What an analysis of a workflow rests on, reported without making it: a digest of the runs that are over.
+"""The input of an analysis of a workflow, without making the analysis: a digest of the runs that are over.
 
-Pods of a run that is still going on change nothing that was said of the others. The rows are hashed as they stand in the
-file; only runs that may still be going on are put together, to find out whether they are.
+Pods of a run in progress change nothing about the others. The rows are hashed as stored; only runs that may be in
+progress are assembled, to determine whether they are.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one door to a metrics store: the only package that imports prometheus_api_client and requests."""
+"""The only access to a metrics source: the only package that imports prometheus_api_client and requests."""
 
 from concertmaster.net.retry import Breaker, RetryPolicy
 from concertmaster.prometheus.client.prometheus import PrometheusClient, StoreInfo

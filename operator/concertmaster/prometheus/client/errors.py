@@ -1,4 +1,4 @@
-"""What can go wrong with a metrics store, as few kinds as a caller can act upon differently.
+"""Errors of a metrics source: one class for each case that callers treat differently.
 
 The client library knows one exception that carries the server's raw answer. A loop has to tell "try again later",
 "the operator's configuration is wrong", "this query is wrong" and "the answer is not whole" apart, and a person needs
@@ -68,8 +68,8 @@ class TooLarge(BadQuery):
 
 
 class Partial(MetricsError):
-    """The metrics source answered with warnings or said itself that data is missing: half an answer reads like a whole
-    one."""
+    """The metrics source answered with warnings or reported missing data: a partial answer must not be taken for a
+    complete one."""
 
     reason = "Partial"
 

@@ -1,7 +1,7 @@
-"""How many requests one metrics source gets at a time, and when it wants none at all.
+"""The limit of concurrent requests to one metrics source, and the pauses it asks for.
 
-A shared store limits the queries of a tenant and answers 429 beyond. What it asks one thread to wait, all of them wait.
-Users' own queries never take the last place: the operator's cycle does not wait for them.
+A shared store limits the queries of a tenant and answers 429 beyond. A Retry-After received by one thread holds for all
+of them. Users' own queries never take the last place: the operator's cycle does not wait for them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Gate:
         self._quiet_until = float("-inf")
 
     def quiet(self) -> float:
-        """Seconds for which the source wants no request."""
+        """Seconds left of a pause that the source asked for."""
         return max(0.0, self._quiet_until - self._clock())
 
     def silence(self, seconds: float) -> None:
-        """The source asked for no requests for so long."""
+        """Send no request for so many seconds, as the source asked."""
         self._quiet_until = max(self._quiet_until, self._clock() + seconds)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Questions about what hardly changes at a source: each is asked once an hour."""
+"""Queries about what rarely changes at a source: each is sent once an hour."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ HOUR = 3600.0  # seconds
 
 
 class Hourly:
-    """When each question was asked last, by its name."""
+    """When each query was sent last, by its name."""
 
     def __init__(self) -> None:
         self._asked: dict[str, float] = {}

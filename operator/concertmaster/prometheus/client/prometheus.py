@@ -1,4 +1,4 @@
-"""Queries to one metrics source: instant vectors and what the metrics source says about itself."""
+"""Queries to one metrics source: instant vectors and its build information, targets and retention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What a store says about itself; None where it says nothing."""
+    """Version and retention of a metrics source; None where unknown."""
 
     version: str | None = None
     retention: str | None = None
@@ -53,7 +53,7 @@ class PrometheusClient:
         self._transport.gate.most = lambda: self.source.max_concurrent_queries // max(1, shards())
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transport.close()
 
     def __enter__(self) -> PrometheusClient:
@@ -88,7 +88,7 @@ class PrometheusClient:
 
     @property
     def scrape_interval(self) -> float | None:
-        """Seconds between two samples of a container: as configured, or as the source says; None: not known."""
+        """Seconds between two samples of a container: as configured, or as the source reports; None: not known."""
         configured = self.source.scrape_interval
         return self.learned_interval if configured is None else float(configured.seconds)
 
@@ -108,7 +108,7 @@ class PrometheusClient:
         return StoreInfo(build.get("version"), runtime.get("storageRetention"))
 
     def _params(self) -> dict[str, str]:
-        # The metrics source gives up a little before we do, so that it can say why.
+        # The metrics source times out a little earlier than the client, so that it can report the reason.
         return {**self.source.query_params, "timeout": f"{round(self.source.timeout_seconds * 950)}ms"}
 
     def _ask(self, name: str, method: str, path: str, params: Mapping[str, str], *, counts: bool = True) -> Envelope:

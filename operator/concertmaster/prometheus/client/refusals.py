@@ -1,4 +1,4 @@
-"""What a refusing answer means: from status, type and text of an answer to one of our errors.
+"""Error answers of metrics sources, mapped by status, type and text to the errors of this package.
 
 Stores word their limits in their own ways and answer them with 400, 413, 422 or 500, so the text is examined where the
 status is not enough. Bodies of web pages never get into a message: a login page may carry session data.
@@ -27,7 +27,7 @@ _LIMITS = re.compile(
 )
 _DEADLINE = "context deadline exceeded"  # how a query ends that runs out of time while its series are gathered
 _LOOKED_AT = 2_000  # characters of a message: searching takes time that grows with their square
-# Said by managed stores about the metric's name only.
+# Used by managed stores for the metric's name only.
 _NAMES = re.compile(
     r"(regex|regular expression|matcher).*(metric name|__name__)"
     r"|(metric name|__name__).*(regex|regular expression|equality)",

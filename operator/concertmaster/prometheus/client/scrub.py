@@ -1,8 +1,8 @@
-"""What a store says about itself, before any of it is repeated to people.
+"""Texts of a metrics source, cleaned before they are shown to people.
 
-Errors and warnings of a store end up in conditions, Events and logs that many may read. A gateway that answers with what
-it was sent would publish the credentials, and control characters would reach the terminal of whoever reads on. Data is
-not touched: masking a short password in label values would corrupt them.
+Errors and warnings of a store end up in conditions, Events and logs that many may read. A gateway that echoes the request
+would publish the credentials, and control characters would reach the terminal of whoever reads on. Data is not touched:
+masking a short password in label values would corrupt them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def text(said: str, hidden: Iterable[str]) -> str:
 
 
 def envelope(answer: Envelope, hidden: tuple[str, ...]) -> Envelope:
-    """The answer with the same done to all that is meant for people."""
+    """The answer with all texts for people cleaned in the same way."""
     if not (answer.error or answer.error_type or answer.warnings or answer.infos):
         return answer
     return replace(

@@ -39,7 +39,7 @@ from concertmaster.settings import Source
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
-_LONGEST_SILENCE = 300.0  # seconds: a wrong header must not stop the reading for days
+_LONGEST_SILENCE = 300.0  # seconds: a wrong header must not stop collection for days
 MOST_BYTES_OF_USERS = 8 << 20  # of the answer to a user's own query: 5,000 runs and steps fit
 
 

@@ -1,1 +1,1 @@
-"""Collection: which queries are asked for which namespaces and spans, and what came back whole."""
+"""Collection: the queries for namespaces and spans, and their complete results."""

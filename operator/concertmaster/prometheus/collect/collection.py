@@ -1,4 +1,4 @@
-"""What is asked of one reading of a metrics store, and what it brings. Plain data."""
+"""Options and result of one reading of a metrics source. Plain data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What one reading brought: everything that ended in (``since``, ``complete_until``].
+    """The result of one reading: everything that ended in (``since``, ``complete_until``].
 
     ``facts`` may repeat pods of earlier readings (same uid, equal or better figures). ``queries`` counts requests,
     ``recorded`` those among them that recording rules answered.
@@ -57,10 +57,10 @@ class Collection:
     warnings: tuple[str, ...] = ()
     queries: int = 0
     recorded: int = 0
-    held: int = 0  # vanished pods not believed yet
+    held: int = 0  # vanished pods held back: they may still be running
     shards: int = 1  # with an answer
     left_out: tuple[LeftOut, ...] = ()
-    blind: bool = False  # nothing of the span is in the metrics source: no run seen does not mean that none was there
+    blind: bool = False  # the metrics source has no samples of the span: runs in it may have been missed
 
     @property
     def job_owners(self) -> dict[tuple[str, str], tuple[str, str]]:

@@ -1,8 +1,8 @@
-"""What a metrics store has and lacks, checked one point at a time, each with the line to change: the metrics source's part
-of ``concertmaster doctor``.
+"""What a metrics source has and lacks, one check at a time, each with its fix: the metrics part of ``concertmaster
+doctor``.
 
-Every check is one small query over the last hours and stands for itself: a store that refuses one still answers the
-others.
+Every check is one small query over the last hours, independent of the others: a source may refuse one and answer the
+rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One reading of a metrics store: pods that ended or vanished since the watermark, as facts, by a fixed number of queries.
 
-An answer is used whole or not at all. Every failure, warning or truncation raises, so the caller's watermark stays
-where it was; what a scope holds too much of is asked for again in halves, by namespaces and then by time. The smallest
-span of one namespace that is still too large is given up, so that nobody else waits for it.
+An answer is used whole or not at all. Every failure, warning or truncation raises, so the caller's watermark stays where
+it was; a scope with too large an answer is queried again in halves, by namespaces and then by time. The smallest span of
+one namespace that is still too large is given up, so that other namespaces need not wait for it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def backfill(
 
 @dataclass(slots=True)
 class _Reading:
-    """The queries of one call, sharing what was learned about the metrics source."""
+    """The queries of one call, with what is known about the metrics source."""
 
     client: PrometheusClient
     label_keys: tuple[str, ...]

@@ -1,11 +1,11 @@
 """One set of namespaces over one span: the bulk queries in order, each asking for what the ones before it found.
 
-Which pods ended is found out once; everything else is asked for by their names, as many to a query as its text, the
-store and the proxies before it take. With lives of one class that is five requests for each 2,000 pods: targets, jobs,
-finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved labels, pods
-without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three classes. A quiet
-shard costs three. Pods that request GPUs or ephemeral storage, or mount persistent volumes, cost one more for each of the
-three.
+The pods that ended are determined once; everything else is queried by their names, as many to a query as the limits of
+its text, the source and its proxies allow. With lives of one class that is five requests for each 2,000 pods: targets,
+jobs, finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved
+labels, pods without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three
+classes. A quiet shard costs three. Pods that request GPUs or ephemeral storage, or mount persistent volumes, cost one
+more for each of the three.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.
@@ -40,7 +40,7 @@ _STORAGE = "ephemeral_storage"
 
 @dataclass(slots=True)
 class Shard:
-    """One set of namespaces over one span: the queries in order, each needing what the ones before it brought."""
+    """One set of namespaces over one span: the queries in order, each built from the results of the ones before it."""
 
     client: PrometheusClient
     scope: QueryScope
@@ -113,7 +113,7 @@ class Shard:
     def _describe(
         self, finished: Mapping[str, str], ends: Mapping[str, float], window: TimeRange
     ) -> dict[str, PodDraft]:
-        """What kube-state-metrics tells of them and, where an end is not known, when the pod was last seen."""
+        """Their kube-state-metrics series and, where an end is not known, when the pod was last seen."""
         scope, drafts = self.scope, dict[str, PodDraft]()
         moments = sparse.moments(finished, ends, self.end, window)
 

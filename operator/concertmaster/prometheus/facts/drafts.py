@@ -1,6 +1,6 @@
-"""What kube-state-metrics tells of pods and Jobs, collected by uid: answers in, drafts out. Pure.
+"""Pods and Jobs from kube-state-metrics, collected by uid: answers in, drafts out. Pure.
 
-Several queries each tell a part of a pod; a draft gathers them until its usage is joined and it becomes a fact.
+Several queries each return a part of a pod; a draft gathers them until its usage is joined and it becomes a fact.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which series a store lacks, what that costs and how to get them. Pure: judged by the facts that came out.
+"""Which series a metrics source lacks, the effect of that, and the fix. Pure: judged by the facts that came out.
 
 Widely used allow-lists drop several of the series that matter here, and nothing fails when they do: a figure is just
-unknown for ever. So the absence is named, with the one line that cures it.
+unknown for ever. So the absence is reported, with the setting that fixes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.facts.vanish import TargetState
 
-LEAST = 3  # pods or containers needed before "none of them has it" says anything
+LEAST = 3  # pods or containers needed before "none of them has it" is significant
 
 _KEEP = "keep it in the metric allow-list or relabelling of the kube-state-metrics scrape"
 _DCGM = "scrape NVIDIA's dcgm-exporter with its mapping of GPUs to pods (DCGM_EXPORTER_KUBERNETES=true)"
@@ -85,7 +85,7 @@ _CONTAINERS: dict[str, Callable[[ContainerFact], object]] = {
 
 
 def absent(facts: Sequence[PodFact]) -> list[Missing]:
-    """Series that none of the facts has although they could, and the share of facts without usable identity."""
+    """Series that none of the facts has although they could, and containers whose series cannot be attributed."""
     ended = [pod for pod in facts if not pod.vanished]
     missing = []
     if len(ended) >= LEAST:
@@ -127,7 +127,7 @@ def absent(facts: Sequence[PodFact]) -> list[Missing]:
 
 
 def prices(facts: Sequence[PodFact]) -> list[Missing]:
-    """That nothing tells the prices of nodes, where a policy asks for them."""
+    """That prices of nodes are unknown, where a policy uses them."""
     placed = [pod for pod in facts if pod.node]
     if len(placed) < LEAST or any(pod.instance_type or pod.node_prices for pod in placed):
         return []
@@ -142,7 +142,7 @@ def prices(facts: Sequence[PodFact]) -> list[Missing]:
 
 
 def state_metrics(targets: TargetState, held: int) -> list[Missing]:
-    """What the targets that expose pods say about pods held back."""
+    """What the state of the targets that expose pods means for pods held back."""
     missing = []
     if targets.lost:
         down = ", ".join(sorted(instance for _, instance in targets.down)) or "its target is gone"

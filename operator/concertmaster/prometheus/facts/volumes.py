@@ -20,7 +20,7 @@ def read_volumes(vector: Vector, scheme: LabelScheme, amounts: Amounts) -> None:
 
 
 def join_volumes(drafts: Iterable[PodDraft], amounts: Amounts) -> None:
-    """Put it to the pods that mounted a claim; half of the two amounts says nothing."""
+    """Join it to the pods that mounted a claim; one of the two amounts alone is not used."""
     for draft in drafts:
         for claim in draft.claims:
             own = amounts.get((draft.namespace, claim), {})

@@ -94,9 +94,9 @@ def finished(scope: QueryScope, window: TimeRange) -> str:
 
 
 def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:
-    """What kube-state-metrics tells of the pods named: times (unix seconds), node, owner, images and restarts; requests
-    and limits (cores, bytes, GPUs); claims of volumes; labels by ``keys`` as labels of series of value
-    1; phases and reasons, 1 each.
+    """Series of kube-state-metrics about the pods named: times (unix seconds), node, owner, images and restarts; requests
+    and limits (cores, bytes, GPUs); claims of volumes; labels by ``keys`` as labels of series of value 1; phases and
+    reasons, 1 each.
 
     Families share what is put between ``by``: a label that none of a family has splits nothing.
     """

@@ -1,8 +1,8 @@
-"""A recording rule that spares the metrics source the dearest part of a reading: peaks of short-lived containers over
-their lives.
+"""A recording rule that saves the metrics source the most expensive part of a reading: peaks of short-lived containers
+over their lives.
 
 It is optional content of the chart's PrometheusRule, and used when it is there. Records keep the labels of the series
-they are made of, so that they answer every question the series do. Nothing may ever come out wrong because of them:
+they are made of, so that they answer every question the series do. They must never change a result:
 
 * A record evaluated at t covers (t - 180 s, t - 60 s]: two intervals, so that one missed evaluation leaves no hole, and
   a minute back, so that samples which arrive late are in it.

@@ -45,7 +45,7 @@ def environment(*folders: Path) -> Environment:
 
 @cache
 def stylesheet() -> Markup:
-    """The style sheet, to stand inside a document. It is ours: nothing of it comes from a cluster."""
+    """The style sheet, to be embedded in a document. Nothing of it comes from a cluster."""
     return Markup((HERE / "style.css").read_text(encoding="utf-8"))
 
 

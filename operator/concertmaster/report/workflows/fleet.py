@@ -222,7 +222,7 @@ class FleetView:
 
     @cached_property
     def adoption(self) -> Adoption:
-        """What became of recommendations."""
+        """How many recommendations were implemented, dismissed or are open."""
         states = Counter(e.state for p in self.profiles for e in rows.recommendations(p) if e.state is not None)
         verdicts = Counter(
             r.verdict.value if r.verdict is not None else "Measuring" for r in self.results if not r.undone

@@ -1,4 +1,5 @@
-"""One profile or change as a row. Statuses are text for people; whatever a hand may have made of one is survived."""
+"""One profile or change as a row. Statuses are text for people and may have been edited by hand: a value that cannot be
+parsed is left out."""
 
 from __future__ import annotations
 
@@ -150,7 +151,7 @@ def degradations(profile: Raw) -> Iterator[Degradation]:
 
 
 def result_rows(profile: Raw, row: WorkflowRow | None = None) -> list[ResultRow]:
-    """What became of recommendations that were implemented, newest first. ``row``: its line, where that is made already."""
+    """Results of recommendations that were implemented, newest first. ``row``: its line, where that is made already."""
     meta, row = _map(profile, "metadata"), row or workflow_row(profile)
     rows = []
     for item in _list(_map(profile, "status"), "results"):
