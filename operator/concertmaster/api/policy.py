@@ -17,7 +17,7 @@ AnyPolicy = OptimizationPolicy | ClusterOptimizationPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Loser:
+class OverriddenPolicy:
     """A policy that also selects the profile but is not in force, with the reason as a sentence."""
 
     policy: PolicyRef
@@ -26,10 +26,10 @@ class Loser:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The policy in force (None: no policy selects the profile), and those that lost, best first."""
+    """The policy in force (None: no policy selects the profile), and those it overrides, best first."""
 
     winner: AnyPolicy | None
-    losers: tuple[Loser, ...] = ()
+    overridden: tuple[OverriddenPolicy, ...] = ()
 
 
 def ref(policy: AnyPolicy) -> PolicyRef:
@@ -79,15 +79,15 @@ def select(
     if not matching:
         return Selection(None)
     winner = matching[0]
-    return Selection(winner, tuple(Loser(ref(other), _why(winner, other)) for other in matching[1:]))
+    return Selection(winner, tuple(OverriddenPolicy(ref(other), _why(winner, other)) for other in matching[1:]))
 
 
-def _why(winner: AnyPolicy, loser: AnyPolicy) -> str:
+def _why(winner: AnyPolicy, policy_below: AnyPolicy) -> str:
     name = ref(winner)
-    if rank(winner)[0] != rank(loser)[0]:
+    if rank(winner)[0] != rank(policy_below)[0]:
         return f"{name} is in the profile's namespace and beats every cluster policy"
-    if winner.spec.priority != loser.spec.priority:
-        return f"{name} has the higher priority ({winner.spec.priority} over {loser.spec.priority})"
-    if rank(winner)[2] != rank(loser)[2]:
+    if winner.spec.priority != policy_below.spec.priority:
+        return f"{name} has the higher priority ({winner.spec.priority} over {policy_below.spec.priority})"
+    if rank(winner)[2] != rank(policy_below)[2]:
         return f"{name} has the same priority and is older"
     return f"{name} has the same priority and age and comes first by name"

@@ -157,7 +157,7 @@ class History(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LiveRunsReport:
     """Live runs since the last cycle: workflows with new records, and sentences about what live objects lack and why:
     ``notes`` on all of them, ``by_workflow`` on the latest runs of single workflows. ``running``: runs in progress as
     they are now."""
@@ -172,7 +172,7 @@ class Seen:
 class Live(Protocol):
     """Finished runs, read from the engines' own objects into the history while they exist."""
 
-    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
         """Once per cycle, with all workflows that are observed. Faults of single runs and kinds are in the notes."""
 
 

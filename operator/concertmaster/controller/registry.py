@@ -149,12 +149,12 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the registry compares with a list: objects it lacks or holds in an older version, and dropped ghosts;
+    """How the registry compares with a list: objects it lacks or holds in an older version, and entries dropped;
     ``outdated`` are those whose spec it does not have as listed."""
 
     behind: int
     missing: int
-    ghosts: int
+    dropped: int
     oldest_lag: float  # seconds since the longest-standing difference was first noticed
     outdated: int = 0
 
@@ -229,8 +229,8 @@ class Registry:
         now = self._clock()
         with self._lock:
             entries = self._entries[resource]
-            ghosts = [u for u, e in entries.items() if u not in versions and e.recorded < begun]
-            for uid in ghosts:
+            dropped = [u for u, e in entries.items() if u not in versions and e.recorded < begun]
+            for uid in dropped:
                 del entries[uid]
                 self._snapshot = None
             missing = [u for u in versions if u not in entries]
@@ -242,7 +242,7 @@ class Registry:
             for uid in [*missing, *older]:
                 lagging.setdefault(uid, now)
             oldest = min(lagging.values(), default=now)
-        return Agreement(len(older), len(missing), len(ghosts), now - oldest, outdated + len(missing))
+        return Agreement(len(older), len(missing), len(dropped), now - oldest, outdated + len(missing))
 
 
 def _older(held: str, listed: str) -> bool:

@@ -22,8 +22,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, read, scan
 from concertmaster.kube.objects import LIMIT_RANGES, NAMESPACES, RESOURCE_QUOTAS
 from concertmaster.kube.profiles import (
-    CreateOutcome,
-    MadeResult,
+    ProfileWriteOutcome,
+    ProfileWriteResult,
     create_profile,
     discovered_profile,
     relabel_profile,
@@ -151,14 +151,14 @@ class SnapshotBuilder:
                 continue
             body = discovered_profile(wish.namespace, wish.name, wish.labels, wish.target.spec)
             result = create_profile(self._client, body)
-            if result.outcome is CreateOutcome.DONE:
+            if result.outcome is ProfileWriteOutcome.DONE:
                 made.append(wish)
                 continue
             discovered[wish.policy] -= 1
-            if result.outcome is CreateOutcome.FORBIDDEN:
+            if result.outcome is ProfileWriteOutcome.FORBIDDEN:
                 closed.add(wish.namespace)
             if (
-                result.outcome is not CreateOutcome.NAME_TAKEN
+                result.outcome is not ProfileWriteOutcome.NAME_TAKEN
             ):  # a name taken since the plan was made: the next plan sees it
                 obstacles.setdefault(wish.policy, []).append(result.message)
         for change in plan.relabel:
@@ -185,8 +185,8 @@ class SnapshotBuilder:
         return replace(snapshot, profiles=tuple(e for e in snapshot.profiles if e.uid not in gone))
 
     @staticmethod
-    def _describe(result: MadeResult) -> bool:
-        if result.outcome in (CreateOutcome.DONE, CreateOutcome.GONE):
+    def _describe(result: ProfileWriteResult) -> bool:
+        if result.outcome in (ProfileWriteOutcome.DONE, ProfileWriteOutcome.GONE):
             return True
         log.warning("%s", result.message)
         return False

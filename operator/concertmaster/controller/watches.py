@@ -35,7 +35,7 @@ class Backoffs:
             pause = min(_LONGEST_BACKOFF, pause * 2)
 
 
-class CalmDown(logging.Filter):
+class WatchLogFilter(logging.Filter):
     """kopf reports every attempt of every watch as an error with the whole answer in it: let one short line a minute
     through, as a warning while it is tried again."""
 
@@ -58,12 +58,12 @@ class CalmDown(logging.Filter):
         return True
 
 
-_CALM = CalmDown()
+_WATCH_LOG = WatchLogFilter()
 
 
 def settings(*, scanning: bool) -> kopf.OperatorSettings:
     """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
-    logging.getLogger("kopf._cogs.clients.watching").addFilter(_CALM)
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_WATCH_LOG)
     found = kopf.OperatorSettings()
     # Silent dead watches are kopf's most reported fault: bound every stream. The API server sends a bookmark every minute,
     # so that a stream without a byte for longer is dead, whatever its connection says.

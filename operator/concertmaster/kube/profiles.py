@@ -19,7 +19,7 @@ DISCOVERED_LABEL = f"{GROUP}/discovered"
 DISCOVERED_VALUE = "true"
 
 
-class CreateOutcome(StrEnum):
+class ProfileWriteOutcome(StrEnum):
     """The outcome of one write of a profile."""
 
     DONE = "done"
@@ -30,10 +30,10 @@ class CreateOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MadeResult:
+class ProfileWriteResult:
     """Outcome of one creation, relabelling or withdrawal, with a sentence when it did not work."""
 
-    outcome: CreateOutcome
+    outcome: ProfileWriteOutcome
     message: str = ""
 
 
@@ -56,50 +56,52 @@ def discovered_profile(namespace: str, name: str, labels: Mapping[str, str], spe
     }
 
 
-def create_profile(client: KubeClient, body: Mapping[str, Any]) -> MadeResult:
+def create_profile(client: KubeClient, body: Mapping[str, Any]) -> ProfileWriteResult:
     """Create a discovered profile. An existing one of that name is left alone, whoever made it."""
     meta = body["metadata"]
     what = f"WorkflowProfile {meta['namespace']}/{meta['name']}"
     try:
         client.create(PROFILES.path(meta["namespace"]), body)
     except Conflict:
-        return MadeResult(CreateOutcome.NAME_TAKEN, f"{what} exists already and is left as it is")
+        return ProfileWriteResult(ProfileWriteOutcome.NAME_TAKEN, f"{what} exists already and is left as it is")
     except NotFound as error:
-        return MadeResult(CreateOutcome.GONE, f"{what}: {error}")
+        return ProfileWriteResult(ProfileWriteOutcome.GONE, f"{what}: {error}")
     except KubeError as error:
         return _failure(error, what, "create")
-    return MadeResult(CreateOutcome.DONE)
+    return ProfileWriteResult(ProfileWriteOutcome.DONE)
 
 
-def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str | None]) -> MadeResult:
+def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str | None]) -> ProfileWriteResult:
     """Set the given labels (None removes) of a discovered profile."""
     body = {"metadata": {"uid": ref.uid, "labels": {k: v for k, v in labels.items() if k != DISCOVERED_LABEL}}}
     try:
         client.patch(ref.path, body)
     except (NotFound, Conflict):
-        return MadeResult(CreateOutcome.GONE, f"{ref} was deleted")
+        return ProfileWriteResult(ProfileWriteOutcome.GONE, f"{ref} was deleted")
     except KubeError as error:
         return _failure(error, str(ref), "patch")
-    return MadeResult(CreateOutcome.DONE)
+    return ProfileWriteResult(ProfileWriteOutcome.DONE)
 
 
-def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str | None = None) -> MadeResult:
+def withdraw_profile(client: KubeClient, ref: ObjectRef, resource_version: str | None = None) -> ProfileWriteResult:
     """Delete a discovered profile, exactly the one that was seen: a person who just edited it keeps it."""
     try:
         client.delete(ref.path, uid=ref.uid, resource_version=resource_version)
     except NotFound:
-        return MadeResult(CreateOutcome.GONE)
+        return ProfileWriteResult(ProfileWriteOutcome.GONE)
     except Conflict:
-        return MadeResult(CreateOutcome.FAILED, f"{ref} changed in the meantime; the next cycle tries again")
+        return ProfileWriteResult(
+            ProfileWriteOutcome.FAILED, f"{ref} changed in the meantime; the next cycle tries again"
+        )
     except KubeError as error:
         return _failure(error, str(ref), "delete")
-    return MadeResult(CreateOutcome.DONE)
+    return ProfileWriteResult(ProfileWriteOutcome.DONE)
 
 
-def _failure(error: KubeError, what: str, verb: str) -> MadeResult:
+def _failure(error: KubeError, what: str, verb: str) -> ProfileWriteResult:
     if isinstance(error, Stopped):
         raise error
     if isinstance(error, Forbidden):
         message = f"the operator may not {verb} {what}; grant its service account {verb} on workflowprofiles.{GROUP}"
-        return MadeResult(CreateOutcome.FORBIDDEN, message)
-    return MadeResult(CreateOutcome.FAILED, f"{what}: {error}")
+        return ProfileWriteResult(ProfileWriteOutcome.FORBIDDEN, message)
+    return ProfileWriteResult(ProfileWriteOutcome.FAILED, f"{what}: {error}")

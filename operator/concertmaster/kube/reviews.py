@@ -51,7 +51,7 @@ class Ages:
     denied: float = 60.0
 
 
-class Kept(Generic[K, V]):
+class ExpiringCache(Generic[K, V]):
     """At most ``most`` values, each until its time; the oldest make room. Safe to use from several threads."""
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
@@ -104,8 +104,8 @@ class Reviewer:
         self._audiences = tuple(audiences)
         self._ages = ages or Ages()
         self._wall = wall
-        self._identities: Kept[bytes, Identity | None] = Kept(max(1, most // 10), clock)
-        self._rights: Kept[tuple[Identity, Right, str], bool] = Kept(most, clock)
+        self._identities: ExpiringCache[bytes, Identity | None] = ExpiringCache(max(1, most // 10), clock)
+        self._rights: ExpiringCache[tuple[Identity, Right, str], bool] = ExpiringCache(most, clock)
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="reviews")
 
     def identity(self, token: str) -> Identity | None:

@@ -179,97 +179,103 @@ def sentences(insights: Insights, total: int) -> list[str]:
 
 def view(insights: Insights) -> dict[str, Any]:
     """The same as data."""
-    seconds, change = insights.next_run.seconds, insights.change
+    seconds, split = insights.next_run.seconds, insights.split
     return {
         "nextRunSeconds": {"low": number(seconds.low), "likely": number(seconds.likely), "high": number(seconds.high)}
         if seconds is not None
         else None,
-        "lastChange": {
-            "since": iso(change.time),
-            "what": change.what,
-            "verdict": change.effect.verdict.value,
-            "ratio": number(change.effect.ratio, 4),
-            "low": number(change.effect.low, 4),
-            "high": number(change.effect.high, 4),
-            "runsBefore": change.effect.runs_before,
-            "runsAfter": change.effect.runs_after,
-        }
-        if change is not None
+        "lastChange": _change_view(insights.change) if insights.change is not None else None,
+        "timeSplitSeconds": {f.name: number(getattr(split, f.name)) for f in fields(split)}
+        if split is not None
         else None,
-        "timeSplitSeconds": {f.name: number(getattr(insights.split, f.name)) for f in fields(insights.split)}
-        if insights.split is not None
-        else None,
-        "successDrop": {
-            "since": iso(insights.drop.time),
-            "step": insights.drop.step,
-            "failedBefore": insights.drop.before[0],
-            "runsBefore": insights.drop.before[1],
-            "failedAfter": insights.drop.after[0],
-            "runsAfter": insights.drop.after[1],
-        }
-        if insights.drop is not None
-        else None,
-        "inputGrowth": {
-            "since": iso(insights.growth.time),
-            "unit": insights.growth.unit,
-            "seconds": [number(s) for s in insights.growth.seconds],
-            "inputs": [number(s) for s in insights.growth.inputs],
-        }
-        if insights.growth is not None
-        else None,
-        "inputs": [
-            {
-                "step": e.step,
-                "unit": e.unit,
-                "usual": number(e.usual_input),
-                "largest": number(e.largest_input),
-                "seconds": [number(s) for s in e.seconds] if e.seconds is not None else None,
-                "memoryRequests": [{"upTo": number(size), "bytes": number(request, 12)} for size, request in e.sizes],
-            }
-            for e in insights.inputs
-        ],
-        "caches": [
-            {
-                "name": use.name,
-                "namespace": use.namespace,
-                "lookups": use.lookups,
-                "hits": use.hits,
-                "entries": len(use.content.entries) if use.content is not None else None,
-                "bytes": use.content.size if use.content is not None else None,
-                "staleEntries": use.stale if use.content is not None else None,
-                "steps": [
-                    {"step": s.step, "lookups": s.lookups, "hits": s.hits, "savedSeconds": number(s.saved)}
-                    for s in use.steps
-                ],
-                "invalidate": use.invalidate,
-            }
-            for use in insights.caches
-        ],
-        "volumes": [
-            {
-                "claim": fill.claim,
-                "perRun": not fill.shared,
-                "steps": list(fill.steps),
-                "runs": fill.runs,
-                "usedBytes": number(fill.used, 12),
-                "capacityBytes": number(fill.capacity, 12),
-                "growthBytesPerDay": number(fill.growth.likely, 12) if fill.growth is not None else None,
-                "full": iso(fill.full.likely) if fill.full is not None else None,
-            }
-            for fill in insights.volumes
-        ],
+        "successDrop": _drop_view(insights.drop) if insights.drop is not None else None,
+        "inputGrowth": _growth_view(insights.growth) if insights.growth is not None else None,
+        "inputs": [_input_view(effect) for effect in insights.inputs],
+        "caches": [_cache_view(use) for use in insights.caches],
+        "volumes": [_volume_view(fill) for fill in insights.volumes],
         "slowRuns": [
             {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)}
             for s in insights.slow
         ],
         "objectivesAtRisk": [
-            {
-                "objective": name,
-                "around": iso(o.at.likely),
-                "from": iso(o.at.low),
-                "to": iso(o.at.high),
-            }
+            {"objective": name, "around": iso(o.at.likely), "from": iso(o.at.low), "to": iso(o.at.high)}
             for name, o in insights.risks
             if o.at is not None
         ],
+    }
+
+
+def _change_view(change: ChangeEffect) -> dict[str, Any]:
+    effect = change.effect
+    return {
+        "since": iso(change.time),
+        "what": change.what,
+        "verdict": effect.verdict.value,
+        "ratio": number(effect.ratio, 4),
+        "low": number(effect.low, 4),
+        "high": number(effect.high, 4),
+        "runsBefore": effect.runs_before,
+        "runsAfter": effect.runs_after,
+    }
+
+
+def _drop_view(drop: SuccessDrop) -> dict[str, Any]:
+    (failed_before, before), (failed_after, after) = drop.before, drop.after
+    return {
+        "since": iso(drop.time),
+        "step": drop.step,
+        "failedBefore": failed_before,
+        "runsBefore": before,
+        "failedAfter": failed_after,
+        "runsAfter": after,
+    }
+
+
+def _growth_view(growth: InputGrowth) -> dict[str, Any]:
+    return {
+        "since": iso(growth.time),
+        "unit": growth.unit,
+        "seconds": [number(s) for s in growth.seconds],
+        "inputs": [number(s) for s in growth.inputs],
+    }
+
+
+def _input_view(effect: InputEffect) -> dict[str, Any]:
+    return {
+        "step": effect.step,
+        "unit": effect.unit,
+        "usual": number(effect.usual_input),
+        "largest": number(effect.largest_input),
+        "seconds": [number(s) for s in effect.seconds] if effect.seconds is not None else None,
+        "memoryRequests": [{"upTo": number(size), "bytes": number(request, 12)} for size, request in effect.sizes],
+    }
+
+
+def _cache_view(use: CacheUse) -> dict[str, Any]:
+    content = use.content
+    return {
+        "name": use.name,
+        "namespace": use.namespace,
+        "lookups": use.lookups,
+        "hits": use.hits,
+        "entries": len(content.entries) if content is not None else None,
+        "bytes": content.size if content is not None else None,
+        "staleEntries": use.stale if content is not None else None,
+        "steps": [
+            {"step": s.step, "lookups": s.lookups, "hits": s.hits, "savedSeconds": number(s.saved)} for s in use.steps
+        ],
+        "invalidate": use.invalidate,
+    }
+
+
+def _volume_view(fill: VolumeFill) -> dict[str, Any]:
+    return {
+        "claim": fill.claim,
+        "perRun": not fill.shared,
+        "steps": list(fill.steps),
+        "runs": fill.runs,
+        "usedBytes": number(fill.used, 12),
+        "capacityBytes": number(fill.capacity, 12),
+        "growthBytesPerDay": number(fill.growth.likely, 12) if fill.growth is not None else None,
+        "full": iso(fill.full.likely) if fill.full is not None else None,
     }

@@ -13,9 +13,9 @@ from concertmaster.controller.interfaces import (
     Case,
     CollectionRequest,
     Heartbeat,
+    LiveRunsReport,
     LongTermFigures,
     ProfileAnalysis,
-    Seen,
     SourceReport,
 )
 from concertmaster.controller.profiles.assessor import Assessor
@@ -164,15 +164,15 @@ class FakeHistory:
 class FakeLive:
     """Live runs that were read since the last look. ``broken`` raises, which the real one never should."""
 
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[LiveRunsReport] = field(default_factory=list)
     looked: list[list[str]] = field(default_factory=list)
     broken: bool = False
 
-    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
         self.looked.append([d.key.name for d in definitions])
         if self.broken:
             raise RuntimeError("a fault of our own")
-        return self.seen.pop(0) if self.seen else Seen()
+        return self.seen.pop(0) if self.seen else LiveRunsReport()
 
 
 @dataclass

@@ -96,7 +96,7 @@ def test_losers_are_named_with_the_reason() -> None:
         [cluster_policy("wide")],
         NAMESPACE_LABELS,
     )
-    reasons = {str(loser.policy): loser.reason for loser in selection.losers}
+    reasons = {str(other.policy): other.reason for other in selection.overridden}
     assert list(reasons) == [
         "OptimizationPolicy/b",
         "OptimizationPolicy/older",
@@ -105,9 +105,9 @@ def test_losers_are_named_with_the_reason() -> None:
     ]
     assert reasons["OptimizationPolicy/b"] == "OptimizationPolicy/best has the higher priority (9 over 0)"
     assert "beats every cluster policy" in reasons["ClusterOptimizationPolicy/wide"]
-    (by_age,) = select(profile(), [policy("a"), policy("b", created="2026-06-01T00:00:00Z")], [], {}).losers
+    (by_age,) = select(profile(), [policy("a"), policy("b", created="2026-06-01T00:00:00Z")], [], {}).overridden
     assert by_age.reason == "OptimizationPolicy/a has the same priority and is older"
-    (by_name,) = select(profile(), [policy("a"), policy("b")], [], {}).losers
+    (by_name,) = select(profile(), [policy("a"), policy("b")], [], {}).overridden
     assert by_name.reason == "OptimizationPolicy/a has the same priority and age and comes first by name"
 
 

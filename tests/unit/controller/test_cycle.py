@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
-from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
@@ -669,7 +669,7 @@ def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:
     bed.history.runs_of["etl"].append(run("etl", 9))
     bed.run(seconds=INTERVAL)
     assert bed.status()["advice"] == ["3 runs"]  # nobody said that there is a new one
-    bed.live.seen.append(Seen(frozenset({ETL})))
+    bed.live.seen.append(LiveRunsReport(frozenset({ETL})))
     bed.run(seconds=INTERVAL)
     assert bed.status()["advice"] == ["4 runs"]
     assert bed.live.looked == [["etl"]] * 3
@@ -679,7 +679,7 @@ def test_what_live_objects_do_not_tell_is_in_the_cycles_line_and_no_failure(
     bed: Bed, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="concertmaster.cycle")
-    bed.live.seen.append(Seen(notes=("runs of Argo are known from the metrics only",)))
+    bed.live.seen.append(LiveRunsReport(notes=("runs of Argo are known from the metrics only",)))
     bed.run()
     (line,) = [r for r in caplog.records if r.getMessage() == "cycle"]
     assert line.levelname == "INFO"

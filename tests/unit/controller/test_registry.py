@@ -101,7 +101,7 @@ def test_a_missed_deletion_is_found(registry: Registry, clock: Clock) -> None:
     begun = clock.now
     registry.observe(PROFILES, "ADDED", obj("new"))  # arrives while the list is being read
     found = registry.compare(PROFILES, [], begun)
-    assert found.ghosts == 1
+    assert found.dropped == 1
     assert [e.name for e in registry.snapshot().profiles] == ["new"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from concertmaster.controller.watches import Backoffs, CalmDown
+from concertmaster.controller.watches import Backoffs, WatchLogFilter
 
 
 def said(message: str) -> logging.LogRecord:
@@ -13,7 +13,7 @@ def said(message: str) -> logging.LogRecord:
 
 def test_a_watch_that_is_tried_again_is_a_warning_once_a_minute() -> None:
     now = [0.0]
-    calm = CalmDown(clock=lambda: now[0])
+    calm = WatchLogFilter(clock=lambda: now[0])
     first = said("Request attempt #1 failed; will retry: GET /apis -> " + "x" * 5000)
     assert calm.filter(first)
     assert (first.levelno, first.levelname) == (logging.WARNING, "WARNING")

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.kube.access import Right
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import PROFILES
-from concertmaster.kube.reviews import Ages, Identity, Kept, Reviewer
+from concertmaster.kube.reviews import Ages, ExpiringCache, Identity, Reviewer
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 
 LIST = Right("list", PROFILES)
@@ -158,7 +158,7 @@ def test_namespaces_are_asked_one_by_one_unless_one_may_everywhere() -> None:
 
 def test_caches_are_bounded() -> None:
     clock = Clock()
-    kept: Kept[int, int] = Kept(10, clock)
+    kept: ExpiringCache[int, int] = ExpiringCache(10, clock)
     for i in range(1000):
         kept.put(i, i, 5.0)
     assert len(kept) == 10

@@ -66,7 +66,7 @@ class Apply:
             if taken[name].phase not in _REPEATABLE or attempt >= _ATTEMPTS:
                 return None
             attempt += 1
-        self._writer.journal.note_made(plan.digest, now)
+        self._writer.journal.note_proposed(plan.digest, now)
         try:
             raw = self._writer.client.create(CHANGES.path(plan.namespace), new_object(plan, name))
         except Stopped:

@@ -60,11 +60,11 @@ class Journal:
         body = self._pages().journal(_FLYING + uid).get(_FLYING + uid)
         return body is not None and bool(digest) and json.loads(body)["spec"].get("planDigest") == digest
 
-    def note_made(self, digest: str, at: float) -> None:
+    def note_proposed(self, digest: str, at: float) -> None:
         """Remember that the operator proposed the plan of this digest."""
         self._pages().write_journal(_MADE + digest, "{}", at)
 
-    def made(self, digest: str) -> bool:
+    def proposed(self, digest: str) -> bool:
         """Whether the operator is known to have proposed the plan of this digest."""
         return bool(digest) and f"{_MADE}{digest}" in self._pages().journal(_MADE + digest)
 
@@ -80,6 +80,6 @@ class Journal:
         }
         return {key: at for key, at in rows.items() if now - at < _REMEMBERED}
 
-    def forget_made(self, digest: str) -> None:
+    def forget_proposed(self, digest: str) -> None:
         """Forget the proposal with this digest."""
         self._pages().drop_journal(_MADE + digest)

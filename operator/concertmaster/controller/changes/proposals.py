@@ -85,7 +85,9 @@ class Proposals:
             self._become(context, change, steps.superseded("the recommendation behind it is no longer active"))
         for change in bare:
             alone = all(c.uid == change.uid for c in context.changes if c.digest == change.digest)
-            if alone and self._writer.journal.made(change.digest):  # by a process that died before it wrote the plan
+            if alone and self._writer.journal.proposed(
+                change.digest
+            ):  # by a process that died before it wrote the plan
                 self._become(context, change, steps.superseded("the recommendation has changed since it was made"))
             else:
                 text = "the operator did not create this object; it is not applied"
@@ -177,7 +179,7 @@ class Proposals:
                 namespace=change.namespace,
                 bounds=context.policy.apply.bounds,
                 drift=max(0.05, context.policy.apply.min_change),
-                made=self._writer.journal.made(change.digest),
+                made=self._writer.journal.proposed(change.digest),
                 monthly_cost=candidate.monthly_cost,
                 spread=candidate.spread,
             )

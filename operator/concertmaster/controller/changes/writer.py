@@ -139,7 +139,7 @@ class ChangeWriter:
             case JournalAction.PUT_FIRST:
                 self.noted(keep)
             case JournalAction.FORGET_PROPOSAL:
-                self.noted(lambda: self.journal.forget_made(change.digest))
+                self.noted(lambda: self.journal.forget_proposed(change.digest))
         after = self._write(change, status)
         if after is None:
             if step.journal is JournalAction.MUST_PUT_FIRST:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import CollectionRequest, Live, Seen, SourceReport, Sources
+from concertmaster.controller.interfaces import CollectionRequest, Live, LiveRunsReport, SourceReport, Sources
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.kube.errors import Stopped
 
@@ -139,10 +139,10 @@ class Collector:
         }
         return {name: self._outages[name].settled(r) if name in down else r for name, r in reports.items()}
 
-    def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> Seen | str:
+    def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport | str:
         """Finished runs from the engines' own objects; a sentence when reading them failed."""
         if self._live is None:
-            return Seen()
+            return LiveRunsReport()
         try:
             return self._live.refresh(definitions, self._health.heartbeat)
         except Stopped:

@@ -20,7 +20,7 @@ from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKin
 from concertmaster.controller.collection.run_objects import RunObjects
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
-from concertmaster.controller.interfaces import Heartbeat, Seen
+from concertmaster.controller.interfaces import Heartbeat, LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import (
     Claims,
@@ -132,7 +132,7 @@ class LiveRuns:
 
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
-    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
         """Once per cycle: which workflows are observed now; what has been read since, and what could not be."""
         self._claims = Claims(definitions)
         self._findings.keep_only(self._claims.keys)
@@ -155,7 +155,7 @@ class LiveRuns:
         if self._pending.refused:
             notes = (*notes, f"{self._pending.refused} finished runs at once were too many to be read live")
             self._pending.refused = 0
-        return Seen(changed, notes, self._findings.all, running)
+        return LiveRunsReport(changed, notes, self._findings.all, running)
 
     def read(self, heartbeat: Heartbeat = lambda _: None, *, again: bool = False) -> bool:
         """Read some of the waiting runs; True when it is worth going on at once."""

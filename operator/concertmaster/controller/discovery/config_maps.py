@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from concertmaster.controller.interfaces import Heartbeat, Live, Seen
+from concertmaster.controller.interfaces import Heartbeat, Live, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import CacheContent, NamedConfigMaps
 from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
@@ -84,7 +84,7 @@ class WithConfigMaps:
         self._live = live
         self._config_maps = config_maps
 
-    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> Seen:
+    def refresh(self, definitions: Sequence[WorkflowDefinition], heartbeat: Heartbeat) -> LiveRunsReport:
         """Once per cycle."""
         seen = self._live.refresh(definitions, heartbeat)
         heartbeat("live")

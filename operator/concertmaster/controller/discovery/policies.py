@@ -83,7 +83,7 @@ class PolicyBook:
         return PolicyBook(snapshot, self._namespaces, self._owners)
 
     def resolve(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
-        """What is in force for ``profile``, and the policies that select it too but lose."""
+        """The policy in force for ``profile``, and those that also select it but are overridden."""
         namespace = profile.metadata.namespace or ""
         chosen = select(
             profile, self._by_namespace.get(namespace, ()), self._cluster, self._namespaces.get(namespace, {})
@@ -91,7 +91,7 @@ class PolicyBook:
         target = profile.spec.workflow_ref
         owners = self._owners.get(target.name, ()) if target is not None else ()
         return resolve(profile, chosen.winner, cluster_template_owners=owners), tuple(
-            loser.policy for loser in chosen.losers
+            other.policy for other in chosen.overridden
         )
 
 
@@ -137,7 +137,7 @@ class PolicyFacts:
     changes_in_flight: int = 0
     obstacles: tuple[str, ...] = ()
     blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that holds them back
-    losing: int = 0  # profiles it selects but does not win
+    overridden: int = 0  # profiles it selects and another policy governs
     targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
     problems: tuple[str, ...] = ()
     headlines: Sequence[Headline] = ()  # published recommendations of the profiles it governs
@@ -206,7 +206,7 @@ def put_together(parts: Sequence[PolicyFacts]) -> PolicyFacts:
         changes_in_flight=sum(p.changes_in_flight for p in parts),
         obstacles=tuple(dict.fromkeys(text for p in parts for text in p.obstacles)),
         blocked=blocked,
-        losing=sum(p.losing for p in parts),
+        overridden=sum(p.overridden for p in parts),
         targets=frozenset().union(*(p.targets for p in parts)),
         problems=tuple(dict.fromkeys(text for p in parts for text in p.problems)),
         headlines=tuple(h for p in parts for h in p.headlines),
@@ -257,8 +257,10 @@ def _windows(policy: AnyPolicy, now: float) -> str:
 
 
 def _no_match(name: PolicyRef, policy: AnyPolicy, facts: PolicyFacts) -> str:
-    if facts.losing:
-        return f"other policies win for all {facts.losing} profiles {name} selects; raise spec.priority to change that"
+    if facts.overridden:
+        return (
+            f"other policies win for all {facts.overridden} profiles {name} selects; raise spec.priority to change that"
+        )
     where = f"in namespace {name.namespace}" if name.namespace else "in the namespaces it reaches"
     if policy.spec.discover:
         return (

@@ -35,7 +35,7 @@ class Subject:
     entry: Entry
     policy: Policy | None
     policy_edition: str
-    losers: tuple[PolicyRef, ...]
+    overridden: tuple[PolicyRef, ...]
     resolved: Resolved
     source: str
     refusal: ConditionUpdate | None = None  # why its source may not be queried
@@ -77,7 +77,7 @@ class _InForce:
     book: str
     policy: Policy | None
     policy_edition: str = ""
-    losers: tuple[PolicyRef, ...] = ()
+    overridden: tuple[PolicyRef, ...] = ()
     problem: str = ""
 
 
@@ -123,7 +123,7 @@ class Subjects:
         target = targets.get(ref[1], entry.namespace, ref[2]) if ref is not None else None
         tasks = resolved.definition.holders if resolved.definition is not None else ()
         held = tuple([t for name in tasks if (t := targets.get(TASK, entry.namespace, name)) is not None])
-        return Subject(entry, policy, known.policy_edition, known.losers, resolved, source, refusal, target, held)
+        return Subject(entry, policy, known.policy_edition, known.overridden, resolved, source, refusal, target, held)
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forget profiles that are gone."""
@@ -146,11 +146,11 @@ class Subjects:
     def _resolved(self, entry: Entry, book: PolicyBook, namespace_labels: Mapping[str, str]) -> _InForce:
         rests_on = (entry.spec_text, entry.labels, namespace_labels, book.edition)
         try:
-            policy, losers = book.resolve(WorkflowProfile.parse(as_document(entry)))
+            policy, overridden = book.resolve(WorkflowProfile.parse(as_document(entry)))
         except ValidationError as error:
             return _InForce(*rests_on, None, problem="; ".join(explain(error)[:3]))
         edition = fingerprint(policy)
-        return _InForce(*rests_on, self._policies.setdefault(edition, policy), edition, losers)
+        return _InForce(*rests_on, self._policies.setdefault(edition, policy), edition, overridden)
 
 
 def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
@@ -191,8 +191,8 @@ def facts_by_policy(
     for s in subjects:
         if s.policy is None:
             continue
-        for loser in s.losers:
-            found.setdefault(loser, PolicyTally()).losing += 1
+        for other in s.overridden:
+            found.setdefault(other, PolicyTally()).overridden += 1
         if s.policy.source is None:
             continue
         tally = found.setdefault(s.policy.source, PolicyTally())
@@ -215,7 +215,7 @@ class PolicyTally:
     """The counts of one policy over the subjects."""
 
     matched: int = 0
-    losing: int = 0
+    overridden: int = 0
     targets: set[tuple[str, str, str]] = field(default_factory=set)
     problems: dict[str, None] = field(default_factory=dict)
     headlines: list[Headline] = field(default_factory=list)
@@ -234,7 +234,7 @@ class PolicyTally:
         """The facts with those of the other stages of the cycle; ``notes``: further problems of the policy."""
         return PolicyFacts(
             matched=self.matched,
-            losing=self.losing,
+            overridden=self.overridden,
             targets=frozenset(self.targets),
             problems=(*self.problems, *notes),
             headlines=self.headlines,

@@ -20,17 +20,17 @@ from concertmaster.controller.interfaces import (
     Case,
     Heartbeat,
     History,
+    LiveRunsReport,
     Past,
-    Seen,
     SourceReport,
     Sources,
 )
 from concertmaster.controller.profiles.failures import Failures
-from concertmaster.controller.profiles.fleet_book import FleetBook, speaks
+from concertmaster.controller.profiles.fleet_book import FleetBook, compares_workflows
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.profiles.remembered import Memory, Remembered, Said
+from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
 from concertmaster.controller.registry import Snapshot
@@ -71,7 +71,7 @@ class Assessor:
         self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass found a reason for another one at once
-        self._seen = Seen()
+        self._seen = LiveRunsReport()
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self._capacity: Mapping[str, Capacity] = {}
 
@@ -100,7 +100,7 @@ class Assessor:
         self._revisions.update(changed)
         self._answered.update(answered)
 
-    def record_live(self, seen: Seen) -> None:
+    def record_live(self, seen: LiveRunsReport) -> None:
         """Record what live objects show of runs and of what these share."""
         self.record_changes(seen.changed)
         self._seen = seen
@@ -108,7 +108,7 @@ class Assessor:
     def candidates(self, uid: str) -> tuple[Candidate, ...] | None:
         """Recommendations about a profile that sets fields; None until this process analysed it."""
         known = self.memory.get(uid)
-        return known.said.candidates if known is not None else None
+        return known.record.candidates if known is not None else None
 
     def updates(
         self,
@@ -143,7 +143,7 @@ class Assessor:
     def _half(self, subject: Subject) -> bool:
         """Just after a start the other workflows are not known yet: recommendations that compare workflows are not
         withdrawn for that."""
-        return self._fleet.fleet is None and speaks(
+        return self._fleet.fleet is None and compares_workflows(
             (*subject.entry.status.recommendations, *subject.entry.status.noted)
         )
 
@@ -198,9 +198,9 @@ class Assessor:
         return ProfileOutcome(
             subject.resolved.finding,
             metrics,
-            remembered.said.ready if remembered is not None else None,
-            remembered.said.objectives if remembered is not None else None,
-            query_problem=declared or (remembered.said.query_problem if remembered is not None else ""),
+            remembered.record.ready if remembered is not None else None,
+            remembered.record.objectives if remembered is not None else None,
+            query_problem=declared or (remembered.record.query_problem if remembered is not None else ""),
             data_until=report.data_until if report is not None else None,
         )
 
@@ -220,7 +220,7 @@ class Assessor:
         if remembered is not None and stands and remembered.undisturbed(revision, until):
             return None
         analysis = policy.analysis
-        after = remembered.said.evidence.newest if remembered is not None else None
+        after = remembered.record.evidence.newest if remembered is not None else None
         evidence = self._history.evidence(
             definition, limit=analysis.max_runs, since=now - analysis.window_seconds, as_of=until, after=after
         )
@@ -259,7 +259,7 @@ class Assessor:
             )
         before = self.memory.get(subject.entry.uid)
         declared = (
-            "" if before is not None and known.query_problem == before.said.query_problem else known.query_problem
+            "" if before is not None and known.query_problem == before.record.query_problem else known.query_problem
         )
         case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject))
         result = self._analyzer(replace(case, recorded=self._history.recorded(case.definition.key)))
@@ -270,8 +270,8 @@ class Assessor:
             self._fleet.learn(result.member, waits=result.waits)
         lasts = REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts)
         ready, met, edition = result.ready, result.objectives, self._fleet.edition_for(case.definition.key)
-        said = Said(*inputs, ready, met, case.now, lasts, problem, result.candidates, edition)
-        self.memory.put(subject.entry.uid, said, case.definition.key, self._revisions[case.definition.key])
+        record = AnalysisRecord(*inputs, ready, met, case.now, lasts, problem, result.candidates, edition)
+        self.memory.put(subject.entry.uid, record, case.definition.key, self._revisions[case.definition.key])
         return replace(
             known,
             ready=result.ready,

@@ -78,6 +78,6 @@ class FleetBook:
         return bool(self._concerned)
 
 
-def speaks(recommendations: Collection[str]) -> bool:
+def compares_workflows(recommendations: Collection[str]) -> bool:
     """Whether any of the ids is a recommendation that compares workflows."""
     return any(r.partition(".")[0] in RULES for r in recommendations)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
-from concertmaster.controller.profiles.fleet_book import speaks
+from concertmaster.controller.profiles.fleet_book import compares_workflows
 from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -136,7 +136,7 @@ def _waits(result: AnalysisResult) -> bool:
     """Whether other workflows may hold this one up, or a recommendation says that they do."""
     scheduled = result.analysis.definition.schedule is not None
     waiting = (result.analysis.queue.p50 or 0.0) >= _WAITS
-    return (scheduled and waiting) or speaks([r.id for r in result.recommendations])
+    return (scheduled and waiting) or compares_workflows([r.id for r in result.recommendations])
 
 
 def candidates(result: AnalysisResult, away: Collection[str]) -> tuple[Candidate, ...]:

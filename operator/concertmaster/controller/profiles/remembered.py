@@ -27,7 +27,7 @@ log = logging.getLogger("concertmaster.analysis")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnalysisRecord:
     """Inputs and results of one analysis. ``inputs``: a fingerprint of everything but the runs, whose fingerprint is
     ``evidence``."""
 
@@ -59,7 +59,7 @@ class Remembered:
     """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
     then; most of them change nothing that is over (see ``Evidence``)."""
 
-    said: Said
+    record: AnalysisRecord
     key: WorkflowKey
     revision: int
     body: str | None = None  # what the server holds of it; None until it was written
@@ -68,15 +68,15 @@ class Remembered:
     def stands(self, entry: Entry, inputs: str, now: float) -> bool:
         """Whether it would be made again only for other runs: same inputs, not too old, and the server holds it."""
         return (
-            self.said.inputs == inputs
+            self.record.inputs == inputs
             and self.body is not None
             and self.body == entry.status.body
-            and now - self.said.at < self.said.lasts
+            and now - self.record.at < self.record.lasts
         )
 
     def undisturbed(self, revision: int, as_of: float) -> bool:
         """Whether no pod has come since, and no run that was going on may count as over by now."""
-        due = self.said.evidence.due
+        due = self.record.evidence.due
         return self.revision == revision and (due is None or as_of < due)
 
 
@@ -85,7 +85,7 @@ class _Row(msgspec.Struct):
 
     version: str
     body: str
-    said: Said
+    record: AnalysisRecord
     detail: bytes | None
     runs: bytes | None  # of the fleet's member: rows of four numbers
     upcoming: tuple[float, ...] = ()
@@ -130,27 +130,27 @@ class Memory:
             return
         if row.runs is not None:
             member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming)
-            self._fleet.restore(member, waits=row.waits, edition=row.said.edition)
+            self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
-        self._known[entry.uid] = Remembered(row.said, key, -1 if kept.stale else revision, row.body, entry.status)
+        self._known[entry.uid] = Remembered(row.record, key, -1 if kept.stale else revision, row.body, entry.status)
 
-    def put(self, uid: str, said: Said, key: WorkflowKey, revision: int) -> None:
+    def put(self, uid: str, record: AnalysisRecord, key: WorkflowKey, revision: int) -> None:
         """A new analysis, not written yet."""
-        self._known[uid] = Remembered(said, key, revision)
+        self._known[uid] = Remembered(record, key, revision)
 
     def holds(self, entry: Entry, evidence: Evidence, revision: int, *, pressing: bool) -> bool:
         """Whether the last analysis holds with the ``evidence`` there is now: nothing that it rests on has changed by what
         came since, or too few runs to matter, unless each of them is waited for (``pressing``)."""
         known = self._known[entry.uid]
-        before = known.said.evidence
+        before = known.record.evidence
         if evidence.digest == before.digest:
-            known.said, known.revision = replace(known.said, evidence=replace(before, due=evidence.due)), revision
+            known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
             self._confirm(entry)
             return True
         if pressing or not too_few(before, evidence):
             return False
         # Compared with the evidence of the analysis, not with this one: a few runs several times add up.
-        known.said, known.revision = replace(known.said, evidence=replace(before, due=evidence.due)), revision
+        known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
         return True
 
     def _confirm(self, entry: Entry) -> None:
@@ -180,7 +180,7 @@ class Memory:
         row = _Row(
             __version__,
             known.body or "",
-            known.said,
+            known.record,
             self._outputs.details.packed(entry.namespace, entry.name),
             None if member is None else member.runs.tobytes(),
             () if member is None else member.upcoming,

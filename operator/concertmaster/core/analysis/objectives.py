@@ -6,7 +6,7 @@ newer half of the runs with the older one, by the tests that judge changes: Stea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -31,6 +31,7 @@ COUNTED_ELSEWHERE = (
     "memory utilization",
 )  # parts of the score are theirs
 _ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that tell how reliable a step is
+Show = Callable[[float], str]
 
 
 class ObjectiveResult(StrEnum):
@@ -63,11 +64,11 @@ class ObjectiveAssessment:
     bound: str = "<="  # on which side of the target the figure must be
 
 
-def _at_most(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveAssessment:
+def _at_most(name: str, target: float, actual: float | None, show: Show, trend: Trend) -> ObjectiveAssessment:
     return _verdict(name, target, actual, show, trend, smaller_is_better=True)
 
 
-def _at_least(name: str, target: float, actual: float | None, show: object, trend: Trend) -> ObjectiveAssessment:
+def _at_least(name: str, target: float, actual: float | None, show: Show, trend: Trend) -> ObjectiveAssessment:
     return _verdict(name, target, actual, show, trend, smaller_is_better=False)
 
 
@@ -99,17 +100,16 @@ def _rate(good: Sequence[bool]) -> Trend:
 
 
 def _verdict(
-    name: str, target: float, actual: float | None, show: object, trend: Trend, *, smaller_is_better: bool
+    name: str, target: float, actual: float | None, show: Show, trend: Trend, *, smaller_is_better: bool
 ) -> ObjectiveAssessment:
-    assert callable(show)
     bound = "<=" if smaller_is_better else ">="
     if actual is None:
-        return ObjectiveAssessment(name, str(show(target)), "unknown", ObjectiveResult.UNKNOWN, None, trend, bound)
+        return ObjectiveAssessment(name, show(target), "unknown", ObjectiveResult.UNKNOWN, None, trend, bound)
     distance = target - actual if smaller_is_better else actual - target
     return ObjectiveAssessment(
         name,
-        str(show(target)),
-        str(show(actual)),
+        show(target),
+        show(actual),
         ObjectiveResult.MET if distance >= 0 else ObjectiveResult.MISSED,
         distance / target if target else None,
         trend,
@@ -140,81 +140,76 @@ def evaluate_objectives(
 ) -> tuple[ObjectiveAssessment, ...]:
     """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first. ``metrics``: what extra metrics
     measure."""
-    spans = _going(r.makespan for r in runs if r.outcome.timed)
+    return (
+        *_durations(objectives, runs, makespan, queue),
+        *_failures(objectives, runs, steps_failures),
+        *_rates(objectives, runs, cost, costs if costs is not None else Costs(Pricing())),
+        *_cache_hits(objectives, runs),
+        *_by_role(objectives, runs, {m.role: m.name for m in reversed(metrics)}),
+        *_utilization(objectives, runs, utilization),
+        *_budgets(objectives, runs),
+    )
+
+
+def _durations(
+    objectives: Objectives, runs: Sequence[RunRecord], makespan: Summary, queue: Summary
+) -> Iterator[ObjectiveAssessment]:
     label = f" ({objectives.duration_note})" if objectives.duration_note else ""
-    objective_assessments: list[ObjectiveAssessment] = []
-    waits = _going(r.queue_time for r in runs)
+    spans, waits = _going(r.makespan for r in runs if r.outcome.timed), _going(r.queue_time for r in runs)
     for name, quantiles, summary, trend in (
         ("duration", objectives.duration, makespan, spans),
         ("queue time", objectives.queue_time, queue, waits),
     ):
         for quantile, _, target in quantiles.targets():
             note = label if (name, quantile) == ("duration", "p50") else ""
-            objective_assessments.append(
-                _at_most(f"{name} {quantile}{note}", target, getattr(summary, quantile), text.duration, trend)
-            )
+            yield _at_most(f"{name} {quantile}{note}", target, getattr(summary, quantile), text.duration, trend)
+
+
+def _failures(
+    objectives: Objectives, runs: Sequence[RunRecord], steps_failures: Mapping[str, FailureSummary]
+) -> Iterator[ObjectiveAssessment]:
+    """Success of the runs, and failures of the step that fails most."""
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
-    share = sum(r.outcome is Outcome.SUCCEEDED for r in known) / len(known) if known else None
-    trend = _rate([r.outcome is Outcome.SUCCEEDED for r in known])
-    objective_assessments.append(_at_least("success", objectives.min_success, share, _percent, trend))
+    good = [r.outcome is Outcome.SUCCEEDED for r in known]
+    yield _at_least("success", objectives.min_success, sum(good) / len(good) if good else None, _percent, _rate(good))
     rates = {s: f.error_rate for s, f in steps_failures.items() if f.error_rate is not None}
     worst = max(rates, key=lambda s: (rates[s], s), default=None)
-    objective_assessments.append(
-        _at_most(
-            f"step failure ({worst})" if worst else "step failure",
-            objectives.max_step_failure,
-            rates[worst] if worst else None,
-            _percent,
-            _rate(
-                [
-                    e.outcome is not Outcome.FAILED
-                    for r in known
-                    for e in r.steps
-                    if e.step == worst and e.outcome in _ENDED
-                ]
-            ),
-        )
+    ended = [e for r in known for e in r.steps if e.step == worst and e.outcome in _ENDED]
+    yield _at_most(
+        f"step failure ({worst})" if worst else "step failure",
+        objectives.max_step_failure,
+        rates[worst] if worst else None,
+        _percent,
+        _rate([e.outcome is not Outcome.FAILED for e in ended]),
     )
+
+
+def _rates(
+    objectives: Objectives, runs: Sequence[RunRecord], cost: CostSummary, costs: Costs
+) -> Iterator[ObjectiveAssessment]:
+    """Cost of a run, and runs an hour."""
     if objectives.max_cost_per_run is not None:
         actual = cost.per_run.total if cost.per_run else None
-        priced = costs if costs is not None else Costs(Pricing())
-        trend = _going(c.total if (c := priced.run(r)) is not None else None for r in runs)
-        objective_assessments.append(
-            _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend)
-        )
+        trend = _going(c.total if (c := costs.run(r)) is not None else None for r in runs)
+        yield _at_most("cost per run", objectives.max_cost_per_run, actual, lambda v: f"{v:.4g}", trend)
     if objectives.min_throughput_per_hour is not None:
         monthly = cost.runs_per_month
         actual = monthly / 720.0 if monthly is not None else None
         starts = sorted(r.start for r in runs if r.start is not None)
         trend = _going(b - a for a, b in pairwise(starts))  # shorter times between starts are more runs an hour
-        objective_assessments.append(
-            _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
-        )
+        yield _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
+
+
+def _cache_hits(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:
     hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
     if hits:  # a workflow without a cache has nothing to hit
-        objective_assessments.append(
-            _at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits))
-        )
-    objective_assessments += _by_role(objectives, runs, {m.role: m.name for m in reversed(metrics)})
-    for name, share_target, actual, used in (
-        ("CPU utilization", objectives.target_cpu_utilization, utilization[0], _cpu_share),
-        ("memory utilization", objectives.target_memory_utilization, utilization[1], _memory_share),
-    ):
-        if share_target is not None:
-            trend = _going((used(r) for r in runs), smaller_is_better=False)
-            objective_assessments.append(_at_least(name, share_target, actual, _percent, trend))
-    for metric, most in objectives.budgets.items():
-        amounts = [r.extra[metric] for r in runs if metric in r.extra]
-        worst_amount = max(amounts) if amounts else None
-        name, trend = f"{metric} per run", _going(amounts)
-        objective_assessments.append(_at_most(name, most, worst_amount, lambda v: f"{v:.6g}", trend))
-    return tuple(objective_assessments)
+        yield _at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits))
 
 
 def _by_role(
     objectives: Objectives, runs: Sequence[RunRecord], names: Mapping[MetricRole | None, str]
 ) -> Iterator[ObjectiveAssessment]:
-    """Cache hits and errors that extra metrics tell of; a metric without values is no objective."""
+    """Cache hits and errors measured by extra metrics; a metric without values is no objective."""
     if (hits := names.get(MetricRole.CACHE_HITS)) is not None:
         shares = [r.extra[hits] / 100.0 for r in runs if hits in r.extra]
         if shares:
@@ -228,6 +223,24 @@ def _by_role(
             rate = sum(e for e, _ in pairs) / sum(n for _, n in pairs)
             trend = _going(e / n for e, n in pairs)
             yield _at_most(f"{errors} per item", objectives.max_step_failure, rate, _percent, trend)
+
+
+def _utilization(
+    objectives: Objectives, runs: Sequence[RunRecord], utilization: tuple[float | None, float | None]
+) -> Iterator[ObjectiveAssessment]:
+    for name, target, actual, used in (
+        ("CPU utilization", objectives.target_cpu_utilization, utilization[0], _cpu_share),
+        ("memory utilization", objectives.target_memory_utilization, utilization[1], _memory_share),
+    ):
+        if target is not None:
+            trend = _going((used(r) for r in runs), smaller_is_better=False)
+            yield _at_least(name, target, actual, _percent, trend)
+
+
+def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:
+    for metric, most in objectives.budgets.items():
+        amounts = [r.extra[metric] for r in runs if metric in r.extra]
+        yield _at_most(f"{metric} per run", most, max(amounts, default=None), lambda v: f"{v:.6g}", _going(amounts))
 
 
 def _cpu_share(run: RunRecord) -> float | None:

@@ -21,7 +21,7 @@ from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.pending import Pending, pack
 from concertmaster.controller.collection.run_kinds import KINDS, RunKinds
 from concertmaster.controller.collection.run_watch import Watch
-from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
 from concertmaster.engines import assign
@@ -107,7 +107,7 @@ class World:
     def clock(self) -> float:
         return self.now
 
-    def look(self, *definitions: WorkflowDefinition) -> Seen:
+    def look(self, *definitions: WorkflowDefinition) -> LiveRunsReport:
         """One cycle's look, a minute after the last."""
         self.now += 61.0
         return self.live.refresh(definitions or self.definitions, lambda _: None)
@@ -127,7 +127,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     found = World(tmp_path, Cluster(*SERVED))
-    assert found.look() == Seen()
+    assert found.look() == LiveRunsReport()
     return found
 
 
@@ -158,7 +158,7 @@ def test_only_kinds_of_engines_in_use_are_watched(world: World) -> None:
 
 def test_a_kind_that_is_not_installed_is_not_watched_until_it_is(tmp_path: Path) -> None:
     world = World(tmp_path, Cluster(JOBS))
-    assert world.look() == Seen()
+    assert world.look() == LiveRunsReport()
     assert [k.resource for k in world.followed[-1].kinds] == [JOBS]
     world.client.objects["/apis/tekton.dev/v1beta1"] = {"metadata": {}, "resources": [{"name": "pipelineruns"}]}
     world.look()
@@ -198,7 +198,7 @@ def test_a_finished_workflow_is_read_at_once_and_tells_its_workflow_in_the_next_
     (run,) = world.runs(ETL)
     assert (run.run, run.source, run.outcome) == ("etl-x7k2z", Source.LIVE, Outcome.SUCCEEDED)
     assert world.look().changed == {ETL.key}
-    assert world.look() == Seen()
+    assert world.look() == LiveRunsReport()
     assert world.counts == ["complete"]
 
 
@@ -322,7 +322,7 @@ def test_a_restart_reads_what_still_exists_and_finds_nothing_new(world: World) -
     world.restart()
     world.look()
     assert world.see(WORKFLOWS, etl_run())
-    assert world.look() == Seen()
+    assert world.look() == LiveRunsReport()
 
 
 def test_a_profile_made_later_gets_the_runs_that_had_ended_before(world: World) -> None:
@@ -398,7 +398,7 @@ def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: 
     assert list(world.look().by_workflow) == [ETL.key]
     world.see(WORKFLOWS, etl_run("etl-10"))
     assert world.look().by_workflow == {}  # and goes when a run can be read again
-    assert world.look() == Seen()
+    assert world.look() == LiveRunsReport()
 
 
 def test_a_failed_job_without_pods_is_a_failed_run_and_is_looked_at_three_times(world: World) -> None:
@@ -530,7 +530,7 @@ def test_beyond_the_budget_only_names_are_kept_and_the_objects_listed_again(worl
     assert [r.run for r in world.runs(ETL)] == ["etl-1", "etl-2"]
     assert seen.notes == ("1 finished runs at once were too many to be read live",)
     assert world.counts == ["complete", "complete", "unreadable"]
-    assert world.look() == Seen()
+    assert world.look() == LiveRunsReport()
 
 
 def test_ten_thousand_nodes_are_read_within_a_turn(world: World) -> None:

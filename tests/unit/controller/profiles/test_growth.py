@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.profiles.remembered import LARGE
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
@@ -119,7 +119,7 @@ def test_runs_beside_a_late_one_do_not_wait(bed: Bed) -> None:
         "job", pod="p", uid="u", created=start, scheduled=start, started=start, outcome=Outcome.RUNNING
     )
     late = RunRecord(ETL, "etl-now", start, None, Outcome.RUNNING, Source.LIVE, (step,))
-    bed.live.seen = [Seen(running={ETL: (late,)})] * 2
+    bed.live.seen = [LiveRunsReport(running={ETL: (late,)})] * 2
     assert [more(bed), more(bed)] == [2, 3]
     assert bed.status(PROFILES)["running"][0]["late"] is True
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.analysis.running.forecast import RunForecast
 from concertmaster.core.model import RunRecord
 from concertmaster.report.running import MOST, document, late_sentence
@@ -27,7 +27,7 @@ def bed() -> Bed:
 
 
 def cycle(bed: Bed, *runs: RunRecord, seconds: float = 60.0) -> list[dict[str, Any]]:
-    bed.live.seen = [Seen(running={KEY: runs} if runs else {})]
+    bed.live.seen = [LiveRunsReport(running={KEY: runs} if runs else {})]
     bed.run(seconds=seconds)
     found = bed.status().get("running", [])
     assert isinstance(found, list)

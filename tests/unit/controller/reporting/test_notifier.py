@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.interfaces import Seen
+from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.kube.events import EventRecorder, EventType, Note
@@ -59,7 +59,7 @@ class World:
         return found
 
     def late_run(self) -> None:
-        self.bed.live.seen = [Seen(running={KEY: (going(4 * 3600.0),)})]
+        self.bed.live.seen = [LiveRunsReport(running={KEY: (going(4 * 3600.0),)})]
         self.bed.run(seconds=60.0)
 
 

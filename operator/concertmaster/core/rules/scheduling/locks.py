@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings
 from concertmaster.core.changes.admission.quotas import pods_within
-from concertmaster.core.model import Finding, Interval, Level
+from concertmaster.core.model import Finding, Level
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
 from concertmaster.core.rules.upper_bound import attainable
 
@@ -24,13 +25,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     if not locks:
         return None
     usual = median([a.lag for run in runs for cs in run.chains for c in cs for a in c if a.step not in locks]) or 0.0
-    steps: dict[str, float] = {}
-    waits: list[float] = []
-    for run in runs:
-        found = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
-        waits.append(sum(found.values()))
-        for step, wait in found.items():
-            steps[step] = steps.get(step, 0.0) + wait / len(runs)
+    waits, steps = _waits(runs, locks, usual)
     spans = sum(run.makespan for run in runs) / len(runs)
     seconds = mean_interval(waits)
     least = evidence.settings.number("minSharePercent", 10.0) / 100
@@ -40,7 +35,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
     size, enough, capped = _enough(evidence, locks[worst], locks, usual)
     if enough is not None:
         seconds = seconds.scaled(1.0 - enough.left / enough.now)
-    share = Interval(*(v / spans for v in (seconds.low, seconds.likely, seconds.high)))
+    share = seconds.scaled(1.0 / spans)
     held_up = text.duration(seconds.likely)
     if enough is None:
         share, seconds = attainable((share, seconds))
@@ -51,19 +46,26 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         f" on the critical path {evidence.runs(len(runs))}, {text.duration(steps[worst])} of it at {name}"
     )
     lines = [f"{n}: {text.duration(v)} per run" for n, v in sorted(steps.items(), key=lambda kv: -kv[1]) if v >= 1.0]
-    common = {
-        "step": worst,
-        "about": "lock",
-        "because": because,
-        "confidence": 0.5,
-        "gain_seconds": seconds,
-        "gain_share": share,
-    }
+    if size is not None and enough is None:
+        lines.append(f"a queue of {size} explains less than half of the wait: other workflows hold {lock} too")
+    finding = Finding(
+        step=worst,
+        about="lock",
+        because=because,
+        confidence=0.5,
+        gain_seconds=seconds,
+        gain_share=share,
+        action=f"Hold the lock {lock} shorter, or let more than one have it; {name} waits for it",
+        otherwise=f"steps that could run side by side keep taking turns, {held_up} of each run",
+        current=f"{text.duration(median(waits))} per run (median)",
+        proposed="none on the critical path",
+        expected=f"{gain_sentence(share, seconds)}, with half of the wait gone, at most all of it",
+        evidence=tuple(lines),
+    )
     if size is not None and enough is not None:
-        return Finding(
-            **common,  # type: ignore[arg-type]
+        return replace(
+            finding,
             action=f"Raise semaphore {lock}: {size} -> {enough.size}{capped}",
-            otherwise=f"steps that could run side by side keep taking turns, {held_up} of each run",
             risk=Level.MEDIUM,
             current=f"{size} at a time (ConfigMap {_config_map(locks[worst])})",
             proposed=f"{enough.size} at a time",
@@ -76,17 +78,22 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
                 "whatever the semaphore protects must bear that many at a time; other workflows may hold it too",
             ),
         )
-    if size is not None:
-        lines.append(f"a queue of {size} explains less than half of the wait: other workflows hold {lock} too")
-    return Finding(
-        **common,  # type: ignore[arg-type]
-        action=f"Hold the lock {lock} shorter, or let more than one have it; {name} waits for it",
-        otherwise=f"steps that could run side by side keep taking turns, {held_up} of each run",
-        current=f"{text.duration(median(waits))} per run (median)",
-        proposed="none on the critical path",
-        expected=f"{gain_sentence(share, seconds)}, with half of the wait gone, at most all of it",
-        evidence=tuple(lines),
-    )
+    return finding
+
+
+def _waits(
+    runs: Sequence[ExecutedRun], locks: Mapping[str, object], usual: float
+) -> tuple[list[float], dict[str, float]]:
+    """Seconds that first attempts on the critical path waited beyond the ``usual``: of each run, and of each step on average
+    over the runs."""
+    waits: list[float] = []
+    steps: dict[str, float] = {}
+    for run in runs:
+        found = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
+        waits.append(sum(found.values()))
+        for step, wait in found.items():
+            steps[step] = steps.get(step, 0.0) + wait / len(runs)
+    return waits, steps
 
 
 def _enough(

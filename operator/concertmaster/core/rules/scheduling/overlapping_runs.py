@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.runs.starts import Starts, may_meet, starts_of
@@ -44,12 +45,12 @@ def _upper(lengths: Sequence[float]) -> float:
     return rows[min(len(rows) - 1, math.ceil(0.95 * len(rows)) - 1)]
 
 
-def _set(evidence: Evidence, by: Scheduler, edit: Edit) -> dict[str, object]:
-    """The fields of a finding that make the edit, in the workflow's own object or in the one that starts it."""
+def _with_edit(finding: Finding, evidence: Evidence, by: Scheduler, edit: Edit) -> Finding:
+    """The finding with the edit, or with the command that makes it in another object that starts the workflow."""
     key = evidence.analysis.definition.key
     if (by.kind, by.name) == (key.kind, key.name):
-        return {"edits": (edit,)}
-    return {"how": commands.patch_other(key.namespace, by.kind, by.name, (edit,))}
+        return replace(finding, edits=(edit,))
+    return replace(finding, how=commands.patch_other(key.namespace, by.kind, by.name, (edit,)))
 
 
 def _policy(by: Scheduler, new: str) -> Edit:
@@ -85,13 +86,11 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
     name = evidence.analysis.definition.key.name
     share = share_interval(count, starts.due)
     part = text.percent(count / starts.due)
-    more: dict[str, object] = {}
-    if line is not None and new is not None:
-        more = _set(evidence, by, commands.field_edit(line[0], line[1], new))
+    if new is not None and line is not None:
         action = f"Start {name} less often: {line[1]} -> {new} ({part} of its starts are skipped)"
     else:
         action = f"Start {name} at most every {text.duration(needed * _ROOM)} ({part} of its starts are skipped)"
-    return Finding(
+    finding = Finding(
         about="",
         action=action,
         because=(
@@ -111,8 +110,10 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
             "runs that fit into the interval are a remedy too",
             "what else hangs on the hour (data that arrive, people who read the result) cannot be seen from here",
         ),
-        **more,  # type: ignore[arg-type]
     )
+    if line is None or new is None:
+        return finding
+    return _with_edit(finding, evidence, by, commands.field_edit(line[0], line[1], new))
 
 
 def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
@@ -130,7 +131,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
     wasted = [c.total if id(r) in stopped else 0.0 for r, c in costs if c is not None]
     rate = analysis.cost.runs_per_month
     part, interval = text.percent(count / runs), starts.interval
-    return Finding(
+    finding = Finding(
         about="",
         action=f"Let runs of {analysis.definition.key.name} end: concurrencyPolicy Replace -> Forbid ({part} are stopped)",
         because=(
@@ -153,8 +154,8 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
             *(_facts(by, starts, needed) if needed is not None else (f"no run ended by itself {evidence.runs(runs)}",)),
             "a run that is stopped counts as a run that failed",
         ),
-        **_set(evidence, by, _policy(by, "Forbid")),  # type: ignore[arg-type]
     )
+    return _with_edit(finding, evidence, by, _policy(by, "Forbid"))
 
 
 def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
@@ -173,10 +174,10 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     name, line = evidence.analysis.definition.key.name, _line(by)
     new = widened(line[1], needed * _ROOM) if line is not None and len(places) > _MOST_BESIDE * runs else None
     if line is not None and new is not None:
-        more = _set(evidence, by, commands.field_edit(line[0], line[1], new))
+        edit = commands.field_edit(line[0], line[1], new)
         action, current = f"Start {name} less often: {line[1]} -> {new} ({part} of its runs overlap)", line[1]
     else:
-        more = _set(evidence, by, _policy(by, "Forbid"))
+        edit = _policy(by, "Forbid")
         action = f"Keep runs of {name} apart: concurrencyPolicy Allow -> Forbid ({part} of them overlap)"
         current = "Allow"
     seconds = gain = None
@@ -191,7 +192,7 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         if seconds is not None
         else ""
     )
-    return Finding(
+    finding = Finding(
         about="",
         action=action,
         because=(
@@ -215,8 +216,8 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
             f"{len(alone)} runs had no other beside them, {len(both)} had",
             "with Forbid, a start that comes while a run is in progress is skipped",
         ),
-        **more,  # type: ignore[arg-type]
     )
+    return _with_edit(finding, evidence, by, edit)
 
 
 _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}
