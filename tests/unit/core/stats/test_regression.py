@@ -41,7 +41,6 @@ def test_values_that_fall_with_the_input_are_not_carried_below_what_was_seen() -
 def test_inputs_that_never_change_give_the_middle() -> None:
     model = fit_runtime([5.0] * 9, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 100.0])
     assert model.enough and not model.explained
-    assert "never changes" in model.reason
     assert 1.0 <= model.predict([5.0])[0] <= 8.0
 
 
@@ -129,16 +128,15 @@ def test_shape_is_kept() -> None:
         ([1.0, 2.0, 3.0], [0.0, -1.0, math.inf]),
     ],
 )
-def test_too_few_runs_say_so(inputs: list[float], values: list[float]) -> None:
+def test_too_few_runs_give_their_median(inputs: list[float], values: list[float]) -> None:
     model = fit_runtime(inputs, values)
     assert not model.enough
-    assert "are needed" in model.reason
     prediction = model.predict([1.0])[0]
     assert prediction == np.median(values) if model.count else math.isnan(prediction)
 
 
-def test_lengths_that_differ_say_so() -> None:
-    assert "differ" in fit_memory([1.0, 2.0], [1.0]).reason
+def test_lengths_that_differ_give_no_model() -> None:
+    assert not fit_memory([1.0, 2.0], [1.0]).enough
 
 
 def test_models_can_be_compared() -> None:
