@@ -141,8 +141,7 @@ class Assessor:
         self.again = not reading and self._fleet.settle(now)
 
     def _half(self, subject: Subject) -> bool:
-        """Just after a start the other workflows are not known yet: recommendations that compare workflows are not
-        withdrawn for that."""
+        """Just after a start other workflows are not known yet: recommendations that compare with them are kept."""
         return self._fleet.fleet is None and compares_workflows(
             (*subject.entry.status.recommendations, *subject.entry.status.noted)
         )
@@ -213,8 +212,7 @@ class Assessor:
         now: float,
         until: float,
     ) -> Evidence | None:
-        """The evidence for a new analysis; None when the last one still holds. Pods of a run in progress are no reason
-        for one."""
+        """The evidence for a new analysis; None when the last one holds. Pods of a run in progress are no reason."""
         remembered, revision = self.memory.get(subject.entry.uid), self._revisions[definition.key]
         stands = remembered is not None and remembered.stands(subject.entry, inputs, now)
         if remembered is not None and stands and remembered.undisturbed(revision, until):
