@@ -124,7 +124,7 @@ def _detected(of: _Adjusted, look: FirstLook | None) -> tuple[Detection, RunSeri
     drifting = any(split.drifting for split in breaks)
     edges = [split.index for split in breaks]
     ramps = () if drifting or y.size > MOST_FOR_RAMPS else _ramps(series, y, edges)
-    changes = Detection(_points(series, y, breaks), None, True, None, ramps, of.adjusted)
+    changes = Detection(_points(series, y, breaks), None, True, None, ramps, of.adjusted, drifting)
     start = trend_start(changes, series)
     dependence = serial_dependence(y[start:]) if start or look is None else look.dependence
     return changes, replace(series, time=series.time[start:], y=y[start:]), dependence
@@ -217,10 +217,16 @@ def _points(series: RunSeries, y: Floats, breaks: list[Split]) -> tuple[ChangePo
 
 
 def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
-    return tuple(
-        Ramp(int(series.index[start]), int(series.index[end]), explained)
-        for start, end, explained in find_ramps(y, edges)
-    )
+    out = []
+    for start, end, explained in find_ramps(y, edges):
+        before, after = y[: start + 1], y[end:]
+        previous = [e for e in edges[: explained[0]] if e < start]
+        following = [e for e in edges[explained[-1] + 1 :] if e > end]
+        before = before[previous[-1] if previous else 0 :]
+        after = after[: (following[0] if following else y.size) - end]
+        ratio = _exp(float(np.median(after) - np.median(before))) if series.is_log else math.nan
+        out.append(Ramp(int(series.index[start]), int(series.index[end]), ratio, explained))
+    return tuple(out)
 
 
 def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:

@@ -38,11 +38,13 @@ class ChangePoint:
 class Ramp:
     """A change that came gradually: the level moved from ``start`` to ``end`` (indices as in ChangePoint).
 
-    ``points`` are the positions, among the change points, of those that the ramp explains.
+    ``points`` are the positions, among the change points, of those that the ramp explains; ``ratio`` is the level at
+    the end over the level at the start (NaN where ratios say nothing).
     """
 
     start: int
     end: int
+    ratio: float
     points: tuple[int, ...]
 
 
@@ -52,7 +54,8 @@ class Detection:
 
     ``trend_per_week`` is a share of the level (0.1: 10% more each week) with its 95% interval, or None without times
     or with too few values. ``enough`` tells whether a change could have been found at all; ``reason`` says why not.
-    ``adjusted``: the part that input sizes explain was taken out first.
+    ``adjusted``: the part that input sizes explain was taken out first. ``drifting``: the values hang together so much
+    that the points mark changes of course, not of level.
     """
 
     points: tuple[ChangePoint, ...]
@@ -61,3 +64,4 @@ class Detection:
     reason: str | None = None
     ramps: tuple[Ramp, ...] = ()
     adjusted: bool = False
+    drifting: bool = False

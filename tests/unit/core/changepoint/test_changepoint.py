@@ -37,6 +37,7 @@ def test_a_step_is_found_with_place_size_and_direction() -> None:
     assert point.low < 1.4 < point.high
     assert point.confidence > 0.995
     assert changes.ramps == ()
+    assert not changes.drifting
 
 
 def test_an_improvement_and_a_relapse_are_two_points() -> None:
@@ -86,6 +87,7 @@ def test_a_drifting_series_reports_its_change_of_course() -> None:
     rng = np.random.default_rng(7)
     course = np.concatenate([np.linspace(0, 0.5, 60), np.linspace(0.5, 3, 60)])
     changes = detect(None, np.exp(course + rng.normal(0, 0.01, 120)))
+    assert changes.drifting
     assert any(abs(point.index - 60) <= 6 for point in changes.points)
 
 
@@ -97,6 +99,7 @@ def test_a_ramp_is_distinguished_from_a_step() -> None:
     ramp = changes.ramps[0]
     assert abs(ramp.start - 40) <= 10
     assert abs(ramp.end - 80) <= 10
+    assert ramp.ratio == pytest.approx(1.8, abs=0.15)
     assert ramp.points == tuple(range(len(changes.points)))
 
 

@@ -136,6 +136,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         names=tuple(placed.names),
         parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # one object for all runs
         chains=tuple(chains),
+        done=tuple(done),
         pieces=pieces,
         lengths=lengths,
         ranks=tuple(ranks),

@@ -173,6 +173,7 @@ def _built(
         names=layout.names,
         parents=layout.waits,
         chains=chains,
+        done=tuple(done),
         pieces=parts,
         lengths=tuple(lengths),
         ranks=tuple(ranks),  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ class ExecutedRun:
     through a fan-out has one for each item, and ``index`` has them all.
 
     ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in the order they began,
-    each with its attempts; empty when the step did not run and passes its dependencies on.
+    each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
     ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form of the simulation;
     ``ranks``: the steps' order by their first pod; ``pods``: how many each had. ``shared_lag``: least controller lag of
     a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``critical``
@@ -83,6 +83,7 @@ class ExecutedRun:
     names: tuple[str, ...] = ()
     parents: tuple[tuple[int, ...], ...] = ()
     chains: tuple[tuple[tuple[Attempt, ...], ...], ...] = ()
+    done: tuple[float, ...] = ()
     pieces: tuple[tuple[Chain, ...], ...] = ()
     lengths: tuple[float, ...] = ()
     ranks: tuple[int, ...] = ()
