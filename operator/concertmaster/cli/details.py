@@ -13,9 +13,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
-from concertmaster.report.workflows.merged import as_status, merged, minor
 
-__all__ = ["DEFAULT", "VARIABLE", "as_status", "ask", "ask_days", "merged", "minor", "place"]
 DEFAULT = "concertmaster/concertmaster"
 VARIABLE = "CONCERTMASTER_OPERATOR"
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.cli import profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model import Impact
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import impact as impacts
+from concertmaster.report.workflows import merged
 
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]{3})?")
 
@@ -56,7 +56,7 @@ def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None) -> list[C
     items: list[Chosen] = []
     priced: dict[str, Chosen] = {}
     for profile in selected:
-        for item in profiles.recommendations(profile):
+        for item in merged.recommendations(profile):
             if item.get("state") != "Active":
                 continue
             found = impacts.parse(item.get("impact"))

@@ -20,6 +20,7 @@ from concertmaster.engines.labels.definition import preset_of
 from concertmaster.report import daily, fleet
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.tables import table
+from concertmaster.report.workflows import merged
 
 _LABELS = (
     ("because", "Because"),
@@ -74,8 +75,8 @@ def command(
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
     detail, trouble = details.ask(kubeconfig, raw, where, context)
-    items = details.merged(raw, detail, time.time())
-    items += [i for i in details.minor(detail) if with_minor or i["id"] == recommendation]
+    items = merged.merged(raw, detail, time.time())
+    items += [i for i in merged.minor(detail) if with_minor or i["id"] == recommendation]
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
     if recommendation is not None:
         chosen = [r for r in items if r["id"] == recommendation]

@@ -19,6 +19,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import table
+from concertmaster.report.workflows import merged
 
 _STATES = [s.value for s in RecommendationState]
 _SEVERITIES = [s.value for s in Severity]
@@ -66,7 +67,7 @@ def command(
             known, trouble = details.ask(kubeconfig, profile, details.place(operator), context)
             if trouble:
                 click.echo(f"{profile['metadata']['name']}: minor items are not known: {trouble}", err=True)
-            entries += [fleet.entry(profile, item, minor=True) for item in details.minor(known)]
+            entries += [fleet.entry(profile, item, minor=True) for item in merged.minor(known)]
     entries = [
         e
         for e in entries
@@ -81,7 +82,7 @@ def command(
 def _entries(profile: Mapping[str, Any]) -> Iterator[Entry]:
     results = reversed((profile.get("status") or {}).get("results") or ())
     effects = {o["id"]: o.get("effect") for o in results}
-    for item in profiles.recommendations(profile):
+    for item in merged.recommendations(profile):
         effect = effects.get(item["id"]) if item["state"] == "Implemented" else None
         yield fleet.entry(profile, {**item, "effect": effect})
 
