@@ -26,7 +26,7 @@ from testbed.controlplane import ControlPlane, Options
 from testbed.process import TemporaryDirectory, free_port
 from testbed.pytest_plugin import require_binaries
 from tests.support.chart.bed import CHART, ROOT, Audit, Bed, Helm
-from tests.support.chart.pages import Pages, pages
+from tests.support.chart.pages import Pages, certificate, pages
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.web.issuer import CLIENT, SECRET, Issuer, issuer
 
@@ -144,7 +144,7 @@ def short_lived(world: World, *, refreshes: bool) -> Iterator[None]:
 
 
 @contextmanager
-def proxy(world: World, *more: str) -> Iterator[str]:
+def proxy(world: World, *more: str, upstream: str = "") -> Iterator[str]:
     """oauth2-proxy with the documented flags and ``more``; its address."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -153,7 +153,7 @@ def proxy(world: World, *more: str) -> Iterator[str]:
         "CLIENT": CLIENT,
         "https://HOST/oauth2/callback": f"{address}/oauth2/callback",
         "0.0.0.0:4180": f"127.0.0.1:{port}",
-        SERVICE: world.pages.url,
+        SERVICE: upstream or world.pages.url,
     }
     command = [str(ensure(["oauth2-proxy"], lambda _: None)["oauth2-proxy"])]
     for flag in documented()[1:]:
@@ -254,6 +254,22 @@ def test_an_ingress_that_asks_the_proxy_gets_the_token(world: World) -> None:
         assert status == 200
         assert [w["namespace"] for w in json.loads(text)["items"]] == ["team-a"]
         assert world.browser(address)("/oauth2/auth").status == 401
+
+
+def test_tokens_need_not_cross_the_network_in_the_clear(world: World) -> None:
+    """docs/dashboard.md: ``web.tls`` and a proxy that knows the certificate; one that does not passes nothing on."""
+    place = world.directory / "tls"
+    place.mkdir()
+    trusted = certificate(world.bed, "ops", "web-tls", place)
+    with_tls = values(tls={"secretName": "web-tls"})
+    world.bed.helm("upgrade", "cm", str(CHART), "--namespace", "ops", values=with_tls)
+    with pages(world.bed, "ops", place) as running:
+        assert running.url.startswith("https:")
+        trust = (f"--provider-ca-file={trusted}", "--use-system-trust-store=true")
+        with proxy(world, *trust, upstream=running.url) as address:
+            assert "nightly-team-a" in world.signed_in(address, ALICE)("/").text
+        with proxy(world, upstream=running.url) as address:
+            assert world.signed_in(address, ALICE)("/").status == 502
 
 
 def test_tokens_of_the_issuer_are_for_the_api_server_alone(world: World) -> None:
