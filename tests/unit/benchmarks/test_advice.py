@@ -1,0 +1,53 @@
+"""The planted problems: every rule has one, and the law of schedules does what controllers do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from benchmarks.advice.__main__ import KINDS
+from benchmarks.advice.law import HOUR, Flow
+from benchmarks.advice.plant import base
+from benchmarks.advice.truth import runs_of
+from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.rules import RULES
+
+
+def test_every_rule_answers_a_planted_problem() -> None:
+    planted: set[str] = set()
+    for index, kind in enumerate(KINDS):
+        rng = np.random.default_rng((1, index))
+        planted.update(kind(rng, base(rng, f"planted-{index}")).rules)
+    assert {rule.name for rule in RULES} - planted == set()
+
+
+def half_hourly(engine: str, meets: str | None, **law: float) -> list[RunRecord]:
+    """A day of runs of about 45 minutes, due every 30."""
+    flow: Flow = base(np.random.default_rng(1), "report", every=HOUR / 2, engine=engine)
+    step = replace(flow.steps[0], seconds=2700.0, cv=0.0)
+    flow = replace(flow, steps=(step,), noise=0.0, schedule="*/30 * * * *", meets=meets, **law)  # type: ignore[arg-type]
+    return runs_of(flow, span=86400.0)[1]
+
+
+def gaps(runs: list[RunRecord]) -> set[int]:
+    """Minutes from the end of a run to the begin of the next."""
+    return {round(((b.start or 0.0) - (a.end or 0.0)) / 60) for a, b in pairwise(runs)}
+
+
+def test_forbid_skips_starts_of_a_cron_workflow_and_delays_those_of_a_cron_job() -> None:
+    assert gaps(half_hourly("cron", "Forbid")) == {15}
+    assert gaps(half_hourly("cronjob", "Forbid")) == {0}  # each late: as soon as the one before is over
+
+
+def test_replace_ends_runs_as_the_next_begins() -> None:
+    runs = half_hourly("cronjob", "Replace")
+    assert {r.outcome for r in runs[:-1]} == {Outcome.UNKNOWN}
+    assert gaps(runs) == {0}
+
+
+def test_runs_that_begin_beside_another_take_longer() -> None:
+    alone, beside = half_hourly("cron", "Allow"), half_hourly("cron", "Allow", crowding=1.5)
+    assert (alone[0].makespan, len(alone)) == (beside[0].makespan, len(beside))
+    assert (beside[1].makespan or 0.0) > 1.4 * (alone[1].makespan or 0.0)
