@@ -11,6 +11,7 @@ from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Case
+from concertmaster.controller.malloc import collect_seldom
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay import WhatIf
@@ -177,6 +178,7 @@ def _sizing_by_input() -> Callable[[], object]:
 
 def measure() -> list[dict[str, Any]]:
     """What was measured, the goal and the median, in milliseconds."""
+    collect_seldom()  # as the operator does
     cases = (
         ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 25.0, _workflow(), 20),
         ("a status from the history (20 steps, 30 runs), one of them new", 25.0, _status(20, 30, kept=True), 20),

@@ -63,9 +63,9 @@ def _early(e: StepExecution) -> float:
     return 0.0 if made is None or e.started is None else made - e.started
 
 
-def _pods(run: RunRecord) -> Counter[str]:
-    """How many pods each step had."""
-    return Counter(e.step for e in run.steps if e.pod is not None)
+def _pods(run: RunRecord) -> tuple[str, ...]:
+    """The steps of its pods."""
+    return tuple([e.step for e in run.steps if e.pod is not None])
 
 
 def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> str:
@@ -77,8 +77,8 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], fi
     ran: Counter[str] = Counter()
     for run in runs:
         pods = figures.of(_pods, run)
-        if not pods.keys() <= known:
-            ran.update({step: number for step, number in pods.items() if step not in known})
+        if not known.issuperset(pods):
+            ran.update([step for step in pods if step not in known])
     # A later round of a recursion has a longer name.
     strange = {name: pods for name, pods in ran.items() if definition.graph.declaring(name) is None}
     if not strange:

@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 
+from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage
@@ -116,22 +117,14 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
 
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
     """All steps in one pass over the runs."""
-    found: dict[str, list[list[StepExecution]]] = {}
+    found: dict[str, list[Sequence[StepExecution]]] = {}
     for run in runs:
-        for step, rows in figures.of(_succeeded, run).items():
+        for step, rows in figures.of(executions_by_step, run).succeeded.items():
             if step in found:
                 found[step].append(rows)
             else:
                 found[step] = [rows]
     return found
-
-
-def _succeeded(run: RunRecord) -> dict[str, list[StepExecution]]:
-    own: dict[str, list[StepExecution]] = {}
-    for e in run.steps:
-        if e.outcome.timed:
-            own.setdefault(e.step, []).append(e)
-    return own
 
 
 def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:

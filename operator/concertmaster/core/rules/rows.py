@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
+from concertmaster.core.analysis.runs.executions import BySteps, Executions, executions_by_step
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.model import RunRecord, StepExecution
 
-_ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
-
-ByRun = Mapping[str, list[StepExecution]]
+ByRun = Mapping[str, Sequence[StepExecution]]
 
 
 class Rows:
@@ -23,25 +22,17 @@ class Rows:
     @cached_property
     def all(self) -> Mapping[str, ByRun]:
         """Executions that ran, whatever came of them, by step and run (runs oldest first)."""
-        return self._by_step(_ran)
+        return _joined((name, of.ran) for name, of in self._executions)
 
     @cached_property
     def succeeded(self) -> Mapping[str, ByRun]:
         """Succeeded executions of known duration, by step and run."""
-        timed = self._by_step(_timed)
+        timed = _joined((name, of.timed) for name, of in self._executions)
         return {step: timed.get(step, {}) for step in self.all}
 
-    def _by_step(self, of_run: Callable[[RunRecord], dict[str, list[StepExecution]]]) -> Mapping[str, ByRun]:
-        executions: dict[str, dict[str, list[StepExecution]]] = {}
-        for run in self._runs:
-            name = run.run
-            for step, rows in self._figures.of(of_run, run).items():
-                by_run = executions.get(step)
-                if by_run is None:
-                    executions[step] = {name: rows}
-                else:
-                    by_run[name] = rows
-        return executions
+    @cached_property
+    def _executions(self) -> list[tuple[str, Executions]]:
+        return [(run.run, self._figures.of(executions_by_step, run)) for run in self._runs]
 
     @cached_property
     def runs(self) -> Mapping[str, RunRecord]:
@@ -49,17 +40,14 @@ class Rows:
         return {run.run: run for run in self._runs}
 
 
-def _ran(run: RunRecord) -> dict[str, list[StepExecution]]:
-    rows: dict[str, list[StepExecution]] = {}
-    for e in run.steps:
-        if e.outcome not in _ABSENT:
-            rows.setdefault(e.step, []).append(e)
-    return rows
-
-
-def _timed(run: RunRecord) -> dict[str, list[StepExecution]]:
-    rows: dict[str, list[StepExecution]] = {}
-    for e in run.steps:
-        if e.started is not None and e.finished is not None and e.outcome.timed:
-            rows.setdefault(e.step, []).append(e)
-    return rows
+def _joined(runs: Iterable[tuple[str, BySteps]]) -> dict[str, dict[str, Sequence[StepExecution]]]:
+    """By step and run, runs in the given order."""
+    executions: dict[str, dict[str, Sequence[StepExecution]]] = {}
+    for name, steps in runs:
+        for step, rows in steps.items():
+            by_run = executions.get(step)
+            if by_run is None:
+                executions[step] = {name: rows}
+            else:
+                by_run[name] = rows
+    return executions

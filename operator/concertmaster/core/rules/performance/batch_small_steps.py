@@ -41,14 +41,16 @@ class _Pods:
         return self.overhead / whole if whole > 0 else 0.0
 
 
-def _of_run(run: ExecutedRun) -> list[tuple[str, int, list[float], list[float]]]:
+def _of_run(run: ExecutedRun) -> list[tuple[str, int, tuple[float, ...], tuple[float, ...]]]:
     """Of each step that ran: its items, and the seconds that each pod worked and took before it worked."""
     found = []
     for name in run.index:
         chains = run.chains_of(name)
         if chains:
             pods = [a for chain in chains for a in chain]
-            found.append((name, len(chains), [a.work for a in pods], [a.pending + a.starting for a in pods]))
+            found.append(
+                (name, len(chains), tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods]))
+            )
     return found
 
 

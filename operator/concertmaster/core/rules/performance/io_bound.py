@@ -55,13 +55,9 @@ def _seen(execution: StepExecution) -> _Seen | None:
     )
 
 
-def _seen_in(run: RunRecord) -> dict[str, list[_Seen]]:
-    """The succeeded executions of a run, by step."""
-    rows: dict[str, list[_Seen]] = {}
-    for e in run.steps:
-        if e.outcome.timed and (seen := _seen(e)) is not None:
-            rows.setdefault(e.step, []).append(seen)
-    return rows
+def _seen_in(run: RunRecord) -> list[tuple[str, _Seen]]:
+    """The succeeded executions of a run with their steps."""
+    return [(e.step, seen) for e in run.steps if e.outcome.timed and (seen := _seen(e)) is not None]
 
 
 def _seen_alone(container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
@@ -157,7 +153,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     if not analysis.enough:
         return
-    seen = [analysis.figures.of(_seen_in, run) for run in analysis.runs]
+    seen: dict[str, list[_Seen]] = {}
+    for run in analysis.runs:
+        for name, one in analysis.figures.of(_seen_in, run):
+            seen.setdefault(name, []).append(one)
     for step in analysis.steps:
         if (
             step.path is None
@@ -165,7 +164,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             or (step.spec is not None and (step.spec.waits or step.spec.daemon))
         ):
             continue
-        rows = [s for of_run in seen for s in of_run.get(step.step, ())]
+        rows = seen.get(step.step, [])
         if len(rows) >= analysis.options.min_runs:
             finding = _finding(evidence, step, rows)
             if finding is not None:

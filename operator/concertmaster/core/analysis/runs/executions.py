@@ -1,0 +1,42 @@
+"""The executions of one run by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+
+_ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
+
+BySteps = Mapping[str, Sequence[StepExecution]]
+
+
+class Executions(NamedTuple):
+    """By step: those that ``ran``, whatever came of them; of these the ``succeeded``; of these the ``timed``, whose duration
+    is known."""
+
+    ran: BySteps
+    succeeded: BySteps
+    timed: BySteps
+
+
+def executions_by_step(run: RunRecord) -> Executions:
+    """All three in one pass; where nothing is left out they are one object, as there are so many of them."""
+    ran: dict[str, list[StepExecution]] = {}
+    for e in run.steps:
+        if e.outcome in _ABSENT:
+            continue
+        if e.step in ran:
+            ran[e.step].append(e)
+        else:
+            ran[e.step] = [e]
+    succeeded = _those(ran, lambda e: e.outcome.timed)
+    return Executions(ran, succeeded, _those(succeeded, lambda e: e.started is not None and e.finished is not None))
+
+
+def _those(rows: BySteps, chosen: Callable[[StepExecution], bool]) -> BySteps:
+    if all(map(chosen, (e for of_step in rows.values() for e in of_step))):
+        return rows
+    found = {step: [e for e in of_step if chosen(e)] for step, of_step in rows.items()}
+    return {step: of_step for step, of_step in found.items() if of_step}
