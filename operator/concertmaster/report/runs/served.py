@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from concertmaster.api.views.runs import PodRow, RecentRuns, RunView, TimeSplitView
@@ -30,7 +31,7 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     recent = RecentRuns(
         currency=analysis.pricing.currency,
         typical=usual.run if usual is not None else None,
-        runs=tuple(run_view(history, i, most_pods=PODS) for i in places),
+        runs=tuple(_view(analysis, history, i) for i in places),
         series=tuple(
             (round(r.end or 0.0), round(r.makespan, 1), r.outcome) for r in analysis.runs if r.makespan is not None
         ),
@@ -39,6 +40,13 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     # Here null has a meaning (items known at run time only); what is as usual is left out: graphs have hundreds of steps.
     graph = graph_view(analysis.definition.graph).model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return {**made, "graph": graph}
+
+
+def _view(analysis: Analysis, history: History, at: int) -> RunView:
+    """The run at that position; of its neighbours only the one before it matters."""
+    own = history.runs[max(0, at - 1) : at + 1]
+    make = partial(run_view, history, at, most_pods=PODS)
+    return analysis.figures.of_all(("view", history.runs[at].run), own, make)
 
 
 def observed(key: WorkflowKey, view: RunView) -> ObservedRun:

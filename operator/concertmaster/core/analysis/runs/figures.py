@@ -28,6 +28,7 @@ class RunFigures:
     def __init__(self) -> None:
         self._figures: dict[int, tuple[RunRecord | ExecutedRun, dict[Callable[..., Any], Any]]] = {}
         self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
+        self._asked: set[Hashable] = set()
         self._executed: dict[int, tuple[RunRecord, ExecutedRun]] = {}
         self._graph = WorkflowGraph(())
         self._layouts: Layouts = {}
@@ -45,7 +46,8 @@ class RunFigures:
         return made
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
-        """``make()``, which must follow from these records, the price list and the ``key`` alone."""
+        """``make()``, which must follow from these records, their graph, the price list and the ``key`` alone."""
+        self._asked.add(key)
         identities = [id(run) for run in runs]
         known = self._together.get(key)
         if known is None or known[0] != identities:
@@ -55,7 +57,7 @@ class RunFigures:
     def executed(self, runs: Sequence[RunRecord], graph: WorkflowGraph) -> tuple[ExecutedRun, ...]:
         """``replay.prepare`` of the runs, in their order."""
         if graph is not self._graph and graph != self._graph:
-            self._executed, self._layouts = {}, {}
+            self._executed, self._layouts, self._together = {}, {}, {}
         self._graph = graph
         fresh = [run for run in runs if id(run) not in self._executed]
         for run, made in zip(fresh, prepare(fresh, graph, layouts=self._layouts), strict=True):
@@ -69,10 +71,11 @@ class RunFigures:
         return self._costs
 
     def keep_only(self, runs: Iterable[RunRecord]) -> None:
-        """Forget all other records."""
+        """Forget all other records, and what nobody asked of several since the last time."""
         kept = {id(run) for run in runs}
         self._executed = {n: known for n, known in self._executed.items() if n in kept}
         both = kept | {id(executed) for _, executed in self._executed.values()}
         self._figures = {n: known for n, known in self._figures.items() if n in both}
-        self._together = {key: known for key, known in self._together.items() if kept.issuperset(known[0])}
+        asked, self._asked = self._asked, set()
+        self._together = {k: known for k, known in self._together.items() if k in asked and kept.issuperset(known[0])}
         self._costs.keep_only(kept)

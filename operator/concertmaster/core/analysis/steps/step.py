@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
+from typing import NamedTuple
 
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
 from concertmaster.core.analysis.replay import CriticalShare
@@ -74,14 +76,16 @@ def analyze_steps(
     rows = _executions(runs)
     names = [s.name for s in graph.steps]
     names += sorted(rows.keys() - set(names))
-    collected = [_collect(rows.get(name, ())) for name in names]
-    trends = detect_many([c.series for c in collected])
+    columns = _collected(runs, figures)
+    collected = [columns.get(name) or _Collected() for name in names]
+    trends = detect_many([c.series() for c in collected])
     durations = [summarize(c.durations) for c in collected]
     means = summarize([d.mean for d in durations])
     return tuple(
         _step(
             name,
             graph,
+            rows.get(name, ()),
             c,
             duration,
             means,
@@ -110,57 +114,87 @@ def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, St
     return by_step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Collected:
-    """The executions of a step in columns. ``ran``: in how many runs it was neither skipped nor cached. ``series``: of each
+    """The executions of a step in columns. ``ran``: runs in which it was neither skipped nor cached; ``per_run``: of each
     run with a timed execution its end, the longest of them and its input."""
 
-    rows: Rows
-    ran: int
-    durations: list[float]
-    waiting: list[float]
-    starting: list[float]
-    series: Series
+    durations: list[float] = field(default_factory=list)
+    waiting: list[float] = field(default_factory=list)
+    starting: list[float] = field(default_factory=list)
+    ran: set[str] = field(default_factory=set)
+    per_run: dict[str, tuple[float, float, float | None]] = field(default_factory=dict)
+
+    def series(self) -> Series:
+        """Ends, durations and inputs (None: not known of all), the oldest first."""
+        rows = sorted(self.per_run.values(), key=itemgetter(0))
+        sizes = [row[2] for row in rows]
+        inputs = sizes if sizes and None not in sizes else None
+        return Series([row[0] for row in rows], [row[1] for row in rows], inputs)
 
 
-def _collect(rows: Rows) -> _Collected:
-    """All columns in one pass: an analysis comes here with thousands of executions."""
-    durations: list[float] = []
-    waiting: list[float] = []
-    starting: list[float] = []
-    ran: set[str] = set()
-    per_run: dict[str, tuple[float, float, float | None]] = {}
-    for run, e in rows:
-        created, scheduled, started, outcome = e.created, e.scheduled, e.started, e.outcome
+class _Times(NamedTuple):
+    """One execution: its step; seconds it took where its duration counts, pod creation to scheduling, and scheduling to its
+    start (None: unknown); whether it was neither skipped nor cached; its input."""
+
+    step: str
+    seconds: float | None
+    waiting: float | None
+    starting: float | None
+    ran: bool
+    size: float | None
+
+
+_times = partial(tuple.__new__, _Times)
+
+
+def _times_of(run: RunRecord) -> list[_Times]:
+    """All executions of a run."""
+    found: list[_Times] = []
+    for e in run.steps:
+        created, scheduled, started, finished, outcome = e.created, e.scheduled, e.started, e.finished, e.outcome
+        seconds = waiting = starting = None
         if scheduled is not None:
             if created is not None:
-                waiting.append(scheduled - created if scheduled > created else 0.0)
+                waiting = scheduled - created if scheduled > created else 0.0
             if started is not None:
-                starting.append(started - scheduled if started > scheduled else 0.0)
-        if outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED:
-            ran.add(run.run)
-        finished = e.finished
-        if started is None or finished is None or not (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
-            continue
-        seconds = finished - started if finished > started else 0.0
-        durations.append(seconds)
-        known = per_run.get(run.run)
-        if known is None:
-            per_run[run.run] = run.end or 0.0, seconds, e.input_size
-        else:
-            time, longest, size = known
-            size = e.input_size if e.input_size is not None else size
-            per_run[run.run] = time, max(longest, seconds), size
-    series = sorted(per_run.values(), key=itemgetter(0))
-    sizes = [v[2] for v in series]
-    inputs = sizes if sizes and None not in sizes else None
-    times, longest_ones = [v[0] for v in series], [v[1] for v in series]
-    return _Collected(rows, len(ran), durations, waiting, starting, Series(times, longest_ones, inputs))
+                starting = started - scheduled if started > scheduled else 0.0
+        if started is not None and finished is not None and outcome.timed:
+            seconds = finished - started if finished > started else 0.0
+        ran = outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED
+        found.append(_times((e.step, seconds, waiting, starting, ran, e.input_size)))
+    return found
+
+
+def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Collected]:
+    """The columns of each step."""
+    found: dict[str, _Collected] = {}
+    for run in runs:
+        name, end = run.run, run.end or 0.0
+        for step, seconds, waiting, starting, ran, size in figures.of(_times_of, run):
+            own = found.get(step)
+            if own is None:
+                own = found[step] = _Collected()
+            if waiting is not None:
+                own.waiting.append(waiting)
+            if starting is not None:
+                own.starting.append(starting)
+            if ran:
+                own.ran.add(name)
+            if seconds is None:
+                continue
+            own.durations.append(seconds)
+            known = own.per_run.get(name)
+            if known is not None:
+                seconds, size = max(known[1], seconds), size if size is not None else known[2]
+            own.per_run[name] = end, seconds, size
+    return found
 
 
 def _step(
     name: str,
     graph: WorkflowGraph,
+    rows: Rows,
     collected: _Collected,
     duration: Summary,
     means: Summary,
@@ -171,14 +205,13 @@ def _step(
     pricing: Pricing,
 ) -> StepAnalysis:
     """``means``: summary of all steps' mean durations."""
-    rows = collected.rows
     executions = [e for _, e in rows]
     return StepAnalysis(
         step=name,
         spec=graph.step(name),
         executions=len(rows),
         runs=len({r.run for r, _ in rows}),
-        ran=collected.ran,
+        ran=len(collected.ran),
         duration=duration,
         waiting=summarize(collected.waiting),
         starting=summarize(collected.starting),
