@@ -49,12 +49,15 @@ def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
 
 def _behind(run: RunRecord) -> list[tuple[str, float]]:
     """Nodes on which pods of the run started before they existed, each with by how much."""
-    return [
-        (e.node or "an unknown node", _early(e))
-        for e in run.steps
-        if e.started is not None
-        and any(t is not None and t - e.started > CLOCK_SECONDS for t in (e.created, e.scheduled))
-    ]
+    found: list[tuple[str, float]] = []
+    for e in run.steps:
+        if e.started is None:
+            continue
+        for made in (e.created, e.scheduled):
+            if made is not None and made - e.started > CLOCK_SECONDS:
+                found.append((e.node or "an unknown node", _early(e)))
+                break
+    return found
 
 
 def _early(e: StepExecution) -> float:

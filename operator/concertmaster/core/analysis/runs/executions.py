@@ -24,19 +24,24 @@ class Executions(NamedTuple):
 def executions_by_step(run: RunRecord) -> Executions:
     """All three in one pass; where nothing is left out they are one object, as there are so many of them."""
     ran: dict[str, list[StepExecution]] = {}
+    whole = known = True
     for e in run.steps:
-        if e.outcome in _ABSENT:
+        outcome = e.outcome
+        if outcome in _ABSENT:
             continue
         if e.step in ran:
             ran[e.step].append(e)
         else:
             ran[e.step] = [e]
-    succeeded = _those(ran, lambda e: e.outcome.timed)
-    return Executions(ran, succeeded, _those(succeeded, lambda e: e.started is not None and e.finished is not None))
+        if outcome is not Outcome.SUCCEEDED and outcome is not Outcome.ENDED:
+            whole = False
+        elif e.started is None or e.finished is None:
+            known = False
+    succeeded: BySteps = ran if whole else _those(ran, lambda e: e.outcome.timed)
+    timed = succeeded if known else _those(succeeded, lambda e: e.started is not None and e.finished is not None)
+    return Executions(ran, succeeded, timed)
 
 
 def _those(rows: BySteps, chosen: Callable[[StepExecution], bool]) -> BySteps:
-    if all(map(chosen, (e for of_step in rows.values() for e in of_step))):
-        return rows
     found = {step: [e for e in of_step if chosen(e)] for step, of_step in rows.items()}
     return {step: of_step for step, of_step in found.items() if of_step}

@@ -159,7 +159,7 @@ def _times_of(run: RunRecord) -> list[_Times]:
                 waiting = scheduled - created if scheduled > created else 0.0
             if started is not None:
                 starting = started - scheduled if started > scheduled else 0.0
-        if started is not None and finished is not None and outcome.timed:
+        if started is not None and finished is not None and (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
             seconds = finished - started if finished > started else 0.0
         ran = outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED
         found.append(_times((e.step, seconds, waiting, starting, ran, e.input_size)))

@@ -43,10 +43,13 @@ class _Pods:
 
 def _of_run(run: ExecutedRun) -> list[tuple[str, int, tuple[float, ...], tuple[float, ...]]]:
     """Of each step that ran: its items, and the seconds that each pod worked and took before it worked."""
-    found = []
-    for name in run.index:
-        chains = run.chains_of(name)
-        if chains:
+    found: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = []
+    for name, places in run.index.items():
+        chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
+        if len(chains) == 1 and len(chains[0]) == 1:  # as of nearly all steps
+            ((only,),) = chains
+            found.append((name, 1, (only.work,), (only.pending + only.starting,)))
+        elif chains:
             pods = [a for chain in chains for a in chain]
             found.append(
                 (name, len(chains), tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods]))

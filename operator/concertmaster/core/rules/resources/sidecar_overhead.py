@@ -37,7 +37,7 @@ def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
 
 def _containers(run: RunRecord) -> frozenset[tuple[str, str]]:
     """Step and name of the main containers of a run."""
-    return frozenset((e.step, f.name) for e in run.steps for f in e.containers if not f.init)
+    return frozenset({(e.step, f.name) for e in run.steps for f in e.containers if not f.init})
 
 
 def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
