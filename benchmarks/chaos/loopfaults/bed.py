@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 from benchmarks.chaos.loopfaults import audit
 from benchmarks.chaos.loopfaults.gate import Gate
@@ -19,7 +20,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
 from testbed.cluster import Cluster
 from testbed.controlplane import DEFAULT_USERS, ControlPlane, Options
-from testbed.lives import Grid
+from testbed.lives import ContainerLife, Grid, PodLife
 from testbed.openmetrics import render
 from testbed.process import Process, TemporaryDirectory, free_port, http_ok
 from testbed.prometheus import PrometheusServer
@@ -39,10 +40,11 @@ def names(count: int, spaces: int) -> list[Name]:
     return [(f"work-{n % spaces}", f"w{n:03}") for n in range(count)]
 
 
-def past(wanted: Sequence[Name], end: float, pace: Mapping[int, float]) -> list[str]:
+def past(wanted: Sequence[Name], end: float, pace: Mapping[int, float], ahead: float = 0.0) -> list[str]:
     """OpenMetrics of runs that use a quarter of what they ask for: hourly ones, and by the number of a CronJob in ``pace``
-    others, as often as that says (seconds)."""
-    pods, jobs = [], []
+    others, as often as that says (seconds). A server in each namespace goes on for ``ahead`` seconds: on stale metrics
+    nothing is changed."""
+    pods, jobs = [_server(space, end - DAY) for space in sorted({space for space, _ in wanted})], []
     for number, (namespace, name) in enumerate(wanted):
         every = pace.get(number, HOUR)
         lasts = min(SECONDS, 0.4 * every)
@@ -52,7 +54,22 @@ def past(wanted: Sequence[Name], end: float, pace: Mapping[int, float]) -> list[
         made = runs_of_cronjob(namespace, name, RUNS, newest + 900.0 + lasts, every=every, seconds=lasts, kept=240.0)
         pods += made[0]
         jobs += made[1]
-    return list(render(pods, Grid(end - DAY, end), jobs))
+    return list(render(pods, Grid(end - DAY, end + ahead), jobs))
+
+
+def _server(namespace: str, begun: float) -> PodLife:
+    main = ContainerLife("main", started=begun, memory_peak=1e8)
+    return PodLife(
+        namespace,
+        "server-1-a",
+        str(uuid5(NAMESPACE_DNS, namespace)),
+        begun,
+        [main],
+        owner_kind="ReplicaSet",
+        owner_name="server-1",
+        started=begun,
+        phase="Running",
+    )
 
 
 def cron_job(name: Name, schedule: str = "0 0 1 1 *") -> dict[str, Any]:
@@ -137,9 +154,13 @@ class Place:
 
 @contextmanager
 def place(
-    count: int, spaces: int, progress: Callable[[str], None] = print, pace: Mapping[int, float] | None = None
+    count: int,
+    spaces: int,
+    progress: Callable[[str], None] = print,
+    pace: Mapping[int, float] | None = None,
+    ahead: float = 0.0,
 ) -> Iterator[Place]:
-    """Everything but an operator and the CronJobs; ``pace`` as in ``past``."""
+    """Everything but an operator and the CronJobs; ``pace`` and ``ahead`` as in ``past``."""
     end = time.time() - 30.0
     users = {**DEFAULT_USERS, **dict.fromkeys(OPERATORS, ("system:masters",))}
     with TemporaryDirectory("concertmaster-chaos-") as directory:
@@ -147,7 +168,7 @@ def place(
         with ControlPlane(options, progress=progress) as plane:
             wanted = names(count, spaces)
             prometheus = PrometheusServer(progress=progress)
-            prometheus.load_openmetrics(past(wanted, end, pace or {}))
+            prometheus.load_openmetrics(past(wanted, end, pace or {}, ahead))
             with prometheus:
                 cluster = plane.cluster
                 cluster.kubectl("apply", "--server-side", f"-f{ROOT / 'crds'}")

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.chaos.loopfaults import audit
-from benchmarks.chaos.loopfaults.bed import ASKED, Instance, Place, instance, place, until
+from benchmarks.chaos.loopfaults.bed import ASKED, HOUR, Instance, Place, instance, place, until
 from benchmarks.chaos.loopfaults.gate import Fault, Gate, Passing, gate
 from benchmarks.chaos.loopfaults.person import Person, verdicts
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -127,7 +127,7 @@ def _what(passing: Passing) -> str:
 
 def measure(seed: int = 1, kills: int = KILLS, workflows: int = WORKFLOWS, most: float = MOST) -> dict[str, Any]:
     """The campaign."""
-    with place(workflows, SPACES) as where, gate(where.cluster) as door:
+    with place(workflows, SPACES, ahead=HOUR) as where, gate(where.cluster) as door:
         return _played(where, door, seed, kills, most)
 
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from benchmarks.chaos.loopfaults import audit
-from benchmarks.chaos.loopfaults.bed import OPERATORS, Instance, Place, instance, place, until
+from benchmarks.chaos.loopfaults.bed import HOUR, OPERATORS, Instance, Place, instance, place, until
 from benchmarks.chaos.loopfaults.gate import Fault, Gate, Passing, gate
 from benchmarks.chaos.loopfaults.person import Person, verdicts
 
@@ -50,7 +50,7 @@ class Trouble(random.Random):
 def measure(seed: int = 1, faults: int = FAULTS, workflows: int = WORKFLOWS, most: float = MOST) -> dict[str, Any]:
     """The campaign."""
     with ExitStack() as stack:
-        where = stack.enter_context(place(workflows, SPACES))
+        where = stack.enter_context(place(workflows, SPACES, ahead=HOUR))
         doors = [stack.enter_context(gate(where.cluster)) for _ in OPERATORS]
         return _played(where, doors, seed, faults, most)
 
