@@ -142,7 +142,7 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
     number = -1
     while number + 1 < kills and time.monotonic() < end_of_all:
         number += 1
-        _supply(where, made, len(where.changes()))
+        _supply(where, made, len(where.changes()) + person.done["deleted"])
         environment = trouble.draw()
         trouble.counts["full disks"] += bool(environment)
         op.start(**environment)
