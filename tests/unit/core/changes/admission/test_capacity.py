@@ -76,17 +76,21 @@ def test_a_quota_of_ephemeral_storage_counts_pods_and_asks_for_no_request() -> N
     assert refusal.message == "ephemeral-storage: 3 x 2Gi is more than the 5Gi of ResourceQuota disk"
 
 
-amounts = st.floats(0.05, 8.0)
+def cores(least: float, most: float) -> st.SearchStrategy[float]:
+    """Amounts as quantities write them, in thousandths."""
+    return st.integers(round(1000 * least), round(1000 * most)).map(lambda n: n / 1000)
+
+
 ranges = st.builds(
     lambda least, most, default, ratio: LimitRange(
         "r", "Container", {"cpu": least}, {"cpu": most}, {"cpu": default} if default else {}, {},
         {"cpu": ratio} if ratio else {},
     ),
-    st.floats(0.05, 0.5), st.floats(0.6, 8.0), st.none() | amounts, st.none() | st.floats(1.0, 8.0),
+    cores(0.05, 0.5), cores(0.6, 8.0), st.none() | cores(0.05, 8.0), st.none() | st.floats(1.0, 8.0),
 )  # fmt: skip
 
 
-@given(st.lists(ranges, max_size=2), st.none() | amounts, st.floats(0.05, 8.0), st.none() | st.floats(0.1, 8.0))
+@given(st.lists(ranges, max_size=2), st.none() | cores(0.05, 8.0), cores(0.05, 8.0), st.none() | cores(0.1, 8.0))
 def test_what_is_inside_the_bounds_is_what_the_server_takes(
     found: list[LimitRange], limit: float | None, request: float, hard: float | None
 ) -> None:
