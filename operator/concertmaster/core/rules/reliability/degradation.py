@@ -9,7 +9,7 @@ take longer because they are given more to do are no degradation (see ``analysis
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.steps.step import StepAnalysis
@@ -18,6 +18,7 @@ from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, share_range, upper_median
+from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
 
@@ -26,6 +27,9 @@ _CHANCE = 0.0005  # that a series without any change shows so clear a one: nobod
 _CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen cannot be more unlikely, however large the change
 _HOURS = 2 * 3600.0  # apart: the same time of the day
 
+_Same = Callable[[float | None, float | None], bool]
+"""Whether two starts (unix seconds) are alike."""
+
 
 def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
     """The last change, when it went up by at least ``least`` and nothing brought it down again."""
@@ -33,13 +37,13 @@ def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None
         return None
     last = points[-1]
     up = last.direction is Direction.UP and math.isfinite(last.ratio) and last.ratio - 1 >= least
-    return last if up and (1.0 - last.confidence < _CHANCE or _errors(last) >= _CLEAR) else None
+    return last if up and _clear(1.0 - last.confidence, last.ratio, last.low) else None
 
 
-def _errors(point: ChangePoint) -> float:
-    """Size of a change in its standard errors, from the 95% interval."""
-    width = math.log(point.ratio / point.low) if 0 < point.low < point.ratio else 0.0
-    return 1.96 * math.log(point.ratio) / width if width > 0 else math.inf
+def _clear(chance: float, ratio: float, low: float) -> bool:
+    """Whether a rise by the factor ``ratio``, whose 95% interval begins at ``low``, is beyond doubt."""
+    width = math.log(ratio / low) if 0 < low < ratio else 0.0
+    return chance < _CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= _CLEAR
 
 
 def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[float, float] | None:
@@ -87,18 +91,28 @@ def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
     return ""
 
 
-def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> float | None:
-    """How many times as long the runs after take as those before that began at the same time of the day, on working days or
-    weekends alike: the median ratio. Where too few have their like, any time of such days counts; None without such days."""
+def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
+    """Runs after against those before that began at the same time of the day, on working days or weekends alike: each as a
+    multiple of the median of its like, which leaves out what the hour and the kind of day explain. Where too few have
+    their like, any time of such days counts; None without such days."""
     for same in (_same_time, _same_days):
-        ratios = []
-        for run in after:
-            like = [r.makespan for r in before if r.makespan and same(r.start, run.start)]
-            if run.makespan and like:
-                ratios.append(run.makespan / upper_median(like))
-        if len(ratios) >= max(3, len(after) / 2):
-            return upper_median(ratios)
+        now = _multiples(after, before, same)
+        if len(now) >= max(MIN_RUNS, len(after) / 2):
+            like = [r for r in before if any(same(r.start, a.start) for a in after)]
+            was = _multiples(like, like, same)
+            if len(was) >= MIN_RUNS:
+                return compare(was, now, level=0.05)
     return None
+
+
+def _multiples(runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same) -> list[float]:
+    """How many times as long as the median of its like among the ``others`` each run takes that has any."""
+    found = []
+    for run in runs:
+        like = [r.makespan for r in others if r is not run and r.makespan and same(r.start, run.start)]
+        if run.makespan and like:
+            found.append(run.makespan / upper_median(like))
+    return found
 
 
 def _same_days(one: float | None, other: float | None) -> bool:
@@ -138,11 +152,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not before or not after:
         return
     was, now = upper_median(before), upper_median(after)
-    alike = like_for_like(
+    like = like_for_like(
         [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
     )
-    if now <= was or alike is None or alike - 1 < least:
-        return  # a busier hour or a working day is no change of the workflow
+    if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
+        return  # a busier hour or a working day is no change of the workflow, however clear the weekend before makes it
+    alike = like.ratio
     found = _culprit(analysis, point.time)
     name = found[0].step if found else None
     slower = text.percent(now / was - 1)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.model import RunRecord
+from concertmaster.core.rules.reliability.degradation import like_for_like
 from concertmaster.core.times import weekend
-from tests.support.builders import DAY, NOW
+from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Work, argo, noise, scene, task
+from tests.support.core.rules_world import Scene, Work, argo, define, noise, scene, simulate, task
 from tests.support.core.scenarios import etl
 
 
@@ -29,6 +35,46 @@ def test_working_days_after_a_weekend_are_no_degradation() -> None:
     week = scene(etl(), count, work, every=every)
     assert week.analysis().trend.points, "the case must tempt the rule"
     assert week.recommended("degradation") == []
+
+
+def _hourly(seconds: Callable[[float], float]) -> Scene:
+    """The 200 runs up to a Tuesday morning, with one weekend among them; ``seconds`` by the start of a run."""
+    manifest, first = argo(task("a")), NOW - 2 * DAY - 200 * DAY / 24
+    graph = define(manifest).graph
+    starts = [first + i * DAY / 24 for i in range(200)]
+    return Scene(manifest, tuple(simulate(graph, {"a": seconds(t)}, number=i, start=t) for i, t in enumerate(starts)))
+
+
+@pytest.mark.parametrize("seed", [16, 44, 124])
+def test_the_monday_after_the_only_weekend_is_no_degradation(seed: int) -> None:
+    """A short weekend makes the change clear; against earlier working days alone the rise may be chance."""
+    value = noise(seed, spread=0.28)
+    week = _hourly(lambda start: value(210 if weekend(start) else 300))
+    assert week.analysis().trend.points, "the case must tempt the rule"
+    assert week.recommended("degradation") == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_step_on_a_monday_is_found_within_a_day_and_a_half(seed: int) -> None:
+    value, monday = noise(seed, spread=0.1), NOW // DAY * DAY - 3 * DAY
+    week = _hourly(lambda start: value(210 if weekend(start) else 375 if start >= monday else 300))
+    assert week.one("degradation").id == "degradation.a"
+
+
+@settings(max_examples=25)
+@given(st.floats(0.2, 5.0), st.integers(0, 1000))
+def test_the_length_of_weekends_is_no_part_of_the_comparison(factor: float, seed: int) -> None:
+    """Whatever weekends do, runs are as many times as long as their like, and it is as clear."""
+    value = noise(seed, spread=0.2)
+    rows = [(NOW + (i - 72) * DAY / 6, value(300)) for i in range(72)]  # twelve days
+
+    def compared(times: float) -> tuple[float, float]:
+        runs: list[RunRecord] = [run_record(start=t, end=t + s * (times if weekend(t) else 1)) for t, s in rows]
+        found = like_for_like(runs[:40], runs[40:])
+        assert found is not None
+        return found.ratio, found.p_value
+
+    assert compared(factor) == pytest.approx(compared(1.0), rel=1e-4)
 
 
 @pytest.mark.parametrize("seed", [1048, 1902])
