@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from concertmaster.api.views.fleet import CostGroup
-from concertmaster.core.model.daily import DailyRow
+from concertmaster.core.model.daily import Adoption, DailyRow
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.report import daily
@@ -20,6 +21,16 @@ _AT_ONCE = 8
 _MOST_ASKED = 50  # workflows whose steps are asked for
 
 
+@dataclass(slots=True)
+class ArchivedDays:
+    """Daily rows by namespace and name of the profile, what became of recommendations, and why there is neither
+    (``trouble``), where nothing was answered at all."""
+
+    rows: dict[tuple[str, str], list[DailyRow]] = field(default_factory=dict)
+    adoptions: list[Adoption] = field(default_factory=list)
+    trouble: str = ""
+
+
 class Archive:
     """Asks the operator through the API server. A trouble that another question would meet again ends the asking."""
 
@@ -27,15 +38,16 @@ class Archive:
         self._client = client
         self._operator = operator
 
-    def days(self, profiles: Sequence[Raw]) -> tuple[dict[tuple[str, str], list[DailyRow]], str]:
-        """Daily rows by namespace and name of the profile, and why there are none, if there are none at all."""
-        found: dict[tuple[str, str], list[DailyRow]] = {}
+    def days(self, profiles: Sequence[Raw]) -> ArchivedDays:
+        """What the operator keeps of these profiles beyond its runs."""
+        kept = ArchivedDays()
         for profile, (answer, trouble) in self._each(profiles, "/days", "days"):
+            kept.adoptions += daily.adoptions(answer.get("adoptions") or ())
             if answer.get("days"):
-                found[full_name(profile)] = daily.rows(answer["days"])
-            elif trouble and trouble != operator_service.NOT_ANALYSED and not found:
-                return {}, trouble
-        return found, ""
+                kept.rows[full_name(profile)] = daily.rows(answer["days"])
+            elif trouble and trouble != operator_service.NOT_ANALYSED and not kept.rows:
+                return ArchivedDays(trouble=trouble)
+        return kept
 
     def steps(self, view: FleetView) -> list[CostGroup]:
         """Cost a month by step of the most expensive workflows, the most expensive first."""

@@ -98,17 +98,14 @@ class DailyTables:
             row = self._db.execute(query, (known_id(self._db, key),)).fetchone()
             return None if row is None else Baseline(*row)
 
-    def adoptions(self) -> dict[WorkflowKey, list[Adoption]]:
-        """States of the recommendations of all workflows, by the time they were first published."""
+    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+        """States of the recommendations of a workflow, by the time they were first published."""
         with self._read():
             query = (
-                "SELECT namespace, kind, w.name, recommendation, state, first, since, money, minutes, failures, a.by, "
-                "verdict, measured FROM adoptions a JOIN workflows w ON w.id = a.workflow ORDER BY first, recommendation"
+                "SELECT recommendation, state, first, since, money, minutes, failures, by, verdict, measured "
+                "FROM adoptions WHERE workflow = ? ORDER BY first, recommendation"
             )
-            out: dict[WorkflowKey, list[Adoption]] = {}
-            for namespace, kind, name, *values in self._db.execute(query):
-                out.setdefault(WorkflowKey(namespace, kind, name), []).append(Adoption(*values))
-            return out
+            return [Adoption(*values) for values in self._db.execute(query, (known_id(self._db, key),))]
 
     def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> int:
         """Delete what is older than ``KEEP_DAYS`` days, and workflows of which nothing is left in the namespaces that

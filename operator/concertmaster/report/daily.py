@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.rows import combine
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
 from concertmaster.report.tables import table
 from concertmaster.report.view import View, number
 
@@ -17,7 +17,9 @@ MONTHS = 13
 RECENT_DAYS = 14  # that are compared with the baseline
 
 
-def view(rows: Sequence[DailyRow], step: str, baseline: Baseline | None = None) -> View:
+def view(
+    rows: Sequence[DailyRow], step: str, baseline: Baseline | None = None, adoptions: Sequence[Adoption] = ()
+) -> View:
     """What is served of a workflow (``step`` empty) or of a step."""
     first = None
     if baseline is not None:
@@ -30,7 +32,24 @@ def view(rows: Sequence[DailyRow], step: str, baseline: Baseline | None = None) 
             "costPerRun": number(baseline.cost),
             "score": baseline.score,
         }
-    return {"step": step, "timeZone": "UTC", "baseline": first, "days": [_day(row) for row in rows]}
+    return {
+        "step": step,
+        "timeZone": "UTC",
+        "baseline": first,
+        "adoptions": [
+            {"id": a.recommendation, "state": a.state, "first": a.first, "since": a.since, "verdict": a.verdict}
+            for a in adoptions
+        ],
+        "days": [_day(row) for row in rows],
+    }
+
+
+def adoptions(served: Sequence[Mapping[str, Any]]) -> list[Adoption]:
+    """What became of the recommendations that ``view`` served."""
+    return [
+        Adoption(str(a["id"]), str(a["state"]), float(a["first"]), float(a["since"]), verdict=a["verdict"])
+        for a in served
+    ]
 
 
 def rows(days: Sequence[Mapping[str, Any]]) -> list[DailyRow]:

@@ -123,13 +123,13 @@ def test_adoption_keeps_what_a_later_state_does_not_repeat(store: Store) -> None
     store.daily.record(KEY, [], adoptions=[Adoption("timeout.a", "Active", 5.0, 5.0, 12.5, 30.0)])
     done = Adoption("timeout.a", "Implemented", 9.0, 8.0, by="kubectl", verdict="Improved", measured=-0.2)
     store.daily.record(KEY, [], adoptions=[done])
-    assert store.daily.adoptions() == {KEY: [replace(done, first=5.0, money=12.5, minutes=30.0)]}
+    assert store.daily.adoptions(KEY) == [replace(done, first=5.0, money=12.5, minutes=30.0)]
 
 
 def test_adoptions_of_one_workflow_are_bounded(store: Store) -> None:
     for n in range(5):
         store.daily.record(KEY, [], adoptions=[Adoption(f"r{n}.{m}", "Active", n, n) for m in range(100)])
-    assert len(store.daily.adoptions()[KEY]) == 200
+    assert len(store.daily.adoptions(KEY)) == 200
 
 
 def test_a_row_takes_less_than_300_bytes(tmp_path: Path) -> None:

@@ -144,6 +144,17 @@ class Adoption(ApiModel):
     waiting: int = Field(description="Changes waiting for approval.")
 
 
+class AdoptionInPeriod(ApiModel):
+    """Recommendations by what became of them within a period, of the profiles that are there."""
+
+    recommended: int = Field(description="Published for the first time.")
+    implemented: int
+    improved: int = Field(description="Those of the implemented ones that were measured as improved.")
+    rolled_back: int
+    dismissed: int
+    obsolete: int
+
+
 class CostGroup(ApiModel):
     """Cost of the workflows, or steps, of one group."""
 
@@ -180,6 +191,9 @@ class PeriodReport(ApiModel):
     objectives: tuple[ObjectiveRow, ...] = Field(description="Missed ones first.")
     degradations: tuple[Degradation, ...]
     adoption: Adoption
+    adopted: AdoptionInPeriod | None = Field(
+        default=None, description="Out of the operator's history; null where it was not asked or did not answer."
+    )
     results: tuple[ResultRow, ...] = Field(description="Implemented within the period, newest first.")
     demand: tuple[str, ...]
     label: str | None = Field(description="Label that costByLabel is about.")

@@ -15,7 +15,7 @@ from concertmaster.controller.collection import watermarks
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
 from concertmaster.history import (
     Address,
     Evidence,
@@ -195,6 +195,10 @@ class HistoryProvider:
     def baseline(self, key: WorkflowKey) -> Baseline | None:
         """The workflow as it was first analysed. Safe to call from any thread."""
         return self.store.daily.baseline(key)
+
+    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+        """What became of the recommendations of a workflow. Safe to call from any thread."""
+        return self.store.daily.adoptions(key)
 
     def keep_analysis(self, uid: str, key: WorkflowKey, content: bytes) -> None:
         """See ``interfaces.History``."""

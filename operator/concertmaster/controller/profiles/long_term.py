@@ -9,7 +9,7 @@ from concertmaster.controller.interfaces import Case, LongTermFigures
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Impact, Interval, Outcome
-from concertmaster.core.model.daily import Adoption, Baseline
+from concertmaster.core.model.daily import ROLLED_BACK, Adoption, Baseline
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult
 
@@ -71,7 +71,7 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Ad
             continue  # recommended again since
         found[o.id] = replace(
             known,
-            state="RolledBack" if o.undone else RecommendationState.IMPLEMENTED.value,
+            state=ROLLED_BACK if o.undone else RecommendationState.IMPLEMENTED.value,
             since=o.since,
             by=o.by,
             verdict=o.verdict.value if o.verdict is not None else None,

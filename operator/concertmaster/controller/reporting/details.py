@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyRow
+from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
 from concertmaster.report import daily
 from concertmaster.report.detail import encode
 
@@ -31,6 +31,9 @@ class LongTermHistory(Protocol):
 
     def baseline(self, key: WorkflowKey) -> Baseline | None:
         """The workflow as it was first analysed."""
+
+    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+        """What became of its recommendations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,10 @@ class Details:
         kept = self._of(namespace, name, uid)
         if kept is None or kept.key is None or self.history is None:
             return None
-        baseline = self.history.baseline(kept.key) if step == RUN else None
-        return encode(daily.view(self.history.daily(kept.key, step), step, baseline))
+        rows = self.history.daily(kept.key, step)
+        if step != RUN:
+            return encode(daily.view(rows, step))
+        return encode(daily.view(rows, step, self.history.baseline(kept.key), self.history.adoptions(kept.key)))
 
     def _of(self, namespace: str, name: str, uid: str) -> _Kept | None:
         with self._lock:

@@ -74,6 +74,9 @@ class Baseline:
     score: int | None = None
 
 
+ROLLED_BACK = "RolledBack"  # the state of a recommendation whose change was rolled back
+
+
 @dataclass(frozen=True, slots=True)
 class Adoption:
     """What became of one recommendation: its ``state`` since ``since``, first published at ``first`` (unix seconds).

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from concertmaster.api.views.fleet import CostGroup, PeriodReport, WorkflowRow
+from concertmaster.api.views.fleet import AdoptionInPeriod, CostGroup, PeriodReport, WorkflowRow
+from concertmaster.core.model.daily import ROLLED_BACK, Adoption
+from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
@@ -36,10 +39,11 @@ def period_report(
     *,
     steps: Sequence[CostGroup] = (),
     days: Days | None = None,
+    adoptions: Sequence[Adoption] | None = None,
     notes: Iterable[str] = (),
 ) -> PeriodReport:
-    """The report. ``steps``: cost by component, where it is known. ``days``: daily rows, which may reach further back than
-    what the profiles say."""
+    """The report. ``steps``: cost by component, where it is known. ``days`` and ``adoptions``: daily rows and what became of
+    recommendations, which may reach further back than what the profiles say; None: not known."""
     known = within(days or {}, scope.since, scope.until)
     view = counted(view, known, scope.since, scope.until) if known else view
     rows = view.page(limit=MOST_WORKFLOWS)
@@ -57,6 +61,7 @@ def period_report(
         objectives=tuple(view.objectives),
         degradations=tuple(view.degradations),
         adoption=view.adoption,
+        adopted=None if adoptions is None else adopted(adoptions, scope.since, scope.until),
         results=tuple(results),
         demand=tuple(_demand(view)),
         label=label,
@@ -68,6 +73,20 @@ def period_report(
         counted=len(known),
         workflows=tuple(rows),
         notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def adopted(adoptions: Sequence[Adoption], since: float, until: float) -> AdoptionInPeriod:
+    """What became of recommendations between two times (unix seconds)."""
+    changed = [a for a in adoptions if since <= a.since < until]
+    states = Counter(a.state for a in changed)
+    return AdoptionInPeriod(
+        recommended=sum(since <= a.first < until for a in adoptions),
+        implemented=states[RecommendationState.IMPLEMENTED],
+        improved=sum(a.state == RecommendationState.IMPLEMENTED and a.verdict == Verdict.IMPROVED for a in changed),
+        rolled_back=states[ROLLED_BACK],
+        dismissed=states[RecommendationState.DISMISSED],
+        obsolete=states[RecommendationState.OBSOLETE],
     )
 
 

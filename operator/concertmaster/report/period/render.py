@@ -26,7 +26,9 @@ def html(report: PeriodReport) -> str:
     """One file that loads nothing and runs no script."""
     style = stylesheet()
     digest = base64.b64encode(hashlib.sha256(str(style).encode()).digest()).decode()
-    return render("report.html", r=report, style=style, style_hash=digest, version=__version__)
+    return render(
+        "report.html", r=report, adopted=adopted_text(report), style=style, style_hash=digest, version=__version__
+    )
 
 
 def json_text(report: PeriodReport) -> str:
@@ -98,6 +100,7 @@ def markdown(report: PeriodReport) -> str:
         f"- Waiting for nodes a month: {hours(s.queueing_hours)}",
         f"- Objectives missed: {s.missed_objectives}",
         f"- Changes waiting for approval: {s.waiting_changes}",
+        *(f"- In the period: {adopted}" for adopted in [adopted_text(report)] if adopted),
     ]
     top = [
         (f"{e.namespace}/{e.workflow or e.profile}", e.action, impact_line(e), e.severity.value if e.severity else "–")
@@ -156,6 +159,17 @@ def markdown(report: PeriodReport) -> str:
         rows = [(g.name, g.workflows, g.runs, money(g.cost_per_month, g.currency)) for g in found]
         lines += _section(f"Cost by {title}", [title.capitalize(), "Workflows", "Runs", "Cost a month"], rows)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def adopted_text(report: PeriodReport) -> str:
+    """What became of recommendations within the period; empty where it is not known."""
+    found = report.adopted
+    if found is None:
+        return ""
+    return (
+        f"{found.recommended} recommended, {found.implemented} implemented ({found.improved} of them measured as improved),"
+        f" {found.rolled_back} rolled back, {found.dismissed} dismissed, {found.obsolete} obsolete"
+    )
 
 
 def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

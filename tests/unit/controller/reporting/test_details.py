@@ -17,7 +17,7 @@ from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.daily import RUN, Baseline, DailyRow
+from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
 from concertmaster.history import HistoryError
 from concertmaster.report import daily, detail
 from concertmaster.report.result import view as view_of
@@ -162,6 +162,9 @@ class Recorded:
     def baseline(self, key: WorkflowKey) -> Baseline | None:
         return Baseline(1e9, 12, 60.0, 70.0, 1.0, 0.5, 90)
 
+    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+        return [Adoption("timeout.load", "Dismissed", 1e9, 2e9, money=3.0)]
+
 
 def test_who_knows_the_uid_gets_the_daily_rows() -> None:
     details = Details()
@@ -172,6 +175,9 @@ def test_who_knows_the_uid_gets_the_daily_rows() -> None:
     document = json.loads(body)
     assert status == 200
     assert document["baseline"]["p95Seconds"] == 70.0
+    assert document["adoptions"] == [
+        {"id": "timeout.load", "state": "Dismissed", "first": 1e9, "since": 2e9, "verdict": None}
+    ]
     assert document["days"][0] == {
         "day": "2025-11-18", "runs": 3, "succeeded": 2, "failed": 1, "timed": 2, "meanSeconds": 60.0, "p50Seconds": 55.0,
         "p95Seconds": 65.0, "cost": 1.5, "wastedCost": None, "queueSeconds": None, "metrics": {}, "score": 80,

@@ -103,7 +103,8 @@ def from_cluster(
     """From statuses and what the operator's ``archive`` holds, with the reader's own rights."""
     places: Sequence[str | None] = namespaces or [None]
     found = [p for place in places for p in profiles.each(client, place, selector)]
-    rows, trouble = archive.days(found)
+    kept = archive.days(found)
+    rows, trouble = kept.rows, kept.trouble
     notes = [_SOURCE.format(len(rows), len(found))]
     notes += [f"Daily rows and cost by step are left out: {trouble}."] if trouble else []
     changes: list[dict[str, Any]] = []
@@ -123,7 +124,10 @@ def from_cluster(
     scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
     view = FleetView(found, changes, now)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
-    return period_report(view, scope, steps=[] if trouble else archive.steps(counting), days=rows, notes=notes)
+    steps = [] if trouble else archive.steps(counting)
+    return period_report(
+        view, scope, steps=steps, days=rows, adoptions=None if trouble else kept.adoptions, notes=notes
+    )
 
 
 def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:

@@ -11,10 +11,12 @@ from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cli
 from concertmaster.cli.archive import Archive
 from concertmaster.cli.commands.explore.report import from_cluster
+from concertmaster.report.period.render import document
 from tests.support.controller.apiserver import Answer, Request, failure, serving
 from tests.support.web.objects import change, profile
 
 NOW = 1_801_360_000.0  # 2027-01-31
+DAY = 86_400.0
 OPERATOR = ("concertmaster", "concertmaster")
 FACTS = Path(__file__).resolve().parents[5] / "examples" / "facts" / "demo.jsonl.gz"
 
@@ -82,9 +84,22 @@ def day(date: str, runs: int, **more: object) -> dict[str, object]:
     }  # fmt: skip
 
 
+def adoption(id_: str, state: str, first: float, since: float, verdict: str | None = None) -> dict[str, object]:
+    """What became of a recommendation, as the operator serves it."""
+    return {"id": id_, "state": state, "first": first, "since": since, "verdict": verdict}
+
+
 def test_a_long_period_is_counted_from_daily_rows() -> None:
     """100 days, of which the analysis window knows 14; one workflow the operator has not analysed since it started."""
     days = [day("2026-09-01", 1000), day("2026-11-10", 30), day("2026-12-10", 40), day("2027-01-10", 50, cost=None)]
+
+    adoptions = [
+        adoption("timeout.a", "Implemented", NOW - 90 * DAY, NOW - 9 * DAY, "Improved"),
+        adoption("timeout.b", "Implemented", NOW - 400 * DAY, NOW - 390 * DAY, "Improved"),
+        adoption("variance.a", "Dismissed", NOW - 120 * DAY, NOW - 99 * DAY),
+        adoption("right-size", "RolledBack", NOW - 9 * DAY, NOW - 8 * DAY, "Worse"),
+        adoption("straggler.a", "Active", NOW - 2 * DAY, NOW - 2 * DAY),
+    ]
 
     def answer(request: Request) -> Answer:
         if "proxy" not in request.path:
@@ -93,7 +108,7 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
         if "nightly-1" in request.path:
             return failure(404, "NotFound")
         if request.path.endswith("/days"):
-            return Answer(body={"days": days})
+            return Answer(body={"days": days, "adoptions": adoptions})
         steps = [{"name": "extract", "costPerRun": 0.25}, {"name": "publish", "costPerRun": None}]
         return Answer(body={"recommendations": [], "steps": steps})
 
@@ -106,6 +121,12 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
     assert counted.queueing_seconds == pytest.approx(360.0)
     assert counted.success_percent == 97.5
     assert other.runs == 29, "of the analysis window"
+    assert made.adopted is not None
+    assert made.adopted.model_dump() == {
+        "recommended": 3, "implemented": 1, "improved": 1, "rolled_back": 1, "dismissed": 1, "obsolete": 0,
+    }  # fmt: skip
+    assert "In the period: 3 recommended, 1 implemented (1 of them measured as improved)" in document(made, "md")
+    assert "1 implemented (1 of them measured as improved), 1 rolled back" in document(made, "html")
     first = 81.9  # days from 2026-11-10 to now: what lies before the first row is not known
     assert counted.runs_per_month == pytest.approx(120 / first * 30, rel=0.01)
     assert counted.cost_per_month == pytest.approx(2.0 * 70 / first * 30, rel=0.01)
@@ -135,4 +156,5 @@ def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
         made = from_cluster(client, [], None, days=100, label=None, now=NOW, archive=Archive(client, OPERATOR))
     assert sum("proxy" in r.path for r in server.requests) == 1
     assert any("--role=concertmaster-explain" in note for note in made.notes)
-    assert (made.counted, made.months, made.cost_by_step) == (0, (), ())
+    assert (made.counted, made.months, made.cost_by_step, made.adopted) == (0, (), (), None)
+    assert "In the period" not in document(made, "md")
