@@ -1,7 +1,7 @@
-"""What runs cost: requested, used and wasted, in the policy's currency.
+"""Cost of runs in the policy's currency: requested, used and wasted.
 
-Like the schedulers of cloud bills, a pod is charged for the larger of request and use over its life. Waste is the part
-of the request that was not used, plus everything failed attempts took. Extra metrics with a price are added per run.
+Like a cloud bill, a pod is charged for the larger of request and usage over its lifetime. Waste is the unused part of the
+request plus everything spent on failed attempts. Priced extra metrics are added per run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MONTH_SECONDS = 30 * _DAY_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Amounts in currency units. ``unpriced_steps`` could not be priced because nothing is known of their size."""
+    """Amounts in currency units. ``unpriced_steps``: executions without a price because their requests are unknown."""
 
     requested: float
     used: float
@@ -35,7 +35,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """Mean per run over the priced runs, and what a month of such runs costs (None without a rate of runs)."""
+    """Mean per run over the priced runs, and the cost of a month of such runs (None without a known run rate)."""
 
     runs: int
     per_run: Cost | None
@@ -44,7 +44,7 @@ class CostSummary:
 
 
 class ExecutionCost(NamedTuple):
-    """One execution in currency units; a plain tuple because there are so many of them."""
+    """Cost of one execution in currency units; a plain tuple because there are many of them."""
 
     requested: float
     used: float
@@ -58,21 +58,21 @@ _Place = tuple[str | None, str | None, str | None]
 
 
 class Costs:
-    """Costs by one price list. That of each run and its executions is computed once, however many figures it goes into."""
+    """Costs under one price list. Each run is priced once and reused by every figure that needs it."""
 
     def __init__(self, pricing: Pricing) -> None:
         self.pricing = pricing
-        # By identity, as comparing runs takes longer than pricing them; what is kept beside it keeps that unique.
+        # Keyed by id(), since comparing records costs more than pricing them; keeping the record keeps its id unique.
         self._runs: dict[int, tuple[RunRecord, Cost | None, list[ExecutionCost | None]]] = {}
         self._parts: dict[int, list[tuple[_Place, float, float]]] = {}
 
     def execution(self, execution: StepExecution) -> ExecutionCost | None:
-        """Cost of one execution, or None when neither its length nor its size is known."""
+        """Cost of one execution; None when its duration or its size is unknown."""
         amounts = _amounts(execution, execution.containers, self.pricing)
         return _cost(amounts) if amounts is not None else None
 
     def steps(self, run: RunRecord) -> list[ExecutionCost | None]:
-        """``execution`` of each of the steps of a run."""
+        """Cost of every execution of a run, in the order of ``run.steps``."""
         return self._known(run)[2]
 
     def run(self, run: RunRecord) -> Cost | None:
@@ -80,14 +80,14 @@ class Costs:
         return self._known(run)[1]
 
     def parts(self, run: RunRecord) -> list[tuple[_Place, float, float]]:
-        """Amount and used amount of each part of a run."""
+        """(place, amount, used amount) of each component of a run, in currency units."""
         known = self._parts.get(id(run))
         if known is None:
             known = self._parts[id(run)] = _parts(run, self.steps(run), self.pricing)
         return known
 
     def keep_only(self, runs: Collection[int]) -> None:
-        """Forget all runs but those of these identities."""
+        """Drop the cached costs of all runs whose ``id()`` is not in ``runs``."""
         self._runs = {n: known for n, known in self._runs.items() if n in runs}
         self._parts = {n: known for n, known in self._parts.items() if n in runs}
 
@@ -100,19 +100,19 @@ class Costs:
 
 
 def execution_cost(execution: StepExecution, pricing: Pricing) -> ExecutionCost | None:
-    """``Costs.execution`` of a single one."""
+    """Like ``Costs.execution``, for a single execution."""
     return Costs(pricing).execution(execution)
 
 
 def run_cost(run: RunRecord, pricing: Pricing) -> Cost | None:
-    """``Costs.run`` of a single one."""
+    """Like ``Costs.run``, for a single run."""
     return Costs(pricing).run(run)
 
 
 def _amounts(
     execution: StepExecution, containers: Sequence[ContainerFact], pricing: Pricing
 ) -> tuple[float, float, float, float] | None:
-    """The fields of the cost of an execution, or of some of its containers."""
+    """Cost fields of an execution, or of some of its containers; None when nothing can be priced."""
     seconds = execution.span
     if seconds is None:
         return None
@@ -158,8 +158,8 @@ def _amounts(
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A part of what a run costs on average, in currency units: a container of a step, or (``step`` and ``container`` as
-    known) an extra metric with a price. ``unused`` is what is charged and not used."""
+    """One component of the mean cost per run, in currency units: a container of a step, or a priced extra metric (then
+    ``step`` and ``container`` are set as far as known). ``unused`` is the part charged but not used."""
 
     step: str | None
     container: str | None
@@ -169,7 +169,7 @@ class Component:
 
 
 def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]:
-    """The parts of the cost of a mean run, the largest first."""
+    """Components of the mean cost per run, largest first."""
     parts: dict[_Place, list[float]] = {}
     priced = [r for r in runs if costs.run(r) is not None]
     for run in priced:
@@ -188,10 +188,10 @@ def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]
 def _parts(
     run: RunRecord, executions: Sequence[ExecutionCost | None], pricing: Pricing
 ) -> list[tuple[_Place, float, float]]:
-    """What the parts of a run cost, and how much of that was used."""
+    """(place, amount, used amount) of each component of a run, in currency units."""
     found: list[tuple[_Place, float, float]] = []
     for e, cost in zip(run.steps, executions, strict=True):
-        alone = len(e.containers) == 1  # as in nearly all pods: what is known of the execution is that of its container
+        alone = len(e.containers) == 1  # the common case: the cost of the execution is that of its only container
         for container in e.containers:
             amounts = cost if alone else _amounts(e, (container,), pricing)
             if amounts is not None:
@@ -211,7 +211,7 @@ def _parts(
 
 
 def execution_units(execution: StepExecution, pricing: Pricing) -> float:
-    """What the priced extra metrics of one execution cost (tokens, calls ...)."""
+    """Cost of the priced extra metrics of one execution (tokens, calls, ...), in currency units."""
     return math.fsum(v * pricing.units[name] for name, v in execution.extra.items() if name in pricing.units)
 
 
@@ -225,7 +225,7 @@ def _of_run(run: RunRecord, executions: Sequence[ExecutionCost | None], pricing:
 
 
 def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
-    """What all executions of each step cost together; steps that could not be priced are left out."""
+    """Total cost of all executions by step, in currency units; steps without a price are left out."""
     found: dict[str, float] = {}
     for run in runs:
         for execution, cost in zip(run.steps, costs.steps(run), strict=True):
@@ -236,10 +236,10 @@ def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
 
 
 def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:
-    """Rate of runs per 30 days at ``now`` (unix seconds), from the spacing of their starts; None below two dated runs.
+    """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
 
-    Runs that had all begun before one of them ended are one batch, whose spacing says nothing of when the next comes: they
-    count for the time that has passed since, and for a day at least.
+    Runs that all started before any of them ended are one batch: the intervals within it do not predict the next start,
+    so the rate is taken over the time since the batch, at least one day.
     """
     starts = sorted(r.start for r in runs if r.start is not None)
     if len(starts) < 2:
@@ -251,7 +251,7 @@ def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:
 
 
 def summarize_cost(runs: Sequence[RunRecord], costs: Costs, now: float) -> CostSummary:
-    """Mean cost per run and the cost of a month at the rate observed at ``now``."""
+    """Mean cost per run, and cost per month at the run rate observed at ``now`` (unix seconds)."""
     known = [c for c in (costs.run(r) for r in runs) if c is not None]
     rate = runs_per_month(runs, now)
     if not known:
@@ -270,8 +270,8 @@ def summarize_cost(runs: Sequence[RunRecord], costs: Costs, now: float) -> CostS
 
 @dataclass(frozen=True, slots=True)
 class ItemRate:
-    """Pieces of work by an extra metric with role Items: per run and per second of run time, and the cost of one (None:
-    nothing is priced); medians."""
+    """Medians of work items (extra metric with role Items): per run, per second of run time, and cost per item in currency
+    units (None when nothing is priced)."""
 
     unit: str
     per_run: float
@@ -281,7 +281,7 @@ class ItemRate:
 
 
 def item_rate(runs: Sequence[RunRecord], policy: Policy, costs: Costs) -> ItemRate | None:
-    """How fast runs work, and what a piece of work costs; None where no extra metric counts items."""
+    """Processing rate and cost per item; None when no extra metric counts items."""
     metric = policy.metric(MetricRole.ITEMS)
     rows = [(r.extra[metric.name], r) for r in runs if r.extra.get(metric.name) and r.makespan] if metric else []
     if metric is None or not rows:

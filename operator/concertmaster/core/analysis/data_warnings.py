@@ -1,5 +1,5 @@
-"""What is implausible about the runs themselves, so that figures resting on them are not trusted blindly: clocks of nodes
-that are apart, steps that no template has any more, runs that do not end. Pure; each warning is one sentence with its cure.
+"""Implausible run data that would distort the analysis: clock skew between nodes, steps missing from the definition, runs
+that never end. Pure; each warning is one sentence with its fix.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.core.model.enums import StepQuery
 
-# Stamps are whole seconds, and the clocks of a healthy cluster are within a second of each other.
+# Timestamps have a resolution of one second, and clocks in a healthy cluster agree to within a second.
 CLOCK_SECONDS = 5.0
 LONG_SECONDS = 86400.0
-_TEMPLATE = "template:"  # how the step of a pod is called of which only the template is known
+_TEMPLATE = "template:"  # prefix of the step name of a pod for which only the template is known
 
 
 def data_warnings(
     definition: WorkflowDefinition, runs: Sequence[RunRecord], now: float, figures: RunFigures
 ) -> tuple[str, ...]:
-    """Sentences about ``runs``; none when there is nothing to say."""
+    """Warnings about ``runs`` at ``now`` (unix seconds), one sentence each; empty when the data are plausible."""
     groups = (
         _clocks(runs, figures),
         _strange_steps(definition, runs, figures),
@@ -32,7 +32,7 @@ def data_warnings(
 
 
 def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
-    """Nodes stamp the start of containers, the control plane their creation: a start before it is a clock behind."""
+    """Nodes stamp container starts, the control plane stamps creation: a start before creation means clock skew."""
     behind: dict[str, list[float]] = {}
     for run in runs:
         for node, seconds in figures.of(_behind, run):
@@ -48,41 +48,41 @@ def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
 
 
 def _behind(run: RunRecord) -> list[tuple[str, float]]:
-    """Nodes on which pods of the run started before they existed, each with by how much."""
+    """(node, seconds) for each pod of the run that started before it was created or bound."""
     found: list[tuple[str, float]] = []
     for e in run.steps:
         if e.started is None:
             continue
-        for made in (e.created, e.scheduled):
-            if made is not None and made - e.started > CLOCK_SECONDS:
+        for earlier in (e.created, e.scheduled):
+            if earlier is not None and earlier - e.started > CLOCK_SECONDS:
                 found.append((e.node or "an unknown node", _early(e)))
                 break
     return found
 
 
 def _early(e: StepExecution) -> float:
-    """Seconds by which a pod's containers started before the pod was created or bound."""
+    """Seconds by which the pod's containers started before the pod was created or bound."""
     made = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
     return 0.0 if made is None or e.started is None else made - e.started
 
 
 def _pods(run: RunRecord) -> tuple[str, ...]:
-    """The steps of its pods."""
+    """Steps of the run that had a pod."""
     return tuple([e.step for e in run.steps if e.pod is not None])
 
 
 def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> str:
-    """Steps that ran and that the definition does not have: renamed or removed since, or made by hand."""
+    """Steps that ran but are not in the definition: renamed, removed, or created by hand."""
     if definition.graph.inferred or not definition.graph.steps:
         return ""
-    # Of some pods history knows the template only: that is no anomaly while a step runs it.
+    # History knows some pods by template only; that is no anomaly while a step uses the template.
     known = {s.name for s in definition.graph.steps} | {f"{_TEMPLATE}{s.template}" for s in definition.graph.steps}
     ran: Counter[str] = Counter()
     for run in runs:
         pods = figures.of(_pods, run)
         if not known.issuperset(pods):
             ran.update([step for step in pods if step not in known])
-    # A later round of a recursion has a longer name.
+    # Later rounds of a recursion have longer names.
     strange = {name: pods for name, pods in ran.items() if definition.graph.declaring(name) is None}
     if not strange:
         return ""
@@ -94,7 +94,7 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], fi
 
 
 def _unjudged(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> str:
-    """Runs of which nobody says how they ended."""
+    """Runs whose outcome is unknown."""
     unjudged = sum(r.outcome is Outcome.ENDED for r in runs)
     silent = [s.name for s in definition.graph.steps if s.queries and StepQuery.OUTCOME not in s.queries]
     if not unjudged or not silent:
@@ -106,7 +106,7 @@ def _unjudged(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> str:
 
 
 def _endless(runs: Sequence[RunRecord], now: float) -> str:
-    """Runs that have been going on for more than a day."""
+    """Runs in progress for more than a day."""
     long = [r for r in runs if r.outcome is Outcome.RUNNING and r.start is not None and now - r.start > LONG_SECONDS]
     if not long:
         return ""

@@ -1,10 +1,10 @@
 """Which runs were degraded, and by which steps.
 
-A problem that hits some of the runs (a slow dependency, a bad node, a cold cache) shows as a second, slower mode of a
-step's durations. Not every slow mode is a problem: a step off the critical path, or one that takes over another's
-work, may be slow without making the run longer. So a slow mode counts only when the runs in it are longer as a whole.
-Runs hit by the same set of steps are one problem; a step belongs to it when its durations differ strongly from those
-of normal runs. The question is the one of DeLag (Traini, Cortellessa, IEEE TSE 49(6), 2023); the method is our own.
+A problem that affects some of the runs (a slow dependency, a bad node, a cold cache) shows as a second, slower mode in a
+step's durations. Not every slow mode is a problem: a step off the critical path, or one that takes over another's work,
+may be slow without lengthening the run. A slow mode therefore counts only when the runs in it are longer overall. Runs
+affected by the same set of steps form one problem; a step belongs to it when its durations differ strongly from those in
+normal runs. The question is that of DeLag (Traini, Cortellessa, IEEE TSE 49(6), 2023); the method is our own.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from concertmaster.core.stats.modes import gaps
 from concertmaster.core.stats.robust import median
 from concertmaster.core.stats.summary import Floats, as_floats
 
-MIN_RUNS = 20  # below that a second mode cannot be distinguished from chance
-MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers, not a problem with a pattern
+MIN_RUNS = 20  # with fewer runs a second mode cannot be distinguished from chance
+MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers
 MIN_PROBLEM = 3  # runs
 MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20% longer in it
-MIN_EXTRA = 0.01  # and adds at least that share of the normal run
-PASSED_ON = 0.5  # the run as a whole loses at least that share of what the step loses
+MIN_EXTRA = 0.01  # and adds at least that share of the normal run duration
+PASSED_ON = 0.5  # the run loses at least that share of what the step loses
 
 Flags = NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ class SlowStep:
 
 @dataclass(frozen=True, slots=True)
 class SlowRuns:
-    """Runs (positions in the input) that the same steps made slow, and the seconds the median of them loses."""
+    """Runs (positions in the input) slowed by the same steps; ``seconds``: median loss per run."""
 
     runs: tuple[int, ...]
     steps: tuple[SlowStep, ...]
@@ -50,7 +50,7 @@ class SlowRuns:
 
 @dataclass(frozen=True, slots=True)
 class Degraded:
-    """All problems, the largest loss over all runs first."""
+    """All problems, largest total loss first."""
 
     problems: tuple[SlowRuns, ...] = ()
 
@@ -72,7 +72,7 @@ def find_degraded(
 ) -> Degraded:
     """Degraded runs among ``totals`` (seconds, shape (runs,)), explained by ``durations`` (seconds, (runs, steps)).
 
-    NaN or None in ``durations`` means that the step did not run; runs without a finite total are left out.
+    NaN or None in ``durations`` means that the step did not run; runs without a finite total are ignored.
     """
     total = as_floats(totals)
     table = _table(durations, total.size, len(steps))
@@ -101,7 +101,7 @@ def _table(durations: object, runs: int, steps: int) -> Floats | None:
 
 
 def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, set[int]]:
-    """Flags (modes, runs) of the runs in a step's slow mode that makes them longer; columns whose slow modes do not."""
+    """Flags (modes, runs) of runs in a slow mode that lengthens them; columns of the steps whose slow modes do not."""
     flags: list[Flags] = []
     harmless: set[int] = set()
     for column in range(table.shape[1]):
@@ -122,7 +122,7 @@ def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, s
 
 
 def _groups(flagged: Flags, smallest: float) -> list[NDArray[np.intp]]:
-    """Runs with the same set of slow modes; sets that are too rare are chance and left out."""
+    """Runs grouped by their set of slow modes; rare sets are treated as chance and dropped."""
     hit = np.flatnonzero(flagged.any(axis=0))
     patterns, inverse, counts = np.unique(flagged[:, hit].T, axis=0, return_inverse=True, return_counts=True)
     inverse = inverse.ravel()

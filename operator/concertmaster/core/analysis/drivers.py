@@ -1,7 +1,7 @@
-"""What drives a step's time and memory: the size of its input, and the number of its pods.
+"""What a step's duration and memory depend on: its input size and its number of pods.
 
-Both relations are read off the observed runs. Input sizes are known where live objects or extra metrics tell them;
-numbers of pods differ where a fan-out or a Job's parallelism was not always the same.
+Both relations are estimated from the observed runs. Input sizes come from live objects or extra metrics; numbers of pods
+vary where a fan-out or a Job's parallelism changed between runs.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_run
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
 
 LEAST_RUNS = 8
-# A choice between numbers of pods is worth a sentence from this much difference on.
+# Smallest relative difference in duration for which a number of pods is recommended.
 LEAST_DIFFERENCE = 0.1
 _YEAR = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class InputEffect:
-    """Run time (s) and peak memory (bytes) of a step at its usual and at its largest input, in ``unit``; None for the one
-    that does not follow the input. ``sizes``: memory requests by input, see ``memory_by_input``."""
+    """Run time (s) and peak memory (bytes) of a step at its usual and at its largest input, in ``unit``; None for a figure
+    that does not depend on the input. ``sizes``: memory requests by input, see ``memory_by_input``."""
 
     step: str
     usual_input: float
@@ -47,7 +47,7 @@ class InputEffect:
 
 @dataclass(frozen=True, slots=True)
 class WidthEffect:
-    """Run time of a step over the number of its pods: ``measured`` numbers, and the one that pays."""
+    """Run time of a step by number of pods: the numbers ``measured``, and the recommended one."""
 
     step: str
     measured: tuple[int, ...]
@@ -61,9 +61,9 @@ Succeeded = Mapping[str, Sequence[Sequence[StepExecution]]]
 
 
 def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors: bool = True) -> MemorySize:
-    """Memory request from the per-run peaks. A run that was OOM-killed counts with the limit it died at, at least.
+    """Memory request (bytes) from the per-run peaks. An OOM-killed run counts with at least the limit it was killed at.
 
-    ``authors``: whether people who know the step wrote the present request; few runs then do not overrule it.
+    ``authors``: whether the current request was set by people who know the step; a few runs then do not override it.
     """
     rows = _sampled(container)
     inputs = _inputs(rows)
@@ -78,8 +78,8 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors
 
 
 def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tuple[tuple[float, float], ...]:
-    """Requests (bytes) by input: (largest input, request), ascending, each with the headroom above the peaks. Empty where
-    one request does, or where inputs are not known."""
+    """Requests by input: (largest input, request in bytes), ascending, each with headroom above the peaks. Empty when one
+    request is enough, or when input sizes are unknown."""
     rows = _sampled(container)
     inputs = _inputs(rows)
     model = memory_size(container, options).model if any(math.isfinite(size) for size in inputs) else None
@@ -101,8 +101,8 @@ def _peak(run: RunUsage) -> float:
 
 
 def memory_lasts_until(container: ContainerUsage, request: float) -> float | None:
-    """When (unix seconds) growing peaks will reach ``request`` (bytes), if they go on as in the recent runs; None while
-    they do not grow, or when that is more than a year ahead."""
+    """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
+    grow, or when that is more than a year away."""
     rows = _sampled(container)
     peaks = np.array([_peak(r) for r in rows])
     if len(rows) < LEAST_RUNS or not rising(peaks, EXPLAINED_Z):
@@ -116,7 +116,7 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
 
 
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
-    """All steps in one pass over the runs."""
+    """Succeeded executions of all steps, collected in one pass over the runs."""
     found: dict[str, list[Sequence[StepExecution]]] = {}
     for run in runs:
         for step, rows in figures.of(executions_by_step, run).succeeded.items():
@@ -128,7 +128,7 @@ def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
 
 
 def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
-    """How the step follows its input; None when it does not, or when too few inputs are known."""
+    """How the step depends on its input; None when it does not, or when too few input sizes are known."""
     rows = [
         e for of_run in by_step.get(step, ()) for e in of_run if e.input_size is not None and e.duration is not None
     ]
@@ -156,7 +156,7 @@ def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:
 
 
 def width_effect(by_step: Succeeded, step: str) -> WidthEffect | None:
-    """The number of pods that pays, when runs used different ones and it makes a difference; else None."""
+    """The recommended number of pods, when runs used several and the difference matters; else None."""
     of_runs = by_step.get(step, ())
     if all(len(rows) == 1 for rows in of_runs):
         return None

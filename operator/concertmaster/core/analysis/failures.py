@@ -1,7 +1,7 @@
 """Why step executions fail, and what failed attempts cost.
 
-The taxonomy follows what a person can do about a failure: give more memory (OOM), change placement or priority
-(eviction), raise a deadline, fix an image reference, or fix the program itself.
+Failures are classified by remedy: more memory (OOM), different placement or priority (eviction), a longer deadline, a
+valid image reference, or a fix in the program itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.exact import shift
 
-_LEVEL = 0.05  # of the test that success fell
+_LEVEL = 0.05  # significance level of the test for a drop in success
 
 
 class FailureClass(StrEnum):
@@ -50,14 +50,14 @@ _BY_REASON = {
 
 
 def reasons_of(execution: StepExecution) -> tuple[str, ...]:
-    """Pod and container reasons other than a clean end, pod level first."""
+    """Pod and container reasons other than a normal exit, pod level first."""
     reasons = [execution.reason] if execution.reason else []
     reasons += [c.reason for c in execution.containers if c.reason and c.reason != "Completed"]
     return tuple(dict.fromkeys(reasons))
 
 
 def classify(execution: StepExecution) -> FailureClass | None:
-    """The class of a failed execution; None when it did not fail. OOM wins over the generic reasons beside it."""
+    """Failure class of an execution; None when it did not fail. OOM takes precedence over generic reasons."""
     if execution.outcome is not Outcome.FAILED:
         return None
     classes = {_BY_REASON.get(reason, FailureClass.UNKNOWN) for reason in reasons_of(execution)}
@@ -75,7 +75,7 @@ def classify(execution: StepExecution) -> FailureClass | None:
 
 @dataclass(frozen=True, slots=True)
 class FailureSummary:
-    """Counts over step executions. ``retried`` counts failed attempts that a later attempt made good."""
+    """Counts of step executions. ``retried``: failed attempts followed by a successful one."""
 
     executions: int
     failed: int
@@ -85,15 +85,15 @@ class FailureSummary:
 
     @property
     def error_rate(self) -> float | None:
-        """Failed share (0 to 1) of executions with a known outcome."""
+        """Failed share (0 to 1) of the executions with a known outcome."""
         known = self.executions - self.unknown
         return self.failed / known if known else None
 
 
 def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> FailureSummary:
-    """Summary of (run, execution) pairs of one step.
+    """Summary of the (run, execution) pairs of one step.
 
-    Attempts of the same run and item belong together: a failed attempt followed by a successful one was retried.
+    Attempts are grouped by run and item: a failed attempt followed by a successful one counts as retried.
     """
     executions = list(executions)
     if all(e.outcome is Outcome.SUCCEEDED for _, e in executions):
@@ -121,7 +121,7 @@ def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> Failu
 
 @dataclass(frozen=True, slots=True)
 class SuccessDrop:
-    """Runs fail more often since a moment (unix seconds): how many of how many failed before and after, and the step at
+    """Runs fail more often since a point in time (unix seconds): failed runs and totals before and after, and the step in
     which most of the later ones failed (None: no step did)."""
 
     time: float
@@ -131,7 +131,7 @@ class SuccessDrop:
 
 
 def success_drop(runs: Sequence[RunRecord]) -> SuccessDrop | None:
-    """Since when runs (oldest first) fail more often, beyond chance; None when they do not."""
+    """Since when runs (oldest first) fail significantly more often; None when they do not."""
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     flags = [r.outcome is Outcome.SUCCEEDED for r in known]
     changed = shift(flags, _LEVEL)

@@ -1,9 +1,9 @@
 """Exact figures of a step graph: order, levels, longest path, slack and drag.
 
-Everything the analysis says about bottlenecks rests on the longest path, so it is computed exactly and in linear time
-rather than estimated. Terms follow the critical path method (Kelley and Walker, 1959): *slack* is how much longer a
-step could take without making the whole longer; *drag* (Devaux, 1999) is what the whole would lose if the step took no
-time, which a path share alone overstates as soon as a second path is nearly as long.
+Bottleneck analysis rests on the longest path, so it is computed exactly, in linear time. Terms follow the critical path
+method (Kelley and Walker, 1959): *slack* is how much longer a step could take without delaying the whole; *drag* (Devaux,
+1999) is how much shorter the whole would be if the step took no time. A step's share of the path overstates this as soon
+as a second path is nearly as long.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 
 from concertmaster.core.stats.summary import Floats
 
-LONGEST = 1e12  # seconds, 30,000 years: a number beyond is no duration; sums and squares below stay finite
-SHORTEST = 1e-3  # seconds: clocks of clusters tell no less
+LONGEST = 1e12  # seconds (30,000 years): larger values are invalid; sums and squares of valid ones stay finite
+SHORTEST = 1e-3  # seconds: cluster timestamps resolve nothing shorter
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A topological order of nodes 0..n-1; ``cyclic`` holds the nodes on, or behind, a cycle."""
+    """A topological order of nodes 0..n-1; ``cyclic``: nodes on a cycle or downstream of one."""
 
     order: tuple[int, ...]
     children: tuple[tuple[int, ...], ...]
@@ -32,8 +32,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class LongestPath:
-    """The longest path by node positions, ``chain`` root first. ``head[i]`` is the longest path that ends with node i,
-    ``tail[i]`` the longest that starts with it, both including its own duration. ``length`` is NaN with a cycle."""
+    """The longest path as node positions, ``chain`` root first. ``head[i]``: length of the longest path ending with node i,
+    ``tail[i]``: of the longest starting with it, both including its own duration (s). ``length`` is NaN with a cycle."""
 
     length: float
     chain: tuple[int, ...]
@@ -43,7 +43,7 @@ class LongestPath:
 
 
 def topological_order(parents: Sequence[Sequence[int]]) -> Order:
-    """Kahn's algorithm over ``parents[i]`` (positions i waits for); among ready nodes the lowest position goes first.
+    """Kahn's algorithm over ``parents[i]`` (positions node i waits for); ties are broken by lowest position.
 
     Positions outside the graph are ignored. Nodes that can never become ready are returned in ``cyclic``.
     """
@@ -70,7 +70,7 @@ def topological_order(parents: Sequence[Sequence[int]]) -> Order:
 
 
 def clean_duration(value: object) -> float:
-    """``value`` as a duration in seconds; what is no positive number below LONGEST counts as no time."""
+    """``value`` as a duration in seconds; anything but a positive number below LONGEST becomes 0."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -81,8 +81,8 @@ def clean_duration(value: object) -> float:
 def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]], ordered: bool = False) -> LongestPath:
     """Longest path through nodes 0..n-1, exact, in O(nodes + edges).
 
-    ``durations`` are seconds (bad values count as zero), ``parents[i]`` the positions node i waits for. ``ordered``:
-    every node is known to come after those it waits for.
+    ``durations`` in seconds (invalid values count as zero); ``parents[i]``: positions node i waits for. ``ordered``: the
+    nodes are already in topological order.
     """
     n = min(len(durations), len(parents))
     order: Sequence[int] = range(n)
@@ -99,7 +99,7 @@ def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]], o
             if 0 <= parent < n and (last < 0 or head[parent] > begin):
                 begin, last = head[parent], parent
         head[node], best[node] = begin + spent[node], last
-    tail = [0.0] * n  # of a node not yet reached: the longest of its children's
+    tail = [0.0] * n  # until a node is visited: the longest tail of its children
     for node in reversed(order):
         through = tail[node] = spent[node] + tail[node]
         for parent in parents[node]:
@@ -116,10 +116,10 @@ def longest_path(durations: Sequence[float], parents: Sequence[Sequence[int]], o
 
 
 def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Sequence[int]]) -> list[float]:
-    """Drag of every node: ``length`` minus the length when that node takes no time. Exact, in O(edges log nodes).
+    """Drag of every node in seconds: ``length`` minus the length when that node takes no time. O(edges log nodes).
 
-    Every path from a root to a leaf either contains node v or has one edge that jumps over v's place in a topological
-    order. The longest path that avoids v is therefore the largest head + tail over the edges that span its place.
+    Every path from a root to a leaf either contains node v or has exactly one edge that spans v's place in a topological
+    order. The longest path that avoids v is therefore the largest head + tail over the edges that span that place.
     """
     n = len(path.order)
     out = [0.0] * n
@@ -129,7 +129,7 @@ def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Seque
     for position, node in enumerate(path.order):
         place[node] = position
     has_child = [False] * n
-    spans: list[tuple[int, float, int]] = []  # (first place jumped over, length of the longest such path, last place)
+    spans: list[tuple[int, float, int]] = []  # (first place spanned, length of the longest such path, last place)
     for node in range(n):
         rooted = True
         for parent in parents[node]:
@@ -150,7 +150,7 @@ def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Seque
         while active and active[0][1] < position:
             heapq.heappop(active)
         own = clean_duration(durations[node])
-        through = path.head[node] + path.tail[node] - 2 * own  # without the node's own time, which both sides hold
+        through = path.head[node] + path.tail[node] - 2 * own  # head and tail both include the node's own time
         avoiding = -active[0][0] if active else 0.0
         loss = path.length - max(through, avoiding)
         out[node] = loss if loss > 1e-12 * path.length else 0.0
@@ -158,8 +158,8 @@ def drags(path: LongestPath, durations: Sequence[float], parents: Sequence[Seque
 
 
 def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
-    """``drags`` of many graphs with the same edges at once, in an order in which every node comes after those it waits
-    for; ``durations`` of shape (nodes, graphs)."""
+    """``drags`` of many graphs with the same edges at once. Nodes must be in topological order; ``durations`` and the result
+    have shape (nodes, graphs), seconds."""
     spent = np.where((durations > 0.0) & (durations < LONGEST), durations, 0.0)
     head, tail, n = np.zeros_like(spent), spent.copy(), len(parents)
     childless = [True] * n
@@ -169,7 +169,7 @@ def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
             childless[parent] = False
         head[node] += spent[node]
     for node in reversed(range(n)):
-        for parent in parents[node]:  # a parent's tail holds its own time alone until all its children were seen
+        for parent in parents[node]:  # tail[parent] is its own time only until all its children are visited
             np.maximum(tail[parent], spent[parent] + tail[node], out=tail[parent])
     avoiding = np.zeros_like(spent)
     for node, above in enumerate(parents):
@@ -187,7 +187,7 @@ def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
 
 
 def levels(parents: Sequence[Sequence[int]]) -> list[int]:
-    """Level of every node: 0 for roots, else one more than the deepest parent; -1 for nodes on or behind a cycle."""
+    """Level of every node: 0 for roots, else one more than the deepest parent; -1 on a cycle or downstream of one."""
     order = topological_order(parents)
     out = [-1] * len(parents)
     for node in order.order:

@@ -1,7 +1,7 @@
-"""What else the runs show, beside recommendations: which were slow and why, what the last change did, what comes next.
+"""Further findings beside recommendations: slow runs and their cause, the effect of the last change, the next run.
 
-Each answer comes from a method of its own (degraded runs, the before/after test, forecast, outlook); here it is decided
-which runs go in. Computed on top of an analysis, when somebody wants to read it.
+The methods are those of other modules (degraded runs, before/after test, forecast, outlook); this one selects the runs for
+each. Computed from an analysis on demand.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from concertmaster.core.model.policy import Objectives
 from concertmaster.core.stats.comparison import Comparison, compare
 from concertmaster.core.stats.summary import Summary
 
-# What is forecast is one more run like the last one, whose own length is not known yet.
+# Makespan and durations of the run to forecast: one more run like the last.
 _UNKNOWN = math.nan
-# Share of a usual run that slow runs must lose to be worth a sentence: with few runs smaller groups may be chance.
+# Least relative slowdown of slow runs worth reporting: with few runs, smaller groups may be chance.
 MIN_EXTRA = 0.2
-LEAST_GROWTH = 1.1  # of the run time, as the rule degradation takes it by default
+LEAST_GROWTH = 1.1  # of the run time, the default of the degradation rule
 
 
 @dataclass(frozen=True, slots=True)
 class SlowRuns:
-    """Runs that the same steps made slow; ``extra_seconds`` is what the median of them loses."""
+    """Runs slowed by the same steps; ``extra_seconds``: median loss per run."""
 
     runs: tuple[str, ...]
     steps: tuple[str, ...]
@@ -56,8 +56,8 @@ class SlowRuns:
 
 @dataclass(frozen=True, slots=True)
 class ChangeEffect:
-    """The last change of template, image or requests, and the runs after it against those before. ``time`` is the end
-    of the first run with it, unix seconds."""
+    """The last change of template, image or requests, comparing the runs after it with those before. ``time``: end of the
+    first run with the change, unix seconds."""
 
     time: float
     what: str
@@ -66,8 +66,8 @@ class ChangeEffect:
 
 @dataclass(frozen=True, slots=True)
 class InputGrowth:
-    """Runs that take longer because they are given more: since when (unix seconds), their median seconds and input before
-    and after; at equal input nothing changed."""
+    """Runs that take longer only because their input grew: since when (unix seconds), median seconds and median input
+    before and after."""
 
     time: float
     seconds: tuple[float, float]
@@ -77,10 +77,10 @@ class InputGrowth:
 
 @dataclass(frozen=True, slots=True)
 class Insights:
-    """``slow``: problems, the most costly first. ``change``: None when nothing changed in the window. ``next_run``: how long
-    a further run will take. ``split``: mean seconds of a run by what its critical chain was doing. ``inputs`` and
-    ``widths``: steps whose time follows their input, or the number of their pods. ``risks``: duration
-    objectives that a trend leads beyond, by name."""
+    """``slow``: problems, most costly first. ``change``: None when nothing changed in the window. ``next_run``: forecast
+    duration of a further run. ``split``: mean seconds of a run by time category of its critical chain. ``inputs`` and
+    ``widths``: steps whose duration depends on their input or their number of pods. ``risks``: duration objectives that
+    the current trend will miss, by name."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
@@ -97,7 +97,7 @@ class Insights:
 
 
 def insights(analysis: Analysis) -> Insights:
-    """All of it, from the succeeded runs of the analysis."""
+    """All insights, from the succeeded runs of the analysis."""
     good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     by_step = succeeded(good, analysis.figures)
     return Insights(
@@ -125,7 +125,7 @@ def _input_effect(analysis: Analysis, step: StepAnalysis, by_step: Succeeded) ->
 
 
 def input_growth(analysis: Analysis, runs: Sequence[RunRecord]) -> InputGrowth | None:
-    """Why runs take longer that are no slower; None where they do not, or where inputs are not known."""
+    """Longer run time explained by larger input alone; None when there is no such growth or inputs are unknown."""
     if not analysis.trend.adjusted or _rose(analysis.trend):
         return None
     seen = detect([r.end for r in runs], [r.makespan for r in runs])
@@ -141,7 +141,7 @@ def input_growth(analysis: Analysis, runs: Sequence[RunRecord]) -> InputGrowth |
 
 
 def _rose(detection: Detection) -> bool:
-    """Whether the last change went up by what counts."""
+    """Whether the last change is a material increase."""
     return any(p.direction is Direction.UP and p.ratio >= LEAST_GROWTH for p in detection.points[-1:])
 
 
@@ -172,7 +172,7 @@ _Signature = tuple[str | None, frozenset[tuple[str, str, str | None, float | Non
 
 
 def _signature(run: RunRecord) -> _Signature:
-    """What of a run a person may have changed: its template, and image and requests of its containers."""
+    """The parts of a run that people change: its template, and image and requests of its containers."""
     return run.fingerprint, frozenset(
         (e.step, c.name, c.image, c.cpu_request, c.memory_request)
         for e in run.steps
@@ -182,7 +182,7 @@ def _signature(run: RunRecord) -> _Signature:
 
 
 def differences(old: RunRecord, new: RunRecord) -> str:
-    """What a person changed between two runs, as words; empty when nothing is known to differ."""
+    """What was changed between two runs, as text; empty when no difference is known."""
     return _between(_signature(old), _signature(new))
 
 
@@ -204,7 +204,7 @@ def _between(before: _Signature, after: _Signature) -> str:
 
 
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
-    """The latest change between two neighbouring runs (oldest first), judged on all runs since the one before it."""
+    """The latest change between two consecutive runs (oldest first), judged on all runs since the change before it."""
     signatures = [figures.of(_signature, run) for run in runs]
     places = [i for i in range(1, len(runs)) if _between(signatures[i - 1], signatures[i])]
     if not places:
@@ -226,7 +226,7 @@ def _input(run: RunRecord) -> float:
 
 
 def mean_split(analysis: Analysis) -> TimeSplit | None:
-    """The time split of the usable runs, averaged part by part: the parts still add up to the mean makespan."""
+    """The time split of the usable runs, averaged by category; the parts still add up to the mean makespan."""
     splits = [s for run in analysis.executed if (s := analysis.figures.of(time_split, run)) is not None]
     if not splits:
         return None
@@ -237,7 +237,7 @@ def _next_run(analysis: Analysis, runs: Sequence[RunRecord]) -> Prediction:
     pairs = [(record, run) for record, run in zip(runs, analysis.executed, strict=True) if run.usable]
     since = analysis.trend.points[-1].time if analysis.trend.points else -math.inf
     recent = [pair for pair in pairs if (pair[0].end or 0.0) >= since]
-    chosen = recent if len(recent) >= MIN_RUNS else pairs  # what was before the last change says little of the next run
+    chosen = recent if len(recent) >= MIN_RUNS else pairs  # runs before the last change do not predict the next one
     engine = analysis.definition.engine.name
     works = [analysis.figures.of(work_of, run, record, engine) for record, run in chosen]
     if not works:

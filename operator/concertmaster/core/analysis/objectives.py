@@ -1,7 +1,7 @@
-"""Objectives with a verdict, a margin and a trend each.
+"""Evaluation of objectives: verdict, margin and trend of each.
 
-Missing data gives the verdict Unknown, never Met: an objective nobody could check is not reached. The trend compares the
-newer half of the runs with the older one, by the tests that judge changes: Steady means no difference beyond chance.
+Missing data gives Unknown, never Met: an objective that cannot be evaluated is not met. The trend compares the newer half
+of the runs with the older half, using the tests that verify changes: Steady means no significant difference.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from concertmaster.core.stats.comparison import MIN_RUNS, direction
 from concertmaster.core.stats.exact import fisher, shift
 from concertmaster.core.stats.summary import Summary
 
-LEVEL = 0.05  # of the test of two shares
+LEVEL = 0.05  # significance level of the test of two proportions
 COUNTED_ELSEWHERE = (
     "success",
     "step failure",
     "CPU utilization",
     "memory utilization",
-)  # parts of the score are theirs
-_ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that tell how reliable a step is
+)  # these have score parts of their own
+_ENDED = (Outcome.SUCCEEDED, Outcome.CACHED, Outcome.FAILED)  # executions that count for a step's failure rate
 Show = Callable[[float], str]
 
 
 class ObjectiveResult(StrEnum):
-    """Whether an objective is reached."""
+    """Whether an objective is met."""
 
     MET = "Met"
     MISSED = "Missed"
@@ -43,7 +43,7 @@ class ObjectiveResult(StrEnum):
 
 
 class Trend(StrEnum):
-    """Where the figure behind an objective is going."""
+    """Direction in which the measured value is moving."""
 
     IMPROVING = "Improving"
     STEADY = "Steady"
@@ -53,7 +53,7 @@ class Trend(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveAssessment:
-    """One objective. ``margin`` is the relative distance to the target: positive when better than asked."""
+    """One objective. ``margin``: relative distance to the target, positive when better than the target."""
 
     name: str
     target: str
@@ -61,7 +61,7 @@ class ObjectiveAssessment:
     verdict: ObjectiveResult
     margin: float | None
     trend: Trend = Trend.UNKNOWN
-    bound: str = "<="  # on which side of the target the figure must be
+    bound: str = "<="  # how the measured value must compare with the target
 
 
 def _at_most(name: str, target: float, actual: float | None, show: Show, trend: Trend) -> ObjectiveAssessment:
@@ -73,7 +73,7 @@ def _at_least(name: str, target: float, actual: float | None, show: Show, trend:
 
 
 def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) -> Trend:
-    """Newer half against older half of values, oldest first; missing ones are left out."""
+    """Trend from the older to the newer half of the values (oldest first); missing ones are left out."""
     known = [v for v in values if v is not None]
     half = len(known) // 2
     if half < MIN_RUNS:
@@ -85,7 +85,7 @@ def _going(values: Iterable[float | None], *, smaller_is_better: bool = True) ->
 
 
 def _rate(good: Sequence[bool]) -> Trend:
-    """The same for a share of good ones; also the newest third and quarter, since half of the runs may hide a bad week."""
+    """Trend of a success share; also tests the newest third and quarter, since half of the runs may hide a bad week."""
     half = len(good) // 2
     older, newer = good[:half], good[half:]
     p = fisher(sum(older), len(older) - sum(older), sum(newer), len(newer) - sum(newer))
@@ -118,7 +118,7 @@ def _verdict(
 
 
 def with_template(objectives: Objectives, graph: WorkflowGraph) -> Objectives:
-    """The objectives with the duration template of the workflow's type, where no duration objective is set."""
+    """The objectives, with the duration template of the workflow's type filled in when no duration objective is set."""
     kind = workflow_type(graph).value
     template = objectives.duration_by_type.get(kind)
     if template is None or objectives.duration != Quantiles():
@@ -138,8 +138,8 @@ def evaluate_objectives(
     costs: Costs | None = None,
     metrics: Sequence[ExtraMetric] = (),
 ) -> tuple[ObjectiveAssessment, ...]:
-    """A verdict for every objective that was set, in a fixed order. ``runs``: oldest first. ``metrics``: what extra metrics
-    measure."""
+    """The assessment of every objective that is set, in a fixed order. ``runs``: oldest first; ``makespan`` and ``queue``:
+    seconds; ``utilization``: CPU and memory, 0 to 1; ``metrics``: extra metrics by role."""
     return (
         *_durations(objectives, runs, makespan, queue),
         *_failures(objectives, runs, steps_failures),
@@ -168,7 +168,7 @@ def _durations(
 def _failures(
     objectives: Objectives, runs: Sequence[RunRecord], steps_failures: Mapping[str, FailureSummary]
 ) -> Iterator[ObjectiveAssessment]:
-    """Success of the runs, and failures of the step that fails most."""
+    """Success rate of the runs, and failure rate of the step that fails most."""
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     good = [r.outcome is Outcome.SUCCEEDED for r in known]
     yield _at_least("success", objectives.min_success, sum(good) / len(good) if good else None, _percent, _rate(good))
@@ -187,7 +187,7 @@ def _failures(
 def _rates(
     objectives: Objectives, runs: Sequence[RunRecord], cost: CostSummary, costs: Costs
 ) -> Iterator[ObjectiveAssessment]:
-    """Cost of a run, and runs an hour."""
+    """Cost per run, and runs per hour."""
     if objectives.max_cost_per_run is not None:
         actual = cost.per_run.total if cost.per_run else None
         trend = _going(c.total if (c := costs.run(r)) is not None else None for r in runs)
@@ -196,20 +196,20 @@ def _rates(
         monthly = cost.runs_per_month
         actual = monthly / 720.0 if monthly is not None else None
         starts = sorted(r.start for r in runs if r.start is not None)
-        trend = _going(b - a for a, b in pairwise(starts))  # shorter times between starts are more runs an hour
+        trend = _going(b - a for a, b in pairwise(starts))  # shorter intervals mean higher throughput
         yield _at_least("throughput per hour", objectives.min_throughput_per_hour, actual, lambda v: f"{v:.3g}", trend)
 
 
 def _cache_hits(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[ObjectiveAssessment]:
     hits = [e.cache_hit for r in runs for e in r.steps if e.cache_hit is not None]
-    if hits:  # a workflow without a cache has nothing to hit
+    if hits:  # without a cache there is nothing to assess
         yield _at_least("cache hits", objectives.min_cache_hit, sum(hits) / len(hits), _percent, _rate(hits))
 
 
 def _by_role(
     objectives: Objectives, runs: Sequence[RunRecord], names: Mapping[MetricRole | None, str]
 ) -> Iterator[ObjectiveAssessment]:
-    """Cache hits and errors measured by extra metrics; a metric without values is no objective."""
+    """Cache hit and error rates measured by extra metrics; metrics without values are skipped."""
     if (hits := names.get(MetricRole.CACHE_HITS)) is not None:
         shares = [r.extra[hits] / 100.0 for r in runs if hits in r.extra]
         if shares:
@@ -244,7 +244,7 @@ def _budgets(objectives: Objectives, runs: Sequence[RunRecord]) -> Iterator[Obje
 
 
 def _cpu_share(run: RunRecord) -> float | None:
-    """CPU used of what the run's pods requested; None where either is unknown."""
+    """CPU used as a share of the CPU requested by the run's pods; None where either is unknown."""
     rows = [
         (c.cpu_seconds, c.cpu_request * e.duration)
         for e in run.steps
@@ -256,7 +256,7 @@ def _cpu_share(run: RunRecord) -> float | None:
 
 
 def _memory_share(run: RunRecord) -> float | None:
-    """The same of memory, peak against request, by time."""
+    """Memory peak as a share of the request, weighted by duration; None where either is unknown."""
     rows = [
         (c.memory_peak * e.duration, c.memory_request * e.duration)
         for e in run.steps

@@ -1,4 +1,4 @@
-"""What kind of workflow a graph is: the type that objectives depend on, and the pattern that people know it by."""
+"""Classification of a step graph: its type, which selects default objectives, and its common pattern."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concertmaster.core.model import WorkflowGraph
 
 
 class WorkflowType(StrEnum):
-    """Conditional when any step is; else parallel when steps or items can run side by side; else sequential."""
+    """Conditional when any step is; else parallel when steps or items can run in parallel; else sequential."""
 
     SEQUENTIAL = "sequential"
     PARALLEL = "parallel"
@@ -17,7 +17,7 @@ class WorkflowType(StrEnum):
 
 
 def workflow_type(graph: WorkflowGraph) -> WorkflowType:
-    """The kind of a graph; exit handlers and daemons do not count."""
+    """Type of a graph; exit handlers and daemons do not count."""
     steps = [s for s in graph.steps if not s.on_exit and not s.daemon]
     if any(s.conditional for s in steps):
         return WorkflowType.CONDITIONAL
@@ -29,7 +29,7 @@ def workflow_type(graph: WorkflowGraph) -> WorkflowType:
 
 
 class Pattern(StrEnum):
-    """How the steps of a graph hand on their work."""
+    """Common shapes of step graphs."""
 
     SINGLE = "single step"
     PIPELINE = "pipeline"
@@ -40,7 +40,7 @@ class Pattern(StrEnum):
 
 
 def step_levels(graph: WorkflowGraph) -> tuple[tuple[str, ...], ...]:
-    """Names of the steps that may run side by side, level by level; exit handlers and daemons are left out."""
+    """Names of the steps that can run in parallel, level by level; exit handlers and daemons are left out."""
     steps = [s for s in graph.steps if not s.on_exit and not s.daemon]
     place = {s.name: i for i, s in enumerate(steps)}
     depths = levels([[place[d] for d in s.depends_on if d in place] for s in steps])
@@ -53,8 +53,8 @@ def step_levels(graph: WorkflowGraph) -> tuple[tuple[str, ...], ...]:
 def pattern(graph: WorkflowGraph) -> Pattern | None:
     """The pattern of a graph; None without steps.
 
-    Items of one step that a later step gathers are a map-reduce; different steps between two that stand alone a
-    fan-out/fan-in; without a step that gathers it is a fan-out.
+    Items of one step gathered by a later step are a map-reduce; different steps between a single first and a single last
+    step are a fan-out/fan-in; without a gathering step it is a fan-out.
     """
     found = step_levels(graph)
     if not found:

@@ -1,7 +1,7 @@
-"""Hours, days, weeks and months as people in a time zone count them. Pure: the zone is handed in.
+"""Calendar hours, days, weeks and months in a time zone. Pure: the zone is an argument.
 
-A day is what the calendar says, so it has 23 or 25 hours when the clocks change; an hour that comes twice is two periods.
-Everything is worked out from local dates, never by adding 86,400 seconds.
+Days follow the calendar and have 23 or 25 hours when the clocks change; an hour that occurs twice is two periods. All
+computations use local dates, never multiples of 86,400 seconds.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ HOUR = 3600.0
 
 
 class Period(StrEnum):
-    """How long a period is."""
+    """Length of a period."""
 
     HOURLY = "hourly"
     DAILY = "daily"
-    WEEKLY = "weekly"  # from Monday on, as ISO 8601 counts
+    WEEKLY = "weekly"  # starts on Monday (ISO 8601)
     MONTHLY = "monthly"
 
 
 def local(moment: float, zone: tzinfo) -> datetime:
-    """A moment (unix seconds) as the clocks of the zone show it."""
+    """A time (unix seconds) as local time of the zone."""
     return datetime.fromtimestamp(moment, tz=UTC).astimezone(zone)
 
 
 def period_start(moment: float, period: Period, zone: tzinfo) -> float:
-    """When the period that holds ``moment`` began (unix seconds)."""
+    """Start (unix seconds) of the period that contains ``moment``."""
     if period is Period.HOURLY:
         here = local(moment, zone)
         offset = here.utcoffset() or timedelta()
@@ -36,8 +36,7 @@ def period_start(moment: float, period: Period, zone: tzinfo) -> float:
 
 
 def boundaries(since: float, until: float, period: Period, zone: tzinfo) -> list[float]:
-    """Ascending moments: the starts of all periods that ``since`` to ``until`` (unix seconds) touches, and the end of the
-    last one."""
+    """Ascending unix seconds: the start of every period that overlaps ``since`` to ``until``, and the end of the last."""
     edges = [period_start(since, period, zone)]
     while edges[-1] < until:
         edges.append(_next(edges[-1], period, zone))
@@ -46,13 +45,13 @@ def boundaries(since: float, until: float, period: Period, zone: tzinfo) -> list
 
 def _next(start: float, period: Period, zone: tzinfo) -> float:
     if period is Period.HOURLY:
-        # Half an hour further on, for zones whose clocks change by less than an hour.
+        # Half an hour extra, for zones whose clocks change by less than an hour.
         return period_start(start + 1.5 * HOUR, period, zone)
     day = _first_day(local(start, zone).date(), period)
     while True:
         day = _following(day, period)
         moment = _midnight(day, zone)
-        if moment > start:  # a zone that changed sides of the date line has days without any moment
+        if moment > start:  # a zone that moved across the date line skipped whole days
             return moment
 
 
@@ -69,5 +68,5 @@ def _following(day: date, period: Period) -> date:
 
 
 def _midnight(day: date, zone: tzinfo) -> float:
-    """The first moment of a day; where clocks skip midnight, the moment they do so."""
+    """First instant of a day: where a clock change skips midnight, the instant of the change."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

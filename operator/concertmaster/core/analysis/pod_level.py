@@ -1,7 +1,7 @@
-"""Runs whose pods have resources as a whole: the pod takes the place of its containers for these resources.
+"""Workflows with pod-level resources: for these resources the pod is analysed instead of its containers.
 
-The metrics know containers only. What the scheduler reserves, what a run costs, and what a size is about is the request of
-the pod wherever it has one, so its figures are put together here and taken from its containers.
+Metrics exist per container only, but scheduling, cost and sizing depend on the pod's request wherever it has one. The pod's
+figures are therefore aggregated here and removed from its containers.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _OOM = "OOMKilled"
 
 
 def governed(pod: ContainerSpec | None) -> frozenset[str]:
-    """The resources that a pod has as a whole: cpu, memory, both or none."""
+    """The resources set at pod level: cpu, memory, both or none."""
     return frozenset(r for r in _OF if pod is not None and getattr(pod, f"{r}_request") is not None)
 
 
 def with_pods(
     definition: WorkflowDefinition, runs: Sequence[RunRecord]
 ) -> tuple[WorkflowDefinition, tuple[RunRecord, ...]]:
-    """Definition and runs with figures of whole pods where the definition has pod-level resources. The least that the API
-    server asks of such a request counts containers that the engine adds."""
+    """Definition and runs with pod-level figures where the definition sets pod-level resources. The API server's minimum
+    for such a request includes containers injected by the engine."""
     pods = {s.name: s.pod for s in definition.graph.steps if s.pod is not None}
     if not pods:
         return definition, tuple(runs)
@@ -62,9 +62,9 @@ def _together(containers: Iterable[ContainerFact], name: str) -> float:
 
 
 def _whole(execution: StepExecution, spec: ContainerSpec) -> StepExecution:
-    """The execution with its pod beside its containers, which lose what the pod has."""
+    """The execution with its pod added as a container; resources set at pod level are removed from the containers."""
     if any(c.name == POD for c in execution.containers):
-        return execution  # a container of that name: figures cannot be distinguished
+        return execution  # a container already has that name: their figures would be mixed up
     resources = governed(spec)
     nothing = {name: None for r in resources for name in _OF[r]}
     members = tuple(replace(c, **nothing) for c in execution.containers)  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def _pod(containers: Sequence[ContainerFact], spec: ContainerSpec, resources: fr
 
 
 def _peak(containers: Sequence[ContainerFact], name: str) -> float | None:
-    """No more than this: the containers' peaks need not have been at one time."""
+    """Upper bound: the containers' peaks need not coincide."""
     together = total(getattr(c, name) for c in containers if not c.init)
     before = largest(getattr(c, name) for c in containers if c.init)
     return largest((together, before))

@@ -1,9 +1,9 @@
-"""A score from 0 to 100 whose parts are printed: a number nobody can take apart is a number nobody trusts.
+"""A score from 0 to 100, reported together with its parts.
 
-Parts and weights, unless a policy weighs them otherwise: success 40, use of what is requested 25, stability of the run
-time 20, waiting 15. A part that is unknown is left out and the weights of the others are scaled up; with no part at all, or
-fewer runs than recommendations need, there is no score. Missed objectives and run time that recommendations would save
-are deducted, up to 20 points each: they must not lift a workflow that fails.
+Parts and default weights: success 40, use of requested resources 25, stability of run time 20, waiting 15. An unknown part
+is left out and the weights of the others are scaled up; without any part, or with fewer runs than recommendations require,
+there is no score. Missed objectives and run time that recommendations would save are deducted, up to 20 points each:
+deductions rather than parts, so that they cannot raise the score of a failing workflow.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
 
 _GIB = 1024.0**3
-_NO_CREDIT = 0.5  # an objective missed by this share, or runs that could be this much shorter, earn nothing
+_NO_CREDIT = 0.5  # an objective missed by this share, or run time reducible by it, gets the full deduction
 
 
 @dataclass(frozen=True, slots=True)
 class ScorePart:
-    """``value`` is 0 to 1; ``why`` is the figure behind it in words. A ``deducted`` part has no share in the sum: what its
-    value lacks of 1 is taken from it."""
+    """``value``: 0 to 1; ``why``: the measured figure as text. A ``deducted`` part has no weight in the sum: the shortfall
+    of its value from 1 is subtracted."""
 
     name: str
     weight: int
@@ -37,13 +37,13 @@ class ScorePart:
 
     @property
     def shown(self) -> bool:
-        """Whether it says anything: nothing to deduct needs no line."""
+        """Whether to print it: without a deduction there is no line."""
         return not self.deducted or (self.value is not None and self.value < 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """``total`` is 0 to 100, or None when nothing is known."""
+    """``total``: 0 to 100, or None when nothing is known."""
 
     total: int | None
     parts: tuple[ScorePart, ...]
@@ -54,7 +54,7 @@ def _clip(value: float) -> float:
 
 
 def efficiency_target(containers: Iterable[ContainerUsage], policy: Policy) -> float:
-    """The target utilisation of CPU and memory, weighted by what the requests of each cost."""
+    """Target utilization (0 to 1) of CPU and memory, weighted by the cost of the requests."""
     rows = [(c, sum(r.seconds for r in c.runs)) for c in containers]
     cpu = policy.pricing.cpu_core_hour * sum((c.cpu_request or 0.0) * seconds for c, seconds in rows)
     memory = policy.pricing.memory_gib_hour * sum((c.memory_request or 0.0) / _GIB * seconds for c, seconds in rows)
@@ -74,13 +74,13 @@ def compute_score(
     blocked: float = 0.0,
     objectives: Sequence[ObjectiveAssessment] = (),
 ) -> Score:
-    """The score of the given finished runs.
+    """The score of the given finished runs. ``makespan`` and ``queue`` in seconds; ``target``: utilization, 0 to 1.
 
-    success: success rate, where the target is full marks and 20 points below it none; stability: coefficient of
-    variation of the makespan against twice the mark's threshold, halved while a slowdown stands; efficiency: used
-    share of the requested cost against the ``target`` utilisation; waiting: share of the makespan spent waiting for
-    a node, and ``blocked`` by a limit or a retry on the critical path (mean seconds per run); none at 20%; objectives:
-    full marks for each that is met, none for one missed by half. ``attainable`` adds the last part.
+    success: success rate; full marks at the target, none 20 points below it; stability: coefficient of variation of the
+    makespan against twice the threshold for ``inconsistent``, halved during a slowdown; efficiency: used share of the
+    requested cost against ``target``; waiting: share of the makespan spent waiting for a node, or ``blocked`` by a limit or
+    a retry on the critical path (mean seconds per run), none at 20%; objectives: full marks for each that is met, none for
+    one missed by half. ``attainable`` adds the last part.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     parts: list[ScorePart] = []
@@ -101,7 +101,7 @@ def compute_score(
     if cost.per_run is not None and cost.per_run.requested > 0 and cost.per_run.used > 0:
         share = cost.per_run.used / cost.per_run.requested
         why = f"{100 * share:.0f}% of the requested resources used"
-        # Using more than was asked for is no virtue: others may be starved of it, or it of them.
+        # Use beyond the request earns nothing: it may starve other pods, or be starved by them.
         value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
         parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
     else:
@@ -119,8 +119,8 @@ def compute_score(
 
 
 def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
-    """The score with its last part: the run time that recommendations would save. ``gains``: likely shares of the
-    makespan (0 to 1), none of the same time; each applies to what the others leave."""
+    """The score with its last part: run time that recommendations would save. ``gains``: likely shares of the makespan (0
+    to 1) that do not overlap; each applies to the time left by the others."""
     gain = 1.0 - prod(1.0 - _clip(g) for g in gains)
     why = f"recommendations shorten runs by {100 * gain:.0f}%" if gain >= 0.005 else "no recommendation shortens runs"
     parts = (*score.parts, ScorePart("speed", weight, _clip(1.0 - gain / _NO_CREDIT), why, deducted=True))
@@ -128,7 +128,7 @@ def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:
 
 
 def _objectives(verdicts: Sequence[ObjectiveAssessment], weight: int) -> ScorePart:
-    """Deducted for the missed objectives that no other part measures; its words count all of them, as the status does."""
+    """Deduction for missed objectives that no other part measures; its text counts all objectives, as the status does."""
     judged = [o for o in verdicts if o.verdict is not ObjectiveResult.UNKNOWN]
     known = [o for o in judged if not o.name.startswith(COUNTED_ELSEWHERE)]
     if not known:

@@ -1,8 +1,8 @@
-"""What each hour, day, week and month was like, and how the last one compares with the one before.
+"""Figures per hour, day, week and month, and the latest period compared with the one before.
 
-A run, and every step of it, counts in the period in which the run ended. A period without runs is distinguished from one of
-which nothing is known: the first has zero runs, the second has no number. Only whole periods are compared: a day that has
-just begun would always seem cheap.
+A run, and every step of it, counts in the period in which the run ended. A period without runs differs from one without
+data: the first has zero runs, the second an unknown number. Only complete periods are compared: a day that has just begun
+would always look cheap.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concertmaster.core.stats.comparison import Comparison, compare_amounts
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.summary import Summary, summarize
 
-LEVEL = 0.05  # of the test of two success rates
+LEVEL = 0.05  # significance level of the test of two success rates
 
 Span = tuple[float, float]  # unix seconds
 Values = Mapping[str, Sequence[float]]
@@ -32,8 +32,8 @@ Values = Mapping[str, Sequence[float]]
 class Bucket:
     """One period from ``start`` to ``end`` (unix seconds).
 
-    ``known``: whether there were data of any part of it; without, the counts are no zeros. ``whole``: it is over and was
-    seen from end to end. ``figures`` by name: seconds, shares, core-seconds, bytes or currency units, as named.
+    ``known``: whether data exist for any part of it; otherwise the counts are meaningless. ``whole``: it is over and fully
+    observed. ``figures`` by name, in seconds, shares, core-seconds, bytes or currency units according to the name.
     """
 
     start: float
@@ -47,20 +47,20 @@ class Bucket:
 
     @property
     def total(self) -> int:
-        """Runs, or executions of a step."""
+        """Number of runs, or of executions of a step."""
         return self.succeeded + self.failed + self.unknown
 
     @property
     def success(self) -> float | None:
-        """Share (0 to 1) that succeeded of those with a known outcome."""
+        """Succeeded share (0 to 1) of those with a known outcome; None without any."""
         return success_rate(self.succeeded, self.failed)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The newest whole period (``now``) against the one before it. ``figures`` by name: the ratio of the two, with its
-    interval and verdict. ``success_p``: probability of success rates so far apart by chance alone, None without data.
-    ``reason`` says why nothing is compared; the figures are empty then."""
+    """The newest complete period (``now``) compared with the one before. ``figures`` by name: ratio with interval and
+    verdict. ``success_p``: p-value of the difference in success rates, None without data. ``reason``: why nothing is
+    compared; the figures are then empty."""
 
     now: Bucket | None
     before: Bucket | None
@@ -70,13 +70,13 @@ class Difference:
 
     @property
     def success_changed(self) -> bool:
-        """Whether the success rates differ by more than chance."""
+        """Whether the success rates differ significantly."""
         return self.success_p is not None and self.success_p < LEVEL
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodSeries:
-    """The periods of a workflow or of one of its steps in order, and the comparison of the last two whole ones."""
+    """The periods of a workflow or of one of its steps in order, and the comparison of the last two complete ones."""
 
     buckets: tuple[Bucket, ...]
     difference: Difference
@@ -84,7 +84,7 @@ class PeriodSeries:
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """One length of period. ``steps`` in the order of their first appearance."""
+    """Trends by one period length. ``steps`` in order of first appearance."""
 
     period: Period
     workflow: PeriodSeries
@@ -93,7 +93,7 @@ class Trends:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One run or execution: when it counts, how it ended, and its figures."""
+    """One run or execution: when it ended, its outcome, and its figures."""
 
     at: float
     outcome: Outcome
@@ -110,7 +110,7 @@ def trends(
     blind: Sequence[Span] = (),
     pricing: Pricing | None = None,
 ) -> Trends:
-    """Trends of the runs that ended in (``since``, ``until``]; ``blind`` are the spans of which nothing is known."""
+    """Trends of the runs that ended in (``since``, ``until``], unix seconds; ``blind``: spans without data."""
     edges = boundaries(since, until, period, zone)
     prices = pricing or Pricing()
     ended = [r for r in runs if r.end is not None and since < r.end <= until and r.outcome is not Outcome.RUNNING]
@@ -126,7 +126,7 @@ def trends(
 
 
 def _empty(start: float, end: float, since: float, until: float, blind: Sequence[Span]) -> Bucket:
-    """A period without runs. What lies before ``since`` or in a blind span was not seen."""
+    """A period without runs. Time before ``since`` or in a blind span was not observed."""
     seen = _without((max(start, since), min(end, until)), blind)
     length = sum(b - a for a, b in seen)
     return Bucket(start, end, known=length > 0, whole=start >= since and end <= until and length >= end - start)
@@ -170,7 +170,7 @@ def _cpu(execution: StepExecution) -> float | None:
 
 
 def _series(frame: Sequence[Bucket], edges: Sequence[float], rows: Sequence[_Row]) -> PeriodSeries:
-    """The rows sorted into the periods; a row that ended on an edge belongs to the period that begins there."""
+    """The rows grouped by period; a row that ended on a boundary belongs to the period that begins there."""
     sorted_in: list[list[_Row]] = [[] for _ in frame]
     for row in rows:
         sorted_in[min(len(frame) - 1, bisect_right(edges, row.at) - 1)].append(row)

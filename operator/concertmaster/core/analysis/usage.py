@@ -1,6 +1,6 @@
-"""Container usage per run: the figures that sizing and the utilisation marks rest on.
+"""Container usage over runs: the basis of sizing and of the utilization flags.
 
-The unit is the run, not the sample (design section 1); what is counted in one is in ``runs.usage``.
+The unit is the run, not the sample; usage within one run is computed in ``runs.usage``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from concertmaster.core.model.amounts import STORAGE
 
 @dataclass(frozen=True, slots=True)
 class ContainerUsage:
-    """A container of a step over runs: requests in force, per-run usage, and how much of it could be seen.
+    """A container of a step over runs: current requests, per-run usage, and sample coverage.
 
-    ``coverage`` is the share of executions with usable memory samples; ``ambiguous`` and ``unsampled`` count the rest.
+    ``coverage``: share of executions (0 to 1) with usable memory samples; ``ambiguous`` and ``unsampled`` count the others.
     """
 
     name: str
@@ -29,7 +29,7 @@ class ContainerUsage:
     cpu_limit: float | None
     memory_request: float | None
     memory_limit: float | None
-    place: str | None  # of its resources in the definition
+    place: str | None  # where the definition sets its resources
     executions: int
     ambiguous: int
     unsampled: int
@@ -42,31 +42,31 @@ class ContainerUsage:
 
     @property
     def memory_utilization(self) -> float | None:
-        """Median per-run peak over the request; None when either is unknown."""
+        """Median per-run peak divided by the request; None when either is unknown."""
         peaks = [r.memory_peak for r in self.runs if r.memory_peak is not None] if self.memory_request else []
         return sorted(peaks)[len(peaks) // 2] / self.memory_request if peaks and self.memory_request else None
 
     @property
     def cpu_utilization(self) -> float | None:
-        """Median per-run mean CPU over the request; None when either is unknown."""
+        """Median per-run mean CPU divided by the request; None when either is unknown."""
         means = [r.mean_cores for r in self.runs if r.mean_cores is not None] if self.cpu_request else []
         return sorted(means)[len(means) // 2] / self.cpu_request if means and self.cpu_request else None
 
     @property
     def gpu_utilization(self) -> float | None:
-        """Median per-run mean use of the GPUs over their number; None when either is unknown."""
+        """Median per-run mean of busy GPUs divided by their number; None when either is unknown."""
         means = [r.gpus_used for r in self.runs if r.gpus_used is not None] if self.gpu_request else []
         return sorted(means)[len(means) // 2] / self.gpu_request if means and self.gpu_request else None
 
     @property
     def storage_utilization(self) -> float | None:
-        """Median per-run peak of ephemeral storage over the request; None when either is unknown."""
+        """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
         peaks = [r.storage_peak for r in self.runs if r.storage_peak is not None] if self.storage_request else []
         return sorted(peaks)[len(peaks) // 2] / self.storage_request if peaks and self.storage_request else None
 
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:
-    """Used shares of the requests of containers, by resource; what is unknown is left out."""
+    """Used shares of the requests of containers, by resource; unknown ones are left out."""
     names = {"cpu": "cpu", "memory": "memory", "gpu": "gpu", STORAGE: "storage"}
     return {
         resource: [u for c in containers if (u := getattr(c, f"{name}_utilization")) is not None]
@@ -75,7 +75,7 @@ def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]
 
 
 def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
-    """CPU and memory utilization (0 to 1), weighted by what was requested for how long; None where unknown."""
+    """CPU and memory utilization (0 to 1), weighted by requested amount times duration; None where unknown."""
     figures: list[float | None] = []
     for kind in ("cpu", "memory"):
         weight = used = 0.0
@@ -90,8 +90,8 @@ def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | 
 
 
 def container_usage(spec: StepSpec | None, containers: Mapping[str, Sequence[InRun]]) -> tuple[ContainerUsage, ...]:
-    """Usage of the ``containers`` of a step. Requests come from the definition where it declares the container, else from
-    the newest execution."""
+    """Usage of the ``containers`` of a step. Requests come from the definition if it declares the container, else from the
+    newest execution."""
     declared = {c.name: c for c in spec.sized} if spec else {}
     of_pod = governed(spec.pod) if spec else frozenset[str]()
     return tuple(
@@ -109,7 +109,7 @@ def _container(
     unsampled = sum([run.unsampled for run in runs])
     now = declared if declared is not None else newest
     has = {r: not of_pod or (r in of_pod) is (name == POD) for r in ("cpu", "memory")}
-    covered = has["memory"]  # where memory is another's, nothing of it is missing here
+    covered = has["memory"]  # memory set at pod level needs no samples of this container
     return ContainerUsage(
         name=name,
         image=(declared.image if declared else None) or newest.image,
@@ -128,7 +128,7 @@ def _container(
 
 
 def _extended(declared: ContainerSpec | None, newest: ContainerFact) -> dict[str, Any]:
-    """GPUs and ephemeral storage: what the definition says now, else what the newest execution had."""
+    """GPUs and ephemeral storage: from the definition if declared, else from the newest execution."""
     names = ("gpu_resource", "gpu_request", "storage_request", "storage_limit")
     found = {name: getattr(newest, name) for name in names}
     return found | {name: value for name in names if (value := getattr(declared, name, None)) is not None}

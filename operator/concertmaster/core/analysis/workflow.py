@@ -1,7 +1,7 @@
-"""The analysis of one workflow: from its definition and run records to every figure that rules and reports use.
+"""The analysis of one workflow: from its definition and run records to the figures that rules and reports use.
 
-Pure orchestration. Each method lives in its own module; here it is decided which runs count for what:
-durations from succeeded runs, rates from runs with a known outcome, sizes from every execution that was sampled.
+Pure orchestration. Each method has its own module; this one selects the runs for each: durations from succeeded runs, rates
+from runs with a known outcome, sizes from every sampled execution.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from concertmaster.core.stats.summary import Summary, summarize
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything known of one workflow in one window.
+    """All figures of one workflow in one window.
 
-    ``runs`` are the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
-    ``executed`` are the succeeded runs as graphs, built once for every what-if the rules ask about.
-    ``enough`` is False below ``policy.analysis.min_runs`` finished runs; recommendations need them, figures do not.
+    ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
+    ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules. ``enough`` is False below
+    ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not.
     """
 
     definition: WorkflowDefinition
@@ -68,22 +68,22 @@ class Analysis:
         return self.policy.pricing
 
     def presence(self, step: StepAnalysis, container: ContainerUsage) -> float:
-        """Share of the runs in which the step's ``container`` was run, 0 to 1: those with the step, and where other steps
-        share its place, theirs too."""
+        """Share of the runs (0 to 1) in which ``container`` ran: those with the step and, where other steps share its
+        resource settings, those with these steps."""
         return max(step.ran, len(container.runs)) / len(self.runs) if self.runs else 0.0
 
     @property
     def success_rate(self) -> float | None:
-        """Share (0 to 1) of runs that succeeded among those with a known outcome."""
+        """Succeeded share (0 to 1) of the runs with a known outcome; None without any."""
         return success_rate(self.succeeded, self.failed)
 
     def step(self, name: str) -> StepAnalysis | None:
-        """The analysis of that step, or None."""
+        """The analysis of that step; None if there is none."""
         return next((s for s in self.steps if s.step == name), None)
 
     @property
     def covered_seconds(self) -> float:
-        """The span the runs stand for: the window, or less when only the newest ``max_runs`` of it were analysed."""
+        """Seconds covered by the runs: the window, or less when only the newest ``max_runs`` were analysed."""
         window = self.options.window_seconds
         if len(self.runs) < self.options.max_runs or self.first_run is None:
             return window
@@ -110,7 +110,7 @@ def analyze(
     figures: RunFigures | None = None,
 ) -> Analysis:
     """Analyse the finished runs of one workflow that ended within the window before ``now`` (unix seconds). ``figures``:
-    what earlier analyses made of the same records; those of this one are added."""
+    cache of earlier analyses of the same records, extended by this one."""
     policy, figures = policy or Policy(), figures or RunFigures()
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing

@@ -1,1 +1,1 @@
-"""Daily rows: what stays of runs when they are pruned, and trends made of it."""
+"""Daily aggregates that outlive pruned runs, and the trends computed from them."""

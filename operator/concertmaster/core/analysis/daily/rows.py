@@ -1,7 +1,7 @@
-"""Runs as daily rows, and daily rows put together.
+"""Aggregation of runs into daily rows, and of daily rows into one.
 
-Sums of rows are exact. Quantiles of rows put together are the mean of the rows' quantiles weighted by their durations'
-number: rows keep no sample, and for one workflow days are alike enough that this is within a few percent.
+Sums are exact. Combined quantiles are means of the rows' quantiles weighted by sample count: rows keep no samples, and for
+one workflow days are similar enough that this is within a few percent.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ def daily_rows(
     complete: float | None = None,
     score: int | None = None,
 ) -> list[DailyRow]:
-    """Rows of the days on which ``runs`` ended, up to ``until``. All runs since ``covered`` are at hand: days that began
-    later are counted anew. Of earlier days only what ended after ``recorded``, the last run that rows count already, is
-    new, and it is added once the metrics are ``complete`` up to its end (None: up to ``until``), since an added run is
-    never read again. ``score`` is the present one and belongs to the last day. Moments are unix seconds."""
+    """Rows of the days on which ``runs`` ended, up to ``until``.
+
+    All runs since ``covered`` are available, so days that began later are recomputed. For earlier days only runs that
+    ended after ``recorded`` (the last run already counted) are added, and only once the metrics are ``complete`` up to
+    their end (None: up to ``until``), because a run is not read again once counted. ``score`` is the current score, stored
+    with the last day. All times are unix seconds.
+    """
     by_day: dict[int, list[RunRecord]] = {}
     for run in runs:
         if run.end is None or run.end > until or run.outcome is Outcome.RUNNING:
@@ -59,7 +62,7 @@ def daily_rows(
 
 
 def combine(rows: Iterable[DailyRow]) -> DailyRow | None:
-    """Rows of one step, or of the runs, as one row dated as the first; None without any."""
+    """Rows of one step, or of the runs, merged into one with the date of the first; None for no rows."""
     ordered = sorted(rows, key=lambda r: (r.day, r.until))
     if not ordered:
         return None

@@ -1,7 +1,7 @@
-"""Trends beyond the runs at hand: the daily rows of a history stand in for days of which the runs are pruned.
+"""Trends that reach further back than the retained runs, from the daily rows of the history.
 
-Rows are of UTC days and cannot be cut anew: a row counts in the period of the time zone that holds its noon. Rows keep no
-sample, so that periods made of them are shown and not tested against each other.
+Rows cover UTC days and cannot be split: a row counts in the period (in the requested time zone) that contains its noon.
+Rows keep no samples, so periods built from them are displayed but not compared statistically.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from concertmaster.core.stats.summary import Summary
 
 
 def extended(trends: Trends, rows: Sequence[DailyRow], zone: tzinfo, *, since: float, until: float) -> Trends:
-    """``trends`` (of runs that ended from ``since`` to ``until``, unix seconds) with the periods before, out of ``rows`` of
-    all steps. A period that the runs cover from end to end stays as it is. Hours are not extended."""
+    """``trends`` (runs that ended from ``since`` to ``until``, unix seconds) with earlier periods added from ``rows`` of
+    all steps. Periods fully covered by runs are kept as they are. Hourly trends are not extended."""
     older = [r for r in rows if r.start < until]
     if not older or trends.period is Period.HOURLY:
         return trends
@@ -57,7 +57,7 @@ def _series(
 
 
 def _bucket(row: DailyRow, start: float, end: float, *, whole: bool) -> Bucket:
-    """A period as rows tell it: means and quantiles, no extremes."""
+    """A period from a daily row: means and quantiles only, since rows keep no extremes."""
     figures = {
         "durationSeconds": Summary(row.timed, row.mean, p50=row.p50, p95=row.p95) if row.timed else None,
         "queueSeconds": _mean(row.queue, row.count),

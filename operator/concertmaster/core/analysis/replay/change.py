@@ -1,7 +1,7 @@
-"""Replay of an executed run with a what-if made: the change is written into the run's pieces, then simulated.
+"""Replay of an executed run with a what-if: the change is applied to the pieces of the run, which are then simulated.
 
-Every pod keeps what it was observed to need (controller lag, scheduling, start-up, work) unless the change says
-otherwise; only the order of things follows anew from the graph and the limits.
+Every pod keeps its observed times (controller lag, scheduling, start-up, work) unless the change says otherwise; only the
+order is derived again from the graph and the limits.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, 
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, simulate, unlimited_many
 from concertmaster.core.analysis.replay.whatif import WhatIf
 
-_FEWEST = 4  # runs; fewer are faster one by one
+_FEWEST = 4  # runs; with fewer, one replay at a time is faster
 
 
 def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
-    """Makespan in seconds of ``run`` with ``whatif`` made; NaN when the run or the what-if is unusable.
+    """Makespan in seconds of ``run`` with ``whatif`` applied; NaN when the run or the what-if is unusable.
 
-    Without a what-if it gives the observed makespan, up to the order in which a limit let pods in.
+    Without a what-if it reproduces the observed makespan, up to the order in which a limit admitted pods.
     """
     if whatif is None:
         return run.replayed
@@ -31,12 +31,12 @@ def replay(run: ExecutedRun, whatif: WhatIf | None = None) -> float:
 
 
 def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
-    """Makespans in seconds of many runs with the same ``whatif`` made; NaN where ``replay`` gives NaN."""
+    """Makespans in seconds of many runs with the same ``whatif``; NaN wherever ``replay`` gives NaN."""
     if whatif.problem:
         return [math.nan for _ in runs]
     tables, runs = _Tables(whatif), list(runs)
     found = [math.nan] * len(runs)
-    alike: dict[tuple[int, int], list[int]] = {}  # runs of one layout share its names and edges as objects
+    alike: dict[tuple[int, int], list[int]] = {}  # runs of one layout share the same names and edges objects
     for k, run in enumerate(runs):
         if not run.usable:
             continue
@@ -55,7 +55,7 @@ def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
 
 
 def _changed_many(runs: Sequence[ExecutedRun], whatif: WhatIf, tables: _Tables) -> list[float]:
-    """The same as ``_changed`` of each, for runs of one layout without limits."""
+    """``_changed`` of each run at once, for runs of one layout without limits."""
     lengths = np.array([run.lengths for run in runs]).T
     for step in tables.touched(runs[0]):
         lengths[step] = _lengths(runs, step, tables)
@@ -64,7 +64,7 @@ def _changed_many(runs: Sequence[ExecutedRun], whatif: WhatIf, tables: _Tables) 
 
 
 def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[float]:
-    """How long a changed step takes in each run, of one layout, when it waits for no slot."""
+    """Seconds of a changed step in each run of one layout, without waiting for a slot."""
     name = runs[0].names[step]
     if tables.joins or name in tables.capped or name in tables.batched or name in tables.splits:
         return [_length(run, step, tables) for run in runs]
@@ -72,7 +72,7 @@ def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[fl
     found = []
     for run in runs:
         chains = run.chains[step]
-        if len(chains) == 1 and len(chains[0]) == 1:  # one pod, as most steps have in most runs
+        if len(chains) == 1 and len(chains[0]) == 1:  # one pod: the common case
             chain = _chain(chains[0], lag_parts(chains[0][0], run.shared_lag), math.inf, factor, cpu, wait, False)
             found.append(chain_length(chain))
         else:
@@ -81,7 +81,7 @@ def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[fl
 
 
 def _length(run: ExecutedRun, step: int, tables: _Tables) -> float:
-    """How long a changed step takes when it waits for no slot."""
+    """Seconds of a changed step without waiting for a slot."""
     rows = _step(run, step, tables, {})
     return chain_length(rows[0]) if len(rows) == 1 else max(map(chain_length, rows), default=0.0)
 
@@ -93,7 +93,7 @@ def _mixed(run: ExecutedRun, whatif: WhatIf, tables: _Tables) -> float:
 
 
 class _Tables:
-    """A what-if looked up by step; among entries for the same step the last one wins."""
+    """A what-if indexed by step; the last of several entries for one step applies."""
 
     def __init__(self, whatif: WhatIf) -> None:
         self.scales, self.cpu, self.capped = dict(whatif.scales), dict(whatif.cpu), dict(whatif.capped)
@@ -115,12 +115,12 @@ class _Tables:
         self.names = {name for table in named for name in table} | {after for _, after in self.joins}
 
     def factors(self, name: str) -> tuple[float, float, float]:
-        """By how much the work of a step, its CPU and its start-up change."""
+        """Factors for the work, the CPU limit and the start-up of a step."""
         wait = self.start_up.get(name, self.start_up.get(None, 1.0))
         return self.scales.get(name, 1.0), self.cpu.get(name, 1.0), wait
 
     def touched(self, run: ExecutedRun) -> Iterable[int]:
-        """Positions of the steps whose pods change."""
+        """Positions of the steps whose pods the what-if changes."""
         if self.everywhere:
             return range(len(run.names))
         return [place for name in self.names if name is not None for place in run.index.get(name, ())]
@@ -135,7 +135,7 @@ def _changed(run: ExecutedRun, whatif: WhatIf, tables: _Tables, hits: Mapping[st
 
 
 def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int]) -> list[Chain]:
-    """The chains of one step with the change made."""
+    """The chains of one step with the change applied."""
     name, chains = run.names[step], run.chains[step]
     clean = None in tables.clean or name in tables.clean
     factor, cpu, wait = tables.factors(name)
@@ -155,7 +155,7 @@ def _step(run: ExecutedRun, step: int, tables: _Tables, hits: Mapping[str, int])
         )
         for chain in chains
     ]
-    if name in hits:  # no pod at all; evenly spread, to favour neither short nor long items
+    if name in hits:  # hits need no pod; spread evenly so that neither short nor long items are favoured
         all_of_it = len(run.chains_of(name))
         gone = {(2 * k + 1) * all_of_it // (2 * hits[name]) for k in range(hits[name])}
         before = sum(len(run.chains[place]) for place in run.index[name] if place < step)
@@ -177,7 +177,7 @@ def _chain(
     wait: float,
     joined: bool,
 ) -> tuple[Piece, ...]:
-    """Attempts as changed pieces. ``lag``: the first attempt's, before and in its slot; ``most`` caps the work."""
+    """Attempts as changed pieces. ``lag``: of the first attempt, before and in its slot; ``most``: cap on work (seconds)."""
     out = []
     for k, a in enumerate(chain):
         work = min(a.work, most) * factor
@@ -192,7 +192,7 @@ def _chain(
 
 
 def _batches(rows: Sequence[Chain], size: int) -> list[Chain]:
-    """Chains joined ``size`` at a time: within a batch only the first pays lag and start-up."""
+    """Chains joined ``size`` at a time: in each batch only the first has lag and start-up."""
     out: list[Chain] = []
     for begin in range(0, len(rows), size):
         first, *rest = rows[begin : begin + size]
@@ -203,7 +203,7 @@ def _batches(rows: Sequence[Chain], size: int) -> list[Chain]:
 
 
 def _edges(run: ExecutedRun, whatif: WhatIf) -> Sequence[Sequence[int]]:
-    """Dependencies without the dropped ones; the step then waits for what the dropped one waited for."""
+    """Dependencies without the dropped ones, which are replaced by the dependencies of the dropped step."""
     if not whatif.dropped:
         return run.parents
     parents: list[Sequence[int]] = list(run.parents)
@@ -228,7 +228,7 @@ def _limits(run: ExecutedRun, whatif: WhatIf) -> Sequence[Limit]:
 
 
 def _mixture(run: ExecutedRun, whatif: WhatIf) -> list[tuple[float, dict[str, int]]]:
-    """Cache hits as whole pods: weights and number of hits per step whose mean is the asked share."""
+    """Cache hits as whole pods: (weight, hits by step) pairs whose weighted mean is the requested share."""
     mix: list[tuple[float, dict[str, int]]] = [(1.0, {})]
     for step, share in dict(whatif.hits).items():
         pods = len(run.chains_of(step))

@@ -1,7 +1,7 @@
-"""Which steps hold up the runs of a workflow, and what a run's time was spent on.
+"""Which steps determine the duration of runs, and how the time of a run divides.
 
-A run's makespan is exactly the sum of what happened along its critical chain. Attributing each part of that chain
-gives the time split, and counting steps over runs tells a constant bottleneck from an occasional one.
+A makespan is exactly the sum of what happened along the critical chain. Attributing each part of that chain gives the time
+split; counting steps over runs distinguishes constant from occasional bottlenecks.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import simulate
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
-_FEWEST = 4  # runs; fewer are faster one by one
+_FEWEST = 4  # runs; with fewer, one run at a time is faster
 
 
 @dataclass(frozen=True, slots=True)
 class TimeSplit:
-    """Seconds of one run's makespan by what the critical chain was doing; the fields add up to the makespan. On top
-    come ``suspended``, the time before the first pod in which the run was not allowed to begin, and ``late``, that by which
-    a scheduled run had to wait for the one before it."""
+    """Seconds of one run's makespan by activity on the critical chain; the fields add up to the makespan. Not part of it:
+    ``suspended``, the time before the first pod while the run was suspended, and ``late``, the time a scheduled run waited
+    for the previous one."""
 
     controller: float = 0.0
     limit: float = 0.0
@@ -37,14 +37,14 @@ class TimeSplit:
 
     @property
     def total(self) -> float:
-        """All parts of the makespan."""
+        """Seconds of all parts of the makespan."""
         return self.controller + self.limit + self.scheduling + self.start_up + self.work + self.retry
 
 
 @dataclass(frozen=True, slots=True)
 class CriticalShare:
-    """One step over runs. ``share``: part of the runs (0 to 1) with the step on the critical chain. ``seconds``: mean
-    seconds it adds to the chain, over all runs. ``drag``: mean seconds a run would lose if the step took no time."""
+    """One step over runs. ``share``: share of runs (0 to 1) with the step on the critical chain. ``seconds``: its mean
+    contribution to the chain, over all runs. ``drag``: mean seconds a run would be shorter if the step took no time."""
 
     share: float
     seconds: float
@@ -58,8 +58,8 @@ def critical_chain(run: ExecutedRun) -> tuple[Attempt, ...]:
 
 
 def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
-    """The pods of the critical chain, first to last, each with what it spent its time on. With the run's tail, which
-    is the controller's, the parts add up to the makespan."""
+    """The pods of the critical chain, first to last, each with its time split. Together with the tail of the run, which is
+    controller time, the parts add up to the makespan."""
     chain = critical_chain(run)
     splits: list[tuple[Attempt, TimeSplit]] = []
     for before, a in zip((None, *chain), chain, strict=False):
@@ -73,7 +73,7 @@ def chain_splits(run: ExecutedRun) -> tuple[tuple[Attempt, TimeSplit], ...]:
 
 
 def time_split(run: ExecutedRun) -> TimeSplit | None:
-    """Where the makespan went, along the critical chain; None when the run cannot be replayed."""
+    """Time split of the makespan along the critical chain; None when the run cannot be replayed."""
     if not run.usable:
         return None
     lag = queued = pending = starting = work = retry = 0.0
@@ -94,13 +94,13 @@ def time_split(run: ExecutedRun) -> TimeSplit | None:
 
 
 def total_split(splits: Iterable[TimeSplit]) -> TimeSplit:
-    """The sum, part by part."""
+    """Sum of the splits, field by field."""
     splits = tuple(splits)
     return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) for f in fields(TimeSplit)})
 
 
 def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph) -> Mapping[str, CriticalShare]:
-    """For every step seen: how often and with how many seconds it is critical, and its mean drag."""
+    """For every step that ran: how often it is critical, its seconds on the chain, and its mean drag."""
     usable = [run for run in prepare(runs, graph) if run.usable]
     on_path: dict[str, int] = {}
     seconds: dict[str, float] = {}
@@ -125,7 +125,7 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
 
 
 def _step_drags(runs: Sequence[ExecutedRun]) -> list[Mapping[str, float]]:
-    """``step_drag`` of each; runs of one layout without limits or items apart at once."""
+    """``step_drag`` of each run; runs of one layout without limits or per-item places are computed together."""
     found: list[Mapping[str, float]] = [{}] * len(runs)
     alike: dict[tuple[int, int], list[int]] = {}
     for k, run in enumerate(runs):
@@ -147,7 +147,7 @@ def _step_drags(runs: Sequence[ExecutedRun]) -> list[Mapping[str, float]]:
 
 
 def step_drag(run: ExecutedRun) -> Mapping[str, float]:
-    """Seconds the run would lose if a step, with all its pods and their waits, took no time."""
+    """Seconds by which the run would be shorter if a step, with all its pods and their waits, took no time."""
     if not run.usable:
         return {}
     path = longest_path(run.lengths, run.parents, ordered=True)
@@ -158,7 +158,7 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
     }
     if not run.limits:
         return {name: drag[name] for name in run.pods}
-    # A limit nobody waited for can only lessen a drag; one that bound lets any step hold up any other.
+    # A limit nobody waited for can only reduce a drag; with a binding limit any step can delay any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)
     return {
         name: max(0.0, run.replayed - _without(run, name)) if waited or drag[name] > 0.0 else 0.0 for name in run.pods
@@ -166,7 +166,7 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
 
 
 def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
-    """Length of the longest path when the steps at these places take no time."""
+    """Length of the longest path in seconds when the steps at these places take no time."""
     lengths = list(run.lengths)
     for place in places:
         lengths[place] = 0.0
@@ -174,7 +174,7 @@ def _length_without(run: ExecutedRun, places: Sequence[int]) -> float:
 
 
 def _without(run: ExecutedRun, step: str) -> float:
-    """Makespan without the pods of one step."""
+    """Makespan in seconds without the pods of one step."""
     pieces, lengths = list(run.pieces), list(run.lengths)
     for place in run.index[step]:
         pieces[place], lengths[place] = (), 0.0

@@ -1,9 +1,9 @@
-"""The executed graph of one run: what really ran, in which order it had to run, and where its time went.
+"""The executed graph of one run: what ran, which dependencies applied, and where the time went.
 
-A declared graph says what may happen; a run shows what did: retries, fan-out items, skipped branches, edges that did
-not bind. Replay and critical path need the second, so it is built here once per run from observed times and used for
-every what-if. Limits are undone at this point: a pod that waited for a free slot has a short lag of its own plus a wait
-that the simulation produces again, or no longer produces, when the limit changes.
+A declared graph describes what may happen; a run shows what did: retries, fan-out items, skipped branches, edges that did
+not bind. Replay and critical path need the latter, so it is built once per run from observed times and reused for every
+what-if. Waits for limits are separated here: a pod that waited for a slot has its own short lag plus a wait that the
+simulation reproduces, or drops when the limit changes.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, 
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 
-# A replay this share off the very run it is built from obeys limits that run did not have, as after a changed template.
+# A replay that deviates by this share from its own run applies limits that run did not have, e.g. after a template change.
 SAME_RUN = 0.1
 
 
 def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:
-    """The executed graph of ``run`` on its declared ``graph``; ``locks`` are mutexes and semaphores the run obeyed.
+    """The executed graph of ``run`` on its declared ``graph``; ``locks``: mutexes and semaphores that applied to the run.
 
-    Where the engine reported what a step waited for, that is taken instead of what the graph declares. An edge counts only
-    when the observed times agree with it: a pod created before its dependency ended did not wait for it in this run.
-    Steps the graph does not know, and whose edges nobody reported, hang on nothing and keep their observed start.
+    Dependencies reported by the engine take precedence over declared ones. An edge counts only when the observed times
+    agree with it: a pod created before its dependency ended did not wait for it in this run. Steps that are not in the
+    graph and have no reported dependencies depend on nothing and keep their observed start.
     """
     return prepare((run,), graph, locks)[0]
 
@@ -46,8 +46,8 @@ def prepare(
     *,
     layouts: Layouts | None = None,
 ) -> list[ExecutedRun]:
-    """Executed graphs of the runs of one workflow, to be built once and handed to every question about them. ``layouts``:
-    those of the same graph made before, so that runs of one layout share it whenever they were prepared."""
+    """Executed graphs of the runs of one workflow, to be built once and passed to every analysis. ``layouts``: cache of
+    layouts of the same graph, so that runs of one layout share it across calls."""
     runs = list(runs)
     done = [run for run in runs if isinstance(run, ExecutedRun)]
     if len(done) == len(runs):
@@ -134,7 +134,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     return ExecutedRun(
         run=run.run,
         names=tuple(placed.names),
-        parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # one object for all runs
+        parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # shared between runs if equal
         chains=tuple(chains),
         done=tuple(done),
         pieces=pieces,
@@ -161,10 +161,10 @@ def _longest(items: Sequence[Chain]) -> float:
 
 
 def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:
-    """Executions that ran, in the order they began, and how many of unknown start or end there are besides.
+    """Executions that ran, in order of start, and the number of those with unknown start or end.
 
-    For those who wait the work of a daemon ends when it is ready, or, where nobody says when that was, with its start; its
-    life beside them is no work of the run.
+    A daemon ends for its dependents when it becomes ready or, if that is unknown, when it starts; the rest of its life is
+    no work of the run.
     """
     rows: list[Row] = []
     unknown = 0
@@ -188,7 +188,7 @@ def _finite(value: float) -> bool:
 
 
 def _items(rows: Sequence[Row]) -> list[list[Row]]:
-    """Executions of one step by fan-out item, attempts in order. Pods that share item and attempt are items apart."""
+    """Executions of one step by fan-out item, attempts in order. Pods with equal item and attempt are separate items."""
     if len(rows) <= 1:
         return [list(rows)] if rows else []
     out: dict[tuple[str | None, int], list[Row]] = {}
@@ -204,7 +204,7 @@ def _items(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _slot_free(rows: Sequence[Row], limits: Iterable[Limit]) -> dict[int, float]:
-    """For each pod that had to wait: the moment (unix seconds) from which every limit had a slot for it."""
+    """For each pod that had to wait: when (unix seconds) every limit had a free slot."""
     free: dict[int, float] = {}
     for limit in limits:
         ends: list[float] = []
@@ -220,11 +220,11 @@ def _slot_free(rows: Sequence[Row], limits: Iterable[Limit]) -> dict[int, float]
 
 
 def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[int, float]) -> tuple[Attempt, ...]:
-    """Attempts of one item: each becomes ready when the one before it ended."""
+    """Attempts of one item; each becomes ready when the previous one ended."""
     out: list[Attempt] = []
     for number, (position, begin, end, execution) in enumerate(attempts):
         begin, finished = begin - start, end - start
-        if begin < ready:  # stamps of whole seconds: a pod never waits a negative time
+        if begin < ready:  # timestamps are whole seconds: clamp negative waits
             ready = begin
         opened = min(max(ready, free[position] - start), begin) if position in free else ready
         scheduled = _between(execution.scheduled, start, begin, finished)
@@ -252,7 +252,7 @@ def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[in
 
 
 def _between(stamp: float | None, start: float, low: float, high: float) -> float:
-    """A stamp relative to the run's start and inside its pod's life; an unknown one falls on the earlier end."""
+    """A timestamp relative to the start of the run, clamped to the life of its pod; unknown ones become ``low``."""
     if stamp is None or not -math.inf < stamp < math.inf:
         return low
     after = stamp - start
@@ -260,7 +260,7 @@ def _between(stamp: float | None, start: float, low: float, high: float) -> floa
 
 
 def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> list[Limit]:
-    """The most pods seen at a time, as a limit, when pods had to wait for a node: more would only wait longer."""
+    """When pods waited for a node, the observed peak of concurrent pods as a limit: more would only wait longer."""
     if max([a.pending for items in chains for chain in items for a in chain]) <= FULL_CLUSTER_SECONDS:
         return []
     held = [

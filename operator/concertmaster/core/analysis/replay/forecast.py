@@ -1,8 +1,8 @@
-"""How long an unseen run will take: its graph and input sizes are known, its durations are not.
+"""Forecast of a run whose graph and input sizes are known and whose durations are not.
 
-With a few runs of the same workflow the makespan is read off directly from the shape of the run, because errors of
-single predicted durations pile up along the path and in the maximum over a fan-out. With fewer, durations of the same
-steps elsewhere are replayed and the engine's overhead is added.
+With a few runs of the same workflow the makespan is predicted directly from the shape of the run, because errors in
+predicted step durations accumulate along the path and in the maximum over a fan-out. With fewer, durations of the same
+steps elsewhere are scheduled and the engine's overhead is added.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from concertmaster.core.analysis.replay.overhead import Prediction, interval, pr
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work
 
-MIN_RUNS = 3  # two points always lie on a line; a trend can be estimated from three on
-LEVEL = 1.0  # the target may well be e times smaller or larger than the usual run
-STAGED_BYTES = 1e8  # less than 100 MB moves in about a second and hides in a task's own overhead
+MIN_RUNS = 3  # a line always fits two points; a trend needs three
+LEVEL = 1.0  # prior standard deviation (log): the run may be e times smaller or larger than usual
+STAGED_BYTES = 1e8  # transfers below 100 MB take about a second, less than the overhead of a task
 
 
 def forecast(target: Work, others: Sequence[Work]) -> Prediction:
-    """Makespan of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
+    """Makespan (s) of ``target`` (durations unknown) from ``others``, finished runs of the same and other workflows."""
     if not target.steps:
         return Prediction(None, 0, "the run has no tasks")
     peers = [o for o in others if o.engine == target.engine and SHORTEST < o.makespan < LONGEST]
@@ -32,7 +32,7 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
         logs = np.log([o.makespan for o in own])
         middle = float(np.median(logs))
         fit = smooth([_features(o) for o in own], (logs - middle).tolist(), _features(target), LEVEL)
-        # The level and a slope per feature come from these runs alone: there is no overhead fit to lean on.
+        # Level and slopes are estimated from these runs alone; no overhead fit supports them.
         return interval(middle + fit.mean, fit.deviation, len(own), observed=1 + len(_features(target)))
     if not peers:
         return Prediction(None, 0, "not enough data: no finished run of this workflow or engine")
@@ -40,7 +40,7 @@ def forecast(target: Work, others: Sequence[Work]) -> Prediction:
 
 
 def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
-    """Expected seconds of each task: the mean of its step over ``others``, of all tasks for a step never seen."""
+    """Expected seconds of each task: the mean of its step over ``others``, or of all tasks for an unknown step."""
     seen: dict[str, list[float]] = {}
     for work in others:
         for step, duration in zip(work.steps, work.durations, strict=False):
@@ -53,7 +53,7 @@ def step_durations(target: Work, others: Sequence[Work]) -> list[float]:
 
 def _features(work: Work) -> tuple[float, float, float]:
     total = 0.0
-    if any(size > 0.0 for size in work.inputs):  # of most runs no input is known
+    if any(size > 0.0 for size in work.inputs):  # most runs have no known input
         sizes = np.asarray(work.inputs, dtype=float)
         total = float(sizes[np.isfinite(sizes) & (sizes > 0.0)].sum())
     return math.log(len(work.steps)), math.log(max(1, work.machines)), math.log1p(total / STAGED_BYTES)

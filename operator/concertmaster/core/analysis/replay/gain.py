@@ -1,7 +1,7 @@
-"""What a change would gain: the same runs with and without it, compared run by run.
+"""Gain of a change: the same runs with and without it, compared run by run.
 
-Pairing takes the spread between runs (inputs, day, cluster) out of the difference, which is what makes an interval
-from five runs useful. The interval is a bootstrap over runs (Efron and Tibshirani, 1993): no distribution is assumed.
+Pairing removes the variation between runs (inputs, day, cluster) from the difference, which makes an interval from five
+runs useful. The interval is a bootstrap over runs (Efron and Tibshirani, 1993): no distribution is assumed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
 
-DRAWS = 1000  # resamples; the ends of a 90% interval then move by about 1% of its width between seeds
+DRAWS = 1000  # resamples; between seeds the ends of a 90% interval then vary by about 1% of its width
 LEVEL = 0.90
-SEED = 20240501  # fixed: the same evidence must give the same recommendation
+SEED = 20240501  # fixed, so that the same evidence gives the same recommendation
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each with a 90%
-    interval for the mean over runs. None with a ``reason`` when it cannot be estimated."""
+    """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each with a 90% interval of
+    the mean over runs. None with a ``reason`` when it cannot be estimated."""
 
     seconds: Interval | None
     share: Interval | None
@@ -56,7 +56,7 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
 
 
 def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Bootstrap ends ((low seconds, low share), (high seconds, high share)) of mean saving and of its share of base.
+    """Bootstrap interval ((low seconds, low share), (high seconds, high share)) of the mean saving and its share of base.
 
     ``saved`` and ``base`` are seconds per run, shape (runs,).
     """
@@ -65,13 +65,13 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[tuple[float, f
     total = weights @ saved
     ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
     around = [min(int(share * (DRAWS - 1)) + k, DRAWS - 1) for share in ends for k in (0, 1)]
-    means = np.partition(np.stack([total / runs, total / (weights @ base)]), around, axis=1)  # in order at these places
+    means = np.partition(np.stack([total / runs, total / (weights @ base)]), around, axis=1)  # sorted there only
     low, high = (_at(means, share) for share in ends)
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
 
 def _at(ordered: np.ndarray, share: float) -> np.ndarray:
-    """Quantile of every row, in order at the two places around it; between these."""
+    """Quantile of every row, interpolated between the two neighbouring places; rows need be in order only there."""
     place = share * (ordered.shape[1] - 1)
     below = int(place)
     above = min(below + 1, ordered.shape[1] - 1)
@@ -80,5 +80,5 @@ def _at(ordered: np.ndarray, share: float) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _resamples(runs: int, draws: int) -> np.ndarray:
-    """How often each run is drawn, shape (draws, runs); the same for every question about the same number of runs."""
+    """How often each run is drawn, shape (draws, runs); identical for every call with the same number of runs."""
     return np.random.default_rng(SEED).multinomial(runs, np.full(runs, 1.0 / runs), size=draws).astype(float)

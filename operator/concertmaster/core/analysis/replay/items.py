@@ -1,9 +1,9 @@
-"""Fan-out items that go through several steps on their own: ``fan(0).clean`` waits for ``fan(0).extract`` alone.
+"""Fan-out items that pass through several steps independently: ``fan(0).clean`` waits for ``fan(0).extract`` alone.
 
-A step inside a fan-out is not one barrier. Where two steps lie inside the same fan-out, or where the observed times say
-that each item of one waited for its own item of the other only, the steps are taken apart into one place per item, so that
-edges, critical chain and replay follow the items. The rounds of a template that is retried as a whole are distinguished in
-the same way: its second round begins when the first has failed.
+A step inside a fan-out is not one barrier. Where two steps lie in the same fan-out, or where observed times show that each
+item of one waited only for its own item of the other, the steps are split into one place per item, so that edges, critical
+chain and replay follow the items. Rounds of a template that is retried as a whole are split in the same way: the second
+round begins when the first has failed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from concertmaster.core.analysis.graph import topological_order
 from concertmaster.core.analysis.replay.layout import Layout, Retried
 from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, StepExecution
 
-# Kubernetes writes whole seconds: two stamps of the same instant can differ by one, a difference of two by two.
+# Kubernetes timestamps are whole seconds: each of two can be off by one, so their difference by two.
 CLOCK_TOLERANCE = 2.0
 
 Group = tuple[str, ...]
 
 
 class Row(NamedTuple):
-    """One execution that ran: its position in the record, when its pod came into being and when it ended."""
+    """One execution that ran: its position in the record, when its pod was created and when it ended (unix seconds)."""
 
     position: int
     begin: float
@@ -34,8 +34,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The steps of one run, those of a shared fan-out once per item. ``waits[i]`` are the places that place i may have to
-    wait for, ``rows[i]`` its executions, ``index`` all places of a step."""
+    """The steps of one run, with one place per item for steps of a shared fan-out. ``waits[i]``: places that place i may
+    have to wait for; ``rows[i]``: its executions; ``index``: all places of a step."""
 
     names: Sequence[str]
     waits: Sequence[tuple[int, ...]]
@@ -44,7 +44,7 @@ class Places:
 
 
 def places(layout: Layout, grouped: Sequence[Sequence[Row]]) -> Places:
-    """``layout`` with its executions, ``grouped`` by step, taken apart by item where items go their own ways."""
+    """``layout`` with its executions (``grouped`` by step), split by item where items proceed independently."""
     again = _again(layout, grouped)
     links = _links(layout, grouped, again)
     if not links and not again:
@@ -66,7 +66,7 @@ def places(layout: Layout, grouped: Sequence[Sequence[Row]]) -> Places:
 
 
 def _again(layout: Layout, grouped: Sequence[Sequence[Row]]) -> dict[int, Retried]:
-    """Steps inside a template that was retried in this run."""
+    """Steps inside a template that was retried as a whole in this run."""
     twice = {
         around
         for around, rows in zip(layout.retried, grouped, strict=False)
@@ -78,8 +78,8 @@ def _again(layout: Layout, grouped: Sequence[Sequence[Row]]) -> dict[int, Retrie
 def _wait_by_round(
     built: _Built, layout: Layout, links: Mapping[tuple[int, int], int], again: Mapping[int, Retried]
 ) -> None:
-    """What each place waits for, when all are known: the first steps of a round wait for the round before. The places are
-    put into an order in which none waits for a later one."""
+    """Set what each place waits for, once all places are known: the first steps of a round wait for the previous round.
+    Then sort the places topologically."""
     waits: list[tuple[int, ...]] = []
     for (step, group), rows in zip(built.origin, built.rows, strict=True):
         found = _waits(built, layout, links, step, group, rows)
@@ -104,7 +104,7 @@ def _wait_by_round(
 
 @dataclass(slots=True)
 class _Built:
-    """Places as they are made, with those of a step by the beginning of their group."""
+    """Places under construction; those of a step are indexed by the prefix of their group."""
 
     names: list[str] = field(default_factory=list)
     waits: list[tuple[int, ...]] = field(default_factory=list)
@@ -135,10 +135,10 @@ def _waits(
     group: Group | None,
     rows: Sequence[Row],
 ) -> tuple[int, ...]:
-    """Places that one item of a step, executed as ``rows``, waits for. A step that did not run for the item passes on what
-    it waits for."""
+    """Places that one item of a step, executed as ``rows``, waits for. A step that did not run for the item is replaced by
+    its own dependencies."""
     found: dict[int, None] = {}
-    if group == ():  # the handler of a fan-out as a whole comes after those of its items
+    if group == ():  # the handler of a whole fan-out runs after those of its items
         found.update(dict.fromkeys(p for p in built.of_step.get(step, ()) if built.origin[p][1]))
     todo = [(step, before) for before in reversed(layout.waits[step])]
     while todo:
@@ -156,7 +156,7 @@ def _waits(
 
 
 def _earlier(built: _Built, before: int, group: Group, rows: Sequence[Row]) -> Sequence[int]:
-    """Where the name of an item is not known, here or there: the places of a step that had ended when this one began."""
+    """Fallback when an item has no known name on either side: places of a step that ended before this one began."""
     there = built.of_step.get(before, ())
     if not any(
         level.startswith(UNNAMED_ITEM) for at in (group, *(built.origin[p][1] or () for p in there)) for level in at
@@ -169,8 +169,8 @@ def _earlier(built: _Built, before: int, group: Group, rows: Sequence[Row]) -> S
 def _links(
     layout: Layout, grouped: Sequence[Sequence[Row]], again: Mapping[int, Retried]
 ) -> dict[tuple[int, int], int]:
-    """By (step, step it waits for): the number of items, outermost first, the two have in common; the round of a template
-    that was retried counts as one."""
+    """By (step, dependency): the number of nested items, outermost first, that the two share; a round of a retried
+    template counts as one."""
     links: dict[tuple[int, int], int] = {}
     for step, (waits, shared) in enumerate(zip(layout.waits, layout.shared, strict=True)):
         if step not in again and not any(row.execution.item is not None for row in grouped[step]):
@@ -184,7 +184,7 @@ def _links(
 
 
 def _by_item(after: Sequence[Row], before: Sequence[Row]) -> bool:
-    """Whether times contradict a barrier between two steps and agree with each item waiting for its own only."""
+    """Whether times contradict a barrier between two steps and agree with each item waiting only for its own."""
     ends: dict[Group, float] = {}
     for row in before:
         group = _group(row, 1)
@@ -212,7 +212,7 @@ def _group(row: Row, depth: int, around: Retried | None = None) -> Group:
 
 
 def _depths(links: Mapping[tuple[int, int], int]) -> dict[int, int]:
-    """By step of a link, the largest number of items shared anywhere among the steps linked with it."""
+    """For each linked step, the largest number of items shared within its group of linked steps."""
     root: dict[int, int] = {}
 
     def find(step: int) -> int:

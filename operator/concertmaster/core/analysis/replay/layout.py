@@ -1,7 +1,7 @@
-"""Which step may have to wait for which in one run, in topological order: what the engine reported, else what is declared.
+"""Possible dependencies between the steps of one run, in topological order: those the engine reported, else those declared.
 
-A declared graph says what may happen. An engine that tells the edges a run took knows more: branches of an expression,
-handlers, steps made at run time, and the true edges where a graph was only inferred from times.
+A declared graph describes what may happen. An engine that reports the edges a run took knows more: branches of an
+expression, handlers, steps created at run time, and true edges where a graph was only inferred from times.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Taken = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A template of several steps that is retried as a whole: its place in the names, and the fan-outs it lies in."""
+    """A template of several steps that is retried as a whole: its position in node names, and the fan-outs around it."""
 
     path: tuple[str, ...]
     items: int
@@ -27,9 +27,9 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The steps in topological order; ``waits[i]`` are the positions step i may have to wait for, and ``shared[i]`` how many
-    fan-outs each of them lies in together with it (None: not declared). ``places`` is ``index`` in the form of a run.
-    ``retried[i]`` is the group of steps that is retried as a whole around step i."""
+    """The steps in topological order. ``waits[i]``: positions step i may have to wait for; ``shared[i]``: how many fan-outs
+    it has in common with each of them (None: not declared). ``places``: ``index`` in the form an executed run uses.
+    ``retried[i]``: the template around step i that is retried as a whole."""
 
     names: tuple[str, ...]
     waits: tuple[tuple[int, ...], ...]
@@ -42,9 +42,9 @@ class Layout:
 
 
 def taken(run: RunRecord) -> Taken:
-    """The edges of ``run`` that its engine reported, by step: all that any first attempt of the step waited for.
+    """The edges of ``run`` reported by its engine, by step: the union over first attempts of what the step waited for.
 
-    A step of which one first attempt is silent is left out: half of its edges would be worse than the declared ones.
+    A step with a first attempt without reported edges is left out: partial edges would be worse than the declared ones.
     """
     if all(e.after is None for e in run.steps):
         return ()
@@ -61,8 +61,8 @@ def taken(run: RunRecord) -> Taken:
 
 
 def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()) -> Layout:
-    """The graph with the ``extra`` steps only a run knows and the ``edges`` it took; those that close a circle are
-    ignored. A handler of the whole run is not asked for its edges: it waits for everything else."""
+    """The graph with ``extra`` steps that only the run has and the ``edges`` it took; edges that close a cycle are
+    ignored. An exit handler without declared dependencies waits for all other steps."""
     problems = list(graph.problems)
     declared = dict(edges)
     lost = [name for name in extra if name not in declared]
@@ -90,7 +90,7 @@ def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()
 
 
 def _retried(spec: StepSpec) -> Retried | None:
-    """The one template around a step that the engine retries, where the numbers of attempts are its alone."""
+    """The only template around a step that the engine retries, so that attempt numbers are unambiguous; else None."""
     numbered = [i for i, piece in enumerate(spec.path) if piece.attempts]
     if len(numbered) != 1 or numbered[0] == len(spec.path) - 1:
         return None
@@ -99,7 +99,7 @@ def _retried(spec: StepSpec) -> Retried | None:
 
 
 def _shared_items(one: StepSpec, other: StepSpec) -> int | None:
-    """How many fan-outs two steps lie in together; None where the engine's names do not tell."""
+    """Number of fan-outs that contain both steps; None where the engine's names do not show it."""
     if not one.path or not other.path:
         return None
     number = 0

@@ -1,15 +1,15 @@
-"""What an engine adds to the work: overheads learnt from other runs.
+"""Engine overhead on top of the work, estimated from other runs.
 
 Schedulers poll, controllers rate-limit, nodes pull images and stage data: real runs take several times as long as a
-schedule of their tasks alone. Where single start times are known the replay carries these gaps along; where they are
-not, they are learnt here from the makespans of other runs, in two layers:
+schedule of their tasks alone. Where start times are known the replay keeps these gaps; where they are not, they are
+estimated here from the makespans of other runs, in two layers:
 
-1. overhead = a + b x levels + c x tasks with a, b, c >= 0: a start-up, a latency each time a level of the graph begins,
-   a submission rate. Fitted robustly to the workflow's own runs; what other workflows of the engine show counts as one
-   more run, so that it leads where there are few runs and fades where there are many;
+1. overhead = a + b x levels + c x tasks with a, b, c >= 0: a start-up, a latency per level of the graph, a submission
+   rate. Fitted robustly to the workflow's own runs; other workflows of the engine together count as one more run, so
+   that they dominate when there are few runs and fade when there are many;
 2. a smooth correction of that, per workflow, as a function of tasks, scheduled time and machines.
 
-A workflow never seen is left with its engine's overhead, an engine never seen with the plain schedule.
+A new workflow gets the overhead of its engine, a new engine the plain schedule.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work, depth, list_schedule
 from concertmaster.core.model import Interval
 
-FITTED_LEVEL = 0.3  # the fit has taken the level already; what is left is the error of its form
-UNSEEN_LEVEL = 1.0  # workflows of one engine differ by a factor of e either way
+FITTED_LEVEL = 0.3  # prior spread (log) after the fit has set the level: the error of its form
+UNSEEN_LEVEL = 1.0  # workflows of one engine differ by up to a factor of e
 Z90 = 1.645  # normal quantile of a two-sided 90% interval
-FEWEST_FREE = 2  # degrees of freedom; with fewer an interval would say nothing at all
+FEWEST_FREE = 2  # degrees of freedom; with fewer an interval would be meaningless
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The figures of a run that its overhead depends on. ``scheduled``: seconds of the plain list schedule."""
+    """The properties of a run that its overhead depends on. ``scheduled``: seconds of the plain list schedule."""
 
     workflow: str
     engine: str
@@ -47,7 +47,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A predicted makespan: seconds with a 90% interval for one new run, runs it rests on, and why it is missing."""
+    """A predicted makespan: seconds with a 90% interval for one new run, the number of runs used, and why it is missing."""
 
     seconds: Interval | None
     runs_used: int
@@ -55,7 +55,7 @@ class Prediction:
 
 
 def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
-    """Shape of ``work``, with ``durations`` instead of its own when given."""
+    """Shape of ``work``; ``durations`` (s) replace its own if given."""
     return Shape(
         work.workflow,
         work.engine,
@@ -68,7 +68,7 @@ def shape(work: Work, durations: Sequence[float] | None = None) -> Shape:
 
 
 def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
-    """Makespan of ``target`` from its shape and from ``others``, runs of the same and of other workflows."""
+    """Makespan of ``target`` from its shape and from ``others``, runs of the same and other workflows."""
     if not 0.0 <= target.scheduled < LONGEST or target.tasks < 1:
         return Prediction(None, 0, "the graph has a cycle, no tasks, or durations beyond reason")
     known = [o for o in others if _usable(o)]
@@ -85,17 +85,17 @@ def predict(target: Shape, others: Sequence[Shape]) -> Prediction:
 
 
 def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Prediction:
-    """Prediction from ``mean`` and ``deviation`` of the makespan's logarithm, estimated from ``runs`` runs.
+    """Prediction from ``mean`` and ``deviation`` of the log makespan, estimated from ``runs`` runs.
 
-    The 90% quantile is Student's for a spread known from few runs, the normal one when the spread is the prior's.
-    ``observed``: figures (a level, slopes) learnt from the same runs, each of which leaves one run less to tell the spread.
+    The 90% quantile is Student's when the spread is estimated from a few runs, and normal when it is the prior's.
+    ``observed``: parameters (a level, slopes) estimated from the same runs, each of which costs a degree of freedom.
     """
     quantile = Z90
     if runs:
         free = max(FEWEST_FREE, runs - observed)
         # First two terms of Fisher and Cornish's expansion (1960): 5% short at two degrees of freedom, exact at ten.
         quantile += (Z90**3 + Z90) / (4.0 * free) + (5.0 * Z90**5 + 16.0 * Z90**3 + 3.0 * Z90) / (96.0 * free**2)
-    if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # a double ends near exp(709)
+    if not math.isfinite(mean) or abs(mean) + quantile * deviation > 600.0:  # exp() overflows near 709
         return Prediction(None, runs, "the runs at hand lead to no finite prediction")
     apart = math.exp(quantile * deviation)
     return Prediction(Interval(math.exp(mean) / apart, math.exp(mean), math.exp(mean) * apart), runs)
@@ -104,8 +104,8 @@ def interval(mean: float, deviation: float, runs: int, observed: int = 1) -> Pre
 def overhead_terms(runs: Sequence[Shape], workflow: str) -> tuple[float, float, float]:
     """Seconds per run, per level and per task that an engine adds to the plain schedule of ``workflow``.
 
-    Least relative absolute deviation by iterated weights, terms kept non-negative; zeros without runs. All runs of
-    other workflows together weigh as much as one of ``workflow``, each of these workflows the same.
+    Least relative absolute deviation by iterative reweighting, non-negative; zeros without runs. The runs of all other
+    workflows together weigh as much as one run of ``workflow``, each of these workflows equally.
     """
     runs = [r for r in runs if _usable(r)]
     if not runs:
@@ -122,13 +122,13 @@ def overhead_terms(runs: Sequence[Shape], workflow: str) -> tuple[float, float, 
     for _ in range(15):
         terms = non_negative_fit(features / scale * weights[:, None], extra * weights)
         off = np.abs(features / scale @ terms - extra) / makespans
-        weights = np.sqrt(fair) / makespans / np.sqrt(np.maximum(off, 0.02))  # below 2% all errors count alike
+        weights = np.sqrt(fair) / makespans / np.sqrt(np.maximum(off, 0.02))  # errors below 2% are treated alike
     a, b, c = terms / scale
     return float(a), float(b), float(c)
 
 
 def non_negative_fit(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Least squares of a x = b with x >= 0 for a handful of columns: the most negative column leaves until none is."""
+    """Least squares of a x = b with x >= 0 for a few columns: drops the most negative column until none is negative."""
     columns = list(range(a.shape[1]))
     out = np.zeros(a.shape[1])
     while columns:

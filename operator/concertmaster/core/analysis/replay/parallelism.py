@@ -1,7 +1,7 @@
-"""How many pods at a time are enough.
+"""The smallest sufficient number of concurrent pods.
 
-More parallelism shortens a run until something else holds it up: the longest path, the nodes, a lock. Beyond that point
-it only makes pods wait and neighbours suffer, so the aim is the smallest limit that is almost as good as none.
+More parallelism shortens a run until something else limits it: the longest path, the nodes, a lock. Beyond that it only
+adds queueing and contention, so the goal is the smallest limit that is almost as good as none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
-TOLERANCE = 0.02  # a run 2% longer than the best cannot be distinguished from it by its usual spread
+TOLERANCE = 0.02  # 2% above the best is within the usual variation of a run
 
 
 @dataclass(frozen=True, slots=True)
 class EnoughParallelism:
-    """The smallest ``limit`` whose replay is within the tolerance of the best one.
+    """The smallest ``limit`` whose replayed makespan is within the tolerance of the best.
 
-    ``best``: mean makespan without any limit; ``now``: as the runs are; seconds. ``width``: the most pods that could ever
-    run side by side. None when no run can be replayed or nothing runs side by side.
+    ``best``: mean makespan without any limit; ``now``: with the current ones; seconds. ``width``: the most pods that could
+    ever run concurrently. None when no run can be replayed or nothing runs concurrently.
     """
 
     limit: int | None
@@ -41,9 +41,9 @@ def enough_parallelism(
 ) -> EnoughParallelism:
     """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``tolerance`` (a share of time).
 
-    A tuple sets several limits alike: those of several steps, or (None, step) where one field limits both.
+    A tuple sets several limits to the same value: of several steps, or (None, step) where one field limits both.
 
-    Makespan is taken as falling in the limit (Graham's anomalies are rare and small), so bisection finds it.
+    Bisection assumes that the makespan falls as the limit rises (Graham's anomalies are rare and small).
     """
     usable = [run for run in prepare(runs, graph) if run.usable]
     scopes = step if isinstance(step, tuple) else (step,)

@@ -1,8 +1,8 @@
-"""Executed graphs of many regular runs at once, over arrays of (steps, runs).
+"""Executed graphs of many regular runs at once, over arrays of shape (steps, runs).
 
-A run is regular when no step has more than one pod in it, every pod has its times, no limit applies, and its times agree
-with the graph. Most runs of most workflows are; the others are built one by one (``executed``). Both ways do the same
-operations on the same numbers, so their results are equal to the last bit.
+A run is regular when no step has more than one pod, every pod has its times, no limit applies, and its times agree with the
+graph. Most runs of most workflows are; the others are built one by one (``executed``). Both paths perform the same
+operations on the same numbers, so their results are bit-identical.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from concertmaster.core.analysis.replay.simulate import unlimited_many
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.stats.summary import Floats
 
-FULL_CLUSTER_SECONDS = 10.0  # a scheduler with room binds a pod within seconds; a longer wait: the cluster was full
-FEWEST = 4  # fewer runs are faster one by one
+FULL_CLUSTER_SECONDS = 10.0  # with free capacity a scheduler binds a pod within seconds; longer means a full cluster
+FEWEST = 4  # with fewer runs, one at a time is faster
 _ABSENT = (Outcome.SKIPPED, Outcome.CACHED)
-_attempt = partial(tuple.__new__, Attempt)  # of its 14 fields; a call by name takes three times as long
+_attempt = partial(tuple.__new__, Attempt)  # positional; calling the class by keyword takes three times as long
 
 
 class _Columns(NamedTuple):
-    """One run by steps; NaN, and ``source`` -1, for a step without a pod."""
+    """One run by step; NaN, and ``source`` -1, for a step without a pod."""
 
     begin: list[float]
     end: list[float]
@@ -40,7 +40,7 @@ class _Columns(NamedTuple):
 
 
 def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[ExecutedRun | None]:
-    """The executed graphs of the runs that are regular on ``layout``, None for the others."""
+    """The executed graphs of the runs that are regular on ``layout``; None for the others."""
     none: list[ExecutedRun | None] = [None] * len(runs)
     if layout.limits or len(runs) < FEWEST:
         return none
@@ -48,7 +48,7 @@ def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[Executed
     regular = [k for k, found in enumerate(columns) if found is not None]
     if len(regular) < FEWEST:
         return none
-    with np.errstate(over="ignore", invalid="ignore"):  # such runs are not regular
+    with np.errstate(over="ignore", invalid="ignore"):  # runs with such values are not regular
         found = _executed([runs[k] for k in regular], [c for c in columns if c is not None], layout)
     for k, run in zip(regular, found, strict=True):
         none[k] = run
@@ -56,7 +56,7 @@ def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[Executed
 
 
 def _columns(run: RunRecord, layout: Layout) -> _Columns | None:
-    """The times of a run by step; None when it is not regular at first sight."""
+    """The times of a run by step; None when a first check shows that it is not regular."""
     if run.start is None or run.end is None:
         return None
     index, size = layout.index, len(layout.names)
@@ -81,7 +81,7 @@ def _columns(run: RunRecord, layout: Layout) -> _Columns | None:
 
 
 def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: Layout) -> list[ExecutedRun | None]:
-    """``runs`` have their times in ``columns``; None for one that turns out not to be regular."""
+    """Executed graphs of ``runs``, whose times are in ``columns``; None for each that turns out not to be regular."""
     begin, end, scheduled, started = (
         np.ascontiguousarray(np.array([c[field] for c in columns], dtype=float).T) for field in range(4)
     )
@@ -192,7 +192,7 @@ def _built(
 
 
 def _latest(done: Floats, waits: Iterable[int]) -> Floats:
-    """When the last of these steps ended, by run; 0 without any."""
+    """When the last of these steps ended, by run; 0 for no steps."""
     latest: Floats | None = None
     for step in waits:
         latest = done[step] if latest is None else np.maximum(latest, done[step])
@@ -200,7 +200,7 @@ def _latest(done: Floats, waits: Iterable[int]) -> Floats:
 
 
 def _between(after: Floats, low: Floats, high: Floats) -> Floats:
-    """Stamps inside their pods' lives; unknown ones fall on the earlier end."""
+    """Timestamps clamped to their pods' lives; unknown ones become ``low``."""
     inside: Floats = np.where(np.isfinite(after), np.where(after < low, low, np.where(after > high, high, after)), low)
     return inside
 
@@ -208,7 +208,7 @@ def _between(after: Floats, low: Floats, high: Floats) -> Floats:
 def critical(
     done: Sequence[float], chains: Sequence[Sequence[tuple[Attempt, ...]]], parents: Sequence[Sequence[int]]
 ) -> tuple[Attempt, ...]:
-    """From the step that ended last, each time to the one that was waited for longest."""
+    """The critical chain: from the step that ended last, repeatedly to the dependency that ended last."""
     step = max(range(len(done)), key=done.__getitem__)
     found: list[Attempt] = []
     while step >= 0:
@@ -222,6 +222,6 @@ def critical(
 
 
 def throttled(execution: StepExecution) -> float | None:
-    """Share of throttled periods of the most throttled main container, where known."""
+    """Throttled share (0 to 1) of the most throttled main container; None when unknown."""
     shares = [c.throttled_share for c in execution.containers if c.throttled_share is not None and not c.init]
     return max([s for s in shares if 0.0 <= s <= 1.0], default=None) if shares else None

@@ -1,4 +1,4 @@
-"""The values replay works on: one run as it was executed, pod by pod."""
+"""Data types of the replay: one run as executed, pod by pod."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 from concertmaster.core.model import Outcome
 from concertmaster.core.quick import quick
 
-# One attempt as the simulation needs it: seconds before it asks for its slots, seconds it then holds them before its
-# main containers run, seconds these run. A chain is the attempts of one fan-out item in order.
+# One attempt as the simulation needs it, in seconds: before it requests its slots, holding them before its main containers
+# run, and running them. A chain is the attempts of one fan-out item in order.
 Piece = tuple[float, float, float]
 Chain = Sequence[Piece]
 
@@ -20,7 +20,7 @@ class Limit:
     """At most ``size`` pods of ``steps`` (None: of the whole run) at a time.
 
     ``kind`` is "parallelism" for a declared limit, which a what-if may change, "lock" for a mutex or semaphore, and
-    "capacity" for what the cluster was seen to hold.
+    "capacity" for the observed capacity of the cluster.
     """
 
     size: int
@@ -32,9 +32,9 @@ class Attempt(NamedTuple):
     """One pod of a run; durations in seconds, times in seconds after the run's start.
 
     ``ready``: its dependencies were satisfied. ``queued``: wait for a slot of a limit. ``lag``: controller time before
-    the pod existed (before a retry: back-off). ``pending``: created until bound to a node. ``starting``: bound until
-    the main container ran (image pull, init containers). ``work``: main containers. ``source`` is the position in
-    ``RunRecord.steps``; ``failed`` also holds for attempts that were followed by another.
+    the pod was created (before a retry: back-off). ``pending``: created until bound to a node. ``starting``: bound until
+    the main container ran (image pull, init containers). ``work``: main containers. ``source``: position in
+    ``RunRecord.steps``; ``failed`` is also set for attempts that were retried.
     """
 
     step: str
@@ -66,17 +66,17 @@ class Attempt(NamedTuple):
 @quick
 @dataclass(frozen=True, slots=True)
 class ExecutedRun:
-    """One run, ready for replay. Positions are a topological order of ``names``; a step whose items go their own ways
-    through a fan-out has one for each item, and ``index`` has them all.
+    """One run, ready for replay. Positions are a topological order of ``names``; a step whose items proceed independently
+    through a fan-out has one position per item, all listed in ``index``.
 
-    ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in the order they began,
-    each with its attempts; empty when the step did not run and passes its dependencies on. ``done[i]``: when it ended.
-    ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form of the simulation;
-    ``ranks``: the steps' order by their first pod; ``pods``: how many each had. ``shared_lag``: least controller lag of
-    a first pod. ``tail``: seconds between the last pod's end and the run's end. ``makespan`` was observed, ``critical``
-    are the pods that determined it, first to last; ``replayed`` is what the unchanged replay gives. Not ``usable``:
-    ``problems`` says why, and the rest is empty. ``suspended`` and ``late``: seconds before the first pod, on top of the
-    makespan.
+    ``parents[i]``: positions that step i really waited for. ``chains[i]``: its fan-out items in order of start, each with
+    its attempts; empty when the step did not run, which then passes its dependencies on. ``done[i]``: when it ended.
+    ``pieces`` and ``lengths``: the same chains, and the longest of each step, in the form the simulation uses; ``ranks``:
+    order of the steps by their first pod; ``pods``: number of pods of each. ``shared_lag``: least controller lag of a
+    first pod. ``tail``: seconds between the end of the last pod and of the run. ``makespan`` is observed, ``critical``
+    lists the pods that determined it, first to last; ``replayed`` is the makespan of the unchanged replay. If not
+    ``usable``, ``problems`` gives the reasons and the rest is empty. ``suspended`` and ``late``: seconds before the first
+    pod, not part of the makespan. All times are seconds.
     """
 
     run: str
@@ -101,5 +101,5 @@ class ExecutedRun:
     late: float = 0.0
 
     def chains_of(self, step: str) -> tuple[tuple[Attempt, ...], ...]:
-        """All fan-out items of a step; empty for one that did not run."""
+        """All fan-out items of a step; empty when it did not run."""
         return tuple([chain for place in self.index.get(step, ()) for chain in self.chains[place]])

@@ -1,7 +1,7 @@
 """Discrete-event simulation of chains of pods on a graph of steps, under limits.
 
-Knows nothing of runs or what-ifs: durations in, makespan out. Without a limit that can bind, one pass in topological
-order gives the same result as the event loop at a fraction of its cost.
+Independent of runs and what-ifs: durations in, makespan out. When no limit can bind, one pass in topological order gives
+the same result as the event loop at a fraction of its cost.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
 from concertmaster.core.stats.summary import Floats
 
-END, DUE = 0, 1  # at the same moment slots are given back before they are asked for
+END, DUE = 0, 1  # at the same time, slots are released before they are requested
 
 
 def lag_parts(first: Attempt, shared: float) -> tuple[float, float]:
-    """A first pod's controller lag before it asks for its slot, and while it holds it, in seconds.
+    """A first pod's controller lag before it requests its slot, and while it holds the slot, in seconds.
 
-    After a wait for a slot the lag was counted from the slot's opening: all of it holds the slot. Otherwise only
-    ``shared``, the least any pod of the run had, is sure to; the rest is a controller working through a queue.
+    After a wait for a slot the lag is measured from when the slot became free, so all of it holds the slot. Otherwise only
+    ``shared``, the least lag of any pod of the run, certainly does; the rest is a controller working through a queue.
     """
     held = first.lag if first.queued > 0.0 else min(first.lag, shared)
     return first.lag - held, held
 
 
 def pieces_of(chain: Sequence[Attempt], shared: float) -> tuple[Piece, ...]:
-    """Attempts as pieces; a back-off holds no slot."""
+    """Attempts as pieces; a back-off occupies no slot."""
     first = chain[0]
     delay, held = lag_parts(first, shared)
     head: Piece = (delay, held + first.pending + first.starting, first.work)
@@ -55,8 +55,8 @@ def simulate(
     limits: Sequence[Limit],
 ) -> float:
     """Makespan in seconds. ``parents[i]``: steps that step i waits for, all of them before it in ``names``;
-    ``pieces[i]``: its chains; ``lengths[i]``: the longest of them; ``ranks[i]``: whose pods go first, lowest first,
-    when they are due at the same moment."""
+    ``pieces[i]``: its chains; ``lengths[i]``: the longest of them (s); ``ranks[i]``: priority among pods due at the same
+    time, lowest first."""
     if limits:
         ready = _ready(parents, lengths)
         if any(_binds(limit, names, pieces, ready) for limit in limits):
@@ -65,7 +65,7 @@ def simulate(
 
 
 def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> float:
-    """Makespan if nothing has to wait for a slot."""
+    """Makespan in seconds when nothing waits for a slot."""
     ends: list[float] = []
     last = 0.0
     for above, length in zip(parents, lengths, strict=True):
@@ -81,7 +81,7 @@ def _unlimited(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> fl
 
 
 def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
-    """The same of many runs at once; ``lengths`` of shape (steps, runs)."""
+    """``_unlimited`` of many runs at once; ``lengths`` has shape (steps, runs), the result (runs,)."""
     ends = np.zeros_like(lengths)
     for step, above in enumerate(parents):
         if not above:
@@ -98,7 +98,7 @@ def unlimited_many(parents: Sequence[Sequence[int]], lengths: Floats) -> Floats:
 
 
 def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[float]:
-    """When each step becomes ready if nothing has to wait for a slot."""
+    """When each step becomes ready (s) if nothing waits for a slot."""
     out: list[float] = []
     for above in parents:
         begin = 0.0
@@ -111,7 +111,7 @@ def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[f
 
 
 def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:
-    """Whether pods that never wait would at some moment hold more slots than there are. If not, nobody ever waits."""
+    """Whether pods that never wait would at some time hold more slots than exist. If not, the limit never matters."""
     mine = [i for i, name in enumerate(names) if limit.steps is None or name in limit.steps]
     if sum([len(pieces[i]) for i in mine]) <= limit.size:
         return False
@@ -124,7 +124,7 @@ def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]
                 edges.append((now, 1))
                 now += head + work
                 edges.append((now, -1))
-    edges.sort()  # at the same moment slots are given back first
+    edges.sort()  # at the same time, slots are released first
     held = 0
     for _, change in edges:
         held += change
@@ -140,8 +140,8 @@ def _events(
     ranks: Sequence[int],
     limits: Sequence[Limit],
 ) -> float:
-    """Event loop: pods ask for their slots when they are due; first come, first served, but a pod whose own limit is
-    full does not keep others from theirs."""
+    """Event loop: pods request their slots when they are due, first come, first served; a pod blocked by its own limit does
+    not block pods under other limits."""
     children: list[list[int]] = [[] for _ in names]
     for step, above in enumerate(parents):
         for parent in above:
@@ -160,7 +160,7 @@ def _events(
         number += 1
 
     def open_steps(ready: list[int], now: float) -> None:
-        """Make the pods of ready steps due; a step without pods is over at once."""
+        """Make the pods of ready steps due; a step without pods ends at once."""
         nonlocal end
         while ready:
             step = ready.pop()
@@ -192,7 +192,7 @@ def _events(
                 if not left[step]:
                     open_steps(over(step), now)
         if events and events[0][0] <= now:
-            continue  # slots are handed out once everything that happens now has happened
+            continue  # slots are assigned after all events of the same time
         while True:
             heads = [queue[0] for need, queue in queues.items() if queue and all(free[k] > 0 for k in need)]
             if not heads:

@@ -1,9 +1,9 @@
 """A small robust smoother: from a handful of runs to the expected value, and its spread, for a run of another shape.
 
-Makespans grow with pods, machines and data along curves nobody can write down beforehand, runs are few, and every now
-and then one takes twice as long for reasons of its own. Gaussian process regression (Rasmussen and Williams, 2006) with
-a local linear trend plus a smooth remainder needs no formula and says how sure it is; Huber's weights (1964), applied
-by iteration, keep single outliers from bending the curve.
+Makespans grow with pods, machines and data along unknown curves, runs are few, and occasionally one takes twice as long for
+reasons of its own. Gaussian process regression (Rasmussen and Williams, 2006) with a local linear trend plus a smooth
+remainder needs no formula and quantifies its uncertainty; Huber weights (1964), applied iteratively, keep single outliers
+from bending the curve.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# All on the scale of natural logarithms. They state how runs behave in general and are not fitted to any workflow.
+# All in natural logarithms. They describe runs in general and are not fitted to any workflow.
 SLOPE = 0.5  # exponents of growth: doubling a feature rarely more than doubles the makespan
-CURVE = 0.3  # departure from a power law
-REACH = 1.0  # a run says something about runs up to about e times its size
+CURVE = 0.3  # deviation from a power law
+REACH = 1.0  # a run is informative for runs up to about e times its size
 NOISE = 0.1  # spread of runs of the same shape
-HUBER = 1.345  # usual tuning: 95% efficiency when there are no outliers
+HUBER = 1.345  # usual tuning: 95% efficiency without outliers
 ITERATIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Smoothed:
-    """Expected value at the asked point and standard deviation of a new observation there."""
+    """Expected value at the requested point and standard deviation of a new observation there."""
 
     mean: float
     deviation: float
@@ -34,8 +34,8 @@ class Smoothed:
 def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Sequence[float], level: float) -> Smoothed:
     """Prediction at ``at`` from ``values`` (logs, relative to a prior) observed at ``points`` (logs), shape (n, k).
 
-    ``level`` says how far all values together may lie from the prior, as a standard deviation of the logarithm. Rows
-    with anything that is not finite are left out; without a row the prior comes back: 0 with its full spread.
+    ``level``: prior standard deviation (log) of the common offset of all values from the prior. Rows with non-finite
+    entries are left out; without rows the prior is returned: 0 with its full spread.
     """
     x = np.asarray(points, dtype=float).reshape(len(values), len(at)) - np.asarray(at, dtype=float)
     y = np.asarray(values, dtype=float)
@@ -44,7 +44,7 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
     own = level**2 + CURVE**2
     if not len(y):
         return Smoothed(0.0, math.sqrt(own + NOISE**2))
-    # Runs of one shape share a row and a column of the prior: what is solved has the size of the shapes, mostly a handful.
+    # Runs of one shape share a row and a column of the prior: the system has the size of the shapes, usually a handful.
     shapes, of = np.unique(x, axis=0, return_inverse=True)
     of = of.reshape(-1)
     apart = ((shapes[:, None, :] - shapes[None, :, :]) ** 2).sum(axis=-1)
@@ -65,17 +65,17 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
 
 
 def _together(y: np.ndarray, noise: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the runs of each shape amount to: the inverse of their common variance, and their weighted mean."""
+    """The runs of each shape combined: the inverse of their common variance, and their weighted mean."""
     sure = np.bincount(of, 1.0 / noise)
     return sure, np.bincount(of, y / noise) / sure
 
 
 def _surprise(known: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
-    """How much further off the runs were than expected when each is predicted from the others (at least 1).
+    """Ratio of actual to expected leave-one-out errors (at least 1).
 
-    Leave-one-out residuals come in closed form from the inverse of the runs' covariance, of which ``known`` is the
-    diagonal and ``weights`` its product with the values (Rasmussen and Williams, section 5.4.2). Outliers count here: they
-    do not bend the curve, but the next run may be one.
+    Leave-one-out residuals have a closed form in the inverse of the runs' covariance, of which ``known`` is the diagonal
+    and ``weights`` its product with the values (Rasmussen and Williams, section 5.4.2). Outliers count here: they do not
+    bend the curve, but the next run may be one.
     """
     expected = np.maximum(1.0 / known - noise, 0.0) + NOISE**2
     return max(1.0, math.sqrt(float(np.mean((weights / known) ** 2 / expected))))

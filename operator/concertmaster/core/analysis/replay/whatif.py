@@ -1,6 +1,6 @@
-"""What-ifs: changes one can make to a workflow, in the terms of the replay.
+"""What-ifs: possible changes to a workflow, in the terms of the replay.
 
-A what-if is a value, so that rules can build, combine (``a & b``) and compare them without knowing the simulation.
+A what-if is a value, so that rules can build, combine (``a & b``) and compare them independently of the simulation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """A set of changes; the empty one changes nothing. Use the constructors below; later entries win over earlier."""
+    """A set of changes; the empty one changes nothing. Use the constructors below; later entries override earlier ones."""
 
     scales: tuple[tuple[str, float], ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
@@ -26,12 +26,12 @@ class WhatIf:
     start_up: tuple[tuple[str | None, float], ...] = ()
 
     def __and__(self, other: WhatIf) -> WhatIf:
-        """Both changes made."""
+        """Both sets of changes."""
         return WhatIf(**{f.name: (*getattr(self, f.name), *getattr(other, f.name)) for f in fields(self)})
 
     @property
     def problem(self) -> str | None:
-        """What makes this what-if meaningless, or None."""
+        """Why this what-if is invalid, or None."""
         for name, factor in (*self.scales, *self.cpu, *self.capped, *self.start_up):
             if not 0.0 <= factor < math.inf:
                 return f"factor {factor!r} of {name or 'the run'!r} is not a number of at least 0"
@@ -51,56 +51,56 @@ class WhatIf:
 
     @classmethod
     def scale_step(cls, step: str, factor: float) -> WhatIf:
-        """The work of ``step`` takes ``factor`` times as long (0: no time at all); start-up stays."""
+        """The work of ``step`` takes ``factor`` times as long (0: no time at all); start-up is unchanged."""
         return cls(scales=((step, factor),))
 
     @classmethod
     def drop_edge(cls, before: str, after: str) -> WhatIf:
-        """``after`` no longer waits for ``before`` but for what ``before`` itself waits for: both run side by side."""
+        """``after`` waits for the dependencies of ``before`` instead of ``before`` itself: both run in parallel."""
         return cls(dropped=((before, after),))
 
     @classmethod
     def set_parallelism(cls, limit: int | None, step: str | None = None) -> WhatIf:
-        """At most ``limit`` pods at a time in the run, or of one step; None lifts the limit."""
+        """At most ``limit`` concurrent pods in the run, or of one step; None removes the limit."""
         return cls(parallelism=((step, limit),))
 
     @classmethod
     def without_failed_attempts(cls, step: str | None = None) -> WhatIf:
-        """Every retried pod (of one step, or all) succeeds at its first attempt; back-off goes too."""
+        """Every retried pod (of one step, or all) succeeds at its first attempt; back-off disappears too."""
         return cls(clean=(step,))
 
     @classmethod
     def cache_hit(cls, step: str, share: float = 1.0) -> WhatIf:
-        """``share`` (0 to 1) of the step's pods are answered from a cache and take no time."""
+        """``share`` (0 to 1) of the step's pods are cache hits and take no time."""
         return cls(hits=((step, share),))
 
     @classmethod
     def merge_steps(cls, *steps: str) -> WhatIf:
-        """A chain of steps runs in one pod: only the first pays for controller, scheduling and start-up."""
+        """A chain of steps runs in one pod: controller lag, scheduling and start-up are paid once."""
         return cls(merged=(steps,))
 
     @classmethod
     def batch_items(cls, step: str, size: int) -> WhatIf:
-        """``size`` fan-out items share a pod and run in it one after the other, start-up paid once."""
+        """``size`` fan-out items share a pod and run in it one after another; start-up is paid once."""
         return cls(batched=((step, size),))
 
     @classmethod
     def split_step(cls, step: str, parts: int) -> WhatIf:
-        """Each pod of the step becomes ``parts`` pods side by side with an equal share of its work and a start-up each."""
+        """Each pod of the step becomes ``parts`` concurrent pods with an equal share of the work and a start-up each."""
         return cls(splits=((step, parts),))
 
     @classmethod
     def more_cpu(cls, step: str, factor: float) -> WhatIf:
-        """``factor`` times the CPU limit for a throttled step. Only its throttled share gets faster, at best by
-        ``factor`` (Amdahl's law); pods whose throttling is unknown stay as they are."""
+        """``factor`` times the CPU limit for a throttled step. Only the throttled share gets faster, by at most ``factor``
+        (Amdahl's law); pods with unknown throttling are unchanged."""
         return cls(cpu=((step, factor),))
 
     @classmethod
     def without_stragglers(cls, step: str, ratio: float = 1.0) -> WhatIf:
-        """No pod of the step works longer than ``ratio`` times the median of its pods in the same run."""
+        """No pod of the step works longer than ``ratio`` times the median of the step's pods in the same run."""
         return cls(capped=((step, ratio),))
 
     @classmethod
     def scale_start_up(cls, factor: float, step: str | None = None) -> WhatIf:
-        """Scheduling and start-up (of one step, or all) take ``factor`` times as long: warm images, free nodes."""
+        """Scheduling and start-up (of one step, or all) take ``factor`` times as long: pre-pulled images, free nodes."""
         return cls(start_up=((step, factor),))

@@ -1,6 +1,6 @@
-"""A run as bare work: tasks with durations and dependencies, the slots they ran on, and how long it all took.
+"""A run as bare work: tasks with durations and dependencies, the slots they ran on, and the makespan.
 
-This is what is left of a run when single start times are unknown or do not exist yet, as for a run to be forecast.
+Used when individual start times are unknown or do not exist yet, as for a run to be forecast.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from concertmaster.core.model import RunRecord
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One run. ``steps[i]`` names task i, ``parents[i]`` the tasks it waits for, ``durations[i]`` its seconds,
-    ``inputs[i]`` its input in bytes (NaN: unknown). ``machines`` took part with ``slots`` cores in all (0: unknown).
-    ``makespan`` in seconds is NaN for a run that is to be predicted."""
+    """One run. ``steps[i]``: step of task i; ``parents[i]``: tasks it waits for; ``durations[i]``: its seconds;
+    ``inputs[i]``: its input in bytes (NaN: unknown). ``machines``: number of nodes, with ``slots`` cores in total (0:
+    unknown). ``makespan`` in seconds; NaN for a run to be predicted."""
 
     workflow: str
     engine: str
@@ -33,7 +33,7 @@ class Work:
 
 
 def depth(parents: Sequence[Sequence[int]]) -> int:
-    """Tasks on the longest chain of dependencies."""
+    """Number of tasks on the longest chain of dependencies."""
     return max(levels(parents), default=-1) + 1
 
 
@@ -65,11 +65,11 @@ def list_schedule(durations: Sequence[float], parents: Sequence[Sequence[int]], 
 
 
 def work_of(run: ExecutedRun, record: RunRecord, engine: str) -> Work:
-    """An executed run as work: one task per fan-out item, its attempts added up. Items of a step wait for all items
-    of the steps before it."""
+    """An executed run as work: one task per fan-out item, its attempts summed. Items of a step wait for all items of the
+    steps before it. ``record``: the record of the run; ``engine``: name of the engine."""
     nodes = {e.node for e in record.steps}
     machines = max(1, len(nodes) - (None in nodes))
-    if all(len(chains) == 1 for chains in run.chains):  # as in nearly all runs: the tasks are the steps
+    if all(len(chains) == 1 for chains in run.chains):  # the common case: tasks and steps are the same
         rows = record.steps
         sizes = [rows[chain[-1].source].input_size for (chain,) in run.chains]
         return Work(

@@ -1,1 +1,1 @@
-"""Runs in progress: when they will end, and whether that is too late."""
+"""Runs in progress: when they will end, and whether they will miss their deadline."""

@@ -1,8 +1,8 @@
-"""Earlier runs as they would have gone on the input of the run in progress.
+"""Earlier runs adjusted to the input size of the run in progress.
 
-For each step the past says how its duration grows with the size of the input: the exponent of a power law through the runs,
-between none (the size tells nothing) and twice as steep as the size. Every step of an earlier run is stretched accordingly,
-and what follows moves along. A step without enough runs, or of which the size explains little, stays as it was.
+For each step, past runs show how its duration grows with input size: the exponent of a power law, clamped between 0 (no
+dependence) and 2. Every step of an earlier run is scaled accordingly and later steps are shifted. A step with too few runs,
+or whose duration depends little on the size, is left unchanged.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 from concertmaster.core.analysis.running.course import RUN, Course, Progress, before
 
 LEAST_RUNS = 8
-LEAST_SPREAD = math.log(1.25)  # of the sizes' logarithms, from the 10th to the 90th percentile
-CERTAIN = 3.0  # standard errors that the exponent is away from none
-FLATTEST = 0.1
+LEAST_SPREAD = math.log(1.25)  # of log sizes, 10th to 90th percentile
+CERTAIN = 3.0  # least distance of the exponent from 0, in standard errors
+FLATTEST = 0.1  # least exponent that is used
 STEEPEST = 2.0
 MOST_STRETCHED = 50.0
 
 
 def adjusted(at: Progress, earlier: Sequence[Course], after: Mapping[str, Sequence[str]] | None) -> list[Course]:
-    """The earlier runs with their durations at the present sizes. ``after``: what each step waits for, where known."""
+    """The earlier runs with durations scaled to the current sizes. ``after``: what each step waits for, where known."""
     if not at.inputs:
         return list(earlier)
     factors: dict[str, list[float]] = {}
@@ -37,7 +37,7 @@ def adjusted(at: Progress, earlier: Sequence[Course], after: Mapping[str, Sequen
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """How durations grow with sizes, as a power; 0 where that cannot be known."""
+    """Exponent of the growth of durations (s) with sizes; 0 when it cannot be estimated."""
     if len(sizes) < LEAST_RUNS:
         return 0.0
     x, y = np.log(sizes), np.log(seconds)
@@ -53,7 +53,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def _factors(now: float | None, sizes: Sequence[float | None], seconds: Sequence[float]) -> list[float]:
-    """By how much each run would have taken longer."""
+    """Scaling factor of the duration for each run."""
     if now is None or not now > 0.0:
         return [1.0] * len(sizes)
     pairs = [(x, y) for x, y in zip(sizes, seconds, strict=True) if x is not None and x > 0.0 and y > 0.0]
@@ -71,7 +71,7 @@ def _factors(now: float | None, sizes: Sequence[float | None], seconds: Sequence
 def _stretched(
     course: Course, factors: Mapping[str, float], whole: float, after: Mapping[str, Sequence[str]] | None
 ) -> Course:
-    """The run with its steps stretched; what waited for them, and their successors' pauses, as before."""
+    """The run with its steps scaled; the pauses before dependent steps are unchanged."""
     if not course.ended:
         return replace(course, seconds=course.seconds * whole)
     if all(factors[s] == 1.0 for s in course.ended):

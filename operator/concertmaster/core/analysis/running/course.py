@@ -1,4 +1,4 @@
-"""How runs went, and how far one in progress is: first start and last end of each step."""
+"""The course of a run: first start and last end of each step, for finished runs and runs in progress."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
-NEWEST = 60  # earlier runs that are looked at
+NEWEST = 60  # earlier runs that are considered
 RUN = ""
 """The key of the run as a whole among ``inputs``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How one succeeded run went: when its steps began and ended, and when it ended, in seconds from its start.
-    ``inputs``: sizes of what its steps, and (``RUN``) the run as a whole, worked on, where they are known."""
+    """The course of one succeeded run: start and end of its steps, and its own end, in seconds from its start. ``inputs``:
+    known input sizes of its steps and (``RUN``) of the run as a whole."""
 
     seconds: float
     began: Mapping[str, float]
@@ -25,8 +25,8 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A run in progress at ``now``: when it started (unix seconds), when steps began that are under way, and when those
-    that are over ended, in seconds from its start. ``skipped`` steps will not run. ``inputs`` as of a course."""
+    """A run in progress at ``now``: its start (unix seconds), starts of running steps and ends of finished ones, in seconds
+    from its start. ``skipped`` steps will not run. ``inputs`` as in ``Course``."""
 
     run: str
     start: float
@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Seconds since the start of the run."""
         return max(0.0, self.now - self.start)
 
 
@@ -56,7 +56,7 @@ def courses(runs: Sequence[RunRecord]) -> list[Course]:
 
 
 def progress(run: RunRecord, now: float) -> Progress | None:
-    """Where a run is at ``now``; None before it has begun."""
+    """Progress of a run at ``now`` (unix seconds); None when it has not started."""
     starts = [t for t in (run.start, *(e.created for e in run.steps)) if t is not None]
     if not starts or min(starts) > now:
         return None
@@ -70,7 +70,7 @@ def progress(run: RunRecord, now: float) -> Progress | None:
 
 
 def before(step: str, course: Course, after: Mapping[str, Sequence[str]] | None) -> list[str]:
-    """What the step waited for in that run."""
+    """The steps that the step waited for in that run."""
     if after is not None and step in after:
         return [s for s in after[step] if s in course.ended]
     began = course.began[step]
@@ -96,7 +96,7 @@ def _began(e: StepExecution) -> float | None:
 
 
 def _inputs(run: RunRecord, whole: float | None) -> dict[str, float]:
-    """Sizes by step, and of the run as a whole. Of a run in progress only what its object says is whole: its steps, and the
-    items of a fan-out, have not all begun."""
+    """Input sizes by step and of the run. For a run in progress only sizes from its own object are complete: not all of its
+    steps, nor all items of a fan-out, have started."""
     found = {e.step: e.input_size for e in run.steps if e.input_size is not None and e.item is None}
     return found | {RUN: whole} if whole is not None else found

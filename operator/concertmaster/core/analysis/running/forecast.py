@@ -1,9 +1,9 @@
-"""When a run in progress will end, from how earlier runs went on from where it is now.
+"""Forecast of the end of a run in progress, from how earlier runs continued from the same state.
 
-Each earlier run is played on from the present: steps that are over ended when they did, steps under way last as long as they
-did in that run, provided that is longer than they have lasted already, and all others follow their predecessors after the
-same pauses and for the same time as in that run. So retries, waiting for nodes and exit handlers are in the figures, and a
-slow step only counts as far as the run has to wait for it.
+Each earlier run is continued from the present: finished steps keep their ends, running steps last as long as in that run if
+that is longer than they have run already, and all others follow their predecessors with the pauses and durations of that
+run. Retries, scheduling latency and exit handlers are therefore included, and a slow step counts only as far as the run has
+to wait for it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 from concertmaster.core.analysis.running.course import Course, Progress, before
 from concertmaster.core.model.policy import Objectives
 
-MIN_RUNS = 5  # below that nothing is said
+MIN_RUNS = 5  # earlier runs required for a forecast
 BAND = (0.05, 0.95)
-LATE_FROM = 0.8  # probability of missing the deadline from which a run counts as late
-USUAL_FACTOR = 1.5  # of the 95th percentile: the deadline of a workflow without a duration objective
-MOST_STEPS = 300  # of a run that is played on; larger ones are forecast by the time so far
-MOST_COMPARED = 10  # steps under way that are tried for the one that decides
-_BEYOND = 0.25  # of its time so far: how much longer a step lasts that is slower than it ever was
+LATE_FROM = 0.8  # probability of missing the deadline at which a run counts as late
+USUAL_FACTOR = 1.5  # times the 95th percentile: the deadline of a workflow without a duration objective
+MOST_STEPS = 300  # per run; larger runs are forecast from their elapsed time alone
+MOST_COMPARED = 10  # running steps that are compared for the decisive one
+_BEYOND = 0.25  # assumed remaining share of its elapsed time for a step that is slower than ever before
 
 
 @dataclass(frozen=True, slots=True)
 class RunForecast:
-    """When the run will end, with the interval that holds it in nine of ten cases (unix seconds), and what is held against
-    its ``deadline``: the probability (0 to 1) to miss it. ``by``: the step that decides the end, empty without one."""
+    """The forecast end of the run with its 90% interval (unix seconds), its ``deadline`` and the probability (0 to 1) of
+    missing it. ``by``: the step that determines the end, empty if none does."""
 
     run: str
     start: float
@@ -43,13 +43,13 @@ class RunForecast:
 
     @property
     def late(self) -> bool:
-        """Whether the deadline is missed, or will be in all likelihood."""
+        """Whether the deadline is missed or very likely to be."""
         return self.deadline is not None and self.risk >= LATE_FROM
 
 
 def deadline_seconds(objectives: Objectives, earlier: Sequence[Course]) -> float | None:
-    """How long a run may take: the duration objective (p95, else p99, else p50), else well beyond what is usual; None with
-    too few runs."""
+    """Allowed run time in seconds: the duration objective (p95, else p99, else p50), else ``USUAL_FACTOR`` times the usual;
+    None with too few runs."""
     targets = {quantile: target for quantile, _, target in objectives.duration.targets()}
     for quantile in ("p95", "p99", "p50"):
         if quantile in targets:
@@ -65,9 +65,9 @@ def forecast_run(
     allowed: float | None,
     after: Mapping[str, Sequence[str]] | None = None,
 ) -> RunForecast | None:
-    """When the run will end. ``earlier``: as they would have gone on its input (``by_input.adjusted``). ``allowed``: seconds
-    it may take. ``after``: what each step waits for; without, whatever had
-    ended in an earlier run before the step began. None with fewer than ``MIN_RUNS`` earlier runs."""
+    """Forecast of the end of the run. ``earlier``: courses adjusted to its input (``by_input.adjusted``). ``allowed``: run
+    time in seconds before the deadline. ``after``: what each step waits for; None: whatever had ended in an earlier run
+    before the step started. None with fewer than ``MIN_RUNS`` earlier runs."""
     if len(earlier) < MIN_RUNS:
         return None
     by, ends, seen = "", np.array([]), 0
@@ -89,19 +89,19 @@ def forecast_run(
     deadline = at.start + allowed if allowed is not None else None
     risk = 0.0
     if deadline is not None:
-        # One more run than were seen, which would be in time: three of three are no certainty.
+        # Counts one more run, which is in time: three late runs out of three are no certainty.
         late = float(np.mean(ends + at.start > deadline)) * seen / (seen + 1)
         risk = 1.0 if at.now > deadline else late
     return RunForecast(at.run, at.start, middle, low, high, deadline, risk, len(earlier), by)
 
 
 def _lengths(so_far: float, step: str, earlier: Sequence[Course]) -> tuple[list[float], int]:
-    """How long a step under way lasts in each earlier run, and how many of them lasted longer than it has already. The
-    others take the lengths of those in turn."""
+    """Durations of a running step by earlier run, and the number of those longer than its elapsed time. Shorter ones are
+    replaced by these in turn."""
     lasted = [c.ended[step] - c.began[step] for c in earlier]
     possible = sorted(v for v in lasted if v > so_far)
     if len(possible) < min(3, len(lasted)):
-        # Slower than (almost) ever: how long it still takes is not in the past; what follows it is.
+        # Slower than (almost) ever: the past does not show its remaining time, only that of the steps after it.
         return [so_far * (1.0 + _BEYOND)] * len(lasted), len(lasted)
     turn = itertools.cycle(possible[len(possible) // 2 :] + possible[: len(possible) // 2])
     return [v if v > so_far else next(turn) for v in lasted], len(possible)
@@ -110,7 +110,7 @@ def _lengths(so_far: float, step: str, earlier: Sequence[Course]) -> tuple[list[
 def _played(
     at: Progress, course: Course, lengths: Mapping[str, float], after: Mapping[str, Sequence[str]] | None
 ) -> float:
-    """End of the run, in seconds from its start, had it gone on as ``course`` did."""
+    """End of the run, in seconds from its start, if it continues like ``course``."""
     ended: dict[str, float] = {}
     for step in sorted(course.began, key=course.began.__getitem__):
         if step not in course.ended:
@@ -140,7 +140,7 @@ def _decisive(
     after: Mapping[str, Sequence[str]] | None,
     middle: float,
 ) -> str:
-    """The step under way without which the run would end soonest; empty when none makes a difference."""
+    """The running step without which the run would end earliest; empty when none makes a difference."""
     gains = {}
     for step in list(lengths)[:MOST_COMPARED]:
         now = at.elapsed - at.under_way[step]
@@ -154,7 +154,7 @@ def _decisive(
 
 
 def _whole(elapsed: float, earlier: Sequence[Course]) -> tuple[np.ndarray, int]:
-    """Ends by the time so far alone: those that are still possible, or a little more than now when all have passed."""
+    """Ends by elapsed time alone: those still possible, or a little after now when all have passed."""
     whole = np.array([c.seconds for c in earlier])
     possible = whole[whole > elapsed]
     if len(possible) >= min(3, len(whole)):

@@ -1,1 +1,1 @@
-"""Single runs: where the time of one went, and why another took longer."""
+"""Single runs: time split, comparison, starts and usage."""

@@ -1,8 +1,8 @@
 """Why one run took longer than another.
 
 A makespan is exactly the sum of what happened along the critical path, so the difference of two makespans is exactly the
-difference of these parts, step by step. Beside each step stands what differs about it: image, input, node, requests,
-number of pods, failed attempts. That it differs is a fact; that it is the cause is for the reader to judge.
+difference of these parts, step by step. Each step also lists what differs: image, input, node, requests, number of pods,
+failed attempts. These differences are facts; whether one is the cause is left to the reader.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from statistics import median
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, time_split, total_split
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 
-MATERIAL = 0.2  # relative difference of a measured amount (input, throttling) worth naming
+MATERIAL = 0.2  # least relative difference of a measured amount (input, throttling) to report
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedRun:
-    """A run with its critical path: each step's part in it, in order. ``tail``: seconds after the last pod. ``split`` is
-    None where not all pods of the run are known."""
+    """A run with its critical path: time split of each step on it, in order. ``tail``: seconds after the last pod.
+    ``split`` is None when not all pods of the run are known."""
 
     record: RunRecord
     path: tuple[tuple[str, TimeSplit], ...]
@@ -29,14 +29,14 @@ class ObservedRun:
 
     @classmethod
     def of(cls, record: RunRecord, run: ExecutedRun) -> ObservedRun:
-        """From the executed graph of the run."""
+        """From a record and its executed graph."""
         return cls(record, tuple((a.step, split) for a, split in chain_splits(run)), time_split(run), run.tail)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that differs between two runs: ``kind`` is image, requests, limits, node, input, pods, failed attempts,
-    outcome, throttling or an extra metric's name. Amounts are numbers, everything else is text; None: not known."""
+    """One difference between two runs: ``kind`` is image, requests, limits, node, input, pods, failed attempts, outcome,
+    throttling or the name of an extra metric. Amounts are numbers, everything else is text; None: unknown."""
 
     kind: str
     before: str | float | None
@@ -45,8 +45,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class StepComparison:
-    """One step of two runs. ``before`` and ``after``: its part in the critical path, None where it is not on it.
-    ``seconds``: from its first pod's creation to its last pod's end, in both runs."""
+    """One step of two runs. ``before`` and ``after``: its time split on the critical path, None when it is not on it.
+    ``seconds``: from creation of its first pod to the end of its last, in both runs."""
 
     step: str
     before: TimeSplit | None
@@ -56,14 +56,14 @@ class StepComparison:
 
     @property
     def extra(self) -> float:
-        """Seconds that the second run spent more in this step on its critical path."""
+        """Additional seconds of this step on the critical path of the second run."""
         return (self.after.total if self.after else 0.0) - (self.before.total if self.before else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """Two runs of one workflow. ``steps``: the largest difference on the critical path first. ``tail``: seconds after the
-    last pod. ``exact``: both could be put together from their pods, so that the differences add up to ``extra``."""
+    """Two runs of one workflow. ``steps``: largest difference on the critical path first. ``tail``: seconds after the last
+    pod. ``exact``: both critical paths are complete, so that the differences add up to ``extra``."""
 
     before: RunRecord
     after: RunRecord
@@ -75,14 +75,14 @@ class RunComparison:
 
     @property
     def extra(self) -> float | None:
-        """Seconds by which the second run took longer."""
+        """Additional seconds of the second run; None when either makespan is unknown."""
         if self.before.makespan is None or self.after.makespan is None:
             return None
         return self.after.makespan - self.before.makespan
 
 
 def compare_runs(before: ObservedRun, after: ObservedRun, order: Sequence[str] = ()) -> RunComparison:
-    """The second run against the first. ``order``: the steps as the definition has them."""
+    """The second run compared with the first. ``order``: the steps in the order of the definition."""
     records = (before.record, after.record)
     parts = [_by_step(run) for run in (before, after)]
     names = dict.fromkeys([*order, *(e.step for r in records for e in r.steps)])
@@ -111,7 +111,7 @@ def compare_runs(before: ObservedRun, after: ObservedRun, order: Sequence[str] =
 
 
 def typical_run(runs: Iterable[RunRecord]) -> RunRecord | None:
-    """The succeeded run whose duration is nearest to the median; the newest of several."""
+    """The succeeded run whose duration is nearest to the median; the newest of several; None without any."""
     good = [r for r in runs if r.outcome.timed and r.makespan is not None]
     if not good:
         return None
@@ -120,7 +120,7 @@ def typical_run(runs: Iterable[RunRecord]) -> RunRecord | None:
 
 
 def _by_step(run: ObservedRun) -> dict[str, TimeSplit]:
-    """The critical path by step, in its order."""
+    """Time split of the critical path by step, in path order."""
     parts: dict[str, TimeSplit] = {}
     for step, split in run.path:
         parts[step] = total_split((parts[step], split)) if step in parts else split
@@ -173,7 +173,7 @@ def _extra(name: str) -> Callable[[StepExecution], float | None]:
 
 
 def _containers(rows: Sequence[StepExecution], read: Callable[[ContainerFact], str | None]) -> str | None:
-    """What the main containers say, with their names where a pod has several; None when nothing is known."""
+    """``read`` of the main containers, prefixed with their names when a pod has several; None when nothing is known."""
     known = {(c.name, value) for e in rows for c in e.containers if not c.init and (value := read(c))}
     if not known:
         return None
@@ -188,7 +188,7 @@ def _sizes(cpu: float | None, memory: float | None) -> str | None:
 
 
 def _nodes(rows: Sequence[StepExecution]) -> str | None:
-    """The node of a step with one pod. Fan-outs spread over nodes anew in every run, which says nothing."""
+    """The node of a step with one pod. Pods of a fan-out are spread anew in every run, so their nodes are no difference."""
     nodes = {e.node for e in rows if e.node}
     return nodes.pop() if len(nodes) == 1 and len({e.item for e in rows}) == 1 else None
 

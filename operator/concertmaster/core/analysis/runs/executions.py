@@ -1,4 +1,4 @@
-"""The executions of one run by step."""
+"""Executions of one run, grouped by step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ BySteps = Mapping[str, Sequence[StepExecution]]
 
 
 class Executions(NamedTuple):
-    """By step: those that ``ran``, whatever came of them; of these the ``succeeded``; of these the ``timed``, whose duration
-    is known."""
+    """By step: executions that ``ran``, whatever their outcome; the ``succeeded`` among them; and the ``timed`` among those,
+    whose duration is known."""
 
     ran: BySteps
     succeeded: BySteps
@@ -22,7 +22,7 @@ class Executions(NamedTuple):
 
 
 def executions_by_step(run: RunRecord) -> Executions:
-    """All three in one pass; where nothing is left out they are one object, as there are so many of them."""
+    """All three groups in one pass; equal groups share one object to save memory."""
     ran: dict[str, list[StepExecution]] = {}
     whole = known = True
     for e in run.steps:

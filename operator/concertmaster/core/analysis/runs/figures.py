@@ -1,8 +1,8 @@
-"""What is worked out of single runs, kept for the next analysis of the same records.
+"""Cache of figures derived from single runs.
 
-A run that is over does not change, so neither does what follows from it alone: its executed graph, its cost, its longest
-steps. Several analyses of one workflow, now and at the moments that settle a recommendation, look at the same runs; where
-their records are kept from cycle to cycle, only new ones are worked out.
+A finished run does not change, so neither does what depends on it alone: its executed graph, its cost, its longest steps.
+Several analyses of one workflow (the current one and those that settle a recommendation) use the same runs; when their
+records are kept between cycles, only new ones are computed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 
 class RunFigures:
-    """Figures of the runs of one workflow. Records are recognized by identity, as comparing them takes longer than working
-    out most figures; what is kept beside a figure keeps that unique."""
+    """Figures of the runs of one workflow. Keyed by ``id()``, since comparing records costs more than most figures; keeping
+    the record beside its figures keeps the id unique."""
 
     def __init__(self) -> None:
         self._figures: dict[int, tuple[RunRecord | ExecutedRun, dict[Callable[..., Any], Any]]] = {}
@@ -35,7 +35,7 @@ class RunFigures:
         self._costs = Costs(Pricing())
 
     def of(self, make: Callable[Concatenate[R, P], T], run: R, *more: P.args, **named: P.kwargs) -> T:
-        """``make`` of a run and what else follows from it, which must follow from these alone."""
+        """``make(run, *more, **named)``, cached by run and ``make``: the arguments must be determined by these."""
         known = self._figures.get(id(run))
         if known is None:
             known = self._figures[id(run)] = run, {}
@@ -46,7 +46,7 @@ class RunFigures:
         return made
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
-        """``make()``, which must follow from these records, their graph, the price list and the ``key`` alone."""
+        """``make()``, cached; it must depend only on these records, their graph, the price list and ``key``."""
         self._asked.add(key)
         identities = [id(run) for run in runs]
         known = self._together.get(key)
@@ -55,7 +55,7 @@ class RunFigures:
         return known[2]
 
     def executed(self, runs: Sequence[RunRecord], graph: WorkflowGraph) -> tuple[ExecutedRun, ...]:
-        """``replay.prepare`` of the runs, in their order."""
+        """``replay.prepare`` of the runs, cached, in their order."""
         if graph is not self._graph and graph != self._graph:
             self._executed, self._layouts, self._together = {}, {}, {}
         self._graph = graph
@@ -65,13 +65,13 @@ class RunFigures:
         return tuple([self._executed[id(run)][1] for run in runs])
 
     def costs(self, pricing: Pricing) -> Costs:
-        """The costs of runs by that price list."""
+        """The cached costs under that price list."""
         if pricing != self._costs.pricing:
             self._costs, self._together = Costs(pricing), {}
         return self._costs
 
     def keep_only(self, runs: Iterable[RunRecord]) -> None:
-        """Forget all other records, and what nobody asked of several since the last time."""
+        """Drop all other records, and figures of several runs that were not used since the last call."""
         kept = {id(run) for run in runs}
         self._executed = {n: known for n, known in self._executed.items() if n in kept}
         both = kept | {id(executed) for _, executed in self._executed.values()}

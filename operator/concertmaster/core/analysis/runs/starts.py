@@ -1,7 +1,7 @@
-"""What became of the starts of a schedule: on time, late, skipped, beside an earlier run, or in its place.
+"""Outcome of each scheduled start: on time, late, skipped, overlapping an earlier run, or replacing it.
 
-Read from when runs began and ended, and from when the cron line says they were due. A start that is missing while no run
-was in progress has another cause (a suspended schedule, a controller that was down) and is not counted.
+Derived from the starts and ends of runs and the due times of the cron schedule. A start that is missing while no run was in
+progress has another cause (suspended schedule, controller outage) and is not counted.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from itertools import pairwise
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.schedule import due
 
-MOST = 3000  # starts that are played forward
-_SECOND = 1.0  # clocks of controllers differ by less
-_HANDOVER = 5.0  # s: a run that begins so shortly before the end of another follows it
-_LATE = 30.0  # s: a controller creates the pods of a run sooner than that
+MOST = 3000  # scheduled starts that are examined
+_SECOND = 1.0  # s: clock tolerance between controllers
+_HANDOVER = 5.0  # s: a run that begins this shortly before the end of another counts as its successor
+_LATE = 30.0  # s: a controller creates the pods of a run within this time
 _YEAR = 366 * 86400.0
-_REPLACED = 120.0  # s between the last sample of a deleted pod and the run that took its place
+_REPLACED = 120.0  # s: longest gap between the last sample of a deleted pod and the run that replaced it
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One run: when it took its place, when it gave it up (unix seconds)."""
+    """One run: when it took its slot and when it released it (unix seconds)."""
 
     begin: float
     end: float
@@ -32,17 +32,17 @@ class Span:
 
     @property
     def length(self) -> float:
-        """Seconds during which another run would have been a second one."""
+        """Seconds during which another run would overlap."""
         return self.end - self.begin
 
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """``spans`` in the order of their begin. ``due``: scheduled starts that took place or were skipped; ``skipped``: when
-    those were due at which a run was in progress and that never took place; ``behind``: seconds by which other runs, by
-    name, had to wait for a run in progress. ``beside``: places in ``spans`` of runs that began beside another; ``most``:
-    most runs at once; ``replaced``: places of runs that ended without success as the next one began; ``interval``: median
-    seconds between scheduled starts."""
+    """``spans`` in order of begin. ``due``: number of scheduled starts that took place or were skipped; ``skipped``: due
+    times (unix seconds) of starts that never took place because a run was in progress; ``behind``: by run name, seconds it
+    waited for a run in progress. ``beside``: indices in ``spans`` of runs that began while another was in progress;
+    ``most``: most concurrent runs; ``replaced``: indices of runs that ended without success as the next one began;
+    ``interval``: median seconds between scheduled starts."""
 
     spans: tuple[Span, ...]
     due: int
@@ -55,7 +55,7 @@ class Starts:
 
 
 def spans_of(runs: Sequence[RunRecord]) -> tuple[Span, ...]:
-    """The runs with a known begin and end. One that was suspended holds its place from before its first pod on."""
+    """The runs with known begin and end. A run that was suspended takes its slot before its first pod."""
     found = [
         Span(r.start - (r.suspension.seconds if r.suspension is not None else 0.0), r.end, r)
         for r in runs
@@ -65,7 +65,7 @@ def spans_of(runs: Sequence[RunRecord]) -> tuple[Span, ...]:
 
 
 def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
-    """Whether any of the runs took so long that the next one can have been due; far cheaper than ``starts_of``."""
+    """Whether any run took long enough to overlap the next; a cheap check before ``starts_of``."""
     spans = spans_of(runs)
     if len(spans) < 2:
         return False
@@ -75,13 +75,13 @@ def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
 
 
 def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Mapping[str, float]:
-    """Seconds by which runs, by name, began later than scheduled behind a run in progress; of all others nothing."""
+    """By run name, the seconds it began late because another run was in progress; other runs are left out."""
     found = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
     return found.behind if found is not None else {}
 
 
 def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Starts | None:
-    """None without a schedule that can be read, or without two runs."""
+    """Outcome of the scheduled starts; None without a valid schedule or with fewer than two runs."""
     spans = spans_of(runs)
     if len(spans) < 2:
         return None
@@ -120,7 +120,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
 
 
 def _moments(definition: WorkflowDefinition, spans: Sequence[Span]) -> tuple[float, ...]:
-    """The scheduled starts up to the last run, from the first one on or, of very many, the newest."""
+    """Scheduled starts (unix seconds) from the first run to the last; the newest ``MOST`` of them."""
     last = spans[-1].begin + _SECOND
     near = due(definition, last, last + _YEAR, most=2)
     if len(near) < 2:

@@ -1,7 +1,7 @@
 """Usage of containers in one run: one peak, one CPU total and one duration per container and run.
 
-Items of a fan-out share one request, so the run's peak is the largest of its items'. Ambiguous rows and rows without samples
-are left out and counted, never read as zero.
+Items of a fan-out share one request, so the peak of a run is the largest over its items. Ambiguous rows and rows without
+samples are left out and counted, never taken as zero.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, StepExecution
 
-# Containers the engines add to every pod; their size is not the workflow author's.
+# Containers that engines add to every pod; users do not size them.
 _EXECUTOR_CONTAINERS = {"wait", "init", "supervisor", "prepare", "place-scripts", "working-dir-initializer"}
 
 
 class RunUsage(NamedTuple):
-    """One run's figures of one container.
+    """Figures of one container in one run.
 
-    ``memory_peak`` is the highest sample, ``memory_most`` the kernel's high-water mark (page cache included): the true peak
-    lies between them. ``memory_floor`` is a limit the container was killed at, if it was. ``waiting_share`` is the share of
-    the time in which it had work and no CPU (0 to 1), by the kernel's pressure figures. ``reserved_seconds`` is how long its
-    pods were there, which is what requests cost. ``gpus_used``: GPUs busy on average; ``gpus_active``: most at any time;
-    ``storage_peak``: of its writable layer, bytes.
+    ``memory_peak``: the highest sample; ``memory_most``: the kernel's high-water mark (including page cache); the true peak
+    lies between them; bytes. ``memory_floor``: the limit at which the container was OOM-killed, if it was.
+    ``waiting_share``: share of time (0 to 1) it was runnable without getting CPU, from the kernel's pressure figures.
+    ``reserved_seconds``: lifetime of its pods, for which requests are charged. ``gpus_used``: mean number of busy GPUs;
+    ``gpus_active``: most at any time; ``storage_peak``: bytes of its writable layer.
     """
 
     time: float
@@ -43,11 +43,11 @@ class RunUsage(NamedTuple):
     storage_peak: float | None = None
 
 
-_usage = partial(tuple.__new__, RunUsage)  # of its fields: there are as many as containers of runs
+_usage = partial(tuple.__new__, RunUsage)  # positional, for speed: one per container and run
 
 
 def mean_cores(fact: ContainerFact, fallback_seconds: float | None) -> float | None:
-    """CPU seconds over the wall time the counter covers (over the whole life it reads low for short pods)."""
+    """Mean cores: CPU seconds over the time the counter covers (the whole lifetime would understate short pods)."""
     if fact.cpu_seconds is None:
         return None
     seconds = fact.cpu_sampled_seconds or fallback_seconds
@@ -90,7 +90,7 @@ def _run_usage(time: float, rows: Sequence[tuple[ContainerFact, StepExecution]])
 
 
 def _only_usage(time: float, fact: ContainerFact, execution: StepExecution) -> RunUsage:
-    """Of a single execution, as nearly all runs have it."""
+    """Usage from a single execution: the common case."""
     killed = fact.reason == "OOMKilled"
     floor, size = fact.memory_limit if killed else None, execution.input_size
     if fact.ambiguous:
@@ -130,7 +130,7 @@ def _larger(known: float | None, value: float | None) -> float | None:
 
 
 class InRun(NamedTuple):
-    """A container of a step in one run: as its last execution had it, how many there were, and what they used."""
+    """A container of a step in one run: its newest execution, the number of executions, and their usage."""
 
     newest: ContainerFact
     executions: int
@@ -143,7 +143,7 @@ _one = partial(tuple.__new__, InRun)
 
 
 def usage_of(run: RunRecord) -> list[tuple[str, str, InRun]]:
-    """Usage of every main container in a run: step, name and figures. Containers that only the engine's executor adds are
+    """(step, container name, figures) of every main container in a run. Containers added only by the engine's executor are
     left out."""
     found: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     for execution in run.steps:
@@ -175,7 +175,7 @@ Usages = dict[str, dict[str, list[InRun]]]
 
 
 def by_step(runs: Iterable[Iterable[tuple[str, str, InRun]]]) -> Usages:
-    """What ``usage_of`` says of each run (oldest first), by step and container."""
+    """Results of ``usage_of`` for each run (oldest first), grouped by step and container."""
     found: Usages = {}
     for of_run in runs:
         for step, name, figures in of_run:

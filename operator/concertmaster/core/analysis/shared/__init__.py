@@ -1,1 +1,1 @@
-"""What runs share: caches, semaphores, and the models they ask."""
+"""Resources shared between runs: caches, semaphores, volumes and models."""

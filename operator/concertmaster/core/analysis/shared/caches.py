@@ -1,4 +1,4 @@
-"""How well the caches of memoized steps work: hits, time saved, and what lies in them."""
+"""Effectiveness of the caches of memoized steps: hits, time saved, and content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True, slots=True)
 class StepHits:
-    """A memoized step: how often it asked its cache and was answered; ``saved``: seconds of work not done in the window."""
+    """A memoized step: cache lookups and hits; ``saved``: seconds of work avoided in the window."""
 
     step: str
     lookups: int
@@ -26,8 +26,8 @@ class StepHits:
 
 @dataclass(frozen=True, slots=True)
 class CacheUse:
-    """One cache. ``steps``: those that use it, the most time saved first. ``content`` is None where the ConfigMap may not be
-    read; ``stale``: entries older than the largest maxAge of its steps, which only fill it."""
+    """One cache. ``steps``: its users, most time saved first. ``content``: None when the ConfigMap cannot be read;
+    ``stale``: entries older than the largest maxAge of its steps, which only take up space."""
 
     name: str
     namespace: str
@@ -37,27 +37,27 @@ class CacheUse:
 
     @property
     def lookups(self) -> int:
-        """How often it was asked."""
+        """Number of lookups."""
         return sum(s.lookups for s in self.steps)
 
     @property
     def hits(self) -> int:
-        """How often it had the answer."""
+        """Number of lookups that were answered."""
         return sum(s.hits for s in self.steps)
 
     @property
     def fill(self) -> float | None:
-        """Share of what a ConfigMap holds; None where it is not known."""
+        """Used share (0 to 1) of the capacity of a ConfigMap; None when unknown."""
         return None if self.content is None else self.content.size / CACHE_BYTES
 
     @property
     def invalidate(self) -> str:
-        """The command that empties it: the next runs compute their results anew."""
+        """The command that clears the cache; the next runs compute their results anew."""
         return f"kubectl delete configmap {self.name} -n {self.namespace}"
 
 
 def cache_uses(analysis: Analysis) -> tuple[CacheUse, ...]:
-    """Every cache that the definition names or the runs asked, by name."""
+    """Every cache that the definition names or the runs used, by name."""
     steps: dict[str, list[StepHits]] = {}
     ages: dict[str, list[float | None]] = {}
     for step in analysis.steps:
@@ -80,7 +80,7 @@ def _use(
 
 
 def _cache(step: StepAnalysis) -> tuple[str | None, float | None]:
-    """Name of a step's cache and the largest age of its answers, in seconds (None: any)."""
+    """Name of a step's cache and the maximum age of its entries in seconds (None: any)."""
     memoize = step.spec.declared.get("memoize") if step.spec is not None else None
     cache = memoize.get("cache") if isinstance(memoize, Mapping) else None
     ref = cache.get("configMap") if isinstance(cache, Mapping) else None

@@ -1,8 +1,8 @@
-"""Whether a step does as well on another model for less: what runs that used each paid, compared with an interval.
+"""Whether a cheaper model serves a step equally well: cost per execution by model, compared with an interval.
 
-Which model an execution used comes from the label ``model`` of an extra metric with the role Cost or Tokens. People change
-models when they change other things, so only a difference whose interval excludes zero is reported, with the
-success of both.
+The model of an execution is the label ``model`` of an extra metric with the role Cost or Tokens. People often change models
+together with other things, so a difference is reported only when its interval excludes zero, with the success rates of
+both.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from concertmaster.core.stats.comparison import LEVEL, Comparison, compare, comp
 from concertmaster.core.stats.exact import fisher
 
 LEAST = 5  # executions on each model
-_WORSE = 0.05  # share of executions that may fail more often
-_CHANCE = 0.1  # below it, success differs by more than chance
+_WORSE = 0.05  # tolerated increase of the failure share
+_CHANCE = 0.1  # p-value below which success rates are taken to differ
 
 
 @dataclass(frozen=True, slots=True)
 class ModelUse:
-    """Executions of a step on one model: amounts paid, and how many of those with a known outcome succeeded."""
+    """Executions of a step on one model: amounts paid, and the number of successes among known outcomes."""
 
     model: str
     amounts: tuple[float, ...]
@@ -34,14 +34,14 @@ class ModelUse:
 
     @property
     def mean(self) -> float:
-        """Mean amount of an execution."""
+        """Mean amount per execution."""
         return sum(self.amounts) / len(self.amounts)
 
 
 @dataclass(frozen=True, slots=True)
 class CheaperModel:
-    """A step on a model that costs less than the one it uses most, at the same success rate. ``effect.ratio`` with its
-    interval: amounts on ``other`` over those on ``usual``."""
+    """A step and a model that costs less than the one it uses most, at the same success rate. ``effect.ratio`` with its
+    interval: amounts on ``other`` divided by those on ``usual``."""
 
     step: str
     metric: ExtraMetric
@@ -51,7 +51,7 @@ class CheaperModel:
 
 
 def cheaper_models(analysis: Analysis) -> tuple[CheaperModel, ...]:
-    """For every step that ran on several models the one with the largest certain saving."""
+    """For every step that ran on several models, the one with the largest significant saving."""
     roles = (MetricRole.COST, MetricRole.TOKENS)
     metric = next((m for role in roles if (m := analysis.policy.metric(role)) is not None), None)
     if metric is None:
@@ -87,7 +87,7 @@ def _use(model: str, rows: list[StepExecution], metric: ExtraMetric) -> ModelUse
 
 
 def _compared(before: list[StepExecution], after: list[StepExecution], metric: ExtraMetric, level: float) -> Comparison:
-    """At equal input where inputs are known."""
+    """Cost comparison of two models, adjusted for input where inputs are known."""
     amounts = [[e.extra[metric.name] for e in rows] for rows in (before, after)]
     if any(v <= 0 for side in amounts for v in side):
         return compare_amounts(*amounts, level=level)
@@ -96,7 +96,7 @@ def _compared(before: list[StepExecution], after: list[StepExecution], metric: E
 
 
 def _as_good(before: ModelUse, after: ModelUse) -> bool:
-    """Whether nothing says that executions on the other model fail more often."""
+    """Whether there is no evidence that executions on the other model fail more often."""
     if not before.known or not after.known:
         return False
     less = before.succeeded / before.known - after.succeeded / after.known

@@ -1,8 +1,8 @@
-"""How large a semaphore has to be for the runs of one workflow: its past replayed as a queue with more places.
+"""Sufficient size of a semaphore for the runs of one workflow: its past replayed as a queue with more places.
 
-Whoever asks for the semaphore holds it from the start of its pod to the end. Served in the order of asking, the waits of
-any size follow from the times of asking and the lengths of holding alone. Where the present size does not explain the
-waits that were seen, other workflows hold the semaphore too, and no size follows from these runs.
+Each execution holds the semaphore from the start of its pod to its end. With first come, first served, request times and
+holding times determine the waits for any size. Where the current size does not explain the observed waits, other workflows
+hold the semaphore too, and no size can be derived from these runs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from concertmaster.core.model import Outcome, RunRecord
 
 MOST = 1000  # places
-_LEFT = 0.05  # share of the present wait that may be left
-_EXPLAINED = 0.5  # share of the seen wait that the present size must explain
+_LEFT = 0.05  # tolerated remaining share of the current wait
+_EXPLAINED = 0.5  # share of the observed wait that the current size must explain
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One execution that needed the semaphore: when it could have begun, how long it waited beyond what is usual, and how
-    long it held, in seconds."""
+    """One execution that needed the semaphore: when it could have begun, how long it waited beyond the usual delay, and how
+    long it held the semaphore; seconds."""
 
     asked: float
     waited: float
@@ -31,7 +31,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class EnoughPlaces:
-    """``size``: the smallest with (nearly) no wait left, ``left``: mean seconds still waited with it, against ``now``."""
+    """``size``: the smallest with (almost) no wait; ``left``: mean wait (s) with it, ``now``: with the current size."""
 
     size: int
     now: float
@@ -39,7 +39,7 @@ class EnoughPlaces:
 
 
 def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> list[Holding]:
-    """Executions of ``steps`` that held the semaphore; ``usual``: seconds between ready and created without any lock."""
+    """Executions of ``steps`` that held the semaphore; ``usual``: seconds from ready to created without any lock."""
     found = []
     for run in runs:
         for e in run.steps:
@@ -53,7 +53,7 @@ def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> 
 
 
 def mean_wait(rows: Sequence[Holding], size: int) -> float:
-    """Seconds that each would have waited on average with ``size`` places."""
+    """Mean wait in seconds with ``size`` places."""
     free = [float("-inf")] * size
     total = 0.0
     for row in rows:
@@ -64,8 +64,8 @@ def mean_wait(rows: Sequence[Holding], size: int) -> float:
 
 
 def enough_places(rows: Sequence[Holding], size: int, most: int = MOST) -> EnoughPlaces | None:
-    """The smallest size (at most ``most``) with which hardly any wait is left; None where more places of these runs' own
-    would not help, or others hold the semaphore."""
+    """The smallest size (at most ``most``) with almost no wait; None where more places would not help these runs, or other
+    workflows hold the semaphore."""
     if most <= size:
         return None
     seen = sum(row.waited for row in rows) / len(rows) if rows else 0.0

@@ -1,7 +1,8 @@
-"""How full the persistent volumes are that pods of the steps mount, and when they will be full.
+"""Usage of persistent volumes mounted by the steps, and when they will be full.
 
-A claim that every run makes anew (Argo's ``volumeClaimTemplates``: named after the run) is one volume of many runs, and its
-fullest run counts. One that runs share fills up over time: its last use counts, and the trend says until when it holds.
+A claim created per run (Argo's ``volumeClaimTemplates``, named after the run) is treated as one volume of many runs, and
+the fullest run counts. A claim shared by runs fills up over time: its last use counts, and the trend predicts when it is
+full.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Interval, RunRecord, VolumeUse
 from concertmaster.core.stats.robust import theil_sen
 
-_FEWEST = 5  # runs in which a trend is seen
+_FEWEST = 5  # runs required for a trend
 _DAY = 86400.0
-_AHEAD = 90 * _DAY  # s; a volume that is full later than that is not full
+_AHEAD = 90 * _DAY  # s; a volume that fills up later than that is not reported as filling
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeFill:
-    """One volume. ``claim``: its PersistentVolumeClaim; where each run makes its own, what their names have in common, and
-    ``shared`` is False. ``used`` and ``capacity`` in bytes: of the last run, or of the fullest run; ``peak``: the most bytes
-    that any run used. ``growth``: bytes a day; ``full``: when it is full (unix seconds); both None where it does not grow
-    for certain."""
+    """One volume. ``claim``: its PersistentVolumeClaim, or the common part of their names when each run creates its own
+    (then ``shared`` is False). ``used`` and ``capacity`` in bytes, of the last run or of the fullest; ``peak``: most bytes
+    used by any run. ``growth``: bytes per day; ``full``: when it will be full (unix seconds); both None without significant
+    growth."""
 
     claim: str
     steps: tuple[str, ...]
@@ -39,12 +40,12 @@ class VolumeFill:
 
     @property
     def share(self) -> float:
-        """0 to 1."""
+        """Used share of the capacity, 0 to 1."""
         return self.used / self.capacity
 
 
 def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
-    """Every volume that the runs mounted, the fullest first."""
+    """Every volume mounted by the runs, the fullest first."""
     seen: dict[tuple[str, bool], list[tuple[float, VolumeUse]]] = {}
     steps: dict[tuple[str, bool], set[str]] = {}
     runs: dict[tuple[str, bool], set[str]] = {}
@@ -60,7 +61,7 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
 
 
 def _name(run: RunRecord, claim: str) -> tuple[str, bool]:
-    """What claims of all runs have in common, and whether it is one claim of all of them."""
+    """Common part of the claim's name over runs, and whether all runs share one claim."""
     own = claim.startswith(f"{run.run}-") and len(claim) > len(run.run) + 1
     return (claim.removeprefix(f"{run.run}-"), False) if own else (claim, True)
 
@@ -70,7 +71,7 @@ def _fill(
 ) -> VolumeFill:
     claim, shared = key
     rows = sorted(rows, key=lambda row: row[0])
-    # A claim that was enlarged is measured against what it holds now.
+    # An enlarged claim is judged by its current capacity.
     shown = rows[-1][1] if shared else max((v for _, v in rows), key=lambda v: v.used / v.capacity)
     growth = full = None
     if runs >= _FEWEST:
@@ -84,7 +85,7 @@ def _fill(
 
 
 def _growth(rows: Sequence[tuple[float, VolumeUse]]) -> Interval | None:
-    """Bytes a day, where the whole 95% interval of the slope rises."""
+    """Bytes per day; None unless the 95% interval of the slope is entirely positive."""
     times = np.array([at for at, _ in rows]) / _DAY
     slope = theil_sen(times - times[0], np.array([v.used for _, v in rows]))
     return Interval(slope.low, slope.likely, slope.high) if slope is not None and slope.low > 0 else None

@@ -1,4 +1,4 @@
-"""What a step moves over the network."""
+"""Network traffic of a step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concertmaster.core.model import StepExecution
 
 @dataclass(frozen=True, slots=True)
 class NetworkUse:
-    """What executions of a step moved over the network: medians of bytes received and sent, and of bytes a second."""
+    """Medians over the executions of a step: bytes received and sent, and bytes per second."""
 
     executions: int
     received: float
@@ -20,7 +20,7 @@ class NetworkUse:
 
 
 def network_use(executions: Sequence[StepExecution]) -> NetworkUse | None:
-    """The network use of these executions; None where none of them tells it."""
+    """Network use of these executions; None when it is known for none of them."""
     rows = [e for e in executions if e.network_receive_bytes is not None or e.network_transmit_bytes is not None]
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""One step over all runs of a window: how long it takes, how it fails, what it uses, how it changes."""
+"""One step over all runs of a window: duration, failures, usage and trend."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from concertmaster.core.stats.summary import Summary, summarize
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Plain marks beside the figures; each is None when it is unknown."""
+    """Flags beside the figures; None when unknown."""
 
     slow_outlier: bool | None = None  # mean above mean + 1 standard deviation of all steps' means
     inconsistent: bool | None = None  # coefficient of variation above the threshold
@@ -41,9 +41,9 @@ class Marks:
 class StepAnalysis:
     """One step over all runs in the window.
 
-    ``duration`` covers succeeded executions (seconds, start to end), ``waiting`` pod creation to scheduling and
-    ``starting`` scheduling to the start of the main container. ``path`` tells how the step holds the run back. ``runs``
-    had the step, in ``ran`` of them it was neither skipped nor taken from a cache.
+    ``duration``: succeeded executions, start to end; ``waiting``: pod creation to scheduling; ``starting``: scheduling to
+    start of the main container; seconds. ``path``: how the step delays the run. ``runs`` contained the step; in ``ran`` of
+    them it was neither skipped nor cached.
     """
 
     step: str
@@ -60,7 +60,7 @@ class StepAnalysis:
     trend: Detection
     marks: Marks
     network: NetworkUse | None = None
-    pricing: Pricing = field(default_factory=Pricing)  # mean of the nodes it ran on
+    pricing: Pricing = field(default_factory=Pricing)  # mean over the nodes it ran on
 
 
 def analyze_steps(
@@ -71,7 +71,7 @@ def analyze_steps(
     pricing: Pricing,
     figures: RunFigures,
 ) -> tuple[StepAnalysis, ...]:
-    """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each holds the runs back."""
+    """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each step delays the runs."""
     usages = by_step([figures.of(usage_of, run) for run in runs])
     rows = _executions(runs)
     names = [s.name for s in graph.steps]
@@ -116,8 +116,8 @@ def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, St
 
 @dataclass(slots=True)
 class _Collected:
-    """The executions of a step in columns. ``ran``: runs in which it was neither skipped nor cached; ``per_run``: of each
-    run with a timed execution its end, the longest of them and its input."""
+    """The executions of a step as columns. ``ran``: number of runs in which it was neither skipped nor cached; ``per_run``:
+    for each run with a timed execution, its end, its longest execution and its input."""
 
     durations: list[float] = field(default_factory=list)
     waiting: list[float] = field(default_factory=list)
@@ -126,7 +126,7 @@ class _Collected:
     per_run: dict[str, tuple[float, float, float | None]] = field(default_factory=dict)
 
     def series(self) -> Series:
-        """Ends, durations and inputs (None: not known of all), the oldest first."""
+        """Ends (unix seconds), durations (s) and inputs (None unless all are known), oldest first."""
         rows = sorted(self.per_run.values(), key=itemgetter(0))
         sizes = [row[2] for row in rows]
         inputs = sizes if sizes and None not in sizes else None
@@ -134,8 +134,8 @@ class _Collected:
 
 
 class _Times(NamedTuple):
-    """One execution: its step; seconds it took where its duration counts, pod creation to scheduling, and scheduling to its
-    start (None: unknown); whether it was neither skipped nor cached; its input."""
+    """One execution: step; its duration if it counts, pod creation to scheduling, and scheduling to start, in seconds
+    (None: unknown); whether it was neither skipped nor cached; input size."""
 
     step: str
     seconds: float | None
@@ -149,7 +149,7 @@ _times = partial(tuple.__new__, _Times)
 
 
 def _times_of(run: RunRecord) -> list[_Times]:
-    """All executions of a run."""
+    """Times of all executions of a run."""
     found: list[_Times] = []
     for e in run.steps:
         created, scheduled, started, finished, outcome = e.created, e.scheduled, e.started, e.finished, e.outcome
@@ -167,7 +167,7 @@ def _times_of(run: RunRecord) -> list[_Times]:
 
 
 def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Collected]:
-    """The columns of each step."""
+    """Executions by step."""
     found: dict[str, _Collected] = {}
     for run in runs:
         name, end = run.run, run.end or 0.0
@@ -204,7 +204,7 @@ def _step(
     options: AnalysisSettings,
     pricing: Pricing,
 ) -> StepAnalysis:
-    """``means``: summary of all steps' mean durations."""
+    """``means``: summary of the mean durations of all steps."""
     executions = [e for _, e in rows]
     return StepAnalysis(
         step=name,
