@@ -1,7 +1,8 @@
-"""Engines: workflow objects and pods in, definitions and run records out. Pure: no I/O, no clock.
+"""Engines: turn workflow objects and pods into definitions and run records. Pure: no I/O, no clock.
 
-``define``/``define_all`` read what the cluster's objects declare, ``infer_definitions`` reads workflows off the facts
-when nothing is declared, ``assign`` puts every pod into one step of one run, ``build_runs`` makes run records.
+``define`` and ``define_all`` read the definitions that cluster objects declare, ``infer_definitions`` derives workflows
+from pod facts where nothing is declared, ``assign`` assigns every pod to one step of one run, ``build_runs`` builds run
+records.
 """
 
 from concertmaster.core.model import UNKNOWN_STEP

@@ -1,4 +1,5 @@
-"""Every pod in exactly one place: a step of a run of a workflow, or counted among the unassigned with the reason."""
+"""Assignment of pods to workflows: every pod belongs to one step of one run, or is counted as unassigned with a
+reason."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from concertmaster.engines.registry import ENGINES
 
 _EXAMPLES = 5
 _NOBODY = ""
-_SELECTING = tuple(e for e in reversed(ENGINES) if e.selects is not None)  # declared graphs first
+_SELECTING = tuple(e for e in reversed(ENGINES) if e.selects is not None)  # graphs declared by users take precedence
 _OF_OWNER = {kind: e.name for e in reversed(ENGINES) for kind in e.owner_kinds}
 
 
@@ -24,13 +25,13 @@ def assign(
     job_owners: Mapping[tuple[str, str], tuple[str, str]] | None = None,
     recognised: Mapping[tuple[str, str], WorkflowKey] | None = None,
 ) -> Assignment:
-    """Place finished or vanished pods into runs of the given workflows.
+    """Assign terminated or vanished pods to runs of the given workflows.
 
     Idempotent and independent of the order of ``facts`` and ``definitions``; facts of one uid are merged first. A pod
-    that a declared graph selects belongs to that graph, whoever owns it. ``job_owners`` maps (namespace, Job name) to
-    its owner's (kind, name), where that is known. ``recognised`` maps (namespace, run) to the workflow other pods of the
-    run were placed in: with it the result does not depend on which pods come together either. Items and attempts that
-    need the whole run are numbered by ``build_run``.
+    selected by a declared graph belongs to that graph, whoever owns it. ``job_owners`` maps (namespace, Job name) to
+    (kind, name) of the owner, where known. ``recognised`` maps (namespace, run) to the workflow that other pods of the
+    run were assigned to, so that the result does not depend on which pods are passed together. Items and attempts that
+    can only be numbered from the whole run are numbered by ``build_run``.
     """
     known = sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
     of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
@@ -48,7 +49,8 @@ def assign(
 
 
 def _engine_of(fact: PodFact, definitions: Mapping[str, Sequence[WorkflowDefinition]], context: Context) -> str:
-    """Name of the engine that places a pod: one that selects it, the most particular first, else its owner's."""
+    """Name of the engine that assigns a pod: the most specific one that selects it, else the one of its owner's
+    kind."""
     for engine in _SELECTING:
         if engine.selects is not None and engine.selects(fact, definitions[engine.name], context):
             return engine.name
@@ -58,7 +60,7 @@ def _engine_of(fact: PodFact, definitions: Mapping[str, Sequence[WorkflowDefinit
 def _rejected(fact: PodFact) -> Rejected:
     if fact.owner_kind:
         return Rejected(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
-    # Only the label of a declared graph brings such a pod here.
+    # Only the label of a declared graph routes such a pod here.
     return Rejected(fact, "it has no owner and no step selects it", GRAPH)
 
 

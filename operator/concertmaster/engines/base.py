@@ -1,4 +1,4 @@
-"""What an engine knows, declared once. A new engine is a package with one ``Engine`` and one line in the registry."""
+"""The interface of an engine. A new engine is a package with one ``Engine`` and one line in the registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PODS = ObjectKind("v1", "Pod", "pods")
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """An object that only starts runs of a template: ``target`` is the template's kind and name."""
+    """An object that only starts runs of a template. ``target`` is the kind and name of that template."""
 
     namespace: str
     name: str
@@ -39,19 +39,19 @@ class Trigger:
     time_zone: str | None = None
     suspended: bool = False
     entrypoint: str | None = None
-    declared: Mapping[str, object] = field(default_factory=dict)  # its schedule and concurrencyPolicy, as written
+    declared: Mapping[str, object] = field(default_factory=dict)  # schedule and concurrencyPolicy, as declared
 
 
 @dataclass(frozen=True, slots=True)
 class RunKind:
-    """A kind of object that is one run, and how it becomes a record.
+    """A kind of object that represents one run, and how to turn it into a run record.
 
-    ``read`` gets the object, its children, the workflow and its definition, where one is known. ``older`` are further
-    API versions that may serve the kind. ``finished_selector`` are labels every finished run has, so that the others
-    never leave the server. ``children`` must be listed with a run, by the selector ``child_selector`` gives. ``parts``
-    are kinds that are runs elsewhere, but only a part of this run where it owns them. ``pod_labels`` are the places, below
-    ``spec``, of labels that its pods will carry besides its own (``*``: every entry of a list, each for some of the pods).
-    ``values`` gives the texts in which the size of its input may stand.
+    ``read`` gets the object, its children, the workflow and its definition, if known. ``older`` are further API
+    versions that may serve the kind. ``finished_selector`` are labels that every finished run has, so that the API
+    server filters out all others. ``children`` must be listed with a run, using the selector that ``child_selector``
+    returns. ``parts`` are kinds that are runs of their own elsewhere, but part of this run where it owns them.
+    ``pod_labels`` are the paths below ``spec`` of additional labels of its pods (``*``: every entry of a list, each for
+    some of the pods). ``values`` returns the texts that input sizes may be read from.
     """
 
     object: ObjectKind
@@ -69,9 +69,12 @@ class RunKind:
 
 @dataclass(frozen=True, slots=True)
 class SharedKind:
-    """Objects that several workflows may take their steps from: ``users`` is the workflows' kind, ``names`` gives
-    the objects of its own namespace that one of them uses (also by remote reference, where that namespace is given); a
-    name with ``$(`` or ``{{`` may be any."""
+    """Objects whose steps several workflows may share.
+
+    ``users`` is the kind of these workflows. ``names`` returns the objects of its own namespace that a workflow uses
+    (including remote references if the namespace is given); a name that contains ``$(`` or ``{{`` may refer to any
+    object.
+    """
 
     kind: str
     users: str
@@ -80,8 +83,8 @@ class SharedKind:
 
 @dataclass(frozen=True, slots=True)
 class ActiveRuns:
-    """Runs that compare themselves with the stored object they were made from: how to list those that go on, and the
-    names of the objects one was made from."""
+    """Runs that are compared with the stored object they were created from: how to list the unfinished ones, and the
+    names of the objects a run was created from."""
 
     kind: ObjectKind
     selector: str
@@ -90,7 +93,7 @@ class ActiveRuns:
 
 @dataclass(frozen=True, slots=True)
 class ChartSwitch:
-    """The value ``engines.<name>`` of the chart that grants the engine's rights, and what it reads, for people."""
+    """The chart value ``engines.<name>`` that grants the engine's permissions, with a description for its users."""
 
     name: str
     reads: tuple[str, ...]
@@ -103,15 +106,15 @@ Settle = Callable[[Sequence[StepExecution], WorkflowDefinition | None], list[Ste
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """All that is known of one engine.
+    """Everything specific to one engine.
 
     ``defining`` names the kinds of ``traits.kinds`` that define workflows; ``companions`` the kinds that must be listed
-    with each of them, in order. ``owner_kinds`` are the controllers of the pods it places; ``selects`` says which pods it
-    takes before anybody is asked by owner. ``pod_labels`` are read from the metrics source to place pods; ``run_labels`` are
-    those of them that make a pod part of a run, whoever owns it. ``infer`` reads
-    off a pod which workflow it belongs to where nothing is declared, ``inferred_steps`` are the steps of all of those.
-    ``settle`` numbers items and attempts of one run once all its pods are there. ``as_in_history`` renames the steps of a
-    live record of a run without a declared graph to what pods alone show.
+    with each of them, in order. ``owner_kinds`` are the controllers of the pods it assigns; ``selects`` returns the
+    pods it claims before owners are considered. ``pod_labels`` are read from the metrics source to assign pods;
+    ``run_labels`` are those among them that make a pod part of a run, whoever owns it. ``infer`` derives the workflow
+    of a pod where nothing is declared, ``inferred_steps`` are the steps common to all such workflows. ``settle``
+    numbers items and attempts of one run once all its pods are known. ``as_in_history`` renames the steps of a live
+    record of a run without a declared graph to the names that can be derived from pods alone.
     """
 
     traits: EngineTraits
@@ -130,39 +133,40 @@ class Engine:
     inferred_steps: tuple[StepSpec, ...] = ()
     as_in_history: Callable[[RunRecord, WorkflowDefinition], RunRecord] = lambda record, definition: record
     shared: SharedKind | None = None
-    """What a change for a workflow may be for besides the object that defines it."""
+    """Objects other than the defining one that a change for a workflow may patch."""
     referenced: tuple[SharedKind, ...] = ()
-    """Objects that define workflows and whose parts others use by reference: these change with them."""
+    """Objects that define workflows and contain parts that others refer to: these change with them."""
     active_runs: ActiveRuns | None = None
     patches_pods: Callable[[Raw], bool] = lambda raw: False
-    """Whether an object sets resources in a place that is applied after the fields a change may set."""
+    """Whether an object sets pod resources in a place that is applied after the fields a change may set."""
     watches_pods: bool = False
-    """Whether labels of live pods are read where no metrics source exports them."""
+    """Whether labels of live pods are read if no metrics source exports them."""
     chart: ChartSwitch | None = None
-    page: tuple[str, str] | None = None  # title and file of its page below docs/engines
+    page: tuple[str, str] | None = None  # title and file of its page in docs/engines
 
     @property
     def name(self) -> str:
-        """How reports call it."""
+        """Its name in reports."""
         return self.traits.name
 
     @property
     def remedies(self) -> Callable[[Sizes], str | None]:
-        """What to write where its workflows are defined, to set sizes."""
+        """Returns the snippet that sets the given sizes where the engine's workflows are defined; None if there is
+        none."""
         return self.traits.remedies
 
     def defines(self, raw: Raw) -> bool:
-        """Whether an object is of a kind that defines a workflow here, by its apiVersion and kind."""
+        """Whether an object is of a kind that defines a workflow of this engine, by its apiVersion and kind."""
         kind = self.traits.object_kind(str(raw.get("kind")))
         return kind is not None and kind.kind in self.defining and kind.group == api_group(raw)
 
     def run_kind(self, raw: Raw) -> RunKind | None:
-        """The kind of run an object is, by its apiVersion and kind; None when it is none of this engine's."""
+        """The run kind of an object, by its apiVersion and kind; None if it is not a run of this engine."""
         known = (k for k in self.run_kinds if (k.object.group, k.object.kind) == (api_group(raw), raw.get("kind")))
         return next(known, None)
 
 
 def api_group(raw: Raw) -> str:
-    """The API group of an object, empty for the core one."""
+    """The API group of an object, empty for the core group."""
     version = raw.get("apiVersion")
     return version.rpartition("/")[0] if isinstance(version, str) else ""

@@ -1,7 +1,7 @@
-"""Whose run a live object is, whether it is over, and what else has to be read to know it wholly.
+"""Live run objects: the workflow a run belongs to, whether it has finished, and which further objects its record needs.
 
-The object says by itself which template it was made from; runs without one are selected by name and labels the way their
-pods are in the history, so that both ways end at the same workflow.
+An object usually names the template it was created from. Runs without a template are selected by name and labels in the
+same way as their pods in the history, so that both sources yield the same workflow.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from concertmaster.engines.common.runs import nearest, selects_run
 from concertmaster.engines.live import LiveRun
 from concertmaster.engines.registry import ENGINES, by_run, by_traits, run_kind
 
-_MARK, _CONDITIONS = 80, 50  # of an end that is remembered: characters of a part, and conditions
+_MARK, _CONDITIONS = 80, 50  # limits of an end mark: characters per part, and number of conditions
 
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Objects that belong to a run and must be listed with it: their kind and a label selector as text."""
+    """Objects that belong to a run and must be listed with it: their kind and a label selector in text form."""
 
     kind: str
     selector: str
     reduce: Callable[[dict[str, Any]], dict[str, Any]]
-    """What reading a run needs of one of them."""
+    """Reduces such an object to the fields that reading a run needs."""
 
 
 def ended(raw: Mapping[str, Any]) -> bool:
-    """Whether a run is over, by its status alone. Never raises."""
+    """Whether a run has finished, by its status alone. Never raises."""
     kind = run_kind(raw)
     return kind is not None and kind.ended(KubeObject.of(raw))
 
 
 def _reduced(raw: dict[str, Any]) -> dict[str, Any]:
-    """An object without the parts of its metadata that may be large."""
+    """An object without the potentially large parts of its metadata."""
     meta = {k: v for k, v in raw["metadata"].items() if k not in ("managedFields", "annotations")}
     return {**raw, "metadata": meta}
 
 
 def end_mark(raw: Mapping[str, Any]) -> str:
-    """What tells one end of a run from another: a retried run (``argo retry``, a Job or PipelineRun resumed) keeps its uid
-    and ends again. Never raises."""
+    """A mark that distinguishes one end of a run from another: a retried or resumed run (``argo retry``, a Job or
+    PipelineRun) keeps its uid and ends again. Never raises."""
     status = raw.get("status")
     if not isinstance(status, Mapping):
         return ""
@@ -63,7 +63,7 @@ def end_mark(raw: Mapping[str, Any]) -> str:
 
 
 def children(raw: Mapping[str, Any]) -> Children | None:
-    """What to list besides the object itself; None when the object says everything."""
+    """What to list besides the object itself; None if the object is sufficient."""
     kind = run_kind(raw)
     if kind is None or kind.children is None:
         return None
@@ -72,7 +72,7 @@ def children(raw: Mapping[str, Any]) -> Children | None:
 
 
 class Claims:
-    """The observed workflows, asked whose a run is."""
+    """Maps live objects to the observed workflows they are runs of."""
 
     def __init__(self, definitions: Iterable[WorkflowDefinition] = ()) -> None:
         self._by_key = {d.key: d for d in definitions}
@@ -88,27 +88,27 @@ class Claims:
 
     @property
     def keys(self) -> frozenset[WorkflowKey]:
-        """All workflows."""
+        """Keys of all workflows."""
         return frozenset(self._by_key)
 
     @property
     def kinds(self) -> frozenset[str]:
-        """Kinds of objects that any of the workflows may have as its runs."""
+        """Kinds of objects that can be runs of these workflows."""
         return frozenset(kind for d in self._by_key.values() for kind in _kinds(d))
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
-        """The workflow a live object is a run of; None when it is not observed. Never raises."""
+        """The workflow a live object is a run of; None if that workflow is not observed. Never raises."""
         engine, kind = by_run(raw), run_kind(raw)
         if engine is None or kind is None:
             return None
         key = kind.workflow_of(raw)
         named = self._by_key.get(key) if key is not None else None
-        if key is not None and not engine.traits.kinds:  # its workflows are profiles, known by a label of their pods
+        if key is not None and not engine.traits.kinds:  # such workflows are profiles, known by a pod label
             return self._labelled.get((engine.traits, key.namespace, key.name))
         return named if named is not None else self._selected(KubeObject.of(raw), engine.traits, kind)
 
     def _selected(self, run: KubeObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:
-        """By name and labels, the longest prefix first."""
+        """The workflow that selects a run by name and labels; the longest name prefix wins."""
         name = kind.object.kind
         if _is_part(run, name):
             return None
@@ -122,9 +122,10 @@ class Claims:
 
 
 def end_alone(run: LiveRun) -> RunRecord | None:
-    """What is certain of a run whose steps cannot all be read: when it was and how it ended. None while it goes on.
+    """A record of what is certain about a run whose steps cannot all be read: its times and its outcome. None while it
+    is running.
 
-    It has no steps: those come from the metrics, and so do its times wherever its pods are known.
+    The record has no steps: these come from the metrics, as do the times of every run whose pods are known.
     """
     record = run.record
     if record.outcome is Outcome.RUNNING:
@@ -135,7 +136,7 @@ def end_alone(run: LiveRun) -> RunRecord | None:
 
 
 def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecord:
-    """``record`` with its steps called what the history calls them, so that runs of both sources have the same steps."""
+    """``record`` with its steps renamed as in the history, so that runs from both sources have the same steps."""
     engine = by_traits(definition.engine)
     return record if engine is None else engine.as_in_history(record, definition)
 
@@ -149,27 +150,27 @@ def _kinds(definition: WorkflowDefinition) -> tuple[str, ...]:
 
 
 def _is_part(run: KubeObject, kind: str) -> bool:
-    """Whether a run of another kind owns it: a Job of a JobSet is no run of its own."""
+    """Whether a run of another kind owns it: a Job of a JobSet is not a run of its own."""
     wholes = {k.object.kind for engine in ENGINES for k in engine.run_kinds if kind in k.parts}
     owners = sequence(run.meta.get("ownerReferences"), "ownerReferences", run.problems)
     return any(str(mapping(o, "ownerReferences[]", run.problems).get("kind")) in wholes for o in owners)
 
 
 def _labels(run: KubeObject, kind: RunKind) -> list[dict[str, str]]:
-    """Labels of the run, and of each of its pods as its spec gives them: history sees those of the pods only."""
+    """Labels of the run, and those its spec gives to its pods: the history knows only pod labels."""
     own = mapping(run.meta.get("labels"), "metadata.labels", run.problems)
-    found = [{str(k): str(v) for k, v in own.items()}]
+    label_sets = [{str(k): str(v) for k, v in own.items()}]
     for path in kind.pod_labels:
         several = _at(run.spec, path)
-        if "*" not in path:  # all pods carry them
-            found = [{**found[0], **labels} for labels in several] or found
+        if "*" not in path:  # labels that all pods have
+            label_sets = [{**label_sets[0], **labels} for labels in several] or label_sets
         else:
-            found += [{**found[0], **labels} for labels in several]
-    return found
+            label_sets += [{**label_sets[0], **labels} for labels in several]
+    return label_sets
 
 
 def _at(value: object, path: Sequence[str]) -> list[dict[str, str]]:
-    """Label maps at ``path``, in which ``*`` stands for every entry of a list. What has another shape is left out."""
+    """Label maps at ``path``, where ``*`` stands for every entry of a list. Values of any other shape are skipped."""
     values = [value]
     for key in path:
         if key == "*":

@@ -1,4 +1,4 @@
-"""Definitions from Kubernetes objects of any kind an engine reads, triggers folded into what they start."""
+"""Workflow definitions from Kubernetes objects of all engines, with triggers merged into the workflows they start."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from concertmaster.engines.registry import CLUSTER_KINDS, by_object, trigger
 def define(
     raw: Mapping[str, Any], resolve: Resolve | None = None, *, namespace: str | None = None
 ) -> WorkflowDefinition | None:
-    """The definition one object declares; None when it declares none (a mere trigger, an unknown kind, a profile that
-    refers to an engine's object). ``namespace`` is where the runs are, for cluster-scoped objects."""
+    """The definition that one object declares. ``namespace`` is the namespace of the runs, for cluster-scoped objects.
+
+    None if it declares none: a pure trigger, an unknown kind, or a profile that refers to an engine's object.
+    """
     engine = by_object(raw)
     return None if engine is None or trigger(raw) is not None else engine.define(raw, resolve, namespace)
 
@@ -25,9 +27,9 @@ def define(
 def define_all(
     objects: Iterable[Mapping[str, Any]], *, cluster_namespaces: Iterable[str] = ()
 ) -> tuple[WorkflowDefinition, ...]:
-    """Definitions of many objects at once: references between them are resolved among themselves.
+    """Definitions of many objects at once; references between these objects are resolved.
 
-    ``cluster_namespaces``: namespaces whose runs of ClusterWorkflowTemplates are to be seen, one definition each.
+    ``cluster_namespaces``: namespaces in which runs of ClusterWorkflowTemplates are observed, one definition for each.
     """
     rows = [o for o in objects if isinstance(o, Mapping)]
     table = {_identity(o): o for o in rows}
@@ -44,7 +46,7 @@ def define_all(
 
 
 def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace: str) -> Resolve:
-    """A resolver over objects at hand, keyed by (kind, namespace, name)."""
+    """A resolver over the given objects, keyed by (kind, namespace, name)."""
 
     def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
         return table.get((kind, "" if kind in CLUSTER_KINDS else namespace, name))
@@ -53,7 +55,7 @@ def resolver(table: Mapping[tuple[str, str, str], Mapping[str, Any]], namespace:
 
 
 def with_triggers(definition: WorkflowDefinition, triggers: Iterable[Trigger]) -> WorkflowDefinition:
-    """``definition`` with the schedules that start it and the names its runs then bear."""
+    """``definition`` with the schedules that start it and the name prefixes of the runs they create."""
     mine = [
         t
         for t in triggers

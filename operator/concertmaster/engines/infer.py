@@ -1,9 +1,9 @@
-"""Workflows nobody declared: definitions read off the facts themselves.
+"""Definitions inferred from pod facts, for workflows that no object declares.
 
-``concertmaster analyze`` must say something useful of recorded facts without any manifest. Runs are grouped by what
-their owners' names have in common, steps by the template in the pods' names, and an edge is drawn where a step began
-after another had ended in every run that has both. Such a graph is marked ``inferred``: it says what happened, not what
-has to happen.
+They let ``concertmaster analyze`` produce useful results from recorded facts without any manifest. Runs are grouped by
+the common prefix of their owners' names, steps by the template in the pods' names. A step gets an edge to another if it
+began after the other had ended in every run that has both. Such a graph is marked ``inferred``: it describes what
+happened, not what has to happen.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.registry import ENGINES, settle
 from concertmaster.engines.runs import with_ready
 
-_INFERRING = tuple(reversed(ENGINES))  # a JobSet before the Jobs it is made of
-_TOLERANCE = 1.0  # seconds: resolution of the times
-_RARE = 0.9  # a step in fewer of the runs than this is conditional
+_INFERRING = tuple(reversed(ENGINES))  # JobSets before the Jobs they consist of
+_TOLERANCE = 1.0  # seconds: resolution of the timestamps
+_RARE = 0.9  # a step in a smaller share of the runs counts as conditional
 
 
 def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
-    """Definitions for all pods an engine can read a workflow off, in order of their keys.
+    """Definitions for all pods whose workflow an engine can infer, sorted by key.
 
-    Kind is Workflow for Argo runs, CronJob or Job for Jobs; where labelled also JobSet, Pipeline and PipelineRun. Ready
-    to be given to ``assign`` together with the facts.
+    The kind is Workflow for Argo runs, CronJob or Job for Jobs, and JobSet, Pipeline or PipelineRun where pods carry
+    the respective labels. Pass them to ``assign`` together with the facts.
     """
     rows = merge_facts(facts)
     groups: dict[WorkflowKey, Engine] = {}
@@ -55,8 +55,8 @@ def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
 
 
 def complete(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> tuple[WorkflowDefinition, list[RunRecord]]:
-    """A definition that declares no graph (a runSelector, or one inferred from names) with the graph its runs show, and
-    the runs with the ready times that follow from it. A declared graph is returned as it is."""
+    """Complete a definition that declares no graph (a runSelector, or one inferred from names) with the graph observed
+    in its runs, and the runs with the ready times that follow from it. A declared graph is returned unchanged."""
     if not definition.graph.inferred or not runs:
         return definition, list(runs)
     shown = _graph([r.steps for r in runs], definition)
@@ -67,7 +67,8 @@ def complete(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> tuple
 def infer_graph(
     runs: Mapping[str, Sequence[StepExecution]], definition: WorkflowDefinition | None = None
 ) -> WorkflowGraph:
-    """Steps and edges from assigned executions by run. ``definition`` lends its steps' details, where it has any."""
+    """Steps and edges from assigned executions by run. ``definition`` provides the details of its steps, if it has
+    any."""
     return _graph([settle(list(rows), definition) for rows in runs.values()], definition)
 
 
@@ -96,8 +97,8 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
 
 
 def _spans(rows: Iterable[StepExecution]) -> dict[str, tuple[float, float]]:
-    """First begin and last end of every step in one run, daemons until they are ready; steps whose end is unknown are left
-    out."""
+    """First begin and last end (unix seconds) of every step in one run; daemons end when they are ready. Steps whose
+    end is unknown are left out."""
     out: dict[str, tuple[float, float]] = {}
     open_ended: set[str] = set()
     for e in rows:
@@ -111,12 +112,12 @@ def _spans(rows: Iterable[StepExecution]) -> dict[str, tuple[float, float]]:
 
 
 def _typical_begin(name: str, spans: Sequence[Mapping[str, tuple[float, float]]]) -> float:
-    """Mean begin after the run's start."""
+    """Mean delay in seconds between the start of the run and the begin of the step."""
     after = [run[name][0] - min(s[0] for s in run.values()) for run in spans if name in run]
     return sum(after) / len(after) if after else 0.0
 
 
 def _precedes(a: str, b: str, spans: Sequence[Mapping[str, tuple[float, float]]]) -> bool:
-    """Whether ``b`` began after ``a`` had ended in every run that has both (and some run has)."""
+    """Whether ``b`` began after ``a`` had ended in every run that has both, of which there must be at least one."""
     both = [(run[a], run[b]) for run in spans if a in run and b in run]
     return bool(both) and all(x[1] <= y[0] + _TOLERANCE and x[0] < y[0] for x, y in both)

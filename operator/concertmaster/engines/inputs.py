@@ -1,4 +1,4 @@
-"""Input sizes out of run objects: what ``spec.inputs`` of a profile or policy points at, read into the run's record."""
+"""Input sizes of runs: the values that ``spec.inputs`` of a profile or policy refers to, read from run objects."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NamedValues:
-    """Texts of an object by name."""
+    """Named values of an object, as text."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, source: InputSource) -> str | None:
-        """The text that ``source`` names; None when it is not here, or for a JSONPath."""
+        """The value that ``source`` names; None if it is missing, or if ``source`` is a JSONPath."""
         for values, name in (
             (self.parameters, source.parameter),
             (self.annotations, source.annotation),
@@ -38,24 +38,24 @@ class NamedValues:
 
 @dataclass(frozen=True, slots=True)
 class RunValues:
-    """Texts of a run by name: of the run as a whole, and of each of its pods by the pod's name."""
+    """Named values of a run: of the run as a whole, and of each of its pods by pod name."""
 
     run: NamedValues = NamedValues()
     pods: Mapping[str, NamedValues] = field(default_factory=dict)
 
 
 Values = Callable[[Raw, Sequence[Raw]], RunValues]
-"""From the object of a run and its children to what they say by name."""
+"""Returns the named values of a run object and its children."""
 
 
 def with_inputs(
     record: RunRecord, sources: Sequence[InputSource], raw: Raw, children: Sequence[Raw], read: Values
 ) -> tuple[RunRecord, tuple[str, ...]]:
-    """``record`` with the input sizes that ``sources`` point at, and sentences about those that are no sizes. ``read`` gives
-    the texts of the run ``raw`` and its ``children``.
+    """``record`` with the input sizes that ``sources`` refer to, and messages about values that are not valid sizes.
 
-    For each step the first source that tells a size holds: those of the step before those of every step, and of one
-    source the pod's own value before the run's. The run as a whole has what a source without a step says of it.
+    ``read`` returns the named values of the run ``raw`` and its ``children``. For each step the first source with a
+    size applies: sources of the step before sources of every step, and for one source the pod's own value before the
+    run's. The size of the run as a whole comes from sources without a step.
     """
     if not sources:
         return record, ()
@@ -75,11 +75,11 @@ def _of_run(source: InputSource, raw: Raw, values: RunValues, run: str, problems
     if source.json_path is None:
         return _size(values.run.of(source), source, run, problems)
     try:
-        found = find(source.json_path, raw)
+        texts = find(source.json_path, raw)
     except JsonPathError as error:
         problems.add(f"spec.inputs: {error}")
         return None
-    return total(_size(v, source, run, problems) for v in found)
+    return total(_size(v, source, run, problems) for v in texts)
 
 
 def _of_step(
@@ -101,7 +101,7 @@ def _of_step(
 
 
 def _size(value: object, source: InputSource, run: str, problems: Problems) -> float | None:
-    """A number or quantity of at least 0; None when absent or anything else."""
+    """A number or quantity of at least 0; None if missing or invalid."""
     if value is None or isinstance(value, bool):
         return None
     written = text(value, f"{source} of run {run}", problems)
@@ -118,8 +118,8 @@ def _size(value: object, source: InputSource, run: str, problems: Problems) -> f
 
 
 def parameters_of(rows: object, where: str) -> dict[str, str]:
-    """Parameters of a list of objects with ``name`` and ``value``, as Argo, Tekton and containers write them; those
-    without a literal value are left out."""
+    """Parameters from a list of objects with ``name`` and ``value``, as used by Argo, Tekton and containers. Entries
+    without a literal value are skipped."""
     ignored = Problems()
     named: dict[str, str] = {}
     for raw in sequence(rows, where, ignored):
@@ -138,13 +138,13 @@ def annotations_of(raw: Raw) -> dict[str, str]:
 
 
 def of_annotations(raw: Raw, children: Sequence[Raw]) -> RunValues:
-    """A run of which only its own annotations are known."""
+    """Values of a run that has only its own annotations."""
     return RunValues(NamedValues(annotations=annotations_of(raw)))
 
 
 def of_pods(templates: Callable[[Raw], Iterable[Raw]]) -> Values:
-    """A run with pods as children: ``templates`` gives its pod templates, whose annotations and environment are the
-    run's; those of its pods are their own."""
+    """Values of a run whose children are pods: those of the run are the annotations and environment of its pod
+    templates, which ``templates`` returns; each pod adds its own."""
 
     def values(raw: Raw, pods: Sequence[Raw]) -> RunValues:
         of_run = [_pod(t) for t in templates(raw)]
@@ -160,7 +160,7 @@ def of_pods(templates: Callable[[Raw], Iterable[Raw]]) -> Values:
 
 
 def _pod(raw: Raw) -> NamedValues:
-    """Annotations and literal environment of a pod or pod template."""
+    """Annotations and literal environment variables of a pod or pod template."""
     ignored = Problems()
     spec = mapping(raw.get("spec"), "spec", ignored)
     env: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Which pod labels must be read from the metrics source to place the pods of workflows."""
+"""Pod labels that must be read from the metrics source to assign pods to workflows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from concertmaster.engines.registry import ENGINES, by_traits
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """``run_keys`` make a pod part of a run, ``keys`` are all that are needed (both sorted). ``nodes``: whether prices
-    need the labels of nodes too."""
+    """Label keys, both tuples sorted: ``run_keys`` make a pod part of a run, ``keys`` are all that are needed.
+    ``nodes``: whether prices also need the labels of nodes."""
 
     keys: tuple[str, ...]
     run_keys: tuple[str, ...]
@@ -20,8 +20,8 @@ class Labels:
 
 
 def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> Labels:
-    """The label keys the definitions' engines and selectors read; with ``undeclared`` those of all engines, so that
-    workflows nobody declared can be inferred."""
+    """Label keys that the definitions' engines and selectors read. With ``undeclared`` those of all engines, so that
+    workflows without a declaration can be inferred."""
     keys = {key for engine in ENGINES for key in engine.pod_labels} if undeclared else set[str]()
     runs = {key for engine in ENGINES for key in engine.run_labels} if undeclared else set[str]()
     nodes = False

@@ -1,7 +1,7 @@
-"""What live objects say about runs, whichever engine they belong to.
+"""Run records from live objects, common to all engines.
 
-Live objects are read as they finish and kept: they know edges taken, attempts, cache hits, skipped branches, exit codes
-and messages, none of which the metrics have.
+Live objects are read and stored as soon as they finish, because they contain what the metrics lack: edges taken,
+attempts, cache hits, skipped branches, exit codes and messages.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ WAITED_UNKNOWN = "what its steps waited for is taken from the declared graph"
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """What a live object says about one run. ``complete``: it has ended and its steps are all there. ``problems``:
-    sentences about what could not be read. ``reason``: why it failed, as the engine says. ``created``, ``started``,
-    ``finished``: the engine's own times of the run (unix seconds), which a record leaves to its pods."""
+    """The record of one run, read from a live object. ``complete``: the run has ended and all its steps are known.
+    ``problems``: messages about what could not be read. ``reason``: why the run failed, as reported by the engine.
+    ``created``, ``started``, ``finished``: the engine's own times of the run in unix seconds; the times of a record
+    come from its pods."""
 
     record: RunRecord
     complete: bool
@@ -43,8 +44,8 @@ def live_run(
     fingerprint: str | None = None,
     complete: bool = True,
 ) -> LiveRun:
-    """The record of a live object from its executions. ``started`` and ``finished`` name the status fields that hold
-    the engine's own times; ``complete`` False says that steps are missing."""
+    """Build the record of a live object from its executions. ``started`` and ``finished`` name the status fields with
+    the engine's own times; ``complete`` is False if steps are missing."""
     ordered = sorted(
         steps,
         key=lambda e: (e.created if e.created is not None else float("inf"), e.step, e.item or "", e.attempt),
@@ -70,8 +71,8 @@ def live_run(
 
 
 def span(steps: Sequence[StepExecution]) -> tuple[float | None, float | None]:
-    """First creation and last end of the pods of a run: computed like this for live and history records alike, so that
-    the two can be compared."""
+    """First creation and last end of the pods of a run in unix seconds. Live and history records share this
+    computation, so that they can be compared."""
     pods = [e for e in steps if e.pod is not None]
     begins = [e.created for e in pods if e.created is not None]
     ends = [e.finished for e in pods if e.finished is not None]

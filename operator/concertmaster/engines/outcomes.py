@@ -1,4 +1,4 @@
-"""How a run ended, read off the ends of its pods and what its graph declares."""
+"""Outcome of a run, derived from the outcomes of its pods and from its declared graph."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowG
 from concertmaster.engines.common.ordering import begin
 
 QUIET_SECONDS = 900.0
-"""A run counts as over when nothing of it happened for this long, unless its graph says that something is missing."""
+"""A run without activity for this long counts as finished, unless steps are missing according to its graph."""
 LOST_SECONDS = 86_400.0
-"""After this long a run with missing steps is not waited for any more: its outcome is Unknown."""
+"""After this long without activity the outcome of a run with missing steps is Unknown."""
 
 
 def last_attempts(executions: Sequence[StepExecution]) -> Sequence[StepExecution]:
@@ -26,7 +26,7 @@ def last_attempts(executions: Sequence[StepExecution]) -> Sequence[StepExecution
 
 
 class Ends:
-    """How runs of one graph ended; what is asked of the graph alone is asked once."""
+    """Outcomes of the runs of one graph; properties of the graph are computed once."""
 
     def __init__(self, graph: WorkflowGraph | None) -> None:
         self._graph = graph
@@ -35,11 +35,11 @@ class Ends:
         self._complete = graph is not None and bool(graph.steps) and not graph.inferred and not _open_ended(graph)
 
     def outcome(self, executions: Sequence[StepExecution], end: float | None, as_of: float | None) -> Outcome:
-        """How a run ended, by its pods alone: ``end`` is when the last of them did, ``as_of`` until when facts are
-        complete."""
+        """Outcome of a run, by its pods alone. ``end`` is the end of its last pod, ``as_of`` the time up to which facts
+        are complete (both unix seconds)."""
         graph, daemons = self._graph, self._daemons
         ends = last_attempts(executions)
-        # A daemon is killed when those it serves have ended: how its pod ends says nothing about the run.
+        # A daemon is killed once the steps that use it have ended: its exit status says nothing about the run.
         final = [e for e in ends if e.step not in daemons] if daemons else ends
         kinds = {e.outcome for e in final}
         ignored = float("inf") if as_of is None or end is None else as_of - end
@@ -50,7 +50,7 @@ class Ends:
         if not final or Outcome.UNKNOWN in kinds or Outcome.RUNNING in kinds:
             return Outcome.UNKNOWN
         if daemons and _ended_early(daemons, executions, final):
-            return Outcome.UNKNOWN  # steps fail with their daemon, a dag goes on without it
+            return Outcome.UNKNOWN  # steps of a steps template fail with their daemon, a dag continues without it
         if self._missing(ends):
             return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
         if not self._complete and ignored < QUIET_SECONDS:
@@ -68,7 +68,7 @@ class Ends:
 def _ended_early(
     daemons: Mapping[str, StepSpec], executions: Sequence[StepExecution], final: Sequence[StepExecution]
 ) -> bool:
-    """Whether a daemon ended while steps beside it were still at work."""
+    """Whether a daemon ended while steps beside it were still running."""
     for e in executions:
         if e.step in daemons and e.finished is not None:
             beside = e.step.rpartition(".")[0]
@@ -84,7 +84,7 @@ def _ended_early(
 def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
     """Whether dependent steps ran after this failure, so that the run tolerated it (continueOn, depends).
 
-    In a dag all of them must have: one that was left out, with all that would have followed it, hands the failure on.
+    In a dag all of them must have run: a dependent that was skipped, with everything after it, propagates the failure.
     """
     if graph is None or e.finished is None:
         return False
@@ -94,7 +94,8 @@ def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: Wo
     followers: dict[str, list[StepSpec]] = {}
     handlers = {s.name for s in graph.steps if s.on_exit}
     for s in graph.steps:
-        # A handler runs however the steps before it ended; steps of one handler depend on each other as any do.
+        # A handler runs regardless of the outcome of the steps before it; steps within one handler depend on each other
+        # as usual.
         for name in s.depends_on if not s.on_exit else handlers.intersection(s.depends_on):
             followers.setdefault(name, []).append(s)
     bar = e.finished - 1.0
@@ -105,7 +106,7 @@ def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: Wo
         below = followers.get(todo.pop(), [])
         left_out = [s for s in below if s.name not in ran and s.name not in seen]
         for s in left_out:
-            # The groups of steps are no branches of their own: what was left out in one fails nothing.
+            # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
             if not followers.get(s.name) and not (s.path and s.path[-1].in_group):
                 return False
         seen.update(s.name for s in left_out)
@@ -117,7 +118,7 @@ def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> 
     limits: Mapping[str, int | None] = {s.name: s.retry_limit for s in graph.steps} if graph else {}
     reported = {s.name for s in graph.steps if s.queries} if graph else set[str]()
     for e in failed:
-        if e.step in reported and e.pod is None:  # what a query says of a step is its end
+        if e.step in reported and e.pod is None:  # a step reported by a query has ended
             continue
         limit = limits.get(e.step)
         if e.step not in limits or limit is None or e.attempt < limit:
@@ -140,7 +141,7 @@ def _needed(graph: WorkflowGraph) -> tuple[tuple[str, int], ...]:
 
 
 def _open_ended(graph: WorkflowGraph) -> bool:
-    """Whether more pods may come that the graph does not count: fan-out of unknown width, conditional steps."""
+    """Whether the graph allows for an unknown number of further pods: fan-out of unknown width, conditional steps."""
     return any(
         (s.fan_out and s.width is None) or s.conditional or s.on_exit or s.memoized or s.selector for s in graph.steps
     )

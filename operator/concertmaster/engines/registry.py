@@ -1,4 +1,4 @@
-"""The engines that are observed: one line each."""
+"""The supported engines, one line each."""
 
 from __future__ import annotations
 
@@ -38,54 +38,54 @@ OWNER_KINDS = tuple(sorted({kind for engine in ENGINES for kind in engine.owner_
 
 
 def by_traits(traits: EngineTraits) -> Engine | None:
-    """The engine of a definition, None when it is none that is registered."""
+    """The engine of a definition; None if it is not registered."""
     return next((engine for engine in ENGINES if engine.traits == traits), None)
 
 
 def by_object(raw: Mapping[str, Any]) -> Engine | None:
-    """The engine that reads an object, by its apiVersion and kind; None when nobody does."""
+    """The engine that reads an object, by its apiVersion and kind; None if no engine does."""
     return next((engine for engine in ENGINES if engine.defines(raw)), None)
 
 
 def object_kind(api_version: str, kind: str) -> ObjectKind | None:
-    """A kind some engine reads, whatever version of its group is asked for."""
+    """A kind that some engine reads, whichever version of its API group is requested."""
     return _OBJECTS.get((api_version.rpartition("/")[0], kind))
 
 
 def companions(api_version: str, kind: str) -> tuple[str, ...]:
-    """Kinds of the same API version that must be listed with ``kind``: what triggers it, what its steps refer to."""
+    """Kinds of the same API version that must be listed with ``kind``: its triggers, and what its steps refer to."""
     engine = by_object({"apiVersion": api_version, "kind": kind})
     return engine.companions.get(kind, ()) if engine is not None else ()
 
 
 def shared_by(kind: str) -> SharedKind | None:
-    """The objects that workflows of ``kind`` may share, None when they share none."""
+    """The objects that workflows of ``kind`` may share; None if they share none."""
     return next((e.shared for e in ENGINES if e.shared is not None and e.shared.users == kind), None)
 
 
 def users_of(kind: str) -> tuple[SharedKind, ...]:
-    """Every way in which other workflows may use an object of ``kind``."""
+    """All ways in which workflows may use an object of ``kind``."""
     ways = (way for e in ENGINES for way in (e.shared, *e.referenced))
     return tuple(way for way in ways if way is not None and way.kind == kind)
 
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:
-    """What an object starts that is a mere trigger of another; None for every other object."""
+    """The trigger that an object is; None if it is not merely a trigger."""
     return next((started for e in ENGINES if (started := e.trigger(raw)) is not None), None)
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Executions of one run with items and attempts numbered the way its engine does."""
+    """Executions of one run with items and attempts numbered by the rules of its engine."""
     engine = by_traits(definition.engine) if definition is not None else None
     return engine.settle(executions, definition) if engine is not None else list(executions)
 
 
 def by_run(raw: Mapping[str, Any]) -> Engine | None:
-    """The engine whose run an object is, by its apiVersion and kind; None when it is none that is observed."""
+    """The engine whose run an object is, by its apiVersion and kind; None if no engine observes such runs."""
     return next((engine for engine in ENGINES if engine.run_kind(raw) is not None), None)
 
 
 def run_kind(raw: Mapping[str, Any]) -> RunKind | None:
-    """How to read a live run object; None when it is none that is observed."""
+    """How to read a live run object; None if no engine observes such runs."""
     engine = by_run(raw)
     return engine.run_kind(raw) if engine is not None else None

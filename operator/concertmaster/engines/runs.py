@@ -1,7 +1,7 @@
-"""Run records from executions: when each step could start, when the run began and ended, how it went.
+"""Run records from executions: ready times of the steps, start, end and outcome of the run.
 
-History has no run objects. What a run was is put together from its pods each time it is read, so that pods that arrive
-late (a long step, a backfill) correct the record instead of contradicting it.
+The history stores no run objects. A run is rebuilt from its pods each time it is read, so that pods that arrive late (a
+long step, a backfill) correct the record instead of contradicting it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
 from concertmaster.engines.registry import settle
 
-_DEPTH = 50  # steps without a pod searched inside a fanned-out template
+_DEPTH = 50  # maximum nesting of steps without a pod that are searched inside a fanned-out template
 
 
 def build_runs(
@@ -36,9 +36,9 @@ def build_runs(
     *,
     as_of: float | None = None,
 ) -> list[RunRecord]:
-    """All runs that used the name ``run``, oldest first: names are reused, by people and by fixed Job names.
+    """All runs that used the name ``run``, oldest first: people and fixed Job names reuse names.
 
-    A later run is called "<name>@<unix second of its start>". See ``build_run`` for the rest.
+    Each later run is named "<name>@<start in unix seconds>". See ``build_run`` for the rest.
     """
     return RunBuilder(key, definition, as_of).runs(run, executions)
 
@@ -53,15 +53,16 @@ def build_run(
 ) -> RunRecord:
     """One run from its executions (any order, one per pod).
 
-    ``as_of``: facts are complete until then (unix seconds); a run that may still go on is Running. Without it every run
-    counts as over. Outcome: Failed if a step failed in its last attempt and nothing built on it, Succeeded when
-    everything ended well, Unknown where an end was not seen or a step that must run is missing.
+    ``as_of``: time up to which facts are complete (unix seconds); a run that may not have finished by then is Running.
+    Without it every run counts as finished. Outcome: Failed if a step failed in its last attempt and no dependent step
+    ran after it, Succeeded if all steps succeeded, Unknown if an end was not observed or a required step is missing.
     """
     return RunBuilder(key, definition, as_of).run(run, executions)
 
 
 class RunBuilder:
-    """``build_runs`` and ``build_run`` for many runs of one workflow: what is asked of the definition is asked once."""
+    """``build_runs`` and ``build_run`` for many runs of one workflow; properties of the definition are computed
+    once."""
 
     def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
         self._key = key
@@ -98,18 +99,18 @@ class RunBuilder:
         )
 
     def _split(self, executions: Sequence[StepExecution]) -> list[list[StepExecution]]:
-        """Runs under one name: no engine runs again what has succeeded, so a success repeated after everything had ended
-        opens a new run."""
+        """Split the executions of one name into runs. No engine repeats a step that succeeded, so a repeated success
+        after everything had ended starts a new run."""
         ordered = sorted([(begin(e), e.uid or "", i) for i, e in enumerate(executions)])
         if not self._empty and len({(e.step, e.item) for e in executions}) == len(executions):
-            return [[executions[place] for _, _, place in ordered]]  # nothing succeeded twice
+            return [[executions[place] for _, _, place in ordered]]  # no step succeeded twice
         parts: list[list[StepExecution]] = []
         done: dict[tuple[str, str | None], int] = {}
         latest = float("-inf")
         for since, _, place in ordered:
             e = executions[place]
             room = _completions(self._specs.get(e.step), e.item)
-            # An attempt that the engine numbered belongs to the run it is an attempt of: a JobSet restarts all of itself.
+            # An attempt numbered by the engine belongs to the run it is an attempt of: a JobSet restarts as a whole.
             again = room is not None and e.attempt == 0 and done.get((e.step, e.item), 0) >= room
             if not parts or (again and since >= latest):
                 parts.append([])
@@ -124,15 +125,15 @@ class RunBuilder:
 
 
 def decided_at(run: RunRecord, as_of: float) -> float | None:
-    """When a run that is going on may count as over without any further fact: the next moment after ``as_of`` (both unix
-    seconds up to which facts are complete). None: it is over already."""
+    """When an unfinished run counts as finished if no further facts arrive: the next moment after ``as_of``, the time
+    up to which facts are complete (both unix seconds). None if it has finished already."""
     if run.outcome is not Outcome.RUNNING or run.end is None:
         return None
     return next((run.end + wait for wait in (QUIET_SECONDS, LOST_SECONDS) if run.end + wait > as_of), None)
 
 
 def _completions(spec: StepSpec | None, item: str | None) -> int | None:
-    """How often one step and item can succeed within a run; None when that is not known."""
+    """How often one step and item can succeed within a run; None if unknown."""
     if spec is None:
         return None
     if spec.fan_out and item is None:
@@ -141,17 +142,18 @@ def _completions(spec: StepSpec | None, item: str | None) -> int | None:
 
 
 def with_ready(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
-    """Settled executions of one run with the time at which their dependencies were satisfied, where that can be known."""
+    """Executions of one run, already numbered by ``settle``, with the time (unix seconds) at which their dependencies
+    were satisfied, where known."""
     return Edges(graph).with_ready(executions)
 
 
 class Edges:
-    """What the steps of a graph wait for, and how many fan-outs each shares with what it waits for."""
+    """The dependencies of the steps of a graph, and how many fan-outs each step shares with its dependencies."""
 
     def __init__(self, graph: WorkflowGraph) -> None:
         self.specs = {s.name: s for s in graph.steps}
         self.above: dict[str, list[tuple[StepSpec, int]]] = {}
-        self.below_fan_out: dict[str, bool] = {}  # whether an item of the step waits for some items of another
+        self.below_fan_out: dict[str, bool] = {}  # whether an item of the step depends on only some items of another
         for spec in graph.steps:
             rows = [(self.specs[name], spec) for name in spec.depends_on if name in self.specs]
             shared = [(a, _shared_levels(a, s) if a.path and s.path else 0) for a, s in rows]
@@ -177,11 +179,11 @@ class _Ready:
         self._attempts = (
             {(e.step, e.item, e.attempt): e for e in executions} if any(e.attempt for e in executions) else {}
         )
-        for spec in edges.specs.values():  # in topological order, so that no chain of missing steps has to be walked
+        for spec in edges.specs.values():  # in topological order, which avoids recursion along chains of missing steps
             self._end(spec, (), 0)
 
     def of(self, e: StepExecution) -> float | None:
-        """Unix seconds, or None when unknown (also when the declared edges contradict what happened)."""
+        """Unix seconds; None if unknown or if the declared edges contradict the observed times."""
         if e.attempt > 0:
             before = self._attempts.get((e.step, e.item, e.attempt - 1))
             return _no_later(before.finished if before else None, e)
@@ -191,13 +193,13 @@ class _Ready:
         return _no_later(self._after(spec, _items(e) if self.edges.below_fan_out[spec.name] else ()), e)
 
     def _after(self, spec: StepSpec, items: tuple[str, ...], depth: int = 0) -> float | None:
-        """When all dependencies of ``spec`` had ended, seen from one of its items."""
+        """When all dependencies of one item of ``spec`` had ended."""
         latest = self.start
         for above, shared in self.edges.above[spec.name]:
             if depth > _DEPTH:
                 return None
             if shared and any(p.whole for p in spec.path):
-                shared = min(shared, len(items))  # the handler of the fan-out as a whole has no item
+                shared = min(shared, len(items))  # the handler of the whole fan-out has no item
             if shared and (shared > len(items) or any(i.startswith("#") for i in items[:shared])):
                 return None
             end = self._end(above, items[:shared], depth)
@@ -217,7 +219,7 @@ class _Ready:
         rows = self.rows.get(spec.name, [])
         if scope:
             rows = [e for e in rows if _items(e)[: len(scope)] == scope]
-        if not rows:  # skipped, cached or without a pod of its own: take what it waited for
+        if not rows:  # skipped, cached or without a pod of its own: use the end of its dependencies
             return None if spec.waits else self._after(spec, scope, depth + 1)
         if len(rows) == 1:
             return _done(rows[0], spec)
@@ -227,20 +229,20 @@ class _Ready:
 
 
 def _done(e: StepExecution, spec: StepSpec) -> float | None:
-    """When those that wait for an execution may begin: at the end of its pod, or once a daemon is ready."""
+    """When dependents of an execution may begin: at the end of its pod, or once a daemon is ready."""
     if not spec.daemon:
         return e.finished
     return e.serving if e.serving is not None else e.started
 
 
 def _items(e: StepExecution) -> tuple[str, ...]:
-    """Item of every fan-out around an execution, outermost first."""
+    """The item in each fan-out around an execution, outermost first."""
     return tuple(e.item.split(ITEM_JOIN)) if e.item else ()
 
 
 def _shared_levels(above: StepSpec, spec: StepSpec) -> int:
-    """How many fan-outs around ``spec`` also hold ``above``: inside a fanned-out template, and in the handler of a
-    fanned-out task, an item waits for its own siblings only."""
+    """How many fan-outs around ``spec`` also contain ``above``: inside a fanned-out template, and in the handler of a
+    fanned-out task, an item waits only for its own siblings."""
     shared = 0
     for x, y in zip(above.path, spec.path[:-1], strict=False):
         if (x.text, x.items) != (y.text, y.items):
@@ -250,8 +252,8 @@ def _shared_levels(above: StepSpec, spec: StepSpec) -> int:
 
 
 def _no_later(ready: float | None, e: StepExecution) -> float | None:
-    """Times have a resolution of one second and come from several clocks: a little late is the same time, very late
-    means that the edge did not hold in this run."""
+    """The ready time, no later than the begin. Times have a resolution of one second and come from several clocks, so a
+    small excess counts as equal; a large one means that the edge did not hold in this run."""
     first = begin(e)
     if ready is None or first == float("inf"):
         return ready

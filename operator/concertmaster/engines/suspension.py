@@ -1,7 +1,7 @@
-"""How long a run was held before its pods could be made: by Kueue, by ``spec.suspend`` or by a lock.
+"""How long a run was suspended before its pods could be created: by Kueue, by ``spec.suspend`` or by a lock.
 
-Kueue keeps a Workload beside each run it admits, whose conditions say when quota was reserved and how often it was taken
-back. Without the right to read Workloads a Job or JobSet still tells when it was resumed.
+Kueue keeps a Workload for each run it admits, whose conditions give the time of the quota reservation and the number of
+evictions. Without permission to read Workloads, the status of a Job or JobSet still gives the time it was resumed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ WORKLOAD = ObjectKind("kueue.x-k8s.io/v1", "Workload", "workloads")
 OLDER = ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1")
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _OWNER_LABEL = "kueue.x-k8s.io/job-uid"
-# v1beta1 spells it differently.
+# The v1beta1 API misspells the field.
 _PAST = ("accumulatedPastExecutionTimeSeconds", "accumulatedPastExexcutionTimeSeconds")
-_LEAST = 5.0  # seconds between the creation of a Workflow and its start: less is the controller at work
+_LEAST = 5.0  # seconds between creation and start of a Workflow; shorter delays are normal controller latency
 
 Raw = Mapping[str, Any]
 
 
 def queued(raw: Raw) -> str | None:
-    """Selector of the Workloads of a run that waits in a queue of Kueue; None for every other run."""
+    """Label selector of the Workloads of a run queued in Kueue; None for all other runs."""
     meta = KubeObject.of(raw).meta
     labels = meta.get("labels")
     uid = meta.get("uid")
@@ -37,14 +37,14 @@ def queued(raw: Raw) -> str | None:
 
 
 def with_suspension(record: RunRecord, raw: Raw, workloads: Sequence[Raw] = ()) -> RunRecord:
-    """``record`` with the time the run ``raw`` was suspended, by its Workloads, else by its own conditions."""
-    found = [s for s in map(_of_workload, workloads) if s is not None]
-    own = max(found, key=lambda s: s.seconds, default=None) or _of_run(KubeObject.of(raw), raw.get("kind"))
+    """``record`` with the time the run ``raw`` was suspended, from its Workloads, else from its own conditions."""
+    suspensions = [s for s in map(_of_workload, workloads) if s is not None]
+    own = max(suspensions, key=lambda s: s.seconds, default=None) or _of_run(KubeObject.of(raw), raw.get("kind"))
     return record if own is None else replace(record, suspension=own)
 
 
 def _of_workload(raw: Raw) -> Suspension | None:
-    """From the Workload's creation to its last admission, less the time it was admitted before that."""
+    """From the creation of the Workload to its last admission, without the time it was admitted before."""
     obj = KubeObject.of(raw)
     created = timestamp(obj.meta.get("creationTimestamp"))
     conditions = _conditions(obj)
@@ -63,8 +63,8 @@ def _of_workload(raw: Raw) -> Suspension | None:
 
 
 def _of_run(obj: KubeObject, kind: object) -> Suspension | None:
-    """From creation to the last resumption, where the object says that it was suspended. A Workflow starts once it has the
-    locks it needs as a whole, and once the controller's limits on concurrent workflows let it."""
+    """From creation to the last resumption, if the object reports a suspension. A Workflow starts once it holds its
+    workflow-level locks and the controller's limit on parallel workflows admits it."""
     created, resumed = timestamp(obj.meta.get("creationTimestamp")), _conditions(obj).get(("Suspended", "False"))
     by = None
     if kind == "Workflow":
@@ -79,11 +79,11 @@ def _of_run(obj: KubeObject, kind: object) -> Suspension | None:
 
 
 def _conditions(obj: KubeObject) -> dict[tuple[str, str], float]:
-    """Since when each condition has been what it is, by type and status."""
-    found: dict[tuple[str, str], float] = {}
+    """Time of the last transition of each condition, by type and status."""
+    since: dict[tuple[str, str], float] = {}
     for raw in sequence(obj.status.get("conditions"), "conditions", obj.problems):
         row = mapping(raw, "conditions[]", obj.problems)
         at = timestamp(row.get("lastTransitionTime"))
         if at is not None:
-            found[str(row.get("type")), str(row.get("status"))] = at
-    return found
+            since[str(row.get("type")), str(row.get("status"))] = at
+    return since

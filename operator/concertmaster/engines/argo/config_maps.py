@@ -1,4 +1,4 @@
-"""ConfigMaps that Argo Workflows name: semaphores, whose values are sizes, and caches, whose values are outputs."""
+"""ConfigMaps that Argo Workflows refer to: semaphores, whose values are sizes, and memoization caches."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from concertmaster.engines.common.manifest import Problems, mapping, text, times
 from concertmaster.engines.common.objects import KubeObject
 
 _SEMAPHORE = "semaphore/"
-_TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller reads no cache without it
+_TYPE_LABEL = "workflows.argoproj.io/configmap-type"  # the controller ignores a cache without it
 
 
 def cache_name(memoize: object) -> str | None:
-    """The ConfigMap of a template's ``memoize``; None where its name is only known at run time."""
+    """The cache ConfigMap of a template's ``memoize``; None if its name is only known at run time."""
     problems = Problems()
     cache = mapping(mapping(memoize, "memoize", problems).get("cache"), "memoize.cache", problems)
     ref = mapping(cache.get("configMap"), "memoize.cache.configMap", problems)
@@ -25,31 +25,31 @@ def cache_name(memoize: object) -> str | None:
 
 
 def caches_of(definition: WorkflowDefinition) -> tuple[str, ...]:
-    """Names of the caches its steps use."""
-    found = (cache_name(s.declared.get("memoize")) for s in definition.graph.steps)
-    return tuple(dict.fromkeys(name for name in found if name is not None))
+    """Names of the caches that its steps use."""
+    names = (cache_name(s.declared.get("memoize")) for s in definition.graph.steps)
+    return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 def semaphores_of(definition: WorkflowDefinition) -> dict[str, tuple[str, str]]:
-    """The ConfigMap and key of each semaphore, by the name of the lock."""
+    """ConfigMap and key of each semaphore, by name of the lock."""
     locks = [*definition.locks, *(lock for s in definition.graph.steps for lock in s.locks)]
-    found = {}
+    semaphores = {}
     for lock in dict.fromkeys(locks):
         name, _, key = lock.removeprefix(_SEMAPHORE).partition("/")
         if lock.startswith(_SEMAPHORE) and name and key and "{{" not in lock:
-            found[lock] = (name, key)
-    return found
+            semaphores[lock] = (name, key)
+    return semaphores
 
 
 def semaphore_size(raw: Mapping[str, Any], key: str) -> int | None:
-    """How many may hold the semaphore at a time; None where the ConfigMap does not say."""
+    """How many holders the semaphore allows at a time; None if the ConfigMap does not set it."""
     problems = Problems()
     size = whole(mapping(raw.get("data"), "data", problems).get(key), f"data.{key}", problems)
     return size if size is not None and size > 0 else None
 
 
 def cache_content(raw: Mapping[str, Any]) -> CacheContent | None:
-    """What is in a cache; None for a ConfigMap that is none."""
+    """The content of a cache; None for a ConfigMap that is not a cache."""
     obj = KubeObject.of(raw)
     labels = mapping(obj.meta.get("labels"), "labels", obj.problems)
     if labels.get(_TYPE_LABEL) != "Cache":

@@ -1,7 +1,7 @@
-"""How the daemons of a run ended.
+"""Outcomes of the daemons of a run.
 
-The controller ends a daemon when the template around it is done, which is a success, however the pod takes it: killed,
-it often fails. A daemon that ended before has failed, with whatever exit code.
+The controller terminates a daemon once its enclosing template is done. That counts as success, although the killed pod
+often fails. A daemon that ended earlier has failed, whatever its exit code.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, StepSpec
 from concertmaster.engines.argo.status import Node
 from concertmaster.engines.common.ordering import begin
 
-_SECOND = 1.0  # resolution of the times
+_SECOND = 1.0  # resolution of the timestamps
 _ENDED = (Outcome.SUCCEEDED, Outcome.FAILED)
 _FAILED = ("Failed", "Error")
-_ON_REQUEST = (None, 0, 137, 143)  # exit codes of what was asked to end, or killed
-_GROUPS = ("StepGroup", "TaskGroup", "Retry")  # they fail with what they hold, which is listed beside them
+_ON_REQUEST = (None, 0, 137, 143)  # exit codes after a request to terminate, or a kill
+_GROUPS = ("StepGroup", "TaskGroup", "Retry")  # they fail with their children, which are in the table too
 
-_Scope = tuple[str, tuple[str, ...]]  # a template that holds daemons: the task it stands for, items of the fan-outs
+_Scope = tuple[str, tuple[str, ...]]  # enclosing template of daemons: the task that calls it, items of the fan-outs
 
 
 def settle_daemons(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Executions of one run, known by their pods alone, with the outcomes of its daemons."""
+    """Executions of one run, known by its pods alone, with the outcomes of its daemons."""
     specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
     levels = {_around(s.name): sum(p.items != () for p in s.path[:-1]) for s in specs.values() if s.daemon}
     if not levels:
@@ -58,11 +58,11 @@ def _around(step: str) -> str:
 
 
 def _all_around(step: str) -> list[str]:
-    found = []
+    around = []
     while step:
         step = _around(step)
-        found.append(step)
-    return found
+        around.append(step)
+    return around
 
 
 def _scope(e: StepExecution, around: str, levels: Mapping[str, int]) -> _Scope:
@@ -71,9 +71,11 @@ def _scope(e: StepExecution, around: str, levels: Mapping[str, int]) -> _Scope:
 
 
 def settle_nodes(nodes: Mapping[str, Node]) -> dict[str, Node]:
-    """A node table with the phases of its daemons put right: one that the controller ended, in a template that went on to
-    its end or failed for another reason, is marked Succeeded, and Failed once the controller sees the end of the pod in a
-    run that still goes on."""
+    """The node table with corrected phases of daemons.
+
+    A daemon is marked Succeeded if the controller terminated it, in a template that completed or failed for another
+    reason. The controller marks it Failed if it observes the end of the pod while the run continues.
+    """
     failed = {
         n.raw.get("boundaryID")
         for n in nodes.values()

@@ -1,7 +1,7 @@
-"""WorkflowTemplate, ClusterWorkflowTemplate and CronWorkflow objects as definitions.
+"""Definitions from WorkflowTemplate, ClusterWorkflowTemplate and CronWorkflow objects.
 
-The graph is what the spec declares; what a run really took of it is in its pods or its status. A CronWorkflow that
-only starts a WorkflowTemplate is a trigger of that template, not a workflow of its own.
+The graph is the one the spec declares; the part of it that a run took is known from its pods or its status. A
+CronWorkflow that only starts a WorkflowTemplate is a trigger of that template, not a workflow of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from concertmaster.engines.common.manifest import (
 )
 from concertmaster.engines.common.objects import KubeObject
 
-# Fields that say who may see a run or how long it is kept, not how it behaves.
+# Fields about visibility and retention of a run, not about its behaviour.
 _EMPTY: tuple[Any, ...] = (None, "", {}, [])
 _DEPTH = 50
 _IMMATERIAL = frozenset(
@@ -44,10 +44,10 @@ _SCHEDULING = ("concurrencyPolicy", "schedule", "schedules")
 def define(
     raw: Mapping[str, Any], resolve: Resolve | None = None, *, namespace: str | None = None
 ) -> WorkflowDefinition:
-    """The definition an Argo object declares. ``namespace``: where the runs are, for a ClusterWorkflowTemplate.
+    """The definition that an Argo object declares. ``namespace``: where the runs are, for a ClusterWorkflowTemplate.
 
-    Never raises for what the object contains: what is wrong is in ``graph.problems``, constructs that cannot be analysed
-    in ``notes``.
+    Never raises, whatever the object contains: ``graph.problems`` lists invalid content, ``notes`` the constructs that
+    cannot be analysed.
     """
     obj = KubeObject.of(raw)
     outer, problems = obj.spec, obj.problems
@@ -83,15 +83,15 @@ def define(
 
 
 def material(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a workflow spec that can change how a run behaves, for its fingerprint.
+    """The parts of a workflow spec that can change the behaviour of a run, for its fingerprint.
 
-    The controllers write a spec back with empty fields that its author left out: those count as left out.
+    Controllers write a spec back with empty fields that its author omitted, so empty fields count as omitted.
     """
     return {k: _filled(v) for k, v in spec.items() if k not in _IMMATERIAL and _filled(v) not in _EMPTY}
 
 
 def _filled(value: Any, depth: int = 0) -> Any:
-    """``value`` without fields that hold nothing."""
+    """``value`` without empty fields."""
     if depth > _DEPTH:
         return value
     if isinstance(value, Mapping):
@@ -103,7 +103,7 @@ def _filled(value: Any, depth: int = 0) -> Any:
 
 
 def trigger(raw: Mapping[str, Any]) -> Trigger | None:
-    """What a CronWorkflow with ``workflowTemplateRef`` starts; None for every other object."""
+    """The trigger that a CronWorkflow with ``workflowTemplateRef`` is; None for all other objects."""
     if raw.get("kind") != "CronWorkflow":
         return None
     obj = KubeObject.of(raw)
@@ -128,7 +128,7 @@ def trigger(raw: Mapping[str, Any]) -> Trigger | None:
 
 
 def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion) -> tuple[str, ...]:
-    """Write out the entrypoint, the exit handler and the hooks; returns notes for people."""
+    """Expand the entrypoint, the exit handler and the hooks; returns notes for users."""
     problems = templates.problems
     notes: list[str] = []
     entry = text(spec.get("entrypoint"), "spec.entrypoint", problems)
@@ -161,7 +161,7 @@ def _expand(spec: Mapping[str, Any], templates: Templates, expansion: Expansion)
 
 
 def _parameters(spec: Mapping[str, Any], problems: Problems) -> dict[str, str]:
-    """Default values of the workflow's parameters."""
+    """Default values of the workflow parameters."""
     arguments = mapping(spec.get("arguments"), "spec.arguments", problems)
     out: dict[str, str] = {}
     for i, raw in enumerate(sequence(arguments.get("parameters"), "spec.arguments.parameters", problems)):

@@ -1,4 +1,4 @@
-"""Argo Workflows, as the registry lists it."""
+"""Argo Workflows, as registered."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def _made_from(raw: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _referenced(cluster: bool) -> Callable[[Mapping[str, Any], str | None], frozenset[str]]:
-    """Names of the templates that an object refers to by ``templateRef``, or that it is made from as a template."""
+    """Returns a function that names the templates an object refers to by ``templateRef``, or is created from."""
 
     def names(raw: Mapping[str, Any], _: str | None) -> frozenset[str]:
-        found: set[str] = set()
+        templates: set[str] = set()
         nodes: list[Any] = [raw.get("spec")]
         keys = ("templateRef",) if raw.get("kind") == "CronWorkflow" else ("templateRef", "workflowTemplateRef")
         while nodes:
@@ -52,17 +52,17 @@ def _referenced(cluster: bool) -> Callable[[Mapping[str, Any], str | None], froz
                 for key in keys:
                     ref = node.get(key)
                     if isinstance(ref, Mapping) and bool(ref.get("clusterScope")) is cluster:
-                        found.add(str(ref.get("name")))
+                        templates.add(str(ref.get("name")))
                 nodes += node.values()
             elif isinstance(node, list):
                 nodes += node
-        return frozenset(found)
+        return frozenset(templates)
 
     return names
 
 
 def patches_pods(raw: Mapping[str, Any]) -> bool:
-    """Whether a podSpecPatch anywhere in an object sets resources: it is applied last."""
+    """Whether a podSpecPatch anywhere in an object sets resources: Argo applies it last."""
     nodes: list[Any] = [raw.get("spec")]
     while nodes:
         node = nodes.pop()
@@ -99,7 +99,7 @@ ENGINE = Engine(
         "CronWorkflow": ("WorkflowTemplate", "ClusterWorkflowTemplate"),
     },
     owner_kinds=("Workflow",),
-    # Where kube-state-metrics exports them, they name the template of a run outright; otherwise names must do.
+    # If kube-state-metrics exports them, they name the template of a run; otherwise it is derived from names.
     pod_labels=tuple(key for key, _ in TEMPLATE_LABELS),
     trigger=trigger,
     infer=_infer,

@@ -1,9 +1,9 @@
-"""From Argo templates to one flat step graph.
+"""Expansion of Argo templates into one flat step graph.
 
-Nested dag and steps templates are written out: a task ``fetch`` inside the template that task ``prepare`` calls becomes
-the step ``prepare.fetch``. A step's key is the path of task names from the entrypoint; fan-out and retries do not
-change it, so executions of all runs merge under it. The path also carries how the controller names the nodes, by which
-pods are recognised later.
+Nested dag and steps templates are expanded in place: a task ``fetch`` inside the template that task ``prepare`` calls
+becomes the step ``prepare.fetch``. The key of a step is the path of task names from the entrypoint; fan-out and retries
+do not change it, so that the executions of all runs share it. The path also records how the controller names the nodes,
+by which pods are recognised later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from concertmaster.engines.common.manifest import mapping, text, whole
 
 MAX_CALLS = 10_000
 MAX_DEPTH = 40
-MAX_NAMES = 4_000_000  # characters in the item names of all fan-outs
+MAX_NAMES = 4_000_000  # total characters of the item names of all fan-outs
 _BEYOND = (
     f"the graph has more than {MAX_STEPS:,} steps, {MAX_EDGES:,} edges or {MAX_CALLS:,} calls of templates: "
     "the rest is left out; split the workflow"
@@ -29,12 +29,12 @@ _BEYOND = (
 _EDGES = ("dependencies", "depends")
 
 Waits = dict[str, bool]
-"""Steps somebody waits for; the value says whether data may pass over the edge."""
+"""Dependencies of a step; the value is True if the edge may transfer data."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in the flattened graph a template is being written out, and what it inherits from its callers."""
+    """Position in the flattened graph at which a template is expanded, and what it inherits from its callers."""
 
     key: tuple[str, ...] = ()
     path: tuple[NameSegment, ...] = ()
@@ -45,12 +45,12 @@ class _Place:
     memoized: bool = False
     on_exit: bool = False
     locks: tuple[str, ...] = ()
-    limit: int | None = None  # parallelism of the enclosing template, where it limits this very fan-out
-    task: Task | None = None  # the task that calls the template to be written out
+    limit: int | None = None  # parallelism of the enclosing template, if it limits this fan-out
+    task: Task | None = None  # the task that calls the template to expand
 
 
 class Expansion:
-    """Writes out templates into ``steps``, in a topological order."""
+    """Expands templates into ``steps``, in topological order."""
 
     def __init__(self, templates: Templates, parameters: Mapping[str, str]) -> None:
         self.templates = templates
@@ -62,31 +62,33 @@ class Expansion:
         self._shared = shared_volumes(templates.spec)
         self._mounted: dict[tuple[str, str], frozenset[str]] = {}
         self._handed: dict[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {}
-        self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all steps that wait for the same
+        self._waits: dict[tuple[str, ...], tuple[str, ...]] = {}  # deduplicates equal tuples
         self._edge_count = 0
         self._names = 0
         self._calls = 0
 
     def root(self, called: Called) -> tuple[str, ...]:
-        """Write out the entrypoint; returns the steps it ends with."""
+        """Expand the entrypoint; returns the steps it ends with."""
         attempts = self.templates.retries(called.body) is not None
         place = _Place(path=(NameSegment("", (), attempts),))
         return self._call(called, place, {}, called.name)
 
     def handler(self, called: Called, name: str, node: str, waits: Waits, place: _Place | None = None,
                 conditional: bool = False) -> tuple[str, ...]:  # fmt: skip
-        """Write out an exit handler or hook under the step or workflow of ``place``; ``node`` ends its node's name."""
+        """Expand an exit handler or hook of the step or workflow at ``place``; ``node`` is the suffix of its node
+        name."""
         attempts = self.templates.retries(called.body) is not None
         base = place or _Place()
         above = base.path[:-1]
-        for last in base.path[-1:]:  # a fanned-out task has a handler for each item and one for the whole
+        for last in base.path[-1:]:  # a fanned-out task has one handler per item and one for the whole
             above = (*above, replace(last, attempts=False, whole=last.items != ()))
         here = replace(base, key=(*base.key, name), path=(*above, NameSegment(node, (), attempts)), on_exit=True,
                        conditional=base.conditional or conditional, limit=None, task=None)  # fmt: skip
         return self._call(called, here, waits, ".".join(here.key))
 
     def _call(self, called: Called, place: _Place, waits: Waits, where: str) -> tuple[str, ...]:
-        """Write out ``called`` at ``place`` behind the steps in ``waits``; returns the steps others then wait for."""
+        """Expand ``called`` at ``place`` after the steps in ``waits``; returns the steps that its dependents wait
+        for."""
         kind = called.kind
         frame = (called.scope, called.name)
         if kind not in ("dag", "steps"):
@@ -118,7 +120,7 @@ class Expansion:
     def _compose(
         self, called: Called, tasks: Sequence[Task], place: _Place, waits: Waits, where: str
     ) -> tuple[str, ...]:
-        """Write out the tasks of one template in order and connect them."""
+        """Expand the tasks of one template in order and connect them."""
         ends: dict[str, tuple[str, ...]] = {}
         callees = {t.name: self.templates.called(t.raw, called.scope, t.where, t.at) for t in tasks}
         awaited: set[str] = set()
@@ -149,7 +151,7 @@ class Expansion:
     def _edges(
         self, task: Task, callee: Called | None, callees: Mapping[str, Called | None], done: Mapping[str, object]
     ) -> Waits:
-        """Siblings ``task`` waits for: those it declares and those it reads from; the value marks data edges."""
+        """Siblings that ``task`` depends on, declared or through data references; the value is True for data edges."""
         reads = references(task.raw)
         globals_read = global_reads(task.raw) | (self._handing(callee)[0] if callee else frozenset())
         out: Waits = {}
@@ -166,16 +168,16 @@ class Expansion:
         return out
 
     def _handing(self, called: Called) -> tuple[frozenset[str], frozenset[str]]:
-        """Global outputs that a template reads and writes."""
+        """Global outputs that a template reads, and those it writes."""
         frame = (called.scope, called.name)
-        found = self._handed.get(frame) if called.name else None
-        if found is None:
-            found = global_reads({"inline": called.body}), global_writes(called.body)
-            self._handed[frame] = found
-        return found
+        handed = self._handed.get(frame) if called.name else None
+        if handed is None:
+            handed = global_reads({"inline": called.body}), global_writes(called.body)
+            self._handed[frame] = handed
+        return handed
 
     def _mounts(self, called: Called, depth: int = 0) -> frozenset[str]:
-        """Shared volumes mounted by a template or anything it calls (a few levels down)."""
+        """Shared volumes mounted by a template or anything it calls (a few levels deep)."""
         frame = (called.scope, called.name)
         if called.name and frame in self._mounted:
             return self._mounted[frame]
@@ -188,7 +190,7 @@ class Expansion:
         return mounted
 
     def _task(self, task: Task, callee: Called | None, place: _Place, behind: Waits, scope: str) -> tuple[str, ...]:
-        """Write out one task with its fan-out, exit handler and hooks."""
+        """Expand one task with its fan-out, exit handler and hooks."""
         spread = self._spread(task)
         retried = callee is not None and self.templates.retries(callee.body) is not None
         prefix = f"[{task.group}]." if task.group is not None else "."
@@ -211,7 +213,7 @@ class Expansion:
         return (*ends, *self._hooks(task, here, ends, scope))
 
     def _spread(self, task: Task) -> FanOut | None:
-        """The fan-out of a task; beyond MAX_NAMES the names of its items count as unknown."""
+        """The fan-out of a task; beyond MAX_NAMES its item names count as unknown."""
         named = self._names <= MAX_NAMES
         spread = fan_out(task.raw, task.where, self.parameters, self.problems, named=named)
         if spread is None:
@@ -230,7 +232,7 @@ class Expansion:
             if called is None:
                 continue
             label, node = ("onExit", ".onExit") if name == "exit" else (f"hooks.{name}", f".hooks.{name}")
-            waits = dict.fromkeys(ends, True)  # a handler is about its task: never a needless wait
+            waits = dict.fromkeys(ends, True)  # a handler always depends on its task: never an unnecessary edge
             out += self.handler(called, label, node, waits, here, conditional=bool(holder.get("expression")))
         return out
 

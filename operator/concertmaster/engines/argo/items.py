@@ -1,8 +1,8 @@
-"""Fan-out of Argo tasks: how many nodes a task becomes and what each is called.
+"""Fan-out of Argo tasks: the number and the names of the nodes of a task.
 
-``withItems``, ``withSequence`` and ``withParam`` expand a task ``b`` into nodes ``b(0:x)``, ``b(1:y)`` ... . What is
-written out in the spec gives the exact names (so that pods can be recognised by hash); what only exists at run time
-gives a fan-out of unknown names. Naming follows workflow/controller/operator.go (processItem, expandSequence).
+``withItems``, ``withSequence`` and ``withParam`` expand a task ``b`` into nodes ``b(0:x)``, ``b(1:y)`` ... . Literal
+values yield the exact names (so that pods can be recognised by hash); values that only exist at run time yield a
+fan-out with unknown names. Naming follows workflow/controller/operator.go (processItem, expandSequence).
 """
 
 from __future__ import annotations
@@ -19,20 +19,18 @@ from concertmaster.engines.common.manifest import Problems, mapping, sequence, s
 MAX_TEXT = (
     1_000_000  # characters of a task's items, and that defaults of parameters may add; beyond, they are not put in
 )
-MAX_ITEMS = 20_000  # names beyond this many are not computed; the fan-out then counts as one of unknown names
+MAX_ITEMS = 20_000  # beyond this number no names are computed: the fan-out counts as one with unknown names
 
 _PARAMETER = re.compile(r"\{\{\s*workflow\.parameters\.([\w.-]+)\s*\}\}")
-_TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # what Argo may fill in; other braces are text
+_TAG = re.compile(r"\{\{\s*(=|[A-Za-z][^{}]*\}\})")  # expressions that Argo may substitute; other braces are text
 _FORMAT = re.compile(r"%(0?)(\d*)([dxX])")
-_WIDEST = 6  # digits of a number's width in a format, as in Go
+_WIDEST = 6  # digits of the width in a number format, as in Go
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """``items``: node suffixes without parentheses, None when only known at run time. ``width``: how many, if known.
-
-    ``size``: the characters that were written to know the names.
-    """
+    """``items``: node suffixes without parentheses, None if only known at run time. ``width``: number of nodes, if
+    known. ``size``: characters written while computing the names."""
 
     items: tuple[str, ...] | None
     width: int | None
@@ -42,8 +40,8 @@ class FanOut:
 def fan_out(
     task: Mapping[str, Any], where: str, parameters: Mapping[str, str], problems: Problems, *, named: bool = True
 ) -> FanOut | None:
-    """The fan-out of ``task``, None when it runs once. ``parameters`` are defaults of ``workflow.parameters``. Not
-    ``named``: the names are not made, because those of other tasks were too many."""
+    """The fan-out of ``task``; None if it runs once. ``parameters`` are defaults of ``workflow.parameters``. If
+    ``named`` is False, no names are computed, because other tasks used up the limit."""
     if task.get("withItems") is not None:
         items = sequence(task["withItems"], f"{where}.withItems", problems)
         if items:
@@ -59,7 +57,7 @@ def fan_out(
 
 
 def substitute(value: str, parameters: Mapping[str, str]) -> str:
-    """``value`` with every ``{{workflow.parameters.x}}`` that has a default replaced by it."""
+    """``value`` with every ``{{workflow.parameters.x}}`` replaced by its default, if it has one."""
     if "{{" not in value or sum(len(parameters.get(n, "")) for n in _PARAMETER.findall(value)) > MAX_TEXT:
         return value
     return _PARAMETER.sub(lambda m: parameters.get(m.group(1), m.group(0)), value)
@@ -90,7 +88,7 @@ def _param(value: str, where: str, parameters: Mapping[str, str], problems: Prob
     if not isinstance(items, list):
         problems.add(f"{where}.withParam is {shown(value)}, which is no JSON list")
         return FanOut(None, None)
-    assumed = filled != value  # by a default of the workflow, which a run may override
+    assumed = filled != value  # a default of the workflow, which a run may override
     names = tuple(item_name(i, item) for i, item in enumerate(items)) if len(items) <= MAX_ITEMS else None
     return FanOut(names, None if assumed else len(items), len(filled))
 
@@ -128,7 +126,7 @@ def _sequence(
 
 
 def item_name(index: int, item: object) -> str:
-    """Suffix of one item: index, colon, the item as Go prints it, without parentheses."""
+    """Suffix of one item: index, colon, and the item as Go formats it, without parentheses."""
     if isinstance(item, Mapping):
         shown_item = ",".join(sorted(f"{k}:{_go(v)}" for k, v in item.items()))
     elif isinstance(item, list | tuple):
@@ -139,7 +137,7 @@ def item_name(index: int, item: object) -> str:
 
 
 def _go(value: object) -> str:
-    """A JSON value as Argo's Item prints it: compact JSON, text without its quotes but with its escapes."""
+    """A JSON value as Argo's Item formats it: compact JSON, strings without quotes but with their escapes."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         value = int(value)  # the API server stores 1.0 as 1
     written = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
@@ -158,20 +156,20 @@ def _substituted(item: object, parameters: Mapping[str, str]) -> object:
 
 
 def _tagged(written: str) -> bool:
-    """Whether Argo may fill something in. In time proportional to the text, whatever it is."""
+    """Whether Argo may substitute something in the text. Takes linear time."""
     last = written.rfind("}}")
-    found = _TAG.search(written) if last >= 0 else None
-    return found is not None and last >= found.start() + 2
+    tag = _TAG.search(written) if last >= 0 else None
+    return tag is not None and last >= tag.start() + 2
 
 
 def _longest(form: str) -> float:
-    """Characters that ``form`` makes of a number at most; without end where it asks for what Go refuses, too."""
-    found = _FORMAT.search(form)
-    digits = found.group(2).lstrip("0") if found is not None else ""
+    """Maximum number of characters that ``form`` produces for a number; infinite if Go rejects its width."""
+    verb = _FORMAT.search(form)
+    digits = verb.group(2).lstrip("0") if verb is not None else ""
     return len(form) + 20 + int(digits or 0) if len(digits) <= _WIDEST else math.inf
 
 
 def _formatted(form: str, number: int) -> str:
-    """Go's fmt.Sprintf for one integer: the verbs people use in withSequence.format (%d, %03d, %x)."""
+    """Go's fmt.Sprintf for one integer: the verbs common in withSequence.format (%d, %03d, %x)."""
     out = _FORMAT.sub(lambda m: format(number, f"{m.group(1)}{m.group(2)}{m.group(3)}"), form, count=1)
     return out.replace("%%", "%")

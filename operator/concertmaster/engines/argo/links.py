@@ -1,7 +1,8 @@
-"""Who really waited for whom in one run, read from the links of its node table.
+"""Actual dependencies within one run, from the links of its node table.
 
-Argo links nodes, not steps: composite nodes (dag, steps, fan-out, retry) stand between the pods. They start with what
-they hold, so they are seen through; handlers and hooks hang beside their task and hold up what comes after it.
+Argo links nodes, not steps: composite nodes (dag, steps, fan-out, retry) stand between the pods. A composite starts
+with its children, so its dependencies are passed through to them; handlers and hooks are linked to their task and delay
+its dependents.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.live import WAITED_UNKNOWN
 
 MOST_WORK = 1_000_000
-"""Links of one table that are followed. The largest runs there are (10,000 nodes) take a tenth of it."""
-_PIECES = 300  # parts of a node's name in which handlers are looked for: the controller gives up at 100 levels itself
+"""Links of one table that are followed. The largest known runs (10,000 nodes) need a tenth of it."""
+_PIECES = 300  # parts of a node name that are searched for handlers: the controller stops at 100 levels itself
 _Waited = tuple[float | None, frozenset[str]]
 _PIECE = re.compile(r"\([^()]*\)|\[\d+\]|\.[^.(\[]+")
 
 
 class _Beyond(Exception):
-    """More work than ``MOST_WORK``."""
+    """More work than ``MOST_WORK`` allows."""
 
 
 class Links:
-    """The links of one node table. Times are unix seconds; None is unknown. ``beyond``: there are too many to follow, so
-    that nothing of what ``before`` answers may be used; a sentence about it is in ``problems``."""
+    """The links of one node table. Times are unix seconds, None if unknown. ``beyond``: there are too many links to
+    follow, so that results of ``before`` must not be used; ``problems`` then contains a message."""
 
     def __init__(self, nodes: Mapping[str, Node], problems: Problems) -> None:
         self.beyond = False
@@ -48,7 +49,7 @@ class Links:
                 base = re.sub(r"\.(onExit|hooks\.[^.]+)$", "", node.name)
                 self._handlers.setdefault(base, []).append(node)
         for base, handlers in self._handlers.items():
-            for handler in handlers:  # the workflow's own exit handler hangs nowhere
+            for handler in handlers:  # the workflow's own exit handler has no parent
                 if base in named and handler.id not in self._parents:
                     self._parents[handler.id] = [named[base]]
         self._memo: dict[str, _Waited] = {}
@@ -72,7 +73,7 @@ class Links:
 
     def _waited(self, node: Node) -> _Waited:
         todo, entered = [node.id], {node.id}
-        while todo:  # by hand, because chains may be thousands of nodes long
+        while todo:  # iterative, because chains may be thousands of nodes long
             current = todo[-1]
             waiting = [p.id for p in self._seen_through(current) if p.id not in self._memo and p.id not in entered]
             if current not in self._memo and waiting:
@@ -90,13 +91,13 @@ class Links:
             raise _Beyond
 
     def _seen_through(self, identity: str) -> Iterator[Node]:
-        """Parents that only stand between: what they waited for is what this node waited for."""
+        """Composite parents that contain the node: it inherits their dependencies."""
         node = self._nodes[identity]
         if node.hooked or identity in self._earlier:
             return
         for parent in self._parents.get(identity, ()):
             self._spend()
-            # What follows a retry that failed hangs on it too, but did wait for it.
+            # Dependents of a failed retry are its children too, but did wait for it.
             if parent.composite and (parent.kind != "Retry" or _inside(node.name, parent.name)):
                 yield parent
 
@@ -128,7 +129,8 @@ class Links:
                     continue
                 waited = [n for leaf in self._exits(parent) for n in (leaf, *self._handlers_passed(leaf, node))]
                 ends = [n.finished for n in waited if n.finished is not None]
-                # A composite ends when the controller sees that its leaves have: what lies between is not their time.
+                # A composite ends when the controller observes the end of its leaves: the delay in between is not
+                # theirs.
                 times.append(max(ends) if len(ends) == len(waited) > 0 else parent.finished)
                 steps |= {".".join(n.key) for n in waited}
                 continue
@@ -139,12 +141,12 @@ class Links:
         return (max(known) if len(known) == len(times) else None), frozenset(s for s in steps if s)
 
     def _pod_of(self, node: Node) -> Node:
-        """The pod around a container of a containerSet: what follows waits for all of it."""
+        """The pod of a container of a containerSet: dependents wait for the whole pod."""
         around = self._nodes.get(str(node.raw.get("boundaryID")))
         return around if node.kind == "Container" and around is not None else node
 
     def _exits(self, node: Node) -> list[Node]:
-        """The leaves a node ends with, itself if it is one."""
+        """The leaves that end a node; a leaf is its own end."""
         if node.id not in self._ends:
             self._ends[node.id] = self._leaves(node)
         self._spend(len(self._ends[node.id]))
@@ -171,28 +173,28 @@ class Links:
         return list(nodes.values())
 
     def _tries(self, node: Node) -> list[str]:
-        """Attempts of a retry; what follows one that failed hangs on it as well."""
-        found = (self._nodes[c] for c in node.children if not self._hooked(c))
-        return [c.id for c in found if c.name.startswith(f"{node.name}(")]
+        """Attempts of a retry, without the dependents of a failed one, which are its children too."""
+        children = (self._nodes[c] for c in node.children if not self._hooked(c))
+        return [c.id for c in children if c.name.startswith(f"{node.name}(")]
 
     def _held(self, node: Node) -> list[str]:
-        """All that a composite holds: one that failed has no outbound nodes."""
-        found: dict[str, None] = {}
+        """All nodes inside a composite: a failed one has no outbound nodes."""
+        inside: dict[str, None] = {}
         todo = list(node.children)
         while todo:
             self._spend()
             held = self._nodes.get(todo.pop())
-            if held is not None and held.id not in found and _inside(held.name, node.name):
-                found[held.id] = None
+            if held is not None and held.id not in inside and _inside(held.name, node.name):
+                inside[held.id] = None
                 todo += held.children
-        return list(found)
+        return list(inside)
 
     def _hooked(self, identity: str) -> bool:
         node = self._nodes.get(identity)
         return node is None or node.hooked
 
     def _handlers_passed(self, parent: Node, node: Node) -> Iterator[Node]:
-        """Handlers of ``parent``, or of a composite around it that ``node`` is not part of."""
+        """Handlers of ``parent``, and of composites around it that do not contain ``node``."""
         if not self._handlers:
             return
         if parent.id not in self._around:
@@ -204,16 +206,16 @@ class Links:
 
     def _handled(self, node: Node) -> list[str]:
         """Names of ``node`` and of composites around it that have handlers, outermost first."""
-        found = []
+        handled = []
         for piece in islice(_PIECE.finditer(node.name), _PIECES):
             self._spend()
             if node.name[: piece.end()] in self._handlers:
-                found.append(node.name[: piece.end()])
-        return found
+                handled.append(node.name[: piece.end()])
+        return handled
 
 
 def _began_during(hook: Node, node: Node) -> bool:
-    """Whether a hook ran beside its node: hooks start as soon as their expression holds, only exit handlers wait."""
+    """Whether a hook started while its node ran: hooks start once their expression is true, only exit handlers wait."""
     return hook.started is not None and node.finished is not None and hook.started < node.finished
 
 

@@ -1,8 +1,8 @@
-"""The live path of Argo: a Workflow's own status as a run record.
+"""Run records from the status of live Argo Workflows.
 
-The status holds what history can only reconstruct or not know at all: which edges were taken, attempts, cache
-hits, skipped branches, exit codes, messages. Times are the controller's; a node starts when the controller creates it,
-so the start of the containers stays unknown until the metrics have it.
+The status contains what the history can only reconstruct or does not know at all: edges taken, attempts, cache hits,
+skipped branches, exit codes, messages. Times are the controller's; a node starts when the controller creates it, so the
+start of its containers is unknown until the metrics contain it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _LABEL = "workflows.argoproj.io/"
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The workflow a Workflow object is a run of, as far as the object itself says; None for one without a template."""
+    """The workflow that a Workflow object is a run of, by the object itself; None if it was not created from a
+    template."""
     obj = KubeObject.of(raw)
     name = obj.text_at(obj.spec, "workflowTemplateRef", "name")
     if name is not None:
@@ -58,9 +59,9 @@ def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
 
 
 def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:
-    """The run record of a Workflow object, whatever state it is in. Never raises for what the object contains.
+    """The run record of a Workflow object in any state. Never raises, whatever the object contains.
 
-    ``definition`` says which steps a skipped or cached composite stands for.
+    ``definition`` maps a skipped or cached composite to the steps inside it.
     """
     obj = KubeObject.of(raw)
     nodes = settle_nodes(read_nodes(obj.status, obj.name, obj.problems))
@@ -84,8 +85,8 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
 
 
 def run_values(raw: Mapping[str, Any]) -> RunValues:
-    """Parameters and annotations of a Workflow, and the parameters of each of its pods. What the template declares holds
-    where the run sets nothing."""
+    """Parameters and annotations of a Workflow, and the parameters of each of its pods. Values of the run override the
+    defaults of its template."""
     obj = KubeObject.of(raw)
     stored = mapping(obj.status.get("storedWorkflowTemplateSpec"), "storedWorkflowTemplateSpec", obj.problems)
     parameters: dict[str, str] = {}
@@ -113,12 +114,12 @@ def _first_version(obj: KubeObject) -> bool:
 def _executions(
     node: Node, run: str, links: Links, definition: WorkflowDefinition | None, first_version: bool
 ) -> Iterator[StepExecution]:
-    """Executions one node stands for: none for composites, several for a composite that was skipped or cached."""
+    """Executions that one node represents: none for composites, several for a composite that was skipped or cached."""
     if node.composite or node.kind == "Container":
         return
     ready, after = links.before(node)
-    message = node.raw.get("message")
-    said = " ".join(message.split())[:200] if isinstance(message, str) and message else None
+    raw_message = node.raw.get("message")
+    message = " ".join(raw_message.split())[:200] if isinstance(raw_message, str) and raw_message else None
     cached = node.cache_hit
     outcome = Outcome.CACHED if cached else _OUTCOMES.get(node.phase, Outcome.RUNNING)
     inputs = node.raw.get("inputs")
@@ -134,12 +135,12 @@ def _executions(
         serving=node.finished if node.daemoned else None,
         finished=node.finished,
         outcome=outcome,
-        reason=_reason(said, code) if outcome is Outcome.FAILED else None,
+        reason=_reason(message, code) if outcome is Outcome.FAILED else None,
         input_fingerprint=fingerprint([_template(node), inputs]) if inputs else None,
         cache_hit=cached,
         after=after,
         exit_code=code,
-        message=said,
+        message=message,
     )
     if not base.step:
         base = replace(base, step=_template(node) or "main")
@@ -148,8 +149,8 @@ def _executions(
 
 
 def _left(e: StepExecution, end: float | None) -> StepExecution:
-    """A step that was still running when its Workflow failed, as beside a daemon that fails: the controller leaves its node
-    as it is. Nobody knows how it ended."""
+    """A step that was running when its Workflow failed, for example together with a daemon: the controller does not
+    update its node, so its outcome is unknown."""
     if e.outcome is not Outcome.RUNNING:
         return e
     finished = e.finished if e.finished is not None else end
@@ -164,7 +165,7 @@ def _attempt(attempts: Sequence[int]) -> int:
 
 
 def _steps_of(key: str, definition: WorkflowDefinition | None) -> tuple[str, ...]:
-    """Steps of the graph that a task name stands for: itself, or everything inside it."""
+    """Steps of the graph that a task name represents: the task itself, or everything inside it."""
     if definition is None or definition.graph.step(key) is not None:
         return (key,)
     inside = tuple(s.name for s in definition.graph.steps if s.name.startswith(f"{key}.") and not s.on_exit)

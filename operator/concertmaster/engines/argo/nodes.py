@@ -1,8 +1,8 @@
-"""Node names an Argo definition can produce, as hashes, and attempts that only hashes can link.
+"""Hashes of the node names that an Argo definition can produce, and linking of attempts by hash alone.
 
-The node names are enumerated from the paths of the steps; what only exists at run time (withParam items) cannot be.
-Attempts need no enumeration: a hash can be undone over the "(1)" at its end, which even links the attempts of an
-item nobody knows.
+Node names are enumerated from the paths of the steps, except for items that only exist at run time (withParam).
+Attempts need no enumeration: the hash can be inverted over the "(1)" suffix, which links even the attempts of an
+unknown item.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from concertmaster.core.model import ITEM_JOIN, NameSegment, StepExecution, Step
 from concertmaster.engines.common.names import ArgoPodName, fnv32a, fnv32a_before
 from concertmaster.engines.common.ordering import begin
 
-MAX_ATTEMPTS = 64  # retries searched for at the end of a node name
-_USUAL_ATTEMPTS = 16  # the same where the limit is open or only known at run time
-_INNER_ATTEMPTS = 4  # retries searched for inside one (a retried dag around the step)
-_MAX_NAMES = 50_000  # node names computed per run
+MAX_ATTEMPTS = 64  # maximum attempt number searched for at the end of a node name
+_USUAL_ATTEMPTS = 16  # the same if the limit is open or only known at run time
+_INNER_ATTEMPTS = 4  # maximum attempt number of an enclosing retry (a retried dag around the step)
+_MAX_NAMES = 50_000  # maximum number of node names computed per run
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A step, item and attempt that a node name stands for."""
+    """The step, item and attempt that a node name represents."""
 
     step: StepSpec
     item: str | None
@@ -55,7 +55,7 @@ class NodeNames:
                     return
 
     def find(self, name: ArgoPodName) -> Match | None:
-        """The step whose node has this hash."""
+        """The step that has a node with this hash; None if there is none."""
         if name.hash is None:
             return None
         match = self.plain.get(name.hash)
@@ -68,7 +68,7 @@ class NodeNames:
         return None
 
     def root(self) -> Match | None:
-        """The step that is the whole run, for workflows of one template."""
+        """The step that is the root node, for workflows that consist of one template; None for all others."""
         steps = self.definition.graph.steps
         return next((Match(s, None, 0) for s in steps if len(s.path) == 1 and s.path[0].text == ""), None)
 
@@ -81,7 +81,7 @@ def attempts_of(step: StepSpec) -> int:
 
 
 def _states(path: tuple[NameSegment, ...], start: int) -> Iterator[tuple[int, str | None, int]]:
-    """Hashes of all node names of a path, without the last attempt suffix; nothing where items are unknown."""
+    """Hashes of all node names of a path, without the last attempt suffix; empty if items are unknown."""
     rows: list[tuple[int, tuple[str, ...], int]] = [(start, (), 0)]
     for place_in_path, segment in enumerate(path):
         if segment.items is None and not segment.whole:
@@ -106,7 +106,7 @@ def _states(path: tuple[NameSegment, ...], start: int) -> Iterator[tuple[int, st
 
 
 def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Number attempts where items are unknown: two attempts of one item have one hash before "(0)" and "(1)"."""
+    """Number attempts of unknown items: two attempts of one item have the same hash before "(0)" and "(1)"."""
     if not any(e.attempt >= MAX_ATTEMPTS or (e.item is not None and e.item[:1] == "#") for e in executions):
         return list(executions)
     specs = {s.name: s for s in definition.graph.steps} if definition else {}
@@ -128,7 +128,7 @@ def link_attempts(executions: Sequence[StepExecution], definition: WorkflowDefin
 
 
 def dense_attempts(rows: list[StepExecution]) -> list[StepExecution]:
-    """Attempts within attempts (a retried step in a retried dag) counted through from 0."""
+    """Nested attempts (a retried step in a retried dag), numbered consecutively from 0."""
     nested = {(e.step, e.item) for e in rows if e.attempt >= MAX_ATTEMPTS}
     out = [e for e in rows if (e.step, e.item) not in nested]
     for place in sorted(nested, key=str):
@@ -142,11 +142,11 @@ def _hash_of(e: StepExecution) -> int | None:
 
 
 def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[StepExecution]:
-    """Executions whose hashes differ by an attempt suffix share an item; with retries ``declared`` a lone one is an
-    attempt 0.
+    """Assign a shared item to executions whose hashes differ only by an attempt suffix. With retries ``declared``, a
+    single one is attempt 0.
 
-    FNV-1a mixes one byte by exclusive or, so the same pods also meet under wrong numbers (each number with the same bits
-    flipped). Of the ways to number them, the one that counts up in the order of time is right.
+    FNV-1a combines bytes by exclusive or, so the same pods also match under wrong numbers (each number with the same
+    bits flipped). The correct numbering is the one that increases with time.
     """
     stems: dict[int, list[tuple[int, StepExecution]]] = {}
     for e in rows:
@@ -165,7 +165,7 @@ def _linked(rows: list[StepExecution], attempts: int, declared: bool) -> list[St
 
 
 def _disorder(chain: list[tuple[int, StepExecution]]) -> tuple[int, int, int]:
-    """How badly a numbering fits: few pods, numbers that do not count up by one in time, a first number above 0."""
+    """Penalty of a numbering: few pods, numbers that do not increase by one over time, a first number above 0."""
     numbers = [n for n, _ in sorted(chain, key=lambda row: (begin(row[1]), row[0]))]
     steps = sum(b - a != 1 for a, b in pairwise(numbers))
     return -len(numbers), steps, numbers[0]

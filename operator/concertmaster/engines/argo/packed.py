@@ -1,4 +1,4 @@
-"""Unpacking a compressed node table. Argo tells the algorithm by the first bytes only: gzip and zstd have magic numbers,
+"""Decompression of a node table. Argo identifies the algorithm only by the magic number: gzip and zstd have one,
 anything else is brotli."""
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import brotli
 import zstandard
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_WINDOW = 32 * 1024**2  # bytes: more memory than this no frame may ask for
+_WINDOW = 32 * 1024**2  # bytes: no frame may request more memory
 
 
 class PackedError(Exception):
-    """What was packed cannot be unpacked; the message is a sentence."""
+    """Compressed data that cannot be decompressed; the message is a sentence."""
 
 
 def unpack(packed: bytes, most: int) -> bytes:
-    """The content, at most ``most`` bytes of it. Raises PackedError for more, and for what is damaged."""
+    """The decompressed content. Raises PackedError if it exceeds ``most`` bytes or is damaged."""
     try:
         if packed.startswith(_GZIP):
             gzip = zlib.decompressobj(wbits=31)
@@ -27,7 +27,7 @@ def unpack(packed: bytes, most: int) -> bytes:
         elif packed.startswith(_ZSTD):
             with zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(io.BytesIO(packed)) as reader:
                 content = reader.read(most + 1)
-            whole = True  # a frame cut short raises or leaves JSON that cannot be read
+            whole = True  # a truncated frame raises, or yields invalid JSON
         else:
             stream = brotli.Decompressor()
             content = stream.process(packed, output_buffer_limit=most + 1)

@@ -1,7 +1,7 @@
-"""The history path of Argo: from pods alone back to runs, steps, items and attempts.
+"""Argo runs, steps, items and attempts derived from pods alone.
 
-A pod carries the run (its owner's name) and, in its own name, the template and a hash of the node's name. The hash is
-met by the node names the definition can produce; where it meets none, only the template identifies the step.
+A pod carries the run (its owner's name) and, in its own name, the template and a hash of the node name. The hash is
+matched against the node names that the definition can produce; without a match only the template identifies the step.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ TEMPLATE_LABELS = (
     ("workflows.argoproj.io/cluster-workflow-template", "ClusterWorkflowTemplate"),
     ("workflows.argoproj.io/cron-workflow", "CronWorkflow"),
 )
-"""Labels of pods that name the object their run was made from, and its kind."""
+"""Pod labels that name the object a run was created from, with the kind of that object."""
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods owned by Workflows. All pods of a run go to one definition, or are rejected together."""
+    """Assign pods owned by Workflows. All pods of a run are assigned to one definition, or rejected together."""
     candidates = by_namespace(definitions)
     runs: dict[tuple[str, str], list[PodFact]] = {}
     for fact in facts:
@@ -109,10 +109,10 @@ def _by_label(pods: Iterable[PodFact], candidates: Candidates) -> WorkflowDefini
 
 
 def _confirms(run: str, prefix: str, name: ArgoPodName | None, known: NodeNames) -> bool:
-    """Whether one pod proves that the run is of this definition."""
+    """Whether one pod confirms that the run belongs to this definition."""
     if name is None:
         return False
-    if name.root:  # nothing to hash: the run's name must at least look made from the template's
+    if name.root:  # no hash to compare: require that the run's name looks generated from the template's
         return known.root() is not None and _made_from(run, prefix)
     return known.find(name) is not None
 
@@ -123,8 +123,8 @@ def _made_from(run: str, prefix: str) -> bool:
 
 
 def _all_dynamic(names: Iterable[ArgoPodName | None], definition: WorkflowDefinition) -> bool:
-    """Whether every pod may be of a step that fans out over items only known at run time: no hash can confirm those, and a
-    long fan-out brings looks with nothing else in them."""
+    """Whether every pod may belong to a step that fans out over items only known at run time: no hash can confirm
+    those, and during a long fan-out an analysis cycle may see no other pods."""
     templates = [s.template or "" for s in definition.graph.steps if any(p.items is None for p in s.path)]
     return all(n is not None and not n.root and any(n.may_be(t) for t in templates) for n in names)
 
@@ -151,8 +151,9 @@ def _in_definition(
 
 
 def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: WorkflowDefinition) -> StepExecution:
-    """A pod whose node name is in no list: the template alone may identify the step. The hash stands for the item, so that
-    pods nobody can distinguish (items of withParam, rounds of a recursion) are not taken for repetitions of one."""
+    """A pod whose node name is not among the known ones: only the template can identify the step. The hash serves as
+    item, so that pods that cannot be distinguished (items of withParam, rounds of a recursion) do not count as attempts
+    of one."""
     fits = [s for s in definition.graph.steps if name.template is not None and name.may_be(s.template or "")]
     if definition.graph.inferred:
         step = fits[0].name if len(fits) == 1 else name.template or ("main" if name.root else f"{UNKNOWN_STEP}unknown")
@@ -166,7 +167,7 @@ def _by_template(fact: PodFact, name: ArgoPodName, run: str, definition: Workflo
 
 
 def _guess(run: str, name: ArgoPodName) -> tuple[str | None, int]:
-    """Item and attempt when nothing is declared: many tasks are called like their template."""
+    """Item and attempt without a declaration, assuming that the task is named like its template."""
     if name.hash is None or not name.template:
         return None, 0
     start = fnv32a(run)
@@ -190,9 +191,9 @@ def _execution(fact: PodFact, match: Match) -> StepExecution:
 
 
 def as_in_history(record: RunRecord, definition: WorkflowDefinition) -> RunRecord:
-    """``record`` with its steps called what the history calls them, so that runs of both kinds have the same steps.
+    """``record`` with its steps renamed as in the history, so that runs from both sources have the same steps.
 
-    Only runs without a declared graph need it: pods alone show the template, a live Workflow also the task.
+    Only needed for runs without a declared graph: pods show only the template, a live Workflow also the task.
     """
     if not definition.graph.inferred:
         return record

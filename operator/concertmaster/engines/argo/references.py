@@ -1,8 +1,8 @@
-"""What a task waits for, and whether it waits for data or only for its turn.
+"""What a task depends on, and whether the dependency transfers data or only defines an order.
 
-An edge without a data reference may be a needless wait, which is worth a recommendation; calling a real data edge
-needless would be a bad one. So everything that could carry data counts as data: parameters, artifacts, results, exit codes
-and status of another task, global outputs, a volume both mount, a ``depends`` on a particular result.
+An edge without a data reference may be unnecessary, which is worth a recommendation; calling a real data edge
+unnecessary would be harmful. Therefore everything that may transfer data counts: parameters, artifacts, results, exit
+codes and status of another task, global outputs, a shared volume, a ``depends`` on a particular result.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _PLAIN_RESULTS = {None, "Succeeded", "Skipped", "Daemoned"}
 _RESULTS = {"Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed"}
 _REFERENCE = re.compile(r"\b(?:tasks|steps)(?:\.([a-zA-Z0-9][-\w]*)|\[\s*\\?['\"]([^'\"\\]+)\\?['\"]\s*\])")
 _GLOBAL = re.compile(r"\bworkflow\.outputs\.(?:parameters|artifacts)\.([\w-]+)")
-# Fields of a task that are about the task itself, not about what it hands to its template.
+# Fields about the task itself, not about the arguments of its template.
 _READS = ("arguments", "when", "withParam", "withItems", "withSequence", "hooks", "onExit", "inline")
 
 
 @dataclass(frozen=True, slots=True)
 class Depends:
-    """Task names a ``depends`` expression names. ``chosen``: those whose particular result matters (also with "or"),
-    so that the edge decides whether the task runs at all. ``unknown_results``: result words Argo does not know."""
+    """Tasks in a ``depends`` expression. ``chosen``: those whose particular result matters (also in an "or"), so that
+    the edge decides whether the task runs at all. ``unknown_results``: results that Argo does not define."""
 
     names: tuple[str, ...]
     chosen: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ class Depends:
 
 
 def parse_depends(expression: str) -> Depends:
-    """Read ``A && (B.Failed || C)``. Names keep their order of first mention."""
+    """Parse ``A && (B.Failed || C)``. Names are in order of first occurrence."""
     names: dict[str, None] = {}
     chosen: set[str] = set()
     unknown: list[str] = []
@@ -69,7 +69,7 @@ def global_writes(template: Mapping[str, Any]) -> frozenset[str]:
 
 
 def mounts(template: Mapping[str, Any], shared: Iterable[str]) -> frozenset[str]:
-    """Those of the ``shared`` volume names that some container of ``template`` mounts."""
+    """The ``shared`` volume names that some container of ``template`` mounts."""
     names = set(shared)
     if not names:
         return frozenset()
@@ -82,7 +82,7 @@ def mounts(template: Mapping[str, Any], shared: Iterable[str]) -> frozenset[str]
 
 
 def shared_volumes(spec: Mapping[str, Any]) -> frozenset[str]:
-    """Names of a run's volumes through which steps can hand each other files: claims, host paths, network shares."""
+    """Names of a run's volumes through which steps can share files: claims, host paths, network shares."""
     names = {str((r.get("metadata") or {}).get("name")) for r in _rows(spec.get("volumeClaimTemplates")) if _is_map(r)}
     private = {"name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "image"}
     for row in _rows(spec.get("volumes")):

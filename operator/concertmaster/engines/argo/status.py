@@ -1,7 +1,7 @@
-"""The node table of a Workflow's status: decoding it, and what its node names and links say.
+"""The node table in the status of a Workflow: decoding, and parsing of node names.
 
-Large runs keep their nodes compressed in the object, very large ones in the controller's database, where only its own
-server can read them; then the run's frame (start, end, phase) is all there is, and that is said.
+Large runs store their nodes compressed in the object, very large ones in the controller's database, which only the Argo
+server can read; then only start, end and phase of the run are known, which is reported as a problem.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.manifest import Problems, flag, mapping, sequence, text, timestamp
 
 MAX_NODES_BYTES = 32 * 1024**2
-"""A node table larger than this is not unpacked; 10,000 nodes take about 10 MB."""
+"""Maximum size in bytes of a node table to decompress; 10,000 nodes take about 10 MB."""
 MAX_NODES_MEMORY = 192 * 1024**2
-"""Nor is one decoded that would take more memory than this; 10,000 nodes take about 50 MB."""
+"""Maximum memory in bytes of a node table to decode; 10,000 nodes take about 50 MB."""
 
 COMPOSITE = frozenset({"Steps", "StepGroup", "DAG", "TaskGroup", "Retry"})
 LONGEST_NAME = 16_384
-"""Characters of a node's name, which holds the items of every fan-out around it."""
-_DEEPEST = 100  # attempts and items in one name: the controller gives up at 100 levels itself
+"""Maximum characters of a node's name, which contains the items of every fan-out around it."""
+_DEEPEST = 100  # attempts and items in one name: the controller stops at 100 levels itself
 _PARENTHESES = re.compile(r"\((\d{1,9})(?::([^()]*))?\)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _EXIT_CODE = re.compile(r"exit code (\d{1,9})\b")
@@ -36,8 +36,8 @@ _GROUP = re.compile(r"\[\d+\]")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One entry of the node table. ``key``: task names from the entrypoint; ``items`` and ``attempts`` as the name has
-    them, outermost first. Times are unix seconds."""
+    """One entry of the node table. ``key``: task names from the entrypoint. ``items`` and ``attempts`` as in the node
+    name, outermost first. Times are unix seconds."""
 
     id: str
     name: str
@@ -54,18 +54,19 @@ class Node:
 
     @property
     def composite(self) -> bool:
-        """Whether it only holds other nodes. A composite answered from a cache holds none and counts as a leaf."""
+        """Whether it only contains other nodes. A composite answered from a cache contains none and counts as a
+        leaf."""
         return self.kind in COMPOSITE and not (self.cache_hit and not self.children)
 
     @property
     def daemoned(self) -> bool:
-        """Whether it is a daemon that became ready. The controller gives such a node the end ``finished`` at that moment
-        and keeps it when the pod ends; its address, which no other node has, stays as well."""
+        """Whether it is a daemon that became ready. The controller sets ``finished`` of such a node at that moment and
+        does not update it when the pod ends; it also keeps the pod's address, which no other node has."""
         return bool(self.raw.get("podIP")) or flag(self.raw.get("daemoned"))
 
     @property
     def exit_code(self) -> int | None:
-        """Exit code of the main container, by the outputs or else by the message."""
+        """Exit code of the main container, from the outputs or else from the message."""
         outputs = self.raw.get("outputs")
         code = outputs.get("exitCode") if isinstance(outputs, Mapping) else None
         if isinstance(code, str) and digits(code) is not None:
@@ -76,13 +77,13 @@ class Node:
 
     @property
     def cache_hit(self) -> bool | None:
-        """Whether it was answered from a cache; None when it is not memoized."""
+        """Whether it was answered from a cache; None if it is not memoized."""
         memo = self.raw.get("memoizationStatus")
         return flag(memo.get("hit")) if isinstance(memo, Mapping) else None
 
 
 def read_nodes(status: Mapping[str, Any], run: str, problems: Problems) -> dict[str, Node]:
-    """All nodes by id, in the order of the table; what cannot be read is named and left out."""
+    """All nodes by id, in the order of the table; nodes that cannot be read are skipped and reported."""
     table: object = status.get("nodes")
     if not table and status.get("compressedNodes"):
         table = _decompressed(status["compressedNodes"], problems)
@@ -100,7 +101,8 @@ def read_nodes(status: Mapping[str, Any], run: str, problems: Problems) -> dict[
 
 
 def parse_node_name(name: str, run: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]] | None:
-    """Task names, items and attempts in a node name such as ``run.a(0:x)[1].b(2)``; None when it is not of this run."""
+    """Task names, items and attempts in a node name such as ``run.a(0:x)[1].b(2)``; None if it is not a node of this
+    run."""
     if not name.startswith(run) or len(name) > LONGEST_NAME:
         return None
     rest = name[len(run) :]
@@ -154,7 +156,7 @@ def _decompressed(packed: object, problems: Problems) -> Mapping[str, Any]:
         table = json.loads(unpacked)
         if _SURROGATE.search(
             unpacked
-        ):  # one without its other half is no text: the API server would have replaced it, too
+        ):  # a lone surrogate is not valid text: the API server would have replaced it as well
             table = json.loads(json.dumps(table, ensure_ascii=False).encode("utf-8", "replace"))
         return mapping(table, "status.compressedNodes", problems)
     except (PackedError, binascii.Error, ValueError, RecursionError) as error:

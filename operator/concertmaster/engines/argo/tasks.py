@@ -1,7 +1,7 @@
-"""The two composite templates of Argo, dag and steps, as one ordered list of tasks.
+"""Argo's two composite templates, dag and steps, as one ordered list of tasks.
 
-Both say who waits for whom, in different words: a dag names dependencies (or a ``depends`` expression), a steps
-template runs its groups one after the other. What is wrong with them (cycles, unknown or repeated names) is named here.
+Both declare dependencies in different forms: a dag names them (or uses a ``depends`` expression), a steps template runs
+its groups in sequence. Cycles and unknown or duplicate names are reported as problems.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from concertmaster.engines.common.ordering import in_order
 
 @dataclass(slots=True)
 class Task:
-    """One dag task or step: its name, its declaration and the siblings it waits for (value: by particular result)."""
+    """One dag task or step: its name, its declaration, and the siblings it depends on (value: on a particular
+    result)."""
 
     name: str
     raw: Mapping[str, Any]
     where: str
     at: str | None
     before: dict[str, bool] = field(default_factory=dict)
-    group: int | None = None  # of a steps template
+    group: int | None = None  # index of its group in a steps template
 
 
 def read_tasks(called: Called, where: str, problems: Problems) -> list[Task]:
-    """Tasks of a dag or steps template in an order that respects their edges; empty for a leaf template."""
+    """Tasks of a dag or steps template in topological order; empty for a leaf template."""
     if called.kind == "dag":
         return _dag(called, where, problems)
     return _groups(called, where, problems) if called.kind == "steps" else []
 
 
 def _dag(called: Called, where: str, problems: Problems) -> list[Task]:
-    """Tasks of a dag template in an order that respects their edges; cycles and unknown names become problems."""
+    """Tasks of a dag template in topological order; cycles and unknown names are reported as problems."""
     dag = mapping(called.body.get("dag"), f"{where}.dag", problems)
     tasks: dict[str, Task] = {}
     for i, raw in enumerate(sequence(dag.get("tasks"), f"{where}.dag.tasks", problems)):
@@ -78,7 +79,7 @@ def _declared(task: Task, tasks: Mapping[str, Task], template: str, problems: Pr
 
 
 def _targeted(tasks: dict[str, Task], target: str | None, template: str, problems: Problems) -> dict[str, Task]:
-    """Only what leads to the dag's ``target`` runs."""
+    """Keep only the ancestors of the dag's ``target``, which are all that runs."""
     if not target or "{{" in target:
         return tasks
     needed, todo = set(), []
@@ -96,7 +97,7 @@ def _targeted(tasks: dict[str, Task], target: str | None, template: str, problem
 
 
 def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[Task]:
-    """Topological order, declaration order among equals; edges that close a cycle are dropped and named."""
+    """Topological order, by declaration order among equals; edges that close a cycle are dropped and reported."""
 
     def broken(cycle: Sequence[str], done: Mapping[str, None]) -> None:
         problems.add(f"template {template!r} has a cycle: {' -> '.join(cycle)}")
@@ -107,9 +108,9 @@ def _ordered(tasks: dict[str, Task], template: str, problems: Problems) -> list[
 
 
 def _groups(called: Called, where: str, problems: Problems) -> list[Task]:
-    """Steps of a steps template: each waits for the whole group before it."""
+    """Steps of a steps template: each depends on the whole group before it."""
     out: dict[str, Task] = {}
-    above: dict[str, bool] = {}  # one for all steps of a group
+    above: dict[str, bool] = {}  # shared by all steps of a group
     for g, raw_group in enumerate(sequence(called.body.get("steps"), f"{where}.steps", problems)):
         group = raw_group.get("steps") if isinstance(raw_group, Mapping) and "steps" in raw_group else raw_group
         rows = [group] if isinstance(group, Mapping) else sequence(group, f"{where}.steps[{g}]", problems)

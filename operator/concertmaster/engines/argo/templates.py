@@ -1,8 +1,8 @@
-"""Argo templates: finding the one a task calls, and reading what a leaf template runs.
+"""Argo templates: lookup of the template a task calls, and reading of leaf templates.
 
-A template is found by name in the object at hand, by ``templateRef`` in another object (through a resolver, so that
-this stays free of I/O), or inline in the task. Only templates of the object at hand can be patched through it: all
-others carry no JSON pointer.
+A template is defined in the same object, in another object (``templateRef``, read through a resolver so that this
+module stays free of I/O), or inline in the task. Only templates of the same object can be patched through it: all
+others have no JSON pointer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _DECLARED = (
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A template in its place. ``scope`` names the object it comes from, ``at`` is its JSON pointer (None: foreign)."""
+    """A template and its origin. ``scope`` names the object it comes from, ``at`` is its JSON pointer (None: in another
+    object)."""
 
     name: str
     body: Mapping[str, Any]
@@ -52,13 +53,13 @@ class Called:
 
     @property
     def kind(self) -> str | None:
-        """dag, steps, one of the leaf kinds, or None when the template says nothing that runs."""
+        """dag, steps, one of the leaf kinds, or None if the template contains nothing to run."""
         return next((k for k in ("dag", "steps", *_LEAVES) if self.body.get(k) is not None), None)
 
 
 @dataclass(slots=True)
 class Templates:
-    """All templates one run can reach, and the defaults that hold for them."""
+    """All templates that one run can reach, and the defaults that apply to them."""
 
     spec: Mapping[str, Any]
     scope: str
@@ -69,11 +70,11 @@ class Templates:
     _known: dict[str, dict[str, Called]] = field(default_factory=dict)
 
     def named(self, scope: str, name: str) -> Called | None:
-        """The template ``name`` of the object ``scope``."""
+        """The template ``name`` of the object ``scope``; None if missing."""
         return self._table(scope).get(name)
 
     def called(self, holder: Mapping[str, Any], scope: str, where: str, at: str | None) -> Called | None:
-        """The template that a task, step or hook calls; None (and a problem) when it cannot be found."""
+        """The template that a task, step or hook calls; None (and a problem) if it is missing."""
         inline = holder.get("inline")
         if inline is not None:
             body = mapping(inline, f"{where}.inline", self.problems)
@@ -135,13 +136,14 @@ class Templates:
         return self._known[scope]
 
     def value(self, body: Mapping[str, Any], key: str) -> Any:
-        """A template's field, or what templateDefaults says for it."""
+        """A field of a template, or its value in templateDefaults."""
         if body.get(key) is not None:
             return body[key]
         return mapping(self.spec.get("templateDefaults"), "templateDefaults", self.problems).get(key)
 
     def retries(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """The retry strategy in force; an empty one counts. The workflow's own holds for every template without one."""
+        """The effective retry strategy; an empty one counts. The workflow's own applies to every template without
+        one."""
         strategy = self.value(body, "retryStrategy")
         if strategy is None:
             strategy = self.spec.get("retryStrategy")
@@ -150,7 +152,7 @@ class Templates:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What one leaf template runs. ``retry_limit``: 0 without retries, None when unlimited or only known at run time."""
+    """What one leaf template runs. ``retry_limit``: 0 without retries, None if unlimited or only known at run time."""
 
     containers: tuple[ContainerSpec, ...] = ()
     pod: ContainerSpec | None = None
@@ -159,11 +161,11 @@ class Leaf:
     has_timeout: bool = False
     memoized: bool = False
     daemon: bool = False
-    podless: bool = False  # suspend, http, plugin: the controller or its agent does it
+    podless: bool = False  # suspend, http, plugin: run by the controller or its agent
 
 
 def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
-    """Read a leaf template: containers with requests and patch points, retries, timeouts, cache."""
+    """Read a leaf template: containers with requests and JSON pointers, retries, timeouts, cache."""
     body, problems = called.body, templates.problems
     kind = called.kind
     if kind is None:
@@ -185,7 +187,7 @@ def read_leaf(called: Called, templates: Templates, where: str) -> Leaf:
 
 
 def declared(called: Called) -> dict[str, object]:
-    """The template's fields that recommendations set, as literally written."""
+    """The template's fields that recommendations set, as literally declared."""
     return {key: called.body[key] for key in _DECLARED if called.body.get(key) is not None}
 
 
@@ -213,7 +215,7 @@ def read_locks(source: Mapping[str, Any], where: str, problems: Problems) -> tup
 
 
 def resources_patched(called: Called, templates: Templates) -> bool:
-    """Whether a podSpecPatch sets resources: it is applied last, so the template's own figures do not hold."""
+    """Whether a podSpecPatch sets resources: it is applied last and overrides the template's own values."""
     patches = (templates.spec.get("podSpecPatch"), templates.value(called.body, "podSpecPatch"))
     return any(isinstance(p, str) and "resources" in p for p in patches)
 
@@ -221,7 +223,7 @@ def resources_patched(called: Called, templates: Templates) -> bool:
 def _pod_level(
     called: Called, containers: tuple[ContainerSpec, ...], templates: Templates, where: str
 ) -> ContainerSpec | None:
-    """Resources of the template's pods as a whole: its own, else those of templateDefaults, else the workflow's."""
+    """Pod-level resources of the template: its own, else those of templateDefaults, else the workflow's."""
     base = None if called.at is None or resources_patched(called, templates) else called.at
     defaults = mapping(templates.spec.get("templateDefaults"), "templateDefaults", templates.problems)
     whole_spec = None if base is None else templates.at

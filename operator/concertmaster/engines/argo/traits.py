@@ -1,4 +1,4 @@
-"""How Argo's manifests say what rules need to know, and which of their fields a change may set."""
+"""Argo's names of the fields that rules read, and the fields that changes may set."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What engines share: reading manifests and names, label selectors, order of steps, executions from pods."""
+"""Shared by all engines: reading manifests and names, label selectors, ordering of steps, executions from pods."""

@@ -1,17 +1,17 @@
-"""What an object may become in memory, known before it is built."""
+"""Upper bound of the memory that a JSON document takes once decoded, known before decoding it."""
 
 from __future__ import annotations
 
 MAX_STEPS = 2_000
-"""Steps of a workflow; what is beyond is not analysed, and that is said."""
+"""Maximum steps of a workflow; further ones are not analysed, which is reported as a problem."""
 
 MAX_EDGES = 200_000
-"""Edges between the steps of a workflow or of a run."""
+"""Maximum edges between the steps of a workflow or of a run."""
 
-_PART, _CONTAINER = 100, 120  # bytes that a value or key, and an object or list, take at most besides its text
+_PART, _CONTAINER = 100, 120  # maximum bytes per value or key, and per object or list, in addition to the text
 
 
 def decoded_bytes(document: bytes) -> int:
-    """An upper bound of what a JSON document takes once it is decoded: "[[],[], ..." takes twenty times its length."""
+    """Upper bound in bytes of the decoded size of a JSON document: "[[],[], ..." takes twenty times its length."""
     parts = document.count(b",") + document.count(b":")
     return len(document) + _PART * parts + _CONTAINER * (document.count(b"{") + document.count(b"["))

@@ -1,7 +1,7 @@
-"""From what the metrics say about a pod to one step execution, and how two observations of one pod become one.
+"""Step executions from pod facts, and merging of several observations of one pod.
 
-Merging is by maximum (counters and peaks of a container only grow), so that the same pod seen twice, in whatever order,
-gives the same row.
+Values are merged by maximum (counters and peaks of a container only grow), so that the result depends neither on the
+order nor on the number of observations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from concertmaster.core.model import UNKNOWN_STEP, ContainerFact, Outcome, PodFact, StepExecution
 from concertmaster.engines.common.placing import QUERIED
 
-_FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # reported before a mere "Error"
+_FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # take precedence over a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
 _EARLIEST = frozenset({"created", "scheduled", "started", "ready", "serving"})
 
@@ -30,10 +30,10 @@ def execution(
 ) -> StepExecution:
     """One pod as an execution of ``step``.
 
-    ``main`` names the containers that do the work (empty: all but init containers and ``beside``); ``beside`` names
-    those whose exit does not decide the outcome (sidecars, which the engine itself kills). A vanished pod ends at its
-    last sample with outcome Unknown. Without any container's start the kubelet's acceptance of the pod is taken, which
-    is before the image pull.
+    ``main`` names the containers that do the work (empty: all except init containers and ``beside``); ``beside`` names
+    those whose exit does not decide the outcome (sidecars, which the engine itself kills). A pod that vanished ends at
+    its last sample with outcome Unknown. If no container start is known, the start is the time the kubelet accepted the
+    pod, which precedes the image pull.
     """
     aside = {*beside, *(c.name for c in fact.containers if c.sidecar)}
     working = [c for c in fact.containers if not c.init and (c.name in main if main else c.name not in aside)]
@@ -46,7 +46,7 @@ def execution(
         if outcome is Outcome.UNKNOWN:
             reason = reason or "Vanished"
     if started is not None and finished is not None and finished < started:
-        finished = started  # clocks of two nodes apart
+        finished = started  # clock skew between two nodes
     return StepExecution(
         step=step,
         item=item,
@@ -110,7 +110,7 @@ def _merge_fact(a: PodFact, b: PodFact) -> PodFact:
 
 
 def merge_containers(a: Iterable[ContainerFact], b: Iterable[ContainerFact]) -> tuple[ContainerFact, ...]:
-    """Containers of one pod from two observations, by name."""
+    """Merge two observations of the containers of one pod, by container name."""
     by_name: dict[tuple[bool, str], ContainerFact] = {}
     for fact in (*a, *b):
         other = by_name.get((fact.init, fact.name))
@@ -118,7 +118,7 @@ def merge_containers(a: Iterable[ContainerFact], b: Iterable[ContainerFact]) -> 
             by_name[fact.init, fact.name] = fact
         else:
             changes = _merged(other, fact, skip={"ambiguous", "throttled_share"})
-            longer = max(other, fact, key=_measured)  # a share is no counter: the longer observation counts
+            longer = max(other, fact, key=_measured)  # a ratio is not a counter: take the longer observation
             by_name[fact.init, fact.name] = replace(
                 other,
                 **changes,
@@ -133,8 +133,8 @@ def _measured(c: ContainerFact) -> tuple[bool, float, float]:
 
 
 def merge_executions(a: StepExecution, b: StepExecution) -> StepExecution:
-    """Two observations of one pod as one: what is known wins over what is not, a known end over a vanished one."""
-    if (a.uid or "").startswith(QUERIED):  # seen again with every query: it had ended when it was first seen
+    """Merge two observations of one pod: known values win over unknown ones, a known end over a vanished pod."""
+    if (a.uid or "").startswith(QUERIED):  # query results: the step had ended when first seen
         reported = a.outcome if b.outcome is Outcome.ENDED else b.outcome
         if b.started is not None:
             return replace(b, outcome=reported)
@@ -169,7 +169,7 @@ def _certainty(e: StepExecution) -> tuple[bool, bool, float]:
 
 
 def _merged(a: object, b: object, skip: Collection[str]) -> dict[str, Any]:
-    """Fields of two equal dataclasses merged: known over unknown, numbers by maximum, first times by minimum."""
+    """Merged fields of two instances of a dataclass: known over unknown, numbers by maximum, first times by minimum."""
     out: dict[str, Any] = {}
     for f in fields(a):  # type: ignore[arg-type]
         if f.name in skip:

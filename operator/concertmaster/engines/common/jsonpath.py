@@ -1,7 +1,7 @@
-"""JSONPath as kubectl writes it, as far as finding one field of an object needs it.
+"""The subset of kubectl's JSONPath that finding one field of an object needs.
 
-Fields (``.a.b``, ``.a\\.b`` or ``['a.b']``), indexes (``[0]``, ``[-1]``), all elements (``[*]``) and a comparison that picks
-elements of a list (``[?(@.name=="size")]``). Anything else is refused with the place it begins at.
+Supported are fields (``.a.b``, ``.a\\.b`` or ``['a.b']``), indexes (``[0]``, ``[-1]``), all elements (``[*]``) and
+filters by equality (``[?(@.name=="size")]``). Anything else raises an error that names its position.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ _FILTER = re.compile(r"\[\?\(@\.([-\w]+)\s*==\s*(?:'([^']*)'|\"([^\"]*)\")\)\]")
 
 
 class JsonPathError(ValueError):
-    """A path that cannot be read."""
+    """A path that cannot be parsed."""
 
 
 def find(path: str, document: object) -> list[Any]:
-    """All values ``path`` leads to; empty where there are none. Raises JsonPathError for a path that cannot be read."""
+    """All values that match ``path``; empty if there are none. Raises JsonPathError for a path that cannot be
+    parsed."""
     values = [document]
     for part in _parts(path):
         values = [below for value in values for below in part(value)]

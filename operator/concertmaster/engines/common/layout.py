@@ -1,4 +1,5 @@
-"""Where steps without pods stand in a run: a duration query gives how long they took, the graph when."""
+"""Start and finish of steps without pods: a duration query yields only how long they took, the graph determines
+when."""
 
 from __future__ import annotations
 
@@ -11,11 +12,11 @@ from concertmaster.engines.common.placing import QUERIED
 
 
 def lay_out(executions: Sequence[StepExecution], graph: WorkflowGraph) -> list[StepExecution]:
-    """Executions with start and finish worked out for those that came from a duration query.
+    """Executions with start and finish computed for those that came from a duration query.
 
-    Such a step starts when its dependencies end; a first step ends when the first pod that waits for it was created. In
-    a run without any pod the steps follow each other and the last one ends when the durations were read. Of attempts
-    before the last one only the number is known: they take no time.
+    Such a step starts when its dependencies end; a first step ends when the first pod that depends on it was created.
+    In a run without pods the steps follow each other, and the last one ends when the durations were queried. Attempts
+    before the last one are only counted and take no time.
     """
     asked = [e for e in executions if e.uid is not None and e.uid.startswith(QUERIED)]
     if not asked:

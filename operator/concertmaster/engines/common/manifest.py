@@ -1,8 +1,8 @@
-"""Reading Kubernetes objects that anybody may have written.
+"""Reading of Kubernetes objects with untrusted content.
 
-Manifests reach the operator as plain JSON whose types nobody guarantees: minimal CRDs accept anything. Every reader
-here answers with something usable and writes what was wrong into a list of problems, because one bad object must not
-stop the cycle for the others.
+Manifests arrive as plain JSON without guaranteed types: minimal CRDs accept anything. Every function here returns a
+usable value and adds a message to a list of problems, so that one invalid object does not stop the cycle for the
+others.
 """
 
 from __future__ import annotations
@@ -20,41 +20,45 @@ from concertmaster.core.model.scalar import ScalarError
 from concertmaster.core.times import parse_time
 
 Resolve = Callable[[str, str], Mapping[str, Any] | None]
-"""``resolve(kind, name)`` gives the object of that name that a definition refers to, as the API server has it, None when
-there is none; it raises Unreadable when it cannot know. The caller knows the namespace."""
+"""``resolve(kind, name)`` returns the object that a definition refers to, in a namespace that the resolver knows; None if
+it does not exist. Raises Unreadable if that cannot be determined."""
 
 _MAX_PROBLEMS = 40
 _MAX_REMEMBERED = 1_000
 _SENTENCE = 500  # characters
 _GO_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ns|us|µs|ms|s|m|h|d)")
-_LONGEST = 100  # characters of a duration: to search more takes time that grows with its square
-_LARGEST = 2**53  # what a JSON number holds exactly
+_LONGEST = 100  # characters of a duration: the search takes time quadratic in its length
+_LARGEST = 2**53  # integers up to here are exact in JSON
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Unreadable(Exception):
-    """What a resolver raises for an object that it may not or cannot read now; the message is a sentence."""
+    """Raised by a resolver for an object that it cannot read at present, or is not allowed to; the message is a
+    sentence."""
 
 
 class Problems:
-    """Sentences about what is wrong with one object, each once, bounded in number."""
+    """Messages about one object, deduplicated and limited in number."""
 
     def __init__(self) -> None:
-        self._said: dict[str, None] = {}
+        self._messages: dict[str, None] = {}
 
     def add(self, sentence: str) -> None:
-        """Remember ``sentence`` (names in it may be of any length) unless it was said before."""
-        if len(self._said) < _MAX_REMEMBERED:
-            self._said.setdefault(sentence if len(sentence) <= _SENTENCE else f"{sentence[:_SENTENCE]}...")
+        """Add ``sentence`` unless it is there already; it is truncated, as names in it may be of any length."""
+        if len(self._messages) < _MAX_REMEMBERED:
+            self._messages.setdefault(sentence if len(sentence) <= _SENTENCE else f"{sentence[:_SENTENCE]}...")
 
     def all(self) -> tuple[str, ...]:
-        """The first of what was said, in order, and how much more there was."""
-        more = len(self._said) - _MAX_PROBLEMS
-        return (*list(self._said)[:_MAX_PROBLEMS], *((f"{more} further problems are not listed",) if more > 0 else ()))
+        """The first messages in order of addition, and the number of omitted ones."""
+        more = len(self._messages) - _MAX_PROBLEMS
+        return (
+            *list(self._messages)[:_MAX_PROBLEMS],
+            *((f"{more} further problems are not listed",) if more > 0 else ()),
+        )
 
 
 def mapping(value: object, where: str, problems: Problems) -> Mapping[str, Any]:
-    """``value`` as an object with text keys; absent is empty, anything else is empty and a problem."""
+    """``value`` as an object with text keys. A missing value is empty; any other type is empty and adds a problem."""
     if value is None:
         return {}
     if isinstance(value, Mapping):
@@ -64,7 +68,7 @@ def mapping(value: object, where: str, problems: Problems) -> Mapping[str, Any]:
 
 
 def sequence(value: object, where: str, problems: Problems) -> Sequence[Any]:
-    """``value`` as a list; absent is empty, anything else is empty and a problem."""
+    """``value`` as a list. A missing value is empty; any other type is empty and adds a problem."""
     if value is None:
         return ()
     if isinstance(value, list | tuple):
@@ -74,7 +78,7 @@ def sequence(value: object, where: str, problems: Problems) -> Sequence[Any]:
 
 
 def text(value: object, where: str, problems: Problems) -> str | None:
-    """``value`` as text; absent and empty are None. Numbers and booleans are taken as they would be written."""
+    """``value`` as text; None if missing or empty. Numbers and booleans are converted to their JSON text."""
     if value is None or value == "":
         return None
     if isinstance(value, str):
@@ -88,8 +92,8 @@ def text(value: object, where: str, problems: Problems) -> str | None:
 
 
 def whole(value: object, where: str, problems: Problems) -> int | None:
-    """``value`` as a whole number (also written as text); None when absent, only known at run time ("{{...}}") or larger
-    than any API server has a use for (then also a problem)."""
+    """``value`` as an integer (or its text). None if missing, if only known at run time ("{{...}}"), or if invalid or
+    larger than any API server accepts; the latter two add a problem."""
     number = _whole(value, where, problems)
     if number is not None and abs(number) > _LARGEST:
         problems.add(f"{where} is {shown(value)}, which no engine takes: it is ignored")
@@ -118,13 +122,13 @@ def _whole(value: object, where: str, problems: Problems) -> int | None:
 
 
 def flag(value: object) -> bool:
-    """Whether ``value`` means true; text "true" counts."""
+    """Whether ``value`` is true; the text "true" counts."""
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def seconds(value: object, where: str, problems: Problems) -> float | None:
-    """A duration in seconds from a number of seconds or Go notation ("1h30m", "500ms"); None when absent, only known
-    at run time, or unreadable (then also a problem)."""
+    """A duration in seconds, from a number of seconds or Go notation ("1h30m", "500ms"). None if missing, only known at
+    run time, or invalid; the latter adds a problem."""
     if value is None or value == "":
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -142,7 +146,7 @@ def seconds(value: object, where: str, problems: Problems) -> float | None:
 
 
 def timestamp(value: object) -> float | None:
-    """An API server's time ("2026-08-01T02:00:00Z") in unix seconds; None when absent or unreadable."""
+    """An API timestamp ("2026-08-01T02:00:00Z") in unix seconds; None if missing or invalid."""
     if not isinstance(value, str) or not value:
         return None
     try:
@@ -152,7 +156,7 @@ def timestamp(value: object) -> float | None:
 
 
 def quantity(value: object, where: str, problems: Problems) -> float | None:
-    """A resource quantity in cores or bytes; None when absent, only known at run time, or unreadable."""
+    """A resource quantity in cores or bytes; None if missing, only known at run time, or invalid."""
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -169,7 +173,7 @@ def quantity(value: object, where: str, problems: Problems) -> float | None:
 
 
 def shown(value: object) -> str:
-    """``value`` for a message: short, on one line."""
+    """``value`` for use in a message: short and on one line."""
     written = json.dumps(value, default=str, ensure_ascii=False)
     return written if len(written) <= 60 else f"{written[:57]}..."
 
@@ -180,7 +184,7 @@ def _kind(value: object) -> str:
 
 
 def pointer(*parts: object) -> str:
-    """JSON pointer from parts (RFC 6901)."""
+    """JSON pointer (RFC 6901) from its unescaped parts."""
     return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)
 
 
@@ -197,10 +201,11 @@ def container(
     defaults: Mapping[str, Any] | None = None,
     holder: str | None = None,
 ) -> ContainerSpec:
-    """A container as declared. ``at`` is the JSON pointer of the container itself, None when it cannot be patched, in
-    the Task ``holder`` or (None) in the object at hand.
+    """A container as declared.
 
-    ``defaults`` are resources that hold where the container says nothing (Argo's templateDefaults).
+    ``at`` is the JSON pointer of the container in the Task ``holder`` or (None) in the object itself; None if the
+    container cannot be patched. ``defaults`` are the resources that apply where the container sets none (Argo's
+    templateDefaults).
     """
     spec = mapping(raw, where, problems)
     own = mapping(spec.get(resources_field), f"{where}.{resources_field}", problems)
@@ -211,7 +216,8 @@ def container(
         declared = mapping(own.get(side), f"{where}.{resources_field}.{side}", problems)
         fallback = mapping((defaults or {}).get(side), f"default {side}", problems)
         if declared:
-            # A number stays one: the schema of a custom resource keeps it, and a test of what is there compares it.
+            # Numbers are kept as numbers: the schema of a custom resource preserves them, and JSON Patch tests compare
+            # types.
             literal[side] = {
                 k: v if isinstance(v, str | int | float) and not isinstance(v, bool) else json.dumps(v, default=str)
                 for k, v in declared.items()
@@ -222,7 +228,7 @@ def container(
         for key, value in {**fallback, **declared}.items():
             if is_gpu(key) and (amount := quantity(value, f"{where}.{resources_field}.{side}.{key}", problems)):
                 gpus[key] = amount
-    # The API server fills a missing request from the limit; a definition shows what will hold.
+    # The API server defaults a missing request to the limit; a definition contains the effective value.
     for resource in ("cpu", "memory", STORAGE):
         if values["requests", resource] is None:
             values["requests", resource] = values["limits", resource]
@@ -264,6 +270,6 @@ def pod_containers(
 
 
 def fingerprint(parts: Iterable[object]) -> str:
-    """Short hash of ``parts`` as canonical JSON: equal objects give equal fingerprints whatever their key order."""
+    """Short hash of ``parts`` as canonical JSON, independent of the order of keys."""
     written = json.dumps(list(parts), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(written.encode("utf-8", "surrogatepass")).hexdigest()[:12]

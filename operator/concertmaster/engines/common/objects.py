@@ -1,4 +1,4 @@
-"""The parts that every Kubernetes object has, whether it defines a workflow or is a run."""
+"""The parts common to all Kubernetes objects, whether they define workflows or represent runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concertmaster.engines.common.manifest import Problems, mapping, sequence, t
 
 @dataclass(frozen=True, slots=True)
 class KubeObject:
-    """An object split into its parts. ``problems`` collects what is wrong with it."""
+    """An object split into its parts. ``problems`` collects messages about invalid content."""
 
     raw: Mapping[str, Any]
     namespace: str
@@ -23,7 +23,7 @@ class KubeObject:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> KubeObject:
-        """Split an object; never raises for what it contains."""
+        """Split an object; never raises, whatever it contains."""
         problems = Problems()
         meta = mapping(raw.get("metadata"), "metadata", problems)
         return cls(
@@ -37,17 +37,17 @@ class KubeObject:
 
     @property
     def status(self) -> Mapping[str, Any]:
-        """Its status, empty when it has none."""
+        """Its status; empty if it has none."""
         return mapping(self.raw.get("status"), "status", self.problems)
 
     @property
     def labels(self) -> dict[str, str]:
-        """Its labels, all as text."""
+        """Its labels, with keys and values as text."""
         return {k: str(v) for k, v in mapping(self.meta.get("labels"), "metadata.labels", self.problems).items()}
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What the names of its runs begin with."""
+        """Possible prefixes of the names of its runs."""
         return (self.name,) if self.name else ()
 
     @property
@@ -58,11 +58,11 @@ class KubeObject:
         return frozenset((str(c.get("type")), str(c.get("status"))) for c in conditions)
 
     def key(self, kind: str) -> WorkflowKey:
-        """Its identity as a workflow of that kind."""
+        """Its key as a workflow of the given kind."""
         return WorkflowKey(self.namespace, kind, self.name)
 
     def text_at(self, part: Mapping[str, Any], *path: str) -> str | None:
-        """Text at ``path`` below ``part``, None when it is not there."""
+        """Text at ``path`` below ``part``; None if missing."""
         for key in path[:-1]:
             part = mapping(part.get(key), key, self.problems)
         return text(part.get(path[-1]), path[-1], self.problems)

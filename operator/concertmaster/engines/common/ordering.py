@@ -1,4 +1,4 @@
-"""Order of steps and of attempts: cycles named, pods nobody numbered put into chains of attempts."""
+"""Topological order of steps with reported cycles, and chains of attempts from unnumbered pods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NEVER = float("inf")
 
 
 def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[StepSpec, ...]:
-    """Steps in a topological order. Unknown names and edges that close a cycle are dropped, each with a message."""
+    """Steps in topological order. Unknown names and edges that close a cycle are dropped and reported as problems."""
     left: dict[str, StepSpec] = {}
     for name, step in steps.items():
         for unknown in (d for d in step.depends_on if d not in steps):
@@ -33,9 +33,9 @@ def ordered_steps(steps: Mapping[str, StepSpec], problems: Problems) -> tuple[St
 def in_order(
     before: Mapping[str, Iterable[str]], broken: Callable[[Sequence[str], Mapping[str, None]], None]
 ) -> list[str]:
-    """Names in a topological order, in linear time; names that can start together keep their order in ``before``.
+    """Names in topological order, in linear time; names without mutual order keep their order in ``before``.
 
-    Where a cycle keeps all others waiting, its first name no longer waits for any that is left: ``broken`` gets the
+    If a cycle blocks all remaining names, its first name no longer waits for any of them: ``broken`` is called with the
     cycle, that name at both ends, and the names placed so far.
     """
     place = {name: i for i, name in enumerate(before)}
@@ -67,7 +67,8 @@ def in_order(
 
 
 def _cycle(before: Mapping[str, Iterable[str]], left: Mapping[str, None]) -> list[str]:
-    """One cycle among nodes none of which can start (each waits for another of them), first node repeated at the end."""
+    """One cycle among nodes none of which can start, as each depends on another of them; the first node is repeated at
+    the end."""
     name = next(iter(left))
     walk: list[str] = []
     seen: dict[str, int] = {}
@@ -80,12 +81,12 @@ def _cycle(before: Mapping[str, Iterable[str]], left: Mapping[str, None]) -> lis
 
 
 def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepExecution]:
-    """Chains of attempts among pods nobody numbered, in order of creation: a pod continues the earliest chain whose
-    last pod had failed (or vanished) by then, else it opens a chain. Several chains become items "0", "1" ..."""
+    """Order unnumbered pods into chains of attempts, by time of creation: a pod continues the earliest chain whose last
+    pod had failed (or vanished) by then, else it starts a new chain. Several chains become items "0", "1" ..."""
     ordered = sorted(rows, key=lambda e: (begin(e), e.uid or ""))
     chains: list[list[StepExecution]] = []
-    ending: list[tuple[float, int]] = []  # end of the last pod of each chain that failed, and the chain's number
-    ended: list[int] = []  # of these, the chains whose end is past
+    ending: list[tuple[float, int]] = []  # end of the last pod of each failed chain, and the number of the chain
+    ended: list[int] = []  # those of the failed chains that have ended by now
     for e in ordered:
         while ending and ending[0][0] <= begin(e) + 1.0:
             heapq.heappush(ended, heapq.heappop(ending)[1])
@@ -104,7 +105,7 @@ def pair_retries(rows: Sequence[StepExecution], item: str | None) -> list[StepEx
 
 
 def begin(e: StepExecution) -> float:
-    """When an execution began, as well as that is known; unknown sorts last."""
+    """Begin of an execution in unix seconds, as exactly as known; infinity if unknown, so that it sorts last."""
     created, scheduled, started, finished = e.created, e.scheduled, e.started, e.finished
     first = _NEVER if created is None else created
     if scheduled is not None and scheduled < first:

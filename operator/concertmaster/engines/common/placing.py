@@ -1,6 +1,6 @@
-"""The seam between the engines and the code that places pods: what goes in, what comes out.
+"""Input and output types of the assignment of pods, shared by the engines and the code that calls them.
 
-A pod ends up in exactly one place: in a step of a run of a workflow, or among the unassigned, with the reason.
+A pod is either assigned to one step of one run of a workflow, or unassigned with a reason.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ QUERIED = "query:"
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One pod in its place. ``run`` is the engine's run name, unique within the workflow only together with time."""
+    """An assigned pod. ``run`` is the engine's name of the run, which may be reused over time within a workflow."""
 
     key: WorkflowKey
     run: str
@@ -26,11 +26,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One pod that belongs to no known workflow, and why (the reason is counted, so it names no pod).
+    """A pod that belongs to no known workflow, with the reason (reasons are counted, so they name no pod).
 
-    ``of`` is the engine whose runs may lack it: something is wrong with the pod or its labels. None: a workflow nobody
-    observes is the ordinary case. ``near``: workflows whose name its run's name fits, or whose runSelector asks
-    for labels that only the run itself may carry.
+    ``of`` is the engine whose runs may lack it, because the pod or its labels are inconsistent. None: the normal case
+    of a workflow that is not observed. ``near``: workflows whose name prefix fits the run, or whose runSelector
+    requires labels that only the run itself may have.
     """
 
     fact: PodFact
@@ -44,8 +44,8 @@ Placement = Placed | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What else is known while placing. ``job_owners``: (namespace, Job) to its owner's (kind, name). ``recognised``:
-    (namespace, run) to its workflow, for runs of which other pods were placed before."""
+    """Further input to the assignment. ``job_owners``: (namespace, Job) to (kind, name) of its owner. ``recognised``:
+    (namespace, run) to its workflow, for runs that have pods assigned earlier."""
 
     job_owners: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     recognised: Mapping[tuple[str, str], WorkflowKey] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Unassigned:
-    """Pods without a place for one reason: how many, and a few of them as "namespace/pod"."""
+    """Pods unassigned for one reason: their number, and examples as "namespace/pod"."""
 
     reason: str
     count: int
@@ -62,12 +62,12 @@ class Unassigned:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Executions by workflow and run name, each list in order of creation, and what found no place.
+    """Executions by workflow and run name, each list in order of creation, and the unassigned pods.
 
-    ``strays``: by workflow, the reasons why pods that seem to be of its runs are not, with one such pod (they seem to
-    be of the only workflow of their engine in the namespace);
-    ``namespace_strays``: the same for pods that fit no single workflow, by namespace and engine. ``undecided`` are the
-    pods of runs that other pods may show to be of a workflow.
+    ``strays``: by workflow, the reasons why pods that seem to belong to its runs are unassigned, with one such pod each
+    (a pod also seems to belong to the only workflow of its engine in the namespace). ``namespace_strays``: the same for
+    pods that fit no single workflow, by namespace and engine. ``undecided`` are pods of runs whose workflow other pods
+    may still determine.
     """
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
@@ -78,13 +78,13 @@ class Assignment:
 
     @property
     def pods(self) -> int:
-        """Number of placed pods."""
+        """Number of assigned pods."""
         return sum(len(rows) for runs in self.executions.values() for rows in runs.values())
 
 
 class Candidates(Sequence[WorkflowDefinition]):
-    """The workflows of one namespace in a fixed order, found by what a run's name tells of them instead of one by one:
-    thousands share a namespace."""
+    """The workflows of one namespace in a fixed order, indexed by what a run's name contains: a namespace may have
+    thousands."""
 
     def __init__(self, definitions: Sequence[WorkflowDefinition]) -> None:
         self._all = definitions
@@ -95,9 +95,9 @@ class Candidates(Sequence[WorkflowDefinition]):
             for prefix in definition.run_prefixes:
                 self._by_prefix.setdefault(prefix, []).append(number)
         self.inferred = tuple(d for d in definitions if d.graph.inferred)
-        """Those without a declared graph, which select runs by name and labels."""
+        """Workflows without a declared graph, which select runs by name and labels."""
         self.triggers = {prefix: definitions[numbers[-1]] for prefix, numbers in self._by_prefix.items()}
-        """The last one of each prefix."""
+        """Workflow by name prefix; the last one of each prefix."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -106,26 +106,26 @@ class Candidates(Sequence[WorkflowDefinition]):
         return self._all[place]
 
     def named(self, kind: str, name: str | None) -> WorkflowDefinition | None:
-        """The workflow of that object."""
+        """The workflow declared by the object of that kind and name."""
         return self._by_name.get((kind, name)) if name is not None else None
 
     def known(self, key: WorkflowKey | None) -> WorkflowDefinition | None:
-        """The workflow of that key, where it is one of these."""
-        found = self.named(key.kind, key.name) if key is not None else None
-        return found if found is not None and found.key == key else None
+        """The workflow with that key, if it is one of these."""
+        definition = self.named(key.kind, key.name) if key is not None else None
+        return definition if definition is not None and definition.key == key else None
 
     def fitting(self, run: str) -> list[WorkflowDefinition]:
-        """Those one of whose prefixes the run's name is or continues (``names.belongs_to``), in their order."""
+        """Workflows with a prefix that the run's name equals or continues (``names.belongs_to``), in fixed order."""
         ends = {run, *(run[: i + k] for i, sign in enumerate(run) if sign == "-" for k in (0, 1))}
         return [self._all[n] for n in sorted({n for end in ends for n in self._by_prefix.get(end, ())})]
 
 
 def by_namespace(definitions: Sequence[WorkflowDefinition]) -> dict[str, Candidates]:
-    """Definitions by namespace, in a fixed order, so that the result does not depend on the order they came in."""
+    """Definitions by namespace, in a fixed order, so that the result does not depend on the order of the input."""
     out: dict[str, list[WorkflowDefinition]] = {}
     for definition in sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name)):
         out.setdefault(definition.key.namespace, []).append(definition)
-    return {namespace: Candidates(found) for namespace, found in out.items()}
+    return {namespace: Candidates(rows) for namespace, rows in out.items()}
 
 
 NO_CANDIDATES = Candidates(())

@@ -1,7 +1,6 @@
-"""Resources of a pod as a whole (``resources`` of a pod's spec, ``podResources`` of an Argo template).
+"""Pod-level resources (``resources`` of a pod spec, ``podResources`` of an Argo template).
 
-Where they are set for a resource, they and not the containers' requests are what the scheduler reserves, what quotas count
-and what a run costs.
+Where set, they replace the containers' requests for scheduling, quotas and cost.
 """
 
 from __future__ import annotations
@@ -25,10 +24,11 @@ def pod_level(
     at: str | None,
     field: str = "resources",
 ) -> ContainerSpec | None:
-    """What ``field`` of ``spec`` (JSON pointer ``at``) sets for the pod of these containers; None where it sets nothing.
+    """The resources that ``field`` of ``spec`` (JSON pointer ``at``) sets for the pod of these containers; None if it
+    sets none.
 
-    A request that is missing beside a limit is filled in as the API server does: with what the containers request
-    together, else with the limit.
+    A missing request beside a limit is defaulted as by the API server: to the sum of the containers' requests, else to
+    the limit.
     """
     if not isinstance(spec.get(field), Mapping):
         return None

@@ -1,4 +1,4 @@
-"""Live Pods as the metrics would show them."""
+"""Pod facts from live Pods, in the form that the metrics yield."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.core.model.amounts import quantity
 from concertmaster.engines.common.manifest import Problems, mapping, sequence, text, timestamp
 
-_MOST_CONTAINERS = 2_000  # of one pod
+_MOST_CONTAINERS = 2_000  # per pod
 _METADATA = ("name", "namespace", "uid", "labels", "creationTimestamp")
 _STATUS = ("phase", "reason", "startTime")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
@@ -18,7 +18,7 @@ _CONTAINER = ("name", "image", "restartCount", "state", "lastState", "resources"
 
 
 def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
-    """A live Pod with what ``read_pod`` looks at: a tenth of it. Never raises for what it contains."""
+    """A live Pod reduced to the fields that ``read_pod`` uses, about a tenth of its size. Never raises."""
     ignored = Problems()
     meta, spec, status = (mapping(raw.get(part), part, ignored) for part in ("metadata", "spec", "status"))
     conditions = sequence(status.get("conditions"), "conditions", ignored)
@@ -41,7 +41,7 @@ def reduced_pod(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sidecars(spec: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Init containers with restartPolicy Always, which run beside the others."""
+    """Init containers with restartPolicy Always, which run beside the app containers."""
     rows = sequence(spec.get("initContainers"), "initContainers", Problems())
     return [
         {"name": str(row.get("name")), "restartPolicy": "Always"}
@@ -51,7 +51,7 @@ def _sidecars(spec: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def read_pod(raw: Mapping[str, Any], problems: Problems) -> tuple[PodFact, int | None]:
-    """A live Pod as the metrics would describe it, and the first exit code that is not zero (0 when all are)."""
+    """The fact that the metrics would yield for a live Pod, and its first non-zero exit code (0 if all are zero)."""
     meta = mapping(raw.get("metadata"), "metadata", problems)
     spec = mapping(raw.get("spec"), "spec", problems)
     status = mapping(raw.get("status"), "status", problems)
@@ -102,7 +102,7 @@ def _containers(rows: object, problems: Problems, codes: list[int], *, init: boo
         reason = text(done.get("reason"), "reason", problems)
         restarts = row.get("restartCount")
         first = done.get("startedAt", running.get("startedAt"))
-        if restarts:  # the status keeps one earlier start: of more restarts the first is not known
+        if restarts:  # the status keeps only the previous start: with more restarts the first one is unknown
             earlier = mapping(row.get("lastState"), "lastState", problems)
             first = (
                 mapping(earlier.get("terminated"), "terminated", problems).get("startedAt") if restarts == 1 else None
@@ -119,15 +119,14 @@ def _containers(rows: object, problems: Problems, codes: list[int], *, init: boo
 
 
 def _sizes(status: Mapping[str, Any]) -> dict[str, Any]:
-    """Requests and limits in effect, as the kubelet reports them: after an in-place resize these are not what the pod was
-    created with."""
+    """Effective requests and limits as reported by the kubelet: an in-place resize changes them after creation."""
     problems = Problems()
     resources = mapping(status.get("resources"), "resources", problems)
-    found: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     for section, suffix in (("requests", "request"), ("limits", "limit")):
         amounts = mapping(resources.get(section), section, problems)
         for resource in ("cpu", "memory"):
             amount = quantity(amounts.get(resource))
             if amount is not None:
-                found[f"{resource}_{suffix}"] = amount
-    return found
+                sizes[f"{resource}_{suffix}"] = amount
+    return sizes

@@ -1,8 +1,8 @@
-"""Definitions without what may be secret: what a recorded file needs to know of an object, and no more.
+"""Redaction of definitions for recorded files: keeps only the fields that analysis needs.
 
-The engines read names, structure, resources and the references between steps. Environments, arguments, scripts and
-parameter values may hold credentials, so of every such text only the template expressions (``{{...}}``, ``$(...)``) are
-kept: they distinguish data references from mere ordering.
+The engines read names, structure, resources and references between steps. Environments, arguments, scripts and
+parameter values may contain credentials, so only the template expressions (``{{...}}``, ``$(...)``) in them are kept:
+these distinguish data references from mere ordering.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EXPRESSION = re.compile(r"\{\{[^{}]{1,500}\}\}|\$\([A-Za-z0-9_.\[\]*'-]{1,500}\
 
 
 def redacted(raw: Any) -> Any:
-    """A copy of an object (or any part of one) with nothing in it that may be secret."""
+    """A copy of an object (or any part of one) without content that may be secret."""
     if isinstance(raw, Mapping):
         return {
             str(key): _expressions(value) if key in _TEXTS else redacted(value)
@@ -47,11 +47,11 @@ def redacted(raw: Any) -> Any:
 
 
 def _expressions(value: Any) -> Any:
-    """Of a text only its template expressions; the shape of lists and mappings stays."""
+    """Reduce each text to its template expressions; lists and mappings keep their shape."""
     if isinstance(value, str):
         return " ".join(_EXPRESSION.findall(value))
     if isinstance(value, Mapping):
-        # ``value`` and ``data`` may be mappings: their texts are treated alike.
+        # ``value`` and ``data`` may be mappings, whose texts are reduced in the same way.
         return {str(key): _expressions(item) for key, item in value.items() if key not in _DROPPED}
     if isinstance(value, list | tuple):
         return [_expressions(item) for item in value]

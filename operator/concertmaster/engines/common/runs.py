@@ -1,4 +1,4 @@
-"""Whose run it is, by names and labels."""
+"""The workflow of a run, by names and labels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from concertmaster.engines.common.selectors import label_value, matches
 
 def selects_run(definition: WorkflowDefinition, kind: str, name: str, labels: Mapping[str, str]) -> bool:
     """Whether a workflow without a declared graph (a runSelector, or inferred from facts) selects the run ``name`` of
-    that ``kind`` by its name and the labels of it or its pods."""
+    that ``kind``, by its name and by labels of the run or its pods."""
     return _named(definition, kind, name) and matches(definition.run_selector, labels)
 
 
 def may_select_run(definition: WorkflowDefinition, kind: str, name: str, labels: Mapping[str, str]) -> bool:
-    """Whether only labels that a pod with ``labels`` does not carry, but its run may, keep it from being selected."""
+    """Whether a run is unselected only because its pod lacks labels that the run itself may have."""
     return _named(definition, kind, name) and all(
         label_value(labels, term.key) is None or term.met_by(label_value(labels, term.key))
         for term in definition.run_selector
@@ -34,7 +34,7 @@ def _named(definition: WorkflowDefinition, kind: str, name: str) -> bool:
 
 
 def nearest(name: str, definitions: Iterable[WorkflowDefinition]) -> WorkflowDefinition | None:
-    """Of the workflows that select the run ``name`` the one with the longest prefix."""
+    """The workflow with the longest prefix among those that select the run ``name``."""
     return max(definitions, key=lambda d: len(belongs_to(name, d.run_prefixes) or ""), default=None)
 
 
@@ -45,8 +45,8 @@ def selected(
     candidates: Sequence[WorkflowDefinition],
     recognised: WorkflowKey | None = None,
 ) -> WorkflowDefinition | None:
-    """The workflow without a declared graph that selects the run ``name`` of a pod with ``labels``; ``recognised`` is the
-    one that is known to."""
+    """The workflow without a declared graph that selects the run ``name`` of a pod with ``labels``. ``recognised``: key
+    of the workflow that is already known to select it."""
     known = next((d for d in candidates if d.key == recognised and d.graph.inferred), None)
     return known or nearest(name, (d for d in candidates if selects_run(d, kind, name, labels)))
 
@@ -54,7 +54,7 @@ def selected(
 def possible(
     kind: str, name: str, labels: Mapping[str, str], candidates: Sequence[WorkflowDefinition]
 ) -> tuple[WorkflowKey, ...]:
-    """Workflows that may select the run of a pod with ``labels`` by labels only the run itself carries."""
+    """Workflows that may select the run of a pod with ``labels``, by labels that only the run itself has."""
     return tuple(d.key for d in candidates if may_select_run(d, kind, name, labels))
 
 
@@ -65,7 +65,7 @@ def workflow_of_run(
     candidates: Candidates,
     recognised: WorkflowKey | None = None,
 ) -> WorkflowDefinition | None:
-    """The workflow of the run ``name``: its own object, the one it was generated from, or a runSelector that its pods'
-    ``labels`` meet."""
+    """The workflow of the run ``name``: its own object, the object it was generated from, or a runSelector that matches
+    the ``labels`` of its pods."""
     own = candidates.named(kind, name) or candidates.named(kind, generated_base(name))
     return own or selected(kind, name, labels, candidates.inferred, recognised)

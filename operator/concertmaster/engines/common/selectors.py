@@ -1,4 +1,4 @@
-"""Label selectors over what kube-state-metrics exports: keys may come as written or as Prometheus label names."""
+"""Label selectors over labels exported by kube-state-metrics: keys are either original or Prometheus label names."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 def label_value(labels: Mapping[str, str], key: str) -> str | None:
-    """Value of the label ``key``; None when absent. An exported label with an empty value counts as absent, because
-    kube-state-metrics writes all keys of its allow-list on every pod."""
+    """Value of the label ``key``; None if missing. An exported label with an empty value counts as missing, because
+    kube-state-metrics exports every key of its allow-list for every pod."""
     return labels.get(key) or labels.get(pod_label(key)) or None
 
 
 def matches(selector: Sequence[LabelRequirement], labels: Mapping[str, str]) -> bool:
-    """Whether ``labels`` meet every term. An empty selector matches everything."""
+    """Whether ``labels`` satisfy all requirements. An empty selector matches everything."""
     return all(term.met_by(label_value(labels, term.key)) for term in selector)
 
 
 def read_selector(raw: object, where: str, problems: Problems) -> tuple[LabelRequirement, ...]:
-    """A Kubernetes label selector (``matchLabels``, ``matchExpressions``) as terms."""
+    """The requirements of a Kubernetes label selector (``matchLabels``, ``matchExpressions``)."""
     spec = mapping(raw, where, problems)
     out: list[LabelRequirement] = []
     equal = mapping(spec.get("matchLabels"), f"{where}.matchLabels", problems)

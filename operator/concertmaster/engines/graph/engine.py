@@ -1,4 +1,4 @@
-"""Declared step graphs and selected runs, as the registry lists them."""
+"""Declared step graphs and selected runs, as registered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concertmaster.engines.graph.traits import GRAPH
 
 
 def engine(others: Iterable[Engine]) -> Engine:
-    """The engine of profiles that declare a graph, or pick runs of the ``others`` by name and labels."""
+    """The engine of profiles that declare a graph, or select runs of the ``others`` by name and labels."""
     runs = {kind.object.kind: e.traits for e in others for kind in e.run_kinds}
     return Engine(
         traits=GRAPH,

@@ -1,7 +1,8 @@
-"""Step graphs that a person declares in a WorkflowProfile: for engines this project does not know.
+"""Step graphs declared by users in a WorkflowProfile, for engines without dedicated support.
 
-Pods are recognised by label selectors; a pod label distinguishes the runs. Steps without pods give their duration by a
-query. Nothing is taken on trust: cycles, unknown dependencies and repeated names are reported with the names in the message.
+Label selectors recognise the pods, and a pod label distinguishes the runs. The durations of steps without pods come
+from queries. The declaration is validated: cycles, unknown dependencies and duplicate names are reported with the names
+involved.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.labels import definition as labels
 
 KIND = "WorkflowProfile"
-MOST_ATTEMPTS = 100  # of one step in one run: more is no number of attempts
+MOST_ATTEMPTS = 100  # of one step in one run: a larger result is not a plausible number of attempts
 
 
 def define(raw: Mapping[str, Any], runs: Mapping[str, EngineTraits]) -> WorkflowDefinition | None:
-    """The definition of a profile with ``graph``, ``runSelector`` or ``podLabels``; None for one that refers to an object.
-    ``runs`` are the kinds of runs that can be selected, with their engines."""
+    """The definition of a profile with ``graph``, ``runSelector`` or ``podLabels``; None if the profile refers to an
+    object. ``runs`` are the kinds of runs that can be selected, with their engines."""
     obj = KubeObject.of(raw)
     spec, problems = obj.spec, obj.problems
     if spec.get("graph") is not None:
@@ -107,14 +108,14 @@ def _steps(declared: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, .
 
 
 def claims(fact: PodFact, definition: WorkflowDefinition) -> StepSpec | None:
-    """The step of a declared graph that selects this pod, None when none does."""
+    """The step of a declared graph that selects this pod; None if there is none."""
     if fact.namespace != definition.key.namespace:
         return None
     return next((s for s in definition.graph.steps if s.selector and matches(s.selector, fact.labels)), None)
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods that some declared graph selects; the others are rejected (another engine may know them)."""
+    """Assign pods that a declared graph selects; all others are rejected (another engine may assign them)."""
     for fact in facts:
         selecting = next(((d, s) for d in definitions if (s := claims(fact, d)) is not None), None)
         if selecting is None:
@@ -130,16 +131,17 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
 
 
 Answers = Mapping[StepQuery, Mapping[str, float]]
-"""What the queries of one step say, by run."""
+"""Results of the queries of one step, by run."""
 
 
 def from_queries(
     definition: WorkflowDefinition, step: str, answers: Answers, seen_at: float
 ) -> dict[str, StepExecution]:
-    """Executions of a step without pods, by run. ``seen_at`` is when its queries were asked, by which time the step had
-    ended. Where no query tells when it began or ended, its place in the run is worked out when the run is built.
+    """Executions of a step without pods, by run.
 
-    How it ended is what the outcome query says (above 0: well); without one nobody knows.
+    ``seen_at`` is the time of its queries in unix seconds, by which the step had ended. Start and finish that no query
+    returns are computed when the run is built. The outcome is the result of the outcome query (above 0: succeeded);
+    without such a query it is unknown.
     """
     starts, ends = answers.get(StepQuery.START, {}), answers.get(StepQuery.END, {})
     seconds = {run: ends[run] - start for run, start in starts.items() if run in ends}
@@ -167,7 +169,8 @@ def from_queries(
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Number items and attempts of pods that only a selector brought together, and of steps that queries tell of."""
+    """Number items and attempts of pods that only a selector relates to each other, and of steps reported by
+    queries."""
     groups: dict[str, list[StepExecution]] = {}
     asked: list[StepExecution] = []
     for e in executions:
@@ -179,7 +182,7 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
 
 
 def _attempts(e: StepExecution, spec: StepSpec | None) -> Iterator[StepExecution]:
-    """What queries tell of a step, after the attempts that failed before: of those nothing is known but their number."""
+    """The execution reported by queries, preceded by its failed attempts, of which only the number is known."""
     failed = min(int(max(1.0, e.extra.get("attempts", 1.0))), MOST_ATTEMPTS) - 1
     for number in range(failed):
         yield replace(e, uid=f"{e.uid}#{number}", attempt=number, outcome=Outcome.FAILED, extra={})

@@ -1,4 +1,4 @@
-"""Step graphs that a person declares: nothing of them is ever changed."""
+"""Step graphs declared by users: no field may be changed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Job and CronJob: one step of so many completions, run so many at a time.
+"""Job and CronJob: one step with a number of completions and a parallelism.
 
-``kube_job_*`` series carry no uid, so runs are put together from pods: the owner's name is the run, and what remains of
-it without the time a CronJob appends is the workflow.
+``kube_job_*`` series have no uid, so runs are built from pods: the owner's name is the run, and without the time that a
+CronJob appends it is the workflow.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "selector", "manu
 
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
-    """The definition a CronJob or Job declares. Never raises for what the object contains."""
+    """The definition that a CronJob or Job declares. Never raises, whatever the object contains."""
     obj = KubeObject.of(raw)
     outer, problems = obj.spec, obj.problems
     kind = str(raw.get("kind") or "Job")
@@ -60,7 +60,8 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
 
 def job_step(spec: Mapping[str, Any], problems: Problems, *, at: str, patchable: bool, name: str = STEP,
              depends_on: tuple[str, ...] = ()) -> StepSpec:  # fmt: skip
-    """The one step of a Job spec. A Job's pod template is immutable: only a CronJob's (``patchable``) has pointers."""
+    """The single step of a Job spec. The pod template of a Job is immutable: only a CronJob's (``patchable``) has
+    pointers."""
     template = mapping(spec.get("template"), "template", problems)
     pod = mapping(template.get("spec"), "template.spec", problems)
     parallelism = whole(spec.get("parallelism"), "parallelism", problems)
@@ -82,7 +83,7 @@ def job_step(spec: Mapping[str, Any], problems: Problems, *, at: str, patchable:
         pod=pod_level(pod, containers, "template.spec", problems, at=here),
         has_timeout=deadline is not None,
         timeout_seconds=deadline,
-        retry_limit=6 if limit is None else limit,  # Kubernetes' default
+        retry_limit=6 if limit is None else limit,  # the default in Kubernetes
         memoized=False,
         indexed=spec.get("completionMode") == "Indexed",
         pointer=at if patchable else None,

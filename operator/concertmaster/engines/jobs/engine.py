@@ -1,4 +1,4 @@
-"""Jobs and CronJobs, as the registry lists them."""
+"""Jobs and CronJobs, as registered."""
 
 from __future__ import annotations
 

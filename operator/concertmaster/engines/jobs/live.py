@@ -1,4 +1,4 @@
-"""The live path of Jobs: a Job and its pods as a run record."""
+"""Run records from live Jobs and their pods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from concertmaster.engines.live import LiveRun, live_run
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The CronJob that made a Job, else the Job itself."""
+    """The CronJob that created a Job, else the Job itself."""
     obj = KubeObject.of(raw)
     for raw_owner in sequence(obj.meta.get("ownerReferences"), "ownerReferences", obj.problems):
         owner = mapping(raw_owner, "ownerReferences[]", obj.problems)
@@ -32,7 +32,7 @@ def read_run(
     key: WorkflowKey,
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
-    """The run record of a Job with those of its pods that still exist. Never raises for what they contain."""
+    """The run record of a Job with those of its pods that still exist. Never raises, whatever they contain."""
     obj = KubeObject.of(raw)
     status, problems = obj.status, obj.problems
     steps = settle([_execution(p, definition, problems) for p in pods], definition)
@@ -63,15 +63,15 @@ def _execution(raw: Mapping[str, Any], definition: WorkflowDefinition | None, pr
 def _ready(
     e: StepExecution, ends: Mapping[tuple[str | None, int], float | None], status: Mapping[str, Any]
 ) -> float | None:
-    """First attempts are ready when the Job starts (also when parallelism holds them back), later ones when the one
-    before them has ended."""
+    """Ready time in unix seconds: first attempts are ready when the Job starts (even if parallelism delays them), later
+    ones when the previous attempt has ended."""
     if e.attempt == 0:
         return timestamp(status.get("startTime"))
     return ends.get((e.item, e.attempt - 1))
 
 
 def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
-    """How the Job ended, why, and since when that has been known (unix seconds)."""
+    """Outcome of the Job, the reason for it, and the time of the condition that reports it (unix seconds)."""
     for raw in sequence(status.get("conditions"), "conditions", problems):
         row = mapping(raw, "conditions[]", problems)
         if row.get("status") == "True" and row.get("type") in ("Complete", "Failed"):

@@ -1,4 +1,4 @@
-"""The history path of Jobs: pods back to Jobs and completions, and Jobs whose end no pod shows."""
+"""Jobs and completions derived from pods, and Jobs whose end no pod shows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Executions = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods owned by Jobs: by the Job's owner where known, else by the name a CronJob gives its Jobs."""
+    """Assign pods owned by Jobs: by the Job's owner if known, else by the names that a CronJob generates."""
     candidates = by_namespace(definitions)
     for fact in facts:
         if not fact.owner_name:
@@ -56,7 +56,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
 
 
 def job_execution(fact: PodFact, steps: Sequence[StepSpec]) -> StepExecution:
-    """One pod of a Job as an execution; the completion index comes from its label, else from its name."""
+    """One pod of a Job as an execution. The completion index comes from its label, else from its name."""
     step = next((s for s in steps if s.name == STEP), steps[0] if steps else StepSpec(STEP))
     sidecars = {c.name for c in step.containers if c.sidecar}
     indexed = step.fan_out or step.indexed or label_value(fact.labels, INDEX_LABEL) is not None
@@ -64,7 +64,7 @@ def job_execution(fact: PodFact, steps: Sequence[StepSpec]) -> StepExecution:
 
 
 def index_of(fact: PodFact, step: StepSpec | None) -> str | None:
-    """Completion index of a pod, from its label, else (for an Indexed Job) from its name."""
+    """Completion index of a pod from its label, else (for an Indexed Job) from its name; None if it has none."""
     index = label_value(fact.labels, INDEX_LABEL)
     if index is None and step is not None and step.indexed:
         match = _INDEX.search(fact.pod)
@@ -97,7 +97,8 @@ def _owner(fact: PodFact, job: str, candidates: Candidates, context: Context) ->
 
 
 def _selected(fact: PodFact, job: str, definition: WorkflowDefinition) -> bool:
-    """Whether a Job belongs to runs selected by name and labels (a runSelector, or inferred from facts)."""
+    """Whether a Job is a run of a workflow that selects runs by name and labels (a runSelector, or inferred from
+    facts)."""
     if definition.key.kind == "Job" and not definition.graph.inferred:
         return generated_base(job) == definition.key.name
     return selects_run(definition, "Job", job, fact.labels)
@@ -106,7 +107,7 @@ def _selected(fact: PodFact, job: str, definition: WorkflowDefinition) -> bool:
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
     """Number items and attempts of one run: a pod created after a failed one of the same index is its next attempt.
 
-    Pods that carry numbers already, as those of a restarted JobSet do, keep their order.
+    Pods that are numbered already, such as those of a restarted JobSet, keep their order.
     """
     out: list[StepExecution] = []
     groups: dict[tuple[str, str | None], dict[int, list[StepExecution]]] = {}
@@ -126,9 +127,9 @@ def job_ends(
 ) -> list[RunRecord]:
     """Ends of Jobs, as records without steps, where the pods in ``executions`` do not show them.
 
-    A Job that runs into its deadline deletes its pods, and one that was not allowed a pod never had any: the pods are
-    then unfinished or absent, the Job itself says that it failed. Such a record is about the run of its name that began
-    when the Job did; Jobs carry no uid in the metrics.
+    A Job that exceeds its deadline deletes its pods, and one whose pods were all rejected never has any: the pods are
+    then unfinished or absent, while the Job itself reports the failure. Such a record is about the run of that name
+    that began together with the Job; Jobs have no uid in the metrics.
     """
     known = {d.key for d in definitions if d.engine == JOB}
     places = {(k.namespace, run): k for k in known for run in executions.get(k, {})}
@@ -148,7 +149,7 @@ def job_ends(
 
 
 def _maker(fact: JobFact, known: set[WorkflowKey]) -> WorkflowKey | None:
-    """The observed CronJob that made a Job none of whose pods was seen, or the Job where it is observed itself."""
+    """The observed CronJob that created a Job without known pods, or the Job if it is observed itself."""
     if fact.owner_name is not None:
         kind, name = fact.owner_kind or "", fact.owner_name
     else:

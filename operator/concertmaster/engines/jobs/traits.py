@@ -1,4 +1,4 @@
-"""How Jobs and CronJobs say what rules need to know, and which of their fields a change may set."""
+"""Field names of Jobs and CronJobs that rules read, and the fields that changes may set."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""JobSet: several Jobs started together or one after the other, each of so many replicas.
+"""JobSet: several Jobs, each with a number of replicas, started together or in order.
 
-A JobSet object is a run; what makes several of them one workflow is the beginning of their names (a runSelector) or the
-name they were generated from.
+A JobSet object is a run. Several of them form one workflow by a common name prefix (a runSelector) or by the name they
+were generated from.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from concertmaster.engines.jobset.traits import JOBSET
 
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
-    """The definition a JobSet declares: one step per replicated Job. Never raises for what the object contains."""
+    """The definition that a JobSet declares: one step per replicated Job. Never raises, whatever the object
+    contains."""
     obj = KubeObject.of(raw)
     spec, problems = obj.spec, obj.problems
     return WorkflowDefinition(
@@ -58,7 +59,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
             problems.add(f"{where} has no name: it is ignored")
             continue
         after: list[str] = list(steps)[-1:] if in_order else []
-        awaited_ready.update(after)  # in order means: the next one starts when this one is ready, not when it has ended
+        awaited_ready.update(after)  # in-order startup: the next Job starts once this one is ready
         for raw_dependency in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems):
             dependency = mapping(raw_dependency, f"{where}.dependsOn", problems)
             other = text(dependency.get("name"), f"{where}.dependsOn.name", problems)
@@ -82,7 +83,7 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
 
 
 def count_replicas(spec: Mapping[str, Any], problems: Problems) -> dict[str, int]:
-    """How many Jobs each step has."""
+    """Number of Jobs of each step."""
     rows = [mapping(raw, "replicatedJobs[]", problems) for raw in sequence(spec.get("replicatedJobs"), "", problems)]
     counts = {text(r.get("name"), "name", problems): whole(r.get("replicas"), "replicas", problems) for r in rows}
     return {name: 1 if count is None else count for name, count in counts.items() if name is not None}

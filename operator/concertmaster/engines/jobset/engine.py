@@ -1,4 +1,4 @@
-"""JobSets, as the registry lists them."""
+"""JobSets, as registered."""
 
 from __future__ import annotations
 

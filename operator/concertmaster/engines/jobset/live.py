@@ -1,7 +1,7 @@
-"""The live path of JobSets: the set's own object and its pods as a run record.
+"""Run records from live JobSets and their pods.
 
-A restart deletes all Jobs and makes them anew: of earlier attempts nothing is left but what the metrics remember, so a
-set that was restarted is never whole here. The Jobs themselves are not read: their pods carry everything but the reason.
+A restart deletes and recreates all Jobs, so that only the metrics know earlier attempts: the record of a restarted set
+is never complete. The Jobs themselves are not read: their pods contain everything but the reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OUTCOMES = {"Completed": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The JobSet itself; what makes several of them one workflow is a runSelector."""
+    """The JobSet itself; a runSelector combines several of them into one workflow."""
     obj = KubeObject.of(raw)
     return obj.key("JobSet") if obj.name else None
 
@@ -36,7 +36,7 @@ def read_run(
     key: WorkflowKey,
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
-    """The run record of a JobSet with those of its pods that still exist. Never raises for what they contain."""
+    """The run record of a JobSet with those of its pods that still exist. Never raises, whatever they contain."""
     obj = KubeObject.of(raw)
     problems = obj.problems
     declared = define(raw)
@@ -73,7 +73,7 @@ def pod_templates(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_of(pod: Mapping[str, Any], obj: KubeObject) -> bool:
-    """Whether a pod is of this set, not of one that bore the name before and is still being deleted."""
+    """Whether a pod belongs to this set, not to an earlier one of the same name that is still being deleted."""
     meta = mapping(pod.get("metadata"), "metadata", obj.problems)
     uid = label_value(mapping(meta.get("labels"), "metadata.labels", obj.problems), _UID)
     return uid in (None, obj.meta.get("uid"))
@@ -87,8 +87,8 @@ def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, 
 def _linked(
     e: StepExecution, specs: Mapping[str, StepSpec], latest: Mapping[str, float], begun: float | None
 ) -> StepExecution:
-    """The execution with what it waited for: the steps it depends on (``latest``: when each was reached), or the attempt
-    before it."""
+    """The execution with its dependencies: the steps it depends on (``latest``: unix seconds at which each was
+    reached), or its previous attempt."""
     if e.attempt:
         return replace(e, after=(e.step,))
     after = specs[e.step].depends_on if e.step in specs else ()
@@ -104,7 +104,7 @@ def _by_step(steps: Sequence[StepExecution]) -> dict[str, list[StepExecution]]:
 
 
 def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, str | None, float | None]:
-    """How the set ended, why it failed, and since when that has been known (unix seconds)."""
+    """Outcome of the set, the reason of a failure, and the time of the condition that reports it (unix seconds)."""
     for raw in sequence(status.get("conditions"), "conditions", problems):
         row = mapping(raw, "conditions[]", problems)
         kind = row.get("type")
@@ -115,7 +115,7 @@ def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, st
 
 
 def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
-    """Steps whose pods are not all there: deleted, or still running when the end of the set deleted them."""
+    """Steps with missing pods: deleted earlier, or still running when the end of the set deleted them."""
     problems = obj.problems
     jobs = {}
     for raw in sequence(obj.status.get("replicatedJobsStatus"), "replicatedJobsStatus", problems):
@@ -127,7 +127,7 @@ def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepEx
     started = {name for name, rows in by_step.items() if any(e.started is not None for e in rows)}
 
     def begun(spec: StepSpec) -> bool:
-        """Whether its Jobs were made: what it depends on was ready or complete, as is asked."""
+        """Whether its Jobs were created: each dependency has reached the required state, ready or complete."""
         return all(
             name in started
             if name in specs and specs[name].daemon

@@ -1,4 +1,4 @@
-"""The history path of JobSets: pods of its Jobs back to the set, its replicated Jobs and attempts."""
+"""JobSets, their replicated Jobs and attempts derived from the pods of their Jobs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from concertmaster.engines.jobs.pods import index_of
 LABELS = tuple(
     f"jobset.sigs.k8s.io/{name}" for name in ("jobset-name", "replicatedjob-name", "job-index", "restart-attempt")
 )
-"""Labels of pods that name set, step, replica and attempt."""
+"""Pod labels with set, step, replica and attempt."""
 _SET, _JOB, _INDEX, _ATTEMPT = LABELS
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods of Jobs that belong to a JobSet."""
+    """Assign pods of Jobs that belong to a JobSet."""
     candidates = by_namespace(definitions)
     for fact in facts:
         name = set_of(fact, context) or ""
@@ -38,7 +38,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
 
 
 def set_of(fact: PodFact, context: Context) -> str | None:
-    """Name of the JobSet a Job's pod belongs to, None when it belongs to none."""
+    """Name of the JobSet that the pod of a Job belongs to; None if there is none."""
     if fact.owner_kind != "Job":
         return None
     owner = context.job_owners.get((fact.namespace, fact.owner_name or ""))
@@ -47,9 +47,9 @@ def set_of(fact: PodFact, context: Context) -> str | None:
 
 
 def set_execution(fact: PodFact, name: str, definition: WorkflowDefinition) -> StepExecution:
-    """One pod of a JobSet: the replicated Job is the step; its index and the completion index are the item.
+    """One pod of a JobSet: its replicated Job is the step; Job index and completion index are the item.
 
-    The set's restarts are attempts of all its steps; only a label shows them.
+    Restarts of the set are attempts of all its steps; only a label shows them.
     """
     step, replica = label_value(fact.labels, _JOB), label_value(fact.labels, _INDEX)
     match = re.fullmatch(rf"{re.escape(name)}-(.+)-(\d+)", fact.owner_name or "")

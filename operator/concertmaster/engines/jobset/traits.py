@@ -1,4 +1,4 @@
-"""How JobSets say what rules need to know. They are immutable: nothing of them is ever changed."""
+"""Field names of JobSets that rules read. JobSets are immutable, so no field may be changed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Engines known by the labels of their pods alone: no object of theirs is read, and no line of YAML per workflow needed."""
+"""Engines recognised by pod labels alone, without reading objects of theirs and without a declaration per workflow."""

@@ -1,4 +1,4 @@
-"""How many pods of a run may run at a time, in the words of each engine: what its documentation says to write.
+"""Snippets that limit the parallel pods of a run, as documented by each engine.
 
 https://airflow.apache.org/docs/apache-airflow/stable/faq.html (max_active_tasks)
 https://docs.dagster.io/guides/operate/managing-concurrency/run-executor-limits
@@ -7,8 +7,8 @@ https://github.com/flyteorg/flytekit/releases/tag/v0.20.0 (max_parallelism of a 
 https://kubeflow-pipelines.readthedocs.io (dsl.ParallelFor)
 https://www.kubeflow.org/docs/components/spark-operator/ (dynamicAllocation)
 
-Prefect, GitHub Actions and Jenkins start one pod for a run, Volcano and the Kubeflow Trainer all pods of a run at once, and
-GitLab limits its runners, not a pipeline: none of them has such a setting.
+Prefect, GitHub Actions and Jenkins start one pod per run, Volcano and Kubeflow Trainer start all pods of a run at once,
+and GitLab limits runners instead of pipelines: none of them has such a setting.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _pipelines(workflow: str, limit: int) -> str:
 
 
 def _spark(workflow: str, limit: int) -> str:
-    # The driver is a pod, too.
+    # The driver is a pod as well.
     most = max(1, limit - 1)
     return (
         "# SparkApplication\nspec:\n  dynamicAllocation:\n    enabled: true\n"
@@ -55,4 +55,5 @@ CONCURRENCY: dict[str, Callable[[str, int], str]] = {
     "kubeflow-pipelines": _pipelines,
     "spark": _spark,
 }
-"""By preset, from workflow and number of pods to what can be pasted. Engines without a documented setting are missing."""
+"""By preset: returns the snippet for a workflow and a number of pods. Engines without a documented setting are
+missing."""

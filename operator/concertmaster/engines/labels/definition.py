@@ -1,4 +1,4 @@
-"""Profiles with ``podLabels``: the definition of a workflow whose pods' labels say everything."""
+"""Definitions from profiles with ``podLabels``, whose workflows are described by pod labels alone."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ TRAITS: Mapping[str, EngineTraits] = {
 
 
 def preset_of(labels: PodLabels) -> Preset:
-    """The preset that reads such labels."""
+    """The preset that reads the given labels."""
     return BY_NAME.get(labels.preset or "", PLAIN)
 
 
 def read_labels(declared: Mapping[str, Any], problems: Problems, where: str = "spec.podLabels") -> PodLabels | None:
-    """The keys a profile or policy declares, completed by its preset; None where they are not enough."""
+    """The label keys of a profile or policy, completed by its preset; None if they are insufficient."""
     given = {
         key: text(declared.get(key), f"{where}.{key}", problems) or ""
         for key in ("preset", "workflow", "run", "step", "attempt", "item", "value")
@@ -63,7 +63,7 @@ def read_labels(declared: Mapping[str, Any], problems: Problems, where: str = "s
 
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
-    """The definition of a profile with ``podLabels``. Never raises for what the object contains."""
+    """The definition of a profile with ``podLabels``. Never raises, whatever the object contains."""
     obj = KubeObject.of(raw)
     problems = obj.problems
     declared = mapping(obj.spec.get("podLabels"), "spec.podLabels", problems)
@@ -84,19 +84,19 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
 
 
 def _steps(declared: Mapping[str, Any], labels: PodLabels | None, problems: Problems) -> tuple[StepSpec, ...]:
-    """Declared steps, in order; none where the graph is to be inferred."""
-    found: dict[str, StepSpec] = {}
+    """Declared steps in order; empty if the graph is to be inferred."""
+    steps: dict[str, StepSpec] = {}
     for i, raw in enumerate(sequence(declared.get("steps"), "spec.podLabels.steps", problems)):
         where = f"spec.podLabels.steps[{i}]"
         row = mapping(raw, where, problems)
         name = text(row.get("name"), f"{where}.name", problems)
-        if name is None or name in found:
+        if name is None or name in steps:
             problems.add(f"{where} has no name of its own: it is ignored")
             continue
         rows = sequence(row.get("dependsOn"), f"{where}.dependsOn", problems)
         before = [text(v, f"{where}.dependsOn", problems) for v in rows]
-        # Several pods of one run may be this step: nothing is known of how many.
+        # A run may have any number of pods of this step.
         term = (LabelRequirement(labels.run, "Exists"),) if labels is not None else ()
-        found[name] = StepSpec(name, depends_on=tuple(dict.fromkeys(b for b in before if b)), selector=term)
+        steps[name] = StepSpec(name, depends_on=tuple(dict.fromkeys(b for b in before if b)), selector=term)
     daemons = {spec.name: spec for spec in (preset_of(labels).daemons if labels is not None else ())}
-    return tuple(replace(s, daemon=s.name in daemons) for s in ordered_steps(found, problems))
+    return tuple(replace(s, daemon=s.name in daemons) for s in ordered_steps(steps, problems))

@@ -1,4 +1,4 @@
-"""Engines by pod labels, as the registry lists them: one for each preset, and one for labels of one's own."""
+"""Engines recognised by pod labels, as registered: one per preset, and one for custom labels."""
 
 from __future__ import annotations
 

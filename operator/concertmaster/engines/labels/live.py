@@ -1,7 +1,8 @@
-"""How runs of engines known by pod labels ended, where an object of the engine says so: SparkApplications and TrainJobs.
+"""Outcomes of runs that have an object besides their labelled pods: SparkApplications and TrainJobs.
 
-Their steps come from the pods. Executors are deleted while they run, as soon as their driver is done, so that pods alone
-leave the end of most runs of Spark unknown.
+Their steps come from the pods. Executors are deleted while running, as soon as their driver has finished, so that the
+outcome of most Spark runs cannot be derived from pods alone.
+
 https://www.kubeflow.org/docs/components/spark-operator/user-guide/
 https://www.kubeflow.org/docs/components/trainer/
 """
@@ -26,7 +27,7 @@ _TRAIN_ENDS = {"Complete": Outcome.SUCCEEDED, "Failed": Outcome.FAILED}
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The workflow a run is of, called as its pods' labels call it: without what a schedule appends."""
+    """The workflow of a run, named as in the labels of its pods: without the suffix that a schedule appends."""
     obj = KubeObject.of(raw)
     return WorkflowKey(obj.namespace, str(raw.get("kind")), base(obj.name)) if obj.name else None
 
@@ -42,7 +43,7 @@ def read_application(
     key: WorkflowKey,
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
-    """The end of a SparkApplication: its last submission, which its pods are labelled with. Never raises."""
+    """The end of a SparkApplication's last submission, which is the one in the labels of its pods. Never raises."""
     obj = KubeObject.of(raw)
     run = live_run(obj, key, (), _application(obj), started="lastSubmissionAttemptTime", finished="terminationTime")
     name = text(obj.status.get("sparkApplicationId"), "status.sparkApplicationId", obj.problems)
@@ -50,7 +51,7 @@ def read_application(
 
 
 def _train(obj: KubeObject) -> tuple[Outcome, str | None, float | None]:
-    """How a TrainJob ended, why, and when."""
+    """Outcome of a TrainJob, the reason for it, and the time of the condition that reports it (unix seconds)."""
     for raw in sequence(obj.status.get("conditions"), "status.conditions", obj.problems):
         row = mapping(raw, "status.conditions[]", obj.problems)
         outcome = _TRAIN_ENDS.get(str(row.get("type")))
@@ -65,7 +66,7 @@ def read_train(
     key: WorkflowKey,
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
-    """The end of a TrainJob, whose JobSet has its name. Never raises."""
+    """The end of a TrainJob; its JobSet has the same name. Never raises."""
     obj = KubeObject.of(raw)
     outcome, reason, at = _train(obj)
     run = live_run(obj, key, (), outcome, started="startTime", finished="completionTime")
@@ -82,4 +83,5 @@ TRAIN_JOBS = RunKind(
     TRAIN, ended=lambda obj: _train(obj)[0] is not Outcome.RUNNING, workflow_of=workflow_of, read=read_train
 )
 RUN_KINDS: Mapping[str, RunKind] = {"spark": APPLICATIONS, "kubeflow-trainer": TRAIN_JOBS}
-"""By preset. A Job of Volcano is left out: its kind is that of ``batch``, and its pods end with it."""
+"""By preset. Volcano Jobs are left out: their kind has the name of the one in ``batch``, and their pods end with
+them."""

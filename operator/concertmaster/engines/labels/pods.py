@@ -1,4 +1,4 @@
-"""Pods into runs and steps, by what their labels say."""
+"""Runs and steps derived from pod labels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from concertmaster.engines.common.placing import Context, Placed, Placement, Rej
 from concertmaster.engines.labels.definition import TRAITS
 from concertmaster.engines.labels.preset import MAIN, Preset
 
-ALONE = "run"  # the step of a run whose worker does everything itself
+ALONE = "run"  # the step of a run without step pods, whose worker does all the work
 NO_RUN = "its labels name a workflow, but no run"
 
 
 class Pods:
-    """Reads the pods of one preset. Which workflow has which labels is looked up, not searched for pod by pod."""
+    """Reads the pods of one preset. Workflows are indexed by label values, which avoids a search per pod."""
 
     def __init__(self, preset: Preset) -> None:
         self.preset = preset
@@ -35,25 +35,26 @@ class Pods:
         )
 
     def infer(self, fact: PodFact) -> WorkflowKey | None:
-        """The workflow of a pod nobody declared, called after its engine."""
+        """The workflow of a pod without a declaration, with the preset's engine as kind; None if its labels do not
+        identify one."""
         keys = self.preset.keys
-        found = self.preset.workflow(fact, keys) if self.preset.infers else None
-        if found is None or self.preset.run(fact, keys) is None:
+        workflow = self.preset.workflow(fact, keys) if self.preset.infers else None
+        if workflow is None or self.preset.run(fact, keys) is None:
             return None
-        return WorkflowKey(fact.namespace, self.preset.title, found)
+        return WorkflowKey(fact.namespace, self.preset.title, workflow)
 
     def claims(self, fact: PodFact, definitions: Sequence[WorkflowDefinition]) -> WorkflowDefinition | None:
-        """The workflow a pod is of."""
+        """The workflow that a pod belongs to; None if there is none."""
         for keys, workflows in self._index(definitions).items():
-            found = self.preset.workflow(fact, keys)
-            if found is not None and (fact.namespace, found) in workflows:
-                return workflows[fact.namespace, found]
+            workflow = self.preset.workflow(fact, keys)
+            if workflow is not None and (fact.namespace, workflow) in workflows:
+                return workflows[fact.namespace, workflow]
         return None
 
     def place(
         self, facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context
     ) -> Iterator[Placement]:
-        """Every pod in its run and step."""
+        """Assign every pod to its run and step."""
         for fact in facts:
             definition = self.claims(fact, definitions)
             if definition is None:
@@ -81,12 +82,12 @@ class Pods:
         return index
 
     def _keys(self, definition: WorkflowDefinition) -> PodLabels:
-        """Its labels; those of the preset where it was inferred from pods."""
+        """The label keys of a workflow; those of the preset if it was inferred from pods."""
         return definition.pod_labels or replace(self.preset.keys, value=definition.key.name)
 
 
 def _renamed(fact: PodFact) -> PodFact:
-    """The pod with a container that bears its name called the same in every run."""
+    """The pod with a fixed name for the container that is named after it, so that all runs use the same name."""
     if all(c.name != fact.pod for c in fact.containers):
         return fact
     containers = tuple(replace(c, name=MAIN) if c.name == fact.pod else c for c in fact.containers)
@@ -94,12 +95,12 @@ def _renamed(fact: PodFact) -> PodFact:
 
 
 def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
-    """Attempts and items as the labels number them; pods that they do not distinguish are put into chains."""
+    """Attempts and items as numbered by the labels; pods that the labels do not distinguish are ordered into chains."""
     groups: dict[tuple[str, str | None], list[StepExecution]] = {}
     for e in executions:
         groups.setdefault((e.step, e.item), []).append(e)
     beside = {s.name for s in definition.graph.steps if s.daemon} if definition is not None else set()
-    alone = len({e.step for e in executions}) == 1  # then what else runs beside the steps is the work itself
+    alone = len({e.step for e in executions}) == 1  # then the containers beside the steps are the work itself
     settled: list[StepExecution] = []
     for (_, item), rows in groups.items():
         clear = len({e.attempt for e in rows}) == len(rows)

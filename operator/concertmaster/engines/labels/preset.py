@@ -1,7 +1,7 @@
-"""What the pod labels of one engine mean: which keys to read, and how an engine's own habits turn them into steps.
+"""The meaning of one engine's pod labels: which keys to read, and how to derive steps from their values.
 
-A preset is data and a few small functions. Values come from other people's pods and from a metrics store: nothing is
-taken for granted about them but that they are text.
+A preset consists of data and a few small functions. Values are untrusted: they come from arbitrary pods through the
+metrics source, and nothing but their being text is assumed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.selectors import label_value
 
 MAIN = "main"
-"""The step of a pod whose labels name none, and the container that bears its pod's name."""
+"""The step of a pod without a step label, and the name used for a container that is named after its pod."""
 
-_MOST_ATTEMPTS = 1000  # more is no number of attempts
-_LONGEST = 63  # characters of a name in a status, as of a label's value
+_MOST_ATTEMPTS = 1000  # a larger value is not a plausible number of attempts
+_LONGEST = 63  # characters of a name in a status, as for label values
 _STRANGE = re.compile(r"[^-_.A-Za-z0-9]+")
 _NANOSECONDS = re.compile(r"-\d{16,20}$")
 
@@ -28,12 +28,12 @@ Read = Callable[[PodFact, PodLabels], str | None]
 
 
 def value(fact: PodFact, key: str | None) -> str | None:
-    """Value of a pod's label, None where it has none or ``key`` is None."""
+    """Value of a pod's label; None if it is missing or ``key`` is None."""
     return label_value(fact.labels, key) if key else None
 
 
 def name(text: str) -> str:
-    """``text`` as a name that fits where label values fit; with a hash of it where something had to go."""
+    """``text`` as a valid label value; if characters had to be removed, with a hash of the original."""
     plain = _STRANGE.sub("-", text).strip("-_.")
     if plain == text and len(text) <= _LONGEST:
         return text
@@ -42,7 +42,7 @@ def name(text: str) -> str:
 
 
 def base(run: str) -> str:
-    """The name that runs have in common: without what ``generateName`` or a schedule appends."""
+    """The name that runs have in common: without the suffix of ``generateName`` or of a schedule."""
     long = _NANOSECONDS.search(run)
     if long is not None and long.start():
         return run[: long.start()]
@@ -51,10 +51,10 @@ def base(run: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One engine. ``keys`` are its labels, ``more`` further ones it is recognised by; ``first`` is the number of a first
-    attempt. ``beside`` are containers whose exit decides nothing. ``infers``: whether a pod's labels alone say that
-    it is of this engine. ``daemons`` are steps that run beside all the others of a run; ``found_by`` is the key every pod
-    of it has, the workflow's where None."""
+    """The labels of one engine. ``keys`` are its label keys, ``more`` further ones that identify its pods; ``first`` is
+    the number of a first attempt. ``beside`` are containers whose exit does not affect the outcome. ``infers``: whether
+    a pod's labels alone identify the engine. ``daemons`` are steps that run beside all others of a run; ``found_by`` is
+    a key that all its pods have, None for the workflow's."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class Preset:
     found_by: str | None = None
 
     def labels(self, override: PodLabels | None = None) -> PodLabels:
-        """Its keys, with those a profile or policy sets itself."""
+        """Its label keys, overridden by those that a profile or policy sets."""
         if override is None:
             return self.keys
         own = self.keys
@@ -87,35 +87,35 @@ class Preset:
         )
 
     def finder(self, keys: PodLabels) -> str:
-        """The key by which its pods are found among all others."""
+        """The key that selects its pods among all others."""
         return self.found_by or keys.workflow
 
     def read(self, keys: PodLabels) -> tuple[str, ...]:
-        """Every key it looks at."""
+        """All keys that it reads."""
         return tuple(dict.fromkeys((*keys.keys, *self.more, *((self.found_by,) if self.found_by else ()))))
 
     def workflow(self, fact: PodFact, keys: PodLabels) -> str | None:
-        """Which workflow a pod is of, None where its labels do not say."""
+        """The workflow that a pod belongs to; None if its labels do not identify one."""
         if keys.workflow != self.keys.workflow:
             return value(fact, keys.workflow)
         return self.of_workflow(fact, keys)
 
     def run(self, fact: PodFact, keys: PodLabels) -> str | None:
-        """Which run a pod is of."""
+        """The run that a pod belongs to; None if its labels do not identify one."""
         return value(fact, keys.run) if keys.run != self.keys.run else self.of_run(fact, keys)
 
     def step(self, fact: PodFact, keys: PodLabels) -> str:
-        """Which step of it."""
-        found = value(fact, keys.step) if keys.step != self.keys.step else self.of_step(fact, keys)
-        return name(found) if found else MAIN
+        """The step of a pod."""
+        step = value(fact, keys.step) if keys.step != self.keys.step else self.of_step(fact, keys)
+        return name(step) if step else MAIN
 
     def item(self, fact: PodFact, keys: PodLabels) -> str | None:
-        """Which item of a step that runs several."""
-        found = value(fact, keys.item) if keys.item != self.keys.item else self.of_item(fact, keys)
-        return name(found) if found else None
+        """The item of a pod, for steps with several; None otherwise."""
+        item = value(fact, keys.item) if keys.item != self.keys.item else self.of_item(fact, keys)
+        return name(item) if item else None
 
     def attempt(self, fact: PodFact, keys: PodLabels) -> int | None:
-        """Which attempt, from 0; None where the labels do not say."""
+        """The attempt of a pod, from 0; None if the labels do not number attempts."""
         text = value(fact, keys.attempt)
         if text is None or not text.isascii() or not text.isdigit() or len(text) > 4:
             return None

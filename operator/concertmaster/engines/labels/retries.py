@@ -1,4 +1,4 @@
-"""Retries in the words of each engine: what its documentation says to write where a task is defined.
+"""Snippets that configure retries, as documented by each engine.
 
 https://airflow.apache.org/docs/apache-airflow/stable/core-concepts/tasks.html
 https://docs.dagster.io/guides/build/ops/op-retries
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _PAUSE = 30  # seconds before the first retry
-_GITLAB_MOST = 2  # it accepts no more
+_GITLAB_MOST = 2  # the maximum that GitLab accepts
 
 
 def _airflow(step: str, limit: int) -> str:
@@ -80,4 +80,5 @@ RETRIES: dict[str, Callable[[str, int], str]] = {
     "spark": _spark,
     "jenkins": _jenkins,
 }
-"""By preset, from step and number of retries to what can be pasted. Engines without a documented setting are missing."""
+"""By preset: returns the snippet for a step and a number of retries. Engines without a documented setting are
+missing."""

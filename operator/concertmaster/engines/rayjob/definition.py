@@ -1,7 +1,7 @@
-"""RayJob: a Ray cluster made for one run. Head, groups of workers and the submitter are its steps.
+"""RayJob: a Ray cluster created for one run. Its steps are the head, the worker groups and the submitter.
 
-KubeRay makes a RayCluster, waits until it is ready and then submits the entrypoint: by a Job (``K8sJobMode``, the
-default), a sidecar of the head, a request or a person. All pods of the cluster run side by side until the end.
+KubeRay creates a RayCluster, waits until it is ready and then submits the entrypoint: with a Job (``K8sJobMode``, the
+default), a sidecar of the head, an HTTP request, or manually. All pods of the cluster run in parallel until the end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "shutdownAfterJob
 
 
 def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
-    """The definition a RayJob declares. Never raises for what the object contains."""
+    """The definition that a RayJob declares. Never raises, whatever the object contains."""
     obj = KubeObject.of(raw)
     spec, problems = obj.spec, obj.problems
     notes = ("It runs on a RayCluster that was there before, whose pods are not of its runs.",)

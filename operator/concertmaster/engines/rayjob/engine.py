@@ -1,4 +1,4 @@
-"""RayJobs, as the registry lists them."""
+"""RayJobs, as registered."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The live path of RayJobs: how a run ended and when, as its own status says.
+"""Outcome and times of RayJobs, from their status.
 
-Its pods go with the RayCluster, or outlive the run with it: what the steps took is for the metrics to say.
+Its pods are deleted with the RayCluster, or outlive the run with it, so the durations of its steps come from the
+metrics.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED"
 
 
 def ended(obj: KubeObject) -> bool:
-    """Whether KubeRay is done with the run: Complete also holds a Ray job that failed or was stopped."""
+    """Whether KubeRay has finished the run: Complete includes Ray jobs that failed or were stopped."""
     return obj.status.get("jobDeploymentStatus") in ("Complete", "Failed")
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The RayJob itself; what makes several of them one workflow is a runSelector."""
+    """The RayJob itself; a runSelector combines several of them into one workflow."""
     obj = KubeObject.of(raw)
     return obj.key("RayJob") if obj.name else None
 
@@ -34,7 +35,7 @@ def read_run(
     key: WorkflowKey,
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
-    """The end of a RayJob. Never raises for what the object contains."""
+    """The end of a RayJob, as a record without steps. Never raises, whatever the object contains."""
     obj = KubeObject.of(raw)
     outcome = Outcome.RUNNING
     if ended(obj):

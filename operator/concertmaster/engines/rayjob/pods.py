@@ -1,7 +1,7 @@
-"""The history path of RayJobs: pods of a RayCluster, and of the submitting Job, back to runs and steps.
+"""RayJob runs and steps derived from pods of RayClusters and of the submitting Jobs.
 
-A RayCluster made for a RayJob is called after it, with five characters of its own. Labels say outright which RayJob and
-group a pod is of, where they are exported.
+The name of a RayCluster created for a RayJob is that of the RayJob with five generated characters. Labels identify
+RayJob and group of a pod directly, if they are exported.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _POD = re.compile(r"-(head|(?P<group>.+)-worker)-[a-z0-9]+$")
 
 
 def submits(fact: PodFact, context: Context) -> bool:
-    """Whether a pod is the submitter of a RayJob: of a Job that one owns."""
+    """Whether a pod is the submitter of a RayJob: its Job is owned by one."""
     owner = context.job_owners.get((fact.namespace, fact.owner_name or ""))
     return fact.owner_kind == "Job" and owner is not None and owner[0] == "RayJob"
 
 
 def origin(fact: PodFact) -> str | None:
-    """Name of the RayJob a pod's labels name; None where they name none."""
+    """Name of the RayJob in a pod's labels; None if there is none."""
     return label_value(fact.labels, _ORIGIN_NAME) if label_value(fact.labels, _ORIGIN_KIND) == "RayJob" else None
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods of RayClusters and submitters."""
+    """Assign pods of RayClusters and submitters."""
     candidates = by_namespace(definitions)
     for fact in facts:
         submitter = submits(fact, context)
@@ -61,7 +61,8 @@ def _run_of_cluster(fact: PodFact) -> str:
 
 
 def _group(fact: PodFact) -> str:
-    """Name of the group, which is the step: from its label, else from the pod's name after the cluster's."""
+    """Name of the group, which is the step: from its label, else from the part of the pod's name after the
+    cluster's."""
     labelled = label_value(fact.labels, _GROUP)
     if labelled is not None:
         return HEAD if labelled == _HEAD_GROUP else labelled

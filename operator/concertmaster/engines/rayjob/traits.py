@@ -1,4 +1,5 @@
-"""How RayJobs say what rules need to know. KubeRay takes the spec as it was when the run began: nothing is changed."""
+"""Field names of RayJobs that rules read. KubeRay uses the spec as of the start of the run, so no field may be
+changed."""
 
 from __future__ import annotations
 

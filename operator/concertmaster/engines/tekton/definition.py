@@ -1,8 +1,8 @@
-"""Tekton Pipelines as definitions.
+"""Definitions from Tekton Pipelines.
 
-Edges are what the controller itself takes for edges: ``runAfter`` and references to another task's results. Tasks under
-``finally`` run together once all others have ended. The steps of a Task run one after the other in one pod whose request
-is the sum over them, which is why every step's container is kept.
+Edges are those of the Tekton controller: ``runAfter`` and references to another task's results. Tasks under ``finally``
+run in parallel once all others have ended. The steps of a Task run in sequence in one pod, which requests the sum over
+them; therefore the container of every step is kept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _READS = ("params", "matrix", "when", "taskRef", "pipelineRef", "workspaces")
 
 
 def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDefinition:
-    """The definition a Pipeline declares. Never raises for what the object contains."""
+    """The definition that a Pipeline declares. Never raises, whatever the object contains."""
     obj = KubeObject.of(raw)
     spec, problems = obj.spec, obj.problems
     reader = _Reader(resolve, problems)
@@ -53,7 +53,7 @@ def define(raw: Mapping[str, Any], resolve: Resolve | None = None) -> WorkflowDe
 
 
 def pipeline_steps(spec: Mapping[str, Any], reader: _Reader) -> tuple[StepSpec, ...]:
-    """Steps of a pipeline spec in a topological order, those under ``finally`` last."""
+    """Steps of a pipeline spec in topological order, those under ``finally`` last."""
     tasks = reader.tasks(spec, "tasks", ())
     body = ordered_steps(tasks, reader.problems)
     ends = tuple(s.name for s in body)
@@ -62,7 +62,7 @@ def pipeline_steps(spec: Mapping[str, Any], reader: _Reader) -> tuple[StepSpec, 
 
 
 class _Reader:
-    """Reads pipeline tasks; remembers the Tasks they refer to."""
+    """Reads pipeline tasks, and caches the Tasks they refer to."""
 
     def __init__(self, resolve: Resolve | None, problems: Problems) -> None:
         self.problems = problems
@@ -71,7 +71,7 @@ class _Reader:
         self._resolve = resolve
 
     def tasks(self, spec: Mapping[str, Any], section: str, behind: tuple[str, ...]) -> dict[str, StepSpec]:
-        """Steps of ``spec.tasks`` or ``spec.finally`` (which waits for all steps ``behind``), by name."""
+        """Steps of ``spec.tasks``, or of ``spec.finally`` (which depends on all steps ``behind``), by name."""
         listed = sequence(spec.get(section), f"spec.{section}", self.problems)
         if len(listed) > MAX_STEPS:
             self.problems.add(f"spec.{section} has more than {MAX_STEPS:,} tasks: the rest is left out")
@@ -127,7 +127,7 @@ class _Reader:
         )
 
     def _work(self, row: Mapping[str, Any], where: str, at: str) -> tuple[str | None, tuple[ContainerSpec, ...], bool]:
-        """Task name, containers and whether it has no pod (custom tasks, child pipelines)."""
+        """Task name, containers, and whether it has no pod (custom tasks, child pipelines)."""
         if row.get("taskSpec") is not None:
             spec = mapping(row["taskSpec"], f"{where}.taskSpec", self.problems)
             if spec.get("apiVersion") and spec.get("kind") not in (None, "Task"):
@@ -168,9 +168,9 @@ class _Reader:
 
 
 def tasks_of(raw: Mapping[str, Any], home: str | None = None) -> frozenset[str]:
-    """Names of the Tasks of its own namespace that a Pipeline runs by reference, also in pipelines embedded in it. A
-    name with ``$(`` is only known at run time and may be any. With ``home``, its namespace, also those that the cluster
-    resolver fetches from there."""
+    """Names of the Tasks in its own namespace that a Pipeline refers to, including embedded pipelines. A name with
+    ``$(`` is only known at run time and may be any. With ``home``, its namespace, also those that the cluster resolver
+    fetches from there."""
     ignored = Problems()
     names: set[str] = set()
     specs = [raw.get("spec")]
@@ -189,8 +189,8 @@ def tasks_of(raw: Mapping[str, Any], home: str | None = None) -> frozenset[str]:
 
 
 def _fetched(params: Sequence[Any], home: str) -> set[str]:
-    """The Task that the cluster resolver fetches with ``params``, where that is or may be one of the namespace ``home``:
-    kind and namespace have defaults, and all may only be known at run time."""
+    """The Task that the cluster resolver fetches with ``params``, if it is, or may be, in the namespace ``home``: kind
+    and namespace have defaults, and all parameters may only be known at run time."""
     given = {str(p.get("name")): str(p.get("value") or "") for p in params if isinstance(p, Mapping)}
     kind, space = given.get("kind") or "task", given.get("namespace") or home
     here = all("$(" in value or value == expected for value, expected in ((kind, "task"), (space, home)))
@@ -198,15 +198,16 @@ def _fetched(params: Sequence[Any], home: str) -> set[str]:
 
 
 def _custom(ref: Mapping[str, Any]) -> bool:
-    """Tekton takes every reference with apiVersion and kind for a custom task, even of kind Task (its issue 6457)."""
+    """Whether a reference is to a custom task: Tekton treats every reference with apiVersion and kind as one, even of
+    kind Task (its issue 6457)."""
     return bool(ref.get("apiVersion") and ref.get("kind"))
 
 
 def task_containers(
     spec: Mapping[str, Any], where: str, problems: Problems, at: str | None, holder: str | None = None
 ) -> tuple[ContainerSpec, ...]:
-    """Containers of a task spec: steps as "step-<name>" (numbered when unnamed), then sidecars. ``at`` is the pointer of
-    the spec in the Task ``holder`` or (None) in the Pipeline; None: it cannot be patched."""
+    """Containers of a task spec: steps as "step-<name>" (numbered if unnamed), then sidecars. ``at`` is the JSON
+    pointer of the spec in the Task ``holder`` or (None) in the Pipeline; None if it cannot be patched."""
     default = mapping(spec.get("stepTemplate"), f"{where}.stepTemplate", problems)
     shared = mapping(default.get("computeResources", default.get("resources")), f"{where}.stepTemplate", problems)
     out = []
@@ -214,7 +215,7 @@ def task_containers(
         for i, raw in enumerate(sequence(spec.get(section), f"{where}.{section}", problems)):
             row = mapping(raw, f"{where}.{section}[{i}]", problems)
             name = text(row.get("name"), f"{where}.{section}[{i}].name", problems)
-            old = "computeResources" not in row and "resources" in row  # v1beta1's name of the field
+            old = "computeResources" not in row and "resources" in row  # the name of the field in v1beta1
             out.append(
                 container(
                     row,
@@ -232,14 +233,15 @@ def task_containers(
 
 
 def _bound(row: Mapping[str, Any]) -> frozenset[str]:
-    """Workspaces a pipeline task binds: through a shared volume, files can pass without a declared result."""
+    """Workspaces that a pipeline task binds: steps can share files through a common volume without declaring a
+    result."""
     rows = row.get("workspaces")
     listed: Sequence[Any] = rows if isinstance(rows, list | tuple) else ()
     return frozenset(str(w.get("workspace") or w.get("name")) for w in listed if isinstance(w, Mapping))
 
 
 def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int | None, bool]:
-    """Width of a matrix (None when only known at run time) and whether there is one."""
+    """Width of a matrix (None if only known at run time), and whether there is a matrix."""
     if row.get("matrix") is None:
         return None, False
     spec = mapping(row["matrix"], f"{where}.matrix", problems)
@@ -255,11 +257,11 @@ def _matrix(row: Mapping[str, Any], where: str, problems: Problems) -> tuple[int
     includes = sequence(spec.get("include"), f"{where}.matrix.include", problems)
     if not params:
         return len(includes) or None, True
-    if includes:  # an include adds a combination or extends one, which depends on all values
+    if includes:  # an include adds or extends a combination, depending on all values
         return None, True
     return width, True
 
 
 def reader(resolve: Resolve | None, problems: Problems) -> _Reader:
-    """A reader of pipeline tasks, for pipeline specs that stand in a run."""
+    """A reader of pipeline tasks, for pipeline specs embedded in a run."""
     return _Reader(resolve, problems)

@@ -1,4 +1,4 @@
-"""Tekton Pipelines, as the registry lists it."""
+"""Tekton Pipelines, as registered."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The live path of Tekton: a PipelineRun and its TaskRuns as a run record.
+"""Run records from live PipelineRuns and their TaskRuns.
 
-Step times are in the TaskRuns only: all containers of a pod start together and wait for their turn, so the container's
-start says nothing; the controller writes the moment each step was released into its status.
+Only the TaskRuns contain step times: all containers of a pod start together and wait for their turn, so a container's
+start is meaningless; the controller writes the time at which it released each step into the status.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from concertmaster.engines.live import LiveRun, live_run
 from concertmaster.engines.tekton.definition import pipeline_steps, reader
 
 _Waited = tuple[tuple[str, ...], float | None]
-"""The steps one waited for, and when the last of them had ended; None is unknown."""
+"""The dependencies of a step, and when the last of them had ended (unix seconds); None if unknown."""
 _LABEL = "tekton.dev/"
 _MOST_RETRIES = 100  # of one TaskRun
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
-    """The Pipeline a PipelineRun is a run of; None when its pipeline stands in the run itself."""
+    """The Pipeline that a PipelineRun is a run of; None if the pipeline is embedded in the run."""
     obj = KubeObject.of(raw)
     name = obj.text_at(obj.spec, "pipelineRef", "name")
     if name is None and obj.spec.get("pipelineRef"):
@@ -39,9 +39,9 @@ def read_run(
     key: WorkflowKey,
     definition: WorkflowDefinition | None = None,
 ) -> LiveRun:
-    """The run record of a PipelineRun with its TaskRuns, whatever state they are in. Never raises for what they contain.
+    """The run record of a PipelineRun with its TaskRuns, in any state. Never raises, whatever they contain.
 
-    Edges come from the pipeline spec this run really used (``status.pipelineSpec``), else from ``definition``.
+    Edges come from the pipeline spec that the run used (``status.pipelineSpec``), else from ``definition``.
     """
     obj = KubeObject.of(raw)
     run, status, problems = obj.name, obj.status, obj.problems
@@ -76,8 +76,8 @@ def read_run(
 
 
 def run_values(raw: Mapping[str, Any], task_runs: Sequence[Mapping[str, Any]]) -> RunValues:
-    """Parameters and annotations of a PipelineRun, and of each TaskRun by its pod: there, results of other tasks have
-    taken the place of the references to them."""
+    """Parameters and annotations of a PipelineRun, and of each TaskRun by pod name: in TaskRuns, references to results
+    of other tasks have been substituted."""
     obj = KubeObject.of(raw)
     pods = {}
     for task_run in task_runs:
@@ -93,7 +93,7 @@ def _named(obj: KubeObject) -> NamedValues:
 
 
 def _attempts(task_run: Mapping[str, Any], task: str, run: str, problems: Problems) -> Iterator[StepExecution]:
-    """All attempts of one TaskRun: earlier ones are kept in ``retriesStatus``, the last one is the status itself."""
+    """All attempts of one TaskRun: ``retriesStatus`` contains the earlier ones, the status itself the last one."""
     status = mapping(task_run.get("status"), "TaskRun status", problems)
     retried = sequence(status.get("retriesStatus"), "retriesStatus", problems)
     earlier = [mapping(s, "retriesStatus", problems) for s in retried]
@@ -163,9 +163,9 @@ def _condition(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, 
 
 
 def _reason(status: Mapping[str, Any], reason: str | None) -> str | None:
-    """Why a container ended says more than "Failed"."""
+    """The reason of a failure: why a container terminated is more specific than "Failed"."""
     why = [s.get("reason") for s in _states(status) if s.get("reason") not in (None, "Completed", "Skipped")]
-    if "OOMKilled" in why:  # the TaskRun itself says StepOOM
+    if "OOMKilled" in why:  # the TaskRun itself reports StepOOM
         return "OOMKilled"
     return str(why[0]) if why and reason in (None, "Failed") else reason
 
@@ -175,22 +175,23 @@ def _skipped(status: Mapping[str, Any], problems: Problems) -> Iterator[StepExec
         row = mapping(raw, "skippedTasks[]", problems)
         name = text(row.get("name"), "skippedTasks[].name", problems)
         if name is not None:
-            said = text(row.get("reason"), "skippedTasks[].reason", problems)
-            yield StepExecution(step=name, outcome=Outcome.SKIPPED, message=said)
+            reason = text(row.get("reason"), "skippedTasks[].reason", problems)
+            yield StepExecution(step=name, outcome=Outcome.SKIPPED, message=reason)
 
 
 def _with_edges(
     steps: Sequence[StepExecution], graph: Sequence[StepSpec], start: float | None, last: float | None
 ) -> list[StepExecution]:
-    """Ready times and edges taken: skipped tasks are passed through, handlers start when all others have ended."""
+    """Executions with ready times and edges taken: skipped tasks pass their dependencies on, handlers start once all
+    others have ended."""
     specs = {s.name: s for s in graph}
     ran: dict[str, list[StepExecution]] = {}
     for e in steps:
         if e.outcome is not Outcome.SKIPPED:
             ran.setdefault(e.step, []).append(e)
     waited: dict[str, _Waited] = {}
-    alike: dict[tuple[str, ...], _Waited] = {}  # all handlers wait for the same
-    for spec in graph:  # in a topological order
+    alike: dict[tuple[str, ...], _Waited] = {}  # shared, as all handlers have the same dependencies
+    for spec in graph:  # in topological order
         if spec.depends_on not in alike:
             names: set[str] = set()
             for d in spec.depends_on:
@@ -214,7 +215,7 @@ def _with_edges(
         above, ended = waited[declared.name]
         ready = ended if above else start
         if declared.on_exit and last is not None and (ready is None or not above):
-            ready = last  # a last resort: the controller may note the start of handlers after they have started
+            ready = last  # fallback: the controller may record the start of handlers after they have started
         out.append(replace(e, ready=ready, after=above))
     return out
 
@@ -240,7 +241,7 @@ def _task_names(status: Mapping[str, Any], problems: Problems) -> dict[str, str]
 
 
 def _item(name: str, task: str, run: str) -> str | None:
-    """Index within a matrix, from the TaskRun's name."""
+    """Index within a matrix, from the TaskRun's name; None if it has none."""
     if name in (f"{run}-{task}", ""):
         return None
     match = re.search(r"-(\d+)$", name)

@@ -1,8 +1,8 @@
-"""The history path of Tekton: pods back to runs, tasks, matrix items and attempts.
+"""Tekton runs, tasks, matrix items and attempts derived from pods.
 
-With the tekton.dev labels in kube-state-metrics' allow-list this is exact. Without them only the TaskRun's name is left,
-"<run>-<task>" or "<run>-<task>-<n>", which is read against the pipelines that are known; names that Tekton had to
-shorten cannot be read.
+With the tekton.dev labels in the allow-list of kube-state-metrics this is exact. Without them only the TaskRun's name
+is known, "<run>-<task>" or "<run>-<task>-<n>", which is matched against the known pipelines; names that Tekton had to
+shorten cannot be parsed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Read:
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
-    """Place pods owned by TaskRuns."""
+    """Assign pods owned by TaskRuns."""
     candidates = by_namespace(definitions)
     for fact in facts:
         known = candidates.get(fact.namespace, NO_CANDIDATES)
@@ -75,7 +75,7 @@ def _labelled(fact: PodFact, run: str, known: Candidates, recognised: WorkflowKe
 
 
 def _named(fact: PodFact, known: Candidates) -> _Read | None:
-    """The longest task name that ends the TaskRun's name and leaves a run of that pipeline."""
+    """The longest task name that the TaskRun's name ends in, if the rest is the name of a run of that pipeline."""
     name = fact.owner_name or ""
     best: _Read | None = None
     for definition in known.fitting(name):

@@ -1,4 +1,4 @@
-"""How Tekton's manifests say what rules need to know, and which of their fields a change may set."""
+"""Tekton's names of the fields that rules read, and the fields that changes may set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concertmaster.core.model import TASK, EngineTraits, ObjectKind
 
 API = "tekton.dev/v1"
 _TASK = r"((steps|sidecars)/\d+|stepTemplate)/computeResources/requests/(?P<resource>cpu|memory)"
-# A step takes what it does not say from its Task's stepTemplate; sidecars take nothing.
+# Fields that a step inherits from the stepTemplate of its Task unless it sets them; sidecars inherit none.
 _INHERITS = (
     re.compile(r"(?P<task>.*)/steps/\d+(?P<field>/computeResources/(requests|limits)/[a-z]+)"),
     r"\g<task>/stepTemplate\g<field>",
@@ -16,7 +16,7 @@ _INHERITS = (
 
 
 def _container_name(container: str) -> str | None:
-    """The pod's container has a longer name than the step in the manifest, also where that has none."""
+    """Name of the step in the manifest: the pod's container has a prefix; None for unnamed steps."""
     name = container.removeprefix("sidecar-") if container.startswith("sidecar-") else container.removeprefix("step-")
     return None if name.startswith("unnamed-") else name
 

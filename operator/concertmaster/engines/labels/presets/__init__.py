@@ -1,4 +1,4 @@
-"""The engines whose documented pod labels are known: one module each."""
+"""Presets for engines with documented pod labels, one module each."""
 
 from collections.abc import Mapping
 

@@ -1,8 +1,9 @@
 """Airflow: KubernetesExecutor and KubernetesPodOperator.
 
 Both label their pods with ``dag_id``, ``task_id``, ``run_id``, ``try_number`` (from 1) and, for mapped tasks,
-``map_index``; values that are no label values are shortened and hashed (``make_safe_label_value``). A worker of the
-executor also has ``kubernetes_executor=True``, a pod that an operator starts ``kubernetes_pod_operator=True``.
+``map_index``; invalid label values are shortened and hashed (``make_safe_label_value``). A worker of the executor also
+has ``kubernetes_executor=True``, a pod started by an operator ``kubernetes_pod_operator=True``.
+
 https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/kubernetes_executor.html
 https://airflow.apache.org/docs/apache-airflow-providers-cncf-kubernetes/stable/operators.html
 """
@@ -15,7 +16,7 @@ from concertmaster.engines.labels import snippets
 from concertmaster.engines.labels.preset import Preset, value
 
 OPERATOR = "kubernetes_pod_operator"
-_OF_OPERATOR = ".pod"  # its worker waits beside it under the same labels: two steps
+_OF_OPERATOR = ".pod"  # suffix of the operator's pod, whose worker waits with the same labels: two steps
 
 
 def _step(fact: PodFact, keys: PodLabels) -> str | None:

@@ -1,7 +1,8 @@
 """Dagster: K8sRunLauncher, and steps of ``k8s_job_executor``.
 
-Pods of both carry ``dagster/job`` and ``dagster/run-id``; those of a step also ``dagster/op``. The run worker lives as
-long as the run: beside its steps where these have pods of their own, as the only step otherwise.
+Pods of both have ``dagster/job`` and ``dagster/run-id``; step pods also ``dagster/op``. The run worker runs as long as
+the run: beside its steps if these have pods of their own, otherwise as the only step.
+
 https://docs.dagster.io/deployment/oss/deployment-options/kubernetes/customizing-your-deployment
 https://github.com/dagster-io/dagster/blob/master/python_modules/libraries/dagster-k8s/dagster_k8s/executor.py
 """

@@ -1,7 +1,8 @@
 """Flyte: pods of FlytePropeller.
 
-``workflow-name`` (slashes and dots made dashes), ``execution-id``, ``node-id`` and ``task-name`` are on every pod. The main
-container is called after its pod, whose name ends in the number of the attempt.
+All pods have ``workflow-name`` (with dashes for slashes and dots), ``execution-id``, ``node-id`` and ``task-name``. The
+main container is named after its pod, whose name ends in the attempt number.
+
 https://docs-legacy.flyte.org/en/latest/concepts/executions.html
 https://github.com/flyteorg/flyte/blob/master/flytepropeller/pkg/controller/nodes/node_exec_context.go
 """

@@ -1,8 +1,9 @@
 """GitHub Actions: runner scale sets of the Actions Runner Controller.
 
-A runner serves one job and ends. Its pod carries ``actions.github.com/scale-set-name`` and, as label, the organization or
-repository, but neither workflow nor job: a scale set is what can be sized. The pod of a job in Kubernetes mode, and the
-listener, do not have ``actions-ephemeral-runner``.
+A runner executes one job and exits. Its pod has ``actions.github.com/scale-set-name`` and labels for organization or
+repository, but neither workflow nor job, so sizes apply to the scale set. Job pods in Kubernetes mode, and the
+listener, lack ``actions-ephemeral-runner``.
+
 https://docs.github.com/en/actions/hosting-your-own-runners/managing-self-hosted-runners-with-actions-runner-controller
 """
 

@@ -1,8 +1,10 @@
 """GitLab Runner with the Kubernetes executor.
 
-Every job's pod carries ``project.runner.gitlab.com/name`` and ``.../namespace``. Pipeline and job are annotations; as labels
-``ci-pipeline-id`` and ``ci-job-name`` they make jobs the steps of pipelines, where the runner's configuration sets them
-(``[runners.kubernetes.pod_labels]``, variables are expanded). Without them each pod is a run of its own.
+Every job pod has ``project.runner.gitlab.com/name`` and ``.../namespace``. Pipeline and job are annotations by default;
+if the runner configuration also sets them as labels ``ci-pipeline-id`` and ``ci-job-name``
+(``[runners.kubernetes.pod_labels]``, which expands variables), jobs become steps of pipelines. Otherwise each pod is a
+run of its own.
+
 https://docs.gitlab.com/runner/executors/kubernetes/#default-labels-for-job-pods
 """
 
@@ -14,7 +16,7 @@ from concertmaster.engines.labels import snippets
 from concertmaster.engines.labels.preset import Preset, value
 
 PROJECT, NAMESPACE = "project.runner.gitlab.com/name", "project.runner.gitlab.com/namespace"
-_VARIABLES = {"build": "", "helper": "HELPER_"}  # of containers; services are svc-0, svc-1 ...
+_VARIABLES = {"build": "", "helper": "HELPER_"}  # variable prefixes by container; services are svc-0, svc-1 ...
 
 
 def _project(fact: PodFact, keys: PodLabels) -> str | None:

@@ -1,8 +1,9 @@
 """Jenkins: agents of the Kubernetes plugin.
 
-``jenkins/label`` names the template of an agent's pod. A template inside a pipeline is called after job and build,
-``<job>_<number>-<five characters>``: the job is the workflow, the build the run. A template of the controller's
+``jenkins/label`` is the template of an agent's pod. A template defined in a pipeline is named after job and build,
+``<job>_<number>-<five characters>``: the job is the workflow, the build the run. A template in the controller's
 configuration serves many builds; then each of its pods is a run.
+
 https://plugins.jenkins.io/kubernetes/
 """
 

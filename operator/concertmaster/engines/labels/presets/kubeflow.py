@@ -1,12 +1,15 @@
 """Kubeflow Pipelines v2 and Kubeflow Trainer.
 
-Pipelines run as Argo Workflows called ``<pipeline>-<five characters>``; pods carry ``workflows.argoproj.io/workflow`` and
-``pipeline/runid``. Which task a pod is for stands in an annotation only: a label for it is set in the pipeline
-(``kubernetes.add_pod_label(task, "pipelines.kubeflow.org/task_name", ...)``); without it a step is the Argo template.
+Pipelines run as Argo Workflows named ``<pipeline>-<five characters>``; pods have ``workflows.argoproj.io/workflow`` and
+``pipeline/runid``. The task is only an annotation unless the pipeline sets a label for it
+(``kubernetes.add_pod_label(task, "pipelines.kubeflow.org/task_name", ...)``); without that label the Argo template is
+the step.
+
 https://www.kubeflow.org/docs/components/pipelines/
 
-A TrainJob runs as a JobSet of its name, whose pods carry JobSet's labels; its replicated Jobs (``node``,
+A TrainJob runs as a JobSet of the same name, whose pods have JobSet's labels; its replicated Jobs (``node``,
 ``dataset-initializer`` ...) are the steps.
+
 https://www.kubeflow.org/docs/components/trainer/
 """
 
@@ -20,7 +23,7 @@ from concertmaster.engines.labels.preset import Preset, base, value
 
 _WORKFLOW, _V2 = "workflows.argoproj.io/workflow", "pipelines.kubeflow.org/v2_component"
 _JOBSET = "jobset.sigs.k8s.io/"
-_NODE = "node"  # the replicated Job that trains
+_NODE = "node"  # the replicated Job that runs the training
 
 
 def _pipeline(fact: PodFact, keys: PodLabels) -> str | None:
@@ -29,12 +32,12 @@ def _pipeline(fact: PodFact, keys: PodLabels) -> str | None:
 
 
 def _task(fact: PodFact, keys: PodLabels) -> str | None:
-    found = argo_pod_name(value(fact, _WORKFLOW) or "", fact.pod)
-    template = found.template if found is not None else None
+    pod_name = argo_pod_name(value(fact, _WORKFLOW) or "", fact.pod)
+    template = pod_name.template if pod_name is not None else None
     task = value(fact, keys.step)
     if task is None or template is None or template.endswith("-impl"):
         return task or template
-    return f"{task}.{template.removeprefix('system-')}"  # the driver that prepares it
+    return f"{task}.{template.removeprefix('system-')}"  # the driver pod that prepares the task
 
 
 def pipeline_remedies(sizes: Sizes) -> str | None:

@@ -1,8 +1,10 @@
 """Nextflow with the Kubernetes executor.
 
-Pods carry ``nextflow.io/runName``, ``nextflow.io/processName`` and ``nextflow.io/taskName``, and ``nextflow.io/app``, but no
-name of the pipeline: all runs of a namespace are one workflow unless a label names it (``process.resourceLabels =
-[pipeline: 'rnaseq']`` and ``workflow: pipeline`` beside the preset). The container is called after its pod.
+Pods have ``nextflow.io/runName``, ``nextflow.io/processName``, ``nextflow.io/taskName`` and ``nextflow.io/app``, but no
+name of the pipeline: all runs of a namespace form one workflow unless a label names the pipeline
+(``process.resourceLabels = [pipeline: 'rnaseq']`` and ``workflow: pipeline`` next to the preset). The container is
+named after its pod.
+
 https://www.nextflow.io/docs/latest/kubernetes.html
 https://github.com/nextflow-io/nextflow/blob/master/plugins/nf-k8s/src/main/nextflow/k8s/K8sTaskHandler.groovy
 """
@@ -16,7 +18,7 @@ from concertmaster.engines.labels.preset import Preset
 
 
 def remedies(sizes: Sizes) -> str | None:
-    """``withName`` blocks for ``nextflow.config``: memory is request and limit, CPUs are whole."""
+    """``withName`` blocks for ``nextflow.config``: memory is both request and limit, CPUs are integers."""
     blocks = []
     for (step, _), values in sizes.items():
         cpu = values.get("requests.cpu") or values.get("limits.cpu")

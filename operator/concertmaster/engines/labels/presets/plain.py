@@ -1,4 +1,4 @@
-"""Labels of one's own: whatever the keys are called that a profile or policy names."""
+"""Custom labels: any keys that a profile or policy names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concertmaster.engines.labels.preset import Preset
 
 
 def remedies(sizes: Sizes) -> str | None:
-    """Resources of the containers, as Kubernetes writes them."""
+    """Resources of the containers in Kubernetes syntax."""
     return snippets.joined(
         [[f"# step {step}, container {c}", *snippets.yaml_lines(v, 0)] for (step, c), v in sizes.items()]
     )

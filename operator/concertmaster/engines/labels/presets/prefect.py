@@ -1,7 +1,8 @@
 """Prefect: flow runs of a Kubernetes work pool.
 
-The worker labels the Job of a flow run, and its pod, with ``prefect.io/flow-run-id``, ``prefect.io/flow-name`` and, for a
-deployment, ``prefect.io/deployment-name``. Tasks run inside that pod: a run has one step.
+The worker labels the Job of a flow run, and its pod, with ``prefect.io/flow-run-id``, ``prefect.io/flow-name`` and, for
+a deployment, ``prefect.io/deployment-name``. Tasks run inside that pod, so a run has one step.
+
 https://docs.prefect.io/integrations/prefect-kubernetes
 https://github.com/PrefectHQ/prefect/blob/main/src/prefect/workers/base.py
 """

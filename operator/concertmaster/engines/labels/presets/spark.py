@@ -1,8 +1,9 @@
 """Spark on Kubernetes, with or without the Spark operator.
 
-Driver and executors carry ``spark-role``, ``spark-app-selector`` (one per run of an application), ``spark-app-name`` (since
-Spark 3.2) and, for executors, ``spark-exec-id``. The operator adds ``sparkoperator.k8s.io/app-name``, the SparkApplication's
-name; those of a ScheduledSparkApplication end in the time they were made.
+Driver and executors have ``spark-role``, ``spark-app-selector`` (unique per run of an application), ``spark-app-name``
+(since Spark 3.2) and, for executors, ``spark-exec-id``. The operator adds ``sparkoperator.k8s.io/app-name``, the name
+of the SparkApplication; a ScheduledSparkApplication appends the creation time to it.
+
 https://spark.apache.org/docs/latest/running-on-kubernetes.html
 https://www.kubeflow.org/docs/components/spark-operator/
 """
@@ -15,16 +16,16 @@ from concertmaster.engines.labels import snippets
 from concertmaster.engines.labels.preset import Preset, base, value
 
 APPLICATION = "sparkoperator.k8s.io/app-name"
-_FACTOR, _LEAST = 1.1, 384  # memory overhead: a tenth, at least so many MiB
+_FACTOR, _LEAST = 1.1, 384  # memory overhead: factor, and minimum in MiB
 
 
 def _application(fact: PodFact, keys: PodLabels) -> str | None:
-    found = value(fact, APPLICATION) or value(fact, keys.workflow)
-    return base(found) if found else None
+    application = value(fact, APPLICATION) or value(fact, keys.workflow)
+    return base(application) if application else None
 
 
 def remedies(sizes: Sizes) -> str | None:
-    """Driver and executor of a SparkApplication, and the same as configuration."""
+    """Driver and executor of a SparkApplication, and the same as Spark properties."""
     blocks, conf = [], []
     for (role, _), values in sizes.items():
         lines = []

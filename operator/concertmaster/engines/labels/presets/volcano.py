@@ -1,6 +1,7 @@
-"""Volcano Job: gangs of pods.
+"""Volcano Jobs: gangs of pods.
 
-Pods carry ``volcano.sh/job-name``, ``volcano.sh/task-spec`` (the task, which is the step) and ``volcano.sh/task-index``.
+Pods have ``volcano.sh/job-name``, ``volcano.sh/task-spec`` (the task, which is the step) and ``volcano.sh/task-index``.
+
 https://volcano.sh/en/docs/vcjob/
 """
 
@@ -13,7 +14,7 @@ from concertmaster.engines.labels.preset import Preset, base, value
 
 
 def remedies(sizes: Sizes) -> str | None:
-    """Tasks of a Job of Volcano."""
+    """Tasks of a Volcano Job."""
     lines = ["# Job (batch.volcano.sh/v1alpha1)", "spec:", "  tasks:"]
     for (step, container), values in sizes.items():
         lines += [
