@@ -1,4 +1,4 @@
-"""The catalogue of rules and how their recommendations are ranked."""
+"""The catalogue of rules, and the ranking of their recommendations."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ RULES: tuple[Rule, ...] = (
 
 
 def settings_problems(policy: Policy) -> list[str]:
-    """What ``policy`` says about rules that cannot be followed: unknown rules, unknown settings, values that are no
-    number. Everything else of the policy is in force."""
+    """Invalid rule entries of ``policy``: unknown rules, unknown settings, and values that are not numbers. The rest of the
+    policy stays in force."""
     known = {rule.name: rule.settings for rule in RULES}
     problems = []
     for name, chosen in policy.rules.items():
@@ -117,10 +117,10 @@ def rank(
     failing: bool = False,
     trust: Callable[[str], float] = lambda _: 1.0,
 ) -> list[Recommendation]:
-    """The largest value a month first (see ``fleet.materiality``); what has none by its confidence, then by the rule's
-    order, then by id, so that the order never flickers. While runs are ``failing``, what only saves money stands last:
-    nobody should tune the cost of a workflow that does not work. ``trust`` is the ledger's factor for a rule's predictions
-    here: one counts as much as the rule's earlier ones proved worth."""
+    """Sorted by value per month (see ``fleet.materiality``), then by confidence times gain, by the rule's ``tie_break`` and
+    by id, so that the order is stable. While runs are ``failing``, recommendations that only save money come after the
+    others: cost is secondary for a workflow that does not work. ``trust``: the ledger's factor for the predictions of a
+    rule, from how its earlier ones were verified."""
     order = {rule.name: rule.tie_break for rule in RULES}
 
     def key(item: Recommendation) -> tuple[int, float, float, int, str]:
@@ -149,7 +149,7 @@ def assessed(
     capacity: Capacity = UNBOUND,
     sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
-    """What the rules say of one workflow, each with its impact, in the order of the rules."""
+    """The recommendations of all enabled rules for one workflow, each with its impact, in the order of the rules."""
     found: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
@@ -174,11 +174,11 @@ def recommend(
     capacity: Capacity = UNBOUND,
     sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
-    """All recommendations for one workflow, minor ones too, ranked and free of contradictions. Rules that compare
-    workflows stay silent without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
-    for which the thresholds are lower; ``settle``: what is left of these over several analyses; ``capacity``: that of the
-    namespace; ``sizing``: what earlier decisions say about sizes."""
+    """All recommendations for one workflow, including minor ones, ranked and free of contradictions. Rules that compare
+    workflows yield nothing without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
+    which have lower thresholds; ``settle``: filter over several analyses; ``capacity``: of the namespace; ``sizing``:
+    history of sizing decisions."""
     items = assessed(analysis, profile, gaps=gaps, fleet=fleet, published=published, capacity=capacity, sizing=sizing)
     ranked = rank(settle(items), analysis.pricing, failing=_failing(analysis), trust=trust)
-    # What is published must not point to what nobody sees.
+    # A published recommendation must not refer to a minor one, which is not shown.
     return resolve([i for i in ranked if not i.minor]) + [i for i in resolve(ranked) if i.minor]

@@ -1,8 +1,8 @@
-"""The one shape of every rule: evidence in, findings out; the rule completes each to a recommendation.
+"""Common structure of rules: evidence in, findings out; the rule completes each finding to a recommendation.
 
-A rule is a pure function over the analysis of one workflow. It states number, unit, window and cause in ``because``,
-predicts the effect in ``expected`` by replay or measurement, and gives one command. It never repeats another rule's
-recommendations: where a cause belongs to another rule, it points there.
+A rule is a pure function over the analysis of one workflow. ``because`` states number, unit, window and cause; ``expected``
+is the effect predicted by replay or measurement; there is one command. Where the cause belongs to another rule, a finding
+refers to that rule instead of repeating it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from concertmaster.core.stats.means import mean_with_interval
 
 @dataclass(frozen=True, slots=True)
 class DataGaps:
-    """What the metrics source could not tell. ``missing`` are whole series with the setting that brings each of them;
-    ``notes`` are sentences on what is unusual about the workflow's objects, pods and runs."""
+    """Gaps in the data of the metrics source. ``missing``: absent series, each with the setting that provides it; ``notes``:
+    sentences on anomalies of the workflow's objects, pods and runs."""
 
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -39,8 +39,8 @@ class DataGaps:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All a rule may look at: one workflow's analysis, the profile's name for commands, and the rule's settings.
-    ``capacity`` is that of the namespace, ``sizing`` what earlier decisions say about sizes."""
+    """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``
+    is that of the namespace, ``sizing`` the history of sizing decisions."""
 
     analysis: Analysis
     profile: str
@@ -53,14 +53,14 @@ class Evidence:
 
     @property
     def misses_duration(self) -> bool:
-        """Whether an objective about the run time is missed."""
+        """Whether a duration objective is missed."""
         return any(
             o.verdict is ObjectiveResult.MISSED and o.name.startswith("duration") for o in self.analysis.objectives
         )
 
     def above_capacity(self, resource: str, size: float, limit: float | None) -> str | None:
-        """What must be raised before a request of ``size`` beside ``limit`` (None: none) is accepted in the namespace and
-        fits on a node; None: nothing."""
+        """What must be raised before a request of ``size`` (cores or bytes) with ``limit`` (None: none) is admitted in the
+        namespace and fits on a node; None: nothing."""
         wanted = [(size, self.capacity.request(resource, limit))]
         if limit is not None:
             wanted.append((limit, self.capacity.limit(resource)))
@@ -76,11 +76,11 @@ class Evidence:
 
     @property
     def objectives(self) -> Objectives:
-        """The objectives in force."""
+        """The effective objectives."""
         return self.analysis.policy.objectives
 
     def above_bounds(self, resource: str, size: float) -> str | None:
-        """What must be raised in the policy before ``size`` is inside its bounds; None: nothing."""
+        """What must be raised in the policy before ``size`` (cores or bytes) is within its bounds; None: nothing."""
         most = getattr(self.analysis.policy.apply.bounds, resource).max
         if size <= most * (1 + 1e-9):
             return None
@@ -89,7 +89,7 @@ class Evidence:
 
     @property
     def rows(self) -> Rows:
-        """The executions by step and run; shared by all rules when the caller provided them."""
+        """Executions by step and run; shared between rules when the caller provided them."""
         return self.shared if self.shared is not None else Rows(self.analysis)
 
     @property
@@ -98,12 +98,12 @@ class Evidence:
         return self.analysis.definition.key.namespace
 
     def title(self, step: str) -> str:
-        """What sentences call a step: a Job has but one, so the workflow's own name says more."""
+        """Display name of a step: for a Job, which has only one, the name of the workflow."""
         definition = self.analysis.definition
         return definition.key.name if definition.engine.single_step and len(self.analysis.steps) == 1 else step
 
     def window(self) -> str:
-        """How sentences name the span the runs stand for."""
+        """Display name of the time span covered by the runs."""
         return text.window(self.analysis.covered_seconds)
 
     def explain(self, recommendation: str) -> str:
@@ -111,13 +111,13 @@ class Evidence:
         return commands.explain(self.profile, self.namespace, recommendation)
 
     def gain(self, change: WhatIf, runs: Sequence[ExecutedRun] | None = None) -> Gain:
-        """What ``change`` would have gained in the succeeded runs (or in ``runs``), by replay."""
+        """What ``change`` would have gained in the succeeded runs (or in ``runs``), estimated by replay."""
         return gain(self.analysis.executed if runs is None else runs, self.analysis.definition.graph, change)
 
     def worth(
         self, change: WhatIf, least_percent: float, runs: Sequence[ExecutedRun] | None = None
     ) -> tuple[Interval, Interval] | None:
-        """Share and seconds that ``change`` gains when that is worth telling (see ``worth``), else None."""
+        """Share and seconds gained by ``change`` if significant (see the function ``worth``), else None."""
         return worth(self.gain(change, runs), least_percent)
 
     def runs(self, count: int) -> str:
@@ -127,9 +127,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``category`` and ``effort`` hold for its findings unless one says otherwise. ``tie_break`` orders recommendations of
-    equal expected gain (higher first); ``settings`` are the names it knows. ``steps``: what follows the rule's name in an
-    id is a step (and its container), not a metric, an objective or else."""
+    """``category`` and ``effort`` are defaults for its findings. ``tie_break`` orders recommendations of equal expected gain
+    (higher first); ``settings``: names of the settings it accepts. ``steps``: whether the part of an id after the rule's
+    name is a step (and container) rather than a metric, an objective or the like."""
 
     name: str
     find: Callable[[Evidence], Iterable[Finding]]
@@ -140,7 +140,7 @@ class Rule:
     steps: bool = True
 
     def recommend(self, evidence: Evidence) -> Iterator[Recommendation]:
-        """The rule's findings, completed."""
+        """The rule's findings as recommendations."""
         return (self._complete(finding, evidence) for finding in self.find(evidence))
 
     def _complete(self, finding: Finding, evidence: Evidence) -> Recommendation:
@@ -179,7 +179,7 @@ class Rule:
 
 
 def _sizes(finding: Finding) -> dict[tuple[str, str], dict[str, str]]:
-    """The values a finding would set, by step and container."""
+    """The proposed values of a finding, by (step, container)."""
     sizes: dict[tuple[str, str], dict[str, str]] = {}
     for item in finding.items:
         sizes.setdefault((item.step, item.container), {})[item.field] = item.new
@@ -187,7 +187,7 @@ def _sizes(finding: Finding) -> dict[tuple[str, str], dict[str, str]]:
 
 
 def share_range(interval: Interval) -> str:
-    """``12 to 19%``; one number when the ends print alike."""
+    """``12 to 19%``; one number when both ends print alike."""
     low, high = 100 * interval.low, 100 * interval.high
     if f"{low:.0f}" == f"{high:.0f}":
         return text.percent(interval.likely)
@@ -206,14 +206,14 @@ def gain_sentence(share: Interval, seconds: Interval) -> str:
 
 
 def container_id(step: StepAnalysis, container: ContainerUsage) -> str:
-    """What an id calls a container: its step, with its own name only where the step has several."""
+    """Name of a container in an id: its step, followed by its own name only when the step has several."""
     return f"{step.step}.{container.name}" if len(step.containers) > 1 else step.step
 
 
 def resource_edits(
     step: StepSpec | None, container: ContainerUsage, values: Mapping[tuple[str, str], str]
 ) -> tuple[Edit, ...]:
-    """Edits that set requests or limits, keyed by (section, resource); none without a definition to write to."""
+    """Edits that set requests or limits, keyed by (section, resource); empty without a definition to patch."""
     spec = next((c for c in step.sized if c.name == container.name), None) if step else None
     if spec is None:
         return ()
@@ -222,23 +222,23 @@ def resource_edits(
 
 
 def upper_median(values: Sequence[float]) -> float:
-    """The upper median of at least one value: an observed value, not a mean of two."""
+    """Upper median of at least one value: always an observed value, never a mean of two."""
     return sorted(values)[len(values) // 2]
 
 
 def median(values: Sequence[float]) -> float | None:
-    """The upper median, None without values."""
+    """Upper median; None without values."""
     return upper_median(values) if values else None
 
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
-    """Mean of per-run values with its 90% interval, times ``scale``."""
+    """Mean of per-run values with its 90% interval, times ``scale``; None when there are too few values."""
     found = mean_with_interval(list(values))
     return found.scaled(scale) if found is not None else None
 
 
 def share_interval(count: int, of: int) -> Interval | None:
-    """A share (0 to 1) with its 90% interval by Wilson's method; None without any case."""
+    """A share (0 to 1) with its 90% Wilson interval; None for ``of`` = 0."""
     if of <= 0 or count <= 0:
         return None
     share, z2 = count / of, 1.645**2
@@ -248,8 +248,8 @@ def share_interval(count: int, of: int) -> Interval | None:
 
 
 def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:
-    """Share and seconds of a replayed gain when it reaches ``least_percent`` of the run and is no accident (the whole
-    interval is on the good side), else None."""
+    """Share and seconds of a replayed gain if it reaches ``least_percent`` of the run and its whole interval is positive,
+    else None."""
     if predicted.share is None or predicted.seconds is None:
         return None
     enough = predicted.share.likely >= least_percent / 100 and predicted.share.low > 0

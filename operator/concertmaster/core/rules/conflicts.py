@@ -1,8 +1,8 @@
-"""What keeps two recommendations from contradicting, or counting the same gain twice.
+"""Removal of contradictions and double-counted gains from a ranked list of recommendations.
 
-The list comes ranked. Two that set the same field cannot both be followed: the better one stays and says so. Two that
-shorten the same step share one gain: the later one says that its gain is not on top. ``bottleneck`` names a place, not a
-remedy: where another rule has the remedy for that place, it is merged into that one.
+Two recommendations that set the same field cannot both be applied: the better one is kept and mentions the other. Two that
+shorten the same step share one gain: the later one says that its gain is not additional. ``bottleneck`` names a location
+without a remedy: it is merged into a recommendation of another rule that has one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from concertmaster.core.model import Category, Recommendation, Severity
 
-# Rules that describe a state; a rule that names a remedy for the same step is what to follow.
+# Rules that only describe; a rule with a remedy for the same step takes precedence.
 _DESCRIBE = ("bottleneck",)
-# The left rule explains what the right one would treat as a symptom of the same step.
+# The left rule explains the cause of what the right one reports as a symptom of the same step.
 _CAUSES = (
     ("memory-request", "retry-policy"),
     ("node-skew", "straggler"),
@@ -28,7 +28,7 @@ _CAUSES = (
     ("parallelism", "queue-time"),
     ("schedule-clash", "queue-time"),
 )
-# Of these the left rule says all there is to say about the same step: the right one is merged into it.
+# The left rule covers everything the right one would say about the same step: the right one is merged into it.
 _SAME = (
     ("timeout", "variance"),
     ("timeout", "retry-policy"),
@@ -41,25 +41,24 @@ _SIZES = ("cpu-request", "memory-request")
 
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """The recommendations without contradictions, in the order given."""
+    """The recommendations without contradictions, in the given order."""
     return _point(_overlaps(_explained(_merged(_one_per_field(_sidecars(_hopeless(ranked)))))))
 
 
 def _hopeless(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """Where every run fails at a step, trying once more repeats the failure: no recommendation on retries for that step."""
+    """Drops retry recommendations for steps at which every run fails: a retry only repeats the failure."""
     failing = {r.step for r in ranked if r.rule == "failing-step" and r.severity is Severity.CRITICAL}
     return [r for r in ranked if not (r.rule == "retry-policy" and r.step in failing)]
 
 
 def _sidecars(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """A container that something else puts into every pod has no field to set here: one recommendation about it, not one
-    for each step."""
+    """One recommendation per injected container instead of one per step: its definition is not part of the workflow."""
     names = tuple(f".{r.id.partition('.')[2]}" for r in ranked if r.rule == "sidecar-overhead")
     return [r for r in ranked if not (r.rule in _SIZES and not r.edits and names and r.id.endswith(names))]
 
 
 def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:
-    """The first that sets a field keeps it; a later one goes, and what it would set is named as evidence of the first."""
+    """The first recommendation for a field is kept; later ones are dropped and listed as evidence of the first."""
     owner: dict[str, int] = {}
     kept: list[Recommendation] = []
     for item in ranked:
@@ -76,7 +75,7 @@ def _one_per_field(ranked: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _merged(items: Sequence[Recommendation]) -> list[Recommendation]:
-    """A symptom of a step goes where another recommendation has its cause, and becomes evidence of that."""
+    """Drops symptoms whose cause is covered by another recommendation and adds them to its evidence."""
     out = list(items)
     for item in items:
         causes = [a for a, b in _SAME if b == item.rule]
@@ -88,19 +87,19 @@ def _merged(items: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _causes(cause: Recommendation, symptom: Recommendation) -> bool:
-    """Whether it does: failures come from what promises fewer of them, lost time from what promises to save it."""
+    """Whether the cause explains the symptom: failures by fewer failures, lost time by a gain in time."""
     if symptom.rule == "retry-policy":
         return cause.failures_avoided is not None
     return cause.gain_share is not None
 
 
 def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
-    """A symptom says which recommendation treats its cause, and stands behind it."""
+    """Links a symptom to the recommendation that treats its cause, and ranks it behind that."""
     out: list[Recommendation] = []
     late: list[tuple[int, Recommendation]] = []
     for item in items:
         causes = [a for a, b in _CAUSES if b == item.rule]
-        # What only saves money (a smaller request) explains no slowness.
+        # Recommendations that only save money (a smaller request) do not explain slowness.
         found = next(
             (
                 o
@@ -124,7 +123,7 @@ def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _overlaps(items: Sequence[Recommendation]) -> list[Recommendation]:
-    """Time is gained once: of several that shorten the same step, all but the first say so."""
+    """Marks overlapping gains: of several recommendations that shorten the same step, all but the first."""
     first: dict[str, str] = {}
     out = []
     for item in items:
@@ -139,7 +138,7 @@ def _overlaps(items: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _point(items: Sequence[Recommendation]) -> list[Recommendation]:
-    """A description of a step that another recommendation has the remedy for is merged into it, as its evidence."""
+    """Merges a description of a step into the recommendation that has the remedy, as evidence."""
     out = [i for i in items if i.rule not in _DESCRIBE]
     for item in (i for i in items if i.rule in _DESCRIBE):
         at = next((n for n, o in enumerate(out) if o.step == item.step and o.gain_share is not None), None)

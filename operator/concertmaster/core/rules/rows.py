@@ -1,4 +1,4 @@
-"""The executions of a workflow sorted by step and run: one pass over the records, shared by all rules that look at them."""
+"""Executions of a workflow by step and run: one pass over the records, shared by all rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ByRun = Mapping[str, Sequence[StepExecution]]
 
 
 class Rows:
-    """Views of one analysis' records, each made when first asked for."""
+    """Views of the records of one analysis, each computed on first use."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._runs, self._figures = analysis.runs, analysis.figures
@@ -21,7 +21,7 @@ class Rows:
 
     @cached_property
     def all(self) -> Mapping[str, ByRun]:
-        """Executions that ran, whatever came of them, by step and run (runs oldest first)."""
+        """Executions that ran, whatever their outcome, by step and run (runs oldest first)."""
         return _joined((name, of.ran) for name, of in self._executions)
 
     @cached_property
@@ -36,7 +36,7 @@ class Rows:
 
     @cached_property
     def runs(self) -> Mapping[str, RunRecord]:
-        """The records by their name."""
+        """The records by run name."""
         return {run.run: run for run in self._runs}
 
 

@@ -1,20 +1,20 @@
-"""What is likely gained where a replay only tells what the whole cause is worth: an upper bound.
+"""Likely gain where a replay only gives an upper bound, that of removing the whole cause.
 
-Nobody removes all waiting, and how much of it a remedy removes is not in the metrics. The bound is the high end of the
-interval, never its likely value: that takes half of the cause for removed, a quarter where what to change is not known
-either. The low end takes a tenth. Ranking, severity and totals use the likely value.
+No remedy removes all waiting, and the metrics do not show how much it removes. The bound is the upper end of the interval,
+never its likely value: that assumes half of the cause is removed, or a quarter where the remedy is unknown. The lower end
+assumes a tenth. Ranking, severity and totals use the likely value.
 """
 
 from __future__ import annotations
 
 from concertmaster.core.model import Interval
 
-HALF = 0.5  # of the cause is likely removed by a remedy that is known
-QUARTER = 0.25  # where the cause has still to be found
+HALF = 0.5  # share of the cause that a known remedy is likely to remove
+QUARTER = 0.25  # where the cause has yet to be determined
 _LEAST = 0.1
 
 
 def attainable(bound: tuple[Interval, Interval], part: float = HALF) -> tuple[Interval, Interval]:
-    """Share and seconds of the gain, from what removing all of the cause would gain; ``part``: likely removed (0 to 1)."""
+    """Share and seconds of the gain, from those of removing the whole cause; ``part``: share likely removed (0 to 1)."""
     share, seconds = (Interval(_LEAST * b.low, part * b.likely, b.high) for b in bound)
     return share, seconds

@@ -1,7 +1,7 @@
-"""``best-practices``: a checklist, each item passed, failed or not applicable, with the field to set.
+"""``best-practices``: a checklist; each item passes, fails or does not apply, with the field to set.
 
-Recommendations on numbers belong to the other rules; this one only says what is not there at all. What cannot be known
-counts as not applicable, never as failed.
+Values are the business of other rules; this one only reports what is missing. Unknown counts as not applicable, never as
+failed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from concertmaster.core.rules.performance.caching import Keyed, cache_advice
 
 
 class State(StrEnum):
-    """How an item of the checklist stands."""
+    """State of a checklist item."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -26,7 +26,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """One item: what is asked, how it stands, what is missing where, and the field that sets it."""
+    """One item: its name, its state, what is missing where, and the field to set."""
 
     name: str
     state: State
@@ -35,7 +35,7 @@ class ChecklistItem:
 
     @property
     def line(self) -> str:
-        """As the evidence shows it."""
+        """The item as a line of evidence."""
         return f"{self.name}: {self.state.value}" + (f", {self.detail}" if self.detail else "") + f" ({self.field})"
 
 
@@ -47,7 +47,7 @@ def _steps(evidence: Evidence) -> list[StepSpec]:
 def _each(
     evidence: Evidence, name: str, field: str, holds: Callable[[StepSpec], bool | None], lacks: str
 ) -> ChecklistItem:
-    """An item that every step must pass; None where nothing is known of a step."""
+    """An item that every step must pass; ``holds`` returns None when nothing is known of a step."""
     known = {s.name: holds(s) for s in _steps(evidence)}
     bad = [evidence.title(n) for n, ok in known.items() if ok is False]
     if bad:
@@ -80,7 +80,7 @@ def _exit_handler(evidence: Evidence) -> ChecklistItem:
 
 
 def _concurrency(evidence: Evidence) -> ChecklistItem:
-    """Runs of a schedule must not pile up; wide fan-outs must have a limit."""
+    """Scheduled runs must not accumulate; wide fan-outs need a limit."""
     definition = evidence.analysis.definition
     if definition.schedule is not None and "schedule" in definition.declared:
         field = "spec.concurrencyPolicy"
@@ -102,7 +102,7 @@ def _concurrency(evidence: Evidence) -> ChecklistItem:
 
 
 def _caching(evidence: Evidence) -> ChecklistItem:
-    """Failed only where inputs were seen to repeat and nothing keeps results."""
+    """Fails only when inputs are known to repeat and nothing caches results."""
     repeats: list[str] = []
     known = any(s.memoized for s in _steps(evidence))
     for spec in (s for s in _steps(evidence) if not s.memoized):
@@ -130,7 +130,7 @@ def _clean_up(evidence: Evidence) -> ChecklistItem:
     if not engine.clean_up_fields:
         return ChecklistItem("clean-up", State.NOT_APPLICABLE, "", "ttlStrategy")
     if evidence.analysis.definition.schedule is not None and engine.keeps_few_scheduled:
-        return ChecklistItem("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes keeps three
+        return ChecklistItem("clean-up", State.PASSED, "", "successfulJobsHistoryLimit")  # Kubernetes defaults to three
     if any(f in declared for f in engine.clean_up_fields):
         return ChecklistItem("clean-up", State.PASSED, "", engine.clean_up_fields[0])
     return ChecklistItem("clean-up", State.FAILED, "finished runs stay for ever", engine.clean_up_fields[0])
@@ -160,7 +160,7 @@ def checklist(evidence: Evidence) -> list[ChecklistItem]:
             evidence,
             "retries",
             "retryStrategy",
-            # a limit that is not known counts when there is a strategy
+            # an unknown limit counts as set when there is a retry strategy
             lambda s: (
                 s.retry_limit > 0 if s.retry_limit is not None else True if "retryStrategy" in s.declared else None
             ),
@@ -184,7 +184,7 @@ def checklist(evidence: Evidence) -> list[ChecklistItem]:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation with the whole list, when an item failed."""
+    """One recommendation with the whole checklist, if any item failed."""
     analysis = evidence.analysis
     if not analysis.enough or analysis.inferred:
         return

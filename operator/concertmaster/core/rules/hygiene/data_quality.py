@@ -1,9 +1,7 @@
-"""``data-quality``: what stands between this workflow and trustworthy recommendations, each point with the setting that
-fixes it.
+"""``data-quality``: gaps in the data of this workflow, each with the setting that fixes it.
 
-It fires on facts only: steps seen without samples, executions that cannot be distinguished, ends that nobody scraped, series
-the metrics source does not hold, runs and objects that are unusual in themselves. It never blocks other rules; they guard
-themselves.
+Fires on facts only: steps without samples, ambiguous executions, unknown outcomes, series missing from the metrics source,
+anomalies of runs and objects. It never blocks other rules, which have guards of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ _SHORTEST = 15.0  # seconds
 
 
 def _coverage(evidence: Evidence) -> tuple[list[str], float]:
-    """Sentences on steps with poor sampling, and their share (0 to 1) of all pod time: what the gap is worth."""
+    """Sentences on poorly sampled steps, and the share of these (0 to 1) in all pod time, which weighs the gap."""
     least = evidence.analysis.options.min_coverage
     sentences: list[str] = []
     dark = total = 0.0
@@ -27,7 +25,7 @@ def _coverage(evidence: Evidence) -> tuple[list[str], float]:
         total += seconds
         poor = [c for c in step.containers if c.coverage is not None and c.coverage < least]
         if step.duration.mean is not None and step.duration.mean < _SHORTEST:
-            poor = []  # no scrape interval people use would sample it
+            poor = []  # too short for any common scrape interval
         dark += seconds if poor else 0.0
         for container in poor:
             seen = container.executions - container.ambiguous - container.unsampled
@@ -45,7 +43,7 @@ def _unknown_ends(evidence: Evidence) -> str | None:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation that lists every gap found, worst first, with the setting for the first of them."""
+    """One recommendation that lists every gap, most severe first, with the setting that fixes the first."""
     sentences, dark = _coverage(evidence)
     cures: list[str] = []
     if sentences:

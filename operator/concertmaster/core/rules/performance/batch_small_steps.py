@@ -1,8 +1,8 @@
 """``batch-small-steps``: pods that take longer to start than to work.
 
-Each pod pays for controller, scheduling and start-up. Items of a fan-out can share a pod, and small steps in a row can
-become one. Sizes are tried by replay: where slots are limited, batches shorten the run; where they are not, a batch may
-still save pod time as long as the run takes no longer.
+Each pod pays for controller, scheduling and start-up. Items of a fan-out can share a pod, and consecutive small steps can
+be merged. Batch sizes are evaluated by replay: with limited slots, batches shorten the run; without, a batch may still save
+pod time as long as the run does not take longer.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_in
 
 _SIZES = (2, 4, 8, 16, 32)
 _SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
-_CALLS = 200  # newest executions that say what a call takes
-_MOST_OF = 0.9  # of the best gain: what the smallest batch must bring
-_NO_LONGER = -0.02  # a run 2% longer is not distinguished from one that is not
+_CALLS = 200  # newest executions used to estimate the cost of a call
+_MOST_OF = 0.9  # share of the best gain that the smallest batch must reach
+_NO_LONGER = -0.02  # a run 2% longer counts as unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class _Pods:
-    """The pods of one step: how many per run, and the median seconds each works and takes before it works."""
+    """The pods of one step: number per run, and median seconds of work and of overhead before the work."""
 
     step: str
     items: int
@@ -36,17 +36,17 @@ class _Pods:
 
     @property
     def share(self) -> float:
-        """Part of a pod's time that is not work."""
+        """Overhead share (0 to 1) of a pod's time."""
         whole = self.work + self.overhead
         return self.overhead / whole if whole > 0 else 0.0
 
 
 def _of_run(run: ExecutedRun) -> list[tuple[str, int, tuple[float, ...], tuple[float, ...]]]:
-    """Of each step that ran: its items, and the seconds that each pod worked and took before it worked."""
+    """For each step that ran: its number of items, and for each pod the seconds of work and of overhead before it."""
     found: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = []
     for name, places in run.index.items():
         chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
-        if len(chains) == 1 and len(chains[0]) == 1:  # as of nearly all steps
+        if len(chains) == 1 and len(chains[0]) == 1:  # the common case
             ((only,),) = chains
             found.append((name, 1, (only.work,), (only.pending + only.starting,)))
         elif chains:
@@ -74,7 +74,7 @@ def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
 
 
 def _sizes(graph: WorkflowGraph, pods: _Pods) -> list[int]:
-    """Batch sizes to be tried: round ones, and the one with which all pods that may run at a time take one round."""
+    """Candidate batch sizes: round numbers, and the size at which all concurrent pods need one round."""
     spec = graph.step(pods.step)
     limits = [n for n in (graph.parallelism, spec.parallelism if spec is not None else None) if n]
     one_round = [-(-pods.items // min(limits))] if limits else []
@@ -82,7 +82,7 @@ def _sizes(graph: WorkflowGraph, pods: _Pods) -> list[int]:
 
 
 def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> tuple[int, Gain, bool] | None:
-    """The batch size that shortens the run most; else the largest that leaves it as it is (True: it shortens)."""
+    """The batch size that shortens the run most (True), else the largest that does not lengthen it (False)."""
     tried = []
     for size in _sizes(evidence.analysis.definition.graph, pods):
         found = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
@@ -132,7 +132,7 @@ def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Find
 
 
 def _rows(graph: WorkflowGraph, pods: dict[str, _Pods], least: float) -> Iterator[tuple[str, ...]]:
-    """Longest rows of small single-pod steps, each the only one behind the other."""
+    """Longest chains of small single-pod steps in which each step is the only successor of the one before."""
     children: dict[str, list[str]] = {}
     for step in graph.steps:
         for before in step.depends_on:
@@ -190,8 +190,8 @@ def _merge(
 
 
 def _calls(evidence: Evidence) -> Iterator[Finding]:
-    """Steps whose tokens do not grow with their items as much as they would if each item paid for all of them: a part is
-    paid for each call, and more items per call share it."""
+    """Steps whose tokens grow less than proportionally with their items: part of the tokens is paid per call and can be
+    shared by more items per call."""
     policy, rate = evidence.analysis.policy, evidence.analysis.cost.runs_per_month
     tokens, items = policy.metric(MetricRole.TOKENS), policy.metric(MetricRole.ITEMS)
     if tokens is None or items is None or tokens.per is not Per.STEP or items.per is not Per.STEP:
@@ -206,7 +206,7 @@ def _calls(evidence: Evidence) -> Iterator[Finding]:
         usual = median([n for n, _ in pairs]) or 0.0
         fixed, each = _shared(pairs)
         whole = fixed + each * usual
-        share = fixed / whole / 2 if whole > 0 else 0.0  # twice the items per call: half as many calls
+        share = fixed / whole / 2 if whole > 0 else 0.0  # twice the items per call halves the number of calls
         if (
             len(pairs) < evidence.analysis.options.min_runs
             or share < evidence.settings.number("minTokensPercent", 20.0) / 100
@@ -236,7 +236,7 @@ def _calls(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _shared(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """What a call takes at least, and for each item: the robust line through (items, tokens); (0, 0) without one."""
+    """Tokens per call and per item: a robust line through (items, tokens); (0, 0) when none can be fitted."""
     if len({n for n, _ in pairs}) < 3:
         return 0.0, 0.0
     slopes = [(t2 - t1) / (n2 - n1) for i, (n1, t1) in enumerate(pairs) for n2, t2 in pairs[i + 1 :] if n1 != n2]
@@ -245,7 +245,7 @@ def _shared(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """Batches for fan-outs of small items, one pod for small steps in a row, more items per call where calls cost tokens."""
+    """Batches for fan-outs of small items, merged small steps, and more items per call where calls cost tokens."""
     if evidence.analysis.enough:
         yield from _calls(evidence)
     runs = [run for run in evidence.analysis.executed if run.usable]

@@ -1,8 +1,8 @@
-"""``bottleneck``: the steps that hold the run back, by drag.
+"""``bottleneck``: the steps that delay the run most, by drag.
 
-Drag is what the run would lose if the step took no time: neither the longest step (it may run beside another) nor the
-sum of the critical path (shortening one branch uncovers the next). Idea: W. Duncan / S. Devaux, "critical path drag".
-The predicted gain is replayed with the step at half its time.
+Drag is how much shorter the run would be if the step took no time. It is neither the longest step (which may run parallel
+to another) nor a share of the critical path (shortening one branch exposes the next). Idea: W. Duncan / S. Devaux, "critical
+path drag". The predicted gain is replayed with half the step's duration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _where_time_goes(step: StepAnalysis) -> str:
 def _hint(step: StepAnalysis) -> str:
     throttled = [r.throttled_share for c in step.containers for r in c.runs if r.throttled_share is not None]
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
-    # Against one core where more is requested: a busy single thread does not wait.
+    # Relative to one core even if more is requested: a fully busy single thread is not waiting.
     busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
     if throttled and sorted(throttled)[len(throttled) // 2] > 0.1:
         return "its CPU limit throttles it, see cpu-request"
@@ -44,7 +44,7 @@ def _hint(step: StepAnalysis) -> str:
 
 
 def _even_share(analysis: Analysis) -> float:
-    """One and a half times what each step would have if the critical path were even: a chain of equals has no bottleneck."""
+    """One and a half times the average drag on the critical path: in a chain of equal steps none is a bottleneck."""
     critical = sum(s.path is not None and s.path.share >= 0.5 for s in analysis.steps)
     return min(0.6, 1.5 / critical) if critical else 0.0
 
@@ -72,7 +72,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
         proposed=f"{text.duration((step.duration.p50 or 0.0) / 2)} median",
         expected=f"at half its time: {gain_sentence(predicted.share, predicted.seconds)}",
         confidence=min(0.9, path.share),
-        # Half its time is a measure of the step, no prediction of a remedy: it counts where an objective asks for it.
+        # Half the duration measures the weight of the step, it predicts no remedy: counted only for a missed objective.
         gain_seconds=predicted.seconds if evidence.misses_duration else None,
         gain_share=predicted.share if evidence.misses_duration else None,
         evidence=(
@@ -83,7 +83,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, path: CriticalShare, makesp
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """At most the two steps with the largest drag, when they matter and the graph has more than one step."""
+    """At most the two steps with the largest drag, if significant and the graph has more than one step."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
     if not analysis.enough or not makespan or len(analysis.steps) < 2:

@@ -1,7 +1,7 @@
-"""``cache-step``: a step that computes again what it computed before.
+"""``cache-step``: a step that recomputes earlier results.
 
-The past is played against a cache of each usual age: which executions had inputs seen before, and would have been
-answered? The smallest age that reaches nearly all of those hits is proposed, since old answers are the risk of a cache.
+The history is replayed against a cache of each usual age: which executions had inputs seen before and would have been hits?
+The smallest age that reaches nearly all of those hits is proposed, since stale results are the risk of a cache.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _parameters(spec: StepSpec) -> list[str]:
 
 
 def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
-    """Memoization. Without declared inputs there is no key, without outputs nothing to keep: no patch then."""
+    """Memoization. Without declared inputs there is no key and without outputs nothing to store: then no patch."""
     definition = evidence.analysis.definition
     names = _parameters(spec)
     if shared(evidence.analysis, spec):
@@ -42,23 +42,23 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
     field = definition.engine.memoize_field
     if field is None or spec.pointer is None or not names or "outputs" not in spec.declared:
         return ()
-    # Argo takes letters, digits and dashes for a key and ends every run in Error on anything else: a hash of the inputs.
+    # Argo accepts letters, digits and dashes in a key, and runs end in Error on anything else: use a hash of the inputs.
     key = f"{spec.template or spec.name}-{{{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}}}"
     cache = f"{definition.key.name}-{spec.template or spec.name}"
-    # The controller reads the name alone; the full CRDs ask for a key as well.
+    # The controller reads only the name; the full CRDs also require a key.
     memoize = {"key": key, "maxAge": age, "cache": {"configMap": {"name": cache, "key": "cache"}}}
     return (commands.field_edit(f"{spec.pointer}/{field}", None, memoize),)
 
 
 def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:
-    """Money per month: the mean cost of an execution for each hit, at the present rate of runs."""
+    """Money per month: the mean cost of an execution for each hit, at the current run rate."""
     analysis = evidence.analysis
     priced = [(analysis.costs.execution(e), execution_units(e, analysis.pricing)) for e in rows]
     costs = [units + (c.total if c is not None else 0.0) for c, units in priced if c is not None or units]
     if not costs or analysis.cost.runs_per_month is None or not analysis.runs:
         return None
     likely = sum(costs) / len(costs) * hits / len(analysis.runs) * analysis.cost.runs_per_month
-    # The hits of another month are a count like those of this one: its spread is the root of it.
+    # Hits per month are a count like those observed: standard deviation is its square root.
     spread = 1.645 / max(1.0, float(hits)) ** 0.5
     return Interval(likely * max(0.0, 1 - spread), likely, likely * (1 + spread)) if likely > 0 else None
 
@@ -116,7 +116,7 @@ def _finding(
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per step without a cache whose inputs repeat."""
+    """One recommendation per uncached step with repeated inputs."""
     analysis = evidence.analysis
     if not analysis.enough:
         return

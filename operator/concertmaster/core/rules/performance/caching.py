@@ -1,8 +1,8 @@
-"""What a result cache would save: executions whose inputs were seen before.
+"""Savings of a result cache: executions with inputs seen before.
 
-An execution is a repeat when an earlier one with the same fingerprint (image, command, inputs; what the engine's cache
-would use as key) succeeded not longer ago than the cache keeps entries. Counting repeats over the observed history gives
-the hit ratio a cache of each age would have had: no model, just the past played again.
+An execution is a repeat when an earlier one with the same fingerprint (image, command, inputs; the key an engine's cache
+would use) succeeded within the maximum age of the cache. Counting repeats over the observed history gives the hit ratio a
+cache of each age would have had: no model, only the past replayed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 HOUR = 3600.0
-# Ages people configure. The proposal is one of them, so that it reads "24h" and not "19h37m".
+# Commonly configured ages. The proposal is one of them, so that it reads "24h" and not "19h37m".
 AGES = (HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR)
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """One execution as a cache sees it. ``fingerprint`` None: inputs unknown. ``end`` in unix seconds, ``seconds`` its
-    run time, ``succeeded`` whether its result could have been stored."""
+    """One execution as a cache sees it. ``fingerprint`` None: inputs unknown. ``end``: unix seconds; ``seconds``: run time;
+    ``succeeded``: whether its result could have been stored."""
 
     start: float
     end: float
@@ -30,10 +30,10 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class CacheAdvice:
-    """``hit_ratio`` (0 to 1) over executions with a known fingerprint at ``max_age`` seconds, and the seconds saved in all.
+    """``hit_ratio`` (0 to 1) over executions with a known fingerprint at ``max_age`` seconds, and the total seconds saved.
 
-    ``known`` counts those executions, ``distinct`` their different fingerprints. ``max_age`` None: nothing repeats, or
-    too little is known.
+    ``known``: number of those executions; ``distinct``: number of different fingerprints. ``max_age`` is None when nothing
+    repeats or too little is known.
     """
 
     max_age: float | None
@@ -45,9 +45,9 @@ class CacheAdvice:
 
 
 def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
-    """Positions (in order of start) of executions a cache of that age would have answered.
+    """Positions (in order of start) of the executions that a cache with ``max_age`` seconds would have answered.
 
-    A stored result ages from its end and is not renewed by a hit, as in Argo's memoization.
+    The age of a result counts from its end and is not reset by a hit, as in Argo's memoization.
     """
     stored: dict[str, float] = {}
     pending: list[tuple[float, str]] = []
@@ -68,9 +68,9 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
 
 
 def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float = 0.95) -> CacheAdvice:
-    """The smallest usual age that reaches ``share`` of the hits the longest one has.
+    """The smallest usual age that reaches ``share`` (0 to 1) of the hits of the longest one.
 
-    ``least``: fewer executions with known inputs give no recommendation. Rows with times that are not finite count as
+    ``least``: minimum number of executions with known inputs for a recommendation. Rows with non-finite times count as
     unknown.
     """
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]

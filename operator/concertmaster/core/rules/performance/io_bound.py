@@ -1,7 +1,7 @@
-"""``io-bound``: a step that mostly waits: low CPU while it runs, with what can be seen of disk and network.
+"""``io-bound``: a step that mostly waits: low CPU use while it runs, with the available disk and network figures.
 
-Pressure stall information says how long it waited for the disk; without it the CPU that was used bounds how much of the
-time can have been work. Neither tells what would be gained by fixing it: the replay is an upper bound.
+Pressure stall information shows how long it waited for the disk; without it, CPU use bounds the share of time that can have
+been computation. Neither shows what a fix would gain: the replay is an upper bound.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.upper_bound import HALF, QUARTER, attainable
 
 _MIB = 1024.0**2
-_BUSY_DISK = 20 * _MIB  # bytes per second from which a disk is worth a look
-_BUSY_NETWORK = 20 * _MIB  # the same of the network: a fifth of what a gigabit carries
+_BUSY_DISK = 20 * _MIB  # bytes per second from which the disk is worth examining
+_BUSY_NETWORK = 20 * _MIB  # bytes per second, likewise; about a fifth of a gigabit link
 _STALLED = 0.2  # share of the time stalled on I/O
 
 
 class _Seen(NamedTuple):
-    """One execution: cores used, share of its time stalled on the disk, bytes per second of disk and of network; None
+    """One execution: cores used, share of its time (0 to 1) stalled on disk, bytes per second of disk and of network; None
     where unknown."""
 
     cores: float
@@ -56,12 +56,12 @@ def _seen(execution: StepExecution) -> _Seen | None:
 
 
 def _seen_in(run: RunRecord) -> list[tuple[str, _Seen]]:
-    """The succeeded executions of a run with their steps."""
+    """The succeeded executions of a run, with their steps."""
     return [(e.step, seen) for e in run.steps if e.outcome.timed and (seen := _seen(e)) is not None]
 
 
 def _seen_alone(container: ContainerFact, seconds: float | None, network: float | None) -> _Seen | None:
-    """The same of a pod with one container, which most have."""
+    """``_seen`` of a pod with one container, the common case."""
     spent = container.cpu_seconds
     if not seconds or spent is None or container.init or container.ambiguous:
         return None
@@ -76,7 +76,7 @@ def _seen_alone(container: ContainerFact, seconds: float | None, network: float 
 
 
 def _cause(stalled: float | None, rate: float | None, network: float | None) -> tuple[str, str, bool]:
-    """What to look at, the evidence for it, and whether that is the cause."""
+    """Suggested investigation, its evidence, and whether the cause is known."""
     if stalled is not None and stalled >= _STALLED:
         return (
             "a faster volume, larger reads, or local scratch space",
@@ -103,8 +103,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
     cores = median([r.cores for r in rows]) or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
     stalled = median([r.stalled for r in rows if r.stalled is not None])
-    # Against one core, or the request where that is smaller: a single thread cannot use more than one. Where the disk is
-    # seen to hold it up, a small request is no sign that it works.
+    # Relative to one core, or the request if smaller: a single thread cannot use more than one. With a measured disk
+    # stall, use close to a small request is no sign of computation.
     seen = stalled is not None and stalled >= _STALLED
     busy = cores / min(1.0, sum(requests)) if requests and not seen else cores
     if busy > evidence.settings.number("maxCpuPercent", 30.0) / 100:

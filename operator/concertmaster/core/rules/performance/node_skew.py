@@ -1,9 +1,8 @@
 """``node-skew``: the same steps take longer on some nodes than on others.
 
-Every execution is compared with the median of its own step, so that a node which happens to get the long steps is not
-blamed for them, and executions of one run are compared with each other first, so that a run with more to do is no fault of
-the nodes it met. Nodes of one pool, known by their names, are looked at together as well: an older machine type shows in
-all of them.
+Every execution is compared with the median of its own step, so that a node with longer steps is not taken for slow, and
+executions of one run are compared with each other first, so that a run with more work does not count against its nodes.
+Nodes of one pool (recognized by name) are also examined together: an older machine type affects all of them.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.stats.grouped import grouped_shift
 
 _LEAST = 8  # executions on each side
-_CHANCE = 0.001  # that any of the nodes looks so slow though none is
-_NOISE = 10.0  # seconds below which start-up and clocks blur the comparison
+_CHANCE = 0.001  # probability that any node looks this slow by chance
+_NOISE = 10.0  # seconds below which start-up and clock resolution distort the comparison
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One execution: which run, where, and its time relative to the median of its step."""
+    """One execution: its run, its node, and its duration relative to the median of its step."""
 
     run: str
     execution: StepExecution
@@ -35,7 +34,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Slow:
-    """Nodes that are slower by ``ratio``, with how many executions on them and elsewhere."""
+    """Nodes that are slower by the factor ``ratio``, with the number of executions on them and elsewhere."""
 
     name: str
     nodes: frozenset[str]
@@ -55,7 +54,7 @@ def _rows(evidence: Evidence) -> list[_Row]:
 
 
 def _pool(node: str) -> str:
-    """A node's name without what tells it from its siblings: ``gke-batch-1a2b-x7`` and its neighbours share a pool."""
+    """A node's name without its unique suffix: ``gke-batch-1a2b-x7`` and the other nodes of its pool share the rest."""
     return node.rpartition("-")[0]
 
 
@@ -67,7 +66,7 @@ def _by_run(rows: list[_Row]) -> dict[str, list[float]]:
 
 
 def _slowest(rows: list[_Row], least: float) -> _Slow | None:
-    """The pool, else the node, that is clearly slower than the rest."""
+    """The pool, else the node, that is significantly slower than the rest; None if none is."""
     nodes = {r.node for r in rows}
     groups = {n: frozenset((n,)) for n in sorted(nodes)}
     for pool in sorted({_pool(n) for n in nodes} - {""}):
@@ -88,7 +87,7 @@ def _slowest(rows: list[_Row], least: float) -> _Slow | None:
 
 
 def _factors(evidence: Evidence, slow: _Slow) -> dict[str, dict[str, float]]:
-    """For each run and step: how much shorter its last pod would be, had the slow nodes been like the others."""
+    """By run and step, the factor by which its last pod would be shorter if the slow nodes were like the others."""
     out: dict[str, dict[str, float]] = {}
     for step, by_run in evidence.rows.succeeded.items():
         for run, rows in by_run.items():
@@ -100,7 +99,7 @@ def _factors(evidence: Evidence, slow: _Slow) -> dict[str, dict[str, float]]:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for the nodes that are clearly slower, when that costs run time."""
+    """One recommendation for the significantly slower nodes, if they cost run time."""
     analysis = evidence.analysis
     if not analysis.enough:
         return

@@ -1,7 +1,7 @@
-"""``overlap-stages``: two fan-outs over the same items, of which the second waits for all of the first.
+"""``overlap-stages``: two fan-outs over the same items, where the second waits for the whole first one.
 
-Each item could go on as soon as its own first half is done (a pipeline instead of a barrier). What that brings is
-computed from the items' own times: the barrier costs most where slow items of one stage are quick in the other.
+Each item could continue as soon as its own first half is done (a pipeline instead of a barrier). The gain is computed from
+the items' own times: the barrier costs most when items that are slow in one stage are fast in the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Chains = Sequence[Sequence[Attempt]]
 
 
 def _by_item(chains: _Chains) -> dict[str, Sequence[Attempt]] | None:
-    """Attempts by item; None when the items have no names of their own."""
+    """Attempts by item; None when items have no distinct names."""
     found = {chain[-1].item: chain for chain in chains}
     return (
         {k: v for k, v in found.items() if k is not None} if None not in found and len(found) == len(chains) else None
@@ -26,10 +26,10 @@ def _by_item(chains: _Chains) -> dict[str, Sequence[Attempt]] | None:
 
 
 def _factor(run: ExecutedRun, first: str, second: str) -> float | None:
-    """How much shorter the second stage's work would be, as its factor, without the barrier; None when the stages do not
-    have the same items, or something else (a limit) holds pods back."""
+    """Factor on the second stage's work without the barrier; None when the stages do not have the same items, or something
+    else (a limit) delays pods."""
     if first not in run.index or len(run.index.get(second, ())) != 1 or run.limits:
-        return None  # more than one place: each item waits for its own already
+        return None  # several places: each item already waits only for its own
     before, after = (_by_item(run.chains_of(n)) for n in (first, second))
     if before is None or after is None or before.keys() != after.keys() or len(before) < 3:
         return None

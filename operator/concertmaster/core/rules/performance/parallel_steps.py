@@ -1,9 +1,9 @@
-"""``parallel-steps``: steps that wait for another although nothing is handed over between them.
+"""``parallel-steps``: steps that wait for another without receiving data from it.
 
-An edge of the declared graph that carries no data (no parameter, artifact, shared volume or condition) may be there by
-habit. Only steps that read from some other step are looked at: one whose data come from a bucket or a table tells nothing
-by what it does not reference. The gain is replayed without the edge: the step then starts when its predecessor does, and
-what really held the run up shows.
+A declared edge that carries no data (parameter, artifact, shared volume or condition) may be unnecessary. Only steps that
+read from some other step are considered: a step that gets its data from a bucket or a table shows nothing by what it does
+not reference. The gain is replayed without the edge: the step then starts together with its predecessor, which exposes
+what really delays the run.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
 def _edits(after: StepSpec, before: StepSpec) -> tuple[Edit, ...]:
-    """Take the predecessor from the task's list and put what that one waits for in its place. Only for two tasks of one
-    dag with plain lists: anything else needs a human eye."""
+    """Replaces the predecessor in the task's dependencies by those of the predecessor. Only for two tasks of one DAG with
+    plain lists: anything else needs a manual change."""
     listed = after.task.get("dependencies")
     own = before.task.get("dependencies", [])
     if (
@@ -81,9 +81,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for after in graph.steps:
         path = analysis.step(after.name)
         if after.on_exit or path is None or path.path is None or path.path.drag <= 0:
-            continue  # a step that holds nobody up gains nothing by starting earlier
+            continue  # a step with no impact on run duration gains nothing by starting earlier
         if set(after.depends_on) <= set(after.ordering_only):
-            continue  # it reads from no other step: its data come from outside, and so may those of this edge
+            continue  # it reads from no other step: its data are external, possibly also those behind this edge
         for name in after.ordering_only:
             before = specs.get(name)
             if before is None or before.daemon:

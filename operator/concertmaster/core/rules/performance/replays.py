@@ -1,4 +1,4 @@
-"""Gains of changes that differ from run to run, which one what-if for all runs cannot say."""
+"""Gain of changes whose effect differs from run to run, which a single what-if cannot express."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from concertmaster.core.model import Interval
 def scaled(
     runs: Sequence[ExecutedRun], factors: Mapping[str, Mapping[str, float]]
 ) -> tuple[Gain, list[float], list[float]]:
-    """Gain when each step of each run takes ``factors[run][step]`` times as long; with the makespans now and then."""
+    """Gain when each step takes ``factors[run][step]`` times as long, and the makespans (s) before and after."""
     before: list[float] = []
     after: list[float] = []
     for run in runs:

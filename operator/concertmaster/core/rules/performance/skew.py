@@ -1,8 +1,8 @@
-"""Stragglers inside a fan-out, distinguished from a step that is slow as a whole.
+"""Stragglers inside a fan-out, as opposed to a step that is slow as a whole.
 
-A fan-out ends with its last item. When one item takes much longer than its siblings, more workers do not help; splitting
-the work evenly does. Skew is the largest over the median duration of a run's items (as Sparklens and Dr. Elephant use
-it); the time lost is what the run would gain if the largest items were split down to the rest's level.
+A fan-out ends with its last item. When one item takes much longer than the others, more workers do not help; splitting the
+work evenly does. Skew is the largest over the median duration of a run's items (as in Sparklens and Dr. Elephant); the time
+lost is what the run would gain if the largest items were split down to the level of the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Skew:
     ``ratio``: median over runs of largest / median item. ``skewed_share``: share of runs (0 to 1) with a straggler.
     ``lost_seconds``: mean seconds between the largest item and the level the others reach (their 75th percentile), over
     all runs. ``same_item`` / ``same_node``: the item or node that is the straggler in most skewed runs, with its share;
-    None when it is a different one each time.
+    None when it varies.
     """
 
     runs: int

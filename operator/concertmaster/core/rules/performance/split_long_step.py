@@ -1,7 +1,7 @@
 """``split-long-step``: one pod that works for most of the run while everything waits for it.
 
-Only for steps that really compute: one that waits is not helped by dividing it. How well the work divides cannot be seen
-from outside, so the replay with equal parts is an upper bound, and each part pays for its own start.
+Only for steps that compute: dividing does not help a step that waits. Whether the work can be divided is not observable, so
+the replay with equal parts is an upper bound, and each part pays for its own start-up.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 
 _PARTS = (2, 4, 8)
-_ENOUGH = 0.03  # more parts that gain less than this much more are not worth their pods
+_ENOUGH = 0.03  # additional parts must gain this much more to justify their pods
 _BUSY = 0.7
-_SURELY = 0.5  # of what two even parts gain
+_SURELY = 0.5  # lower end, as a share of the gain of two even parts
 
 
 def _busy(step: StepAnalysis) -> float | None:
-    """Cores used over what one thread, or the request where that is smaller, could use; None when unknown."""
+    """Cores used divided by what one thread, or a smaller request, could use; None when unknown."""
     shares = []
     for container in step.containers:
         cores = median([r.mean_cores for r in container.runs if r.mean_cores is not None])
@@ -32,7 +32,7 @@ def _busy(step: StepAnalysis) -> float | None:
 
 
 def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
-    """The fewest parts that gain nearly as much as the most."""
+    """The smallest number of parts with nearly the best gain."""
     tried = [(n, evidence.gain(WhatIf.split_step(step, n))) for n in _PARTS]
     known = [(n, g, g.share.likely) for n, g in tried if g.share is not None]
     if not known:
@@ -42,8 +42,8 @@ def _parts(evidence: Evidence, step: str) -> tuple[int, Gain] | None:
 
 
 def _halves(evidence: Evidence, step: str, most: tuple[Interval, Interval]) -> tuple[Interval, Interval]:
-    """Share and seconds of the gain: ``most`` at best, likely what two even parts gain, at least half of that. How well the
-    work divides cannot be seen."""
+    """Share and seconds of the gain: upper end ``most``, likely value that of two even parts, lower end half of that; how
+    well the work divides is not observable."""
     two = evidence.gain(WhatIf.split_step(step, 2))
     if two.share is None or two.seconds is None:
         return most
@@ -55,7 +55,7 @@ def _halves(evidence: Evidence, step: str, most: tuple[Interval, Interval]) -> t
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for the busy single pod that holds runs up most."""
+    """One recommendation for the busy single pod that delays runs most."""
     analysis = evidence.analysis
     makespan = analysis.makespan.mean
     if not analysis.enough or not makespan:
@@ -66,7 +66,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if not single or step.path is None or step.path.drag < least * makespan:
             continue
         if (step.duration.p50 or 0.0) < evidence.settings.number("minSeconds", 600.0):
-            continue  # dividing it is work for somebody: minutes do not pay for that
+            continue  # dividing a step is manual work that a few minutes do not justify
         busy = _busy(step)
         found = _parts(evidence, step.step) if busy is not None and busy >= _BUSY else None
         gains = worth(found[1], evidence.settings.number("minGainPercent", 10.0)) if found is not None else None
@@ -87,7 +87,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             proposed=f"{parts} pods",
             expected=f"{gain_sentence(share, seconds)}, at most if the work divides evenly into {parts}, likely if into two",
             confidence=0.4,
-            # Whether the work divides at all is not known: a bound, which counts where an objective asks for it.
+            # Whether the work can be divided is unknown: an upper bound, counted only for a missed objective.
             gain_seconds=seconds if evidence.misses_duration else None,
             gain_share=share if evidence.misses_duration else None,
             evidence=(

@@ -1,7 +1,7 @@
-"""``straggler``: a fan-out that waits for its last item, while the others are done.
+"""``straggler``: a fan-out that waits for its last item after the others are done.
 
-More workers do not help here; splitting the work evenly does. The cause decides the recommendations: always the same item
-(its input is large), always the same node (see ``node-skew``), or a different one each time.
+More workers do not help here; splitting the work evenly does. The recommendation depends on the cause: always the same item
+(its input is large), always the same node (see ``node-skew``), or varying.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ByRun
 
-_EVEN = 1.25  # an item this much above the median counts as even: what is asked for is balance, not equality
+_EVEN = 1.25  # times the median up to which items count as balanced
 
 
 def _cause(found: Skew, by_run: ByRun) -> tuple[str, str]:
-    """What to do, and why, by what the stragglers have in common."""
+    """Remedy and explanation, by what the stragglers have in common."""
     if found.same_item is not None:
         name, share = found.same_item
         size = _relative_size(by_run)
@@ -36,7 +36,7 @@ def _cause(found: Skew, by_run: ByRun) -> tuple[str, str]:
 
 
 def _relative_size(by_run: ByRun) -> float | None:
-    """Input of the slowest item over the median item's, median over runs; None when sizes are unknown."""
+    """Input of the slowest item divided by the median item's, median over runs; None when sizes are unknown."""
     ratios = []
     for rows in by_run.values():
         sizes = [e.input_size for e in rows if e.input_size]

@@ -1,7 +1,7 @@
-"""``variance``: a step whose run time cannot be relied on, with what the slow executions have in common.
+"""``variance``: a step with unpredictable duration, and what its slow executions have in common.
 
-Spread that the input sizes explain is no fault of the step and is taken out first. Every run is replayed with the step at
-most at its own median, which shows what steadiness would be worth, most of all at the 95th percentile: an upper bound.
+Variation explained by input size is removed first. Every run is replayed with the step capped at its own median, which
+shows the value of a constant duration, mainly at the 95th percentile: an upper bound.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.rules.upper_bound import attainable
 from concertmaster.core.stats.summary import summarize
 
-_ONE_SIDED = 1.2816  # 90% confidence
+_ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
 
 
 def _longest(by_run: ByRun) -> dict[str, StepExecution]:
@@ -33,7 +33,7 @@ def _longest(by_run: ByRun) -> dict[str, StepExecution]:
 
 
 def _by_size(rows: Sequence[StepExecution]) -> float | None:
-    """Share (0 to 1) of the variance of log times that input sizes explain; None when sizes are unknown."""
+    """Share (0 to 1) of the variance of log durations explained by input size; None when sizes are unknown."""
     pairs = [(e.input_size, e.duration) for e in rows if e.input_size and e.duration]
     if len(pairs) < max(8, len(rows)):
         return None
@@ -48,7 +48,7 @@ def _throttled(execution: StepExecution) -> float:
 
 
 def _common(rows: Sequence[StepExecution], limit: float) -> str:
-    """What sets the slow executions apart, as a clause; their share when nothing does."""
+    """What distinguishes the slow executions, as a clause; their share when nothing does."""
     slow = [e for e in rows if (e.duration or 0.0) > limit]
     fast = [e for e in rows if (e.duration or 0.0) <= limit]
     if not slow or not fast:
@@ -73,7 +73,7 @@ def _common(rows: Sequence[StepExecution], limit: float) -> str:
 def _steady(
     runs: Sequence[ExecutedRun], step: str, longest: dict[str, StepExecution], level: float
 ) -> tuple[Gain, float, float]:
-    """Gain when the step never takes longer than ``level`` seconds, and the 95th percentile of run times now and then."""
+    """Gain when the step never takes longer than ``level`` seconds, and the p95 of run times (s) before and after."""
     factors = {run: {step: min(1.0, level / e.duration)} for run, e in longest.items() if e.duration}
     found, before, after = scaled(runs, factors)
     if not before:
@@ -82,7 +82,7 @@ def _steady(
 
 
 def _at_least(cv: float, count: int) -> float:
-    """The coefficient of variation that so many values show with 90% confidence: a few runs spread by accident."""
+    """Lower 90% confidence bound of the coefficient of variation of ``count`` values: few runs vary by chance."""
     return cv * max(0.0, 1.0 - _ONE_SIDED * math.sqrt((0.5 + cv**2) / count))
 
 
@@ -132,7 +132,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per step that varies, matters, and is not just given more to do."""
+    """One recommendation per step whose variation is significant and not explained by its input."""
     if not evidence.analysis.enough:
         return
     for step in evidence.analysis.steps:

@@ -1,9 +1,9 @@
-"""``degradation``: since when a workflow is slower, by how much, and which step brought it.
+"""``degradation``: since when a workflow is slower, by how much, and because of which step.
 
-Fires on an upward change point of the makespan by more than ``minIncreasePercent`` that still stands. The step whose own
-change lies nearest in time and explains most of the seconds is named, and so is a change of the template or image between
-the last run before and the first run after. Where input sizes are known, what they explain is taken out first: runs that
-take longer because they are given more to do are no degradation (see ``analysis.insights``).
+Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists. Names the step whose own
+change is nearest in time and explains most of the seconds, and any change of template or image between the last run before
+and the first run after. Where input sizes are known, their effect is removed first: runs that take longer because of larger
+input are no degradation (see ``analysis.insights``).
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
 
 _DAY = 86400.0
-_CHANCE = 0.0005  # that a series without any change shows so clear a one: nobody is sent after less
-_CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen cannot be more unlikely, however large the change
-_HOURS = 2 * 3600.0  # apart: the same time of the day
+_CHANCE = 0.0005  # highest p-value to report: nobody should investigate a chance finding
+_CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen values cannot reach lower p-values
+_HOURS = 2 * 3600.0  # seconds apart that still count as the same time of day
 
 _Same = Callable[[float | None, float | None], bool]
 """Whether two starts (unix seconds) are alike."""
 
 
 def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The last change, when it went up by at least ``least`` and nothing brought it down again."""
+    """The last change if it is a significant increase of at least ``least`` and has not been reverted, else None."""
     if not points:
         return None
     last = points[-1]
@@ -41,7 +41,7 @@ def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None
 
 
 def _clear(chance: float, ratio: float, low: float) -> bool:
-    """Whether a rise by the factor ``ratio``, whose 95% interval begins at ``low``, is beyond doubt."""
+    """Whether a rise by the factor ``ratio``, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
     width = math.log(ratio / low) if 0 < low < ratio else 0.0
     return chance < _CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= _CLEAR
 
@@ -57,7 +57,7 @@ def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[fl
 
 
 def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, float] | None:
-    """The step with the largest rise of its median across the change, among those with a change of their own near it."""
+    """The step whose median rose most across the change, among those with a change point of their own near it."""
     good = [r for r in analysis.runs if r.outcome.timed]
     ends = [r.end for r in good if r.end is not None]
     gap = (max(ends) - min(ends)) / max(1, len(ends) - 1) if len(ends) > 1 else 0.0
@@ -92,9 +92,9 @@ def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
 
 
 def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
-    """Runs after against those before that began at the same time of the day, on working days or weekends alike: each as a
-    multiple of the median of its like, which leaves out what the hour and the kind of day explain. Where too few have
-    their like, any time of such days counts; None without such days."""
+    """Runs after compared with runs before that began at the same time of day, on working days or weekends alike. Each run
+    is divided by the median of its peers, which removes the effect of hour and kind of day. With too few peers, any time
+    of such days counts; None without such days."""
     for same in (_same_time, _same_days):
         now = _multiples(after, before, same)
         if len(now) >= max(MIN_RUNS, len(after) / 2):
@@ -106,7 +106,7 @@ def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Co
 
 
 def _multiples(runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same) -> list[float]:
-    """How many times as long as the median of its like among the ``others`` each run takes that has any."""
+    """Makespan of each run divided by the median of its peers among ``others``; runs without peers are left out."""
     found = []
     for run in runs:
         like = [r.makespan for r in others if r is not run and r.makespan and same(r.start, run.start)]
@@ -127,7 +127,7 @@ def _same_time(one: float | None, other: float | None) -> bool:
 
 
 def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
-    """The first duration objective that the runs before the change met and those after it miss, as ``p95 of 30m00s``."""
+    """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
     old, new = summarize(before), summarize(after)
     for name, target, was, now in (
         ("p50", wanted.duration.p50, old.p50, new.p50),
@@ -140,7 +140,7 @@ def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float])
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for the workflow when its last change made it slower and still stands."""
+    """One recommendation for the workflow if its last change is a persistent slowdown."""
     analysis = evidence.analysis
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
     point = _standing(analysis.trend.points, least)
@@ -156,7 +156,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
     )
     if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
-        return  # a busier hour or a working day is no change of the workflow, however clear the weekend before makes it
+        return  # explained by a busier hour or a working day, however significant the difference to the weekend before
     alike = like.ratio
     found = _culprit(analysis, point.time)
     name = found[0].step if found else None

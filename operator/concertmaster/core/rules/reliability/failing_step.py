@@ -1,9 +1,9 @@
-"""``failing-step``: runs fail at one step, and no retry and no size will fix it: every run of late, more of them since a
-day, or many all along though they are tried again.
+"""``failing-step``: runs fail at one step, and neither retries nor sizes will fix it: every recent run, more runs since a
+certain day, or many runs despite retries.
 
-Said is what a person needs to begin: which step, with which reason and exit code, since when, what changed at that time,
-and what each failing run throws away. Runs that fail now and then belong to ``retry-policy``, those out of memory to
-``memory-request``, those stopped by a limit to ``timeout``.
+Reports what is needed for debugging: which step, with which reason and exit code, since when, what changed at that time, and
+what each failed run wastes. Occasional failures belong to ``retry-policy``, OOM kills to ``memory-request``, deadlines to
+``timeout``.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median,
 from concertmaster.core.rules.reliability.repeated import Repeated, repeated
 from concertmaster.core.times import to_minute
 
-_CHANCE = 0.05  # that runs which only fail now and then fail so often in a row
-_OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # have a rule, and a remedy, of their own
-_ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # the step is not to blame
+_CHANCE = 0.05  # probability of such a streak for runs that fail only occasionally
+_OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
+_ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # not caused by the step
 
 
 def _streak(runs: Sequence[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
-    """The failed runs since the last that succeeded, and all before them; runs of unknown outcome tell nothing."""
+    """The failed runs since the last success, and all runs before them; runs with unknown outcome are ignored."""
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     at = next((i + 1 for i in range(len(known) - 1, -1, -1) if known[i].outcome is Outcome.SUCCEEDED), 0)
     return known[at:], known[:at]
 
 
 def _culprits(run: RunRecord) -> dict[str, StepExecution]:
-    """By step, the failure that ended it: the last attempt of an item, not made good."""
+    """By step, the failure that ended the run: the last attempt of an item without a later success."""
     if not any(e.outcome is Outcome.FAILED for e in run.steps):
         return {}
     last: dict[tuple[str, str | None], StepExecution] = {}
@@ -46,18 +46,18 @@ def _culprits(run: RunRecord) -> dict[str, StepExecution]:
 
 
 def _tolerated(runs: Sequence[RunRecord]) -> set[str]:
-    """Steps at which runs that succeeded failed too."""
+    """Steps that also failed in succeeded runs."""
     return {name for r in runs if r.outcome is Outcome.SUCCEEDED for name in _culprits(r)}
 
 
 def _chance(streak: int, before: Sequence[RunRecord]) -> float:
-    """Probability of such a row of failures at the rate of the runs before it."""
+    """Probability of such a streak of failures at the failure rate of the runs before it."""
     failed = sum(r.outcome is Outcome.FAILED for r in before)
     return float(((failed + 1) / (len(before) + 2)) ** streak) if before else 0.0
 
 
 def _reason(failures: Sequence[StepExecution]) -> str:
-    """What most of them ended with, exit code and message where live objects have them."""
+    """The most frequent failure, with exit code and message if known from live objects."""
     reported: Counter[str] = Counter()
     for e in failures:
         kind = classify(e) or FailureClass.UNKNOWN
@@ -71,7 +71,7 @@ def _when(time: float | None) -> str:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation when the newest runs all failed at the same step, else one for each step at which many do."""
+    """One recommendation when all recent runs failed at the same step, else one for each step at which many do."""
     if not evidence.rows.failing:
         return
     found = list(_always(evidence))
@@ -98,7 +98,7 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _retried(runs: Sequence[RunRecord], steps: Collection[str]) -> dict[str, tuple[int, int]]:
-    """By step, of ``steps``, the retries seen and how many of them helped."""
+    """For each of ``steps``: retries seen, and how many of them succeeded."""
     chains: dict[tuple[str, str, str | None], list[StepExecution]] = {}
     for run in runs:
         for e in run.steps:
@@ -195,7 +195,7 @@ def _finding(
         expected=f"runs succeed again, and {wasted} are not thrown away in each of them",
         confidence=0.95,
         saving_per_month=saving,
-        failures_avoided=share_interval(len(streak), len(streak)),  # every run fails, and will
+        failures_avoided=share_interval(len(streak), len(streak)),  # every run fails and will keep failing
         evidence=(
             f"newest failure: run {streak[-1].run}, pod {failures[-1].pod or 'unknown'}, ended {_when(streak[-1].end)}",
             *((f"its message: {message[:200]}",) if message else ()),

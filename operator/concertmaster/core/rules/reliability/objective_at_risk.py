@@ -1,7 +1,7 @@
-"""``objective-at-risk``: an objective that is met today and will be missed if the present trend goes on.
+"""``objective-at-risk``: an objective that is met today and will be missed if the current trend continues.
 
-A date is only given when the whole interval of the slope rises, and only as far ahead as the trend has been watched. What
-is missed already is reported by the ObjectivesMet condition, not here.
+A date is given only when the whole interval of the slope is positive, and no further ahead than the trend has been
+observed. Objectives already missed are reported by the ObjectivesMet condition.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """One objective: its limit, and the values of the runs it is about."""
+    """One objective: its limit, and the values of the runs it applies to."""
 
     id: str
     name: str
@@ -50,7 +50,7 @@ def _watched(evidence: Evidence) -> Iterator[_Watched]:
 
 
 def _culprit(evidence: Evidence) -> str:
-    """The step whose own trend adds most seconds a week, as a clause."""
+    """The step whose own trend adds the most seconds per week, as a clause."""
     rising = [
         (s.trend.trend_per_week.likely * (s.path.seconds if s.path else 0.0), s)
         for s in evidence.analysis.steps
@@ -100,7 +100,7 @@ def _chance(failures: int, runs: int, share: float) -> float:
 
 
 def _success(evidence: Evidence) -> Finding | None:
-    """Success that still meets its objective over the window, and no longer does in its newest third."""
+    """A success rate that meets its objective over the window, but not in its newest third."""
     wanted = evidence.objectives.min_success
     known = [r for r in evidence.analysis.runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     recent = known[-max(10, len(known) // 3) :]
@@ -139,7 +139,7 @@ def _success(evidence: Evidence) -> Finding | None:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per objective that a trend leads beyond its limit."""
+    """One recommendation per objective that a trend will exceed."""
     if not evidence.analysis.enough:
         return
     for row in _watched(evidence):

@@ -1,4 +1,4 @@
-"""A step at which many runs fail, though not all: since a day, or all along while trying again does not help."""
+"""Steps at which many runs fail, but not all: since a certain day, or throughout despite retries."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
 _LEAST = 4  # failed runs
-_RATIO = 6.0  # log-likelihood ratio: a rise this clear comes by accident less than once in a hundred windows
-_RISE = 0.1  # of the runs more that fail
-_TRIED = 3  # retries seen before they count as useless
+_RATIO = 6.0  # log-likelihood ratio: exceeded by chance less than once in a hundred windows
+_RISE = 0.1  # least increase of the failed share of runs
+_TRIED = 3  # retries required before they can count as useless
 _HELPED = 0.1  # share of retries that helped
 
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: all along), ``earlier`` of
-    ``before`` until then. ``retries`` were tried on them, of which ``helped`` helped."""
+    """``failed`` of ``of`` runs failed at the step since ``since`` (unix seconds; None: throughout), ``earlier`` of
+    ``before`` runs until then. ``retries``: attempted for them; ``helped``: those that succeeded."""
 
     step: str
     failures: tuple[StepExecution, ...]
@@ -32,7 +32,7 @@ class Repeated:
 
 
 def rise(flags: Sequence[bool]) -> int | None:
-    """The position from which failures (True) are more frequent than before, None when that is not sure or over again."""
+    """Position from which failures (True) are more frequent; None when not significant or no longer the case."""
     count, total = len(flags), sum(flags)
     best, at = 0.0, None
     whole = _likelihood(total, count)
@@ -53,7 +53,7 @@ def rise(flags: Sequence[bool]) -> int | None:
 
 
 def _likelihood(hits: int, of: int) -> float:
-    """Log-likelihood of so many hits at the rate seen."""
+    """Log-likelihood of ``hits`` out of ``of`` at the observed rate."""
     return sum(k * math.log(k / of) for k in (hits, of - hits) if k)
 
 
@@ -62,9 +62,9 @@ def repeated(
     culprits: Mapping[str, Mapping[str, StepExecution]],
     counts: Mapping[str, tuple[int, int]],
 ) -> list[Repeated]:
-    """Steps at which runs fail more often since a day, or often though they are tried again; the most failures first.
+    """Steps at which runs fail more often since a certain day, or often despite retries; most failures first.
 
-    ``culprits``: of each failed run, what ended it by step. ``counts``: by step, the retries seen and those that helped.
+    ``culprits``: for each failed run, the final failure by step. ``counts``: by step, retries and successful retries.
     """
     known = [r for r in runs if r.outcome in (Outcome.SUCCEEDED, Outcome.FAILED)]
     out = []

@@ -1,8 +1,8 @@
-"""How many retries a step needs: the smallest limit that reaches the success asked for.
+"""Required number of retries: the smallest limit that reaches the target success rate.
 
-Attempts are not independent coins: some failures pass (a lost node, a busy service), others never do (a bug, too little
-memory). So two rates are kept apart: how often a first attempt fails, and how often a further attempt after a failure
-succeeds. Both are shrunk towards ignorance (Beta prior), so that three failures do not say much.
+Attempts are not independent: some failures are transient (a lost node, a busy service), others permanent (a bug, too little
+memory). Two rates are therefore estimated separately: how often a first attempt fails, and how often a further attempt
+succeeds after a failure. Both have a Beta prior, so that three failures carry little weight.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MOST = 5  # beyond five retries the cause is to be fixed, not the limit
+MOST = 5  # beyond five retries, fix the cause instead
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The attempts of one item of one run, in order: True for success. ``wasted`` are the seconds of failed attempts."""
+    """Attempts of one item of one run, in order: True for success. ``wasted``: seconds of failed attempts."""
 
     attempts: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLimit:
-    """``limit``: smallest number of retries that reaches the objective; None when none up to 5 does, or too little is known.
+    """``limit``: smallest number of retries that reaches the target; None if none up to 5 does, or too little is known.
 
-    ``success`` is the predicted share (0 to 1) at ``limit``, ``success_now`` the observed one. ``assumed``: no retry was
-    seen, and failures are taken as independent.
+    ``success``: predicted share (0 to 1) at ``limit``; ``success_now``: the observed one. ``assumed``: no retry was
+    observed, and failures are assumed to be independent.
     """
 
     limit: int | None
@@ -36,7 +36,7 @@ class RetryLimit:
 
 
 def retry_limit(chains: Sequence[Chain], target: float = 0.99, *, least: int = 10) -> RetryLimit:
-    """Retries needed by the attempts of each item. ``target``: success to reach (0 to 1); ``least`` chains are needed."""
+    """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1); ``least``: chains required."""
     usable = [c for c in chains if c.attempts]
     if len(usable) < max(1, least):
         return RetryLimit(None, None, None, False, f"{len(usable)} executions, {least} are needed")

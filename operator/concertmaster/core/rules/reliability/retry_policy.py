@@ -1,8 +1,8 @@
-"""``retry-policy``: the retry limit a step needs: enough to reach the success asked for, and none that only burn time.
+"""``retry-policy``: the retry limit a step needs: enough to reach the target success rate, without useless retries.
 
-Attempts are grouped by item, since what counts is whether the item succeeded in the end. Executions that ran out of
-memory are set apart: trying again with the same memory fails again, so ``memory-request`` (or more memory on each retry)
-comes first. Limits are raised only where further attempts were seen, or can be expected, to pass.
+Attempts are grouped by item, since what counts is whether the item succeeded in the end. OOM-killed executions are handled
+separately: a retry with the same memory fails again, so ``memory-request`` (or more memory on each retry) comes first.
+Limits are raised only where further attempts are known, or can be expected, to succeed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from concertmaster.core.rules.base import Evidence, Rule, median, share_interval
 from concertmaster.core.rules.reliability.retries import Chain, RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
 
-_PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # the program is not to blame, and a later try may pass
-_HOPELESS = 0.1  # a retry that helps less often than this
-_SEEN = 10  # retries below which nothing is said about their success
+_PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
+_HOPELESS = 0.1  # success share of retries below which they are useless
+_SEEN = 10  # retries required to judge their success
 
 
 _AT_ONCE = Chain((True,))
@@ -39,7 +39,7 @@ _AT_ONCE = Chain((True,))
 
 @dataclass(slots=True)
 class _Attempts:
-    """The attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
+    """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
 
     chains: list[Chain] = field(default_factory=list)
     items: list[int] = field(default_factory=list)  # chains per run
@@ -52,7 +52,7 @@ class _Attempts:
 
 
 def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _Attempts]:
-    """Of ``steps``: those at which anything failed."""
+    """Attempts of those of ``steps`` that failed at least once."""
     found: dict[str, _Attempts] = {}
     for run in runs:
         groups: dict[tuple[str, str | None], list[StepExecution]] = {}
@@ -61,7 +61,7 @@ def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _
                 groups.setdefault((e.step, e.item), []).append(e)
         counts: dict[str, int] = {}
         for (step, _), rows in groups.items():
-            if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # what nearly all of them are
+            if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
                 own = found.setdefault(step, _Attempts())
                 counts[step] = counts.get(step, 0) + 1
                 own.seconds += rows[0].duration or 0.0
@@ -88,7 +88,7 @@ def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _
 
 
 def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Counter[FailureClass]) -> tuple[Edit, ...]:
-    """Set the limit: of the strategy that stands in the template, or with a new strategy and its back-off."""
+    """Set the limit in the template's retry strategy, or add a strategy with back-off."""
     if spec is None or spec.pointer is None:
         return ()
     engine = evidence.analysis.definition.engine
@@ -107,7 +107,7 @@ def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Count
     passing = sum(classes[c] for c in _PASSING)
     new = {
         "limit": str(limit),
-        # OnFailure, the default, does not retry a pod that was evicted or lost with its node
+        # OnFailure, the default, does not retry pods that were evicted or lost with their node
         "retryPolicy": "Always" if passing else "OnFailure",
         "backoff": {"duration": "30s" if passing else "10s", "factor": "2", "maxDuration": "10m"},
     }
@@ -165,14 +165,14 @@ def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit
 
 
 def _avoided(failing: Interval | None, now: float, then: float) -> Interval | None:
-    """Of the share of runs that fail, what success ``then`` instead of ``now`` leaves out."""
+    """Of the share of runs that fail, the part avoided when success rises from ``now`` to ``then``."""
     if failing is None or then <= now:
         return None
     return failing.scaled(min(1.0, (then - now) / (1.0 - now)))
 
 
 def _spent(evidence: Evidence, step: str) -> float | None:
-    """Median seconds from the start of a failed run to its end, or of the step where that is unknown."""
+    """Median seconds from start to end of a failed run, or of the step if that is unknown."""
     failed = [r.makespan for r in evidence.analysis.runs if r.outcome is Outcome.FAILED and r.makespan is not None]
     found = evidence.analysis.step(step)
     return median(failed) if failed else found.duration.p50 if found else None
@@ -189,14 +189,14 @@ def _memory_note(own: _Attempts) -> tuple[str, ...]:
 
 
 def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Finding | None:
-    """Retries that do not help are taken away, down to one."""
+    """Reduces useless retries to one."""
     analysis = evidence.analysis
     if own.retries < _SEEN or own.helped / own.retries > _HOPELESS or (now is not None and now < 2):
         return None
     if not own.seconds or own.repeated_seconds / own.seconds < evidence.settings.number("minWastedPercent", 2.0) / 100:
         return None
     spec = analysis.definition.graph.step(step)
-    alone = spec is not None and not shared(analysis, spec)  # another step's retries may help
+    alone = spec is not None and not shared(analysis, spec)  # retries may help another step of the template
     wanted = _edits(evidence, spec, 1, own.classes) if alone else ()
     failed = sum(not c.attempts[-1] for c in own.chains)
     each = own.repeated_seconds / max(1, failed)
@@ -224,8 +224,8 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
 
 
 def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Interval | None:
-    """Money a month that the repeated attempts cost, by the requests of the step. The number of failing executions is
-    the uncertain part: its relative error is that of a count."""
+    """Money per month spent on repeated attempts, by the requests of the step. The uncertain part is the number of failing
+    executions, whose relative error is that of a count."""
     analysis = evidence.analysis
     rate, found = analysis.cost.runs_per_month, analysis.step(step)
     if rate is None or found is None or not failed:
@@ -237,7 +237,7 @@ def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Inter
 
 
 def _target(success: float, attempts: dict[str, _Attempts], own: _Attempts) -> float:
-    """Success each execution must have, so that all failing steps together reach ``success`` per run."""
+    """Success each execution must reach, so that all failing steps together reach ``success`` per run."""
     failing = sum(any(not c.attempts[-1] for c in a.chains) for a in attempts.values())
     items = median([float(i) for i in own.items]) or 1.0
     return float(success ** (1.0 / max(1.0, items * failing)))
@@ -262,7 +262,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         target = _target(wanted, attempts, own)
         recommended = retry_limit(own.chains, target)
         now = spec.retry_limit
-        if now is None:  # only known at run time: what was tried before giving up tells
+        if now is None:  # a limit known only at run time: use the retries made before giving up
             now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)
         if (
             failed < evidence.settings.number("minFailures", 2)

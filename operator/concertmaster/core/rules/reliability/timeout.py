@@ -1,7 +1,7 @@
-"""``timeout``: a time limit that no healthy execution hits, where hangs happen or a limit is too tight.
+"""``timeout``: a time limit no healthy execution reaches, where executions hang or a limit is too tight.
 
-The limit is an upper tolerance bound of the run times seen, never below the longest, plus headroom. Steps on which
-nothing ever hung share one quiet recommendation: a limit costs nothing, and the first hang will be the expensive one.
+The limit is an upper tolerance bound of the observed run times, never below the longest, plus headroom. Steps that never
+hung share one minor recommendation: a limit costs nothing, while the first hang may be expensive.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from concertmaster.core.rules.base import Evidence, Rule, share_interval
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
 
-_LEAST = 60.0  # seconds: a slow pull of an image must not end a step that takes two
-_HUNG = 2.0  # times the limit its siblings call for: a slow execution is no hang
-_MOST_HUNG = 0.2  # of the executions: what happens more often is how the step works
+_LEAST = 60.0  # seconds: a slow image pull must not time out a two-second step
+_HUNG = 2.0  # times the limit derived from the other executions: a slow execution is no hang
+_MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
 
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """One step: run times of its good executions, and of all that ended somehow (s)."""
+    """One step: run times (s) of its succeeded executions, and of all that ended."""
 
     step: StepAnalysis
     spec: StepSpec
@@ -34,8 +34,8 @@ class _Times:
 
 
 def _times(evidence: Evidence) -> Iterator[_Times]:
-    """A Job's deadline counts for the Job as a whole, retries included; every other limit for one pod, from its creation
-    on: waiting for a node, image pull and start count too."""
+    """A Job's deadline applies to the whole Job including retries; every other limit to one pod from its creation, so that
+    scheduling, image pull and start-up count too."""
     analysis = evidence.analysis
     of_run = analysis.definition.engine.deadline_of_run
     for step in analysis.steps:
@@ -52,7 +52,8 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
 
 
 def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
-    """``alone``: no patch for a template that other steps run too; their times were not looked at."""
+    """``alone``: whether this step alone uses the template; a shared template is not patched, as other steps' times were not
+    considered."""
     if spec.pointer is None or (alone and shared(evidence.analysis, spec)):
         return ()
     field = evidence.analysis.definition.engine.deadline_field
@@ -71,8 +72,8 @@ def _finding(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
 
 
 def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]] | None:
-    """The limit that the usual executions call for, and those that hung: the most that stand together far beyond it. Several
-    hangs must not hide each other."""
+    """The limit derived from the normal executions, and the hung ones: the largest group of executions far beyond it.
+    Considering groups prevents several hangs from masking each other."""
     values, good = sorted(row.all), sorted(row.good)
     for count in range(min(max(1, round(_MOST_HUNG * len(values))), len(values)), 0, -1):
         least = values[-count]
@@ -85,7 +86,7 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]]
 
 
 def _hang(evidence: Evidence, row: _Times) -> Finding | None:
-    """An execution far beyond what its siblings call for, on a step without a limit (or with one that let it pass)."""
+    """An execution far beyond the others, on a step without a limit (or with one too high to stop it)."""
     apart = _apart(evidence, row)
     if apart is None:
         return None
@@ -132,7 +133,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
         return None
     if not killed and now >= found.bound:
         return None
-    # What was killed would have taken longer than the limit: nobody knows how much.
+    # Killed executions would have exceeded the limit by an unknown amount.
     seconds = max(found.seconds, round_up(1.5 * now) if killed else 0.0)
     if seconds <= now:
         return None
@@ -168,7 +169,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
 
 
 def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) -> Finding | None:
-    """One recommendation for all steps without a limit, but for templates (``spoken``) that others spoke of."""
+    """One recommendation for all steps without a limit, except templates (``spoken``) covered by another recommendation."""
     limits: dict[str, float] = {}
     edits: dict[str, Edit] = {}
     lines: list[str] = []
@@ -180,7 +181,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
         lines.append(f"{row.step.step}: {text.duration(found.seconds)}, longest seen {text.duration(found.longest)}")
         for edit in _edit(evidence, row.spec, found.seconds, alone=False):
             if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < found.seconds:
-                edits[edit.pointer] = edit  # two steps may run one template: the longer one counts
+                edits[edit.pointer] = edit  # several steps can share a template: the longest limit applies
     if not limits:
         return None
     names = [evidence.title(n) for n in limits]
@@ -210,7 +211,7 @@ def _limits(seconds: Collection[float]) -> str:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per step that hung or has too tight a limit, and one for all others without a limit."""
+    """One recommendation per step that hung or has too tight a limit, and one for all other steps without a limit."""
     if not evidence.analysis.enough:
         return
     quiet: list[_Times] = []

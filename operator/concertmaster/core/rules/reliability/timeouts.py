@@ -1,8 +1,8 @@
-"""A timeout that a healthy run does not hit: an upper tolerance bound of the run time.
+"""A timeout no healthy run reaches: an upper tolerance bound of the run time.
 
-Run times are skewed to the right, their logarithm much less so. The bound covers a share of future runs with a stated
-confidence (one-sided normal tolerance limit on log durations; approximation of the factor: M. G. Natrella, Experimental
-Statistics, NBS Handbook 91, 1963), is never below the longest run seen, and gets headroom on top.
+Run times are right-skewed, their logarithms much less so. The bound covers a share of future runs with a given confidence
+(one-sided normal tolerance limit on log durations; approximation of the factor: M. G. Natrella, Experimental Statistics,
+NBS Handbook 91, 1963), is never below the longest run observed, and gets headroom on top.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class TimeoutAdvice:
-    """``seconds`` to set, None with a ``reason`` when too little is known. ``bound`` is the tolerance bound without
-    headroom, ``longest`` the longest run seen."""
+    """``seconds`` to set, None with a ``reason`` when too little is known. ``bound``: the tolerance bound without headroom;
+    ``longest``: the longest run observed; seconds."""
 
     seconds: float | None
     bound: float | None
@@ -45,7 +45,7 @@ def tolerance_factor(count: int, coverage: float, confidence: float) -> float | 
 
 
 def round_up(seconds: float) -> float:
-    """Up to a number people write: whole 5 s below 1 min, 30 s below 10 min, minutes below 1 h, then 15 min."""
+    """``seconds`` rounded up to a common value: 5 s steps below 1 min, 30 s below 10 min, 1 min below 1 h, then 15 min."""
     for limit, step in ((60.0, 5.0), (600.0, 30.0), (3600.0, 60.0)):
         if seconds <= limit:
             return math.ceil(seconds / step - 1e-9) * step
@@ -60,7 +60,7 @@ def timeout_advice(
     headroom: float = 0.5,
     least: int = 10,
 ) -> TimeoutAdvice:
-    """Timeout from the run times (s) of succeeded executions; values that are not finite or not positive are left out."""
+    """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored."""
     values = np.asarray(durations, dtype=np.float64).ravel()
     values = values[np.isfinite(values) & (values > 0.0)]
     if values.size < max(2, least):

@@ -1,7 +1,7 @@
-"""``budget``: runs that cost more than they may, in money or in any metric with a ceiling (tokens, calls, bytes).
+"""``budget``: runs that exceed a ceiling, in money or in any metric (tokens, calls, bytes).
 
-It names the step that takes most of it, and what part of that looks avoidable: inputs seen before, failed attempts,
-reservations nobody uses. Also without a ceiling it says which step would cost less on another model (``model_choice``).
+Names the step with the largest part, and the part that looks avoidable: repeated inputs, failed attempts, unused
+reservations. Even without a ceiling it reports steps that would cost less on another model (``model_choice``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _amount(value: float, unit: str) -> str:
 
 
 def _steps(evidence: Evidence, metric: str) -> Mapping[str, float]:
-    """Amount of the metric by step, in all."""
+    """Total amount of the metric by step."""
     found: dict[str, float] = {}
     for run in evidence.analysis.runs:
         for e in run.steps:
@@ -31,7 +31,7 @@ def _steps(evidence: Evidence, metric: str) -> Mapping[str, float]:
 
 
 def _avoidable(evidence: Evidence, metric: str, step: str) -> str:
-    """What of the step's amount went into failed attempts or inputs seen before, as a clause."""
+    """The part of the step's amount spent on failed attempts or repeated inputs, as a clause."""
     failed = repeated = total = 0.0
     seen: set[str] = set()
     for rows in evidence.rows.all.get(step, {}).values():
@@ -97,8 +97,7 @@ def _metric(evidence: Evidence, metric: str, most: float) -> Finding | None:
 
 
 def _cache_hits(evidence: Evidence) -> Finding | None:
-    """Fewer lookups answered from a cache than the target, where what is looked up otherwise has a price: calls that miss
-    are what is paid for."""
+    """A cache hit rate below the target, where lookups or other calls have a price: misses are what costs."""
     analysis, policy = evidence.analysis, evidence.analysis.policy
     hits = policy.metric(MetricRole.CACHE_HITS)
     paid = policy.metric(MetricRole.COST) or policy.metric(MetricRole.TOKENS)
@@ -178,7 +177,7 @@ def _money(evidence: Evidence, most: float) -> Finding | None:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per ceiling that runs pass."""
+    """One recommendation per ceiling that runs exceed."""
     if not evidence.analysis.enough:
         return
     for metric, most in evidence.objectives.budgets.items():

@@ -1,9 +1,9 @@
-"""``cpu-request``: a step that is held back for lack of CPU, by its limit or by a full node.
+"""``cpu-request``: a step slowed by lack of CPU, because of its limit or a full node.
 
-Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the
-gain by replaying the runs with the throttled share of the step shortened (Amdahl's law). Where no limit but a full node
-holds it back, the kernel's pressure figures tell how long it waited: the rule then raises the request to what the step
-would use if it never waited. A request that is far from what runs use is a row of ``right-size``.
+Where a limit throttles a step on the critical path, the rule proposes more CPU and predicts the gain by replaying the runs
+with the throttled share shortened (Amdahl's law). Where a full node is the cause, the kernel's pressure figures show how
+long the step waited: the rule raises the request to what the step would use without waiting. A request that is merely far
+from usage belongs to ``right-size``.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 
 _SURELY = (
-    0.5  # of the waiting: pressure counts every moment in which any of a container's threads waited, not all of them
+    0.5  # of the waiting: pressure counts all time in which any thread of a container waited, not only when all did
 )
 _USED_UP = 0.9  # of the limit, on average
-_MOST = 4.0  # times the present request: what a step uses once it no longer waits has not been seen
+_MOST = 4.0  # times the current request: usage without waiting has not been observed
 
 
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
@@ -47,7 +47,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         or len(shares) < evidence.analysis.options.min_runs
     ):
         return None
-    # A container throttled in a share s of its periods wants about limit / (1 - s); more than double is not guessed at.
+    # A container throttled in a share s of its periods needs about limit / (1 - s); at most doubled.
     factor = min(2.0, 1.0 / (1.0 - min(share, 0.5)))
     limit = round_cpu(container.cpu_limit * factor)
     if limit is None:
@@ -101,10 +101,10 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
 
 
 def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
-    """What ``factor`` times the limit gains. A throttled period does not tell how much CPU it lacked: between half of what
-    Amdahl's law gives for the throttled share, and no throttled time left. Where the limit is used up all the time, the
-    step is at its limit outside of the throttled periods too and all of its time shrinks with more CPU: the upper end is
-    likely."""
+    """Gain of ``factor`` times the limit. A throttled period does not show how much CPU was missing: the interval runs from
+    half of what Amdahl's law gives for the throttled share to no throttled time at all. A container that uses all of its
+    limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: the upper end is then
+    the likely value."""
     found = evidence.gain(WhatIf.more_cpu(step, factor))
     used = median([r.mean_cores for r in container.runs if r.mean_cores is not None]) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
@@ -120,7 +120,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
 
 
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
-    """More CPU for a step on the critical path that waits for it though no limit throttles it."""
+    """More CPU for a step on the critical path that waits for CPU without being throttled by a limit."""
     analysis, current = evidence.analysis, container.cpu_request
     seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
     share = median([r.waiting_share for r in seen if r.waiting_share is not None])
@@ -193,12 +193,12 @@ _WAYS = (_throttled, _starved)
 
 
 def held_back(evidence: Evidence, place: Place) -> Finding | None:
-    """What holds a container back for lack of CPU; None when nothing does."""
+    """A finding for a container slowed by lack of CPU; None when it is not."""
     return next((f for way in _WAYS if (f := way(evidence, place.step, place.container)) is not None), None)
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """At most one recommendation per container that is held back."""
+    """At most one recommendation per container slowed by lack of CPU."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):

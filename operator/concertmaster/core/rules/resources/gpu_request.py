@@ -1,7 +1,7 @@
-"""``gpu-request``: GPUs that a step holds and does not use.
+"""``gpu-request``: GPUs that a step reserves and does not use.
 
-A GPU is reserved whole and shared with nobody, so an idle one costs as much as a busy one. How many were busy at any time
-bounds how many are needed; where each was busy but rarely, the finding is about sharing one instead.
+A GPU is reserved exclusively, so an idle one costs as much as a busy one. The highest number busy at any time bounds the
+need; if each was busy but rarely, the finding is about sharing one instead.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from concertmaster.core.rules.resources.places import Place, by_place
 
 _HOUR = 3600.0
 _SURE_RUNS = 20
-_SHARING = 2  # pods on a GPU that is shared: what slices and time-slicing of any kind offer
+_SHARING = 2  # pods per shared GPU: supported by any kind of partitioning or time-slicing
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per container that holds GPUs which are idle, or used little."""
+    """One recommendation per container with idle or little used GPUs."""
     yield from by_place(evidence, _finding)
 
 
@@ -40,13 +40,13 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
 
 
 def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: float, runs: int) -> Finding:
-    """GPUs that were never busy are given back."""
+    """Fewer GPUs: some were never busy."""
     container = place.container
     held = container.gpu_request or 0.0
     name = evidence.title(place.step.step)
     idle = "its GPU was never busy" if held == 1 else f"none of its {held:g} GPUs was ever busy"
     busy = f"at most {needed:g} of its {held:g} GPUs was busy at any time" if needed else idle
-    # Extended resources may not differ in request and limit: whichever is written is set.
+    # Request and limit of extended resources must be equal: set whichever is declared.
     spec = next((c for c in place.step.spec.sized if c.name == container.name), None) if place.step.spec else None
     written = [s for s in ("requests", "limits") if spec is not None and resource in spec.resources.get(s, {})]
     edits = resource_edits(place.step.spec, container, {(s, resource): f"{needed:g}" for s in written})
@@ -67,7 +67,7 @@ def _fewer(evidence: Evidence, place: Place, resource: str, needed: float, use: 
 
 
 def _shared(evidence: Evidence, place: Place, resource: str, use: float, runs: int) -> Finding | None:
-    """Every GPU was busy at some time, but little: a part of one would do."""
+    """A shared GPU: every GPU was busy at some time, but rarely."""
     held = place.container.gpu_request or 0.0
     if "mig" in resource:
         return None  # a slice already
@@ -86,7 +86,7 @@ def _shared(evidence: Evidence, place: Place, resource: str, use: float, runs: i
 
 
 def _common(evidence: Evidence, place: Place, resource: str, freed: float, saving: Interval | None) -> Finding:
-    """What both findings say alike."""
+    """Fields common to both findings."""
     currency = evidence.analysis.pricing.currency
     money = f" ({text.money(saving.likely, currency)} a month)" if saving is not None else ""
     return Finding(
@@ -109,7 +109,7 @@ def _common(evidence: Evidence, place: Place, resource: str, freed: float, savin
 
 
 def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Interval | None]:
-    """GPU-hours less reserved per run, and money a month."""
+    """Reserved GPU-hours saved per run, and money per month."""
     analysis, container = evidence.analysis, place.container
     present = analysis.presence(place.step, container)
     held = [r.reserved_seconds for r in container.runs]

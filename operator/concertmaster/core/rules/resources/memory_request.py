@@ -1,7 +1,7 @@
-"""``memory-request``: the memory a step needs that was killed for lack of it.
+"""``memory-request``: the memory needed by a step that was OOM-killed.
 
-A killed run needed more than the limit it died at; how much more, nobody has seen. Request and limit go up together. A
-request that is only far from what runs use is a row of ``right-size``.
+A killed run needed more than its limit; how much more is unknown. Request and limit are raised together. A request that is
+merely far from usage belongs to ``right-size``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from concertmaster.core.rules.resources.size_rows import unseen
 from concertmaster.core.rules.resources.sizes import memory_outlook, size_guard
 from concertmaster.core.sizing import plain_memory
 
-_AFTER_KILL = 1.5  # times the limit a run was killed at
+_AFTER_KILL = 1.5  # times the limit at which a run was killed
 
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
@@ -37,7 +37,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
     request = plain_memory(max(size.automatic_request, enough))
     current = container.memory_request
     if request is None or (current is not None and request <= current):
-        return None  # killed below a limit that is not the request: more of the request is no remedy
+        return None  # killed below a limit other than the request: a larger request does not help
     proposed, runs = text.memory_quantity(request), len(container.runs)
     edits = resource_edits(step.spec, container, {("requests", "memory"): proposed, ("limits", "memory"): proposed})
     before = text.memory_quantity(current) if current is not None else "not set"
@@ -79,7 +79,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
 
 
 def _failed(evidence: Evidence, step: StepAnalysis, killed: int) -> int:
-    """How many of the ``killed`` runs failed for it: those that no retry made good."""
+    """How many of the ``killed`` runs failed because of it, with no successful retry."""
     failures = step.failures
     if not failures.failed:
         return 0
@@ -88,7 +88,7 @@ def _failed(evidence: Evidence, step: StepAnalysis, killed: int) -> int:
 
 
 def _sure(confidence: float) -> str:
-    """No sample is certain: what would round to 100% is said to be above 99.9%."""
+    """Confidence as text: never 100%, what would round to it is above 99.9%."""
     return "more than 99.9%" if confidence > 0.999 else text.percent(confidence, 1 if confidence > 0.99 else 0)
 
 
@@ -103,7 +103,7 @@ def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per container that was killed for lack of memory."""
+    """One recommendation per container that was OOM-killed."""
     yield from by_place(evidence, _finding)
 
 

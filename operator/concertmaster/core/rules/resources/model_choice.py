@@ -1,4 +1,4 @@
-"""The choice of a model: a part of ``budget`` that compares what executions of one step paid on each."""
+"""Choice of model, a part of ``budget``: compares the cost of executions of one step by model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concertmaster.core.rules.base import Evidence, share_range
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per step that costs certainly less on another model, at the same success rate."""
+    """One recommendation per step that costs significantly less on another model, at the same success rate."""
     for found in cheaper_models(evidence.analysis):
         yield _finding(evidence, found)
 
@@ -55,7 +55,7 @@ def _succeeded(use: ModelUse) -> str:
 
 
 def _saving(evidence: Evidence, found: CheaperModel, less: Interval) -> Interval | None:
-    """Money a month: what the executions on the usual model pay, at the present rate of runs."""
+    """Money per month: cost of the executions on the usual model times the saving, at the current run rate."""
     analysis = evidence.analysis
     rate, runs = analysis.cost.runs_per_month, len(analysis.runs)
     price = analysis.pricing.units.get(found.metric.name)

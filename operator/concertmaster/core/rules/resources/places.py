@@ -1,7 +1,7 @@
-"""The places recommendations on sizes are about: one container of one template, however many steps run it.
+"""Places: the units of sizing recommendations, one container of one template, however many steps use it.
 
-Several steps may run the same template. A size that suits one of them would be set for all, so their executions are
-looked at together: the largest peak of a run counts, whichever step had it.
+Several steps may use the same template, and a size applies to all of them. Their executions are therefore combined: the
+largest peak of a run counts, whichever step had it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from concertmaster.core.rules.base import Evidence
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A container with its usage over all steps that run it. ``step`` is the one that holds runs up most."""
+    """A container with its usage over all steps that run it. ``step``: the one that delays runs most."""
 
     step: StepAnalysis
     container: ContainerUsage
     others: tuple[str, ...] = ()
 
     def described(self, finding: Finding) -> Finding:
-        """The finding, naming the other steps it is about."""
+        """The finding, with the other affected steps named."""
         if not self.others:
             return finding
         verb = "runs" if len(self.others) == 1 else "run"
@@ -51,7 +51,7 @@ def places(analysis: Analysis) -> Iterator[Place]:
 
 
 def shared(analysis: Analysis, spec: StepSpec) -> bool:
-    """Whether other steps run the same template: a field that suits one of them would be set for all."""
+    """Whether other steps use the same template, to which any change applies as well."""
     return spec.pointer is not None and sum(s.pointer == spec.pointer for s in analysis.definition.graph.steps) > 1
 
 
@@ -92,7 +92,7 @@ def _one_run(time: float, rows: list[RunUsage]) -> RunUsage:
 
 
 def by_place(evidence: Evidence, find: Callable[[Evidence, Place], Finding | None]) -> Iterator[Finding]:
-    """What ``find`` says of each place, once there are runs enough to say anything."""
+    """Findings of ``find`` for each place, once there are enough runs."""
     if not evidence.analysis.enough:
         return
     for place in places(evidence.analysis):

@@ -1,7 +1,7 @@
-"""``right-size``: all requests of a workflow that are off, as one recommendation with one patch.
+"""``right-size``: all unsuitable requests of a workflow, as one recommendation with one patch.
 
-One table of container and resource, old and new value with the peak behind it; one total, one approval, one verification.
-Twelve changes of half a dollar each are not worth twelve decisions; together they may be.
+One table by container and resource with old value, new value and peak; one total, one approval, one verification. Twelve
+changes of half a dollar each are not worth twelve decisions; together they may be.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.storage_rows import storage_rows
 
 _KINDS = {"cpu": "CPU", "memory": "memory", STORAGE: "ephemeral storage"}
-_NAMED = 3  # rows written as sentences; the table has all
-_CPU_RUNS = 10  # for a CPU request: too little of it slows a step and kills nothing
+_NAMED = 3  # rows written out as sentences; the table has all
+_CPU_RUNS = 10  # enough for a CPU request: too little CPU slows a step and kills nothing
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for the workflow's own object, and one for each other object (Tekton Task) that holds requests."""
+    """One recommendation for the workflow's own object, and one for each other object (Tekton Task) with requests."""
     if not evidence.analysis.enough:
         return
     own = replace(evidence, settings=evidence.analysis.policy.rule("cpu-request"))
@@ -40,7 +40,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     off = [*rows(evidence, least, held_back), *storage_rows(evidence)]
     if not any(row.clear for row in off):
-        return  # healthy: what is used is near enough to the target
+        return  # usage is close enough to the target
     for row in off:
         holder = row.edits[0].holder if row.edits else None
         groups.setdefault(holder, []).append(row)
@@ -49,7 +49,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:
-    """What earlier decisions leave out of the table, and why."""
+    """Containers excluded from the table because of earlier decisions, with the reason."""
     reasons = {
         f"{p.step.step}/{p.container.name}": why
         for p in places(evidence.analysis)
@@ -60,7 +60,7 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _verified(evidence: Evidence, holder: str | None, row: SizeRow) -> tuple[Edit, ...]:
-    """The row's edits; where a verified change set the present value on its way, the next one goes all of the way."""
+    """The row's edits; after a verified intermediate step, the next change goes to the final value."""
     return tuple(
         replace(e, sure=True) if evidence.sizing.is_own(holder, e.pointer, e.current) else e for e in row.edits
     )
@@ -109,7 +109,7 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], l
 
 
 def _bound(evidence: Evidence, found: Sequence[SizeRow]) -> Iterator[str]:
-    """What kept a size from being smaller or larger."""
+    """What limited a size from below or above."""
     for row in found:
         if row.bound_by:
             title = evidence.title(row.place.step.step)
@@ -117,7 +117,7 @@ def _bound(evidence: Evidence, found: Sequence[SizeRow]) -> Iterator[str]:
 
 
 def items(row: SizeRow) -> Iterator[SizeItem]:
-    """The row as lines of the table: the request, and the limit where it moves with it."""
+    """The row as lines of the table: the request, and the limit if it changes with it."""
     container = row.place.container
     limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
     tight = row.resource == STORAGE and limit is not None and limit < row.new
@@ -134,7 +134,7 @@ def items(row: SizeRow) -> Iterator[SizeItem]:
 
 
 def _total(found: Sequence[SizeRow]) -> Interval | None:
-    """The sum, with the standard error of the sum: the errors of single rows are nearly independent."""
+    """The sum with its standard error: errors of single rows are nearly independent."""
     parts = [r.saving for r in found if r.saving is not None]
     if not parts:
         return None
@@ -186,7 +186,7 @@ def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | N
 
 
 def _amount(row: SizeRow, value: float | None) -> str:
-    """A value that is set, as the patch writes it: rounded for a sentence it would be another one."""
+    """A value as the patch writes it: rounding would display a different one."""
     if value is None:
         return "not set"
     return text.cpu(value) if row.resource == "cpu" else text.memory_quantity(value)

@@ -1,7 +1,7 @@
-"""``sidecar-overhead``: containers beside the step's own that cost more than they do, or keep its pod alive.
+"""``sidecar-overhead``: sidecar containers that cost too much, or keep their pod alive.
 
-Sidecars are those the template declares and those something else put into the pod (a mesh proxy, a log shipper). Their
-request counts for the whole life of each pod, and a pod ends only when they do.
+Sidecars are declared by the template or injected into the pod (service mesh proxy, log shipper). Their requests count for
+the whole life of each pod, and a pod ends only when they do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
 
 @dataclass(slots=True)
 class _Sidecar:
-    """One sidecar over all pods: what it reserved and used per run (currency), and how long it outlived the step."""
+    """One sidecar over all pods: cost reserved and used per run (currency), and seconds it outlived the step."""
 
     reserved: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
@@ -54,7 +54,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
             continue
         own_names = {c.name for c in spec.containers if not c.sidecar}
         if all(name in own_names or name in _EXECUTOR for of, name in seen if of == step):
-            continue  # as in most pods: the containers are the template's
+            continue  # no sidecar, as in most pods
         for run, rows in by_run.items():
             for e in rows:
                 names = _others(e.containers, own_names)
@@ -81,7 +81,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
 
 
 def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
-    """Seconds per run that pods on the critical path stay alive after their step."""
+    """Seconds per run for which pods on the critical path outlive their step."""
     chains = [critical_chain(run) for run in evidence.analysis.executed if run.usable]
     return mean_interval([late * sum(a.step in own.steps for a in chain) for chain in chains])
 
@@ -147,7 +147,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per sidecar that costs a notable part of the run, or keeps pods alive."""
+    """One recommendation per sidecar with a significant share of the run's cost, or that keeps pods alive."""
     if not evidence.analysis.enough:
         return
     for name, own in sorted(_collect(evidence).items()):

@@ -1,8 +1,8 @@
-"""Rows of a right-sizing: the request each container needs, where it differs enough from the one it has.
+"""Rows of ``right-size``: the request each container needs, where it differs enough from the current one.
 
-A request whose use is at the policy's target utilisation is healthy. Sizes stay inside the policy's bounds, never fall
-below the largest recent peak, and are figures that people write. What kills, throttles or starves a container is no matter
-of cost: the rules ``memory-request`` and ``cpu-request`` have it, and the resource gets no row here.
+A request whose use is at the policy's target utilization is left alone. Sizes stay within the policy's bounds, never fall
+below the largest recent peak, and are round numbers. Containers that are OOM-killed, throttled or short of CPU belong to
+``memory-request`` and ``cpu-request``, and the resource gets no row here.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_c
 
 _GIB = 1024.0**3
 _HOUR = 3600.0
-_FIRST = 1.25  # largest first request, in largest peaks: the cost model gives short steps more room than one needs
-_LEAST_ROOM = 1.05  # above the largest peak, for a size that was proposed when the peak was lower
-_HEADROOM = 1.15  # least room above the largest peak, as the Vertical Pod Autoscaler and KRR leave it
-# A request is clearly too large where its largest use stays below this part of the target utilisation. Between that and
-# the target lies what a healthy workflow's rhythm and growth need: a trim there comes with others, and is no reason for one.
+_FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
+_LEAST_ROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
+_HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod Autoscaler and KRR
+# A request is clearly too large when its peak use stays below this share of the target utilization. Between that and the
+# target lies normal variation and growth: such a row is included with others, but is no reason for a change by itself.
 _FAR_BELOW = 0.6
-_LIMITED = 1.2  # room above the largest peak where the limit moves with the request: beyond it the container is killed
-# A request lowered on so many runs goes in one step, with that room above the largest: a mean of CPU use hides its bursts.
+_LIMITED = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
+# With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 
 
 @dataclass(frozen=True, slots=True)
 class SizeRow:
-    """One request to set. Cores or bytes; ``old`` None: not set. ``peak`` is the largest use of a run. ``saving`` is money a
-    month, negative where more is requested; ``freed`` amount-hours less reserved per run. ``slower``: by how much the step
-    may take longer on a full node, 0 to 1. ``clear``: reason enough for a change by itself. ``bound_by``: what kept the
-    value from being smaller or larger, empty where nothing did; ``first``: what must be raised before it is accepted."""
+    """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: money per
+    month, negative when more is requested; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
+    the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
+    nothing did; ``first``: what must be raised before it is admitted."""
 
     place: Place
     resource: str
@@ -56,27 +56,27 @@ class SizeRow:
 
     @property
     def title(self) -> str:
-        """What a table calls the container."""
+        """Name of the container in tables."""
         return f"{self.place.step.step}/{self.place.container.name}"
 
     @property
     def limited(self) -> bool:
-        """Whether the limit moves with the request."""
+        """Whether the limit changes with the request."""
         return any("/limits/" in e.pointer for e in self.edits)
 
     @property
     def headroom(self) -> float:
-        """Room above the largest peak, a share of it."""
+        """Room above the largest peak, as a share of the peak."""
         return self.new / self.peak - 1.0 if self.peak > 0 else 0.0
 
 
 def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[SizeRow]:
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
-    another rule is about."""
+    another rule covers."""
     for place in places(evidence.analysis):
         spec = place.step.spec
         if spec is not None and spec.containers and all(c.name != place.container.name for c in spec.sized):
-            continue  # something else puts it into the pod: there is no field to set
+            continue  # injected into the pod: there is no field to set
         if size_guard(place.container, evidence.analysis.options) is not None:
             continue
         for resource, size in (("cpu", _cpu), ("memory", _memory)):
@@ -105,7 +105,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     limits = _limits(evidence, place, "memory")
     new, bound_by = limits.inside(plain_memory(target))
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:
-        new = at_most(new, container.memory_limit, MIB)  # a limit is not moved for the sake of a round figure
+        new = at_most(new, container.memory_limit, MIB)  # rounding up must not raise the limit
     if new is None or new < max(peak, _least(place, "memory")):
         return None
     new = _standing(evidence, place, "memory", new, least, enough=max(_room(container) * peak, _least(place, "memory")))
@@ -169,13 +169,13 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
 
 
 def _is_own(evidence: Evidence, place: Place) -> bool:
-    """Whether a verified right-sizing wrote the present memory request, on its way to the size runs need."""
+    """Whether the current memory request is an intermediate step of a verified right-sizing."""
     edits = resource_edits(place.step.spec, place.container, {("requests", "memory"): ""})
     return any(evidence.sizing.is_own(e.holder, e.pointer, e.current) for e in edits)
 
 
 def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
-    """Headroom (share) for what happens between two samples: no more than the kernel's own high-water mark allows."""
+    """Headroom (share) for use between two samples, at most up to the kernel's high-water mark."""
     most = max((r.memory_most for r in container.runs if r.memory_most is not None), default=None)
     return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
 
@@ -185,7 +185,7 @@ def _room(container: ContainerUsage) -> float:
 
 
 def _standing(evidence: Evidence, place: Place, resource: str, new: float, least: float, *, enough: float) -> float:
-    """The size that was proposed last, where it is still ``enough`` and the new one is no other matter."""
+    """The last proposed size if it is still ``enough`` and within ``least`` of the new one; otherwise the new one."""
     before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
     limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
     if before is None or before < enough or _limits(evidence, place, resource).inside(before)[0] != before:
@@ -196,21 +196,21 @@ def _standing(evidence: Evidence, place: Place, resource: str, new: float, least
 
 
 def _differs(current: float, new: float, least: float, *, used: float, enough: float) -> bool:
-    """Whether a request is off: above what is used (``used``: the request at the target utilisation), or below what is
-    ``enough``, and by at least the share ``least``."""
+    """Whether a request is off by at least the share ``least``: above ``used`` (the request at the target utilization), or
+    below ``enough``."""
     if abs(new / current - 1) < least:
         return False
     return current > used if new < current else enough > current
 
 
 def _clear(current: float | None, enough: float, most: float) -> bool:
-    """Whether a row is reason enough for a change: no request, one below what is ``enough``, or one above ``most``."""
+    """Whether a row justifies a change by itself: no request, one below ``enough``, or one above ``most``."""
     return current is None or current < enough or current > most
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """From where to where a request may go, and what sets either end."""
+    """Allowed range of a request, and what sets either end."""
 
     least: float
     most: float
@@ -218,7 +218,7 @@ class _Limits:
     most_by: str
 
     def inside(self, size: float | None) -> tuple[float | None, str]:
-        """The size within both ends, and what moved it; None where the ends contradict."""
+        """The size clamped to the range, and the bound that applied; None when the bounds contradict."""
         if size is None or self.least > self.most:
             return None, ""
         if size < self.least:
@@ -227,7 +227,7 @@ class _Limits:
 
 
 def _limits(evidence: Evidence, place: Place, resource: str) -> _Limits:
-    """The policy's bounds, and what the namespace allows: LimitRange, its default limit and ratio, ResourceQuota."""
+    """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota."""
     policy = getattr(evidence.analysis.policy.apply.bounds, resource)
     limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
     bound = evidence.capacity.request(resource, limit, tied=_guaranteed(place.container))
@@ -241,8 +241,8 @@ def _limits(evidence: Evidence, place: Place, resource: str) -> _Limits:
 
 
 def _least(place: Place, resource: str) -> float:
-    """What the API server asks of the request of a pod as a whole: no less than its containers request together, and, where
-    its limit moves with it, no less than the largest limit of one. 0 for a container."""
+    """Minimum the API server accepts for a pod-level request: the sum of its containers' requests and, when its limit
+    changes with it, the largest container limit. 0 for a container."""
     spec = place.step.spec
     if spec is None or spec.pod is None or place.container.name != POD:
         return 0.0
@@ -253,7 +253,7 @@ def _least(place: Place, resource: str) -> float:
 
 
 def _guaranteed(container: ContainerUsage) -> bool:
-    """Whether requests and limits are equal for both resources: its quality of service is kept."""
+    """Whether requests equal limits for both resources, so that the Guaranteed QoS class must be kept."""
     return (
         container.cpu_request is not None
         and container.memory_request is not None
@@ -265,7 +265,7 @@ def _guaranteed(container: ContainerUsage) -> bool:
 def _edits(
     place: Place, resource: str, written: str, new: float, current: float | None, peak: float
 ) -> tuple[Edit, ...]:
-    """Request, and with it the limit where the pod would be refused or lose its quality of service otherwise."""
+    """Sets the request, and the limit where the pod would otherwise be rejected or lose its QoS class."""
     container = place.container
     limit = container.cpu_limit if resource == "cpu" else container.memory_limit
     values = {("requests", resource): written}
@@ -282,7 +282,7 @@ def _edits(
 
 
 def _priced(evidence: Evidence, row: SizeRow) -> SizeRow:
-    """The row with what it saves a month and per run; nothing of that without a request to compare with."""
+    """The row with its savings per month and per run; unchanged without a request to compare with."""
     if row.old is None:
         return row
     container, analysis = row.place.container, evidence.analysis

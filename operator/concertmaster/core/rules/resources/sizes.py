@@ -1,4 +1,4 @@
-"""What the sizing rules share: from a container's usage to the inputs of the sizing methods, and the guards before them."""
+"""Shared by the sizing rules: conversion of a container's usage to the inputs of the sizing methods, and guards."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from concertmaster.core.times import day
 
 
 def _floats(values: Iterable[float | None]) -> list[float]:
-    """Unknown values as NaN, which the sizing methods read as missing."""
+    """Unknown values as NaN, which the sizing methods treat as missing."""
     return [math.nan if v is None else v for v in values]
 
 
 def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
-    """CPU request from per-run means, peaks and throttling; slack and the critical path decide how tight it may be."""
+    """CPU request (cores) from per-run means, peaks and throttling; slack and critical path decide how tight it may be."""
     rows = [r for r in container.runs if r.mean_cores is not None]
     return cpu_request(
         _floats(r.mean_cores for r in rows),
@@ -36,8 +36,8 @@ def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
 
 
 def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator[str]:
-    """What a memory request means for inputs to come: requests by input where memory follows it, and until when the
-    proposed one holds where peaks grow."""
+    """What a memory request (bytes) means for future inputs: requests by input size where memory depends on it, and how long
+    the proposed one lasts where peaks grow."""
     step, container = place.step.step, place.container
     unit = evidence.analysis.policy.input_unit(step)
     if levels := memory_by_input(container, evidence.analysis.options):
@@ -56,7 +56,7 @@ def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator
 
 
 def size_guard(container: ContainerUsage, options: AnalysisSettings) -> str | None:
-    """Why no size may be proposed for this container, or None when it may."""
+    """Why no size may be proposed for this container; None when it may."""
     if not container.runs:
         return "no execution was observed"
     if container.ambiguous > container.executions / 2:

@@ -1,8 +1,8 @@
-"""Rows of a right-sizing for ephemeral storage: what evicts pods, or what they reserve far above their use.
+"""Rows of ``right-size`` for ephemeral storage: requests that lead to evictions, or far exceed use.
 
-A pod above its limit is evicted, and on a full disk the one furthest above its request goes first. What the kubelet says of
-an eviction is known for live runs only; use is sampled for pods with a request or limit, where the runtime tells it. The
-operator does not make this change: the row has no edits. Sizes keep to ResourceQuotas, LimitRanges and the largest node.
+A pod above its limit is evicted, and on a full disk the pod furthest above its request goes first. The kubelet's eviction
+message is known for live runs only; use is sampled for pods with a request or limit, if the runtime reports it. The operator
+does not apply this change: the row has no edits. Sizes respect ResourceQuotas, LimitRanges and the largest node.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.size_rows import SizeRow
 from concertmaster.core.sizing import plain_memory
 
-_ROOM = 1.2  # above the largest peak
-_EVICTED_ROOM = 1.5  # above what a pod had when it was evicted: it had not finished
-_TIGHT = 0.9  # of the limit: more may not fit the next time
-_FAR = 4.0  # times the peak: a request that keeps pods off nodes for nothing
+_ROOM = 1.2  # times the largest peak
+_EVICTED_ROOM = 1.5  # times the use at eviction: the pod had not finished
+_TIGHT = 0.9  # of the limit: a larger use may not fit the next time
+_FAR = 4.0  # times the peak: such a request blocks nodes needlessly
 _MIB = 1024.0**2
-_LEAST = 1024.0**3  # bytes; less is not worth a row
-# The kubelet: "Container main was using 12Gi, request is 0", "... exceeds the total limit of containers 1Gi"
+_LEAST = 1024.0**3  # bytes; smaller savings are not worth a row
+# Kubelet messages: "Container main was using 12Gi, request is 0", "... exceeds the total limit of containers 1Gi"
 _USED = re.compile(r"was using ([0-9.]+[KMGT]?i?), request")
 _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?([0-9.]+[KMGT]?i?)")
 
 
 def storage_rows(evidence: Evidence) -> Iterator[SizeRow]:
-    """A row for each container whose ephemeral storage is too small, or far too large."""
+    """A row for each container whose ephemeral storage request is too small, or far too large."""
     for place in places(evidence.analysis):
         row = _row(evidence, place)
         if row is not None:
@@ -64,13 +64,13 @@ def _sized(
     enough: float = math.inf,
     clear: bool = True,
 ) -> SizeRow | None:
-    """The row of ``target``, within what the namespace allows. Where it allows less than ``enough``, the row says what has
-    to be raised first: a size that does not hold what runs write would change nothing."""
+    """The row for ``target`` (bytes), within what the namespace allows. If that is less than ``enough``, the row states what
+    has to be raised first: a smaller size would not help."""
     current, limit = place.container.storage_request, place.container.storage_limit
     new = plain_memory(target)
     if new is None:
         return None
-    moves = limit is not None and new > limit  # the limit goes with the request
+    moves = limit is not None and new > limit  # the limit is raised with the request
     bound = evidence.capacity.request(STORAGE, limit, tied=moves)
     above = evidence.capacity.limit(STORAGE) if moves else bound
     ends = [(b.most, b.most_by) for b in (bound, above) if b.most is not None]
@@ -78,7 +78,7 @@ def _sized(
     if bound.least is not None and new < bound.least:
         new, bound_by = bound.least, bound.least_by
     elif enough <= most < new:
-        new = math.floor(most / _MIB) * _MIB  # rounded, it may be more than is allowed
+        new = math.floor(most / _MIB) * _MIB  # rounding up could exceed the maximum
     else:
         bound_by = ""
     if new == current or (not clear and current is not None and new > current):
@@ -89,7 +89,7 @@ def _sized(
 
 
 def _evictions(evidence: Evidence, place: Place) -> list[float]:
-    """Bytes that pods of the container had, at least, when they were evicted for their storage."""
+    """Minimum bytes used by pods of the container when they were evicted for their storage."""
     steps = (place.step.step, *place.others)
     found = []
     for step in evidence.rows.failing.intersection(steps):
@@ -99,7 +99,7 @@ def _evictions(evidence: Evidence, place: Place) -> list[float]:
 
 
 def evicted_at(execution: StepExecution) -> float | None:
-    """Bytes of ephemeral storage at which a pod was evicted; None where it was not, or where nobody says."""
+    """Bytes of ephemeral storage at which a pod was evicted; None if it was not, or if unknown."""
     message = execution.message or ""
     if execution.outcome is not Outcome.FAILED or "ephemeral" not in message:
         return None

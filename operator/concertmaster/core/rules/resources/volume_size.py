@@ -1,4 +1,4 @@
-"""``volume-size``: a persistent volume that steps mount is nearly full, or will be soon, or is far too large."""
+"""``volume-size``: a persistent volume mounted by steps that is nearly full, soon will be, or is far too large."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from concertmaster.core.times import to_minute
 _GIB = 1024.0**3
 _DAY = 86400.0
 _MONTH = 30.0  # days
-_MARGIN = 30.0  # days of growth a new size holds at least
-_LONG_MARGIN = 90.0  # days of growth that a smaller volume holds: nobody moves data twice
-_FEWEST = 5  # runs that say how much is ever used
+_MARGIN = 30.0  # days of growth a new size must last
+_LONG_MARGIN = 90.0  # days of growth a smaller volume must last, since data should be moved only once
+_FEWEST = 5  # runs required to know the maximum use
 
 
 def _needed(used: float, fill: VolumeFill, target: float, margin: float) -> int:
-    """GiB of which at most ``target`` is used, and where what grows has room for ``margin`` days."""
+    """Size in GiB at which ``used`` is at most the share ``target``, with room for ``margin`` days of growth."""
     grown = used + (fill.growth.high * margin if fill.growth is not None else 0.0)
     return math.ceil(max(used / target, grown) / _GIB)
 
@@ -32,7 +32,7 @@ def _whose(fill: VolumeFill) -> str:
 
 
 def _failing(fill: VolumeFill, now: float) -> Interval | None:
-    """Share of the runs of the next 30 days that begin with the volume full, if nothing is done."""
+    """Share of the runs in the next 30 days that will find the volume full."""
     if fill.full is None:
         return None
     days = ((at - now) / _DAY for at in (fill.full.high, fill.full.likely, fill.full.low))
@@ -91,7 +91,7 @@ _TEMPLATES = "set resources.requests.storage in the workflow's volumeClaimTempla
 
 
 def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
-    """A volume of which even the fullest run uses little. A claim is never made smaller: another one takes its place."""
+    """A volume little used even by the fullest run. Claims cannot shrink, so it is replaced by another."""
     times = evidence.settings.number("timesNeeded", 3.0)
     new = max(1, _needed(max(fill.used, fill.peak), fill, _target(evidence), _LONG_MARGIN)) * _GIB
     freed = (fill.capacity - new) / _GIB
@@ -134,7 +134,7 @@ def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
 
 
 def _saving(evidence: Evidence, fill: VolumeFill, freed: float) -> Interval | None:
-    """Money a month for so many GiB less; None without a price or, of claims that runs make, without a rate of runs."""
+    """Money per month for ``freed`` GiB; None without a price or, for per-run claims, without a known run rate."""
     analysis = evidence.analysis
     price = freed * analysis.pricing.volume_gib_month
     if not price:

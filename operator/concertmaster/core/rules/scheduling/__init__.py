@@ -1,1 +1,1 @@
-"""Rules on when and how many pods run: limits, queues, schedules and demand."""
+"""Rules on scheduling: limits, queues, schedules and demand."""

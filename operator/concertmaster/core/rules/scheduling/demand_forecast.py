@@ -1,7 +1,7 @@
-"""``demand-forecast``: the busiest hour of the next days, reported to the workflow that makes it so.
+"""``demand-forecast``: the busiest hour of the next days, reported for the workflow that contributes most.
 
-The forecast itself is ``core.demand``; here it becomes one line, for the workflow with the largest part in the peak, so
-that a fleet gets it once.
+The forecast itself is computed in ``core.fleet.demand``; here it becomes one recommendation for the workflow with the
+largest share of the peak, so that a fleet gets it once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _when(time: float) -> str:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One line when this workflow is the largest part of a peak that stands out."""
+    """One recommendation if this workflow has the largest share of a significant peak."""
     analysis = evidence.analysis
     if evidence.fleet is None or not analysis.enough:
         return

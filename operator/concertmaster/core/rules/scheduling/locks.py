@@ -1,4 +1,4 @@
-"""Waiting for mutexes and semaphores: a part of ``queue-time``, with the size a semaphore should have."""
+"""Waiting for mutexes and semaphores, a part of ``queue-time``, with the proposed size of a semaphore."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SEMAPHORE = "semaphore/"
 
 
 def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
-    """The time between a step's dependencies and its pod, beyond what steps without a lock need."""
+    """A finding on the delay between dependencies and pod creation, beyond that of steps without a lock."""
     analysis = evidence.analysis
     locks = {s.name: s.locks for s in analysis.definition.graph.steps if s.locks}
     if not locks:
@@ -84,8 +84,8 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
 def _waits(
     runs: Sequence[ExecutedRun], locks: Mapping[str, object], usual: float
 ) -> tuple[list[float], dict[str, float]]:
-    """Seconds that first attempts on the critical path waited beyond the ``usual``: of each run, and of each step on average
-    over the runs."""
+    """Seconds that first attempts on the critical path waited beyond the ``usual``: per run, and by step as a mean over the
+    runs."""
     waits: list[float] = []
     steps: dict[str, float] = {}
     for run in runs:
@@ -99,7 +99,7 @@ def _waits(
 def _enough(
     evidence: Evidence, names: Sequence[str], locks: dict[str, tuple[str, ...]], usual: float
 ) -> tuple[int | None, EnoughPlaces | None, str]:
-    """The semaphore's size where it is known, and what would be enough, within what the namespace holds."""
+    """The semaphore's size if known, and the sufficient size within what the namespace can hold."""
     sizes = evidence.analysis.definition.config_maps.semaphores
     if len(names) != 1 or names[0] not in sizes:
         return None, None, ""

@@ -1,6 +1,5 @@
-"""``overlapping-runs``: runs of a schedule that take longer than its interval, and what its ``concurrencyPolicy`` makes of
-that: starts that are skipped (Forbid), runs that are stopped before their end (Replace) or runs that slow each other down
-(Allow).
+"""``overlapping-runs``: scheduled runs that take longer than the interval, and the effect of ``concurrencyPolicy``: skipped
+starts (Forbid), runs stopped early (Replace) or runs that slow each other down (Allow).
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from concertmaster.core.schedule import widened
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
 
 _FEWEST = 3  # starts or runs
-_ROOM = 1.1  # of the time that 95% of the runs take
-_MOST_BESIDE = 0.5  # share of starts; of more, every other one would be skipped
+_ROOM = 1.1  # times the duration that 95% of the runs do not exceed
+_MOST_BESIDE = 0.5  # share of starts; above it, Forbid would skip every other one
 
 
 def _scheduler(evidence: Evidence) -> Scheduler | None:
@@ -31,7 +30,7 @@ def _scheduler(evidence: Evidence) -> Scheduler | None:
 
 
 def _line(by: Scheduler) -> tuple[str, str] | None:
-    """Pointer and text of the only cron line; None where there are several."""
+    """Pointer and text of the only cron schedule; None if there are several."""
     several = by.declared.get("schedules")
     if isinstance(several, list) and several:
         return ("/spec/schedules/0", several[0]) if len(several) == 1 and isinstance(several[0], str) else None
@@ -40,13 +39,13 @@ def _line(by: Scheduler) -> tuple[str, str] | None:
 
 
 def _upper(lengths: Sequence[float]) -> float:
-    """The length that 95% of the runs do not exceed."""
+    """The 95th percentile of the durations (s)."""
     rows = sorted(lengths)
     return rows[min(len(rows) - 1, math.ceil(0.95 * len(rows)) - 1)]
 
 
 def _with_edit(finding: Finding, evidence: Evidence, by: Scheduler, edit: Edit) -> Finding:
-    """The finding with the edit, or with the command that makes it in another object that starts the workflow."""
+    """The finding with the edit, or with a command that patches the other object that starts the workflow."""
     key = evidence.analysis.definition.key
     if (by.kind, by.name) == (key.kind, key.name):
         return replace(finding, edits=(edit,))
@@ -58,7 +57,7 @@ def _policy(by: Scheduler, new: str) -> Edit:
 
 
 def _facts(by: Scheduler, starts: Starts, needed: float) -> tuple[str, ...]:
-    """The lines of evidence that hold whatever the policy."""
+    """Lines of evidence common to all policies."""
     deadline = by.declared.get("startingDeadlineSeconds")
     interval = starts.interval
     at_once = max(2, math.ceil(needed / interval))
@@ -73,7 +72,7 @@ def _facts(by: Scheduler, starts: Starts, needed: float) -> tuple[str, ...]:
 
 
 def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
-    """Forbid: starts that never took place."""
+    """Forbid: starts that were skipped."""
     count = len(starts.skipped)
     if count < _FEWEST or count < evidence.settings.number("minSharePercent", 10.0) / 100 * starts.due:
         return None
@@ -117,7 +116,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
 
 
 def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
-    """Replace: runs that were stopped before their end."""
+    """Replace: runs that were stopped early."""
     count, runs = len(starts.replaced), len(starts.spans)
     if count < _FEWEST or count < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
@@ -159,12 +158,12 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
 
 
 def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None:
-    """Allow: runs side by side, and what that costs them."""
+    """Allow: concurrent runs, and how much they slow each other down."""
     runs, places = len(starts.spans), set(starts.beside)
     if len(places) < _FEWEST or len(places) < evidence.settings.number("minSharePercent", 10.0) / 100 * runs:
         return None
     timed = [(i, s) for i, s in enumerate(starts.spans) if s.run.outcome.timed]
-    # A run beside which another begins is slowed down as well: alone is who had company at neither end.
+    # A run that another one overlaps is slowed down too: the reference is runs without overlap at either end.
     company = places | {i for i, s in timed if i + 1 in places and starts.spans[i + 1].begin < s.end}
     both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
     effect = compare([s.run.makespan for s in alone], [s.run.makespan for s in both])
@@ -224,7 +223,7 @@ _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for a schedule whose runs get into each other's way."""
+    """One recommendation for a schedule with overlapping runs."""
     analysis = evidence.analysis
     by = _scheduler(evidence)
     if by is None or len(analysis.runs) < analysis.options.min_runs or not may_meet(analysis.definition, analysis.runs):

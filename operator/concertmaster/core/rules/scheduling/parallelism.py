@@ -1,8 +1,8 @@
-"""``parallelism``: how many pods at a time are enough.
+"""``parallelism``: the sufficient number of concurrent pods.
 
-A limit that holds pods back while nodes have room costs run time; the rule raises it to the smallest one whose replay
-is within 2% of a run without any limit. Where pods only wait for nodes, a higher limit buys nothing: the rule then
-lowers it to that same smallest one, so that the pods wait in the engine, where they hold nothing and disturb nobody.
+A limit that delays pods while nodes have room costs run time; the rule raises it to the smallest one whose replay is within
+2% of a run without any limit. Where pods only wait for nodes, a higher limit gains nothing: the rule then lowers it to that
+same smallest one, so that pods queue in the engine, where they reserve nothing and disturb nobody.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """One field that limits pods: what it is called, which replay limits it stands for, and where it is."""
+    """One field that limits pods: its name, the replay limits it corresponds to, and its location."""
 
-    about: str  # what follows the rule's name in the id
+    about: str  # part of the id after the rule's name
     step: str | None
     name: str
     limit: int | None
@@ -62,13 +62,13 @@ def _edit(scope: _Scope, limit: int) -> tuple[Edit, ...]:
 
 
 def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
-    """In how many runs a pod of the critical path waited for a slot, and the mean wait over all runs."""
+    """Number of runs in which a pod of the critical path waited for a slot, and the mean wait (s) over all runs."""
     waits = [split.limit for split in (time_split(run) for run in runs) if split is not None]
     return sum(w >= 1.0 for w in waits), sum(waits) / len(waits) if waits else 0.0
 
 
 def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str] | None:
-    """The most pods of the scope at a time that quotas, nodes and the policy allow, and what sets that."""
+    """The most concurrent pods of the scope allowed by quotas, nodes and the policy, and which of them applies."""
     steps = evidence.analysis.definition.graph.steps
     inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
     fits = evidence.capacity.pods(inside)
@@ -122,7 +122,7 @@ def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: li
 
 
 def _running(run: ExecutedRun) -> int:
-    """The most pods of a run that were on a node at a time; those that waited for one do not count."""
+    """The most pods of a run on nodes at the same time; pending pods do not count."""
     rows = [a for chains in run.chains for chain in chains for a in chain]
     edges = sorted([(a.finished - a.starting - a.work, 1) for a in rows] + [(a.finished, -1) for a in rows])
     now = most = 0
@@ -133,8 +133,8 @@ def _running(run: ExecutedRun) -> int:
 
 
 def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, float, float]:
-    """Smallest limit (at most ``most``) that keeps the runs within 2% of what they take, when pods that are let in
-    find a node at once; with the mean makespan replayed, and the one now."""
+    """Smallest limit (at most ``most``) that keeps the runs within 2% of their current duration when admitted pods find a
+    node at once, with the replayed mean makespan and the current one (s)."""
     now = sum(run.replayed for run in runs) / len(runs)
 
     def mean(limit: int) -> float:
@@ -151,7 +151,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         return None
     crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
     if len(crowded) < max(2, len(runs) / 2):
-        return None  # the nodes had room in most runs
+        return None  # nodes had room in most runs
     rows = [a for run in runs for chains in run.chains for chain in chains for a in chain]
     pending, starting = (sum(v) / len(runs) for v in ([a.pending for a in rows], [a.starting for a in rows]))
     busy = sum(a.span for a in rows) / len(runs)
@@ -187,7 +187,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation per field that limits pods, when another value is better."""
+    """One recommendation per field that limits pods, if another value is better."""
     analysis = evidence.analysis
     runs = [run for run in analysis.executed if run.usable]
     if not analysis.enough or not runs:
@@ -195,7 +195,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     crowded = any(limit.kind == "capacity" for run in runs for limit in run.limits)
     for scope in _scopes(evidence):
         if scope.limit is None and not crowded:
-            continue  # nothing holds pods back, and nothing is short
+            continue  # no limit delays pods, and no capacity is short
         found = enough_parallelism(runs, analysis.definition.graph, scope.limits)
         recommended = _raise(evidence, scope, found, runs) or _lower(evidence, scope, runs)
         if recommended is not None:

@@ -1,8 +1,7 @@
-"""``queue-time``: how much of the run is waiting for a node, for a pod to start or for a lock, and what makes it so.
+"""``queue-time``: time spent waiting for nodes, pod start-up or locks, and its causes.
 
-Only waiting on the critical path counts: a pod that waits beside a longer step delays nobody. The kinds have
-different cures. Waiting for a node is about room: smaller requests, other hours, more nodes. Starting is about
-images and volumes.
+Only waiting on the critical path counts: a pod that waits in parallel to a longer step delays nothing. The remedies differ:
+scheduling latency needs room (smaller requests, other hours, more nodes), start-up depends on images and volumes.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from concertmaster.core.rules.upper_bound import attainable
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
-    """Seconds on the critical path by step (mean per run), and in all per run. ``field``: pending or starting."""
+    """Seconds on the critical path by step (mean per run), and in total per run. ``field``: pending or starting."""
     steps: dict[str, float] = {}
     totals: list[float] = []
     for run in runs:
@@ -32,7 +31,7 @@ def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], l
 
 
 def without(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
-    """Scheduling and start-up of each step without the part called ``field``."""
+    """What-if that removes the part ``field`` from the scheduling and start-up of each step."""
     part: dict[str, float] = {}
     whole: dict[str, float] = {}
     for run in runs:
@@ -44,13 +43,13 @@ def without(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
 
 
 def _room(step: StepAnalysis | None) -> str:
-    """What the step asks of a node, for the sentence that says why it waits."""
+    """The step's requests, as a clause that explains its wait."""
     asked = pod_requests(step) if step is not None else ""
     return f", whose pods ask for {asked}" if asked else ""
 
 
 def _hours(evidence: Evidence) -> str:
-    """The hour of the day (UTC) with the longest waits, when it stands out."""
+    """The hour of the day (UTC) with the longest waits, if it stands out, as text."""
     longest = []
     for run in evidence.analysis.runs:
         waits = [e.scheduled - e.created for e in run.steps if e.scheduled is not None and e.created is not None]
@@ -107,7 +106,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for suspension, for waiting, for starting and for locks, each when it is a notable part."""
+    """One recommendation each for suspension, scheduling, start-up and locks, if a significant share of the run time."""
     runs = [run for run in evidence.analysis.executed if run.usable]
     if not evidence.analysis.enough:
         return

@@ -1,7 +1,7 @@
 """``schedule-clash``: a scheduled workflow that waits for nodes because others run at the same time.
 
-Both must be seen: waiting on the critical path, and other workflows' reservations at the hours of the runs. The start
-that meets the least of them is proposed, no further away than needed.
+Requires both: waiting on the critical path, and reservations of other workflows at the hours of the runs. Proposes the start
+time with the least overlap, no further away than necessary.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DAILY = (-30, 30, -60, 60, -120, 120, -180, 180, -240, 240)
 
 
 def _moved(schedule: str, minutes: int) -> str | None:
-    """A plain daily or hourly cron line moved by so many minutes; None for any other line."""
+    """A plain daily or hourly cron schedule shifted by ``minutes``; None for any other schedule."""
     parts = schedule.split()
     minute = digits(parts[0]) if len(parts) == 5 else None
     if minute is None:
@@ -35,7 +35,7 @@ def _moved(schedule: str, minutes: int) -> str | None:
     hour = digits(parts[1])
     at = hour * 60 + minute + minutes if hour is not None else -1
     if not 0 <= at < 1440:
-        return None  # another day: what else hangs on the day cannot be seen
+        return None  # crosses midnight: dependencies on the day are unknown
     return " ".join([str(at % 60), str(at // 60), *parts[2:]])
 
 
@@ -44,7 +44,7 @@ def _waits(runs: Sequence[ExecutedRun]) -> list[float]:
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
-    """One recommendation for a schedule that meets others, when a start without them is near."""
+    """One recommendation for a schedule that overlaps others, if a start without overlap is near."""
     analysis, fleet = evidence.analysis, evidence.fleet
     schedule = analysis.definition.schedule
     runs = [run for run in analysis.executed if run.usable]

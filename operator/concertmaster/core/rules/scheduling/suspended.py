@@ -1,4 +1,4 @@
-"""Time in which runs were suspended before their first pod: a part of ``queue-time`` that is outside the run time."""
+"""Suspension of runs before their first pod, a part of ``queue-time`` that is not included in the run time."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _QUEUE = "ClusterQueue "
 
 
 def _hours(runs: list[RunRecord]) -> str:
-    """The hour of the day (UTC) at which runs were suspended longest, when it stands out."""
+    """The hour of the day (UTC) with the longest suspensions, if it stands out, as text."""
     known = ((r.start, r.suspension.seconds) for r in runs if r.suspension is not None and r.start is not None)
     hour = worst_hour((start - seconds, seconds) for start, seconds in known)
     return f"; longest for runs created at {hour:02d}:00 UTC" if hour is not None else ""
 
 
 def _asked(evidence: Evidence) -> tuple[str, ...]:
-    """What quota is asked for: the requests of a pod of each step."""
+    """The quota requested: the requests of a pod of each step."""
     asked = ((s.step, pod_requests(s)) for s in evidence.analysis.steps)
     return tuple(f"a pod of {step} requests {amounts}" for step, amounts in asked if amounts)[:5]
 
 
 def _remedy(by: str | None) -> str:
-    """What shortens it."""
+    """The remedy, by the controller that suspended the runs."""
     if by is None:
         return "raise the limit on concurrent runs (Argo: parallelism, namespaceParallelism), or resume runs earlier"
     if by.startswith(_QUEUE):
@@ -37,7 +37,7 @@ def _remedy(by: str | None) -> str:
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """A finding when suspension is a notable part of the time from a run's creation to its end."""
+    """A finding if suspension is a significant share of the time from a run's creation to its end."""
     runs = [r for r in evidence.analysis.runs if r.outcome.timed and r.makespan is not None]
     known = [r for r in runs if r.suspension is not None]
     if len(known) < max(1, evidence.analysis.policy.analysis.min_runs):

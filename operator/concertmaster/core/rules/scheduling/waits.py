@@ -1,4 +1,4 @@
-"""What findings on waiting say alike: the hour that stands out, and what pods ask of a node or a quota."""
+"""Shared by rules on waiting: the hour that stands out, and the requests of a pod."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from concertmaster.core import text
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.rules.base import median
 
-_FEWEST = 3  # waits in an hour that count
+_FEWEST = 3  # waits required in an hour
 
 
 def worst_hour(waits: Iterable[tuple[float, float]]) -> int | None:
-    """The hour of the day (UTC) with the longest waits, each a moment (unix seconds) and its seconds; None where no hour is
-    twice as long as the others."""
+    """The hour of the day (UTC) with the longest waits, from (unix seconds, seconds waited) pairs; None unless it is twice
+    as long as the others."""
     by_hour: dict[int, list[float]] = {}
     for moment, seconds in waits:
         by_hour.setdefault(int(moment % 86400 // 3600), []).append(seconds)
@@ -26,7 +26,7 @@ def worst_hour(waits: Iterable[tuple[float, float]]) -> int | None:
 
 
 def pod_requests(step: StepAnalysis) -> str:
-    """CPU and memory that a pod of the step requests; empty where it requests neither."""
+    """CPU and memory requests of a pod of the step, as text; empty without either."""
     cores = sum(c.cpu_request or 0.0 for c in step.containers)
     memory = sum(c.memory_request or 0.0 for c in step.containers)
     return " and ".join([*([text.cores(cores)] if cores else []), *([text.memory(memory)] if memory else [])])
