@@ -28,7 +28,7 @@ def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "",
         "## Chaos (`make chaos`)",
         "",
-        "Real API server and Prometheus; two cores shared with other work (load of 15 minutes 14 to 35), so times are upper"
+        "Real API server and Prometheus; two cores shared with other work (load of 15 minutes 5 to 35), so times are upper"
         " bounds.",
     ]
     for name, part in parts.items():
