@@ -1,4 +1,5 @@
-"""Sources of components that the Go module proxy does not serve: archives that the user has, named by a variable."""
+"""Sources of components that the Go module proxy does not serve: archives provided by the user through environment
+variables."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from testbed.process import TestbedError
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A source archive (tar) with one directory at its top. `variable` is the environment variable that names the file,
-    `digest` the SHA-256 of its go.mod followed by its go.sum, however it was packed; `origin` says where to get it."""
+    """A source archive (tar) with one top-level directory. `variable` is the environment variable with the path of the
+    file, `digest` the SHA-256 of its go.mod followed by its go.sum, independent of the packing; `origin` says where to
+    get it."""
 
     variable: str
     digest: str
@@ -23,7 +25,7 @@ class Archive:
 
 
 def given(archive: Archive) -> Path | None:
-    """The file the user names, None without one."""
+    """The archive that the user provided; None if the variable is not set."""
     named = os.environ.get(archive.variable)
     return Path(named).expanduser() if named else None
 
@@ -31,7 +33,7 @@ def given(archive: Archive) -> Path | None:
 def unpack(archive: Archive, cache: Path, name: str) -> Path:
     """The directory with the sources, unpacked below `cache` the first time; the caller holds the component's lock.
 
-    TestbedError when there is no archive, or when it holds something else than what is pinned.
+    Raises TestbedError if there is no archive, or if it does not match the pinned digest.
     """
     target = cache / "sources" / f"{name}-{archive.digest[:16]}"
     if target.exists():
@@ -48,8 +50,8 @@ def unpack(archive: Archive, cache: Path, name: str) -> Path:
         with tarfile.open(file) as packed:
             packed.extractall(partial, filter="data")
         (top,) = partial.iterdir()
-        found = hashlib.sha256((top / "go.mod").read_bytes() + (top / "go.sum").read_bytes()).hexdigest()
-        if found != archive.digest:
+        digest = hashlib.sha256((top / "go.mod").read_bytes() + (top / "go.sum").read_bytes()).hexdigest()
+        if digest != archive.digest:
             raise TestbedError(f"{file} holds other sources of {name} than the pinned ones ({archive.origin})")
         top.rename(target)
     except (OSError, tarfile.TarError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""axe-core, which the tests of the pages run in the browser: the rules of WCAG as Deque Systems publishes them.
+"""axe-core, which the page tests run in the browser: the WCAG rules as published by Deque Systems.
 
-Version and digest are pinned here. The package comes by npm, which installs nothing and runs nothing of it: one file is
-taken out of the archive, kept in the cache of the test bed, and injected by the tests only. Its licence is the Mozilla
-Public License 2.0; nothing of it is part of what we distribute. ``python -m testbed.axe`` prints the file's path.
+Version and digest are pinned here. npm downloads the package without installing or running any of it: one file is
+extracted, kept in the cache of the test bed, and injected by the tests only. Its licence is the Mozilla Public License
+2.0; nothing of it is distributed with the project. ``python -m testbed.axe`` prints the file's path.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LIMIT = 300.0  # seconds for npm
 
 
 def ensure() -> Path:
-    """The script: the file named by the variable, else from the cache, else fetched. Raises TestbedError."""
+    """Path of the script: the file named by the variable, else the cached one, else downloaded. Raises TestbedError."""
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given)
@@ -46,9 +46,9 @@ def _fetch(target: Path) -> None:
         archives = list(Path(place).glob("*.tgz"))
         if done.returncode != 0 or len(archives) != 1:
             raise TestbedError(f"npm could not fetch axe-core {VERSION}: {done.stderr.strip()[-500:]}")
-        found = base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
-        if found != INTEGRITY:
-            raise TestbedError(f"axe-core {VERSION} has the digest {found} instead of the pinned one")
+        digest = base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
+        if digest != INTEGRITY:
+            raise TestbedError(f"axe-core {VERSION} has the digest {digest} instead of the pinned one")
         with tarfile.open(archives[0]) as packed:
             member = packed.extractfile("package/axe.min.js")
             assert member is not None
@@ -60,19 +60,19 @@ def _fetch(target: Path) -> None:
 
 
 def _installed() -> str:
-    """npm from the distribution's packages."""
+    """Path of npm, installed from the distribution's packages if missing."""
     apt = shutil.which("apt-get")
     rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if apt is not None and (not rights or shutil.which("sudo")):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "npm"]):
             subprocess.run([*rights, apt, *arguments], env=environment, timeout=600.0, check=False, stdout=sys.stderr)
-    found = shutil.which("npm")
-    if found is None:
+    path = shutil.which("npm")
+    if path is None:
         raise TestbedError(
             f"no npm to fetch axe-core {VERSION} with: install it, or name the file axe.min.js by ${VARIABLE}"
         )
-    return found
+    return path
 
 
 if __name__ == "__main__":

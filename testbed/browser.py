@@ -1,7 +1,7 @@
-"""A Chromium for the tests of the pages: found on the machine, or installed from the distribution's packages.
+"""A Chromium for the page tests: the installed one, or the distribution's package.
 
-``python -m testbed.browser`` prints its path. CI's machines bring one; elsewhere Debian's package is installed, which takes
-a minute. A machine that has neither fails with what to do: the tests of the pages are never skipped.
+``python -m testbed.browser`` prints its path. CI runners include one; elsewhere Debian's package is installed, which
+takes a minute. If neither works, an error says what to do: the page tests are never skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LIMIT = 600.0  # seconds for the package manager
 
 
 def locate() -> Path | None:
-    """The browser named by the variable, else the first on the PATH."""
+    """The browser named by the variable, else the first one on PATH; None if there is none."""
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given)
@@ -28,20 +28,20 @@ def locate() -> Path | None:
 
 
 def ensure() -> Path:
-    """The browser, installed where there is none and that is possible. Raises TestbedError."""
-    found = locate()
-    if found is not None:
-        return found
+    """Path of the browser, which is installed if missing and possible. Raises TestbedError."""
+    path = locate()
+    if path is not None:
+        return path
     apt = shutil.which("apt-get")
     rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if apt is not None and (not rights or shutil.which("sudo")):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for arguments in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", "chromium"]):
             subprocess.run([*rights, apt, *arguments], env=environment, timeout=_LIMIT, check=False, stdout=sys.stderr)
-        found = locate()
-    if found is None:
+        path = locate()
+    if path is None:
         raise TestbedError(f"no Chromium: install one (apt-get install chromium), or name one by ${VARIABLE}")
-    return found
+    return path
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Makes the test bed's binaries available: from PATH, from the cache, or built from their Go modules.
+"""Provides the test bed's binaries: from PATH, from the cache, or built from their Go modules.
 
-Slow work has to be visible and to survive an interruption: every component is its own step (temporary file, then
-an atomic rename), a line is printed every few seconds, a second process waits instead of building the same
-thing, and disk space is checked before the first compile rather than found missing in the last.
+Slow work must be visible and survive an interruption: every component is a separate step (temporary file, then an
+atomic rename), a line is printed every few seconds, a second process waits instead of building the same component, and
+disk space is checked before the first compilation.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def cache_dir() -> Path:
 
 
 def cache_key(component: Component, go_version: str) -> str:
-    """Changes with everything that changes the binary: module files, package, flags, tags and Go version."""
+    """Cache key of a binary; it changes with module files, package, flags, tags and Go version."""
     digest = hashlib.sha256()
     if component.archive is not None:
         digest.update(component.archive.digest.encode())
@@ -58,12 +58,12 @@ def cache_key(component: Component, go_version: str) -> str:
 
 
 def cached_path(component: Component, cache: Path, go_version: str) -> Path:
-    """Where the built binary is or will be."""
+    """Path of the built binary, which need not exist yet."""
     return cache / "bin" / cache_key(component, go_version) / component.name
 
 
 def reported_version(component: Component, binary: Path) -> str | None:
-    """What the binary says its version is; None when it cannot say or does not run."""
+    """The version that the binary reports; None if it cannot report one or does not run."""
     if not component.version_command:
         return None
     try:
@@ -76,24 +76,24 @@ def reported_version(component: Component, binary: Path) -> str | None:
 
 
 def on_path(component: Component, progress: Progress) -> Path | None:
-    """A binary in $KUBEBUILDER_ASSETS or on PATH, if it is of the pinned minor version."""
+    """A binary in $KUBEBUILDER_ASSETS or on PATH, if it has the pinned minor version."""
     if not component.version_command:
         return None
     assets = os.environ.get("KUBEBUILDER_ASSETS")
-    for found in (shutil.which(component.name, path=assets) if assets else None, shutil.which(component.name)):
-        if found is None:
+    for candidate in (shutil.which(component.name, path=assets) if assets else None, shutil.which(component.name)):
+        if candidate is None:
             continue
-        version = reported_version(component, Path(found))
+        version = reported_version(component, Path(candidate))
         if version is not None and component.accepts(version):
-            progress(f"{component.name}: using {found}, version {version}")
-            return Path(found)
+            progress(f"{component.name}: using {candidate}, version {version}")
+            return Path(candidate)
         said = f"version {version}" if version else "of unknown version"
-        progress(f"{component.name}: not using {found}, {said} instead of {component.minor}")
+        progress(f"{component.name}: not using {candidate}, {said} instead of {component.minor}")
     return None
 
 
 def check_disk(cache: Path, components: Iterable[Component], free_bytes: int | None = None) -> None:
-    """BuildError when the file system below `cache` is too small for what the build needs in between."""
+    """Raise BuildError if the file system of `cache` lacks the space that the build needs temporarily."""
     needed = DOWNLOAD_GB + sum(component.cache_gb for component in components)
     existing = next(parent for parent in (cache, *cache.parents) if parent.exists())
     free = (shutil.disk_usage(existing).free if free_bytes is None else free_bytes) / 1e9
@@ -110,11 +110,11 @@ def _clock(seconds: float) -> str:
 
 
 def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, progress: Progress) -> Path:
-    """One `go build` into its place in the cache; the caller holds the component's lock."""
+    """Run one `go build` into the cache; the caller holds the component's lock."""
     target = cached_path(component, cache, go.version)
     target.parent.mkdir(parents=True, exist_ok=True)
     for leftover in target.parent.glob(f".{component.name}.*"):
-        leftover.unlink()  # of a build that was killed; nobody else builds this component now
+        leftover.unlink()  # of a killed build; the lock excludes any other build of this component
     partial = target.with_name(f".{component.name}.{os.getpid()}")
     log = cache / "logs" / f"{component.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
     progress(f"{label}: building, about {_clock(component.seconds)} on two cores")
     process.start()
     try:
-        # Compilers are started later and inherit it: tests and an editor stay responsive meanwhile.
+        # Compilers inherit the priority: tests and editors stay responsive during a build.
         os.setpriority(os.PRIO_PROCESS, process.pid, 5)
         reported = time.monotonic()
         while process.running:
@@ -178,7 +178,7 @@ def _drop_build_cache(cache: Path) -> None:
 
 
 def resolve(names: Sequence[str], progress: Progress = lambda _: None) -> tuple[dict[str, Path], list[Component]]:
-    """What is there already, and what would have to be built. ValueError for an unknown name."""
+    """Paths of the available components, and the components to build. Raises ValueError for an unknown name."""
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise ValueError(f"unknown component {unknown[0]!r}; known: {', '.join(BY_NAME)}")
@@ -189,20 +189,20 @@ def resolve(names: Sequence[str], progress: Progress = lambda _: None) -> tuple[
     for name in names:
         component = BY_NAME[name]
         cached = cached_path(component, cache, version)
-        found = on_path(component, progress) or (cached if cached.exists() else None)
-        if found is None:
+        path = on_path(component, progress) or (cached if cached.exists() else None)
+        if path is None:
             missing.append(component)
         else:
-            paths[name] = found
+            paths[name] = path
     return paths, missing
 
 
 def ensure(names: Sequence[str], progress: Progress = print, *, keep_build_cache: bool = False) -> dict[str, Path]:
-    """Paths of the named binaries, building what is missing.
+    """Paths of the named binaries, building missing ones.
 
-    Looks at $KUBEBUILDER_ASSETS and PATH (pinned minor version only), then at the cache, then builds. `progress`
-    gets one line for each decision and at least one every 5 seconds while something is slow. The compiler's cache is
-    removed after a complete success, unless `keep_build_cache`. Raises BuildError, ValueError for an unknown name.
+    Searches $KUBEBUILDER_ASSETS and PATH (pinned minor version only), then the cache, then builds. `progress` gets one
+    line per decision and at least one every 5 seconds during slow work. The compiler's cache is removed after complete
+    success, unless `keep_build_cache`. Raises BuildError, and ValueError for an unknown name.
     """
     cache = cache_dir()
     paths, missing = resolve(names, progress)
@@ -228,9 +228,10 @@ def sources(component: Component) -> Path:
 
 
 def module_source(component: Component, module: str) -> Path:
-    """Directory with the sources of `module` at the version `component` pins (manifests live there), downloaded if need be.
+    """Directory with the sources of `module` (including manifests) at the version that `component` pins, downloaded if
+    necessary.
 
-    BuildError when the Go toolchain cannot provide it.
+    Raises BuildError if the Go toolchain cannot provide it.
     """
     go = toolchain.find_or_install(cache_dir(), lambda _: None)
     answer = subprocess.run(

@@ -1,6 +1,6 @@
-"""cAdvisor's series of a container's life, as the kubelet serves them: values at given moments.
+"""cAdvisor's series of a container over its lifetime, as the kubelet serves them.
 
-The same families come from `testbed.exporter` for running pods; here they come from what a pod used in all.
+`testbed.exporter` computes the same families for running pods; here they are derived from the totals of a finished pod.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from testbed.naming import container_cgroup, container_id, pod_cgroup
 CFS_PERIOD_SECONDS = 0.1
 _DEFAULT_CURVE = ((0.0, 0.1), (0.2, 1.0), (1.0, 1.0))
 
-# Values at each of the given shares (0 to 1) of the container's life; None: the series does not exist.
+# Values at the given shares (0 to 1) of the container's lifetime; None if the series does not exist.
 Values = Callable[[ContainerLife, Sequence[float]], list[str] | None]
 
 
 def working_set(container: ContainerLife, share: float) -> float:
-    """Bytes of the working set when `share` (0 to 1) of the container's life has passed."""
+    """Working set in bytes after `share` (0 to 1) of the container's lifetime."""
     curve = container.memory_curve or [(at, level * container.memory_peak) for at, level in _DEFAULT_CURVE]
     if share <= curve[0][0]:
         return curve[0][1]
@@ -30,7 +30,7 @@ def working_set(container: ContainerLife, share: float) -> float:
 
 
 def _growing(total: Callable[[ContainerLife], float], digits: int = 0) -> Values:
-    """A counter that grows evenly to its total."""
+    """A counter that grows linearly to its total."""
 
     def values(container: ContainerLife, shares: Sequence[float]) -> list[str] | None:
         end = total(container)
@@ -40,7 +40,7 @@ def _growing(total: Callable[[ContainerLife], float], digits: int = 0) -> Values
 
 
 def _limited(values: Values) -> Values:
-    """Throttling counters exist only where there is a CPU limit."""
+    """Throttling counters exist only for containers with a CPU limit."""
     return lambda container, shares: values(container, shares) if container.cpu_limit is not None else None
 
 
@@ -53,10 +53,11 @@ def _working_set(container: ContainerLife, shares: Sequence[float]) -> list[str]
 
 
 def _max_usage(container: ContainerLife, shares: Sequence[float]) -> list[str]:
-    """The kernel's maximum so far: page cache included, hence scaled from the working set's peak to `memory_max`."""
+    """The kernel's maximum so far: it includes the page cache, so the peak of the working set is scaled to
+    `memory_max`."""
     top = container.memory_peak if container.memory_max is None else container.memory_max
     factor = top / container.memory_peak if container.memory_peak else 1.0
-    # The kernel sees every moment, scrapes do not: before the first one the curve may already have peaked.
+    # The kernel records every peak, scrapes do not: the curve may have peaked before the first one.
     points = container.memory_curve or [(at, level * container.memory_peak) for at, level in _DEFAULT_CURVE]
     peaks = accumulate(
         (max([working_set(container, share), *(size for at, size in points if at <= share)]) for share in shares), max
@@ -73,7 +74,7 @@ def _constant(value: Callable[[ContainerLife], float]) -> Values:
 
 
 def _writable_layer(container: ContainerLife, shares: Sequence[float]) -> list[str] | None:
-    """It grows evenly. containerd tells of it only in some versions: without a peak there is no series."""
+    """Grows linearly. Only some versions of containerd report it: without a peak there is no series."""
     return [f"{container.storage_peak * share:.0f}" for share in shares] if container.storage_peak else None
 
 
@@ -97,7 +98,7 @@ CONTAINER_FAMILIES: dict[str, tuple[str, dict[str, str], Values]] = {
     "container_start_time_seconds": ("gauge", {}, _constant(lambda c: float(int(c.started or 0)))),
 }
 
-# Pod level, container="": the sandbox owns the network.
+# Pod level, container="": network counters belong to the sandbox.
 POD_FAMILIES: dict[str, Callable[[PodLife], float]] = {
     "container_network_receive_bytes_total": lambda pod: pod.network_receive_bytes,
     "container_network_transmit_bytes_total": lambda pod: pod.network_transmit_bytes,

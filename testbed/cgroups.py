@@ -1,7 +1,7 @@
-"""Control groups of real processes, versions 1 and 2: limits set, usage read, out-of-memory kills counted.
+"""Control groups (v1 and v2) for real processes: set limits, read usage, count out-of-memory kills.
 
-Groups are made below the one this process is in, so that whatever holds for it holds for what it starts. Nothing is
-assumed: `unusable` tries, and says why not.
+Groups are created below the one of this process, whose limits therefore also apply to its children. Nothing is assumed
+about the machine: `unusable` tries and returns the reason of a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _PERIOD = 100_000  # microseconds; the kubelet's
-_LEAST_QUOTA = 1000  # microseconds; the kernel takes no less, and the kubelet asks for no less
+_LEAST_QUOTA = 1000  # microseconds; the minimum of the kernel and of the kubelet
 _PREFIX = "concertmaster"
 _NEEDED = ("cpu", "memory")
 _MOUNTS = Path("/proc/self/mounts")
@@ -25,7 +25,7 @@ _OWN = Path("/proc/self/cgroup")
 
 @dataclass(frozen=True, slots=True)
 class CgroupUsage:
-    """What a group has used so far: seconds, counts, bytes."""
+    """Usage of a group so far: seconds, counts, bytes."""
 
     cpu_seconds: float
     periods: int
@@ -38,35 +38,36 @@ class CgroupUsage:
 
 @lru_cache(maxsize=1)
 def _roots() -> Mapping[str, Path]:
-    """The directory below which groups are made, by controller; `""` stands for the one hierarchy of version 2."""
+    """The directory below which groups are created, by controller; `""` is the single hierarchy of version 2."""
     return roots(_MOUNTS.read_text(), _OWN.read_text())
 
 
 def roots(mounts: str, own: str) -> Mapping[str, Path]:
-    """Own directories by controller from the text of /proc/self/mounts and /proc/self/cgroup."""
+    """This process' directory by controller, from the text of /proc/self/mounts and /proc/self/cgroup."""
     paths = {}
     for line in own.splitlines():
         _, controllers, path = line.split(":", 2)
         paths.update(dict.fromkeys(controllers.split(","), path))
-    found: dict[str, Path] = {}
+    directories: dict[str, Path] = {}
     for line in mounts.splitlines():
         _, place, kind, options, *_ = line.split()
         if kind == "cgroup2":
-            found[""] = Path(place + paths.get("", "/"))
+            directories[""] = Path(place + paths.get("", "/"))
         elif kind == "cgroup":
             for controller in {"cpu", "cpuacct", "memory"} & set(options.split(",")):
-                found[controller] = Path(place + paths.get(controller, "/"))
-    return found
+                directories[controller] = Path(place + paths.get(controller, "/"))
+    return directories
 
 
 class Cgroup:
-    """One group with its limits: `cpu` cores, `memory` bytes, None for none. OSError when the kernel refuses one."""
+    """One group with its limits: `cpu` in cores, `memory` in bytes, None for no limit. Raises OSError if the kernel
+    rejects one."""
 
     def __init__(self, name: str, cpu: float | None = None, memory: float | None = None) -> None:
-        found = _roots()
-        self._one = not set(_NEEDED) <= found.keys()
+        directories = _roots()
+        self._one = not set(_NEEDED) <= directories.keys()
         names = [""] if self._one else ["cpu", "cpuacct", "memory"]
-        self._places = {controller: found[controller] / name for controller in names}
+        self._places = {controller: directories[controller] / name for controller in names}
         try:
             for place in self._places.values():
                 place.mkdir(exist_ok=True)
@@ -99,13 +100,13 @@ class Cgroup:
         return {key: int(value) for key, value in (line.split() for line in self._read(controller, file).splitlines())}
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """A command line that enters the group and then becomes `argv`."""
+        """A command line that joins the group and then executes `argv`."""
         places = [str(place / "cgroup.procs") for place in self._places.values()]
         enter = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; shift; exec "$@"'
         return ["/bin/sh", "-c", enter, "enter", *places, "--", *argv]
 
     def usage(self) -> CgroupUsage:
-        """What has been used so far."""
+        """Usage so far."""
         stat, memory = self._table("cpu", "cpu.stat"), self._table("memory", "memory.stat")
         if self._one:
             current, inactive = int(self._read("memory", "memory.current")), memory["inactive_file"]
@@ -121,13 +122,13 @@ class Cgroup:
         return CgroupUsage(cpu, periods, held, throttled, max(0, current - inactive), peak, kills)
 
     def remove(self) -> None:
-        """End what is left in the group, whoever started it, and take it away."""
+        """Kill all remaining processes of the group and remove it."""
         for place in self._places.values():
             _remove(place)
 
 
 def _remove(place: Path) -> None:
-    """End the group's processes and remove its directory; the kernel may need a moment to see that they have ended."""
+    """Kill the group's processes and remove its directory, retrying until the kernel has noticed that they ended."""
     for _ in range(50):
         _kill(place)
         try:
@@ -141,32 +142,32 @@ def _remove(place: Path) -> None:
 
 
 def _kill(place: Path) -> None:
-    """SIGKILL to every process in the group."""
+    """Send SIGKILL to every process in the group."""
     with contextlib.suppress(OSError):
         if (place / "cgroup.kill").exists():  # version 2
             (place / "cgroup.kill").write_text("1")
             return
         for line in (place / "cgroup.procs").read_text().split():
-            # 0 stands for a process of another pid namespace; to kill, it is the caller's own process group.
+            # 0 means a process of another pid namespace; as argument of kill it is the caller's own process group.
             if int(line) not in (0, os.getpid()):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(line), signal.SIGKILL)
 
 
 def group_name(*parts: str) -> str:
-    """The name of a group of this process."""
+    """The name of a group, unique to this process."""
     return "-".join((_PREFIX, str(os.getpid()), *parts))
 
 
 def sweep() -> None:
-    """Take away what processes that were killed left behind: their groups and what still runs in them."""
+    """Remove groups that killed processes left behind, and the processes still running in them."""
     for place in {p for root in _roots().values() for p in root.glob(f"{_PREFIX}-*-*")}:
         if not Path("/proc", place.name.split("-")[1]).exists():
             _remove(place)
 
 
 def unusable() -> str | None:
-    """Why groups with limits cannot be made here; None when they can."""
+    """Why groups with limits cannot be created here; None if they can."""
     try:
         group = Cgroup(group_name("probe"), cpu=1.0, memory=2**26)
     except (OSError, KeyError) as error:

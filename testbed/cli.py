@@ -1,4 +1,4 @@
-"""`python -m testbed`: build the binaries, run a cluster by hand, check the machine, isolate a command."""
+"""`python -m testbed`: build the binaries, run a cluster interactively, check the machine, isolate a command."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from testbed.controlplane import ControlPlane, Options
 from testbed.process import TestbedError
 from testbed.prometheus import PrometheusServer, scrapes_of
 
-# What `up --with` accepts besides the bare control plane.
+# Values of `up --with` besides the bare control plane.
 PARTS = ("controller-manager", "scheduler", "kwok", "kube-state-metrics", "exporter", "prometheus")
-# The engines' controllers only run inside `testbed netns`, so nobody gets them without asking.
+# The engines' controllers only run inside `testbed netns`, so they must be requested explicitly.
 ENGINES = ("argo", "tekton", "jobset")
 
 
@@ -46,7 +46,7 @@ def _build(arguments: argparse.Namespace) -> int:
 
 
 def _wait_for_end(owner: int | None) -> None:
-    """Until SIGINT or SIGTERM, or until the process `owner` is gone."""
+    """Return on SIGINT or SIGTERM, or when the process `owner` has ended."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
@@ -68,7 +68,7 @@ def _up(arguments: argparse.Namespace) -> int:
         tekton="tekton" in wanted,
         jobset="jobset" in wanted,
     )
-    # All at once: one count of what is built, and one compiler's cache for it.
+    # One call for all components: they share the progress count and the compiler's cache.
     ensure([*options.binaries(), *(("prometheus", "promtool") if "prometheus" in wanted else ())], _say)
     started = time.monotonic()
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def _up(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(_: argparse.Namespace) -> int:
-    """One line per finding; 1 when something would stop a build or a cluster."""
+    """Print one line per check; returns 1 if something prevents a build or a cluster."""
     cache = cache_dir()
     existing = next(parent for parent in (cache, *cache.parents) if parent.exists())
     version = toolchain.planned_version()
@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 when it worked, 1 with a message when not."""
+    """Run one command; returns 0 on success, 1 after an error message."""
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -1,4 +1,4 @@
-"""The client's side of a test-bed cluster: where it is, who may log in, and kubectl.
+"""Client access to a test-bed cluster: address, credentials and kubectl.
 
 Separate from the processes (`testbed.controlplane`), because test workers use a cluster that another process runs.
 """
@@ -20,7 +20,7 @@ ADMIN = "admin"
 
 
 class KubectlError(TestbedError):
-    """kubectl ended with an error; `stderr` is what it said."""
+    """kubectl failed; `stderr` is its error output."""
 
     def __init__(self, arguments: tuple[str, ...], stderr: str) -> None:
         super().__init__(f"kubectl {' '.join(arguments)} failed: {stderr.strip()}")
@@ -31,8 +31,8 @@ class KubectlError(TestbedError):
 class Cluster:
     """A running API server.
 
-    `tokens` maps user names to bearer tokens, `endpoints` part names (`prometheus`, `kube-state-metrics`, `cadvisor`)
-    to base URLs; `directory` takes generated kubeconfig files.
+    `tokens` maps user names to bearer tokens, `endpoints` maps part names (`prometheus`, `kube-state-metrics`,
+    `cadvisor`) to base URLs; `directory` is for generated kubeconfig files.
     """
 
     directory: Path
@@ -44,7 +44,7 @@ class Cluster:
 
     @classmethod
     def attach(cls, state: Path) -> Cluster:
-        """The cluster whose `save` wrote `state`; TestbedError when there is none."""
+        """The cluster whose `save` wrote `state`; raises TestbedError if there is none."""
         try:
             data = json.loads(state.read_text())
             return cls(
@@ -59,7 +59,7 @@ class Cluster:
             raise TestbedError(f"{state} does not describe a running test bed: {error}") from error
 
     def save(self, state: Path) -> None:
-        """Write what `attach` needs, in one step: a reader never sees half a file."""
+        """Write the file that `attach` reads, atomically: a reader never sees a partial file."""
         data = {
             "directory": str(self.directory),
             "server": self.server,
@@ -74,9 +74,9 @@ class Cluster:
         partial.rename(state)
 
     def kubeconfig(self, user: str = ADMIN, *, service_account: str | None = None, namespace: str = "default") -> Path:
-        """A kubeconfig file for a known user, or for a ServiceAccount of `namespace` (its token is good for a day).
+        """A kubeconfig file for a known user, or for a ServiceAccount of `namespace` (its token is valid for a day).
 
-        `namespace` is the context's default namespace. TestbedError for an unknown user.
+        `namespace` is the default namespace of the context. Raises TestbedError for an unknown user.
         """
         name = f"{namespace}-sa-{service_account}" if service_account else f"{namespace}-{user}"
         path = self.directory / f"kubeconfig-{name.replace('/', '_').replace(':', '_')}"
@@ -95,9 +95,9 @@ class Cluster:
     def run_kubectl(
         self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
-        """kubectl with everything it printed and its exit code; for calls that are expected to fail."""
+        """Run kubectl and return its output and exit code; for calls that are expected to fail."""
         config = kubeconfig or self.kubeconfig()
-        # Its own discovery cache: the default one is keyed by address and survives the cluster.
+        # A discovery cache per cluster: the default one is keyed by address and outlives the cluster.
         fixed = [f"--kubeconfig={config}", f"--cache-dir={self.directory / 'kubectl-cache'}"]
         return subprocess.run(
             [str(self.kubectl_path), *fixed, *arguments],
@@ -111,7 +111,7 @@ class Cluster:
     def kubectl(
         self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None, timeout: float = 300
     ) -> str:
-        """Output of `kubectl *arguments`, as admin unless a kubeconfig is given; KubectlError when it fails."""
+        """Output of `kubectl *arguments`, as admin unless a kubeconfig is given; raises KubectlError if it fails."""
         until = time.monotonic() + timeout
         answer = self.run_kubectl(*arguments, input=input, kubeconfig=kubeconfig, timeout=timeout)
         while answer.returncode != 0 and _passing(arguments, answer.stderr) and time.monotonic() < until:
@@ -126,8 +126,8 @@ class Cluster:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def apply(self, *documents: Mapping[str, Any], namespace: str | None = None, validate: bool = True) -> str:
-        """Create or update objects given as dictionaries. ``validate``: refuse fields no schema knows; kubectl then reads
-        all schemas first, which takes a busy server half a minute where the full CRDs of an engine are among them."""
+        """Create or update objects given as dictionaries. ``validate``: reject fields that no schema contains; kubectl
+        then reads all schemas first, which takes half a minute on a busy server with the full CRDs of an engine."""
         scope = ("-n", namespace) if namespace else ()
         scope = scope if validate else (*scope, "--validate=false")
         listing = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
@@ -135,15 +135,15 @@ class Cluster:
 
 
 def _passing(arguments: tuple[str, ...], stderr: str) -> bool:
-    """Whether an error goes by itself: ``kubectl wait`` fails on an object so new that it has no conditions yet, and a busy
-    API server gives up on a large schema that it takes the next time."""
+    """Whether an error is transient: ``kubectl wait`` fails for an object too new to have conditions, and a busy API
+    server times out on a large schema that it returns at the next attempt."""
     if arguments[0] == "apply" and "--server-side" in arguments:
         return any(sign in stderr for sign in ("request did not complete within requested timeout", "Client.Timeout"))
     return "conditions accessor error" in stderr
 
 
 def render_kubeconfig(server: str, ca_file: Path, token: str, name: str, namespace: str) -> dict[str, Any]:
-    """A kubeconfig with one context; the certificate authority is embedded so that the file can be moved."""
+    """A kubeconfig with one context; the certificate authority is embedded, so that the file can be moved."""
     authority = base64.b64encode(ca_file.read_bytes()).decode()
     return {
         "apiVersion": "v1",

@@ -1,7 +1,7 @@
-"""The pinned parts of the test bed: which command of which module, at which version, built with which flags.
+"""The pinned components of the test bed: command, module, version and build flags.
 
-One table, so that a version is changed in one place (here and in the part's `modules/<name>/go.mod`, which a
-unit test holds together).
+One table, so that a version changes in one place (here and in `modules/<name>/go.mod`; a unit test keeps the two
+consistent).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KUBERNETES_VERSION = "1.35.4"
 
 
 def _kubernetes_ldflags(version: str) -> tuple[str, ...]:
-    """Version stamps of a Kubernetes binary: without them a server calls itself v0.0.0 and fails a chart's kubeVersion."""
+    """Version stamps of a Kubernetes binary: without them a server reports v0.0.0 and fails a chart's kubeVersion."""
     major, minor, _ = version.split(".")
     stamps = []
     for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
@@ -34,12 +34,12 @@ def _kubernetes_ldflags(version: str) -> tuple[str, ...]:
 class Component:
     """One binary.
 
-    `module` is the directory below `modules/` with its go.mod and go.sum; `package` the upstream command;
-    `version` the version the binary reports; `version_command` the arguments that make it print that version
-    (empty: it cannot say, so a binary found on PATH is never trusted); `cache_gb` the build cache it needs on
-    top of the components before it, `seconds` a cold build on two cores (both only steer messages and checks).
-    `archive` holds the sources of a component that has no module of its own here; a `package` that begins with `./` has
-    its sources below `module`.
+    `module` is the directory below `modules/` with its go.mod and go.sum; `package` the upstream command; `version` the
+    version the binary reports; `version_command` the arguments that print that version (empty: it cannot print it, so a
+    binary on PATH is never used); `cache_gb` the build cache in GB that it needs in addition to the components before
+    it, `seconds` the duration of a cold build on two cores (both are only used for messages and checks). `archive`
+    contains the sources of a component that has no module here; if `package` begins with `./`, its sources are below
+    `module`.
     """
 
     name: str
@@ -59,22 +59,22 @@ class Component:
 
     @property
     def minor(self) -> str:
-        """Major and minor version, the part that has to agree for a binary on PATH to be used."""
+        """Major and minor version, which must match for a binary on PATH to be used."""
         return ".".join(self.version.split(".")[:2])
 
     @property
     def own_sources(self) -> list[Path]:
-        """The Go files of a command that is our own."""
+        """The Go files of a command that is part of this project."""
         return sorted((self.module_dir / self.package).glob("*.go")) if self.package.startswith("./") else []
 
     def accepts(self, version_output: str) -> bool:
-        """Whether the printed version is of the pinned minor version."""
-        found = parse_version(version_output)
-        return found is not None and ".".join(found.split(".")[:2]) == self.minor
+        """Whether the reported version has the pinned minor version."""
+        version = parse_version(version_output)
+        return version is not None and ".".join(version.split(".")[:2]) == self.minor
 
 
 def parse_version(text: str) -> str | None:
-    """The first `major.minor.patch` in what a binary prints about itself, or None."""
+    """The first `major.minor.patch` in the version output of a binary; None if there is none."""
     match = re.search(r"\bv?(\d+\.\d+\.\d+)", text)
     return match.group(1) if match else None
 
@@ -102,21 +102,21 @@ def _prometheus(name: str, cache_gb: float, seconds: int) -> Component:
         cache_gb=cache_gb,
         seconds=seconds,
         ldflags=("-X github.com/prometheus/common/version.Version=3.15.0",),
-        # Service discovery drags in every cloud's client library; static targets are all the test bed needs.
+        # Service discovery links the client libraries of all clouds; the test bed only needs static targets.
         tags="remove_all_sd",
     )
 
 
 _HELM = "helm.sh/helm/v3"
 
-# In build order: the first five carry the demo and most tests.
+# In build order: the demo and most tests need only the first five.
 COMPONENTS: tuple[Component, ...] = (
     Component("etcd", "etcd", "go.etcd.io/etcd/server/v3", "3.6.16", ("--version",), 0.6, 25),
     _kubernetes("kube-apiserver", ("--version",), 2.2, 240),
     _kubernetes("kubectl", ("version", "--client"), 0.5, 30),
     _prometheus("prometheus", 1.6, 110),
     _prometheus("promtool", 0.3, 20),
-    # Writes histories of millions of series (benchmarks/fleet.py); all others are loaded by promtool.
+    # Writes histories of millions of series (benchmarks/fleet.py); promtool loads all others.
     Component("history-load", "prometheus", "./load", "3.15.0", (), 0.1, 20, tags="remove_all_sd"),
     _kubernetes("kube-controller-manager", ("--version",), 0.7, 45),
     _kubernetes("kube-scheduler", ("--version",), 0.4, 30),
@@ -141,7 +141,7 @@ COMPONENTS: tuple[Component, ...] = (
         90,
         ldflags=(
             f"-X {_HELM}/internal/version.version=v3.22.0",
-            # What `helm template` calls the cluster's version; Helm's own default is far too old for a chart.
+            # The cluster version of `helm template`; Helm's default is far too old for a chart.
             f"-X {_HELM}/pkg/chartutil.k8sVersionMajor=1",
             f"-X {_HELM}/pkg/chartutil.k8sVersionMinor=35",
             f"-X {_HELM}/pkg/lint/rules.k8sVersionMajor=1",
@@ -168,7 +168,7 @@ COMPONENTS: tuple[Component, ...] = (
         150,
     ),
     Component("jobset-controller", "jobset-controller", "sigs.k8s.io/jobset", "0.11.0", (), 0.8, 90),
-    # What installs the plugin, and what logs people in before the dashboard: one test each.
+    # For one test each: installation of the plugin, and login in front of the dashboard.
     Component(
         "krew",
         "krew",
@@ -191,8 +191,8 @@ COMPONENTS: tuple[Component, ...] = (
     ),
 )
 
-# What only a bed with the newest engines has: Tekton's webhook, and the newest JobSet. Tekton's own newest release that
-# the Go module proxy serves is the one above.
+# Only in a bed with the newest engines: Tekton's webhook, and the newest JobSet. The table above has the newest Tekton
+# release that the Go module proxy serves.
 NEWEST: tuple[Component, ...] = (
     Component("tekton-webhook", "tekton-webhook", "github.com/tektoncd/pipeline/cmd/webhook", "1.15.0", (), 1.2, 120),
     Component("jobset-controller-newest", "jobset-newest", "sigs.k8s.io/jobset", "0.12.0", (), 0.9, 100),
@@ -201,7 +201,7 @@ NEWEST: tuple[Component, ...] = (
 ARGO_V4 = "argo-workflow-controller-v4"
 ARGO_VERSIONS = {"v3": "argo-workflow-controller", "v4": ARGO_V4}
 
-# Not part of any group: nobody has to have these archives.
+# Not part of any group, because these archives are optional.
 FROM_ARCHIVES: tuple[Component, ...] = (
     Component(
         ARGO_V4,
@@ -222,7 +222,7 @@ FROM_ARCHIVES: tuple[Component, ...] = (
 
 BY_NAME: dict[str, Component] = {component.name: component for component in (*COMPONENTS, *NEWEST, *FROM_ARCHIVES)}
 
-# Groups that `python -m testbed build` understands besides single names.
+# Group names that `python -m testbed build` accepts besides component names.
 GROUPS: dict[str, tuple[str, ...]] = {
     "demo": ("etcd", "kube-apiserver", "kubectl", "prometheus", "promtool"),
     "cluster": (
@@ -245,7 +245,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 def expand(names: list[str]) -> list[str]:
-    """Component and group names into component names, in build order; ValueError names what is unknown."""
+    """Expand component and group names to component names, in build order; raises ValueError with the unknown names."""
     wanted: set[str] = set()
     for name in names:
         if name in GROUPS:
@@ -259,5 +259,5 @@ def expand(names: list[str]) -> list[str]:
 
 
 def archives_given() -> tuple[str, ...]:
-    """Components whose archives the user names: they are built with everything else."""
+    """Components whose archives the user provides: they are built together with all others."""
     return tuple(c.name for c in FROM_ARCHIVES if c.archive is not None and given(c.archive) is not None)

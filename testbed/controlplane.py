@@ -1,6 +1,6 @@
-"""A Kubernetes control plane from bare processes: etcd and kube-apiserver, and what a test asks for on top.
+"""A Kubernetes control plane of plain processes: etcd, kube-apiserver, and the optional parts that a test requests.
 
-Starts in about five seconds, listens on 127.0.0.1 only, and leaves nothing behind.
+Starts in about five seconds, listens on 127.0.0.1 only, and removes all its files at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.components import ARGO_VERSIONS
 from testbed.parts import Part
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 
-# Users every control plane knows besides admin. None has any right until a test binds one.
+# Users of every control plane besides admin. None has any permission until a test binds one.
 DEFAULT_USERS: Mapping[str, Sequence[str]] = {
     "ana@example.com": (),
     "ben@example.com": (),
@@ -32,19 +32,19 @@ ARGO = "CONCERTMASTER_TESTBED_ARGO"
 
 
 def argo_version() -> str:
-    """The component that is Argo's controller: `$CONCERTMASTER_TESTBED_ARGO` (v3 or v4), else version 3."""
+    """The component with Argo's controller: `$CONCERTMASTER_TESTBED_ARGO` (v3 or v4), default version 3."""
     named = os.environ.get(ARGO, "v3")
     if named not in ARGO_VERSIONS:
         raise TestbedError(f"{ARGO} is {named!r}; known versions: {', '.join(ARGO_VERSIONS)}")
     return ARGO_VERSIONS[named]
 
 
-_LONG = "--timeout=250s"  # full schemas keep a busy API server for minutes; only failures take that long
+_LONG = "--timeout=250s"  # full schemas block a busy API server for minutes; only failures take that long
 ENGINES = "CONCERTMASTER_TESTBED_ENGINES"
 
 
 def newest_engines() -> bool:
-    """Whether `$CONCERTMASTER_TESTBED_ENGINES` is newest: Tekton with its webhook, and the newest JobSet."""
+    """Whether `$CONCERTMASTER_TESTBED_ENGINES` is `newest`: Tekton with its webhook, and the newest JobSet."""
     named = os.environ.get(ENGINES, "")
     if named not in ("", "newest"):
         raise TestbedError(f"{ENGINES} is {named!r}; only newest is known")
@@ -55,14 +55,14 @@ def newest_engines() -> bool:
 class Options:
     """What runs besides etcd and the API server.
 
-    `exporter` serves simulated cAdvisor series; `nodes` are the fake nodes kwok plays; `users` maps user names to groups;
-    `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and `tekton` are
-    the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need the
-    controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables,
-    `argo_controller` is the component that runs: another one is another version of Argo.
-    `executor` is a node whose pods are real processes in control groups, instead of kwok and the exporter.
-    `jobset` is the JobSet controller with its webhooks; it needs the same parts, but no namespace. `newest` takes its
-    newest version, and Tekton with its webhook.
+    `exporter` serves simulated cAdvisor series; `nodes` are fake nodes simulated by kwok; `users` maps user names to
+    groups; `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and
+    `tekton` are the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need
+    the controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables,
+    `argo_controller` is the component to run, which selects the version of Argo. `executor` is a node whose pods are
+    real processes in control groups, instead of kwok and the exporter. `jobset` is the JobSet controller with its
+    webhooks; it needs the same parts, but no network namespace. `newest` selects its newest version, and Tekton with
+    its webhook.
     """
 
     controller_manager: bool = False
@@ -95,16 +95,16 @@ class Options:
 
     @property
     def jobset_controller(self) -> str:
-        """The component that is JobSet's controller."""
+        """The component with JobSet's controller."""
         return "jobset-controller-newest" if self.newest else "jobset-controller"
 
     @property
     def tekton_webhook(self) -> bool:
-        """Whether Tekton has its webhook."""
+        """Whether Tekton runs with its webhook."""
         return self.tekton and self.newest
 
     def binaries(self) -> list[str]:
-        """Names of the components these options need."""
+        """Names of the components that these options need."""
         optional = (
             (self.controller_manager, "kube-controller-manager"),
             (self.scheduler, "kube-scheduler"),
@@ -119,9 +119,9 @@ class Options:
 
 
 class ControlPlane:
-    """Context manager around the processes; `cluster` is the client's side while it runs.
+    """Context manager around the processes; `cluster` is the client's view while it runs.
 
-    Log files lie in `directory/<part>.log`. Everything, data included, is removed at the end.
+    Log files are `directory/<part>.log`. All files including data are removed at the end.
     """
 
     def __init__(self, options: Options | None = None, *, progress: Progress = lambda _: None) -> None:
@@ -130,7 +130,7 @@ class ControlPlane:
         self._scratch: TemporaryDirectory | None = None
         self._processes: dict[str, Process] = {}
         self._cluster: Cluster | None = None
-        # These stand in the configuration of controllers, so they are chosen before the start.
+        # Ports that controllers need in their configuration, hence chosen before the start.
         self._argo_metrics, self._jobset_webhooks, self._tekton_webhook = free_port(), free_port(), free_port()
 
     @property
@@ -156,7 +156,7 @@ class ControlPlane:
         self.stop()
 
     def start(self) -> ControlPlane:
-        """Start everything and wait until it answers; on any failure what was started is stopped again."""
+        """Start all parts and wait until they are ready; after any failure those already started are stopped again."""
         if self.options.argo or self.options.tekton:
             engine_parts.require_namespace()
         binaries = ensure(self.options.binaries(), self._progress)
@@ -170,7 +170,7 @@ class ControlPlane:
         return self
 
     def stop(self) -> None:
-        """Stop in reverse order of start and remove all files. Safe to call twice."""
+        """Stop all parts in reverse order of start and remove all files. Safe to call twice."""
         for process in reversed(list(self._processes.values())):
             process.stop(timeout=5)
         self._processes.clear()
@@ -180,7 +180,7 @@ class ControlPlane:
             self._scratch = None
 
     def stop_apiserver(self, *, hard: bool = False) -> None:
-        """Take the API server away; `hard` kills it. Data stay in etcd."""
+        """Stop the API server; `hard` kills it. Data remain in etcd."""
         apiserver = self._processes["kube-apiserver"]
         if hard:
             apiserver.kill()
@@ -188,7 +188,7 @@ class ControlPlane:
             apiserver.stop(timeout=5)
 
     def start_apiserver(self) -> None:
-        """Bring it back on the same address and wait until it is ready."""
+        """Start it again on the same address and wait until it is ready."""
         self._processes["kube-apiserver"].start().wait_ready(self._apiserver_ready, interval=0.05)
 
     def restart_apiserver(self, *, hard: bool = False) -> None:
@@ -222,9 +222,9 @@ class ControlPlane:
             tokens=tokens,
             kubectl_path=binaries["kubectl"],
         )
-        disabled = ["TaintNodesByCondition"]  # nobody would take the not-ready taint off a fake node
+        disabled = ["TaintNodesByCondition"]  # nothing would remove the not-ready taint from a fake node
         if not self.options.controller_manager:
-            disabled.append("ServiceAccount")  # nobody would create the `default` accounts it insists on
+            disabled.append("ServiceAccount")  # nothing would create the `default` accounts that it requires
         etcd_url = f"http://127.0.0.1:{client}"
         self._spawn("etcd", parts.etcd(binaries["etcd"], directory, etcd_url, f"http://127.0.0.1:{peer}"))
         argv = parts.apiserver(binaries["kube-apiserver"], certificates, etcd_url, secure, token_file, disabled)
@@ -256,7 +256,7 @@ class ControlPlane:
             yield engine_parts.jobset_controller(binaries[options.jobset_controller], cluster, self._jobset_webhooks)
 
     def _install_engines(self) -> None:
-        """CRDs and configuration of the engines; returns when the API server serves the kinds."""
+        """Install CRDs and configuration of the engines; returns once the API server serves the kinds."""
         cluster, options = self.cluster, self.options
         crds = manifests.argo_crds(full=options.full_crds, component=options.argo_controller) if options.argo else []
         webhook = self._tekton_webhook if options.tekton_webhook else None
@@ -270,7 +270,7 @@ class ControlPlane:
             configuration += manifests.jobset_webhooks(url, cluster.ca_file, options.jobset_controller)
         cluster.apply(*crds, *configuration, validate=False)
         names = [f"crd/{crd['metadata']['name']}" for crd in crds]
-        # `kubectl wait` fails on a definition that has no conditions at all yet.
+        # `kubectl wait` fails for a definition that has no conditions at all yet.
         cluster.kubectl("wait", "--for=jsonpath={.status.conditions}", _LONG, *names)
         cluster.kubectl("wait", "--for=condition=Established", _LONG, *names)
 
@@ -299,7 +299,7 @@ class ControlPlane:
 
 
 def _answers(part: Part) -> bool:
-    """A health check; an https one trusts the certificate the part made for itself, once it has made it."""
+    """A health check; for https it trusts the part's self-signed certificate, once that exists."""
     if part.certificates is None:
         return http_ok(part.health)
     made = sorted(part.certificates.glob("*.crt"))

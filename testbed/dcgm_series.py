@@ -1,7 +1,7 @@
-"""dcgm-exporter's series of the GPUs a container holds, as they arrive from a scrape without `honor_labels`.
+"""dcgm-exporter's series for the GPUs of a container, as scraped without `honor_labels`.
 
-Names and labels follow dcgm-exporter 4 with its mapping of GPUs to pods: the pod that uses the GPU is `exported_pod`, and
-`pod` is the exporter's own.
+Names and labels follow dcgm-exporter 4 with its mapping of GPUs to pods: `exported_pod` is the pod that uses the GPU,
+`pod` the exporter's own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FAMILIES = {"DCGM_FI_DEV_GPU_UTIL": 100.0, "DCGM_FI_PROF_GR_ENGINE_ACTIVE": 1.0}
 
 
 def of_container(name: str, pod: PodLife, container: ContainerLife, count: int) -> Iterator[tuple[str, Sequence[str]]]:
-    """A series for each GPU, with its values at `count` scrapes while the container runs."""
+    """One series per GPU, with its values at `count` scrapes while the container runs."""
     for number, busy in enumerate(container.gpu_busy):
         labels = {
             "job": "dcgm-exporter",

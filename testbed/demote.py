@@ -1,7 +1,7 @@
-"""Runs a command as somebody other than root, which some servers insist on: `python demote.py DIRECTORY COMMAND...`.
+"""Runs a command as a user other than root, which some servers require: `python demote.py DIRECTORY COMMAND...`.
 
-Root becomes user 1000 of a user namespace of its own, in which the same files are still its own. Where such namespaces are
-not to be had, it becomes nobody, and `DIRECTORY` is given to nobody first. Anybody else just runs the command.
+Root becomes user 1000 of a new user namespace, where it owns the same files. Without such namespaces it becomes nobody,
+after `DIRECTORY` has been given to that user. Any other user runs the command directly.
 """
 
 from __future__ import annotations

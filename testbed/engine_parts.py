@@ -1,7 +1,7 @@
-"""Command lines of the workflow engines' controllers, as `testbed.parts` has them for Kubernetes' own parts.
+"""Command lines of the workflow engines' controllers, as `testbed.parts` has them for those of Kubernetes.
 
 The controllers of Argo and Tekton listen on fixed ports of all addresses: they are only started inside a network
-namespace (`testbed.netns`), where nothing else can be hit or reached.
+namespace (`testbed.netns`), which prevents conflicts and outside access.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from testbed.parts import Part
 from testbed.process import TestbedError, free_port
 
 ARGO_HEALTH_PORT = 6060
-# Images are only names here: no container ever runs.
+# Only names are needed: no container ever runs.
 _TEKTON_IMAGES = ("entrypoint", "nop", "sidecarlogresults", "workingdirinit", "shell", "shell-image-win")
 
 
 def require_namespace() -> None:
-    """TestbedError with the command to use, unless this process runs in a network namespace of the test bed."""
+    """Raise TestbedError with the command to use, unless this process runs in a network namespace of the test bed."""
     if not netns.inside():
         raise TestbedError(
             "the controllers of Argo and Tekton listen on fixed ports, so they only run in a network namespace. "
@@ -32,9 +32,9 @@ def require_namespace() -> None:
 
 
 def argo_controller(binary: Path, cluster: Cluster, metrics_port: int, settings: Mapping[str, str]) -> Part:
-    """The Argo workflow controller. It reconciles a workflow at most once a second instead of every ten.
+    """The Argo workflow controller. It reconciles a workflow at most once a second instead of every ten seconds.
 
-    `settings` are more of its environment variables.
+    `settings` are additional environment variables.
     """
     return Part(
         "argo-workflow-controller",
@@ -54,7 +54,7 @@ def argo_controller(binary: Path, cluster: Cluster, metrics_port: int, settings:
 
 
 def tekton_controller(binary: Path, cluster: Cluster) -> Part:
-    """The Tekton pipelines controller. Its default client rate would make twenty runs wait for each other."""
+    """The Tekton pipelines controller. With its default client rate twenty runs would delay each other."""
     metrics, probes = free_port(), free_port()
     images = [f"-{name if '-' in name else name + '-image'}=sim/{name}:1" for name in _TEKTON_IMAGES]
     return Part(
@@ -80,8 +80,8 @@ def tekton_controller(binary: Path, cluster: Cluster) -> Part:
 
 
 def tekton_webhook(binary: Path, cluster: Cluster, port: int) -> Part:
-    """Tekton's webhook: defaults, refusals and conversion between versions. Its ports are its own: the controller has the
-    usual ones."""
+    """Tekton's webhook: defaults, validation and conversion between versions. It has separate ports, because the
+    controller uses the default ones."""
     probes = free_port()
     return Part(
         "tekton-webhook",
@@ -101,7 +101,7 @@ def tekton_webhook(binary: Path, cluster: Cluster, port: int) -> Part:
 
 
 def webhook_ready(cluster: Cluster) -> bool:
-    """Whether Tekton's webhook has written its rules and its certificate everywhere."""
+    """Whether Tekton's webhook has written its rules and its certificate to all configurations."""
     for kind in ("validatingwebhookconfigurations", "mutatingwebhookconfigurations"):
         for found in cluster.get(kind)["items"]:
             ready = all(w.get("rules") and w["clientConfig"].get("caBundle") for w in found["webhooks"])
@@ -117,8 +117,8 @@ def webhook_ready(cluster: Cluster) -> bool:
 def jobset_controller(binary: Path, cluster: Cluster, webhook_port: int) -> Part:
     """The JobSet controller with its webhooks on the loopback interface.
 
-    Its own management of certificates wants a Service and a Secret; the API server's self-made pair is for the same
-    address, and every client of the webhooks is that server.
+    Its built-in certificate management requires a Service and a Secret. The API server's self-signed pair is for the
+    same address, and that server is the only client of the webhooks.
     """
     certificates = cluster.directory / "jobset-certificates"
     certificates.mkdir()

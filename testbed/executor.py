@@ -1,9 +1,9 @@
-"""A kubelet in small: runs the pods of one node as real processes in control groups with the pods' limits.
+"""A minimal kubelet: runs the pods of one node as real processes in control groups with the pods' limits.
 
-`python -m testbed.executor` registers its node, starts the command of each container of a pod that the scheduler binds
-to it, and writes what becomes of it into the pod's status: exit code, times, OOMKilled when the kernel killed it for
-memory. /metrics/cadvisor serves what the control groups say, under the names a kubelet's cAdvisor uses. There are no
-images, volumes, probes or networks, and a container is never restarted.
+`python -m testbed.executor` registers its node, starts the command of each container of the pods bound to it, and
+writes the result into the pod's status: exit code, times, and OOMKilled if the kernel killed it for memory.
+/metrics/cadvisor serves the usage of the control groups under cAdvisor's names. There are no images, volumes, probes or
+networks, and containers are never restarted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Object = dict[str, Any]
 
 
 class Api:
-    """The few requests a kubelet needs."""
+    """The few API requests that a kubelet needs."""
 
     def __init__(self, server: str, ca_file: Path, token: str) -> None:
         self._server = server
@@ -46,7 +46,8 @@ class Api:
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), handler).open
 
     def send(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
-        """The answer's object; TestbedError when the server refuses, FileNotFoundError for what is not there."""
+        """The object in the response. Raises TestbedError if the server rejects the request, FileNotFoundError for
+        404."""
         request = urllib.request.Request(
             self._server + path,
             method=method,
@@ -55,8 +56,8 @@ class Api:
         )
         try:
             with self._open(request, timeout=10) as answer:
-                found: Object = json.loads(answer.read())
-                return found
+                response: Object = json.loads(answer.read())
+                return response
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 raise FileNotFoundError(path) from error
@@ -67,7 +68,7 @@ class Api:
 
 @dataclass
 class Running:
-    """One container's process and its group."""
+    """The process of one container and its group."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -77,14 +78,15 @@ class Running:
     started: float = field(default_factory=time.time)
 
     def end(self) -> None:
-        """End the process and whatever it started, and take the group away."""
+        """Kill the process and its children, and remove the group."""
         self.process.kill()
         self.group.remove()
         self.process.wait()
 
 
-def _begun(uid: str, container: Object) -> Running:
-    """A container's process in its group. OSError when the kernel refuses it; nothing is left behind then."""
+def _start_process(uid: str, container: Object) -> Running:
+    """Start a container's process in its group. Raises OSError if the kernel rejects it; nothing is left behind
+    then."""
     limits = container.get("resources", {}).get("limits", {})
     cpu, memory = (parse_quantity(limits[k]) if k in limits else None for k in ("cpu", "memory"))
     group = Cgroup(group_name(uid[:8], container["name"]), cpu, memory)
@@ -115,7 +117,7 @@ class Node:
         self._lock = threading.Lock()
 
     def register(self) -> None:
-        """Create the Node and say that it is ready."""
+        """Create the Node with condition Ready."""
         self._api.send("POST", "/api/v1/nodes", {"kind": "Node", "apiVersion": "v1", "metadata": {"name": self._name}})
         room = {"cpu": str(os.cpu_count() or 1), "memory": "4Gi", "pods": "20"}
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": _now()}
@@ -123,7 +125,7 @@ class Node:
         self._api.send("PATCH", f"/api/v1/nodes/{self._name}/status", {"status": status}, _MERGE)
 
     def turn(self) -> None:
-        """Look once at all pods of the node."""
+        """Reconcile all pods of the node once."""
         listed = self._api.send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{self._name}")["items"]
         present = {pod["metadata"]["uid"] for pod in listed}
         for pod in listed:
@@ -140,59 +142,59 @@ class Node:
             self._stop(uid)
 
     def close(self) -> None:
-        """End everything."""
+        """Stop all pods."""
         for uid in list(self._pods):
             self._stop(uid)
 
     def exposition(self) -> str:
-        """cAdvisor's page, from the control groups of what runs."""
+        """The cAdvisor page for the running control groups."""
         with self._lock:
-            return page(sample for pod, found in self._pods.values() for r in found for sample in _samples(pod, r))
+            return page(sample for pod, rows in self._pods.values() for r in rows for sample in _samples(pod, r))
 
     def _start(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
-        found: list[Running] = []
+        started: list[Running] = []
         try:
             for container in pod["spec"]["containers"]:
-                begun = _begun(uid, container)
-                found.append(begun)
-        except OSError as error:  # one container cannot be started: none of the pod's goes on
-            for running in found:
+                begun = _start_process(uid, container)
+                started.append(begun)
+        except OSError as error:  # if one container cannot be started, none of the pod's keeps running
+            for running in started:
                 running.end()
-            self._tell(pod, "Failed", [], {"reason": "StartError", "message": str(error)})
+            self._set_status(pod, "Failed", [], {"reason": "StartError", "message": str(error)})
             self._ended.add(uid)
             return
         with self._lock:
-            self._pods[uid] = pod, found
-        self._tell(pod, "Running", [self._status(r, None, uid) for r in found])
+            self._pods[uid] = pod, started
+        self._set_status(pod, "Running", [self._status(r, None, uid) for r in started])
 
     def _follow(self, uid: str) -> None:
-        pod, found = self._pods[uid]
-        codes = [r.process.poll() for r in found]
+        pod, containers = self._pods[uid]
+        codes = [r.process.poll() for r in containers]
         if any(code is None for code in codes):
             return
-        kills = [r.group.usage().oom_kills for r in found]
-        status = [self._status(r, kill, uid) for r, kill in zip(found, kills, strict=True)]
-        self._tell(pod, "Failed" if any(codes) else "Succeeded", status)
-        self._forget(uid)  # only now: what could not be reported is reported in the next turn
+        kills = [r.group.usage().oom_kills for r in containers]
+        status = [self._status(r, kill, uid) for r, kill in zip(containers, kills, strict=True)]
+        self._set_status(pod, "Failed" if any(codes) else "Succeeded", status)
+        self._forget(uid)  # only after the update: an unreported status is retried in the next iteration
 
     def _stop(self, uid: str) -> None:
         self._forget(uid)
 
     def _forget(self, uid: str) -> None:
         with self._lock:
-            _, found = self._pods.pop(uid, ({}, []))
+            _, containers = self._pods.pop(uid, ({}, []))
         self._ended.add(uid)
-        for running in found:
+        for running in containers:
             running.end()
 
     def _status(self, running: Running, kills: int | None, uid: str) -> Object:
-        """The containerStatus; ``kills`` is None while it runs."""
+        """The containerStatus; ``kills`` is None while the container runs."""
         begun = datetime.fromtimestamp(running.started, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         state: Object = {"running": {"startedAt": begun}}
         if kills is not None:
             code = running.process.returncode
-            code = 128 - code if code < 0 else code  # killed by a signal, as shells have it
+            code = 128 - code if code < 0 else code  # killed by a signal: the exit code that shells use
             reason = "OOMKilled" if kills and code else "Error" if code else "Completed"
             state = {"terminated": {"exitCode": code, "reason": reason, "startedAt": begun, "finishedAt": _now()}}
         return {
@@ -205,7 +207,7 @@ class Node:
             "state": state,
         }
 
-    def _tell(self, pod: Object, phase: str, containers: list[Object], why: Object | None = None) -> None:
+    def _set_status(self, pod: Object, phase: str, containers: list[Object], why: Object | None = None) -> None:
         status: Object = {"phase": phase, "containerStatuses": containers, **(why or {})}
         if phase == "Running":
             conditions = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")

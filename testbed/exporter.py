@@ -1,8 +1,8 @@
-"""Serves container series as the kubelet's /metrics/cadvisor would, for pods that only kwok plays.
+"""Serves container series as the kubelet's /metrics/cadvisor would, for pods simulated by kwok.
 
-Run as a process of its own (`python -m testbed.exporter`). At each scrape it lists the running pods and computes
-what their annotations say they have used by now (`testbed.simulation`); as with a real kubelet, a container's series
-end when it does. Results that rest on these series are called simulated.
+Runs as a separate process (`python -m testbed.exporter`). At each scrape it lists the running pods and computes their
+usage so far from their annotations (`testbed.simulation`); as with a real kubelet, a container's series end with the
+container. Results based on these series are labelled simulated.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _unix(timestamp: str) -> float:
 
 
 def _running(pod: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
-    """Container statuses that run, with their start."""
+    """Statuses of the running containers, each with its start in unix seconds."""
     for status in pod["status"].get("containerStatuses") or []:
         started = status.get("state", {}).get("running", {}).get("startedAt")
         if started:
@@ -58,7 +58,7 @@ def _running(pod: dict[str, Any]) -> Iterator[tuple[dict[str, Any], float]]:
 
 
 def _pod_samples(pod: dict[str, Any], now: float) -> Iterator[tuple[str, str, float]]:
-    """(metric, series, value) of one pod: its containers, then what only exists at pod level (container="")."""
+    """(metric, series, value) of one pod: its containers, then the pod-level series (container="")."""
     metadata = pod["metadata"]
     owner = {"namespace": metadata["namespace"], "pod": metadata["name"]}
     uid = metadata["uid"]
@@ -103,25 +103,26 @@ def _pod_samples(pod: dict[str, Any], now: float) -> Iterator[tuple[str, str, fl
 
 
 def page(samples: Iterable[tuple[str, str, float]], stamp: str = "") -> str:
-    """The metrics page of (metric, series, value), grouped by family; `stamp` ends each line."""
+    """The metrics page for (metric, series, value) samples, grouped by family; `stamp` is appended to each line."""
     families: dict[str, list[str]] = {}
     for metric, name, value in samples:
         families.setdefault(metric, []).append(f"{name} {value:.15g}{stamp}\n")
-    found = []
+    text = []
     for metric, lines in sorted(families.items()):
-        found.append(f"# TYPE {metric} {'counter' if metric.endswith('_total') else 'gauge'}\n")
-        found += lines
-    return "".join(found)
+        text.append(f"# TYPE {metric} {'counter' if metric.endswith('_total') else 'gauge'}\n")
+        text += lines
+    return "".join(text)
 
 
 def exposition(pods: Sequence[dict[str, Any]], now: float, *, timestamps: bool = False) -> str:
-    """The page for these Pod objects at `now` (unix seconds); `timestamps` as a real kubelet sends."""
+    """The page for these Pod objects at `now` (unix seconds); `timestamps` adds explicit timestamps as a real kubelet
+    does."""
     stamp = f" {int(now * 1000)}" if timestamps else ""
     return page((sample for pod in pods for sample in _pod_samples(pod, now)), stamp)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers the metrics page and /healthz; 503 while the API server cannot be asked, so that the scrape fails."""
+    """Serves the metrics page and /healthz; 503 while the API server is unavailable, so that the scrape fails."""
 
     protocol_version = "HTTP/1.1"
     page: Callable[[], str]
@@ -146,11 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Scrapes are not worth a log line."""
+        """Do not log scrapes."""
 
 
 def serve_page(address: tuple[str, int], page: Callable[[], str]) -> ThreadingHTTPServer:
-    """A server bound to `address` that asks `page` at each scrape."""
+    """A server bound to `address` that calls `page` at each scrape."""
     server = ThreadingHTTPServer(address, type("Handler", (_Handler,), {"page": staticmethod(page)}))
     server.daemon_threads = True
     return server
@@ -159,7 +160,7 @@ def serve_page(address: tuple[str, int], page: Callable[[], str]) -> ThreadingHT
 def serve(
     address: tuple[str, int], pods: Callable[[], Sequence[dict[str, Any]]], *, timestamps: bool = False
 ) -> ThreadingHTTPServer:
-    """A server bound to `address` that asks `pods` for the running Pod objects at each scrape."""
+    """A server bound to `address` that calls `pods` for the running Pod objects at each scrape."""
     return serve_page(address, lambda: exposition(pods(), time.time(), timestamps=timestamps))
 
 
@@ -175,7 +176,7 @@ def main() -> None:
     token = arguments.token_file.read_text().strip()
 
     def running_pods() -> Sequence[dict[str, Any]]:
-        # resourceVersion=0: from the API server's cache, as a kubelet's own knowledge costs etcd nothing either.
+        # resourceVersion=0: from the API server's cache; a real kubelet needs no request to etcd either.
         url = f"{arguments.server}/api/v1/pods?fieldSelector=status.phase%3DRunning&resourceVersion=0"
         page = http_get(url, ca_file=arguments.ca_file, token=token, timeout=10)
         items: list[dict[str, Any]] = json.loads(page)["items"]

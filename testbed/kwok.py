@@ -1,8 +1,8 @@
-"""Plays kubelets: fake nodes whose pods start, run for a while and end as their annotations say.
+"""Simulated kubelets: fake nodes whose pods start, run and terminate as their annotations say.
 
-The stock completion stage of kwok ends a pod in the moment it starts it; durations are what this project is about,
-so the stages here are its own. Short form in `stages.yaml`, expanded by `write_stages`. What annotations mean is
-described in `testbed.simulation`; the exporter reads the same ones, so that a pod's series fit its life.
+kwok's default completion stage terminates a pod as soon as it starts it, but durations are what this project measures,
+so it has its own stages: in a short form in `stages.yaml`, expanded by `write_stages`. `testbed.simulation` describes
+the annotations; the exporter reads the same ones, so that the series of a pod match its duration.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ ENGINES_SOURCE = Path(__file__).with_name("stages-engines.yaml")  # Tekton pods,
 def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
     """kwok Stage objects from the short form.
 
-    Each entry has `when` (a jq condition over the object) and either `status` (a template of the new status, or the
-    name of one under `templates`) or `steps`. `delay` is a jq expression that yields a duration text, `define` names jq
-    definitions put in front of both, `set` gives template variables their expressions.
+    Each entry has `when` (a jq condition on the object) and either `status` (a template of the new status, or the name
+    of one under `templates`) or `steps`. `delay` is a jq expression that yields a duration as text, `define` names jq
+    definitions to prepend to both, `set` assigns expressions to template variables.
     """
     entries = yaml.safe_load(source.read_text())
     definitions = entries.pop("definitions", {})
@@ -52,12 +52,12 @@ def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
 
 
 def write_stages(target: Path, *sources: Path) -> None:
-    """Write the expanded stages (of `stages.yaml` unless configured otherwise) as one YAML stream for kwok's `--config`."""
+    """Write the expanded stages (`stages.yaml` by default) as one YAML stream for kwok's `--config`."""
     target.write_text(yaml.safe_dump_all([stage for source in sources or (SOURCE,) for stage in stages(source)]))
 
 
 def node(name: str, cpu: str = "32", memory: str = "256Gi") -> dict[str, Any]:
-    """A Node object that the stages bring to Ready with this capacity."""
+    """A Node object with this capacity, which the stages make Ready."""
     return {
         "apiVersion": "v1",
         "kind": "Node",

@@ -1,4 +1,4 @@
-"""What happened to pods and Jobs, and when it was scraped: the input of `testbed.openmetrics`, plain data."""
+"""Lifetimes of pods, Jobs and nodes, and the scrape times: the input of `testbed.openmetrics`, plain data."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CADVISOR_PATH = "/metrics/cadvisor"
 class ContainerLife:
     """One container of a pod, from start to end. Times in unix seconds, CPU in cores or core-seconds, sizes in bytes.
 
-    `started` None: it never ran. `finished` None: it still runs, or its pod vanished before anyone saw the end.
-    `cpu_seconds` is the total over its life; `memory_curve` are (share of the life, bytes) points of the working set,
-    joined by lines; without a curve it rises from a tenth of `memory_peak` to all of it over the first fifth.
-    `memory_max` is what the kernel counts as maximum, page cache included (default: the peak).
+    `started` None: it never ran. `finished` None: it is still running, or its pod vanished before its end was observed.
+    `cpu_seconds` is the total over its lifetime; `memory_curve` are (share of the lifetime, bytes) points of the
+    working set with linear interpolation; without a curve it rises from a tenth of `memory_peak` to all of it over the
+    first fifth. `memory_max` is the kernel's maximum including page cache (default: the peak).
     """
 
     name: str
@@ -41,7 +41,7 @@ class ContainerLife:
     init: bool = False
     restart_policy: str = ""  # of an init container; Always makes it a sidecar
     gpu_resource: str = "nvidia.com/gpu"
-    gpu_busy: Sequence[float] = ()  # of each GPU it holds, the share of the time in which its engine is busy
+    gpu_busy: Sequence[float] = ()  # for each of its GPUs, the share of time in which its engine is busy
     storage_request: float | None = None  # ephemeral storage
     storage_limit: float | None = None
     storage_peak: float = 0.0
@@ -51,10 +51,10 @@ class ContainerLife:
 class PodLife:
     """One pod object, from creation to deletion. Times in unix seconds.
 
-    `deleted` None: the object is still there at the end of the history. A pod that vanishes right after it completed
-    (as under Argo's podGC) has `deleted` close to `finished`; when that falls between two scrapes nobody ever sees its
-    end. `started` is when the kubelet admitted it (`kube_pod_start_time`), containers have their own times.
-    `status_reason` is the pod's own reason, such as Evicted.
+    `deleted` None: the object still exists at the end of the history. A pod that is deleted right after completion (as
+    under Argo's podGC) has `deleted` close to `finished`; if both are between two scrapes, its end is never observed.
+    `started` is when the kubelet admitted it (`kube_pod_start_time`); containers have their own times. `status_reason`
+    is the pod's reason, such as Evicted.
     """
 
     namespace: str
@@ -81,8 +81,8 @@ class PodLife:
 
 @dataclass(frozen=True, slots=True)
 class NodeLife:
-    """One node with its labels, what OpenCost says an hour of a core, a GiB and a GPU costs there (None: nothing), and what
-    it has allocatable by resource (cores, bytes)."""
+    """One node with its labels, OpenCost's hourly prices of a core, a GiB and a GPU (None: not reported), and its
+    allocatable resources (cores, bytes)."""
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class NodeLife:
 
 @dataclass(frozen=True, slots=True)
 class JobLife:
-    """One Job object; `outcome` is Complete, Failed, or empty while it runs at the end of the history."""
+    """One Job object; `outcome` is Complete, Failed, or empty if it is still running at the end of the history."""
 
     namespace: str
     name: str
@@ -108,12 +108,12 @@ class JobLife:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """When the scrapes happened.
+    """The scrape times.
 
-    From `start` to `end` (unix seconds) every `interval` seconds; the kubelet's are `kubelet_offset` seconds later than
-    kube-state-metrics'. Samples of series whose value never changes are written every `constant_interval` seconds plus
-    the first and the last one, which answers every query alike (Prometheus bridges 5 minutes) at a fraction of the size;
-    set it to `interval` for the full set. `outages` are (job, from, to) spans without any sample, in which `up` is 0.
+    From `start` to `end` (unix seconds) every `interval` seconds; the kubelet is scraped `kubelet_offset` seconds after
+    kube-state-metrics. Samples of constant series are written every `constant_interval` seconds, plus the first and the
+    last one: queries return the same results (Prometheus looks back 5 minutes) at a fraction of the size. Set it to
+    `interval` for all samples. `outages` are (job, from, to) spans without samples, in which `up` is 0.
     """
 
     start: float
@@ -125,7 +125,7 @@ class Grid:
     outages: Sequence[tuple[str, float, float]] = ()
 
     def times(self, job: str) -> list[float]:
-        """All scrape times of a job, outages left out."""
+        """All scrape times of a job, without outages."""
         first = self.start + (self.kubelet_offset if job == KUBELET_JOB else 0.0)
         count = int((self.end - first) // self.interval) + 1
         return [time for n in range(max(0, count)) if not self.is_out(job, time := first + n * self.interval)]

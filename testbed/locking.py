@@ -13,7 +13,7 @@ NOTICE_SECONDS = 4.0
 
 @contextmanager
 def locked(path: Path, what: str, progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold the exclusive lock on `path`; says every few seconds that it waits for another process' `what`."""
+    """Hold the exclusive lock on `path`; reports every few seconds that it waits for another process' `what`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     started = reported = time.monotonic()
     with path.open("a") as file:
@@ -32,7 +32,7 @@ def locked(path: Path, what: str, progress: Callable[[str], None]) -> Iterator[N
 
 @contextmanager
 def shared(path: Path) -> Iterator[None]:
-    """Hold a shared lock on `path`: many may, and `try_exclusive` fails meanwhile."""
+    """Hold a shared lock on `path`: any number of processes may, and `try_exclusive` fails meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -41,7 +41,7 @@ def shared(path: Path) -> Iterator[None]:
 
 @contextmanager
 def try_exclusive(path: Path) -> Iterator[bool]:
-    """Yields whether the exclusive lock on `path` was free; held until the block ends."""
+    """Yield whether the exclusive lock on `path` was free; it is held until the block ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

@@ -1,7 +1,7 @@
-"""What the engines' controllers expect to find in the API server: CRDs and configuration, from their own Go modules.
+"""Objects that the engines' controllers require in the API server: CRDs and configuration from their Go modules.
 
-The manifests of exactly the pinned version are copied into the cache when the controllers are built, because a test
-that runs without a network cannot ask for them.
+The manifests of the pinned version are copied into the cache when the controllers are built, because tests may run
+without network access.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ JOBSET_LABEL = "jobset.sigs.k8s.io/jobset-name"
 
 _ARGO_CRDS = ("manifests/base/crds", ("minimal/*.yaml", "full/*.yaml"))
 _JOBSET = ("config/components", ("crd/bases/*.yaml", "webhook/manifests.yaml"))
-# Component -> (module, directory of its manifests, what is taken from there). What has an archive has no module.
+# Component -> (module, directory of its manifests, files to copy). A component built from an archive has no module.
 _SOURCES = {
     "argo-workflow-controller": ("github.com/argoproj/argo-workflows/v3", *_ARGO_CRDS),
     ARGO_V4: ("", *_ARGO_CRDS),
@@ -39,7 +39,7 @@ _SOURCES = {
 def fetch(name: str) -> Path:
     """Directory with the manifests of a controller, copied from its module the first time.
 
-    ValueError for a component that has none, BuildError when its module cannot be had.
+    Raises ValueError for a component without manifests, BuildError if its module is unavailable.
     """
     if name not in _SOURCES:
         raise ValueError(f"{name} has no manifests; only {', '.join(_SOURCES)} have")
@@ -56,24 +56,24 @@ def fetch(name: str) -> Path:
                 for file in sorted(source.glob(pattern)):
                     copy = partial / file.relative_to(source)
                     copy.parent.mkdir(parents=True, exist_ok=True)
-                    copy.write_bytes(file.read_bytes())  # without the module cache's read-only mode
+                    copy.write_bytes(file.read_bytes())  # without the read-only mode of the module cache
             partial.rename(target)
     return target
 
 
 def has_manifests(name: str) -> bool:
-    """Whether a component needs more than its binary."""
+    """Whether a component needs manifests besides its binary."""
     return name in _SOURCES
 
 
 def _objects(files: list[Path]) -> Iterator[dict[str, Any]]:
     for file in files:
-        # The C parser: the full schemas are several megabytes.
+        # The C parser, as the full schemas are several megabytes.
         yield from filter(None, yaml.load_all(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def argo_crds(*, full: bool = False, component: str = "argo-workflow-controller") -> list[dict[str, Any]]:
-    """CRDs of Argo Workflows: `full` with every field in the schema, else those that accept anything."""
+    """CRDs of Argo Workflows: with `full` including every field in the schema, else accepting any content."""
     directory = fetch(component) / ("full" if full else "minimal")
     return [o for o in _objects(sorted(directory.glob("argoproj*.yaml"))) if o["kind"] == "CustomResourceDefinition"]
 
@@ -92,7 +92,7 @@ def argo_configuration(metrics_port: int) -> list[dict[str, Any]]:
 
 
 def tekton_crds(webhook_port: int | None = None) -> list[dict[str, Any]]:
-    """CRDs of Tekton Pipelines. Without a webhook only the stored version is usable."""
+    """CRDs of Tekton Pipelines. Without a webhook only the stored version is served."""
     crds = list(_objects(sorted((fetch("tekton-controller") / "300-crds").glob("*.yaml"))))
     for crd in crds:
         if "conversion" not in crd["spec"]:
@@ -105,11 +105,11 @@ def tekton_crds(webhook_port: int | None = None) -> list[dict[str, Any]]:
 
 
 def tekton_webhooks(port: int) -> list[dict[str, Any]]:
-    """The webhook's Secret and configurations, as shipped, and a Service by which the API server finds it on the loopback
-    interface. Its rules and its certificate the webhook writes itself."""
+    """The webhook's Secret and configurations, as shipped, and a Service that routes the API server to the loopback
+    interface. The webhook itself writes its rules and certificate."""
     objects = list(_objects([fetch("tekton-webhook") / "500-webhooks.yaml"]))
-    for found in objects:
-        for webhook in found.get("webhooks") or ():
+    for configuration in objects:
+        for webhook in configuration.get("webhooks") or ():
             webhook["clientConfig"]["service"]["port"] = port
     meta = {"name": "tekton-pipelines-webhook", "namespace": TEKTON_NAMESPACE}
     spec = {"type": "ExternalName", "externalName": "localhost"}
@@ -117,14 +117,14 @@ def tekton_webhooks(port: int) -> list[dict[str, Any]]:
 
 
 def tekton_configuration(*, webhook: bool = False) -> list[dict[str, Any]]:
-    """Namespace and ConfigMaps of the Tekton controller, and of its webhook, as shipped, with metrics switched on."""
+    """Namespace and ConfigMaps of the Tekton controller, and of its webhook, as shipped, with metrics enabled."""
     result: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEKTON_NAMESPACE}}]
     for config in _objects(sorted(fetch("tekton-controller").glob("config-*.yaml"))):
         if config["kind"] != "ConfigMap" or ("webhook" in config["metadata"]["name"] and not webhook):
             continue
         config["data"] = {key: value for key, value in (config.get("data") or {}).items() if key != "_example"}
         if config["metadata"]["name"] == "config-observability":
-            config["data"]["metrics-protocol"] = "prometheus"  # read at start only
+            config["data"]["metrics-protocol"] = "prometheus"  # only read at startup
         result.append(config)
     return result
 
@@ -135,9 +135,9 @@ def jobset_crds(component: str = "jobset-controller") -> list[dict[str, Any]]:
 
 
 def jobset_webhooks(url: str, authority: Path, component: str = "jobset-controller") -> list[dict[str, Any]]:
-    """The controller's webhooks, reached at ``url`` instead of through a Service; ``authority`` signed its certificate.
+    """The controller's webhooks with ``url`` instead of a Service; ``authority`` is the CA of its certificate.
 
-    The defaults of a JobSet come from them. As in the released manifests, those for pods see JobSets' pods only.
+    They set the defaults of JobSets. As in the released manifests, the ones for pods only match pods of JobSets.
     """
     configurations = list(_objects([fetch(component) / "webhook" / "manifests.yaml"]))
     for configuration in configurations:

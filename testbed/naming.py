@@ -1,4 +1,4 @@
-"""How kubelet, cAdvisor and kube-state-metrics spell ids and labels; shared by the history writer and the exporter."""
+"""Formats of ids and labels in kubelet, cAdvisor and kube-state-metrics, shared by history writer and exporter."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 
 
 def container_id(uid: str, container: str, restarts: int = 0) -> str:
-    """The runtime's id of a container: 64 hex digits, others after each restart."""
+    """The runtime's id of a container: 64 hex digits, different ones after each restart."""
     return hashlib.sha256(f"{uid}/{container}/{restarts}".encode()).hexdigest()
 
 
 def pod_cgroup(uid: str) -> str:
-    """cAdvisor's `id` of a pod under the systemd cgroup driver, where dashes of the uid become underscores."""
+    """cAdvisor's `id` of a pod with the systemd cgroup driver, which replaces dashes of the uid by underscores."""
     return f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid.replace('-', '_')}.slice"
 
 
@@ -22,18 +22,19 @@ def container_cgroup(uid: str, container: str, restarts: int = 0) -> str:
 
 
 def label_name(key: str, prefix: str = "label") -> str:
-    """kube-state-metrics' name of a Kubernetes label: `tekton.dev/pipelineRun` is `label_tekton_dev_pipeline_run`."""
+    """kube-state-metrics' name of a Kubernetes label: `tekton.dev/pipelineRun` becomes
+    `label_tekton_dev_pipeline_run`."""
     clean = re.sub(r"[^a-zA-Z0-9_]", "_", key)
     snake = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", clean).lower()
     return f"{prefix}_{snake}"
 
 
 def escape(value: str) -> str:
-    """A label value as it stands between quotes in the exposition formats."""
+    """A label value escaped for the quotes of the exposition formats."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def series(name: str, /, **labels: str) -> str:
-    """`name{label="value",...}`; empty values are left out, as Prometheus does not tell them from absent ones."""
+    """`name{label="value",...}`; empty values are omitted, as Prometheus treats them like missing ones."""
     inner = ",".join(f'{key}="{escape(value)}"' for key, value in labels.items() if value != "")
     return f"{name}{{{inner}}}"

@@ -1,8 +1,8 @@
-"""Runs a command in a network namespace of its own, with nothing but the loopback interface.
+"""Runs a command in a new network namespace that only has the loopback interface.
 
-Some controllers listen on fixed ports of all addresses and cannot be known otherwise. Inside such a namespace they
-clash with nothing, nothing outside reaches them, and several test beds run side by side. The test runner has to be
-inside as well, so it is the runner that is started here. Nothing can be downloaded inside: build first.
+Some controllers listen on fixed ports of all addresses. Inside such a namespace they cause no conflicts and are not
+reachable from outside, and several test beds can run in parallel. The test runner must be inside as well, so it is the
+command to run. There is no network access inside: build first.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def _unshare(flags: int) -> None:
 
 
 def _new_namespace() -> None:
-    """A network namespace; without the right to make one, inside a new user namespace in which we are root."""
+    """Create a network namespace; without permission, inside a new user namespace with this user as root."""
     try:
         _unshare(_CLONE_NEWNET)
         return
     except PermissionError:
-        pass  # the ordinary case of an ordinary user
+        pass  # the normal case for unprivileged users
     user, group = os.getuid(), os.getgid()
     _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
     Path("/proc/self/setgroups").write_text("deny")
@@ -62,12 +62,12 @@ def _bring_up_loopback() -> None:
 
 
 def enter(command: Sequence[str]) -> NoReturn:
-    """Replace this process by `command` in a new network namespace; at once when it is in one already.
+    """Replace this process by `command` in a new network namespace, or in the current one if it is one of the test bed.
 
-    TestbedError when the kernel refuses or the command does not exist.
+    Raises TestbedError if the kernel rejects it or the command does not exist.
     """
-    found = shutil.which(command[0])
-    if found is None:
+    program = shutil.which(command[0])
+    if program is None:
         raise TestbedError(f"{command[0]} is not an executable on PATH")
     if not inside():
         try:
@@ -78,4 +78,4 @@ def enter(command: Sequence[str]) -> NoReturn:
                 f"the kernel refuses a network namespace ({error}). Run as root, or allow user namespaces "
                 "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)."
             ) from error
-    os.execve(found, list(command), {**os.environ, MARK: "1"})
+    os.execve(program, list(command), {**os.environ, MARK: "1"})

@@ -1,5 +1,5 @@
-"""Series of nodes: labels (with `--metric-labels-allowlist=nodes=[*]`) and allocatable resources by kube-state-metrics,
-prices by OpenCost."""
+"""Node series: labels (with `--metric-labels-allowlist=nodes=[*]`) and allocatable resources of kube-state-metrics, and
+prices of OpenCost."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Writes weeks of history as OpenMetrics text, for Prometheus to load before it starts.
+"""Writes weeks of history as OpenMetrics text, to be loaded into Prometheus before it starts.
 
-A fresh cluster has no past, but everything this project says rests on one. From a list of pod lives this module
-writes the series that kube-state-metrics and cAdvisor would have given, with the same names, labels, gaps and
-scrape grid: a pod's series exist while the pod object exists, a container's while it runs, and a container that
-lives between two scrapes leaves nothing.
+A new cluster has no history, but the operator's analysis depends on one. From a list of pod lifetimes this module
+writes the series that kube-state-metrics and cAdvisor would have exported, with the same names, labels, gaps and scrape
+times: a pod's series exist as long as the pod object, a container's while it runs, and a container that starts and ends
+between two scrapes has none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ContainerLife", "Grid", "JobLife", "NodeLife", "PodLife", "render", 
 
 
 class _Samples:
-    """Turns spans into sample lines on the scrape grid of one job."""
+    """Converts spans to sample lines at the scrape times of one job."""
 
     def __init__(self, grid: Grid, job: str) -> None:
         self.times = grid.times(job)
@@ -28,30 +28,30 @@ class _Samples:
         self._stride = max(1, round(grid.constant_interval / grid.interval))
 
     def between(self, start: float, end: float) -> range:
-        """Indices of the scrapes at or after `start` and before `end`."""
+        """Indices of the scrapes from `start` (inclusive) to `end` (exclusive)."""
         return range(bisect.bisect_left(self.times, start), bisect.bisect_left(self.times, end))
 
-    def shares(self, found: range, start: float, end: float) -> list[float]:
-        """How much of the life from `start` to `end` has passed at each of these scrapes, 0 to 1."""
-        return [(time - start) / (end - start) for time in self.times[found.start : found.stop]]
+    def shares(self, indices: range, start: float, end: float) -> list[float]:
+        """Elapsed share (0 to 1) of the lifetime from `start` to `end` at each of these scrapes."""
+        return [(time - start) / (end - start) for time in self.times[indices.start : indices.stop]]
 
     def constant(self, name: str, spans: list[tuple[float, float, float]]) -> str:
-        """Lines of a series that holds one value in each span: every n-th sample, the first and the last."""
+        """Lines of a series that is constant in each span: every n-th sample, the first and the last."""
         lines = []
         for start, end, value in spans:
-            found = self.between(start, end)
-            if not found:
+            indices = self.between(start, end)
+            if not indices:
                 continue
-            stamps = self._stamps[found.start : found.stop : self._stride]
-            if (len(found) - 1) % self._stride:
-                stamps.append(self._stamps[found.stop - 1])
+            stamps = self._stamps[indices.start : indices.stop : self._stride]
+            if (len(indices) - 1) % self._stride:
+                stamps.append(self._stamps[indices.stop - 1])
             head = f"{name} {value:.15g} "
             lines.append(head + f"\n{head}".join(stamps) + "\n")
         return "".join(lines)
 
-    def varying(self, name: str, found: range, values: Iterable[str]) -> str:
-        """Lines of a series with a value of its own at each scrape."""
-        stamps = self._stamps[found.start : found.stop]
+    def varying(self, name: str, indices: range, values: Iterable[str]) -> str:
+        """Lines of a series with one value per scrape."""
+        stamps = self._stamps[indices.start : indices.stop]
         return "".join([f"{name} {value} {stamp}\n" for value, stamp in zip(values, stamps, strict=True)])
 
 
@@ -63,7 +63,7 @@ def _state_lines(objects: Iterable[state_series.Emit], samples: _Samples) -> Ite
 
 
 def _life(pod: PodLife, container: ContainerLife, grid: Grid) -> tuple[float, float] | None:
-    """When the container was running, or None. Without a known end: until its pod went, or the history ends."""
+    """When the container was running, or None. Without a known end: until the pod was deleted, or the history ends."""
     if container.started is None:
         return None
     end = container.finished
@@ -79,12 +79,12 @@ def _container_lines(sample: str, pods: Sequence[PodLife], grid: Grid, samples: 
             life = _life(pod, container, grid)
             if life is None:
                 continue
-            found = samples.between(*life)
-            if found:
-                numbers = values(container, samples.shares(found, *life))
+            indices = samples.between(*life)
+            if indices:
+                numbers = values(container, samples.shares(indices, *life))
                 if numbers is not None:
                     name = series(sample, **cadvisor_series.container_labels(pod, container), **extra)
-                    yield samples.varying(name, found, numbers)
+                    yield samples.varying(name, indices, numbers)
 
 
 def _network_lines(sample: str, pods: Sequence[PodLife], grid: Grid, samples: _Samples) -> Iterator[str]:
@@ -93,22 +93,22 @@ def _network_lines(sample: str, pods: Sequence[PodLife], grid: Grid, samples: _S
         lives = [life for container in pod.containers if (life := _life(pod, container, grid))]
         if lives:
             start, end = min(life[0] for life in lives), max(life[1] for life in lives)
-            found = samples.between(start, end)
-            bytes_then = (f"{total(pod) * share:.0f}" for share in samples.shares(found, start, end))
-            yield samples.varying(series(sample, **cadvisor_series.pod_labels(pod)), found, bytes_then)
+            indices = samples.between(start, end)
+            bytes_then = (f"{total(pod) * share:.0f}" for share in samples.shares(indices, start, end))
+            yield samples.varying(series(sample, **cadvisor_series.pod_labels(pod)), indices, bytes_then)
 
 
 def _gpu_lines(sample: str, pods: Sequence[PodLife], grid: Grid, samples: _Samples) -> Iterator[str]:
     for pod in pods:
         for container in pod.containers:
             if container.gpu_busy and (life := _life(pod, container, grid)) is not None:
-                found = samples.between(*life)
-                for name, values in dcgm_series.of_container(sample, pod, container, len(found)):
-                    yield samples.varying(name, found, values)
+                indices = samples.between(*life)
+                for name, values in dcgm_series.of_container(sample, pod, container, len(indices)):
+                    yield samples.varying(name, indices, values)
 
 
 def _up_lines(pods: Sequence[PodLife], grid: Grid) -> Iterator[str]:
-    """`up` of kube-state-metrics and of each node's kubelet for the whole time, 0 during outages."""
+    """`up` of kube-state-metrics and of each node's kubelet over the whole history, 0 during outages."""
     targets = [(STATE_METRICS_JOB, {"instance": state_series.STATE_METRICS_INSTANCE})]
     targets += [
         (KUBELET_JOB, {"instance": f"{node}:10250", "metrics_path": CADVISOR_PATH, "node": node})
@@ -130,7 +130,7 @@ def _node_lines(family: str, nodes: Sequence[NodeLife], grid: Grid, samples: _Sa
 def render(
     pods: Sequence[PodLife], grid: Grid, jobs: Sequence[JobLife] = (), nodes: Sequence[NodeLife] = ()
 ) -> Iterator[str]:
-    """The whole history as OpenMetrics text in pieces: families in order of name, `# EOF` at the end."""
+    """The complete history as OpenMetrics text in pieces: families sorted by name, `# EOF` at the end."""
     state = _Samples(grid, STATE_METRICS_JOB)
     kubelet = _Samples(grid, KUBELET_JOB)
     families: dict[str, tuple[str, Iterator[str]]] = {"up": ("gauge", _up_lines(pods, grid))}
@@ -151,7 +151,7 @@ def render(
     for name in dcgm_series.FAMILIES:
         families[name] = ("gauge", _gpu_lines(name, pods, grid, kubelet))
     for name, (kind, lines) in sorted(families.items()):
-        # A counter family is named without the `_total` of its samples.
+        # The name of a counter family lacks the `_total` of its samples.
         yield f"# TYPE {name.removesuffix('_total') if kind == 'counter' else name} {kind}\n"
         yield from lines
     yield "# EOF\n"

@@ -1,4 +1,4 @@
-"""Command lines of the control plane's parts; why each flag is there."""
+"""Command lines of the control plane's parts, with the reason for each flag."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from testbed.process import free_port
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How to start one part and how to see that it is up.
+    """How to start one part, and how to check that it is ready.
 
-    `health` is answered with 2xx once it is; `certificates` is where the part puts the certificate it makes for itself.
+    `health` is a URL that returns 2xx once it is; `certificates` is where the part stores its self-signed certificate.
     `endpoint` (name, base URL) is published in `Cluster.endpoints`.
     """
 
@@ -46,7 +46,7 @@ def etcd(binary: Path, directory: Path, url: str, peer_url: str) -> list[str | P
 def apiserver(
     binary: Path, certificates: Path, etcd_url: str, port: int, token_file: Path, disabled: Sequence[str]
 ) -> list[str | Path]:
-    """The server makes its own certificate before it reads the signing key, so that one key serves both."""
+    """The API server generates its certificate before it reads the signing key, so one key serves both purposes."""
     key = certificates / "apiserver.key"
     return [
         binary,
@@ -76,7 +76,7 @@ def controller_manager(binary: Path, cluster: Cluster) -> Part:
             f"--kubeconfig={cluster.kubeconfig()}",
             f"--service-account-private-key-file={cluster.ca_file.with_suffix('.key')}",
             f"--root-ca-file={cluster.ca_file}",
-            # Fake nodes have no address ranges, and no kubelet renews their leases.
+            # Fake nodes have no address ranges, and no kubelet that renews their leases.
             "--controllers=*,-node-ipam-controller,-node-lifecycle-controller",
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
@@ -109,7 +109,7 @@ def scheduler(binary: Path, cluster: Cluster) -> Part:
 
 
 def kubelets(binary: Path, cluster: Cluster, *, engines: bool = False) -> Part:
-    """kwok with the project's own stages; `engines` adds those of Argo's and Tekton's pods (it needs their CRDs)."""
+    """kwok with the project's stages; `engines` adds those for Argo's and Tekton's pods (requires their CRDs)."""
     port = free_port()
     stages = cluster.directory / "stages.yaml"
     kwok.write_stages(stages, kwok.SOURCE, *((kwok.ENGINES_SOURCE,) if engines else ()))
@@ -120,7 +120,7 @@ def kubelets(binary: Path, cluster: Cluster, *, engines: bool = False) -> Part:
             f"--kubeconfig={cluster.kubeconfig()}",
             f"--config={stages}",
             "--manage-all-nodes",
-            "--node-lease-duration-seconds=0",  # a restarted kwok goes on at once instead of waiting for a lease
+            "--node-lease-duration-seconds=0",  # a restarted kwok continues at once instead of waiting for a lease
             f"--server-address=127.0.0.1:{port}",
         ],
         f"http://127.0.0.1:{port}/healthz",
@@ -147,7 +147,7 @@ def state_metrics(binary: Path, cluster: Cluster, pod_labels: Sequence[str]) -> 
 
 
 def exporter(cluster: Cluster) -> Part:
-    """The simulated kubelets' cAdvisor series."""
+    """The cAdvisor series of the simulated kubelets."""
     return _kubelet_part("exporter", cluster, free_port())
 
 

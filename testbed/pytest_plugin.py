@@ -1,11 +1,11 @@
-"""Fixtures around the test bed. Load with `pytest_plugins = ["testbed.pytest_plugin"]` in tests/conftest.py.
+"""Fixtures for the test bed. Load with `pytest_plugins = ["testbed.pytest_plugin"]` in tests/conftest.py.
 
-One control plane serves a whole test run: the first test that needs it starts it as a process of its own, all
-xdist workers find it through the environment, and it ends with the run (also when the run is killed). Every test
-works in a namespace of its own; a test that restarts or breaks things makes its own control plane.
+One control plane serves a whole test run: the first test that needs it starts it as a separate process, all xdist
+workers find it through the environment, and it ends with the run (even if the run is killed). Every test has its own
+namespace; a test that restarts or breaks parts starts its own control plane.
 
-Set CONCERTMASTER_TESTBED_STATE to the file written by `python -m testbed up --state FILE` to run the tests
-against that cluster instead.
+Set CONCERTMASTER_TESTBED_STATE to the file written by `python -m testbed up --state FILE` to run the tests against that
+cluster instead.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class MakePrometheus(Protocol):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The controller of a run names the directory its workers share; nothing is created or started yet."""
+    """Set the directory that the workers of a run share; nothing is created or started yet."""
     if not hasattr(config, "workerinput"):
         os.environ[RUN] = str(
             Path(tempfile.gettempdir()) / f"concertmaster-testbed-run-{os.getpid()}-{secrets.token_hex(4)}"
@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The controller ends the shared cluster, if a test ever started it."""
+    """Stop the shared cluster, if any test started it."""
     if hasattr(config, "workerinput"):
         return
     run = Path(os.environ[RUN])
@@ -70,7 +70,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         try:
             os.kill(number, signal.SIGTERM)
         except ProcessLookupError:
-            number = 0  # it ended by itself
+            number = 0  # it has ended already
     deadline = time.monotonic() + 20
     while number and _alive(number) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -78,7 +78,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _alive(number: int) -> bool:
-    """Whether the process runs; one that has ended but was not collected by its parent does not."""
+    """Whether the process is running; a zombie is not."""
     try:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -86,7 +86,7 @@ def _alive(number: int) -> bool:
 
 
 def require_binaries(names: Sequence[str]) -> None:
-    """TestbedError with the command to run when something is not built: a test's time limit is no place for compilers."""
+    """Raise TestbedError with the command to run if a binary is missing: compiling would exceed a test's time limit."""
     _, missing = resolve(names)
     if missing:
         minutes = sum(component.seconds for component in missing) / 60
@@ -97,7 +97,7 @@ def require_binaries(names: Sequence[str]) -> None:
 
 
 def _start_shared(run: Path, state: Path) -> None:
-    """Start the run's cluster and wait for its state file; the caller holds the lock."""
+    """Start the shared cluster and wait for its state file; the caller holds the lock."""
     require_binaries([*Options.everything().binaries(), "prometheus", "promtool"])
     log = run / "up.log"
     command = [sys.executable, "-m", "testbed", "up", f"--state={state}", f"--scratch={run}"]
@@ -117,12 +117,12 @@ def _start_shared(run: Path, state: Path) -> None:
             child.terminate()
             raise TestbedError(f"the test run's cluster did not start:\n{log.read_text()[-3000:]}")
         time.sleep(0.1)
-    child.returncode = 0  # it belongs to the whole run: `pytest_unconfigure` ends it
+    child.returncode = 0  # suppresses a warning: `pytest_unconfigure` stops it at the end of the run
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """The run's shared cluster with every part; `endpoints` has prometheus, kube-state-metrics and cadvisor."""
+    """The shared cluster of the run with all parts; `endpoints` has prometheus, kube-state-metrics and cadvisor."""
     given = os.environ.get(STATE)
     if given:
         return Cluster.attach(Path(given))
@@ -137,7 +137,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A fresh namespace of the shared cluster, ready for pods; deleted afterwards without waiting."""
+    """A new namespace of the shared cluster, ready for pods; deleted afterwards without waiting."""
     slug = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     name = f"t-{slug}-{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", name)
@@ -148,7 +148,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
 
 @pytest.fixture
 def make_control_plane() -> Iterator[Callable[..., ControlPlane]]:
-    """`make_control_plane(Options(...))`: a control plane of the test's own, stopped at its end."""
+    """`make_control_plane(Options(...))`: a control plane for one test, stopped at its end."""
     with ExitStack() as stack:
 
         def make(options: Options | None = None) -> ControlPlane:
@@ -161,7 +161,7 @@ def make_control_plane() -> Iterator[Callable[..., ControlPlane]]:
 
 @pytest.fixture
 def make_prometheus() -> Iterator[MakePrometheus]:
-    """A factory of Prometheus servers of the test's own, with history if wanted, stopped at its end."""
+    """A factory of Prometheus servers for one test, with history if given, stopped at its end."""
     require_binaries(["prometheus", "promtool"])
     with ExitStack() as stack:
 

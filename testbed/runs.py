@@ -1,4 +1,4 @@
-"""Finished runs as lives of pods: the builders that benchmarks and tests share."""
+"""Builders of finished runs as pod lifetimes, shared by benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from uuid import UUID
 from testbed.lives import ContainerLife, JobLife, PodLife
 
 MI = 1024.0**2
-KEPT = 300.0  # seconds for which a finished pod of Argo stays
+KEPT = 300.0  # seconds for which a finished Argo pod exists
 KEPT_BY_JOB = 1800.0
 
 
 def fnv32a(text: str) -> int:
-    """FNV-1a, 32 bit: Argo's hash of a node's name, at the end of the pod's name."""
+    """32-bit FNV-1a: Argo's hash of a node name, at the end of pod names."""
     value = 0x811C9DC5
     for byte in text.encode():
         value = (value ^ byte) * 0x01000193 % 2**32
@@ -23,7 +23,7 @@ def fnv32a(text: str) -> int:
 def argo_pod(
     namespace: str, run: str, template: str, created: float, container: ContainerLife, chance: random.Random
 ) -> PodLife:
-    """The pod of one step of an Argo run that succeeded, on one of five nodes."""
+    """The pod of one step of a successful Argo run, on one of five nodes."""
     assert container.finished is not None
     return PodLife(
         namespace=namespace,
@@ -51,8 +51,9 @@ def runs_of_cronjob(
     seconds: float = 600.0,
     kept: float | None = None,
 ) -> tuple[list[PodLife], list[JobLife]]:
-    """``count`` runs of a CronJob, the last ending shortly before ``end``: 1 core and 2Gi asked for, less used. ``kept``:
-    seconds for which a finished Job stays; None: for ever, its pod for a while."""
+    """``count`` runs of a CronJob that requests 1 core and 2Gi and uses less, the last one ending shortly before
+    ``end``. ``every`` and ``seconds``: interval and duration. ``kept``: seconds for which a finished Job exists; None:
+    forever, its pod for a while."""
     pods, jobs = [], []
     for i in range(count):
         start = end - 900.0 - seconds - (count - 1 - i) * every

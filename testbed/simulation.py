@@ -1,27 +1,27 @@
-"""What a simulated pod does, from its annotations; the formulas of stages.yaml in Python, for the exporter.
+"""Behaviour of a simulated pod, from its annotations; the formulas of stages.yaml in Python, for the exporter.
 
 Annotations (all optional; amounts are Kubernetes quantities; they describe the main container, which is the one named
 `main`, else the first that is not Argo's `wait`):
 
 - `sim/startup`: seconds from admission to the containers' start (images, sandbox); 1.
-- `sim/duration`: seconds of work when nothing holds it back; 2.
-- `sim/cpu`: cores the work keeps busy; 100m. A lower CPU limit throttles it: the run takes as much longer as the limit is
-  lower. With `sim/contended: "true"` the request is the bound instead, as on a node that is full; of what is missing then
-  the node gives `sim/spare-percent` all the same; 0.
-- `sim/serial-percent`: share of the work that needs no CPU and that more of it does not shorten; 0.
-- `sim/pressure-percent`: what the kernel's pressure figures say of the time spent waiting for CPU; 100.
-- `sim/burst-cpu`, `sim/burst-percent`: with a CPU request below the first, the run takes so much longer: it has bursts
-  that no sample shows.
-- `sim/memory-peak`: working set at its peak; 64Mi. It grows evenly from a tenth to all of it over the first 80% of the
+- `sim/duration`: seconds of unconstrained work; 2.
+- `sim/cpu`: cores that the work uses; 100m. A lower CPU limit throttles it and prolongs the run in proportion.
+  With `sim/contended: "true"` the request is the limit instead, as on a full node; `sim/spare-percent` is the share of
+  the missing CPU that the node provides nevertheless; 0.
+- `sim/serial-percent`: share of the work that needs no CPU and is not shortened by more of it; 0.
+- `sim/pressure-percent`: share of the time spent waiting for CPU that the kernel's pressure figures report; 100.
+- `sim/burst-cpu`, `sim/burst-percent`: with a CPU request below the first, the run takes longer by the second: it has
+  bursts that no sample shows.
+- `sim/memory-peak`: peak working set; 64Mi. It grows linearly from a tenth to all of it over the first 80% of the
   run; at the memory limit the container is OOM-killed, with `sim/crowded: "true"` (a node short of memory) at the request.
-- `sim/jitter-percent`, `sim/memory-jitter-percent`: spread of duration and peak, evenly up to this much up or down,
+- `sim/jitter-percent`, `sim/memory-jitter-percent`: spread of duration and peak, uniform up to this much up or down,
   drawn from the pod's uid (so that both readers of the annotations draw the same).
 - `sim/exit-code`, `sim/reason`, `sim/fail-until`: fail with this code and reason, in attempts before `fail-until`.
 - `sim/fail-percent`: fail with this probability, drawn from the uid as well.
 - `sim/network-receive`, `sim/network-transmit`, `sim/fs-read`, `sim/fs-write`: bytes over the whole run; 0.
 
-Other containers use next to nothing and end with the main one. A pod that still runs `activeDeadlineSeconds` after it
-was admitted fails at that moment, as the kubelet has it.
+Other containers use next to nothing and end with the main one. A pod still running `activeDeadlineSeconds` after its
+admission fails at that moment, as with a real kubelet.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _UNITS = {"": 1, "m": 0.001, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2*
 
 
 def parse_quantity(text: str | int | float) -> float:
-    """A Kubernetes quantity as a number of cores or bytes; TestbedError when it is none."""
+    """A Kubernetes quantity as a number of cores or bytes; raises TestbedError if it is invalid."""
     match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", str(text))
     if match is None or match.group(2) not in _UNITS:
         raise TestbedError(f"{text!r} is not a quantity; examples: 250m, 2, 64Mi, 1.5G")
@@ -50,13 +50,13 @@ def parse_quantity(text: str | int | float) -> float:
 
 
 def chance(uid: str, start: int) -> float:
-    """A number from 0 to below 1 that belongs to the pod: six hexadecimal digits of its uid from `start` on."""
+    """A reproducible random number in [0, 1) for a pod: six hexadecimal digits of its uid from `start` on."""
     return int(uid[start : start + 6], 16) / 16**6
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one container has used since it started: counters, and sizes at this moment. `limited`: has a CPU limit."""
+    """Usage of one container since its start: counters, and current sizes. `limited`: has a CPU limit."""
 
     cpu_seconds: float
     working_set: float
@@ -71,9 +71,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class PodModel:
-    """The plan of one pod: `main` is its main container's name, `seconds` how long that runs, `cores` what it may use,
-    `busy` the share of the time in which it uses that, `limited` whether a CPU limit is set, `memory_room` what memory it
-    can fill."""
+    """The plan of one pod. `main`: name of its main container; `seconds`: how long that runs; `cores`: the CPU
+    available to it; `busy`: share of the time in which it uses that; `limited`: whether a CPU limit is set;
+    `memory_room`: bytes of memory available to it."""
 
     main: str
     seconds: float
@@ -92,7 +92,7 @@ class PodModel:
 
     @classmethod
     def of(cls, pod: Mapping[str, Any]) -> PodModel:
-        """From a Pod object as the API server gives it."""
+        """The plan of a Pod object as returned by the API server."""
         notes = pod["metadata"].get("annotations") or {}
         uid = pod["metadata"]["uid"]
         containers = pod["spec"]["containers"]
@@ -115,7 +115,7 @@ class PodModel:
         cores = wanted if bound is None else min(wanted, bound)
         if contended:
             cores += amount("spare-percent") / 100 * (wanted - cores)
-        # Without `sim/cpu` the duration is what it says, whatever the limit.
+        # Without `sim/cpu` the duration is fixed, whatever the limit.
         serial = amount("serial-percent") / 100
         stretch = serial + (1 - serial) * wanted / cores if "sim/cpu" in notes and cores > 0 else 1.0
         rough = asked is not None and "sim/burst-cpu" in notes and asked < amount("burst-cpu")
@@ -140,11 +140,11 @@ class PodModel:
         )
 
     def done(self, elapsed: float) -> float:
-        """Share of the planned run that has passed after `elapsed` seconds, 0 to 1."""
+        """Completed share (0 to 1) of the planned run after `elapsed` seconds."""
         return min(1.0, max(0.0, elapsed / self.seconds)) if self.seconds > 0 else 1.0
 
     def usage(self, container: str, elapsed: float) -> Usage:
-        """What a container of the pod has used `elapsed` seconds after its start."""
+        """Usage of one of the pod's containers `elapsed` seconds after its start."""
         elapsed = max(0.0, elapsed)
         if container != self.main:
             return Usage(cpu_seconds=SIDE_CORES * elapsed, working_set=SIDE_MEMORY)

@@ -1,7 +1,7 @@
-"""The documentation site, built strictly by the locked MkDocs in a virtual environment of its own.
+"""The documentation site, built in strict mode by the locked MkDocs in a separate virtual environment.
 
-``python -m testbed.site`` builds it into build/site and prints where. The environment stands in the test bed's cache,
-named by what it holds, so that it is made once; nothing of it is installed beside the operator's own dependencies.
+``python -m testbed.site`` builds it into build/site and prints the path. The environment is in the test bed's cache
+under a name derived from its contents, so it is created once and separate from the operator's own dependencies.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def tools() -> Path:
 
 
 def build(target: Path) -> str:
-    """Build the site into ``target``; what MkDocs said. Raises TestbedError with every broken link."""
+    """Build the site into ``target``; returns the output of MkDocs. Raises TestbedError with all broken links."""
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return _run(
         [str(tools() / "mkdocs"), "build", "--strict", "--quiet", "--site-dir", str(target)],
@@ -59,7 +59,7 @@ def build(target: Path) -> str:
 
 
 def main() -> int:
-    """Build it where the command line says."""
+    """Build the site into the directory given on the command line."""
     parser = argparse.ArgumentParser(prog="python -m testbed.site", description=__doc__)
     parser.add_argument("--target", type=Path, default=ROOT / "build" / "site")
     target = parser.parse_args().target.absolute()

@@ -1,7 +1,7 @@
-"""kube-state-metrics' series of a pod's or Job's life: which exist when, with which labels and values.
+"""kube-state-metrics' series over the lifetime of a pod or Job, with labels, values and times of existence.
 
-Names, labels and moments follow kube-state-metrics 2.19 (internal/store/pod.go, job.go, cronjob.go). Left out: the
-eight always-present zeros of `kube_pod_status_reason`, and families nobody here asks for.
+Names, labels and times follow kube-state-metrics 2.19 (internal/store/pod.go, job.go, cronjob.go). Omitted are the
+eight constant zeros of `kube_pod_status_reason`, and families that no query here uses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STATE_METRICS_INSTANCE = "kube-state-metrics:8080"
 CLAIMS = "kube_pod_spec_volumes_persistentvolumeclaims_info"
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
-# A series as text, and the spans (from, to, value) in which it has a value; on the scrape grid these become samples.
+# A series as text, and the spans (from, to, value) in which it has a value; the scrape times turn these into samples.
 Emit = Iterator[tuple[str, list[tuple[float, float, float]]]]
 
 
@@ -71,7 +71,7 @@ def _pod_annotations(pod: PodLife) -> Emit:
 
 
 def _moment(name: str, of: Callable[[PodLife], float | None]) -> Callable[[PodLife], Emit]:
-    """A series whose value is a moment, in whole seconds, and that exists from this moment on."""
+    """A series whose value is a timestamp in whole seconds, existing from that time on."""
 
     def emit(pod: PodLife) -> Emit:
         moment = of(pod)
@@ -138,7 +138,7 @@ def _terminated_reason(name: str, container: ContainerLife, pod: PodLife) -> Emi
 
 
 def _resources(name: str, container: ContainerLife, pod: PodLife) -> Emit:
-    """The node label is empty until the pod is scheduled, which makes two series of each amount."""
+    """The node label is empty until the pod is scheduled, which yields two series per amount."""
     scheduled = math.inf if pod.scheduled is None else pod.scheduled
     requests = name.endswith("requests")
     amounts = (
@@ -159,7 +159,7 @@ def _resources(name: str, container: ContainerLife, pod: PodLife) -> Emit:
 def _per_container(
     name: str, emit: Callable[[str, ContainerLife, PodLife], Emit], *, init: bool = False
 ) -> Callable[[PodLife], Emit]:
-    """A family of the pod's containers, or of its init containers: kube-state-metrics keeps two names for most."""
+    """A family of the pod's containers, or of its init containers: kube-state-metrics has two names for most."""
 
     def family(pod: PodLife) -> Emit:
         for container in pod.containers:
@@ -218,7 +218,7 @@ def _job_owner(job: JobLife) -> Emit:
 
 
 def _job_value(name: str, of: Callable[[JobLife], float | None]) -> Callable[[JobLife], Emit]:
-    """A value that holds from the Job's creation to its deletion."""
+    """A constant value from the Job's creation to its deletion."""
 
     def emit(job: JobLife) -> Emit:
         value = of(job)
@@ -229,7 +229,7 @@ def _job_value(name: str, of: Callable[[JobLife], float | None]) -> Callable[[Jo
 
 
 def _job_condition(name: str, outcome: str) -> Callable[[JobLife], Emit]:
-    """Three series, of which the one that applies is 1, from the moment the condition is set."""
+    """Three series, of which the applicable one is 1, from the time the condition is set."""
 
     def emit(job: JobLife) -> Emit:
         if job.finished is not None and job.outcome == outcome:
@@ -261,7 +261,7 @@ JOB_FAMILIES: dict[str, Callable[[JobLife], Emit]] = {
 
 
 def last_schedule_times(jobs: Sequence[JobLife]) -> Emit:
-    """`kube_cronjob_status_last_schedule_time` as it follows from the Jobs each CronJob made."""
+    """`kube_cronjob_status_last_schedule_time`, derived from the Jobs that each CronJob created."""
     made: dict[tuple[str, str], list[float]] = {}
     for job in jobs:
         if job.owner_kind == "CronJob":

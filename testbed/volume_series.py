@@ -1,4 +1,4 @@
-"""The kubelet's series of persistent volumes, which exist while a pod that mounts one runs."""
+"""The kubelet's series of persistent volumes, which exist while a pod that mounts one is running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FAMILIES = ("kubelet_volume_stats_used_bytes", "kubelet_volume_stats_capacity_by
 
 
 def of_claims(family: str, pods: Sequence[PodLife]) -> Iterator[tuple[str, list[tuple[float, float, float]]]]:
-    """The series of a family with the spans (from, to, value) of each: those of pods that mount one claim follow each
+    """The series of a family with the spans (from, to, value) of each: pods that mount the same claim follow each
     other."""
     place = FAMILIES.index(family)
     spans: dict[str, list[tuple[float, float, float]]] = {}
@@ -21,5 +21,5 @@ def of_claims(family: str, pods: Sequence[PodLife]) -> Iterator[tuple[str, list[
                 labels = {"namespace": pod.namespace, "persistentvolumeclaim": claim, "metrics_path": "/metrics"}
                 name = series(family, job=KUBELET_JOB, instance=f"{pod.node}:10250", node=pod.node, **labels)
                 spans.setdefault(name, []).append((pod.started, pod.finished, amounts[place]))
-    for name, found in spans.items():
-        yield name, sorted(found)
+    for name, mounted in spans.items():
+        yield name, sorted(mounted)

@@ -1,1 +1,1 @@
-"""The demonstration: two weeks of history on a real Prometheus, and the operator at work on a real API server."""
+"""The demo: two weeks of history in a real Prometheus, and the operator running against a real API server."""

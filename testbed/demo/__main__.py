@@ -1,12 +1,12 @@
-"""``make demo``: the operator's main job on real parts, reported step by step.
+"""``make demo``: the operator's main function on real components, reported step by step.
 
-1. ``concertmaster analyze`` on the committed facts, at once.
-2. Meanwhile etcd, kube-apiserver, kubectl and Prometheus are found or built.
-3. Prometheus gets two weeks of history; workflows, a profile and policies are applied with kubectl.
-4. The operator runs until every profile has recommendations; ``kubectl get wfp`` and ``kubectl describe`` show it.
+1. ``concertmaster analyze`` runs on the committed facts, immediately.
+2. Meanwhile etcd, kube-apiserver, kubectl and Prometheus are located or built.
+3. Prometheus is loaded with two weeks of history; workflows, a profile and policies are applied with kubectl.
+4. The operator runs until every profile has recommendations; ``kubectl get wfp`` and ``kubectl describe`` show them.
 
-On a terminal everything stays up until Ctrl-C, with the addresses printed. Elsewhere it ends by itself; the exit status
-tells whether all of it worked.
+On a terminal everything keeps running until Ctrl-C, with the addresses printed. Otherwise it ends by itself; the exit
+status is 0 if every step succeeded.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ PATIENCE = 180.0  # seconds for the first recommendations
 
 
 def say(text: str = "") -> None:
-    """A line for people, at once."""
+    """Print a line immediately."""
     print(text, flush=True)
 
 
 def headline(text: str) -> None:
-    """The next step."""
+    """Print the title of the next step."""
     say(f"\n=== {text}")
 
 
 class Build(threading.Thread):
-    """Finds or builds the components while something else is read."""
+    """Locates or builds the components in the background."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -59,7 +59,7 @@ class Build(threading.Thread):
             self.error = error
 
     def wait(self) -> None:
-        """Print what is going on until everything is there. Raises what went wrong."""
+        """Print the progress until all components are ready. Raises the error of the build."""
         reported = 0
         while self.is_alive():
             self.join(1.0)
@@ -79,7 +79,7 @@ def _environment() -> dict[str, str]:
 
 
 def analyze_facts() -> bool:
-    """The first answer: no cluster, no Prometheus, just the recorded file."""
+    """The first result, without cluster and Prometheus: analyze the recorded file."""
     headline(f"concertmaster analyze --facts {FILE.relative_to(ROOT)}")
     command = _python("concertmaster", "analyze", "--facts", str(FILE), "-o", "wide")
     return subprocess.run(command, env=_environment(), check=False).returncode == 0
@@ -97,7 +97,7 @@ def _config(directory: Path, prometheus: str, port: int) -> Path:
 
 
 def _recommended(cluster: Cluster) -> tuple[int, int]:
-    """Profiles with a finished analysis, and all profiles."""
+    """Number of profiles with a finished analysis, and of all profiles."""
     items: list[dict[str, Any]] = cluster.get("wfp", "-A")["items"]
     done = sum(
         any(c["type"] == "Ready" and c["status"] == "True" for c in (i.get("status") or {}).get("conditions") or ())
@@ -107,7 +107,7 @@ def _recommended(cluster: Cluster) -> tuple[int, int]:
 
 
 def wait_for_recommendations(cluster: Cluster, operator: Process, expected: int) -> float:
-    """Seconds until every profile is Ready. Raises TestbedError when it takes too long or the operator ends."""
+    """Seconds until every profile is Ready. Raises TestbedError on a timeout or if the operator ends."""
     start = time.monotonic()
     reported = start
     while True:
@@ -126,7 +126,7 @@ def wait_for_recommendations(cluster: Cluster, operator: Process, expected: int)
 
 
 def show(cluster: Cluster) -> None:
-    """What a user types."""
+    """Print the commands of a user with their output."""
     headline("kubectl get wfp -A")
     say(cluster.kubectl("get", "wfp", "-A"))
     for words in (("top", "-n", NAMESPACE), ("describe", "wftmpl/blast-search", "-n", NAMESPACE)):
@@ -142,7 +142,7 @@ def show(cluster: Cluster) -> None:
 
 
 def stay(cluster: Cluster, prometheus: str, port: int) -> None:
-    """Keep everything up for whoever wants to look around."""
+    """Keep everything running for interactive use."""
     headline("everything stays up until Ctrl-C")
     say(f"  export KUBECONFIG={cluster.kubeconfig()}")
     say(f"  kubectl        {cluster.kubectl_path}")
@@ -157,7 +157,7 @@ def stay(cluster: Cluster, prometheus: str, port: int) -> None:
 
 
 def run(keep: bool) -> int:
-    """The whole demonstration; the exit status."""
+    """Run the whole demo; returns the exit status."""
     begin = time.monotonic()
     build = Build()
     build.start()
@@ -206,7 +206,7 @@ def run(keep: bool) -> int:
 
 
 def main() -> int:
-    """Parse the options and translate failures into a message and an exit status."""
+    """Parse the options and turn failures into a message and an exit status."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="stay up at the end, also without a terminal")
     parser.add_argument("--no-keep", action="store_true", help="end by itself, also on a terminal")

@@ -1,7 +1,7 @@
-"""Writes examples/facts/demo.jsonl.gz: what ``concertmaster record`` makes of the demo's history, at a fixed date.
+"""Writes examples/facts/demo.jsonl.gz: the output of ``concertmaster record`` for the demo's history, at a fixed date.
 
-The file is committed, so that ``analyze --facts`` answers before anything is built. `python -m testbed.demo.facts`
-renews it.
+The file is committed, so that ``analyze --facts`` works before anything is built. `python -m testbed.demo.facts`
+regenerates it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END = datetime(2026, 11, 16, 9, 0, tzinfo=UTC).timestamp()
 
 
 def main() -> int:
-    """Record the history that ended at END, as if now were then."""
+    """Record the history that ended at END, with END as the current time."""
     server = PrometheusServer(progress=print)
     server.load_openmetrics(render(tell(END, DATA), grid(END)))
     FILE.parent.mkdir(parents=True, exist_ok=True)

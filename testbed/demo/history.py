@@ -1,8 +1,8 @@
-"""Two weeks of three workflows, as pod lives.
+"""Two weeks of three workflows, as pod lifetimes.
 
-Run time, peak memory and CPU of every task are those of real runs (examples/demo/data/NOTICE.md says which); schedule,
-names, requests, waits and one regression are drawn, with a fixed seed. The history hangs on the last full hour, so that
-every hour shows the same picture, moved in time.
+Run time, peak memory and CPU of every task are from real runs (see examples/demo/data/NOTICE.md); schedule, names,
+requests, delays and one regression are generated with a fixed seed. The history ends at the last full hour, so that its
+shape does not depend on the time of the demo.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testbed.runs import fnv32a
 DAY = 86400.0
 HOUR = 3600.0
 DAYS = 14
-REGRESSION_DAYS = 5  # the regression stands for the last five days
+REGRESSION_DAYS = 5  # the regression affects the last five days
 REGRESSION_FACTOR = 1.3
 NAMESPACE = "demo"
 SEED = 20240917
@@ -56,7 +56,7 @@ class Real:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What a container asks for: cores and bytes, None when it does not."""
+    """Requests of a container: cores and bytes, None if not set."""
 
     cpu: float | None = None
     memory: float | None = None
@@ -64,7 +64,7 @@ class Requests:
 
 
 class Teller:
-    """Tells the lives of pods, one after the other, with its own source of chance."""
+    """Generates pod lifetimes in sequence, with its own random numbers."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -83,7 +83,7 @@ class Teller:
         labels: Mapping[str, str] | None = None,
         keep: float = HOUR,
     ) -> float:
-        """One pod from its creation; returns when its container ended (whole seconds, as the API server keeps them)."""
+        """Generate one pod; returns the end of its container in unix seconds (whole seconds, as in the API server)."""
         seconds, peak, cores = task
         scheduled = created + self.chance.choice((0, 0, 1, 1, 2))
         started = scheduled + self.chance.choice((2, 3, 3, 4, 6))
@@ -127,7 +127,7 @@ def _suffix(chance: random.Random) -> str:
 
 
 def _argo_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float, slow: bool) -> None:
-    """One run of the WorkflowTemplate blast-search (examples/demo/workflows.yaml)."""
+    """Generate one run of the WorkflowTemplate blast-search (examples/demo/workflows.yaml)."""
     run = f"blast-search-{_suffix(teller.chance)}"
     owner = ("Workflow", run)
 
@@ -150,7 +150,7 @@ def _argo_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float, 
 
 
 def _cron_run(teller: Teller, tasks: Sequence[Task], due: float) -> None:
-    """One Job of the CronJob align-reads."""
+    """Generate one Job of the CronJob align-reads."""
     job = f"align-reads-{int(due // 60)}"
     teller.pod(
         f"{job}-{_suffix(teller.chance)}",
@@ -166,7 +166,7 @@ def _cron_run(teller: Teller, tasks: Sequence[Task], due: float) -> None:
 
 
 def _graph_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float) -> None:
-    """One run of the described workflow sra-search: pods without an owner, distinguished by labels."""
+    """Generate one run of the declared workflow sra-search: pods without an owner, distinguished by labels."""
     run = f"sra-{int(begin)}"
 
     def step(name: str, number: int, created: float, task: Task, requests: Requests) -> float:
@@ -188,12 +188,12 @@ def _graph_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float)
 
 
 def anchor(end: float) -> float:
-    """The full hour the history hangs on."""
+    """The full hour (unix seconds) at which the history ends."""
     return end // HOUR * HOUR
 
 
 def grid(end: float, days: int = DAYS) -> Grid:
-    """Scrapes on the same grid relative to the history, whenever the demo runs."""
+    """Scrapes at the same times relative to the history, whenever the demo runs."""
     return Grid(anchor(end) - days * DAY, end)
 
 
