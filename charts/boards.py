@@ -1,7 +1,7 @@
-"""The panels of the Grafana dashboards, one list per question.
+"""The panels of the Grafana dashboards, one list per dashboard.
 
-*Fleet*: what matters, by money and time. *Workflow*: one workflow, its steps and what they use. *Changes*: what was changed
-and what it brought. *Operator*: is the operator well, and what does it cost. Fleet and Workflow need policies with
+*Fleet*: workflows ranked by cost and time. *Workflow*: one workflow, its steps and their resource usage. *Changes*:
+applied changes and their effect. *Operator*: health and cost of the operator. Fleet and Workflow need policies with
 ``metrics: {perWorkflow: true}``.
 """
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One panel: queries as (expression, legend). ``kind`` is timeseries, stat (one figure) or table (the last values)."""
+    """One panel with queries as (expression, legend). ``kind`` is timeseries, stat (one figure) or table (the last
+    values)."""
 
     title: str
     about: str
@@ -30,12 +31,12 @@ _ID = "namespace, kind, workflow"
 
 
 def _each(family: str, by: str = _ID, matchers: str = _ALL) -> str:
-    """A family of the chosen workflows, once, however many operators serve it."""
+    """A metric of the selected workflows, deduplicated if several operators export it."""
     return f"max by ({by}) ({_W}{family}{matchers})"
 
 
 def _one(family: str, by: str = "", more: str = "") -> str:
-    """A family of the one workflow."""
+    """A metric of the selected workflow."""
     inside = ", ".join(filter(None, (_ONE, more)))
     return f"max by ({by}) ({_W}{family}{{{inside}}})" if by else f"max({_W}{family}{{{inside}}})"
 

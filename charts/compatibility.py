@@ -1,7 +1,7 @@
-"""Differences between the schemas of two releases that would break what users have stored or written.
+"""Differences between the schemas of two releases that would break stored objects or manifests of users.
 
-Adding is safe: a field, an enum value, a wider bound. Everything else takes something away from somebody: a removed or
-newly required field, another type, a narrower bound or enum, another list key, a new rule. Each is named with its path.
+Additions are safe: a field, an enum value, a wider bound. Everything else breaks someone: a removed or newly required
+field, another type, a narrower bound or enum, another list key, a new rule. Each is reported with its path.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_LOWER = ("minimum", "minLength", "minItems", "minProperties")  # may only fall
-_UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")  # may only rise
+_LOWER = ("minimum", "minLength", "minItems", "minProperties")  # may only decrease
+_UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")  # may only increase
 _SAME = (
     "type",
     "format",
@@ -31,22 +31,22 @@ _OTHER = re.compile(r"self\.kind\s+==\s+'([^']+)'")
 
 
 def crd_breaks(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What of ``old``, a CustomResourceDefinition, ``new`` no longer accepts or serves."""
+    """Everything that the CustomResourceDefinition ``old`` accepts or serves and ``new`` does not, as messages."""
     before, after = old["spec"], new["spec"]
     pairs = [(key, before[key], after[key]) for key in ("scope", "group")]
     pairs += [(f"names.{key}", before["names"][key], after["names"][key]) for key in ("kind", "plural")]
-    found = [f"{key}: {was} became {now}" for key, was, now in pairs if was != now]
+    breaks = [f"{key}: {was} became {now}" for key, was, now in pairs if was != now]
     lost = set(before["names"].get("shortNames", ())) - set(after["names"].get("shortNames", ()))
-    found += [f"names.shortNames: {name} is gone" for name in sorted(lost)]
+    breaks += [f"names.shortNames: {name} is gone" for name in sorted(lost)]
     versions = {v["name"]: v for v in after["versions"]}
     for version in before["versions"]:
         name = version["name"]
         if name not in versions or not versions[name]["served"]:
-            found.append(f"version {name} is no longer served")
+            breaks.append(f"version {name} is no longer served")
             continue
         schemas = (version["schema"]["openAPIV3Schema"], versions[name]["schema"]["openAPIV3Schema"])
-        found += [f"{name}{text}" for text in _schema(*schemas, "")]
-    return found
+        breaks += [f"{name}{text}" for text in _schema(*schemas, "")]
+    return breaks
 
 
 def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -67,18 +67,18 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
     fields = set(old.get("properties", {}))
     rules = {_guarded(r["rule"], fields) for r in new.get("x-kubernetes-validations", ())} - {""}
     more = rules - {r["rule"] for r in old.get("x-kubernetes-validations", ())}
-    # A rule of the status is no promise broken: the operator alone writes it.
+    # New rules on the status break nothing: only the operator writes it.
     if not path.startswith(".status"):
         before = [r["rule"] for r in old.get("x-kubernetes-validations", ())]
         kinds = [_kinds(rule) for rule in before]
         yield from (
             f"{path}: new rule {rule}"
             for rule in sorted(more)
-            # One more alternative at the end accepts more than the rule did.
+            # One more alternative at the end accepts a superset.
             if not _widens(_kinds(rule), kinds)
             and not any(_alternatives(rule, known) for known in before)
             and not _asks_for(rule) <= _required(old)
-            # A field that was required and no longer is, is asked for first.
+            # A formerly required field that became optional needs a presence check in the rule.
             and _THERE.sub("", rule) not in before
         )
     fields = new.get("properties", {})
@@ -96,8 +96,8 @@ def _schema(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
 
 
 def _kinds(rule: str) -> tuple[dict[str, str], str] | None:
-    """What a rule that pairs API versions with kinds says: the kind of each version, and that of any other; None for
-    rules about something else."""
+    """The kind per API version, and the kind for all other versions, in a rule that pairs API versions with kinds; None
+    for any other rule."""
     pairs = dict(_PAIR.findall(rule))
     other = _PAIR.sub("", rule)
     match = _OTHER.fullmatch(other.strip())
@@ -105,8 +105,8 @@ def _kinds(rule: str) -> tuple[dict[str, str], str] | None:
 
 
 def _guarded(rule: str, fields: set[str]) -> str:
-    """What a rule says of objects of the old schema, which set none but ``fields``: nothing where it is about a new field
-    only, and what it says where none of the new ones is set."""
+    """The part of a rule that applies to objects of the old schema, which set none but ``fields``: empty if the rule is
+    only about a new field, else the part that applies while no new field is set."""
     if (about := _ABOUT.match(rule)) is not None and about[1] not in fields:
         return ""
     beside = _BESIDE.fullmatch(rule)
@@ -114,18 +114,19 @@ def _guarded(rule: str, fields: set[str]) -> str:
 
 
 def _asks_for(rule: str) -> set[str]:
-    """The two fields that a rule wants to be set, and nothing else; a name no field has for any other rule."""
+    """The two fields whose presence a rule requires, and nothing else; for any other rule a set that no field name is
+    in."""
     match = _PRESENT.fullmatch(rule)
     return set(match.groups()) if match is not None else {""}
 
 
 def _alternatives(rule: str, known: str) -> bool:
-    """Whether ``rule`` is ``known`` with more alternatives: both a chain of ``||`` on the outermost level."""
+    """Whether ``rule`` is ``known`` with more alternatives: both are chains of ``||`` on the outermost level."""
     return "&&" not in known and "?" not in rule and rule.startswith(f"{known} || ")
 
 
 def _widens(rule: tuple[dict[str, str], str] | None, before: list[tuple[dict[str, str], str] | None]) -> bool:
-    """Whether a rule pairs every version as an earlier one did, and only adds versions there were none of."""
+    """Whether a rule pairs every version as an earlier one did, and only adds versions without a pair."""
     if rule is None:
         return False
     kinds = {*rule[0].values(), rule[1]}

@@ -42,14 +42,14 @@ def _panel(number: int, panel: Panel, x: int, y: int, height: int) -> dict[str, 
 
 
 def _layout(panels: Sequence[Panel]) -> list[dict[str, Any]]:
-    found, x, y, tallest = [], 0, 0, 0
+    placed, x, y, tallest = [], 0, 0, 0
     for number, panel in enumerate(panels, 1):
         if x + panel.width > 24:
             x, y, tallest = 0, y + tallest, 0
         height = 5 if panel.kind == "stat" else 8
-        found.append(_panel(number, panel, x, y, height))
+        placed.append(_panel(number, panel, x, y, height))
         x, tallest = x + panel.width, max(tallest, height)
-    return found
+    return placed
 
 
 def _variable(name: str, label: str, query: str, *, all_of_them: bool = False) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _variable(name: str, label: str, query: str, *, all_of_them: bool = False) -
 
 
 def _annotation(name: str, expr: str) -> dict[str, Any]:
-    """Vertical lines at the moments that the values of ``expr`` are."""
+    """Vertical lines at the times (unix seconds) that ``expr`` returns as values."""
     return {
         "name": name,
         "datasource": _SOURCE,
@@ -105,7 +105,7 @@ def _dashboard(
 
 
 def render() -> dict[str, str]:
-    """File name to JSON."""
+    """JSON text by file name."""
     served = "concertmaster_workflow_run_late"
     fleet = _variable("namespace", "Namespace", f"label_values({served}, namespace)", all_of_them=True)
     namespace = _variable("namespace", "Namespace", f"label_values({served}, namespace)")

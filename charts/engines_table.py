@@ -1,4 +1,4 @@
-"""The table of observed engines on the first page about them, from what the engines declare."""
+"""The table of supported engines on their overview page, generated from the registry."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _GRAPH = "| [Graph](graph.md) | WorkflowProfile with `graph` or `runSelector` | 
 
 
 def render(page: str) -> str:
-    """The page with a fresh table. Engines that share a page share a row."""
+    """The page with an updated table. Engines with a common page share a row."""
     rows: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
     for engine in ENGINES:
         if engine.page is not None:
             declare, run = rows.setdefault(engine.page, ([], []))
             declare += [kind.kind for kind in engine.traits.kinds]
             if not engine.traits.kinds:
-                continue  # its workflows are profiles, whatever objects say how their runs ended
+                continue  # its workflows are profiles, even if objects provide the outcome of their runs
             for kind in engine.run_kinds:
                 run += [k.kind for k in (kind.object, kind.children) if k is not None and k is not PODS]
     lines = ["| page | objects that declare | objects that run |", "|---|---|---|"]

@@ -1,4 +1,4 @@
-"""docs/metrics.md: the operator's own metrics as a table, read from the registry that serves them."""
+"""docs/metrics.md: the operator's own metrics as a table, generated from the registry that serves them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ They are the figures of the last analysis: the window is the policy's (14 days u
 
 
 def rows() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Name as it is queried, type, labels, meaning."""
+    """Name in queries, type, labels, and meaning of each metric."""
     telemetry = Telemetry()
     declared: dict[str, tuple[str, ...]] = {}
     for member in (*vars(telemetry).values(), *vars(telemetry.changes).values()):
-        if hasattr(member, "_labelnames"):  # the client library has no public way to ask a collector for its labels
+        if hasattr(member, "_labelnames"):  # the client library has no public way to read the labels of a collector
             declared[member.describe()[0].name] = tuple(member._labelnames)
     for family in telemetry.registry.collect():
         labels = declared.get(family.name) or tuple({k: None for s in family.samples for k in s.labels if k != "le"})
@@ -48,7 +48,7 @@ def rows() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
 
 
 def render() -> str:
-    """The document's text."""
+    """The text of the page."""
     lines = [
         f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels) or '–'} | {about} |"
         for name, kind, labels, about in sorted(rows())

@@ -1,7 +1,7 @@
-"""README.md of the chart, from the comments of values.yaml.
+"""README.md of the chart, generated from the comments of values.yaml.
 
-A comment that begins with ``# --`` documents the key below it; ``# @section`` begins a table. A key without a comment is
-a mistake, and so is a comment without a key: both fail the generation.
+A comment that begins with ``# --`` documents the key below it; ``# @section`` begins a table. A key without a comment
+and a comment without a key are errors.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ What it may do and what it refuses: [docs/threat-model.md](../../docs/threat-mod
 
 
 class Undocumented(ValueError):
-    """values.yaml and its comments do not fit together."""
+    """values.yaml has a key without a comment, or a comment without a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One documented value: dotted key, section, comment, default as JSON."""
+    """One documented value: dotted key, section, comment, and default as JSON."""
 
     key: str
     section: str
@@ -49,14 +49,14 @@ class Value:
 
 
 def documented(text: str) -> list[Value]:
-    """All documented values in their order. Raises Undocumented."""
+    """All documented values in order. Raises Undocumented."""
     defaults = yaml.safe_load(text)
-    found = list(_scan(text, defaults))
-    covered = [v.key for v in found]
+    values = list(_scan(text, defaults))
+    covered = [v.key for v in values]
     missing = [k for k in _leaves(defaults) if not any(k == c or k.startswith(f"{c}.") for c in covered)]
     if missing:
         raise Undocumented(f"values.yaml: no comment for {', '.join(missing)}")
-    return found
+    return values
 
 
 def _scan(text: str, defaults: dict[str, Any]) -> Iterator[Value]:
@@ -91,7 +91,7 @@ def _leaves(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def render(text: str) -> str:
-    """The README for values.yaml's ``text``."""
+    """The README for the ``text`` of values.yaml."""
     parts, section = [_HEAD], None
     for value in documented(text):
         if value.section != section:

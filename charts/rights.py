@@ -1,4 +1,4 @@
-"""The chart's rights on engines' objects, and the values that switch them, from what the engines declare."""
+"""The chart's RBAC rules for engines' objects, and the values that enable them, generated from the registry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rule = tuple[str, tuple[str, ...], str]  # API group, plurals, verbs
 
 
 def switches() -> dict[str, list[Engine]]:
-    """The engines behind each value of ``engines``."""
+    """The engines enabled by each value below ``engines``."""
     by_name: dict[str, list[Engine]] = {}
     for engine in ENGINES:
         if engine.chart is not None:
@@ -26,7 +26,7 @@ def switches() -> dict[str, list[Engine]]:
 
 
 def values(text: str) -> str:
-    """``values.yaml`` with its section ``engines``."""
+    """The text of values.yaml with an updated section ``engines``."""
     lines = ["engines:"]
     for name, engines in switches().items():
         reads = listing([kind for e in engines if e.chart is not None for kind in e.chart.reads])
@@ -35,7 +35,8 @@ def values(text: str) -> str:
 
 
 def template() -> str:
-    """Named templates: rules on definitions, on cluster-wide definitions and on runs, and those of apply.namespaces."""
+    """Named templates: rules for definitions, for cluster-scoped definitions and for runs, and those of
+    apply.namespaces."""
     parts: dict[str, Callable[[Engine], Iterable[Rule]]] = {
         "definitions": lambda e: _rules(_definitions(e, namespaced=True), "list"),
         "clusterDefinitions": lambda e: _rules(_definitions(e, namespaced=False), "list"),
@@ -49,7 +50,7 @@ def template() -> str:
 
 
 def _definitions(engine: Engine, *, namespaced: bool) -> list[ObjectKind]:
-    """Kinds that must be listed: what can be discovered, and what that refers to."""
+    """Kinds that must be listed: discoverable ones, and those they refer to."""
     companions = {kind for kinds in engine.companions.values() for kind in kinds}
     listed = (k for k in engine.traits.kinds if k.short is not None or k.kind in companions)
     return [kind for kind in listed if kind.namespaced is namespaced]

@@ -1,9 +1,8 @@
-"""Generated files around the chart: CRD templates, rights on engines' objects, values.schema.json, dashboards, rules,
-README, the tables of engines and metrics.
+"""Generated files of the chart: CRD templates, RBAC rules, values.schema.json, dashboards, rules, README, and the
+tables of engines and metrics.
 
-``python -m charts.sync --write`` after a change of crds/, the engines, the settings, the values' comments or the
-telemetry;
-``--check`` fails with the list of files that are not fresh.
+Run ``python -m charts.sync --write`` after a change of crds/, the engines, the settings, the comments of the values, or
+the telemetry. ``--check`` fails with a list of the outdated files.
 """
 
 from __future__ import annotations
@@ -31,36 +30,36 @@ _RULES = "# Made by python -m charts.sync from prometheus/queries/recording_rule
 
 
 def crd_template(text: str) -> str:
-    """A CustomResourceDefinition behind the toggles ``crds.enabled`` and ``crds.keep``.
+    """A CustomResourceDefinition with the toggles ``crds.enabled`` and ``crds.keep``.
 
-    Template marks in descriptions would be executed by Helm; they are quoted.
+    Template delimiters in descriptions are quoted, otherwise Helm would evaluate them.
     """
     quoted = text.replace("{{", "{{ `{{` }}")
-    head, found, tail = quoted.partition("metadata:\n")
-    if not found:
+    head, marker, tail = quoted.partition("metadata:\n")
+    if not marker:
         raise ValueError("a CustomResourceDefinition without metadata")
-    return f"{_OPEN}{head}{found}{_KEEP}{tail}{_CLOSE}"
+    return f"{_OPEN}{head}{marker}{_KEEP}{tail}{_CLOSE}"
 
 
 def generated() -> dict[Path, str]:
-    """Every generated file with the text it should have."""
+    """The expected text of every generated file."""
     crds = sorted((ROOT / "crds").glob("*.yaml"))
-    found = {CHART / "templates" / "crds" / path.name: crd_template(path.read_text()) for path in crds}
-    found |= {CHART / "dashboards" / name: text for name, text in dashboards.render().items()}
-    found[CHART / "rules" / "collection.yaml"] = _RULES + yaml.safe_dump([GROUP], sort_keys=False, width=1000)
-    found[CHART / "values.schema.json"] = values_schema.render()
-    found[CHART / "templates" / "_engines.tpl"] = rights.template()
+    files = {CHART / "templates" / "crds" / path.name: crd_template(path.read_text()) for path in crds}
+    files |= {CHART / "dashboards" / name: text for name, text in dashboards.render().items()}
+    files[CHART / "rules" / "collection.yaml"] = _RULES + yaml.safe_dump([GROUP], sort_keys=False, width=1000)
+    files[CHART / "values.schema.json"] = values_schema.render()
+    files[CHART / "templates" / "_engines.tpl"] = rights.template()
     values = rights.values((CHART / "values.yaml").read_text())
-    found[CHART / "values.yaml"] = values
-    found[CHART / "README.md"] = readme.render(values)
+    files[CHART / "values.yaml"] = values
+    files[CHART / "README.md"] = readme.render(values)
     page = ROOT / "docs" / "engines" / "README.md"
-    found[page] = engines_table.render(page.read_text())
-    found[ROOT / "docs" / "metrics.md"] = metrics_table.render()
-    return found
+    files[page] = engines_table.render(page.read_text())
+    files[ROOT / "docs" / "metrics.md"] = metrics_table.render()
+    return files
 
 
 def stale() -> list[str]:
-    """Paths, below the repository, of files that differ or should not be there."""
+    """Paths, relative to the repository, of files that are outdated or should not exist."""
     wanted = generated()
     wrong = [p for p, text in wanted.items() if not p.is_file() or p.read_text() != text]
     extra = [p for p in (CHART / "templates" / "crds").glob("*.yaml") if p not in wanted]
@@ -68,7 +67,7 @@ def stale() -> list[str]:
 
 
 def write() -> list[str]:
-    """Write what is not fresh and remove templates of kinds that are gone; the paths touched."""
+    """Write outdated files and remove templates of removed kinds; returns the changed paths."""
     touched = stale()
     wanted = generated()
     for name in touched:
@@ -82,7 +81,7 @@ def write() -> list[str]:
 
 
 def main() -> int:
-    """The command line; exit status 1 when a file is not fresh."""
+    """The command line; exit status 1 if a file is outdated."""
     parser = argparse.ArgumentParser(prog="python -m charts.sync", description="Write or check generated files.")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", action="store_true", help="write what is not fresh")

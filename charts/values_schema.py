@@ -1,6 +1,6 @@
-"""values.schema.json: the chart refuses what it does not know, and what the operator would refuse at its start.
+"""values.schema.json: the chart rejects unknown values, and those that the operator would reject at startup.
 
-The parts that become the operator's configuration are taken from its own model, so the two cannot drift apart. Where the
+The parts that become the operator's configuration are taken from its model, so the two stay consistent. Where the
 configuration takes a file, the chart also takes a reference to a Secret.
 """
 
@@ -27,7 +27,7 @@ _NAMESPACES: Schema = {
     "maxItems": 1000,
 }
 _QUANTITY: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$"}
-# A place for a value that must not stand in plain text: field of the configuration -> field of the values.
+# Fields whose values must not be in plain text: field of the configuration -> field of the values.
 _FILES = {"passwordFile": "passwordSecret", "bearerTokenFile": "bearerTokenSecret", "valueFile": "valueSecret"}
 _RECEIVER_FILES = {"urlFile": "urlSecret", "signingKeyFile": "signingKeySecret"}
 _TLS_FILES = {"caFile": "caSecret", "certFile": "certSecret", "keyFile": "keySecret"}
@@ -38,13 +38,14 @@ def _section(**properties: Schema) -> Schema:
 
 
 def _reference() -> Schema:
-    found = _section(name={**_TEXT, "minLength": 1}, key={**_TEXT, "minLength": 1})
-    found["required"] = ["name", "key"]
-    return found
+    reference = _section(name={**_TEXT, "minLength": 1}, key={**_TEXT, "minLength": 1})
+    reference["required"] = ["name", "key"]
+    return reference
 
 
 def _plain(node: Any) -> Any:
-    """Without titles and our own marks; ``anyOf`` with null becomes the other branch (leave a value out instead)."""
+    """The schema without titles and internal annotations; ``anyOf`` with null becomes the other branch (values are
+    omitted instead)."""
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):
@@ -53,20 +54,20 @@ def _plain(node: Any) -> Any:
     if len(branches) == 1:
         node = {**{k: v for k, v in node.items() if k not in ("anyOf", "default")}, **branches[0]}
     # `title` is an annotation unless it is the name of a property, which `properties` handles below.
-    found = {k: v for k, v in node.items() if k not in ("title", "x-unit", "format", "default")}
+    plain = {k: v for k, v in node.items() if k not in ("title", "x-unit", "format", "default")}
     if isinstance(node.get("properties"), dict):
-        found["properties"] = {k: _plain(v) for k, v in node["properties"].items()}
+        plain["properties"] = {k: _plain(v) for k, v in node["properties"].items()}
     if isinstance(node.get("patternProperties"), dict):
-        found["patternProperties"] = {k: _plain(v) for k, v in node["patternProperties"].items()}
-        found["additionalProperties"] = False
+        plain["patternProperties"] = {k: _plain(v) for k, v in node["patternProperties"].items()}
+        plain["additionalProperties"] = False
     for key in ("items", "additionalProperties", "anyOf", "oneOf"):
-        if key in found:
-            found[key] = _plain(found[key])
-    return found
+        if key in plain:
+            plain[key] = _plain(plain[key])
+    return plain
 
 
 def _with_secrets(definitions: dict[str, Any]) -> None:
-    """Let a Secret stand wherever a file may."""
+    """Accept a Secret reference wherever a file is accepted."""
     reference = _reference()
     for name, fields in (
         ("BasicAuth", ("passwordFile",)),
@@ -92,7 +93,7 @@ def _with_secrets(definitions: dict[str, Any]) -> None:
 
 
 def build() -> Schema:
-    """The whole schema."""
+    """The complete schema."""
     model = settings.schema()
     definitions = {name: _plain(section) for name, section in model["$defs"].items() if name != "Listen"}
     _with_secrets(definitions)
@@ -190,7 +191,7 @@ def build() -> Schema:
             sourcePorts={"type": "array", "items": _PORT},
         ),
         "extraObjects": _LIST,
-        # What Helm itself passes to a chart that is a dependency of another one.
+        # Helm passes this to a chart that is a dependency of another one.
         "global": _ANY,
     }
     return {
@@ -204,5 +205,5 @@ def build() -> Schema:
 
 
 def render() -> str:
-    """The file's text."""
+    """The text of the file."""
     return json.dumps(build(), indent=1, sort_keys=True) + "\n"
