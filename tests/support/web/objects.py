@@ -21,7 +21,7 @@ HOSTILE = (
 def recommendation(number: int = 0, **overrides: object) -> Raw:
     """An Active recommendation of a status."""
     return {
-        "action": f"Right-size {number + 1} requests of transform",
+        "action": "Right-size CPU request of transform: 2 -> 1150m",
         "because": "transform used at most 1 core of 2 in 30 runs (14d)",
         "category": "Cost",
         "confidence": "90",
@@ -80,7 +80,7 @@ def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None,
                 "p95": "34m10s",
                 "successPercent": "96.7",
                 "target": f"WorkflowTemplate/{name}",
-                "top": "Right-size 1 requests of transform",
+                "top": "Right-size CPU request of transform: 2 -> 1150m",
             },
             **status,
         },

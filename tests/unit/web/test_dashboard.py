@@ -142,7 +142,7 @@ def test_without_the_operator_the_status_is_shown_and_said_to_be(fleet: Dashboar
     assert "Only what the status holds is shown" in text
     assert "transform: 30 executions" in text
     assert "Cost -50% (-60 to -40%)" in text
-    assert "Right-size 1 requests" in text
+    assert "Right-size CPU request of transform" in text
 
 
 def test_two_runs_are_compared(fleet: Dashboard) -> None:

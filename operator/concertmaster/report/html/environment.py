@@ -65,8 +65,8 @@ def money(by_currency: Mapping[str, float] | float | None, currency: str | None 
 
 
 def hours(value: float) -> str:
-    """``12.5 h``."""
-    return f"{impacts.number(value) if value else 0} h"
+    """``12.5 h``, less than one as ``30s`` or ``5m30s``."""
+    return text.duration(3600.0 * value) if 0 < value < 1 else f"{impacts.number(value) if value else 0} h"
 
 
 def amounts(value: Amounts | None) -> str:
