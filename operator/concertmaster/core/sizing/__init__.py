@@ -1,4 +1,4 @@
-"""Right-sizing of memory and CPU per step, out of per-run figures."""
+"""Right-sizing of memory and CPU per step, from per-run figures."""
 
 from __future__ import annotations
 

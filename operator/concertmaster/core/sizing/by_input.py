@@ -1,11 +1,11 @@
-"""Memory request as a function of input size, where the input explains the peak.
+"""Memory request as a function of input size, where input size explains the peak.
 
-Five candidates compete: no input at all, a straight line, a straight line on logarithms (a power of the input), the
-largest peak among the nearest inputs seen (which follows any shape, steps and saturation included), and the geometric mean
-of line and nearest, which err on different runs. Each is judged by what it would have cost on runs it did not see, with the
-same loss and the same failure bound that choose a single request, so the choice between them has no parameter of its own. A
-margin is bytes on top of line and nearest, a factor on power and mean: noise that grows with the size needs the one, noise
-that does not the other.
+Five candidates are compared: no dependence on input, a straight line, a straight line on logarithms (a power law), the
+largest peak among the nearest observed inputs (which follows any shape, including steps and saturation), and the geometric
+mean of line and nearest, which err on different runs. Each is scored by its cost on held-out runs, with the same loss and
+failure bound that choose a single request, so that the choice has no parameter of its own. Margins are additive (bytes) for
+line and nearest, and multiplicative for power and mean: noise that grows with the size needs a factor, constant noise does
+not.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
 from concertmaster.core.sizing.waste import Prices, fit_loss
 
-# Neighbours that vote: the smallest odd number that outvotes one unusual run.
+# Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
-# A line may leave the range of the peaks seen by this factor, not more: fits over narrow inputs explode outside them.
+# A line may leave the range of the observed peaks by at most this factor: fits over narrow inputs explode outside them.
 RANGE = 2.0
-# Of the way (on logarithms) to the request that is set, for inputs larger than any seen: one prediction in six fails there.
+# Share of the distance (on logs) to the current request, for inputs beyond the largest: one prediction in six fails there.
 BEYOND = 0.25
 MOST_LEVELS = 4
-# Levels nearer to each other than this factor are one.
+# Levels closer than this factor are merged.
 LEAST_APART = 1.25
-# Fewer runs cannot tell the models apart.
+# With fewer runs the models cannot be distinguished.
 MIN_RUNS = 10
-# A function of the input is harder to use than one number; it has to save at least this share of the loss.
+# A function of input is harder to use than one number: it must save at least this share of the loss.
 WORTH = 0.1
-# The best of several on the same runs looks better than it is: only this share of the failure bound may be used up.
+# The best of several models on the same runs looks better than it is: it may use up only this share of the failure bound.
 OPTIMISM = 0.7
 LARGEST = 2.0**60
 KINDS = ("line", "power", "nearest", "mean")
@@ -44,14 +44,14 @@ _BY_FACTOR = np.array([[kind in BY_FACTOR] for kind in KINDS])
 
 @dataclass(frozen=True, slots=True)
 class InputModel:
-    """Request over input size (bytes in, bytes out): the prediction and the ``margin`` on it, a factor where ``is_factor``.
+    """Memory request (bytes) by input size (bytes): a prediction plus ``margin``, or times it where ``is_factor``.
 
     ``kind``: ``line``: intercept + slope * input; ``power``: the same on logarithms; ``nearest``: the largest of the
-    ``peaks`` at the nearest of the ``inputs`` seen (ascending); ``mean``: the geometric mean of line and nearest. From
-    ``largest_input`` on all but the power grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
-    requests above ``floor``; beyond ``largest_input`` they are drawn towards ``fallback``, and where a prediction is larger
-    than ``high`` they are at least that. ``waste``: expected byte-seconds per run. ``failure_share``: expected share of
-    failing attempts, 0 to 1.
+    ``peaks`` at the nearest of the observed ``inputs`` (ascending); ``mean``: the geometric mean of line and nearest. Beyond
+    ``largest_input`` all but ``power`` grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
+    requests above ``floor``; beyond ``largest_input`` they are pulled towards ``fallback``, and are at least that where a
+    prediction exceeds ``high``. ``waste``: expected byte-seconds per run. ``failure_share``: expected share of failing
+    attempts, 0 to 1.
     """
 
     kind: str
@@ -71,7 +71,7 @@ class InputModel:
     peaks: tuple[float, ...]
 
     def request(self, input_size: float) -> float:
-        """Memory request (bytes) for one input size (bytes); a size that is not finite gets the largest request."""
+        """Memory request (bytes) for one input size (bytes); a non-finite size gets the largest request."""
         predicted = self._predicted(input_size) if math.isfinite(input_size) else math.inf
         held = min(max(predicted, self.low), self.high)
         size = held * self.margin if self.is_factor else held + self.margin
@@ -101,11 +101,11 @@ class InputModel:
 
 
 def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) -> tuple[tuple[float, float], ...]:
-    """Memory requests by input, as few as people can use: (largest input, request), both bytes, ascending.
+    """Memory requests by input, as few as possible: (largest input, request), both bytes, ascending.
 
-    One level for each doubling of the request; those with the fewest runs join the next larger one. A level never lies below
-    the model's request nor below ``headroom`` (a share) above a peak seen at an input it covers. Empty where one level is
-    left: then one request does.
+    One level per doubling of the request; those with the fewest runs are merged into the next larger one. A level is never
+    below the model's request, nor less than ``headroom`` (a share) above a peak observed at an input it covers. Empty when
+    only one level is left: one request is then enough.
     """
     known = np.isfinite(inputs) & (inputs >= 0.0)
     order = np.argsort(inputs[known], kind="stable")
@@ -127,7 +127,7 @@ def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) ->
 
 
 def _plain_input(size: float) -> float:
-    """``size`` rounded up to two digits."""
+    """``size`` rounded up to two significant digits."""
     if size <= 0.0:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(size)) - 1)
@@ -143,10 +143,10 @@ def fit_by_input(
     prices: Prices,
     current_request: float | None = None,
 ) -> InputModel | None:
-    """The best model, or None when none beats one number, whose expected loss is ``single_loss``.
+    """The best model; None when none beats a single request, whose expected loss is ``single_loss``.
 
-    ``current_request``: bytes, what holds for inputs so large that a prediction would be a guess. All arrays of one length;
-    peaks > 0, durations >= 0; runs whose input is unknown (NaN) or negative are left out.
+    ``current_request``: bytes, used for inputs so large that a prediction would be a guess. All arrays have one length;
+    peaks > 0 (bytes), durations >= 0 (s); runs with unknown (NaN) or negative input are ignored.
     """
     known = np.isfinite(inputs) & (inputs >= 0.0)
     x, u, t = inputs[known], peaks[known], durations[known]
@@ -163,7 +163,7 @@ def fit_by_input(
     predicted = np.clip(np.array([line, power, nearest, mean]), low, high)
     loss = fit_loss(predicted, u, t, prices, is_factor=_BY_FACTOR, share=OPTIMISM)
     margins, totals = loss.best(prices)
-    best = int(totals.argmin())  # the first of equals
+    best = int(totals.argmin())  # the first on ties
     if not totals[best] < (1.0 - WORTH) * single_loss:
         return None
     kind = KINDS[best]
@@ -187,7 +187,7 @@ def fit_by_input(
 
 
 def _line_without_each(x: Floats, y: Floats) -> tuple[float, float, Floats]:
-    """Least-squares intercept and slope, and for each point the value of the line fitted without it (hat matrix)."""
+    """Least-squares intercept and slope, and for each point the leave-one-out prediction (hat matrix)."""
     scale = float(x.max())
     z = x / scale
     centre = z.mean()
@@ -201,9 +201,9 @@ def _line_without_each(x: Floats, y: Floats) -> tuple[float, float, Floats]:
 
 
 def _slope_of_upper_half(x: Floats, y: Floats) -> float:
-    """Least-squares slope over the larger half of the inputs (x ascending), never negative: what lies ahead if inputs grow.
+    """Least-squares slope over the larger half of the inputs (x ascending), never negative: the expected growth beyond them.
 
-    Memory often saturates, so small inputs say little about larger ones than any seen.
+    Memory often saturates, so small inputs do not predict inputs beyond the observed range.
     """
     upper = slice(x.size // 2, None)
     if x[upper].min() == x[upper].max():
@@ -212,7 +212,7 @@ def _slope_of_upper_half(x: Floats, y: Floats) -> float:
 
 
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:
-    """For each point (x ascending) the largest y among its nearest others."""
+    """For each point (x ascending) the largest y among its nearest neighbours, itself excluded."""
     n = x.size
     at = np.arange(n)[:, None] + _AROUND
     inside = (at >= 0) & (at < n)

@@ -1,10 +1,10 @@
-"""CPU request of a step: trim what stays unused, but not where it would hold up the run.
+"""CPU request of a step: removes unused CPU, unless that would delay the run.
 
-CPU differs from memory: too little slows a step down instead of killing it, so the question is one of prices. An hour of
-run time lost costs far more than a core-hour left unused, except where the step has slack or lies off the critical path.
-The request is the level with the least sum of both over the runs seen and the record still to come (the newsvendor
-problem). A request is only ever trimmed here: a step that uses more than it asks for and is not throttled got what it
-needed, and one that is throttled is held back by its limit, not by its request.
+CPU differs from memory: too little slows a step down instead of killing it, so the decision is one of cost. An hour of
+additional run time costs far more than an unused core-hour, except where the step has slack or is off the critical path.
+The request is the level that minimizes the sum of both over the observed runs and the next record (the newsvendor problem).
+Requests are only ever lowered here: a step that uses more than it requests without throttling got what it needed, and a
+throttled one is constrained by its limit, not by its request.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from concertmaster.core.sizing.quantities import round_cpu
 from concertmaster.core.sizing.tail import Floats, fit_tail
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
 
-# More cores than any node has, and longer than any run; the cuts keep sums finite.
+# More cores than any node has, and longer than any run; clipping keeps sums finite.
 LARGEST = 1e6
 LONGEST = 1e12
-# Use that grows is not carried on beyond this many times the largest.
+# Growth of use is extrapolated to at most this multiple of the largest.
 LARGEST_RISE = 4.0
 
 
@@ -30,12 +30,12 @@ LARGEST_RISE = 4.0
 class CpuOptions:
     """Settings of CPU sizing.
 
-    ``min_runs``: fewer usable runs give no recommendation. ``delay_price``: core-hours that one hour of delay of a run is
-    worth; 75 is about two and a half dollars an hour at list prices. ``idle_price``: the same for a step that delays nobody,
-    for what else its pod holds meanwhile. ``growth_z``: one-sided significance from which use counts as growing from run to
-    run, 5%. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too
-    tight. ``limit_factor``: growth of such a limit; what a throttled step would use cannot be seen, so the next runs have
-    to tell. ``floor``: smallest request, cores.
+    ``min_runs``: usable runs required for a recommendation. ``delay_price``: core-hours that an hour of run time is worth;
+    75 is about two and a half dollars per hour at list prices. ``idle_price``: the same for a step without impact on run
+    duration, for the other resources its pod holds. ``growth_z``: one-sided significance (5%) at which use counts as
+    growing. ``throttled_bound``: share (0 to 1) of throttled periods above which a limit is too tight. ``limit_factor``:
+    increase of such a limit; what a throttled step would use is not observable, so the next runs have to show it.
+    ``floor``: smallest request, cores.
     """
 
     min_runs: int = 3
@@ -49,12 +49,12 @@ class CpuOptions:
 
 @dataclass(frozen=True, slots=True)
 class CpuSize:
-    """A proposed CPU request (cores) and what it rests on.
+    """A proposed CPU request (cores) and its basis.
 
     ``request``: None when nothing is to be changed, ``reason`` says why; ``enough``: False when data are missing.
-    ``wanted``: the level with the least expected cost, whether or not it is below the present request. ``limit``: proposed
-    limit, None to leave it. ``expected_slowdown_share``: expected growth of the step's run time at ``wanted`` on a node
-    with nothing left, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
+    ``wanted``: the level with the least expected cost, even if it is above the current request. ``limit``: proposed limit in
+    cores, None to keep the current one. ``expected_slowdown_share``: expected slowdown of the step at ``wanted`` on a fully
+    used node, 0 to 1. ``throttled_share``: median share of throttled periods, None when unknown.
     """
 
     request: float | None
@@ -80,8 +80,8 @@ def cpu_request(
     """CPU request from the mean cores used and the duration (s) of each execution, oldest first.
 
     ``peak_cores``: highest short-window rate per execution; ``throttled_shares``: share of throttled periods; both may be
-    None or hold NaN. ``slack_share``: by how much of its run time the step may take longer without delaying the run.
-    ``on_critical_path_share``: share of runs (0 to 1) in which the step held up the run; unknown counts as always. Present
+    None or contain NaN. ``slack_share``: share of its run time by which the step may take longer without delaying the run.
+    ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown counts as always. Current
     request and limit in cores. Never raises.
     """
     options = options or CpuOptions()
@@ -125,10 +125,10 @@ def cpu_request(
 def _cheapest(
     used: Floats, time: Floats, slack_share: float | None, on_path_share: float | None, options: CpuOptions
 ) -> tuple[float, float]:
-    """Level (cores) with the least cost, and its expected slow-down (share)."""
+    """Level (cores) with the least cost, and its expected slowdown (share)."""
     used = _as_of_now(used, options)
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
-    # A run that needs more than any before it takes a little longer; room for it would lie idle in all the others.
+    # A run that exceeds all earlier ones takes a little longer; room for it would be idle in all the others.
     level = np.unique(np.maximum(tail.ordered[used.size // 2 :], options.floor))
     on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
     slack = 0.0 if slack_share is None or math.isnan(slack_share) else min(LARGEST, max(0.0, slack_share))
@@ -138,7 +138,7 @@ def _cheapest(
     work = np.concatenate([[0.0], np.cumsum((used * time)[order])])
 
     def growth(free: float) -> Floats:
-        """Expected extra seconds per run at each level when growth up to the share ``free`` costs nothing."""
+        """Expected additional seconds per run at each level if a slowdown up to the share ``free`` costs nothing."""
         reach = level * (1.0 + free)
         slower = np.searchsorted(ascending, reach, side="right")
         extra = (work[-1] - work[slower]) / level - (1.0 + free) * (seconds[-1] - seconds[slower])
@@ -158,8 +158,8 @@ def _cheapest(
 
 
 def _as_of_now(used: Floats, options: CpuOptions) -> Floats:
-    """What each run would have used of late, where use grows: the runs to come are like the last ones, not like the mean of
-    all. Further growth is left out, as being short of it costs little."""
+    """Use of each run scaled to the current level where use grows: future runs resemble the latest ones, not the average.
+    Further growth is ignored, since falling short of it costs little."""
     if order_z(used) <= options.growth_z:
         return used
     cores = np.log(np.maximum(used, options.floor))

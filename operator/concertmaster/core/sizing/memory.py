@@ -1,6 +1,6 @@
-"""Memory request of a step out of the peaks of its runs: one number, and a function of input size where that pays.
+"""Memory request of a step from the peaks of its runs: one number, or a function of input size where that pays.
 
-The loss is explained in waste.py, the chance of a larger peak in tail.py, growth in trend.py, inputs in by_input.py.
+The loss is explained in waste.py, the probability of a larger peak in tail.py, growth in trend.py, inputs in by_input.py.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from concertmaster.core.sizing.trend import carried_forward, driven_growth, grow
 from concertmaster.core.sizing.waste import fit_loss, middle
 
 GIB_HOUR = 2.0**30 * 3600.0
-# Peaks below a byte or beyond an exbibyte are no memory figures; the cuts keep quotients and sums of squares finite.
+# Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
 SMALLEST, LARGEST = 1.0, 2.0**60
-# Of one run, this share is believed to have been unlike those seen, on top of all runs seen: where the largest peak is no
-# larger than the median one. Where it is four times as large, twice that share.
+# Share of one run, on top of all runs observed, assumed to be unlike those: when the largest peak equals the median. When
+# it is four times the median, twice that share.
 UNLIKE = 0.2
-# Growth is not carried on beyond this many times the largest peak.
+# Growth is extrapolated to at most this multiple of the largest peak.
 LARGEST_RISE = 4.0
-# Share of all runs that the request covers with the confidence stated.
+# Share of future runs that the request covers with the stated confidence.
 COVERED_SHARE = 0.95
 
 
@@ -33,14 +33,14 @@ COVERED_SHARE = 0.95
 class MemoryOptions:
     """Settings of memory sizing.
 
-    ``min_runs``: fewer usable peaks give no recommendation. ``failure_bound``: largest expected share (0 to 1) of failing
-    attempts of a step; where runs take longer than ``strict_from`` seconds it is stricter. ``failure_price``: what a
-    failed attempt costs beyond the memory it burns, byte-seconds; one GiB-hour is under half a cent at list prices.
-    ``retry_factor``: growth of the request after a kill. ``floor``: smallest request, bytes.
-    ``drift_z``: one-sided significance from which growth is reported, or that of inputs gets room, 1%; ``room_z``: from
-    which growth of peaks gets room, 5%.
-    ``horizon``: for how long growth is assumed to go on, in lengths of the history; ``driven_horizon``: the same where
-    inputs show it, which is a growth better known.
+    ``min_runs``: usable peaks required for a recommendation. ``failure_bound``: largest expected share (0 to 1) of failing
+    attempts of a step; stricter where runs take longer than ``strict_from`` seconds. ``failure_price``: cost of a failed
+    attempt beyond the memory it wastes, byte-seconds; one GiB-hour is under half a cent at list prices.
+    ``retry_factor``: increase of the request after an OOM kill. ``floor``: smallest request, bytes.
+    ``drift_z``: one-sided significance (1%) at which growth is reported, or growth of inputs gets room; ``room_z``: at which
+    growth of peaks gets room (5%).
+    ``horizon``: how long growth is assumed to continue, in multiples of the history; ``driven_horizon``: the same where
+    inputs explain it, since such growth is better known.
     """
 
     min_runs: int = 3
@@ -57,13 +57,13 @@ class MemoryOptions:
 
 @dataclass(frozen=True, slots=True)
 class MemorySize:
-    """A proposed memory request and what it rests on.
+    """A proposed memory request and its basis.
 
-    ``request`` and ``largest_recent_peak`` in bytes, waste in byte-seconds per run of the step; None where not known.
+    ``request`` and ``largest_recent_peak`` in bytes, waste in byte-seconds per run of the step; None when unknown.
     ``coverage_confidence``: confidence that the request covers a share of 1 - failure bound of future runs; 1 - p^n when no
-    peak lies above it; 0 while peaks grow, since the statement needs runs that could have come in any order.
-    ``failure_share_bound``: expected share of failing attempts at the request, 0 to 1. ``drifting``: peaks grow from run to
-    run, and the request makes room for that. ``model``: request as a function of input size, None when one number does.
+    peak lies above it; 0 while peaks grow, since the statement requires exchangeable runs. ``failure_share_bound``: expected
+    share of failing attempts at the request, 0 to 1. ``drifting``: peaks grow from run to run, and the request leaves room
+    for that. ``model``: request as a function of input size, None when one number is enough.
     """
 
     request: float | None
@@ -77,14 +77,14 @@ class MemorySize:
 
     @property
     def automatic_request(self) -> float | None:
-        """What may be applied without a person: the request, but never below the largest recent peak; bytes."""
+        """The request for automatic changes, in bytes: never below the largest recent peak."""
         if self.request is None or self.largest_recent_peak is None:
             return None
         return max(self.request, self.largest_recent_peak)
 
     @property
     def quantity(self) -> float | None:
-        """The request as a plain quantity, bytes: rounded to the nearest step, but not across the largest recent peak."""
+        """The request rounded to the nearest plain quantity, in bytes, but not down across the largest recent peak."""
         if self.request is None or self.largest_recent_peak is None:
             return None
         return round_memory(self.request, at_least=min(self.request, self.largest_recent_peak))
@@ -101,8 +101,8 @@ def memory_request(
     """Memory request from one peak (bytes) and duration (s) per execution, oldest first unless ``times`` (unix s) are given.
 
     ``inputs``: input size (bytes) per execution, NaN where unknown. Executions without a usable peak (NaN, infinite, below
-    a byte) are left out; an unknown duration counts as the median one. ``current_request``: the one that is set, bytes;
-    with few runs the proposal stays near it. Never raises.
+    a byte) are ignored; an unknown duration counts as the median. ``current_request``: bytes; with few runs the proposal
+    stays close to it. Never raises.
     """
     options = options or MemoryOptions()
     rows = _usable(peaks, durations, times, inputs)
@@ -134,12 +134,12 @@ def memory_request(
 
 
 def _with_authors(request: float, current: float | None, peaks: Floats, bound: float) -> float:
-    """The request drawn towards the one that is set, which was written by who knows the step.
+    """The request, pulled towards the current one, which was set by people who know the step.
 
-    No sample of n runs rules out that a share of 1/n of all runs is unlike those seen. About UNLIKE of that share is taken
-    for real, more the wider peaks lie apart, and such a run needs anything between the largest peak and the request that is
-    set, on logarithms: so of the way to the latter, what the bound leaves of them is not gone. What every run stayed within
-    is never raised: a bound that is extrapolated is no better evidence than that.
+    No sample of n runs rules out that a share of 1/n of all runs is unlike those observed. About UNLIKE of that share is
+    assumed real (more, the wider the peaks are spread), and such a run may need anything between the largest peak and the
+    current request, on logarithms. The request therefore covers as much of that distance as the failure bound requires. A
+    current request that no run exceeded is never raised: an extrapolated bound is no better evidence than that.
     """
     largest = float(peaks.max())
     if current is None or not math.isfinite(current) or current < largest:
@@ -150,7 +150,7 @@ def _with_authors(request: float, current: float | None, peaks: Floats, bound: f
 
 
 def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:
-    """Peaks as they will be when ``growth``, a factor per run on logs, goes on: what inputs drive grows by shares."""
+    """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
     if growth <= 0.0:
         return peaks
     ahead = np.minimum(carried_forward(np.log(peaks), growth, horizon), math.log(LARGEST_RISE * float(peaks.max())))
@@ -158,7 +158,7 @@ def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:
 
 
 def _logarithms(inputs: Floats) -> Floats:
-    """Of inputs that are known and positive; NaN for others."""
+    """Logarithms of positive inputs; NaN for others."""
     return np.log(np.where((inputs > 0.0) & (inputs <= LARGEST), inputs, math.nan))
 
 
@@ -177,7 +177,7 @@ def _usable(
     times: Sequence[float] | Floats | None,
     inputs: Sequence[float] | Floats | None,
 ) -> tuple[Floats, Floats, Floats | None] | None:
-    """Peaks, durations and inputs in order of time, without unusable rows; None when lengths differ."""
+    """Peaks, durations and inputs in order of time, without unusable rows; None when the lengths differ."""
     u = np.asarray(peaks, dtype=np.float64).ravel()
     t = np.asarray(durations, dtype=np.float64).ravel()
     x = None if inputs is None else np.asarray(inputs, dtype=np.float64).ravel()

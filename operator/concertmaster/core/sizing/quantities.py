@@ -1,7 +1,7 @@
-"""Rounding of computed sizes to quantities a person would write into a manifest.
+"""Rounding of computed sizes to quantities that people would write in a manifest.
 
-An exact figure such as 1234567890 bytes is hard to read, and it changes with every new run, which would make a
-recommendation flap.
+An exact figure such as 1234567890 bytes is hard to read, and it changes with every run, which would make recommendations
+flap.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import math
 
 MIB = float(2**20)
 MILLI = 0.001  # cores
-# Steps per octave. The safety margins of a well-known step are about one per cent, so coarser steps would waste as much as
-# the margins do; 64 steps still yield plain figures: 16Mi steps from 1Gi to 2Gi, 128Mi from 8Gi to 16Gi.
+# Steps per octave. The safety margin of a well-known step is about one percent, so coarser steps would waste as much as the
+# margin itself; 64 steps still give plain figures: 16Mi steps from 1Gi to 2Gi, 128Mi from 8Gi to 16Gi.
 _STEPS_PER_OCTAVE = 64
 _CPU_FINE, _CPU_COARSE, _CPU_FINE_UNTIL = 0.010, 0.050, 0.5
-# Relative slack that absorbs binary rounding noise (0.3 cores is not exactly 30 steps of 0.01).
+# Relative tolerance for binary rounding errors (0.3 cores is not exactly 30 steps of 0.01).
 _EPS = 1e-9
 
 
 def round_memory(size: float, at_least: float | None = None) -> float | None:
-    """Memory quantity for ``size`` bytes, in whole MiB; None when ``size`` is no positive finite number.
+    """Memory quantity for ``size`` bytes, in whole MiB; None when ``size`` is not a positive finite number.
 
     Steps are 1/64 of the power of two below the value, at least 1 MiB. Without ``at_least`` the value is rounded up; with
-    it, to the nearest step that is not below ``at_least`` bytes: a request with a margin has room on both sides, and going
-    up on top of the margin would waste as much as the margin itself. Idempotent and monotone.
+    it, to the nearest step that is not below ``at_least`` bytes: rounding up on top of a margin would waste as much as the
+    margin itself. Idempotent and monotone.
     """
     if not math.isfinite(size) or size <= 0.0:
         return None
@@ -37,8 +37,8 @@ def round_memory(size: float, at_least: float | None = None) -> float | None:
 
 
 def plain_memory(size: float) -> float | None:
-    """``size`` bytes rounded up to a figure that people write: steps of 16Mi to 256Mi, 32Mi to 512Mi, 64Mi to 2Gi, 256Mi to
-    8Gi, 512Mi to 16Gi, then 1Gi; None when it is not positive and finite."""
+    """``size`` bytes rounded up to a common figure: steps of 16Mi up to 256Mi, 32Mi to 512Mi, 64Mi to 2Gi, 256Mi to 8Gi,
+    512Mi to 16Gi, then 1Gi; None when not positive and finite."""
     if not math.isfinite(size) or size <= 0.0:
         return None
     mib = size / MIB
@@ -47,9 +47,9 @@ def plain_memory(size: float) -> float | None:
 
 
 def at_most(size: float, limit: float | None, unit: float) -> float:
-    """``size``, or the largest multiple of ``unit`` within ``limit`` where rounding led above it.
+    """``size``, or the largest multiple of ``unit`` within ``limit`` if rounding exceeded it.
 
-    The API server refuses every pod whose request is above its limit. In cores with MILLI, in bytes with MIB.
+    The API server rejects pods with a request above their limit. In cores with MILLI, in bytes with MIB.
     """
     return size if limit is None else min(size, max(1, math.floor(limit / unit + _EPS)) * unit)
 

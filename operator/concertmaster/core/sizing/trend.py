@@ -1,7 +1,7 @@
-"""Do peaks grow from run to run, and where will they be if that goes on?
+"""Growth of peaks from run to run, and its extrapolation.
 
-A size that rests on the largest peak so far is right only while runs could have come in any order. When inputs grow, every
-peer that takes a maximum or a percentile plus a fixed margin falls behind.
+A size based on the largest peak so far is valid only while runs are exchangeable. When inputs grow, any method that takes a
+maximum or a percentile plus a fixed margin falls behind.
 """
 
 from __future__ import annotations
@@ -12,19 +12,18 @@ import numpy as np
 
 from concertmaster.core.sizing.tail import Floats
 
-# Slopes are taken over pairs of runs; beyond this many recent runs the pairs only cost time.
+# Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MOST_RUNS = 200
-# Half of fewer drivers leaves no noise to be estimated.
+# Half of fewer drivers leaves no residuals to estimate noise from.
 LEAST_RUNS = 6
-# Autocorrelation from which on a trend and a walk look alike.
+# Autocorrelation above which a trend and a random walk cannot be distinguished.
 MOST_CARRIED = 0.95
-ROUNDING = 1e-9  # of a variance
+ROUNDING = 1e-9  # relative to a variance
 
 
 def order_z(values: Floats) -> float:
-    """How clearly the values rise with their order, by Daniels' test: Spearman's rank correlation with the order, as a
-    one-sided normal quantile. Ties share their mean rank; 0 for fewer than three. Fewer than about seven runs cannot reach
-    1%."""
+    """One-sided normal quantile of Daniels' trend test (Spearman's rank correlation of the values with their order). Ties
+    share their mean rank; 0 for fewer than three values. With fewer than about seven values it cannot reach 1%."""
     recent = values[-MOST_RUNS:]
     n = int(recent.size)
     if n < 3:
@@ -38,14 +37,14 @@ def order_z(values: Floats) -> float:
 
 
 def rising(values: Floats, z: float) -> bool:
-    """True when the values rise with their order beyond ``z``, the normal quantile of the significance."""
+    """Whether the values rise with their order, at the significance given by the normal quantile ``z``."""
     return order_z(values) > z
 
 
 def growth_per_run(values: Floats) -> float:
     """Growth per run, never negative: median of all pairwise slopes (Theil 1950, Sen 1968) over the recent half.
 
-    Only the recent half counts, because memory often saturates: early growth that has come to rest must not be carried on.
+    Only the recent half counts, because memory often saturates: early growth that has stopped must not be extrapolated.
     """
     recent = values[-MOST_RUNS:]
     recent = recent[recent.size // 2 :]
@@ -56,11 +55,12 @@ def growth_per_run(values: Floats) -> float:
 
 
 def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
-    """Growth per run of ``values`` whose ``drivers`` grow: what these bring, and growth of the rest. NaN: unknown driver.
+    """Growth per run of ``values`` with growing ``drivers``: the part explained by these, plus growth of the residuals. NaN
+    marks an unknown driver.
 
-    Drivers show growth long before the noise of values does, and without it. 0 unless they rise with their order and the
-    values with them, both beyond ``z``. The relation is a least-squares slope, at most that of the larger half of the
-    drivers plus its standard error: memory that has saturated grows no further.
+    Drivers show growth long before it emerges from the noise of the values. 0 unless the drivers rise with their order and
+    the values with the drivers, both beyond ``z``. The relation is a least-squares slope, at most that of the larger half of
+    the drivers plus its standard error: memory that has saturated grows no further.
     """
     known = np.isfinite(drivers[-MOST_RUNS:])
     y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
@@ -81,8 +81,8 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
 
 
 def _independent(values: Floats) -> float:
-    """Factor on a z of their order that leaves what carries over from run to run (a week, a season) no trend: the root of
-    how many runs, each worth as much as an independent one, they amount to, by the first autocorrelation around a line."""
+    """Correction factor for the z of a trend test under autocorrelation (a week, a season): square root of the effective
+    share of independent runs, from the first autocorrelation of the residuals around a line."""
     place = np.arange(values.size) - (values.size - 1) / 2.0
     centred = values - values.mean()
     off = centred - place * (float(place @ centred) / float(place @ place))
@@ -94,13 +94,13 @@ def _independent(values: Floats) -> float:
 
 
 def _slope(x: Floats, y: Floats) -> tuple[float, float]:
-    """Least-squares slope of y over x, and their correlation; 0 where either does not vary."""
+    """Least-squares slope of y over x, and their correlation; 0 when either is constant."""
     dx, dy = x - x.mean(), y - y.mean()
     xx, yy, xy = float(dx @ dx), float(dy @ dy), float(dx @ dy)
     return (xy / xx, xy / math.sqrt(xx * yy)) if xx > 0.0 and yy > 0.0 else (0.0, 0.0)
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:
-    """Each value as it would be ``horizon`` history lengths after the last run, if ``growth`` per run went on."""
+    """Each value extrapolated ``horizon`` history lengths beyond the last run, with ``growth`` per run."""
     n = values.size
     return np.asarray(values + growth * (n - 1.0 + horizon * n - np.arange(n)), dtype=np.float64)

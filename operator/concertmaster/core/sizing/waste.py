@@ -1,9 +1,9 @@
-"""The level with the least expected loss within the failure bound: memory reserved in vain, attempts burned, kills.
+"""The level with the least expected loss within the failure bound: unused memory, failed attempts, OOM kills.
 
-Wastage as a measure comes from Tovar et al. (TPDS 2018) and Witt et al. (2019): every byte-second that was reserved and
-not used, where a killed attempt counts in full. Wastage alone would accept frequent kills, so the expected share of failing
-attempts has a bound that no saving buys off, and a kill has a price of its own. That price is what spreads the failures
-that remain: room costs next to nothing on short and small steps and is given freely there.
+Wastage as a measure is due to Tovar et al. (TPDS 2018) and Witt et al. (2019): every byte-second reserved and not used,
+where a killed attempt counts in full. Wastage alone would accept frequent kills, so the expected share of failing attempts
+has a bound that no saving can override, and a kill has a price of its own. That price distributes the remaining failures:
+room costs next to nothing on short and small steps and is added generously there.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from concertmaster.core.sizing.tail import Floats, Tail, fit_tail, places
 
-# A kill costs the time the run took, so the bound of long runs falls with the root of it, down to this share.
+# A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
-# Attempts that are counted: a third one fails only where more than four times the size is needed.
+# Retries counted: a third attempt fails only where more than four times the size is needed.
 RETRIES = 2
-# No sample of runs says anything about shares below it.
+# Smallest share that a sample of runs can support.
 LEAST_BOUND = 1e-4
-LARGEST_LOG = 600.0  # beyond it there is no float
+LARGEST_LOG = 600.0  # exp() overflows a float above about 709
 
 
 class Prices(Protocol):
-    """What the loss needs to know; see MemoryOptions."""
+    """Parameters of the loss; see MemoryOptions."""
 
     @property
     def failure_bound(self) -> float:
@@ -39,7 +39,7 @@ class Prices(Protocol):
 
     @property
     def retry_factor(self) -> float:
-        """Growth of the request after a kill."""
+        """Increase of the request after an OOM kill."""
 
     @property
     def strict_from(self) -> float:
@@ -48,13 +48,13 @@ class Prices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Expected loss per run as a function of the margin that is put on a prediction; of several models at once, a row each.
+    """Expected loss per run as a function of the margin on a prediction; for several models at once, one per row.
 
-    The margin is bytes on top or, with ``is_factor``, a factor. ``tail``: distribution of the margins that the runs seen
-    would have needed (of their logs where it is a factor). ``margins``: these, ascending. ``held_before`` and
-    ``used_before``: sums over them, with a leading zero, so that held * margin - used is what is reserved and not used.
-    ``burn``: byte-seconds that a failing run loses. ``bound``: largest accepted share of failing attempts. ``typical``:
-    bytes that a margin on top is put on. With rows, ``is_factor`` and ``typical`` have a last axis of length 1.
+    The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
+    would have needed (of their logs if a factor). ``margins``: these, ascending. ``held_before`` and ``used_before``: their
+    cumulative sums with a leading zero, so that held * margin - used is what is reserved and not used. ``burn``:
+    byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts. ``typical``: bytes to which
+    an additive margin is added. With rows, ``is_factor`` and ``typical`` have a last axis of length 1.
     """
 
     is_factor: bool | NDArray[np.bool_]
@@ -68,15 +68,15 @@ class Loss:
     typical: float | Floats
 
     def failing(self, margin: Floats) -> Floats:
-        """Expected failing attempts per run with each margin; a run that outgrows its retry as well counts again."""
+        """Expected failing attempts per run at each margin; a run that also exceeds its retry counts again."""
         return self._with_retries(margin, self._exceeded(margin))
 
     def waste(self, margin: Floats) -> Floats:
-        """Expected byte-seconds per run that are reserved or burned in vain, with each margin."""
+        """Expected byte-seconds per run that are reserved unused or lost in failed attempts, at each margin."""
         return self._waste(margin, self._exceeded(margin))
 
     def best(self, prices: Prices) -> tuple[Floats, Floats]:
-        """Margin with the least expected loss within the bound, and that loss (price included), of each row."""
+        """For each row, the margin with the least expected loss within the bound, and that loss (including the price)."""
         level = self.tail.levels(self.bound)
         margin = self._of_levels(level)
         exceeded = self.tail.exceedance(level)
@@ -88,7 +88,7 @@ class Loss:
         return picked(margin, chosen), picked(total, chosen)
 
     def _of_levels(self, level: Floats) -> Floats:
-        """Margins by the levels of the tail, which are logarithms where a margin is a factor."""
+        """Margins from levels of the tail, which are logarithms where the margin is a factor."""
         if self.is_factor is False:
             return level
         return np.where(self.is_factor, np.exp(np.minimum(level, LARGEST_LOG)), level)
@@ -118,9 +118,9 @@ def fit_loss(
     is_factor: bool | NDArray[np.bool_],
     share: float = 1.0,
 ) -> Loss:
-    """Loss out of peaks (bytes, > 0), durations (s, >= 0) and what a model predicted for each run (bytes, >= 0; > 0 where
-    the margin is a factor). ``predicted`` may have a row for each of several models; ``is_factor`` then has their number as
-    its first axis and a last one of length 1. ``share``: of the failure bound that may be used up."""
+    """Loss from peaks (bytes, > 0), durations (s, >= 0) and a model's prediction for each run (bytes, >= 0; > 0 where the
+    margin is a factor). ``predicted`` may have one row per model; ``is_factor`` then has shape (models, 1). ``share``: share
+    of the failure bound that may be used up."""
     n = peaks.size
     if is_factor is False:
         margins, held = peaks - predicted, np.broadcast_to(durations, predicted.shape)
@@ -137,7 +137,7 @@ def fit_loss(
         margins,
         _sums(held),
         _sums(margins * held),
-        # A failed attempt runs to its end at worst and holds about the peak; the retry then reserves too much by the factor.
+        # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
         prices.retry_factor * float(peaks @ durations) / n,
         max(LEAST_BOUND, prices.failure_bound * stricter * share),
         prices.retry_factor,
@@ -146,28 +146,28 @@ def fit_loss(
 
 
 def _logs(margins: Floats, is_factor: bool | NDArray[np.bool_]) -> Floats:
-    """Margins as the tail has them."""
+    """Margins on the scale of the tail."""
     if is_factor is False:
         return margins
     return np.where(is_factor, np.log(np.where(is_factor, margins, 1.0)), margins)
 
 
 def _sums(values: Floats) -> Floats:
-    """Sums over the first values along the last axis, of none to all of them."""
+    """Cumulative sums along the last axis, with a leading zero."""
     sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     values.cumsum(axis=-1, out=sums[..., 1:])
     return sums
 
 
 def picked(table: Floats, at: NDArray[np.intp]) -> Floats:
-    """The values at these places of the last axis, row by row."""
+    """The values at these positions of the last axis, by row."""
     if table.ndim == 1:
         return np.asarray(table[at])
     return np.array([row[of_row] for row, of_row in zip(table, at, strict=True)])
 
 
 def middle(values: Floats) -> Floats:
-    """The median along the last axis, which stays with length 1: of short rows that is several times as fast as NumPy's."""
+    """Median along the last axis, kept with length 1; for short rows several times as fast as NumPy's."""
     ordered, half = np.sort(values), values.shape[-1] // 2
     if values.shape[-1] % 2:
         return ordered[..., half : half + 1]
