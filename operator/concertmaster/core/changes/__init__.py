@@ -1,1 +1,1 @@
-"""Changes of workflows: plan, policy checks, verification and the ledger of promised against measured effect. Pure."""
+"""Changes of workflows: plan, checks, verification and the ledger of predicted and measured effects. Pure."""

@@ -1,4 +1,4 @@
-"""Which of several changed steps did the harm that ended a verification. Pure."""
+"""Attribution of harm: which of several changed steps caused a verification to end early. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from concertmaster.core.changes.before_after import BeforeAfter
 from concertmaster.core.changes.verification import killed_for_memory
 from concertmaster.core.model import Outcome, RunRecord
 
-_SLOWER = 1.1  # times its mean before: less is no slowdown of a step
-_PART = 0.5  # of the largest slowdown in seconds: another step with that much shares the blame
+_SLOWER = 1.1  # times its mean before; less is no slowdown of a step
+_PART = 0.5  # of the largest slowdown in seconds: steps with at least that much are blamed too
 
 
 def harmed_steps(found: BeforeAfter, steps: Collection[str]) -> tuple[str, ...]:
-    """Those of the changed ``steps`` that show the harm, by the first sign that any of them shows: kills for lack of memory,
-    failures, run time. None when no step shows it."""
+    """Those of the changed ``steps`` that show harm, by the first sign that any of them shows: OOM kills, failures, run
+    time. Empty when no step shows any."""
     for sign in (_killed, _failing):
         named = tuple(s for s in steps if sign(found, s))
         if named:
@@ -34,13 +34,13 @@ def _failing(found: BeforeAfter, step: str) -> bool:
 
 
 def _share(runs: Sequence[RunRecord], step: str) -> float:
-    """Share of the runs in which an attempt of the step failed."""
+    """Share of the runs (0 to 1) in which an attempt of the step failed."""
     failed = [any(e.step == step and e.outcome is Outcome.FAILED for e in r.steps) for r in runs]
     return fmean(failed) if failed else 0.0
 
 
 def _slowdown(found: BeforeAfter, step: str) -> float:
-    """By how many seconds a run the step takes longer; 0 where that is little."""
+    """Additional seconds per run of the step; 0 when insignificant."""
     before, after = _seconds(found.before, step), _seconds(found.after, step)
     return after - before if before > 0 and after >= _SLOWER * before else 0.0
 

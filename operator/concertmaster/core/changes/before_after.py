@@ -1,4 +1,4 @@
-"""Which runs a change is compared with: those before it and those after it, and what makes them comparable."""
+"""Selection of the runs before and after a change, and of the covariate that makes them comparable."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from concertmaster.core.schedule import upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
 from concertmaster.core.text import duration
 
-BASELINE = 60  # runs before a change it is compared with, the newest
-NOISY_BASELINE = 200  # where BASELINE would not do, so much do runs vary, and the older ones are like the newest
-_ALIKE = 0.1  # level at which older runs count as different: rather too often, they are only a help
-_QUIET = 12  # runs before a change that say how often they come
-_MISSED = 2  # starts of a schedule
-_GRACE = 600.0  # seconds until a run that started is known of
-STUCK = 2.0  # times the longest run before: a run still going on counts as one that took this long
+BASELINE = 60  # runs: the newest before a change
+NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and older runs resemble the newest
+_ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
+_QUIET = 12  # runs before a change that show how often runs occur
+_MISSED = 2  # scheduled starts
+_GRACE = 600.0  # seconds until a started run is known
+STUCK = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
 Sizes = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """Finished runs before and after a change, each in the order of their starts; ``begun`` counts those that started
-    after it, finished or not."""
+    """Finished runs before and after a change, each in order of start; ``begun``: number of runs started after it, finished
+    or not."""
 
     before: tuple[RunRecord, ...]
     after: tuple[RunRecord, ...]
@@ -43,11 +43,11 @@ def split_runs(
     now: float,
     without: Sequence[tuple[float, float]] = (),
 ) -> BeforeAfter:
-    """The two sides of a change written at ``applied``; runs that were going on then belong to neither.
+    """The runs before and after a change applied at ``applied``; runs in progress at that time are in neither.
 
-    ``since`` is the last earlier change of the workflow that stayed: what ran before it is no baseline, nor what began
-    in a span of ``without`` (a change that was rolled back). Of the runs after, those that started behind one that still
-    goes on are left out, or fast runs would be counted before slow ones.
+    ``since``: when the last earlier change that was kept was applied; runs before it are no baseline, nor are those started
+    in a span of ``without`` (a change that was rolled back). Of the runs after, those started later than one still in
+    progress are left out, since otherwise fast runs would be counted before slow ones. Times are unix seconds.
     """
     dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
     begin = since if since is not None else -math.inf
@@ -71,11 +71,11 @@ def split_runs(
 def silent(
     found: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float
 ) -> str | None:  # fmt: skip
-    """Why no run since the change (``applied``) is a harm of it, None while it is not: runs were due by ``until``, up to
-    when the metrics are complete. Where pods are refused, nothing runs, and nothing fails either.
+    """Why the absence of runs since the change (``applied``) counts as harm; None if it does not. Runs must have been due by
+    ``until``, the time up to which metrics are complete. If pods are rejected, nothing runs and nothing fails either.
 
-    Due is what a schedule says, twice over, or else three times the longest pause between runs before the change (chance
-    makes the next of eleven pauses so long once in hundreds of changes, also where they vary as in a Poisson process).
+    Due means two scheduled starts, or else three times the longest pause between runs before the change (the next of eleven
+    pauses is that long by chance once in hundreds of changes, even for a Poisson process).
     """
     starts = [r.start for r in found.before if r.start is not None]
     if found.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
@@ -95,14 +95,14 @@ def silent(
 
 
 def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
-    """What the verification of a change made now could tell; None with too few runs before it."""
+    """The power of a verification of a change made now; None with too few runs before it."""
     sizes = comparable(BeforeAfter(tuple(before), ()))
     return outlook(*_logged(baseline(before, sizes, max_runs), sizes), max_runs)
 
 
 def baseline(before: Sequence[RunRecord], sizes: Sizes, max_runs: int) -> tuple[RunRecord, ...]:
-    """The newest runs; more of them where it takes more to see through the noise and they are of the same kind. They
-    are chosen by what was before the change alone, so the choice cannot favour a verdict."""
+    """The newest runs, and older ones of the same kind when the noise requires more. The choice depends only on runs before
+    the change, so it cannot favour a verdict."""
     newest, older = tuple(before[-BASELINE:]), before[:-BASELINE]
     (seconds, inputs), (earlier, their_inputs) = _logged(newest, sizes), _logged(older, sizes)
     if min(len(seconds), len(earlier)) < MIN_RUNS:
@@ -114,14 +114,14 @@ def baseline(before: Sequence[RunRecord], sizes: Sizes, max_runs: int) -> tuple[
 
 
 def _logged(runs: Sequence[RunRecord], sizes: Sizes) -> tuple[list[float], list[float]]:
-    """Durations of the good runs that have any, and what they worked on."""
+    """Log durations of the succeeded runs that have any, and their sizes."""
     rows = [(r.makespan, sizes[r.run]) for r in good(runs) if r.makespan]
     return [s for s, _ in rows], [size for _, size in rows]
 
 
 def comparable(found: BeforeAfter) -> Sizes:
-    """What makes runs comparable: the input size where all runs tell it, else the number of items they worked on
-    (attempts left out, or a change that causes retries would explain its own harm)."""
+    """The size that makes runs comparable: input size if known for all runs, else the number of items (excluding retries,
+    since otherwise a change that causes retries would explain away its own harm)."""
     runs = (*found.before, *found.after)
     inputs = {r.run: r.input_total or 0.0 for r in runs}
     if runs and all(size > 0 for size in inputs.values()):
@@ -130,7 +130,7 @@ def comparable(found: BeforeAfter) -> Sizes:
 
 
 def good(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    """Runs that succeeded: the others' durations tell of something else."""
+    """Succeeded runs: the durations of others are not comparable."""
     return [r for r in runs if r.outcome.timed]
 
 

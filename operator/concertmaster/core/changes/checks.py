@@ -1,4 +1,4 @@
-"""The checks a change must pass. All of them run every time, so that a person sees every reason at once."""
+"""The checks a change must pass. All of them always run, so that every reason is visible at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def name_of(check: Check) -> str:
-    """The name users see."""
+    """The name shown to users."""
     return check.__name__.replace("_", "-")
 
 
@@ -60,17 +60,17 @@ NAMES: tuple[str, ...] = tuple(name_of(check) for check in CHECKS)
 
 
 def run_checks(plan: Plan, situation: Situation) -> tuple[CheckResult, ...]:
-    """The result of every check, in their order."""
+    """The results of all checks, in their order."""
     return tuple(replace(check(plan, situation), check=name) for check, name in zip(CHECKS, NAMES, strict=True))
 
 
 def blocking(results: Sequence[CheckResult], *, proposing: bool) -> list[CheckResult]:
-    """The results that hold a plan back: for a write all that did not pass, for a proposal those that neither a
-    decision nor time lifts."""
+    """The results that block a plan: for a write all that did not pass, for a proposal those that neither a decision nor
+    time can resolve."""
     return [r for r in results if not r.passed and not (proposing and r.waiting)]
 
 
 def needs_decision(results: Sequence[CheckResult]) -> bool:
-    """Whether a check waits for a person's decision."""
+    """Whether a check waits for an approval."""
     asking = (name_of(policy.mode), name_of(cluster.shared_task))
     return any(r.check in asking and not r.passed and r.waiting for r in results)

@@ -1,4 +1,4 @@
-"""Checks of a plan against the state of the cluster: who else controls the target, and what its namespace allows."""
+"""Checks of a plan against the cluster: other controllers of the target, and limits of its namespace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from concertmaster.core.text import count, listing
 
 
 def owner(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks for an owned object unless apply.gitOps is Apply: it gets a patch to commit."""
+    """Blocks owned objects unless apply.gitOps is Apply: these get a patch to commit."""
     owned_by = situation.facts.owners
     if owned_by is None:
         return blocked(f"who owns the object is not known: {situation.facts.why('owners')}")
@@ -28,8 +28,8 @@ def owner(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def controllers(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks when a VerticalPodAutoscaler, HorizontalPodAutoscaler or KEDA object targets the same object: the two
-    would keep undoing each other."""
+    """Blocks when a VerticalPodAutoscaler, HorizontalPodAutoscaler or KEDA object targets the same object: the two would
+    overwrite each other."""
     autoscalers = situation.facts.controllers
     if autoscalers is None:
         return blocked(f"autoscalers cannot be read: {situation.facts.why('controllers')}")
@@ -39,8 +39,8 @@ def controllers(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def shared_task(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks for a Task that other Pipelines run, or a template that other workflows refer to, until a person approved it
-    (the verification covers one workflow only), and while those cannot be read."""
+    """Blocks a Task used by other Pipelines, or a template referenced by other workflows, until the change is approved (the
+    verification covers one workflow only), and while those references cannot be read."""
     facts = situation.facts
     if facts.sharers is None:
         return blocked(f"who else runs {plan.target} is not known: {facts.why('sharers')}")
@@ -53,7 +53,7 @@ def shared_task(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def other_workflows(plan: Plan, facts: ClusterFacts) -> str | None:
-    """Which other workflows use the target and change with it, as a sentence; None when there are none."""
+    """Other workflows that use the target and are changed with it, as a sentence; None when there are none."""
     if not facts.sharers:
         return None
     kind = "Pipeline" if plan.target.kind == "Task" else "workflow"
@@ -62,8 +62,8 @@ def other_workflows(plan: Plan, facts: ClusterFacts) -> str | None:
 
 
 def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks what the API server would refuse when the next run makes its pods: LimitRange (defaults filled in), limits,
-    ResourceQuota with what is in use, also for a higher parallelism, and what a trial of the pod showed."""
+    """Blocks what the API server would reject when the next run creates its pods: LimitRange (with defaults), limits,
+    ResourceQuota including current usage, also for a higher parallelism, and what a dry run of the pod showed."""
     facts = situation.facts
     requests = any(s.resource != "parallelism" for s in plan.settings)
     if facts.quotas is None or (requests and facts.ranges is None):
@@ -79,14 +79,14 @@ def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks for requests where a podSpecPatch sets resources: Argo applies it last, over the request."""
+    """Blocks requests overridden by a podSpecPatch that sets resources: Argo applies it last."""
     if plan.kind is ChangeKind.RESOURCES and situation.facts.pod_spec_patch:
         return blocked("a podSpecPatch sets resources and has the last word; change it there")
     return passed("no podSpecPatch sets resources")
 
 
 def write_access(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks without the right to patch the target; the condition WriteAccess has the Helm value to set."""
+    """Blocks without permission to patch the target; the condition WriteAccess names the Helm value to set."""
     access = situation.facts.write_access
     if access is None:
         return blocked("the API server could not be asked about the right to write", waiting=True)
@@ -97,7 +97,7 @@ def write_access(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks while runs are active where Argo compares stored templates, and where that is not known: with
+    """Blocks while runs are active if Argo compares stored templates, or if that is unknown: with
     ``templateReferencing: Secure`` it fails running workflows whose template changes."""
     facts = situation.facts
     if not plan.object_kind.compared:
@@ -118,9 +118,9 @@ def secure_reference(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[str, ...]:
-    """Who else writes the object or these fields of it, as its metadata says; ``own`` is our own field manager.
+    """Other writers of the object or of the fields at ``pointers``, from its metadata; ``own``: our own field manager.
 
-    That are the marks of Argo CD, Flux and Helm, ownerReferences, and managers that applied the very fields (server-side
+    These are markers of Argo CD, Flux and Helm, ownerReferences, and managers that applied these very fields (server-side
     apply). Lists without keys belong to their manager as a whole.
     """
     meta = raw.get("metadata") or {}
@@ -149,7 +149,7 @@ def owners(raw: Mapping[str, Any], pointers: Sequence[str], own: str) -> tuple[s
 
 
 def _covers(fields: object, raw: Mapping[str, Any], pointer: str) -> bool:
-    """Whether a ``fieldsV1`` set holds the field at ``pointer`` or something that contains it as a whole."""
+    """Whether a ``fieldsV1`` set contains the field at ``pointer`` or an atomic parent of it."""
     node = fields
     walked: list[str] = []
     for part in parts(pointer):

@@ -1,4 +1,4 @@
-"""Checks of a plan against the policy in force, the data it rests on, and earlier changes of the workflow."""
+"""Checks of a plan against the effective policy, its data, and earlier changes of the workflow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from concertmaster.core.text import count, duration, percent, resource_amount
 from concertmaster.core.times import to_minute
 
 _RISKS = list(Level)
-_ROUNDING = 1e-3  # rounding to a whole millicore or Mi is no step of its own
-_MIN_BASELINE = 5  # runs; a verification against fewer could not decide anything
+_ROUNDING = 1e-3  # tolerance for rounding to a whole millicore or Mi
+_MIN_BASELINE = 5  # runs; with fewer a verification could not reach a verdict
 _MAX_COOLDOWN_FACTOR = 16
 
 
 def suspended(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks while the policy in force is suspended."""
+    """Blocks while the effective policy is suspended."""
     policy = situation.policy
     if policy.suspended:
         return blocked(f"{policy.source} is suspended; set spec.suspend to false to go on")
@@ -26,7 +26,7 @@ def suspended(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def mode(plan: Plan, situation: Situation) -> CheckResult:
-    """Auto needs a rule that may act by itself and has not lost that right; everything else needs an approval."""
+    """Auto requires a rule that may act automatically and has not lost that right; anything else requires an approval."""
     source, current = situation.policy.source, situation.policy.apply.mode
     if source is None or current is ApplyMode.RECOMMEND:
         return blocked(f"mode is Recommend ({source or 'no policy'}); set apply.mode to Approve or Auto")
@@ -48,7 +48,7 @@ def mode(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def kind(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks a field of a kind that apply.allow does not list, and one that is never changed."""
+    """Blocks fields of a kind not listed in apply.allow, and kinds that are never changed."""
     for setting in plan.settings:
         if plan.object_kind.resource(setting.pointer) != setting.resource:
             return blocked(f"{setting.pointer} is never changed")
@@ -60,7 +60,7 @@ def kind(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def risk(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks a recommendation riskier than apply.maxRisk."""
+    """Blocks recommendations with a risk above apply.maxRisk."""
     most = situation.policy.apply.max_risk
     if _RISKS.index(plan.risk) > _RISKS.index(most):
         return blocked(f"risk is {plan.risk.value}, and the policy accepts {most.value} (apply.maxRisk)")
@@ -68,7 +68,7 @@ def risk(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def bounds(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks outside min and max, when min is above max, and above the container's own limit."""
+    """Blocks values outside min and max, min above max, and values above the container's own limit."""
     for s in plan.settings:
         limits = situation.policy.apply.bounds.of(s.resource)
         low, high = resource_amount(s.resource, limits.min), resource_amount(s.resource, limits.max)
@@ -83,8 +83,8 @@ def bounds(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def largest_step(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks where nothing is set now (the step has no size) and beyond bounds.maxStepPercent, unless the evidence
-    (many runs far below, or a verified first step) lets it go all of the way."""
+    """Blocks when nothing is set now (the step has no size) and beyond bounds.maxStepPercent, unless the evidence (many runs
+    far below, or a verified first step) allows going all the way."""
     most = situation.policy.apply.bounds.max_step
     for s in plan.settings:
         change = s.change
@@ -97,7 +97,7 @@ def largest_step(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def minimum_change(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks when no field changes by apply.minChangePercent: too little to be worth a verification."""
+    """Blocks when no field changes by apply.minChangePercent: too little to justify a verification."""
     largest = max((abs(s.change) for s in plan.settings if s.change is not None), default=0.0)
     least = situation.policy.apply.min_change
     if largest < least - 1e-9:
@@ -107,7 +107,7 @@ def minimum_change(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def data(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks on stale metrics, without runs to compare with, and for requests on too few samples of the step."""
+    """Blocks on stale metrics, without baseline runs, and for requests on low sample coverage of the step."""
     until, most = situation.data_until, situation.max_data_age
     if until is None:
         return blocked("nothing is known of when the metrics were read last")
@@ -127,7 +127,7 @@ def data(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def cooldown(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks until the cooldown after the last write is over. It doubles with each rollback in a row."""
+    """Blocks until the cooldown after the last write has passed. It doubles with each consecutive rollback."""
     seconds = situation.policy.apply.cooldown_seconds
     factor = _cooldown_factor(situation.past)
     last = max((max(p.applied, p.restored or 0.0) for p in situation.past), default=None)
@@ -140,7 +140,7 @@ def cooldown(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
-    """2 to the number of rollbacks since the last change that stayed, capped."""
+    """2 to the number of rollbacks since the last change that was kept, capped."""
     restores = 0
     for change in sorted(past, key=lambda p: p.applied, reverse=True):
         if change.restored is None:
@@ -150,8 +150,8 @@ def _cooldown_factor(past: tuple[PastChange, ...]) -> int:
 
 
 def in_flight(plan: Plan, situation: Situation) -> CheckResult:
-    """Blocks while apply.maxInFlight changes of this workflow or any of the same object are under verification (their
-    effects could not be separated), and while the rate of writes is used up."""
+    """Blocks while apply.maxInFlight changes of this workflow, or any of the same object, are under verification (their
+    effects could not be separated), and while the write rate limit is exhausted."""
     names, most = situation.in_flight, situation.policy.apply.max_in_flight
     if len(names) >= most:
         listed = ", ".join(names[:3])
@@ -170,7 +170,7 @@ def in_flight(plan: Plan, situation: Situation) -> CheckResult:
 
 
 def window(plan: Plan, situation: Situation) -> CheckResult:
-    """Passes while any window is open. A window that can never open is reported, whatever the others say."""
+    """Passes while any window is open. A window that can never open is always reported."""
     windows = situation.policy.apply.windows
     if not windows:
         return passed("changes may be made at any time", waiting=True)

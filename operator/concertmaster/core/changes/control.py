@@ -1,9 +1,9 @@
-"""What became of everything else meanwhile: other workflows as the control of a before/after verification.
+"""Other workflows as the control group of a before/after verification.
 
-A verification takes what comes after a change for the work of the change, also new nodes, a slow registry, or a cluster that
-was relieved of other work. Workflows that nobody changed see all of that and not the change (difference in differences, e.g.
-Angrist, Pischke, Mostly Harmless Econometrics, 2009, ch. 5). What they have in common is taken out of the comparison where
-it is surely there; where the others stay as they were, or are too few to tell, it is what it was without them.
+A verification attributes everything after a change to the change, including new nodes, a slow registry, or a cluster
+relieved of other work. Unchanged workflows are affected by all of that but not by the change (difference in differences,
+e.g. Angrist, Pischke, Mostly Harmless Econometrics, 2009, ch. 5). A significant common factor is removed from the
+comparison; without one, or with too few workflows, the comparison stays as it is.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _COVERAGE = 0.90
 
 
 def common(others: Sequence[BeforeAfter]) -> Common | None:
-    """The common factor of workflows that nobody changed; None where there is none that matters, or too few can tell.
+    """The common factor of unchanged workflows; None when there is no significant one, or too few workflows.
 
-    The interval is that of the median by the signs of the differences (Conover, Practical Nonparametric Statistics, 1999):
-    each workflow's own drift and noise count by their rank only, and a few that went astray move nothing.
+    The interval is that of the median by the sign test (Conover, Practical Nonparametric Statistics, 1999): drift and noise
+    of each workflow count by rank only, so that a few outliers have no effect.
     """
     ratios = sorted(r for r in map(_ratio, others) if r is not None)
     if len(ratios) < LEAST:
@@ -36,7 +36,7 @@ def common(others: Sequence[BeforeAfter]) -> Common | None:
 
 
 def _ratio(found: BeforeAfter) -> float | None:
-    """Durations after over durations before at equal input size; None with too few runs."""
+    """Ratio of durations after to before at equal input size; None with too few runs."""
     sizes = comparable(found)
     before, after = good(found.before), good(found.after)
     if min(len(before), len(after)) < MIN_RUNS:
@@ -51,7 +51,7 @@ def _ratio(found: BeforeAfter) -> float | None:
 
 
 def _cut(count: int) -> int:
-    """How many of the smallest and of the largest values the interval of the median leaves out."""
+    """How many of the smallest and of the largest values lie outside the interval of the median."""
     beyond, cut = 1.0 / 2.0**count, 0
     while 1.0 - 2.0 * (beyond + math.comb(count, cut + 1) / 2.0**count) >= _COVERAGE:
         cut += 1

@@ -1,4 +1,4 @@
-"""What a plan sets one field to: one step from the present value towards the recommended one."""
+"""The value a plan sets a field to: one step from the current value towards the recommended one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _MI = 1024.0**2
 
 
 class Refused(Exception):
-    """No plan can be made of this recommendation; the message is a sentence. ``changed``: the object has changed since the
-    analysis, so that a new analysis may give a plan."""
+    """A recommendation cannot be turned into a plan; the message is a sentence. ``changed``: the object has changed since
+    the analysis, so that a new analysis may give a plan."""
 
     def __init__(self, message: str, *, changed: bool = False) -> None:
         super().__init__(message)
@@ -28,10 +28,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One field a plan sets. Numbers are cores, bytes or pods; ``old`` is what holds now (None: nothing), ``limit`` is
-    the limit of the same resource. ``source`` is the pointer of a value that holds from elsewhere in the object: a
-    Tekton step's own request takes its place, and the other steps keep it. ``sure``: the evidence, many runs or a verified
-    first step, lets it go there in one step."""
+    """One field set by a plan. Numbers are cores, bytes or pods; ``old``: current value (None: not set); ``limit``: limit of
+    the same resource. ``source``: pointer of the inherited value elsewhere in the object, e.g. a stepTemplate that a Tekton
+    step's own request overrides while other steps keep it. ``sure``: the evidence (many runs, or a verified first step)
+    allows the full change at once."""
 
     pointer: str
     resource: str  # cpu, memory, parallelism
@@ -46,12 +46,12 @@ class Setting:
 
     @property
     def change(self) -> float | None:
-        """Relative change: -0.5 is half of it. None where nothing is set now."""
+        """Relative change: -0.5 is half of it. None when nothing is set now."""
         return None if not self.old else self.new / self.old - 1.0
 
 
 def describe(setting: Setting) -> str:
-    """One setting in words."""
+    """One setting as text."""
     name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[setting.resource]
     of = f" of container {setting.container}" if setting.container else ""
     before = "nothing" if setting.old_literal is None else str(setting.old_literal)
@@ -60,7 +60,7 @@ def describe(setting: Setting) -> str:
 
 
 def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds | None) -> Setting:
-    """What ``edit`` sets on the object ``raw``, as far as ``bounds`` allow. Raises Refused."""
+    """The setting of ``edit`` on the object ``raw``, limited by ``bounds``. Raises Refused."""
     resource = kind.resource(edit.pointer) or ""
     there, literal = jsonpatch.find(raw, edit.pointer)
     _check_unchanged(edit, resource, there, literal)
@@ -106,7 +106,7 @@ def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds
 
 
 def _check_unchanged(edit: Edit, resource: str, there: bool, literal: object) -> None:
-    """Raises Refused when the field no longer has the value that the recommendation is based on."""
+    """Raises Refused when the field no longer has the value on which the recommendation is based."""
     expected: object = edit.current
     if resource == "parallelism" and edit.current is not None:
         expected = json.loads(edit.current)
@@ -121,8 +121,8 @@ def _check_unchanged(edit: Edit, resource: str, there: bool, literal: object) ->
 
 
 def _step(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit, literal: object) -> object:
-    """The literal one step towards ``proposed``, or the proposed one when one step is enough; ``literal``, the present
-    one, when bounds and steps would lead away from what is proposed."""
+    """The literal one step towards ``proposed``, or ``proposed`` if within one step; ``literal``, the current one, when
+    bounds and steps would lead away from it."""
     stepped = _bounded(resource, old, proposed, bounds, edit)
     return stepped if ((quantity(stepped) or proposed) - old) * (proposed - old) > 0 else literal
 
@@ -130,7 +130,7 @@ def _step(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit
 def _bounded(resource: str, old: float, proposed: float, bounds: Bounds, edit: Edit) -> str | None:
     limits = bounds.of(resource)
     if limits.min > limits.max:
-        return edit.proposed  # the check of bounds reports it
+        return edit.proposed  # reported by the bounds check
     target = min(max(proposed, limits.min), limits.max)
     near, far = (0.0, math.inf) if edit.sure else (old * (1.0 - bounds.max_step), old * (1.0 + bounds.max_step))
     if target == proposed and near <= proposed <= far:
@@ -145,7 +145,7 @@ def _bounded(resource: str, old: float, proposed: float, bounds: Bounds, edit: E
 
 
 def progress(edit: Edit, setting: Setting) -> float:
-    """The share of the recommended change that the setting makes, 0 to 1."""
+    """Share of the recommended change that the setting covers, 0 to 1."""
     if setting.resource == "parallelism" or setting.old is None:
         return 1.0
     recommended = (quantity(edit.proposed) or setting.new) - setting.old

@@ -1,7 +1,6 @@
-"""JSON Patch (RFC 6902) on plain documents: the part that plans need, so that a patch can be tried before it is sent.
+"""JSON Patch (RFC 6902) on plain documents: the subset plans need, so that a patch can be tried before it is sent.
 
-Only ``test``, ``add``, ``replace`` and ``remove``, and like the API server a ``test`` of ``null`` holds for a key that
-is not there.
+Only ``test``, ``add``, ``replace`` and ``remove``. As on the API server, a ``test`` for ``null`` passes for a missing key.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ Operation = dict[str, Any]
 
 
 class PatchFailed(Exception):
-    """An operation does not fit the document; the message names it."""
+    """An operation does not apply to the document; the message names it."""
 
 
 def parts(pointer: str) -> list[str]:
@@ -26,12 +25,12 @@ def parts(pointer: str) -> list[str]:
 
 
 def join(found: Iterable[str]) -> str:
-    """The JSON pointer of these parts."""
+    """The JSON pointer with these parts, escaped."""
     return "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in found)
 
 
 def find(document: Any, pointer: str) -> tuple[bool, Any]:
-    """Whether something is at ``pointer``, and what."""
+    """Whether there is a value at ``pointer``, and the value."""
     place = document
     for part in parts(pointer):
         if isinstance(place, Mapping) and part in place:
@@ -44,7 +43,7 @@ def find(document: Any, pointer: str) -> tuple[bool, Any]:
 
 
 def apply(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
-    """A changed copy of ``document``. Raises PatchFailed at the first operation that does not fit."""
+    """A changed copy of ``document``. Raises PatchFailed at the first operation that does not apply."""
     changed = copy.deepcopy(document)
     for operation in operations:
         _one(changed, operation)
@@ -52,7 +51,7 @@ def apply(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def fits(document: Any, operations: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the operations, tests included, would go through one after the other."""
+    """Whether all operations, including tests, would succeed in order."""
     try:
         apply(document, operations)
     except PatchFailed:
@@ -88,7 +87,7 @@ def _one(document: Any, operation: Mapping[str, Any]) -> None:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Equality as JSON has it: 1 is not true, and text is never a number."""
+    """Equality as in JSON: 1 is not true, and a string never equals a number."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, Mapping) and isinstance(b, Mapping):

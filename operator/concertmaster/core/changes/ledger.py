@@ -1,7 +1,7 @@
-"""What rules promised and what was measured: corrects later promises and takes rights from rules that do harm.
+"""Predicted and measured effects by rule: corrects later predictions and withdraws rights from harmful rules.
 
-Kept nowhere by itself: it is rebuilt each time from the finished changes that are still there and from what the status
-of every profile says about recommendations that people applied, so it can neither go wrong nor be lost alone.
+Not persisted: rebuilt each time from the retained finished changes and from recommendations applied by people, as recorded
+in profile status, so that it cannot become inconsistent or be lost on its own.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.core.text import count
 
 LAST = 5
-KEPT = 0.8  # of the promise, or anything within its range, counts as held
+KEPT = 0.8  # of the predicted gain, or anything within its interval, counts as kept
 MOST_WORSE = 3
-PRIOR = 4.0  # a promise counts as much as this many measurements that came out as promised
-_MOST = 1.5  # a lucky streak does not let promises grow beyond this
-_SMALL = 0.005  # promises below half a percent say nothing about the ratio
-_ONE_CHANGE = 120.0  # seconds: two accounts of one change may differ by this much about its moment
+PRIOR = 4.0  # weight of the prior, in measurements that matched their prediction
+_MOST = 1.5  # cap, so that a few lucky changes do not inflate predictions
+_SMALL = 0.005  # predictions below half a percent give no meaningful ratio
+_ONE_CHANGE = 120.0  # seconds by which two records of one change may differ
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One finished change. ``promised`` and ``measured`` are relative changes (negative: less), None when unknown; the
-    promise is the rule's own, as it was before any correction. ``applied``: when it was made, unix seconds. ``harmed``: the
-    steps that it harmed; ``stayed``: the values by JSON pointer that were verified and stayed."""
+    """One finished change. ``promised`` and ``measured``: relative changes (negative: less), None when unknown; ``promised``
+    is the rule's own prediction before any correction. ``applied``: unix seconds. ``harmed``: steps that were harmed;
+    ``stayed``: verified values that were kept, by JSON pointer."""
 
     workflow: str
     rule: str
@@ -45,17 +45,17 @@ class Line:
 
     @property
     def ratio(self) -> float | None:
-        """Measured over promised gain: 1 kept its promise, 0 did nothing, negative did harm."""
+        """Measured over predicted gain: 1 as predicted, 0 no effect, negative harm; None when unknown."""
         if self.promised is None or self.measured is None or self.promised > -_SMALL:
             return None
         return max(-1.0, min(3.0, self.measured / self.promised)) + 0.0  # no negative zero
 
     @property
     def held(self) -> bool | None:
-        """Whether the promise was kept; None when nothing can be said."""
+        """Whether the prediction held; None when that is unknown."""
         if self.verdict in (Verdict.WORSE, Verdict.INCONCLUSIVE):
             return False if self.verdict is Verdict.WORSE else None
-        if self.promised is None:  # without a number there was nothing to keep
+        if self.promised is None:  # no number was predicted
             return None
         if self.ratio is None or self.measured is None:
             return self.verdict is Verdict.IMPROVED
@@ -64,8 +64,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """How well a rule keeps its promises: ``held`` of ``times`` in all workflows, ``median`` of measured over promised
-    (None: no numbers), and ``factor`` for its next promise in one workflow."""
+    """Accuracy of a rule's predictions: ``held`` of ``times`` over all workflows, ``median`` of measured over predicted gain
+    (None: no numbers), and ``factor`` for its next prediction in one workflow."""
 
     rule: str
     held: int
@@ -81,14 +81,14 @@ class Record:
 
 
 def same_change(line: Line, recommendation: str, applied: float | None) -> bool:
-    """Whether a line is about the change of this recommendation that was made at ``applied``."""
+    """Whether a line records the change of this recommendation applied at ``applied`` (unix seconds)."""
     if line.recommendation != recommendation or line.applied is None or applied is None:
         return False
     return abs(line.applied - applied) <= _ONE_CHANGE
 
 
 def merged(changes: Iterable[Line], outcomes: Iterable[Line]) -> list[Line]:
-    """All lines; of two accounts of one change, the one of the change itself."""
+    """All lines; of two records of one change, that of the change object itself."""
     found = list(changes)
     own: dict[tuple[str, str], list[Line]] = {}
     for line in found:
@@ -101,7 +101,7 @@ def merged(changes: Iterable[Line], outcomes: Iterable[Line]) -> list[Line]:
 
 
 class Ledger:
-    """All lines, sorted once: what thousands of workflows ask it costs little."""
+    """All lines, grouped once by rule, so that lookups for thousands of workflows are cheap."""
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
         by_rule: dict[str, list[Line]] = {}
@@ -110,27 +110,27 @@ class Ledger:
         self._rules = {rule: _Rule.of(rows) for rule, rows in by_rule.items()}
 
     def factor(self, rule: str, workflow: str) -> float:
-        """Factor for the rule's next promise in this workflow, 0 to 1.5; 1 without experience.
+        """Correction factor for the rule's next prediction in this workflow, 0 to 1.5; 1 without experience.
 
-        Shrinkage in two steps: the rule's mean ratio over all workflows is drawn towards 1, the workflow's own towards that.
+        Shrinkage in two stages: the rule's mean ratio over all workflows towards 1, the workflow's own towards that.
         """
         found = self._rules.get(rule)
         return 1.0 if found is None else _bounded(_drawn(found.ratios.get(workflow, ()), found.everywhere))
 
     def withdrawn(self, rule: str, workflow: str) -> str | None:
-        """``withdrawn`` of the lines it was made of."""
+        """``withdrawn`` for the lines of this ledger."""
         found = self._rules.get(rule)
         return None if found is None else withdrawn(found.lines.get(workflow, ()), rule, workflow)
 
     def record(self, rule: str, workflow: str) -> Record | None:
-        """How well ``rule`` kept its promises everywhere, with its factor in ``workflow``; None without experience."""
+        """Accuracy of ``rule`` over all workflows, with its factor in ``workflow``; None without experience."""
         found = self._rules.get(rule)
         if found is None or not found.times:
             return None
         return Record(rule, found.held, found.times, found.median, self.factor(rule, workflow))
 
     def records(self) -> list[Record]:
-        """Every rule with experience, with its factor for a workflow it never met, by name."""
+        """Every rule with experience, by name, with its factor for a new workflow."""
         found = (self.record(rule, "") for rule in sorted(self._rules))
         return [r for r in found if r is not None]
 
@@ -166,7 +166,7 @@ def _drawn(ratios: Sequence[float], towards: float) -> float:
 
 
 def withdrawn(lines: Iterable[Line], rule: str, workflow: str) -> str | None:
-    """Why the rule may no longer change this workflow by itself: three Worse among its last five; None when it may."""
+    """Why the rule may no longer change this workflow automatically: three Worse among its last five; None if it may."""
     mine = sorted((x for x in lines if x.rule == rule and x.workflow == workflow), key=lambda x: x.finished)
     worse = sum(x.verdict is Verdict.WORSE for x in mine[-LAST:])
     if worse < MOST_WORSE:
@@ -175,7 +175,7 @@ def withdrawn(lines: Iterable[Line], rule: str, workflow: str) -> str | None:
 
 
 def corrected(item: Recommendation, factor: float) -> Recommendation:
-    """The recommendation with its promises multiplied by ``factor``; for ranking and plans, not for its sentences."""
+    """The recommendation with its predictions multiplied by ``factor``; for ranking and plans, not for its texts."""
     return replace(
         item,
         gain_seconds=_scaled(item.gain_seconds, factor),

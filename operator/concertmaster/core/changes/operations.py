@@ -1,6 +1,6 @@
-"""JSON Patch operations that set fields, each behind a test of what stands there, and the operations that undo them.
+"""JSON Patch operations that set fields, each guarded by a test of the current value, and their inverse.
 
-Minimal: one field each, and where parents are missing the first missing one is added with what it holds.
+Minimal: one field each; where parents are missing, the first missing one is added with its content.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from concertmaster.core.text import resource_amount
 def operations(
     raw: Mapping[str, Any], values: Sequence[tuple[str, object]]
 ) -> tuple[list[Operation], list[Operation], list[Operation]]:
-    """Set each pointer to its value: tests of names on the way, the changes behind tests of what is there, and how to
-    rolls them back in order. Raises PatchFailed where the object has no such place."""
+    """Set each pointer to its value. Returns tests of list member names on the path, guarded changes, and the operations
+    that roll them back, in order. Raises PatchFailed if the object has no such path."""
     guards: dict[str, Operation] = {}
     patch: list[Operation] = []
     back: list[list[Operation]] = []
@@ -36,7 +36,7 @@ def operations(
 
 
 def _names(raw: Mapping[str, Any], pointer: str) -> list[Operation]:
-    """Tests that the named members of lists on the way still stand at their places."""
+    """Tests that named list members on the path are still at their positions."""
     found: list[Operation] = []
     walked: list[str] = []
     for part in jsonpatch.parts(pointer):
@@ -71,12 +71,12 @@ def _swap(path: str, old: object, new: object) -> list[Operation]:
 
 
 def undoing(patch: Sequence[Mapping[str, Any]]) -> list[Operation] | None:
-    """The operations that undo ``patch``, as ``operations`` makes them: the same tests of names first, then each field
-    back to what its test held, or away where the patch added it, behind a test of what the patch wrote. None when the
-    patch is not of that form."""
+    """The operations that revert ``patch``, as created by ``operations``: the same name tests first, then each field set to
+    the value its test held, or removed if the patch added it, guarded by a test of what the patch wrote. None when the patch
+    has another form."""
     guards: list[Operation] = []
     back: list[list[Operation]] = []
-    test: Mapping[str, Any] | None = None  # the last one, which is a guard unless a write of its place follows
+    test: Mapping[str, Any] | None = None  # the last one: a guard unless a write to its path follows
     for operation in patch:
         op = operation.get("op")
         if op == "test":
@@ -98,14 +98,14 @@ def undoing(patch: Sequence[Mapping[str, Any]]) -> list[Operation] | None:
 
 
 def version_test(resource_version: str) -> Operation:
-    """Fails when anybody wrote to the object since that version."""
+    """Fails when the object has been written since that version."""
     return {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version}
 
 
 def within(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]]) -> str | None:
-    """The first path a patch would write outside the fields that may be changed, None when there is none.
+    """The first path a patch would write outside the patchable fields, None when there is none.
 
-    A parent is added whole where it is missing: then what it holds is judged leaf by leaf.
+    Missing parents are added as a whole: their content is then checked leaf by leaf.
     """
 
     def settable(pointer: str) -> bool:
@@ -115,7 +115,7 @@ def within(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]]) -> 
         if operation.get("op") == "test":
             continue
         path = str(operation.get("path"))
-        if operation.get("op") == "remove":  # of an inverse: what the change added, possibly with its parents
+        if operation.get("op") == "remove":  # of an inverse: what the change added, possibly including parents
             leaves = [path, f"{path}/cpu", f"{path}/memory", f"{path}/requests/cpu", f"{path}/requests/memory"]
             if not any(settable(leaf) for leaf in leaves):
                 return path
@@ -129,7 +129,7 @@ def within(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]]) -> 
 
 
 def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a patch sets, field by field."""
+    """The values set by a patch, by pointer."""
     values: dict[str, Any] = {}
 
     def leaves(path: str, value: Any) -> None:
@@ -146,7 +146,7 @@ def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def lowers_memory(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a patch of an object of ``kind`` sets a memory request lower than what its own tests say holds."""
+    """Whether a patch of an object of ``kind`` sets a memory request below the value in its own tests."""
     if kind is None:
         return False
     held: dict[str, Any] = {}

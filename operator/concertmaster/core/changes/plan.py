@@ -1,12 +1,12 @@
-"""From a recommendation to the exact operations on one object, and back again.
+"""From a recommendation to the exact operations on one object, and back.
 
-A plan is made from the object as the API server has it, so that every ``test`` holds the literal that stands there and
-every parent that must be added is known to be absent. It is minimal, it touches nothing but parallelism and requests,
-and the same recommendation on the same object always gives the same plan: its digest is what a person approves and what the
-operator recomputes before it writes.
+A plan is built from the object as returned by the API server, so that every ``test`` holds the current literal and every
+parent to be added is known to be absent. It is minimal, touches only parallelism and requests, and is deterministic: the
+same recommendation on the same object gives the same plan, whose digest is what people approve and what the operator
+recomputes before it writes.
 
-The digest leaves out ``resourceVersion``: an object that somebody merely touched is still the object of the plan. The
-version is tested when the plan is written (``Plan.operations``).
+The digest excludes ``resourceVersion``, so that unrelated updates of the object do not invalidate the plan. The version is
+tested when the plan is written (``Plan.operations``).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from concertmaster.core.model import TASK, Category, Edit, Level, ObjectKind, Pa
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds
 
-# Standard deviation of log(measured / promised) per unit of the promised log ratio: what a replay cannot know. Fitted to
-# 120 simulated campaigns (benchmarks/campaigns.py, other seeds than those of the table).
+# Standard deviation of log(measured / predicted) per unit of the predicted log ratio: the error of the replay itself. Fitted
+# to 120 simulated campaigns (benchmarks/campaigns.py, with seeds other than those of the table).
 MODEL_ERROR = 0.04
-_Z = 1.645  # promises are 90% intervals
+_Z = 1.645  # predictions are 90% intervals
 
 
 class Aim(StrEnum):
-    """What a change is for, and so how it is judged."""
+    """Purpose of a change, which determines how it is judged."""
 
     FASTER = "Faster"
     CHEAPER = "Cheaper"
@@ -41,7 +41,7 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeTarget:
-    """The object a plan is for. ``namespace`` is None for a cluster-wide kind."""
+    """The object a plan applies to. ``namespace`` is None for cluster-scoped kinds."""
 
     api_version: str
     kind: str
@@ -52,7 +52,7 @@ class ChangeTarget:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> ChangeTarget:
-        """The target an object is."""
+        """The target that identifies the object ``raw``."""
         meta = raw.get("metadata") or {}
         return cls(
             str(raw.get("apiVersion") or ""),
@@ -69,7 +69,7 @@ class ChangeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """The expected relative change of one measure (Duration, Cost, Failures); negative is less."""
+    """Predicted relative change of one measure (Duration, Cost, Failures); negative is less."""
 
     measure: str
     low: float
@@ -79,9 +79,9 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is written (``patch``), how it is rolled back (``inverse``), and what is to come of it.
+    """The ``patch`` to write, its ``inverse``, and the predicted effect.
 
-    ``whole`` is False when the largest step lets the change go only part of the way that was recommended.
+    ``whole`` is False when the maximum step allows only part of the recommended change.
     """
 
     profile: str
@@ -99,11 +99,11 @@ class Plan:
     inverse: tuple[Operation, ...]
     predicted: Predicted | None
     whole: bool
-    factor: float = 1.0  # by which the ledger corrected the prediction
+    factor: float = 1.0  # the ledger's correction of the prediction
 
     @property
     def kind(self) -> ChangeKind:
-        """The kind of field it sets; parallelism when it sets both."""
+        """The kind of field it sets; parallelism if it sets both."""
         both = {ChangeKind.PARALLELISM if s.resource == "parallelism" else ChangeKind.RESOURCES for s in self.settings}
         return ChangeKind.PARALLELISM if ChangeKind.PARALLELISM in both else ChangeKind.RESOURCES
 
@@ -120,18 +120,18 @@ class Plan:
         return compact({"patch": compact(list(self.patch)), "target": target})
 
     def operations(self, resource_version: str) -> list[Operation]:
-        """The patch for one version of the object: it fails when anybody wrote to it since."""
+        """The patch for one version of the object: it fails if the object has been written since."""
         return [version_test(resource_version), *self.patch]
 
     def says(self) -> str:
-        """What it changes, in words: ``CPU request of main from 2 to 1``."""
+        """The change as text: ``CPU request of main from 2 to 1``."""
         return "; ".join(describe(s) for s in self.settings)
 
 
 def digest_of(
     namespace: str, profile: str, recommendation: str, target: ChangeTarget, patch: Sequence[Mapping[str, Any]]
 ) -> str:
-    """The digest of a plan from its parts, so that what a status says can be checked against what was approved."""
+    """The digest of a plan from its parts, to verify the plan in a status against the approved one."""
     identity = [target.api_version, target.kind, target.namespace, target.name, target.uid]
     return hashlib.sha256(compact([namespace, profile, recommendation, identity, list(patch)]).encode()).hexdigest()
 
@@ -142,7 +142,7 @@ def aim_of(item: Recommendation) -> Aim:
 
 
 def aim_for(category: Category) -> Aim:
-    """A recommendation that saves time is Faster, one against failures Safer, the rest Cheaper."""
+    """Aim by category: Faster for saved time, Safer against failures, Cheaper otherwise."""
     if category is Category.RELIABILITY:
         return Aim.SAFER
     return Aim.FASTER if category is Category.PERFORMANCE else Aim.CHEAPER
@@ -159,11 +159,11 @@ def plan(
     monthly_cost: float | None = None,
     spread: float = 0.0,
 ) -> Plan:
-    """The plan of ``item`` on the object ``raw`` as the API server has it, one of the ``kinds`` that may be patched. Raises
+    """The plan of ``item`` on the object ``raw`` as returned by the API server, of one of the patchable ``kinds``. Raises
     Refused.
 
-    With ``bounds``, requests move towards the recommended value as far as one step and the bounds allow. ``spread`` is the
-    relative standard error with which an effect on the duration can be measured at all.
+    With ``bounds``, requests move towards the recommended value as far as the maximum step and the bounds allow. ``spread``:
+    relative standard error of a measured effect on the duration.
     """
     if not item.edits:
         raise Refused(f"{item.id} cannot be applied automatically: it sets no field")
@@ -180,7 +180,7 @@ def plan(
     settings = [resolve_setting(edit, raw, kind, bounds) for edit in edits]
     changing = [(e, s) for e, s in zip(edits, settings, strict=True) if s.old is None or s.new != s.old]
     if bounds is not None and any(s.old is not None for _, s in changing):
-        changing = [(e, s) for e, s in changing if s.old is not None]  # a first value has no step: a person sets it
+        changing = [(e, s) for e, s in changing if s.old is not None]  # an initial value is set by people
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
     try:
@@ -214,8 +214,8 @@ def plan(
 
 
 def _settable(edits: Sequence[Edit], kind: ObjectKind) -> tuple[Edit, ...]:
-    """The edits that a change may make. A request whose limit has to move with it is left to a person with its limit, and
-    holds back no other container."""
+    """The edits that a change may make. A request whose limit must change with it is left to people, without blocking the
+    other containers."""
     people = {e.pointer for e in edits if kind.resource(e.pointer) is None}
     people |= {p.replace("/limits/", "/requests/") for p in people}
     return tuple(e for e in edits if e.pointer not in people)
@@ -224,13 +224,13 @@ def _settable(edits: Sequence[Edit], kind: ObjectKind) -> tuple[Edit, ...]:
 def predict(
     item: Recommendation, part: float = 1.0, monthly_cost: float | None = None, spread: float = 0.0
 ) -> Predicted | None:
-    """What later runs will show of the part of the way that is gone: see ``expected_change`` and ``widened``."""
+    """Effect that later runs will show for this part of the change: see ``expected_change`` and ``widened``."""
     found = expected_change(item, part, monthly_cost)
     return widened(found, spread) if found is not None else None
 
 
 def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float | None = None) -> Predicted | None:
-    """The interval that the rule states, as a relative change, scaled to the part of the way that is gone."""
+    """The rule's interval as a relative change, scaled to the part of the change that is made (0 to 1)."""
     gain, saving = item.gain_share, item.saving_per_month
     if gain is not None:
         return Predicted("Duration", *(max(1e-3, 1.0 - v * part) - 1.0 for v in (gain.high, gain.likely, gain.low)))
@@ -244,16 +244,16 @@ def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float
 def widened(found: Predicted, spread: float) -> Predicted:
     """The interval in which a verification will measure the change.
 
-    A rule's interval is for the mean of the runs it saw. What later runs will measure also varies by their own noise
-    (``spread``, a standard error) and by what the replay does not know, which grows with the size of the change: the
-    prediction is as wide as all three.
+    A rule's interval is for the mean of the observed runs. What later runs measure also varies with their own noise
+    (``spread``, a standard error) and the error of the replay, which grows with the size of the change: the prediction
+    combines all three.
     """
     if found.measure == "Duration":
         low, likely, high = (math.log1p(max(v, 1e-3 - 1.0)) for v in (found.low, found.likely, found.high))
         more = math.hypot(_Z * MODEL_ERROR * likely, _Z * spread)
         ends = (likely - math.hypot(likely - low, more), likely + math.hypot(high - likely, more))
         return replace(found, low=math.expm1(ends[0]), high=math.expm1(ends[1]))
-    noise = _Z * spread * (1.0 + found.likely)  # what a run costs goes with how long it takes
+    noise = _Z * spread * (1.0 + found.likely)  # cost per run scales with duration
     ends = (
         found.likely - math.hypot(found.likely - found.low, noise),
         found.likely + math.hypot(found.high - found.likely, noise),

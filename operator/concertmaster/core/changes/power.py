@@ -1,9 +1,9 @@
-"""Can a verification tell at all? How surely a slowdown is caught, given how much a workflow's runs vary by themselves.
+"""Power of a verification: how reliably a slowdown is detected, given the variation of a workflow's runs.
 
-The limit of any test: of n runs before and m after, the difference of the mean logs has the standard error
-s * sqrt(1 / n + 1 / m), s being the spread of the log durations at equal input size. The last look of ``verdict.watch``
-calls it when it passes the critical value, so the chance is that of a shifted Student's t (two-sample test, e.g. Cohen,
-Statistical Power Analysis, 1988; here in its normal approximation). Huber's bound costs a tenth of the information.
+The limit of any test: with n runs before and m after, the difference of the mean logs has the standard error
+s * sqrt(1 / n + 1 / m), s being the standard deviation of log durations at equal input size. The last look of
+``verdict.watch`` detects it beyond the critical value, so the power is that of a shifted Student's t (two-sample test, e.g.
+Cohen, Statistical Power Analysis, 1988; here in normal approximation). Huber's bound costs a tenth of the information.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.shift import residuals
 from concertmaster.core.text import percent
 
-SLOWDOWN = 0.20  # the degradation that a verification must not miss
-TOLERATED = 0.02  # a change is only called slower when it surely costs more than this; less is the price of a saving
-POWER = 0.90  # in this share of all cases
-EFFICIENCY = 0.90  # of the bounded residuals on normal noise
+SLOWDOWN = 0.20  # the degradation that a verification must detect
+TOLERATED = 0.02  # a change is called slower only when it significantly exceeds this; less is accepted for a saving
+POWER = 0.90  # required probability of detection
+EFFICIENCY = 0.90  # of bounded residuals under normal noise
 _SHIFT = math.log((1.0 + SLOWDOWN) / (1.0 + TOLERATED))
 _Z = normal_quantile(1.0 - LAST_LEVEL / 2.0)
-_MOST = 1000  # runs after a change; more is not worth a number
+_MOST = 1000  # runs after a change; larger numbers are not reported
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a verification of at most ``most`` runs can tell. ``noise`` is the standard deviation of log durations at equal
-    input size, ``power`` the chance to catch SLOWDOWN, ``needed`` the runs after the change that POWER takes (None: no
-    number of runs would do with so few before)."""
+    """Power of a verification with at most ``most`` runs. ``noise``: standard deviation of log durations at equal input
+    size; ``power``: probability of detecting SLOWDOWN; ``needed``: runs after the change required for POWER (None: no
+    number of runs suffices with so few before)."""
 
     noise: float
     before: int
@@ -43,11 +43,11 @@ class Outlook:
 
     @property
     def enough(self) -> bool:
-        """Whether a verification would very likely see the slowdown."""
+        """Whether a verification would reliably detect the slowdown."""
         return self.needed is not None and self.needed <= self.most
 
     def warns(self) -> str | None:
-        """A sentence for a person when a verification could well miss the slowdown; None when it would not."""
+        """A warning for people when a verification may miss the slowdown; None otherwise."""
         if self.enough:
             return None
         runs = f"runs vary by {percent(self.noise)}, so that {self.most} runs after the change (verify.maxRuns)"
@@ -58,7 +58,7 @@ class Outlook:
 
 
 def outlook(seconds: Sequence[float], sizes: Sequence[float], most: int) -> Outlook | None:
-    """The outlook of a change made after runs of ``seconds`` (positive) on inputs of ``sizes``; None with too few."""
+    """Power for a change after runs of ``seconds`` (positive) on inputs of ``sizes``; None with too few runs."""
     if len(seconds) < MIN_RUNS:
         return None
     noise, before = spread(seconds, sizes), len(seconds)
@@ -66,23 +66,23 @@ def outlook(seconds: Sequence[float], sizes: Sequence[float], most: int) -> Outl
 
 
 def spread(seconds: Sequence[float], sizes: Sequence[float]) -> float:
-    """Standard deviation of log durations around their line over the log sizes (where all are positive), outliers
-    bounded."""
+    """Standard deviation of log durations around their regression on log sizes (if all are positive), with bounded
+    outliers."""
     y = np.log(np.asarray(seconds, dtype=float))
     x = np.log(np.asarray(sizes, dtype=float)) if all(s > 0 for s in sizes) else np.zeros(y.size)
     varies = float(x.std()) > 1e-9
     rest = residuals(y, x - float(x.mean()) if varies else None)
     parameters = 2 if varies else 1
     size = np.abs(rest)
-    # Where most runs take the same time the median says nothing of the others: the mean is the least the scale can be.
-    # On normal noise it is 0.8 standard deviations and binds nothing, and a few stuck runs hardly move it.
+    # When most runs take the same time the median ignores the others: the mean absolute residual is a lower bound of the
+    # scale. Under normal noise it is 0.8 standard deviations and has no effect, and a few stuck runs hardly change it.
     bound = 2.5 * max(1.4826 * float(np.median(size)), float(np.mean(size)))
     kept = np.clip(rest, -bound, bound)
     return math.sqrt(float(kept @ kept) / max(1, y.size - parameters))
 
 
 def power(noise: float, before: int, after: int, shift: float = _SHIFT) -> float:
-    """The chance that the last look calls a true ``shift`` of the mean log duration, 0 to 1."""
+    """Probability (0 to 1) that the last look detects a true ``shift`` of the mean log duration."""
     if before < MIN_RUNS or after < MIN_RUNS:
         return 0.0
     if noise <= 0:
@@ -93,7 +93,7 @@ def power(noise: float, before: int, after: int, shift: float = _SHIFT) -> float
 
 
 def needed(noise: float, before: int, shift: float = _SHIFT) -> int | None:
-    """The fewest runs after a change that catch the slowdown with POWER; None when none do."""
+    """The fewest runs after a change that detect the slowdown with POWER; None when no number suffices."""
     if power(noise, before, _MOST, shift) < POWER:
         return None
     return MIN_RUNS + bisect_left(

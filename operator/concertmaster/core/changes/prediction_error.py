@@ -1,4 +1,4 @@
-"""What a promise rests on besides its rule: the cost a saving is a share of, and how exactly later runs will show it."""
+"""Inputs of a prediction besides its rule: the cost of which a saving is a share, and the precision of measurement."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from concertmaster.core.model import RunRecord
 from concertmaster.core.stats.comparison import MIN_RUNS
 from concertmaster.core.stats.quantiles import student_quantile
 
-LATER_RUNS = 10  # an effect is mostly read off after 5 to 20 runs
-# Growth of run times per run that no input size tells of, standard deviation: a tenth over 60 runs. An assumption; what the
-# runs themselves say of it counts as soon as they say it more exactly.
+LATER_RUNS = 10  # an effect is usually measured over 5 to 20 runs
+# Prior standard deviation of the drift of log run times per run that input size does not explain: a tenth over 60 runs. An
+# assumption; the runs' own slope dominates once it is more precise.
 DRIFT = 0.0015
-_Z = 1.645  # quantile with which the error is multiplied later
+_Z = 1.645  # normal quantile by which the error is multiplied later
 _HOUR = 3600.0
 
 
 def reserved_per_month(analysis: Analysis) -> float | None:
-    """What the requests of a month of the workflow cost: the measure of ``Cheaper`` changes. None without a rate of runs.
+    """Monthly cost of the workflow's requests in currency units: the basis of ``Cheaper`` changes. None without a run rate.
 
-    Requests as they are now times how long pods held them. Mean costs of runs would be too low where the metrics lack the
-    requests of some runs, and the promised share too large.
+    Current requests times how long pods held them. Mean costs of runs would be too low where metrics lack the requests of
+    some runs, and the predicted share too large.
     """
     rate = analysis.cost.runs_per_month
     if rate is None:
@@ -41,11 +41,11 @@ def reserved_per_month(analysis: Analysis) -> float | None:
 
 
 def effect_error(runs: Sequence[RunRecord]) -> float:
-    """Standard error with which LATER_RUNS more runs will show a relative effect on the run time, 0 with too few runs.
+    """Standard error with which LATER_RUNS more runs will measure a relative effect on run time; 0 with too few runs.
 
-    Three parts: the noise at equal input size of the runs seen and to come; that it is itself only estimated (Student's
-    quantile for a normal one); and drift, where no input size tells of it. The drift's prior is normal with DRIFT, the runs'
-    slope over their order is its likelihood.
+    Three parts: noise at equal input size of past and future runs; its own estimation error (Student's quantile for a
+    normal one); and drift, where input size does not explain it. The drift has a normal prior with DRIFT, and the slope of
+    the runs over their order as its likelihood.
     """
     sizes = comparable(BeforeAfter(tuple(runs), ()))
     rows = [r for r in good(runs) if r.makespan][-BASELINE:]

@@ -1,7 +1,7 @@
-"""What happens next to a change, by phase: from the change and what is known of the world to one decision. Pure.
+"""Next step of a change by phase: from the change and the observed state to one decision. Pure.
 
-The controller observes, asks here, and carries the decision out; it decides nothing itself. A decision on the same
-observation is the same, so a process that starts again goes on where the last one stopped.
+The controller observes, asks this module, and executes the decision; it decides nothing itself. Equal observations give
+equal decisions, so a restarted process continues where the last one stopped.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ FINISHED = frozenset({ChangePhase.COMPLETED, ChangePhase.CONFLICT, ChangePhase.F
 
 
 class Step(StrEnum):
-    """What is done with a change in a cycle."""
+    """What to do with a change in a cycle."""
 
-    WAIT = "wait"  # nothing can be known now: the next cycle reads again
-    SETTLE = "settle"  # find out what became of a write that was begun
+    WAIT = "wait"  # not decidable now: the next cycle reads again
+    SETTLE = "settle"  # determine the outcome of a write that was begun
     VERIFY = "verify"  # compare the runs after it with those before it
-    ROLL_BACK = "roll back"  # write the inverse, saying so first
-    CONTINUE_ROLL_BACK = "continue to roll back"  # the inverse was announced: write it
-    ORPHAN = "orphan"  # nothing more is written; say how a person undoes it
+    ROLL_BACK = "roll back"  # announce, then write the inverse
+    CONTINUE_ROLL_BACK = "continue to roll back"  # already announced: write the inverse
+    ORPHAN = "orphan"  # write nothing more; report how to roll back by hand
     SETTLE_AND_ORPHAN = "settle, then orphan"
-    CONFLICT = "conflict"  # somebody else took over: end it and leave the target as it is
-    DISTRUST = "distrust"  # its status is not what was proposed: end it, write nothing on its word
+    CONFLICT = "conflict"  # another writer took over: end the change and leave the target unchanged
+    DISTRUST = "distrust"  # its status is not what was proposed: end it and write nothing based on it
     WITHDRAW = "withdraw"  # end a change that was not written
 
 
 class TargetState(StrEnum):
-    """What is known of the object a change was written to."""
+    """State of the object a change was written to."""
 
     UNKNOWN = "unknown"
     GONE = "gone"
     REPLACED = "replaced"  # another object of the same name
-    CHANGED = "changed"  # it holds neither what the change set nor what was there before
+    CHANGED = "changed"  # it holds neither the values of the change nor those before it
     AS_BEFORE = "as before"
     AS_WRITTEN = "as written"
 
@@ -48,7 +48,7 @@ class TargetState(StrEnum):
 def target_state(
     raw: Mapping[str, Any] | None, uid: str | None, patch: Sequence[Operation] | None, inverse: Sequence[Operation] | None
 ) -> TargetState:  # fmt: skip
-    """What the object ``raw`` (None: there is none) holds of a change of the object ``uid``, by the tests in its own
+    """State of the object ``raw`` (None: does not exist) relative to a change of the object ``uid``, by the tests in its
     operations."""
     if raw is None:
         return TargetState.GONE
@@ -61,7 +61,7 @@ def target_state(
 
 @dataclass(frozen=True, slots=True)
 class ChangeState:
-    """A change as its object says. ``restoring``: its roll-back was announced and not finished."""
+    """A change according to its API object. ``restoring``: a rollback was announced and is not finished."""
 
     phase: str
     decision: str | None = None
@@ -72,10 +72,10 @@ class ChangeState:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What is known beside the change. ``decidable``: whether what it may be for is at hand; ``forged``: why its plan
-    cannot be the one that was proposed; ``allowed``: whether the policy in force changes anything, else ``why_not``;
-    ``journaled``: whether the operator's own journal holds the change; ``out_of_bounds``: what its roll-back would write
-    that the policy's bounds do not allow."""
+    """Observations besides the change. ``decidable``: whether all data for a decision are available; ``forged``: why its
+    plan cannot be the proposed one; ``allowed``: whether the effective policy applies changes, else ``why_not``;
+    ``journaled``: whether the operator's own journal holds the change; ``out_of_bounds``: values of its rollback that the
+    policy's bounds do not allow."""
 
     decidable: bool = True
     forged: str | None = None
@@ -87,8 +87,8 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """One decision, with the words that go into conditions. ``resume``: say first that a policy allows changes again;
-    ``because``: the reason of an orphan."""
+    """One decision, with the text for conditions. ``resume``: first report that a policy allows changes again; ``because``:
+    the reason of an orphan."""
 
     step: Step
     reason: str = ""
@@ -97,9 +97,9 @@ class NextStep:
 
 
 def in_flight(change: ChangeState, world: World) -> NextStep:
-    """The next step of a change that was written, or was about to be. Nothing of its plan is used before it is known to
-    be the plan that was proposed, and what is written back must stand in the journal and within the bounds; without a
-    policy that allows changes nothing is written."""
+    """The next step of a change that was written or about to be. Its plan is not used before it is verified to be the
+    proposed one, and a rollback must be in the journal and within the bounds; nothing is written without a policy that
+    allows changes."""
     if not world.decidable:
         return NextStep(Step.WAIT)
     if world.forged is not None:
@@ -123,7 +123,7 @@ def in_flight(change: ChangeState, world: World) -> NextStep:
 
 
 def before_verification(target: TargetState, undo: str) -> NextStep:
-    """Whether a change can still be verified, by what became of its target; ``undo`` is the command that undoes it."""
+    """Whether a change can still be verified, by the state of its target; ``undo``: command that rolls it back."""
     match target:
         case TargetState.UNKNOWN:
             return NextStep(Step.WAIT)
@@ -147,5 +147,5 @@ def without_profile(phase: str, profile: str) -> NextStep:
 
 
 def unwritten(world: World) -> NextStep:
-    """The next step of a proposal while the policy in force allows no changes."""
+    """The next step of a proposal while the effective policy allows no changes."""
     return NextStep(Step.WAIT) if world.allowed else NextStep(Step.WITHDRAW, f"{world.why_not}: the plan is withdrawn")

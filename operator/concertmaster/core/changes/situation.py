@@ -1,7 +1,7 @@
-"""What a policy check sees and returns.
+"""Inputs and results of checks.
 
-Facts that could not be read are None. A check that needs such a fact blocks and names the missing right or setting: a
-change is based on knowledge, never on an assumption.
+Facts that could not be read are None. A check that needs such a fact blocks and names the missing permission or setting: a
+change never rests on an assumption.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from concertmaster.core.model.policy import Policy
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The outcome of one check. ``waiting``: a decision or time lifts the block, so that the plan may be proposed and
-    wait for that. ``check`` is filled in by ``run_checks``."""
+    """The result of one check. ``waiting``: a decision or time resolves the block, so that the plan may be proposed
+    meanwhile. ``check`` is set by ``run_checks``."""
 
     passed: bool
     message: str
@@ -39,11 +39,10 @@ class PastChange:
 class ClusterFacts:
     """The state of the target in the cluster. None: it could not be read, ``unknown`` has the reason by topic.
 
-    ``owners`` are sentences about who else writes the object; ``controllers`` about autoscalers that target it;
-    ``sharers`` are the other workflows that use it. ``pods`` is how many pods of the step may run at
-    a time, ``secure`` whether Argo compares stored templates with the runs that use them, ``active_runs`` the number of
-    active runs. ``definition`` says which pods there are, and ``pod_refused`` what the API server answered to a trial of
-    the changed pod where it takes the present one.
+    ``owners``: sentences about other writers of the object; ``controllers``: about autoscalers that target it; ``sharers``:
+    other workflows that use it. ``pods``: how many pods of the step may run concurrently; ``secure``: whether Argo compares
+    stored templates with the runs that use them; ``active_runs``: number of active runs. ``definition`` determines the
+    pods; ``pod_refused``: the API server's rejection in a dry run of the changed pod, if it accepts the current one.
     """
 
     owners: tuple[str, ...] | None = ()
@@ -61,7 +60,7 @@ class ClusterFacts:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     def why(self, topic: str) -> str:
-        """Why a topic is unknown."""
+        """Why a topic is unknown, as text."""
         return self.unknown.get(topic, "it could not be asked")
 
 
@@ -69,11 +68,10 @@ class ClusterFacts:
 class Situation:
     """Everything a check sees besides the plan. Times are unix seconds.
 
-    ``in_flight`` names the changes of this workflow under verification, ``elsewhere`` those of other workflows on the
-    same object. ``baseline_runs`` are the runs a change could be compared with, ``coverage`` is the share of executions
-    of the step with samples; ``withdrawn`` says why the rule lost the right to change this workflow by itself,
-    ``unsure`` why a verification could well miss harm. ``approved`` is True once a person approved the plan.
-    ``writes_left`` is what the rate limit allows now.
+    ``in_flight``: changes of this workflow under verification; ``elsewhere``: those of other workflows on the same object.
+    ``baseline_runs``: number of runs available as baseline; ``coverage``: share of executions of the step (0 to 1) with
+    samples; ``withdrawn``: why the rule lost the right to change this workflow automatically; ``unsure``: why a verification
+    may miss harm. ``approved``: whether the plan was approved. ``writes_left``: writes the rate limit allows now.
     """
 
     now: float
@@ -98,10 +96,10 @@ Check = Callable[[Plan, Situation], CheckResult]
 
 
 def passed(message: str, *, waiting: bool = False) -> CheckResult:
-    """The check has no objection to the plan."""
+    """A result without objection to the plan."""
     return CheckResult(True, message, waiting)
 
 
 def blocked(message: str, *, waiting: bool = False) -> CheckResult:
-    """The check holds the plan back."""
+    """A result that blocks the plan."""
     return CheckResult(False, message, waiting)

@@ -1,12 +1,12 @@
-"""Did a change reach its aim? Runs that started after it against those that ended before it, asked after every run.
+"""Whether a change reached its aim: runs started after it against those ended before it, evaluated after every run.
 
-*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin. Every aim is spoilt by harm:
-kills for lack of memory, more failing runs, a clear slowdown; harm ends it early, good news waits for
-``min_runs``. Durations go through the sequential test of ``verdict.watch``. Failing runs are judged by how likely so
-many of them were under the failure rate before (Beta-binomial prediction, Jeffreys prior); the k-th failure spends
-1 / (k (k + 1)) of the level, which sums to all of it however many come. A clear slowdown need not wait for the
-sequential test: when the first two runs (three behind a short baseline) all take half as long again as the longest run
-before, on no larger input, chance explains it once in hundreds of changes (the ranks alone: 1 in 496 behind 30 runs).
+*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin. Harm overrides every aim: OOM kills,
+more failing runs, a clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the
+sequential test of ``verdict.watch``. Failing runs are judged by their probability under the failure rate before
+(Beta-binomial prediction, Jeffreys prior); the k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it
+for any number of failures. A clear slowdown bypasses the sequential test: if the first two runs (three with a short
+baseline) all take half as long again as the longest run before, on no larger input, chance explains it once in hundreds of
+changes (by ranks alone: 1 in 496 after 30 runs).
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ from concertmaster.core.schedule import interval
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, Comparison, compare, watch
 from concertmaster.core.text import count, duration, percent
 
-HARMLESS = 0.10  # a cheaper change may cost at most this share of the run time
-FAILURE_LEVEL = 0.01  # of all harmless changes, so many may be called harmful for failing runs
-QUIET_RUNS = 10  # runs without a kill for memory before the change that make one kill after it evidence
+HARMLESS = 0.10  # accepted increase of run time for a cheaper change, as a share
+FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
+QUIET_RUNS = 10  # runs without an OOM kill before the change for one kill after it to count as evidence
 CLEARLY = 1.5  # times the longest run before
-SOONEST = 2  # runs after a change that can end its verification by how long they took
-_LEAST_INTERVALS = 10  # of the schedule that a verification waits at least
+SOONEST = 2  # runs after a change before their duration can end its verification
+_LEAST_INTERVALS = 10  # schedule intervals that a verification waits at least
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Where a verification stands. ``verdict`` is None while more runs are waited for; ``restore`` says what follows from
-    it.
+    """State of a verification. ``verdict``: None while more runs are needed; ``restore``: whether to roll back.
 
-    ``measured`` is the effect so far in the measure of the aim; ``harmed`` are the steps that show the harm.
+    ``measured``: the effect so far in the measure of the aim; ``harmed``: steps that show harm.
     """
 
     verdict: Verdict | None
@@ -52,7 +51,7 @@ class Verification:
 
 
 def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, now: float) -> VerifySettings:
-    """The settings with time for ten runs of a rare schedule."""
+    """The settings, extended to ten intervals for rare schedules."""
     seconds = interval(definition, now) if definition is not None else None
     return replace(settings, max_age_seconds=max(settings.max_age_seconds, _LEAST_INTERVALS * (seconds or 0.0)))
 
@@ -62,8 +61,8 @@ def verify(
     steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
     silence: str | None = None,
 ) -> Verification:  # fmt: skip
-    """The verification of a change of ``steps`` (none: of the workflow) that was made ``age`` seconds ago. ``common``:
-    what other workflows' run times did meanwhile (``control.common``); ``silence``: why it is a harm that no run came
+    """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``common``: common
+    factor of other workflows' run times (``control.common``); ``silence``: why the absence of runs counts as harm
     (``before_after.silent``)."""
     sizes = comparable(found)
     found = replace(found, before=baseline(found.before, sizes, settings.max_runs))
@@ -125,8 +124,7 @@ def _watched(
 def _measured(
     aim: Aim, found: BeforeAfter, sizes: Sizes, pricing: Pricing | None, common: Common | None
 ) -> Predicted | None:
-    """The effect with its 90% interval: of what runs reserve for Cheaper, of their failures for Safer, else of their
-    duration."""
+    """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration."""
     if aim is Aim.SAFER:
         if not found.after or not found.before:
             return None
@@ -154,10 +152,10 @@ def _measured(
 
 
 def _killed(found: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> str | None:
-    """A kill for memory where there was none before, after less memory was asked for."""
+    """A new OOM kill after a lower memory request."""
     if not lowers_memory:
         return None
-    each: list[Collection[str]] = [(s,) for s in steps] or [()]  # a step that was killed before hides no other's kills
+    each: list[Collection[str]] = [(s,) for s in steps] or [()]  # by step: earlier kills of one do not hide new ones
     new = [n for s in each if (n := killed_for_memory(found.after, s)) and not killed_for_memory(found.before, s)]
     if not new or len(found.before) < QUIET_RUNS:
         return None
@@ -166,7 +164,7 @@ def _killed(found: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> 
 
 
 def _failing(found: BeforeAfter) -> str | None:
-    """More failing runs than the rate before explains."""
+    """More failing runs than the failure rate before explains."""
     if len(found.before) < MIN_RUNS:
         return None
     earlier = sum(_bad(r) for r in found.before)
@@ -182,7 +180,7 @@ def _failing(found: BeforeAfter) -> str | None:
 
 
 def _clearly_slower(found: BeforeAfter, sizes: Sizes, common: Common | None) -> str | None:
-    """The first runs after the change are all far beyond anything before it."""
+    """The first runs after the change all far exceed anything before it."""
     before, after = good(found.before), good(found.after)
     looked = SOONEST if len(before) >= 20 else MIN_RUNS
     if len(before) < 8 or len(after) < looked:
@@ -197,7 +195,7 @@ def _clearly_slower(found: BeforeAfter, sizes: Sizes, common: Common | None) -> 
 
 
 def _at_least(k: int, n: int, a: float, b: float) -> float:
-    """P(at least k of n) when the rate has the density Beta(a, b)."""
+    """P(at least k of n) if the rate is distributed as Beta(a, b)."""
     lead = math.lgamma(n + 1) - _log_beta(a, b)
     tail = 0.0
     for i in range(k, n + 1):
@@ -214,12 +212,12 @@ def _bad(run: RunRecord) -> bool:
 
 
 def _failed(runs: Sequence[RunRecord]) -> float:
-    """Share of failed runs."""
+    """Share of failed runs (0 to 1)."""
     return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
 
 
 def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
-    """In how many runs a container of these steps (none: of any) was killed for lack of memory."""
+    """Number of runs in which a container of these steps (empty: any) was OOM-killed."""
     return sum(_oom(r, steps) for r in runs)
 
 

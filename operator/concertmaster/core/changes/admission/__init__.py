@@ -1,1 +1,1 @@
-"""What the API server would answer when the pods of a changed workflow are created."""
+"""Prediction of API server admission for the pods of a changed workflow."""

@@ -1,7 +1,7 @@
-"""What a namespace and the nodes let a pod ask for: the bounds that recommended sizes and parallelism keep to. Pure.
+"""Capacity of a namespace and its nodes for a pod: the bounds of recommended sizes and parallelism. Pure.
 
-The same objects that the checks of a change read (LimitRange, ResourceQuota) bind the recommendation, so that nobody is
-recommended to write what the API server will refuse; nor what no node could run.
+The objects that the checks of a change read (LimitRange, ResourceQuota) also bound recommendations, so that none proposes
+what the API server would reject or no node could run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _AMOUNTS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The least and the most of one resource, cores or bytes, with what sets each; None: nothing does."""
+    """Minimum and maximum of one resource, cores or bytes, with what sets each; None: unbounded."""
 
     least: float | None = None
     most: float | None = None
@@ -30,8 +30,8 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """What nodes had allocatable in the last day, cores and bytes by resource: the ``largest`` one, and ``all`` of them
-    together. Of a cluster that scales with its work ``all`` is empty: it had as many nodes as were asked for."""
+    """Allocatable resources of nodes over the last day, cores and bytes by resource: the ``largest`` node, and the sum of
+    ``all``. Empty ``all``: the cluster autoscales, so that the sum is no bound."""
 
     largest: Mapping[str, float] = field(default_factory=dict)
     all: Mapping[str, float] = field(default_factory=dict)
@@ -43,15 +43,15 @@ LARGEST_NODE = "the largest node (allocatable)"
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What binds the pods of a namespace: its ``quotas`` (without what is in use), its limit ``ranges``, and the ``nodes``
-    of its cluster."""
+    """Bounds for the pods of a namespace: its ``quotas`` (without current usage), its limit ``ranges``, and the ``nodes`` of
+    its cluster."""
 
     quotas: tuple[ResourceQuota, ...] = ()
     ranges: tuple[LimitRange, ...] = ()
     nodes: Nodes = UNKNOWN_NODES
 
     def pods(self, steps: Iterable[StepSpec]) -> tuple[int, str] | None:
-        """The most pods of any of the ``steps`` at a time when nothing else runs, with what sets that."""
+        """The most concurrent pods of any of the ``steps`` when nothing else runs, and what sets that bound."""
         steps = tuple(steps)
         quotas = pods_within(self.quotas, steps, self.ranges)
         nodes = pods_within((ResourceQuota("", self.nodes.all),), steps, self.ranges)
@@ -60,11 +60,11 @@ class Capacity:
         return min(found, default=None)
 
     def request(self, resource: str, limit: float | None, *, tied: bool = False) -> Bound:
-        """Bounds of a container's request of ``resource`` beside its ``limit`` (None: none is set); ``tied``: the limit
-        moves with it.
+        """Bounds of a container's request of ``resource`` with its ``limit`` (None: not set); ``tied``: the limit changes
+        with it.
 
-        The least is the minimum of LimitRanges, and the limit divided by ``maxLimitRequestRatio``; the most is the smallest
-        of the maximum of LimitRanges, the limit one of them fills in, the whole quota and the largest node."""
+        The minimum is that of LimitRanges, and the limit divided by ``maxLimitRequestRatio``; the maximum is the smallest
+        of the LimitRanges' maximum, their default limit, the whole quota and the largest node."""
         least = max(self._least(resource, None if tied else limit), default=(None, ""))
         most = min(self._most(resource, limit), default=(None, ""))
         return Bound(least[0], most[0], least[1], most[1])
@@ -107,7 +107,7 @@ UNBOUND = Capacity()
 
 
 def ranges_of(raw: Mapping[str, Any]) -> Iterator[LimitRange]:
-    """The entries of a LimitRange object that bind containers and pods."""
+    """The entries of a LimitRange object that apply to containers and pods."""
     for row in (raw.get("spec") or {}).get("limits") or ():
         if row.get("type") in ("Container", "Pod"):
             name = str((raw.get("metadata") or {}).get("name", ""))
@@ -115,7 +115,7 @@ def ranges_of(raw: Mapping[str, Any]) -> Iterator[LimitRange]:
 
 
 def capacity_by_namespace(objects: Iterable[Mapping[str, Any]]) -> dict[str, Capacity]:
-    """ResourceQuotas (without what is in use) and LimitRanges among the objects, by namespace."""
+    """ResourceQuotas (without current usage) and LimitRanges among the objects, by namespace."""
     found: dict[str, Capacity] = {}
     for raw in objects:
         add(found, raw)
@@ -123,7 +123,7 @@ def capacity_by_namespace(objects: Iterable[Mapping[str, Any]]) -> dict[str, Cap
 
 
 def add(found: dict[str, Capacity], raw: Mapping[str, Any]) -> None:
-    """Count one object in, whatever its kind."""
+    """Add one object of any kind to the capacities."""
     space = str((raw.get("metadata") or {}).get("namespace") or "default")
     here = found.get(space, UNBOUND)
     if raw.get("kind") == "LimitRange":

@@ -1,9 +1,8 @@
-"""What the API server would answer when the pods of a changed workflow are created. Pure.
+"""Prediction of API server admission for the pods of a changed workflow. Pure.
 
-Nothing of this is checked when a template is written, only when its next run makes pods. What is computed here follows the
-order of the server: requests are filled from limits, a LimitRange fills what is missing, then a request must not pass its
-limit, each container and each pod must keep to every LimitRange, and all pods together to every ResourceQuota beside what
-is in use.
+None of this is validated when a template is written, only when its next run creates pods. The computation follows the order
+of the server: requests default to limits, a LimitRange fills in what is missing, then no request may exceed its limit, each
+container and each pod must satisfy every LimitRange, and all pods together every ResourceQuota on top of its current usage.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ _UP, _DOWN = 1 + 1e-9, 1 - 1e-9
 
 @dataclass(frozen=True, slots=True)
 class LimitRange:
-    """One entry of a LimitRange for a container or a pod (``scope``), cores and bytes by resource. ``default`` fills
-    limits, ``default_request`` requests; ``ratio`` is the most a limit may be of its request."""
+    """One entry of a LimitRange for a container or a pod (``scope``), cores and bytes by resource. ``default`` applies to
+    limits, ``default_request`` to requests; ``ratio``: maximum of limit divided by request."""
 
     name: str
     scope: str
@@ -33,8 +32,8 @@ class LimitRange:
 
 @dataclass(frozen=True, slots=True)
 class ResourceQuota:
-    """What a ResourceQuota allows a namespace in all, and what is in use: ``cpu``, ``memory`` and ``ephemeral-storage``
-    (requests), the same after ``limits.``, and ``pods``."""
+    """Hard limits and current usage of a ResourceQuota: ``cpu``, ``memory`` and ``ephemeral-storage`` (requests), the same
+    with prefix ``limits.``, and ``pods``."""
 
     name: str
     hard: Amounts = field(default_factory=dict)
@@ -43,29 +42,29 @@ class ResourceQuota:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What one container asks for, cores and bytes by resource."""
+    """Requests and limits of one container, cores and bytes by resource."""
 
     name: str
     requests: Amounts = field(default_factory=dict)
     limits: Amounts = field(default_factory=dict)
     init: bool = False  # ends before the others start
-    known: bool = True  # not known: the engine adds it, with the resources of its own configuration
+    known: bool = True  # False: added by the engine, with resources from its own configuration
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """The containers of one pod; not ``complete``: only those that are known. ``level``: what is set for it as a whole."""
+    """The containers of one pod; not ``complete``: only the known ones. ``level``: its pod-level resources."""
 
     containers: tuple[Container, ...]
     complete: bool = True
     level: Container | None = None
 
     def total(self, of: str) -> dict[str, float]:
-        """What it asks for, of ``requests`` or ``limits``: as a whole, else all its containers together."""
+        """Effective ``requests`` or ``limits`` of the pod: pod-level values, else those of its containers."""
         return {**self.together(of), **(getattr(self.level, of) if self.level is not None else {})}
 
     def together(self, of: str) -> dict[str, float]:
-        """What all its containers ask for together, of ``requests`` or ``limits``."""
+        """Sum of ``requests`` or ``limits`` of all its containers."""
         sums: dict[str, float] = {}
         first: dict[str, float] = {}
         for container in self.containers:
@@ -79,7 +78,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class PodChange:
-    """The pods of one step before and after a plan, and how many may run at a time (None: not known)."""
+    """The pods of one step before and after a plan, and how many may run concurrently (None: unknown)."""
 
     before: Pod
     after: Pod
@@ -89,7 +88,7 @@ class PodChange:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why pods would not be created. ``missing``: for something that is not set, before the change neither."""
+    """Why pods would be rejected. ``missing``: because a value is not set, which the change does not cause."""
 
     reason: str
     message: str
@@ -99,7 +98,7 @@ class Refusal:
 def refusals(
     changes: Iterable[PodChange], ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]
 ) -> list[Refusal]:
-    """What the server would refuse about the pods after a change, and would not have before for the same omission."""
+    """What the server would reject about the pods after a change, except omissions it already rejected before."""
     found: dict[Refusal, None] = {}
     for change in changes:
         for order in _orders(ranges):
@@ -114,7 +113,7 @@ def refusals(
 
 
 def _orders(ranges: Sequence[LimitRange]) -> Iterator[Sequence[LimitRange]]:
-    """Where several LimitRanges have defaults, any of them may be the first to fill them in."""
+    """Orders in which defaults may apply: with several LimitRanges any of them can be first."""
     filling = [r for r in ranges if r.scope == "Container" and (r.default or r.default_request)]
     if len(filling) < 2:
         yield ranges
@@ -124,7 +123,7 @@ def _orders(ranges: Sequence[LimitRange]) -> Iterator[Sequence[LimitRange]]:
 
 
 def defaulted(pod: Pod, ranges: Sequence[LimitRange]) -> Pod:
-    """The pod with what the server fills in."""
+    """The pod with the server's defaults."""
     containers = []
     for container in pod.containers:
         requests, limits = {**container.limits, **container.requests}, dict(container.limits)
@@ -160,7 +159,7 @@ def _limited(pod: Pod, ranges: Sequence[LimitRange]) -> Iterator[Refusal]:
 
 
 def _raised_beside(before: Pod, after: Pod) -> Iterator[Refusal]:
-    """Containers raised within what their pod has as a whole, while the engine's own containers take an unknown part."""
+    """Containers raised within pod-level resources, of which the engine's own containers use an unknown part."""
     unknown = [c.name for c in after.containers if not (c.known or c.init)]
     if after.level is None or not unknown:
         return
@@ -174,7 +173,7 @@ def _raised_beside(before: Pod, after: Pod) -> Iterator[Refusal]:
 
 
 def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:
-    """The containers against what the pod has as a whole: their requests together, each limit by itself."""
+    """Containers against pod-level resources: the sum of their requests, and each limit by itself."""
     for resource, amount in pod.together("requests").items():
         most = level.requests.get(resource)
         if most is not None and amount > most * _UP:
@@ -196,7 +195,7 @@ def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:
 
 
 def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[Refusal]:
-    """One container, or a whole pod, against one entry of a LimitRange."""
+    """One container, or a whole pod, checked against one entry of a LimitRange."""
     of = "" if limits.scope == "Container" else "of the pod "
 
     def refused(resource: str, amount: float, what: str) -> Refusal:
@@ -232,7 +231,7 @@ def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[
 
 
 def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
-    """A quota on CPU or memory asks every container for it; one on anything else counts what is there."""
+    """A quota on CPU or memory requires every container to set it; quotas on anything else count what is set."""
     for quota in quotas if pod.complete and pod.level is None else ():
         for resource in quota.hard:
             side, kind = ("limits", resource.removeprefix("limits.")) if "." in resource else ("requests", resource)
@@ -242,7 +241,7 @@ def _unspecified(pod: Pod, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]
 
 
 def _exceeded(change: PodChange, quotas: Sequence[ResourceQuota]) -> Iterator[Refusal]:
-    """Only what a change raises is held to a quota: to lower a value never helps a quota to be exceeded."""
+    """Only values raised by the change are checked against quotas: lowering a value never exceeds one."""
     before, after = _demand(change.before), _demand(change.after)
     for quota in quotas:
         for resource, hard in quota.hard.items():

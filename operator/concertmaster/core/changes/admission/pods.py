@@ -1,4 +1,4 @@
-"""The pods of a workflow before and after a plan, as far as its definition says. Pure."""
+"""The pods of a workflow before and after a plan, as far as known from its definition. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from concertmaster.core.text import resource_amount
 
 
 def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | None = 1) -> tuple[PodChange, ...]:
-    """The pods a plan changes, in kind or number. Without a ``definition`` only the containers it sets are known, and
-    ``pods`` is how many run at a time."""
+    """The pods whose resources or number a plan changes. Without a ``definition`` only the containers set by the plan are
+    known, and ``pods`` is how many run concurrently."""
     found = _of_definition(plan, definition) if definition is not None else []
     if not found:
         return tuple(
@@ -52,7 +52,7 @@ def _of_definition(plan: Plan, definition: WorkflowDefinition) -> list[PodChange
 
 
 def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None:
-    """How many pods of a step may run at a time, as far as the definition says."""
+    """How many pods of a step may run concurrently, as far as known from the definition."""
     if not step.fan_out:
         return 1
     known = [n for n in (step.width, step.parallelism, definition.graph.parallelism) if n is not None]
@@ -60,7 +60,7 @@ def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None
 
 
 def _settings(plan: Plan) -> dict[tuple[str, str | None], float]:
-    """New amounts by pointer, distinguished by the Task they are in."""
+    """New amounts by (pointer, Task)."""
     holder = plan.target.name if plan.target.kind == TASK else None
     return {(s.pointer, holder): s.new for s in plan.settings}
 
@@ -71,13 +71,13 @@ def _pod(step: StepSpec, definition: WorkflowDefinition, settings: Mapping[tuple
 
 
 def _injected(definition: WorkflowDefinition | None) -> tuple[Container, ...]:
-    """What the engine puts into every pod, without its resources: those stand in the engine's own configuration."""
+    """Containers the engine adds to every pod, without resources: these are set in the engine's own configuration."""
     rows = definition.engine.injected_containers if definition is not None else ()
     return tuple(Container(name, init=init, known=False) for name, init in rows)
 
 
 def as_declared(step: StepSpec, settings: Mapping[tuple[str, str | None], float] | None = None) -> Pod:
-    """The pod a step declares, with what ``settings`` change of it (by pointer and Task)."""
+    """The pod declared by a step, with ``settings`` (by pointer and Task) applied."""
     level = None if step.pod is None else _container(step.pod, settings or {})
     return Pod(tuple(_container(c, settings or {}) for c in step.containers), level=level)
 
@@ -98,10 +98,9 @@ def _known(amounts: Mapping[str, float | None]) -> dict[str, float]:
 def pod_trials(
     plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Pod specifications to try, each before and after the plan: those in the object ``raw`` itself where it holds any,
-    else made of what is known of the containers, with those that the engine adds and without: a policy that asks every
-    container for requests refuses those whose resources are not known, before and after. None for a plan that leaves pods
-    as they are."""
+    """Pod specifications for a dry run, each before and after the plan: those in the object ``raw`` if it has any, else
+    built from the known containers, with and without those the engine adds: a policy that requires requests on every
+    container would reject the ones with unknown resources, before and after. Empty for a plan that does not change pods."""
     pointers = [s.pointer for s in plan.settings if s.resource != "parallelism"]
     changed = apply(raw, plan.patch) if pointers and fits(raw, plan.patch) else raw
     written = [(_pod_spec(raw, p), _pod_spec(changed, p)) for p in pointers]
@@ -135,7 +134,7 @@ def _resources(container: Container) -> dict[str, dict[str, str]]:
 
 
 def _pod_spec(raw: Mapping[str, Any], pointer: str) -> Mapping[str, Any] | None:
-    """The pod specification in ``raw`` whose container ``pointer`` is in; None where the object holds none."""
+    """The pod specification in ``raw`` that contains the container at ``pointer``; None if there is none."""
     way = parts(pointer)
     for depth in range(len(way) - 1, 0, -1):
         if way[depth] in ("containers", "initContainers"):

@@ -1,4 +1,4 @@
-"""How many pods a namespace's ResourceQuotas let run at a time. Pure."""
+"""How many pods a namespace's ResourceQuotas allow to run concurrently. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from concertmaster.core.model.amounts import RESOURCES, STORAGE, quantity
 
 _NAMES = {**{f"requests.{r}": r for r in RESOURCES}, "count/pods": "pods"}
 _KNOWN = (*RESOURCES, *(f"limits.{r}" for r in RESOURCES), "pods")
-_FIELDS = {STORAGE: "storage"}  # what the fields of a container are called, where not as the resource
+_FIELDS = {STORAGE: "storage"}  # field names of a container that differ from the resource name
 
 
 def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
-    """A ResourceQuota object as what counts here; None for one that holds only pods without requests."""
+    """A ResourceQuota object; None for one that applies only to pods without requests."""
     spec, status = raw.get("spec") or {}, raw.get("status") or {}
     if "BestEffort" in (spec.get("scopes") or ()):
         return None
@@ -27,8 +27,8 @@ def quota_of(raw: Mapping[str, Any]) -> ResourceQuota | None:
 def pods_within(
     quotas: Iterable[ResourceQuota], steps: Iterable[StepSpec], ranges: Sequence[LimitRange] = ()
 ) -> tuple[int, str] | None:
-    """The most pods of any of the ``steps`` that fit into the quotas at a time when nothing else runs, with the name of the
-    quota that binds; None when none does. The largest pod counts, with what limit ``ranges`` fill in."""
+    """The most concurrent pods of any of the ``steps`` that fit into the quotas when nothing else runs, and the name of the
+    binding quota; None when none binds. The largest pod counts, with defaults from limit ``ranges``."""
     largest: dict[str, float] = {"pods": 1.0}
     for step in steps:
         for resource, amount in _pod(step, ranges).items():
@@ -43,7 +43,7 @@ def pods_within(
 
 
 def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
-    """What a pod of the step asks for, by the names of quotas."""
+    """Demand of a pod of the step, by quota resource name."""
     filling = [r for r in ranges if r.scope == "Container"]
     sums: dict[str, float] = {}
     for resource in RESOURCES:
@@ -68,7 +68,7 @@ def _pod(step: StepSpec, ranges: Sequence[LimitRange]) -> dict[str, float]:
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:
-    """Where two names mean the same, the smaller amount counts."""
+    """Of two names for the same resource, the smaller amount counts."""
     amounts: dict[str, float] = {}
     for key, value in (rows or {}).items():
         name, amount = _NAMES.get(key, key), quantity(value)

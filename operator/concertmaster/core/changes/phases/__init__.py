@@ -1,1 +1,1 @@
-"""What becomes of a change, phase by phase: pure functions from what is known to a Transition."""
+"""Transitions of a change by phase: pure functions from observations to a Transition."""

@@ -1,4 +1,4 @@
-"""A change that was not written: asked about, held back, ended, or written."""
+"""Transitions of a change that is not written yet: proposed, held, ended, or about to be written."""
 
 from __future__ import annotations
 
@@ -17,38 +17,37 @@ _MOVED_ON = "the recommendation has changed: a new plan replaces it"
 
 
 def _ended(phase: ChangePhase, reason: Reason, text: str) -> Transition:
-    """A forged object must not make the operator forget the plan it imitates: that one stays in the journal."""
+    """Ends a proposal. A forged (failed) one leaves the journal alone, which holds the plan it imitates."""
     journal = JournalAction.NONE if phase is ChangePhase.FAILED else JournalAction.FORGET_PROPOSAL
     return Transition(phase, (ConditionUpdate(C.APPROVED, False, reason, text),), journal=journal)
 
 
 def asked(question: str, plan: Mapping[str, Any] | None = None, *, announce: bool = False) -> Transition:
-    """The question to whoever decides; with ``plan``, the plan it is about, for an object that has none yet.
-    ``announce``: by an Event too."""
+    """Requests a decision; ``plan``: the plan, for an object that does not have one yet. ``announce``: also by an Event."""
     condition = ConditionUpdate(C.APPROVED, None, Reason.WAITING, question)
     event = ChangeEvent("ApprovalRequired", question, warning=False) if announce else None
     return Transition(ChangePhase.PROPOSED if plan else None, (condition,), plan or {}, event=event)
 
 
 def superseded(text: str, reason: Reason = Reason.SUPERSEDED) -> Transition:
-    """Nothing asks for it any more, or something newer takes its place."""
+    """Ends a proposal that is no longer recommended, or is replaced by a newer one."""
     return _ended(ChangePhase.SUPERSEDED, reason, text)
 
 
 def forged(text: str) -> Transition:
-    """It is not what the operator proposed."""
+    """Ends a change object that does not match what the operator proposed."""
     return _ended(ChangePhase.FAILED, Reason.REJECTED, text)
 
 
 def before_planning(change: ChangeState, wrong: str | None) -> Transition | None:
-    """What ends a proposal whatever its plan: a rejection, or that its plan cannot be the proposed one (``wrong``)."""
+    """Ends a proposal regardless of its plan: on rejection, or when its plan cannot be the proposed one (``wrong``)."""
     if change.decision == Decision.REJECT:
         return _ended(ChangePhase.COMPLETED, Reason.REJECTED, f"rejected by {change.decided_by or 'somebody'}")
     return forged(wrong) if wrong is not None else None
 
 
 def replanned(error: Refused | None = None) -> Transition:
-    """What becomes of a proposal that the present recommendation, on the present object, does not give again."""
+    """Transition of a proposal that the current recommendation no longer yields on the current object."""
     if error is None or not error.changed:
         return superseded(_MOVED_ON if error is None else str(error))
     condition = ConditionUpdate(C.APPLIED, False, Reason.CONFLICT, str(error))
@@ -58,9 +57,9 @@ def replanned(error: Refused | None = None) -> Transition:
 def checked(
     results: Sequence[CheckResult], *, approved: bool, undecided: bool, news: str, question: str, held: str
 ) -> Transition | None:
-    """What the checks make of a confirmed plan; None: it may be written. ``news`` is what whoever decides was not reported
-    yet (``undecided``: no decision was taken up so far), ``question`` what is asked then, ``held`` what the object says
-    about the checks that hold it."""
+    """Transition of a confirmed plan from its check results; None: it may be written. ``news``: what has not been reported
+    to the approver yet (``undecided``: no decision was processed so far), ``question``: the request for a decision,
+    ``held``: what the object reports about blocking checks."""
     if not approved and needs_decision(results):
         return asked(question) if news else Transition(None)
     if approved and news and undecided:
@@ -70,7 +69,7 @@ def checked(
 
 
 def hold(shut: Sequence[CheckResult], said: str) -> Transition:
-    """Say which checks hold a decided change back; again only when others do than ``said`` before."""
+    """Reports the checks that block a decided change; only when they differ from ``said``, the last report."""
     message = f"waits for {', '.join(r.check for r in shut)}: {shut[0].message}"
     if said.partition(":")[0] == message.partition(":")[0]:
         return Transition(None)
@@ -78,7 +77,7 @@ def hold(shut: Sequence[CheckResult], said: str) -> Transition:
 
 
 def writing(says: str, approved_by: str | None) -> Transition:
-    """A plan that passed every check, about to be written. ``approved_by`` None: the policy approved it."""
+    """A plan that passed every check and is about to be written. ``approved_by`` None: approved by the policy."""
     approved = ConditionUpdate(C.APPROVED, True, Reason.AUTOMATIC, "the policy's mode is Auto")
     if approved_by is not None:
         approved = ConditionUpdate(C.APPROVED, True, Reason.APPROVED, f"approved by {approved_by}")
@@ -87,12 +86,12 @@ def writing(says: str, approved_by: str | None) -> Transition:
 
 
 def refused(text: str) -> Transition:
-    """The API server will never take the patch."""
+    """The API server rejects the patch permanently."""
     condition = ConditionUpdate(C.APPLIED, False, Reason.WRITE_FAILED, text)
     return Transition(ChangePhase.FAILED, (condition,), journal=JournalAction.DROP)
 
 
 def denied(text: str) -> Transition:
-    """The operator may not write the target, now."""
+    """The operator is currently not allowed to write the target."""
     condition = ConditionUpdate(C.APPLIED, False, Reason.DENIED, text)
     return Transition(ChangePhase.PROPOSED, (condition,), journal=JournalAction.DROP)

@@ -1,9 +1,8 @@
-"""Is a decided plan still the operator's own recommendation? Pure.
+"""Whether a decided plan still matches the operator's own recommendation. Pure.
 
-A plan is recomputed from the present recommendation on the present object. Usually it is the very same. Recommendations move
-a little with every run, though, and a person takes time to decide: a plan that the operator is known to have proposed stays
-good while the recommendation still names the same fields, moves them the same way and differs by less than a change must be
-worth.
+A plan is recomputed from the current recommendation on the current object, usually with the same result. Recommendations
+move a little with every run, though, and decisions take time: a plan known to have been proposed by the operator stays valid
+while the recommendation sets the same fields in the same direction and differs by less than the minimum change.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ def confirmed(
     monthly_cost: float | None = None,
     spread: float = 0.0,
 ) -> Plan | None:
-    """The proposed plan, known by its ``digest`` and ``patch``, recomputed; None when the present recommendation gives
-    another one. Raises Refused.
+    """The proposed plan, identified by ``digest`` and ``patch``, recomputed; None when the current recommendation yields a
+    different one. Raises Refused.
 
-    ``drift`` is the relative difference that is accepted of a plan known to be the operator's own (``made``).
+    ``drift``: accepted relative difference for a plan known to be the operator's own (``made``).
     """
     more: dict[str, Any] = {"profile": profile, "namespace": namespace, "monthly_cost": monthly_cost, "spread": spread}
     now = plan(item, raw, kinds, bounds=bounds, **more)
@@ -74,5 +73,5 @@ def _edit(edit: Edit, value: Any) -> Edit:
 
 
 def caution_of(made: Plan, situation: Situation) -> str | None:
-    """What a person should know who decides: who else is changed, and how weak the verification will be."""
+    """Warnings for the approver: other workflows affected, and low power of the verification; None without any."""
     return "; ".join(t for t in (other_workflows(made, situation.facts), situation.unsure) if t) or None

@@ -1,4 +1,4 @@
-"""What a change becomes, as plain data: its next status, what the journal keeps of it, and what is reported."""
+"""Transition of a change as plain data: its next status, the journal action, and the Event."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ C = ConditionType
 
 
 class JournalAction(StrEnum):
-    """What the journal keeps of a transition. What need not be kept is a problem to report where it cannot be written,
-    and does not hold the transition back."""
+    """Journal action of a transition. If an optional one fails, the problem is reported and the transition proceeds."""
 
     NONE = "none"
-    MUST_PUT_FIRST = "must put first"  # the change as it will be; without that nothing is written
+    MUST_PUT_FIRST = "must put first"  # the change as it will be; if that fails, nothing is written
     PUT_FIRST = "put first"
     PUT = "put"  # once the status is written
     DROP = "drop"  # the change is finished
@@ -36,8 +35,8 @@ class ChangeEvent:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The next status of a change: ``phase`` (None: as it is), ``conditions`` and other ``fields``, with what the journal
-    keeps and the event that tells people."""
+    """The next status of a change: ``phase`` (None: unchanged), ``conditions`` and other ``fields``, with its journal action
+    and Event."""
 
     phase: ChangePhase | None
     conditions: tuple[ConditionUpdate, ...] = ()
@@ -47,7 +46,7 @@ class Transition:
 
 
 def conflict(text: str, *, applied: bool) -> Transition:
-    """Somebody else was faster: nothing more is written."""
+    """Another writer changed the target first: nothing more is written."""
     condition = ConditionUpdate(C.RESTORED if applied else C.APPLIED, False, Reason.CONFLICT, text)
     return Transition(
         ChangePhase.CONFLICT, (condition,), journal=JournalAction.DROP, event=ChangeEvent("ChangeConflict", text)
@@ -55,8 +54,8 @@ def conflict(text: str, *, applied: bool) -> Transition:
 
 
 def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transition:
-    """Nothing more is written; ``undo`` is the command with which a person undoes the change. Said once: ``known`` is the
-    reason it has been an orphan for."""
+    """Nothing more is written; ``undo``: command that rolls the change back. Reported once: ``known`` is the reason it is
+    already orphaned for, if it is."""
     if known == reason.value:
         return Transition(None)
     keep = "" if reason in (Reason.POLICY_GONE, Reason.PROFILE_GONE) else " To keep it, delete this object."
@@ -67,6 +66,6 @@ def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transit
 
 
 def resumed() -> Transition:
-    """An orphan is looked after again."""
+    """An orphaned change is managed again."""
     text = "a policy allows changes again; verification continues"
     return Transition(None, (ConditionUpdate(C.ORPHANED, False, Reason.ACTIVE, text),))

@@ -1,4 +1,4 @@
-"""A change that was written, or begun to be: settled, verified, rolled back."""
+"""Transitions of a change whose write has begun: settled, verified, rolled back."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _REASONS = {
 
 
 def settled(target: TargetState, *, rivals: Sequence[str], undo: str, expected: str) -> Transition:
-    """What became of a write that was begun, by what the target holds now: done, not done, or overtaken. ``rivals`` own
-    the object too, ``expected`` is what the change is to bring."""
+    """Outcome of a write that was begun, from the state of the target: applied, not applied, or overwritten. ``rivals``:
+    other owners of the object; ``expected``: the predicted effect."""
     if target is TargetState.GONE:
         return conflict("the target was deleted", applied=False)
     if target is TargetState.AS_BEFORE:
@@ -39,12 +39,12 @@ def settled(target: TargetState, *, rivals: Sequence[str], undo: str, expected: 
 
 
 def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[str, Any]) -> Transition:
-    """What a verification makes of the change, other than rolling it back: ``fields`` of the status are what it found,
-    ``before`` the present status."""
+    """Transition after a verification, other than a rollback. ``fields``: status fields with its results; ``before``: the
+    current status."""
     if result.verdict is None:
         seen = {k: v for k, v in fields.items() if k != "measured"}
         if seen == {k: before.get(k) for k in seen}:
-            return Transition(None)  # no new run: what was measured moves only by rounding
+            return Transition(None)  # no new run: measured values differ only by rounding
         return Transition(None, (ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, result.reason),), fields)
     stays = ConditionUpdate(C.RESTORED, False, Reason.KEPT, "the change stays")
     event = ChangeEvent("ChangeKept", result.reason, warning=False)
@@ -54,20 +54,20 @@ def verified(result: Verification, fields: Mapping[str, Any], before: Mapping[st
 def rolling_back(
     reason: str, result: Verification | None = None, fields: Mapping[str, Any] | None = None
 ) -> Transition:
-    """The announcement of a roll-back, because of ``result`` or for another ``reason``."""
+    """Announces a rollback, because of ``result`` or for another ``reason``."""
     intent = ConditionUpdate(C.RESTORED, None, Reason.IN_PROGRESS, f"{_INTENT}{reason}")
     conditions = (intent,) if result is None else (_judged(result), intent)
     return Transition(None, conditions, fields or {}, JournalAction.PUT_FIRST)
 
 
 def announced(message: str) -> str:
-    """Why a roll-back was announced, from the message of its condition."""
+    """The reason of an announced rollback, from the message of its condition."""
     return message.removeprefix(_INTENT)
 
 
 def rolled_back(target: TargetState, undo: str) -> Transition | None:
-    """How an announced roll-back ends by what the target holds; None: the inverse must be written first. ``undo`` is the
-    command that undoes the change."""
+    """Outcome of an announced rollback, from the state of the target; None: the inverse must be written first. ``undo``:
+    command that rolls the change back."""
     match target:
         case TargetState.AS_WRITTEN | TargetState.UNKNOWN:
             return None
@@ -81,7 +81,7 @@ def rolled_back(target: TargetState, undo: str) -> Transition | None:
 
 
 def restored(text: str) -> Transition:
-    """The old values are back."""
+    """The rollback is complete."""
     return Transition(
         ChangePhase.COMPLETED,
         (ConditionUpdate(C.RESTORED, True, Reason.ROLLED_BACK, text),),
