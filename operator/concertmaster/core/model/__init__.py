@@ -1,4 +1,4 @@
-"""The vocabulary of the whole project: what was observed (facts, run records) and what is declared (definitions).
+"""Shared data types: observations (facts, run records) and declarations (definitions).
 
 All values are frozen, so that analysis can be pure and tests can compare whole objects. Units are fixed: times are unix
 seconds (float), durations seconds, CPU is cores or core-seconds, memory bytes. ``None`` means *unknown*; it is never

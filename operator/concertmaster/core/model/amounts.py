@@ -1,4 +1,4 @@
-"""Numbers as manifests spell them, read strictly: a change is never based on a guess of what somebody meant."""
+"""Strict parsing of numbers in manifests: a change is never based on a guess of what was meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
 
 STORAGE = "ephemeral-storage"
-RESOURCES = ("cpu", "memory", STORAGE)  # that containers request and namespaces bound
+RESOURCES = ("cpu", "memory", STORAGE)  # requested by containers and limited by namespaces
 """Local disk of a pod, as manifests call it."""
 
 _GPU = re.compile(r"(nvidia|amd|gpu\.intel)\.com/(gpu|mig|i915|xe).*")
@@ -20,7 +20,7 @@ def is_gpu(resource: str) -> bool:
 
 
 def quantity(literal: object) -> float | None:
-    """Cores or bytes of a quantity that is not negative; None for anything else (text, booleans)."""
+    """Cores or bytes of a non-negative quantity; None for anything else (text, booleans)."""
     if isinstance(literal, bool):
         return None
     if isinstance(literal, int | float):
@@ -34,18 +34,18 @@ def quantity(literal: object) -> float | None:
 
 
 def finite(number: float) -> float | None:
-    """``number`` as a float; None for what no quantity can be: infinite, not a number, or above 2**63."""
+    """``number`` as a float; None for values no quantity can have: infinite, NaN, or above 2**63."""
     return float(number) if abs(number) <= 2**63 else None
 
 
 def whole(literal: object) -> int | None:
-    """A whole number; None for text, booleans and fractions."""
+    """An integer; None for text, booleans and fractions."""
     if isinstance(literal, bool) or not isinstance(literal, int):
         return None
     return literal
 
 
 def digits(text: str) -> int | None:
-    """The number that up to nine ASCII digits spell; None for any other text, also for ``²``, which is a digit to
-    ``str.isdigit`` and none to ``int``."""
+    """The number written with at most nine ASCII digits; None for any other text, including ``²``, which ``str.isdigit``
+    accepts and ``int`` does not."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

@@ -1,4 +1,4 @@
-"""The conditions of our objects: their types, their reasons, and what one should say."""
+"""Conditions of the custom resources: types, reasons, and updates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Self
 
 
 class ConditionType(StrEnum):
-    """Aspects of the state of our objects, in the order in which they are listed. True is always the good state,
-    except for Restored and Orphaned, which say that something was done or lost."""
+    """Condition types, in the order in which they are listed. True is always the good state, except for Restored and
+    Orphaned, which record an event."""
 
     READY = "Ready"
     METRICS_AVAILABLE = "MetricsAvailable"
@@ -24,7 +24,7 @@ class ConditionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition is as it is. The text beside each value is its documentation."""
+    """Reason of a condition. The text beside each value is its documentation."""
 
     meaning: str
 
@@ -119,7 +119,7 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded", "A newer plan took this one's place."
 
 
-# A whole metrics source is at fault: the same sentence for everybody who reads from it.
+# Failures of a metrics source as a whole: every profile that uses it reports the same message.
 SOURCE_FAULTS = frozenset(
     {
         Reason.STALE,
@@ -134,7 +134,7 @@ SOURCE_FAULTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ConditionUpdate:
-    """What a condition should say now. ``status`` None is Unknown."""
+    """New value of a condition. ``status`` None is Unknown."""
 
     type: ConditionType
     status: bool | None

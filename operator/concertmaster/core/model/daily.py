@@ -1,4 +1,4 @@
-"""Daily figures: what remains of a workflow's runs when the runs themselves are pruned."""
+"""Daily aggregates of a workflow, which outlive its pruned runs."""
 
 from __future__ import annotations
 

@@ -28,12 +28,12 @@ UNKNOWN_STEP = "template:"
 POD = "pod"
 """What figures call a pod as a whole, where its resources are set at pod level."""
 
-TASK = "Task"  # the one kind of object besides a workflow's own whose fields its steps take and a change may set
+TASK = "Task"  # the only other kind of object whose fields the steps of a workflow inherit and a change may set
 
 
 def place(holder: str | None, pointer: str) -> str:
-    """A JSON pointer distinguished from the same one in another object: ``holder`` is the Tekton Task it points into, None
-    the workflow's own object."""
+    """A JSON pointer made unique across objects: ``holder`` is the Tekton Task it points into, None the workflow's own
+    object."""
     return pointer if holder is None else f"/{TASK}/{holder}{pointer}"
 
 
@@ -49,32 +49,32 @@ class ContainerSpec:
     memory_request: float | None = None
     memory_limit: float | None = None
     resources_pointer: str | None = None
-    # "requests"/"limits" as literally written, so that a patch can test the old value and knows which parents exist
+    # "requests"/"limits" exactly as written, so that a patch can test the old value and knows which parents exist
     resources: Mapping[str, Mapping[str, str | int | float]] = field(default_factory=dict)
     sidecar: bool = False
     init: bool = False
-    empty_resources: bool = False  # "resources: {}" is written, as the API server does for its own kinds
+    empty_resources: bool = False  # "resources: {}" is present, as the API server adds for its own kinds
     holder: str | None = None
     gpu_resource: str | None = None  # nvidia.com/gpu, amd.com/gpu, nvidia.com/mig-1g.5gb ...
     gpu_request: float | None = None
     storage_request: float | None = None  # ephemeral storage, bytes
     storage_limit: float | None = None
-    # of a pod as a whole: by resource, what its containers request together and the API server asks of it at least
+    # of a pod, by resource: the sum of its containers' requests, the API server's minimum for its own request
     least: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def place(self) -> str | None:
-        """Where its resources are, unique within the workflow; None when they cannot be patched."""
+        """Location of its resources, unique within the workflow; None when they cannot be patched."""
         return None if self.resources_pointer is None else place(self.holder, self.resources_pointer)
 
 
 @dataclass(frozen=True, slots=True)
 class NameSegment:
-    """One piece of the name an engine gives a step's nodes; the pieces of a path are written one after the other.
+    """One piece of the name an engine gives a step's nodes; the pieces of a path are concatenated.
 
-    ``items`` are the fan-out suffixes without parentheses ("2:3"): empty means no fan-out, None that they are only
-    known at run time. ``attempts`` is True where the engine numbers retries, "(0)", "(1)" ..., after this piece.
-    ``whole``: what follows also exists once for the fan-out as a whole, without a suffix.
+    ``items``: fan-out suffixes without parentheses ("2:3"); empty means no fan-out, None that they are only known at run
+    time. ``attempts``: whether the engine numbers retries, "(0)", "(1)" ..., after this piece. ``whole``: the following
+    pieces also exist once for the fan-out as a whole, without a suffix.
     """
 
     text: str
@@ -84,21 +84,21 @@ class NameSegment:
 
     @property
     def in_group(self) -> bool:
-        """Whether it begins with the number of a group of steps that start together ("[1].clean")."""
+        """Whether it starts with the index of a group of parallel steps ("[1].clean")."""
         return self.text.startswith("[")
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRequirement:
-    """One term of a label selector; ``operator`` is In, NotIn, Exists or DoesNotExist. Terms are joined by "and"."""
+    """One requirement of a label selector; ``operator`` is In, NotIn, Exists or DoesNotExist. Requirements are ANDed."""
 
     key: str
     operator: str
     values: tuple[str, ...] = ()
 
     def met_by(self, value: str | None) -> bool:
-        """Whether a label with this value (None: without the label) meets the term, by Kubernetes' rules: NotIn also
-        accepts a missing label."""
+        """Whether a label with this value (None: no such label) satisfies the requirement as in Kubernetes: NotIn also
+        matches a missing label."""
         if self.operator == "In":
             return value in self.values
         if self.operator == "NotIn":
@@ -108,8 +108,8 @@ class LabelRequirement:
 
 @dataclass(frozen=True, slots=True)
 class PodLabels:
-    """Keys of the pod labels that say which workflow, run, step, attempt and item a pod is of, and the ``value`` the
-    workflow's label has (empty: any). ``preset``: what an engine's own labels mean beyond that."""
+    """Keys of the pod labels with workflow, run, step, attempt and item, and the required ``value`` of the workflow label
+    (empty: any). ``preset``: additional semantics of an engine's own labels."""
 
     workflow: str
     run: str
@@ -135,38 +135,38 @@ class StepSpec:
     fan_out: bool = False
     width: int | None = None  # declared fan-out width; None when only known at run time
     parallelism: int | None = None  # limit on this step's own fan-out
-    ordering_only: tuple[str, ...] = ()  # dependencies that carry no data reference
+    ordering_only: tuple[str, ...] = ()  # dependencies without a data reference
     containers: tuple[ContainerSpec, ...] = ()
-    pod: ContainerSpec | None = None  # pod-level resources: they take the place of the containers' where they are set
+    pod: ContainerSpec | None = None  # pod-level resources, which override the containers' where set
     has_timeout: bool | None = None
     timeout_seconds: float | None = None
     retry_limit: int | None = None
     memoized: bool | None = None
     on_exit: bool = False
     conditional: bool = False
-    waits: bool = False  # suspend and the like: its time is waiting, it has no pod
+    waits: bool = False  # suspend and the like: it has no pod and only waits
     daemon: bool = False  # keeps running beside its successors, which start once it is ready
     locks: tuple[str, ...] = ()  # mutexes and semaphores it needs, as "<kind>/<name>"
-    indexed: bool = False  # Indexed Job: the completion index tells items apart
-    path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty where names say nothing
-    selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for graphs declared by a person
+    indexed: bool = False  # Indexed Job: items are identified by completion index
+    path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty if names carry no information
+    selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for user-declared graphs
     queries: Mapping[StepQuery, str] = field(default_factory=dict)  # PromQL per run, where a step has no pods
     pointer: str | None = None  # JSON pointer of the template or Job spec that declares it (None: not in this object)
     declared: Mapping[str, object] = field(
         default_factory=dict
     )  # its fields that recommendations are about, as written
-    task_pointer: str | None = None  # JSON pointer of the dag task that calls it directly
+    task_pointer: str | None = None  # JSON pointer of the DAG task that references it directly
     task: Mapping[str, object] = field(default_factory=dict)  # "dependencies" or "depends" of that task, as written
 
     @property
     def sized(self) -> tuple[ContainerSpec, ...]:
-        """All that may have requests: its containers, and the pod as a whole where that has some."""
+        """All that can have requests: its containers, and the pod if it has pod-level resources."""
         return self.containers if self.pod is None else (*self.containers, self.pod)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupLimit:
-    """At most ``limit`` of these steps' pods run at a time, per invocation of the template that declares it."""
+    """At most ``limit`` pods of these steps run concurrently, per invocation of the template that declares it."""
 
     steps: tuple[str, ...]
     limit: int
@@ -176,8 +176,8 @@ class GroupLimit:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowGraph:
-    """Steps in a topological order. ``problems`` names what is wrong with a declared graph (cycle, unknown step ...);
-    ``inferred`` is True when the edges were derived from observed times because no declaration was at hand."""
+    """Steps in topological order. ``problems``: errors of a declared graph (cycle, unknown step ...); ``inferred``: whether
+    the edges were derived from observed times for lack of a declaration."""
 
     steps: tuple[StepSpec, ...] = ()
     parallelism: int | None = None
@@ -187,13 +187,13 @@ class WorkflowGraph:
     limits: tuple[GroupLimit, ...] = ()
 
     def step(self, name: str) -> StepSpec | None:
-        """The step of that name, or None."""
+        """The step of that name; None if there is none."""
         return next((s for s in self.steps if s.name == name), None)
 
     def declaring(self, name: str) -> StepSpec | None:
         """The step whose template the executions called ``name`` ran: the step of that name; for a later round of a
-        recursion (``again.again.work``) the one it repeats, for a pod known by its template only the one that declares it.
-        None where that is not one."""
+        recursion (``again.again.work``) the step it repeats; for a pod known only by its template the only step that
+        declares it. None when ambiguous or unknown."""
         exact = self.step(name)
         if exact is not None:
             return exact
@@ -208,23 +208,23 @@ class WorkflowGraph:
 
 
 def _within(few: Sequence[str], many: Sequence[str]) -> bool:
-    """Whether ``few`` are among ``many`` in this order."""
+    """Whether ``few`` is a subsequence of ``many``."""
     rest = iter(many)
     return all(part in rest for part in few)
 
 
 def _same_fields(steps: Sequence[StepSpec]) -> StepSpec | None:
-    """The first of steps whose containers are declared in the same places; None where the places differ."""
+    """The first of steps whose containers are all declared in the same places; None where the places differ."""
     places = {tuple(c.place for c in s.containers) for s in steps}
     return steps[0] if len(places) == 1 else None
 
 
-CACHE_BYTES = 1 << 20  # most that a ConfigMap holds: a cache that is full stores nothing more
+CACHE_BYTES = 1 << 20  # maximum size of a ConfigMap: a full cache stores nothing more
 
 
 @dataclass(frozen=True, slots=True)
 class CacheContent:
-    """One cache. ``entries``: when each was stored and last used (unix seconds), ``size``: bytes of all of them."""
+    """Content of one cache. ``entries``: when each was stored and last used (unix seconds); ``size``: total bytes."""
 
     namespace: str
     name: str
@@ -234,7 +234,7 @@ class CacheContent:
 
 @dataclass(frozen=True, slots=True)
 class NamedConfigMaps:
-    """What could be read: ``semaphores`` by "semaphore/<config map>/<key>", ``caches`` by the ConfigMap's name."""
+    """ConfigMaps that could be read: ``semaphores`` by "semaphore/<config map>/<key>", ``caches`` by ConfigMap name."""
 
     semaphores: Mapping[str, int] = field(default_factory=dict)
     caches: Mapping[str, CacheContent] = field(default_factory=dict)
@@ -245,7 +245,7 @@ NONE_READ = NamedConfigMaps()
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """The object whose schedule starts runs, with its fields of interest as written."""
+    """The object whose schedule starts runs, with its relevant fields as written."""
 
     kind: str
     name: str
@@ -259,27 +259,27 @@ class WorkflowDefinition:
     key: WorkflowKey
     engine: EngineTraits
     graph: WorkflowGraph
-    fingerprint: str | None = None  # hash of the parts of the spec that can change how a run behaves
+    fingerprint: str | None = None  # hash of the parts of the spec that affect the behaviour of runs
     labels: Mapping[str, str] = field(default_factory=dict)
     schedule: str | None = None
     schedule_time_zone: str | None = None
     suspended: bool = False
     notes: tuple[str, ...] = ()  # constructs that cannot be analysed, each a sentence
-    run_kind: str | None = None  # kind of the runs that are picked by name and labels; None: whatever the engine runs
-    run_prefixes: tuple[str, ...] = ()  # names that runs start with, each followed by "-": own name, triggers' names
-    run_selector: tuple[LabelRequirement, ...] = ()  # further labels a run's pods must carry
-    run_label: str | None = None  # pod label that tells runs apart, for graphs declared by a person
+    run_kind: str | None = None  # kind of runs selected by name and labels; None: all kinds of the engine
+    run_prefixes: tuple[str, ...] = ()  # prefixes of run names, each followed by "-": own name, triggers' names
+    run_selector: tuple[LabelRequirement, ...] = ()  # further labels required on a run's pods
+    run_label: str | None = None  # pod label that identifies the run, for user-declared graphs
     series_run_label: str | None = None  # the same for the results of duration queries
-    pod_labels: PodLabels | None = None  # how its pods are recognised, where their labels say everything
+    pod_labels: PodLabels | None = None  # how its pods are recognised, if labels alone are enough
     declared: Mapping[str, object] = field(
         default_factory=dict
     )  # fields of the whole that recommendations are about, as written
     inputs: tuple[InputSource, ...] = ()  # where its run objects hold the size of their input
-    metrics: tuple[ExtraMetric, ...] = ()  # what users' queries say of its runs
+    metrics: tuple[ExtraMetric, ...] = ()  # user queries on its runs
     priced_by_node: bool = False  # whether its policy's prices depend on the node
     locks: tuple[str, ...] = ()  # mutexes and semaphores that each run needs as a whole
     config_maps: NamedConfigMaps = NONE_READ
-    scheduler: Scheduler | None = None  # the only object beside its own that starts it by a schedule
+    scheduler: Scheduler | None = None  # the only other object that starts it on a schedule
 
     @property
     def holders(self) -> tuple[str, ...]:

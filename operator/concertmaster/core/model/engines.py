@@ -1,4 +1,4 @@
-"""What the core has to know of a workflow engine. The engines declare it; no rule or check names one of them."""
+"""Engine properties that the core depends on. Engines declare them; no rule or check names an engine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _NO_INHERITANCE = (re.compile(r"(?!)"), "")  # matches nothing
 
 @dataclass(frozen=True, slots=True)
 class ObjectKind:
-    """One kind of Kubernetes object an engine reads, and which of its fields a change may set.
+    """One kind of Kubernetes object an engine reads, and its patchable fields.
 
-    ``short`` begins the names of discovered profiles; None where a policy cannot discover the kind. ``fields`` match the
-    JSON pointers a change may set, each with a group ``resource`` (cpu, memory or parallelism). ``inherits`` is a pattern
-    of pointers and the template of the pointer whose value holds where nothing stands at the first.
+    ``short``: prefix of the names of discovered profiles; None when policies cannot discover the kind. ``fields``: patterns
+    of patchable JSON pointers, each with a group ``resource`` (cpu, memory or parallelism). ``inherits``: a pattern of
+    pointers, and the template of the pointer whose value applies when the first is not set.
     """
 
     api_version: str
@@ -29,7 +29,7 @@ class ObjectKind:
 
     @property
     def group(self) -> str:
-        """The API group, empty for the core one."""
+        """The API group; empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
     @property
@@ -38,12 +38,12 @@ class ObjectKind:
         return self.api_version.rpartition("/")[2]
 
     def resource(self, pointer: str) -> str | None:
-        """The resource a pointer sets when a change may set it, else None."""
+        """The resource set by a patchable pointer, else None."""
         match = next((m for p in self.fields if (m := p.fullmatch(pointer)) is not None), None)
         return None if match is None else match["resource"]
 
     def inherited(self, pointer: str) -> str | None:
-        """The pointer of the value that holds where nothing stands at ``pointer``; None where nothing is inherited."""
+        """The pointer whose value applies when ``pointer`` is not set; None where nothing is inherited."""
         pattern, template = self.inherits
         match = pattern.fullmatch(pointer)
         return None if match is None else match.expand(template)
@@ -63,9 +63,9 @@ def _as_written(container: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class EngineTraits:
-    """How the manifests of one engine say what rules need to know. Two are equal when their names are.
+    """How manifests of one engine express what rules refer to. Compared by name only.
 
-    A field is None where the engine has no such thing, so that no rule proposes it.
+    A field is None where the engine lacks the feature, so that no rule proposes it.
     """
 
     name: str
@@ -73,19 +73,19 @@ class EngineTraits:
     deadline_field: str | None = field(default=None, compare=False)  # of a step, in seconds
     deadline_of_run: bool = field(
         default=False, compare=False
-    )  # the deadline counts for the whole run, retries included
+    )  # whether the deadline applies to the whole run, including retries
     retry_limit_fields: tuple[str, ...] = field(
         default=(), compare=False
-    )  # of a step; the first one declared, or the last
+    )  # of a step; the first that is declared, else the last
     retry_strategy_field: str | None = field(default=None, compare=False)  # of a step, with limit, policy and back-off
     memoize_field: str | None = field(default=None, compare=False)
     exit_handler: bool = field(default=False, compare=False)
     clean_up_fields: tuple[str, ...] = field(default=(), compare=False)  # of the workflow; one of them is enough
-    keeps_few_scheduled: bool = field(default=False, compare=False)  # old runs of a schedule are removed by default
+    keeps_few_scheduled: bool = field(default=False, compare=False)  # old scheduled runs are removed by default
     injected_containers: tuple[tuple[str, bool], ...] = field(
         default=(), compare=False
-    )  # that it adds to every pod: the name, and whether it ends before the others start
-    single_step: bool = field(default=False, compare=False)  # a workflow of one step has no other name for it
+    )  # added to every pod: name, and whether it ends before the others start
+    single_step: bool = field(default=False, compare=False)  # workflows have one step, named like the workflow
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""
     caller: re.Pattern[str] | None = field(
@@ -103,5 +103,5 @@ class EngineTraits:
         return self.name
 
     def object_kind(self, kind: str) -> ObjectKind | None:
-        """The kind of that name, None when the engine has no such kind."""
+        """The kind of that name; None when the engine has no such kind."""
         return next((k for k in self.kinds if k.kind == kind), None)

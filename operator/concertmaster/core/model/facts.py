@@ -1,4 +1,4 @@
-"""Facts: one row per container of a pod, as the metrics source has it."""
+"""Facts: one row per container of a pod, as read from the metrics source."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from concertmaster.core.quick import quick
 @quick
 @dataclass(frozen=True, slots=True)
 class ContainerFact:
-    """What one container of one pod requested, used and how it ended.
+    """Requests, usage and termination of one container of one pod.
 
     ``memory_sampled_peak`` (highest sampled working set) is a lower bound of the true peak, ``memory_kernel_peak`` (the
-    kernel's high-water mark, page cache included) an upper one. ``samples`` counts memory samples, ``expected_samples``
-    how many a full coverage would have given. ``ambiguous`` marks rows whose series cannot be distinguished from another
-    pod's or another start of the same container: no size recommendation may rest on them.
+    kernel's high-water mark, including page cache) an upper one. ``samples``: number of memory samples;
+    ``expected_samples``: number at full coverage. ``ambiguous``: its series cannot be distinguished from those of another
+    pod or another start of the same container, so no size recommendation may use them.
     """
 
     name: str
@@ -30,8 +30,8 @@ class ContainerFact:
     memory_request: float | None = None
     memory_limit: float | None = None
     cpu_seconds: float | None = None
-    cpu_sampled_seconds: float | None = None  # wall time the CPU counter covers; shorter than the life of short pods
-    cpu_peak_cores: float | None = None  # highest short-window rate, where the source can tell
+    cpu_sampled_seconds: float | None = None  # wall time covered by the CPU counter; less than the life of short pods
+    cpu_peak_cores: float | None = None  # highest short-window rate, if the source provides it
     throttled_share: float | None = None  # throttled CFS periods / periods; only exists with a CPU limit
     memory_sampled_peak: float | None = None
     memory_kernel_peak: float | None = None
@@ -43,10 +43,10 @@ class ContainerFact:
     fs_read_bytes: float | None = None
     fs_write_bytes: float | None = None
     ambiguous: bool = False
-    sidecar: bool = False  # an init container with restartPolicy Always: it runs beside the others
+    sidecar: bool = False  # an init container with restartPolicy Always, which runs beside the others
     gpu_resource: str | None = None  # nvidia.com/gpu, amd.com/gpu, nvidia.com/mig-1g.5gb ...
     gpu_request: float | None = None
-    gpu_used: float | None = None  # GPUs busy on average: the mean utilization of each, added up
+    gpu_used: float | None = None  # mean number of busy GPUs: the sum of their mean utilizations
     gpus_active: float | None = None  # GPUs that were busy at any time
     storage_request: float | None = None  # ephemeral storage, bytes
     storage_limit: float | None = None
@@ -59,7 +59,7 @@ class ContainerFact:
 
     @property
     def coverage(self) -> float | None:
-        """Share (0 to 1) of the expected memory samples that exist, or None when neither number is known."""
+        """Share (0 to 1) of the expected memory samples that exist; None when either number is unknown."""
         if self.samples is None or not self.expected_samples:
             return None
         return min(1.0, self.samples / self.expected_samples)
@@ -67,7 +67,7 @@ class ContainerFact:
 
 @dataclass(frozen=True, slots=True)
 class VolumeUse:
-    """A claim that a pod mounted: the most bytes that were used of it while the pod ran, and how many it holds."""
+    """A claim mounted by a pod: the most bytes used while the pod ran, and its capacity in bytes."""
 
     claim: str
     used: float
@@ -85,11 +85,11 @@ class PodFact:
     node: str | None = None
     owner_kind: str | None = None  # Workflow, TaskRun, Job ... (the pod's controller)
     owner_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)  # as kube-state-metrics names them, without "label_"
+    labels: Mapping[str, str] = field(default_factory=dict)  # names as in kube-state-metrics, without "label_"
     created: float | None = None
     scheduled: float | None = None
     started: float | None = None  # accepted by the kubelet, before image pull
-    ready: float | None = None  # its condition Ready became true; it is False again once the pod has ended
+    ready: float | None = None  # when condition Ready became true; it is False again once the pod has ended
     finished: float | None = None
     last_seen: float | None = None  # last sample of a pod that vanished before its end was scraped
     phase: str | None = None  # Succeeded | Failed | None
@@ -98,17 +98,17 @@ class PodFact:
     network_receive_bytes: float | None = None
     network_transmit_bytes: float | None = None
     instance_type: str | None = None  # of the node
-    spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
-    node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
+    spot: bool | None = None  # whether the node is preemptible; None: no label shows it
+    node_prices: tuple[float, ...] | None = None  # per core-hour, GiB-hour and GPU-hour, from OpenCost
     containers: tuple[ContainerFact, ...] = ()
     volumes: tuple[VolumeUse, ...] = ()  # persistent ones, by claim
 
 
 @dataclass(frozen=True, slots=True)
 class JobFact:
-    """One Job as the metrics source has it. It carries no uid there: a name used again cannot be distinguished.
+    """One Job as read from the metrics source, without uid: Jobs that reuse a name cannot be distinguished.
 
-    ``succeeded`` is None while it runs or when its end was not seen. A failed Job has no ``finished``: its pods do.
+    ``succeeded`` is None while it runs or when its end was not observed. A failed Job has no ``finished``: its pods do.
     """
 
     namespace: str
@@ -125,10 +125,10 @@ class JobFact:
 
 @dataclass(frozen=True, slots=True)
 class AnswerFact:
-    """One value that a user's query gave for a run of a workflow.
+    """One value returned by a user's query for a run of a workflow.
 
-    ``query`` is the name of an extra metric, or of a step without pods the field of the profile that holds the query
-    (durationQuery, outcomeQuery ...). ``seen``: when that was asked, by which time the step had ended.
+    ``query``: name of an extra metric or, for a step without pods, the field of the profile that holds the query
+    (durationQuery, outcomeQuery ...). ``seen``: time of the query (unix seconds), by which the step had ended.
     """
 
     namespace: str
@@ -142,7 +142,7 @@ class AnswerFact:
 
 
 def owners_of_jobs(jobs: Iterable[JobFact]) -> dict[tuple[str, str], tuple[str, str]]:
-    """(namespace, Job) to the owner's (kind, name), where it has one."""
+    """The owner's (kind, name) by (namespace, Job), for Jobs that have one."""
     return {
         (job.namespace, job.name): (job.owner_kind, job.owner_name)
         for job in jobs

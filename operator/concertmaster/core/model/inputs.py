@@ -1,4 +1,4 @@
-"""Numbers of runs that a person says where to find: the size of the input, and extra metrics."""
+"""User-declared sources of figures per run: input sizes and extra metrics."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from concertmaster.core.model.enums import InputUnit, MetricRole, Per
 
 @dataclass(frozen=True, slots=True)
 class InputSource:
-    """One place that holds the input size: exactly one of ``parameter``, ``annotation``, ``env`` and ``json_path``.
+    """One source of the input size: exactly one of ``parameter``, ``annotation``, ``env`` and ``json_path``.
 
-    ``step``: the only step it is about; None: every step without a source of its own.
+    ``step``: the only step it applies to; None: every step without a source of its own.
     """
 
     unit: InputUnit = InputUnit.BYTES
@@ -34,7 +34,7 @@ class InputSource:
 
 @dataclass(frozen=True, slots=True)
 class ExtraMetric:
-    """A number per run (or per step of a run) from a query of the user's own; the query contains ``$window``."""
+    """A number per run (or per step of a run) from a user's query, which contains ``$window``."""
 
     name: str
     query: str
@@ -44,5 +44,5 @@ class ExtraMetric:
 
     @property
     def identity(self) -> str:
-        """Tells its values from those of another query that had the name before."""
+        """Distinguishes its values from those of an earlier query with the same name."""
         return f"{self.name}:{crc32(f'{self.per.value} {self.query}'.encode()):08x}"

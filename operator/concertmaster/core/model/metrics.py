@@ -1,4 +1,4 @@
-"""What users' own numbers per run or step say of a run."""
+"""Adding the values of user-declared metrics to run records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ByRun = dict[str, dict[str, float]]
 
 
 def with_metrics(run: RunRecord, values: Mapping[ExtraMetric, ByRun]) -> RunRecord:
-    """``run`` with what each metric says of it; what is said of single steps comes last."""
+    """``run`` with the values of each metric; per-step metrics are applied last."""
     for metric in sorted(values, key=lambda m: m.per is Per.STEP):
         run = with_values(run, metric, values[metric].get(run.run, {}))
     return run
@@ -26,7 +26,7 @@ def with_metrics(run: RunRecord, values: Mapping[ExtraMetric, ByRun]) -> RunReco
 def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]) -> RunRecord:
     """``run`` with the values of one metric by step ("" for the run as a whole).
 
-    What is said per step also adds up to the run. With the role InputSize the values are sizes of inputs instead.
+    Per-step values are also summed for the run. With the role InputSize the values are input sizes instead.
     """
     if not values:
         return run
@@ -37,7 +37,7 @@ def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]
         return replace(run, extra={**run.extra, metric.name: values[""]})
     first: set[str] = set()
     steps: list[StepExecution] = []
-    for execution in run.steps:  # the value is the step's, not each pod's: it goes to the first execution
+    for execution in run.steps:  # a value belongs to the step, not to each pod: assign it to the first execution
         if execution.step in values and execution.step not in first:
             first.add(execution.step)
             extra = {**execution.extra, metric.name: values[execution.step]}
@@ -47,12 +47,12 @@ def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]
 
 
 def model_label(metric: ExtraMetric) -> str | None:
-    """The label by which series of the metric may tell models apart; None where models do not matter."""
+    """The label that may distinguish models in the metric's series; None where models do not matter."""
     return "model" if metric.per is Per.STEP and metric.role in PAID else None
 
 
 def _by_model(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
-    """Values by step, added up over models, and the model that most of each is of, where any is named."""
+    """Values by step, summed over models, and by step the model with the largest value, if any is named."""
     sums: dict[str, float] = {}
     most: dict[str, tuple[float, str]] = {}
     for key, value in values.items():
@@ -64,8 +64,8 @@ def _by_model(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, 
 
 
 def _sized(run: RunRecord, values: Mapping[str, float]) -> RunRecord:
-    """The size of the run is that of each of its steps. A step's own is one number however many items it has: it goes to all
-    attempts of the first of them."""
+    """The run's size is assigned to each of its steps. A per-step size is one number for all items: it is assigned to all
+    attempts of the first item."""
     values = {step: value for step, value in values.items() if value >= 0}
     if "" in values:
         steps = tuple(replace(e, input_size=values[""]) for e in run.steps)

@@ -1,8 +1,8 @@
-"""The policy in force for one workflow: policy and profile merged, every default filled in, every scalar a number.
+"""The effective policy of one workflow: policy and profile merged, all defaults applied, all scalars as numbers.
 
-Each number is one attribute from the resource to the place that uses it: ``spec.apply.bounds.maxStepPercent`` is
-``policy.apply.bounds.max_step``. Units as in the whole project: seconds, shares from 0 to 1, cores, bytes, the pricing's
-currency. The defaults are the ones of docs/reference.
+Each number has the same path from the resource to its use: ``spec.apply.bounds.maxStepPercent`` is
+``policy.apply.bounds.max_step``. Units: seconds, shares from 0 to 1, cores, bytes, the pricing's currency. The defaults are
+those of docs/reference.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from concertmaster.core.model.enums import (
     OnSame,
 )
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
-from concertmaster.core.model.pricing import Pricing as Pricing  # part of the policy, of its vocabulary
+from concertmaster.core.model.pricing import Pricing as Pricing  # re-exported as part of the policy
 
 SCORE_WEIGHTS: Mapping[str, int] = {
     "success": 40,
@@ -38,7 +38,7 @@ TARGET_MEMORY_UTILIZATION = 0.75
 
 @dataclass(frozen=True, slots=True)
 class PolicyRef:
-    """Names a policy. ``namespace`` is None for a cluster policy."""
+    """Reference to a policy. ``namespace`` is None for a cluster policy."""
 
     kind: str
     namespace: str | None
@@ -50,8 +50,8 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class Materiality:
-    """From which effect a recommendation is published: ``failed_runs`` avoided a month; or ``run_share`` of the run (0 to 1)
-    and ``run_minutes`` a month; or ``money`` a month; or ``cost_share`` of the workflow's cost (0 to 1); or a missed
+    """Thresholds for publishing a recommendation: ``failed_runs`` avoided per month; or ``run_share`` of the run (0 to 1)
+    and ``run_minutes`` per month; or ``money`` per month; or ``cost_share`` of the workflow's cost (0 to 1); or a missed
     objective. All zero: everything is published."""
 
     failed_runs: float = 1.0
@@ -65,9 +65,9 @@ class Materiality:
 class AnalysisSettings:
     """Window and thresholds of the analysis.
 
-    ``score_weights``: points by part of the score. ``high_variance_cv``, ``over_allocated`` and ``under_allocated`` are
-    thresholds of a step's marks; ``min_coverage`` is the share of expected samples below which a step gets no size
-    recommendation; ``max_failure`` the share of attempts that a memory size may let fail.
+    ``score_weights``: points by part of the score. ``high_variance_cv``, ``over_allocated`` and ``under_allocated``:
+    thresholds of a step's flags; ``min_coverage``: share of expected samples below which a step gets no size
+    recommendation; ``max_failure``: accepted share of attempts that fail because of a memory size.
     """
 
     window_seconds: float = 14 * 86400.0
@@ -86,7 +86,7 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """Longest acceptable durations in seconds; None is no objective."""
+    """Duration targets in seconds; None is no objective."""
 
     p50: float | None = None
     p95: float | None = None
@@ -100,10 +100,10 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """Objectives in force. Shares are 0 to 1, costs in the pricing's currency; None is no objective.
+    """Effective objectives. Shares are 0 to 1, costs in the pricing's currency; None is no objective.
 
-    ``duration_by_type`` holds median seconds by type of workflow (empty: off); ``duration_note`` says where the duration
-    objective comes from when it is such a template. ``budgets``: most per run, by metric.
+    ``duration_by_type``: median seconds by type of workflow (empty: off); ``duration_note``: origin of the duration
+    objective if it is such a template. ``budgets``: maximum per run, by metric.
     """
 
     duration: Quantiles = Quantiles()
@@ -121,8 +121,8 @@ class Objectives:
 
     @property
     def efficient_utilization(self) -> tuple[float, float]:
-        """The utilisation of CPU and memory with full marks in the score. Its defaults are no objectives: before
-        anything was right-sized nearly every workflow would miss them."""
+        """CPU and memory utilization with full marks in the score. The defaults are not objectives: nearly every workflow
+        would miss them before its first right-sizing."""
         cpu, memory = self.target_cpu_utilization, self.target_memory_utilization
         return (
             TARGET_CPU_UTILIZATION if cpu is None else cpu,
@@ -132,18 +132,18 @@ class Objectives:
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """Whether a rule runs, and the settings its page documents (decimal strings, as the resource carries them)."""
+    """Whether a rule runs, and the settings documented on its page (decimal strings, as in the resource)."""
 
     enabled: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def number(self, name: str, default: float) -> float:
-        """The setting as a number; the default when absent or no finite number of at least 0 (see ``problems``)."""
+        """The setting as a number; the default when absent or not a finite number of at least 0 (see ``problems``)."""
         value = _number(self.settings.get(name))
         return default if value is None else value
 
     def problems(self) -> tuple[str, ...]:
-        """Sentences on settings that are no finite numbers of at least 0; their defaults are used."""
+        """Sentences on settings that are not finite numbers of at least 0, for which defaults are used."""
         return tuple(
             f"{name}: {value!r} is no number of at least 0, the default is used"
             for name, value in self.settings.items()
@@ -161,7 +161,7 @@ def _number(value: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Least and most a change may set: cores, bytes or pods at a time."""
+    """Minimum and maximum a change may set: cores, bytes or concurrent pods."""
 
     min: float
     max: float
@@ -169,7 +169,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a change may set; ``max_step`` is the largest relative step (0.5 is half)."""
+    """Bounds of changes; ``max_step``: largest relative step (0.5 is half)."""
 
     cpu: Range = Range(0.05, 8.0)
     memory: Range = Range(64 * 1024.0**2, 32 * 1024.0**3)
@@ -183,7 +183,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class ChangeWindow:
-    """A span in which changes may be made: a cron line, its time zone and the seconds it stays open."""
+    """When changes are allowed: a cron schedule, its time zone, and the seconds it stays open."""
 
     schedule: str
     time_zone: str
@@ -203,7 +203,7 @@ class VerifySettings:
 
 @dataclass(frozen=True, slots=True)
 class ApplySettings:
-    """What may be changed, and when. Without ``windows`` at any time. ``min_change`` is a share, 0 to 1."""
+    """What may be changed, and when. Without ``windows``: at any time. ``min_change``: a share, 0 to 1."""
 
     mode: ApplyMode = ApplyMode.RECOMMEND
     allow: frozenset[ChangeKind] = frozenset(ChangeKind)
@@ -220,7 +220,7 @@ class ApplySettings:
 
 @dataclass(frozen=True, slots=True)
 class NotifySettings:
-    """A receiver of the operator's configuration and what it is notified of."""
+    """A receiver of the operator's configuration and the events it is notified of."""
 
     receiver: str
     events: frozenset[NotifyEvent] = frozenset(NotifyEvent)
@@ -228,7 +228,7 @@ class NotifySettings:
 
 @dataclass(frozen=True, slots=True)
 class MetricsSettings:
-    """Whether the operator serves series of the workflow, and of how many of its steps."""
+    """Whether the operator exposes metrics of the workflow, and of how many of its steps."""
 
     per_workflow: bool = False
     steps: int = 5
@@ -236,11 +236,10 @@ class MetricsSettings:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything in force for one workflow.
+    """Effective settings of one workflow.
 
-    ``source`` is None when no policy selects the profile: then the defaults hold, and nothing is changed.
-    ``problems`` are contradictions a person must resolve, ``notes`` say why less is done than the policy's mode allows;
-    both are sentences.
+    ``source`` is None when no policy selects the profile: then defaults apply and nothing is changed. ``problems``:
+    contradictions for people to resolve; ``notes``: why less is done than the policy's mode allows; both are sentences.
     """
 
     source: PolicyRef | None = None
@@ -259,11 +258,11 @@ class Policy:
     notes: tuple[str, ...] = ()
 
     def metric(self, role: MetricRole) -> ExtraMetric | None:
-        """The first extra metric that measures ``role``."""
+        """The first extra metric with that role; None without any."""
         return next((m for m in self.extra_metrics if m.role is role), None)
 
     def input_unit(self, step: str | None = None) -> str:
-        """What the size of a step's input counts: ``bytes``, or the name of things."""
+        """Unit of a step's input size: ``bytes``, or the name of what is counted."""
         for metric in self.extra_metrics:
             if metric.role is MetricRole.INPUT_SIZE:
                 return metric.unit or "bytes"
@@ -271,5 +270,5 @@ class Policy:
         return "items" if sources and sources[0].unit is InputUnit.COUNT else "bytes"
 
     def rule(self, name: str) -> RuleSettings:
-        """The rule's settings; a rule nobody mentions is enabled without settings."""
+        """The rule's settings; a rule not listed is enabled without settings."""
         return self.rules.get(name, RuleSettings())

@@ -1,4 +1,4 @@
-"""Prices: flat ones, or those of the node that a pod ran on."""
+"""Prices: flat, or by the node that a pod ran on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _GIB = 1024.0**3
 
 @dataclass(frozen=True, slots=True)
 class NodePrice:
-    """Prices on nodes of an instance type (with ``*`` at its end: of all that begin so; None: of any) and capacity type
-    (None: either). None: the flat price."""
+    """Prices on nodes of an instance type (a trailing ``*`` matches any suffix; None: any) and capacity type (None: either).
+    A price of None is the flat price."""
 
     instance_type: str | None = None
     spot: bool | None = None
@@ -23,7 +23,7 @@ class NodePrice:
     gpu_hour: float | None = None
 
     def fits(self, instance_type: str | None, spot: bool | None) -> bool:
-        """Whether the row is about such a node. Without a label that says so a node is no spot node."""
+        """Whether the row applies to such a node. A node without capacity label is not a spot node."""
         if self.spot is not None and self.spot is not bool(spot):
             return False
         if self.instance_type is None:
@@ -35,14 +35,13 @@ class NodePrice:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """Prices in ``currency`` per core-hour, GiB-hour, GPU-hour and unit of a metric; what has no price costs nothing.
-    ``volume_gib_month`` is that of a GiB of a persistent volume; volumes are no part of the cost of runs.
+    """Prices in ``currency`` per core-hour, GiB-hour, GPU-hour and unit of a metric; resources without a price cost nothing.
+    ``volume_gib_month``: per GiB and month of a persistent volume; volumes are not part of the cost of runs.
 
-    By ``source`` they are those of the node an execution ran on: of the first row of ``nodes`` that fits, or OpenCost's.
-    Where a node is not known the flat ones hold.
-    ``run_hour`` and ``failed_run`` are what an hour of run time and a failed run are worth: the scale on which time,
-    failures and money of different workflows are compared. They are no costs.
-    The built-in prices are round figures near public on-demand list prices.
+    Depending on ``source`` the prices are those of the node an execution ran on: from the first matching row of ``nodes``,
+    or from OpenCost. For unknown nodes the flat prices apply. ``run_hour`` and ``failed_run``: value of an hour of run time
+    and of a failed run, the scale on which time, failures and money are compared across workflows; they are not costs. The
+    built-in prices are round figures near public on-demand list prices.
     """
 
     currency: str = "USD"
@@ -62,12 +61,12 @@ class Pricing:
         return self.source is not PriceSource.FLAT
 
     def hour(self, cores: float | None, memory: float | None, gpus: float | None = None) -> float:
-        """What holding so many cores, bytes and GPUs for an hour costs; unknown amounts cost nothing."""
+        """Cost of holding these cores, bytes and GPUs for an hour; unknown amounts cost nothing."""
         size = (memory or 0.0) / _GIB
         return (cores or 0.0) * self.cpu_core_hour + size * self.memory_gib_hour + (gpus or 0.0) * self.gpu_hour
 
     def at(self, execution: StepExecution) -> Pricing:
-        """The prices of the node that the execution ran on."""
+        """The prices on the node of the execution."""
         if self.source is PriceSource.FLAT:
             return self
         if self.source is PriceSource.OPEN_COST:
@@ -79,7 +78,7 @@ class Pricing:
         return next((self._with(row) for row in self.nodes if row.fits(kind, spot)), self)
 
     def mean(self, executions: Sequence[StepExecution]) -> Pricing:
-        """The mean prices of the nodes that executions ran on, by the time they were there."""
+        """Mean prices on the nodes of the executions, weighted by time."""
         rows = [(self.at(e), e.span) for e in executions if e.span] if self.source is not PriceSource.FLAT else []
         held = sum(seconds for _, seconds in rows)
         if not held:

@@ -1,6 +1,6 @@
-"""Kubernetes quantities, exactly: sizes and CPU amounts as decimals.
+"""Kubernetes quantities as exact decimals: sizes and CPU amounts.
 
-Source: the grammar follows Kubernetes' ``resource.Quantity``.
+The grammar follows Kubernetes' ``resource.Quantity``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _QUANTITY = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:([KMGTPE]i)|(
 class Quantity(Scalar):
     """An amount in Kubernetes' notation: ``500m``, ``1.5``, ``64Mi``, ``2G``, ``1e3``.
 
-    Anything Kubernetes would have to round or cap (finer than 1n, above 2**63 - 1) is refused instead.
+    Values that Kubernetes would round or cap (finer than 1n, above 2**63 - 1) are rejected.
     """
 
     __slots__ = ()
@@ -32,7 +32,7 @@ class Quantity(Scalar):
     @classmethod
     def _parse(cls, text: str) -> Decimal:
         match = _QUANTITY.fullmatch(text)
-        if match is None:  # the pattern of a subclass may never accept what the grammar does not
+        if match is None:  # a subclass pattern must not accept what the grammar rejects
             raise ScalarError(f"{text!r} is not {cls.FORMS}")
         number, binary, exponent, decimal = match.groups()
         value = Decimal(number)
@@ -63,7 +63,7 @@ class Quantity(Scalar):
 
 
 class CpuQuantity(Quantity):
-    """CPU cores: ``500m``, ``1.5``, ``8``. Byte suffixes are refused."""
+    """CPU cores: ``500m``, ``1.5``, ``8``. Byte suffixes are rejected."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ class CpuQuantity(Quantity):
 
 
 class MemoryQuantity(Quantity):
-    """Bytes: ``64Mi``, ``2Gi``, ``500M``. The suffix ``m`` (a thousandth of a byte) is refused: a typing error."""
+    """Bytes: ``64Mi``, ``2Gi``, ``500M``. The suffix ``m`` (a thousandth of a byte) is rejected as a typing error."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Recommendations: what a rule says, and what it would set."""
+"""Findings of rules, recommendations, and the fields they would set."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from concertmaster.core.model.enums import Category, Level, Severity
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its likely range, all in the same unit."""
+    """A value with its interval, all in the same unit."""
 
     low: float
     likely: float
     high: float
 
     def scaled(self, factor: float) -> Interval:
-        """Value and range times ``factor``; a negative one swaps the ends."""
+        """Value and interval times ``factor``; a negative factor swaps the ends."""
         low, likely, high = self.low * factor, self.likely * factor, self.high * factor
         return Interval(low, likely, high) if factor >= 0 else Interval(high, likely, low)
 
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What a recommendation is worth a month, in absolute amounts: minutes of run time saved, failed runs avoided, money
-    saved (in the pricing's currency). None: it promises nothing in that measure."""
+    """Effect of a recommendation per month, in absolute amounts: minutes of run time saved, failed runs avoided, money saved
+    (in the pricing's currency). None: no effect predicted in that measure."""
 
     run_minutes: Interval | None = None
     failed_runs: Interval | None = None
@@ -34,8 +34,8 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class SizeItem:
-    """One value of a right-sizing, as printed: ``field`` is ``requests.cpu`` or alike, ``old`` None when it is not set,
-    ``headroom`` the room above ``peak``, the largest use of a run."""
+    """One value of a right-sizing, as printed. ``field``: ``requests.cpu`` or the like; ``old``: None when not set;
+    ``headroom``: room above ``peak``, the largest use in a run."""
 
     step: str
     container: str
@@ -52,9 +52,9 @@ class SizeItem:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and
-    ``proposed`` are literal YAML scalars. ``sure``: the evidence lets it go there in one step.
-    ``weight``: its part in what the recommendation predicts, in any unit."""
+    """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and ``proposed``:
+    literal YAML scalars. ``sure``: the evidence allows the full change in one step. ``weight``: share in the predicted
+    effect of the recommendation, in any unit."""
 
     pointer: str
     current: str | None
@@ -65,30 +65,29 @@ class Edit:
 
     @property
     def place(self) -> str:
-        """The field, unique within the workflow."""
+        """Location of the field, unique within the workflow."""
         return place(self.holder, self.pointer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a rule observed about one workflow and what it would change. The rule completes it to a ``Recommendation``.
+    """Observation of a rule about one workflow, and the proposed change. The rule completes it to a ``Recommendation``.
 
-    Sentences carry number, unit, window and cause. ``None`` leaves the choice to the rule: its own ``category`` and
-    ``effort``; ``how`` is then the command that makes the ``edits``, or explains the recommendation without any.
-    ``about`` is what follows the rule's name in the id: the step where None, nothing where empty.
-    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs
-    that would fail no more, 0 to 1) say what it is worth; None where they do not apply.
-    ``objective`` names the missed or endangered objective that it is about. ``pressing``: published even where no amount is
-    known, since something is not kept that was asked for: a start that is due, room on a volume.
-    ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets CRITICAL, for a workflow that fails.
-    ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
+    Sentences carry number, unit, window and cause. ``None`` selects the default of the rule: its ``category`` and
+    ``effort``; for ``how`` the command that applies the ``edits``, or explains the recommendation without any. ``about``:
+    the part of the id after the rule's name; None: the step, empty: no such part. ``gain_seconds`` (per run),
+    ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of runs that would no longer fail, 0 to
+    1): predicted effect; None where they do not apply. ``objective``: the missed or endangered objective it refers to.
+    ``pressing``: published even without a known amount, because a requirement is violated: a scheduled start, room on a
+    volume. ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets CRITICAL, for a failing
+    workflow. ``confidence``: 0 to 1, with its basis in ``evidence``.
     """
 
     step: str | None = None
     about: str | None = None
     action: str
     because: str
-    otherwise: str  # what happens if one does nothing
+    otherwise: str  # consequence of doing nothing
     category: Category | None = None
     severity: Severity = Severity.LOW
     risk: Level = Level.LOW
@@ -108,17 +107,17 @@ class Finding:
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
-    snippet: str | None = None  # what to write where the workflow is defined; for sizes it follows from the items
+    snippet: str | None = None  # what to write in the definition of the workflow; for sizes derived from the items
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """One recommendation for one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
 
-    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs)
-    are what it promises; ``impact`` is that as absolute amounts a month, by which recommendations are ranked across
-    workflows. ``minor``: too small to be published; counted, and shown on demand.
-    ``confidence`` is 0 to 1 and stated with its ground in ``evidence``.
+    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs):
+    predicted effect; ``impact``: the same as absolute amounts per month, by which recommendations are ranked across
+    workflows. ``minor``: too small to be published; counted, and shown on demand. ``confidence``: 0 to 1, with its basis in
+    ``evidence``.
     """
 
     id: str  # "<rule>.<step>" or "<rule>" for the workflow as a whole; stable across cycles
@@ -126,7 +125,7 @@ class Recommendation:
     step: str | None
     action: str
     because: str
-    otherwise: str  # what happens if one does nothing
+    otherwise: str  # consequence of doing nothing
     category: Category
     severity: Severity
     risk: Level
@@ -148,11 +147,11 @@ class Recommendation:
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
-    kustomize: str | None = None  # the edits as a patch for Git; None without edits
-    snippet: str | None = None  # what sets the sizes where the workflow is defined, in the words of its engine
-    factor: float = 1.0  # by which the ledger corrected the promises above
+    kustomize: str | None = None  # the edits as a kustomize patch for Git; None without edits
+    snippet: str | None = None  # what sets the sizes in the definition of the workflow, in the notation of its engine
+    factor: float = 1.0  # the ledger's correction of the predictions above
 
     @property
     def holder(self) -> str | None:
-        """The Tekton Task whose fields it sets; None: those of the workflow's own object, or none at all."""
+        """The Tekton Task whose fields it sets; None: the workflow's own object, or no fields at all."""
         return next((e.holder for e in self.edits), None)

@@ -1,4 +1,4 @@
-"""Run records: what one run did."""
+"""Run records: executions, times and outcome of one run."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ class Outcome(StrEnum):
 
     @property
     def timed(self) -> bool:
-        """Whether its duration counts: it went to its end, and nothing says that it failed."""
+        """Whether its duration counts: completed and not known to have failed."""
         return self is Outcome.SUCCEEDED or self is Outcome.ENDED
 
     @property
     def over(self) -> bool:
-        """Whether it went to its end, well or not."""
+        """Whether it completed, successfully or not."""
         return self.timed or self is Outcome.FAILED
 
 
 @quick
 @dataclass(frozen=True, slots=True)
 class StepExecution:
-    """One pod's worth (or one attempt) of one step in one run.
+    """One pod (or one attempt) of one step in one run.
 
-    ``ready`` is when the step's dependencies were satisfied, ``created`` the pod object's creation, ``scheduled`` its
-    binding to a node, ``started`` the first start of a main container, ``finished`` the end of the last one. ``serving`` is
-    when a daemon was ready, which ends its work for those that wait for it; None for every other step.
+    ``ready``: when the step's dependencies were satisfied; ``created``: creation of the pod object; ``scheduled``: its
+    binding to a node; ``started``: first start of a main container; ``finished``: end of the last one. ``serving``: when a
+    daemon became ready, which ends its work for its dependents; None for every other step. All in unix seconds.
     """
 
     step: str
@@ -78,26 +78,26 @@ class StepExecution:
     input_fingerprint: str | None = None
     cache_hit: bool | None = None
     extra: Mapping[str, float] = field(default_factory=dict)
-    after: tuple[str, ...] | None = None  # steps it really waited for in this run; None: only live objects know
+    after: tuple[str, ...] | None = None  # steps it really waited for in this run; None: unknown (no live object)
     exit_code: int | None = None
-    message: str | None = None  # what the engine says about it, on one line
-    network_receive_bytes: float | None = None  # of the pod, all interfaces but lo
+    message: str | None = None  # the engine's message, on one line
+    network_receive_bytes: float | None = None  # of the pod, all interfaces except lo
     network_transmit_bytes: float | None = None
     instance_type: str | None = None  # of the node
-    spot: bool | None = None  # whether the node may be taken away; None: no label of the node is known
-    node_prices: tuple[float, ...] | None = None  # of an hour of a core, a GiB and a GPU there, by OpenCost
-    model: str | None = None  # what it asked most of, by the label of an extra metric: no part of history rows
-    volumes: tuple[VolumeUse, ...] = ()  # persistent ones that its pod mounted, by claim
+    spot: bool | None = None  # whether the node is preemptible; None: no label shows it
+    node_prices: tuple[float, ...] | None = None  # per core-hour, GiB-hour and GPU-hour, from OpenCost
+    model: str | None = None  # the model with most of its usage, by label of an extra metric; not in history rows
+    volumes: tuple[VolumeUse, ...] = ()  # persistent volumes mounted by its pod, by claim
     serving: float | None = None
 
     @property
     def network_bytes(self) -> float | None:
-        """Bytes received and sent; None when neither is known."""
+        """Bytes received plus sent; None when neither is known."""
         return total((self.network_receive_bytes, self.network_transmit_bytes))
 
     @property
     def duration(self) -> float | None:
-        """Seconds from start to finish of the main containers, or None when an end is unknown."""
+        """Seconds from start to finish of the main containers; None when either is unknown."""
         if self.started is None or self.finished is None:
             return None
         seconds = self.finished - self.started
@@ -105,7 +105,7 @@ class StepExecution:
 
     @property
     def span(self) -> float | None:
-        """Seconds from pod creation to finish: what dependants waited for. None when an end is unknown."""
+        """Seconds from pod creation to finish, the wait of dependents; None when either is unknown."""
         begin = self.created if self.created is not None else self.started
         if begin is None or self.finished is None:
             return None
@@ -115,9 +115,9 @@ class StepExecution:
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """Time a run was suspended before its pods could be made. ``by``: the ClusterQueue of Kueue that admitted it or the lock
-    it waited for, as "ClusterQueue batch" or "mutex/nightly" (None: not known); ``evictions``: how often Kueue stopped it
-    again."""
+    """Seconds a run was suspended before its pods could be created. ``by``: the ClusterQueue of Kueue that admitted it or
+    the lock it waited for, as "ClusterQueue batch" or "mutex/nightly" (None: unknown); ``evictions``: how often Kueue
+    stopped it again."""
 
     seconds: float
     by: str | None = None
@@ -127,11 +127,11 @@ class Suspension:
 @quick
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid where known).
+    """One run of one workflow. ``run`` is unique within the workflow (engine's run name, plus uid if known).
 
-    ``pauses``: (from, to) between a failed end and the retry of the same run; nobody waited for anything in them. They
-    are no part of the run's time: see ``without_pauses``. ``input_size``: of the run as a whole, in the unit its source
-    declares; a step's own is with its executions.
+    ``pauses``: (from, to) between a failed end and a retry of the same run, in which nothing was waited for; excluded from
+    the run's time: see ``without_pauses``. ``input_size``: of the run as a whole, in the unit its source declares; sizes of
+    steps are part of their executions.
     """
 
     workflow: WorkflowKey
@@ -146,13 +146,13 @@ class RunRecord:
     pauses: tuple[tuple[float, float], ...] = ()
     input_size: float | None = None
     suspension: Suspension | None = (
-        None  # before the first pod, so no part of the run's time; None: only live objects know
+        None  # before the first pod, so not part of the run's time; None: unknown (no live object)
     )
 
     @property
     def input_total(self) -> float | None:
-        """Size of what the run worked on: its own where it is known, else the sum of its steps' (attempts at the same item
-        count once); None when unknown."""
+        """Input size of the run: its own if known, else the sum over its steps (attempts at the same item count once); None
+        when unknown."""
         if self.input_size is not None:
             return self.input_size
         sizes = {(e.step, e.item): e.input_size for e in self.steps if e.input_size is not None}
@@ -160,15 +160,15 @@ class RunRecord:
 
     @property
     def makespan(self) -> float | None:
-        """Seconds from the first pod's creation to the last pod's end, or None."""
+        """Seconds from the first pod's creation to the last pod's end; None when unknown."""
         if self.start is None or self.end is None:
             return None
         return max(0.0, self.end - self.start)
 
     @property
     def run_time(self) -> float | None:
-        """Seconds the run took as its engine saw it: the makespan, with what only a live record knows before the first pod
-        and after the last one (suspended and cached steps). Records of both sources compare by ``makespan`` alone."""
+        """Seconds the run took according to its engine: the makespan plus what only a live record knows before the first
+        pod and after the last one (suspended and cached steps). Compare records of both sources by ``makespan`` only."""
         if self.start is None or self.end is None or self.source is not Source.LIVE:
             return self.makespan
         beside = [e for e in self.steps if e.pod is None and e.outcome is not Outcome.SKIPPED]
@@ -178,14 +178,14 @@ class RunRecord:
 
     @property
     def queue_time(self) -> float | None:
-        """Longest wait of the run's pods for a node, in seconds; None when no pod tells it."""
+        """Longest wait of the run's pods for a node in seconds; None when unknown for all pods."""
         waits = [e.scheduled - e.created for e in self.steps if e.scheduled is not None and e.created is not None]
         return max(0.0, *waits) if waits else None
 
 
 def without_pauses(record: RunRecord) -> RunRecord:
-    """The run as if each retry had followed at once: what lies before a pause moves towards its end, so that the run's
-    own end stays true."""
+    """The run as if each retry had followed immediately: times before a pause are shifted towards its end, so that the end
+    of the run is unchanged."""
     for begin, end in sorted(record.pauses):
         idle = max(0.0, end - begin)
         record = replace(
@@ -202,7 +202,7 @@ def _moved(moment: float | None, until: float, by: float) -> float | None:
 
 
 def _step_moved(e: StepExecution, until: float, by: float) -> StepExecution:
-    """An execution that ended before the pause, moved; one that began after it stays."""
+    """Shifts an execution that ended before the pause; one that began after it is unchanged."""
     begin = next((t for t in (e.created, e.scheduled, e.started, e.finished) if t is not None), None)
     if begin is None or begin > until:
         return replace(e, ready=_moved(e.ready, until, by)) if e.ready is not None else e

@@ -1,7 +1,7 @@
-"""The base of the API's scalar values: a string as its author wrote it, with an exact value beside it.
+"""Base class of the API's scalar values: a string as written by its author, with an exact value.
 
-The API carries no floats, because a float changes its text from one encoder to the next and a status that changes its
-text is a needless write. Two scalars are equal when their values are ("0.5" and "500m").
+The API carries no floats, because their text differs between encoders, and a status with changed text causes a needless
+write. Two scalars are equal when their values are ("0.5" and "500m").
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-# Wide enough for every value below 2**63 with nine decimals; an own context keeps the caller's settings out of here.
+# Enough digits for every value below 2**63 with nine decimals; a context of its own ignores the caller's settings.
 EXACT = Context(prec=60)
 
 
 class ScalarError(ValueError):
-    """A scalar that cannot be read. The message says what was given and which forms are accepted."""
+    """A scalar that cannot be parsed. The message states the input and the accepted forms."""
 
 
 @total_ordering
 class Scalar:
-    """A string with an exact value. Immutable; equality, order and hash go by the value, ``str()`` gives the text."""
+    """A string with an exact value. Immutable; equality, order and hash use the value, ``str()`` returns the text."""
 
     __slots__ = ("_text", "_value")
 
     PATTERN: ClassVar[str]
-    MAX_LENGTH: ClassVar[int] = 32  # generous: too long a text should meet the pattern, whose message says more
+    MAX_LENGTH: ClassVar[int] = 32  # generous, so that overlong text fails the pattern, which has the better message
     FORMAT: ClassVar[str | None] = None
-    UNIT: ClassVar[str]  # how the generated descriptions state the unit
+    UNIT: ClassVar[str]  # unit as stated in generated descriptions
     FORMS: ClassVar[str]  # accepted forms, for error messages
 
     _text: str
@@ -49,7 +49,7 @@ class Scalar:
 
     @classmethod
     def _parse(cls, text: str) -> Decimal:
-        """The exact value of a text that matches the pattern."""
+        """The exact value of text that matches the pattern."""
         return Decimal(text)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -74,7 +74,7 @@ class Scalar:
         return self._value < other._value if self._comparable(other) else NotImplemented
 
     def _comparable(self, other: object) -> TypeGuard[Scalar]:
-        """A CPU quantity may be compared with any quantity, never with a percent: both share the class below Scalar."""
+        """A CPU quantity is comparable with any quantity, but not with a percent: the classes share a base below Scalar."""
         family = next(base for base in type(self).__mro__ if Scalar in base.__bases__)
         return isinstance(other, family)
 
@@ -86,7 +86,7 @@ class Scalar:
             try:
                 return cls(value)
             except ScalarError as error:
-                # The message may hold braces, which a pydantic template would try to fill in.
+                # The message may contain braces, which pydantic would treat as placeholders.
                 raise PydanticCustomError("scalar", "{reason}", {"reason": str(error)}) from error
 
         write = core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema())
@@ -95,8 +95,8 @@ class Scalar:
     @classmethod
     def __get_pydantic_json_schema__(cls, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema: JsonSchemaValue = {"type": "string", "pattern": cls.PATTERN, "maxLength": cls.MAX_LENGTH}
-        # Words the schema generator turns into a description and into the message of a refusal. The API server hands
-        # a text with a format to its rules as a value, whose notation they cannot look at.
+        # Used by the schema generator for the description and the error message of a rule: with a format, the API server
+        # passes the parsed value to rules, which cannot see its notation.
         schema["x-unit"] = cls.UNIT
         if cls.FORMAT is None:
             schema["x-forms"] = cls.FORMS

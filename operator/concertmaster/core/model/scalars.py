@@ -1,6 +1,6 @@
 """Exact scalar values of the API: quantities, durations, percents and decimal amounts, each written as a string.
 
-Durations are the subset of the API server's ``format: duration`` that cannot be misread ("2 weeks" is refused).
+Durations are the unambiguous subset of the API server's ``format: duration`` ("2 weeks" is rejected).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _DURATION_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_MAX_DURATION = 99_999 * 86400  # the API server counts nanoseconds in 64 bits, which end soon after
+_MAX_DURATION = 99_999 * 86400  # the API server counts nanoseconds in 64 bits, which overflow soon after
 
 
 class Duration(Scalar):
@@ -87,7 +87,7 @@ class SignedPercent(Scalar):
 
     @classmethod
     def of(cls, percent: float, digits: int = 1) -> Self:
-        """``percent`` rounded to at most three digits; trailing zeros are dropped."""
+        """``percent`` rounded to ``digits`` decimals, at most three; trailing zeros are dropped."""
         return cls(_plain(percent, min(digits, 3)))
 
 
