@@ -1,9 +1,9 @@
-"""What the scorers call: thin layers over the product's own functions, one module per area of the analysis."""
+"""Entry points for the scorers: thin layers over the product's functions, one module per area of the analysis."""
 
 import sys
 from pathlib import Path
 
-# A scorer loads this file by its path, maybe without the package installed.
+# Scorers load this file by path, possibly without the package installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
 from benchmarks.changes_adapters import degraded, detect_changes, verify_change

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.backfill``: what the first sight of a workflow costs, and what reading a huge live run costs.
+"""``python -m benchmarks.backfill``: the cost of the first analysis of a workflow, and of reading a huge live run.
 
-1,000 finished runs of 10 steps over two weeks lie in a real Prometheus; they are collected newest first, placed into runs
-and stored, as the operator does on its first cycle. Then the status of a Workflow with 10,000 nodes is read, plain and
+1,000 finished runs of 10 steps over two weeks are in a real Prometheus; they are collected newest first, assigned to
+runs and stored, as in the operator's first cycle. Then the status of a Workflow with 10,000 nodes is read, plain and
 compressed. Samples touched are Prometheus' own count, memory is the peak of this process.
 """
 
@@ -40,20 +40,20 @@ KEY = WorkflowKey(NAMESPACE, "WorkflowTemplate", "w000")
 
 
 def memory_mib(key: str) -> int:
-    """Resident size of this process now (VmRSS) or at its peak (VmHWM)."""
+    """Resident size of this process in MiB: now (VmRSS) or its peak (VmHWM)."""
     found = re.search(rf"^{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
     return round(int(found.group(1)) / 1024) if found else 0
 
 
 def forget_peak() -> int:
-    """Let the peak begin anew, after what went before has been given back; the size it begins at."""
+    """Reset the peak after releasing unused memory; returns the resident size in MiB at that point."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     return memory_mib("VmRSS")
 
 
 def samples_touched(prometheus: PrometheusServer) -> float:
-    """Samples all queries have loaded since the server started, as it counts them itself."""
+    """Samples that all queries have loaded since the server started, from its own metrics."""
     found = re.search(
         r"^prometheus_engine_query_samples_total (\S+)$", http_get(f"{prometheus.url}/metrics").decode(), re.M
     )
@@ -63,7 +63,7 @@ def samples_touched(prometheus: PrometheusServer) -> float:
 
 
 def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
-    """Collect, place and store all runs. SystemExit when not every run came back."""
+    """Collect, assign and store all runs. Raises SystemExit if any run is missing afterwards."""
     end = float(int(time.time()))
     with TemporaryDirectory("concertmaster-bench-") as scratch:
         prometheus = PrometheusServer(progress=print)
@@ -108,7 +108,7 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
 
 
 def huge_workflow(nodes: int, *, compressed: bool = False) -> dict[str, Any]:
-    """A finished Workflow whose node table has ``nodes`` entries: a list, a fan-out over its output, a sum."""
+    """A finished Workflow with ``nodes`` nodes: a list step, a fan-out over its output, and a sum."""
     run, pods = "huge-x7k2z", nodes - 4
     begin = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -146,7 +146,7 @@ def huge_workflow(nodes: int, *, compressed: bool = False) -> dict[str, Any]:
 
 
 def best_of(work: Callable[[], Any], times: int = 5) -> float:
-    """Shortest of several calls, in seconds: the machine is shared."""
+    """Shortest of several calls, in seconds, because the machine is shared."""
     found = []
     for _ in range(times):
         begun = time.perf_counter()
@@ -156,7 +156,7 @@ def best_of(work: Callable[[], Any], times: int = 5) -> float:
 
 
 def measure_parsing(nodes: int) -> dict[str, Any]:
-    """Time to read a live run of that many nodes. SystemExit when a node was lost."""
+    """Time to read a live run with that many nodes. Raises SystemExit if a node is missing."""
     key = WorkflowKey(NAMESPACE, "WorkflowTemplate", "huge")
     result: dict[str, Any] = {"nodes": nodes}
     for name, compressed in (("plain", False), ("compressed", True)):
@@ -172,7 +172,7 @@ def measure_parsing(nodes: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print and write the figures."""
+    """Measure, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backfill", description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=10)

@@ -1,8 +1,8 @@
-"""The world of the simulated campaigns: one workflow of three steps, and a law unknown to the operator.
+"""Simulation model of the campaigns: one workflow of three steps, whose behaviour is unknown to the operator.
 
-It is *not* the formula of the replay: pods are created one after the other by a controller that takes its time (a hidden
-serial part), a share of each step does not get faster with CPU, inputs drift, every run has noise of its own, and nodes
-are so full that a request is also what a step gets.
+The model deliberately differs from the replay: a slow controller creates pods in sequence (a hidden serial part), a
+share of each step does not benefit from CPU, inputs drift, every run has its own noise, and nodes are so full that
+steps get no more CPU than they request.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ APPLIED = BEGIN + BASELINE * HOUR - 1.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The hidden law of one workflow. Seconds, cores, bytes; ``harm`` multiplies run times once ``harmed`` is True."""
+    """Hidden parameters of one workflow, in seconds, cores and bytes; ``harm`` multiplies run times while ``harmed`` is
+    True."""
 
     items: int
     work: float
     serial: float  # share of the work that more CPU does not shorten
-    cores: float  # what the work keeps busy
-    creation: float  # seconds the controller takes per pod, one after the other
+    cores: float  # cores that the work can use
+    creation: float  # seconds the controller takes per pod, in sequence
     noise: float
     drift: float  # growth of the input per run
     peak: float
@@ -42,7 +43,7 @@ class World:
 
 
 def manifest(parallelism: int, cpu: str, memory: str, items: int) -> dict[str, Any]:
-    """A workflow of three steps: prepare, a fan-out of ``items``, collect."""
+    """A workflow with the steps prepare, a fan-out of ``items``, and collect."""
 
     def body(name: str) -> dict[str, Any]:
         requests = {"cpu": cpu, "memory": memory} if name == "work" else {"cpu": "500m", "memory": "256Mi"}
@@ -66,12 +67,12 @@ def manifest(parallelism: int, cpu: str, memory: str, items: int) -> dict[str, A
 
 
 def play(world: World, raw: dict[str, Any], number: int, rng: np.random.Generator, *, harmed: bool) -> RunRecord:
-    """One run of the workflow as its manifest is now."""
+    """Simulate one run of the workflow with its current manifest."""
     definition = define(raw)
     assert definition is not None
     start = BEGIN + number * HOUR
     size = float((1.0 + world.drift) ** number * np.exp(0.1 * rng.standard_normal()))
-    whole = float(np.exp(world.noise * rng.standard_normal()))  # a node, a day: what all steps of a run share
+    whole = float(np.exp(world.noise * rng.standard_normal()))  # common to all steps of a run: the node, the day
     requests = raw["spec"]["templates"][2]["container"]["resources"]["requests"]
     cpu, memory = quantity(requests["cpu"]) or 1.0, quantity(requests["memory"]) or GI
     kills = harmed and world.kills and rng.random() < 0.5

@@ -1,11 +1,11 @@
-"""``make bench-changes``: hundreds of changes through the whole loop, in a world whose law the operator does not know.
+"""``make bench-changes``: hundreds of changes through the whole loop, on simulated workflows of unknown behaviour.
 
-Each campaign is one workflow with a manifest, runs of it, recommendations, a plan, the checks, the change, further runs
-and the verification: all product code. The world is simulated (benchmarks/campaign_world.py) and is *not* the formula of
-the replay.
+Each campaign is one workflow with a manifest, runs, recommendations, a plan, the policy checks, the change, further
+runs and the verification: all of it product code. The simulation (benchmarks/campaign_world.py) deliberately differs
+from the model of the replay.
 
-Four kinds of campaigns: requests far above the need (to be cheaper and not slower), a parallelism of 2 (to be faster),
-the same with no effect at all or with harm that comes with the change (a fifth slower; memory that no longer suffices).
+There are four kinds of campaigns: excessive requests (to become cheaper without becoming slower), a parallelism of 2
+(to become faster), and the same with a change that has no effect or does harm (20% slower; insufficient memory).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from concertmaster.engines.define import define
 
 RESULT = Path(__file__).parent / "results" / "campaigns.json"
 KINDS = ("faster", "cheaper", "slower", "kills")
-GOOD = ("faster", "starved", "cheaper")  # kinds that nothing spoils, of this benchmark and of the one with real parts
+GOOD = ("faster", "starved", "cheaper")  # kinds without injected harm, here and in the benchmark with real components
 POLICY = {
     "apiVersion": "concertmaster.dev/v1alpha1",
     "kind": "OptimizationPolicy",
@@ -62,7 +62,8 @@ POLICY = {
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """What came of one. ``inside``: the measured effect lies in the promised interval (None: nothing was promised)."""
+    """Outcome of one campaign. ``inside``: whether the measured effect is within the predicted interval (None: no
+    prediction)."""
 
     kind: str
     rule: str
@@ -76,7 +77,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A workflow whose change was just written: ``raw`` is its manifest since, ``runs`` are those before."""
+    """A workflow whose change was just applied: ``raw`` is its new manifest, ``runs`` are those before the change."""
 
     made: Plan
     world: World
@@ -86,7 +87,7 @@ class Changed:
     settings: VerifySettings
 
     def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Verification:
-        """Where the verification stands after ``runs``."""
+        """State of the verification after ``runs``."""
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
@@ -94,7 +95,7 @@ class Changed:
 
 
 def change(kind: str, seed: int) -> Changed | None:
-    """One workflow's way up to its change; None when nothing could be changed."""
+    """Simulate one workflow up to its change; None if there was nothing to change."""
     rng = np.random.default_rng(seed)
     world, raw = new_world(rng, "faster" if kind == "faster" else "cheaper")
     if kind == "slower":
@@ -110,7 +111,7 @@ def change(kind: str, seed: int) -> Changed | None:
     wanted = "parallelism" if kind == "faster" else "right-size"
     for candidate in found:
         item = candidate.recommendation
-        # The harm of a lowered CPU request is the world's own, by its hidden law; here it is added on top.
+        # The model itself penalises a lowered CPU request; the harm here is added to that.
         if item.rule != wanted or item.step not in (None, "work"):
             continue
         more: dict[str, Any] = {"monthly_cost": candidate.monthly_cost, "spread": candidate.spread}
@@ -126,8 +127,8 @@ def change(kind: str, seed: int) -> Changed | None:
 
 
 def campaign(kind: str, seed: int) -> Campaign | None:
-    """One workflow's way through the loop: runs go on with the change until there is a verdict, and the full effect is
-    measured on all later runs. None when nothing could be changed."""
+    """Simulate one workflow through the loop: runs continue after the change until there is a verdict, and the final
+    effect is measured over all later runs. None if there was nothing to change."""
     begun = change(kind, seed)
     if begun is None:
         return None
@@ -155,7 +156,7 @@ def campaign(kind: str, seed: int) -> Campaign | None:
 
 
 def share(values: Sequence[bool]) -> float | None:
-    """Percent of true ones; None without any."""
+    """Percentage of true values; None without any."""
     return round(100.0 * sum(values) / len(values), 1) if values else None
 
 
@@ -210,7 +211,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Run the campaigns, write JSON."""
+    """Run the campaigns and write the result as JSON."""
     options = options_of(__doc__, each=60)
     rows: list[Campaign] = []
     for place, kind in enumerate(KINDS):

@@ -14,12 +14,12 @@ WORDS = {Verdict.IMPROVED: "better", Verdict.WORSE: "worse", Verdict.SAME: "same
 
 
 def detect_changes(values: list[float]) -> list[int]:
-    """First indices of new levels, 0 < i < n."""
+    """First index of each new level, 0 < i < n."""
     return [point.index for point in detect(None, values).points]
 
 
 def verify_change(before: list[list[float]], after: list[list[float]]) -> dict[str, float | str]:
-    """Verdict, ratio and interval; rows are [input bytes, run time in seconds]."""
+    """Verdict, ratio and interval. ``before`` and ``after`` are rows of [input bytes, run time in seconds]."""
     result = compare(
         [row[1] for row in before],
         [row[1] for row in after],
@@ -30,7 +30,7 @@ def verify_change(before: list[list[float]], after: list[list[float]]) -> dict[s
 
 
 def degraded(steps: list[str], rows: NDArray[np.float64]) -> dict[str, list[int] | list[str]]:
-    """Degraded runs and steps; column 0 of ``rows`` is the total, the others are the steps (milliseconds)."""
+    """Degraded runs and steps. Column 0 of ``rows`` is the total, the others are the steps (milliseconds)."""
     seconds = rows / 1000.0
     found = find_degraded(steps, seconds[:, 1:], seconds[:, 0])
     return {"rows": list(found.runs), "steps": list(found.steps)}

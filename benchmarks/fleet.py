@@ -1,13 +1,14 @@
-"""``make bench-fleet``: one operator, many workflows. Time to recommendations, steady cycles, queries, samples, requests,
-memory.
+"""``make bench-fleet``: one operator, many workflows. Time to recommendations, steady cycles, queries, samples,
+requests, memory.
 
-Workflows of 10 steps with a run a day over two weeks go into a real Prometheus, as WorkflowTemplates into a real API
-server; the operator runs as a process of its own with the defaults of the chart, except for its interval. The history goes
-on for an hour after it starts, in which every workflow ends one more run: a steady cycle has something to read. What it
-measures is what the operator's /metrics and log, Prometheus' own /metrics and the process table say.
+Workflows of 10 steps with one run a day over two weeks are loaded into a real Prometheus, and created as
+WorkflowTemplates in a real API server; the operator runs as a separate process with the defaults of the chart, except
+for its interval. The history extends to an hour after its start, in which every workflow finishes one more run, so that
+steady cycles have something to read. Measurements come from the operator's /metrics and log, Prometheus' own /metrics
+and the process table.
 
-Each size is a row of ``results/fleet.json``; a new measurement of a size replaces its row. The row is copied into
-docs/operations.md and benchmarks/RESULTS.md (a test holds them equal).
+Each size is a row of ``results/fleet.json``; a new measurement of a size replaces its row. The row is copied to
+docs/operations.md and benchmarks/RESULTS.md (a test compares them).
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from testbed.process import Process, TemporaryDirectory, free_port, http_ok
 from testbed.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[1]
-PREPARED = 0.003  # seconds a pod takes to get into the metrics source
+PREPARED = 0.003  # seconds per pod to load it into the metrics source
 INTERVAL = 60.0
-_PAUSE = 5.0  # seconds between two cycles that tell waiting for the interval from reading the past at once
+_PAUSE = 5.0  # a longer pause between two cycles is the interval, a shorter one is the backfill
 
 
 def _text(url: str) -> str:
@@ -48,14 +49,14 @@ def _text(url: str) -> str:
 
 
 def _rss(pid: int) -> dict[str, float]:
-    """Resident and peak memory in MiB."""
+    """Current and peak resident memory in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
     return {name: int(value) / 1024 for name, value in found.items()}
 
 
 def _cycles(log: Path) -> list[dict[str, Any]]:
-    """The one line per cycle of the operator's log."""
+    """The operator's log line for each cycle."""
     found = []
     for line in log.read_text().splitlines():
         try:
@@ -68,8 +69,8 @@ def _cycles(log: Path) -> list[dict[str, Any]]:
 
 
 def _counters(port: int, prometheus: str, cluster: Cluster) -> dict[str, float]:
-    """Work done so far: queries and requests of the operator, samples the metrics source has read, and CPU seconds of all
-    three."""
+    """Work so far: queries and requests of the operator, samples read by the metrics source, and CPU seconds of all
+    three processes."""
     own, store = _text(f"http://127.0.0.1:{port}/metrics"), _text(f"{prometheus}/metrics")
     return {
         "queries": _total(own, "concertmaster_queries_total"),
@@ -91,8 +92,8 @@ def _total(exposition: str, name: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is played. ``days``: the time in which each workflow has its ``runs``; ``spread``: seconds over which the
-    workflows' runs of one round begin; ``ahead``: seconds the history goes on after the operator was started."""
+    """The simulated load. ``days``: period in which each workflow has its ``runs``; ``spread``: seconds over which the
+    starts of one round are spread; ``ahead``: seconds by which the history extends beyond the start of the operator."""
 
     workflows: int
     steps: int
@@ -102,7 +103,7 @@ class Load:
     ahead: float
 
     def pods(self, end: float) -> Iterator[PodLife]:
-        """All of them, until ``end``."""
+        """All pods created before ``end`` (unix seconds)."""
         return lives(
             self.workflows, self.steps, self.runs, end, self.days, namespace_of, spread=self.spread, ahead=self.ahead
         )
@@ -114,7 +115,7 @@ class Load:
 
 
 def measure(played: Load) -> dict[str, Any]:
-    """Run it all; one row of figures."""
+    """Run the benchmark; returns one row of figures."""
     workflows, steps = played.workflows, played.steps
     end = time.time() + played.ahead
     with TemporaryDirectory("concertmaster-bench-") as directory, ControlPlane(progress=print) as plane:
@@ -194,7 +195,8 @@ def _must_run(operator: Process, limit: float) -> None:
 
 
 def _wait_for_recommendations(cluster: Cluster, workflows: int, begin: float, limit: float, operator: Process) -> float:
-    """Seconds until every profile has a score. A list of whole statuses is dear: it is asked for a tenth of the time."""
+    """Seconds until every profile has a score. Listing all statuses is expensive, so it is limited to a tenth of the
+    time."""
     while True:
         asked = time.monotonic()
         items = cluster.get("wfp", "-A")["items"]
@@ -207,7 +209,7 @@ def _wait_for_recommendations(cluster: Cluster, workflows: int, begin: float, li
 
 
 def _wait_for_pause(log: Path, begin: float, limit: float, operator: Process) -> float:
-    """Seconds until the end of the first cycle after which the operator rested: all of the past was read then."""
+    """Seconds until the end of the first cycle that was followed by a pause: the whole history has been read then."""
     while True:
         _must_run(operator, limit)
         spans = [(_unix(c["ts"]) - c["seconds"], _unix(c["ts"])) for c in _cycles(log)]

@@ -1,4 +1,4 @@
-"""The rows of ``make bench-fleet`` as docs/operations.md and benchmarks/RESULTS.md show them."""
+"""The rows of ``make bench-fleet`` in the form of docs/operations.md and benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 RESULT = Path(__file__).resolve().parent / "results" / "fleet.json"
-STEADY = 5  # cycles that are measured once the past is read
+STEADY = 5  # cycles measured after the backfill
 
 
 def rows() -> list[dict[str, Any]]:
-    """What was measured so far, smallest first."""
+    """All measured rows, smallest first."""
     return list(json.loads(RESULT.read_text())["rows"]) if RESULT.is_file() else []
 
 
 def sizing(found: list[dict[str, Any]]) -> list[str]:
-    """The measured rows as the table of docs/operations.md."""
+    """The rows as the table of docs/operations.md."""
     lines = [
         "| N workflows x R runs (pods) | All have recommendations; past read | Steady cycle: time, CPU |"
         " Queries, samples read | API requests | Memory: after, peak | History |",
@@ -51,7 +51,7 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _parts(found: list[dict[str, Any]]) -> str:
-    """CPU seconds of the other two, where they were measured."""
+    """CPU seconds of Prometheus and the API server, where measured."""
     rows = [row for row in found if "store_cpu_s" in row["cold"]]
     texts = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Many workflows of one shape: their objects, and the pods of their runs as a metrics source holds them."""
+"""Many workflows of the same shape: their objects, and the pods of their runs for the metrics source."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ DAY = 86400.0
 MI = 2.0**20
 NAMESPACE = "fleet"
 PER_NAMESPACE = 100  # workflows
-AHEAD = 3600.0  # seconds the history goes on after it was made
+AHEAD = 3600.0  # seconds by which the history extends beyond its creation
 SCRAPE = 30.0
-LONGEST_RUN = 1200.0  # seconds: no pod of a run begins later after the run does
-MOST_PODS = 25_000  # of one block: 2 GB of memory while it is written
+LONGEST_RUN = 1200.0  # seconds from the start of a run to its last pod
+MOST_PODS = 25_000  # per block: needs 2 GB of memory while it is written
 
 
 def namespace_of(workflow: int) -> str:
-    """Where the workflow of that number lives."""
+    """Namespace of the workflow with that number."""
     return f"{NAMESPACE}-{workflow // PER_NAMESPACE}"
 
 
 def template(name: str, steps: int, namespace: str = NAMESPACE) -> dict[str, Any]:
-    """A WorkflowTemplate: a chain of two with the rest side by side between them."""
+    """A WorkflowTemplate: a first and a last step with all others in parallel between them."""
     tasks: list[dict[str, Any]] = [{"name": "s0", "template": "s0"}]
     tasks += [{"name": f"s{n}", "template": f"s{n}", "dependencies": ["s0"]} for n in range(1, steps - 1)]
     tasks.append(
@@ -63,9 +63,9 @@ def lives(
     spread: float = AHEAD,
     ahead: float = AHEAD,
 ) -> Iterator[PodLife]:
-    """The pods of all runs that begin before ``end``, oldest round first, with log-normal run times: every workflow has
-    ``runs`` over ``days``, each round spread over so many seconds. The last round begins ``ahead`` seconds before ``end``.
-    """
+    """The pods of all runs that begin before ``end`` (unix seconds), oldest round first, with log-normal run times.
+    Every workflow has ``runs`` over ``days``; the starts of each round are spread over ``spread`` seconds, and the last
+    round begins ``ahead`` seconds before ``end``."""
     chance = random.Random(1)
     every = days * DAY / runs
     for r in range(runs):
@@ -97,8 +97,8 @@ def lives(
 
 
 def load(prometheus: PrometheusServer, pods: Iterable[PodLife], begin: float, end: float) -> int:
-    """Write the lives of pods, runs in order of their beginning, into the metrics source: every scrape, a span after the
-    other, so that the text of millions of pods need not be held at once. How many there were."""
+    """Load pods, sorted by the start of their runs, into the metrics source at every scrape, in consecutive time spans,
+    so that the text of millions of pods is never in memory at once. Returns the number of pods."""
     count, known = 0, list[PodLife]()
     for pod in pods:
         until = pod.created - LONGEST_RUN
@@ -112,7 +112,7 @@ def load(prometheus: PrometheusServer, pods: Iterable[PodLife], begin: float, en
 
 
 def _span(prometheus: PrometheusServer, pods: list[PodLife], begin: float, until: float) -> float:
-    """Load the scrapes from ``begin`` to before ``until``; the first scrape after them."""
+    """Load the scrapes from ``begin`` (inclusive) to ``until`` (exclusive); returns the time of the next scrape."""
     count = max(1, int((until - begin) // SCRAPE))
     grid = Grid(begin, begin + (count - 1) * SCRAPE + SCRAPE / 2, interval=SCRAPE, constant_interval=SCRAPE)
     prometheus.load_trusted(render(pods, grid))

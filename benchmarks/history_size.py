@@ -1,7 +1,7 @@
-"""How large the daily rows of a fleet are after 400 days, and what writing and reading them takes.
+"""Size of the daily rows of a fleet after 400 days, and the time to write and read them.
 
-``python -m benchmarks.history_size [--workflows 500] [--steps 5]`` writes the rows of so many workflows into a real history
-file and prints bytes per row, scaled to 10,000 workflows.
+``python -m benchmarks.history_size [--workflows 500] [--steps 5]`` writes the rows of that many workflows into a real
+history file and prints bytes per row, scaled to 10,000 workflows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TODAY = 20_400
 
 
 def row(step: str, day: int, chance: random.Random) -> DailyRow:
-    """A row with everything a row can hold, amounts as measured ones are: with all their digits."""
+    """A row with all fields set; amounts have as many digits as measured ones."""
     mean = 60.0 * chance.uniform(1.0, 60.0)
     until = (day + chance.random()) * 86_400.0
     return DailyRow(

@@ -1,8 +1,8 @@
-"""``make bench-idle``: what a cycle costs in which nothing has happened, by the number of workflows.
+"""``make bench-idle``: the cost of a cycle without any activity, by number of workflows.
 
-In process, over an API server's and a history's memory: no wire, no other process, CPU time of this one. Every workflow has
-a profile made by discovery and an analysis that stands. Counts of writes and of what is read whole are tests
-(tests/unit/controller/test_idle.py); this is only about time.
+Runs in process, with API server and history in memory: no network, no other process, CPU time of this one. Every
+workflow has a discovered profile and a current analysis. Counts of writes and of complete reads are covered by tests
+(tests/unit/controller/test_idle.py); this benchmark only measures time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CYCLES = 5
 
 
 def measure(workflows: int) -> dict[str, Any]:
-    """Median CPU seconds of idle cycles, and what they wrote."""
+    """Median CPU seconds of idle cycles, and the number of their writes."""
     bed = Bed()
     for number in range(max(1, workflows // PER_NAMESPACE)):
         bed.client.put(NAMESPACES, None, f"team-{number}")
@@ -41,7 +41,7 @@ def measure(workflows: int) -> dict[str, Any]:
     bed.run(seconds=INTERVAL)
     bed.writes()
     times = []
-    with mock.patch.object(copy, "deepcopy", copy.copy):  # what a decoder would make is not the operator's work
+    with mock.patch.object(copy, "deepcopy", copy.copy):  # copies that a decoder would make are not the operator's work
         for _ in range(CYCLES):
             bed.now += 60.0
             begun = time.process_time()
@@ -76,7 +76,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Measure, print and write the figures."""
+    """Measure, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.idle", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     rows = [measure(size) for size in parser.parse_args().sizes]

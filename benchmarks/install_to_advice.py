@@ -1,8 +1,8 @@
-"""From ``helm install`` to recommendations: minutes until every discovered workflow has its first analysis.
+"""From ``helm install`` to recommendations: time until every discovered workflow has its first analysis.
 
-``python -m benchmarks.install_to_advice --workflows 50 --every 3600`` starts a real API server and a real Prometheus with
-two weeks of simulated runs, installs the chart with its defaults, runs the operator with the chart's ServiceAccount, applies
-one policy that discovers CronJobs, and waits. ``tests/chart`` runs a smaller form.
+``python -m benchmarks.install_to_advice --workflows 50 --every 3600`` starts a real API server and a real Prometheus
+with two weeks of simulated runs, installs the chart with its defaults, runs the operator with the chart's
+ServiceAccount, applies one policy that discovers CronJobs, and waits. ``tests/chart`` runs a smaller version.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured. Times in seconds from the end of ``helm install`` on."""
+    """The measurements. Times in seconds since the end of ``helm install``."""
 
     workflows: int
     pods: int
@@ -46,21 +46,21 @@ class Result:
 
 
 def _history(workflows: int, every: float, end: float) -> tuple[int, Iterator[str]]:
-    """Two weeks of ``workflows`` CronJobs, their starts spread over the hour; number of pods and OpenMetrics text."""
+    """Two weeks of ``workflows`` CronJobs with starts spread over the hour; number of pods, and OpenMetrics text."""
     pods, jobs = [], []
     for i in range(workflows):
         last = end - 60.0 * (i % 60)
         more = runs_of_cronjob(
             NAMESPACE, f"job-{i:03d}", int(DAYS * 86400 / every) - 1, last, every=every, seconds=240.0
         )
-        # Collected soon after they finish, or their series would fill the history a hundred times over.
+        # Deleted soon after they finish, otherwise their series would make the history a hundred times larger.
         pods += [replace(pod, deleted=(pod.finished or last) + 180.0) for pod in more[0]]
         jobs += [replace(job, deleted=job.created + 900.0) for job in more[1]]
     return len(pods), render(pods, Grid(end - DAYS * 86400.0, end), jobs)
 
 
 def _recommended(bed: Bed) -> int:
-    """Profiles with an analysis."""
+    """Number of profiles with an analysis."""
     found = 0
     for item in bed.cluster.get("wfp", "-n", NAMESPACE)["items"]:
         status: dict[str, Any] = item.get("status") or {}
@@ -70,7 +70,7 @@ def _recommended(bed: Bed) -> int:
 
 
 def _settled(op: Operator, begin: float, patience: float) -> float:
-    """Seconds since ``begin`` until the cycles that read the past at once, one after the other, were over."""
+    """Seconds from ``begin`` to the end of the backfill, whose cycles follow each other without a pause."""
     seen, since = len(op.cycles()), time.monotonic()
     while time.monotonic() - since < _QUIET and time.monotonic() - begin < patience:
         time.sleep(0.5)
@@ -82,8 +82,8 @@ def _settled(op: Operator, begin: float, patience: float) -> float:
 def measure(
     bed: Bed, directory: Path, *, workflows: int, every: float, patience: float = 300.0, interval: str = "5m"
 ) -> Result:
-    """Install, wait for recommendations on all workflows, then until all of the past is read. TimeoutError when that takes
-    longer."""
+    """Install, wait for recommendations on all workflows, then for the end of the backfill. Raises TimeoutError after
+    ``patience`` seconds."""
     end = time.time() - 30.0
     count, text = _history(workflows, every, end)
     prometheus = PrometheusServer()

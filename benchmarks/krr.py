@@ -1,9 +1,10 @@
-"""``make bench-krr KRR=DIR``: KRR and ``concertmaster analyze`` on the same Prometheus and API server, one after the other.
+"""``make bench-krr KRR=DIR``: KRR and ``concertmaster analyze`` on the same Prometheus and API server, one after the
+other.
 
-CronJobs with a run a day over two weeks go into a real Prometheus and, as objects, into a real API server. Both tools read
-the same two weeks; wall time, queries, samples that Prometheus read for them and its CPU are those of one process each.
-Each tool runs twice, and the second time counts: the first warms the metrics source's caches. KRR is no part of this
-repository: ``KRR`` is a checkout of robusta-dev/krr, ``KRR_PYTHON`` an interpreter with its requirements.
+CronJobs with one run a day over two weeks are loaded into a real Prometheus and created in a real API server. Both
+tools read the same two weeks; wall time, queries, samples read by Prometheus and its CPU time are those of one process
+each. Each tool runs twice and the second run counts: the first one warms the caches of the metrics source. KRR is not
+part of this repository: ``KRR`` is a checkout of robusta-dev/krr, ``KRR_PYTHON`` an interpreter with its requirements.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _ASKED = re.compile(r'^prometheus_http_requests_total\{.*handler="/api/v1/(query
 
 
 def cronjob(number: int) -> dict[str, Any]:
-    """The object; requests are far above what its runs use."""
+    """A CronJob whose requests are far above the usage of its runs."""
     container = {
         "name": "main",
         "image": "registry.example/job:1",
@@ -57,7 +58,7 @@ def cronjob(number: int) -> dict[str, Any]:
 
 
 def past(workflows: int, end: float) -> tuple[list[PodLife], list[JobLife]]:
-    """Pods and Jobs of a run a day for each, within some hours of each other."""
+    """Pods and Jobs of daily runs of each workflow, within a few hours of each other."""
     chance = random.Random(7)
     pods: list[PodLife] = []
     jobs: list[JobLife] = []
@@ -106,7 +107,7 @@ def past(workflows: int, end: float) -> tuple[list[PodLife], list[JobLife]]:
 
 
 def _counters(url: str) -> dict[str, float]:
-    """Requests that asked for data, samples that queries read, and CPU seconds of Prometheus so far."""
+    """Data requests, samples read by queries, and CPU seconds of Prometheus so far."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
 
@@ -121,14 +122,14 @@ def _counters(url: str) -> dict[str, float]:
 
 
 def _covered(name: str, output: str) -> int:
-    """How many workflows the answer is about."""
+    """Number of workflows in the tool's output."""
     if name == "krr":
         return len(json.loads(output[output.index("{") :])["scans"]) if "{" in output else 0
     return output.count("\nCronJob ")
 
 
 def measure(workflows: int, krr: Path, python: str) -> dict[str, Any]:
-    """Both tools in turn; the figures of the last round."""
+    """Run both tools; returns the figures of the last round."""
     end = time.time() + 1200
     with TemporaryDirectory("concertmaster-krr-") as directory, ControlPlane(progress=print) as plane:
         prometheus = PrometheusServer(progress=print)
@@ -201,7 +202,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print and write the figures."""
+    """Measure, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.krr", description=__doc__)
     parser.add_argument("--krr", type=Path, required=True, help="checkout of robusta-dev/krr")
     parser.add_argument("--python", default=sys.executable, help="interpreter with KRR's requirements")

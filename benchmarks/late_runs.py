@@ -1,9 +1,10 @@
-"""How well runs in progress are forecast: error and coverage of the expected end, precision and lead time of late runs.
+"""Accuracy of forecasts for runs in progress: error and coverage of the expected end, precision and lead time for late
+runs.
 
-``python -m benchmarks.late_runs`` replays runs in the order in which they ended, each at many moments of its course with
-what was known then: the recorded ones of examples/facts/demo.jsonl.gz, and drawn ones of four steps of which one is slow in
-one run in seven. With BENCH_DATA=directory also ten recorded scenarios of its ``slowsteps``, of which only the duration of
-whole requests is known, so that nothing but the time so far tells.
+``python -m benchmarks.late_runs`` replays runs in order of their end, each at many moments with the information
+available at that time: the recorded runs of examples/facts/demo.jsonl.gz, and simulated ones of four steps, one of
+which is slow in one run out of seven. With BENCH_DATA=directory also ten recorded scenarios of its ``slowsteps``, for
+which only the duration of whole requests is known, so that elapsed time is the only input.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ from concertmaster.core.analysis.running.forecast import forecast_run
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 
 HISTORY = 20  # earlier runs before the first forecast
-LOOKS = 40  # moments at which each run is looked at
-AT = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the run: where errors are reported
-ALLOWED = 1.2  # times the median of the runs before it: the deadline of each run
+LOOKS = 40  # moments at which each run is forecast
+AT = (0.1, 0.25, 0.5, 0.75, 0.9)  # share of the run at which errors are reported
+ALLOWED = 1.2  # deadline of each run as a multiple of the median of earlier runs
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of one set of runs."""
+    """Results for one set of runs."""
 
     errors: dict[float, list[float]] = field(default_factory=lambda: {share: [] for share in AT})
     inside: list[bool] = field(default_factory=list)
     late: int = 0
     caught: int = 0
     false: int = 0
-    early: list[float] = field(default_factory=list)  # of the allowed time, before the deadline
+    early: list[float] = field(default_factory=list)  # lead time before the deadline, as a share of the allowed time
 
     def report(self) -> dict[str, object]:
         """Figures to print."""
@@ -62,7 +63,7 @@ class Tally:
 
 
 def main() -> None:
-    """Replay and print."""
+    """Replay all sets and print the results."""
     figures: dict[str, object] = {}
     facts = from_file(ROOT / "examples" / "facts" / "demo.jsonl.gz")
     tally = Tally()
@@ -88,7 +89,7 @@ def main() -> None:
 
 
 def replay(runs: Sequence[RunRecord], tally: Tally) -> None:
-    """Every run after the first ones, as it went."""
+    """Replay every run after the first ones."""
     ended = sorted((r for r in runs if r.outcome is Outcome.SUCCEEDED and r.makespan), key=lambda r: r.end or 0.0)
     known = courses(ended[:HISTORY])
     for position in range(HISTORY, len(ended)):
@@ -97,7 +98,7 @@ def replay(runs: Sequence[RunRecord], tally: Tally) -> None:
 
 
 def one(run: RunRecord, known: Sequence[Course], tally: Tally) -> None:
-    """One run at many moments."""
+    """Forecast one run at many moments."""
     start, seconds = run.start or 0.0, run.makespan or 0.0
     allowed = ALLOWED * float(np.median([c.seconds for c in known]))
     called: float | None = None
@@ -121,7 +122,7 @@ def one(run: RunRecord, known: Sequence[Course], tally: Tally) -> None:
 
 
 def seen(run: RunRecord, now: float) -> RunRecord:
-    """The run as it was at ``now``."""
+    """The run as known at ``now`` (unix seconds)."""
     steps = []
     for e in run.steps:
         began = next((t for t in (e.created, e.scheduled, e.started) if t is not None), None)
@@ -133,8 +134,9 @@ def seen(run: RunRecord, now: float) -> RunRecord:
 
 
 def drawn(seed: int, count: int = 140, *, varied: bool = False) -> list[RunRecord]:
-    """Runs of load, then clean and train side by side, then publish. Every seventh has one step that takes 1.5 to 3 times
-    as long. ``varied``: sizes of the input differ; load and clean take time in proportion, train with the root."""
+    """Simulated runs of load, then clean and train in parallel, then publish. In every seventh run one step takes 1.5
+    to 3 times as long. ``varied``: input sizes differ; load and clean scale linearly with them, train with their square
+    root."""
     chance = random.Random(seed)
     key = WorkflowKey("bench", "WorkflowTemplate", f"drawn-{seed}")
     mean = {"load": 120.0, "clean": 300.0, "train": 900.0, "publish": 60.0}
@@ -163,7 +165,7 @@ def drawn(seed: int, count: int = 140, *, varied: bool = False) -> list[RunRecor
 
 
 def requests(file: Path) -> Iterator[RunRecord]:
-    """Recorded requests as runs without steps, an hour apart."""
+    """Recorded requests as runs without steps, one hour apart."""
     key = WorkflowKey("bench", "Job", file.stem)
     with gzip.open(file, "rt") as lines:
         for number, row in enumerate(csv.DictReader(lines)):

@@ -1,7 +1,8 @@
-"""``make bench-looks``: what one look at the metrics costs Prometheus and the operator, by the number of pods that ended.
+"""``make bench-looks``: the cost of one collection cycle for Prometheus and the operator, by number of terminated pods.
 
-Workflows of 10 steps in 100 namespaces go into a real Prometheus, every scrape written: an hour in which so many runs end.
-Looks of a minute and of five, and the hour as a past that is read back. No cluster is needed.
+Workflows of 10 steps in 100 namespaces are loaded into a real Prometheus with every scrape: one hour in which that many
+runs end. Measured are collections of one minute and of five minutes, and of the whole hour as backfill. No cluster is
+needed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SPANS = (60, 300, 3000)  # seconds
 
 
 def _store(url: str) -> tuple[float, float]:
-    """CPU seconds that Prometheus has used, and samples its queries have read."""
+    """CPU seconds used by Prometheus, and samples read by its queries."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     found = {line.partition(" ")[0]: line.rpartition(" ")[2] for line in lines if not line.startswith("#")}
@@ -42,7 +43,7 @@ def _store(url: str) -> tuple[float, float]:
 
 
 def look(url: str, end: float, span: float) -> dict[str, Any]:
-    """Read the ``span`` seconds before ``end`` once."""
+    """Collect the ``span`` seconds before ``end`` (unix seconds) once."""
     source = Source.model_validate({"name": "default", "url": url, "scrapeInterval": "30s"})
     spaces = [f"team-{n}" for n in range(NAMESPACES)]
     with PrometheusClient(source) as client:
@@ -71,7 +72,7 @@ def look(url: str, end: float, span: float) -> dict[str, Any]:
 
 
 def measure(runs: int) -> dict[str, Any]:
-    """Load an hour with so many runs, and look at it."""
+    """Load an hour with that many runs, and collect it."""
     end, chance = float(int(time.time() / 60) * 60), random.Random(2)
     spaces: dict[str, str] = {}
     made = [
@@ -87,12 +88,12 @@ def measure(runs: int) -> dict[str, Any]:
         "runs_an_hour": runs,
         "pods": len(made),
         "load_average": round(os.getloadavg()[0], 1),
-        "looks": found[1::2],  # the first of each kind warms the metrics source's caches
+        "looks": found[1::2],  # the first one of each kind warms the caches of the metrics source
     }
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """The result for RESULTS.md."""
+    """The result as lines of RESULTS.md."""
     rows = [
         f"| {r['seconds']} s | {r['pods']:,} | {r['queries']} | {r['prometheus_cpu_s']:.2f} s | {r['samples']:,}"
         f" | {r['own_cpu_s']:.2f} s | {r['wall_s']} s |"
@@ -112,7 +113,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Measure, print and write the figures."""
+    """Measure, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.looks", description=__doc__)
     parser.add_argument("--runs", type=int, default=600)
     result = measure(parser.parse_args().runs)

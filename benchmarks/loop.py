@@ -1,7 +1,8 @@
-"""``make bench-changes``, second part: many changes at once through the loop with real parts.
+"""``make bench-changes``, second part: many parallel changes through the loop with real components.
 
-All workflows run side by side in one test bed under the real Argo controller, one namespace each; the operator is a
-process of its own. See benchmarks/loop_bed.py for what is real and what is simulated, benchmarks/loop_world.py for the law.
+All workflows run in parallel in one test bed under the real Argo controller, one namespace each; the operator is a
+separate process. benchmarks/loop_bed.py describes what is real and what is simulated, benchmarks/loop_world.py the
+simulation model.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ RESULT = Path(__file__).parent / "results" / "loop.json"
 
 
 def figures(found: Sequence[Outcome]) -> dict[str, Any]:
-    """The figures of one column. A change without a verdict when the time was over counts: as not caught, as not taken
-    back, and with what was measured by then."""
-    # Memory can only fall short where memory was taken: any other change of such a workflow is one that nothing spoils.
+    """The figures of one column. A change without a verdict at the end of the time counts as not detected and not
+    rolled back, with the effect measured by then."""
+    # Memory can only become insufficient if the change lowered it: any other change of such a workflow counts as
+    # harmless.
     found = [
         replace(o, campaign=replace(o.campaign, kind="cheaper"))
         if o.campaign.kind == "kills" and o.campaign.rule not in ("", "right-size")
@@ -74,7 +76,7 @@ def _reported(found: Mapping[str, Any]) -> list[str]:
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """The result as lines of benchmarks/RESULTS.md: a column for each batch."""
+    """The result as lines of benchmarks/RESULTS.md: one column per batch."""
     batches = result["batches"]
     kinds = ", ".join(KINDS)
     heads = [
@@ -110,7 +112,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
-    """One batch: what came of each workflow, and the circumstances."""
+    """Run one batch; returns the outcome of each workflow and the environment."""
     load = [round(os.getloadavg()[0], 1)]
     begin = time.monotonic()
     pace = Pace(least=8, beside=2, active=options.active, scrape=5, interval=20, patience=300.0, pause=3.0)
@@ -132,7 +134,7 @@ def play(options: argparse.Namespace) -> tuple[list[Outcome], dict[str, Any]]:
 
 
 def main() -> int:
-    """Play, write JSON."""
+    """Run the batch and write the result as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=20, help="workflows of each kind")
     parser.add_argument("--seconds", type=float, default=25.0, help="work of a run, about")
@@ -158,7 +160,7 @@ def main() -> int:
 
 
 def outcome_of(row: Mapping[str, Any]) -> Outcome:
-    """An outcome as the result's file keeps it."""
+    """An outcome from its form in the result file."""
     return Outcome(**{**row, "campaign": Campaign(**row["campaign"])})
 
 

@@ -1,8 +1,9 @@
-"""The loop with real parts: control plane, Argo's controller, Prometheus, the operator, and whoever submits the runs.
+"""The loop with real components: control plane, Argo controller, Prometheus, the operator, and a client that submits
+runs.
 
-Real: etcd, API server, scheduler, controller manager, the Argo workflow controller, kube-state-metrics, Prometheus, the
-operator as a process with a configuration file. Simulated: what happens inside pods (kwok) and the container series of
-the kubelet (the test bed's exporter), by the law of testbed/stages.yaml.
+Real: etcd, API server, scheduler, controller manager, the Argo workflow controller, kube-state-metrics, Prometheus, and
+the operator as a process with a configuration file. Simulated: the inside of pods (kwok) and the container series of
+the kubelet (the test bed's exporter), as defined in testbed/stages.yaml.
 """
 
 from __future__ import annotations
@@ -41,14 +42,15 @@ ROOT = Path(__file__).resolve().parents[1]
 _COMPLETED = "workflows.argoproj.io/completed"
 _WORKFLOWS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
 _TEMPLATES = "/apis/argoproj.io/v1alpha1/namespaces/{0}/workflowtemplates/{0}"
-_SETTLE = 2.0  # runs of the second in which the change was written belong to neither side
+_SETTLE = 2.0  # seconds: runs that start right after the change was written count for neither side
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a loop is played. ``before``: runs before the change; ``least`` runs after a change that stays, at most
-    ``most``; ``beside``: runs of one workflow at a time; ``active``: runs of all. Seconds: ``scrape``, ``interval`` of
-    the operator's cycles, ``patience`` for what the operator is to do next, ``pause`` between two looks."""
+    """Parameters of a loop. ``before``: runs before the change; ``least`` and ``most``: minimum and maximum runs after
+    a change that is kept; ``beside``: parallel runs of one workflow; ``active``: parallel runs of all. In seconds:
+    ``scrape``; ``interval`` of the operator's cycles; ``patience`` for the operator's next action; ``pause`` between
+    two polls."""
 
     before: int = 12
     least: int = 10
@@ -63,7 +65,7 @@ class Pace:
 
 @dataclass
 class Track:
-    """One scenario's way: the runs that were submitted, and the change."""
+    """Progress of one scenario: its submitted runs, and its change."""
 
     scenario: Scenario
     active: set[str] = field(default_factory=set)
@@ -83,7 +85,7 @@ class Track:
         return self.change is not None and self.change.verdict is not None
 
     def look(self, pace: Pace, going: set[str], now: float) -> None:
-        """Take in which runs still go on; give up when the operator does nothing though it has all it waits for."""
+        """Update the set of unfinished runs; give up if the operator does nothing although it has all it needs."""
         finished = self.active - going
         self.active -= finished
         self.ended += len(finished)
@@ -94,13 +96,14 @@ class Track:
         self.given_up = self.stuck_since is not None and now - self.stuck_since > pace.patience
 
     def over(self, pace: Pace) -> bool:
-        """Whether nothing more is to come: a change rolled back, or a verdict and enough runs to measure it."""
+        """Whether the scenario has ended: the change was rolled back, or there is a verdict and enough runs to measure
+        it."""
         if self.change is None or not self.proven:
             return self.given_up
         return bool(self.change.restored) or self.after_ended >= pace.least
 
     def wants(self, pace: Pace, now: float) -> bool:
-        """Whether another run is to be started now."""
+        """Whether to start another run now."""
         if self.over(pace) or len(self.active) >= pace.beside:
             return False
         if self.applied is None:
@@ -111,7 +114,7 @@ class Track:
 
 
 class Bed:
-    """A running loop: `tracks` by namespace, and what is needed to play on."""
+    """A running loop: `tracks` by namespace, and the processes it needs."""
 
     def __init__(self, cluster: Cluster, operator: Process, history: Path, pace: Pace) -> None:
         self.cluster = cluster
@@ -141,12 +144,12 @@ class Bed:
             time.sleep(0.5)
 
     def _accounts(self) -> set[str]:
-        """Namespaces that pods can be made in."""
+        """Namespaces whose service account exists, so that pods can be created."""
         accounts = self.client.items("/api/v1/serviceaccounts", metadata_only=True)
         return {a["metadata"]["namespace"] for a in accounts if a["metadata"]["name"] == "default"}
 
     def play(self, seconds: float, say: Callable[[str], None] = lambda _: None) -> None:
-        """Submit runs and watch until every scenario is over, at most ``seconds``."""
+        """Submit runs until every scenario has ended, for at most ``seconds``."""
         end = time.monotonic() + seconds
         said = 0.0
         while time.monotonic() < end and not all(t.over(self.pace) for t in self.tracks.values()):
@@ -162,7 +165,7 @@ class Bed:
         say(self.summary())
 
     def summary(self) -> str:
-        """Where everything stands, in one line."""
+        """The state of all scenarios in one line."""
         states: dict[str, int] = {}
         for track in self.tracks.values():
             state = "baseline"
@@ -193,11 +196,11 @@ class Bed:
             track.look(self.pace, going.get(name, set()), now)
 
     def template(self, name: str) -> dict[str, Any]:
-        """A workflow's WorkflowTemplate as it is now."""
+        """The current WorkflowTemplate of a workflow."""
         return self.client.get(_TEMPLATES.format(name))
 
     def _start(self) -> None:
-        """Start runs where they are due, those with the fewest first."""
+        """Start due runs, workflows with the fewest runs first."""
         now = time.time()
         room = self.pace.active - sum(len(t.active) for t in self.tracks.values())
         due = sorted((t for t in self.tracks.values() if t.wants(self.pace, now)), key=lambda t: t.ended)
@@ -216,8 +219,8 @@ class Bed:
     # --- results
 
     def results(self) -> list[Outcome]:
-        """What came of each scenario. The effect is measured on all runs, from the operator's own records; only read
-        them once the operator has stopped."""
+        """The outcome of each scenario. Effects are measured over all runs in the operator's own history; call only
+        after the operator has stopped."""
         store = Store(str(self.history))
         try:
             return [self._outcome(store, track) for track in self.tracks.values()]
@@ -254,8 +257,8 @@ class Bed:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A campaign's outcome; the ``measured_runs`` its effect rests on, the seconds from the change to the verdict, and
-    what the operator said."""
+    """Outcome of one scenario: the number of ``measured_runs`` behind its effect, the seconds from the change to the
+    verdict, and the operator's messages."""
 
     campaign: Campaign
     measured_runs: int = 0
@@ -263,7 +266,7 @@ class Outcome:
     said: str = ""
 
     def line(self) -> str:
-        """One line of a log."""
+        """One log line."""
         c = self.campaign
         promised = "nothing" if c.promised is None else " ".join(f"{100 * v:.1f}" for v in c.promised)
         measured = "unknown" if c.measured is None else f"{100 * c.measured:.1f}"
@@ -282,14 +285,14 @@ def _promise(change: WorkflowChangeView) -> Predicted | None:
 
 
 def _effect(change: WorkflowChangeView, found: BeforeAfter) -> Predicted | None:
-    """The effect on all runs seen, by the measure of the change's aim."""
+    """The effect over all observed runs, in the unit of the change's goal."""
     settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
     return verify(change.aim, found, settings, age=0.0).measured
 
 
 @contextmanager
 def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed]:
-    """Everything running; inside a network namespace of the test bed."""
+    """All components of the loop; must run inside a network namespace of the test bed."""
     options = Options(
         controller_manager=True,
         scheduler=True,
@@ -298,7 +301,7 @@ def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed
         kube_state_metrics=True,
         exporter=True,
         argo=True,
-        full_crds=argo_version() == ARGO_V4,  # the newer version is played on the CRDs it is installed with
+        full_crds=argo_version() == ARGO_V4,  # Argo 4 is installed with its full CRDs
     )
     with TemporaryDirectory("concertmaster-loop-") as directory, ControlPlane(options, progress=say) as plane:
         cluster = plane.cluster
@@ -327,7 +330,7 @@ def operator_settings(pace: Pace, prometheus: str, history: Path) -> dict[str, A
 
 
 def start_operator(directory: Path, settings: Mapping[str, Any], cluster: Cluster) -> Process:
-    """The operator as a process, once it is alive."""
+    """Start the operator as a process and wait until it is alive."""
     file = directory / "concertmaster.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML
     operator = Process(

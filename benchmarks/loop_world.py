@@ -1,17 +1,17 @@
-"""Workflows whose pods obey a law unknown to the operator, for the loop with real parts.
+"""Workflows whose pods follow a model unknown to the operator, for the loop with real components.
 
-The law itself is in testbed/stages.yaml and testbed/simulation.py; here are its figures. A scenario is one
-WorkflowTemplate with annotations that hold the hidden figures, and the arguments of each run: how long its input takes
-(drift and noise of the run) and how much memory it fills. The operator sees neither; it sees pods, as ever.
+testbed/stages.yaml and testbed/simulation.py implement the model; this module has its parameters. A scenario is one
+WorkflowTemplate with annotations that contain the hidden parameters, and the arguments of each run: the processing time
+of its input (drift and noise of the run) and its memory. The operator only sees the resulting pods.
 
-Kinds, by what the change does:
+Kinds, by effect of the change:
 
-- ``faster``: a fan-out under a parallelism of 2;
-- ``starved``: a step on the critical path that wants more CPU than its request and the node give it;
-- ``cheaper``: a step that asks for three times what it uses;
-- ``slower``: the same, but lowering its CPU request makes the run a fifth longer, by bursts that no sample shows;
-- ``kills``: the same with memory, on a node that is short of it, and from the second run after the change on the peak
-  is larger than it ever was.
+- ``faster``: a fan-out with a parallelism of 2;
+- ``starved``: a step on the critical path that needs more CPU than its request and the node provide;
+- ``cheaper``: a step that requests three times its usage;
+- ``slower``: the same, but lowering its CPU request prolongs the run by 20%, through bursts that no sample shows;
+- ``kills``: the same with memory, on a node short of it; from the second run after the change on, the peak exceeds all
+  earlier ones.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-# Peaks of ``kills`` later on, of those before: less than was asked for at first, more than any size that a change sets
-# (with few runs it stays near what was asked for).
+# Later peaks of ``kills`` relative to earlier ones: below the initial request, but above any size that a change sets
+# (with few runs it stays close to the initial request).
 LATER = 2.6
 KINDS = ("faster", "starved", "cheaper", "slower", "kills")
 MI = 2**20
 WORK = "work"
-HARM = 1.2  # times the whole run
-_CLEAN_UP = 25  # seconds a finished run stays; its pods cost every part of the bed
+HARM = 1.2  # multiplies the run time
+_CLEAN_UP = 25  # seconds for which finished runs are kept; their pods cost every component of the bed
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The hidden figures of one workflow. Seconds, cores, MiB; ``noise`` is the spread of a run on the log scale,
-    ``drift`` its growth per run."""
+    """The hidden parameters of one workflow, in seconds, cores and MiB; ``noise`` is the spread of a run on the log
+    scale, ``drift`` its growth per run."""
 
     seconds: float
     first: float
@@ -50,8 +50,8 @@ class Figures:
 
 
 class Scenario:
-    """One workflow: its objects, and what the next run is given. ``harm`` is how many times as long its runs take when a
-    change of kind ``slower`` was made."""
+    """One workflow: its objects, and the arguments of its next run. ``harm``: factor on the run time after a change of
+    kind ``slower``."""
 
     def __init__(self, kind: str, number: int, seed: int, seconds: float, harm: float = HARM) -> None:
         self.kind = kind
@@ -76,14 +76,14 @@ class Scenario:
     # --- objects
 
     def requests(self) -> dict[str, str]:
-        """What the main step asks for, before anything is changed."""
+        """Initial requests of the main step."""
         f = self.figures
         cpu = {"starved": 0.35, "cheaper": 3.0, "slower": 3.0}.get(self.kind, 1.15)
         memory = 3.0 if self.kind in ("cheaper", "kills") else 1.2
         return {"cpu": f"{round(1000 * f.cores * cpu)}m", "memory": f"{round(f.peak * memory)}Mi"}
 
     def notes(self) -> dict[str, str]:
-        """The annotations of the main step's pods: the law with this workflow's figures."""
+        """Annotations of the main step's pods: the model with this workflow's parameters."""
         f = self.figures
         found = {
             "duration": "{{workflow.parameters.seconds}}",
@@ -132,7 +132,7 @@ class Scenario:
         }
 
     def policy(self, *, least: int, most: int) -> dict[str, Any]:
-        """The OptimizationPolicy of its namespace; recommendations rest on ``least`` runs, verifications end after
+        """The OptimizationPolicy of its namespace: recommendations require ``least`` runs, verifications end after
         ``most``."""
         kind = "Parallelism" if self.kind == "faster" else "Resources"
         spec = {
@@ -155,7 +155,7 @@ class Scenario:
         }
 
     def run(self, after: int) -> dict[str, Any]:
-        """The next run; ``after`` is its number among those since the change, 0 before it."""
+        """The next run; ``after`` is its number among the runs since the change, 0 before the change."""
         f, chance = self.figures, self._random
         self._runs += 1
         seconds = f.seconds * (1.0 + f.drift) ** self._runs * math.exp(f.noise * chance.gauss(0.0, 1.0))

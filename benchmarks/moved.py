@@ -1,8 +1,8 @@
-"""``make bench-changes``: changes that are made just when the whole cluster becomes faster or slower.
+"""``make bench-changes``: changes that coincide with the whole cluster becoming faster or slower.
 
-The world is that of benchmarks/campaigns.py. With the change all work takes another time, of this workflow and of eight
-others that nobody changed; every workflow keeps the noise and the drift of its own, and its short steps do not move. Each
-campaign is verified twice on the same runs: with the others as control, and without.
+The simulation is that of benchmarks/campaigns.py. With the change the speed of all work changes, for this workflow and
+for eight unchanged ones; every workflow keeps its own noise and drift, and its short steps are unaffected. Each
+campaign is verified twice on the same runs: with the other workflows as control group, and without.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ RESULT = Path(__file__).parent / "results" / "moved.json"
 KINDS = ("faster", "cheaper", "slower")
 FACTORS = (0.8, 1.0, 1.25)
 OTHERS = 8
-_LOOKS = 4  # every so many runs: a look compares nine workflows
+_LOOKS = 4  # runs between two evaluations, as each one compares nine workflows
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A campaign's two ends: restored with and without the control, and whether the promise held what was measured."""
+    """The two outcomes of a campaign: rolled back with and without the control group, and whether the predicted
+    interval contains the measured effect."""
 
     kind: str
     factor: float
@@ -45,8 +46,8 @@ class Moved:
 
 
 def campaign(factor: float, kind: str, seed: int) -> Moved | None:
-    """One workflow in a cluster where all work takes ``factor`` times as long once the change is made; None when nothing
-    could be changed."""
+    """Simulate one workflow in a cluster where all work takes ``factor`` times as long after the change; None if there
+    was nothing to change."""
     begun = change(kind, seed)
     if begun is None:
         return None
@@ -76,14 +77,14 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
 
 
 def _beside(factor: float, most: int, rng: np.random.Generator) -> list[RunRecord]:
-    """Runs of a workflow nobody changes."""
+    """Runs of an unchanged workflow."""
     world, raw = new_world(rng, "cheaper")
     moved = replace(world, work=world.work * factor)
     return [play(world if i < BASELINE else moved, raw, i, rng, harmed=False) for i in range(BASELINE + most)]
 
 
 def summary(rows: Sequence[Moved]) -> list[dict[str, Any]]:
-    """The figures of the table, a row for each factor."""
+    """The figures of the table, one row per factor."""
     found = []
     for factor in FACTORS:
         mine = [r for r in rows if r.factor == factor]
@@ -120,7 +121,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Run the campaigns, write JSON."""
+    """Run the campaigns and write the result as JSON."""
     options = options_of(__doc__, each=40)
     rows: list[Moved] = []
     for place, kind in enumerate(KINDS):

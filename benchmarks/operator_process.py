@@ -1,4 +1,4 @@
-"""The operator as a process of its own, as the benches of the whole run it."""
+"""The operator as a separate process, for end-to-end benchmarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def operator(cluster: Cluster, directory: Path, source: str, port: int, interval: float, more: str = "") -> Process:
-    """Not started yet; history.db and operator.log are in ``directory``. ``more`` are further lines of its settings."""
+    """The operator's process, not started yet; history.db and operator.log are in ``directory``. ``more`` are
+    additional lines of its settings."""
     config = directory / "concertmaster.yaml"
     config.write_text(
         f"interval: {interval:.0f}s\nhistoryPath: {directory / 'history.db'}\n"

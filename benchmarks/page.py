@@ -1,6 +1,6 @@
-"""``python -m benchmarks.page``: write benchmarks/RESULTS.md anew from what the benchmarks last measured.
+"""``python -m benchmarks.page``: regenerate benchmarks/RESULTS.md from the latest results of all benchmarks.
 
-Each benchmark only writes its own file in benchmarks/results; no benchmark needs to know the page or its other parts.
+Each benchmark only writes its own file in benchmarks/results, and needs to know neither the page nor its other parts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE = ROOT / "benchmarks" / "RESULTS.md"
 
 
 def page(result: dict[str, Any]) -> str:
-    """The result as Markdown."""
+    """The page as Markdown."""
     about = result["about"]
     lines = [
         "# Results",
@@ -58,7 +58,7 @@ def page(result: dict[str, Any]) -> str:
 
 
 def _campaigns() -> list[str]:
-    """What the benchmarks that have a file of their own measured last, as lines of the page."""
+    """Lines of the page for the benchmarks with separate result files."""
     parts = [
         part
         for part in (through, looks, idle, krr, campaigns, moved, loop, advice, chaos, torture)
@@ -68,7 +68,7 @@ def _campaigns() -> list[str]:
 
 
 def main() -> int:
-    """Write the page; status 1 while nothing was measured by ``make bench`` yet."""
+    """Write the page; exit status 1 if there is no result of ``make bench`` yet."""
     if not RESULTS.is_file():
         print(f"{RESULTS.relative_to(ROOT)} is missing: run `make bench BENCH_DATA=directory` first", file=sys.stderr)
         return 1

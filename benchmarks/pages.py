@@ -1,8 +1,9 @@
-"""How long the pages take with many workflows: ``python -m benchmarks.pages [WORKFLOWS]`` (default 10,000).
+"""Latency of the web pages with many workflows: ``python -m benchmarks.pages [WORKFLOWS]`` (default 10,000).
 
-An API server of our own on the loopback lists profiles in namespaces of ten, and reviews tokens and rights; the pages run as
-in the cluster. Measured are the first list, then pages of people who may read everything, a hundred namespaces or one, and
-the memory of the process, which holds the server's objects too. Times are of one core, with HTTP and both servers.
+A fake API server on the loopback interface lists profiles in namespaces of ten, and reviews tokens and permissions; the
+pages run as in the cluster. Measured are the first list, then pages for users who may read everything, a hundred
+namespaces or one, and the memory of the process, which includes the fake server's objects. Times are for one core,
+including HTTP and both servers.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from concertmaster.kube.client import ClientLimits
 from tests.support.web.objects import change, profile, recommendation, result
 from tests.support.web.tenants import Bed, TwoTenants, in_cluster
 
-IN_ONE = 10  # workflows of a namespace
+IN_ONE = 10  # workflows per namespace
 REPEATS = 5
 READERS: dict[str, str | int] = {"everybody's": "*", "a hundred namespaces": 100, "one namespace": 1}
 
@@ -62,7 +63,7 @@ def main() -> None:
 
 
 def timed(bed: Bed, path: str, token: str) -> float:
-    """Seconds of one page: of one core, since a machine that does other things as well says little by the clock."""
+    """CPU seconds of one page: wall time is meaningless on a busy machine."""
     begun = time.process_time()
     answer = bed.get(path, token)
     assert answer.status == 200, answer.text

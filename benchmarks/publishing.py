@@ -1,4 +1,4 @@
-"""What benchmarks of simulated campaigns share: their options, and how a result gets into its file."""
+"""Options and result files of the simulated campaigns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def options_of(about: str | None, *, each: int) -> argparse.Namespace:
-    """The command line; ``each`` campaigns of a kind unless it says otherwise."""
+    """The parsed command line, with a default of ``each`` campaigns per kind."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--each", type=int, default=each, help="campaigns of each kind")
     parser.add_argument("--seed", type=int, default=20261120)
@@ -20,6 +20,6 @@ def options_of(about: str | None, *, each: int) -> argparse.Namespace:
 
 
 def publish(file: Path, result: Mapping[str, Any], *, dry: bool) -> None:
-    """Write ``result`` to its ``file``; nothing when ``dry``. ``python -m benchmarks.page`` puts it onto the page."""
+    """Write ``result`` to ``file``, unless ``dry``. ``python -m benchmarks.page`` adds it to the page."""
     if not dry:
         file.write_text(json.dumps(result, indent=1) + "\n")

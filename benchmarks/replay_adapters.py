@@ -1,4 +1,4 @@
-"""Adapters of critical path, replay and forecast: rows of recorded runs in, the product's own functions out."""
+"""Adapters for critical path, replay and forecast: recorded runs in, results of the product's functions out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from concertmaster.core.analysis.replay.work import Work
 
 
 def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Makespan, critical path length and chain of ``run``, whose durations are known."""
+    """Makespan in seconds, critical path length and chain of ``run``, whose durations are known."""
     work = as_work(run)
     path = longest_path(work.durations, work.parents)
     found = predict(shape(work), [shape(as_work(o)) for o in others])
@@ -22,13 +22,13 @@ def predict_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> 
 
 
 def forecast_run(run: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Makespan of ``run``, whose durations are unknown."""
+    """Makespan in seconds of ``run``, whose durations are unknown."""
     found = forecast(as_work(run), [as_work(o) for o in others])
     return {"makespan_s": math.nan if found.seconds is None else found.seconds.likely}
 
 
 def as_work(run: Mapping[str, Any]) -> Work:
-    """One recorded run in the terms of the product."""
+    """One recorded run in the product's model."""
     tasks, machines = run["tasks"], run["machines"]
     return Work(
         workflow=run["family"],

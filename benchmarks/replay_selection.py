@@ -1,11 +1,11 @@
-"""How much of the measured replay and forecast error is owed to choosing the settings on the very runs they are scored on.
+"""Share of the measured replay and forecast error that is due to choosing the settings on the runs they are scored on.
 
 usage: python -m benchmarks.replay_selection RUNS.jsonl.gz
 
-Every run is predicted from all others (leave one out), under every variant of the settings. Printed per task: the
-shipped settings; the best variant, chosen on the runs it is scored on; the middle one; and the nested figure, for which
-the variant of each workflow family is chosen on the other families alone. The last is free of the choice among these
-variants; the form of the model itself was found on the same runs, so it is still on the kind side.
+Every run is predicted from all others (leave one out), with every variant of the settings. Printed per task: the
+shipped settings; the best variant, chosen on the runs it is scored on; the median variant; and the nested score, where
+the variant for each workflow family is chosen on the other families alone. The last one is free of selection bias among
+these variants; the form of the model itself was developed on the same runs, so it is still optimistic.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REPLAY_FEATURES: dict[str, Callable[[Shape], tuple[float, ...]]] = {
     "tasks, time, machines": overhead._features,
     "tasks, machines": lambda s: (math.log(s.tasks), math.log(s.machines)),
 }
-shipped_features = forecasting._features  # the name in the module is replaced while variants run
+shipped_features = forecasting._features  # variants replace this name in the module while they run
 FORECAST_FEATURES: dict[str, Callable[[Work], tuple[float, ...]]] = {
     "tasks": lambda w: shipped_features(w)[:1],
     "tasks, machines": lambda w: shipped_features(w)[:2],
@@ -60,7 +60,7 @@ def settings(level: float, slope: float, curve: float, reach: float, features: A
 
 
 def errors(predict: Callable[[int], Prediction], makespans: Sequence[float]) -> np.ndarray:
-    """Absolute relative error of each run; 1 where there is no prediction."""
+    """Absolute relative error of each run; 1 without a prediction."""
     out = np.ones(len(makespans))
     for i, makespan in enumerate(makespans):
         found = predict(i).seconds
@@ -79,7 +79,7 @@ def report(title: str, shipped: np.ndarray, variants: Sequence[np.ndarray], fami
     """Print the four rows of one task."""
 
     def score(error: np.ndarray, rows: np.ndarray) -> float:
-        return sum(summary(error[rows], family[rows])[:2])  # the two figures that have targets
+        return sum(summary(error[rows], family[rows])[:2])  # the two figures with targets
 
     everywhere = np.ones(len(family), dtype=bool)
     ranked = sorted(variants, key=lambda error: score(error, everywhere))

@@ -1,7 +1,7 @@
-"""``make bench BENCH_DATA=directory``: accuracy against public data, and the speed of the analysis, as one table.
+"""``make bench BENCH_DATA=directory``: accuracy on public data, and speed of the analysis, as one table.
 
-Accuracy comes from the scorers that live beside the data (score_all.py), run on what product code says through
-benchmarks/adapters.py with default settings. The data stay where they are; only figures are written here.
+Accuracy is computed by the scorers next to the data (score_all.py), from the output of product code with default
+settings, through benchmarks/adapters.py. The data are not copied; only figures are written here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _commit() -> str:
 
 
 def score(data: Path, part: str, only: list[str], timeout: float) -> dict[str, Any]:
-    """The scorers' JSON. Raises SystemExit with what to do when there is nothing to score."""
+    """The JSON of the scorers. Raises SystemExit with instructions if the scorers are missing or fail."""
     scorer = data / "score_all.py"
     if not scorer.is_file():
         raise SystemExit(
@@ -55,7 +55,7 @@ def score(data: Path, part: str, only: list[str], timeout: float) -> dict[str, A
 
 
 def main() -> int:
-    """Score, time, write the JSON and the page."""
+    """Score, measure times, write the JSON and the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and score_all.py")
     parser.add_argument("--set", default="dev", choices=["dev", "heldout"])

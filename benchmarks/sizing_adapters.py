@@ -1,4 +1,4 @@
-"""Adapters of sizing, regression and scale-out: they only translate between the scorers' shapes and the product's."""
+"""Adapters for sizing, regression and scale-out between the data formats of the scorers and those of the product."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concertmaster.core.stats.scaleout import fit_scaleout
 
 
 class SizingPolicy:
-    """Memory request of one step from the runs observed so far."""
+    """Memory request in bytes of one step, from the runs observed so far."""
 
     def __init__(self) -> None:
         self._peaks: list[float] = []
@@ -20,51 +20,52 @@ class SizingPolicy:
         self._durations: list[float] = []
 
     def observe(self, usage_bytes: float, input_bytes: float, runtime_s: float, preset_bytes: float) -> None:
-        """One finished execution."""
+        """Record one finished execution."""
         self._peaks.append(usage_bytes)
         self._inputs.append(input_bytes)
         self._durations.append(runtime_s)
 
     def allocate(self, input_bytes: float | None, preset_bytes: float) -> float | None:
-        """As a function of input size where that is known before the start, else the quantity written into the template."""
+        """The request: a function of input size if that is known before the start, else the quantity in the
+        template."""
         size = memory_request(self._peaks, self._durations, inputs=self._inputs, current_request=preset_bytes)
         if input_bytes is not None and size.model is not None:
             return size.model.request(input_bytes)
         return size.quantity
 
     def retry(self, prev_bytes: float, n: int, preset_bytes: float) -> float:
-        """The request after the n-th kill: doubled, as the expected waste assumes."""
+        """The request after the n-th OOM kill: doubled, as the expected waste assumes."""
         return prev_bytes * 2.0
 
 
 class SizingPolicyCpu:
-    """CPU request of one step from the runs observed so far."""
+    """CPU request in cores of one step, from the runs observed so far."""
 
     def __init__(self) -> None:
         self._cores: list[float] = []
         self._durations: list[float] = []
 
     def observe(self, used_cores: float, input_bytes: float, runtime_s: float, preset_cores: float) -> None:
-        """One finished execution."""
+        """Record one finished execution."""
         self._cores.append(used_cores)
         self._durations.append(runtime_s)
 
     def allocate(self, input_bytes: float | None, preset_cores: float) -> float | None:
-        """The request for every execution to come."""
+        """The request for all further executions."""
         return cpu_request(self._cores, None, None, self._durations, current_request=preset_cores).request
 
 
 def runtime_model(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Run time over input size."""
+    """Run time in seconds by input size."""
     return fit_runtime(x, y).predict
 
 
 def memory_model(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Peak memory over input size."""
+    """Peak memory in bytes by input size."""
     return fit_memory(x, y).predict
 
 
 def scaleout_model(train: Sequence[tuple[int, float]]) -> Callable[[int], float]:
-    """Run time over workers."""
+    """Run time in seconds by number of workers."""
     model = fit_scaleout([n for n, _ in train], [t for _, t in train])
     return lambda n: float(model.seconds(n))

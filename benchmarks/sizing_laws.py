@@ -1,8 +1,8 @@
-"""Runs of simulated steps whose memory follows laws that the sizing does not know: does it keep its failure bound on each?
+"""Simulated steps with memory models unknown to the sizing: does it keep its failure bound on each of them?
 
-Inputs spread over up to four orders of magnitude, runs take minutes to days, noise is multiplicative. Every family is one
-way in which a sample of past peaks misleads: heavy tails, rare large runs, jumps, saturation, inputs that say nothing,
-inputs that grow, and an order in which small runs end first.
+Inputs spread over up to four orders of magnitude, runs take minutes to days, noise is multiplicative. In each family
+past peaks are misleading in a different way: heavy tails, rare large runs, jumps, saturation, inputs without influence,
+growing inputs, and an order in which small runs end first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs of one step, in order of submission: bytes, seconds; ``preset`` is the request its authors wrote."""
+    """Runs of one step in order of submission, in bytes and seconds; ``preset`` is the request set by its authors."""
 
     family: str
     inputs: Floats
@@ -31,7 +31,7 @@ class Runs:
 
 
 def _power(inputs: Floats, rng: Rng) -> Floats:
-    """Memory as a power of the input, times noise."""
+    """Memory as a power of the input, with noise."""
     exponent, noise = rng.uniform(0.3, 1.0), rng.uniform(0.05, 0.6)
     return np.asarray(
         500.0 * MIB * (inputs / np.median(inputs)) ** exponent * np.exp(noise * rng.normal(size=inputs.size))
@@ -39,12 +39,12 @@ def _power(inputs: Floats, rng: Rng) -> Floats:
 
 
 def _flat(inputs: Floats, rng: Rng) -> Floats:
-    """Memory that has nothing to do with the input."""
+    """Memory independent of the input."""
     return np.asarray(2000.0 * MIB * np.exp(rng.uniform(0.1, 0.8) * rng.normal(size=inputs.size)))
 
 
 def _jumps(inputs: Floats, rng: Rng) -> Floats:
-    """A tool that changes its method at two input sizes."""
+    """A tool that switches its method at two input sizes."""
     at = np.quantile(inputs, rng.uniform(0.2, 0.95, 2))
     level = 300.0 * MIB * (1.0 + 4.0 * (inputs > at[0]) + 9.0 * (inputs > at[1]))
     return np.asarray(level * np.exp(0.1 * rng.normal(size=inputs.size)))
@@ -56,7 +56,7 @@ def _heavy(inputs: Floats, rng: Rng) -> Floats:
 
 
 def _rare(inputs: Floats, rng: Rng) -> Floats:
-    """A few runs in a hundred need several times as much."""
+    """A few percent of the runs need several times as much."""
     large = rng.uniform(size=inputs.size) < rng.uniform(0.01, 0.06)
     return np.asarray(
         1500.0 * MIB * np.where(large, rng.uniform(2, 5), 1.0) * np.exp(0.05 * rng.normal(size=inputs.size))
@@ -64,7 +64,7 @@ def _rare(inputs: Floats, rng: Rng) -> Floats:
 
 
 def _saturating(inputs: Floats, rng: Rng) -> Floats:
-    """A buffer that fills up to its size."""
+    """A buffer that grows up to its maximum size."""
     wanted = 200.0 * MIB + inputs * rng.uniform(0.2, 2.0)
     return np.asarray(
         np.minimum(wanted, rng.uniform(2, 30) * 1024.0 * MIB) * np.exp(0.08 * rng.normal(size=inputs.size))
@@ -89,7 +89,7 @@ FAMILIES = (*LAWS, "growing inputs")
 
 
 def simulate(family: str, runs: int, rng: Rng) -> Runs:
-    """Runs of one step. Run time is a power of the input, times noise: minutes to days."""
+    """Runs of one step. Run time is a power of the input with noise: minutes to days."""
     inputs = 1e9 * 10.0 ** rng.uniform(-2.0, 2.0) * 10.0 ** (rng.uniform(0.3, 2.0) * rng.normal(size=runs) / 1.6)
     if family == "growing inputs":
         inputs = 1e9 * np.exp(

@@ -1,4 +1,4 @@
-"""How long the analysis takes, on workflows made up for the purpose: medians of CPU time of repeated calls."""
+"""Speed of the analysis on synthetic workflows: median CPU time of repeated calls."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from concertmaster.history import RunCache, Store
 DAY = 86400.0
 NOW = 1.76e9
 MI = 2.0**20
-MOST_CALLS = 30  # of one case
+MOST_CALLS = 30  # per case
 
 
 def layered(steps: int, width: int) -> WorkflowGraph:
-    """A graph of layers, each step after two of the layer before."""
+    """A graph of layers; each step depends on two steps of the previous layer."""
     specs = []
     for n in range(steps):
         layer, place = divmod(n, width)
@@ -60,7 +60,7 @@ def layered(steps: int, width: int) -> WorkflowGraph:
 def runs_of(
     graph: WorkflowGraph, count: int, seed: int = 1, every: float = DAY / 3
 ) -> tuple[WorkflowDefinition, list[RunRecord]]:
-    """A workflow with a run of that graph ``every`` so many seconds and log-normal step times."""
+    """A workflow with ``count`` runs of that graph, ``every`` so many seconds, with log-normal step times."""
     chance = random.Random(seed)
     key = WorkflowKey("bench", "WorkflowTemplate", "w")
     found = []
@@ -104,7 +104,7 @@ def _median_ms(call: Callable[[], object], repeats: int) -> float:
     call()
     times = []
     for _ in range(repeats):
-        start = time.process_time()  # CPU time: other processes of the machine do not count
+        start = time.process_time()  # CPU time excludes other processes of the machine
         call()
         times.append(1000 * (time.process_time() - start))
     return statistics.median(times)
@@ -121,13 +121,13 @@ def _workflow() -> Callable[[], object]:
 
 
 def _status(steps: int, count: int, *, kept: bool) -> Callable[[], object]:
-    """What a cycle does for a workflow of which a run ended: the run into the history, all runs out of it, and a status
-    document. ``kept``: the others were analysed before and are known; without, as after a start or in a large fleet."""
+    """The work of a cycle for a workflow with one finished run: store the run, read all runs, build a status document.
+    ``kept``: the other runs are cached from earlier analyses; without it, as after a start or in a large fleet."""
     definition, runs = runs_of(layered(steps, 4), count + MOST_CALLS, every=DAY / 15)
     store, cache, further = Store(":memory:"), RunCache() if kept else None, iter(runs[count:])
 
     def ended(runs: Iterable[RunRecord]) -> None:
-        # metrics do not tell when a step became ready: that is worked out of each run as it is read
+        # Metrics lack ready times: these are computed for each run as it is read.
         store.add({definition.key: {run.run: [replace(e, ready=None) for e in run.steps] for run in runs}})
 
     ended(runs[:count])
@@ -144,7 +144,7 @@ def _status(steps: int, count: int, *, kept: bool) -> Callable[[], object]:
         figures = cache.figures(definition.key) if cache is not None else RunFigures()
         return analyze_profile(Case(profile, Policy(), definition, found, now, now, figures=figures))
 
-    call()  # what is read for the second time is kept
+    call()  # fills the cache before the measurement
     return call
 
 
@@ -178,7 +178,7 @@ def _sizing_by_input() -> Callable[[], object]:
 
 
 def measure() -> list[dict[str, Any]]:
-    """What was measured, the goal and the median, in milliseconds."""
+    """Name, target and median of each case, in milliseconds."""
     collect_seldom()  # as the operator does
     cases: tuple[tuple[str, float, Callable[[], Callable[[], object]], int], ...] = (
         ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 12.0, _workflow, 20),

@@ -1,14 +1,14 @@
-"""``make bench-through BENCH_DATA=directory``: memory sizing through the operator, against the adapter's figures.
+"""``make bench-through BENCH_DATA=directory``: memory sizing through the operator, compared with the adapter's figures.
 
-The scorers call the sizing methods with rows of a table (benchmarks/adapters.py). Here the same rows reach them as in a
+The scorers call the sizing methods with table rows (benchmarks/adapters.py). Here the same rows reach them as in a
 cluster: each execution becomes a finished pod in a real Prometheus, each step a WorkflowTemplate in a real API server;
-input sizes are a series that a policy names (``role: InputSize``). The operator, a process of its own, reads Prometheus,
-keeps its history and writes its statuses. Then it is stopped, and what its history and its analysis say is scored as the
-adapter is.
+input sizes are a series that a policy refers to (``role: InputSize``). The operator, a separate process, reads
+Prometheus, keeps its history and writes its statuses. Then it is stopped, and the sizes from its history and analysis
+are scored like the adapter's.
 
-A random 30% of each step's executions is the history (the scorer's protocol ``nextrun``, first seed), the rest is sized.
-Left out are executions under a minute, which scrapes of 30 s do not surely see, and steps of which too few remain.
-The data stay where they are; only figures are written here.
+A random 30% of each step's executions is the history (the scorer's protocol ``nextrun``, first seed), the rest is
+predicted. Excluded are executions shorter than a minute, which scrapes every 30 s may miss, and steps with too few
+remaining ones. The data are not copied; only figures are written here.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "through.json"
 SEED, SHARE = 1996, 0.3
 SHORTEST = 60.0  # seconds
-FEWEST = 20  # executions of a step: six are its history
+FEWEST = 20  # executions per step: six are its history
 PATIENCE = 1800.0
 AHEAD = 3600.0  # seconds the history goes on after it was made: metrics that end are reported as missing, rightly
-WITHIN = 0.02  # of the adapter's figure
+WITHIN = 0.02  # seconds by which the history extends beyond its creation
 METRIC = ExtraMetric("input", f"max by (run) (last_over_time({SERIES}[$window]))", role=MetricRole.INPUT_SIZE)
 MEASURES = ("one request per step", "by input size")
 POLICY: dict[str, Any] = {
@@ -67,7 +67,7 @@ POLICY: dict[str, Any] = {
 
 
 def scorer(data: Path) -> Any:
-    """The scorer of the memory sets, from beside the data. SystemExit with what to do when it is not there."""
+    """The scorer of the memory sets, from the data directory. Raises SystemExit with instructions if it is missing."""
     file = data / "memsizing" / "score.py"
     if not file.is_file():
         raise SystemExit(f"{data} holds no memsizing/score.py: give BENCH_DATA=directory with the data sets")
@@ -79,7 +79,7 @@ def scorer(data: Path) -> Any:
 
 
 def steps(score: Any, part: str) -> list[Step]:
-    """The steps of all workflows with enough executions that two scrapes see."""
+    """The steps of all workflows with enough executions that last at least two scrapes."""
     found: list[Step] = []
     for recorded in score.load(part).values():
         by_step: dict[str, list[Row]] = {}
@@ -96,7 +96,7 @@ def steps(score: Any, part: str) -> list[Step]:
 
 
 def _all_read(cluster: Cluster, history: Path, found: Sequence[Step]) -> bool:
-    """Whether every profile was analysed with all of its runs, and every run's input is kept."""
+    """Whether every profile was analysed with all of its runs, and the input of every run is stored."""
     known = {
         item["spec"]["workflowRef"]["name"]: int(((item.get("status") or {}).get("runs") or {}).get("succeeded") or 0)
         for item in cluster.get("wfp", "-n", NAMESPACE)["items"]
@@ -109,7 +109,8 @@ def _all_read(cluster: Cluster, history: Path, found: Sequence[Step]) -> bool:
 
 
 def sizes_by_operator(found: Sequence[Step]) -> dict[str, MemorySize]:
-    """What the operator's history and analysis say of each step once it has read everything. SystemExit when it does not."""
+    """Sizes of each step from the operator's history and analysis, once it has read everything. Raises SystemExit on a
+    timeout."""
     end = time.time() - 120.0
     with TemporaryDirectory("concertmaster-bench-") as scratch, ControlPlane(progress=print) as plane:
         cluster = plane.cluster
@@ -155,7 +156,7 @@ Sizes = Callable[[Step, float | None], float]
 
 
 def adapted(found: Sequence[Step]) -> Sizes:
-    """Sizes as the scorers get them: from the rows themselves."""
+    """Sizes computed by the adapters directly from the rows."""
     policies: dict[str, SizingPolicy] = {}
     for step in found:
         policies[step.name] = SizingPolicy()
@@ -165,7 +166,7 @@ def adapted(found: Sequence[Step]) -> Sizes:
 
 
 def reached(sizes: Mapping[str, MemorySize]) -> Sizes:
-    """The same answers from what the operator read."""
+    """Sizes in the same form, from the data that the operator read."""
 
     def of(step: Step, size: float | None) -> float:
         known = sizes[step.name]
@@ -177,7 +178,8 @@ def reached(sizes: Mapping[str, MemorySize]) -> Sizes:
 
 
 def scored(score: Any, found: Sequence[Step], sizes: Sizes, *, by_input: bool) -> dict[str, float]:
-    """Waste (GBh) and failed attempts per 100 executions, as the scorer charges them; requests double after a kill."""
+    """Waste (GBh) and failed attempts per 100 executions, as the scorer counts them; requests double after an OOM
+    kill."""
     total = score.blank()
     for step in found:
         for row in step.scored:
@@ -217,7 +219,7 @@ def _commit() -> str:
 
 
 def measure(data: Path, part: str, most: int | None) -> dict[str, Any]:
-    """Play it all; the figures of both ways."""
+    """Run both ways; returns their figures."""
     score = scorer(data)
     found = steps(score, part)[:most]
     sizes = sizes_by_operator(found)
@@ -244,7 +246,7 @@ def measure(data: Path, part: str, most: int | None) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure, print and write the figures; status 1 when the two ways are further apart than two per cent."""
+    """Measure, print, and write the result file; exit status 1 if the two ways differ by more than 2%."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.through", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and their scorers")
     parser.add_argument("--set", default="dev", choices=["dev", "heldout"])

@@ -1,4 +1,4 @@
-"""Recorded executions as steps of workflows: their objects, and their history as a metrics source holds it."""
+"""Recorded executions as steps of workflows: their objects, and their history for the metrics source."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the recorded set: its name as a workflow, the executions that are its history, and those to be sized."""
+    """A step of the recorded set: its workflow name, the executions that form its history, and those to be
+    predicted."""
 
     name: str
     history: tuple[Row, ...]
@@ -27,7 +28,7 @@ class Step:
 
     @property
     def preset(self) -> float:
-        """The request its authors wrote, bytes."""
+        """The request set by its authors, in bytes."""
         return float(self.history[0]["preset"])
 
 
@@ -50,7 +51,7 @@ def template(step: Step) -> dict[str, Any]:
 
 
 def lives(found: Sequence[Step], end: float) -> Iterator[tuple[PodLife, float]]:
-    """The history of every step as pods over 13 days, in its order, each with its input size."""
+    """The history of every step as pods over 13 days, in original order, each with its input size."""
     chance = random.Random(1)
     for place, step in enumerate(found):
         every = 13 * DAY / len(step.history)
@@ -73,9 +74,9 @@ def lives(found: Sequence[Step], end: float) -> Iterator[tuple[PodLife, float]]:
 
 
 def exposition(pods: Sequence[tuple[PodLife, float]], grid: Grid) -> Iterator[str]:
-    """The history as OpenMetrics text, with the series of input sizes at its end."""
+    """The history as OpenMetrics text, followed by the series of input sizes."""
     service = ContainerLife("web", started=grid.start, cpu_seconds=100.0, memory_peak=5e7)
-    beside = PodLife(NAMESPACE, "web-0", "web", grid.start, [service], phase="Running")  # a cluster is never empty
+    beside = PodLife(NAMESPACE, "web-0", "web", grid.start, [service], phase="Running")  # no real cluster is empty
     for line in render([beside, *(pod for pod, _ in pods)], grid):
         if not line.startswith("# EOF"):
             yield line
