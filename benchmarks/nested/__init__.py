@@ -1,1 +1,2 @@
-"""How the methods do on families nobody tuned them to: constants chosen on all families but one, scored on that one."""
+"""Performance of the methods on families they were not tuned on: constants chosen on all families but one, scored on
+that one."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.nested --data directory``, part of `make bench`: nested scores into benchmarks/results."""
+"""``python -m benchmarks.nested --data directory``, part of `make bench`: write nested scores to benchmarks/results."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmarks.nested.report import RESULT, lines
 
 
 def replaced(before: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows of measures as they were, those found now in their places; new ones at the end."""
+    """Rows of measures, with the new ones in place of earlier rows of the same name, else at the end."""
     now = {row["name"]: row for row in found}
     return [now.pop(row["name"], row) for row in before] + list(now.values())
 
 
 def main() -> int:
-    """Score every measure, or those named."""
+    """Score all measures, or the selected ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and their scorers")
     parser.add_argument(

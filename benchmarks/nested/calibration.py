@@ -1,4 +1,4 @@
-"""Do promises hold? Of the intervals that recommendations print, how many hold what came; of the sizes, how many fail."""
+"""Calibration: how many of the intervals in recommendations contain the later value, and how many of the sizes fail."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from concertmaster.core.sizing import memory_request
 from concertmaster.core.stats.comparison import compare
 from concertmaster.core.stats.means import mean_with_interval
 
-# Standard errors that a 90% interval of a share reaches to either side.
+# z value of a 90% interval: standard errors to either side of a share.
 LIKELY = 1.645
-# Runs a saving is promised from; so many times as many are to come at least, or their own mean would be uncertain.
+# Runs that a predicted saving is based on; at least AHEAD times as many must follow, otherwise their mean is too
+# uncertain.
 FEW, AHEAD, DRAWS = (5, 10, 20), 8, 6
-# Runs between a change and where it is found.
+# Maximum distance in runs between a change and its detection.
 MARGIN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """``level``: share that is promised, ``kept``: share of the ``cases`` that hold, both in percent; ``worst``: the family
+    """``level``: predicted share, ``kept``: share of the ``cases`` that hold, both in percent; ``worst``: the family
     with the lowest share, and its share."""
 
     rule: str
@@ -44,7 +45,7 @@ class Promise:
 
 
 def promises(data: Path) -> list[dict[str, Any]]:
-    """Every promise that the public sets can test."""
+    """All predictions that the public sets can test."""
     return [asdict(promise) for promise in (*_intervals(data), *_changes(data), _savings(data), *_sizes(data))]
 
 
@@ -84,7 +85,7 @@ def _intervals(data: Path) -> Iterator[Promise]:
 
 
 def _changes(data: Path) -> Iterator[Promise]:
-    """Of the changes that were found: does the interval of their size hold the factor that was put in?"""
+    """Share of the detected changes whose interval contains the injected factor."""
     kept: dict[str, list[float]] = {}
     for series in cases.scorer(data, "stepshift").load("dev"):
         if series["kind"] != "step":
@@ -97,7 +98,7 @@ def _changes(data: Path) -> Iterator[Promise]:
 
 
 def _savings(data: Path) -> Promise:
-    """Mean reserved time of the runs to come, from a few runs: what a saving a month rests on."""
+    """Mean reserved time of later runs, predicted from a few runs: the basis of a monthly saving."""
     steps = {**cases.pods(data), **cases.machines(data)}
     seconds = {family: [step.seconds for step in of_family] for family, of_family in steps.items()}
     for number, law in enumerate(FAMILIES):
@@ -146,7 +147,7 @@ def _sizes(data: Path) -> Iterator[Promise]:
 
 
 def lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The section, one row for each promise."""
+    """The section of RESULTS.md, one row per prediction."""
     out = [
         "",
         "## Promises kept",

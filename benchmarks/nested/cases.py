@@ -1,4 +1,4 @@
-"""Rows of the public sets by family (workflow, job, system), and simulated families beside them."""
+"""Rows of the public sets by family (workflow, job, system), and simulated families."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from benchmarks.nested.input_laws import LAWS, wide_relations
 from benchmarks.sizing_laws import FAMILIES, simulate
 
 Places = NDArray[np.intp]
-# Of the runs of a step, this share is known; the rest is to be predicted.
+# Share of the runs of a step that is known; the rest is predicted.
 KNOWN = 0.3
 FEWEST = 10
 MOST_ASKED = 200
-# Simulated steps of each law of values over inputs.
+# Simulated steps per model of values by input.
 OF_LAW = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Executions of one step in the order they ended: bytes, seconds, cores; ``preset``: what its authors request."""
+    """Executions of one step in the order they ended, in bytes, seconds and cores; ``preset``: the request set by its
+    authors."""
 
     inputs: Rows
     peaks: Rows
@@ -43,7 +44,7 @@ class Step:
 
 
 def scorer(data: Path, name: str) -> ModuleType:
-    """The scorer of one data set: it knows how to read it."""
+    """The scorer of one data set, which contains its reader."""
     if str(data) not in sys.path:
         sys.path.append(str(data))
     spec = importlib.util.spec_from_file_location(f"scorer_{name.replace('-', '_')}", data / name / "score.py")
@@ -83,7 +84,8 @@ def pods(data: Path) -> dict[str, list[Step]]:
 
 
 def machines(data: Path) -> dict[str, list[Step]]:
-    """Steps of further workflows on several machines, pieces and whole samples mixed, by workflow; few runs each."""
+    """Steps of further workflows on several machines, partial and complete samples mixed, by workflow; few runs
+    each."""
     found: dict[str, list[Step]] = {}
     for path in sorted((data / "stepruntime" / "dev").glob("*.csv.gz")):
         steps: dict[tuple[str, str], list[tuple[float, ...]]] = {}
@@ -104,7 +106,7 @@ def machines(data: Path) -> dict[str, list[Step]]:
 
 
 def simulated(steps: int = 8) -> dict[str, list[Step]]:
-    """Steps that follow laws no method knows, by law."""
+    """Simulated steps with models unknown to the methods, by model."""
     found: dict[str, list[Step]] = {}
     for number, family in enumerate(FAMILIES):
         for k in range(steps):
@@ -119,7 +121,7 @@ def simulated(steps: int = 8) -> dict[str, list[Step]]:
 
 
 def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
-    """Steps whose CPU use follows laws no method knows, by law."""
+    """Simulated steps whose CPU usage follows models unknown to the methods, by model."""
     found: dict[str, list[Step]] = {}
     for law in CPU_LAWS:
         for k in range(steps):
@@ -130,7 +132,7 @@ def simulated_cpu(steps: int = 16) -> dict[str, list[Step]]:
 
 
 def split(step: Step, *, shuffled: bool, seed: int = 1) -> tuple[Places, Places]:
-    """Indices of the executions that are known and of those to come."""
+    """Indices of the known executions, and of those to predict."""
     n = step.peaks.size
     order = np.random.default_rng(seed).permutation(n) if shuffled else np.arange(n)
     known = max(3, int(KNOWN * n))
@@ -138,7 +140,7 @@ def split(step: Step, *, shuffled: bool, seed: int = 1) -> tuple[Places, Places]
 
 
 def relations(data: Path, target: str) -> dict[str, list[tuple[Rows, Rows, Rows, Rows]]]:
-    """Known inputs and values (seconds or bytes), inputs asked for and their values; by workflow."""
+    """Known inputs and values (seconds or bytes), inputs to predict and their values; by workflow."""
     found: dict[str, list[tuple[Rows, Rows, Rows, Rows]]] = {}
     key = "runtime_s" if target == "runtime" else "peak_rss_bytes"
     for (workflow, _, _), case in scorer(data, "stepruntime").load("dev", key).items():

@@ -1,4 +1,4 @@
-"""The nested score: leave a family out, choose the variant on the others, score it on the one left out."""
+"""The nested score: for each family, choose the variant on all other families and score it on this one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
-# Draws of families for the interval, and their seed: the same data give the same page.
+# Bootstrap draws of families for the interval, with a fixed seed: the same data produce the same page.
 DRAWS, SEED = 2000, 20261121
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one number is made of: ``of`` the rows of some families (smaller is better), ``side`` shown beside it, and
-    ``bound`` on that (a variant that breaks it is chosen only where all do)."""
+    """Definition of one figure: ``of`` computes it from the rows of some families (smaller is better), ``side`` is
+    shown next to it, with a ``bound`` (a variant that violates it is only chosen if all do)."""
 
     unit: str
     of: Callable[[Sequence[Rows]], float]
@@ -26,7 +26,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """Scores of one measure: of the shipped constants, of the best variant on what it was chosen on, and nested."""
+    """Scores of one measure: of the shipped constants, of the best variant on the rows it was chosen on, and nested."""
 
     name: str
     unit: str
@@ -40,12 +40,13 @@ class Nested:
 
     @property
     def gap(self) -> float:
-        """Nested over best: how much of the best is owed to choosing on the rows it is scored on."""
+        """Nested over best: the part of the best score that is due to choosing on the rows it is scored on."""
         return self.nested[0] / self.best[0] if self.best[0] > 0 else 1.0
 
 
 def choose(scores: Mapping[str, Mapping[str, Rows]], families: Sequence[str], figure: Figure) -> str:
-    """The variant (of ``scores[variant][family]``) with the best figure on ``families`` that keeps the bound."""
+    """The variant (of ``scores[variant][family]``) with the best figure on ``families`` among those within the
+    bound."""
 
     def order(variant: str) -> tuple[bool, float, float]:
         rows = [scores[variant][family] for family in families]
@@ -57,7 +58,7 @@ def choose(scores: Mapping[str, Mapping[str, Rows]], families: Sequence[str], fi
 
 
 def nested(name: str, scores: Mapping[str, Mapping[str, Rows]], figure: Figure) -> Nested:
-    """Scores of the first variant (shipped), of the best on everything, and nested with a 90% interval over families."""
+    """Scores of the first variant (shipped), of the best on all rows, and nested with a 90% interval over families."""
     shipped = next(iter(scores))
     families = sorted(scores[shipped])
     chosen = {f: choose(scores, [o for o in families if o != f], figure) for f in families}

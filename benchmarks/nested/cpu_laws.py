@@ -1,4 +1,4 @@
-"""Steps whose CPU use follows laws that no method knows, in the order in which their runs end."""
+"""Steps whose CPU usage follows models unknown to the methods, in the order in which their runs end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _idle(runs: Runs, rng: Rng) -> Rows:
 
 
 def _bursty(runs: Runs, rng: Rng) -> Rows:
-    """Often idle and seldom busy."""
+    """Mostly idle, occasionally busy."""
     n = runs.seconds.size
     busy = rng.uniform(size=n) < rng.uniform(0.02, 0.15)
     return np.asarray(np.where(busy, rng.uniform(2, 8), rng.uniform(0.05, 0.4)) * np.exp(0.2 * rng.normal(size=n)))
@@ -48,7 +48,7 @@ def _two_modes(runs: Runs, rng: Rng) -> Rows:
 
 
 def _parallel(runs: Runs, rng: Rng) -> Rows:
-    """A start on one core, then all of them: long runs use more on average."""
+    """Starts on one core, then uses all of them: long runs use more on average."""
     most, start = float(rng.choice([4, 8, 16])), rng.uniform(5, 200)
     share = runs.seconds / (runs.seconds + start * most)
     return np.asarray(most * share * np.exp(0.03 * rng.normal(size=share.size)))
@@ -67,7 +67,8 @@ LAWS: dict[str, Callable[[Runs, Rng], Rows]] = {
 
 
 def simulated_use(law: str, number: int) -> tuple[Runs, NDArray[np.intp], Rows, float]:
-    """One step: its runs, the order they ended in, mean cores of each in that order, and the request its authors wrote."""
+    """One step: its runs, the order they ended in, mean cores of each in that order, and the request set by its
+    authors."""
     rng = np.random.default_rng([77, list(LAWS).index(law), number])
     runs = simulate("growing inputs" if law == "growing inputs" else "power", int(rng.choice(KNOWN_AND_AHEAD)), rng)
     done = np.argsort(runs.submitted + runs.seconds, kind="stable")

@@ -1,4 +1,5 @@
-"""Values over inputs of up to four orders of magnitude and more, by laws that no method knows; noise always multiplies."""
+"""Values by inputs over four and more orders of magnitude, from models unknown to the methods; noise is
+multiplicative."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ ASKED = 100
 
 
 def _noise(n: int, rng: Rng, least: float, most: float) -> Rows:
-    """Factors: normal or with heavier tails on logarithms."""
+    """Random factors: log-normal, or with heavier tails on the log scale."""
     drawn = rng.normal(size=n) if rng.uniform() < 0.6 else 0.7 * rng.standard_t(3, size=n)
     return np.asarray(np.exp(rng.uniform(least, most) * drawn))
 
@@ -25,22 +26,22 @@ def _power(x: Rows, rng: Rng) -> Rows:
 
 
 def _startup(x: Rows, rng: Rng) -> Rows:
-    """Start-up, then in proportion."""
+    """A startup time, then proportional to the input."""
     return np.asarray((rng.uniform(5, 300) + 10.0 ** rng.uniform(1, 3) * x / GB) * _noise(x.size, rng, 0.1, 0.8))
 
 
 def _none(x: Rows, rng: Rng) -> Rows:
-    """The input says nothing."""
+    """No influence of the input."""
     return 300.0 * _noise(x.size, rng, 0.3, 1.3)
 
 
 def _weak(x: Rows, rng: Rng) -> Rows:
-    """The input says little."""
+    """Little influence of the input."""
     return np.asarray(300.0 * (x / GB) ** rng.uniform(0.03, 0.25) * _noise(x.size, rng, 0.5, 1.2))
 
 
 def _hidden(x: Rows, rng: Rng) -> Rows:
-    """A third of the runs takes several times as long for a reason that nobody records."""
+    """A third of the runs takes several times as long for an unrecorded reason."""
     slow = np.exp(rng.uniform(1, 2.5) * (rng.uniform(size=x.size) < 0.3))
     return np.asarray(300.0 * (x / GB) ** rng.uniform(0.2, 0.9) * slow * _noise(x.size, rng, 0.2, 0.2))
 
@@ -51,7 +52,7 @@ def _saturating(x: Rows, rng: Rng) -> Rows:
 
 
 def _bend(x: Rows, rng: Rng) -> Rows:
-    """Flat for small inputs, about in proportion for large ones."""
+    """Flat for small inputs, roughly proportional for large ones."""
     at = GB * 10.0 ** rng.uniform(-1, 1)
     exponent = np.where(x < at, 0.2, rng.uniform(0.8, 1.2))
     return np.asarray(60.0 * (x / at) ** exponent * _noise(x.size, rng, 0.2, 0.8))
@@ -69,7 +70,7 @@ LAWS: dict[str, Callable[[Rows, Rng], Rows]] = {
 
 
 def _inputs(n: int, rng: Rng) -> Rows:
-    """Evenly or normally spread on logarithms, or a few sizes again and again."""
+    """Uniform or normal on the log scale, or a few repeated sizes."""
     decades, kind = rng.uniform(1.0, 4.5), rng.integers(3)
     if kind == 0:
         return np.asarray(GB * 10.0 ** rng.uniform(-decades / 2.0, decades / 2.0, n))
@@ -80,7 +81,8 @@ def _inputs(n: int, rng: Rng) -> Rows:
 
 
 def wide_relations(law: str, count: int, *, larger: bool) -> Iterator[tuple[Rows, Rows, Rows, Rows]]:
-    """Known inputs and values, inputs asked for and their values; ``larger``: most of these lie beyond the known ones."""
+    """Known inputs and values, inputs to predict and their values; ``larger``: most of the latter are beyond the known
+    ones."""
     for k in range(count):
         rng = np.random.default_rng([list(LAWS).index(law), int(larger), k])
         known = int(rng.choice(KNOWN))

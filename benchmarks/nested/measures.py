@@ -1,4 +1,4 @@
-"""What is measured, and which constants compete in it. The first variant of each is the one that is shipped."""
+"""The measures, and the candidate constants for each. The first variant of each is the shipped one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
 
-# The package gives the function of that name.
+# The package exports the function of the same name.
 detecting = import_module("concertmaster.core.changepoint.detect")
 
 Variant = Mapping[tuple[ModuleType, str], Any]
@@ -35,7 +35,7 @@ LEAST_ERROR = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """``families`` hold cases, ``score`` turns one family's cases into rows under whichever constants are set."""
+    """``families`` contain cases, ``score`` converts the cases of one family to rows with the constants in effect."""
 
     name: str
     families: Mapping[str, Sequence[Any]]
@@ -63,7 +63,7 @@ def scores(measure: Measure) -> dict[str, dict[str, Rows]]:
 
 
 def all_measures(data: Path) -> Iterator[Measure]:
-    """Every measure, one after the other: their cases are large."""
+    """All measures, generated one at a time because their cases are large."""
     pods = cases.pods(data)
     steps = {**pods, **cases.simulated()}
     bounds = {
@@ -160,7 +160,7 @@ def _sized_by_input(steps: Sequence[cases.Step]) -> Rows:
 
 
 def _charged(step: cases.Step, known: Places, ahead: Places, given: Rows) -> list[float]:
-    """GBh wasted, failed attempts, executions, and GBh that the largest peak and 15% more would waste; retries double."""
+    """GBh wasted, failed attempts, executions, and the waste in GBh of the largest peak plus 15%; retries double."""
     krr = np.full(ahead.size, max(KRR_LEAST, KRR_MARGIN * float(step.peaks[known].max())))
     wasted, failed = _wasted(step, ahead, given)
     return [wasted, failed, float(ahead.size), _wasted(step, ahead, krr)[0]]
@@ -183,7 +183,8 @@ def _failed(families: Sequence[Rows]) -> float:
 
 
 def _sized_cpu(steps: Sequence[cases.Step]) -> Rows:
-    """Unused core-hours, core-hours used, hours longer, hours, and hours longer with the largest use seen as the request."""
+    """Unused core-hours, used core-hours, added hours, hours, and added hours with the largest observed usage as
+    request."""
     rows = []
     for step in steps:
         good = np.isfinite(step.cores) & (step.seconds > 0.0)
@@ -228,7 +229,7 @@ def _predicted(
 
 
 def _error(families: Sequence[Rows]) -> float:
-    """Of median and 90th percentile: no method is good that is exact on most steps and far off on the others."""
+    """Geometric mean of median and 90th percentile: a good method is not exact on most steps and far off on the others."""
     return float(np.sqrt(_percentile(families, 50) * _percentile(families, 90)))
 
 
@@ -237,8 +238,8 @@ def _p90(families: Sequence[Rows]) -> float:
 
 
 def _percentile(families: Sequence[Rows], share: float) -> float:
-    """Geometric mean over families. Errors below 1% are as good as none: a family that is hit to the byte or missed, by one
-    run more or less, would otherwise outweigh ten others."""
+    """Geometric mean over families. Errors below 1% count as 1%: a family predicted almost exactly would otherwise
+    outweigh ten others."""
     logs = [np.log(max(float(np.percentile(rows, share)), LEAST_ERROR)) for rows in families]
     return float(100.0 * np.exp(np.mean(logs)))
 
@@ -252,7 +253,7 @@ def _changes(data: Path) -> Measure:
     families |= simulated_series()
 
     def score(of_family: Sequence[dict[str, Any]]) -> Rows:
-        """Hits, false alarms and misses; series without a change, and those of them with an alarm."""
+        """Hits, false alarms and misses; series without a change, and the number of them with an alarm."""
         rows = []
         for series in of_family:
             found = [point.index for point in detecting.detect(None, series["values"]).points]

@@ -1,4 +1,4 @@
-"""Promised against kept, one line for each promise: ``benchmarks/results/calibration.svg``."""
+"""Predicted against observed shares, one line per prediction: ``benchmarks/results/calibration.svg``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from benchmarks.nested.calibration import LIKELY
 
 LEFT, WIDTH, ROW, TOP = 470, 420, 26, 44
 LEAST = 70.0  # percent at the left edge
-TOLERANCE = 2.0  # points around the promise of an interval within which it counts as kept
+TOLERANCE = 2.0  # percentage points around the level of an interval that count as kept
 
 
 def svg(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A dot with its 90% interval for the share kept, a ring for the worst family, a bar for what was promised."""
+    """A dot with its 90% interval for the observed share, a ring for the worst family, a bar for the predicted
+    share."""
     height = TOP + ROW * len(rows) + 40
     total = LEFT + WIDTH + 60
     out = [

@@ -9,17 +9,17 @@ from typing import Any
 from benchmarks.nested import calibration
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "nested.json"
-# A gap beyond this says that there are too many choices for the data.
+# A larger gap indicates too many choices for the data.
 MOST_GAP = 1.2
 
 
 def lines(result: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Both sections: scores, and promises where they were tested."""
+    """Both sections: scores, and predictions if tested."""
     return scored(result["scores"]) + (calibration.lines(result["promises"]) if result["promises"] else [])
 
 
 def scored(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The section of scores, one row for each measure."""
+    """The section of scores, one row per measure."""
     out = [
         "",
         "## Accuracy on families left out (`make bench`)",

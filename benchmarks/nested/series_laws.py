@@ -1,4 +1,5 @@
-"""Series of run times with what no public set shows: seasons, modes, heavy tails, gaps, ramps, values that carry over."""
+"""Series of run times with properties missing in the public sets: seasons, modes, heavy tails, gaps, ramps,
+autocorrelation."""
 
 from __future__ import annotations
 
@@ -16,12 +17,12 @@ Rng = np.random.Generator
 
 
 def _season(n: int, rng: Rng) -> Rows:
-    """A day or a week in the run times: quiet, as it comes back."""
+    """A daily or weekly season in the run times; it counts as quiet, because it recurs."""
     return np.asarray(0.15 * np.sin(2.0 * np.pi * np.arange(n) / rng.choice([7, 24])) + 0.05 * rng.normal(size=n))
 
 
 def _modes(n: int, rng: Rng) -> Rows:
-    """Small and large inputs by turns."""
+    """Small and large inputs in alternation."""
     return np.asarray(np.where(rng.uniform(size=n) < 0.3, 0.7, 0.0) + 0.06 * rng.normal(size=n))
 
 
@@ -38,7 +39,7 @@ def _gaps(n: int, rng: Rng) -> Rows:
 
 
 def _carried(n: int, rng: Rng) -> Rows:
-    """A third of a deviation carries over to the next run."""
+    """A third of each deviation carries over to the next run."""
     values = 0.1 * rng.normal(size=n)
     for i in range(1, n):
         values[i] += 0.35 * values[i - 1]
@@ -46,7 +47,7 @@ def _carried(n: int, rng: Rng) -> Rows:
 
 
 def _spreading(n: int, rng: Rng) -> Rows:
-    """The spread grows; the level stays."""
+    """Growing spread at a constant level."""
     return np.asarray(np.linspace(0.03, 0.2, n) * rng.normal(size=n))
 
 
@@ -61,7 +62,8 @@ NOISES: dict[str, Callable[[int, Rng], Rows]] = {
 
 
 def simulated_series(count: int = 24) -> dict[str, list[dict[str, Any]]]:
-    """Series by law: a third quiet, a third with one step, a third with one ramp; as the sets of steps write them."""
+    """Series by model: a third without a change, a third with one step, a third with one ramp; in the format of the
+    public sets of steps."""
     found: dict[str, list[dict[str, Any]]] = {}
     for number, (name, noise) in enumerate(NOISES.items()):
         rng = np.random.default_rng(20261121 + number)
