@@ -1,1 +1,1 @@
-"""A set of awkward workflows, run on the real controllers and compared with what the engines themselves say of each run."""
+"""A set of difficult workflows, run on the real controllers and compared with the engines' own status of each run."""

@@ -1,5 +1,5 @@
-"""``python -m benchmarks.torture``: run the set, compare, try what is recommended, write what was found; inside
-``python -m testbed netns``."""
+"""``python -m benchmarks.torture``: run the set, compare, try the recommendations, write the results; inside ``python
+-m testbed netns``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.torture.recommended import carry_out, trials
 
 
 def main() -> int:
-    """Exit code 1 when a run is not exact."""
+    """Run the benchmark; exit status 1 if a run is not exact."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each workflow (5)")
     parser.add_argument("--only", nargs="*", help="workflows to run (all)")
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _played(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> tuple[dict[str, Any], list[str]]:
-    """What is found is kept after each part: the parts take long."""
+    """Run all parts; results are saved after each part, as the parts take long."""
     runs = arguments.runs
     with bed.bed() as (cluster, prometheus):
         play = bed.play(cluster, runs, arguments.only or bed.names(), _say)

@@ -1,8 +1,8 @@
-"""What is recommended for the set as WorkflowChanges in mode Approve: the operator itself reads the runs, plans, is given
-the approval, writes and verifies, while the workflows go on running under their controllers.
+"""Recommendations for the set as WorkflowChanges in mode Approve: the operator itself reads the runs, plans, is given
+the approval, applies and verifies, while the workflows continue to run under their controllers.
 
-One change of each workflow at a time, the next on top of the one before, as a person would. Promised is what the
-WorkflowChange says when it is approved.
+One change per workflow at a time, each on top of the previous one, as a user would do. The prediction is the one in the
+WorkflowChange at its approval.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from testbed.process import Process, TemporaryDirectory, TestbedError
 from testbed.prometheus import PrometheusServer
 
 RULES = frozenset({"right-size", "cpu-request", "memory-request", "parallelism"})
-LONG = frozenset({"lengthy", "long-fan", "daemon"})  # a minute and more for each run
+LONG = frozenset({"lengthy", "long-fan", "daemon"})  # a minute or more per run
 FIRST = 100  # number of the first run
-_PATIENCE = 240.0  # seconds the operator has for its next step
-_TRIES = 3  # plans of one recommendation
-_SETTLED = 45.0  # seconds without a new proposal after which no more is expected
+_PATIENCE = 240.0  # seconds for the operator's next action
+_TRIES = 3  # plans per recommendation
+_SETTLED = 45.0  # seconds without a new proposal after which none is expected
 
 
 @dataclass
 class Change:
-    """The WorkflowChange of one recommendation: what it promised, in percent, and the runs before and after it."""
+    """The WorkflowChange of one recommendation: its predicted effect in percent, and the runs before and after it."""
 
     name: str = ""
     verdict: str = ""
@@ -49,14 +49,14 @@ class Change:
     measured: float | None = None
     before: list[float] = field(default_factory=list)
     after: list[float] = field(default_factory=list)
-    runs: int = 0  # of those after it
+    runs: int = 0  # after the change
     worse: int = 0
     said: str = "not proposed"
 
     @property
     def effect(self) -> float | None:
-        """Percent by which a run is longer after it, by the engine's own times; of what is no run time, what the operator
-        measured."""
+        """Percentage by which runs became longer, by the engine's own times; for goals other than run time, the effect
+        measured by the operator."""
         if self.measure and self.measure != "Duration":
             return self.measured
         if not self.before or not self.after:
@@ -65,7 +65,7 @@ class Change:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the promised interval has the effect, within what the controllers' seconds allow."""
+        """Whether the predicted interval contains the effect, within the resolution of the controllers' times."""
         effect = self.effect
         if self.promised is None or effect is None or not self.before:
             return None
@@ -76,8 +76,8 @@ class Change:
 
 
 def of_operator(trial: Trial) -> bool:
-    """Whether an operator may make it: published, of a kind of fields that it changes, and of a workflow that does not
-    take long."""
+    """Whether an operator may apply it: published, for a field that it may change, and for a workflow without long
+    runs."""
     return trial.published and trial.rule in RULES and trial.workflow not in LONG
 
 
@@ -89,11 +89,12 @@ def approve(
     runs: int,
     say: Callable[[str], None],
 ) -> dict[tuple[str, str], Change]:
-    """All that the operator may do of ``found``, by workflow and id. The definitions are restored at the end."""
+    """All changes that the operator may make among ``found``, by workflow and id. The definitions are restored at the
+    end."""
     wanted = [t for t in found if of_operator(t)]
     pristine = {name: declared(cluster, name) for name in dict.fromkeys(t.workflow for t in wanted)}
     for raw in pristine.values():
-        restore(cluster, raw)  # created, not applied: what a server-side apply owns is Git's
+        restore(cluster, raw)  # created instead of applied: objects owned by server-side apply belong to GitOps
     changes = {(t.workflow, t.id): Change() for t in wanted}
     with (
         TemporaryDirectory("concertmaster-torture-") as directory,
@@ -119,7 +120,7 @@ class _Approval:
         self._last: dict[str, range] = {}  # numbers of the newest runs by workflow
 
     def carry_out(self) -> None:
-        """Rounds until nothing more is proposed of what was recommended."""
+        """Repeat rounds until none of the recommendations is proposed any more."""
         self._run({workflow for workflow, _ in self._changes})
         tried: set[tuple[str, str]] = set()
         tries: Counter[tuple[str, str]] = Counter()
@@ -162,7 +163,7 @@ class _Approval:
         return {names[view.name]: view for _, view in self._views() if view.name in names}
 
     def _chosen(self, tried: set[tuple[str, str]]) -> dict[tuple[str, str], WorkflowChangeView]:
-        """A proposal of each workflow, once no more have come for a while."""
+        """One proposal per workflow, once no new ones have appeared for a while."""
         begun = changed = time.monotonic()
         seen: set[str] = set()
         while time.monotonic() - changed < _SETTLED and time.monotonic() - begun < _PATIENCE:
@@ -179,7 +180,7 @@ class _Approval:
         return found
 
     def _decide(self, view: WorkflowChangeView) -> None:
-        """As ``kubectl concertmaster approve`` does."""
+        """Approve a change as ``kubectl concertmaster approve`` does."""
         self._client.patch(view.ref.path, {"spec": {"decision": "Approve", "decidedBy": "admin"}}, kind="merge")
 
     def _wait(
@@ -197,7 +198,7 @@ class _Approval:
             self._alive()
 
     def _why_not(self, workflow: str, identity: str) -> str:
-        """What ``kubectl concertmaster explain`` says about a recommendation that the operator did not propose."""
+        """Output of ``kubectl concertmaster explain`` for a recommendation that the operator did not propose."""
         words = ["explain", workflow, identity, "-n", NAMESPACE, "--kubeconfig", str(self._cluster.kubeconfig())]
         done = subprocess.run(
             [sys.executable, "-m", "concertmaster", *words], capture_output=True, text=True, timeout=120, check=False
@@ -273,7 +274,7 @@ def _policy() -> dict[str, Any]:
             "maxRisk": "High",
             "cooldown": "0s",
             "bounds": {"maxStepPercent": 1000},
-            # A verdict after as many runs as the promise is compared with; what does no harm stays.
+            # A verdict after as many runs as the prediction is compared with; harmless changes are kept.
             "verify": {"minRuns": 5, "maxRuns": 5, "onSame": "Keep"},
         },
     }

@@ -1,4 +1,4 @@
-"""Argo: what runs do besides following their graph: retries, handlers, waiting, limits, failures."""
+"""Argo: behaviour beyond the graph: retries, handlers, waiting, limits, failures."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ BEHAVIOUR: tuple[Object, ...] = (
         templateDefaults={"retryStrategy": {"limit": "2", "retryPolicy": "Always"}},
     ),
 )
-# Handlers that are templates of the workflow itself.
+# Handlers are templates of the workflow itself.
 for _found in BEHAVIOUR:
     if _found["metadata"]["name"] == "hooked":
         _found["spec"]["templates"].append(steps("farewell", [task("tell", "short")]))

@@ -1,4 +1,4 @@
-"""Argo: features that are simple alone, combined as people do."""
+"""Argo: features that are simple on their own, in typical combinations."""
 
 from __future__ import annotations
 
@@ -169,5 +169,5 @@ MIXED: tuple[Object, ...] = (
     ),
 )
 
-# What the runs of a workflow are given in place of its own arguments.
+# Arguments of the runs of a workflow, in place of its own.
 ARGUMENTS: dict[str, dict[str, str]] = {"argued": {"width": "4", "extra": "yes"}}

@@ -1,4 +1,4 @@
-"""The play: every workflow of the set runs several times under the real controllers, is read, and is deleted."""
+"""Execution of the set: every workflow runs several times under the real controllers, is read, and is deleted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2
-NOT_RUN = {"library"}  # only holds templates for others
+NOT_RUN = {"library"}  # only contains templates for others
 RUN_KINDS = {
     "Workflow": "workflows.argoproj.io",
     "PipelineRun": "pipelineruns.tekton.dev",
@@ -39,8 +39,7 @@ _ALSO = ("workflowtemplates.argoproj.io", "pipelines.tekton.dev", "taskruns.tekt
 
 @dataclass
 class Play:
-    """Objects as they stood at the end, by kind and name, every pod that ever was, and since when each of them (by uid)
-    was ready."""
+    """Final objects by kind and name, all pods that ever existed, and the ready time of each pod by uid."""
 
     begun: float
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
@@ -50,7 +49,7 @@ class Play:
 
 
 def names() -> list[str]:
-    """Workflows of the set that are run."""
+    """Names of the workflows to run."""
     every = (*GRAPHS, *BEHAVIOUR, *MIXED, *PIPELINES, *JOBS, *JOBSETS)
     return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
 
@@ -89,7 +88,7 @@ def _arguments(name: str) -> Object:
 
 @contextmanager
 def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
-    """A control plane with all engines on their full CRDs, and a Prometheus that scrapes it."""
+    """A control plane with all engines and their full CRDs, and a Prometheus that scrapes it."""
     require_namespace()
     options = replace(Options.engines(full_crds=True), nodes=4)
     with (
@@ -102,7 +101,8 @@ def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
 def play(
     cluster: Cluster, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float = 300.0
 ) -> Play:
-    """All workflows run ``waves`` times, each wave when the one before has ended. What does not end is left out, aloud."""
+    """Run all workflows ``waves`` times, each wave after the previous one has ended. Runs that do not end are reported
+    and skipped."""
     found = Play(time.time())
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
@@ -114,7 +114,8 @@ def play(
 
 
 def _as_served(template: Object) -> Object:
-    """A template as the version of Argo has it: 4.1 knows a cache by its ConfigMap alone, 3.7 wants a key as well."""
+    """A template for the installed version of Argo: 4.1 identifies a cache by its ConfigMap alone, 3.7 also requires a
+    key."""
     found = deepcopy(template)
     for part in found["spec"]["templates"]:
         if "memoize" in part and argo_version() == ARGO_V4:
@@ -143,7 +144,7 @@ def _waves(
 def wave(
     cluster: Cluster, found: Play, runs: Sequence[Object], say: Callable[[str], None], seconds: float = 300.0
 ) -> None:
-    """Start the runs and wait until all have ended; what does not end is left out, aloud."""
+    """Start the runs and wait until all have ended; those that do not are reported and skipped."""
     if not runs:
         return
     cluster.apply(*runs, namespace=NAMESPACE, validate=False)
@@ -162,7 +163,7 @@ def wave(
 
 @contextmanager
 def _watched(cluster: Cluster, found: Play) -> Iterator[None]:
-    """Every pod with the last that was seen of it, also of those that are gone before anybody asks."""
+    """Watch all pods and keep the latest state of each, including those deleted before they could be listed."""
     arguments = ("get", "pods", "-n", NAMESPACE, "--watch", "-o", "json", f"--kubeconfig={cluster.kubeconfig()}")
     process = subprocess.Popen([cluster.kubectl_path, *arguments], stdout=subprocess.PIPE, text=True)
     reader = threading.Thread(target=_record, args=(process.stdout, found), daemon=True)
@@ -179,14 +180,14 @@ def _record(stream: IO[str] | None, found: Play) -> None:
     text, decoder = "", json.JSONDecoder()
     for line in stream or ():
         text += line
-        if line == "}\n":  # kubectl indents: only an object ends like this
+        if line == "}\n":  # kubectl indents, so only the end of an object is a line of its own
             thing, _ = decoder.raw_decode(text)
             text = ""
             _keep(found, thing)
 
 
 def over(thing: Object) -> bool:
-    """Whether a run has ended, as its engine says."""
+    """Whether a run has ended, by its engine's status."""
     status = thing.get("status") or {}
     if thing["kind"] == "Workflow":
         return bool(thing["metadata"].get("labels", {}).get("workflows.argoproj.io/completed") == "true")
@@ -214,7 +215,7 @@ def _look(cluster: Cluster, found: Play, resources: Sequence[str]) -> None:
 
 
 def _keep(found: Play, pod: Object) -> None:
-    """The newest that was seen of a pod; what made it ready is gone when it ends."""
+    """Keep the latest state of a pod, and its ready time, which is lost when it ends."""
     meta = pod["metadata"]
     for condition in pod["status"].get("conditions") or ():
         since = unix(condition.get("lastTransitionTime"))

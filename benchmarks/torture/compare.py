@@ -1,4 +1,4 @@
-"""The operator's records beside the truth: what differs, run by run, live and from history alone."""
+"""Comparison of the operator's records with the truth, run by run, for live objects and for history alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NODE_NAME = "workflows.argoproj.io/node-name"
 
 
 def profiles() -> list[Object]:
-    """WorkflowProfiles that pick the Jobs and JobSets of the set."""
+    """WorkflowProfiles that select the Jobs and JobSets of the set."""
     kinds = {"jb": ("batch/v1", "Job"), "js": ("jobset.x-k8s.io/v1alpha2", "JobSet")}
     return [
         {
@@ -43,7 +43,7 @@ def profiles() -> list[Object]:
 
 
 def truths(play: Play) -> dict[str, Truth]:
-    """Every run that ended, as its engine has it."""
+    """Every finished run, from its engine's status."""
     found: dict[str, Truth] = {}
     pods, task_runs = list(play.pods.values()), list(play.objects.get("TaskRun", {}).values())
     for kind in ("Workflow", "PipelineRun", "Job", "JobSet"):
@@ -61,13 +61,13 @@ def truths(play: Play) -> dict[str, Truth]:
 
 
 def definitions_of(play: Play) -> dict[WorkflowKey, WorkflowDefinition]:
-    """The workflows of the play, as its objects declare them."""
+    """The workflows of the set, from their objects."""
     objects = [o for kind in ("WorkflowTemplate", "Pipeline") for o in play.objects.get(kind, {}).values()]
     return {d.key: d for d in define_all([*objects, *profiles()], cluster_namespaces=[NAMESPACE])}
 
 
 def collected(play: Play, prometheus: PrometheusServer) -> Collection:
-    """What the metrics know of the play."""
+    """The metrics of the set."""
     until = time.time()
     source = {"name": "default", "url": prometheus.url, "scrapeInterval": f"{SCRAPE_SECONDS}s"}
     client = PrometheusClient(Source.model_validate(source))
@@ -82,7 +82,7 @@ def collected(play: Play, prometheus: PrometheusServer) -> Collection:
 
 
 def compare(play: Play, metrics: Collection) -> list[Row]:
-    """A row for each workflow of the play."""
+    """One row per workflow of the set."""
     definitions = definitions_of(play)
     placed = assign(metrics.facts, definitions.values(), job_owners=metrics.job_owners).executions
     rows: dict[str, Row] = {}
@@ -122,7 +122,7 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
 
 
 def placed_records(play: Play, metrics: Collection) -> Iterator[tuple[WorkflowDefinition, list[RunRecord]]]:
-    """Each workflow of the play with its runs, live and from history joined, as the operator keeps them."""
+    """Each workflow of the set with its runs, live and history records merged, as the operator stores them."""
     definitions = definitions_of(play)
     placed = assign(metrics.facts, definitions.values(), job_owners=metrics.job_owners).executions
     claims, live = Claims(definitions.values()), list[RunRecord]()
@@ -156,13 +156,13 @@ def _leaf_of_pods(play: Play, found: Mapping[str, Truth]) -> dict[str, tuple[str
 
 
 def _ended_twice(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> bool:
-    """Whether a pod ended again after its controller had seen its end: on a busy machine kwok now and then plays the end
-    of a pod a second time, with another time, which no kubelet does."""
+    """Whether a pod ended again after its controller had observed its end: on a busy machine kwok sometimes terminates
+    a pod twice with different times, which no kubelet does."""
     for uid, (run, key) in leaf_of.items():
         if run == truth.run and uid in play.pods and key not in truth.free:
             pod, leaf = play.pods[uid], truth.leaves[key]
             reported, own = leaf.ended, ended(pod)
-            # One that was deleted may have failed for its controller before its containers ended.
+            # The controller may have failed a deleted pod before its containers ended.
             stands = leaf.outcome == "Succeeded" or "deletionTimestamp" not in pod["metadata"]
             if stands and reported is not None and own is not None and own > reported + 2 * SECOND:
                 return True
@@ -173,8 +173,9 @@ def _ended_twice(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]
 
 
 def end_daemons(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> None:
-    """A daemon whose pod was there until all beside it had ended has served. Its controller marks it Succeeded then, and
-    Failed when it sees later how the pod ended; one that ended before has failed."""
+    """Correct the outcome of daemons: one whose pod ran until all steps beside it had ended has succeeded, one that
+    ended earlier has failed. Its controller marks the former Succeeded, but Failed if it observes the end of the pod
+    later."""
     for uid, (run, key) in leaf_of.items():
         if run == truth.run and key in truth.served and uid in play.pods:
             own, leaf = ended(play.pods[uid]), truth.leaves[key]

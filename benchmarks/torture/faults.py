@@ -1,4 +1,4 @@
-"""What differs between a record of the operator and the truth: live, and from history alone."""
+"""Differences between a record of the operator and the truth, for live objects and for history alone."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from concertmaster.core.analysis.replay.critical import step_drag
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.engines import complete as whole_definition
 
-DRAG_SECONDS = 2.0  # times are whole seconds, at both ends
+DRAG_SECONDS = 2.0  # times are whole seconds at both ends
 
 
 @dataclass
 class Row:
-    """One workflow: how many runs there were, and what was wrong with which of them. ``spoiled``: runs left out because the
+    """One workflow: the number of its runs, and the differences per run. ``spoiled``: runs excluded because the
     simulation contradicts itself."""
 
     workflow: str
@@ -31,13 +31,13 @@ class Row:
 
 
 def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> Truth:
-    """The run with the times of its pods, where it had any: those are the times of the operator's records."""
+    """The run with the times of its pods, if it had any, as in the operator's records."""
     found = deepcopy(truth)
     for uid, (run, key) in leaf_of.items():
         if run == truth.run and uid in play.pods:
             pod, leaf = play.pods[uid], found.leaves[key]
             leaf.begun = unix(pod["metadata"]["creationTimestamp"])
-            if "deletionTimestamp" not in pod["metadata"]:  # else the metrics may not have seen its end
+            if "deletionTimestamp" not in pod["metadata"]:  # otherwise the metrics may have missed its end
                 leaf.ended = ended(pod) or leaf.ended
             if key in found.free and uid in play.ready:
                 found.free[key] = min(found.free[key], play.ready[uid])
@@ -47,7 +47,7 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
 
 
 def _keyed(truth: Truth, e: StepExecution, leaf_of: Mapping[str, tuple[str, Key]]) -> Key:
-    """The key of an execution; of one whose item nobody can know the one its pod has."""
+    """The key of an execution; if its item cannot be known, the key of its pod."""
     own = (e.step, e.item, e.attempt)
     known = leaf_of.get(e.uid or "") or leaf_of.get(e.pod or "")
     if known is not None and known[0] == truth.run and (own in truth.leaves or (e.item or "").startswith("#")):
@@ -62,7 +62,7 @@ def live_faults(truth: Truth, record: RunRecord, leaf_of: Mapping[str, tuple[str
     found = {(e.step, e.item, e.attempt): e for e in record.steps}
     if len(found) != len(record.steps):
         faults.append("a step, item and attempt twice")
-    if truth.alike and found.keys() == truth.leaves.keys():  # which of them is which, only their pods tell
+    if truth.alike and found.keys() == truth.leaves.keys():  # only their pods distinguish them
         found = {leaf_of[e.uid or ""][1] if e.uid in leaf_of else key: e for key, e in found.items()}
     faults += [f"{key} is missing" for key in sorted(set(truth.leaves) - set(found), key=str)]
     faults += [f"{key} is made up" for key in sorted(set(found) - set(truth.leaves), key=str)]
@@ -87,7 +87,7 @@ def _apart(reported: float | None, true: float | None) -> str:
 def path_faults(
     truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Mapping[str, tuple[str, Key]]
 ) -> list[str]:
-    """What is wrong with the critical chain, and with the drag of its steps where nothing limits the run."""
+    """Differences in the critical chain, and in the drag of its steps if nothing limits the run."""
     graph = whole_definition(definition, [record])[0].graph
     run = executed(record, graph)
     if not run.usable:
@@ -115,7 +115,8 @@ def history_faults(
     play: Play,
     row: Row,
 ) -> list[str]:
-    """What the metrics alone make of a run: steps, items, attempts, outcomes and times of its pods, and the chain."""
+    """Differences in a run built from metrics alone: steps, items, attempts, outcomes and times of its pods, and the
+    chain."""
     pods = {k: leaf for k, leaf in truth.leaves.items() if leaf.pod}
     expected = {uid: known[1] for uid, known in leaf_of.items() if known[0] == truth.run and uid in play.pods}
     if not expected:
@@ -147,7 +148,7 @@ def history_faults(
             true = phase if pods[key].outcome == "Unknown" else pods[key].outcome  # what the engine left, its pod knows
             if e.outcome.value != true:
                 faults.append(f"{key}: {e.outcome.value}, true {true}")
-    # A deadline that has passed fails a node before its pod is made.
+    # A node whose deadline has passed fails before its pod is created.
     row.unknown |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
     if not faults and not rounds:
         faults += _chain_from_pods(truth, record, definition, leaf_of, play)
@@ -161,15 +162,15 @@ def history_faults(
 def _chain_from_pods(
     truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Mapping[str, tuple[str, Key]], play: Play
 ) -> list[str]:
-    """What is wrong with the critical chain that the metrics alone give; what left no pod is no part of it."""
+    """Differences in the critical chain built from metrics alone, which lacks everything without a pod."""
     run = executed(record, whole_definition(definition, [record])[0].graph)
     if not run.usable:
-        return []  # said: a pod has no known end
+        return []  # reported already: a pod without a known end
     seen = with_pods(truth, play, leaf_of)
     made = {key for uid, (name, key) in leaf_of.items() if name == truth.run and uid in play.pods}
     for leaf in seen.leaves.values():
         leaf.ran = leaf.ran and leaf.key in made
-        if leaf.step in truth.unknown_items:  # which item waited for which is unknown with their names
+        if leaf.step in truth.unknown_items:  # dependencies between items are unknown if their names are
             around = {key[0] for key in leaf.before}
             leaf.before |= {key for key in seen.leaves if key[0] in around and key != leaf.key}
     keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}

@@ -8,7 +8,7 @@ from benchmarks.torture.parts import LARGE, SMALL, Object
 
 
 def _task(name: str, *after: str, seconds: str = "2", sim: Object | None = None, **more: Any) -> Object:
-    """A task of a pipeline, its steps' seconds separated by commas."""
+    """A task of a pipeline; ``seconds`` of its steps are separated by commas."""
     requests = more.pop("requests", SMALL)
     spec: Object = {
         "metadata": {

@@ -1,4 +1,4 @@
-"""Short forms for the manifests of the set: pods that play what an annotation says."""
+"""Builders for the manifests of the set: pods that behave as their annotations say."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ Object = dict[str, Any]
 
 ARGO = "argoproj.io/v1alpha1"
 SMALL = {"requests": {"cpu": "50m", "memory": "32Mi"}}
-LARGE = {"requests": {"cpu": "800m", "memory": "1Gi"}}  # several times what is used: worth a recommendation
+LARGE = {"requests": {"cpu": "800m", "memory": "1Gi"}}  # several times the usage: worth a recommendation
 
 
 def container(name: str = "main", **more: Any) -> Object:
-    """A container that is never started: its image and command are only names."""
+    """A container that is never started: image and command are only names."""
     return {"name": name, "image": f"sim/{name}:1", "command": [name], "resources": SMALL, **more}
 
 
 def pod(name: str, seconds: float | str = 2, **more: Any) -> Object:
-    """A template of one pod. ``sim`` are further annotations of the simulation; inputs are named in ``inputs``."""
+    """A template of one pod. ``sim`` are further annotations of the simulation; ``inputs`` are names of input
+    parameters."""
     annotations = {"sim/startup": "0", "sim/duration": str(seconds), **_sim(more.pop("sim", {}))}
     template: Object = {"name": name, "metadata": {"annotations": annotations}, "container": container()}
     return {**template, **_inputs(more.pop("inputs", ())), **more}
 
 
 def generous(name: str, seconds: float | str, **more: Any) -> Object:
-    """A template of one pod that asks for far more than it uses."""
+    """A template of one pod that requests far more than it uses."""
     return pod(name, seconds, container=container(resources=LARGE), **more)
 
 
@@ -37,7 +38,7 @@ def _inputs(names: Any) -> Object:
 
 
 def task(name: str, template: str | None = None, *after: str, **more: Any) -> Object:
-    """A task or step. ``after``: its dependencies; ``pass_on``: values of the parameters it hands to its template."""
+    """A task or step. ``after``: its dependencies; ``pass_on``: arguments for the parameters of its template."""
     found: Object = {"name": name, **({"template": template} if template else {})}
     if after:
         found["dependencies"] = list(after)
@@ -48,7 +49,7 @@ def task(name: str, template: str | None = None, *after: str, **more: Any) -> Ob
 
 
 def dag(name: str, *tasks: Object, **more: Any) -> Object:
-    """A template that is a DAG; ``dag`` are further fields of it."""
+    """A DAG template; ``dag`` are further fields of it."""
     return {
         "name": name,
         "dag": {"tasks": list(tasks), **more.pop("dag", {})},
@@ -58,12 +59,12 @@ def dag(name: str, *tasks: Object, **more: Any) -> Object:
 
 
 def steps(name: str, *groups: list[Object], **more: Any) -> Object:
-    """A template of steps, group by group."""
+    """A steps template, by groups."""
     return {"name": name, "steps": [list(g) for g in groups], **_inputs(more.pop("inputs", ())), **more}
 
 
 def workflow(name: str, *templates: Object, **spec: Any) -> Object:
-    """A WorkflowTemplate that starts at ``main``."""
+    """A WorkflowTemplate with entrypoint ``main``."""
     return {
         "apiVersion": ARGO,
         "kind": "WorkflowTemplate",

@@ -1,8 +1,8 @@
-"""What is recommended for the set, applied as printed: each command is pasted, the workflow runs again, and the promise
-is compared with what the runs show.
+"""Recommendations for the set, applied as printed: each command is executed, the workflow runs again, and the
+prediction is compared with the measured effect.
 
-Recommendations are taken one at a time: the definition is restored before the next. All thresholds of materiality are zero,
-so that every recommendation with a command is tried, also those that nobody would be shown.
+Recommendations are tried one at a time: the definition is restored before the next one. All materiality thresholds are
+zero, so that every recommendation with a command is tried, including those too small to be published.
 """
 
 from __future__ import annotations
@@ -28,41 +28,41 @@ from testbed.cluster import Cluster
 
 _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)
 FIRST = 500  # number of the first run
-_FINISHING = 2  # runs after a recommendation that promises no run time
-POLL = 1.0  # seconds by which a controller sees the end of a pod late
+_FINISHING = 2  # runs after a recommendation that does not affect run time
+POLL = 1.0  # seconds of delay until a controller observes the end of a pod
 _KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}
 
 
 @dataclass
 class Trial:
-    """One recommendation of one workflow: what its command answered, and its runs before and after."""
+    """One recommendation of one workflow: the output of its command, and its runs before and after."""
 
     workflow: str
     id: str
     command: str
     action: str
     promised: Interval | None
-    published: bool = True  # not too small to be shown to anybody
+    published: bool = True  # large enough to be shown to users
     before: list[float] = field(default_factory=list)
     after: list[float] = field(default_factory=list)
     refused: str = ""
     runs: int = 0  # with the recommendation
-    worse: int = 0  # of these, how many ended otherwise than those before
+    worse: int = 0  # of these, with an outcome that did not occur before
 
     @property
     def rule(self) -> str:
-        """The rule behind it."""
+        """The rule of the recommendation."""
         return self.id.partition(".")[0]
 
     @property
     def gain(self) -> float | None:
-        """Mean seconds a run is shorter; None without finished runs on either side."""
+        """Mean reduction of the run time in seconds; None without finished runs on both sides."""
         return fmean(self.before) - fmean(self.after) if self.before and self.after else None
 
     @property
     def holds(self) -> bool | None:
-        """Whether the promised interval has what the runs show, within what the controllers' seconds allow; None where
-        nothing was promised or measured."""
+        """Whether the predicted interval contains the measured effect, within the resolution of the controllers' times;
+        None without a prediction or measurement."""
         gain = self.gain
         if self.promised is None or gain is None:
             return None
@@ -73,7 +73,7 @@ class Trial:
 
 
 def trials(play: Play, metrics: Collection) -> Iterator[Trial]:
-    """Every recommendation with a command that changes the definition."""
+    """All recommendations with a command that changes the definition."""
     for definition, records in placed_records(play, metrics):
         if definition.key.kind not in _KINDS:
             continue
@@ -92,8 +92,8 @@ def _recommended(definition: WorkflowDefinition, records: list[RunRecord], now: 
 
 
 def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: Callable[[str], None]) -> None:
-    """Try all of them: in each round one of each workflow. Where no run time is promised, two runs show that the workflow
-    still finishes."""
+    """Try all of them, one per workflow in each round. Without a predicted run time, two runs show that the workflow
+    still completes."""
     ends = outcomes(play)
     queues: dict[str, list[Trial]] = {}
     for trial in found:
@@ -103,7 +103,7 @@ def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: 
         now = [own.pop(0) for own in queues.values() if own]
         pristine = {t.workflow: declared(cluster, t.workflow) for t in now}
         begun, later = number, Play(play.begun)
-        # As it is, then as recommended, the same workflows side by side: how busy the machine is counts.
+        # First unchanged, then changed, with the same parallel workflows, because the load of the machine matters.
         for side in range(2):
             for trial in now if side else ():
                 trial.refused = _paste(cluster, trial.command)
@@ -119,7 +119,7 @@ def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: 
 
 
 def _measure(trial: Trial, later: Play, first: range, ends: set[str]) -> None:
-    """``first``: numbers of the runs without the recommendation. Runs of earlier rounds are still there to be seen."""
+    """``first``: numbers of the runs without the recommendation. Runs of earlier rounds still exist."""
     for number, raw in runs_in(later, trial.workflow):
         if number < first.start:
             continue
@@ -132,14 +132,14 @@ def _measure(trial: Trial, later: Play, first: range, ends: set[str]) -> None:
 
 
 def runs_in(play: Play, workflow: str) -> list[tuple[int, Object]]:
-    """Runs by number, ended or not, in no order."""
+    """Runs by number, finished or not, in no particular order."""
     every = (item for kind in ("Workflow", "PipelineRun") for item in play.objects.get(kind, {}).items())
     parts = ((name.rpartition("-r"), raw) for name, raw in every)
     return [(int(number), raw) for (own, _, number), raw in parts if own == workflow]
 
 
 def outcomes(play: Play) -> dict[str, set[str]]:
-    """How the runs of each workflow ended."""
+    """Outcomes of the runs of each workflow."""
     found: dict[str, set[str]] = {}
     for kind in ("Workflow", "PipelineRun"):
         for name, raw in play.objects.get(kind, {}).items():
@@ -148,7 +148,7 @@ def outcomes(play: Play) -> dict[str, set[str]]:
 
 
 def outcome(raw: Object) -> str:
-    """How a run that is over ended."""
+    """Outcome of a finished run."""
     if raw["kind"] == "Workflow":
         return str(raw["status"].get("phase"))
     ends = [c for c in raw["status"].get("conditions") or () if c["type"] == "Succeeded"]
@@ -156,28 +156,28 @@ def outcome(raw: Object) -> str:
 
 
 def seconds(raw: Object) -> float:
-    """As the engine has it: start and end of its own, on both sides alike."""
+    """Duration of a run in seconds, from the engine's own start and end."""
     status = raw["status"]
     begun = status.get("startedAt") or status["startTime"]
     return parse_time(status.get("finishedAt") or status["completionTime"]) - parse_time(begun)
 
 
 def _paste(cluster: Cluster, command: str) -> str:
-    """What the shell says when it refuses the command; empty when it ran."""
+    """Error output of the command; empty on success."""
     words = command.replace("kubectl ", f"{cluster.kubectl_path} --kubeconfig={cluster.kubeconfig()} ", 1)
     done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, timeout=60, check=False)
     return "" if done.returncode == 0 else (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
 
 
 def declared(cluster: Cluster, name: str) -> Object:
-    """The workflow's definition as it stands."""
+    """The current definition of the workflow."""
     kind = "Pipeline" if name.startswith("tk-") else "WorkflowTemplate"
     found: Object = cluster.get(_KINDS[kind], name, "-n", NAMESPACE)
     return found
 
 
 def restore(cluster: Cluster, raw: Object) -> None:
-    """Create a definition anew, as it was read; not applied, or a server-side apply would own its fields."""
+    """Recreate a definition as it was read; applying it would make server-side apply own its fields."""
     wanted = deepcopy(raw)
     for name in ("resourceVersion", "managedFields", "generation", "uid", "creationTimestamp"):
         wanted["metadata"].pop(name, None)

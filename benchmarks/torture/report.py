@@ -1,4 +1,4 @@
-"""The result of the set as a file and as a part of benchmarks/RESULTS.md."""
+"""The result of the set as a file and as a section of benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = 4
 
 
 def faults(rows: Sequence[Row]) -> list[str]:
-    """One line for each workflow and side that is not exact."""
+    """One line per workflow and side that is not exact."""
     lines = []
     for row in rows:
         for side, found in (("live", row.live), ("history", row.history)):
@@ -38,7 +38,7 @@ def faults(rows: Sequence[Row]) -> list[str]:
 
 
 def broken(tried: Sequence[Trial], changes: Changes) -> list[str]:
-    """One line for each recommendation that does not run, breaks its workflow, or promises what does not come."""
+    """One line per recommendation whose command fails, that breaks its workflow, or whose prediction does not hold."""
     lines = []
     for trial in tried:
         name = f"{trial.workflow}, {trial.id}"
@@ -62,7 +62,7 @@ def broken(tried: Sequence[Trial], changes: Changes) -> list[str]:
 
 
 def result(rows: Sequence[Row], runs: int, tried: Sequence[Trial], changes: Changes) -> dict[str, Any]:
-    """What is kept of a play."""
+    """The stored result."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "argo": BY_NAME[argo_version()].version,
@@ -114,13 +114,13 @@ def _change(found: Change | None) -> dict[str, Any] | None:
 
 
 def write(found: dict[str, Any]) -> None:
-    """Keep the result beside those of other versions of Argo, and of workflows that were not run."""
+    """Store the result next to those of other versions of Argo, and of workflows that were not run."""
     kept = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     RESULT.write_text(json.dumps({**kept, found["argo"]: merged(kept.get(found["argo"]), found)}, indent=1) + "\n")
 
 
 def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
-    """A result with what an earlier one has of workflows that are not in it."""
+    """A result, completed by an earlier one for workflows that were not run."""
     if before is None:
         return found
     run = {row["name"] for row in found["workflows"]}
@@ -134,7 +134,7 @@ def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, An
 
 
 def summary(found: dict[str, Any]) -> str:
-    """One line."""
+    """The result in one line."""
     rows = found["workflows"]
     runs = sum(r["runs"] for r in rows)
     live, history = (sum(r[side] for r in rows) for side in ("live", "history"))
@@ -145,7 +145,7 @@ def summary(found: dict[str, Any]) -> str:
 
 
 def lines(kept: dict[str, Any]) -> list[str]:
-    """The part of the page."""
+    """The section of the page."""
     out = [
         "",
         "## The torture set (`make bench-torture`)",
@@ -168,7 +168,7 @@ def lines(kept: dict[str, Any]) -> list[str]:
 
 
 def _recommended(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What was recommended for the set and tried."""
+    """The recommendations that were tried for the set."""
     if not rows:
         return []
     fine = sum(not r["refused"] and not r["worse"] for r in rows)

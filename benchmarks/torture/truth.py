@@ -1,6 +1,7 @@
-"""What a run was, as its engine's status has it, in one form for all engines, and its critical chain.
+"""The truth about a run: the status of its engine in a common form for all engines, and its critical chain.
 
-Nothing here or in the modules that read the engines' objects uses the operator: two readers that share a mistake agree.
+Neither this module nor those that read the engines' objects use the operator: two readers with the same mistake would
+agree.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ SECOND = 1.0  # resolution of the engines' times
 
 @dataclass(slots=True)
 class Leaf:
-    """One thing that ran, was skipped or was answered from a cache. ``begun`` and ``ended`` are the engine's times in unix
-    seconds; ``before`` the keys of all it may have waited for; ``ran`` is False for what took no time by its nature."""
+    """One unit that ran, was skipped or was answered from a cache. ``begun`` and ``ended`` are the engine's times in
+    unix seconds; ``before`` the keys of all possible dependencies; ``ran`` is False for units that take no time."""
 
     step: str
     item: str | None
@@ -38,8 +39,8 @@ class Leaf:
 
 @dataclass(slots=True)
 class Truth:
-    """One run. ``unknown_items``: steps whose items only the run's object knows, so that history cannot name them;
-    ``alike``: its pods have no numbers of their own."""
+    """One run. ``unknown_items``: steps whose items only the run object contains, so that the history cannot name them;
+    ``alike``: its pods are not numbered."""
 
     workflow: str
     run: str
@@ -47,7 +48,7 @@ class Truth:
     leaves: dict[Key, Leaf] = field(default_factory=dict)
     unknown_items: frozenset[str] = frozenset()
     alike: bool = False
-    free: dict[Key, float] = field(default_factory=dict)  # when a daemon was ready, where it ended later
+    free: dict[Key, float] = field(default_factory=dict)  # ready times of daemons that ended later
     served: dict[Key, float] = field(
         default_factory=dict
     )  # when all beside a daemon had ended; left out where some did not
@@ -58,14 +59,14 @@ class Truth:
         self.leaves[leaf.key] = leaf
 
     def lasted(self) -> float | None:
-        """Seconds from the begin of the first to the end of the last thing that was not skipped."""
+        """Seconds from the first begin to the last end, without skipped units."""
         leaves = [leaf for leaf in self.leaves.values() if leaf.outcome != "Skipped"]
         begun = [leaf.begun for leaf in leaves if leaf.begun is not None]
         ended = [leaf.ended for leaf in leaves if leaf.ended is not None]
         return max(ended) - min(begun) if begun and ended else None
 
     def waited_for(self, key: Key) -> list[Leaf]:
-        """What ran before a leaf and may have held it up: through whatever was skipped between them."""
+        """Units that ran before a leaf and may have delayed it, including through skipped units between them."""
         return list(self.before(key, lambda leaf: leaf.ran and leaf.ended is not None).values())
 
     def before(self, key: Key, counts: Callable[[Leaf], bool]) -> dict[Key, Leaf]:
@@ -86,17 +87,17 @@ class Truth:
 
 
 def unix(stamp: object) -> float | None:
-    """A Kubernetes time in unix seconds."""
+    """A Kubernetes timestamp in unix seconds; None if missing."""
     return datetime.fromisoformat(stamp).timestamp() if isinstance(stamp, str) and stamp else None
 
 
 def near(a: float | None, b: float | None, slack: float = SECOND) -> bool:
-    """Whether two times are the same to the second; unknown is only the same as unknown."""
+    """Whether two times differ by at most ``slack`` seconds; None only equals None."""
     return a is b if a is None or b is None else abs(a - b) <= slack
 
 
 def chain_faults(truth: Truth, chain: Iterable[Key]) -> list[str]:
-    """What is wrong with a critical chain, first to last; nothing where each leaf waited for the one named before it."""
+    """Errors in a critical chain, first to last; empty if each leaf waited for the one before it."""
     keys = [key for key in chain if key not in truth.leaves or truth.leaves[key].ran]
     ran = [leaf for leaf in truth.leaves.values() if leaf.ran and leaf.ended is not None]
     if not ran:
@@ -113,7 +114,8 @@ def chain_faults(truth: Truth, chain: Iterable[Key]) -> list[str]:
         )
     for before, key in zip([None, *keys], keys, strict=False):
         started = truth.leaves[key].begun or 0.0
-        # Who ended later was not waited for after all: a daemon, a handler that runs beside what follows its task.
+        # Units that ended later were no dependencies after all: a daemon, a handler that runs beside the task's
+        # dependents.
         waited = [leaf for leaf in truth.waited_for(key) if (leaf.ended or 0.0) <= started + 2 * SECOND]
         latest = max((leaf.ended or 0.0 for leaf in waited), default=None)
         if before is None:
@@ -128,13 +130,13 @@ def chain_faults(truth: Truth, chain: Iterable[Key]) -> list[str]:
 
 
 def drag(truth: Truth, step: str) -> float:
-    """Seconds the run would have been shorter if a step, with all its waits, had taken no time."""
+    """Seconds by which the run would have been shorter if a step, including its waiting times, had taken no time."""
     return _makespan(truth, None) - _makespan(truth, step)
 
 
 def _makespan(truth: Truth, without: str | None) -> float:
-    """Seconds from the first begin to the last end, everything as far behind what it waited for as it was. What was skipped
-    takes no time, but the controller came to it when it did."""
+    """Seconds from the first begin to the last end, with the original delays after dependencies. Skipped units take no
+    time, but keep the time at which the controller reached them."""
     ends: dict[Key, float] = {}
     timed = {k: leaf for k, leaf in truth.leaves.items() if leaf.ended is not None and leaf.begun is not None}
     start = min((leaf.begun or 0.0 for leaf in timed.values() if leaf.ran), default=0.0)

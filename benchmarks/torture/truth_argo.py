@@ -1,8 +1,8 @@
 """Argo: a run from the node table of its Workflow.
 
-Step names come from the display names along the boundaries of nodes; what a node waited for from the template its boundary
-was made from: the dependencies of a DAG's task, the group before in steps, the attempt before in a retry, the task itself
-for its exit hook, everything for the exit handler.
+Step names come from the display names along the boundaries of nodes. Dependencies of a node come from the template of
+its boundary: the dependencies of a DAG task, the previous group in steps, the previous attempt in a retry, the task
+itself for its exit hook, everything for the exit handler.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INNER = {"Steps", "DAG", "TaskGroup", "StepGroup", "Retry"}
 
 
 def _dense(keys: dict[str, Key]) -> dict[str, Key]:
-    """Attempts counted from 0 on without gaps, step by step and item by item."""
+    """Attempts numbered from 0 without gaps, per step and item."""
     numbers: dict[tuple[str, str | None], set[int]] = {}
     for step, item, attempt in keys.values():
         numbers.setdefault((step, item), set()).add(attempt)
@@ -57,7 +57,7 @@ class ArgoRun:
             memo = node.get("memoizationStatus") or {}
             outcome = "Cached" if memo.get("hit") else _PHASES.get(node.get("phase", ""), "Running")
             ended = node.get("finishedAt")
-            if outcome == "Running" and found.outcome != "Running":  # left as it was when the run failed
+            if outcome == "Running" and found.outcome != "Running":  # not updated when the run failed
                 outcome, ended = "Unknown", ended or self.status["finishedAt"]
             ran = outcome not in ("Skipped", "Cached")
             before = frozenset(keys[i] for i in self._before(node) if i in keys and i != identity)
@@ -69,7 +69,7 @@ class ArgoRun:
         for node in leaves.values():
             if self._template(node).get("daemon"):
                 key = keys[node["id"]]
-                # It holds up others until it is ready, which is when the first of them begins, or before.
+                # It delays others until it is ready, which is no later than the begin of the first of them.
                 served = [o.begun for o in found.leaves.values() if key in o.before and o.begun is not None]
                 if served:
                     found.free[key] = min(*served, found.leaves[key].ended or min(served))
@@ -87,13 +87,13 @@ class ArgoRun:
         return node["type"] not in _INNER or bool(cached and not node.get("children"))
 
     def _task(self, node: Object) -> Object:
-        """The node that stands for the task: the retry around an attempt."""
+        """The node that represents the task: the retry around an attempt."""
         while node["id"] in self.retry_of:
             node = self.nodes[self.retry_of[node["id"]]]
         return node
 
     def _outer(self, node: Object) -> Object | None:
-        """The node of the task in whose template a task stands; None at the top."""
+        """The node of the task whose template contains a task; None at the top level."""
         boundary = self._task(node).get("boundaryID")
         return self._task(self.nodes[boundary]) if boundary in self.nodes else None
 
@@ -114,7 +114,7 @@ class ArgoRun:
         return (f"{name}{hook}").lstrip("."), item
 
     def key(self, node: Object) -> Key:
-        """Step, item and attempt; inner attempts of retries that nest are counted on."""
+        """Step, item and attempt; attempts of nested retries are numbered consecutively."""
         names: list[str] = []
         items: list[str] = []
         tries: list[int] = []
@@ -139,7 +139,7 @@ class ArgoRun:
         return ".".join(reversed(names)) or str(top), " / ".join(reversed(items)) or None, attempt
 
     def _inside(self, task: Object) -> list[str]:
-        """Leaves of a task, at any depth."""
+        """All leaves inside a task."""
         found, open_nodes = [], [task]
         while open_nodes:
             node = open_nodes.pop()
@@ -154,7 +154,7 @@ class ArgoRun:
         return found
 
     def _siblings(self, boundary: str | None) -> list[Object]:
-        """Tasks that stand in the same template: groups and attempts are none of their own."""
+        """Tasks in the same template; groups and attempts are not tasks."""
         return [
             n
             for n in self.nodes.values()
@@ -164,7 +164,7 @@ class ArgoRun:
         ]
 
     def _before(self, node: Object) -> list[str]:
-        """Leaves a leaf may have waited for."""
+        """Leaves that a leaf may have waited for."""
         if node["id"] in self.retry_of:
             tries = [c for c in self.nodes[self.retry_of[node["id"]]].get("children") or () if c in self.nodes]
             at = tries.index(node["id"])
@@ -190,7 +190,7 @@ class ArgoRun:
         ]
 
     def _before_handler(self, task: Object, name: str, item: str | None, boundary: str | None) -> list[str]:
-        if boundary in self.nodes:  # of a task: of this item of it
+        if boundary in self.nodes:  # handler of a task: depends on the same item of it
             owner = name.split(".")[0]
             return [
                 leaf
@@ -213,7 +213,7 @@ class ArgoRun:
         return dict(self.templates.get(node.get("templateName", ""), {}))
 
     def _dependencies(self, template: Object, name: str) -> set[str]:
-        """Names of the tasks a task waits for, in its own template."""
+        """Names of the tasks that a task depends on, in its own template."""
         if "dag" in template:
             tasks = {t["name"]: t for t in template["dag"]["tasks"]}
             own = tasks.get(name, {})

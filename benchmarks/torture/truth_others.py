@@ -1,4 +1,4 @@
-"""Tekton, Jobs and JobSets: runs from the objects that stand for them and from their pods."""
+"""Tekton, Jobs and JobSets: runs from their objects and pods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _condition(thing: Object, kind: str = "Succeeded") -> Object:
 
 
 def pipeline_run(raw: Object, task_runs: Sequence[Object], workflow: str) -> Truth:
-    """A PipelineRun: its TaskRuns are the items, what was retried stands in their retriesStatus."""
+    """A PipelineRun: its TaskRuns are the items, retriesStatus has earlier attempts."""
     status = raw["status"]
     outcome = {"True": "Succeeded", "False": "Failed"}.get(_condition(raw).get("status", ""), "Running")
     found = Truth(workflow, raw["metadata"]["name"], outcome)
@@ -63,7 +63,7 @@ def _pods_of_job(job: str, pods: Sequence[Object]) -> list[Object]:
 
 
 def ended(pod: Object) -> float | None:
-    """When the last container of a pod ended."""
+    """End of the last container of a pod in unix seconds; None if unknown."""
     ends = [
         unix(c["state"]["terminated"]["finishedAt"])
         for c in pod["status"].get("containerStatuses") or ()
@@ -87,7 +87,8 @@ def _pod_leaf(pod: Object, step: str, item: str | None, attempt: int, before: fr
 
 
 def job_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
-    """A Job: an index is an item and a later pod of it its next attempt; without indexes pods are alike."""
+    """A Job: each index is an item, a later pod of it the next attempt; without indexes pods cannot be
+    distinguished."""
     done = {"Complete": "Succeeded", "Failed": "Failed"}
     outcome = next(
         (done[c["type"]] for c in raw["status"].get("conditions") or () if c["type"] in done and c["status"] == "True"),
