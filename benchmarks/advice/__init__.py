@@ -1,1 +1,2 @@
-"""Planted problems and healthy workflows in a world of its own, and how well the recommendations answer them."""
+"""Planted problems and healthy workflows in a simulation of its own, and the quality of the recommendations for
+them."""

@@ -1,4 +1,4 @@
-"""``make bench-advice``: planted problems and healthy workflows, and whether what is recommended is right."""
+"""``make bench-advice``: planted problems and healthy workflows, and whether the recommendations for them are right."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS, *kinds
 
 
 def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> Tally:
-    """One fleet: a workflow of each kind of problem among healthy ones."""
+    """One fleet: a workflow for each kind of problem, among healthy ones."""
     tally = Tally()
     for index, kind in enumerate(KINDS):
         if only and kind.__name__ not in only:
@@ -60,7 +60,7 @@ def _seed(task: tuple[int, int, frozenset[str], bool]) -> Tally:
 
 
 def _weeks(seed: int, count: int, only: frozenset[str]) -> list[tuple[str, Flow, Policy]]:
-    """Workflows to be followed day after day: one of each kind, and healthy ones."""
+    """Workflows to analyse day after day: one of each kind, and healthy ones."""
     rows = []
     for index, kind in enumerate(KINDS):
         rng = np.random.default_rng((seed, index))
@@ -74,7 +74,7 @@ def _weeks(seed: int, count: int, only: frozenset[str]) -> list[tuple[str, Flow,
 
 
 def main() -> int:
-    """Play all seeds, print and write the result."""
+    """Simulate all seeds, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=1, help="the first seed")

@@ -1,4 +1,4 @@
-"""Workflows with nothing to fix: they vary, follow the day and the week, grow a little, fail and are tried again."""
+"""Workflows without problems: they vary, follow daily and weekly patterns, grow a little, fail and are retried."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from benchmarks.advice.plant import Flow, Rng, base, chain_seconds, fitted
 
 
 def healthy(rng: Rng, name: str) -> Flow:
-    """One workflow; CV 3 to 40%, requests used to 50 to 95%; some with GPUs that are busy, volumes with room, and schedules
-    that their runs fit into."""
+    """One workflow with a CV of 3 to 40% and requests of which 50 to 95% is used; some with busy GPUs, volumes with
+    free space, and schedules that fit the duration of their runs."""
     flow = _usual(rng, name)
-    if flow.every == HOUR and flow.schedule is not None:  # what is due while a run is in progress would be seen
+    if flow.every == HOUR and flow.schedule is not None:  # runs due while one is in progress would be detected
         factor = float(rng.uniform(0.35, 0.65)) * HOUR / chain_seconds(flow)
         flow = replace(flow, meets=str(rng.choice(["Forbid", "Allow", "Replace"])), noise=min(flow.noise, 0.1))
         flow = replace(flow, steps=tuple(replace(s, seconds=s.seconds * factor) for s in flow.steps))
@@ -24,7 +24,7 @@ def healthy(rng: Rng, name: str) -> Flow:
 
 
 def _volume(rng: Rng) -> Volume:
-    """One that is used well, and holds for months where it grows."""
+    """A well-used volume, with months of free space if it grows."""
     capacity, share = float(rng.integers(5, 300)) * GI, float(rng.uniform(0.45, 0.7))
     used = share * capacity
     kind = int(rng.integers(0, 3))

@@ -1,4 +1,4 @@
-"""Planted problems of sizes and cost."""
+"""Planted problems of sizing and cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.advice.plant import Flow, Kind, Plant, Rng, fitted, sized, wide
 from benchmarks.advice.truth import cost_of
 from concertmaster.core.model.policy import Objectives, Policy
 
-_ENOUGH = 0.8  # share of a request at which it is used well
+_ENOUGH = 0.8  # share of a request from which it counts as well used
 
 
 def _cpu(flow: Flow, step: str, factor: float) -> Plant:
@@ -21,12 +21,12 @@ def _cpu(flow: Flow, step: str, factor: float) -> Plant:
 
 
 def cpu_over(rng: Rng, flow: Flow) -> Plant:
-    """One step requests a multiple of the CPU it uses."""
+    """One step requests a multiple of its CPU usage."""
     return _cpu(flow, str(rng.choice(["extract", "transform", "enrich"])), float(rng.uniform(4, 10)))
 
 
 def memory_over(rng: Rng, flow: Flow) -> Plant:
-    """One step requests a multiple of the memory it uses."""
+    """One step requests a multiple of its memory usage."""
     flow = flow.having("transform", seconds=1500.0, peak=float(rng.uniform(2, 4)) * GI)
     own = flow.step("transform")
     bad = flow.having("transform", memory_request=round(own.peak * rng.uniform(8, 14) / MI) * MI)
@@ -36,14 +36,14 @@ def memory_over(rng: Rng, flow: Flow) -> Plant:
 
 
 def all_over(rng: Rng, flow: Flow) -> Plant:
-    """Every container requests twice to four times what it uses."""
+    """Every container requests two to four times its usage."""
     steps = tuple(fitted(s, float(rng.uniform(0.2, 0.35)), float(rng.uniform(0.15, 0.35))) for s in flow.steps)
     mended = tuple(fitted(s, _ENOUGH, _ENOUGH) for s in flow.steps)
     return Plant("all-over", replace(flow, steps=steps), replace(flow, steps=mended), ("right-size",), None, "money")
 
 
 def one_of_several(rng: Rng, flow: Flow) -> Plant:
-    """A fan-out of which each pod requests too much memory and CPU, beside steps that are right."""
+    """A fan-out whose pods request too much memory and CPU, beside correctly sized steps."""
     flow = wide(flow, int(rng.integers(6, 14)))
     own = flow.step("transform")
     bad = flow.having("transform", cpu_request=round(own.cpu * 3.2, 2), memory_request=round(own.peak * 3 / MI) * MI)
@@ -53,7 +53,7 @@ def one_of_several(rng: Rng, flow: Flow) -> Plant:
 
 
 def guaranteed_over(rng: Rng, flow: Flow) -> Plant:
-    """Requests equal limits, both far too large."""
+    """Equal requests and limits, both far too large."""
     own = flow.step("enrich")
     cpu, memory = round(own.cpu * rng.uniform(4, 6), 2), round(own.peak * 4 / MI) * MI
     bad = flow.having("enrich", cpu_request=cpu, cpu_limit=cpu, memory_request=memory, memory_limit=memory)
@@ -63,7 +63,7 @@ def guaranteed_over(rng: Rng, flow: Flow) -> Plant:
 
 
 def sidecar(rng: Rng, flow: Flow) -> Plant:
-    """A proxy beside every step reserves far more than it uses."""
+    """A proxy in every step that reserves far more than it uses."""
     big = Sidecar(cpu_request=float(rng.uniform(1.0, 2.0)), memory_request=2 * GI)
     small = replace(big, cpu_request=0.06, memory_request=100 * MI)
     flow = replace(flow, engine="argo")
@@ -75,7 +75,7 @@ def sidecar(rng: Rng, flow: Flow) -> Plant:
 
 
 def useless_retries(rng: Rng, flow: Flow) -> Plant:
-    """A step that fails for good is tried six times."""
+    """A step that fails permanently is retried six times."""
     flow = flow.having("transform", seconds=2400.0, cpu=6.0, peak=12 * GI, cpu_request=8.0, memory_request=16 * GI)
     bad = flow.having("transform", broken=float(rng.uniform(0.15, 0.25)), retries=6)
     mended = bad.having("transform", retries=1)

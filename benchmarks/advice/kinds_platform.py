@@ -1,4 +1,4 @@
-"""Planted problems of schedules, volumes, GPUs and metrics, and what is only listed among the minor items."""
+"""Planted problems of schedules, volumes, GPUs and metrics, and those only reported as minor items."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.advice.world import starts
 from concertmaster.core.model import Outcome, Recommendation
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
-_VOLUME_MONTH = 0.08  # a GiB
+_VOLUME_MONTH = 0.08  # per GiB
 _HALF_HOUR = HOUR / 2
 
 
 def _every_half_hour(rng: Rng, flow: Flow, engine: str, low: float, high: float) -> Flow:
-    """Due every half an hour, and as many times as long."""
+    """A half-hourly schedule, with runs longer in the same proportion."""
     seconds = float(rng.uniform(low, high)) * _HALF_HOUR
     flow = replace(flow, engine=engine, every=_HALF_HOUR, schedule="*/30 * * * *", noise=0.05)
     if engine == "cronjob":
@@ -26,7 +26,7 @@ def _every_half_hour(rng: Rng, flow: Flow, engine: str, low: float, high: float)
 
 
 def _minutes(line: str) -> float:
-    """Between two starts of a plain cron line."""
+    """Minutes between two starts of a simple cron schedule."""
     minute, hour, *_ = line.split()
     if minute.startswith("*/"):
         return float(minute[2:])
@@ -34,12 +34,12 @@ def _minutes(line: str) -> float:
 
 
 def _fits(seconds: float) -> Number:
-    """Whether runs that long fit into the proposed interval, and no more than two of them."""
+    """Whether the proposed interval is at least that duration and at most three times as long."""
     return lambda item: seconds <= 60.0 * _minutes(item.proposed) <= 3 * seconds
 
 
 def starts_skipped(rng: Rng, flow: Flow) -> Plant:
-    """A CronWorkflow whose runs take longer than its interval; Forbid skips what is due meanwhile."""
+    """A CronWorkflow whose runs take longer than its interval; Forbid skips starts due meanwhile."""
     flow = _every_half_hour(rng, flow, "cron", 1.2, 1.7)
     bad = replace(flow, meets="Forbid")
     number = _fits(chain_seconds(flow))
@@ -47,7 +47,7 @@ def starts_skipped(rng: Rng, flow: Flow) -> Plant:
 
 
 def starts_late(rng: Rng, flow: Flow) -> Plant:
-    """A CronJob whose runs take longer than its interval; each begins as soon as the one before is over."""
+    """A CronJob whose runs take longer than its interval; each run starts as soon as the previous one has ended."""
     flow = _every_half_hour(rng, flow, "cronjob", 1.3, 1.8)
     bad = replace(flow, meets="Forbid")
     number = _fits(chain_seconds(flow))
@@ -55,7 +55,7 @@ def starts_late(rng: Rng, flow: Flow) -> Plant:
 
 
 def runs_replaced(rng: Rng, flow: Flow) -> Plant:
-    """A CronJob of which some runs are deleted, since the next one is due."""
+    """A CronJob with concurrencyPolicy Replace: some runs are deleted when the next one is due."""
     flow = _every_half_hour(rng, flow, "cronjob", 0.8, 0.9)
     bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.18, 0.25)))
     _, runs = runs_of(bad)
@@ -65,7 +65,7 @@ def runs_replaced(rng: Rng, flow: Flow) -> Plant:
 
 
 def runs_beside(rng: Rng, flow: Flow) -> Plant:
-    """Runs side by side that take each other's nodes."""
+    """Parallel runs that compete for nodes."""
     flow = _every_half_hour(rng, flow, "cron", 0.85, 0.92)
     flow = replace(flow, meets="Allow", noise=float(rng.uniform(0.13, 0.18)))
     bad = replace(flow, crowding=float(rng.uniform(1.4, 1.7)))
@@ -77,12 +77,12 @@ _LONG = ("split-long-step",)
 
 
 def _holds(low: float, high: float) -> Number:
-    """Whether the proposed volume has between so many bytes."""
+    """Whether the size of the proposed volume in bytes is within these bounds."""
     return lambda item: low <= amount(item.proposed) <= high
 
 
 def volume_filling(rng: Rng, flow: Flow) -> Plant:
-    """A claim of all runs that is full in some days."""
+    """A claim shared by all runs that will be full in a few days."""
     used, growth = float(rng.uniform(40, 80)) * GI, float(rng.uniform(0.5, 2)) * GI
     left = float(rng.uniform(3, 10))
     volume = Volume("warehouse", used + growth * left, used, growth)
@@ -95,7 +95,7 @@ def volume_filling(rng: Rng, flow: Flow) -> Plant:
 
 
 def volume_tight(rng: Rng, flow: Flow) -> Plant:
-    """A claim that each run makes, which its largest runs nearly fill."""
+    """A claim per run that the largest runs nearly fill."""
     used = float(rng.uniform(20, 60)) * GI
     flow = replace(flow, engine="argo")
     bad = flow.having("transform", volume=Volume("work", used * 1.25, used, cv=0.08, each=True))
@@ -114,7 +114,7 @@ def volume_large(rng: Rng, flow: Flow) -> Plant:
 
 
 def gpus_idle(rng: Rng, flow: Flow) -> Plant:
-    """More GPUs than ever do something."""
+    """More GPUs than are ever busy."""
     held, busy = int(rng.integers(2, 6)), int(rng.integers(0, 2))
     flow = flow.having("enrich", seconds=900.0)
     bad = flow.having("enrich", gpus=held, gpus_busy=busy)
@@ -127,9 +127,9 @@ def gpus_idle(rng: Rng, flow: Flow) -> Plant:
 
 
 def slow_step(rng: Rng, flow: Flow) -> Plant:
-    """A duration objective missed for a step that uses many cores: only its owner can make it faster."""
+    """A missed duration objective of a step that uses many cores: only its owner can make it faster."""
     rest = chain_seconds(flow) - flow.step("transform").seconds
-    seconds = rest * float(rng.uniform(0.75, 0.9))  # less than half of the run: splitting it is another problem
+    seconds = rest * float(rng.uniform(0.75, 0.9))  # less than half of the run: splitting it is a different problem
     flow = flow.having("transform", seconds=seconds, cpu=3.0, cpu_request=3.9)
     policy = Policy(objectives=Objectives(duration=Quantiles(p95=chain_seconds(flow) * 0.85)))
     mended = flow.having("transform", seconds=flow.step("transform").seconds / 2)
@@ -138,7 +138,7 @@ def slow_step(rng: Rng, flow: Flow) -> Plant:
 
 
 def unsampled(rng: Rng, flow: Flow) -> Plant:
-    """A scrape that misses most pods."""
+    """A scrape interval that misses most pods."""
     bad = replace(flow, sampled=float(rng.uniform(0.1, 0.3)))
     return Plant("unsampled", bad, flow, ("data-quality",), None, "", number=_says("scrape"), minor=True)
 
@@ -150,7 +150,7 @@ def no_time_limit(rng: Rng, flow: Flow) -> Plant:
 
 
 def busy_hour(rng: Rng, flow: Flow) -> Plant:
-    """A daily workflow that makes the busiest hour of a cluster of small ones."""
+    """A daily workflow that causes the busiest hour of an otherwise small cluster."""
     hour = int(rng.integers(1, 6))
     flow = replace(flow, engine="cron", every=DAY, begin=hour * HOUR, schedule=f"0 {hour} * * *", meets="Forbid")
     bad = flow.having("extract", seconds=1500.0, cpu=20.0, cpu_request=24.0)

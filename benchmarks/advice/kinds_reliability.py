@@ -22,7 +22,7 @@ def out_of_memory(rng: Rng, flow: Flow) -> Plant:
 
 
 def leak(rng: Rng, flow: Flow) -> Plant:
-    """A peak that grows until the limit kills."""
+    """A peak that grows until the limit causes OOM kills."""
     own = flow.step("enrich")
     growth = float(rng.uniform(0.04, 0.06))
     limit = round(own.peak * 0.93 / MI) * MI
@@ -34,21 +34,21 @@ def leak(rng: Rng, flow: Flow) -> Plant:
 
 
 def flaky(rng: Rng, flow: Flow) -> Plant:
-    """Accidents that a second try would fix, and no retry."""
+    """Transient failures that a retry would fix, without a retry."""
     bad = flow.having("load", transient=float(rng.uniform(0.1, 0.2)), retries=0)
     mended = bad.having("load", retries=2)
     return Plant("flaky", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))
 
 
 def flaky_fan_out(rng: Rng, flow: Flow) -> Plant:
-    """One of many items fails now and then, and is not tried again."""
+    """One of many items fails occasionally and is not retried."""
     bad = wide(flow, int(rng.integers(8, 20)), transient=float(rng.uniform(0.008, 0.015)), retries=0)
     mended = bad.having("transform", retries=2)
     return Plant("flaky-item", bad, mended, ("retry-policy",), "transform", "failed_runs", also=("objective-at-risk",))
 
 
 def hang(rng: Rng, flow: Flow) -> Plant:
-    """A step that hangs now and then, without a limit."""
+    """A step that hangs occasionally, without a time limit."""
     bad = flow.having("extract", hang=float(rng.uniform(0.04, 0.08)), hang_seconds=4 * HOUR, timeout=None)
     mended = bad.having("extract", hang=0.0)
     also = ("variance", "bottleneck")
@@ -56,7 +56,7 @@ def hang(rng: Rng, flow: Flow) -> Plant:
 
 
 def tight(rng: Rng, flow: Flow) -> Plant:
-    """A time limit that kills healthy executions."""
+    """A time limit that terminates healthy executions."""
     own = flow.step("transform")
     bad = flow.having("transform", cv=0.15, timeout=float(round(own.seconds * 1.2)), retries=0)
     mended = bad.having("transform", timeout=None)
@@ -64,7 +64,7 @@ def tight(rng: Rng, flow: Flow) -> Plant:
 
 
 def broken_since(rng: Rng, flow: Flow) -> Plant:
-    """Every run fails at one step since a day or two."""
+    """Every run has failed at one step for a day or two."""
     bad = flow.having("load", since=float(rng.uniform(1, 3)), then_broken=1.0, retries=0)
     mended = bad.having("load", then_broken=0.0)
     also = ("objective-at-risk",)
@@ -72,7 +72,7 @@ def broken_since(rng: Rng, flow: Flow) -> Plant:
 
 
 def failure_rate(rng: Rng, flow: Flow) -> Plant:
-    """Since some days a third of the runs fail, whatever is tried."""
+    """For some days a third of the runs has failed, despite retries."""
     bad = flow.having("enrich", since=float(rng.uniform(2.5, 5)), then_broken=float(rng.uniform(0.25, 0.4)), retries=1)
     mended = bad.having("enrich", then_broken=0.0)
     also = ("retry-policy", "objective-at-risk")
@@ -80,7 +80,7 @@ def failure_rate(rng: Rng, flow: Flow) -> Plant:
 
 
 def growth(rng: Rng, flow: Flow) -> Plant:
-    """Runs grow week by week towards their objective."""
+    """Run time that grows week by week towards the objective."""
     flow = replace(flow, every=2 * HOUR, noise=0.04)
     flow = replace(flow, steps=tuple(replace(s, growth=float(rng.uniform(0.018, 0.024))) for s in flow.steps))
     whole = chain_seconds(flow)

@@ -1,4 +1,4 @@
-"""Planted problems that cost run time."""
+"""Planted problems of run time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINUTES = "run_minutes"
 
 
 def throttled(rng: Rng, flow: Flow) -> Plant:
-    """A CPU limit below what the step would use."""
+    """A CPU limit below what the step could use."""
     own = flow.step("transform")
     flow = flow.having("transform", seconds=max(300.0, own.seconds))  # shorter, less than 5% of the run is lost
     limit = round(own.cpu * float(rng.uniform(0.5, 0.75)), 2)
@@ -25,7 +25,7 @@ def throttled(rng: Rng, flow: Flow) -> Plant:
 
 
 def starved(rng: Rng, flow: Flow) -> Plant:
-    """Full nodes and a request far too small: the step waits for CPU."""
+    """Full nodes and a far too small request: the step waits for CPU."""
     own = flow.step("transform")
     share = float(rng.uniform(0.3, 0.45))
     bad = flow.having("transform", waits_cpu=share, cpu_request=round(own.cpu * (1 - share) * 0.4, 2))
@@ -33,7 +33,7 @@ def starved(rng: Rng, flow: Flow) -> Plant:
 
 
 def narrow(rng: Rng, flow: Flow) -> Plant:
-    """Too few pods at a time."""
+    """Too low a parallelism."""
     items = int(rng.integers(10, 24))
     mended = wide(flow, items)
     bad = replace(mended, parallelism=int(rng.integers(2, 4)))
@@ -41,7 +41,7 @@ def narrow(rng: Rng, flow: Flow) -> Plant:
 
 
 def crowded(rng: Rng, flow: Flow) -> Plant:
-    """Many pods at once on nodes that have room for few."""
+    """Many parallel pods on nodes with room for few."""
     flow = wide(flow, int(rng.integers(16, 28)), seconds=120.0)
     bad = replace(flow, capacity=int(rng.integers(3, 5)))
     also = ("straggler", "split-long-step")
@@ -49,7 +49,7 @@ def crowded(rng: Rng, flow: Flow) -> Plant:
 
 
 def degraded(rng: Rng, flow: Flow) -> Plant:
-    """One step slower since a date."""
+    """One step that is slower since a certain date."""
     days, factor = float(rng.uniform(3, 9)), float(rng.uniform(1.5, 2.2))
     flow = flow.having("transform", seconds=600.0)
     bad = flow.having("transform", since=days, factor=factor)
@@ -57,7 +57,7 @@ def degraded(rng: Rng, flow: Flow) -> Plant:
 
 
 def straggler(rng: Rng, flow: Flow) -> Plant:
-    """One item of a fan-out takes a multiple of the others."""
+    """One item of a fan-out that takes a multiple of the others."""
     flow = wide(flow, int(rng.integers(6, 12)))
     bad = flow.having("transform", uneven=float(rng.uniform(2.5, 4)))
     mended = flow.having("transform", uneven=1.25)
@@ -65,7 +65,7 @@ def straggler(rng: Rng, flow: Flow) -> Plant:
 
 
 def slow_node(rng: Rng, flow: Flow) -> Plant:
-    """One of the nodes is much slower."""
+    """One node that is much slower than the others."""
     flow = wide(flow, int(rng.integers(5, 9)))
     bad = replace(flow, slow_nodes=1, nodes=5, slow_factor=float(rng.uniform(1.6, 2.0)))
     return Plant(
@@ -74,28 +74,28 @@ def slow_node(rng: Rng, flow: Flow) -> Plant:
 
 
 def locked(rng: Rng, flow: Flow) -> Plant:
-    """Two branches take turns at one mutex."""
+    """Two branches that alternate on one mutex."""
     flow = replace(flow, engine="argo").having("validate", seconds=500.0).having("enrich", seconds=520.0)
     bad = flow.having("validate", lock="db").having("enrich", lock="db")
     return Plant("lock", bad, flow, ("queue-time", "bottleneck", "parallelism", "lock-wait"), None, MINUTES, bound=True)
 
 
 def pending(rng: Rng, flow: Flow) -> Plant:
-    """Pods wait for nodes for minutes."""
+    """Pods that wait for nodes for minutes."""
     wait = float(rng.uniform(120, 260))
     bad = replace(flow, steps=tuple(replace(s, wait=wait) for s in flow.steps))
     return Plant("pending", bad, flow, ("queue-time",), None, MINUTES, also=("batch-small-steps",), bound=True)
 
 
 def pulling(rng: Rng, flow: Flow) -> Plant:
-    """Large images are pulled again and again."""
+    """Large images that are pulled repeatedly."""
     start = float(rng.uniform(90, 180))
     bad = replace(flow, steps=tuple(replace(s, start=start) for s in flow.steps))
     return Plant("image-pull", bad, flow, ("queue-time",), None, MINUTES, also=("batch-small-steps",), bound=True)
 
 
 def cacheable(rng: Rng, flow: Flow) -> Plant:
-    """A step computes the same again."""
+    """A step that repeats the same computation."""
     flow = replace(flow, engine="argo", noise=0.03).having("extract", seconds=900.0, keys=int(rng.integers(4, 9)))
     hit = 1 - flow.step("extract").keys / (14 * DAY / flow.every)
     mended = flow.having("extract", seconds=900.0 * (1 - hit))
@@ -103,7 +103,7 @@ def cacheable(rng: Rng, flow: Flow) -> Plant:
 
 
 def false_edge(rng: Rng, flow: Flow) -> Plant:
-    """Two steps one after the other without need."""
+    """Two steps in sequence without need."""
     flow = replace(flow, engine=str(rng.choice(["argo", "tekton"])))
     flow = flow.having("enrich", seconds=600.0).having("validate", seconds=550.0)
     bad = flow.having("enrich", after=("validate", "transform"), loose=("validate",))
@@ -111,7 +111,7 @@ def false_edge(rng: Rng, flow: Flow) -> Plant:
 
 
 def tiny_items(rng: Rng, flow: Flow) -> Plant:
-    """A fan-out of pods that take longer to start than to work, few at a time."""
+    """A fan-out of pods that take longer to start than to work, with low parallelism."""
     flow = replace(wide(flow, int(rng.integers(24, 40)), seconds=5.0, start=25.0), parallelism=4)
     mended = flow.having("transform", items=4, seconds=40.0)
     return Plant(
@@ -120,7 +120,7 @@ def tiny_items(rng: Rng, flow: Flow) -> Plant:
 
 
 def tiny_chain(rng: Rng, flow: Flow) -> Plant:
-    """Small steps in a row, each in a pod of its own."""
+    """A sequence of small steps, each in its own pod."""
     names = ["a", "b", "c", "d"]
     steps = tuple(
         replace(flow.steps[0], name=n, after=(names[i - 1],) if i else (), seconds=float(rng.uniform(4, 9)), start=30.0)
@@ -133,7 +133,7 @@ def tiny_chain(rng: Rng, flow: Flow) -> Plant:
 
 
 def long_step(rng: Rng, flow: Flow) -> Plant:
-    """One busy pod works for most of the run."""
+    """One busy pod that accounts for most of the run."""
     flow = flow.having("transform", seconds=float(rng.uniform(4000, 6000)), cpu=0.95, cpu_request=1.15)
     mended = flow.having("transform", seconds=flow.step("transform").seconds / 4)
     policy = Policy(objectives=Objectives(duration=Quantiles(p95=chain_seconds(flow) * 0.7)))
@@ -154,7 +154,7 @@ def late_sidecar(rng: Rng, flow: Flow) -> Plant:
 
 
 def varying(rng: Rng, flow: Flow) -> Plant:
-    """A step whose time nobody can rely on."""
+    """A step with an unpredictable duration."""
     flow = flow.having("transform", seconds=700.0)
     cv = float(rng.uniform(0.8, 1.1))
     bad = flow.having("transform", cv=cv)
@@ -174,7 +174,7 @@ def now_and_then(rng: Rng, flow: Flow) -> Plant:
 
 
 def io_bound(rng: Rng, flow: Flow) -> Plant:
-    """A step that is stalled on the disk."""
+    """A step that is stalled on disk I/O."""
     share = float(rng.uniform(0.5, 0.7))
     flow = flow.having("transform", seconds=900.0, cpu=0.15, cpu_request=0.2)
     bad = flow.having("transform", waits_io=share)
@@ -192,7 +192,7 @@ def barrier(rng: Rng, flow: Flow) -> Plant:
 
 
 def clash(rng: Rng, flow: Flow) -> Plant:
-    """A schedule that meets a large neighbour, and waits for nodes."""
+    """A schedule that coincides with a large neighbour, and delays for nodes."""
     flow = replace(flow, engine="cron", every=DAY, begin=2 * HOUR, schedule="0 2 * * *")
     large = replace(flow.step("extract"), cpu=30.0, cpu_request=36.0, seconds=2400.0)
     neighbour = replace(flow, name=f"{flow.name}-big", seed=flow.seed + 1, steps=(large,))

@@ -1,7 +1,8 @@
-"""The hidden law of one workflow: what its steps really need, cost, wait for and suffer from.
+"""The hidden model of one workflow: actual needs, cost, waiting times and problems of its steps.
 
-Seconds, cores, bytes and shares from 0 to 1. Nothing here is taken from the product: noise is gamma distributed, a CPU
-limit stretches the work in proportion, pods are created one after the other, and what exceeds a memory limit is killed.
+In seconds, cores, bytes and shares from 0 to 1. Nothing here is taken from the product: noise is gamma distributed, a
+CPU limit prolongs the work in proportion, pods are created in sequence, and exceeding a memory limit kills the
+container.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ WINDOW = 14 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A container beside the step's own, put there by something else: what it requests and uses."""
+    """An injected container beside the step's own, with its requests and usage."""
 
     name: str = "proxy"
     cpu_request: float = 0.1
@@ -29,8 +30,8 @@ class Sidecar:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A persistent volume that a step writes to: bytes it holds, bytes used at the end of the window, bytes by which that
-    grows a day, and the variation from run to run. ``each``: every run makes its own."""
+    """A persistent volume that a step writes to: capacity, bytes used at the end of the window, growth in bytes a day,
+    and the variation from run to run. ``each``: every run creates its own."""
 
     claim: str
     capacity: float
@@ -40,20 +41,22 @@ class Volume:
     each: bool = False
 
     def at(self, time: float, normal: float) -> float:
-        """Bytes used then."""
+        """Used bytes at ``time`` (unix seconds)."""
         return (self.used + self.growth * (time - NOW) / DAY) * (1.0 + self.cv * normal)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. ``seconds`` of work at input 1 with the CPU it wants, ``cv`` of a pod, ``cpu`` cores busy while it works.
+    """One step. ``seconds`` of work for input 1 with sufficient CPU, ``cv`` of its pods, ``cpu`` cores used while
+    working.
 
-    ``uneven``: the largest item takes so many times the others. ``transient``: share of attempts that fail by accident,
-    ``broken``: of executions that fail however often they are tried. ``growth`` a day of work, ``peak_growth`` of the peak
-    (logarithms). From ``since`` days before the end on: work times ``factor``, failures ``then_broken``. ``keys``: how many
-    different inputs there are (0: nobody knows them). ``waits_cpu``, ``waits_io``: share of its time without CPU though
-    it wants some, and stalled on the disk. ``loose``: dependencies over which no data go. ``pipelined``: each item begins
-    when the same item of the step before is done. ``gpus`` are held, ``gpus_busy`` of them do something."""
+    ``uneven``: factor of the largest item over the others. ``transient``: share of attempts that fail transiently,
+    ``broken``: share of executions that fail permanently. ``growth`` of the work and ``peak_growth`` of the memory peak
+    per day (logarithmic). From ``since`` days before the end on, work is multiplied by ``factor``, and ``then_broken``
+    fail permanently. ``keys``: number of different inputs (0: unknown). ``waits_cpu``, ``waits_io``: share of its time
+    waiting for CPU, and stalled on disk. ``loose``: dependencies without data. ``pipelined``: each item begins when the
+    same item of the previous step has ended. ``gpus`` are reserved, ``gpus_busy`` of them used.
+    """
 
     name: str
     after: tuple[str, ...] = ()
@@ -98,12 +101,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One workflow: its engine (argo, cron, tekton, cronjob), its steps in order, and the seconds ``every`` which it runs.
+    """One workflow: its engine (argo, cron, tekton, cronjob), its steps in order, and ``every``, the seconds between
+    starts.
 
-    ``noise`` is what all pods of a run share; ``daily`` and ``weekly`` are amplitudes. ``capacity``: pods that have room on
-    the nodes. ``slow_nodes`` of ``nodes`` take ``slow_factor`` times as long. ``meets``: what becomes of a start that is due
-    while a run is in progress (a concurrencyPolicy; None: runs know nothing of each other), ``crowding``: how many times
-    as long a run takes that begins beside another. ``sampled``: share of the pods of which there are samples of use."""
+    ``noise`` is common to all pods of a run; ``daily`` and ``weekly`` are amplitudes. ``capacity``: number of pods that
+    fit on the nodes. ``slow_nodes`` of ``nodes`` take ``slow_factor`` times as long. ``meets``: the concurrencyPolicy
+    for starts due while a run is in progress (None: runs are independent), ``crowding``: factor on the duration of a
+    run that starts while another is in progress. ``sampled``: share of the pods with usage samples.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -120,19 +125,19 @@ class Flow:
     seed: int = 0
     namespace: str = "demo"
     schedule: str | None = None
-    begin: float = 0.0  # of the first run, seconds after midnight
+    begin: float = 0.0  # seconds from midnight to the first run
     meets: str | None = None
     crowding: float = 1.0
     sampled: float = 1.0
-    busy: tuple[float, float, float] | None = None  # waits for nodes from hour to hour of the day, mean seconds
+    busy: tuple[float, float, float] | None = None  # delays for nodes between two hours of the day, mean seconds
 
     def having(self, step: str, **changes: object) -> Flow:
-        """The workflow with one step changed."""
+        """The workflow with changes to one step."""
         return replace(
             self,
             steps=tuple(replace(s, **changes) if s.name == step else s for s in self.steps),  # type: ignore[arg-type]
         )
 
     def step(self, name: str) -> Step:
-        """The step of that name."""
+        """The step with that name."""
         return next(s for s in self.steps if s.name == name)

@@ -1,4 +1,4 @@
-"""The manifest of a workflow's law, and the definition the product reads off it."""
+"""Manifests of simulated workflows, and the definitions that the product reads from them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _KINDS = {"argo": "WorkflowTemplate", "cron": "CronWorkflow", "tekton": "Pipelin
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A definition, and what it calls the steps of the law and (behind a slash) their main containers."""
+    """A definition, and its names for the simulated steps and (after a slash) their main containers."""
 
     definition: WorkflowDefinition
     names: dict[str, str]
 
 
 def known(flow: Flow) -> Known:
-    """What the product reads of the workflow's manifest."""
+    """The definition that the product reads from the workflow's manifest."""
     made = define(manifest(flow))
     assert made is not None, flow.name
     made = complete(made, ())[0]

@@ -1,4 +1,4 @@
-"""A planted problem and its truth: what answers it, at which step, with which number, and what it is worth a month."""
+"""A planted problem and its truth: the right rule, step and number, and its monthly effect."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """``mended``: the same workflow without the problem. ``rules``: any of them answers rightly; ``also``: what may be said
-    besides. ``measure``: in which its worth counts (money, run_minutes, failed_runs; empty: none is promised).
-    ``whole``: without all that is wrong, where it is more than the problem. ``bound``: the promise is an upper bound, so
-    that the truth may lie below."""
+    """``mended``: the same workflow without the problem. ``rules``: any of them is a right answer; ``also``: acceptable
+    additional ones. ``measure``: the unit of its effect (money, run_minutes, failed_runs; empty: no prediction).
+    ``whole``: the workflow without any problem, if it has more than the planted one. ``bound``: the prediction is an
+    upper bound, so the true effect may be smaller."""
 
     kind: str
     flow: Flow
@@ -36,22 +36,22 @@ class Plant:
     bound: bool = False
     whole: Flow | None = None
     others: tuple[Flow, ...] = ()  # workflows on the same nodes
-    amount: float | None = None  # of the measure a month, by the law itself: what no run shows yet
-    minor: bool = False  # nothing is promised for it: answered among the minor items
+    amount: float | None = None  # true effect per month by the model itself, for effects that no run shows yet
+    minor: bool = False  # no predicted effect: the right answer is a minor item
 
 
 Kind = Callable[[Rng, Flow], Plant]
 
 
 def fitted(step: Step, cpu: float, memory: float) -> Step:
-    """The step with requests that it uses to these shares."""
+    """The step with requests of which it uses these shares."""
     return replace(
         step, cpu_request=round(step.cpu / cpu, 3), memory_request=round(step.peak * 1.05 / memory / MI) * MI
     )
 
 
 def base(rng: Rng, name: str, *, every: float | None = None, engine: str | None = None) -> Flow:
-    """A healthy workflow of five steps (a chain with two branches) with requests that are used well."""
+    """A healthy workflow of five steps (a sequence with two branches) with well-used requests."""
     seconds = rng.uniform(90, 700, 5)
 
     def one(index: int, step: str, *after: str, items: int = 1) -> Step:
@@ -92,7 +92,7 @@ def wide(flow: Flow, items: int, **changes: object) -> Flow:
 
 
 def chain_seconds(flow: Flow) -> float:
-    """Seconds of the longest way through the steps, by their medians."""
+    """Seconds of the longest path through the steps, by their medians."""
     ends: dict[str, float] = {}
     for s in flow.steps:
         ends[s.name] = max((ends[d] for d in s.after), default=0.0) + s.seconds + s.start + s.wait + 0.5
@@ -110,7 +110,7 @@ def sized(step: str, name: str, low: float, high: float) -> Number:
 
 
 def amount(words: str) -> float:
-    """A quantity as the table shows it: ``500m``, ``1.5Gi``, ``2 cores``."""
+    """The value of a quantity as shown in the table: ``500m``, ``1.5Gi``, ``2 cores``."""
     found = quantity(words.replace(" ", ""))
     if found is None:
         digits = re.match(r"[0-9.]+", words)

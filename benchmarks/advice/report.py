@@ -16,7 +16,7 @@ _MEASURES = (
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """What the last `make bench-advice` measured, as lines of the page."""
+    """The latest result of `make bench-advice`, as lines of the page."""
     out = [
         "",
         "## Planted problems and healthy workflows (`make bench-advice`)",
@@ -49,7 +49,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 
 def plain(result: dict[str, Any]) -> str:
-    """The same for a terminal."""
+    """The same as plain text for a terminal."""
     head = [f"{name}: {100 * result[name]:.1f}% ({what}, {target})" for name, what, target in _MEASURES]
     weak = [f"{k}: {row}" for k, row in result["kinds_table"].items() if _weak(row)]
     rest = [f"on healthy workflows: {result['healthy_items']}", f"wrong: {result['wrong']}"]

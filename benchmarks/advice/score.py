@@ -1,4 +1,4 @@
-"""How the recommendations answer planted problems, what they say of healthy workflows, and how they rank."""
+"""Scoring of the recommendations for planted problems, of those for healthy workflows, and of the ranking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOLERANCE = {"money": 0.25, "run_minutes": 0.15, "failed_runs": 0.15}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One planted problem and what was said of it. None: nothing to compare."""
+    """One planted problem and the recommendation for it. None: nothing to compare."""
 
     kind: str
     workflow: str
@@ -41,17 +41,17 @@ class Answer:
 
 @dataclass(slots=True)
 class Tally:
-    """What was seen of one seed."""
+    """Results for one seed."""
 
     answers: list[Answer] = field(default_factory=list)
     healthy: int = 0
-    items: list[str] = field(default_factory=list)  # rules of items on healthy workflows
-    touched: int = 0  # healthy workflows with an item
-    ranks: list[tuple[float, str, str]] = field(default_factory=list)  # value as recommended, workflow, id
+    items: list[str] = field(default_factory=list)  # rules of recommendations for healthy workflows
+    touched: int = 0  # healthy workflows with a recommendation
+    ranks: list[tuple[float, str, str]] = field(default_factory=list)  # predicted value, workflow, id
 
 
 def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[AnalysisResult, dict[str, str]]:
-    """The product's recommendations for a workflow of this law."""
+    """The product's recommendations for a simulated workflow."""
     own, runs = runs_of(flow)
     fleet = None
     if others:
@@ -65,7 +65,7 @@ def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[An
 
 
 def judge(plant: Plant, tally: Tally) -> Answer:
-    """Play, analyse and compare."""
+    """Simulate, analyse and compare."""
     result, names = analyse(plant.flow, plant.policy, plant.others)
     truth = worth(plant)
     tally.ranks += [(value(r.impact, Pricing()), plant.flow.name, r.id) for r in result.recommendations]
@@ -94,7 +94,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
 
 
 def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:
-    """What is said of a workflow that needs nothing."""
+    """Record the recommendations for a healthy workflow."""
     result, _ = analyse(flow, Policy())
     tally.healthy += 1
     tally.touched += bool(result.recommendations)
@@ -104,7 +104,7 @@ def check_healthy(flow: Flow, tally: Tally) -> tuple[Recommendation, ...]:
 
 
 def _value(plant: Plant, truth: Worth) -> float:
-    """What the workflow's problems are worth a month on the ranking's scale."""
+    """Monthly value of the workflow's problems on the scale of the ranking."""
     if plant.whole is None:
         return truth.value(plant.measure)
     real = worth(replace(plant, mended=plant.whole))
@@ -116,7 +116,7 @@ def _about(item: Recommendation, step: str) -> bool:
 
 
 def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bool | None, str]:
-    """Whether the promise holds the truth, and both as words."""
+    """Whether the predicted interval contains the truth, and both as text."""
     if best is None or not plant.measure:
         return None, ""
     promised: Interval | None = getattr(best.impact, plant.measure)
@@ -130,7 +130,8 @@ def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bo
 
 
 def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[str]]:
-    """How many of the workflows whose problems are most valuable are among the first ranked, of how many; and the missed."""
+    """How many of the workflows with the most valuable problems are among the first ranked, out of how many; and the
+    missed ones."""
     real = sorted((a for a in tally.answers if a.truth > 0), key=lambda a: -a.truth)[:wanted]
     ranked = sorted(tally.ranks, key=lambda r: (-round(r[0], 2), r[1], r[2]))
     shown = {workflow for _, workflow, _ in ranked[:first]}
@@ -139,7 +140,7 @@ def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[s
 
 
 def summary(tallies: Sequence[Tally]) -> dict[str, Any]:
-    """The figures of all seeds together."""
+    """The figures over all seeds."""
     answers = [a for t in tallies for a in t.answers]
     published = sum(len(a.published) for a in answers) + sum(len(t.items) for t in tallies)
     wrong = sum(len(a.wrong) for a in answers) + sum(len(t.items) for t in tallies)

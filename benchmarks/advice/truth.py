@@ -1,4 +1,4 @@
-"""What a planted problem really costs: the same accidents played with and without it."""
+"""The true effect of a planted problem: the same random events, simulated with and without it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _CORE_HOUR, _GIB_HOUR, _GPU_HOUR, _RUN_HOUR, _FAILED_RUN = 0.031, 0.004, 0.95, 2
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """Amounts a month: minutes of run time, failed runs, money."""
+    """Amounts per month: minutes of run time, failed runs, money."""
 
     run_minutes: float = 0.0
     failed_runs: float = 0.0
     money: float = 0.0
 
     def value(self, measure: str) -> float:
-        """On the ranking's scale; only the measure that the problem is about, where it names one."""
+        """Value on the scale of the ranking; only of the measure that the problem is about, if it names one."""
         parts = {
             "run_minutes": self.run_minutes / 60.0 * _RUN_HOUR,
             "failed_runs": self.failed_runs * _FAILED_RUN,
@@ -32,14 +32,14 @@ class Worth:
 
 
 def runs_of(flow: Flow, span: float = WINDOW, until: float = NOW) -> tuple[Known, list[RunRecord]]:
-    """What the product knows of the workflow, and its runs."""
+    """The definition that the product reads, and the runs of the workflow."""
     found = known(flow)
     runs = play_all(flow, found.definition.key, found.names, until=until, span=span)
     return found, [replace(r, fingerprint=found.definition.fingerprint) for r in runs]
 
 
 def cost(run: RunRecord) -> float:
-    """What a run reserves, in money, from creation to end of its pods."""
+    """Cost of the resources that a run reserves, from creation to end of its pods."""
     total = 0.0
     for e in run.steps:
         hours = ((e.finished or 0.0) - (e.created or 0.0)) / 3600.0
@@ -56,7 +56,7 @@ def cost_of(flow: Flow) -> float:
 
 
 def worth(plant: Plant) -> Worth:
-    """What fixing it brings a month; where it began on a day, by the runs since."""
+    """Monthly effect of fixing the problem; if it began on a certain day, from the runs since then."""
     if plant.amount is not None or not plant.measure:
         return Worth(**{plant.measure: plant.amount}) if plant.measure and plant.amount is not None else Worth()
     since = min((s.since for s in plant.flow.steps if s.since is not None), default=WINDOW / DAY)

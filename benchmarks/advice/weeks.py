@@ -1,4 +1,5 @@
-"""The same workflows day after day: which recommendations come and go, and whether their values move by small steps."""
+"""Daily analyses of the same workflows: which recommendations appear and disappear, and how often their values change
+slightly."""
 
 from __future__ import annotations
 
@@ -17,15 +18,16 @@ from concertmaster.core.settling import LAGS
 
 WEEKS = 2
 _EVERY = 24 * HOUR  # between two analyses
-_STEP = 0.2  # relative difference from which a proposed amount is another one
+_STEP = 0.2  # relative difference from which a proposed amount counts as different
 _SOON = 7 * DAY
 
 
 @dataclass(slots=True)
 class Stability:
-    """What was seen of all workflows. ``present``: weeks in which a recommendation was published, counted for each.
-    ``flickers``: that appeared and vanished within a week, or vanished and came back. ``moves``: changes of a proposed
-    amount between two analyses, of which ``small`` by less than a material step."""
+    """Results over all workflows. ``present``: weeks in which a recommendation was published, summed over
+    recommendations. ``flickers``: recommendations that appeared and disappeared within a week, or disappeared and
+    reappeared. ``moves``: changes of a proposed amount between two analyses, of which ``small`` are less than a
+    material step."""
 
     workflows: int = 0
     analyses: int = 0
@@ -35,7 +37,7 @@ class Stability:
     small: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """As the result file has it."""
+        """The summary in the result file."""
         return {
             "workflows": self.workflows,
             "analyses": self.analyses,
@@ -48,7 +50,8 @@ class Stability:
 
 
 def replay(name: str, flow: Flow, policy: Policy, seen: Stability) -> None:
-    """Two weeks of analyses, each of the two weeks of runs before it; each knows what the last one published."""
+    """Two weeks of daily analyses, each over the preceding two weeks of runs and aware of the previously published
+    result."""
     until = NOW + WEEKS * 7 * DAY
     own, runs = runs_of(flow, span=WINDOW + max(LAGS) + WEEKS * 7 * DAY, until=until)
     published: dict[str, Recommendation] = {}
@@ -108,7 +111,7 @@ def replay_one(row: tuple[str, Flow, Policy]) -> Stability:
 
 
 def together(parts: Iterable[Stability]) -> Stability:
-    """What was seen of all."""
+    """The combined results of all workflows."""
     seen = Stability()
     for part in parts:
         seen.workflows += part.workflows

@@ -1,4 +1,5 @@
-"""Runs of a workflow under its law. The same seed gives the same accidents, so that a fixed law shows what was lost."""
+"""Simulated runs of a workflow. Equal seeds yield equal random events, so that fixing a problem in the model shows its
+effect."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ _ATTEMPTS = 6
 
 @dataclass(slots=True)
 class _Run:
-    """What is going on in a run: its records, free slots, and the steps still open."""
+    """State of a run: its records, free slots, and the pending steps."""
 
     flow: Flow
     number: int
@@ -29,7 +30,8 @@ class _Run:
 
 
 def gamma(cv: float, normal: float) -> float:
-    """A value of mean 1 and this variation, from a normal draw (Wilson-Hilferty's gamma)."""
+    """A value with mean 1 and this variation, from a normal draw (Wilson-Hilferty approximation of the gamma
+    distribution)."""
     if cv <= 0:
         return 1.0
     shape = 1.0 / cv**2
@@ -38,7 +40,8 @@ def gamma(cv: float, normal: float) -> float:
 
 
 def starts(flow: Flow, until: float = NOW, span: float = WINDOW) -> list[tuple[int, float]]:
-    """Number and time of the runs that begin in the span before ``until``; numbers do not depend on the span."""
+    """Number and time of the runs that begin in the span before ``until`` (unix seconds); numbers do not depend on the
+    span."""
     base = (NOW - 400 * DAY) // DAY * DAY + flow.begin
     first = math.ceil((until - span - base) / flow.every)
     last = math.floor((until - 2 * HOUR - base) / flow.every)
@@ -48,7 +51,7 @@ def starts(flow: Flow, until: float = NOW, span: float = WINDOW) -> list[tuple[i
 def play_all(
     flow: Flow, key: WorkflowKey, names: dict[str, str], until: float = NOW, span: float = WINDOW
 ) -> list[RunRecord]:
-    """All runs of the span. ``names``: what the product calls the steps and, by "/", their containers."""
+    """All runs of the span. ``names``: the product's names of the steps and, with "/", of their containers."""
     due = starts(flow, until, span)
     if flow.meets is None:
         return [play(flow, key, names, n, t) for n, t in due]
@@ -67,7 +70,7 @@ def play_all(
 
 
 def _cut(runs: list[RunRecord]) -> list[RunRecord]:
-    """Runs that are deleted when the next one is due; how they would have ended nobody knows."""
+    """Truncate runs that are deleted when the next one is due; their outcome is unknown."""
     found = []
     for run, after in zip_longest(runs, runs[1:]):
         cut = after.start if after is not None else None
@@ -86,7 +89,7 @@ def _cut(runs: list[RunRecord]) -> list[RunRecord]:
 def play(
     flow: Flow, key: WorkflowKey, names: dict[str, str], number: int, start: float, crowding: float = 1.0
 ) -> RunRecord:
-    """One run."""
+    """Simulate one run."""
     rng = np.random.default_rng((flow.seed, number))
     hour = start % DAY / HOUR
     weekend = int(start // DAY + 3) % 7 >= 5
@@ -107,7 +110,7 @@ def play(
 
 
 def _schedule(run: _Run, names: dict[str, str]) -> float:
-    """Play the steps in the order in which pods become ready; the time the last pod ended."""
+    """Simulate the steps in the order in which pods become ready; returns the end of the last pod."""
     flow = run.flow
     open_ = {s.name: s.items for s in flow.steps}
     ready_at = {s.name: run.start for s in flow.steps}
@@ -172,7 +175,7 @@ def _execute(
     shared = run.draws[f"{step.name}/s"]
     before = (NOW - run.start) / DAY
     later = step.since is not None and before <= step.since
-    growth = max(0.0, 60.0 - before)  # both growths count from sixty days before the end
+    growth = max(0.0, 60.0 - before)  # both growth rates count from sixty days before the end
     size = gamma(step.size_spread, float(shared[0])) * math.exp(step.growth * (growth - 60.0))
     work = step.seconds * run.size * size * gamma(step.cv, float(n[0])) * (step.factor if later else 1.0)
     if step.items > 1 and step.uneven > 1 and item == step.items - 1:
