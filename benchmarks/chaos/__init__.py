@@ -1,1 +1,2 @@
-"""``make chaos``: what hostile objects, noisy neighbours and broken metrics stores do to an operator, with real parts."""
+"""``make chaos``: effects of hostile objects, noisy neighbours and broken metrics sources on an operator, with real
+components."""

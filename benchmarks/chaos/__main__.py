@@ -1,4 +1,4 @@
-"""``python -m benchmarks.chaos [CAMPAIGN ...]``: run campaigns and write what they measured."""
+"""``python -m benchmarks.chaos [CAMPAIGN ...]``: run campaigns and write their results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def main() -> int:
-    """Each campaign replaces its own part of the results."""
+    """Run campaigns; each replaces its own part of the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("campaigns", nargs="*", choices=[*CAMPAIGNS, []], metavar="CAMPAIGN", help=", ".join(CAMPAIGNS))
     parser.add_argument("--seed", type=int, default=1)
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    allow_deep_documents()  # what is planted is deeper than what a main thread's stack takes
+    allow_deep_documents()  # the hostile objects are nested deeper than the stack of the main thread allows
     ended: list[int] = []
     worker = threading.Thread(target=lambda: ended.append(main()))
     worker.start()

@@ -1,4 +1,5 @@
-"""Healthy workflows in a real API server and a real Prometheus, and an operator in a control group of the chart's size."""
+"""Healthy workflows in a real API server and a real Prometheus, and an operator in a control group with the chart's
+limits."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ INTERVAL = 10.0
 
 
 def kinds() -> Iterator[dict[str, Any]]:
-    """CustomResourceDefinitions of every kind the engines read, which take everything: the worst an API server may store."""
+    """CustomResourceDefinitions of every kind that the engines read, accepting any content: the worst that an API
+    server may store."""
     listed = {
         (kind.group, kind.kind): kind
         for engine in ENGINES
@@ -50,7 +52,7 @@ def kinds() -> Iterator[dict[str, Any]]:
             "kind": "CustomResourceDefinition",
             "metadata": {
                 "name": f"{kind.plural}.{kind.group}",
-                # Groups below k8s.io are protected; products outside Kubernetes use them all the same.
+                # Groups below k8s.io are protected; products outside Kubernetes use them nevertheless.
                 "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"}
                 if kind.group.endswith(".k8s.io")
                 else {},
@@ -68,7 +70,7 @@ def kinds() -> Iterator[dict[str, Any]]:
 
 @dataclass
 class World:
-    """A cluster with ``HEALTHY`` workflows in namespace ``fleet`` and their past in a store."""
+    """A cluster with ``HEALTHY`` workflows in namespace ``fleet`` and their history in a metrics source."""
 
     cluster: Cluster
     prometheus: PrometheusServer
@@ -77,7 +79,7 @@ class World:
     connections: threading.local = field(default_factory=threading.local)
 
     def create(self, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
-        """Send an object as it is; status and the beginning of the answer. From any thread."""
+        """Send an object unmodified; returns the status code and the beginning of the response. Thread-safe."""
         if not hasattr(self.connections, "mine"):
             context = ssl.create_default_context(cafile=str(self.cluster.ca_file))
             address = self.cluster.server.removeprefix("https://")
@@ -89,21 +91,21 @@ class World:
             answer = connection.getresponse()
             said = answer.read()[:300].decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            connection.close()  # the next request opens it anew
+            connection.close()  # the next request reconnects
             return 0, str(error)
         return answer.status, said if answer.status >= 300 else ""
 
     def namespace(self, name: str) -> None:
-        """Make a namespace that the cluster policy reaches."""
+        """Create a namespace selected by the cluster policy."""
         meta = {"name": name, "labels": {"chaos": "yes"}}
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
 
     def profiles(self, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
-        """The profiles of a namespace as they are."""
+        """The current profiles of a namespace."""
         return list(self.cluster.get("wfp", "-n", namespace)["items"])
 
     def with_recommendations(self) -> int:
-        """How many healthy workflows have a score."""
+        """Number of healthy workflows with a score."""
         return sum(bool((item.get("status") or {}).get("score")) for item in self.profiles())
 
 
@@ -145,11 +147,11 @@ class Operator:
     began: float
 
     def cycles(self) -> list[dict[str, Any]]:
-        """The log's line of each finished cycle."""
+        """The log lines of finished cycles."""
         return [line for line in self.lines() if line.get("msg") == "cycle"]
 
     def lines(self) -> list[dict[str, Any]]:
-        """Every line of the log that is JSON."""
+        """All log lines that are JSON."""
         found = []
         for line in self.log.read_text(errors="replace").splitlines():
             try:
@@ -159,7 +161,8 @@ class Operator:
         return [line for line in found if isinstance(line, dict)]
 
     def memory(self) -> dict[str, float]:
-        """MiB: resident now and at most, and what the group had at most with the files it read (None without group)."""
+        """MiB: current and peak resident size, and the peak of the group including page cache (None without a
+        group)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
         usage = self.usage()
@@ -170,15 +173,15 @@ class Operator:
         }
 
     def usage(self) -> CgroupUsage | None:
-        """What the control group has used."""
+        """Usage of the control group."""
         return self.group.usage() if self.group is not None else None
 
     def alive(self) -> bool:
-        """Whether the process is the one that was started and its liveness probe passes."""
+        """Whether the original process is still running and its liveness probe passes."""
         return self.process.running and http_ok(f"http://127.0.0.1:{self.port}/healthz", timeout=10)
 
     def wait_cycles(self, count: int, seconds: float) -> list[dict[str, Any]]:
-        """``count`` further cycles, fewer when the time is over or the process ended."""
+        """Wait for ``count`` further cycles; returns fewer after ``seconds`` or when the process has ended."""
         had, until = len(self.cycles()), time.monotonic() + seconds
         while len(self.cycles()) < had + count and time.monotonic() < until and self.process.running:
             time.sleep(0.5)
@@ -190,8 +193,8 @@ def operator(
     world: World, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Operator]:  # fmt: skip
-    """The operator as a process of its own; without control groups its memory is measured and not limited. With an
-    ``environment`` it is started with the faults that ``loopfaults.launch`` knows."""
+    """The operator as a separate process; without control groups its memory is measured but not limited.
+    ``environment`` selects faults of ``loopfaults.launch``."""
     port, log = free_port(), world.directory / f"{name}.log"
     config = world.directory / f"{name}.yaml"
     stores = sources or [{"name": "default", "url": world.prometheus.url, "delaySeconds": 5}]

@@ -1,4 +1,5 @@
-"""Objects an API server takes and a reader may choke on: deep, wide, multiplying, wrong in kind, of every engine."""
+"""Objects that an API server accepts and that may break a reader: deep, wide, multiplying or of wrong types, for every
+engine."""
 
 from __future__ import annotations
 
@@ -38,14 +39,14 @@ _PLURALS = {
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """One object, and what is hostile about it."""
+    """One object, and why it is hostile."""
 
     name: str
     body: Object
 
     @property
     def path(self) -> str:
-        """Where it is posted to."""
+        """The API path to create it."""
         version, kind = str(self.body["apiVersion"]), str(self.body["kind"])
         space = "" if kind.startswith("Cluster") else f"/namespaces/{SPACE}"
         return f"/{'apis' if '/' in version else 'api'}/{version}{space}/{_PLURALS[kind]}"
@@ -73,7 +74,7 @@ def _deep(levels: int, kind: Callable[[Any], Any]) -> Any:
 
 
 def _run(name: str, status: Any, labels: Mapping[str, str] | None = None) -> Object:
-    """A finished Workflow of the template ``victim``, which is healthy itself."""
+    """A finished Workflow of the template ``victim``, which itself is healthy."""
     marks = {"workflows.argoproj.io/completed": "true", "workflows.argoproj.io/workflow-template": "victim"}
     whole = {"phase": "Succeeded", "startedAt": "2026-11-20T00:00:00Z", "finishedAt": DONE}
     return _object(
@@ -96,7 +97,7 @@ def _node(name: str, **more: Any) -> Object:
 
 
 def deep() -> Iterator[Object]:
-    """Nesting beyond what a decoder or a walk by recursion takes."""
+    """Nesting beyond the limits of decoders and recursive readers."""
     yield _template("deep-lists", [LEAF], deep=_deep(1_200, lambda v: [v]))
     yield _template("deep-objects", [LEAF], deep=_deep(5_000, lambda v: {"a": v}))
     yield _template("deep-parentheses", _tasks([_task("a"), _task("b", depends="(" * 10_000 + "a" + ")" * 10_000)]))
@@ -117,7 +118,7 @@ def _nested_pipeline(value: Any) -> Object:
 
 
 def wide() -> Iterator[Object]:
-    """Many of what a workflow has a few of."""
+    """Large numbers of elements that normally are few."""
     groups = [[_task(f"{g}{i}") for i in range(4_000)] for g in "ab"]
     yield _template("wide-groups", [LEAF, {"name": "main", "steps": groups}])
     yield _template("wide-group", [LEAF, {"name": "main", "steps": [[_task(f"s{i}") for i in range(16_000)]]}])
@@ -157,7 +158,7 @@ def wide() -> Iterator[Object]:
 
 
 def multiplying() -> Iterator[Object]:
-    """Small texts that become large."""
+    """Small texts that expand to large ones."""
     doubled = [{"name": "p0", "value": "x" * 100}, *(
         {"name": f"p{i}", "value": f"{{{{workflow.parameters.p{i - 1}}}}}" * 4} for i in range(1, 30))]  # fmt: skip
     yield _template(
@@ -181,7 +182,7 @@ def multiplying() -> Iterator[Object]:
 
 
 def wrong() -> Iterator[Object]:
-    """Other kinds of values than the engines would ever take, where no schema says so."""
+    """Values of types that the engines reject, where no schema does."""
     values: tuple[Any, ...] = (None, "x", 3, [], [None, 3, "x", []], {"a": 1}, [[LEAF]], True)
     for i, value in enumerate(values):
         yield _template(f"wrong-templates-{i}", value)
@@ -206,7 +207,7 @@ def wrong() -> Iterator[Object]:
 
 
 def texts() -> Iterator[Object]:
-    """Characters and sizes."""
+    """Unusual characters and sizes."""
     strange = "\u202e\u0000\ufeff\u2028é\U0001f4a3{{=1+1}}$(x)`rm`<b>%s%n"
     yield _template("text-names", [{**LEAF, "name": strange}, {"name": "main", "dag": {"tasks": [
         {"name": strange, "template": strange}]}}])  # fmt: skip
@@ -227,7 +228,7 @@ def texts() -> Iterator[Object]:
 
 
 def ours() -> Iterator[Object]:
-    """The largest of our own kinds that their schemas take."""
+    """The largest objects of the operator's own kinds that their schemas accept."""
     api = "concertmaster.dev/v1alpha1"
     steps = [
         {
@@ -252,24 +253,24 @@ def ours() -> Iterator[Object]:
 
 
 def corpus() -> list[Hostile]:
-    """Everything, in an order that never changes."""
+    """All objects in a fixed order."""
     parts = (deep, wide, multiplying, costly, wrong, texts, ours)
     return [Hostile(str(body["metadata"]["name"]), body) for part in parts for body in part()]
 
 
 def bulk(count: int = 150, size: int = 1_200_000) -> Iterator[Hostile]:
-    """Definitions that are valid and as large as they may be."""
+    """Valid definitions of the maximum size."""
     for n in range(count):
         yield Hostile(f"bulk-{n:03}", _template(f"bulk-{n:03}", _tasks([_task("a")]), note=["abcdefgh"] * (size // 11)))
 
 
 def victim() -> Object:
-    """The healthy template whose runs are hostile."""
+    """The healthy template of the hostile runs."""
     return _template("victim", _tasks([_task("a")]))
 
 
 def children(count: int = 20_000) -> Iterator[tuple[str, Object]]:
-    """A finished PipelineRun and its TaskRuns, each with the path it is posted to."""
+    """A finished PipelineRun and its TaskRuns, each with the API path to create it."""
     pipeline = _object(TEKTON, "Pipeline", "crowd", {"tasks": [{"name": "t", "taskRef": {"name": "x"}}]})
     base = f"/apis/{TEKTON}/namespaces/{SPACE}"
     yield f"{base}/pipelines", pipeline

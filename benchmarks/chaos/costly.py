@@ -1,4 +1,4 @@
-"""Texts that take a search long, or that formatting multiplies."""
+"""Texts that are slow to search or that formatting expands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LONG = 300_000  # characters
 
 
 def costly() -> Iterator[dict[str, Any]]:
-    """Objects of each kind with such a text."""
+    """One object of each kind with such a text."""
     each: dict[str, dict[str, Any]] = {
         "width": {"withSequence": {"count": "5", "format": "%1000000000d"}},
         "digits": {"withSequence": {"count": "5", "format": f"%{'9' * 5_000}d"}},

@@ -1,4 +1,4 @@
-"""Histories that something is wrong with when the operator starts: damaged, locked, full, read-only, of another version."""
+"""Defective histories at the start of the operator: damaged, locked, full, read-only, of another version."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _version(number: int) -> Damage:
 
 @contextmanager
 def _schema(file: Path) -> Iterator[Mapping[str, str]]:
-    """A migration that this version does not know."""
+    """A migration unknown to this version."""
     with sqlite3.connect(file) as db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(migrations)")]
         newest = db.execute("SELECT * FROM migrations ORDER BY version DESC LIMIT 1").fetchone()
@@ -100,7 +100,7 @@ HISTORIES: dict[str, Damage] = {
 
 
 def start(bed: World, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
-    """A start with a copy of the history of before that something is wrong with."""
+    """Start the operator with a defective copy of an existing history."""
     slug = re.sub(r"\W+", "-", name)
     file = bed.directory / f"{slug}.db"
     shutil.copy(bed.directory / "stores.db", file)
@@ -142,7 +142,7 @@ def _last_error(log: Path) -> str:
 
 
 def lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Its table."""
+    """The table of the page."""
     yield "| the history is ... at the start | starts | alive | advised | runs lost | the operator says |"
     yield "|---|---|---|---|---|---|"
     for name, row in found.items():

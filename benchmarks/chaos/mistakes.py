@@ -1,4 +1,4 @@
-"""Wrong resources, settings files and flags: does each message say what is wrong, where, and what to do?"""
+"""Invalid resources, settings files and flags: does each message say what is wrong, where, and what to do?"""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ ROOT = CHECKLIST.parents[2]
 PARTS = ("what", "where", "do")
 SOURCE = "sources: [{name: default, url: 'http://prometheus:9090'}]"
 FACTS = ROOT / "examples" / "facts" / "demo.jsonl.gz"
-PATIENCE = 420.0  # seconds that an operator has to name what the schema cannot see; it takes two cycles
+PATIENCE = 420.0  # seconds for the operator to report what the schema cannot check; takes two cycles
 
 Entry = Mapping[str, Any]
 
 
 def checklist() -> dict[str, list[dict[str, Any]]]:
-    """The entries by where they are tried."""
+    """The entries by the place where they are tested."""
     found: dict[str, list[dict[str, Any]]] = yaml.safe_load(CHECKLIST.read_text())
     return found
 
 
 def missing(entry: Entry, said: str) -> list[str]:
-    """Which of what, where and what to do the message lacks; a traceback lacks all."""
+    """Which of what, where and what to do is missing in a message; a traceback lacks all of them."""
     if "Traceback" in said:
         return list(PARTS)
     return [part for part in PARTS if str(entry[part]) not in said]
 
 
 def in_process(arguments: list[str]) -> str:
-    """What the command line says, without a process of its own; a message on success counts as none."""
+    """Output of the command line, called in process; a message on success counts as none."""
     out, before = io.StringIO(), sys.argv
     sys.argv = ["concertmaster", *arguments]
     try:
@@ -59,7 +59,7 @@ def in_process(arguments: list[str]) -> str:
 
 
 def as_process(arguments: list[str]) -> str:
-    """The same, as a person calls it."""
+    """Output of the command line, called as a process."""
     answer = subprocess.run(
         [sys.executable, "-m", "concertmaster", *arguments],
         capture_output=True, text=True, timeout=300, check=False, cwd=ROOT,
@@ -69,14 +69,14 @@ def as_process(arguments: list[str]) -> str:
 
 
 def settings(entry: Entry, place: Path, call: Callable[[list[str]], str]) -> str:
-    """What is said of a settings file."""
+    """The message for a settings file."""
     file = place / "config.yaml"
     file.write_text(str(entry["file"]).replace("SRC", SOURCE) + "\n")
     return call(["check-config", str(file)])
 
 
 def flags(entry: Entry, place: Path, call: Callable[[list[str]], str]) -> str:
-    """What is said of a call."""
+    """The message for a command line."""
     nowhere, config = place / "kubeconfig", place / "right.yaml"
     config.write_text(SOURCE)
     context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
@@ -97,7 +97,7 @@ def flags(entry: Entry, place: Path, call: Callable[[list[str]], str]) -> str:
 
 
 def resource(entry: Entry, bed: World) -> str:
-    """What the API server answers to kubectl; nothing is stored."""
+    """The response of the API server to kubectl; nothing is stored."""
     document = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": entry["kind"], "metadata": {"name": "mistaken"}}
     text = json.dumps({**document, **({"spec": entry["spec"]} if "spec" in entry else {})})
     answer = bed.cluster.run_kubectl("create", "--validate=strict", "--dry-run=server", "-f", "-", input=text)
@@ -105,7 +105,7 @@ def resource(entry: Entry, bed: World) -> str:
 
 
 def plant(entries: list[dict[str, Any]], bed: World) -> None:
-    """Make the resources that the schema accepts and the operator has to name, each in a namespace of its own."""
+    """Create the resources that the schema accepts and the operator must report, each in its own namespace."""
     for n, entry in enumerate(entries):
         bed.namespace(f"mistake-{n}")
         for document in entry["objects"]:
@@ -115,7 +115,7 @@ def plant(entries: list[dict[str, Any]], bed: World) -> None:
 
 
 def conditions(number: int, entry: Entry, bed: World) -> str:
-    """All that the status of the resource says."""
+    """All messages in the status of the resource."""
     name = ("-n", f"mistake-{number}", "get", entry["see"], entry.get("name", "mistaken"), "-o", "json")
     answer = bed.cluster.run_kubectl(*name)
     item = json.loads(answer.stdout) if answer.returncode == 0 else {}
@@ -124,7 +124,7 @@ def conditions(number: int, entry: Entry, bed: World) -> str:
 
 
 def measure(seed: int = 1) -> dict[str, Any]:
-    """The campaign. There is nothing to draw: ``seed`` is taken for the sake of the others."""
+    """Run the campaign. It is deterministic: ``seed`` only exists for uniformity."""
     listed, rows = checklist(), []
 
     def judge(part: str, entry: Entry, said: str) -> None:

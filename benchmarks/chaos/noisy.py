@@ -1,5 +1,5 @@
-"""Another tenant's queries fail in every way, and his Jobs are too large for the metrics source: what do the others
-notice?"""
+"""Queries of another tenant fail in every way, and its Jobs are too large for the metrics source: are other tenants
+affected?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy, rows
 
 SPACE = "noisy"
 CYCLES = 3  # measured in each state
-AUTHORS = 5  # profiles with queries of their own
+AUTHORS = 5  # profiles with their own queries
 _MINE = "noise_seconds"
 
 
@@ -35,7 +35,7 @@ def _good() -> Answer:
 
 
 def _too_large(query: str) -> Answer | None:
-    """The metrics source refuses to read the pods of the noisy namespace, whoever asks for them."""
+    """The metrics source rejects queries for the pods of the noisy namespace, whoever sends them."""
     if "kube_pod_created" in query and SPACE in query:
         return error(422, "execution", "query processing would load too many samples into memory in query execution")
     return None if _MINE not in query else _good()
@@ -43,7 +43,7 @@ def _too_large(query: str) -> Answer | None:
 
 @cache
 def _million() -> Answer:
-    """Made when it is first asked for: it takes seconds and most of a gigabyte."""
+    """Built on first use: it takes seconds and most of a gigabyte."""
     return rows([({"run": f"noisy-{n}"}, "1") for n in range(1_000_000)])
 
 
@@ -58,7 +58,7 @@ FAULTS: dict[str, Fault] = {
 
 
 def measure(seed: int = 1) -> dict[str, Any]:
-    """The campaign. ``seed`` orders nothing here: every fault comes once."""
+    """Run the campaign. ``seed`` has no effect: every fault occurs once."""
     del seed
     found: dict[str, Any] = {"healthy": HEALTHY, "cycles": CYCLES, "faults": {}}
     with world(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed, proxy(bed.prometheus.url) as store:
@@ -77,7 +77,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
 
 
 def _profile(n: int) -> dict[str, Any]:
-    """A declared graph whose durations are asked for by a query of its owner's."""
+    """A declared graph with a duration query of its owner."""
     query = f'max by (run) (last_over_time({_MINE}{{profile="p{n}"}}[$window]))'
     return {
         "apiVersion": "concertmaster.dev/v1alpha1",
@@ -99,7 +99,7 @@ def _settle(bed: World, op: Operator) -> None:
 
 def _noise(bed: World, op: Operator, store: Proxy, name: str, fault: Fault) -> dict[str, Any]:
     store.fault = fault
-    op.wait_cycles(1, 300)  # the one under way
+    op.wait_cycles(1, 300)  # the cycle in progress
     seen = _observe(bed, op)
     print(f"  {name}: {seen}", flush=True)
     return seen
@@ -112,7 +112,7 @@ def _after(bed: World, op: Operator, store: Proxy) -> dict[str, Any]:
 
 
 def _observe(bed: World, op: Operator) -> dict[str, Any]:
-    """Cycle times, and what stands in the conditions of the others."""
+    """Cycle times, and the conditions of the other workflows."""
     cycles = op.wait_cycles(CYCLES, 90.0 * CYCLES)
     others, own = bed.profiles(), bed.profiles(SPACE)
     foreign = sum("nois" in json.dumps(item.get("status") or {}) for item in others)

@@ -1,5 +1,5 @@
-"""Hostile objects beside healthy workflows: do these get recommendations as before, and does the operator stay within its
-memory?"""
+"""Hostile objects beside healthy workflows: do these still get recommendations, and does the operator stay within its
+memory limit?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.chaos.bed import HEALTHY, LIMIT, Operator, World, operator, worl
 from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, victim
 from benchmarks.fleet_world import NAMESPACE
 
-_PATIENCE = 420.0  # seconds for an operator to give recommendations on all healthy workflows
+_PATIENCE = 420.0  # seconds for the operator to publish recommendations for all healthy workflows
 _LEFT_OUT = re.compile(r"note: |left out|ignored|cannot|only the first|no workflow|only starts|does not|larger|nested")
 KINDS = [
     {"apiVersion": api, "kind": kind}
@@ -28,7 +28,7 @@ KINDS = [
 
 
 def measure(seed: int = 1) -> dict[str, Any]:
-    """The campaign; ``seed`` is for the others, the corpus is always the same."""
+    """Run the campaign. ``seed`` has no effect: the corpus is fixed."""
     del seed
     with world(discover=KINDS) as bed:
         with operator(bed, name="healthy") as op:
@@ -57,7 +57,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
 
 
 def _plant(bed: World) -> tuple[int, dict[str, int]]:
-    """Create everything hostile; how many objects the API server took, and the status for those it did not."""
+    """Create all hostile objects; returns the number of accepted objects, and the status codes of the others."""
     bed.namespace(SPACE)
     bed.cluster.apply(victim(), namespace=SPACE)
     refused: dict[str, int] = {}
@@ -75,7 +75,7 @@ def _plant(bed: World) -> tuple[int, dict[str, int]]:
 
 
 def _until_recommended(bed: World, op: Operator) -> dict[str, Any]:
-    """Until every healthy workflow has a score: cycles, seconds, probes that failed on the way."""
+    """Wait until every healthy workflow has a score: cycles, seconds, and liveness probes that failed meanwhile."""
     failed = 0
     while (
         (done := bed.with_recommendations()) < HEALTHY
@@ -107,8 +107,7 @@ def _survival(op: Operator) -> dict[str, Any]:
 
 
 def _said(bed: World) -> dict[str, int]:
-    """What profiles of hostile objects say: how many are taken as they are, how many name what is left out or wrong, how
-    many are mute."""
+    """Profiles of hostile objects by result: accepted completely, with reported problems, without any status."""
     found = {"analyzed": 0, "explained": 0, "mute": 0}
     for item in bed.profiles(SPACE):
         found[_verdict(item)] += 1

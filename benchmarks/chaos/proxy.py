@@ -1,4 +1,4 @@
-"""A metrics store with faults: everything goes to a real Prometheus, except what a fault picks out."""
+"""A faulty metrics source: a proxy for a real Prometheus that replaces the responses selected by a fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a fault answers instead of the metrics source. ``cut`` announces more than it sends."""
+    """The response of a fault in place of the metrics source. ``cut`` announces more bytes than it sends."""
 
     status: int = 200
     body: bytes = b""
@@ -28,20 +28,20 @@ Fault = Callable[[str], Answer | None]
 
 
 def rows(found: Sequence[tuple[dict[str, str], str]], **envelope: Any) -> Answer:
-    """A vector."""
+    """A vector result."""
     result = [{"metric": labels, "value": [time.time(), value]} for labels, value in found]
     data = {"resultType": "vector", "result": result}
     return Answer(body=json.dumps({"status": "success", "data": data, **envelope}).encode())
 
 
 def error(status: int, kind: str, text: str) -> Answer:
-    """The metrics source's refusal."""
+    """An error response of the metrics source."""
     return Answer(status, json.dumps({"status": "error", "errorType": kind, "error": text}).encode())
 
 
 @dataclass
 class Proxy:
-    """``fault`` may be exchanged at any time; ``change`` sees every good answer's text and may alter it."""
+    """``fault`` may be replaced at any time; ``change`` may modify the text of every successful response."""
 
     port: int = 0
     fault: Fault = field(default=lambda _: None)
@@ -50,13 +50,13 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where the operator finds it."""
+        """The URL for the operator."""
         return f"http://127.0.0.1:{self.port}"
 
 
 @contextmanager
 def proxy(target: str) -> Iterator[Proxy]:
-    """A proxy before the metrics source at ``target``."""
+    """A proxy in front of the metrics source at ``target``."""
     found, address = Proxy(), urlsplit(target).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,7 +87,7 @@ def proxy(target: str) -> Iterator[Proxy]:
                 self.end_headers()
                 self.wfile.write(answer.body)
             except OSError:
-                pass  # the operator did not wait for it
+                pass  # the operator disconnected
 
         def log_message(self, *_: object) -> None:
             pass

@@ -13,7 +13,7 @@ RESULT = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
 
 
 def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the last `make chaos` measured."""
+    """The latest results of `make chaos`."""
     parts = {
         "poison": poison.lines,
         "noisy": noisy.lines,

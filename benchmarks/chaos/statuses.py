@@ -1,4 +1,4 @@
-"""What the statuses of the healthy workflows say, as sums."""
+"""Sums over the statuses of the healthy workflows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from benchmarks.chaos.bed import World
 
 
 def observed(bed: World) -> dict[str, int]:
-    """Runs by workflow."""
+    """Number of observed runs by workflow."""
     return {
         item["metadata"]["name"]: int(((item.get("status") or {}).get("runs") or {}).get("observed") or 0)
         for item in bed.profiles()
@@ -14,12 +14,12 @@ def observed(bed: World) -> dict[str, int]:
 
 
 def dated(bed: World) -> int:
-    """How many say up to when their recommendations are."""
+    """Number of workflows whose status dates its data."""
     return sum(bool((item.get("status") or {}).get("dataUntil")) for item in bed.profiles())
 
 
 def stale(bed: World) -> int:
-    """How many say that metrics are missing or late."""
+    """Number of workflows with missing or late metrics."""
     found = 0
     for item in bed.profiles():
         conditions = (item.get("status") or {}).get("conditions") or ()

@@ -1,4 +1,5 @@
-"""Metrics stores and histories that fail: is anything lost, does the status say so, and does it come back by itself?"""
+"""Failing metrics sources and histories: are data lost, does the status report it, and does the operator recover by
+itself?"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from benchmarks.chaos.corpus import ARGO
 from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy
 from benchmarks.chaos.statuses import dated, observed, stale
 
-CYCLES = 2  # with a fault, and at most twice as many until all is well again
+CYCLES = 2  # cycles with a fault; at most twice as many for recovery
 
 
 def _refusing(status: int, kind: str, text: str) -> Fault:
@@ -50,7 +51,7 @@ _VALUE = re.compile(rb'("value":\[[0-9.]+,")[^"]*"')
 
 
 def _values(*texts: bytes) -> Callable[[bytes], bytes]:
-    """Every third number replaced."""
+    """Replace every third number."""
 
     def change(body: bytes) -> bytes:
         count = iter(range(10**9))
@@ -60,7 +61,7 @@ def _values(*texts: bytes) -> Callable[[bytes], bytes]:
 
 
 def _twice(body: bytes) -> bytes:
-    """Every series comes twice."""
+    """Duplicate every series."""
     document = json.loads(body)
     data = document.get("data")
     if isinstance(data, dict) and data.get("resultType") == "vector":
@@ -69,7 +70,7 @@ def _twice(body: bytes) -> bytes:
 
 
 def _resets(body: bytes) -> bytes:
-    """Every third number is as if its counter had begun anew."""
+    """Reset the counter at every third number."""
     count = iter(range(10**9))
     return _VALUE.sub(lambda m: m[0] if next(count) % 3 else m[1] + b"%g" % (_number(m[0]) / 10) + b'"', body)
 
@@ -82,7 +83,7 @@ def _number(text: bytes) -> float:
 
 
 def _gaps(body: bytes) -> bytes:
-    """Every third series is missing."""
+    """Drop every third series."""
     document = json.loads(body)
     data = document.get("data")
     if isinstance(data, dict) and data.get("resultType") == "vector":
@@ -103,7 +104,7 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def measure(seed: int = 1) -> dict[str, Any]:
-    """The campaign; ``seed`` decides when the metrics source that fails now and then does so."""
+    """Run the campaign; ``seed`` determines when the intermittent metrics source fails."""
     faults = {**FAULTS, "fails half of the time": _now_and_then(random.Random(seed))}
     found: dict[str, Any] = {"healthy": HEALTHY, "stores": {}, "histories": {}}
     with world(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed, proxy(bed.prometheus.url) as store:
@@ -151,7 +152,7 @@ def _fault(bed: World, op: Operator, store: Proxy, name: str, faults: Mapping[st
 
 
 def _past_gone(bed: World, store: Proxy, sources: Any) -> dict[str, Any]:
-    """A new history, and a store that has nothing of the past until it is well again."""
+    """A new history with a metrics source without past data until the fault ends."""
     store.fault = FAULTS["answers nothing at all"]
     before = observed(bed)
     with operator(bed, sources, name="past-gone") as op:
@@ -159,7 +160,7 @@ def _past_gone(bed: World, store: Proxy, sources: Any) -> dict[str, Any]:
 
 
 def _clock(bed: World, sources: Any) -> dict[str, Any]:
-    """The operator's clock is ahead while it runs, and right again at the next start."""
+    """The operator's clock is ahead during one start, and correct at the next."""
     shutil.copy(bed.directory / "stores.db", bed.directory / "clock.db")
     before = observed(bed)
     with operator(bed, sources, name="clock", environment={"CHAOS_CLOCK": "600"}) as op:

@@ -1,1 +1,1 @@
-"""Campaigns against operators that change workflows: leases, kills, admission, and how soon they stop."""
+"""Campaigns against operators that apply changes: leases, kills, admission, and the time until they stop."""

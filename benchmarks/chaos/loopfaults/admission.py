@@ -1,8 +1,8 @@
-"""LimitRange, quota, PodSecurity and admission policies x every field that may be changed: pods are really created.
+"""LimitRange, quota, PodSecurity and admission policies x all fields that may be changed, with real creation of pods.
 
-For each namespace and each field the check is asked about a plan; then the pods that the next run would make are created,
-as they are and as the plan has them, and deleted again. *Falsely open* is a plan that passes although the API server takes
-the present pods and refuses the changed ones.
+For each namespace and field the check evaluates a plan; then the pods of the next run are created, unchanged and as
+planned, and deleted again. *Falsely open* is a plan that passes although the API server accepts the current pods and
+rejects the changed ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from concertmaster.kube.errors import Conflict, Forbidden, KubeError, Rejected
 from concertmaster.kube.objects import PODS
 from testbed.controlplane import DEFAULT_USERS, ControlPlane, Options
 
-ACCOUNT = "viewer@example.com"  # may read what the operator reads, and may not create pods
+ACCOUNT = "viewer@example.com"  # may read what the operator reads, but not create pods
 PROPOSED = {
     "cpu": ("250m", "800m", "1500m", "3"),
     "memory": ("256Mi", "600Mi", "1536Mi", "3Gi"),
@@ -40,16 +40,16 @@ PROPOSED = {
 
 @dataclass
 class Tally:
-    """What was found so far."""
+    """Results so far."""
 
     asked: int = 0
-    refused: int = 0  # by the API server, though it takes the present pods
+    refused: int = 0  # by the API server, which accepts the current pods
     open: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
-    unusable: int = 0  # the present pods are refused, too: nothing can be said of the change
+    unusable: int = 0  # the current pods are rejected as well: says nothing about the change
 
     def add(self, what: str, blocked: str, answer: str) -> None:
-        """One plan: what the check said and what the API server answered."""
+        """Record one plan: the result of the check and the response of the API server."""
         self.asked += 1
         self.refused += bool(answer)
         if answer and not blocked:
@@ -59,7 +59,7 @@ class Tally:
 
 
 def edits(target: Target) -> Iterator[tuple[str, Edit]]:
-    """Every field of it that may be changed, with values below and above."""
+    """All fields of the target that may be changed, with values below and above the current ones."""
     for name, values in PROPOSED.items():
         for value in values:
             if name != "parallelism":
@@ -69,7 +69,7 @@ def edits(target: Target) -> Iterator[tuple[str, Edit]]:
 
 
 def recommendation(name: str, edit: Edit, step: str) -> Recommendation:
-    """What would be applied."""
+    """The recommendation to apply."""
     wide = name == "parallelism"
     gain = Interval(0.1, 0.2, 0.3)
     return Recommendation(
@@ -83,13 +83,13 @@ def recommendation(name: str, edit: Edit, step: str) -> Recommendation:
 
 
 class Bench:
-    """Creates pods for real, and puts everything back."""
+    """Creates real pods, and resets the namespace."""
 
     def __init__(self, client: KubeClient) -> None:
         self._client = client
 
     def answer(self, space: str, quota: Object | None, wanted: list[Object]) -> str:
-        """What the API server says when these pods are created one after the other; empty when it takes all."""
+        """The response of the API server to creating these pods in sequence; empty if it accepts all."""
         self._reset(space, quota)
         made: list[str] = []
         said = ""
@@ -114,16 +114,16 @@ class Bench:
         return said
 
     def _reset(self, space: str, quota: Object | None) -> None:
-        """The quota's count, which nobody corrects without a controller manager."""
+        """Reset the usage of the quota, which needs a controller manager otherwise."""
         if quota is None:
             return
         path = f"/api/v1/namespaces/{space}/resourcequotas/quota"
         self._client.patch(f"{path}/status", {"status": quota["status"]})
-        time.sleep(0.05)  # the admission plugin learns of it by a watch
+        time.sleep(0.05)  # the admission plugin is updated through a watch
 
 
 def measure(seed: int = 1, share: float = 0.5) -> dict[str, Any]:
-    """The campaign; ``share`` of the plans, drawn at random."""
+    """Run the campaign with a random ``share`` of the plans."""
     chance = random.Random(seed)
     with ControlPlane(Options(users=DEFAULT_USERS), progress=print) as plane:
         cluster = plane.cluster
@@ -144,7 +144,7 @@ def measure(seed: int = 1, share: float = 0.5) -> dict[str, Any]:
         places = {name: f"space-{n}" for n, name in enumerate(SPACES)}
         for name, place in places.items():
             _prepare(cluster, name, place)
-        time.sleep(5.0)  # admission policies are compiled beside the requests
+        time.sleep(5.0)  # admission policies are compiled asynchronously
         asked, computed = Tally(), Tally()
         by_field: Counter[str] = Counter()
         by_kind: Counter[str] = Counter()
@@ -191,7 +191,7 @@ def _try(
     client: KubeClient, reader: KubeClient, name: str, quota: Object | None, target: Target, chance: random.Random,
     share: float, asked: Tally, computed: Tally, by_field: Counter[str], by_kind: Counter[str],
 ) -> None:  # fmt: skip
-    """Every change of one object in one namespace."""
+    """Try all changes of one object in one namespace."""
     bench, raw, place = Bench(client), target.raw, target.space
     definition, executor = target.definition(), name in RULES
     present = bench.answer(place, quota, target.pods(raw, executor=executor))

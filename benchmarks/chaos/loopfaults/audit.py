@@ -1,4 +1,4 @@
-"""What the API server's audit log says that was done, by whom and when."""
+"""Completed writes with user and time, from the API server's audit log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POLICY = {
         {"level": "None"},
     ],
 }
-# Where a phase may lead to: a status that says anything else has lost a phase or gone back.
+# Possible next phases of each phase: any other status has skipped a phase or gone back.
 ORDER = {
     "": {"Proposed", "Failed", "Superseded"},
     "Proposed": {"Proposed", "Applied", "Completed", "Superseded", "Failed", "Conflict"},
@@ -45,8 +45,8 @@ ORDER = {
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write that the API server has done; ``after`` is the object as it became, where it was kept. ``came`` and ``at``
-    are when the request arrived and when it was done."""
+    """One completed write; ``after`` is the resulting object, if logged. ``came`` and ``at`` are the times at which the
+    request arrived and completed (unix seconds)."""
 
     user: str
     verb: str
@@ -72,7 +72,7 @@ def arguments(directory: Path) -> list[str]:
 
 
 def writes(log: Path) -> list[Write]:
-    """Every write that was done and not only tried, in the order in which they were."""
+    """All writes that succeeded, in order of completion."""
     found = []
     for line in log.read_text().splitlines() if log.is_file() else ():
         entry = json.loads(line)
@@ -93,7 +93,7 @@ def _seconds(stamp: str) -> float:
 
 
 def wrong_phases(found: Sequence[Write]) -> list[str]:
-    """Statuses of changes that went where no phase leads."""
+    """Statuses of changes with an invalid phase transition."""
     phases: dict[str, str] = {}
     wrong = []
     for write in found:
@@ -108,8 +108,8 @@ def wrong_phases(found: Sequence[Write]) -> list[str]:
 
 
 def seconds_with_two(found: Sequence[Write], users: Sequence[str]) -> tuple[int, int]:
-    """In how many seconds one of these users began a write after another had taken the lease, and how often the lease
-    changed hands."""
+    """Number of seconds in which one of these users began a write after another had acquired the lease, and number of
+    lease transitions."""
     taken: list[tuple[float, str]] = []
     for write in found:
         if write.resource == "leases" and write.user in users:
@@ -127,5 +127,5 @@ def seconds_with_two(found: Sequence[Write], users: Sequence[str]) -> tuple[int,
 
 
 def tally(found: Sequence[Write]) -> Counter[str]:
-    """Writes by user, leases aside."""
+    """Writes by user, without leases."""
     return Counter(write.user for write in found if write.resource != "leases")

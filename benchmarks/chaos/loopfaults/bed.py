@@ -1,4 +1,5 @@
-"""CronJobs that ask for four times what they use, policies that let the operator change that, and a person who decides."""
+"""CronJobs that request four times their usage, policies that allow the operator to change them, and a user who
+decides."""
 
 from __future__ import annotations
 
@@ -36,14 +37,14 @@ Name = tuple[str, str]  # namespace and name
 
 
 def names(count: int, spaces: int) -> list[Name]:
-    """``count`` CronJobs, spread over ``spaces`` namespaces."""
+    """``count`` CronJobs in ``spaces`` namespaces."""
     return [(f"work-{n % spaces}", f"w{n:03}") for n in range(count)]
 
 
 def past(wanted: Sequence[Name], end: float, pace: Mapping[int, float], ahead: float = 0.0) -> list[str]:
-    """OpenMetrics of runs that use a quarter of what they ask for: hourly ones, and by the number of a CronJob in ``pace``
-    others, as often as that says (seconds). A server in each namespace goes on for ``ahead`` seconds: on stale metrics
-    nothing is changed."""
+    """OpenMetrics of runs that use a quarter of their requests: hourly, or for the CronJob numbers in ``pace`` at that
+    interval in seconds. A server pod in each namespace continues for ``ahead`` seconds, because stale metrics prevent
+    changes."""
     pods, jobs = [_server(space, end - DAY) for space in sorted({space for space, _ in wanted})], []
     for number, (namespace, name) in enumerate(wanted):
         every = pace.get(number, HOUR)
@@ -73,7 +74,7 @@ def _server(namespace: str, begun: float) -> PodLife:
 
 
 def cron_job(name: Name, schedule: str = "0 0 1 1 *") -> dict[str, Any]:
-    """A CronJob whose runs ``past`` plays; its next one is far away unless ``schedule`` says otherwise."""
+    """A CronJob whose runs ``past`` simulates; by default its next run is far in the future."""
     container = {"name": "main", "image": "example/etl:1", "resources": {"requests": dict(ASKED)}}
     pod = {"restartPolicy": "Never", "containers": [container]}
     return {
@@ -86,7 +87,7 @@ def cron_job(name: Name, schedule: str = "0 0 1 1 *") -> dict[str, Any]:
 
 @dataclass
 class Place:
-    """The cluster, its audit log, and the person's own client."""
+    """The cluster, its audit log, and the user's own client."""
 
     cluster: Cluster
     prometheus: PrometheusServer
@@ -103,7 +104,7 @@ class Place:
         return self.directory / "audit.log"
 
     def path(self, name: Name) -> str:
-        """Of a CronJob."""
+        """The API path of a CronJob."""
         resource = target_resource("batch/v1", "CronJob")
         assert resource is not None
         return resource.path(*name)
@@ -113,16 +114,16 @@ class Place:
         self.client.create(self.path((name[0], "")).rstrip("/"), cron_job(name, schedule))
 
     def requests(self, name: Name) -> dict[str, str]:
-        """What its container asks for now."""
+        """Current requests of its container."""
         spec = self.client.get(self.path(name))["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         return dict(spec["containers"][0]["resources"]["requests"])
 
     def changes(self) -> list[WorkflowChangeView]:
-        """All changes as they are."""
+        """All current changes."""
         return [WorkflowChangeView(raw) for raw in self.client.items(CHANGES.path(None))]
 
     def govern(self, space: str, **more: Any) -> None:
-        """The policy of a namespace; ``more`` replaces parts of ``apply``."""
+        """Create the policy of a namespace; ``more`` overrides parts of ``apply``."""
         terms = {"mode": "Auto", "maxRisk": "Medium", "maxInFlight": 10, **more.pop("apply", {})}
         nothing = {"runMinutesPerMonth": "0", "runPercent": "0", "costPercent": "0", "moneyPerMonth": "0"}
         spec = {
@@ -136,7 +137,7 @@ class Place:
         self.cluster.apply({**policy, "metadata": meta, "spec": spec})
 
     def decide(self, change: WorkflowChangeView, decision: str) -> None:
-        """As a person does with ``kubectl concertmaster approve``."""
+        """Decide as a user does with ``kubectl concertmaster approve``."""
         operations = [
             {"op": "add", "path": "/spec/decision", "value": decision},
             {"op": "add", "path": "/spec/decidedBy", "value": "admin"},
@@ -144,7 +145,7 @@ class Place:
         self.client.patch(change.ref.path, operations, kind="json")
 
     def unsettled(self) -> list[WorkflowChangeView]:
-        """Changes in the middle of something, which more cycles will end."""
+        """Changes in a transitional phase, which further cycles will complete."""
         return [
             c
             for c in self.changes()
@@ -160,7 +161,7 @@ def place(
     pace: Mapping[int, float] | None = None,
     ahead: float = 0.0,
 ) -> Iterator[Place]:
-    """Everything but an operator and the CronJobs; ``pace`` and ``ahead`` as in ``past``."""
+    """All components except operators and CronJobs; ``pace`` and ``ahead`` as in ``past``."""
     end = time.time() - 30.0
     users = {**DEFAULT_USERS, **dict.fromkeys(OPERATORS, ("system:masters",))}
     with TemporaryDirectory("concertmaster-chaos-") as directory:
@@ -181,7 +182,7 @@ def place(
 
 @dataclass
 class Instance:
-    """One operator behind its check; it may be started again and again."""
+    """One operator behind its proxy; it can be started repeatedly."""
 
     place: Place
     gate: Gate
@@ -191,23 +192,23 @@ class Instance:
     begun: float = 0.0
 
     def start(self, **environment: str) -> Instance:
-        """Start it; what it needs from the environment is replaced."""
+        """Start the operator with these environment variables in place of earlier ones."""
         self.process.env = {k: v for k, v in self.process.env.items() if k != "CHAOS_DISK"} | environment
         self.process.start()
         self.begun = time.monotonic()
         return self
 
     def kill(self) -> None:
-        """As the kernel does it."""
+        """Kill the operator with SIGKILL."""
         self.process.kill()
 
     def cycles(self) -> int:
-        """How many cycles the log tells of, over all starts."""
+        """Number of cycles in the log, over all starts."""
         log = self.process.log
         return log.read_text(errors="replace").count('"msg": "cycle"') if log.is_file() else 0
 
     def ready(self) -> bool:
-        """Whether it answers its liveness probe."""
+        """Whether its liveness probe passes."""
         return http_ok(f"http://127.0.0.1:{self.port}/healthz", timeout=5)
 
 
@@ -215,8 +216,8 @@ def instance(
     where: Place, gate: Gate, user: str, *, history: str = "history", lease: float | None = None,
     sources: Sequence[Mapping[str, Any]] | None = None, interval: float | None = None,
 ) -> Instance:  # fmt: skip
-    """An operator as ``user``; with a ``lease`` of so many seconds it shares the work with others. An ``interval`` may be
-    shorter than settings allow."""
+    """An operator as ``user``; with a ``lease`` duration in seconds it uses leader election. ``interval`` may be
+    shorter than the settings allow."""
     port = free_port()
     config = where.directory / f"{user}.json"
     settings = {
@@ -243,7 +244,7 @@ def instance(
 
 
 def until(check: Callable[[], Any], seconds: float, pause: float = 0.2) -> bool:
-    """Whether ``check`` came true in time."""
+    """Whether ``check`` became true within ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():

@@ -1,5 +1,4 @@
-"""What stands between one operator and the API server: counts its writes as they start, and breaks what it is reported
-to."""
+"""A proxy between one operator and the API server: it reports writes as they start, and injects faults."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ _QUESTIONS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """One request; ``at`` is when it arrived (unix seconds)."""
+    """One request; ``at`` is its time of arrival (unix seconds)."""
 
     method: str
     path: str
@@ -44,7 +43,7 @@ class Passing:
 
     @property
     def write(self) -> bool:
-        """Whether it stores something; leases and Events aside."""
+        """Whether it stores something other than a Lease or Event."""
         stores = self.method != "GET" and "dryRun" not in self.query and not self.path.startswith(_QUESTIONS)
         return stores and not self.lease and "/events" not in self.path
 
@@ -61,8 +60,8 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``delay`` seconds first; then ``code`` instead of the answer, no answer at all (``drop`` without, ``lost`` after the
-    API server has done it), or with ``silent`` a watch that never says anything."""
+    """``delay`` in seconds, followed by: ``code`` instead of the response; no response (``drop``: the request is not
+    forwarded, ``lost``: it is); or with ``silent`` a watch without events."""
 
     delay: float = 0.0
     code: int = 0
@@ -76,8 +75,8 @@ Rule = Callable[[Passing], Fault | None]
 
 @dataclass
 class Gate:
-    """``rule`` may be exchanged at any time; ``seen`` is reported every request before it goes on, ``done`` after its
-    answer."""
+    """``rule`` may be replaced at any time; ``seen`` is called with every request before it is forwarded, ``done``
+    after its response."""
 
     cluster: Cluster
     rule: Rule = lambda _: None
@@ -85,12 +84,12 @@ class Gate:
     done: Callable[[Passing, int], None] = lambda _, __: None
     writes: list[tuple[Passing, int]] = field(default_factory=list)
     broken: int = 0
-    muted: bool = False  # no byte of a watch passes
+    muted: bool = False  # no data of watches are forwarded
     url: str = ""
     ended: threading.Event = field(default_factory=threading.Event)
 
     def kubeconfig(self, directory: Path, user: str) -> Path:
-        """A kubeconfig that leads through the check."""
+        """A kubeconfig that connects through the proxy."""
         file = directory / f"gate-{user}-{self.url.rpartition(':')[2]}.yaml"
         context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
         file.write_text(
@@ -110,7 +109,7 @@ class Gate:
 
 @contextmanager
 def gate(cluster: Cluster) -> Iterator[Gate]:
-    """A check that listens on the loopback address."""
+    """A proxy that listens on the loopback address."""
     found = Gate(cluster)
     pool = urllib3.PoolManager(ca_certs=str(cluster.ca_file), maxsize=32, retries=False)
 
@@ -134,7 +133,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, *_: Any) -> None:
-        """A process that was killed has no use for its answer."""
+        """Ignore connections of killed processes."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -185,8 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._pass_on(answer, watch=passing.watch)
             answer.release_conn()
         except (OSError, urllib3.exceptions.HTTPError):
-            self.close_connection = True  # the operator went away
-            answer.close()  # what is left of a watch must not be somebody's answer
+            self.close_connection = True  # the operator disconnected
+            answer.close()  # the rest of a watch must not become the next response
         self.outer.done(passing, answer.status)
 
     def _pass_on(self, answer: Any, *, watch: bool) -> None:

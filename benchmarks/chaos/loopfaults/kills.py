@@ -1,9 +1,10 @@
-"""kill -9 at random points, with API errors, lost answers, a full disk and frozen watches: does anything stay half done?
+"""kill -9 at random points, with API errors, lost responses, a full disk and frozen watches: is anything left half
+done?
 
-Each kill falls on a write of the operator (before it is sent on, after the API server has done it, or after the answer):
-any, those of changes, those of workflows alone or those that roll one back; or at a random time. Meanwhile a person
-rejects, deletes and edits what is being verified. At the end every CronJob is judged: it asks for something else if and
-only if exactly one change says that it stands.
+Each kill hits a write of the operator (before forwarding, after completion in the API server, or after the response):
+any write, those of changes, those of workflows, or those of rollbacks; or a random time. Meanwhile a user rejects,
+deletes and edits changes in verification. At the end every CronJob is checked: it has changed requests if and only if
+exactly one change is in effect.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from benchmarks.chaos.loopfaults.person import Person, verdicts
 from concertmaster.controller.workflow_change import WorkflowChangeView
 
 KILLS, WORKFLOWS, SPACES = 100, 90, 3
-LONGEST = 60.0  # seconds an operator lives, once it is alive, that its trigger does not reach
-MOST = 25 * 60.0  # seconds, after which no further kill is begun
-PENDING = 6  # workflows that wait to be changed, at least
+LONGEST = 60.0  # maximum seconds from liveness to the kill if its trigger does not occur
+MOST = 25 * 60.0  # seconds, after which no further kill starts
+PENDING = 6  # minimum number of workflows waiting for a change
 INTERVAL = 3.0  # seconds between cycles
 MOMENTS = {"before": "before", "done": "before the answer to", "answered": "after"}
 AIMS = {"any write": 2, "changes": 4, "workflows": 3, "rollbacks": 3}
 
 
 class Trouble(random.Random):
-    """What goes wrong while one operator lives, and the moment it is killed."""
+    """Faults during the lifetime of one operator process, and the time of its kill."""
 
     def __init__(self, seed: int, to_kill: Instance) -> None:
         super().__init__(seed)
@@ -46,7 +47,7 @@ class Trouble(random.Random):
         self._lock = threading.Lock()
 
     def draw(self) -> dict[str, str]:
-        """A new life; what its environment adds."""
+        """Draw the faults of the next process; returns additional environment variables."""
         self.now.clear()
         self._aim = self.choices([*AIMS], [*AIMS.values()])[0]
         most = {"workflows": 4, "rollbacks": 2}.get(self._aim, 13)
@@ -57,16 +58,16 @@ class Trouble(random.Random):
         return {"CHAOS_DISK": "full"} if self.random() < 0.15 else {}
 
     def calm(self) -> None:
-        """Nothing goes wrong any more."""
+        """End all faults."""
         self._at, self._errors, self._lost, self._frozen = ("time", 0), 0.0, 0.0, False
 
     @property
     def by_time(self) -> bool:
-        """Whether no write decides about this kill."""
+        """Whether the kill is triggered by time instead of a write."""
         return self._at[0] == "time"
 
     def rule(self, passing: Passing) -> Fault | None:
-        """The check's rule."""
+        """The rule of the proxy."""
         if self._frozen and passing.watch and self.random() < 0.5:
             return self._count("frozen watches", Fault(silent=True))
         if self._counts(passing) and self._reached("before", passing):
@@ -82,7 +83,7 @@ class Trouble(random.Random):
         return None
 
     def done(self, passing: Passing, _: int) -> None:
-        """After an answer."""
+        """Called after a response."""
         if self._counts(passing):
             self._reached("answered", passing)
 
@@ -117,7 +118,7 @@ class Trouble(random.Random):
 
 
 def _what(passing: Passing) -> str:
-    """What a write is."""
+    """The type of a write."""
     if passing.target:
         operations = json.loads(passing.body)
         back = [op["value"] for op in operations if op.get("op") == "replace"]
@@ -126,7 +127,7 @@ def _what(passing: Passing) -> str:
 
 
 def measure(seed: int = 1, kills: int = KILLS, workflows: int = WORKFLOWS, most: float = MOST) -> dict[str, Any]:
-    """The campaign."""
+    """Run the campaign."""
     with place(workflows, SPACES, ahead=HOUR) as where, gate(where.cluster) as door:
         return _played(where, door, seed, kills, most)
 
@@ -147,7 +148,7 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
         trouble.counts["full disks"] += bool(environment)
         op.start(**environment)
         timed = trouble.by_time
-        if not timed:  # a busy machine starts slowly, and what is not yet there cannot be hit
+        if not timed:  # a busy machine starts slowly: wait for liveness before the kill
             until(lambda: op.ready() or trouble.now.is_set() or not op.process.running, 60.0)
         limit = trouble.uniform(1.0, 10.0) if timed else LONGEST
         end = time.monotonic() + limit
@@ -189,7 +190,7 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
 
 
 def _supply(where: Place, made: list[tuple[str, str]], changes: int) -> None:
-    """Enough workflows for the operator to have something to do."""
+    """Create enough workflows for the operator to change."""
     while len(made) < len(where.wanted) and len(made) - changes < PENDING:
         where.make(where.wanted[len(made)])
         made.append(where.wanted[len(made)])
@@ -200,7 +201,7 @@ def _target_writes(found: list[audit.Write]) -> int:
 
 
 def _twice(found: list[audit.Write]) -> list[str]:
-    """CronJobs that the operator wrote the same values to twice without the others in between."""
+    """CronJobs to which the operator wrote the same values twice without other values in between."""
     last: dict[tuple[str, str], Any] = {}
     wrong = []
     for write in found:
@@ -215,7 +216,7 @@ def _twice(found: list[audit.Write]) -> list[str]:
 
 
 def _unannounced(found: list[audit.Write]) -> list[str]:
-    """Writes of CronJobs by the operator that no WorkflowChange had announced before."""
+    """Writes of CronJobs by the operator without a preceding WorkflowChange."""
     announced: set[tuple[str, str]] = set()
     wrong = []
     for write in found:

@@ -1,7 +1,8 @@
-"""``python -m benchmarks.chaos.loopfaults.launch CONFIG``: an operator with a shorter lease, another clock, a faulty disk.
+"""``python -m benchmarks.chaos.loopfaults.launch CONFIG``: an operator with a shorter lease, another clock, or a faulty
+disk.
 
-What the environment asks for (``CHAOS_LEASE``, ``CHAOS_CLOCK``, ``CHAOS_DISK``, ``CHAOS_INTERVAL``) is put beneath it before
-it starts.
+Environment variables (``CHAOS_LEASE``, ``CHAOS_CLOCK``, ``CHAOS_DISK``, ``CHAOS_INTERVAL``) select the faults, which
+are installed before the operator starts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from concertmaster.settings import load
 
 
 def _lease(seconds: float) -> None:
-    """A lease of ``seconds``, everything about it in the proportions of the shipped one (30 s)."""
+    """Set a lease duration of ``seconds`` with all other times in proportion to the defaults (30 s)."""
     scale = seconds / 30.0
     shorter = partial(LeaderElection, every=10.0 * scale, lasts=round(seconds))
     vars(controller)["LeaderElection"] = shorter
@@ -36,7 +37,7 @@ def _clock(ahead: float) -> None:
 
 
 def _disk(fault: str) -> None:
-    """``full``: no database may grow. ``read-only``: none may be written."""
+    """``full``: databases cannot grow. ``read-only``: databases cannot be written."""
     connect = sqlite3.connect
 
     def broken(*arguments: Any, **more: Any) -> sqlite3.Connection:
@@ -60,7 +61,7 @@ def main() -> int:
     if fault := os.environ.get("CHAOS_DISK"):
         _disk(fault)
     settings = load(sys.argv[1])
-    if interval := os.environ.get("CHAOS_INTERVAL"):  # shorter than a configuration may ask for
+    if interval := os.environ.get("CHAOS_INTERVAL"):  # shorter than the configuration allows
         settings = settings.model_copy(update={"interval": Duration(f"{float(interval):.0f}s")})
     return run(settings)
 

@@ -1,7 +1,9 @@
-"""Two operators, one lease: the leader's requests are delayed or dropped and it is stopped, at random. Do ever both write?
+"""Two operators, one lease: the leader is stopped at random, or its requests are delayed or dropped. Do both ever
+write?
 
-The lease lasts a third of the shipped time, all else in proportion, so that a hundred faults take minutes. Both processes
-share one history, as pods share a volume; one that loses the lease ends and is started again, as a kubelet does it.
+The lease lasts a third of the default, with all other times in proportion, so that a hundred faults take minutes. Both
+processes share one history, as pods share a volume; a process that loses the lease exits and is restarted, as by a
+kubelet.
 """
 
 from __future__ import annotations
@@ -21,19 +23,19 @@ from benchmarks.chaos.loopfaults.gate import Fault, Gate, Passing, gate
 from benchmarks.chaos.loopfaults.person import Person, verdicts
 
 FAULTS, WORKFLOWS, SPACES = 100, 60, 3
-MOST = 20 * 60.0  # seconds, after which no further fault is begun
+MOST = 20 * 60.0  # seconds, after which no further fault starts
 LASTS = 10.0  # seconds of a lease
 
 
 class Trouble(random.Random):
-    """What happens to the requests of one instance."""
+    """Faults on the requests of one instance."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.delay, self.drop, self.over = 0.0, False, 0.0
 
     def begin(self, kind: str) -> float:
-        """Something of that kind; the seconds it goes on."""
+        """Start a fault of that kind; returns its duration in seconds."""
         lasting = self.uniform(0.2, 1.5) * LASTS
         self.over = time.monotonic() + lasting
         self.delay = self.uniform(0.1, 0.9) * LASTS if kind == "delay" else 0.0
@@ -41,14 +43,14 @@ class Trouble(random.Random):
         return lasting
 
     def rule(self, passing: Passing) -> Fault | None:
-        """The check's rule: only requests about the lease are concerned."""
+        """The rule of the proxy: only affects requests about the lease."""
         if not passing.lease or time.monotonic() >= self.over:
             return None
         return Fault(drop=True) if self.drop else Fault(delay=self.delay) if self.delay else None
 
 
 def measure(seed: int = 1, faults: int = FAULTS, workflows: int = WORKFLOWS, most: float = MOST) -> dict[str, Any]:
-    """The campaign."""
+    """Run the campaign."""
     with ExitStack() as stack:
         where = stack.enter_context(place(workflows, SPACES, ahead=HOUR))
         doors = [stack.enter_context(gate(where.cluster)) for _ in OPERATORS]
@@ -119,7 +121,7 @@ def _play(
     where: Place, both: Mapping[str, Instance], troubles: Mapping[str, Trouble], chance: random.Random,
     kinds: Counter[str], person: Person, number: int,
 ) -> None:  # fmt: skip
-    """One fault of the leader, from its begin to its end, at a random point of what it is doing."""
+    """One fault of the leader, from start to end, at a random point of its work."""
     time.sleep(chance.uniform(0.0, 2.0))
     leader = _leader(where, both)
     if leader is None or not leader.process.running:

@@ -1,4 +1,4 @@
-"""A person who decides on changes at random, and the judgement of what is left at the end."""
+"""A user who decides on changes at random, and the final check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from concertmaster.kube.errors import KubeError
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a CronJob stands: what it asks for, and the changes that say they stand."""
+    """Final state of a CronJob: its requests, and the changes in effect by their status."""
 
     name: Name
     requests: Mapping[str, str]
@@ -23,7 +23,7 @@ class Verdict:
 
     @property
     def wrong(self) -> str:
-        """What breaks "changed if and only if exactly one change stands"; empty where nothing does."""
+        """Violation of "changed if and only if exactly one change is in effect"; empty if there is none."""
         changed = dict(self.requests) != ASKED
         if self.foreign:
             kept = self.requests.get("cpu") == self.foreign
@@ -36,7 +36,7 @@ class Verdict:
 
 
 def verdicts(where: Place, made: Sequence[Name], foreign: Mapping[Name, str]) -> list[Verdict]:
-    """All CronJobs that were made, judged by themselves and their changes."""
+    """Final states of all created CronJobs."""
     standing: dict[Name, list[str]] = {}
     for change in where.changes():
         target = change.target
@@ -48,7 +48,7 @@ def verdicts(where: Place, made: Sequence[Name], foreign: Mapping[Name, str]) ->
 
 
 class Person(random.Random):
-    """Rejects, deletes and edits what is being verified, at random."""
+    """Rejects, deletes and edits changes in verification at random."""
 
     def __init__(self, seed: int, where: Place) -> None:
         super().__init__(seed)
@@ -58,7 +58,7 @@ class Person(random.Random):
         self._judged: set[str] = set()
 
     def act(self) -> None:
-        """Decide on every change that came into verification since the last time. Who is a moment late is reported so."""
+        """Decide on every change that entered verification since the last call. Conflicts are ignored."""
         with suppress(KubeError):
             self._act()
 

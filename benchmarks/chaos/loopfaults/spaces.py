@@ -1,4 +1,4 @@
-"""Namespaces that refuse pods in one way each."""
+"""Namespaces that each reject pods in one way."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Somebody says stop, or no run comes: how soon does the operator write nothing more, and how soon is a change rolled back?
+"""A user stops changes, or no run arrives: how soon does the operator stop writing, and how soon is a change rolled
+back?
 
-While many changes are waiting, with watches that hang and API requests that take their time, a person suspends the policy,
-sets it to Recommend, or rejects what was proposed. From the moment the API server has taken that, writes of workflows are
-counted at the check, by when they were started.
+While many changes are pending, with hanging watches and slow API requests, a user suspends the policy, sets it to
+Recommend, or rejects the proposals. After the API server has accepted that, the proxy counts workflow writes by the
+time they were started.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from benchmarks.chaos.loopfaults.bed import Place, instance, place, until
 from benchmarks.chaos.loopfaults.gate import Fault, Gate, Passing, gate
 
 STOPS = ("suspend", "Recommend", "Reject")
-EACH, WORKFLOWS = 6, 6  # rounds of each kind, and workflows that wait in each round
-SILENT = {"*/2 * * * *": 120.0, "*/3 * * * *": 180.0, "*/4 * * * *": 240.0}  # schedules whose runs come no more
+EACH, WORKFLOWS = 6, 6  # rounds per kind, and pending workflows per round
+SILENT = {"*/2 * * * *": 120.0, "*/3 * * * *": 180.0, "*/4 * * * *": 240.0}  # schedules whose runs stop
 LONGEST_SILENCE = 25 * 60.0  # seconds after the last round
-LATE = 1.0  # seconds after which no write may be started
+LATE = 1.0  # seconds after which no write may start
 PATIENCE = 180.0  # seconds until the first writes of a round
-LISTEN = 25.0  # seconds that writes are waited for after the stop
+LISTEN = 25.0  # seconds to wait for writes after the stop
 
 
 def measure(seed: int = 1, each: int = EACH) -> dict[str, Any]:
-    """The campaign."""
+    """Run the campaign."""
     rounds = each * len(STOPS)
     count = (rounds + 1) * WORKFLOWS
     pace = {rounds + n * (rounds + 1): every for n, every in enumerate(SILENT.values())}
@@ -62,7 +63,7 @@ def _played(where: Place, door: Gate, chance: random.Random, each: int) -> dict[
 def _stop(
     where: Place, door: Gate, space: str, names: Sequence[tuple[str, str]], kind: str, chance: random.Random
 ) -> dict[str, Any]:  # fmt: skip
-    """One round: workflows come, changes begin, and in the middle of that somebody says stop."""
+    """One round: workflows are created, changes begin, and meanwhile a user stops them."""
     hangs = chance.random() < 0.5
     slow = chance.uniform(0.02, 0.25)
 
@@ -108,7 +109,7 @@ def _stop(
 
 
 def _ended(where: Place, space: str, kind: str, names: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Change the policy; when the API server had that, for each of the workflows."""
+    """Change the policy; the time at which the API server accepted that, per workflow."""
     _patch(where, space, {"suspend": True} if kind == "suspend" else {"apply": {"mode": "Recommend"}})
     now = time.time()
     return {name: now for _, name in names}
@@ -124,7 +125,7 @@ def _waiting(where: Place, space: str) -> int:
 
 
 def _rejected(where: Place, space: str) -> dict[str, float]:
-    """Reject every change that waits; when the API server had that, by the workflow it is for."""
+    """Reject every pending change; the time at which the API server accepted that, by workflow."""
     done = {}
     for change in where.changes():
         if change.namespace == space and change.phase == "Proposed" and change.target is not None:
@@ -134,7 +135,7 @@ def _rejected(where: Place, space: str) -> dict[str, float]:
 
 
 class Silence:
-    """CronJobs whose runs do not come after they were changed."""
+    """CronJobs without runs after their change."""
 
     def __init__(self, where: Place, names: Sequence[tuple[str, str]]) -> None:
         self._where = where
@@ -143,7 +144,7 @@ class Silence:
         self._restored: dict[str, float] = {}
 
     def watch(self) -> None:
-        """Until all are rolled back."""
+        """Wait until all are rolled back."""
         while len(self._restored) < len(self._names):
             for change in self._where.changes():
                 target = change.target
@@ -156,7 +157,7 @@ class Silence:
             time.sleep(1.0)
 
     def rows(self) -> list[dict[str, Any]]:
-        """By schedule: seconds from the change until it was rolled back, None where it was not."""
+        """By schedule: seconds from the change to its rollback, None without a rollback."""
         return [
             {
                 "schedule": schedule,

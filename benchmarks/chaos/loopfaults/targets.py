@@ -1,4 +1,4 @@
-"""Every kind of object whose fields may be changed, with the pods that it makes."""
+"""All kinds of objects whose fields may be changed, with the pods that they create."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMITS: dict[str, dict[str, str]] = {
 NOW = {"cpu": "1", "memory": "1Gi"}
 LEVEL = {"cpu": "2", "memory": "2Gi"}  # of a pod as a whole
 ITEMS, WIDTH = 6, 2
-EXECUTOR = {"requests": {"cpu": "1", "memory": "64Mi"}}  # as Argo's executor.resources may say
+EXECUTOR = {"requests": {"cpu": "1", "memory": "64Mi"}}  # for Argo's executor.resources
 BESIDE = {
     "requests": {"cpu": "250m", "memory": "128Mi"},
     "limits": {"cpu": "1", "memory": "256Mi"},
@@ -31,9 +31,9 @@ BESIDE = {
 
 @dataclass(frozen=True)
 class Target:
-    """An object to change: ``raw``, with the objects that make a workflow of it (``workflow`` is the one that has the
-    graph). ``resources`` and ``wide`` are the JSON pointers of what may be set; ``spec`` makes the pod of an object, with
-    the executor's resources known or not."""
+    """An object to change: ``raw``, with the other objects of its workflow (``workflow`` is the one that declares the
+    graph). ``resources`` and ``wide`` are JSON pointers of fields that may be set; ``spec`` builds the pod of an
+    object, with the executor's resources known or not."""
 
     words: str
     raw: Object
@@ -44,7 +44,7 @@ class Target:
     holder: str | None = None
 
     def definition(self) -> WorkflowDefinition:
-        """Of the workflow that the object is or belongs to."""
+        """The definition of the workflow that the object declares or belongs to."""
         rows = [self.workflow or self.raw, self.raw]
         meta = [(r["kind"], r["metadata"].get("namespace", ""), r["metadata"]["name"]) for r in rows]
         table = dict(zip(meta, rows, strict=True))
@@ -55,11 +55,11 @@ class Target:
 
     @property
     def space(self) -> str:
-        """Where its pods are made."""
+        """The namespace of its pods."""
         return str(self.raw["metadata"].get("namespace") or self.raw["metadata"]["labels"]["space"])
 
     def pods(self, raw: Mapping[str, Any], *, executor: bool) -> list[Object]:
-        """The pods that run at a time, made of ``raw``."""
+        """The pods that run in parallel, created from ``raw``."""
         width = 1 if self.wide is None else int(find(raw, self.wide)[1])
         return [copy.deepcopy(self.spec(raw, executor)) for _ in range(min(width, ITEMS))]
 
@@ -69,7 +69,7 @@ def _meta(name: str, space: str) -> Object:
 
 
 def targets(space: str) -> Iterator[Target]:
-    """The objects whose fields are changed, each with every kind of limits."""
+    """The objects whose fields are changed, each with all kinds of limits."""
     for words, limits in LIMITS.items():
         sizes = {"requests": dict(NOW), "limits": dict(limits)}
         name = f"w-{words.replace(' ', '-').lower()}"
@@ -116,7 +116,7 @@ def _template(words: str, kind: str, meta: Object, sizes: Object, level: Object)
 
 
 def _tekton(words: str, name: str, space: str, sizes: Object) -> Iterator[Target]:
-    """A Task that a Pipeline refers to, and a Pipeline with the same written into it."""
+    """A Task that a Pipeline refers to, and a Pipeline with the same task embedded."""
     steps = [
         {"name": "one", "image": "example/a:1", "computeResources": copy.deepcopy(sizes)},
         {"name": "two", "image": "example/b:1", "computeResources": copy.deepcopy(BESIDE)},
