@@ -1,4 +1,4 @@
-"""Sums and shares of figures of which some are unknown: unknown is left out, and never counts as zero."""
+"""Sums and shares of partly unknown figures: unknown values are left out, never counted as zero."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable
 
 
 def total(values: Iterable[float | None]) -> float | None:
-    """The sum of what is known; None when nothing is."""
+    """Sum of the known values; None when there are none."""
     known = [v for v in values if v is not None]
     return math.fsum(known) if known else None
 
 
 def largest(values: Iterable[float | None]) -> float | None:
-    """The largest of what is known; None when nothing is."""
+    """Largest of the known values; None when there are none."""
     return max((v for v in values if v is not None), default=None)
 
 
 def success_rate(succeeded: int, failed: int) -> float | None:
-    """Share (0 to 1) that succeeded of those with a known outcome; None when no outcome is known."""
+    """Succeeded share (0 to 1) of known outcomes; None without any."""
     known = succeeded + failed
     return succeeded / known if known else None

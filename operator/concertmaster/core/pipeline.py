@@ -1,5 +1,4 @@
-"""From a definition, its runs and a policy to recommendations: the path that the operator and ``concertmaster analyze``
-share.
+"""From a definition, its runs and a policy to recommendations: shared by the operator and ``concertmaster analyze``.
 
 Pure: the callers read the inputs and write the result.
 """
@@ -27,18 +26,18 @@ from concertmaster.core.rules import DataGaps, Fleet, FleetMember, assessed, mem
 from concertmaster.core.schedule import upcoming
 from concertmaster.core.settling import LAGS, enough, settle, unchanged
 
-_AHEAD = 14 * 86400.0  # seconds of a schedule that rules which compare workflows look at
+_AHEAD = 14 * 86400.0  # seconds of future scheduled starts used by rules that compare workflows
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
-    """The analysis of one workflow with its ranked recommendations, and the profile's name that commands refer to.
+    """The analysis of one workflow with its ranked recommendations, and the profile's name used in commands.
 
-    ``minor`` are the recommendations that are too small to be published (see ``fleet.materiality``).
+    ``minor``: recommendations too small to be published (see ``fleet.materiality``).
 
-    ``notes``: sentences on data warnings of its objects, pods and runs. What predictions rest on: ``monthly_cost``, what
-    the requests of a month cost (None: unknown), and ``spread``, the relative standard error with which an effect on the
-    run time can be measured.
+    ``notes``: sentences on data warnings of its objects, pods and runs. Basis of predictions: ``monthly_cost``, the monthly
+    cost of the requests (None: unknown), and ``spread``, the relative standard error with which an effect on the run time
+    can be measured.
     """
 
     profile: str
@@ -51,8 +50,8 @@ class AnalysisResult:
     spread: float = 0.0
 
     def predicted(self, item: Recommendation) -> RelativeEffect:
-        """The expected effect of a recommendation in the measure it will be judged by. The interval is the one its own
-        text states; that of a verification is wider (``plan.widened``) and belongs to what was applied."""
+        """The expected effect of a recommendation in the measure it will be judged by. The interval is that of its own
+        text; the one of a verification is wider (``plan.widened``) and belongs to the change."""
         measure = measure_of(item.category)
         effect = expected_change(item, monthly_cost=self.monthly_cost)
         if effect is None or effect.measure != measure:
@@ -77,13 +76,12 @@ def analyze_workflow(
     sizing: SizingHistory | None = None,
     figures: RunFigures | None = None,
 ) -> AnalysisResult:
-    """Analyse and recommend. ``definition`` has a graph (see ``engines.complete``). ``missing`` is what the metrics
-    source does not have, ``notes`` what could not be read of the workflow's own objects and pods, ``fleet`` the
-    workflows that share nodes with this one (None: rules that compare workflows are skipped), ``trust`` the ledger's
-    factor for the predictions of a rule on this workflow, ``published`` the ids published by the last analysis
-    (None: there was none), ``older`` the runs of the days before the window, which tell what earlier analyses saw,
-    ``capacity`` that of the namespace, ``sizing`` what earlier decisions say about sizes,
-    ``figures`` what earlier analyses made of the same records."""
+    """Analyse and recommend. ``definition``: with a graph (see ``engines.complete``). ``missing``: series the metrics source
+    lacks; ``notes``: parts of the workflow's objects and pods that could not be read; ``fleet``: the workflows that share
+    nodes with this one (None: rules that compare workflows are skipped); ``trust``: the ledger's factor for the predictions
+    of a rule on this workflow; ``published``: ids published by the last analysis (None: there was none); ``older``: runs of
+    the days before the window, to reproduce earlier analyses; ``capacity``: of the namespace; ``sizing``: history of sizing
+    decisions; ``figures``: cache of earlier analyses of the same records."""
     figures = figures or RunFigures()
     analysis = analyze(definition, runs, now=now, policy=policy, figures=figures)
     warnings = (*data_warnings(definition, runs, now, figures), *notes)

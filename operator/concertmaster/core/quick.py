@@ -1,7 +1,7 @@
-"""Frozen dataclasses of which there are many: a run of 20 steps is 40 of them, and an analysis reads 200 runs.
+"""Faster construction of frozen dataclasses: a run of 20 steps has 40 of them, and an analysis reads 200 runs.
 
-A frozen dataclass sets each field by a call of ``object.__setattr__``, which takes ten times as long as an assignment; of
-the two dozen fields of an execution that was the largest single part of reading a history.
+A frozen dataclass sets each field by ``object.__setattr__``, which takes ten times as long as an assignment; with two dozen
+fields per execution that dominated the time to read a history.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_FIELDS: dict[type, tuple[attrgetter[tuple[Any, ...]], Any]] = {}  # all fields of an object, and the class of its draft
+_FIELDS: dict[type, tuple[attrgetter[tuple[Any, ...]], Any]] = {}  # getter of all fields, and the draft class, by class
 
 
 def quick(cls: type[T]) -> type[T]:
     """``cls``, a frozen dataclass with slots, with an ``__init__`` that is several times as fast.
 
-    A new object is first one of a class of the same layout that is not frozen, has its fields assigned there, and then
-    becomes one of ``cls``; nobody sees it before that. Python allows the assignment of ``__class__`` because both classes
-    have the same slots.
+    A new object starts as an instance of a mutable draft class with the same layout, has its fields assigned there, and is
+    then converted to ``cls`` before anyone sees it. Python allows assigning ``__class__`` because both classes have the same
+    slots.
     """
     names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     draft = _draft(cls, names)
@@ -40,8 +40,8 @@ def quick(cls: type[T]) -> type[T]:
 
 
 def maker(cls: type[T], order: Sequence[str]) -> Callable[..., T]:
-    """A way to make a quick record from its fields in another ``order`` than it declares them in, for rows that are read
-    by position. Fields without a default stand first; those at the end may be left out."""
+    """A constructor of a quick record with positional fields in another ``order`` than declared, for rows read by position.
+    Fields without a default come first; trailing ones may be omitted."""
     draft = _draft(cls, order)
 
     def make(*values: Any) -> T:
@@ -63,7 +63,7 @@ def changed(record: T, **changes: Any) -> T:
 
 
 def _draft(cls: type, order: Sequence[str]) -> Any:
-    """A class of the layout of ``cls`` that is not frozen and takes its fields in that order."""
+    """A mutable class with the layout of ``cls`` that takes its fields in that order."""
     known = {f.name: f for f in fields(cls)}
     filled: list[tuple[str, Any, Any]] = []
     for f in (known[name] for name in order):

@@ -1,8 +1,8 @@
-"""Cron schedules: when a workflow starts next, and when the change windows of a policy open.
+"""Cron schedules: the next start of a workflow, and the change windows of a policy.
 
-A window opens at each moment its cron line names in its own time zone and stays open for a fixed number of seconds:
-when clocks are set back it does not stay open an hour longer, and a skipped local time opens it at the next valid one
-(cronsim follows Debian's cron there).
+A window opens at each time given by its cron schedule in its own time zone and stays open for a fixed number of seconds: it
+does not stay open an hour longer when clocks are set back, and a skipped local time opens it at the next valid one (cronsim
+follows Debian's cron there).
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ MOST_SCHEDULES = 50
 
 
 class WindowUnusable(ValueError):
-    """The window can never open; the message says what to correct."""
+    """The window can never open; the message says what to fix."""
 
 
 def next_run(definition: WorkflowDefinition, now: float) -> float | None:
-    """When the schedule starts the workflow next (unix seconds); None without a schedule that can be read."""
+    """The next scheduled start (unix seconds) after ``now``; None without a valid schedule."""
     return next(iter(upcoming(definition, now, math.inf, most=1)), None)
 
 
 def interval(definition: WorkflowDefinition, now: float) -> float | None:
-    """Seconds between the next two scheduled starts; None where there are no two."""
+    """Seconds between the next two scheduled starts; None without two."""
     starts = upcoming(definition, now, math.inf, most=2)
     return starts[1] - starts[0] if len(starts) == 2 else None
 
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:
-    """The scheduled starts (unix seconds) after ``now`` and not after ``until``, at most ``most`` of them, by the first
-    ``MOST_SCHEDULES`` of its schedules."""
+    """The scheduled starts (unix seconds) after ``now`` and up to ``until``, at most ``most`` of them, from the first
+    ``MOST_SCHEDULES`` schedules."""
     return () if definition.suspended else due(definition, now, until, most=most)
 
 
 def due(definition: WorkflowDefinition, since: float, until: float, *, most: int) -> tuple[float, ...]:
-    """As ``upcoming``, but for any time and whether or not the schedule is suspended now."""
+    """Like ``upcoming``, for any time span and even if the schedule is suspended now."""
     if not definition.schedule:
         return ()
     try:
@@ -70,8 +70,8 @@ def due(definition: WorkflowDefinition, since: float, until: float, *, most: int
 
 
 def widened(line: str, least: float) -> str | None:
-    """A plain cron line (every so many minutes or hours, each day) with the shortest interval of at least ``least`` seconds
-    that divides its hour or day; None for any other line, and where nothing below a day is long enough."""
+    """A plain cron schedule (every n minutes or hours, each day) with the shortest interval of at least ``least`` seconds
+    that divides the hour or day; None for any other schedule, and if only a day or more is long enough."""
     parts = line.split()
     if len(parts) != 5 or parts[2:] != ["*"] * 3:
         return None
@@ -91,18 +91,18 @@ def widened(line: str, least: float) -> str | None:
 
 
 def _stepped(field: str) -> int | None:
-    """5 of ``*/5``, 1 of ``*``; None of anything else."""
+    """5 for ``*/5``, 1 for ``*``; None for anything else."""
     return 1 if field == "*" else digits(field[2:]) or None if field.startswith("*/") else None
 
 
 def opened(window: ChangeWindow, now: float) -> float | None:
-    """When the window that is open at ``now`` opened (unix seconds), None while it is shut. Raises WindowUnusable."""
+    """When the window that is open at ``now`` opened (unix seconds); None while closed. Raises WindowUnusable."""
     begun = next_opening(window, now - window.duration_seconds)
     return begun if begun <= now else None
 
 
 def next_opening(window: ChangeWindow, now: float) -> float:
-    """When the window opens next (unix seconds). Raises WindowUnusable when it never does."""
+    """When the window opens next (unix seconds). Raises WindowUnusable if never."""
     try:
         zone = ZoneInfo(window.time_zone)
     except (KeyError, ValueError, OSError):

@@ -1,8 +1,8 @@
-"""What is published does not come and go with single runs: recommendations enter and leave over several analyses.
+"""Damping of recommendations over several analyses, so that single runs do not make them flap.
 
-One that was published stays while the runs up to some days ago still ask for it; a new one waits as a minor item until the
-runs up to a day ago asked for it too, unless much is at stake. Nothing of that once the workflow's definition has changed,
-because then the older runs speak of another one, nor for what reports a state, which is over once it is over.
+A published one stays while the runs up to some days ago still justify it; a new one is held as minor until the runs up to a
+day ago justified it too, unless its severity is high. Not applied once the workflow's definition has changed, since older
+runs belong to another definition, nor to rules that report a state, which end with the state.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from dataclasses import replace
 from concertmaster.core.model import Recommendation, RunRecord, Severity, WorkflowDefinition
 
 DAY = 86400.0
-LAGS = (1 * DAY, 2 * DAY, 4 * DAY)  # before now: analyses that must all miss a recommendation until it is withdrawn
+LAGS = (1 * DAY, 2 * DAY, 4 * DAY)  # before now: a recommendation is withdrawn when missing from all these analyses
 _STATES = ("failing-step", "data-quality", "best-practices")
 _AT_ONCE = (Severity.CRITICAL, Severity.HIGH)
-_MOST = 0.8  # of the present runs: what must have been there a day ago for it to confirm anything
+_MOST = 0.8  # share of the current runs that must have existed a day ago for it to confirm anything
 
 Earlier = Callable[[float, Collection[str]], Sequence[Recommendation]]
 
 
 def unchanged(definition: WorkflowDefinition, runs: Sequence[RunRecord], since: float) -> bool:
-    """Whether the definition of the runs since then is known to be the present one."""
+    """Whether the definition of all runs since then is known to be the current one."""
     marks = {r.fingerprint for r in runs if (r.start or 0.0) >= since}
     return marks == {definition.fingerprint} and None not in marks
 
 
 def parted(runs: Sequence[RunRecord], since: float) -> tuple[Sequence[RunRecord], Sequence[RunRecord]]:
-    """Runs that ended before ``since``, and the others."""
+    """Runs that ended before ``since`` (unix seconds), and the others."""
     older = [r for r in runs if r.end is not None and r.end < since]
     return older, [r for r in runs if r.end is None or r.end >= since]
 
@@ -36,8 +36,8 @@ def parted(runs: Sequence[RunRecord], since: float) -> tuple[Sequence[RunRecord]
 def settle(
     published: Collection[str], found: list[Recommendation], at: Earlier, *, confirm: bool
 ) -> list[Recommendation]:
-    """The recommendations ``found`` now, in the light of what was ``published``. ``at``: those of so many seconds ago for an
-    analysis that published these; ``confirm``: whether the analysis of a day ago rests on nearly as many runs."""
+    """The current recommendations ``found``, damped by what was ``published``. ``at``: recommendations of the analysis so
+    many seconds ago; ``confirm``: whether the analysis of a day ago has nearly as many runs."""
     kept = _held(published, found, at)
     ids = {r.id for r in kept}
     new = {r.id for r in found if _waits(r) and r.id not in published and r.id not in ids} if confirm else set()
@@ -47,7 +47,7 @@ def settle(
 
 
 def enough(now: Sequence[RunRecord], then: Sequence[RunRecord]) -> bool:
-    """Whether the runs of an earlier analysis confirm or contradict the present one."""
+    """Whether an earlier analysis has enough of the current runs to confirm or contradict it."""
     return len(then) >= _MOST * len(now)
 
 

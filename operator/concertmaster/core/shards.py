@@ -1,7 +1,7 @@
-"""Which shard looks after a namespace: rendezvous hashing over the shards that are alive.
+"""Assignment of namespaces to shards: rendezvous hashing over the live shards.
 
-Every process computes the same answer from the same set. When a shard goes, only its own namespaces move, and they spread
-over all that are left; when it comes back, it gets exactly those.
+Every process computes the same result from the same set. When a shard disappears, only its own namespaces move, spread over
+all others; when it returns, it gets exactly those back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CLUSTER = ""
 
 
 def owner(namespace: str, shards: Iterable[str]) -> str | None:
-    """The shard of ``shards`` that looks after ``namespace``; None when there is none."""
+    """The shard of ``shards`` responsible for ``namespace``; None when there are no shards."""
     return max(shards, key=lambda shard: (_weight(namespace, shard), shard), default=None)
 
 

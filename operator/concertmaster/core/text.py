@@ -1,6 +1,6 @@
-"""Numbers as people read them, and as Kubernetes accepts them.
+"""Formatting of numbers for people and for Kubernetes.
 
-One place, so that the same quantity is spelt the same way in recommendations, conditions, tables and patches.
+One place, so that the same quantity is written the same way in recommendations, conditions, tables and patches.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _MI = 1024.0**2
-BYTES = "bytes"  # the unit of sizes of inputs that are not things counted
+BYTES = "bytes"  # unit of input sizes that are not counts
 
 
 def duration(seconds: float | None) -> str:
@@ -55,7 +55,7 @@ def memory_quantity(size: float) -> str:
 
 
 def memory(size: float | None) -> str:
-    """Memory for sentences: ``448Mi``, ``1.9Gi``."""
+    """Memory (bytes) in sentences: ``448Mi``, ``1.9Gi``."""
     if size is None or not math.isfinite(size):
         return "unknown"
     mebibytes = size / _MI
@@ -66,7 +66,7 @@ def memory(size: float | None) -> str:
 
 
 def input_size(size: float | None, unit: str) -> str:
-    """The size of an input: ``1.2 GB`` of bytes, ``12,000 rows`` of anything counted."""
+    """An input size: ``1.2 GB`` for bytes, ``12,000 rows`` for counts."""
     if size is None or not math.isfinite(size):
         return "unknown"
     if unit != BYTES:
@@ -83,7 +83,7 @@ def cpu_quantity(cores: float) -> str:
 
 
 def cpu(cores: float | None) -> str:
-    """CPU for sentences: ``750m``, ``2``."""
+    """CPU (cores) in sentences: ``750m``, ``2``."""
     if cores is None or not math.isfinite(cores):
         return "unknown"
     return "0" if cores <= 0 else cpu_quantity(cores)
@@ -101,8 +101,8 @@ def cores(amount: float | None) -> str:
 
 
 def resource_amount(resource: str, value: float) -> str:
-    """An amount of ``cpu`` (cores), ``memory`` or ``ephemeral-storage`` (bytes) or anything counted that a field holds or
-    has to hold, exact: ``750m``, ``1152Mi``, ``12``."""
+    """An exact amount of ``cpu`` (cores), ``memory`` or ``ephemeral-storage`` (bytes) or a counted resource, as a field
+    holds it: ``750m``, ``1152Mi``, ``12``."""
     if resource == "cpu":
         return cpu(value)
     return memory_quantity(value) if resource in ("memory", "ephemeral-storage") else str(int(value))
@@ -122,7 +122,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def window(seconds: float) -> str:
-    """A window as policies spell it: ``14d``, ``36h``, ``90m``; an unusual one to the nearest unit: ``8d``."""
+    """A window as written in policies: ``14d``, ``36h``, ``90m``; others rounded to the nearest unit: ``8d``."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         exact = abs(seconds / size - round(seconds / size)) < 1e-9
         if seconds >= size and (exact or seconds >= 3 * size):
@@ -131,19 +131,19 @@ def window(seconds: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Text safe for a terminal: names come from clusters and files, and control characters could act on it."""
+    """Text safe for a terminal: names come from clusters and files and may contain control characters."""
     if text.isprintable():
         return text
     return "".join([c if c.isprintable() or c == "\n" else "\ufffd" for c in text])
 
 
 def listing(names: list[str], limit: int = 3) -> str:
-    """``a, b and 4 more``: names for a sentence, bounded."""
+    """``a, b and 4 more``: a bounded list of names for sentences."""
     if len(names) <= limit:
         return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
     return f"{', '.join(names[:limit])} and {len(names) - limit} more"
 
 
 def json_size(document: Mapping[str, Any]) -> int:
-    """Bytes of a document as compact JSON, as it travels and is stored."""
+    """Size in bytes of a document as compact JSON, as transmitted and stored."""
     return len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())

@@ -1,4 +1,4 @@
-"""Moments as text and back, spelt the same way everywhere. Times are unix seconds, texts are UTC."""
+"""Conversion of times to text and back. Times are unix seconds, texts are UTC."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 
 
 def utc(seconds: float) -> datetime:
-    """The moment in UTC."""
+    """The time as a UTC datetime."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def format_time(seconds: float) -> str:
-    """As Kubernetes writes times: whole seconds, ``2027-01-31T00:00:00Z``."""
+    """Kubernetes Time: whole seconds, ``2027-01-31T00:00:00Z``."""
     return utc(int(seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(seconds: float) -> str:
-    """As Kubernetes writes a MicroTime: ``2027-01-31T00:00:00.000000Z``."""
+    """Kubernetes MicroTime: ``2027-01-31T00:00:00.000000Z``."""
     return utc(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -28,21 +28,21 @@ def iso(seconds: float | None) -> str | None:
 
 def weekend(seconds: float) -> bool:
     """Whether it is a Saturday or Sunday in UTC."""
-    return int(seconds // 86400.0 + 3) % 7 >= 5  # the epoch began on a Thursday
+    return int(seconds // 86400.0 + 3) % 7 >= 5  # the epoch was a Thursday
 
 
 def to_minute(seconds: float, *, weekday: bool = False) -> str:
-    """For sentences: ``2027-01-31 00:00 UTC``, after the name of the day when ``weekday``."""
+    """For sentences: ``2027-01-31 00:00 UTC``, with the weekday in front if ``weekday``."""
     return utc(seconds).strftime("%A %Y-%m-%d %H:%M UTC" if weekday else "%Y-%m-%d %H:%M UTC")
 
 
 def day(seconds: float) -> str:
-    """For sentences about what lies ahead: ``2027-01-31``."""
+    """For sentences about future dates: ``2027-01-31``."""
     return utc(seconds).strftime("%Y-%m-%d")
 
 
 def parse_time(text: str) -> float:
-    """An RFC 3339 time; one without zone is UTC. Raises ValueError with the text when it is none."""
+    """An RFC 3339 time as unix seconds; without zone it is UTC. Raises ValueError with the text if invalid."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

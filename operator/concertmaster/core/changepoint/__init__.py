@@ -1,4 +1,4 @@
-"""Changes over time: since when a step or workflow is slower, how much, and whether it is still getting worse."""
+"""Detection of changes over time: since when a step or workflow is slower, by how much, and whether it still degrades."""
 
 from concertmaster.core.changepoint.detect import detect
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp

@@ -1,9 +1,9 @@
-"""A split taken seriously: shift the second part back onto the first and see whether the values then fit together.
+"""Likelihood check of a split: shift the second part back onto the first and test whether the values fit together.
 
-If the level changed and nothing else, the shifted values come from one distribution, whatever its shape; if nothing
-changed, shifting spoils it. The densities are estimated from the values themselves, each value judged by the others
-only (leave one out), so the gain in likelihood is honest. It also tells the place of the change more exactly than
-ranks do: values from narrow clusters give away on which side of the change they lie.
+If only the level changed, the shifted values come from one distribution, whatever its shape; if nothing changed, shifting
+worsens the fit. Densities are estimated from the values themselves, each value scored by the others only (leave one out),
+so the gain in likelihood is unbiased. It also locates the change more exactly than ranks do: values from narrow clusters
+show on which side of the change they lie.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from concertmaster.core.stats.robust import mad_sigma, median_difference
 from concertmaster.core.stats.summary import Floats
 
 BANDWIDTH = 0.3  # of the density, in robust standard deviations: wide enough for 12 values, narrow enough for clusters
-FLOOR = 0.2  # values that every density is given for free everywhere, so that no single value decides
-REACH = 600.0  # bandwidths around the median; what lies further out is put at the edge
-QUANTILES = 32  # that stand for each side when its shift is estimated; more change nothing but the time
+FLOOR = 0.2  # pseudo-values added to every density everywhere, so that no single value decides
+REACH = 600.0  # bandwidths around the median; values further out are clipped
+QUANTILES = 32  # per side when its shift is estimated; more change nothing but the time
 FINE = 6  # grid points per bandwidth
 
 
@@ -59,12 +59,12 @@ class _Density:
     def __init__(self, sample: Floats, width: float) -> None:
         middle = float(np.median(sample))
         step = width / FINE
-        # Half a step more puts the least value into the middle of its cell: on the edge, rounding would choose the cell.
+        # Half a step more centres the smallest value in its cell: at the edge, rounding would choose the cell.
         low = max(float(sample.min()), middle - REACH * width) - 4.0 * width - 0.5 * step
         high = min(float(sample.max()), middle + REACH * width) + 4.0 * width
         self._width = width
         kernel = np.exp(-0.5 * (np.arange(-4 * FINE, 4 * FINE + 1) / FINE) ** 2)
-        # A width far below the values' own rounding leaves less than the kernel between the ends.
+        # A width far below the rounding of the values leaves less than the kernel between the ends.
         count = max(int((high - low) / step) + 1, kernel.size)
         self._grid = low + step * (np.arange(count) + 0.5)
         with np.errstate(over="ignore"):
@@ -72,7 +72,7 @@ class _Density:
         self._height = np.convolve(np.bincount(places, minlength=count).astype(np.float64), kernel, "same")
 
     def log(self, at: Floats, from_own: Floats | float) -> Floats:
-        """Log density at ``at``, without the own value of each place, which lies ``from_own`` away."""
+        """Log density at ``at``, excluding the own value of each place, at distance ``from_own``."""
         own = np.exp(-0.5 * np.square(np.asarray(from_own, dtype=np.float64) / self._width))
         others = np.interp(at, self._grid, self._height) - own
         return np.asarray(np.log(np.maximum(others, 0.0) + FLOOR), dtype=np.float64)

@@ -27,9 +27,9 @@ from concertmaster.core.stats.robust import median_difference, theil_sen, theil_
 from concertmaster.core.stats.summary import Floats, as_floats
 
 WEEK = 7 * 86400.0
-MOST_KNOWN = 0.75  # share of runs with a known input from which the others are left out
-MIN_TREND = 8  # values below which the interval of a slope is too wide to say anything
-_MOST_OF = 0.75  # of the slope of a ramp that goes on
+MOST_KNOWN = 0.75  # share of runs with known input from which the others are ignored
+MIN_TREND = 8  # values; with fewer the interval of a slope is too wide to be useful
+_MOST_OF = 0.75  # of the slope of a ramp that continues
 MOST_FOR_RAMPS = 500  # values; longer stretches are not searched for ramps
 
 Numbers = Iterable[float | None] | Floats
@@ -53,16 +53,16 @@ class RunSeries:
 def detect(times: Numbers | None, values: Numbers, *, inputs: Numbers | None = None) -> Detection:
     """Change points, ramps and trend of ``values`` (one per run, any unit) in the order of ``times`` (unix seconds).
 
-    Missing values (None, NaN, infinite) are left out, indices refer to the series as given. Without ``times`` the
-    order given counts and there is no trend. With ``inputs`` (input size per run, same length) the part of each value
-    that the input size explains is taken out first, so that only changes of the step itself remain; a few values whose
-    input is unknown are left out.
+    Missing values (None, NaN, infinite) are ignored; indices refer to the series as given. Without ``times`` the given
+    order is used and there is no trend. With ``inputs`` (input size per run, same length) the part of each value explained
+    by input size is removed first, so that only changes of the step itself remain; a few values with unknown input are
+    ignored.
     """
     return detect_many([Series(times, values, inputs)])[0]
 
 
 class Series(NamedTuple):
-    """What ``detect`` takes, as one of many."""
+    """Arguments of ``detect`` for one of many series."""
 
     times: Numbers | None
     values: Numbers
@@ -70,8 +70,8 @@ class Series(NamedTuple):
 
 
 def detect_many(many: Sequence[Series]) -> list[Detection]:
-    """``detect`` of each. The steps of a workflow mostly have as many values as it has runs; what every series is asked is
-    then asked of all of them in one go, and only those with a change are looked into one by one."""
+    """``detect`` of each series. The steps of a workflow mostly have one value per run, so first tests are computed for all
+    series of one length at once, and only those with a change are examined one by one."""
     found = [_adjusted(*each) for each in many]
     usable = [each for each in found if not isinstance(each, str)]
     looks = _in_groups(
@@ -90,7 +90,7 @@ def detect_many(many: Sequence[Series]) -> list[Detection]:
 
 
 class _Adjusted(NamedTuple):
-    """A usable series without what its inputs explain, and whether they explain anything."""
+    """A usable series without the part explained by its inputs, and whether there was such a part."""
 
     series: RunSeries
     adjusted: bool
@@ -105,7 +105,7 @@ def _adjusted(times: Numbers | None, values: Numbers, inputs: Numbers | None) ->
 
 
 def _in_groups(arrays: Sequence[Floats | None], each: Callable[[list[int]], Sequence[T]]) -> list[T | None]:
-    """What ``each`` gives of the places of all arrays of one length; None where there is no array."""
+    """Results of ``each`` on the positions of all arrays of one length; None where there is no array."""
     alike: dict[int, list[int]] = {}
     for place, array in enumerate(arrays):
         if array is not None:
@@ -118,7 +118,7 @@ def _in_groups(arrays: Sequence[Floats | None], each: Callable[[list[int]], Sequ
 
 
 def _detected(of: _Adjusted, look: FirstLook | None) -> tuple[Detection, RunSeries, float]:
-    """What changed, without trend; and the stretch that a trend is asked of, with its dependence."""
+    """Changes without trend, the stretch for the trend, and its serial dependence."""
     series, y = of.series, of.series.y
     breaks = splits(y, seen=look)
     drifting = any(split.drifting for split in breaks)
@@ -131,7 +131,7 @@ def _detected(of: _Adjusted, look: FirstLook | None) -> tuple[Detection, RunSeri
 
 
 def _trends(stretches: Sequence[tuple[RunSeries, float]]) -> list[Interval | None]:
-    """``_trend`` of each."""
+    """``_trend`` of each stretch."""
     able = [series.time if series.is_log and _dated(series.time) else None for series, _ in stretches]
 
     def of_one_length(members: list[int]) -> list[Interval | None]:
@@ -144,8 +144,8 @@ def _trends(stretches: Sequence[tuple[RunSeries, float]]) -> list[Interval | Non
 
 
 def trend_start(changes: Detection, series: RunSeries) -> int:
-    """Where, in the usable series, the stretch begins whose trend is still going on: at the last change, or at the
-    start of a ramp that has not come to its end yet.
+    """Start, in the usable series, of the stretch whose trend continues: the last change, or the start of a ramp that has
+    not ended yet.
     """
     if not changes.points:
         return 0
@@ -159,8 +159,8 @@ def trend_start(changes: Detection, series: RunSeries) -> int:
 
 
 def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
-    """Whether the stretch since the last change may well have most of the slope of the ramp: levels cut out of a steady
-    growth look flatter, each for itself, than it is."""
+    """Whether the slope since the last change may be most of the slope of the ramp: levels cut out of steady growth look
+    flatter individually than the growth is."""
     if not series.is_log:
         return False
     rise, tail = (
@@ -171,7 +171,7 @@ def _goes_on(series: RunSeries, ramp: slice, change: int) -> bool:
 
 
 def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = None) -> RunSeries | str:
-    """The usable part of a series in the order of time, or a sentence that says what is wrong with it."""
+    """The usable part of a series in order of time, or a sentence that says why it cannot be used."""
     data = as_floats(values)
     when = np.full(data.size, np.nan) if times is None else as_floats(times)
     sizes = np.full(data.size, np.nan) if inputs is None else as_floats(inputs)
@@ -182,7 +182,7 @@ def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = Non
         index = index[np.argsort(when[index], kind="stable")]
     known = np.isfinite(sizes[index])
     if index.size and MOST_KNOWN <= known.mean() < 1.0:
-        index = index[known]  # of the newest runs the input may not have been read yet
+        index = index[known]  # the input of the newest runs may not have been read yet
     if index.size < 2 * MIN_SEGMENT:
         return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
     y, is_log = _scale(data[index])
@@ -190,13 +190,13 @@ def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = Non
 
 
 def _scale(values: Floats) -> tuple[Floats, bool]:
-    """Logs where a ratio makes sense (nothing negative; zeros count as the smallest positive value), else as they are."""
+    """Logs where a ratio makes sense (no negative values; zeros count as the smallest positive one), else scaled values."""
     low = float(values.min())
     if low > 0:
         return np.log(values), True
     positive = values[values > 0]
     if low < 0 or positive.size == 0:
-        return values / max(float(np.max(np.abs(values))), 1e-300), False  # no square of it may overflow
+        return values / max(float(np.max(np.abs(values))), 1e-300), False  # so that no square overflows
     return np.log(np.maximum(values, positive.min())), True
 
 
@@ -230,14 +230,14 @@ def _ramps(series: RunSeries, y: Floats, edges: list[int]) -> tuple[Ramp, ...]:
 
 
 def _trend(times: Floats, logs: Floats, dependence: float) -> Interval | None:
-    """Share per week by which the level grows, from the robust slope of the logs, which hang together that much."""
+    """Growth of the level per week as a share, from the robust slope of the logs, widened for serial ``dependence``."""
     if not _dated(times):
         return None
     return _per_week(theil_sen((times - times[0]) / WEEK, logs, wider=_wider(dependence)))
 
 
 def _dated(times: Floats) -> bool:
-    """Whether there are enough values, at known times, for a trend."""
+    """Whether there are enough values with known times for a trend."""
     return times.size >= MIN_TREND and bool(np.isfinite(times).all())
 
 

@@ -1,4 +1,4 @@
-"""How much of a series its input sizes explain, without letting a change of the step itself distort the answer."""
+"""The part of a series explained by its input sizes, unaffected by changes of the step itself."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MIN_VALUES = 12
 NEIGHBOURS = 4  # runs compared with each run; a level change touches only the pairs that straddle it
 SIGNIFICANCE = 0.01
 STARTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # start-up as a share of the work on the median input
-WORTH = 0.95  # a larger start-up must leave the runs this much more alike
+WORTH = 0.95  # a larger start-up must reduce the spread of the runs to this share
 
 
 def explained_by(inputs: Floats, logs: Floats) -> Floats | None:
-    """What ``inputs`` (positive sizes, shape (n,)) account for in ``logs`` (logs of the values, in order of time), relative
-    to the median input; shape (n,).
+    """The part of ``logs`` (logs of the values, in order of time) explained by ``inputs`` (positive sizes, shape (n,)),
+    relative to the median input; shape (n,).
 
-    Most of a small run may be start-up: of a few amounts of it the one that leaves the runs most alike is taken. The
-    exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs
-    only. None when input sizes are unknown for some value, do not vary, or do not matter beyond chance (Kendall's test
-    on pairs that share no run).
+    Start-up may dominate small runs: of several amounts of it, the one with the least spread between runs is chosen. The
+    exponent is a weighted Theil-Sen slope (Sen 1968; weights as in Scholz 1978) over pairs of neighbouring runs only. None
+    when input sizes are unknown for some value, do not vary, or have no significant effect (Kendall's test on disjoint
+    pairs of runs).
     """
     if inputs.size != logs.size or logs.size < MIN_VALUES or not np.all(np.isfinite(inputs) & (inputs > 0)):
         return None
@@ -49,7 +49,7 @@ def explained_by(inputs: Floats, logs: Floats) -> Floats | None:
 
 
 def _related(logs: Floats, sizes: Floats) -> bool:
-    """Do larger inputs go with larger values? A sign test over disjoint pairs of neighbours."""
+    """Whether values increase with inputs: a sign test over disjoint pairs of neighbours."""
     up, right = logs[1::2] - logs[: logs.size // 2 * 2 : 2], sizes[1::2] - sizes[: sizes.size // 2 * 2 : 2]
     decided = (np.abs(right) > 1e-9) & (up != 0)
     weight = np.abs(right[decided])

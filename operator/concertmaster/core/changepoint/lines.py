@@ -1,4 +1,4 @@
-"""Where a drifting series changes its course: one straight line against two."""
+"""Changes of slope in a drifting series: one straight line against two."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 from concertmaster.core.stats.summary import Floats
 
-PARAMETERS = 3  # a break adds a slope, a level and its own place
+PARAMETERS = 3  # a break adds a slope, a level and its own position
 
 
 def best_break(values: Floats, minimum: int) -> tuple[int, float]:
-    """Best place to go from one line to another in ``values`` (shape (n,), n >= 2 * minimum), and the weight of the
+    """Best position of a break between two lines in ``values`` (shape (n,), n >= 2 * minimum), and the weight of the
     hypothesis that there is none.
 
-    Two lines are weighed against one by the Bayesian information criterion (Schwarz 1978) with three further
-    parameters. Values that hang together count for less: n * (1 - r) / (1 + r), where r is the correlation of
-    neighbouring residuals of the two lines (Bayley, Hammersley 1946).
+    Two lines are compared with one by the Bayesian information criterion (Schwarz 1978) with three additional parameters.
+    Correlated values count for less: n * (1 - r) / (1 + r), where r is the correlation of neighbouring residuals of the two
+    lines (Bayley, Hammersley 1946).
     """
     n = values.size
     x = np.arange(n, dtype=np.float64) - (n - 1) / 2.0
@@ -41,7 +41,7 @@ def best_break(values: Floats, minimum: int) -> tuple[int, float]:
 
 
 def _residual_squares(sums: Floats) -> Floats:
-    """Squares left by a least-squares line; ``sums`` holds n, x, xx, y, xy, yy in rows."""
+    """Residual sum of squares of a least-squares line; ``sums`` holds n, x, xx, y, xy, yy in rows."""
     n, x, xx, y, xy, yy = sums
     across = xx - x * x / n
     together = xy - x * y / n

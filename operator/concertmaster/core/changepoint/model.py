@@ -1,4 +1,4 @@
-"""What change detection reports: change points, ramps and trends as plain values, with the reason when there are none."""
+"""Results of change detection: change points, ramps and trends, with the reason when there are none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concertmaster.core.model import Interval
 
 
 class Direction(StrEnum):
-    """Which way a quantity moved. For durations and peaks UP is a degradation."""
+    """Direction of a change. For durations and peaks UP is a degradation."""
 
     UP = "Up"
     DOWN = "Down"
@@ -17,12 +17,12 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """The level of a series changed for good.
+    """A persistent change of the level of a series.
 
-    ``index`` is the position of the first changed value in the series as given, ``time`` its time (NaN without times).
-    ``ratio`` is the level after over the level before (1.2: 20% more), with its 95% interval ``low``..``high``; all
-    three are NaN when the series holds negative values, where a ratio says nothing. ``confidence`` (0 to 1) is one
-    minus the probability that a series without any change gives so clear a split.
+    ``index``: position of the first changed value in the series as given; ``time``: its time (NaN without times).
+    ``ratio``: level after divided by level before (1.2: 20% more), with its 95% interval ``low``..``high``; all NaN when the
+    series has negative values, for which a ratio is meaningless. ``confidence`` (0 to 1): one minus the probability of such
+    a split in a series without change.
     """
 
     index: int
@@ -36,10 +36,10 @@ class ChangePoint:
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """A change that came gradually: the level moved from ``start`` to ``end`` (indices as in ChangePoint).
+    """A gradual change: the level moved from ``start`` to ``end`` (indices as in ChangePoint).
 
-    ``points`` are the positions, among the change points, of those that the ramp explains; ``ratio`` is the level at
-    the end over the level at the start (NaN where ratios say nothing).
+    ``points``: positions among the change points of those explained by the ramp; ``ratio``: level at the end divided by
+    level at the start (NaN where ratios are meaningless).
     """
 
     start: int
@@ -50,12 +50,12 @@ class Ramp:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Change points in the order of time, and the robust trend since the last one.
+    """Change points in order of time, and the robust trend since the last one.
 
-    ``trend_per_week`` is a share of the level (0.1: 10% more each week) with its 95% interval, or None without times
-    or with too few values. ``enough`` tells whether a change could have been found at all; ``reason`` says why not.
-    ``adjusted``: the part that input sizes explain was taken out first. ``drifting``: the values hang together so much
-    that the points mark changes of course, not of level.
+    ``trend_per_week``: a share of the level (0.1: 10% more each week) with its 95% interval; None without times or with too
+    few values. ``enough``: whether there were enough data to detect a change; ``reason``: why not. ``adjusted``: the part
+    explained by input sizes was removed first. ``drifting``: values are so strongly correlated that the points mark changes
+    of slope, not of level.
     """
 
     points: tuple[ChangePoint, ...]

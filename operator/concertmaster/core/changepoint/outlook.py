@@ -1,4 +1,4 @@
-"""When an objective that is still met will be missed, if the present trend goes on."""
+"""When an objective that is still met will be missed, if the current trend continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from concertmaster.core.model import Interval
 
 
 class OutlookState(StrEnum):
-    """MET: no trend leads to the limit in sight. AT_RISK: one does. MISSED: already. UNKNOWN: too little data."""
+    """MET: no trend will reach the limit. AT_RISK: one will. MISSED: already. UNKNOWN: too little data."""
 
     MET = "Met"
     AT_RISK = "AtRisk"
@@ -23,7 +23,7 @@ class OutlookState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveForecast:
-    """``level`` is the percentile at the present end of the trend, ``at`` when it reaches the limit (unix seconds)."""
+    """``level``: the percentile at the current end of the trend; ``at``: when it reaches the limit (unix seconds)."""
 
     state: OutlookState
     level: float | None = None
@@ -31,11 +31,10 @@ class ObjectiveForecast:
 
 
 def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float = 0.5, now: float) -> ObjectiveForecast:
-    """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) passes ``limit`` (same unit).
+    """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) exceeds ``limit`` (same unit).
 
-    The trend since the last change is carried on (robust slope of the logs), with the spread of the runs around it
-    kept. A date is given only when the whole 95% interval of the slope rises, and only as far ahead as the trend has
-    been watched: beyond that an extrapolation is a guess.
+    Extrapolates the trend since the last change (robust slope of the logs) with the spread of the runs around it. A date is
+    given only when the whole 95% interval of the slope is positive, and no further ahead than the trend has been observed.
     """
     series = prepare(times, values)
     if isinstance(series, str):

@@ -1,4 +1,4 @@
-"""Whether changes of level came at once or gradually."""
+"""Whether changes of level were sudden or gradual."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from concertmaster.core.stats.summary import Floats
 
 PLACES = 16  # candidate positions for the start and the end of a ramp
 MIN_LENGTH = 6  # values; a shorter ramp cannot be distinguished from a step
-STEP_PARAMETERS = 2  # level and place, for each step
-RAMP_PARAMETERS = 3  # a further level, start and end
+STEP_PARAMETERS = 2  # level and position, per step
+RAMP_PARAMETERS = 3  # a second level, start and end
 
 
 def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[int, ...]]]:
     """Ramps among the level changes of ``values`` (shape (n,)) at ``edges`` (ascending, without 0 and n).
 
-    Each is (start, end, positions in ``edges`` that it explains). Runs of changes in one direction are described
-    either by their steps or by one flat-straight-flat line; the Bayesian information criterion (Schwarz 1978) decides.
-    Residuals beyond three robust standard deviations count as three, so that outliers decide nothing.
+    Each is (start, end, positions in ``edges`` that it explains). Consecutive changes in one direction are modelled either
+    as steps or as one flat-straight-flat line; the Bayesian information criterion (Schwarz 1978) decides. Residuals are
+    clipped at three robust standard deviations, so that outliers do not decide.
     """
     if not edges:
         return []
@@ -49,7 +49,7 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
     bound = 3.0 * mad_sigma(stepped)
     if bound <= 0:
         return None
-    y = np.clip(stepped, -bound, bound) + (values - stepped)  # outliers pulled towards the level they belong to
+    y = np.clip(stepped, -bound, bound) + (values - stepped)  # clip outliers towards their level
     step_squares = sum(float(np.sum((y[a:b] - y[a:b].mean()) ** 2)) for a, b in pairwise(bounds))
     places = np.unique(np.linspace(0, n - 1, min(n, PLACES)).round())
     start, end = (p.ravel() for p in np.meshgrid(places, places, indexing="ij"))

@@ -1,10 +1,10 @@
-"""How clearly a stretch of values splits in two levels, whatever the noise is like.
+"""Test of whether a stretch of values splits into two levels, for any noise.
 
-Each value gets scores that depend on the set of values only, not on their order. If nothing changed, every order is
-equally likely, so the running sum of a score is a bridge whose spread is known exactly: that makes the test valid for
-skewed, heavy-tailed and clustered noise alike (adaptive rank tests: Hajek, Sidak, Sen, Theory of Rank Tests, 1999,
-chapter 8). Three scores are used: normal scores (best for bell-shaped noise) and the derivative of the log density of
-the values smoothed at two widths (best for noise in clusters, such as a step that meets small and large inputs).
+Each value gets scores that depend on the set of values only, not on their order. Without a change every order is equally
+likely, so the cumulative sum of a score is a bridge with exactly known spread: the test is therefore valid for skewed,
+heavy-tailed and clustered noise alike (adaptive rank tests: Hajek, Sidak, Sen, Theory of Rank Tests, 1999, chapter 8).
+Three scores are used: normal scores (best for bell-shaped noise) and the derivative of the log density of the values
+smoothed at two widths (best for clustered noise, such as a step with small and large inputs).
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from concertmaster.core.stats.ranks import normal_scores
 from concertmaster.core.stats.robust import MAD_TO_SIGMA
 from concertmaster.core.stats.summary import Floats
 
-HALVINGS = 3  # bandwidths of the density: 1, 1/2 and 1/4 robust standard deviations, the bulk and clusters inside it
-REFERENCE_POINTS = 48  # quantiles that stand for the sample in the density; more change nothing but the time
+HALVINGS = 3  # bandwidths of the density: 1, 1/2, 1/4 robust standard deviations, for the bulk and its clusters
+REFERENCE_POINTS = 48  # quantiles that represent the sample in the density; more change nothing but the time
 MOST_AT_ONCE = 65536  # differences between values and points held at a time: half a megabyte
-BOUND = (
-    2.5  # no single value weighs more than that many standard deviations, or a few outliers at the end would be a level
-)
+BOUND = 2.5  # standard deviations at which a value's weight is capped, so that a few outliers at the end are no level
 
 
 def best_split(values: Floats, minimum: int) -> tuple[int, float]:
-    """Where ``values`` (shape (n,), n >= 2 * minimum) split best, and how clearly.
+    """Best split of ``values`` (shape (n,), n >= 2 * minimum), and its significance.
 
-    Returns the first index of the second part, with at least ``minimum`` values on both sides, and the largest
-    standardised score sum there: standard normal at a given place and without change.
+    Returns the first index of the second part, with at least ``minimum`` values on both sides, and the largest standardised
+    score sum there: standard normal at a fixed position without change.
     """
     return best_splits(values[None, :], normal_scores(values)[None, :], minimum)[0]
 
@@ -38,8 +36,8 @@ def best_split(values: Floats, minimum: int) -> tuple[int, float]:
 def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int, float]]:
     """``best_split`` of each row of ``values`` (shape (rows, n)) with their normal scores ``ranked``.
 
-    Of short series each call of NumPy takes longer than its work, so all steps of a workflow are looked at together, as many
-    at a time as fit into the processor's cache.
+    On short series NumPy's call overhead dominates, so all steps of a workflow are processed together, in chunks that fit
+    into the processor cache.
     """
     rows, n = values.shape
     at_once = max(1, MOST_AT_ONCE // (n * min(n, REFERENCE_POINTS)))
@@ -56,11 +54,11 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
 
 
 def split_p_value(z: float, n: int, minimum: int) -> float:
-    """Probability that the best split of n exchangeable values is as clear as ``z``.
+    """Probability that the best split of n exchangeable values is at least as significant as ``z``.
 
-    The tail at one place follows Student's t closely (the permutation distribution of a correlation); it is multiplied
-    by the number of effectively independent places. A standardised bridge forgets itself at a constant rate on the
-    scale of log odds of the position (Csorgo, Horvath, Limit Theorems in Change-Point Analysis, 1997), so that number
+    The tail at one position follows Student's t closely (the permutation distribution of a correlation); it is multiplied by
+    the number of effectively independent positions. The correlation of a standardised bridge decays at a constant rate on
+    the scale of log odds of the position (Csorgo, Horvath, Limit Theorems in Change-Point Analysis, 1997), so that number
     grows with the log odds searched; both constants were fitted to simulations of normal, exponential, heavy-tailed,
     clustered and real noise for n from 12 to 320, where the formula holds within a factor of two.
     """
@@ -77,8 +75,8 @@ def _standardised(values: Floats, ranked: Floats) -> Floats:
     middle = _medians(values)
     sigma = MAD_TO_SIGMA * _medians(np.abs(values - middle[:, None]))
     spread = values.std(axis=1)
-    sigma = np.where(sigma <= 1e-6 * spread, spread, sigma)  # most values are equal: the others set the scale
-    sigma[sigma <= 0] = 1.0  # all are equal, and all scores become 0
+    sigma = np.where(sigma <= 1e-6 * spread, spread, sigma)  # if most values are equal, the others set the scale
+    sigma[sigma <= 0] = 1.0  # all values are equal: all scores become 0
     ordered = np.sort(values, axis=1)
     n = values.shape[1]
     if n > REFERENCE_POINTS:
@@ -98,7 +96,7 @@ def _medians(values: Floats) -> Floats:
 
 
 def _unit(scores: Floats) -> Floats:
-    n = scores.shape[-1]  # sums, as means of small arrays take NumPy several times as long
+    n = scores.shape[-1]  # sums, because NumPy's mean is several times as slow on small arrays
     centred = scores - scores.sum(axis=-1, keepdims=True) / n
     spread = np.sqrt(np.square(centred).sum(axis=-1, keepdims=True) / n)
     unit: Floats = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-12)
@@ -106,7 +104,7 @@ def _unit(scores: Floats) -> Floats:
 
 
 def _density_scores(apart: Floats) -> list[Floats]:
-    """Minus the derivative of the log of Gaussian kernel densities; ``apart`` (rows, n, points): in the widest bandwidth."""
+    """Minus the derivative of log Gaussian kernel densities; ``apart`` (rows, n, points) in widest bandwidths."""
     kernel = np.exp(-0.5 * apart * apart)
     found = []
     for halving in range(HALVINGS):

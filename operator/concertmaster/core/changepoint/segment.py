@@ -1,8 +1,8 @@
-"""Where a series splits into stretches of one level each, or of one trend each when its values hang together.
+"""Segmentation of a series into stretches of one level each, or of one slope each when its values are correlated.
 
-Binary segmentation: the clearest split of the whole series first, then of both parts. Runs of a workflow are mostly
-independent of one another; where they are not (slow drift, carried-over state), a plain test would see a change at
-every turn. So the dependence is measured first, in a way that level changes hardly touch, and it raises the bar.
+Binary segmentation: the most significant split of the whole series first, then of both parts. Runs of a workflow are mostly
+independent; where they are not (slow drift, carried-over state), a plain test would detect changes everywhere. The
+dependence is therefore estimated first, in a way that is robust to level changes, and raises the threshold.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from concertmaster.core.changepoint.scores import best_split, best_splits, split
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 from concertmaster.core.stats.summary import Floats
 
-MIN_SEGMENT = 6  # a level is judged from at least so many values
-SIGNIFICANCE = 0.004  # at most one quiet series in 250 gets a change point
-DRIFT = 0.5  # half of a deviation carries over to the next value: such a series drifts, it has no levels
-TWO_VIEWS = 0.65  # the price of looking twice, see _level_split
-HOPELESS = 0.3  # ranks that clear; the likelihood cannot make up for it
-MOST_VALUES = 2000  # longer series are judged by medians of blocks
+MIN_SEGMENT = 6  # values required for a level
+SIGNIFICANCE = 0.004  # at most one series in 250 without change gets a change point
+DRIFT = 0.5  # autocorrelation from which a series drifts and has no levels
+TWO_VIEWS = 0.65  # exponent that corrects for combining two tests, see _level_split
+HOPELESS = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
+MOST_VALUES = 2000  # longer series are analysed by medians of blocks
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """First index of the new stretch, the probability of so clear a split without any change, and whether the
-    stretches are lines (a drifting series) or levels."""
+    """First index of the new stretch, the p-value of the split, and whether the stretches are lines (a drifting series)
+    or levels."""
 
     index: int
     p_value: float
@@ -47,7 +47,7 @@ def splits(
 ) -> list[Split]:
     """Change points of finite ``values`` (shape (n,)), ascending; none when n < 2 * minimum or all values are equal.
 
-    ``seen``: the result of a first look at all of the values, where it was taken already.
+    ``seen``: the result of ``first_looks`` for all of the values, if available.
     """
     n = values.size
     if n < 2 * minimum or values.min() == values.max():
@@ -79,7 +79,7 @@ def splits(
 
 
 def _placed(values: Floats, breaks: list[Split], minimum: int) -> list[Split]:
-    """Each split at its most likely place between its neighbours."""
+    """Each split at its most likely position between its neighbours."""
     out: list[Split] = []
     for i, split in enumerate(breaks):
         start = out[-1].index if out else 0
@@ -92,13 +92,13 @@ def _placed(values: Floats, breaks: list[Split], minimum: int) -> list[Split]:
 def _level_split(
     part: Floats, minimum: int, bar: float, significance: float, best: tuple[int, float]
 ) -> tuple[int, float]:
-    """The ``best`` split into two levels, and how probable so clear a one is without any change.
+    """The ``best`` split into two levels, and its p-value.
 
-    Two views of the same values are taken together: how far the ranks lie apart (p), and how much better the values fit
-    together once the second part is shifted back (log likelihood ``gain``; a loss does not count, because a further
-    change in the part spoils the fit). Looking twice has its price: of series without a change, simulated with
-    normal, exponential, heavy-tailed, clustered and real noise and 12 to 160 values, at most about a share a has
-    (p * exp(-gain / 2)) ** TWO_VIEWS below a, for a from 0.002 to 0.05. The fit is not asked where the ranks suffice.
+    Two tests of the same values are combined: the distance of the ranks (p), and the improvement of the fit once the second
+    part is shifted back (log likelihood ``gain``; a loss is ignored, because a further change in the part degrades the
+    fit). Combining them needs a correction: of series without change, simulated with normal, exponential, heavy-tailed,
+    clustered and real noise and 12 to 160 values, at most about a share a has (p * exp(-gain / 2)) ** TWO_VIEWS below a, for
+    a from 0.002 to 0.05. The fit is not computed where the ranks suffice.
     """
     index, z = best
     if z / bar <= _hopeless(part.size, minimum):
@@ -112,8 +112,8 @@ def _level_split(
 
 @lru_cache(maxsize=256)
 def _hopeless(n: int, minimum: int) -> float:
-    """The clearest split of n values whose probability is above ``HOPELESS``. Most series have no change, and are compared
-    with it instead of computing their own probability."""
+    """The most significant split of n values with a probability above ``HOPELESS``. Most series have no change, and are
+    compared with it instead of computing their own probability."""
     low, high = 0.0, math.sqrt(n)
     while high - low > 1e-9:
         middle = (low + high) / 2.0
@@ -126,27 +126,25 @@ def _hopeless(n: int, minimum: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """What is asked first of every series: how much its values depend on each other, and its best split (index and
-    clearness; see ``best_split``)."""
+    """First tests of a series: serial dependence of its values, and its best split (index and z; see ``best_split``)."""
 
     dependence: float
     split: tuple[int, float]
 
 
 def first_looks(values: Floats, minimum: int = MIN_SEGMENT) -> list[FirstLook]:
-    """A first look at each row of ``values`` (shape (rows, n), n >= 2 * minimum)."""
+    """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * minimum)."""
     ranked = normal_scores_of_many(values)
     found = best_splits(values, ranked, minimum)
     return [FirstLook(_dependence(scores), split) for scores, split in zip(ranked, found, strict=True)]
 
 
 def serial_dependence(values: Floats) -> float:
-    """How much of a deviation carries over to the next value, 0 to 0.99; 0 unless it is beyond chance.
+    """Share of a deviation that carries over to the next value, 0 to 0.99; 0 unless significant.
 
-    Mean squared differences at distance two over those at distance one are 1 + phi for a first-order autoregression,
-    and a few level changes hardly touch either (the idea of Chakar et al., Bernoulli 23(2), 2017); taken on normal
-    scores, so that outliers do not count. The one-sided 95% margin of independent values, 1.645 * sqrt(2 / n), is
-    taken off.
+    Mean squared differences at lag two divided by those at lag one are 1 + phi for a first-order autoregression, and level
+    changes hardly affect either (the idea of Chakar et al., Bernoulli 23(2), 2017); computed on normal scores, so that
+    outliers do not count. The one-sided 95% margin for independent values, 1.645 * sqrt(2 / n), is subtracted.
     """
     return _dependence(normal_scores(values)) if values.size >= 4 else 0.0
 
@@ -160,7 +158,7 @@ def _dependence(scores: Floats) -> float:
 
 
 def _long_series(values: Floats, minimum: int, significance: float, most: int) -> list[Split]:
-    """Split the medians of equal blocks, then find the place inside the two blocks around each split."""
+    """Splits the medians of equal blocks, then locates each split within the two blocks around it."""
     size = -(-values.size // most)
     blocks = values[: values.size // size * size].reshape(-1, size)
     breaks = []

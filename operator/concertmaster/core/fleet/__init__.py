@@ -1,1 +1,1 @@
-"""Across workflows: what rules may know of the others, and the demand of the next days."""
+"""Analysis across workflows: comparison, ranking, and demand forecast."""

@@ -1,8 +1,8 @@
-"""How much the next days will ask for: runs, CPU and memory by the hour, from schedules and from what runs took.
+"""Forecast of demand by hour: runs, CPU and memory, from schedules and past usage.
 
-A workflow with a schedule starts when its schedule says; one without starts as often as it did at that hour of the day,
-weekdays and weekends apart once two weeks were seen. A workflow too new to know is taken to be like the median of at
-least five others of its kind, and said to be.
+A scheduled workflow starts when its schedule says; an unscheduled one starts as often as before at that hour of the day,
+with weekdays and weekends separated once two weeks were observed. A workflow too new for that is estimated by the median of
+at least five others of its kind, and reported as estimated.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from concertmaster.core.times import weekend
 
 HOUR = 3600.0
 DAY = 86400.0
-OWN = 3  # runs from which a workflow speaks for itself
-SIMILAR = 5  # other workflows needed to stand in for a new one
+OWN = 3  # runs required to use a workflow's own figures
+SIMILAR = 5  # other workflows required to estimate a new one
 
 
 class PastRun(NamedTuple):
-    """One run seen: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
+    """One observed run: start and end (unix seconds), core-seconds and GiB-seconds reserved."""
 
     start: float
     end: float
@@ -35,7 +35,7 @@ class PastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workflow: its name, what kind it is (only like is compared with like), its runs, and its next starts."""
+    """A workflow: its name, its kind (only workflows of one kind are compared), its runs, and its next starts."""
 
     name: str
     kind: str
@@ -45,8 +45,8 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class HourDemand:
-    """One hour from ``start`` on: expected starts of runs, mean cores and GiB reserved, the cores that nine hours of ten
-    like it stay below, and the cores by workflow."""
+    """One hour from ``start`` (unix seconds): expected starts of runs, mean cores and GiB reserved, the 90th percentile of
+    cores, and the cores by workflow."""
 
     start: float
     runs: float
@@ -58,7 +58,7 @@ class HourDemand:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The hours ahead in order. ``estimated``: workflows taken from similar ones; ``unknown``: left out."""
+    """The hours ahead in order. ``estimated``: workflows estimated from similar ones; ``unknown``: left out."""
 
     hours: tuple[HourDemand, ...]
     estimated: tuple[str, ...]
@@ -74,7 +74,7 @@ class _Shape:
 
 
 def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) -> Demand:
-    """Demand of the next ``hours`` hours, beginning with the next full one."""
+    """Demand of the next ``hours`` hours after ``now`` (unix seconds), starting with the next full hour."""
     first = (math.floor(now / HOUR) + 1) * HOUR
     pasts = {w.name: np.asarray(w.runs, dtype=np.float64).reshape(-1, 4) for w in workloads}
     shapes = {w.name: _shape(pasts[w.name]) for w in workloads}
@@ -123,7 +123,7 @@ def forecast_demand(workloads: Sequence[Workload], now: float, hours: int = 72) 
 
 
 def _shape(runs: Floats) -> _Shape | None:
-    """What a run of the workflow is like: medians, since a single unusual run is no plan."""
+    """Typical figures of a run of the workflow: medians, which ignore single outliers."""
     usable = runs[runs[:, 1] > runs[:, 0]]
     if not len(usable):
         return None
@@ -138,7 +138,7 @@ def _shape(runs: Floats) -> _Shape | None:
 
 
 def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
-    """The median of workflows, None when they are too few to stand in for another one."""
+    """Medians over workflows; None when there are too few to estimate another one."""
     if len(shapes) < SIMILAR:
         return None
     cores = [s.cores for s in shapes]
@@ -154,7 +154,7 @@ def _middle(shapes: Sequence[_Shape]) -> _Shape | None:
 def _starts(
     upcoming: Sequence[float], begins: Floats, now: float, first: float, hours: int
 ) -> Iterable[tuple[float, float]]:
-    """Starts to come with their weight: one each where a schedule tells them, else the rate seen at that hour."""
+    """Future starts with their weight: 1 each if scheduled, else the rate observed at that hour."""
     if upcoming:
         return [(t, 1.0) for t in upcoming if now < t < first + hours * HOUR]
     span = now - float(begins.min()) if len(begins) else 0.0

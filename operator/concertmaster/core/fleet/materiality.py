@@ -1,8 +1,8 @@
-"""Material or silent: what a recommendation is worth a month, how severe that is, and whether it is published at all.
+"""Materiality: the monthly value of a recommendation, its severity, and whether it is published.
 
-Value is absolute, so that workflows can be compared: minutes of run time, failed runs and money, brought to one scale by
-the prices of the policy. What is not worth a person's minute is counted, not listed. The threshold to stay published is
-lower than the one to become published (hysteresis), so that a recommendation near it does not come and go.
+Value is absolute, so that workflows can be compared: minutes of run time, failed runs and money, converted to one scale by
+the prices of the policy. Immaterial recommendations are counted, not listed. The threshold to stay published is lower than
+the one to become published (hysteresis), so that a recommendation near it does not flap.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from concertmaster.core.model import Impact, Interval, Recommendation, Severity
 from concertmaster.core.model.policy import Materiality, Pricing
 
 LEAVE = 0.7  # share of a threshold below which a published recommendation is withdrawn
-# Least value a month of each severity, on the scale of the pricing (by default 10 a failed run, 2.5 a run-hour).
+# Least monthly value of each severity, on the scale of the pricing (by default 10 per failed run, 2.5 per run-hour).
 SEVERITIES = ((Severity.CRITICAL, 1000.0), (Severity.HIGH, 100.0), (Severity.MEDIUM, 20.0))
 _MINUTE = 60.0
 
 
 def impact(item: Recommendation, analysis: Analysis) -> Impact:
-    """What the recommendation promises, a month. Without a rate of runs only money is known."""
+    """The predicted effect of the recommendation per month. Without a known run rate only money is known."""
     rate = analysis.cost.runs_per_month
     return Impact(
         run_minutes=_a_month(item.gain_seconds, rate / _MINUTE) if rate is not None else None,
@@ -31,7 +31,7 @@ def impact(item: Recommendation, analysis: Analysis) -> Impact:
 
 
 def value(found: Impact, pricing: Pricing) -> float:
-    """The likely effect on one scale, in the pricing's currency a month."""
+    """The likely effect per month on one scale, in the pricing's currency."""
     return (
         likely_gain(found.money)
         + likely_gain(found.run_minutes) / 60.0 * pricing.run_hour
@@ -40,8 +40,8 @@ def value(found: Impact, pricing: Pricing) -> float:
 
 
 def assess(item: Recommendation, analysis: Analysis, *, published: bool = False) -> Recommendation:
-    """The recommendation with its impact, its severity by absolute value, and whether it is minor. ``published``: it was
-    published by the last analysis."""
+    """The recommendation with its impact, its severity by absolute value, and whether it is minor. ``published``: by the
+    last analysis."""
     effect = impact(item, analysis)
     minor = not _material(item, effect, analysis, LEAVE if published else 1.0)
     severity = Severity.INFO if minor else _severity(item, effect, analysis)
@@ -49,7 +49,7 @@ def assess(item: Recommendation, analysis: Analysis, *, published: bool = False)
 
 
 def _severity(item: Recommendation, effect: Impact, analysis: Analysis) -> Severity:
-    if item.severity is Severity.CRITICAL:  # no run succeeds: the workflow is worth nothing as it is
+    if item.severity is Severity.CRITICAL:  # set by the rule: no run succeeds
         return Severity.CRITICAL
     worth = value(effect, analysis.pricing)
     grade = next((severity for severity, least in SEVERITIES if worth >= least), Severity.LOW)
@@ -84,7 +84,7 @@ def _cheaper(effect: Impact, analysis: Analysis, least: Materiality, factor: flo
 
 
 def _meets(item: Recommendation, analysis: Analysis) -> bool:
-    """Whether it is about an objective, or makes up for what one on duration, success or cost is missed by."""
+    """Whether it refers to an objective, or closes the gap of a missed one on duration, success or cost."""
     return item.objective is not None or any(
         o.verdict is ObjectiveResult.MISSED and o.margin is not None and _makes_up(item, o.name, o.margin, analysis)
         for o in analysis.objectives
@@ -92,7 +92,7 @@ def _meets(item: Recommendation, analysis: Analysis) -> bool:
 
 
 def _makes_up(item: Recommendation, objective: str, margin: float, analysis: Analysis) -> bool:
-    """``margin``: the relative distance to the target, negative."""
+    """Whether its gain closes the gap; ``margin``: relative distance to the target, negative."""
     if objective.startswith("duration"):
         return _reaches(item.gain_share, -margin / (1.0 - margin))
     if objective == "success":
@@ -103,12 +103,12 @@ def _makes_up(item: Recommendation, objective: str, margin: float, analysis: Ana
 
 
 def _reaches(amount: Interval | None, least: float) -> bool:
-    """Whether the likely amount reaches ``least`` and the interval excludes zero."""
+    """Whether the likely amount reaches ``least`` and the interval is positive."""
     return amount is not None and amount.low > 0 and amount.likely >= least
 
 
 def likely_gain(amount: Interval | None) -> float:
-    """The likely amount in its unit; 0 for a loss, or when nothing is promised."""
+    """The likely amount in its unit; 0 for a loss, or without a prediction."""
     return max(0.0, amount.likely) if amount is not None else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The most valuable recommendations across workflows, and what all of them are worth together."""
+"""The most valuable recommendations across workflows, and the total value of all of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from concertmaster.core.model.policy import Pricing
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """One published recommendation as the fleet sees it. ``profile`` names the WorkflowProfile, ``workflow`` the target as
-    kind and name, ``confidence`` is 0 to 1 (None: not known)."""
+    """One published recommendation in fleet views. ``profile``: name of the WorkflowProfile; ``workflow``: kind and name of
+    the target; ``confidence``: 0 to 1 (None: unknown)."""
 
     namespace: str
     profile: str
@@ -31,8 +31,8 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What all published recommendations are worth a month. Time is counted once: two ways to shorten the same step do not
-    add up, nor do two ways to end the same wait. ``money`` by currency."""
+    """Monthly value of all published recommendations. Time is counted once: two ways to shorten the same step, or to remove
+    the same wait, do not add up. ``money`` by currency."""
 
     recommendations: int
     workflows: int
@@ -42,12 +42,12 @@ class Totals:
 
 
 def ranked(headlines: Iterable[Headline], pricing: Pricing) -> list[Headline]:
-    """The most valuable first; equal values by namespace, profile and id, so that the order never flickers."""
+    """Most valuable first; ties by namespace, profile and id, so that the order is stable."""
     return sorted(headlines, key=lambda h: (-round(value(h.impact, pricing), 2), h.namespace, h.profile, h.id))
 
 
 def totals(headlines: Sequence[Headline]) -> Totals:
-    """The sums over all workflows; what recommendations of one workflow gain together is counted once (``together``)."""
+    """Totals over all workflows; overlapping gains within one workflow are counted once (``together``)."""
     workflows: dict[tuple[str, str], list[Headline]] = {}
     money: dict[str, float] = {}
     for h in headlines:
@@ -65,7 +65,7 @@ def totals(headlines: Sequence[Headline]) -> Totals:
 
 
 def added(parts: Iterable[Totals]) -> Totals:
-    """The sums over several parts of the fleet that have no workflow in common."""
+    """Totals over several disjoint parts of the fleet."""
     recommendations, workflows, run_hours, failed_runs = 0, 0, 0.0, 0.0
     money: dict[str, float] = {}
     for part in parts:

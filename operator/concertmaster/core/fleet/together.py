@@ -1,8 +1,8 @@
-"""What recommendations of one workflow gain together: time and failures are gained once, however many of them speak of it.
+"""Combined gain of the recommendations of one workflow: overlapping time and failures are counted once.
 
-Those about one step share its time: the largest counts. Those about the run as a whole (all waiting, all startup) contain
-those about single steps of the same kind: what they gain beyond these counts. Waiting for nodes, for a limit, for a lock
-and for other workflows is one time: a pod waits once.
+Recommendations for one step share its time: the largest counts. Those for the whole run (all waiting, all start-up) include
+those for single steps of the same kind: only the excess counts. Waiting for nodes, limits, locks and other workflows is the
+same time: a pod waits only once.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Iterable
 from concertmaster.core.model import Impact, Interval
 
 _WAITING, _STARTUP, _SUSPENDED, _RUN = "waiting", "startup", "suspended", "run"
-# What a recommendation about the run as a whole gains, by id; the others are about all of the run.
+# Part of the run's time gained by recommendations for the whole run, by id; others apply to all of the run.
 _WHOLES = {
     "parallelism": _WAITING,
     "queue-time": _WAITING,
     "queue-time.lock": _WAITING,
     "queue-time.start": _STARTUP,
-    "queue-time.suspended": _SUSPENDED,  # before the run: no step's time
+    "queue-time.suspended": _SUSPENDED,  # before the run, so no step's time
     "schedule-clash": _WAITING,
 }
-# What recommendations of a rule about one step gain, where that is not the step's work.
+# Part gained by a rule's recommendations for one step, if it is not the step's work.
 _PARTS = {"batch-small-steps": _STARTUP, "parallelism": _WAITING}
 
 
 def contributions(gains: Iterable[tuple[str, float]]) -> list[float]:
-    """What each of the ids (as ``cpu-request.train``) with such a gain adds to the others, in any unit: one positive number
-    for each step and each kind of the run's own time."""
+    """Contribution of each recommendation, given (id, gain) pairs with ids like ``cpu-request.train``, in the unit of the
+    gain: one positive number per step and per kind of the run's own time."""
     steps: dict[str, float] = defaultdict(float)
     wholes: dict[str, float] = defaultdict(float)
     parts: dict[tuple[str, str], float] = defaultdict(float)
@@ -49,8 +49,8 @@ def contributions(gains: Iterable[tuple[str, float]]) -> list[float]:
 
 
 def together(items: Iterable[tuple[str, Impact]]) -> Impact:
-    """The likely amounts of one workflow's recommendations (id and impact); no interval, since they are not independent.
-    Money adds up: no two recommendations save the same request."""
+    """Combined likely amounts of one workflow's recommendations (id and impact); no interval, since they are not
+    independent. Money adds up: no two recommendations save the same request."""
     rows = list(items)
 
     def total(amounts: Iterable[tuple[str, Interval | None]], *, apart: bool = False) -> Interval | None:

@@ -1,7 +1,7 @@
-"""What a rule may know of the other workflows: when they ran and start next, and what they reserve meanwhile.
+"""Other workflows as visible to rules: past runs, next starts, and what they reserve.
 
-Only what two workflows can do to each other is here: taking the same nodes at the same time. Runs are rows of numbers, and
-what the whole fleet reserves is added up once, so that a fleet of ten thousand workflows stays small and is asked fast.
+Limited to how workflows affect each other: using the same nodes at the same time. Runs are stored as arrays, and the
+reservations of the whole fleet are summed once, so that ten thousand workflows stay small and fast to query.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class FleetMember:
 
 
 class Fleet:
-    """All workflows that share nodes with the one at hand, itself included.
+    """All workflows that share nodes with the current one, including itself.
 
-    ``across``: whether recommendations may name workflows of other namespaces; where those belong to other people, only
-    their number and what they reserve together is reported.
+    ``across``: whether recommendations may name workflows of other namespaces; otherwise only their number and their total
+    reservation are reported.
     """
 
     def __init__(self, members: Iterable[FleetMember] = (), *, across: bool = True) -> None:
@@ -46,14 +46,14 @@ class Fleet:
         self._demands: dict[tuple[float, int], Demand] = {}
 
     def load(self, key: WorkflowKey, spans: Floats) -> float:
-        """Mean cores that everybody else reserved during the spans, shape (spans, 2) of start and end."""
+        """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
         lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
         own = [_Reserved(m.runs) for m in self.members if m.key == key]
         total = self._everybody.within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
         return float(np.maximum(0.0, total / lengths).mean()) if len(spans) else 0.0
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
-        """Who else reserved how many cores on average during the spans, the largest first, as ``load`` adds them up."""
+        """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
         found: dict[str, float] = {}
         strangers, beyond = 0.0, 0
         for place, cores in self._shares(spans):
@@ -72,8 +72,8 @@ class Fleet:
         return sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))
 
     def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
-        """Places of the members that reserve cores during the spans, and how many each does on average: one pass over the
-        runs of all for each span, however many members there are."""
+        """(index, mean cores) of the members that reserve cores during the spans: one pass over all runs per span,
+        independent of the number of members."""
         owners, starts, ends, rates = self._runs
         if not len(spans) or not len(owners):
             return
@@ -89,7 +89,7 @@ class Fleet:
         yield from ((int(place), float(reserved[place])) for place in np.flatnonzero(reserved > 1e-9))
 
     def demand(self, now: float, hours: int) -> Demand:
-        """What the next hours will ask for, by workflow (``<namespace>/<name>``); worked out once an hour."""
+        """Demand of the next hours by workflow (``<namespace>/<name>``); cached for an hour."""
         asked = (now // HOUR, hours)
         if asked not in self._demands:
             loads = [Workload(name_of(m.key), m.key.kind, m.runs, m.upcoming) for m in self.members]
@@ -98,7 +98,7 @@ class Fleet:
 
     @cached_property
     def _runs(self) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
-        """Of all runs that take time: whose they are, start, end and cores reserved."""
+        """All runs with a duration: member index, start, end and cores reserved."""
         rows = np.concatenate([m.runs for m in self.members]) if self.members else np.empty((0, 4))
         owners = np.repeat(np.arange(len(self.members)), [len(m.runs) for m in self.members])
         taking = rows[:, 1] > rows[:, 0]
@@ -112,7 +112,7 @@ class Fleet:
 
 
 class _Reserved:
-    """Core-seconds reserved up to any moment, as differences of prefix sums: a question costs two binary searches."""
+    """Cumulative core-seconds reserved over time, as prefix sums: a query costs two binary searches."""
 
     def __init__(self, runs: Floats) -> None:
         usable = runs[runs[:, 1] > runs[:, 0]]
@@ -134,22 +134,22 @@ class _Reserved:
 
 
 def _prefix(edges: Floats, rates: Floats) -> tuple[Floats, Floats, Floats]:
-    """Sorted edges with the sums, over all up to each, of rates and of rates times edges."""
+    """Sorted edges with cumulative sums of rates and of rates times edges."""
     order = np.argsort(edges, kind="stable")
     edges, rates = edges[order], rates[order]
     return edges, np.concatenate([[0.0], np.cumsum(rates)]), np.concatenate([[0.0], np.cumsum(rates * edges)])
 
 
 def name_of(key: WorkflowKey) -> str:
-    """How a workflow is called in a forecast."""
+    """Name of a workflow in a forecast."""
     return f"{key.namespace}/{key.name}"
 
 
 def member(
     definition: WorkflowDefinition, runs: Sequence[RunRecord], upcoming: Sequence[float], figures: RunFigures
 ) -> FleetMember:
-    """A workflow as the others see it. Runs and pods of unknown times are left out; a pod without a request reserves
-    what it was seen to use."""
+    """A workflow as a fleet member. Runs and pods with unknown times are left out; a pod without a request counts with its
+    observed use."""
     found = [figures.of(_past, run) for run in with_pods(definition, runs)[1]]
     rows = np.array(sorted(past for past in found if past is not None), dtype=np.float64).reshape(-1, 4)
     return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)))

@@ -1,1 +1,1 @@
-"""The lifecycle of a recommendation: states, dismissal, whether it was implemented and what that brought."""
+"""Lifecycle of a recommendation: states, dismissal, implementation and its measured effect."""

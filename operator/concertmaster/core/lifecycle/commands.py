@@ -1,8 +1,8 @@
-"""One command that applies a recommendation, ready to be pasted, and the same change as a kustomize patch for Git.
+"""The command that applies a recommendation, and the same change as a kustomize patch for Git.
 
-JSON Patch for every kind (the lists of custom resources are atomic, so any other patch type would replace them whole),
-with ``test`` operations on the names and the literal old values, ``null`` for what is not there yet: pasted after
-somebody else changed the object, it fails and says so.
+JSON Patch for every kind (lists of custom resources are atomic, so other patch types would replace them as a whole), with
+``test`` operations on names and on the literal old values, ``null`` for missing ones: it fails with a clear error if the
+object has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ def explain(profile: str, namespace: str, recommendation: str) -> str:
 
 
 def resource_edit(container: ContainerSpec, resource: str, value: str, section: str = "requests") -> Edit | None:
-    """The edit that sets ``resource`` ("cpu", "nvidia.com/gpu" ...) of a container, or None when it has no patchable
-    place."""
+    """The edit that sets ``resource`` ("cpu", "nvidia.com/gpu" ...) of a container; None without a patchable location."""
     if container.resources_pointer is None:
         return None
     current = container.resources.get(section, {}).get(resource)
@@ -36,13 +35,13 @@ def resource_edit(container: ContainerSpec, resource: str, value: str, section: 
 
 
 def field_edit(pointer: str, current: object, proposed: object) -> Edit:
-    """The edit that sets any other field: both values as JSON, so that text and number stay apart; None: not there."""
+    """The edit of any other field: both values as JSON, which keeps text and numbers distinct; None: not set."""
     return Edit(pointer, None if current is None else json.dumps(current), json.dumps(proposed))
 
 
 def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPatch:
-    """JSON Patch for the edits of one object: guards on template and container names first, then each change behind a
-    test of what is there now. Parents that do not exist yet are added once."""
+    """JSON Patch for the edits of one object: guards on template and container names first, then each change guarded by a
+    test of the current value. Missing parents are added once."""
     holder = edits[0].holder if edits else None
     containers = {
         c.resources_pointer: c
@@ -67,7 +66,7 @@ def json_patch(definition: WorkflowDefinition, edits: Sequence[Edit]) -> JsonPat
 
 
 def _guards(definition: WorkflowDefinition, pointer: str, container: ContainerSpec | None) -> dict[str, str]:
-    """Names that must still stand at places of lists the pointer goes through."""
+    """Names of list members on the path of the pointer, to be tested."""
     match = _TEMPLATE.match(pointer)
     if match:
         for step in definition.graph.steps:
@@ -125,13 +124,13 @@ def _absent(path: str) -> dict[str, object]:
 
 
 def _object(definition: WorkflowDefinition, edits: Sequence[Edit]) -> tuple[str, str]:
-    """Kind and name of the object that the edits are for."""
+    """Kind and name of the object that the edits apply to."""
     holder = edits[0].holder
     return (TASK, holder) if holder is not None else (definition.key.kind, definition.key.name)
 
 
 def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
-    """The command that makes the edits, or None without any."""
+    """The command that applies the edits; None without any."""
     if not edits:
         return None
     kind, name = _object(definition, edits)
@@ -143,7 +142,7 @@ def patch(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None
 
 
 def patch_other(namespace: str, kind: str, name: str, edits: Sequence[Edit]) -> str:
-    """The command that makes edits in an object beside the workflow's own, such as the one that starts it."""
+    """The command that applies edits to an object other than the workflow's own, such as the one that starts it."""
     written = json.dumps([operation for edit in edits for operation in _field(edit)], separators=(",", ":"))
     target = f"kubectl -n {shlex.quote(namespace)} patch {kind.lower()} {shlex.quote(name)}"
     return f"{target} --type=json -p {shlex.quote(written)}"
@@ -152,8 +151,8 @@ def patch_other(namespace: str, kind: str, name: str, edits: Sequence[Edit]) -> 
 def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | None:
     """The edits as an entry of a kustomization's ``patches``, for a repository; None without edits.
 
-    It keeps the tests: when the files in Git differ from what runs, building the kustomization fails instead of
-    overwriting somebody's change.
+    It keeps the tests: if the files in Git differ from the cluster, the kustomize build fails instead of overwriting the
+    difference.
     """
     if not edits:
         return None
@@ -165,7 +164,7 @@ def kustomize(definition: WorkflowDefinition, edits: tuple[Edit, ...]) -> str | 
         f"- target: {{group: {group}, version: {version}, kind: {kind}, name: {name}}}",
         "  patch: |-",
     ]
-    # An empty object may have been filled in by the API server: the file in Git need not have it.
+    # The API server may have added an empty object that the file in Git does not have.
     written = [o for o in json_patch(definition, edits) if o.get("value") != {}]
     lines += [f"    - {json.dumps(operation)}" for operation in written]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What is known of earlier recommendations, and what became of those that were implemented."""
+"""Earlier recommendations, and the results of those that were implemented."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from concertmaster.core.model.enums import RecommendationState, Verdict
 
 @dataclass(frozen=True, slots=True)
 class RelativeEffect:
-    """A relative change of one measure (Duration, Cost, Failures), negative is less; numbers None: not known."""
+    """Relative change of one measure (Duration, Cost, Failures), negative is less; numbers None: unknown."""
 
     measure: str
     likely: float | None = None
@@ -23,7 +23,7 @@ class RelativeEffect:
 
 @dataclass(frozen=True, slots=True)
 class CurrentRecommendation:
-    """One recommendation as the rules give it now. ``words`` are what a status says of it, ``fields`` what it sets."""
+    """One recommendation of the current analysis. ``words``: its text in a status; ``fields``: what it sets."""
 
     id: str
     words: Mapping[str, Any]
@@ -33,8 +33,8 @@ class CurrentRecommendation:
 
 @dataclass(frozen=True, slots=True)
 class TrackedRecommendation:
-    """One recommendation and its state ``since`` (unix seconds). ``dismissal`` is the decision of its owner it was last
-    held against, in words; ``note`` says what else is to be known. ``words`` of a dismissed one are those of that day."""
+    """One recommendation and its state ``since`` (unix seconds). ``dismissal``: the dismissal it was last compared with, as
+    text; ``note``: further information. The ``words`` of a dismissed one are those at the time of dismissal."""
 
     id: str
     state: RecommendationState
@@ -48,8 +48,8 @@ class TrackedRecommendation:
 
 @dataclass(frozen=True, slots=True)
 class ImplementationResult:
-    """One implementation and what came of it. ``since``: when it was made; ``until``: when runs ceased to tell about it
-    alone, because the workflow was changed otherwise. ``undone``: it does not stand any more."""
+    """One implementation and its result. ``since``: when it was made; ``until``: when another change of the workflow ended
+    the comparable runs (unix seconds). ``undone``: it has been reverted."""
 
     id: str
     action: str
@@ -72,7 +72,7 @@ class ImplementationResult:
         return self.id.partition(".")[0]
 
     def line(self, workflow: str) -> Line | None:
-        """Its line of the ledger, None before a verdict."""
+        """Its ledger line; None before a verdict."""
         if self.verdict is None or self.judged is None:
             return None
         seen = self.measured.likely if self.measured is not None else None
@@ -84,7 +84,7 @@ class ImplementationResult:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationHistory:
-    """All that is remembered of one workflow's recommendations: what is given first, in its order."""
+    """All tracked recommendations of one workflow: current ones first, in their order."""
 
     standings: tuple[TrackedRecommendation, ...] = ()
     outcomes: tuple[ImplementationResult, ...] = ()

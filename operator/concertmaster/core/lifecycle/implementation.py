@@ -1,8 +1,8 @@
-"""Was a recommendation followed? What an edit would set, written down so that it is found again in the object later.
+"""Whether a recommendation was implemented: the fields of its edits, located so that they can be found in the object later.
 
-JSON pointers count list elements; a template that somebody puts in front moves all of them. A path here names an
-element of a list by its ``name`` where it has one: ``/spec/templates/transform/container/resources/requests/memory``.
-A field of a Task that a Pipeline refers to begins with the Task's name: ``/Task/compile/spec/steps/build/...``.
+JSON pointers use list indices, which shift when an element is inserted. Paths here identify list elements by ``name`` where
+they have one: ``/spec/templates/transform/container/resources/requests/memory``. Fields of a Task referenced by a Pipeline
+start with the Task's name: ``/Task/compile/spec/steps/build/...``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from concertmaster.core.changes.json_patch import compact, find, join, parts
 from concertmaster.core.model import TASK, Edit
 from concertmaster.core.model.amounts import quantity
 
-FAR_ENOUGH = 0.5  # of the way from the old value to the recommended one counts as followed
-_LONGEST = 100  # characters of a value that is remembered as it is; longer ones by their digest
+FAR_ENOUGH = 0.5  # share of the way from the old to the recommended value that counts as implemented
+_LONGEST = 100  # characters; longer values are stored as a digest
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field that a recommendation sets: its path, the value it had (None: nothing) and the recommended one, as
-    ``word`` writes them."""
+    """One field set by a recommendation: its path, its value before (None: not set) and the recommended one, both as
+    returned by ``word``."""
 
     path: str
     old: str | None
@@ -32,7 +32,7 @@ class Field:
 
 
 def word(value: Any) -> str | None:
-    """A value on one line: text and numbers as they are, anything long by its digest; None for nothing."""
+    """A value on one line: text and numbers unchanged, long values as a digest; None for no value."""
     if value is None:
         return None
     text = value if isinstance(value, str) else compact(value)
@@ -42,7 +42,7 @@ def word(value: Any) -> str | None:
 
 
 def fields(edits: Iterable[Edit], target: Mapping[str, Any]) -> tuple[Field, ...]:
-    """The fields of ``edits`` as they are in ``target``; empty when one of them cannot be placed in it."""
+    """The fields of ``edits`` as they are in ``target``; empty when one of them has no location in it."""
     found = []
     for edit in edits:
         path = _named(target, edit.place)
@@ -55,12 +55,12 @@ def fields(edits: Iterable[Edit], target: Mapping[str, Any]) -> tuple[Field, ...
 
 
 def whole(own: Mapping[str, Any], held: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What paths walk: the workflow's own object, with the Tasks that hold further fields of it by name."""
+    """The root of all paths: the workflow's own object, with the Tasks that hold further fields by name."""
     return {**own, TASK: held} if held else own
 
 
 def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
-    """The value at ``path`` as ``word`` writes it; False where a list on the way lacks the element that is named."""
+    """The value at ``path`` as returned by ``word``; False where a list on the path lacks the named element."""
     place: Any = target
     for part in parts(path):
         if isinstance(place, list):
@@ -73,13 +73,12 @@ def value(target: Mapping[str, Any], path: str) -> tuple[bool, str | None]:
 
 
 def follows(field: Field, now: str | None) -> bool:
-    """Whether ``now`` is what was recommended: the same value, or an amount at least half of the way to it or beyond."""
+    """Whether ``now`` implements the recommendation: the same value, or an amount at least half of the way to it."""
     return _way(field, now) >= FAR_ENOUGH
 
 
 def _way(field: Field, now: str | None) -> float:
-    """The part of the way from the old value to the recommended one that ``now`` has gone; beyond 1 where it went
-    further."""
+    """Share of the way from the old to the recommended value covered by ``now``; above 1 beyond it."""
     if now == field.new:
         return 1.0
     old, here, new = quantity(field.old), quantity(now), quantity(field.new)
@@ -91,24 +90,24 @@ def _way(field: Field, now: str | None) -> float:
 
 
 def followed(wanted: Iterable[Field], target: Mapping[str, Any]) -> bool:
-    """Whether all of the fields stand as recommended; False without any."""
+    """Whether all of the fields are implemented; False without any."""
     rows = [(f, value(target, f.path)) for f in wanted]
     return bool(rows) and all(there and follows(f, now) for f, (there, now) in rows)
 
 
 def way(wanted: Iterable[Field], target: Mapping[str, Any]) -> float:
-    """How much of what was recommended is done, 0 to 1: the least of its fields."""
+    """Implemented share of the recommendation, 0 to 1: the minimum over its fields."""
     return max(0.0, min([1.0, *(_way(f, value(target, f.path)[1]) for f in wanted)]))
 
 
 def is_applied(edits: Iterable[Edit], target: Mapping[str, Any]) -> bool:
-    """Whether all edits are made already; False without any, and where one cannot be placed."""
+    """Whether all edits are already in place; False without any, and when one has no location."""
     rows = [(_named(target, e.place), word(_recommended(e))) for e in edits]
     return bool(rows) and all(path is not None and value(target, path) == (True, new) for path, new in rows)
 
 
 def _recommended(edit: Edit) -> Any:
-    """What an edit writes: the JSON it stands for, or an amount as text."""
+    """The value an edit writes: parsed JSON, or an amount as text."""
     try:
         return json.loads(edit.proposed or "null")
     except ValueError:
@@ -123,7 +122,7 @@ def _element(place: list[Any], part: str) -> Any:
 
 
 def _named(target: Mapping[str, Any], pointer: str) -> str | None:
-    """The pointer with names in place of numbers; None where a list on the way is too short."""
+    """The pointer with names instead of indices; None where a list on the path is too short."""
     place: Any = target
     texts: list[str] = []
     for part in parts(pointer):

@@ -1,7 +1,7 @@
-"""What implementations brought: the before/after test of changes, run for everything people did on recommendations. Pure.
+"""Measured effect of implementations: the before/after test of changes, for everything people implemented. Pure.
 
-Fields that were set at one moment have one effect together. It is shared out in proportion to what each promised;
-nothing can tell their parts apart.
+Fields set at the same time have one common effect. It is divided in proportion to their predictions, since their parts
+cannot be separated.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from concertmaster.core.model.policy import Pricing, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
-_TOGETHER = 1.0  # seconds: what was found in one look has the same moment
-_AT_ONCE = 1.0  # seconds: the run that starts in the second of the write belongs to neither side
+_TOGETHER = 1.0  # seconds: implementations detected in one analysis have the same time
+_AT_ONCE = 1.0  # seconds: a run that starts in the second of the write belongs to neither side
 
 
 def measure_of(category: Category) -> str:
-    """What a recommendation of a category is judged by."""
+    """The measure by which a recommendation of a category is judged."""
     return MEASURES[aim_for(category)]
 
 
@@ -39,7 +39,7 @@ def measure(
     steps: Sequence[str] = (),
     pricing: Pricing | None = None,
 ) -> tuple[ImplementationResult, ...]:
-    """The outcomes with what ``runs`` (oldest first) tell about those without a verdict."""
+    """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
     return tuple(
         o if o.verdict is not None else _proven(o, outcomes, runs, settings, now, steps, pricing) for o in outcomes
     )
@@ -78,8 +78,7 @@ def _proven(
 def _reported(
     outcome: ImplementationResult, proof: Verification, share: float | None, now: float
 ) -> ImplementationResult:
-    """The outcome after a verification. Runs that were seen once and are not at hand any more (a lost history) stay
-    counted."""
+    """The outcome after a verification. Runs counted earlier that are no longer available (lost history) remain counted."""
     found = proof.measured
     if found is not None and found.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
         outcome = replace(outcome, measured=_scaled(found, share))
@@ -93,7 +92,7 @@ def _reported(
 
 
 def _share(outcome: ImplementationResult, outcomes: Sequence[ImplementationResult]) -> float | None:
-    """The part of a common effect that is this one's; None when it cannot be said."""
+    """This outcome's share of a common effect; None when it is unknown."""
     measure_, mine = outcome.promised.measure, outcome.promised.likely
     group = [
         o for o in outcomes if abs(o.since - outcome.since) <= _TOGETHER and o.promised.measure == measure_

@@ -1,6 +1,6 @@
-"""What right-sizing knows of earlier decisions: what people and verifications left out of it, and what was verified.
+"""History of sizing decisions: containers excluded by people or verifications, and verified values.
 
-Built anew in every analysis from the profile's dismissals and the retained WorkflowChanges, so that it survives a restart.
+Rebuilt in every analysis from the profile's dismissals and the retained WorkflowChanges, so that it survives restarts.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.core.times import iso
 
 RULE = "right-size"
-# Rules whose recommendations held the sizes before: a dismissal of one still leaves that resource of the step alone.
+# Rules that proposed sizes formerly: a dismissal of one still excludes that resource of the step.
 _RESOURCES = {RULE: None, "memory-request": "memory", "cpu-request": "cpu"}
 
 
 @dataclass(frozen=True, slots=True)
 class SizingHistory:
     """``left_out``: why a request gets no new size, by step (or ``step.container``) and resource (None: both).
-    ``verified``: values that a change set, that its runs confirmed and that stayed, by recommendation and JSON pointer.
-    ``proposed``: requests published by the last analysis, by step, container and resource (cores or bytes)."""
+    ``verified``: values set by a change that was verified and kept, by recommendation and JSON pointer. ``proposed``:
+    requests published by the last analysis, by step, container and resource (cores or bytes)."""
 
     left_out: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
     verified: Mapping[tuple[str, str], str] = field(default_factory=dict)
     proposed: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
 
     def excluded(self, step: str, container: str, resource: str) -> str | None:
-        """Why that request is left out; None when it is not."""
+        """Why that request is excluded; None when it is not."""
         names, resources = (step, f"{step}.{container}"), (None, resource)
         return next((self.left_out[n, r] for n in names for r in resources if (n, r) in self.left_out), None)
 
     def is_own(self, holder: str | None, pointer: str, present: str | None) -> bool:
-        """Whether a verified right-sizing of the object (``holder``; None: the workflow's own) set the present value."""
+        """Whether a verified right-sizing of the object (``holder``; None: the workflow's own) set the current value."""
         return present is not None and self.verified.get((f"{RULE}.{holder}" if holder else RULE, pointer)) == present
 
 
@@ -43,9 +43,9 @@ def sizing_history(
     tasks: Collection[str] = (),
     published: Iterable[tuple[str, str, str, str]] = (),
 ) -> SizingHistory:
-    """The history of one workflow. ``dismissals``: those in force, id to words; ``lines``: the ledger lines of its retained
-    changes; ``tasks``: objects that have a right-sizing of their own, whose ids name them and no step; ``published``: step,
-    container, field (``requests.cpu``) and new value of the right-sizings that the last analysis published."""
+    """The history of one workflow. ``dismissals``: active ones, id to text; ``lines``: ledger lines of its retained changes;
+    ``tasks``: objects with a right-sizing of their own, whose ids contain their name instead of a step; ``published``: step,
+    container, field (``requests.cpu``) and new value of the right-sizings published by the last analysis."""
     left_out: dict[tuple[str, str | None], str] = {}
     verified: dict[tuple[str, str], str] = {}
     for line in sorted((x for x in lines if x.rule == RULE), key=lambda x: x.finished):

@@ -1,9 +1,9 @@
-"""The lifecycle of a recommendation: Active, Dismissed, Implemented, Obsolete; decided anew in every analysis. Pure.
+"""Lifecycle states of a recommendation: Active, Dismissed, Implemented, Obsolete; recomputed in every analysis. Pure.
 
-What is known of earlier recommendations (``RecommendationHistory``) is read from the profile's own status and written
-back to it; nothing else has to survive a restart. A recommendation is *implemented* when the fields it names hold what it
-proposed, whoever wrote them; it is *obsolete* when no rule makes it any more and it was not implemented. A dismissal
-holds until its owner removes it, it expires, or the recommendation changes materially.
+Earlier recommendations (``RecommendationHistory``) are read from the profile's own status and written back to it; nothing
+else has to survive a restart. A recommendation is *implemented* when its fields hold the proposed values, whoever wrote
+them; it is *obsolete* when no rule makes it any more and it was not implemented. A dismissal holds until its owner removes
+it, it expires, or the recommendation changes materially.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.text import percent
 
-IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented one stays to be seen after its effect is known
+IMPLEMENTED_FOR = 14 * 86400.0  # seconds an implemented recommendation stays listed after its effect is known
 OBSOLETE_FOR = 7 * 86400.0
-MOST_LEFT = 20  # recommendations that are remembered although they are not given at present
-MOST_OPEN = 20  # outcomes without a verdict: one commit may apply as much as a status remembers
-MOST_JUDGED = 10  # of one workflow: what the ledger knows of it beyond retained changes
-CLOCKS = 120.0  # seconds by which clocks of API server and operator may differ
-OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation another one
-MORE_GAIN = 1.5  # times the promised gain, and
-LEAST_GAIN = 0.05  # this much of the whole more, likewise
+MOST_LEFT = 20  # recommendations kept although no rule makes them at present
+MOST_OPEN = 20  # outcomes without a verdict: one commit may implement as many as a status holds
+MOST_JUDGED = 10  # outcomes with a verdict per workflow, for the ledger in addition to retained changes
+CLOCKS = 120.0  # seconds of clock skew allowed between API server and operator
+OTHER_VALUE = 0.25  # relative difference of a proposed amount that makes a dismissed recommendation material again
+MORE_GAIN = 1.5  # the same for the predicted gain: this factor, and
+LEAST_GAIN = 0.05  # an increase by this share of the whole
 _SEVERITIES = list(Severity)
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is known now. ``enough``: the analysis saw enough to miss recommendations it no longer gives. ``target``: the
-    object that defines the workflow (None: not at hand), last written ``by`` at ``written``. ``dismissals``: those in force,
-    id to words. ``lines``: the ledger lines of the operator's own changes of this workflow. ``stepless``: the rules
-    whose ids name something else than a step. ``spread``: relative standard error with which later runs show an effect."""
+    """Current observations. ``enough``: enough data for a missing recommendation to count as obsolete. ``target``: the
+    object that defines the workflow (None: not available), last written ``by`` at ``written`` (unix seconds).
+    ``dismissals``: active ones, id to text. ``lines``: ledger lines of the operator's own changes of this workflow.
+    ``stepless``: rules whose ids do not contain a step. ``spread``: relative standard error with which later runs show an
+    effect."""
 
     now: float
     given: Sequence[CurrentRecommendation]
@@ -62,13 +63,13 @@ class Observation:
 
 
 def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
-    """The step a recommendation is about: what follows the rule in its id, without a container's name."""
+    """The step a recommendation refers to: the part of its id after the rule, without a container's name."""
     rest = recommendation.partition(".")[2]
     return max((s for s in steps if rest == s or rest.startswith(f"{s}.")), key=len, default=None)
 
 
 def advance(before: RecommendationHistory, look: Observation) -> RecommendationHistory:
-    """The memory after this look."""
+    """The history after this analysis."""
     outcomes = [o for old in before.outcomes if (o := _upheld(old, look)) is not None]
     made = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
     outcomes += made.values()
@@ -85,13 +86,13 @@ def _was_followed(standing: TrackedRecommendation, look: Observation) -> bool:
 
 
 def _made(standing: TrackedRecommendation, look: Observation) -> ImplementationResult:
-    """An implementation just found. It happened at the last write of the object, when that can be."""
+    """A newly detected implementation, dated to the last write of the object if plausible."""
     at = look.written
     if at is None or not standing.since - CLOCKS <= at <= look.now + CLOCKS:
         at = look.now
     action = str(standing.words.get("action", standing.id))
     by = look.by or "somebody"
-    done = way(standing.fields, look.target or {})  # what went half of the way promises half
+    done = way(standing.fields, look.target or {})  # a partial implementation has a proportional prediction
     promised = _measurable(_scaled(standing.promised, done), look.spread)
     return ImplementationResult(standing.id, action, by, at, standing.fields, promised, look.fingerprint)
 
@@ -110,10 +111,10 @@ def _measurable(effect: RelativeEffect, spread: float) -> RelativeEffect:
 
 
 def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
-    """An outcome under the present definition; None for one rolled back before anything could be known. Where the fields
-    were too much to be remembered, the object does not tell whether they stand."""
+    """An outcome under the current definition; None for one reverted before its effect was known. If its fields were too
+    long to be stored, the object does not show whether it was reverted."""
     line = next((x for x in look.lines if same_change(x, outcome.id, outcome.since)), None)
-    if line is not None and outcome.verdict is None:  # the operator's own change was judged where it was made
+    if line is not None and outcome.verdict is None:  # the operator's own change has a verification of its own
         outcome = _judged_elsewhere(outcome, line)
     if look.target is None or outcome.undone:
         return outcome
@@ -138,7 +139,7 @@ def _judged_elsewhere(outcome: ImplementationResult, line: Line) -> Implementati
 def _given(
     given: CurrentRecommendation, known: TrackedRecommendation | None, look: Observation, made: bool
 ) -> TrackedRecommendation:
-    """The standing of recommendations that the rules give now."""
+    """The tracked state of a current recommendation."""
     decision = look.dismissals.get(given.id)
     state, since, note = RecommendationState.ACTIVE, look.now, ""
     if decision is not None:
@@ -152,7 +153,7 @@ def _given(
         elif known.state is RecommendationState.ACTIVE:
             since, note = known.since, known.note
         else:
-            state = RecommendationState.DISMISSED  # it had gone, and the decision still stands
+            state = RecommendationState.DISMISSED  # it had become obsolete, but the dismissal is still active
     elif made:
         note = "applied in part; this is what is left of it"
     elif known is not None and known.state is RecommendationState.ACTIVE:
@@ -163,7 +164,7 @@ def _given(
 
 
 def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | None:
-    """What makes ``now`` another matter than what was dismissed, as a sentence; None when nothing does."""
+    """What makes ``now`` materially different from the dismissed recommendation, as a sentence; None when nothing does."""
     before, after = _severity(then.words), _severity(now.words)
     if after > before and after >= _SEVERITIES.index(Severity.HIGH):
         return f"its severity rose from {_SEVERITIES[before].value} to {_SEVERITIES[after].value}"
@@ -193,7 +194,7 @@ def _left(
     outcomes: Sequence[ImplementationResult],
     look: Observation,
 ) -> TrackedRecommendation | None:
-    """What becomes of recommendations that are not given now; None when it is forgotten."""
+    """The next state of a recommendation no rule makes at present; None when it is dropped."""
     if made is not None:
         return replace(standing, state=RecommendationState.IMPLEMENTED, since=made.since, note="", dismissal=None)
     if standing.state is RecommendationState.DISMISSED:
@@ -206,7 +207,7 @@ def _left(
             return replace(
                 standing, state=RecommendationState.OBSOLETE, since=look.now, note="it was applied and rolled back"
             )
-        if outcome is None:  # it had no room among the outcomes: what it brought will not be known
+        if outcome is None:  # no room among the outcomes: its effect remains unknown
             return standing if look.now - standing.since < IMPLEMENTED_FOR else None
         return standing if outcome.judged is None or look.now - outcome.judged < IMPLEMENTED_FOR else None
     if not look.enough:
@@ -215,12 +216,12 @@ def _left(
 
 
 def _taken_back(standing: TrackedRecommendation, look: Observation) -> bool:
-    """Whether the object shows that what was applied does not stand any more."""
+    """Whether the object shows that an implementation was reverted."""
     return look.target is not None and bool(standing.fields) and not followed(standing.fields, look.target)
 
 
 def _gone(standing: TrackedRecommendation, look: Observation) -> str:
-    """Why recommendations are not given any more."""
+    """Why a recommendation is no longer made."""
     rule, _, rest = standing.id.partition(".")
     if rest and rule not in look.stepless and look.steps and step_of(standing.id, look.steps) is None:
         return f"the workflow has no step {rest} any more"
@@ -236,7 +237,7 @@ def _gone(standing: TrackedRecommendation, look: Observation) -> str:
 
 
 def _bounded(left: Sequence[TrackedRecommendation]) -> list[TrackedRecommendation]:
-    """The newest, with decisions of people before everything else; in a fixed order."""
+    """The newest, with people's decisions first; in a fixed order."""
     order = (
         RecommendationState.IMPLEMENTED,
         RecommendationState.DISMISSED,
@@ -248,7 +249,7 @@ def _bounded(left: Sequence[TrackedRecommendation]) -> list[TrackedRecommendatio
 
 
 def _recent(outcomes: Sequence[ImplementationResult]) -> list[ImplementationResult]:
-    """The newest of those still open, and the newest of those that were judged: neither take the others' room."""
+    """The newest open and the newest judged outcomes: each has a limit of its own."""
     newest = sorted(outcomes, key=lambda o: (-o.since, o.id))
     waiting = [o for o in newest if o.verdict is None][:MOST_OPEN]
     known = [o for o in newest if o.verdict is not None][:MOST_JUDGED]

@@ -1,5 +1,5 @@
-"""Robust statistics on small, skewed samples: what every other part of the analysis counts with.
+"""Robust statistics for small, skewed samples, used by all parts of the analysis.
 
-Durations and peaks of workflow steps are right-skewed, have outliers and come in handfuls, so medians, logs, ranks and
-exact small-sample quantiles are used instead of means and normal tables.
+Durations and peaks of workflow steps are right-skewed, few, and have outliers, so medians, logs, ranks and exact
+small-sample quantiles are used instead of means and normal tables.
 """

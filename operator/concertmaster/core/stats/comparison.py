@@ -1,9 +1,9 @@
-"""Did a change help? Runs before against runs after, adjusted for input size, with stated error rates.
+"""Comparison of runs before and after a change, adjusted for input size, with stated error rates.
 
-Two forms share one test (stats/shift.py) on log durations. The fixed-sample form answers once. The sequential form may
-be asked after every run: its bar is raised so that the chance of *ever* crossing it without a change stays within the
-level (any-time-valid inference in linear models: Lindon, Ham, Tingley, Bojinov 2022; mixture martingales go back to
-Robbins 1970).
+Two forms share one test (stats/shift.py) on log durations. The fixed-sample form is evaluated once. The sequential form may
+be evaluated after every run: its threshold is raised so that the probability of *ever* crossing it without a change stays
+within the level (any-time-valid inference in linear models: Lindon, Ham, Tingley, Bojinov 2022; mixture martingales go back
+to Robbins 1970).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from concertmaster.core.stats.quantiles import student_quantile, student_tail
 from concertmaster.core.stats.shift import GroupShift, group_shift
 from concertmaster.core.stats.summary import Floats, as_floats
 
-MIN_RUNS = 3  # a side; fewer give no idea of the spread
-MOST_RUNS = 2000  # a side; more are thinned evenly, the interval is then far narrower than any margin
-LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7% of comparisons without a change are then called a change
-MARGIN = 0.05  # changes smaller than this do not matter: same
-# The sequential form is most sensitive to shifts of this many standard deviations of a run (a shift of 20% when runs vary
-# by 20%). Any value is valid; another one only moves the power.
+MIN_RUNS = 3  # per side; fewer do not show the spread
+MOST_RUNS = 2000  # per side; more are thinned evenly, the interval is then far narrower than any margin
+LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7% of comparisons without a change are significant
+MARGIN = 0.05  # smaller changes are immaterial: Same
+# Shift, in standard deviations of a run, to which the sequential form is most sensitive (20% when runs vary by 20%). Any
+# value is valid; it only affects the power.
 EXPECTED_SHIFT = 1.0
-SEQUENTIAL_LEVEL = 0.10  # two-sided: each direction is called falsely in at most 5% of all changes
-# Of that level the last look may use so much. The bar of the looks before it is meant for endless asking: nominally half
-# of the level, with 5 to 200 runs before and 10 to 300 after it is crossed by 0.2 to 1.2% a side, and both together by
-# at most 5.0% (100,000 simulated series each; tests/unit/core/changes/test_power.py repeats it).
+SEQUENTIAL_LEVEL = 0.10  # two-sided: false verdicts in each direction for at most 5% of all changes
+# Share of that level available to the last look. The threshold of earlier looks is meant for an unlimited number: nominally
+# half of the level, with 5 to 200 runs before and 10 to 300 after it is crossed by 0.2 to 1.2% per side, and both together
+# by at most 5.0% (100,000 simulated series each; tests/unit/core/changes/test_power.py repeats it).
 LAST_SHARE = 0.84
 LAST_LEVEL = LAST_SHARE * SEQUENTIAL_LEVEL
 
@@ -39,12 +39,12 @@ Durations = Iterable[float | None] | Floats
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Durations after a change over durations before, 0.8 meaning 20% shorter.
+    """Durations after a change divided by durations before: 0.8 means 20% shorter.
 
-    ``ratio`` with its interval ``low``..``high`` (ends may be 0 or infinite); NaN, 0 and infinite when there is too
-    little data. ``p_value`` is two-sided, of the hypothesis of no change. ``adjusted`` tells whether input sizes were
-    taken into account. ``decided`` is always True for the fixed-sample form; False for the sequential one while more
-    runs are worth waiting for. ``reason`` is a sentence about missing data or about the decision.
+    ``ratio`` with its interval ``low``..``high`` (ends may be 0 or infinite); NaN, 0 and infinite with too little data.
+    ``p_value``: two-sided, of the hypothesis of no change. ``adjusted``: whether input sizes were taken into account.
+    ``decided``: always True for the fixed-sample form; False for the sequential one while more runs are needed.
+    ``reason``: a sentence about missing data or the decision.
     """
 
     verdict: Verdict
@@ -61,8 +61,8 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """A factor (1.2 is 20% longer) by which durations after differ for a reason of all ``workflows`` others: the median
-    with its 90% interval ``low``..``high``."""
+    """A common factor (1.2 is 20% longer) of durations after over before in ``workflows`` other workflows: the median with
+    its 90% interval ``low``..``high``."""
 
     workflows: int
     ratio: float
@@ -86,10 +86,10 @@ def compare(
 ) -> Comparison:
     """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
 
-    Worse or Improved when the interval lies on one side of 1; Same when it lies within the ``margin``; else
-    Inconclusive. Values that are missing, infinite or not positive are left out. With input sizes for at least three
-    quarters of the runs of both sides, durations are compared at equal input size (log-linear in the size). What is
-    ``common`` to all workflows is taken out, and the interval grows by that of the common factor.
+    Worse or Improved when the interval lies on one side of 1; Same when it lies within the ``margin``; else Inconclusive.
+    Missing, infinite and non-positive values are ignored. With input sizes for at least three quarters of the runs of both
+    sides, durations are compared at equal input size (log-linear in the size). The ``common`` factor is removed, and its
+    interval is added to that of the ratio.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after)
     if groups is None:
@@ -102,12 +102,11 @@ def compare(
 
 
 def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL) -> Comparison:
-    """``compare`` for figures that may be zero, such as waiting or waste; values that are missing or negative are left out.
+    """``compare`` for figures that may be zero, such as waiting or waste; missing and negative values are ignored.
 
-    Logarithms would drop the zeros and compare something else. Where there are any, it is asked instead whether large
-    values are more frequent on one side (Mood's median test, 1950, by Fisher's exact one): Worse when larger ones are,
-    Improved when smaller ones are, else Inconclusive. ``ratio`` is then that of the means, NaN when the earlier is zero, and
-    has no interval.
+    Logarithms would drop the zeros and compare something else. If there are any, the test is whether large values are more
+    frequent on one side (Mood's median test, 1950, by Fisher's exact test): Worse when more frequent after, Improved when
+    less, else Inconclusive. ``ratio`` is then that of the means, NaN when the earlier is zero, and has no interval.
     """
     sides = [x[np.isfinite(x) & (x >= 0)] for x in (as_floats(before), as_floats(after))]
     counts = (sides[0].size, sides[1].size)
@@ -124,8 +123,8 @@ def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL
 
 
 def direction(before: Durations, after: Durations, *, level: float = LEVEL) -> Verdict:
-    """``compare_amounts`` where only Worse or Improved matters (else Inconclusive): its interval lies on one side of 1 when
-    the score test of no shift says so, and that is one evaluation of the test instead of the search for both ends."""
+    """``compare_amounts`` when only Worse or Improved matters (else Inconclusive): one evaluation of the score test of no
+    shift is equivalent to its interval lying on one side of 1, and cheaper than the search for both ends."""
     sides = [x[np.isfinite(x) & (x >= 0)] for x in (as_floats(before), as_floats(after))]
     if min(s.size for s in sides) < MIN_RUNS:
         return Verdict.INCONCLUSIVE
@@ -141,10 +140,10 @@ def direction(before: Durations, after: Durations, *, level: float = LEVEL) -> V
 
 
 def _larger(before: Floats, after: Floats) -> tuple[float, bool]:
-    """p-value that values beyond the common median are as frequent on both sides, and whether they are more so after."""
+    """p-value of the hypothesis that values above the common median are equally frequent, and whether more are after."""
     together = np.concatenate([before, after])
     middle = float(np.median(together))
-    # With many equal values "above" and "at least" split differently; the more even split can tell more.
+    # With many ties "above" and "at least" split differently; the more even split has more power.
     above, least = together > middle, together >= middle
     beyond = above if abs(float(above.mean()) - 0.5) <= abs(float(least.mean()) - 0.5) else least
     old, new = beyond[: before.size], beyond[before.size :]
@@ -166,13 +165,13 @@ def watch(
     expected_shift: float = EXPECTED_SHIFT,
     common: Common | None = None,
 ) -> Comparison:
-    """Sequential test: ask after every new run with all runs since the change; stop when ``decided``.
+    """Sequential test: evaluate after every new run with all runs since the change; stop when ``decided``.
 
-    However often it is asked, a change without effect is called Worse in at most half of ``level`` of all cases, and
-    Improved likewise. The looks before the last have a bar that holds however many there are; at the last one (at
-    ``max_runs``, or ``final``: nobody will ask again) it is decided in any case: with a fixed-sample interval, and
-    Inconclusive unless one of the others holds. Same is decided as soon as the interval lies within the ``margin``.
-    Runs beyond ``max_runs`` are ignored. ``common`` as in ``compare``; the p-value is of the durations as they are.
+    However often it is evaluated, a change without effect is called Worse with a probability of at most half of ``level``,
+    and Improved likewise. The threshold of looks before the last holds for any number of them; the last look (at
+    ``max_runs``, or ``final``: no further evaluation) always decides: with a fixed-sample interval, and Inconclusive unless
+    another verdict holds. Same is decided as soon as the interval lies within the ``margin``. Runs beyond ``max_runs`` are
+    ignored. ``common`` as in ``compare``; the p-value is that of the unadjusted durations.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs
@@ -192,10 +191,10 @@ def watch(
 
 
 def evidence(t: float, degrees: float, information: float, expected_shift: float = EXPECTED_SHIFT) -> float:
-    """How many times more likely the data are under a shift than under none (an e-value; any-time-valid).
+    """Likelihood ratio of the data under a shift against none (an e-value; any-time-valid).
 
-    A mixture over shifts that are normal with standard deviation ``expected_shift`` (in standard deviations of a run);
-    ``information`` is the weight of the group indicator (n * m / (n + m) without a covariate).
+    A mixture over shifts, normal with standard deviation ``expected_shift`` (in standard deviations of a run);
+    ``information``: weight of the group indicator (n * m / (n + m) without a covariate).
     """
     share = 1.0 / (1.0 + information * expected_shift**2)
     x = t * t / degrees
@@ -215,7 +214,7 @@ def anytime_critical(degrees: float, information: float, level: float, expected_
 def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]:
     """Ratio with its interval: the shifts that the test does not reject."""
     likely = groups.solve(0.0)
-    if not math.isfinite(likely):  # the inputs tell before from after as well as the change does: nothing can be said
+    if not math.isfinite(likely):  # the inputs separate before from after as well as the change: not identifiable
         return math.nan, 0.0, math.inf
     if math.isinf(critical):
         return _exp(likely), 0.0, math.inf
@@ -224,7 +223,7 @@ def _interval(groups: GroupShift, critical: float) -> tuple[float, float, float]
 
 
 def _freed(ratios: tuple[float, float, float], common: Common | None) -> tuple[float, float, float]:
-    """Ratio and interval without the common factor: what holds wherever in its interval that lies."""
+    """Ratio and interval without the common factor, valid for all values in its interval."""
     ratio, low, high = ratios
     return ratios if common is None else (ratio / common.ratio, low / common.high, high / common.low)
 

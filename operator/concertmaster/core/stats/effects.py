@@ -1,4 +1,4 @@
-"""How far two samples lie apart, without assuming a shape."""
+"""Distribution-free effect size of the difference of two samples."""
 
 from __future__ import annotations
 

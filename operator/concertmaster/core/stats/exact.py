@@ -14,7 +14,7 @@ def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> fl
         return None
     good, bad = good_before + good_now, bad_before + bad_now
     first, last = max(0, before - bad), min(good, before)
-    # Logarithms of the hypergeometric weights from one to the next: factorials of large fleets have no end.
+    # Logarithms of consecutive hypergeometric weights: factorials of large counts overflow.
     k = np.arange(first, last, dtype=np.float64)
     steps = np.log((good - k) * (before - k)) - np.log((k + 1) * (bad - before + k + 1))
     logs = np.concatenate([[0.0], np.cumsum(steps)])
@@ -23,13 +23,13 @@ def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> fl
     return float(min(1.0, weights[weights <= seen * (1 + 1e-9)].sum() / weights.sum()))
 
 
-NEWER = (1 / 2, 1 / 3, 1 / 4)  # parts of a sequence, its end, held against what was before
-_LEAST = 5  # values on either side
+NEWER = (1 / 2, 1 / 3, 1 / 4)  # shares of the end of a sequence that are compared with the rest
+_LEAST = 5  # values on each side
 
 
 def shift(good: Sequence[bool], level: float) -> tuple[int, bool] | None:
-    """Where the share of good ones changed beyond chance at ``level``, oldest first: the position from which the newest
-    half, third or quarter differs most, and whether it is better there. The three looks share the level."""
+    """Significant change at ``level`` of the share of good ones (oldest first): the position from which the newest half,
+    third or quarter differs most, and whether it is better there; None without one. The three tests share the level."""
     found: list[tuple[float, int]] = []
     for share in NEWER:
         at = len(good) - round(len(good) * share)

@@ -1,4 +1,4 @@
-"""How far values under one condition lie from the others, where values of one group (a run) share what moves all of them."""
+"""Difference of values under a condition from the others, where values of one group (a run) have a common effect."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import numpy as np
 
 from concertmaster.core.stats.quantiles import student_tail
 
-_LEAST = 3  # groups, or pairs, from which a spread is judged
+_LEAST = 3  # groups, or pairs, required to estimate a spread
 
 
 class GroupedShift(NamedTuple):
-    """``shift``: by how much the values under the condition are larger. ``p_value``: probability of so large a one without
-    any, one-sided."""
+    """``shift``: difference of the values under the condition from the others. ``p_value``: one-sided."""
 
     shift: float
     p_value: float
 
 
 def grouped_shift(inside: Mapping[str, Sequence[float]], outside: Mapping[str, Sequence[float]]) -> GroupedShift | None:
-    """Compare groups of values by their means. Groups with values on both sides are compared with themselves, so that what
-    all values of a group share falls out; the others with each other. None where neither way has enough groups."""
+    """Compares groups of values by their means. Groups with values on both sides are compared within themselves, which
+    removes their common effect; the others with each other. None when neither has enough groups."""
     pairs = [_mean(inside[g]) - _mean(outside[g]) for g in inside if g in outside]
     only_in = [_mean(v) for g, v in inside.items() if g not in outside]
     only_out = [_mean(v) for g, v in outside.items() if g not in inside]
@@ -47,7 +46,7 @@ def _paired(pairs: Sequence[float]) -> tuple[float, float, float] | None:
 
 
 def _apart(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float] | None:
-    """The same of two samples, with Welch's degrees of freedom."""
+    """``_paired`` for two independent samples, with Welch's degrees of freedom."""
     if min(len(one), len(other)) < _LEAST:
         return None
     a, b = float(np.var(one, ddof=1)) / len(one), float(np.var(other, ddof=1)) / len(other)

@@ -1,4 +1,4 @@
-"""The interval of a mean of few, skewed values: what a saving promises."""
+"""Interval of the mean of few, skewed values, for predicted savings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import numpy as np
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import student_quantile
 
-# Of logarithms: an error beyond it says nothing but that nothing is known.
+# Upper bound of the log error: beyond it the value is simply unknown.
 _WIDEST = 20.0
 
 
 def mean_with_interval(values: Sequence[float], level: float = 0.90) -> Interval | None:
     """Arithmetic mean of finite ``values`` with its interval at ``level`` (0 to 1); None without any.
 
-    Times and bytes are skewed, and a mean plus or minus its standard error then misses the true mean too often (three
-    quarters instead of nine tenths for five values). Where all values are positive, the interval is a factor: Student's t
-    times the standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise; upwards it starts
-    at the mean that logarithms lead to where that is larger, as few values mostly lack the largest ones. Else it is
-    Student's.
+    Times and bytes are skewed, and mean plus or minus standard error then covers the true mean too rarely (three quarters
+    instead of nine tenths for five values). If all values are positive, the interval is a factor: Student's t times the
+    standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise; its upper end starts at the
+    log-normal mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's.
     """
     rows = np.asarray(values, dtype=np.float64)
     n = rows.size

@@ -1,4 +1,4 @@
-"""Whether a sample has separate modes, and where the gaps between them are."""
+"""Separate modes of a sample, and the gaps between them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from concertmaster.core.stats.robust import median, quantiles
 from concertmaster.core.stats.summary import Floats
 
 GRID = 512
-DEPTH = 0.3  # a gap is a place with less than this share of the density of the lower of the two modes beside it
-SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other are the same
+DEPTH = 0.3  # a gap has less than this share of the density of the lower of its two neighbouring modes
+SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other count as equal
 
 
 def gaps(values: Floats, depth: float = DEPTH) -> list[float]:

@@ -1,4 +1,4 @@
-"""Quantiles of the distributions that intervals are built from, without scipy."""
+"""Quantiles of the distributions used for intervals, without scipy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def student_tail(t: float, df: float) -> float:
     return half if t >= 0 else 1.0 - half
 
 
-@lru_cache(maxsize=1024)  # a hundred evaluations of the tail for each, and few different ones
+@lru_cache(maxsize=1024)  # each costs a hundred evaluations of the tail, and few different ones occur
 def student_quantile(p: float, df: float) -> float:
     """The p-quantile of Student's t with ``df`` degrees of freedom, to about 1e-10."""
     if not 0.0 <= p <= 1.0 or not df > 0:

@@ -1,4 +1,4 @@
-"""Ranks and rank scores: the base of tests that hold for any noise, however skewed."""
+"""Ranks and rank scores, the basis of distribution-free tests."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _TAIL_TOP_LAST = 2.938163982698783
 _TAIL_BOTTOM = (0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416)
 _TAIL = 0.02425
 
-MOST_KEPT = 2000  # scores of longer series are computed anew, not kept in memory
+MOST_KEPT = 2000  # scores of longer series are not cached
 
 
 def midranks(values: Floats) -> Floats:
-    """Ranks 1..n of ``values`` (shape (n,), finite); equal values share the mean of their ranks."""
+    """Ranks 1..n of ``values`` (shape (n,), finite); ties share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2.0)[inverse.ravel()], dtype=np.float64)
 
 
 def normal_scores(values: Floats) -> Floats:
-    """Van der Waerden scores: the normal quantiles at rank / (n + 1). They keep the efficiency of a t-test on normal
-    noise and lose nothing to outliers on any other (van der Waerden 1952)."""
+    """Van der Waerden scores: the normal quantiles at rank / (n + 1). As efficient as a t-test on normal noise, and robust
+    to outliers on any other (van der Waerden 1952)."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     if values.size > MOST_KEPT or (ordered[1:] == ordered[:-1]).any():
@@ -40,7 +40,7 @@ def normal_scores(values: Floats) -> Floats:
 
 
 def normal_scores_of_many(values: Floats) -> Floats:
-    """``normal_scores`` of each row of ``values`` (shape (rows, n)), to the last bit."""
+    """``normal_scores`` of each row of ``values`` (shape (rows, n)), bit-identical."""
     rows, n = values.shape
     if rows < 2 or n > MOST_KEPT:
         return np.stack([normal_scores(row) for row in values])
@@ -55,7 +55,7 @@ def normal_scores_of_many(values: Floats) -> Floats:
 
 @lru_cache(maxsize=64)
 def _untied_scores(n: int) -> Floats:
-    """Scores of n different values in ascending order: they depend on n alone, and series of one length are common."""
+    """Scores of n distinct values in ascending order: they depend on n only, and many series have the same length."""
     return normal_quantiles(np.arange(1.0, n + 1.0) / (n + 1.0))
 
 

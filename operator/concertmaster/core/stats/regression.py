@@ -1,16 +1,16 @@
-"""Run time and memory of a step over its input size: what a bigger or smaller input will cost.
+"""Run time and memory of a step as a function of input size, for the prediction of other inputs.
 
-The runs at hand often process smaller inputs than those to come, and neither quantity is a straight line over the whole
-range: start-up dominates small inputs, memory saturates or jumps when a tool changes its method. So the prediction is a
+Observed runs often have smaller inputs than future ones, and neither quantity is a straight line over the whole range:
+start-up dominates small inputs, memory saturates or jumps when a tool changes its method. The prediction is therefore a
 line through the runs with the nearest inputs only (local regression, Cleveland 1979). The line never falls as inputs grow,
-and it goes on straight beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
-weights; memory bends and is less noisy, hence a narrow one with weights that fade with distance.
+and is extrapolated beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
+weights; memory is curved and less noisy, hence a narrow one with weights that decrease with distance.
 
-Where the line misses runs that it did not see by a fifth and more, or inputs span orders of magnitude and noise multiplies,
-a few neighbours say little. Then the line competes with what looks at logarithms: a power of the input through neighbours,
-one through all runs, and their median where the input explains nothing. For the largest inputs and beyond, the larger runs
-alone decide: noise of small ones, which take no longer than their start, says nothing there. Beyond the largest, growth is
-then no faster than the power of all runs, whose exponent is drawn towards a modest one as long as runs are few or noisy.
+Where the line misses held-out runs by a fifth and more, or inputs span orders of magnitude and noise is multiplicative, a
+few neighbours are not enough. Then the line competes with models on logarithms: a power law through neighbours, one through
+all runs, and their median where the input explains nothing. For the largest inputs and beyond, only the larger runs decide:
+small runs, dominated by start-up, are not informative there. Beyond the largest input, growth is limited to that of the
+power law of all runs, whose exponent is shrunk towards a moderate one while runs are few or noisy.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from concertmaster.core.stats.rivals import LINE, Floats
 RUNTIME_SPAN = 0.4
 MEMORY_SPAN = 0.25
 FEWEST_RUNS = 3
-# Mean error on logarithms of runs left out, from which on the line has to compete: of all runs, and of the UPPER share of
-# them for inputs like theirs and beyond, where a power underrates steps that take long to start.
+# Mean error on logarithms of held-out runs from which the line has to compete: of all runs, and of the UPPER share of them
+# for inputs like theirs and beyond, where a power law underestimates steps with a long start-up.
 NOISY, NOISY_UPPER = 0.2, 0.3
 UPPER = 0.3
-# What a rival has to save of the error of the power through all runs.
+# Share of the error of the power law through all runs that a competing model has to save.
 WORTH = 0.05
 FEWEST_TO_CHOOSE = 6
 _EQUAL = 1.0 + 1e-9
-# So many runs, spread over the inputs, are left out to compare.
+# Number of held-out runs, spread over the inputs, for the comparison.
 MOST_LEFT_OUT = 24
-# One-sided normal quantile of 1%: when a rank correlation counts as an explanation.
+# One-sided normal quantile of 1%: significance of a rank correlation.
 EXPLAINED_Z = 2.326
-# Values beyond this are no seconds and no bytes; the cut keeps sums of squares finite.
+# Larger values are invalid as seconds or bytes; clipping keeps sums of squares finite.
 LARGEST = 1e30
-# Questions that are answered at once: each holds all runs.
+# Queries processed at once: each holds all runs.
 MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class InputRelation:
-    """Seconds or bytes (``values``) over input bytes (``inputs``, ascending), with the share of runs that vote on a query.
+    """Seconds or bytes (``values``) over input bytes (``inputs``, ascending), and the ``span`` of runs used for a query.
 
-    ``fading``: neighbours count less with distance (tricube weights). ``enough``: False when fewer than three usable runs
-    exist; a prediction is then their median, or NaN without any. ``explained``: larger inputs go with larger values, by rank
-    correlation at 1%.
+    ``fading``: weights of neighbours decrease with distance (tricube). ``enough``: False with fewer than three usable runs;
+    a prediction is then their median, or NaN without any. ``explained``: values increase with inputs, by rank correlation
+    at 1%.
     """
 
     inputs: tuple[float, ...]
@@ -63,11 +63,11 @@ class InputRelation:
 
     @property
     def count(self) -> int:
-        """Usable runs."""
+        """Number of usable runs."""
         return len(self.values)
 
     def predict(self, inputs: Sequence[float] | Floats) -> Floats:
-        """Expected value per input (bytes), same shape; for an input that is not finite the median of all runs."""
+        """Expected value per input (bytes), same shape; for a non-finite input the median of all runs."""
         queries = np.asarray(inputs, dtype=np.float64)
         out = np.full(queries.shape, float(np.median(self.values)) if self.values else math.nan)
         flat, asked = out.reshape(-1), queries.reshape(-1)
@@ -84,8 +84,8 @@ class InputRelation:
         return out
 
     def _at(self, queries: Floats, x: Floats, y: Floats, chosen: int, *, bounded: bool) -> Floats:
-        """What ``chosen`` predicts; beyond the largest input a line that is carried on from there, where ``bounded`` no
-        faster than the power of all runs grows."""
+        """Prediction of the model ``chosen``; beyond the largest input a line extrapolated from there, limited by the growth
+        of the power law of all runs if ``bounded``."""
         within = np.minimum(queries, x[-1])
         found = self._by(within, x, y, chosen)
         over = queries > x[-1]
@@ -105,7 +105,7 @@ class InputRelation:
         return np.asarray(np.exp(rivals.predictions(queries, *each, self.span, fading=self.fading)[chosen]))
 
     def _chosen(self, x: Floats, y: Floats) -> tuple[int, int, bool]:
-        """Who predicts for smaller and for larger inputs, and whether the line must not be carried on from there freely."""
+        """Models for smaller and for larger inputs, and whether extrapolation must be limited."""
         if x.size <= rivals.FEWEST_NEIGHBOURS - 1 or x[0] == x[-1]:
             return LINE, LINE, False
         places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
@@ -127,8 +127,8 @@ class InputRelation:
 
 
 def _choice(errors: Floats, *, few: bool) -> int:
-    """The rival with the least error where that is worth leaving the power of all runs."""
-    best = int(np.argmax(errors <= errors.min() * _EQUAL))  # the first: which of equals has less is rounding
+    """The model with the least error, if significantly better than the power law of all runs."""
+    best = int(np.argmax(errors <= errors.min() * _EQUAL))  # the first on ties, which differ by rounding only
     return best if not few and errors[best] < (1.0 - WORTH) * errors[rivals.POWER] else rivals.POWER
 
 
@@ -159,7 +159,7 @@ def _fit(
 
 
 def _rank_correlation_z(x: Floats, y: Floats) -> float:
-    """Spearman's rank correlation as a normal score; ties share their mean rank."""
+    """Spearman's rank correlation as a z-score; ties share their mean rank."""
     a, b = _ranks(x), _ranks(y)
     norm = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / norm * math.sqrt(x.size - 1.0) if norm > 0.0 else 0.0

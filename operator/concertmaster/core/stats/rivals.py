@@ -1,7 +1,7 @@
-"""Models of run time and memory over input size that compete, each for many questions with runs of their own at once.
+"""Competing models of run time and memory over input size, vectorised over queries with runs of their own.
 
-Every function takes ``queries`` (m), and for each of them the inputs ``x`` (ascending) and values ``y`` of the runs to
-answer it from, both m times n: the same runs each time for a prediction, all but one to see how well it predicts.
+Every function takes ``queries`` (shape (m,)), and for each of them the inputs ``x`` (ascending) and values ``y`` of the runs
+to use, both of shape (m, n): the same runs each time for a prediction, all but one for cross-validation.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# A line and an idea of its noise need four points.
+# A line and an estimate of its noise need four points.
 FEWEST_NEIGHBOURS = 4
-# Of all runs, those through which a power of the input is laid; they count less with distance.
+# Share of all runs used for a local power law; their weights decrease with distance.
 POWER_SPAN = 0.5
 STEEPEST = 1.5
-# What is believed of the exponent of a step before its runs are seen: 0.3, give or take 0.4; and the least noise of runs.
+# Prior of the exponent of a step: mean 0.3, standard deviation 0.4; and the least noise of runs.
 EXPONENT, EXPONENT_SPREAD, LEAST_NOISE = 0.3, 0.4, 0.2
 MAD_TO_SIGMA = 1.482602218505602
-# The rivals by their places.
+# The models by index.
 LINE, NEAR_POWER, POWER, MEDIAN = range(4)
 TINY = 1e-300
 
 
 def predictions(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
-    """Logarithms of what each rival (rows) predicts for each query; ``span``, ``fading``: see ``line``."""
+    """Log predictions of each model (rows) for each query; ``span``, ``fading``: see ``line``."""
     smallest = _smallest(x)
     size, value = np.log(np.maximum(x, smallest[:, None])), np.log(y)
     asked = np.log(np.maximum(queries, smallest))
@@ -42,8 +42,8 @@ def predictions(queries: Floats, x: Floats, y: Floats, span: float, *, fading: b
 
 
 def line(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
-    """Least-squares line through the nearest ``span`` (a share) of the runs, which count less with distance if ``fading``;
-    where it would fall with x, their median; never below the least y."""
+    """Least-squares line through the nearest ``span`` (a share) of the runs, with weights that decrease with distance if
+    ``fading``; where it would fall with x, their median; never below the least y."""
     weights = _nearness(queries, x, span, fading=fading)
     middle, level, slope = _weighted_line(x, y, weights)
     found = level + slope * (queries - middle)
@@ -54,10 +54,10 @@ def line(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) ->
 
 
 def power(size: Floats, value: Floats) -> tuple[Floats, Floats]:
-    """Exponent and level of a power of the input through all runs, both axes on logarithms.
+    """Exponent and level of a power law of the input through all runs, both axes on logarithms.
 
-    The exponent is the mean of what the runs say and what is believed beforehand, weighted by how certain each is; noise is
-    taken from the median deviation, so that a few runs of another kind do not blur it.
+    The exponent is the precision-weighted mean of the estimate and the prior; noise is estimated from the median deviation,
+    so that a few runs of another kind do not inflate it.
     """
     n = size.shape[1]
     centred = size - size.mean(axis=1, keepdims=True)
@@ -73,7 +73,7 @@ def power(size: Floats, value: Floats) -> tuple[Floats, Floats]:
 
 
 def _weighted_line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """Weighted means of x and y, and the slope of the least-squares line through them; 0 where x never changes."""
+    """Weighted means of x and y, and the slope of the least-squares line through them; 0 where x is constant."""
     total = weights.sum(axis=1)
     middle, level = (weights * x).sum(axis=1) / total, (weights * y).sum(axis=1) / total
     centred = x - middle[:, None]
@@ -90,10 +90,10 @@ def _near_power(asked: Floats, size: Floats, value: Floats) -> Floats:
 
 
 def _nearness(queries: Floats, x: Floats, span: float, *, fading: bool) -> Floats:
-    """Weights of the runs for each query: of those nearest to it. Ties count, or the order of equal inputs would decide."""
+    """Weights of the nearest runs for each query. Ties are included, or the order of equal inputs would decide."""
     n = x.shape[1]
     neighbours = min(n, max(FEWEST_NEIGHBOURS, round(span * n)))
-    # Beyond the inputs seen all neighbours lie on one side; distance then counts from the edge.
+    # Beyond the observed inputs all neighbours lie on one side; distance then counts from the edge.
     held = np.minimum(np.maximum(queries, x[:, 0]), x[:, -1])
     distance = np.abs(x - held[:, None])
     reach = np.partition(distance, neighbours - 1, axis=1)[:, neighbours - 1 : neighbours]
@@ -105,7 +105,7 @@ def _nearness(queries: Floats, x: Floats, span: float, *, fading: bool) -> Float
 
 
 def _median(values: Floats) -> Floats:
-    """Of each row; NumPy's takes three times as long to look for NaN."""
+    """Median of each row; NumPy's takes three times as long because it checks for NaN."""
     ordered = np.sort(values, axis=1)
     n = values.shape[1]
     return np.asarray((ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2.0)
@@ -119,6 +119,6 @@ def _weighted_median(y: Floats, weights: Floats) -> Floats:
 
 
 def _smallest(x: Floats) -> Floats:
-    """The least positive input of each row; 1 where none is."""
+    """The least positive input of each row; 1 where there is none."""
     found = np.where(x > 0.0, x, np.inf).min(axis=1)
     return np.where(np.isfinite(found), found, 1.0)

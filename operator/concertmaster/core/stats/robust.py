@@ -1,4 +1,4 @@
-"""Location, spread and slope that a few outliers cannot bend."""
+"""Location, spread and slope estimates that are robust to outliers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def mad_sigma(values: Floats) -> float:
 
 
 def median(values: Floats) -> float:
-    """Median of at least one finite value; on short arrays a fifth of the time NumPy takes, which looks for NaN."""
+    """Median of at least one finite value; on short arrays in a fifth of the time of NumPy's, which checks for NaN."""
     ordered = np.sort(values)
     return float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2.0
 
 
 def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
-    """Quantiles of at least one finite value, interpolated as NumPy does by default, in a tenth of its time."""
+    """Quantiles of at least one finite value, interpolated like NumPy's default, in a tenth of its time."""
     ordered = np.sort(values)
     last = ordered.size - 1
     found = []
@@ -43,11 +43,11 @@ def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
 
 
 def median_difference(before: Floats, after: Floats, level: float = 0.95, most: int = 64) -> Interval | None:
-    """Hodges-Lehmann shift ``after - before`` with its distribution-free interval, None when a side is empty.
+    """Hodges-Lehmann shift ``after - before`` with its distribution-free interval; None when a side is empty.
 
     The median of all pairwise differences; the interval inverts the rank-sum test (Hollander, Wolfe, Chicken 2014,
-    section 4.3). A larger sample is represented by ``most`` quantiles, which bounds time and memory and moves the
-    result by less than the interval is wide. With very few values the interval is the whole range of differences.
+    section 4.3). A larger sample is represented by ``most`` quantiles, which bounds time and memory and changes the result
+    by less than the width of the interval. With very few values the interval is the whole range of differences.
     """
     n, m = before.size, after.size
     if n == 0 or m == 0:
@@ -70,8 +70,8 @@ def _quantiles(values: Floats, most: int) -> Floats:
 def theil_sen(x: Floats, y: Floats, level: float = 0.95, wider: float = 1.0, most: int = 96) -> Interval | None:
     """Theil-Sen slope of y over x with Sen's interval (Sen 1968), in units of y per unit of x.
 
-    None with fewer than three distinct x. The interval inverts Kendall's test and is stretched by ``wider``, for values
-    that hang together. Beyond ``most`` points, consecutive ones are taken together in blocks (mean of x, median of y).
+    None with fewer than three distinct x. The interval inverts Kendall's test and is scaled by ``wider``, for correlated
+    values. Beyond ``most`` points, consecutive ones are combined into blocks (mean of x, median of y).
     """
     return theil_sens(x[None, :], y[None, :], [wider], level, most)[0]
 
@@ -79,7 +79,7 @@ def theil_sen(x: Floats, y: Floats, level: float = 0.95, wider: float = 1.0, mos
 def theil_sens(
     x: Floats, y: Floats, wider: Sequence[float], level: float = 0.95, most: int = 96
 ) -> list[Interval | None]:
-    """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n)), each stretched by its own ``wider``."""
+    """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n)), each scaled by its own ``wider``."""
     rows, n = x.shape
     size = -(-n // most)
     if size > 1:
@@ -93,7 +93,7 @@ def theil_sens(
     apart = run != 0
     slopes = np.sort(
         np.divide(rise, run, out=np.full_like(run, np.inf), where=apart), axis=1
-    )  # what has none stands last
+    )  # pairs without a slope sort last
     known = apart.sum(axis=1)
     return [_middle(slopes[row, : known[row]], n, wider[row], level) if distinct[row] else None for row in range(rows)]
 

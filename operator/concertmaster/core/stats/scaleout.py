@@ -1,14 +1,14 @@
-"""Run time of a step over its number of workers, out of few points, and the number of workers that pays.
+"""Run time of a step as a function of its number of workers, from few points, and the number of workers that pays.
 
 T(n) = fixed + work / (n - coordination) + chatter * n. The first two terms are Amdahl's; the last one, from Ernest
-(Venkataraman et al., NSDI 2016), is what makes more workers slower again. ``coordination`` is new: distributed jobs often
+(Venkataraman et al., NSDI 2016), makes additional workers slow the job down. ``coordination`` is new: distributed jobs often
 give about one worker's worth of capacity to a driver or application master, which bends the curve at small n far more than
-any of Ernest's terms can. It is held near one unless the points say otherwise. A second effect at small n, memory that does
-not suffice, is recognised by a speed-up that is more than linear; such points say nothing about larger n and are left out.
+any of Ernest's terms can. It is kept near one unless the points say otherwise. A second effect at small n, insufficient
+memory, shows as superlinear speed-up; such points are not informative for larger n and are ignored.
 
-Measured numbers of workers keep their measured time. What is said of the others is on the careful side, because it is read
-to meet deadlines: how the tasks of a job divide onto n workers shows only when n workers are tried, and the last wave of
-tasks may be nearly empty. So a small part of the work is added where nothing was measured (``uneven``).
+Measured numbers of workers keep their measured time. Estimates for others are conservative, because they are used to meet
+deadlines: how the tasks of a job divide over n workers is known only after trying, and the last wave of tasks may be nearly
+empty. A small part of the work is therefore added where nothing was measured (``uneven``).
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Workers' worth of capacity a coordinator can take, tried in steps, and what is expected unless the points say otherwise.
+# Workers' worth of capacity a coordinator can take, tried in steps, and its prior.
 MOST_COORDINATION = 1.5
 EXPECTED_COORDINATION = 1.1
 GRID = 16
-# Weight of that expectation against squared relative errors: points known to 3% hold the value within about 0.1 of it.
+# Weight of that prior against squared relative errors: points known to 3% determine the value within about 0.1.
 PRIOR_WEIGHT = 0.1
-# Weight of "all of it scales" when starved points are left out and two remain: two medians cannot tell a fixed part from
-# their noise, and a job that runs short of memory is mostly work on data.
+# Weight of "all of it scales" when starved points are ignored and two remain: two medians cannot separate a fixed part from
+# noise, and a job that runs short of memory is mostly work on data.
 FIXED_WEIGHT = 0.05
 # Part of the work that an uneven division adds at the largest number of workers measured: one task in sixty.
 UNEVEN = 1.0 / 60.0
-# A job that starts on fewer workers than the coordination takes still progresses, on what is left of one worker.
+# A job on fewer workers than the coordination takes still progresses, on what is left of one worker.
 LEAST_CAPACITY = 0.5
-# More than linear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
+# Superlinear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
 STARVED_FACTOR = 1.2
 # Three terms and the coordination are too many for three points: growth with n needs a fourth.
 POINTS_FOR_CHATTER = 4
 LARGEST = 1e12
-SMALLEST = 1e-12  # seconds; shorter times are no measurements, and dividing by them overflows
+SMALLEST = 1e-12  # seconds; shorter times are invalid, and dividing by them overflows
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleOut:
     """Fitted run time over workers: ``fixed``, ``work``, ``chatter`` in seconds, all at least zero; ``coordination`` in
-    workers. ``starved``: (workers, seconds) measured where too few workers ran short of something, ascending. ``error``:
-    largest relative error (0 to 1) of the curve at the points used.
-    ``measured``: (workers, median seconds), ascending. ``uneven``: seconds added at the largest of these."""
+    workers. ``starved``: (workers, seconds) measured with too few workers for the memory or cache needed, ascending.
+    ``error``: largest relative error (0 to 1) of the curve at the points used. ``measured``: (workers, median seconds),
+    ascending. ``uneven``: seconds added at the largest of these."""
 
     fixed: float
     work: float
@@ -62,10 +62,10 @@ class ScaleOut:
     uneven: float = 0.0
 
     def seconds(self, workers: Sequence[float] | Floats | float) -> Floats:
-        """Run time (s) to reckon with for each number of workers, same shape; NaN below one worker, or without data.
+        """Conservative run time (s) for each number of workers, same shape; NaN below one worker, or without data.
 
-        As measured where it was measured. Elsewhere the curve plus the time an uneven division may take; unless more
-        workers are known to slow the job down, within what the neighbours that were measured took.
+        Measured times where available. Elsewhere the curve plus the allowance for uneven division; unless more workers are
+        known to slow the job down, within the measured times of the neighbours.
         """
         n = np.asarray(workers, dtype=np.float64)
         valid = np.isfinite(n) & (n >= 1.0)
@@ -83,12 +83,12 @@ class ScaleOut:
         return np.asarray(np.where(exact, more, out), dtype=np.float64)
 
     def curve(self, workers: Sequence[float] | Floats | float) -> Floats:
-        """The fitted curve itself (s), which is as likely too high as too low; at starved points as measured."""
+        """The fitted curve itself (s), unbiased; at starved points as measured."""
         n = np.asarray(workers, dtype=np.float64)
         capacity = np.maximum(n - self.coordination, LEAST_CAPACITY)
         out = self.fixed + self.work / capacity + self.chatter * n
         for at, measured in reversed(self.starved):
-            # At or below a starved point a run is at least as slow as measured there, and slower in proportion.
+            # At or below a starved point a run takes at least the time measured there, increasing in proportion.
             out = np.where(n <= at, np.maximum(out, measured * at / n), out)
         return np.asarray(out, dtype=np.float64)
 
@@ -103,7 +103,7 @@ class WorkerRecommendation:
 
 
 def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> ScaleOut:
-    """Model out of (workers, run time in s) pairs, repeats allowed; two numbers of workers are enough. Never raises."""
+    """Model from (workers, run time in s) pairs, repeats allowed; two numbers of workers are enough. Never raises."""
     n = np.asarray(workers, dtype=np.float64).ravel()
     t = np.asarray(seconds, dtype=np.float64).ravel()
     if n.size != t.size:
@@ -158,7 +158,7 @@ def recommend_workers(
 ) -> WorkerRecommendation:
     """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest.
 
-    ``margin``: share by which the expected run time must stay below the deadline, besides the allowance that
+    ``margin``: share by which the expected run time must stay below the deadline, in addition to the allowance that
     ``ScaleOut.seconds`` makes where nothing was measured.
     """
     n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
@@ -178,7 +178,7 @@ def recommend_workers(
 
 
 def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:
-    """Different numbers of workers, ascending, with the median run time of each."""
+    """Distinct numbers of workers, ascending, with the median run time (s) of each."""
     order = np.argsort(n, kind="stable")
     different, starts = np.unique(n[order], return_index=True)
     return different, np.array([np.median(part) for part in np.split(t[order], starts[1:])]) if n.size else t
@@ -188,7 +188,7 @@ def _first_fed(n: Floats, t: Floats) -> int:
     """Index of the first point that is not starved; at least two points always remain."""
     first = 0
     while n.size - first > 2:
-        # Capacity times run time: constant for perfect scaling, growing otherwise, never falling much.
+        # Capacity times run time: constant for perfect scaling, otherwise growing, never decreasing much.
         coordination = min(1.0, float(n[first]) - LEAST_CAPACITY)
         effort = (n[first : first + 2] - coordination) * t[first : first + 2]
         if effort[0] <= STARVED_FACTOR * effort[1]:
@@ -198,7 +198,7 @@ def _first_fed(n: Floats, t: Floats) -> int:
 
 
 def _non_negative(design: Floats, target: Floats) -> tuple[Floats, float]:
-    """Least squares with weights >= 0 and its squared error: the best subset of columns whose solution is not negative."""
+    """Least squares with non-negative weights and its squared error: the best subset of columns without negative ones."""
     columns = design.shape[1]
     best, best_error = np.zeros(columns), float(target @ target)
     for mask in range(1, 2**columns):

@@ -1,9 +1,9 @@
-"""Robust difference between two groups, adjusted for a covariate: the engine of before/after verdicts.
+"""Robust difference between two groups, adjusted for a covariate: the basis of before/after verdicts.
 
-Model: y = level + shift * group + slope * covariate + noise. Outliers are bounded by Huber's function; the shift is
-tested by a score test, that is, with the residuals of the model *without* the shift under test. Unlike intervals from
-estimated standard errors this keeps its level with eight values a side (He, Shao, Ann. Stat. 24, 1996; Markatou,
-Ronchetti, Handbook of Statistics 15, 1997), and with a large bound it is exactly the classical analysis of covariance.
+Model: y = level + shift * group + slope * covariate + noise. Outliers are bounded by Huber's function; the shift is tested
+by a score test, that is, with the residuals of the model *without* the shift under test. Unlike intervals from estimated
+standard errors this keeps its level with eight values per side (He, Shao, Ann. Stat. 24, 1996; Markatou, Ronchetti,
+Handbook of Statistics 15, 1997), and with a large bound it is exactly the classical analysis of covariance.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 from concertmaster.core.stats.robust import median
 from concertmaster.core.stats.summary import Floats
 
-BOUND = 1.0  # residuals count up to one robust standard deviation; 90% efficient on normal noise (Huber 1964)
+BOUND = 1.0  # robust standard deviations at which residuals are bounded; 90% efficient on normal noise (Huber 1964)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupShift:
-    """Two groups ready for testing.
+    """Two groups prepared for testing.
 
-    ``y``, ``group`` (0 or 1) and ``covariate`` (centred, or None) have shape (n,). ``degrees`` is n minus the
-    parameters of the model, ``information`` the squares of the group indicator that the covariate leaves unexplained.
+    ``y``, ``group`` (0 or 1) and ``covariate`` (centred, or None) have shape (n,). ``degrees``: n minus the number of
+    parameters; ``information``: sum of squares of the group indicator not explained by the covariate.
     """
 
     y: Floats
@@ -35,7 +35,7 @@ class GroupShift:
 
     def t(self, shift: float = 0.0) -> float:
         """Score statistic of the hypothesis that the second group lies ``shift`` above the first: Student's t with
-        ``degrees`` degrees of freedom when true, positive when the difference is larger. Falls as ``shift`` rises."""
+        ``degrees`` degrees of freedom if true, positive if the difference is larger. Decreases in ``shift``."""
         bounded, weights = _bounded_residuals(self.y - shift * self.group, self.covariate)
         group = self.group - _line(self.group, self.covariate, weights)
         scale = float(group @ group) * float(bounded @ bounded)
@@ -45,14 +45,14 @@ class GroupShift:
         return r * math.sqrt(self.degrees / max(1.0 - r * r, 1e-12))
 
     def solve(self, target: float, near: float | None = None) -> float:
-        """The shift at which ``t`` equals ``target``, searched from ``near`` outwards; infinite when no shift reaches
+        """The shift at which ``t`` equals ``target``, searched outwards from ``near``; infinite when no shift reaches
         it.
         """
         start = near if near is not None else median(self.y[self.group == 1]) - median(self.y[self.group == 0])
         value = self.t(start) - target
         if value == 0:
             return start
-        # t falls with the shift: a positive value means the solution lies above the start.
+        # t decreases in the shift: a positive value means the solution lies above the start.
         reach = 10.0 * float(np.ptp(self.y)) + 1e-9
         sign = 1.0 if value > 0 else -1.0
         inner, inner_value, step = start, value, self._typical_error()
@@ -72,7 +72,7 @@ class GroupShift:
         return max(spread / math.sqrt(max(self.information, 1e-9)), 1e-9 * float(np.ptp(self.y)), 1e-12)
 
     def _between(self, target: float, a: float, at_a: float, b: float, at_b: float) -> float:
-        """Root between a and b by the Illinois variant of false position: safe like bisection, far fewer evaluations."""
+        """Root between a and b by the Illinois variant of false position: as safe as bisection, with fewer evaluations."""
         close = 1e-4 * self._typical_error()
         side = 0
         for _ in range(40):
@@ -98,10 +98,9 @@ class GroupShift:
 
 
 def group_shift(before: Floats, after: Floats, covariates: tuple[Floats, Floats] | None = None) -> GroupShift:
-    """Prepare the comparison of finite ``before`` (shape (n,)) and ``after`` (m,), with their covariates of the same
-    shapes.
+    """Prepares the comparison of finite ``before`` (shape (n,)) and ``after`` (m,), with covariates of the same shapes.
 
-    A covariate that does not vary is left out.
+    A constant covariate is ignored.
     """
     y = np.concatenate([before, after])
     group = np.concatenate([np.zeros(before.size), np.ones(after.size)])
@@ -117,7 +116,7 @@ def group_shift(before: Floats, after: Floats, covariates: tuple[Floats, Floats]
 
 
 def residuals(y: Floats, x: Floats | None) -> Floats:
-    """What the robust line of y over x (a constant without x) leaves."""
+    """Residuals of the robust line of y over x (of a constant without x)."""
     _, weights = _bounded_residuals(y, x)
     return y - _line(y, x, weights)
 
@@ -126,7 +125,7 @@ def _bounded_residuals(y: Floats, x: Floats | None) -> tuple[Floats, Floats]:
     """Bounded residuals of y over x in robust standard deviations, and the weights of the fit."""
     weights = np.ones(y.size)
     residuals = y - _line(y, x, weights)
-    for _ in range(6):  # least absolute deviations, as a start that outliers cannot bend
+    for _ in range(6):  # least absolute deviations, a starting point robust to outliers
         size = np.abs(residuals)
         typical = median(size)
         if typical <= 0:

@@ -1,4 +1,4 @@
-"""A handful of numbers that describe a sample, with honest gaps where there is no data."""
+"""Summary statistics of a sample, None where there is no data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Up to here plain Python is faster than handing the values to NumPy, by a factor of ten at 30 of them.
+# Up to this length plain Python is faster than NumPy, by a factor of ten at 30 values.
 FEW = 256
 PERCENTILES = (0.5, 0.95, 0.99)
 
@@ -20,10 +20,9 @@ PERCENTILES = (0.5, 0.95, 0.99)
 class Summary:
     """Location and spread of a sample, in the unit of the values (``variance`` squared, ``cv`` without unit).
 
-    Every field but ``count`` is None when no finite value exists; ``variance`` and ``cv`` also with a single value,
-    because one observation says nothing about spread. ``cv`` is None when the mean is not positive. Percentiles
-    interpolate between neighbouring order statistics, so with few values ``p95`` and ``p99`` lie next to the maximum:
-    ``count`` tells how far to trust them.
+    Every field but ``count`` is None without finite values; ``variance`` and ``cv`` also with a single value, which has no
+    spread. ``cv`` is None when the mean is not positive. Percentiles interpolate between neighbouring order statistics, so
+    with few values ``p95`` and ``p99`` are close to the maximum: ``count`` shows how far to trust them.
     """
 
     count: int
@@ -38,13 +37,13 @@ class Summary:
 
 
 def finite(values: Iterable[float | None] | Floats) -> Floats:
-    """The finite values as a one-dimensional float array; None, NaN and infinities are missing data and left out."""
+    """The finite values as a one-dimensional float array; None, NaN and infinities are missing data and dropped."""
     array = as_floats(values)
     return array[np.isfinite(array)]
 
 
 def as_floats(values: Iterable[float | None] | Floats) -> Floats:
-    """Values as a one-dimensional float array; None and what is not a number become NaN."""
+    """Values as a one-dimensional float array; None and non-numbers become NaN."""
     if isinstance(values, np.ndarray):
         try:
             return np.asarray(values, dtype=np.float64).ravel()
@@ -74,13 +73,13 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
     n = int(data.size)
     if n == 0:
         return Summary(count=0)
-    # Values near the largest float would overflow when summed or squared; a power of two scales without rounding.
+    # Values near the largest float would overflow when summed or squared; scaling by a power of two is exact.
     scale = float(np.max(np.abs(data)))
     extreme = scale > 1e150 or 0 < scale < 1e-150
     unit = math.ldexp(1.0, math.frexp(scale)[1] - 1) if extreme else 1.0
     scaled = data / unit
-    # Rounding may push the mean of equal values beyond them, and scaling very small ones to zero; a mean or percentile
-    # outside its sample would only puzzle readers.
+    # Rounding may move the mean of equal values beyond them, and scaling may flush very small ones to zero; keep means and
+    # percentiles within the sample.
     low, high = float(data.min()), float(data.max())
     mean = min(max(float(scaled.mean()) * unit, low), high)
     variance = cv = None
@@ -94,7 +93,7 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
 
 
 def _summarize_few(values: Sequence[float | None]) -> Summary | None:
-    """The same of a short list; None for values that need NumPy's care (no numbers, extremely large or small ones)."""
+    """``summarize`` of a short list; None for values that need NumPy (no numbers, extremely large or small ones)."""
     try:
         data = sorted([float(v) for v in values if v is not None and -math.inf < v < math.inf])
     except (TypeError, ValueError, OverflowError):
@@ -116,7 +115,7 @@ def _summarize_few(values: Sequence[float | None]) -> Summary | None:
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
-    """Between the two neighbouring order statistics, as NumPy does it."""
+    """Interpolated between the two neighbouring order statistics, as in NumPy."""
     place = share * (len(ordered) - 1)
     below = int(place)
     low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
