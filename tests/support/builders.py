@@ -1,4 +1,4 @@
-"""Small builders of run records for tests: workflows with known truth, in a few lines each."""
+"""Builders of run records for tests: workflows with known truth, in a few lines each."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def run(
     wait: float = 1.0,
     startup: float = 2.0,
 ) -> RunRecord:
-    """One run: every step starts when its dependencies ended, after ``wait`` + ``startup`` seconds."""
+    """One run: every step starts ``wait`` + ``startup`` seconds after its dependencies have ended."""
     ends: dict[str, float] = {}
     executions: list[StepExecution] = []
     for spec in graph.steps:
@@ -117,7 +117,7 @@ def run_record(
     source: Source = Source.HISTORY,
     **overrides: object,
 ) -> RunRecord:
-    """One run of exactly these executions; times are Unknown unless given."""
+    """One run of exactly these executions; times are None unless given."""
     found = RunRecord(workflow, run, start, end, outcome, source, tuple(steps))
     return replace(found, **overrides)  # type: ignore[arg-type]
 
@@ -125,7 +125,7 @@ def run_record(
 def daily(
     graph: WorkflowGraph, count: int, seconds: Callable[[int], Mapping[str, float]], **options: object
 ) -> list[RunRecord]:
-    """One run a day up to yesterday; ``seconds`` gives the step durations of run i (0 is the oldest)."""
+    """One run a day up to yesterday; ``seconds`` returns the step durations of run i (0 is the oldest)."""
     return [
         run(graph, seconds(i), number=i, start=NOW - (count - i) * DAY, **options)  # type: ignore[arg-type]
         for i in range(count)

@@ -1,4 +1,4 @@
-"""What every sentence of a recommendation must carry; run on the scene of each rule and on the ten typical workflows."""
+"""Required contents of every recommendation, checked on the scene of each rule and on the ten typical workflows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNIT = re.compile(r"\d+ ?(%|Mi|Gi|m\b|s\b|h\d|d\d|cores?\b|runs?\b|executions?\b
 
 
 def sentences(item: Recommendation) -> str:
-    """All that a rule says of a recommendation, in one line; a command too long to read is left to ``explain``."""
+    """All texts of a recommendation in one line, except commands too long to read, which ``explain`` prints."""
     command = item.how if len(item.how) <= 120 else f"kubectl concertmaster explain -n demo wfp {item.id}"
     return (
         f"{item.action}. Why: {item.because}. Expected: {item.expected}. If nothing is done, {item.otherwise}."
@@ -19,7 +19,7 @@ def sentences(item: Recommendation) -> str:
 
 
 def check(item: Recommendation, window: str = "14d") -> None:
-    """Number, unit, window, cause, command and consequence, in sentences of bounded length on one line."""
+    """Require number, unit, window, cause, command and consequence, in single-line sentences of limited length."""
     assert re.search(r"\d", item.because), item  # number
     assert UNIT.search(item.because), item  # unit
     assert window in item.because, item  # window
@@ -36,6 +36,6 @@ def check(item: Recommendation, window: str = "14d") -> None:
     assert bool(item.edits) == bool(item.kustomize), item
     assert not item.edits or " patch " in item.how, (
         item.how
-    )  # other objects than the workflow are patched without edits
+    )  # recommendations for other objects than the workflow have no edits
     if item.gain_share is not None:
         assert item.gain_share.low <= item.gain_share.likely <= item.gain_share.high, item

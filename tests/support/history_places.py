@@ -1,4 +1,4 @@
-"""Where a store can be: a file, or a schema of a real PostgreSQL server. Tests of the metrics source run on both."""
+"""Locations of a history store: a file, or a schema of a real PostgreSQL server. Tests of the store run on both."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from concertmaster.history import Address, Store, open_server
 
 
 class Place(Protocol):
-    """One place, empty at first."""
+    """One location, initially empty."""
 
     def open(self) -> Store:
-        """The metrics source there, opened anew."""
+        """Open the store there."""
 
     def raw(self, statement: str) -> list[tuple[Any, ...]]:
-        """One statement beside the metrics source, and its rows."""
+        """Execute one statement directly in the database; returns its rows."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class File:
 
 @dataclass(frozen=True)
 class Schema:
-    """A schema of a PostgreSQL server; ``password_file`` as the operator's settings name it."""
+    """A schema of a PostgreSQL server; ``password_file`` as in the operator's settings."""
 
     address: Address
 

@@ -1,4 +1,4 @@
-"""Whether a name that a page writes in backticks is the name of something: what rows of docs/features.md are held to."""
+"""Whether a name in backticks on a page exists: the check for the rows of docs/features.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PARAMETER = re.compile(r"\{\w+\}")
 
 def exists(name: str) -> bool:
     """Whether ``name`` is a rule, a condition, a mark of a step, a field of a resource, a command, a make target, an
-    endpoint of the operator, a metric of it, or a file or test of the repository."""
+    endpoint or metric of the operator, or a file or test of the repository."""
     if name in RULE_NAMES | CONDITIONS | marks() or name in metrics():
         return True
     return is_field(name) or is_command(name) or is_endpoint(name) or is_path(name)
@@ -37,7 +37,7 @@ def exists(name: str) -> bool:
 
 @cache
 def marks() -> frozenset[str]:
-    """The marks of a step, as the status and the JSON of ``analyze`` write them."""
+    """The marks of a step, as in the status and in the JSON of ``analyze``."""
     return frozenset(re.sub(r"_(\w)", lambda m: m[1].upper(), field.name) for field in fields(Marks))
 
 
@@ -64,7 +64,7 @@ def _resources() -> tuple[dict[str, Any], ...]:
 
 @cache
 def _fields() -> frozenset[tuple[str, ...]]:
-    """Every path of every schema, and each of its ends: pages may leave out where a field stands."""
+    """Every path of every schema, and each of its suffixes: pages may omit the parents of a field."""
     whole = {
         path
         for crd in _resources()
@@ -80,7 +80,7 @@ def is_field(name: str) -> bool:
 
 
 def is_command(name: str) -> bool:
-    """A command of ours with options that it has, a make target, or kubectl with one of our kinds."""
+    """A project command with existing options, a make target, or kubectl with one of the project's kinds."""
     words = name.split()
     if words[:1] == ["make"]:
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -101,7 +101,7 @@ def is_command(name: str) -> bool:
 
 
 def is_endpoint(name: str) -> bool:
-    """``/metrics``, or ``GET`` and a path whose capitals stand for its parameters."""
+    """``/metrics``, or ``GET`` and a path with its parameters in capitals."""
     text = (PACKAGE / "controller" / "reporting" / "server.py").read_text()
     routes = {_PARAMETER.sub("*", route) for route in re.findall(r'web\.get\("([^"]+)"', text)}
     path = name.removeprefix("GET ").partition("?")[0]
@@ -109,7 +109,7 @@ def is_endpoint(name: str) -> bool:
 
 
 def is_path(name: str) -> bool:
-    """A file, folder or pytest node id, below the repository or the package."""
+    """A file, directory or pytest node id, relative to the repository or the package."""
     path, _, test = name.removeprefix("pytest ").split()[0].partition("::") if name.strip() else ("", "", "")
     if "/" not in path:
         return False

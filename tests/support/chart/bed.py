@@ -1,8 +1,8 @@
-"""What the chart's tests share: Helm, the operator run the way the installed Deployment says, and the audit log.
+"""Shared by the chart's tests: Helm, the operator run as in the installed Deployment, and the audit log.
 
-There is no kubelet that could pull an image, so a test does a kubelet's work: it reads the Deployment from the API server,
-gets a token for its ServiceAccount, writes ConfigMap and Secrets to the files the volumes name, sets the environment and
-starts the container's arguments. Only the paths are moved below a directory of the test.
+No kubelet could pull an image, so the tests do its work: read the Deployment from the API server, get a token for its
+ServiceAccount, write ConfigMap and Secrets to the files of the volumes, set the environment and start the container's
+arguments. Only the paths are moved below a directory of the test.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ AUDIT_POLICY = {
 
 
 class HelmError(AssertionError):
-    """Helm ended with an error; its text is the message."""
+    """Helm failed; the message is its output."""
 
 
 class Helm:
-    """The real Helm against one cluster, with directories of its own."""
+    """The real Helm for one cluster, with its own directories."""
 
     def __init__(self, directory: Path, kubeconfig: Path | None = None) -> None:
         self._binary = ensure(["helm"], lambda _: None)["helm"]
@@ -56,7 +56,7 @@ class Helm:
         self._kubeconfig = kubeconfig
 
     def run(self, *arguments: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Helm with everything it printed and its exit code."""
+        """Run Helm; returns its output and exit code."""
         environment = {
             **os.environ,
             **{
@@ -76,7 +76,7 @@ class Helm:
         )
 
     def __call__(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
-        """Output of Helm; HelmError with its words when it fails. ``values`` go in as a file."""
+        """Output of Helm; raises HelmError if it fails. ``values`` are passed as a file."""
         more = ("--values", "-") if values is not None else ()
         answer = self.run(*arguments, *more, input=json.dumps(values) if values is not None else None)
         if answer.returncode != 0:
@@ -90,7 +90,7 @@ class Helm:
 
 
 def find(objects: list[Any], kind: str, name: str | None = None) -> dict[str, Any]:
-    """The one rendered object of that kind (and name)."""
+    """The only rendered object of that kind (and name)."""
     found = [o for o in objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
     assert len(found) == 1, f"{len(found)} objects of kind {kind}"
     return dict(found[0])
@@ -98,7 +98,7 @@ def find(objects: list[Any], kind: str, name: str | None = None) -> dict[str, An
 
 @dataclass(frozen=True)
 class Call:
-    """One request as the API server's audit log has it."""
+    """One request in the API server's audit log."""
 
     verb: str
     group: str
@@ -122,7 +122,7 @@ class Audit:
         return [f"--audit-policy-file={self._policy}", f"--audit-log-path={self.log}", "--audit-log-mode=blocking"]
 
     def calls(self, namespace: str, account: str) -> list[Call]:
-        """Everything that service account asked for."""
+        """All requests of that service account."""
         user = f"system:serviceaccount:{namespace}:{account}"
         found = []
         for line in self.log.read_text().splitlines():
@@ -163,22 +163,22 @@ class Bed:
         return name
 
     def install(self, release: str, namespace: str, values: Mapping[str, Any], *arguments: str) -> str:
-        """``helm install`` of the chart, taking over kinds an earlier release has left; what Helm printed."""
+        """``helm install`` of the chart, adopting kinds left by an earlier release; returns Helm's output."""
         fixed = ("--namespace", namespace, "--take-ownership")
         return self.helm("install", release, str(CHART), *fixed, *arguments, values=values)
 
     def remove(self, release: str, namespace: str) -> None:
-        """``helm uninstall``, waiting until the objects are gone; a release that is gone already is no fault."""
+        """``helm uninstall``, waiting for the deletion of the objects; a release that does not exist is no error."""
         self.helm.run("uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait")
 
 
 def source(url: str, **more: Any) -> dict[str, Any]:
-    """A metrics store for the chart's values."""
+    """A metrics source for the chart's values."""
     return {"name": "default", "url": url, "delaySeconds": 5, **more}
 
 
 def _write_volumes(cluster: Cluster, namespace: str, pod: Mapping[str, Any], root: Path) -> None:
-    """What a kubelet puts behind the container's mounts."""
+    """Write the files that a kubelet would mount into the container."""
     mounts = {m["name"]: root / m["mountPath"].lstrip("/") for m in pod["containers"][0]["volumeMounts"]}
     for volume in pod["volumes"]:
         target = mounts[volume["name"]]
@@ -217,10 +217,10 @@ def deployed(
     server: str | None = None,
     address: str = "127.0.0.1",
 ) -> Iterator[Operator]:
-    """The operator of an installed release as a process. ``root`` stands for the container's root directory.
+    """The operator of an installed release as a process. ``root`` replaces the container's root directory.
 
-    ``python`` and ``environment`` are those of the image; without them it is run from the source directory. ``server``
-    is another address of the API server, ``address`` the one it listens on.
+    ``python`` and ``environment`` are those of the image; without them the source directory is used. ``server`` is
+    another address of the API server, ``address`` the one to listen on.
     """
     cluster = bed.cluster
     deployment = find(
@@ -236,7 +236,7 @@ def deployed(
         text = text.replace(path, f"{root}{path}")
     config = yaml.safe_load(text)
     config["listen"] = {"address": address, "port": port}
-    # The test's copy lies beside the original: the volume itself is read-only for the container.
+    # A copy next to the original: the volume itself is read-only for the container.
     moved = root / f"{pod}.yaml"
     moved.write_text(yaml.safe_dump(config))
     log = root / f"{pod}-{time.monotonic_ns()}.log"
@@ -274,13 +274,13 @@ def deployed(
 
 
 def minimal_crd(group: str, version: str, kind: str, plural: str, *, namespaced: bool = True) -> dict[str, Any]:
-    """A CustomResourceDefinition that accepts everything, for kinds of products the test bed does not run."""
+    """A CustomResourceDefinition that accepts any content, for products that the test bed does not run."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": f"{plural}.{group}",
-            # Groups below k8s.io are protected; products outside Kubernetes use them all the same.
+            # Groups below k8s.io are protected; products outside Kubernetes use them nevertheless.
             "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"} if group.endswith(".k8s.io") else {},
         },
         "spec": {
@@ -314,13 +314,13 @@ OTHER_KINDS = (
     *(
         minimal_crd(kind.group, kind.version, kind.kind, kind.plural, namespaced=kind.namespaced)
         for kind in ENGINE_KINDS
-        if "." in kind.group  # those that Kubernetes itself does not serve
+        if "." in kind.group  # those that Kubernetes does not serve itself
     ),
 )
 
 
 def promql_of(text: str, values: Mapping[str, str]) -> str:
-    """An expression of a dashboard with Grafana's variables filled in."""
+    """A dashboard expression with values for Grafana's variables."""
     for name, value in values.items():
         text = text.replace(f"${name}", value)
     assert not re.search(r"\$[a-zA-Z_]", text), f"a variable is left in {text}"

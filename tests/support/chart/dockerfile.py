@@ -1,7 +1,7 @@
-"""Applies a Dockerfile without a container engine: every instruction in a directory that stands for the image.
+"""Builds a Dockerfile without a container engine: every instruction runs in a directory that represents the image.
 
-Absolute paths of the image are moved below that directory, the build's Python is this one, and the final stage's Python is
-the one this was made from, without its site-packages: it sees its standard library and the image's tree, as in the image.
+Absolute paths of the image are moved below that directory, the build's Python is this one, and the final stage's Python
+is its base interpreter without site-packages: it sees its standard library and the image's files, as in the image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BuildFailed(AssertionError):
 
 @dataclass
 class Stage:
-    """One stage: where its files are and how it is set up."""
+    """One stage: the directory of its files and its configuration."""
 
     base: str
     root: Path
@@ -41,13 +41,13 @@ class Stage:
     ports: list[int] = field(default_factory=list)
 
     def path(self, text: str) -> Path:
-        """A path of the image as one of this machine."""
+        """The path on this machine of a path in the image."""
         where = text if text.startswith("/") else f"{self.workdir.rstrip('/')}/{text}"
         return self.root / where.lstrip("/")
 
 
 def instructions(text: str) -> Iterator[tuple[str, str]]:
-    """Word and rest of every instruction, continued lines joined, comments left out."""
+    """Keyword and arguments of every instruction, with continued lines joined and without comments."""
     joined = ""
     for line in text.splitlines():
         if line.lstrip().startswith("#") or (not line.strip() and not joined):
@@ -60,7 +60,7 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def context(root: Path, ignore: str) -> list[Path]:
-    """Files of the build context below ``root``: what .dockerignore leaves, its last matching line winning."""
+    """Files of the build context below ``root``, filtered by .dockerignore; the last matching line decides."""
     rules = [line for line in ignore.splitlines() if line.strip() and not line.startswith("#")]
     tops = [r[1:] for r in rules if r.startswith("!")]
     found = []
@@ -111,7 +111,7 @@ class Builder:
             shutil.copy2(path, target)
 
     def build(self) -> Stage:
-        """All stages; the last one."""
+        """Build all stages; returns the last one."""
         stage: Stage | None = None
         for word, rest in instructions((self.source / "Dockerfile").read_text()):
             self.steps.append(word)

@@ -1,4 +1,4 @@
-"""The dashboard of an installed release: run as its Deployment says, and asked with tokens of the cluster."""
+"""The dashboard of an installed release: run as in its Deployment, with requests that use tokens of the cluster."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pages:
     trust: ssl.SSLContext
 
     def get(self, path: str, token: str = "", **headers: str) -> tuple[int, str]:
-        """Status and text."""
+        """Status and body."""
         sent = ({"Authorization": f"Bearer {token}"} if token else {}) | headers
         request = urllib.request.Request(self.url + path, headers=sent)
         try:
@@ -39,14 +39,14 @@ class Pages:
             return error.code, error.read().decode()
 
     def json(self, path: str, token: str) -> Any:
-        """The body of an answer that must be 200."""
+        """The JSON body of a response that must be 200."""
         status, text = self.get(path, token)
         assert status == 200, text
         return json.loads(text)
 
 
 def certificate(bed: Bed, namespace: str, name: str, directory: Path) -> Path:
-    """A self-signed certificate for the loopback address as a Secret; its file."""
+    """A self-signed certificate for the loopback address as a Secret; returns its file."""
     files = ("-keyout", str(directory / "tls.key"), "-out", str(directory / "tls.crt"))
     subject = ("-subj", "/CN=dashboard", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -58,8 +58,8 @@ def certificate(bed: Bed, namespace: str, name: str, directory: Path) -> Path:
 
 @contextmanager
 def pages(bed: Bed, namespace: str, directory: Path, *, server: str | None = None) -> Iterator[Pages]:
-    """Start the container's command with the ServiceAccount's token; ``server`` is another address of the API server. The
-    files that its Secret would be mounted as lie in ``directory``."""
+    """Run the container's command with the ServiceAccount's token; ``server`` is another address of the API server.
+    ``directory`` contains the files that would be mounted from its Secret."""
     deployment = bed.cluster.get("deployment", "-n", namespace, "-l", "app.kubernetes.io/component=web")["items"][0]
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -91,7 +91,7 @@ def pages(bed: Bed, namespace: str, directory: Path, *, server: str | None = Non
 
 
 def reader(bed: Bed, namespace: str, name: str, *places: str, role: str) -> None:
-    """A ServiceAccount of ``namespace`` that a ClusterRole lets read ``places``."""
+    """A ServiceAccount of ``namespace`` that may read ``places`` by a ClusterRole."""
     bed.cluster.kubectl("create", "serviceaccount", name, "-n", namespace)
     for place in places:
         subject = (f"--clusterrole={role}", f"--serviceaccount={namespace}:{name}")
@@ -105,7 +105,7 @@ def token(bed: Bed, namespace: str, name: str, *audiences: str) -> str:
 
 
 def resigned(given: str, key: Path, shift: float) -> str:
-    """The same token as the API server would have signed it ``shift`` seconds earlier."""
+    """The same token, as the API server would have signed it ``shift`` seconds earlier."""
     head, body, _ = given.split(".")
     claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     claims |= {name: int(claims[name] - shift) for name in ("exp", "iat", "nbf")}

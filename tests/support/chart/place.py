@@ -1,4 +1,4 @@
-"""A tenant's namespace, and the plainest installation a test can need."""
+"""A tenant's namespace, and the simplest installation for tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REF = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}
 
 @contextmanager
 def namespaces(bed: Bed, *stems: str) -> Iterator[list[str]]:
-    """Fresh namespaces; the release ``cm`` lives in the first and is removed with all of them."""
+    """New namespaces; the release ``cm`` is installed in the first one, and removed with all of them."""
     names = [bed.namespace(f"{stem}-{secrets.token_hex(3)}") for stem in stems]
     try:
         yield names
@@ -29,7 +29,7 @@ def namespaces(bed: Bed, *stems: str) -> Iterator[list[str]]:
 
 
 def get(bed: Bed, kind: str, namespace: str, name: str) -> dict[str, Any]:
-    """An object, empty when there is none."""
+    """An object; empty if it does not exist."""
     found = bed.cluster.run_kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
     return json.loads(found.stdout) if found.stdout.strip() else {}
 

@@ -1,4 +1,4 @@
-"""Pages that are played: the commands of their blocks, run as printed on a real cluster."""
+"""Execution of pages: the commands in their code blocks, run as printed on a real cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PART_OF = "app.kubernetes.io/part-of=concertmaster"
 
 @dataclass
 class Step:
-    """One command with the output lines the page shows; ``quiet`` where the page shows that there are none."""
+    """One command with the output lines shown on the page; ``quiet`` if the page shows that there is no output."""
 
     command: str
     expected: list[str] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Step:
 
 
 def steps(text: str) -> Iterator[Step]:
-    """Every command of the page, in order: of console blocks with their output, of sh blocks without."""
+    """All commands of the page in order: of console blocks with their output, of sh blocks without."""
     for kind, block in BLOCK.findall(text):
         lines = block.replace("\\\n", " ").splitlines()
         if kind == "sh":
@@ -49,13 +49,13 @@ def steps(text: str) -> Iterator[Step]:
 
 
 def shown(expected: str, output: str) -> bool:
-    """Whether some line of ``output`` is the expected one, ``*`` standing for anything."""
+    """Whether some line of ``output`` equals the expected one, where ``*`` matches anything."""
     pattern = " ".join(expected.split()).replace("[", "[[]")
     return any(fnmatch.fnmatchcase(" ".join(line.split()), pattern) for line in output.splitlines())
 
 
 def check(step: Step, command: str, environment: Mapping[str, str]) -> str:
-    """Run ``command``, which is the step's with this machine's names; it must succeed and print what the page shows."""
+    """Run ``command``, which is the step's adapted to this machine; it must succeed and print what the page shows."""
     answer = subprocess.run(
         ["bash", "-c", command],
         cwd=ROOT,
@@ -75,7 +75,8 @@ def check(step: Step, command: str, environment: Mapping[str, str]) -> str:
 
 
 def environment(bed: Bed, home: Path) -> dict[str, str]:
-    """The shell of a person: helm, kubectl with the plugin, and concertmaster, of this checkout and this cluster."""
+    """A user's shell environment: helm, kubectl with the plugin, and concertmaster, from this checkout and for this
+    cluster."""
     place = home / "bin"
     place.mkdir()
     for name, path in ensure(["helm", "kubectl"], lambda _: None).items():
@@ -95,8 +96,8 @@ def environment(bed: Bed, home: Path) -> dict[str, str]:
 
 
 def adopt(bed: Bed, release: str, namespace: str) -> None:
-    """Give kinds that another test has left to this release, as ``--take-ownership`` does; pages install into a cluster
-    that has none."""
+    """Transfer kinds left by another test to this release, as ``--take-ownership`` does; the pages assume a cluster
+    without them."""
     for crd in bed.cluster.get("crd", "-l", PART_OF)["items"]:
         name = crd["metadata"]["name"]
         for key, value in (("name", release), ("namespace", namespace)):

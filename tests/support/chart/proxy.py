@@ -1,7 +1,7 @@
-"""What stands between the operator and the API server and breaks what passes through it, as a test says.
+"""Proxies between the operator and the API server that inject faults as a test demands.
 
-``Proxy`` knows requests: the operator talks plain HTTP to it with its own token, and it goes on to the API server over TLS;
-watches are streamed. ``Pipe`` knows bytes only, and can let connections hang.
+``Proxy`` works on requests: the operator sends plain HTTP with its own token, which is forwarded to the API server over
+TLS; watches are streamed. ``Pipe`` works on bytes, and can freeze connections.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from testbed.cluster import Cluster
 
 @dataclass(frozen=True)
 class Passing:
-    """One request on its way."""
+    """One request being forwarded."""
 
     method: str
     path: str
@@ -30,15 +30,15 @@ class Passing:
 
     @property
     def watch(self) -> bool:
-        """Whether it is the opening of a watch."""
+        """Whether it opens a watch."""
         return self.query.get("watch") in ("true", "1")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What to do instead: answer with ``code``, or with ``silent`` open a watch that never says anything.
+    """The fault to inject: a response with ``code``, or with ``silent`` a watch without events.
 
-    ``echo``: the answer repeats the credentials it was sent.
+    ``echo``: the response repeats the received credentials.
     """
 
     code: int = 0
@@ -60,7 +60,7 @@ _REASONS = {
 
 @dataclass
 class Proxy:
-    """Serves until ``stop``. ``rule`` may be replaced at any time; ``faults`` counts what was broken."""
+    """Serves until ``stop``. ``rule`` may be replaced at any time; ``faults`` counts injected faults."""
 
     cluster: Cluster
     rule: Rule = lambda _: None
@@ -98,7 +98,7 @@ class Proxy:
                 try:
                     self._pass_on(answer)
                 except OSError:
-                    self.close_connection = True  # the operator went away
+                    self.close_connection = True  # the operator disconnected
                 finally:
                     answer.release_conn()
 
@@ -154,7 +154,7 @@ class Proxy:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """End everything that is open."""
+        """Close all connections."""
         self._ended.set()
         self._server.shutdown()
         self._server.server_close()
@@ -170,7 +170,7 @@ class _Link:
 
 @dataclass
 class Pipe:
-    """Passes TLS through as it is, until ``stop``."""
+    """Forwards TLS unmodified, until ``stop``."""
 
     cluster: Cluster
 
@@ -183,13 +183,13 @@ class Pipe:
 
     @property
     def url(self) -> str:
-        """Where the operator is to look for the API server."""
+        """The URL for the operator to reach the API server."""
         return f"https://127.0.0.1:{self._server.getsockname()[1]}"
 
     def freeze(self) -> list[threading.Event]:
-        """From now on no byte passes on the present connections, and their ends stay open; new ones are not concerned.
+        """Stop forwarding on all present connections without closing them; new ones are not affected.
 
-        The events of those that the operator has closed are set.
+        The returned events are set when the operator closes the respective connection.
         """
         present = [link for link in self._links if not link.left.is_set()]
         for link in present:
@@ -197,7 +197,7 @@ class Pipe:
         return [link.left for link in present]
 
     def stop(self) -> None:
-        """Take no further connections."""
+        """Accept no further connections."""
         self._server.close()
 
     def _accept(self) -> None:

@@ -1,4 +1,4 @@
-"""Releases of the chart, and what they leave behind."""
+"""Releases of the chart, and the objects they leave behind."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import yaml
 
 from tests.support.chart.bed import CHART, Bed
 
-LASTING = {"sim/duration": "100000"}  # the simulated container goes on running
+LASTING = {"sim/duration": "100000"}  # the simulated container keeps running
 
 
 def left_behind(bed: Bed) -> list[str]:
-    """Every object of the cluster that carries the release's label."""
+    """All objects of the cluster with the release's label."""
     kinds = "deploy,cm,secret,svc,sa,pvc,role,rolebinding,clusterrole,clusterrolebinding,networkpolicy,pod,lease"
     more = "validatingadmissionpolicy,validatingadmissionpolicybinding,servicemonitor,prometheusrule"
     out = bed.cluster.kubectl("get", f"{kinds},{more}", "-A", "-l", "app.kubernetes.io/instance=cm", "-o", "name")
@@ -21,7 +21,7 @@ def left_behind(bed: Bed) -> list[str]:
 
 
 def newer_chart(directory: Path) -> Path:
-    """A later release: one field more in one kind, and a later version."""
+    """A later release: one additional field in one kind, and a later version."""
     chart = directory / "concertmaster"
     shutil.copytree(CHART, chart)
     file = chart / "templates" / "crds" / "workflowprofiles.concertmaster.dev.yaml"

@@ -1,4 +1,4 @@
-"""What the chart grants, and what the operator used."""
+"""Permissions that the chart grants, and those that the operator used."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DISCOVER = [
 Triple = tuple[str, str, str]  # group, resource, verb
 
 
-# What every authenticated client may ask for by Kubernetes' own system:basic-user and system:discovery.
+# Permissions of every authenticated client by Kubernetes' system:basic-user and system:discovery.
 EVERYBODY = {("authorization.k8s.io", "selfsubjectaccessreviews", "create")}
 
 
 def used(bed: Bed, place: str, account: str = "cm-concertmaster") -> tuple[set[Triple], set[str]]:
-    """Rights used, and requests that were denied."""
+    """Permissions used, and requests that were denied."""
     calls = bed.audit.calls(place, account)
     assert calls
     rights = {(c.group, c.resource, c.verb) for c in calls if c.resource and c.code not in (401, 403)}

@@ -1,4 +1,4 @@
-"""Values that switch everything on."""
+"""Values that enable everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans for every kind of object that may be changed."""
+"""Plans for all kinds of objects that may be changed."""
 
 from __future__ import annotations
 

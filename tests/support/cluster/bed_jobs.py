@@ -1,4 +1,4 @@
-"""Jobs of the test bed's own tests."""
+"""Jobs for the tests of the test bed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.cluster import Cluster
 
 
 def until(probe: Callable[[], Any], timeout: float = 30.0) -> Any:
-    """The first true answer of `probe`; fails when none comes in time."""
+    """The first true result of `probe`; fails after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = probe()
@@ -26,7 +26,7 @@ def unix(timestamp: str) -> float:
 
 
 def job(name: str, annotations: dict[str, str], **spec: Any) -> dict[str, Any]:
-    """A Job of one container `main`; `resources`, `restart` and Job fields can be given."""
+    """A Job with one container `main`; `resources`, `restart` and fields of the Job may be given."""
     container = {"name": "main", "image": "app:1", "command": ["work"], "resources": spec.pop("resources", {})}
     pod = {"restartPolicy": spec.pop("restart", "Never"), "containers": [container]}
     return {

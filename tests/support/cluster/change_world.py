@@ -1,4 +1,4 @@
-"""The change loop with real parts: API server, controllers, Prometheus and the operator."""
+"""The change loop with real components: API server, controllers, Prometheus and the operator."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.support.cluster.operator_bed import (
 
 RUNS = 8
 
-MORE = 4  # runs at a time until both verdicts are there
+MORE = 4  # runs at a time, repeated until both changes have a verdict
 
-MOST = 28  # after the change; on a busy machine run times vary, and a verification takes more of them
+MOST = 28  # after the change; run times vary on a busy machine, so that a verification needs more of them
 
 
 def cron_job(namespace: str, name: str, cpu: str, **job: Any) -> dict[str, Any]:
-    """A CronJob that never starts anything by itself."""
+    """A CronJob whose schedule never starts a run."""
     container = {
         "name": "main",
         "image": "etl:1",
@@ -44,7 +44,7 @@ def cron_job(namespace: str, name: str, cpu: str, **job: Any) -> dict[str, Any]:
 
 
 class World:
-    """Starts runs of CronJobs by the hidden law."""
+    """Starts runs of CronJobs with simulated durations."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster = cluster
@@ -66,16 +66,16 @@ class World:
         return found
 
     def seconds(self, name: str) -> float:
-        """How long a pod takes: this is the law."""
+        """Duration of a pod in seconds: the simulation model."""
         spec = self.spec(name)
         noise = self.random.uniform(0.95, 1.05)
         if name == "wide":
             return (4.0 + 0.7 * int(spec["parallelism"])) * noise
         cpu = quantity(spec["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]) or 1.0
-        return (10.0 if cpu >= 1.0 else 18.0) * noise  # it needs its core, in bursts no sample shows
+        return (10.0 if cpu >= 1.0 else 18.0) * noise  # needs a whole core, in bursts that no sample shows
 
     def start(self, name: str) -> None:
-        """One run, made of the CronJob's template as it is now."""
+        """Start one run with the current template of the CronJob."""
         owner = self.get(name)
         self.number += 1
         spec = owner["spec"]["jobTemplate"]["spec"]
@@ -97,7 +97,7 @@ class World:
         self.client.create(f"/apis/batch/v1/namespaces/{self.namespace}/jobs", job)
 
     def play(self, names: list[str], count: int = RUNS) -> None:
-        """``count`` runs of each, begun one after the other, and the wait for their end."""
+        """Start ``count`` runs of each in sequence, and wait for their end."""
         for _ in range(count):
             for name in names:
                 self.start(name)
@@ -109,12 +109,13 @@ class World:
         return all((j.get("status") or {}).get("succeeded") == j["spec"]["completions"] for j in jobs)
 
     def change(self, name: str) -> dict[str, Any]:
-        """The newest change of a workflow, empty without one."""
+        """The latest change of a workflow; empty if there is none."""
         found = [c for c in self.client.items(CHANGES.path(self.namespace)) if name in c["spec"]["profileRef"]["name"]]
         return max(found, key=lambda c: c["metadata"]["creationTimestamp"], default={})
 
     def proving(self, names: list[str]) -> list[str]:
-        """Those whose change has no verdict yet; an error of the test tells what there is instead."""
+        """Workflows whose change is not completed; ``seen`` keeps the state of all for the message of a failing
+        test."""
         found = {name: self.change(name).get("status") or {} for name in names}
         self.seen = [
             (name, f.get("phase"), f.get("verdict"), [c["message"] for c in f.get("conditions") or ()])
@@ -123,7 +124,7 @@ class World:
         return [name for name, f in found.items() if f.get("phase") != "Completed"]
 
     def verify(self, names: list[str]) -> None:
-        """Play until every change has a verdict, at most MOST runs of each."""
+        """Start runs until every change has a verdict, at most MOST per workflow."""
         for _ in range(MOST // MORE):
             names = self.proving(names)
             if not names:

@@ -1,7 +1,7 @@
 """Histories for the tests of the bulk queries: one namespace per situation, all in one Prometheus.
 
-Times are seconds relative to END. What a broken scrape does to series (labels moved away, dropped, doubled) is done
-to the text of the namespaces concerned.
+Times are seconds relative to END. Effects of broken scrapes (labels removed, dropped or duplicated series) are applied
+to the text of their namespaces.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def pod(
     keep: float = 3600.0,
     **fields: object,
 ) -> PodLife:
-    """A pod created at END + ``at`` whose only container runs ``seconds``; its object stays ``keep`` seconds more."""
+    """A pod created at END + ``at`` whose only container runs for ``seconds``; its object is kept for ``keep`` further
+    seconds."""
     created = END + at
     begin = created + 8
     life = PodLife(
@@ -90,7 +91,7 @@ def pod(
 
 
 def etl() -> list[PodLife]:
-    """40 runs of 5 pods over two days, short and long, objects kept for an hour, a few deleted at once."""
+    """40 runs of 5 pods over two days, short and long, objects kept for an hour, a few deleted immediately."""
     found = []
     for n in range(200):
         seconds = _RANDOM.choice([35, 90, 400, 1500, 5000])
@@ -104,9 +105,9 @@ def etl() -> list[PodLife]:
 
 
 def situations() -> list[PodLife]:
-    """Everything else; each namespace is explained by the test that reads it."""
+    """All other namespaces, each explained by the test that reads it."""
     found = [
-        # The same names again and again: three runs of one StatefulSet-like pod, peaks far apart.
+        # Reused names: three runs of a StatefulSet-like pod with very different peaks.
         *(
             pod(
                 "reuse",
@@ -153,7 +154,7 @@ def situations() -> list[PodLife]:
             ],
         ),
         pod("long", "thirty-hours", -31 * 3600, 30 * 3600),
-        # Not to be reported: services, and pods of runs that still run.
+        # Not to be reported: services, and pods of unfinished runs.
         pod("mixed", "web-1", -30_000, 29_000, owner=("ReplicaSet", "web"), phase="Failed", status_reason="Evicted"),
         pod("mixed", "web-2", -30_000, 29_000, owner=("ReplicaSet", "web"), keep=5),
         pod(
@@ -165,7 +166,7 @@ def situations() -> list[PodLife]:
             deleted=None,
             containers=[main(END - 2992, 0, finished=None, cpu_seconds=1000.0)],
         ),
-        # The main container is done, its sidecar still runs: not at an end yet.
+        # The main container has ended, but its sidecar is still running: not finished.
         pod(
             "mixed",
             "sidecar",
@@ -223,7 +224,7 @@ def jobs() -> list[JobLife]:
 
 
 def text(lives: Sequence[PodLife]) -> Iterator[str]:
-    """The OpenMetrics text of the lives, with the broken scrapes' effects."""
+    """The OpenMetrics text of the lifetimes, with the effects of broken scrapes."""
     for piece in render(lives, GRID, jobs()):
         for line in piece.splitlines(keepends=True):
             yield from _scraped(line)

@@ -1,4 +1,4 @@
-"""Runs of engines that are known by their pods' labels, as their pods' lives: Airflow, Nextflow and Spark."""
+"""Runs of engines recognised by pod labels, as pod lifetimes: Airflow, Nextflow and Spark."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def life(
     phase: str = "Succeeded",
     peak: float = 300 * MI,
 ) -> PodLife:
-    """One pod that asks for 1 core and 2 GiB and uses much less."""
+    """One pod that requests 1 core and 2 GiB and uses much less."""
     begun, finished = start + 5.0, start + 5.0 + seconds
     reason = "Completed" if phase == "Succeeded" else "Error"
     inside = ContainerLife(container, image="example/etl:1", started=begun, finished=finished, cpu_seconds=0.2 * seconds,
@@ -39,7 +39,7 @@ def life(
 
 
 def airflow(namespace: str, count: int, end: float) -> list[PodLife]:
-    """A DAG of three tasks; one fails once, the last is mapped over three items."""
+    """A DAG of three tasks; one fails once, the last one is mapped over three items."""
     pods: list[PodLife] = []
     for i in range(count):
         start = end - 2400.0 - (count - 1 - i) * EVERY
@@ -61,7 +61,7 @@ def airflow(namespace: str, count: int, end: float) -> list[PodLife]:
 
 
 def nextflow(namespace: str, count: int, end: float) -> list[PodLife]:
-    """A pipeline of two processes; the first runs for three samples."""
+    """A pipeline of two processes; the first one runs for three samples."""
     pods = []
     for i in range(count):
         start = end - 2400.0 - (count - 1 - i) * EVERY
@@ -76,7 +76,7 @@ def nextflow(namespace: str, count: int, end: float) -> list[PodLife]:
 
 
 def spark(namespace: str, count: int, end: float) -> list[PodLife]:
-    """A scheduled SparkApplication: a driver, and two executors that it owns."""
+    """A scheduled SparkApplication: a driver with two executors."""
     pods = []
     for i in range(count):
         start = end - 2400.0 - (count - 1 - i) * EVERY
@@ -95,7 +95,7 @@ def spark(namespace: str, count: int, end: float) -> list[PodLife]:
 
 
 def applications(namespace: str, count: int, end: float, failed: int) -> list[dict[str, Any]]:
-    """The SparkApplications of ``spark``, one of which failed."""
+    """The SparkApplications of ``spark``; number ``failed`` of them failed."""
     found = []
     for i in range(count):
         start = end - 2400.0 - (count - 1 - i) * EVERY

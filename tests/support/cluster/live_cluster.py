@@ -21,14 +21,14 @@ PLACE = "default"
 
 
 def own_cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
-    """A cluster of the test's own, with our kinds and without Argo's."""
+    """A cluster for one test, with the project's kinds and without Argo's."""
     found = make_control_plane().cluster
     install_crds(found)
     return found
 
 
 def install_argo(cluster: Cluster) -> None:
-    """Kinds of workflows, definitions and runs."""
+    """Install the kinds of workflows, definitions and runs."""
     cluster.kubectl("apply", "--server-side", "-f", str(DEMO_CRDS))
     apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
     cluster.kubectl("wait", "--for=condition=Established", "crd/workflows.argoproj.io", "--timeout=30s")

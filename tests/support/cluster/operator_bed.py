@@ -1,4 +1,4 @@
-"""What the operator's cluster tests share: history of a CronJob's runs, the operator as a process, waiting."""
+"""Shared by the operator's cluster tests: history of a CronJob's runs, the operator as a process, waiting."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ sys.exit(run(load(sys.argv[1]), RunOptions(kubeconfig=Path(sys.argv[2]), patienc
 """
 
 
-# Seconds a test waits before it gives up. Only failures take that long; with ten times the work a machine can do, an
-# operator's first cycle took more than a minute, which failed tests that had nothing wrong.
+# Seconds until a waiting test fails. Only failures take that long; on a machine with ten times its capacity of work, an
+# operator's first cycle took more than a minute, which failed correct tests.
 PATIENCE = 240.0
 
 
 def wait_for(what: str, check: Callable[[], Any], seconds: float = PATIENCE, pause: float = 0.3) -> Any:
-    """The first true value of ``check``; an assertion naming ``what`` when there is none in time."""
+    """The first true result of ``check``; fails with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     last: Any = None
     while time.monotonic() < deadline:
@@ -55,20 +55,20 @@ def wait_for(what: str, check: Callable[[], Any], seconds: float = PATIENCE, pau
 
 
 def install_crds(cluster: Cluster) -> None:
-    """Apply our CustomResourceDefinitions and wait until they are served."""
+    """Apply the project's CustomResourceDefinitions and wait until they are served."""
     cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
     cluster.kubectl("wait", "--for=condition=Established", "crd", "-l", "", "--all", "--timeout=30s")
 
 
 def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:
-    """OpenMetrics text of these lives up to ``end``."""
+    """OpenMetrics text of these lifetimes up to ``end`` (unix seconds)."""
     return list(render(pods, Grid(end - days * 86400.0, end), jobs))
 
 
 def with_series(
     text: list[str], name: str, labels: Mapping[str, str], start: float, end: float, value: float
 ) -> list[str]:
-    """OpenMetrics text with one more gauge, sampled every minute from ``start`` to ``end``."""
+    """OpenMetrics text with one more gauge, sampled every minute from ``start`` to ``end`` (unix seconds)."""
     shown = ",".join(f'{k}="{v}"' for k, v in labels.items())
     samples = [f"{name}{{{shown}}} {value} {start + 60.0 * i:.0f}\n" for i in range(int((end - start) // 60.0) + 1)]
     body = "".join(text).removesuffix("# EOF\n")
@@ -77,7 +77,7 @@ def with_series(
 
 
 def cronjob(namespace: str, name: str, **labels: str) -> dict[str, Any]:
-    """A CronJob object whose runs ``runs_of_cronjob`` plays."""
+    """A CronJob object for the runs of ``runs_of_cronjob``."""
     container = {
         "name": "main",
         "image": "example/etl:1",
@@ -116,12 +116,12 @@ DISCOVER_CRONJOBS = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 
 
 def apply(cluster: Cluster, *objects: Mapping[str, Any]) -> None:
-    """kubectl apply, as a person would."""
+    """kubectl apply, as a user would."""
     cluster.kubectl("apply", "-f", "-", input="\n---\n".join(json.dumps(o) for o in objects))
 
 
 def condition(obj: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """The condition of that type, empty when it is not there."""
+    """The condition of that type; empty if missing."""
     found = (obj.get("status") or {}).get("conditions") or ()
     return next((dict(c) for c in found if c["type"] == kind), {})
 
@@ -137,7 +137,7 @@ class Operator:
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def read(self) -> list[dict[str, Any]]:
-        """All log lines so far; a line that is not JSON is a failure."""
+        """All log lines so far; fails for a line that is not JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.strip()]
 
     def cycles(self) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ class Operator:
         return [line for line in self.read() if line["msg"] == "cycle"]
 
     def get(self, path: str) -> tuple[int, str]:
-        """HTTP status and text of the operator's own endpoint; status 0 while nothing listens."""
+        """HTTP status and body from the operator's own endpoint; status 0 if nothing listens."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
@@ -155,12 +155,12 @@ class Operator:
             return 0, ""
 
     def metric(self, name: str) -> float:
-        """The value of one sample of /metrics, 0 when it is absent."""
+        """The value of one sample of /metrics; 0 if missing."""
         _, text = self.get("/metrics")
         return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + " ")), 0.0)
 
     def api_writes(self) -> float:
-        """Requests so far that change or could change the cluster (reviews of access included)."""
+        """Number of requests that change or could change the cluster, including access reviews."""
         _, text = self.get("/metrics")
         verbs = ("POST", "PATCH", "PUT", "DELETE")
         return sum(
@@ -181,7 +181,7 @@ class Operator:
         return self.cycles()[before:]
 
     def stop(self) -> float:
-        """SIGTERM; the seconds it took to end."""
+        """Send SIGTERM; returns the seconds until the process ended."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=30)
@@ -210,7 +210,7 @@ def operator(
     patience: float = 20.0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Operator]:
-    """The operator as a process of its own, killed at the end if it is still there."""
+    """The operator as a separate process, killed at the end if it is still running."""
     file = directory / f"config-{config['listen']['port']}.yaml"
     file.write_text(yaml.safe_dump(dict(config)))
     log = directory / f"operator-{time.monotonic_ns()}.log"

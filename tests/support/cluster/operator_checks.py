@@ -1,4 +1,4 @@
-"""Rights for the operator under test, and what it must never leave behind."""
+"""Permissions of the operator under test, and traces that it must never leave."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.support.cluster.operator_bed import (
 
 
 def assert_unsoiled(obj: dict[str, Any]) -> None:
-    """No finalizer and no annotation of ours."""
+    """Assert that an object has no finalizer and no annotation of the operator."""
     meta = obj["metadata"]
     assert "finalizers" not in meta
     assert set(meta.get("annotations") or ()) <= {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
 def grant_reading(cluster: Cluster, namespace: str) -> None:
-    """What a read-only installation has in one namespace."""
+    """Grant the permissions of a read-only installation in one namespace."""
     rules = [
         {"apiGroups": ["concertmaster.dev"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["concertmaster.dev"], "resources": ["workflowprofiles"], "verbs": ["create", "patch", "delete"]},

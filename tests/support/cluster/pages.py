@@ -1,4 +1,4 @@
-"""``concertmaster dashboard`` as a process, asked for pages and for the JSON API."""
+"""``concertmaster dashboard`` as a process, with requests for pages and the JSON API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.cluster.operator_bed import ROOT
 
 @contextmanager
 def dashboard(kubeconfig: Path, service: str, *arguments: str) -> Iterator[Callable[[str], tuple[int, str]]]:
-    """The command itself; yields a function that gets a page."""
+    """Run the command; yields a function that gets a page."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "concertmaster", "dashboard", "--no-open", "--operator", f"{service}/concertmaster",
          "--kubeconfig", str(kubeconfig), *arguments],

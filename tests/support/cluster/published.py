@@ -1,4 +1,4 @@
-"""The operator behind a Service, so that the API server's service proxy reaches it."""
+"""The operator behind a Service, reachable through the API server's service proxy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.support.cluster.operator_bed import apply
 
 
 def own_address() -> str:
-    """An address of this machine that the API server may proxy to: loopback is refused."""
+    """An address of this machine that the API server may proxy to: it rejects loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        probe.connect(("192.0.2.1", 9))  # no packet is sent
         return str(probe.getsockname()[0])
 
 
 def publish(cluster: Cluster, namespace: str, address: str, port: int, name: str = "concertmaster") -> None:
-    """The chart's Service with the operator behind it. The API server only proxies to addresses of a pod: one that nobody
-    schedules stands in for the operator's."""
+    """The chart's Service with the operator as endpoint. The API server only proxies to addresses of pods, so an
+    unscheduled pod represents the operator's."""
     meta = {"name": name, "namespace": namespace}
     target = {"kind": "Pod", "name": name, "namespace": namespace}
     ports = [{"name": "http", "port": port, "protocol": "TCP"}]
@@ -38,7 +38,7 @@ def publish(cluster: Cluster, namespace: str, address: str, port: int, name: str
 
 
 def explainer(directory: Path, namespace: str) -> dict[str, Any]:
-    """The Role for ``explain`` as Helm renders it from the chart's defaults, for ``namespace``; Helm keeps its files in
+    """The Role for ``explain``, rendered by Helm from the chart's defaults for ``namespace``; Helm keeps its files in
     ``directory``."""
     role = find(Helm(directory).template(name="concertmaster"), "Role", "concertmaster-explain")
     return {**role, "metadata": {**role["metadata"], "namespace": namespace}}

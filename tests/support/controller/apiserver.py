@@ -1,4 +1,4 @@
-"""A scripted HTTP server in the place of the API server: faults on the wire, which a fake client could not show."""
+"""A scripted HTTP server in place of the API server, for network faults that a fake client cannot simulate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from concertmaster.kube.client import ClientLimits, KubeClient
 
 @dataclass
 class Request:
-    """One request as it arrived."""
+    """One received request."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """One scripted answer. ``hang`` seconds before it; ``drop`` closes the connection without one."""
+    """One scripted response. ``hang``: seconds of delay; ``drop`` closes the connection without a response."""
 
     status: int = 200
     body: Any = None
@@ -41,7 +41,7 @@ class Answer:
 
 
 class ApiServer:
-    """Answers from a script, or from a function of the request; remembers every request."""
+    """Responds from a script, or from a function of the request; records every request."""
 
     def __init__(self, script: list[Answer] | Callable[[Request], Answer]) -> None:
         self.requests: list[Request] = []
@@ -111,7 +111,7 @@ QUICK = ClientLimits(connect=1.0, read=0.5, deadline=3.0, attempts=3, first_paus
 def serving(
     script: list[Answer] | Callable[[Request], Answer], *, limits: ClientLimits = QUICK, token: str | None = None
 ) -> Iterator[tuple[ApiServer, KubeClient]]:
-    """A scripted server and a client of it."""
+    """A scripted server with a client."""
     server = ApiServer(script)
     server.start()
     configuration = Configuration()
@@ -127,5 +127,5 @@ def serving(
 
 
 def failure(status: int, reason: str, message: str = "", **headers: str) -> Answer:
-    """A Status object as the API server sends it."""
+    """A Status object in the form of the API server."""
     return Answer(status, {"kind": "Status", "reason": reason, "message": message or reason, "code": status}, headers)

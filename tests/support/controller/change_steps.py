@@ -1,4 +1,4 @@
-"""Steps that many tests of changes take: proposed, approved, applied, verified later."""
+"""Common steps in tests of changes: proposed, approved, applied, verified later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOUR = 3600.0
 
 
 def applied(bed: Bed | None = None, **apply: Any) -> Bed:
-    """A bed with one change just written; 30 runs came before it."""
+    """A bed with one change just applied, after 30 runs."""
     bed = bed or Bed(**apply)
     bed.run()
     assert bed.cpu() == "1500m"
@@ -21,7 +21,7 @@ def applied(bed: Bed | None = None, **apply: Any) -> Bed:
 
 
 def later(bed: Bed, count: int, seconds: float = 600.0, **more: Any) -> None:
-    """``count`` runs after the change, then a cycle."""
+    """Add ``count`` runs after the change, then run a cycle."""
     bed.now += count * HOUR + 60.0
     bed.runs(count, seconds, seed=2 + len(bed.history.runs_of["etl"]), **more)
     bed.run(0.0)

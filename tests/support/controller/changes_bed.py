@@ -1,7 +1,7 @@
-"""The stage of changes over an API server's memory that knows JSON Patch, dry runs and the approval's rules.
+"""The change stage over an in-memory API server with JSON Patch, dry runs and the validation of approvals.
 
-``die_at`` ends the process (an exception nothing catches) at the n-th write or journal entry, before or after it was
-applied; a new ``Bed.start`` on the same memory and journal is the next process.
+``die_at`` ends the process (with an exception that nothing catches) at the n-th write or journal entry, before or after
+it is applied; another ``Bed.start`` on the same memory and journal is the next process.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Died(BaseException):
 
 
 class Mortal:
-    """Counts points at which a process may die."""
+    """Counts points at which a process may be killed."""
 
     def __init__(self) -> None:
         self.points = 0
@@ -67,14 +67,14 @@ class Mortal:
 
 
 class Memory(MemoryClient):
-    """An API server's memory with generations, JSON Patch as in RFC 6902, and dry runs."""
+    """An in-memory API server with generations, JSON Patch (RFC 6902), and dry runs."""
 
     def __init__(self, mortal: Mortal) -> None:
         super().__init__()
         self.mortal = mortal
         self.target_writes: list[list[dict[str, Any]]] = []
         self.before_write: Callable[[str], None] = lambda _: None
-        self.trial: Callable[[str, str], None] = lambda *_: None  # raises what the server answers to a pod
+        self.trial: Callable[[str, str], None] = lambda *_: None  # raises the server's response to a pod
 
     def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         if method == "GET" or "selfsubjectaccess" in path:
@@ -122,7 +122,7 @@ class Memory(MemoryClient):
 
 
 class Pages:
-    """A journal's pages in memory; what is written stays when the process dies."""
+    """A journal's pages in memory, which survive the process."""
 
     def __init__(self, mortal: Mortal) -> None:
         self.rows: dict[str, str] = {}
@@ -150,12 +150,12 @@ class Pages:
 
 
 def cheaper(current: str = "2", proposed: str = "1500m", **more: Any) -> Recommendation:
-    """Recommendations to lower the CPU request."""
+    """A recommendation to lower the CPU request."""
     return recommended(Edit(CPU, current, proposed), id="cpu-request.job", step="job", **more)
 
 
 def wider(current: str | None = None, proposed: str = "2") -> Recommendation:
-    """Recommendations to run more pods at a time."""
+    """A recommendation to raise the parallelism."""
     return recommended(
         Edit("/spec/jobTemplate/spec/parallelism", current, proposed),
         id="parallelism",
@@ -207,7 +207,7 @@ class Bed:
             self.client.put(POLICIES, "demo", "team", spec=spec)
 
     def start(self) -> None:
-        """A new process: everything but the memory of API server and journal is new."""
+        """Start a new process: only the memory of API server and journal is kept."""
         self.mortal.die_at, self.mortal.points = None, 0
         sources = FakeSources({"default": report()})
         self.registry = Registry()
@@ -233,8 +233,8 @@ class Bed:
         return [Candidate(i, self.coverage, 100.0) for i in self.items]
 
     def run(self, seconds: float = 60.0, *, early: bool = False) -> dict[str, int]:
-        """One cycle's stages, ``seconds`` after the last; the number in flight by policy. ``early``: a cycle that comes no
-        further than what is in flight."""
+        """Run the stages of one cycle, ``seconds`` after the last one; returns the changes in progress by policy.
+        ``early``: the cycle stops after the changes in progress."""
         self.now += seconds
         registry = Registry()
         for kind in (PROFILES, POLICIES, CHANGES):
@@ -254,7 +254,7 @@ class Bed:
             self.metrics.observe(outcome.tally)
         return {str(k): v for k, v in outcome.in_flight.items()}
 
-    # --- looking
+    # --- inspection
 
     def all(self) -> list[WorkflowChangeView]:
         return [
@@ -281,7 +281,7 @@ class Bed:
         return jsonpatch.find(self.target, CPU)[1]
 
     def writes(self) -> list[tuple[str, str]]:
-        """Writes since the last call, Events and reviews aside."""
+        """Writes since the last call, without Events and reviews."""
         found = [w for w in self.client.writes() if "/events" not in w[1]]
         self.client.calls.clear()
         return found
@@ -290,12 +290,12 @@ class Bed:
         return [o["reason"] for p, o in self.client.objects.items() if p.split("/")[-2] == "events"]
 
     def counted(self, name: str, **labels: str) -> float:
-        """A sample of ``concertmaster_changes_<name>``."""
+        """The value of ``concertmaster_changes_<name>``."""
         found = self.metrics.registry.get_sample_value(f"concertmaster_changes_{name}", labels)
         assert found is not None, name
         return found
 
-    # --- doing as people do
+    # --- actions of users
 
     def decide(self, decision: str, name: str | None = None, by: str = "ana") -> None:
         change = self.one() if name is None else next(c for c in self.all() if c.name == name)
@@ -322,7 +322,7 @@ class Bed:
         step: str = "job",
         **more: Any,
     ) -> None:
-        """``count`` hourly runs up to ``end`` (default: now), beside those that are there."""
+        """Add ``count`` hourly runs up to ``end`` (unix seconds; default: now)."""
         last = self.now if end is None else end
         rows = self.history.runs_of.setdefault("etl", [])
         for i, length in enumerate(noisy(seed, count, seconds, spread)):

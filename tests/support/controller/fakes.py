@@ -1,4 +1,4 @@
-"""Fakes on this side of the wire: an API server's memory, and objects of our kinds in one line."""
+"""In-process fakes: an API server in memory, and short builders for objects of the project's kinds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from concertmaster.kube.objects import PROFILES, ObjectRef, Resource
 
 
 class MemoryClient(KubeClient):
-    """Objects by path, with just enough of the API server's behaviour: uids, JSON Patch tests, 404, 409.
+    """Objects by path, with the API server's essential behaviour: uids, JSON Patch tests, 404, 409.
 
-    ``faults`` maps a predicate-free key (method, path) or path to an exception to raise, once per entry in the list.
+    ``faults`` maps (method, path) to exceptions; each such request raises and removes the first one.
     """
 
     def __init__(self) -> None:
@@ -26,10 +26,10 @@ class MemoryClient(KubeClient):
         self._uid = 0
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     def put(self, resource: Resource, namespace: str | None, name: str, **parts: Any) -> dict[str, Any]:
-        """Store an object as a person's kubectl would."""
+        """Store an object as a user would with kubectl."""
         self._uid += 1
         meta = {
             "name": name,
@@ -104,7 +104,7 @@ class MemoryClient(KubeClient):
         return copy.deepcopy(stored)
 
     def allows(self, attributes: Mapping[str, str]) -> bool:
-        """Answers SelfSubjectAccessReviews; replaced by tests."""
+        """Answer SelfSubjectAccessReviews; replaced by tests."""
         return True
 
     def _patch(self, obj: dict[str, Any], body: Any) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class MemoryClient(KubeClient):
         return copy.deepcopy(obj)
 
     def writes(self) -> list[tuple[str, str]]:
-        """Everything that changed or could have changed the cluster (access reviews ask, they do not change)."""
+        """All requests that changed or could have changed the cluster, without access reviews."""
         return [(m, p) for m, p, _ in self.calls if m in ("POST", "PATCH", "DELETE") and "selfsubjectaccess" not in p]
 
 

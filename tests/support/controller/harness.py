@@ -1,4 +1,5 @@
-"""A whole cycle over fakes: an API server's memory, a metrics source that can be known to fail, an analysis that counts."""
+"""A whole cycle with fakes: an API server in memory, a metrics source that can fail, and an analysis that counts
+runs."""
 
 from __future__ import annotations
 
@@ -58,7 +59,7 @@ CRONJOB = resource("batch/v1", "CronJob")
 
 @dataclass
 class FakeSources:
-    """Sources that answer with a prepared report; ``broken`` ones raise, which a real one never should."""
+    """Sources that return a prepared report; ``broken`` ones raise, which a real one never should."""
 
     reports: dict[str, SourceReport] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
@@ -67,7 +68,7 @@ class FakeSources:
     changed: set[WorkflowKey] = field(default_factory=set)
     answered: set[WorkflowKey] = field(default_factory=set)
     extra_problem: str = ""
-    order: list[str] = field(default_factory=list)  # of what the cycle did
+    order: list[str] = field(default_factory=list)  # calls made by the cycle, in order
 
     def names(self) -> Sequence[str]:
         return tuple(self.reports)
@@ -162,7 +163,7 @@ class FakeHistory:
 
 @dataclass
 class FakeLive:
-    """Live runs that were read since the last look. ``broken`` raises, which the real one never should."""
+    """Live runs since the last refresh. ``broken`` raises, which the real one never should."""
 
     seen: list[LiveRunsReport] = field(default_factory=list)
     looked: list[list[str]] = field(default_factory=list)
@@ -177,7 +178,7 @@ class FakeLive:
 
 @dataclass
 class FakeAnalyzer:
-    """A recommendation that names how many runs it saw. ``failing`` workflows raise."""
+    """Returns a recommendation that contains the number of runs. ``failing`` workflows raise."""
 
     cases: list[Case] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
@@ -200,7 +201,7 @@ def run(name: str, number: int, outcome: Outcome = Outcome.SUCCEEDED) -> RunReco
 
 
 class Bed:
-    """The operator's inside, with the watch played by ``sync``."""
+    """The operator's components; ``sync`` replaces the watches."""
 
     def __init__(self, *, namespaces: Sequence[str] = (), patient: bool = True) -> None:
         self.client = MemoryClient()
@@ -235,12 +236,12 @@ class Bed:
         )
 
     def pass_time(self, seconds: float) -> None:
-        """Time in which the watch catches up, unless it is dead."""
+        """Advance the clock; the watches catch up, unless they are stopped."""
         if self.patient:
             self.sync()
 
     def sync(self) -> None:
-        """What the watches would bring."""
+        """Deliver what the watches would deliver."""
         for kind in OURS:
             present = {o["metadata"]["uid"] for o in self.objects(kind)}
             for obj in self.objects(kind):
@@ -255,7 +256,7 @@ class Bed:
         return [o for p, o in self.client.objects.items() if p.split("/")[-2] == kind.plural]
 
     def run(self, *, seconds: float = 0.0, watching: bool = True) -> bool:
-        """One cycle, ``seconds`` after the last."""
+        """Run one cycle, ``seconds`` after the last one."""
         self.now += seconds
         if watching:
             self.sync()
@@ -287,7 +288,7 @@ class Bed:
     def state(
         self, kind: Resource = PROFILES, name: str = "etl", namespace: str | None = "demo"
     ) -> dict[str, tuple[str, str]]:
-        """Condition type to (status, reason)."""
+        """(status, reason) by condition type."""
         return {c["type"]: (c["status"], c["reason"]) for c in self.status(kind, name, namespace).get("conditions", ())}
 
     def message(self, condition: str, kind: Resource = PROFILES, name: str = "etl") -> str:
@@ -296,7 +297,7 @@ class Bed:
 
 
 def report(name: str = "default", ok: bool = True, **more: Any) -> SourceReport:
-    """A source that answered, or did not."""
+    """The report of a source that answered, or did not."""
     reason = Reason.COMPLETE if ok else Reason.SOURCE_UNREACHABLE
     message = "every query was answered" if ok else "connection refused. Start it."
     return SourceReport(name, ok, reason, message, **{"data_until": NOW, "queries": 5, **more})

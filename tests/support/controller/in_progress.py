@@ -1,4 +1,4 @@
-"""Earlier runs of a CronJob of the bed, and runs of it that are in progress."""
+"""Earlier runs of the bed's CronJob, and its runs in progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOUR = 3600.0
 
 
 def ended(number: int, seconds: float = 1800.0) -> RunRecord:
-    """A run that ended ``number`` hours and some time ago."""
+    """A run of ``seconds`` that ended more than ``number`` hours ago."""
     at = NOW - (number + 2) * HOUR
     step = StepExecution("job", pod=f"p{number}", created=at, finished=at + seconds, outcome=Outcome.SUCCEEDED)
     return run_record((step,), workflow=KEY, run=f"etl-{number}", start=at, end=at + seconds)

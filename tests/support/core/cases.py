@@ -1,4 +1,4 @@
-"""Ten typical workflows with runs made up for the purpose: what people will see, pinned in golden files."""
+"""Ten typical workflows with synthetic runs: the output for users, pinned in golden files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POLICY = OptimizationPolicy.model_validate(
 
 @dataclass(frozen=True)
 class Case:
-    """One workflow: its definition, runs, and what the metrics source could not tell."""
+    """One workflow: its definition, its runs, and the data that the metrics source lacks."""
 
     name: str
     definition: WorkflowDefinition
@@ -40,7 +40,7 @@ class Case:
     missing: tuple[str, ...] = ()
 
     def analysed(self) -> AnalysisResult:
-        """The analysis as the operator makes it."""
+        """The analysis as performed by the operator."""
         policy = resolve(None, POLICY)
         definition, runs = complete(self.definition, self.runs)
         return analyze_workflow(definition, runs, policy, profile=self.name, now=NOW, missing=self.missing)
@@ -209,7 +209,7 @@ def _flaky() -> Case:
 
 
 def cases() -> list[Case]:
-    """All ten, always the same."""
+    """All ten cases, deterministic."""
     plain = _chain()
     return [
         Case("healthy", plain, tuple(_runs(plain, 30, EVEN))),

@@ -16,7 +16,7 @@ TRAIN = "/spec/templates/1/container/resources/requests"
 
 
 def template(**train: Any) -> Manifest:
-    """A WorkflowTemplate: main limited to two pods, train with 2 cores and 2Gi."""
+    """A WorkflowTemplate: main with a parallelism of two, train with 2 cores and 2Gi."""
     container = {"image": "x", "resources": {"requests": {"cpu": "2", "memory": "2Gi"}}}
     container.update(train)
     return {
@@ -35,7 +35,7 @@ def template(**train: Any) -> Manifest:
 
 
 def cron_job(resources: Manifest | None = None, **job: Any) -> Manifest:
-    """A CronJob as the API server stores it."""
+    """A CronJob as stored by the API server."""
     container = {"name": "main", "image": "x", "resources": resources if resources is not None else {}}
     pod = {"restartPolicy": "Never", "containers": [container]}
     return {
@@ -47,7 +47,7 @@ def cron_job(resources: Manifest | None = None, **job: Any) -> Manifest:
 
 
 def recommended(*edits: Edit, **more: Any) -> Recommendation:
-    """Recommendations to lower a request, unless ``more`` says otherwise."""
+    """A recommendation to lower a request, unless ``more`` overrides it."""
     base = Recommendation(
         id="cpu-request.train",
         rule="cpu-request",
@@ -76,7 +76,7 @@ def cpu(current: str | None = "2", proposed: str = "1500m", pointer: str = f"{TR
 
 
 def faster(*edits: Edit, **more: Any) -> Recommendation:
-    """Recommendations to raise the parallelism."""
+    """A recommendation to raise the parallelism."""
     found = edits or (Edit("/spec/parallelism", "2", "3"),)
     return recommended(
         *found,
@@ -93,7 +93,7 @@ def faster(*edits: Edit, **more: Any) -> Recommendation:
 
 
 def planned(item: Recommendation | None = None, raw: Manifest | None = None, **more: Any) -> Plan:
-    """The plan of ``item`` (default: 2 cores to 1500m) on ``raw``."""
+    """The plan of ``item`` (default: 2 cores to 1500m) for ``raw``."""
     return plan(
         item or recommended(cpu()), copy.deepcopy(raw or template()), PATCHABLE, profile="etl", namespace="demo", **more
     )

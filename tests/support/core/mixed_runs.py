@@ -1,5 +1,5 @@
-"""Runs of every kind that engines leave behind, made up from a seed: skipped steps, retries, fan-outs, waits for nodes,
-stamps that are missing or contradict the graph. What is analysed in one sweep has to agree on them with one at a time."""
+"""Random runs with all properties that engines produce: skipped steps, retries, fan-outs, delays for nodes, timestamps
+that are missing or contradict the graph. Vectorised analysis must agree with analysis of single runs on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.builders import DAY, KEY, MI, NOW, definition, step
 
 @dataclass(frozen=True)
 class Mix:
-    """How many of 1,000 executions are unlike the plain one."""
+    """How many of 1,000 executions have each property."""
 
     steps: int = 12
     runs: int = 16
@@ -53,7 +53,7 @@ MIXES = {
 
 
 def mixed(name: str, seed: int = 7) -> tuple[WorkflowDefinition, list[RunRecord]]:
-    """A workflow and its runs by that mix."""
+    """A workflow and its runs with these properties."""
     mix, chance = MIXES[name], random.Random(f"{name}{seed}")
     specs: list[StepSpec] = []
     for n in range(mix.steps):

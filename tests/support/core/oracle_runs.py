@@ -1,7 +1,7 @@
-"""An engine in miniature that makes run records with known truth: second by second, nothing shared with the replay.
+"""A minimal engine that produces run records with known truth, second by second and independent of the replay.
 
-A pod takes its slot as soon as one is free, exists ``lag`` seconds later, is bound after ``pending``, runs after
-``starting``, and works for the seconds asked.
+A pod takes a slot as soon as one is free, is created ``lag`` seconds later, bound after ``pending``, started after
+``starting``, and works for the given seconds.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Pod:
 
 @dataclass
 class Engine:
-    """``work[step]``: seconds of each fan-out item. ``fails[step]``: failed attempts before the good one, each item.
-    ``limit``: pods of the run at a time; ``own[step]``: pods of that step at a time."""
+    """``work[step]``: seconds of each fan-out item. ``fails[step]``: failed attempts of each item before the successful
+    one. ``limit``: parallel pods of the run; ``own[step]``: parallel pods of that step."""
 
     graph: WorkflowGraph
     work: Mapping[str, Sequence[int]]

@@ -1,4 +1,4 @@
-"""A workflow with a past: recommendations that were partly followed, dismissed, or has gone."""
+"""A workflow with a history: recommendations that were partly implemented, dismissed, or removed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Workflows as people write them, and runs of them with known truth: what every rule is tested on.
+"""Realistic workflows, and runs of them with known truth: the input for the tests of every rule.
 
-Manifests go through the real readers, so that every JSON pointer in a recommendation is one the API server knows.
+Manifests are read by the real readers, so that every JSON pointer in a recommendation is valid in the API server.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Manifest = dict[str, Any]
 
 
 def task(name: str, *after: str, **more: Any) -> Manifest:
-    """A dag task that calls the template of its own name."""
+    """A dag task that calls the template of the same name."""
     return {"name": name, "template": name, **({"dependencies": list(after)} if after else {}), **more}
 
 
@@ -42,7 +42,8 @@ def reads(*steps: str) -> Manifest:
 
 
 def argo(*tasks: Manifest, templates: Mapping[str, Manifest] | None = None, **spec: Any) -> Manifest:
-    """A WorkflowTemplate of these tasks; ``templates`` adds fields to a task's template, ``main`` to the dag's own."""
+    """A WorkflowTemplate with these tasks; ``templates`` adds fields to the template of a task, or of the dag
+    (``main``)."""
     changes = dict(templates or {})
     bodies = [
         {
@@ -86,7 +87,7 @@ def cron_job(schedule: str = "7 * * * *", resources: Mapping[str, Any] | None = 
 
 
 def define(manifest: Manifest) -> WorkflowDefinition:
-    """The definition its engine reads from the manifest."""
+    """The definition that its engine reads from the manifest."""
     reader = argo_definition.define if manifest["apiVersion"].startswith("argoproj") else job_engine.define
     found = reader(manifest)
     assert not found.graph.problems, found.graph.problems
@@ -95,13 +96,13 @@ def define(manifest: Manifest) -> WorkflowDefinition:
 
 @dataclass(frozen=True)
 class Pod:
-    """One item of a step: ``failures`` are (seconds, reason) of attempts before the one that took ``seconds``."""
+    """One item of a step: ``failures`` are (seconds, reason) of earlier attempts, the last one takes ``seconds``."""
 
     seconds: float
     wait: float = 1.0
     startup: float = 2.0
     failures: tuple[tuple[float, str], ...] = ()
-    fails: str | None = None  # reason of the last attempt's failure
+    fails: str | None = None  # reason of a failed last attempt
     back_off: float = 10.0
     node: str = "node-a-1"
     inputs: str | None = None
@@ -131,9 +132,9 @@ def _fact(fact: ContainerFact, begun: float, end: float, reason: str | None) -> 
 
 
 def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float = NOW - DAY, **more: Any) -> RunRecord:
-    """One run: steps after their dependencies, pods as the declared limits let them in, attempts one after the other.
+    """One run: steps start after their dependencies, pods as the declared limits allow, attempts in sequence.
 
-    A step that is not in ``work`` does not run; nothing runs behind a step that failed.
+    A step missing in ``work`` does not run, nor do dependents of a failed step.
     """
     ends: dict[str, float] = {}
     rows: list[StepExecution] = []
@@ -199,21 +200,21 @@ def simulate(graph: WorkflowGraph, work: Work, *, number: int = 0, start: float 
 def history(
     definition: WorkflowDefinition, count: int, work: Callable[[int], Work], *, every: float = DAY / 3, **more: Any
 ) -> list[RunRecord]:
-    """``count`` runs, one ``every`` so many seconds up to now; ``work`` tells run i (0 is the oldest)."""
+    """``count`` runs, one per ``every`` seconds up to now; ``work`` returns that of run i (0 is the oldest)."""
     return [
         simulate(definition.graph, work(i), number=i, start=NOW - (count - i) * every, **more) for i in range(count)
     ]
 
 
 def noise(seed: int = 1, spread: float = 0.03) -> Callable[[float], float]:
-    """Log-normal noise around a value."""
+    """Returns a function that applies log-normal noise to a value."""
     chance = random.Random(seed)
     return lambda value: value * chance.lognormvariate(0, spread)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A workflow, its runs, and what its owner wants: all a rule may look at."""
+    """A workflow, its runs, and its owner's settings: the whole input of a rule."""
 
     manifest: Manifest
     runs: tuple[RunRecord, ...]
@@ -227,7 +228,7 @@ class Scene:
 
     @property
     def definition(self) -> WorkflowDefinition:
-        """As its engine reads it."""
+        """The definition that its engine reads."""
         return define(self.manifest)
 
     def analysis(self, rules: Mapping[str, RuleSettings] | None = None) -> Analysis:
@@ -238,12 +239,12 @@ class Scene:
         return analyze(self.definition, self.runs, now=NOW, policy=policy)
 
     def recommended(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
-        """What one rule says (None: all of them)."""
+        """The recommendations of one rule (None: of all rules)."""
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
         return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet, capacity=self.capacity)
 
     def one(self, rule: str, **settings: str) -> Recommendation:
-        """The only thing one rule says."""
+        """The only recommendation of one rule."""
         found = self.recommended(rule, **settings)
         assert len(found) == 1, [r.id for r in found]
         return found[0]

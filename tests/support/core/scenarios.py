@@ -1,4 +1,4 @@
-"""One workflow per rule on which it fires: for its own test, its page's example, and the real API server."""
+"""One workflow per rule for which the rule fires: for its test, the example on its page, and the real API server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCENARIOS: dict[str, Callable[[], Scene]] = {}
 
 
 def scenario(rule: str) -> Callable[[Callable[[], Scene]], Callable[[], Scene]]:
-    """Registers the scene on which ``rule`` fires."""
+    """Register the scene for which ``rule`` fires."""
 
     def register(make: Callable[[], Scene]) -> Callable[[], Scene]:
         SCENARIOS[rule] = make
@@ -44,7 +44,7 @@ def scenario(rule: str) -> Callable[[Callable[[], Scene]], Callable[[], Scene]]:
 
 @scenario("parallelism")
 def parallelism() -> Scene:
-    """Eight searches of 100 s, two at a time."""
+    """Eight searches of 100 s with a parallelism of two."""
     of = argo(
         task("split"),
         task("search", "split", withItems=list("abcdefgh")),
@@ -57,7 +57,7 @@ def parallelism() -> Scene:
 
 @scenario("retry-policy")
 def retry_policy() -> Scene:
-    """Every seventh fetch is evicted, and nothing tries again."""
+    """Every seventh fetch is evicted, without a retry."""
     of = argo(task("fetch"), task("load", "fetch"))
     value = noise()
 
@@ -71,12 +71,12 @@ STEPS = {"extract": 60.0, "transform": 300.0, "load": 30.0}
 
 
 def etl(**templates: Manifest) -> Manifest:
-    """Three steps one after the other."""
+    """Three steps in sequence."""
     return argo(task("extract"), task("transform", "extract"), task("load", "transform"), templates=templates)
 
 
 def measured(**overrides: object) -> tuple[ContainerFact, ...]:
-    """A container that uses what it requests, but for the overrides."""
+    """A container that uses its requests, except for the overrides."""
     return (container(**{"cpu_seconds": None, "cpu_sampled_seconds": None, **overrides}),)
 
 
@@ -87,14 +87,14 @@ def resources(**sections: dict[str, Any]) -> Manifest:
 
 @scenario("bottleneck")
 def bottleneck() -> Scene:
-    """Most of the run is one step."""
+    """One step takes most of the run."""
     value = noise()
     return scene(etl(), 42, lambda _: {name: value(seconds) for name, seconds in STEPS.items()})
 
 
 @scenario("right-size")
 def right_size() -> Scene:
-    """One step never uses more than a fifth of the memory it requests, another requests nothing."""
+    """One step never uses more than a fifth of its memory request, another one has no requests."""
     value, peak = noise(), noise(2, 0.1)
 
     def work(_: int) -> Work:
@@ -110,7 +110,7 @@ def right_size() -> Scene:
 
 @scenario("memory-request")
 def memory_request() -> Scene:
-    """One step is killed at its limit in every seventh run."""
+    """One step is OOM-killed in every seventh run."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"})
     value = noise()
 
@@ -125,7 +125,7 @@ def memory_request() -> Scene:
 
 @scenario("cpu-request")
 def cpu_request() -> Scene:
-    """The limit of the longest step throttles it in 40% of its periods."""
+    """The CPU limit of the longest step throttles it in 40% of the periods."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
     value = noise()
 
@@ -152,7 +152,7 @@ def degradation() -> Scene:
 
 @scenario("data-quality")
 def data_quality() -> Scene:
-    """Nine of ten pods of a step are too short to be sampled."""
+    """Nine out of ten pods of a step are too short to be sampled."""
     value = noise()
 
     def work(i: int) -> Work:
@@ -164,7 +164,7 @@ def data_quality() -> Scene:
 
 @scenario("timeout")
 def timeout() -> Scene:
-    """One transform hung for three hours; nothing has a limit."""
+    """One transform hung for three hours, without any time limit."""
     value = noise()
 
     def work(i: int) -> Work:
@@ -179,7 +179,7 @@ def timeout() -> Scene:
 
 @scenario("straggler")
 def straggler() -> Scene:
-    """The third of eight items takes four times as long as the others, each time."""
+    """The third of eight items always takes four times as long as the others."""
     of = argo(task("split"), task("search", "split", withItems=list("abcdefgh")), task("join", "search"))
     value = noise()
 
@@ -195,7 +195,7 @@ def straggler() -> Scene:
 
 @scenario("parallel-steps")
 def parallel_steps() -> Scene:
-    """``audit`` waits for ``clean`` and reads nothing of it."""
+    """``audit`` depends on ``clean`` without reading its outputs."""
     of = argo(
         task("extract"),
         task("clean", "extract", **reads("extract")),
@@ -233,7 +233,7 @@ def queue_time() -> Scene:
 
 @scenario("batch-small-steps")
 def batch_small_steps() -> Scene:
-    """Sixteen items of 5 s, four at a time, and each pod takes 20 s to start."""
+    """Sixteen items of 5 s with a parallelism of four, each with a startup of 20 s."""
     of = argo(task("check", withItems=list("abcdefghijklmnop")), templates={"main": {"parallelism": 4}})
     value = noise()
     return scene(of, 42, lambda _: {"check": [Pod(value(5), wait=5.0, startup=15.0) for _ in range(16)]})
@@ -241,7 +241,7 @@ def batch_small_steps() -> Scene:
 
 @scenario("cache-step")
 def cache_step() -> Scene:
-    """A step whose input changes once a day is run three times a day."""
+    """A step whose input changes once a day runs three times a day."""
     keyed = {
         "inputs": {"parameters": [{"name": "day"}]},
         "outputs": {"parameters": [{"name": "model", "valueFrom": {"path": "/tmp/model"}}]},
@@ -257,7 +257,7 @@ def cache_step() -> Scene:
 
 @scenario("objective-at-risk")
 def objective_at_risk() -> Scene:
-    """One step grows by a tenth a week; the median is to stay below seven minutes."""
+    """One step grows by a tenth a week; the objective is a median below seven minutes."""
     value = noise(spread=0.02)
 
     def work(i: int) -> Work:
@@ -268,7 +268,7 @@ def objective_at_risk() -> Scene:
 
 @scenario("budget")
 def budget() -> Scene:
-    """Every third run asks the model 250,000 tokens' worth, of 200,000 it may."""
+    """Every third run uses 250,000 tokens of a budget of 200,000."""
     of = argo(task("draft"), task("review", "draft"))
     value = noise()
 
@@ -292,7 +292,7 @@ def budget() -> Scene:
 
 @scenario("io-bound")
 def io_bound() -> Scene:
-    """A step that uses a tenth of a core, and is stalled on the disk 60% of its time."""
+    """A step that uses a tenth of a core, and is stalled on disk 60% of the time."""
     value = noise()
 
     def work(_: int) -> Work:
@@ -307,7 +307,7 @@ def io_bound() -> Scene:
 
 @scenario("node-skew")
 def node_skew() -> Scene:
-    """Nodes of pool b are half as fast again."""
+    """Nodes of pool b are 1.5 times as slow."""
     value, chance = noise(), random.Random(7)
 
     def work(_: int) -> Work:
@@ -323,7 +323,7 @@ def node_skew() -> Scene:
 
 @scenario("sidecar-overhead")
 def sidecar_overhead() -> Scene:
-    """A mesh proxy requests half a core in each pod and uses a hundredth."""
+    """A mesh proxy requests half a core in each pod and uses a hundredth of a core."""
     value = noise()
 
     def work(_: int) -> Work:
@@ -339,7 +339,7 @@ def sidecar_overhead() -> Scene:
 
 @scenario("gpu-request")
 def gpu_request() -> Scene:
-    """A step holds four GPUs and computes on one of them, two thirds of its time."""
+    """A step reserves four GPUs and uses one of them two thirds of the time."""
     held = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": "4"})
     value = noise()
 
@@ -352,14 +352,14 @@ def gpu_request() -> Scene:
 
 @scenario("split-long-step")
 def split_long_step() -> Scene:
-    """One busy pod is three quarters of the run."""
+    """One busy pod takes three quarters of the run."""
     value = noise()
     return scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(1200), "load": value(30)})
 
 
 @scenario("overlap-stages")
 def overlap_stages() -> Scene:
-    """What is slow to fetch is quick to train: the barrier makes both slow ones wait for each other."""
+    """Items slow to fetch are quick to train: the barrier makes the slow ones of both steps wait for each other."""
     shards = {"withItems": list("abcd")}
     of = argo(task("fetch", **shards), task("train", "fetch", **shards))
     value = noise()
@@ -371,7 +371,7 @@ def overlap_stages() -> Scene:
 
 
 def daily_member(name: str, hour: float, cores: float, seconds: float, days: int = 14, **more: object) -> FleetMember:
-    """A workflow that runs once a day at that hour (UTC) on so many cores."""
+    """A workflow that runs once a day at that hour (UTC) with that many cores."""
     midnight = NOW - NOW % DAY
     runs = [
         (
@@ -387,7 +387,7 @@ def daily_member(name: str, hour: float, cores: float, seconds: float, days: int
 
 
 def at_two(wait: float) -> Scene:
-    """A CronJob at two o'clock whose pod waits so long for a node."""
+    """A CronJob at two o'clock whose pod waits that many seconds for a node."""
     of = cron_job(schedule="0 2 * * *", resources={"requests": {"cpu": "4", "memory": "8Gi"}})
     value = noise()
     midnight = NOW - NOW % DAY
@@ -406,7 +406,7 @@ def at_two(wait: float) -> Scene:
 
 @scenario("schedule-clash")
 def schedule_clash() -> Scene:
-    """Two others take the nodes from two to three."""
+    """Two other workflows use the nodes from two to three."""
     fleet = Fleet((daily_member("crawl", 2.0, 40.0, 3000), daily_member("index", 2.1, 20.0, 2400)))
     return replace(at_two(600.0), fleet=fleet)
 
@@ -416,7 +416,7 @@ GI = 1024.0 * MI
 
 @scenario("volume-size")
 def volume_size() -> Scene:
-    """The volume that ``load`` writes to grows by 60Mi a run, to 9Gi of 10Gi."""
+    """The volume that ``load`` writes to grows by 60Mi per run, to 9Gi of 10Gi."""
     value = noise()
 
     def work(i: int) -> Work:
@@ -427,7 +427,7 @@ def volume_size() -> Scene:
 
 
 def every_ten_minutes(policy: str | None, template: Manifest | None = None, **spec: Any) -> Manifest:
-    """A CronWorkflow of its own, started every ten minutes."""
+    """A CronWorkflow with an embedded spec, started every ten minutes."""
     of = template or argo(task("fetch"), task("load", "fetch"))
     more = {"concurrencyPolicy": policy} if policy is not None else {}
     own = {"schedule": "*/10 * * * *", "suspend": True, **more, **spec, "workflowSpec": of["spec"]}
@@ -436,7 +436,7 @@ def every_ten_minutes(policy: str | None, template: Manifest | None = None, **sp
 
 @scenario("overlapping-runs")
 def overlapping_runs() -> Scene:
-    """Runs of 17 min, due every ten minutes; Forbid skips every other start."""
+    """Runs of 17 min every ten minutes; Forbid skips every other start."""
     of = every_ten_minutes("Forbid")
     graph, value = define(of).graph, noise()
     due = NOW - NOW % 600
@@ -449,7 +449,7 @@ def overlapping_runs() -> Scene:
 
 @scenario("demand-forecast")
 def demand_forecast() -> Scene:
-    """The report at two takes four cores for a quarter of an hour, on top of a crawl."""
+    """The report at two uses four cores for a quarter of an hour, in addition to a crawl."""
     made = at_two(1.0)
     own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs,
                  [NOW - NOW % DAY + d * DAY + 7200 for d in range(1, 4)], RunFigures())  # fmt: skip
@@ -460,7 +460,7 @@ def demand_forecast() -> Scene:
 
 @scenario("failing-step")
 def failing_step() -> Scene:
-    """Since the newest image, the last seven runs all fail in the transform."""
+    """The last seven runs, all with the newest image, fail in the transform."""
     value = noise()
 
     def work(i: int) -> Work:
@@ -474,7 +474,7 @@ def failing_step() -> Scene:
 
 @scenario("best-practices")
 def best_practices() -> Scene:
-    """An image without a tag, no limits, no retries, and nobody hears of a failure."""
+    """An image without a tag, no limits, no retries, and no exit handler."""
     untagged = {"container": {"image": "etl", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}
     value = noise()
     return scene(etl(load=untagged), 42, lambda _: {n: value(s) for n, s in STEPS.items()})

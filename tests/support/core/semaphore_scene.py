@@ -1,4 +1,4 @@
-"""A scene whose steps wait for a semaphore, as Argo runs them: whoever has no place begins when another is done."""
+"""A scene whose steps wait for a semaphore, as in Argo: a waiting step begins when a holder has ended."""
 
 from __future__ import annotations
 

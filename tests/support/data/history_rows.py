@@ -1,4 +1,4 @@
-"""Step executions as the history keeps them."""
+"""Step executions as stored in the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metrics store that misbehaves on demand: a real HTTP server in the test's own process."""
+"""A faulty metrics source: a real HTTP server in the test process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived: parameters of body and URL apart, because a POST must not use the URL."""
+    """One received request: parameters of body and URL separately, because a POST must not use the URL."""
 
     method: str
     path: str
@@ -32,7 +32,8 @@ class Asked:
 
 @dataclass
 class Reply:
-    """One answer. ``cut`` sends only that many bytes of the body it announced; ``drip`` sends a byte per pause."""
+    """One response. ``cut`` sends only that many bytes of the announced body; ``drip`` pauses that long after each
+    byte."""
 
     body: bytes = b""
     status: int = 200
@@ -43,7 +44,7 @@ class Reply:
 
 
 def vector(rows: Sequence[tuple[Labels, Any]], **envelope: Any) -> Reply:
-    """A successful instant answer."""
+    """A successful response to an instant query."""
     result = [{"metric": dict(labels), "value": [1.0, str(value)]} for labels, value in rows]
     return success({"resultType": "vector", "result": result}, **envelope)
 
@@ -59,7 +60,7 @@ def failure(status: int, kind: str, text: str, **headers: str) -> Reply:
 
 
 class Store:
-    """Answers what the script says: a list of replies, the last one for ever, or a function of the request."""
+    """Replies from a script: a list whose last entry is repeated, or a function of the request."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -69,7 +70,7 @@ class Store:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = 65_536  # headers and body in one packet; two would wait for each other's acknowledgement
+            wbufsize = 65_536  # sends headers and body in one packet, which avoids waiting for an acknowledgement
 
             def do_GET(self) -> None:
                 self._answer("")
@@ -85,7 +86,7 @@ class Store:
                 try:
                     self._send(reply)
                 except OSError:
-                    self.close_connection = True  # the client has gone, as it should after a time limit
+                    self.close_connection = True  # the client closed the connection, as it should after a timeout
 
             def _send(self, reply: Reply) -> None:
                 self.send_response(reply.status)
@@ -107,7 +108,7 @@ class Store:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """A client that gives up resets the connection; that is what the test wants."""
+                """Clients that give up reset the connection, which tests expect."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -127,7 +128,7 @@ def _flat(text: str) -> dict[str, str]:
 
 @contextmanager
 def running() -> Iterator[Store]:
-    """A started store, stopped at the end."""
+    """A running server, stopped at the end."""
     store = Store()
     thread = threading.Thread(target=lambda: store.server.serve_forever(poll_interval=0.02), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""A grammar of PromQL: random queries, most of them well-formed, some of them about other people's namespaces."""
+"""A grammar of PromQL: random queries, most of them valid, some of them for namespaces of other tenants."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 anything = st.recursive(leaves, grown, max_leaves=6)
-# Most get a part that uses the window, without which nothing passes.
+# Most get a part that uses the window, which the check requires.
 queries = st.one_of(anything, *[anything.map("({}) unless on () last_over_time(down[$window])".format)] * 4)

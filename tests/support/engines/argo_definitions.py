@@ -57,7 +57,7 @@ NESTED = spec_of(
 
 @st.composite
 def specs(draw: st.DrawFn) -> dict[str, Any]:
-    """Random workflows: dags and steps, two levels deep, fan-out, retries, exit handlers."""
+    """Random workflows: dags and steps, two levels deep, with fan-out, retries and exit handlers."""
 
     def spread() -> dict[str, Any]:
         kind = draw(st.sampled_from(["", "", "withItems", "withSequence"]))
@@ -94,7 +94,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     inner = {"name": "inner", **body(["run", "plain"])}
     fields: dict[str, Any] = {"onExit": "note"} if draw(st.booleans()) else {}
     if draw(st.integers(0, 4)) == 0:
-        fields["retryStrategy"] = {"limit": 2}  # also retries dags and steps, which adds "(0)" inside node names
+        fields["retryStrategy"] = {"limit": 2}  # on dags and steps too, which adds "(0)" inside node names
     return spec_of(body(["run", "plain", "inner"]), inner, retried, leaf("plain"), leaf("note"), **fields)
 
 

@@ -1,7 +1,7 @@
-"""A toy Argo controller for tests: runs a template the way the real one names and orders its nodes.
+"""A minimal Argo controller for tests, which names and orders the nodes of a template like the real one.
 
-Written from workflow/controller (operator.go, dag.go, steps.go, hooks.go) and not from the code under test, so that the
-two can disagree. Time is virtual: every pod takes ``duration`` seconds and starts one second after it is ready.
+Written from workflow/controller (operator.go, dag.go, steps.go, hooks.go) and not from the code under test, so that
+errors are not shared. Time is virtual: every pod takes ``duration`` seconds and starts one second after it is ready.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OFFSET = 2166136261
 
 
 def fnv(text: str) -> int:
-    """FNV-1a, 32 bit, straight from its definition."""
+    """32-bit FNV-1a, written directly from its definition."""
     value = OFFSET
     for byte in text.encode():
         value = (value ^ byte) * 16777619 % 2**32
@@ -27,19 +27,19 @@ def fnv(text: str) -> int:
 
 @dataclass(frozen=True)
 class Since:
-    """When something could go on, and the steps whose end it had waited for."""
+    """When something could continue, and the steps it had waited for."""
 
     at: float
     steps: frozenset[str] = frozenset()
 
     def join(self, *others: Since) -> Since:
-        """After this and all ``others``."""
+        """The time after this and all ``others``."""
         return Since(max([self.at, *(o.at for o in others)]), self.steps.union(*(o.steps for o in others)))
 
 
 @dataclass(frozen=True)
 class Node:
-    """What the controller knows of one pod: the truth the tests compare with."""
+    """The controller's view of one pod: the truth for comparisons."""
 
     name: str
     template: str
@@ -55,9 +55,9 @@ class Node:
 
 @dataclass
 class Controller:
-    """Runs ``spec`` as run ``run``. ``failures(node name)`` tells how many attempts of a retried pod fail first.
+    """Runs ``spec`` as run ``run``. ``failures(node name)`` returns how many attempts of a retried pod fail first.
 
-    ``nodes`` are its pods; ``table`` is the node table it would write into the run's status.
+    ``nodes`` are its pods; ``table`` is the node table in the status of the run.
     """
 
     spec: Mapping[str, Any]
@@ -70,7 +70,7 @@ class Controller:
     table: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def execute(self, at: float = 1000.0) -> list[Node]:
-        """All pods of one run, started at ``at``."""
+        """All pods of one run, started at ``at`` (unix seconds)."""
         end = self._template(self.run, self.spec["entrypoint"], (), (), Since(at))
         if self.spec.get("onExit"):
             self._handler(self.run, self.spec["onExit"], (), (), end)
@@ -94,7 +94,7 @@ class Controller:
                 children.append(self._entry(node)["id"])
 
     def _outbound(self, node: str) -> list[str]:
-        """Names of the nodes that what comes next is linked to."""
+        """Names of the nodes that dependents are linked to."""
         entry = self._entry(node)
         return list(dict.fromkeys(o for n in entry["ends"] for o in self._outbound(n))) if "ends" in entry else [node]
 
@@ -198,7 +198,7 @@ class Controller:
     def _task(
         self, node: str, task: Mapping[str, Any], key: tuple[str, ...], items: tuple[str, ...], since: Since
     ) -> tuple[Since, list[str]]:
-        """Run one task; returns when it was over and the names of the nodes it made at the top."""
+        """Run one task; returns its end and the names of its top-level nodes."""
         if self.skip(node):
             return since, []
         here = (*key, task["name"])
@@ -244,11 +244,11 @@ class Controller:
             text = ",".join(sorted(f"{k}:{Controller._show(v)}" for k, v in value.items()))
         else:
             text = json.dumps(value, ensure_ascii=False)
-            text = text[1:-1] if isinstance(value, str) else text  # quotes go, escapes stay
+            text = text[1:-1] if isinstance(value, str) else text  # removes the quotes, keeps the escapes
         return text.replace("(", "").replace(")", "")
 
     def workflow(self, **status: Any) -> dict[str, Any]:
-        """The Workflow object after the run, as the API server would give it."""
+        """The Workflow object after the run, as returned by the API server."""
         nodes = {i: {k: v for k, v in n.items() if k != "ends"} for i, n in self.table.items()}
         for node in nodes.values():
             if node["type"] in ("DAG", "Steps"):
@@ -265,12 +265,12 @@ class Controller:
 
 
 def stamp(at: float) -> str:
-    """A time as the API server writes it, with fractions of a second kept."""
+    """A timestamp as in the API server, but with fractions of a second."""
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
 
 
 def pods(nodes: list[Node], run: str, namespace: str = "data", version: int = 2, uid: str = "") -> list[PodFact]:
-    """The nodes as the metrics show them: no node names, only pod names, owners and times."""
+    """The nodes as seen in metrics: pod names, owners and times, without node names."""
     out = []
     for node in nodes:
         middle = f"-{node.template}" if version == 2 and node.template else ""
@@ -296,7 +296,7 @@ def pods(nodes: list[Node], run: str, namespace: str = "data", version: int = 2,
 
 
 def template(name: str, spec: Mapping[str, Any], kind: str = "WorkflowTemplate", **meta: Any) -> dict[str, Any]:
-    """A WorkflowTemplate (or another kind) as the API server would give it."""
+    """A WorkflowTemplate (or another kind) as returned by the API server."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": kind,

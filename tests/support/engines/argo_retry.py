@@ -1,4 +1,5 @@
-"""What ``argo retry`` does to a failed Workflow, without Argo's server: failed nodes go with their pods, the rest stays."""
+"""The effect of ``argo retry`` on a failed Workflow, without the Argo server: failed nodes and their pods are removed,
+all others kept."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ COMPLETED = "workflows.argoproj.io/completed"
 
 
 def retry(cluster: Cluster, workflow: Object, mended: dict[str, str]) -> None:
-    """Let a failed Workflow go on; ``mended`` are annotations its templates have from now on."""
+    """Retry a failed Workflow; ``mended`` are additional annotations of its templates."""
     changed = copy.deepcopy(workflow)
     meta, status = changed["metadata"], changed["status"]
     meta["labels"].pop(COMPLETED, None)

@@ -1,4 +1,4 @@
-"""Runs of Argo Workflows, and what must agree about them."""
+"""Runs of Argo Workflows, and the comparison of their records with their status."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADHOC = WorkflowKey(NAMESPACE, "WorkflowProfile", "adhoc")
 
 
 class Run:
-    """A record beside the object it was made from."""
+    """A record with the object it was made from."""
 
     def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
         self.expected = ARGO[name]
@@ -43,7 +43,7 @@ class Run:
 
 
 def node_table(status: Object) -> dict[str, Object]:
-    """The nodes as the controller keeps them."""
+    """The node table of the controller."""
     if "compressedNodes" not in status:
         return dict(status["nodes"])
     assert not status.get("nodes")
@@ -52,7 +52,7 @@ def node_table(status: Object) -> dict[str, Object]:
 
 
 def agree(run: Run) -> None:
-    """Everything the status says is in the record, and nothing else."""
+    """Assert that the record contains everything in the status, and nothing else."""
     record, status = run.record, run.object["status"]
     assert run.live.problems == ()
     assert run.live.complete
@@ -66,7 +66,8 @@ def agree(run: Run) -> None:
 
 
 def same(e: StepExecution, row: Row, node: Object, run: Run) -> None:
-    """One execution against its node: edges, outcome, code, message, cache and node exactly, times to the second."""
+    """Assert that one execution equals its node: edges, outcome, code, message, cache and node name exactly, times
+    within a second."""
     assert e.outcome is Outcome(row.outcome), row
     assert e.after == row.after, row
     assert near(e.finished, unix(node["finishedAt"])), row

@@ -1,7 +1,7 @@
-"""What each run must have done, written down by hand: one row per execution, as the workflow's author would tell it.
+"""Expected executions of each run, written manually from the workflow: one row per execution.
 
-Columns of a row: name of the node below the run's (as Argo writes it; for Tekton and Jobs see their tests), step, item,
-attempt, outcome, steps waited for.
+Columns of a row: name of the node without the run's name (as in Argo; for Tekton and Jobs see their tests), step, item,
+attempt, outcome, dependencies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One execution. ``node``: what follows the run's name in the name of the engine's node."""
+    """One execution. ``node``: the part of the node name after the run's name."""
 
     node: str
     step: str
@@ -31,7 +31,7 @@ def rows(text: str) -> tuple[Row, ...]:
     return tuple(found)
 
 
-# By the start of the run's name.
+# By prefix of the run's name.
 ARGO: dict[str, tuple[Row, ...]] = {
     "fan-items": rows("""
         .prepare           | prepare |              | 0 | Succeeded |
@@ -185,7 +185,7 @@ ARGO: dict[str, tuple[Row, ...]] = {
     """),
 }
 
-# By the start of the run's name; ``node`` is the TaskRun without the run's name, then "#" and the attempt.
+# By prefix of the run's name; ``node`` is the TaskRun without the run's name, then "#" and the attempt.
 TEKTON: dict[str, tuple[Row, ...]] = {
     "chain": rows("""
         -build#0  | build  | | 0 | Succeeded |

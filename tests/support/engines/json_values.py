@@ -1,4 +1,4 @@
-"""Arbitrary JSON, as somebody may have written it into a manifest."""
+"""Arbitrary JSON, as a manifest may contain."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""One play for the whole tier: every workflow runs to its end under the real controllers, is read live, and is deleted.
+"""One execution for all engine tests: every workflow runs to its end under the real controllers, is read live, and is
+deleted.
 
-What the tests compare afterwards are the objects as they stood at the end, the records made from them, and what
-Prometheus still knows when the objects are gone.
+The tests then compare the final objects, the records made from them, and what Prometheus still contains after their
+deletion.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ RETRIED = "mended-c2v9x"
 SECOND_RUNS = "argo-second-runs"
 SCHEDULES = ("cronworkflow/every-minute", "cronworkflow/trigger-single", "cronjob/each-minute")
 
-# What is read at the end, by kind; pods give the times that neither engine reports.
+# Kinds read at the end; pods provide the times that neither engine reports.
 KINDS = {
     "Workflow": "workflows.argoproj.io",
     "WorkflowTemplate": "workflowtemplates.argoproj.io",
@@ -48,7 +49,7 @@ Object = dict[str, Any]
 
 
 def about(name: str) -> pytest.MarkDecorator:
-    """The run a test is about, for the fixture ``run``."""
+    """Select the run of a test, for the fixture ``run``."""
     return pytest.mark.parametrize("run", [name], indirect=True)
 
 
@@ -59,16 +60,16 @@ def documents(name: str) -> list[Object]:
 
 @dataclass
 class Scene:
-    """Objects as they stood when all runs had ended, by kind and name; `begin` and `end` in unix seconds."""
+    """Objects after the end of all runs, by kind and name; `begin` and `end` in unix seconds."""
 
     begin: float
     end: float = 0.0
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
-    pods_ever: dict[str, Object] = field(default_factory=dict)  # by uid, also those that were deleted meanwhile
-    failed: Object = field(default_factory=dict)  # the run that was retried, as it stood before
+    pods_ever: dict[str, Object] = field(default_factory=dict)  # by uid, including deleted ones
+    failed: Object = field(default_factory=dict)  # the failed state of the run that was retried
 
     def of(self, kind: str, name: str) -> Object:
-        """One object; KeyError names what there is."""
+        """One object; raises KeyError that lists the available ones."""
         found = self.objects[kind]
         if name not in found:
             raise KeyError(f"no {kind} {name}; there are {', '.join(sorted(found))}")
@@ -89,7 +90,7 @@ class Scene:
 
 
 def ended(thing: Object) -> bool:
-    """Whether a Workflow, PipelineRun, Job or JobSet is over."""
+    """Whether a Workflow, PipelineRun, Job or JobSet has finished."""
     status = thing.get("status") or {}
     if thing["kind"] == "Workflow":
         return thing["metadata"].get("labels", {}).get("workflows.argoproj.io/completed") == "true"
@@ -98,7 +99,8 @@ def ended(thing: Object) -> bool:
 
 
 def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None] = lambda _: None) -> Scene:
-    """Apply everything, wait until all of it has ended, read it. TestbedError names what did not end in time."""
+    """Apply all objects, wait until all runs have ended, and read them. Raises TestbedError with the unfinished ones
+    after `seconds`."""
     scene = Scene(begin=time.time())
     _prepare(cluster)
     for names in (DEFINITIONS, RUNS):
@@ -138,7 +140,7 @@ def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None]
 
 
 def play_some(cluster: Cluster, templates: Collection[str], *, seconds: float = 120.0) -> Scene:
-    """Only the Argo templates of these names, one run each; nothing else need be installed."""
+    """One run for each of the named Argo templates only; no other engine needs to be installed."""
     scene = Scene(begin=time.time())
     _prepare(cluster)
     declared = [
@@ -166,7 +168,7 @@ def _prepare(cluster: Cluster) -> None:
 
 
 def _first_of(second: Object) -> str:
-    """The run that has to be over before a second one makes sense: the first of the same template."""
+    """The run that must finish before a second one is useful: the first of the same template."""
     template = second["spec"]["workflowTemplateRef"]["name"]
     return next(
         d["metadata"]["name"]
@@ -182,7 +184,7 @@ def _fired(schedule: str, done: set[tuple[str, str]]) -> bool:
 
 
 def _stop_schedules(cluster: Cluster, runs: dict[str, dict[str, Object]]) -> set[tuple[str, str]]:
-    """Suspend all schedules; returns the runs they had started by then."""
+    """Suspend all schedules; returns the runs they have started so far."""
     for schedule in SCHEDULES:
         cluster.kubectl("patch", schedule, "-n", NAMESPACE, "--type=merge", "-p", '{"spec": {"suspend": true}}')
     started = set()
@@ -194,7 +196,7 @@ def _stop_schedules(cluster: Cluster, runs: dict[str, dict[str, Object]]) -> set
 
 
 def _read(cluster: Cluster, kinds: tuple[str, ...]) -> dict[str, dict[str, Object]]:
-    """Objects by kind and name; the cluster-wide kinds come along."""
+    """Objects by kind and name, including cluster-scoped kinds."""
     result: dict[str, dict[str, Object]] = {kind: {} for kind in kinds}
     for thing in _items(cluster, ",".join(KINDS[kind] for kind in kinds)):
         result[thing["kind"]][thing["metadata"]["name"]] = thing
@@ -206,7 +208,7 @@ def _items(cluster: Cluster, resources: str) -> Iterator[Object]:
 
 
 def _wait_for_pods(cluster: Cluster, deadline: float) -> None:
-    """Runs may be over before their last pods are: a daemon, a pod past its deadline."""
+    """Runs may end before their last pods do: a daemon, a pod past its deadline."""
     while open_pods := [p for p in _items(cluster, "pods") if p["status"].get("phase") in ("Pending", "Running")]:
         if time.time() > deadline:
             raise TestbedError(f"pods still running: {', '.join(p['metadata']['name'] for p in open_pods)}")
@@ -214,7 +216,7 @@ def _wait_for_pods(cluster: Cluster, deadline: float) -> None:
 
 
 def remove(cluster: Cluster, *, seconds: float = 60.0) -> None:
-    """Delete all that ran, and wait until the pods are gone."""
+    """Delete all runs, and wait until their pods are gone."""
     kinds = ("cronworkflows.argoproj.io", "cronjobs.batch", "workflows.argoproj.io", "pipelineruns.tekton.dev")
     for resource in (*kinds, "jobsets.jobset.x-k8s.io", "taskruns.tekton.dev", "jobs.batch", "pods"):
         cluster.kubectl("delete", resource, "--all", "-n", NAMESPACE, "--wait=false")

@@ -1,4 +1,5 @@
-"""A mail relay on a port of its own: SMTP with STARTTLS and login. It keeps what arrives, and refuses as a test says."""
+"""A mail relay on a free port: SMTP with STARTTLS and login. It stores accepted mails, and rejects commands as a test
+demands."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ LOGIN = ("relay-user", "p@ss:w0rd/")
 
 @dataclass
 class Relay:
-    """``answers``: replies to the next commands of that name instead of the usual one; an empty one hangs up. ``letters``:
-    envelope and content of what was accepted."""
+    """``answers``: replies to the next commands of that name instead of the default; an empty one closes the
+    connection. ``letters``: envelope and content of accepted mails."""
 
     tls: bool = True
     login: bool = False
@@ -33,7 +34,7 @@ class Relay:
     certificate: Path = Path()
 
     def mails(self) -> list[EmailMessage]:
-        """What arrived, parsed."""
+        """Accepted mails, parsed."""
         found = [message_from_bytes(content, policy=default) for _, _, content in self.letters]
         return [m for m in found if isinstance(m, EmailMessage)]
 
@@ -112,12 +113,12 @@ class _Server(socketserver.ThreadingTCPServer):
     implicit: bool
 
     def handle_error(self, *_: object) -> None:
-        """Quiet: clients that hang up are part of the tests."""
+        """Quiet: tests include clients that disconnect."""
 
 
 @contextmanager
 def relaying(directory: Path, *, implicit: bool = False, **options: bool) -> Iterator[Relay]:
-    """A relay; ``implicit``: TLS from the first byte."""
+    """A running relay; ``implicit``: TLS from the first byte."""
     files = ("-keyout", str(directory / "relay.key"), "-out", str(directory / "relay.crt"))
     subject = ("-subj", "/CN=relay", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]

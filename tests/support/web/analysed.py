@@ -1,4 +1,4 @@
-"""A workflow of known steps and runs, analysed: its profile and the operator's document about it."""
+"""A workflow with known steps and runs, analysed: its profile and its analysis document."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STEPS = (
 
 
 def seconds(i: int) -> dict[str, float]:
-    """From run 15 on ``train`` takes half as long again."""
+    """Durations by step in seconds; from run 15 on ``train`` takes 1.5 times as long."""
     return {"extract": 60.0 + i % 3, "train": (600.0 if i < 15 else 900.0) + i % 5, "check": 100.0, "publish": 30.0}
 
 
 def analysed(name: str = "nightly", step_name: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The profile and the document. ``step_name`` instead of check."""
+    """The profile and the document. ``step_name`` replaces ``check``."""
     steps = [s if s.name != "check" or step_name is None else step(step_name, ["extract"], 2) for s in STEPS]
     steps = [s if s.name != "publish" or step_name is None else step("publish", ["train", step_name], 3) for s in steps]
     flow = definition(*steps)

@@ -1,4 +1,4 @@
-"""A real Chromium, driven by Playwright: the one of the machine (``testbed.browser``). Playwright downloads none."""
+"""A real Chromium, driven by Playwright: the one of ``testbed.browser``, as Playwright downloads none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testbed.browser import ensure
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Start one and stop it."""
+    """A running browser, stopped at the end."""
     with sync_playwright() as driver:
         running = driver.chromium.launch(executable_path=ensure(), args=["--disable-dev-shm-usage"])
         try:
@@ -23,14 +23,15 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def tab(running: Browser, width: int = 1280, height: int = 900, *, scripts: bool = True) -> Iterator[Page]:
-    """An empty page with cookies of its own; a phone's below 500 pixels."""
+    """An empty page with separate cookies; below 500 pixels that of a phone."""
     size, phone = ViewportSize(width=width, height=height), width < 500
     with running.new_context(viewport=size, is_mobile=phone, has_touch=phone, java_script_enabled=scripts) as context:
         yield context.new_page()
 
 
 def complaints(page: Page) -> list[str]:
-    """Errors of scripts, violations of the Content-Security-Policy, failed requests and dialogs, from now on."""
+    """Errors of scripts, violations of the Content-Security-Policy, failed requests and dialogs, collected from now
+    on."""
     heard: list[str] = []
 
     def console(message: ConsoleMessage) -> None:

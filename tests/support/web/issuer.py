@@ -1,6 +1,7 @@
-"""A small OpenID Connect issuer on the loopback interface: whoever is named as ``person`` is signed in without a question.
+"""A small OpenID Connect issuer on the loopback interface, which signs in the configured ``person`` without
+interaction.
 
-Code flow and refresh tokens only, one client. Its certificate's key signs the ID tokens.
+Only the code flow and refresh tokens, for one client. The key of its certificate signs the ID tokens.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ CLIENT, SECRET = "concertmaster", "not-a-secret"
 
 @dataclass
 class Issuer:
-    """``person``: claims of whoever signs in next. ``lifetime``: seconds of the ID tokens it gives out. ``refreshes``:
-    whether with tokens to renew them; ``refreshed``: how often one was."""
+    """``person``: claims of the next sign-in. ``lifetime``: seconds of issued ID tokens. ``refreshes``: whether refresh
+    tokens are issued; ``refreshed``: how often one was used."""
 
     directory: Path
     url: str = ""
@@ -38,7 +39,7 @@ class Issuer:
 
     @property
     def certificate(self) -> Path:
-        """What clients trust."""
+        """The certificate that clients trust."""
         return self.directory / "issuer.crt"
 
     @property
@@ -47,7 +48,7 @@ class Issuer:
         return self.directory / "issuer.key"
 
     def id_token(self, **claims: Any) -> str:
-        """A signed token with these claims on top of the usual ones."""
+        """A signed token with the default claims, overridden by these."""
         now = int(time.time())
         head = {"alg": "RS256", "typ": "JWT", "kid": "only"}
         usual = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": int(now + self.lifetime), "email_verified": True}
@@ -57,7 +58,7 @@ class Issuer:
         return f"{text}.{_packed(signed.stdout)}"
 
     def discovery(self) -> dict[str, Any]:
-        """Where everything is."""
+        """The discovery document."""
         return {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
@@ -69,7 +70,7 @@ class Issuer:
         }
 
     def keys(self) -> dict[str, Any]:
-        """The public key."""
+        """The public key as JSON Web Key Set."""
         command = ["openssl", "rsa", "-in", str(self.key), "-noout", "-modulus"]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         modulus = bytes.fromhex(said.strip().partition("=")[2])
@@ -78,14 +79,14 @@ class Issuer:
         }
 
     def authorize(self, query: Mapping[str, str]) -> str:
-        """Sign in ``person``; where the browser is sent with the code."""
+        """Sign in ``person``; returns the redirect URL with the code."""
         assert query["client_id"] == CLIENT and query["response_type"] == "code"
         code = secrets.token_urlsafe()
         self._codes[code] = dict(self.person) | ({"nonce": query["nonce"]} if "nonce" in query else {})
         return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
 
     def token(self, form: Mapping[str, str]) -> dict[str, Any] | None:
-        """Tokens for a code or a refresh token, each good once; None for an unknown one."""
+        """Tokens for a code or a refresh token, each valid once; None for an unknown one."""
         renewing = form["grant_type"] == "refresh_token"
         person = self._codes.pop(form["refresh_token" if renewing else "code"], None)
         if person is None or form.get("client_secret", SECRET) != SECRET:
@@ -105,7 +106,7 @@ class Issuer:
 
 @contextmanager
 def issuer(directory: Path) -> Iterator[Issuer]:
-    """Serve one; its files lie in ``directory``."""
+    """Run an issuer; its files are in ``directory``."""
     made = Issuer(directory)
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(made.key),

@@ -1,7 +1,7 @@
-"""A proxy that logs people in and passes their token on, as oauth2-proxy does with ``--pass-authorization-header``.
+"""A proxy that signs users in and forwards their token, as oauth2-proxy does with ``--pass-authorization-header``.
 
-Only the login differs: the issuer is asked nothing, a person is chosen by name. Sessions are cookies; what a browser sends
-as Authorization is never passed on.
+Only the login differs: users are selected by name, without an issuer. Sessions are cookies; an Authorization header of
+the browser is never forwarded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @contextmanager
 def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve ``upstream`` to people who signed in as one of ``tokens``; the address."""
+    """Serve ``upstream`` to users signed in as one of ``tokens``; yields the URL."""
     sessions: dict[str, str] = {}
     https = [urllib.request.HTTPSHandler(context=trust)] if trust is not None else []
     opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), *https)

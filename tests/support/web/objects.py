@@ -1,4 +1,4 @@
-"""WorkflowProfiles and WorkflowChanges as the API server has them, for pages and reports."""
+"""WorkflowProfiles and WorkflowChanges as returned by the API server, for pages and reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 Raw = dict[str, Any]
 
-# Names and texts as somebody hostile would write them: each must be shown as text, wherever it appears.
+# Names and texts of an attacker: each must be rendered as text, wherever it appears.
 HOSTILE = (
     "<script>document.title='owned'</script>",
     '"><img src=x onerror="document.title=\'owned\'">',
@@ -40,7 +40,7 @@ def recommendation(number: int = 0, **overrides: object) -> Raw:
 
 
 def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None, **status: object) -> Raw:
-    """An analysed profile."""
+    """A profile with an analysis."""
     name = name or f"nightly-{number}"
     return {
         "apiVersion": "concertmaster.dev/v1alpha1",
@@ -88,7 +88,7 @@ def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None,
 
 
 def result(**overrides: object) -> Raw:
-    """An implemented recommendation that was measured."""
+    """An implemented recommendation with a measured effect."""
     return {
         "action": "Lower the memory request of transform",
         "by": "kustomize-controller",
@@ -121,7 +121,7 @@ def change(number: int = 0, *, namespace: str = "etl", profile: str = "nightly-0
 
 
 def hostile() -> list[Raw]:
-    """Profiles whose every text is hostile, one for each attack."""
+    """Profiles whose texts are all hostile, one profile per attack."""
     found = []
     for number, attack in enumerate(HOSTILE):
         item = recommendation() | dict.fromkeys(

@@ -1,4 +1,4 @@
-"""The dashboard on a port of its own, for as long as a test needs it."""
+"""The dashboard on a free port, for the duration of a test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class Page:
-    """One answer."""
+    """One response."""
 
     status: int
     headers: dict[str, str]
@@ -45,18 +45,18 @@ class Page:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A running dashboard; without a secret every request brings its own token."""
+    """A running dashboard; without a secret every request needs its own token."""
 
     url: str
     secret: Secret = field(default_factory=lambda: Secret(""))
 
     @property
     def entrance(self) -> str:
-        """The address that the command prints."""
+        """The URL that the command prints."""
         return f"{self.url}/?token={self.secret.value}"
 
     def get(self, path: str, **headers: str) -> Page:
-        """A page, with the secret unless ``headers`` has an Authorization of its own."""
+        """Get a page, with the secret unless ``headers`` contain an Authorization header."""
         own = {"Authorization": f"Bearer {self.secret.value}"} if self.secret.value else {}
         sent = own | headers
         request = urllib.request.Request(self.url + path, headers={k: v for k, v in sent.items() if v})
@@ -102,5 +102,5 @@ def served(app: Application, tls: ssl.SSLContext | None = None) -> Iterator[str]
 
 
 def memory(*profiles: dict[str, Any], changes: tuple[dict[str, Any], ...] = (), **more: Any) -> MemoryReader:
-    """A reader of these objects."""
+    """A reader of the given objects."""
     return MemoryReader(FleetView(profiles, changes, NOW), **more)

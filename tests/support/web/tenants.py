@@ -1,4 +1,4 @@
-"""An API server with two tenants behind it: it reviews tokens and rights as RBAC would, and lists profiles and changes."""
+"""A fake API server with two tenants: it reviews tokens and permissions like RBAC, and lists profiles and changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOTH = ("workflowprofiles", "workflowchanges")
 
 @dataclass
 class TwoTenants:
-    """``tokens``: token to user; ``rights``: user to (verb, plural, namespace or *); ``documents``: uid to analysis."""
+    """``tokens``: user by token; ``rights``: user to (verb, plural, namespace or *); ``documents``: analysis by uid."""
 
     profiles: list[dict[str, Any]]
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -33,12 +33,12 @@ class TwoTenants:
     asked: list[str] = field(default_factory=list)
 
     def person(self, token: str, *namespaces: str, plurals: tuple[str, ...] = BOTH) -> None:
-        """Somebody who may read these namespaces; ``*``: all."""
+        """Add a user who may read these namespaces; ``*``: all."""
         self.tokens[token] = f"user-{token}"
         self.rights[f"user-{token}"] = {(v, p, n) for v in READ for p in plurals for n in namespaces}
 
     def __call__(self, request: Request) -> Answer:
-        """What the API server answers."""
+        """The response of the API server."""
         if self.down:
             return Answer(drop=True)
         spec = (request.body or {}).get("spec", {})
@@ -87,7 +87,7 @@ class Bed:
     pages: Dashboard
 
     def get(self, path: str, token: str, **headers: str) -> Any:
-        """A page with a token."""
+        """Get a page with a token."""
         return self.pages.get(path, **({"Authorization": f"Bearer {token}"} | headers))
 
 
