@@ -80,14 +80,14 @@ def widened(line: str, least: float) -> str | None:
     if step is None and (minute is None or not (every_hour or _stepped(parts[1]))):
         return None
     if step is not None:
-        found = next((n for n in _MINUTES if n > step and n * 60 >= least), None)
-        if found is not None:
-            return f"*/{found} * * * *"
+        multiple = next((n for n in _MINUTES if n > step and n * 60 >= least), None)
+        if multiple is not None:
+            return f"*/{multiple} * * * *"
     at, hours = minute or 0, 1 if every_hour else _stepped(parts[1]) or 1
     if step is not None and least <= 3600:
         return f"{at} * * * *"
-    found = next((n for n in _HOURS if n > hours and n * 3600 >= least), None)
-    return f"{at} */{found} * * *" if found is not None else f"{at} 0 * * *" if least <= _DAY else None
+    multiple = next((n for n in _HOURS if n > hours and n * 3600 >= least), None)
+    return f"{at} */{multiple} * * *" if multiple is not None else f"{at} 0 * * *" if least <= _DAY else None
 
 
 def _stepped(field: str) -> int | None:

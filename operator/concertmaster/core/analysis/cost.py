@@ -181,21 +181,21 @@ def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]
             if amount > used:
                 part[1] += amount - used
     n = max(1, len(priced))
-    found = [Component(*key, amount / n, unused / n) for key, (amount, unused) in parts.items()]
-    return tuple(sorted(found, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
+    items = [Component(*key, amount / n, unused / n) for key, (amount, unused) in parts.items()]
+    return tuple(sorted(items, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
 
 
 def _parts(
     run: RunRecord, executions: Sequence[ExecutionCost | None], pricing: Pricing
 ) -> list[tuple[_Place, float, float]]:
     """(place, amount, used amount) of each component of a run, in currency units."""
-    found: list[tuple[_Place, float, float]] = []
+    parts: list[tuple[_Place, float, float]] = []
     for e, cost in zip(run.steps, executions, strict=True):
         alone = len(e.containers) == 1  # the common case: the cost of the execution is that of its only container
         for container in e.containers:
             amounts = cost if alone else _amounts(e, (container,), pricing)
             if amounts is not None:
-                found.append(((e.step, container.name, None), amounts[3], amounts[1]))
+                parts.append(((e.step, container.name, None), amounts[3], amounts[1]))
     for name, amount in run.extra.items():
         if name in pricing.units:
             shares: dict[str | None, float] = {}
@@ -206,8 +206,8 @@ def _parts(
             if rest > 1e-9 * abs(amount):
                 shares[None] = rest
             units = pricing.units[name]
-            found += [((step, None, name), share * units, share * units) for step, share in shares.items()]
-    return found
+            parts += [((step, None, name), share * units, share * units) for step, share in shares.items()]
+    return parts
 
 
 def execution_units(execution: StepExecution, pricing: Pricing) -> float:
@@ -226,13 +226,13 @@ def _of_run(run: RunRecord, executions: Sequence[ExecutionCost | None], pricing:
 
 def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
     """Total cost of all executions by step, in currency units; steps without a price are left out."""
-    found: dict[str, float] = {}
+    totals: dict[str, float] = {}
     for run in runs:
         for execution, cost in zip(run.steps, costs.steps(run), strict=True):
             units = execution_units(execution, costs.pricing) if execution.extra else 0.0
             if cost is not None or units:
-                found[execution.step] = found.get(execution.step, 0.0) + units + (cost.total if cost else 0.0)
-    return found
+                totals[execution.step] = totals.get(execution.step, 0.0) + units + (cost.total if cost else 0.0)
+    return totals
 
 
 def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:

@@ -49,21 +49,21 @@ def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
 
 def _behind(run: RunRecord) -> list[tuple[str, float]]:
     """(node, seconds) for each pod of the run that started before it was created or bound."""
-    found: list[tuple[str, float]] = []
+    early: list[tuple[str, float]] = []
     for e in run.steps:
         if e.started is None:
             continue
         for earlier in (e.created, e.scheduled):
             if earlier is not None and earlier - e.started > CLOCK_SECONDS:
-                found.append((e.node or "an unknown node", _early(e)))
+                early.append((e.node or "an unknown node", _early(e)))
                 break
-    return found
+    return early
 
 
 def _early(e: StepExecution) -> float:
     """Seconds by which the pod's containers started before the pod was created or bound."""
-    made = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
-    return 0.0 if made is None or e.started is None else made - e.started
+    created = max((t for t in (e.created, e.scheduled) if t is not None), default=None)
+    return 0.0 if created is None or e.started is None else created - e.started
 
 
 def _pods(run: RunRecord) -> tuple[str, ...]:

@@ -117,14 +117,14 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
 
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
     """Succeeded executions of all steps, collected in one pass over the runs."""
-    found: dict[str, list[Sequence[StepExecution]]] = {}
+    executions: dict[str, list[Sequence[StepExecution]]] = {}
     for run in runs:
         for step, rows in figures.of(executions_by_step, run).succeeded.items():
-            if step in found:
-                found[step].append(rows)
+            if step in executions:
+                executions[step].append(rows)
             else:
-                found[step] = [rows]
-    return found
+                executions[step] = [rows]
+    return executions
 
 
 def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:

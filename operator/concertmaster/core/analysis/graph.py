@@ -182,8 +182,8 @@ def drags_many(durations: Floats, parents: Sequence[Sequence[int]]) -> Floats:
             np.maximum(avoiding[node + 1 :], head[node], out=avoiding[node + 1 :])
     length = head.max(axis=0)
     loss = length - np.maximum(head + tail - 2 * spent, avoiding)
-    found: Floats = np.where(loss > 1e-12 * length, loss, 0.0)
-    return found
+    drag: Floats = np.where(loss > 1e-12 * length, loss, 0.0)
+    return drag
 
 
 def levels(parents: Sequence[Sequence[int]]) -> list[int]:

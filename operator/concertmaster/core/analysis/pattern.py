@@ -56,12 +56,12 @@ def pattern(graph: WorkflowGraph) -> Pattern | None:
     Items of one step gathered by a later step are a map-reduce; different steps between a single first and a single last
     step are a fan-out/fan-in; without a gathering step it is a fan-out.
     """
-    found = step_levels(graph)
-    if not found:
+    levels = step_levels(graph)
+    if not levels:
         return None
-    wide = [len(level) > 1 for level in found]
-    items = [any((s := graph.step(n)) is not None and s.fan_out and s.width != 1 for n in level) for level in found]
-    if len(found) == 1 and not wide[0]:
+    wide = [len(level) > 1 for level in levels]
+    items = [any((s := graph.step(n)) is not None and s.fan_out and s.width != 1 for n in level) for level in levels]
+    if len(levels) == 1 and not wide[0]:
         return Pattern.FAN_OUT if items[0] else Pattern.SINGLE
     if not any(wide) and not any(items):
         return Pattern.PIPELINE

@@ -130,5 +130,5 @@ def _container(
 def _extended(declared: ContainerSpec | None, newest: ContainerFact) -> dict[str, Any]:
     """GPUs and ephemeral storage: from the definition if declared, else from the newest execution."""
     names = ("gpu_resource", "gpu_request", "storage_request", "storage_limit")
-    found = {name: getattr(newest, name) for name in names}
-    return found | {name: value for name in names if (value := getattr(declared, name, None)) is not None}
+    values = {name: getattr(newest, name) for name in names}
+    return values | {name: value for name in names if (value := getattr(declared, name, None)) is not None}

@@ -72,8 +72,8 @@ class Series(NamedTuple):
 def detect_many(many: Sequence[Series]) -> list[Detection]:
     """``detect`` of each series. The steps of a workflow mostly have one value per run, so first tests are computed for all
     series of one length at once, and only those with a change are examined one by one."""
-    found = [_adjusted(*each) for each in many]
-    usable = [each for each in found if not isinstance(each, str)]
+    adjusted = [_adjusted(*each) for each in many]
+    usable = [each for each in adjusted if not isinstance(each, str)]
     looks = _in_groups(
         [each.series.y if each.series.y.size <= MOST_VALUES else None for each in usable],
         lambda members: first_looks(np.stack([usable[k].series.y for k in members])),
@@ -85,7 +85,7 @@ def detect_many(many: Sequence[Series]) -> list[Detection]:
         Detection((), None, False, each)
         if isinstance(each, str)
         else replace(next(changes)[0], trend_per_week=next(trends))
-        for each in found
+        for each in adjusted
     ]
 
 
@@ -110,11 +110,11 @@ def _in_groups(arrays: Sequence[Floats | None], each: Callable[[list[int]], Sequ
     for place, array in enumerate(arrays):
         if array is not None:
             alike.setdefault(array.size, []).append(place)
-    found: list[T | None] = [None] * len(arrays)
+    results: list[T | None] = [None] * len(arrays)
     for members in alike.values():
         for place, result in zip(members, each(members), strict=True):
-            found[place] = result
-    return found
+            results[place] = result
+    return results
 
 
 def _detected(of: _Adjusted, look: FirstLook | None) -> tuple[Detection, RunSeries, float]:

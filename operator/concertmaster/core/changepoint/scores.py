@@ -43,14 +43,14 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     at_once = max(1, MOST_AT_ONCE // (n * min(n, REFERENCE_POINTS)))
     k = np.arange(minimum, n - minimum + 1)
     scale = np.sqrt(k * (n - k) / (n - 1.0))
-    found: list[tuple[int, float]] = []
+    splits: list[tuple[int, float]] = []
     for first in range(0, rows, at_once):
         scores = _standardised(values[first : first + at_once], ranked[first : first + at_once])
         sums = np.abs(np.cumsum(scores, axis=2)[:, :, minimum - 1 : n - minimum])
         clear = sums.max(axis=1) / scale
         best = clear.argmax(axis=1)
-        found += [(int(k[at]), float(row[at])) for at, row in zip(best, clear, strict=True)]
-    return found
+        splits += [(int(k[at]), float(row[at])) for at, row in zip(best, clear, strict=True)]
+    return splits
 
 
 def split_p_value(z: float, n: int, minimum: int) -> float:
@@ -106,10 +106,10 @@ def _unit(scores: Floats) -> Floats:
 def _density_scores(apart: Floats) -> list[Floats]:
     """Minus the derivative of log Gaussian kernel densities; ``apart`` (rows, n, points) in widest bandwidths."""
     kernel = np.exp(-0.5 * apart * apart)
-    found = []
+    scores = []
     for halving in range(HALVINGS):
         if halving:
             kernel = np.square(np.square(kernel))  # the same Gaussian at half the bandwidth
         weight: Floats = np.maximum(kernel.sum(axis=-1), 1e-300)
-        found.append((apart * kernel).sum(axis=-1) / weight)
-    return found
+        scores.append((apart * kernel).sum(axis=-1) / weight)
+    return scores

@@ -135,8 +135,8 @@ class FirstLook:
 def first_looks(values: Floats, minimum: int = MIN_SEGMENT) -> list[FirstLook]:
     """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * minimum)."""
     ranked = normal_scores_of_many(values)
-    found = best_splits(values, ranked, minimum)
-    return [FirstLook(_dependence(scores), split) for scores, split in zip(ranked, found, strict=True)]
+    best = best_splits(values, ranked, minimum)
+    return [FirstLook(_dependence(scores), split) for scores, split in zip(ranked, best, strict=True)]
 
 
 def serial_dependence(values: Floats) -> float:

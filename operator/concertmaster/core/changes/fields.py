@@ -53,10 +53,10 @@ class Setting:
 def describe(setting: Setting) -> str:
     """One setting as text."""
     name = {"cpu": "CPU request", "memory": "memory request", "parallelism": "parallelism"}[setting.resource]
-    of = f" of container {setting.container}" if setting.container else ""
+    container = f" of container {setting.container}" if setting.container else ""
     before = "nothing" if setting.old_literal is None else str(setting.old_literal)
     whose = " (of the stepTemplate)" if setting.source else ""
-    return f"{name}{of} from {before}{whose} to {setting.new_literal}"
+    return f"{name}{container} from {before}{whose} to {setting.new_literal}"
 
 
 def resolve_setting(edit: Edit, raw: Mapping[str, Any], kind: ObjectKind, bounds: Bounds | None) -> Setting:

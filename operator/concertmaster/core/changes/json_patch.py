@@ -68,13 +68,13 @@ def _one(document: Any, operation: Mapping[str, Any]) -> None:
     op, path = operation.get("op"), str(operation.get("path"))
     there, value = find(document, path)
     *above, last = parts(path)
-    found, parent = find(document, join(above)) if above else (True, document)
+    exists, parent = find(document, join(above)) if above else (True, document)
     if op == "test":
         wanted = operation.get("value")
-        if not found or (not there and wanted is not None) or not _same(value, wanted):
+        if not exists or (not there and wanted is not None) or not _same(value, wanted):
             raise PatchFailed(f"{path} is {json.dumps(value)} where {json.dumps(wanted)} was expected")
         return
-    if not found or not isinstance(parent, dict):
+    if not exists or not isinstance(parent, dict):
         raise PatchFailed(f"{path}: nothing can be set there")
     if op in ("replace", "remove") and not there:
         raise PatchFailed(f"{path} is not there")

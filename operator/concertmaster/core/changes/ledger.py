@@ -76,8 +76,8 @@ class Record:
     def __str__(self) -> str:
         """``this rule's promises held 12 of 14 times, median 0.9 x; its next one counts as 0.92 x``."""
         median = f", median {self.median:.2g} x" if self.median is not None else ""
-        said = f"this rule's promises held {self.held} of {count(self.times, 'time')}{median}"
-        return f"{said}; this one counts as {self.factor:.2f} x" if abs(self.factor - 1.0) >= 0.005 else said
+        summary = f"this rule's promises held {self.held} of {count(self.times, 'time')}{median}"
+        return f"{summary}; this one counts as {self.factor:.2f} x" if abs(self.factor - 1.0) >= 0.005 else summary
 
 
 def same_change(line: Line, recommendation: str, applied: float | None) -> bool:
@@ -89,15 +89,15 @@ def same_change(line: Line, recommendation: str, applied: float | None) -> bool:
 
 def merged(changes: Iterable[Line], outcomes: Iterable[Line]) -> list[Line]:
     """All lines; of two records of one change, that of the change object itself."""
-    found = list(changes)
+    lines = list(changes)
     own: dict[tuple[str, str], list[Line]] = {}
-    for line in found:
+    for line in lines:
         own.setdefault((line.workflow, line.recommendation), []).append(line)
     for line in outcomes:
         rows = own.get((line.workflow, line.recommendation), ())
         if not any(same_change(x, line.recommendation, line.applied) for x in rows):
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 class Ledger:
@@ -114,25 +114,25 @@ class Ledger:
 
         Shrinkage in two stages: the rule's mean ratio over all workflows towards 1, the workflow's own towards that.
         """
-        found = self._rules.get(rule)
-        return 1.0 if found is None else _bounded(_drawn(found.ratios.get(workflow, ()), found.everywhere))
+        entry = self._rules.get(rule)
+        return 1.0 if entry is None else _bounded(_drawn(entry.ratios.get(workflow, ()), entry.everywhere))
 
     def withdrawn(self, rule: str, workflow: str) -> str | None:
         """``withdrawn`` for the lines of this ledger."""
-        found = self._rules.get(rule)
-        return None if found is None else withdrawn(found.lines.get(workflow, ()), rule, workflow)
+        entry = self._rules.get(rule)
+        return None if entry is None else withdrawn(entry.lines.get(workflow, ()), rule, workflow)
 
     def record(self, rule: str, workflow: str) -> Record | None:
         """Accuracy of ``rule`` over all workflows, with its factor in ``workflow``; None without experience."""
-        found = self._rules.get(rule)
-        if found is None or not found.times:
+        entry = self._rules.get(rule)
+        if entry is None or not entry.times:
             return None
-        return Record(rule, found.held, found.times, found.median, self.factor(rule, workflow))
+        return Record(rule, entry.held, entry.times, entry.median, self.factor(rule, workflow))
 
     def records(self) -> list[Record]:
         """Every rule with experience, by name, with its factor for a new workflow."""
-        found = (self.record(rule, "") for rule in sorted(self._rules))
-        return [r for r in found if r is not None]
+        each = (self.record(rule, "") for rule in sorted(self._rules))
+        return [r for r in each if r is not None]
 
 
 @dataclass(frozen=True, slots=True)

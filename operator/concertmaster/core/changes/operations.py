@@ -37,14 +37,14 @@ def operations(
 
 def _names(raw: Mapping[str, Any], pointer: str) -> list[Operation]:
     """Tests that named list members on the path are still at their positions."""
-    found: list[Operation] = []
+    tests: list[Operation] = []
     walked: list[str] = []
     for part in jsonpatch.parts(pointer):
         walked.append(part)
         member = jsonpatch.find(raw, jsonpatch.join(walked))[1]
         if part.isdigit() and isinstance(member, Mapping) and isinstance(member.get("name"), str):
-            found.append({"op": "test", "path": f"{jsonpatch.join(walked)}/name", "value": member["name"]})
-    return found
+            tests.append({"op": "test", "path": f"{jsonpatch.join(walked)}/name", "value": member["name"]})
+    return tests
 
 
 def _change(raw: Any, pointer: str, new: object) -> tuple[list[Operation], list[Operation]]:

@@ -225,8 +225,8 @@ def predict(
     item: Recommendation, part: float = 1.0, monthly_cost: float | None = None, spread: float = 0.0
 ) -> Predicted | None:
     """Effect that later runs will show for this part of the change: see ``expected_change`` and ``widened``."""
-    found = expected_change(item, part, monthly_cost)
-    return widened(found, spread) if found is not None else None
+    expected = expected_change(item, part, monthly_cost)
+    return widened(expected, spread) if expected is not None else None
 
 
 def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float | None = None) -> Predicted | None:

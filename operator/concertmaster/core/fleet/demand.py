@@ -166,11 +166,11 @@ def _starts(
         key = (apart and weekend(t), int(t % DAY // HOUR))
         counts[key] = counts.get(key, 0) + 1
     days = span / DAY
-    of = {False: days * (5 / 7 if apart else 1.0), True: days * 2 / 7}
-    found = []
+    day_count = {False: days * (5 / 7 if apart else 1.0), True: days * 2 / 7}
+    starts = []
     for k in range(hours):
         t = first + k * HOUR
         key = (apart and weekend(t), int(t % DAY // HOUR))
         if key in counts:
-            found.append((t, counts[key] / of[key[0]]))
-    return found
+            starts.append((t, counts[key] / day_count[key[0]]))
+    return starts

@@ -55,8 +55,8 @@ def together(items: Iterable[tuple[str, Impact]]) -> Impact:
 
     def total(amounts: Iterable[tuple[str, Interval | None]], *, apart: bool = False) -> Interval | None:
         likely = [(i, a.likely) for i, a in amounts if a is not None and a.likely > 0]
-        found = sum(v for _, v in likely) if apart else sum(contributions(likely))
-        return Interval(found, found, found) if likely else None
+        combined = sum(v for _, v in likely) if apart else sum(contributions(likely))
+        return Interval(combined, combined, combined) if likely else None
 
     return Impact(
         total((i, impact.run_minutes) for i, impact in rows),

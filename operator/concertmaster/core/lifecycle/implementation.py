@@ -43,15 +43,15 @@ def word(value: Any) -> str | None:
 
 def fields(edits: Iterable[Edit], target: Mapping[str, Any]) -> tuple[Field, ...]:
     """The fields of ``edits`` as they are in ``target``; empty when one of them has no location in it."""
-    found = []
+    rows = []
     for edit in edits:
         path = _named(target, edit.place)
         if path is None:
             return ()
         field = Field(path, word(find(target, edit.place)[1]), word(_recommended(edit)))
         if not follows(field, field.old):
-            found.append(field)
-    return tuple(found)
+            rows.append(field)
+    return tuple(rows)
 
 
 def whole(own: Mapping[str, Any], held: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -79,9 +79,9 @@ def _reported(
     outcome: ImplementationResult, proof: Verification, share: float | None, now: float
 ) -> ImplementationResult:
     """The outcome after a verification. Runs counted earlier that are no longer available (lost history) remain counted."""
-    found = proof.measured
-    if found is not None and found.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
-        outcome = replace(outcome, measured=_scaled(found, share))
+    measured = proof.measured
+    if measured is not None and measured.measure == outcome.promised.measure and proof.verified_runs >= outcome.after:
+        outcome = replace(outcome, measured=_scaled(measured, share))
     return replace(
         outcome,
         verdict=proof.verdict,

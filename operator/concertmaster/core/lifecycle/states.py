@@ -71,12 +71,12 @@ def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
 def advance(before: RecommendationHistory, look: Observation) -> RecommendationHistory:
     """The history after this analysis."""
     outcomes = [o for old in before.outcomes if (o := _upheld(old, look)) is not None]
-    made = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
-    outcomes += made.values()
+    implemented = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
+    outcomes += implemented.values()
     known = {s.id: s for s in before.standings}
-    given = [_given(g, known.get(g.id), look, g.id in made) for g in look.given]
+    given = [_given(g, known.get(g.id), look, g.id in implemented) for g in look.given]
     ids = {g.id for g in look.given}
-    left = [_left(s, made.get(s.id), outcomes, look) for s in before.standings if s.id not in ids]
+    left = [_left(s, implemented.get(s.id), outcomes, look) for s in before.standings if s.id not in ids]
     return RecommendationHistory((*given, *_bounded([s for s in left if s is not None])), tuple(_recent(outcomes)))
 
 
@@ -106,8 +106,8 @@ def _measurable(effect: RelativeEffect, spread: float) -> RelativeEffect:
     """The effect with the interval in which later runs will measure it."""
     if effect.likely is None or effect.low is None or effect.high is None:
         return effect
-    found = widened(Predicted(effect.measure, effect.low, effect.likely, effect.high), spread)
-    return replace(effect, low=found.low, high=found.high)
+    wider = widened(Predicted(effect.measure, effect.low, effect.likely, effect.high), spread)
+    return replace(effect, low=wider.low, high=wider.high)
 
 
 def _upheld(outcome: ImplementationResult, look: Observation) -> ImplementationResult | None:
@@ -180,8 +180,8 @@ def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | N
 
 
 def _severity(words: Mapping[str, Any]) -> int:
-    found = words.get("severity")
-    return _SEVERITIES.index(Severity(found)) if found in set(Severity) else 0
+    severity = words.get("severity")
+    return _SEVERITIES.index(Severity(severity)) if severity in set(Severity) else 0
 
 
 def _gain(effect: RelativeEffect) -> float:

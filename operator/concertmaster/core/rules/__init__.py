@@ -150,7 +150,7 @@ def assessed(
     sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
     """The recommendations of all enabled rules for one workflow, each with its impact, in the order of the rules."""
-    found: list[Recommendation] = []
+    items: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
@@ -158,8 +158,8 @@ def assessed(
             evidence = Evidence(
                 analysis, profile, own, gaps or DataGaps(), fleet, capacity, rows, sizing or SizingHistory()
             )
-            found.extend(rule.recommend(evidence))
-    return [assess(item, analysis, published=item.id in published) for item in found]
+            items.extend(rule.recommend(evidence))
+    return [assess(item, analysis, published=item.id in published) for item in items]
 
 
 def recommend(

@@ -233,8 +233,8 @@ def median(values: Sequence[float]) -> float | None:
 
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
     """Mean of per-run values with its 90% interval, times ``scale``; None when there are too few values."""
-    found = mean_with_interval(list(values))
-    return found.scaled(scale) if found is not None else None
+    interval = mean_with_interval(list(values))
+    return interval.scaled(scale) if interval is not None else None
 
 
 def share_interval(count: int, of: int) -> Interval | None:

@@ -112,11 +112,11 @@ def levels(model: InputModel, inputs: Floats, peaks: Floats, headroom: float) ->
     x, u = inputs[known][order], peaks[known][order]
     needs = np.array([model.request(size) for size in x.tolist()])
     needs = np.maximum.accumulate(np.maximum(needs, u * (1.0 + headroom)))
-    found = [[2.0**k, int((np.ceil(np.log2(needs)) == k).sum())] for k in np.unique(np.ceil(np.log2(needs)))]
-    while len(found) > MOST_LEVELS:
-        del found[min(range(len(found) - 1), key=lambda i: found[i][1])]
+    counts = [[2.0**k, int((np.ceil(np.log2(needs)) == k).sum())] for k in np.unique(np.ceil(np.log2(needs)))]
+    while len(counts) > MOST_LEVELS:
+        del counts[min(range(len(counts) - 1), key=lambda i: counts[i][1])]
     rows: list[tuple[float, float]] = []
-    for top, _ in found:
+    for top, _ in counts:
         within = needs <= top
         request = plain_memory(min(top, float(needs[within].max())))
         if request is not None and (not rows or request >= LEAST_APART * rows[-1][1]):

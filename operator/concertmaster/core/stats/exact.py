@@ -30,15 +30,15 @@ _LEAST = 5  # values on each side
 def shift(good: Sequence[bool], level: float) -> tuple[int, bool] | None:
     """Significant change at ``level`` of the share of good ones (oldest first): the position from which the newest half,
     third or quarter differs most, and whether it is better there; None without one. The three tests share the level."""
-    found: list[tuple[float, int]] = []
+    candidates: list[tuple[float, int]] = []
     for share in NEWER:
         at = len(good) - round(len(good) * share)
         older, newer = good[:at], good[at:]
         if min(len(older), len(newer)) >= _LEAST:
             p = fisher(sum(older), len(older) - sum(older), sum(newer), len(newer) - sum(newer))
             if p is not None and p < level / len(NEWER):
-                found.append((p, at))
-    if not found:
+                candidates.append((p, at))
+    if not candidates:
         return None
-    at = min(found)[1]
+    at = min(candidates)[1]
     return at, sum(good[at:]) * at > sum(good[:at]) * (len(good) - at)

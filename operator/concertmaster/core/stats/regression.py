@@ -87,16 +87,16 @@ class InputRelation:
         """Prediction of the model ``chosen``; beyond the largest input a line extrapolated from there, limited by the growth
         of the power law of all runs if ``bounded``."""
         within = np.minimum(queries, x[-1])
-        found = self._by(within, x, y, chosen)
+        predicted = self._by(within, x, y, chosen)
         over = queries > x[-1]
         if over.any():
-            edge, further = found[over], queries[over]
-            found[over] = np.maximum(edge, self._by(further, x, y, LINE))
+            edge, further = predicted[over], queries[over]
+            predicted[over] = np.maximum(edge, self._by(further, x, y, LINE))
             if bounded and x[-1] > 0.0:
                 size = np.log(np.maximum(x, x[x > 0.0].min()))
                 exponent = float(rivals.power(size[None], np.log(y)[None])[0][0])
-                found[over] = np.minimum(found[over], edge * (further / x[-1]) ** exponent)
-        return found
+                predicted[over] = np.minimum(predicted[over], edge * (further / x[-1]) ** exponent)
+        return predicted
 
     def _by(self, queries: Floats, x: Floats, y: Floats, chosen: int) -> Floats:
         each = np.broadcast_to(x, (queries.size, x.size)), np.broadcast_to(y, (queries.size, y.size))

@@ -46,11 +46,11 @@ def line(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) ->
     ``fading``; where it would fall with x, their median; never below the least y."""
     weights = _nearness(queries, x, span, fading=fading)
     middle, level, slope = _weighted_line(x, y, weights)
-    found = level + slope * (queries - middle)
+    fitted = level + slope * (queries - middle)
     flat = ~(slope > 0.0)
     if flat.any():
-        found[flat] = _weighted_median(y[flat], weights[flat])
-    return np.asarray(np.maximum(found, y.min(axis=1)))
+        fitted[flat] = _weighted_median(y[flat], weights[flat])
+    return np.asarray(np.maximum(fitted, y.min(axis=1)))
 
 
 def power(size: Floats, value: Floats) -> tuple[Floats, Floats]:
@@ -120,5 +120,5 @@ def _weighted_median(y: Floats, weights: Floats) -> Floats:
 
 def _smallest(x: Floats) -> Floats:
     """The least positive input of each row; 1 where there is none."""
-    found = np.where(x > 0.0, x, np.inf).min(axis=1)
-    return np.where(np.isfinite(found), found, 1.0)
+    least = np.where(x > 0.0, x, np.inf).min(axis=1)
+    return np.where(np.isfinite(least), least, 1.0)

@@ -33,13 +33,13 @@ def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
     """Quantiles of at least one finite value, interpolated like NumPy's default, in a tenth of its time."""
     ordered = np.sort(values)
     last = ordered.size - 1
-    found = []
+    result = []
     for share in shares:
         place = share * last
         below = min(int(place), last)
         part, low, high = place - below, float(ordered[below]), float(ordered[min(below + 1, last)])
-        found.append(high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part)
-    return found
+        result.append(high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part)
+    return result
 
 
 def median_difference(before: Floats, after: Floats, level: float = 0.95, most: int = 64) -> Interval | None:

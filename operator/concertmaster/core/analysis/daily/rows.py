@@ -116,8 +116,8 @@ def _of_steps(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> l
                     by_step[e.step] = [(e, cost)]
                 else:
                     rows.append((e, cost))
-    found = [_of_step(day, step, rows, end) for step, rows in by_step.items()]
-    return sorted(found, key=lambda r: (-r.seconds, r.step))[:STEPS]
+    daily = [_of_step(day, step, rows, end) for step, rows in by_step.items()]
+    return sorted(daily, key=lambda r: (-r.seconds, r.step))[:STEPS]
 
 
 def _of_step(day: int, step: str, rows: Sequence[tuple[StepExecution, ExecutionCost | None]], end: _End) -> DailyRow:

@@ -35,23 +35,23 @@ def replays(runs: Iterable[ExecutedRun], whatif: WhatIf) -> list[float]:
     if whatif.problem:
         return [math.nan for _ in runs]
     tables, runs = _Tables(whatif), list(runs)
-    found = [math.nan] * len(runs)
+    makespans = [math.nan] * len(runs)
     alike: dict[tuple[int, int], list[int]] = {}  # runs of one layout share the same names and edges objects
     for k, run in enumerate(runs):
         if not run.usable:
             continue
         if whatif.hits or _limits(run, whatif):
-            found[k] = _mixed(run, whatif, tables)
+            makespans[k] = _mixed(run, whatif, tables)
         else:
             alike.setdefault((id(run.names), id(run.parents)), []).append(k)
     for members in alike.values():
         if len(members) < _FEWEST:
             for k in members:
-                found[k] = _mixed(runs[k], whatif, tables)
+                makespans[k] = _mixed(runs[k], whatif, tables)
         else:
             for k, seconds in zip(members, _changed_many([runs[k] for k in members], whatif, tables), strict=True):
-                found[k] = seconds
-    return found
+                makespans[k] = seconds
+    return makespans
 
 
 def _changed_many(runs: Sequence[ExecutedRun], whatif: WhatIf, tables: _Tables) -> list[float]:
@@ -69,15 +69,15 @@ def _lengths(runs: Sequence[ExecutedRun], step: int, tables: _Tables) -> list[fl
     if tables.joins or name in tables.capped or name in tables.batched or name in tables.splits:
         return [_length(run, step, tables) for run in runs]
     factor, cpu, wait = tables.factors(name)
-    found = []
+    seconds = []
     for run in runs:
         chains = run.chains[step]
         if len(chains) == 1 and len(chains[0]) == 1:  # one pod: the common case
             chain = _chain(chains[0], lag_parts(chains[0][0], run.shared_lag), math.inf, factor, cpu, wait, False)
-            found.append(chain_length(chain))
+            seconds.append(chain_length(chain))
         else:
-            found.append(_length(run, step, tables))
-    return found
+            seconds.append(_length(run, step, tables))
+    return seconds
 
 
 def _length(run: ExecutedRun, step: int, tables: _Tables) -> float:

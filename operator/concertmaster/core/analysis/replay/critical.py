@@ -126,24 +126,24 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
 
 def _step_drags(runs: Sequence[ExecutedRun]) -> list[Mapping[str, float]]:
     """``step_drag`` of each run; runs of one layout without limits or per-item places are computed together."""
-    found: list[Mapping[str, float]] = [{}] * len(runs)
+    by_run: list[Mapping[str, float]] = [{}] * len(runs)
     alike: dict[tuple[int, int], list[int]] = {}
     for k, run in enumerate(runs):
         if run.limits or len(run.index) != len(run.names):
-            found[k] = step_drag(run)
+            by_run[k] = step_drag(run)
         else:
             alike.setdefault((id(run.names), id(run.parents)), []).append(k)
     for members in alike.values():
         if len(members) < _FEWEST:
             for k in members:
-                found[k] = step_drag(runs[k])
+                by_run[k] = step_drag(runs[k])
             continue
         first = runs[members[0]]
         table = drags_many(np.array([runs[k].lengths for k in members]).T, first.parents)
         for k, column in zip(members, table.T.tolist(), strict=True):
             own = dict(zip(first.names, column, strict=True))
-            found[k] = {name: own[name] for name in runs[k].pods}
-    return found
+            by_run[k] = {name: own[name] for name in runs[k].pods}
+    return by_run
 
 
 def step_drag(run: ExecutedRun) -> Mapping[str, float]:

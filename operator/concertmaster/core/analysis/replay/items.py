@@ -137,22 +137,22 @@ def _waits(
 ) -> tuple[int, ...]:
     """Places that one item of a step, executed as ``rows``, waits for. A step that did not run for the item is replaced by
     its own dependencies."""
-    found: dict[int, None] = {}
+    positions: dict[int, None] = {}
     if group == ():  # the handler of a whole fan-out runs after those of its items
-        found.update(dict.fromkeys(p for p in built.of_step.get(step, ()) if built.origin[p][1]))
+        positions.update(dict.fromkeys(p for p in built.of_step.get(step, ()) if built.origin[p][1]))
     todo = [(step, before) for before in reversed(layout.waits[step])]
     while todo:
         after, before = todo.pop()
         shared = links.get((after, before))
         if shared is None or group is None:
-            found.update(dict.fromkeys(built.of_step[before]))
+            positions.update(dict.fromkeys(built.of_step[before]))
             continue
         mine = built.by_prefix.get((before, group[:shared])) or _earlier(built, before, group, rows)
         if mine:
-            found.update(dict.fromkeys(mine))
+            positions.update(dict.fromkeys(mine))
         else:
             todo += [(before, earlier) for earlier in layout.waits[before]]
-    return tuple(found)
+    return tuple(positions)
 
 
 def _earlier(built: _Built, before: int, group: Group, rows: Sequence[Row]) -> Sequence[int]:

@@ -119,13 +119,13 @@ def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: La
     table = [a.T.tolist() for a in (ready, lag, pending, starting, work, finished, delay, head, done, lengths, ranks)]
     of_run = [a.tolist() for a in (shared, tail, whole, replayed)]
     problems = tuple(dict.fromkeys(layout.problems))
-    found: list[ExecutedRun | None] = []
+    graphs: list[ExecutedRun | None] = []
     for k, (run, own) in enumerate(zip(runs, columns, strict=True)):
         if not fine[k]:
-            found.append(None)
+            graphs.append(None)
             continue
-        found.append(_built(run, own.source, layout, problems, [rows[k] for rows in table], [v[k] for v in of_run]))
-    return found
+        graphs.append(_built(run, own.source, layout, problems, [rows[k] for rows in table], [v[k] for v in of_run]))
+    return graphs
 
 
 def _built(
@@ -210,15 +210,15 @@ def critical(
 ) -> tuple[Attempt, ...]:
     """The critical chain: from the step that ended last, repeatedly to the dependency that ended last."""
     step = max(range(len(done)), key=done.__getitem__)
-    found: list[Attempt] = []
+    chain: list[Attempt] = []
     while step >= 0:
         rows = chains[step]
         if rows:
             last = rows[0] if len(rows) == 1 else max(rows, key=lambda row: row[-1].finished)
-            found.extend(reversed(last))
+            chain.extend(reversed(last))
         step = max(parents[step], key=done.__getitem__, default=-1)
-    found.reverse()
-    return tuple(found)
+    chain.reverse()
+    return tuple(chain)
 
 
 def throttled(execution: StepExecution) -> float | None:

@@ -45,22 +45,22 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
     if not len(y):
         return Smoothed(0.0, math.sqrt(own + NOISE**2))
     # Runs of one shape share a row and a column of the prior: the system has the size of the shapes, usually a handful.
-    shapes, of = np.unique(x, axis=0, return_inverse=True)
-    of = of.reshape(-1)
+    shapes, shape_of = np.unique(x, axis=0, return_inverse=True)
+    shape_of = shape_of.reshape(-1)
     apart = ((shapes[:, None, :] - shapes[None, :, :]) ** 2).sum(axis=-1)
     prior = level**2 + SLOPE**2 * (shapes @ shapes.T) + CURVE**2 * np.exp(-0.5 * apart / REACH**2)
     cross = level**2 + CURVE**2 * np.exp(-0.5 * (shapes**2).sum(axis=1) / REACH**2)
     noise = np.full(len(y), NOISE**2)
     for _ in range(ITERATIONS):
-        sure, mean = _together(y, noise, of)
+        sure, mean = _together(y, noise, shape_of)
         fitted = prior @ np.linalg.solve(prior + np.diag(1.0 / sure), mean)
-        noise = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[of]) / NOISE / HUBER)
-    sure, mean = _together(y, noise, of)
+        noise = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[shape_of]) / NOISE / HUBER)
+    sure, mean = _together(y, noise, shape_of)
     inverse = np.linalg.inv(prior + np.diag(1.0 / sure))
     left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(axis=1)  # variance of a shape's value, given the runs
     variance = max(own - float(cross @ inverse @ cross), 0.0) + NOISE**2
-    weights = (y - (prior @ (inverse @ mean))[of]) / noise
-    known = (1.0 - left[of] / noise) / noise
+    weights = (y - (prior @ (inverse @ mean))[shape_of]) / noise
+    known = (1.0 - left[shape_of] / noise) / noise
     return Smoothed(float(cross @ (inverse @ mean)), math.sqrt(variance) * _surprise(known, weights, noise))
 
 

@@ -44,15 +44,15 @@ class Progress:
 
 def courses(runs: Sequence[RunRecord]) -> list[Course]:
     """The courses of the newest succeeded runs (``runs``: oldest first)."""
-    found: list[Course] = []
+    selected: list[Course] = []
     for run in reversed(runs):
         if run.outcome is not Outcome.SUCCEEDED or run.start is None or not run.makespan:
             continue
         began, ended = _times(run.steps, run.start)
-        found.append(Course(run.makespan, began, ended, _inputs(run, run.input_total)))
-        if len(found) == NEWEST:
+        selected.append(Course(run.makespan, began, ended, _inputs(run, run.input_total)))
+        if len(selected) == NEWEST:
             break
-    return found[::-1]
+    return selected[::-1]
 
 
 def progress(run: RunRecord, now: float) -> Progress | None:
@@ -98,5 +98,5 @@ def _began(e: StepExecution) -> float | None:
 def _inputs(run: RunRecord, whole: float | None) -> dict[str, float]:
     """Input sizes by step and of the run. For a run in progress only sizes from its own object are complete: not all of its
     steps, nor all items of a fan-out, have started."""
-    found = {e.step: e.input_size for e in run.steps if e.input_size is not None and e.item is None}
-    return found | {RUN: whole} if whole is not None else found
+    sizes = {e.step: e.input_size for e in run.steps if e.input_size is not None and e.item is None}
+    return sizes | {RUN: whole} if whole is not None else sizes

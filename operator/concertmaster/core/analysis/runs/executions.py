@@ -43,5 +43,5 @@ def executions_by_step(run: RunRecord) -> Executions:
 
 
 def _those(rows: BySteps, chosen: Callable[[StepExecution], bool]) -> BySteps:
-    found = {step: [e for e in of_step if chosen(e)] for step, of_step in rows.items()}
-    return {step: of_step for step, of_step in found.items() if of_step}
+    selected = {step: [e for e in of_step if chosen(e)] for step, of_step in rows.items()}
+    return {step: of_step for step, of_step in selected.items() if of_step}

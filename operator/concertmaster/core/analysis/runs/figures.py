@@ -42,8 +42,8 @@ class RunFigures:
         figures = known[1]
         if make in figures:
             return figures[make]  # type: ignore[no-any-return]
-        figures[make] = made = make(run, *more, **named)
-        return made
+        figures[make] = figure = make(run, *more, **named)
+        return figure
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
         """``make()``, cached; it must depend only on these records, their graph, the price list and ``key``."""
@@ -60,8 +60,8 @@ class RunFigures:
             self._executed, self._layouts, self._together = {}, {}, {}
         self._graph = graph
         fresh = [run for run in runs if id(run) not in self._executed]
-        for run, made in zip(fresh, prepare(fresh, graph, layouts=self._layouts), strict=True):
-            self._executed[id(run)] = run, made
+        for run, built in zip(fresh, prepare(fresh, graph, layouts=self._layouts), strict=True):
+            self._executed[id(run)] = run, built
         return tuple([self._executed[id(run)][1] for run in runs])
 
     def costs(self, pricing: Pricing) -> Costs:

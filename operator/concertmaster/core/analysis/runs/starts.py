@@ -56,12 +56,12 @@ class Starts:
 
 def spans_of(runs: Sequence[RunRecord]) -> tuple[Span, ...]:
     """The runs with known begin and end. A run that was suspended takes its slot before its first pod."""
-    found = [
+    spans = [
         Span(r.start - (r.suspension.seconds if r.suspension is not None else 0.0), r.end, r)
         for r in runs
         if r.start is not None and r.end is not None and r.end > r.start
     ]
-    return tuple(sorted(found, key=lambda s: (s.begin, s.end)))
+    return tuple(sorted(spans, key=lambda s: (s.begin, s.end)))
 
 
 def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
@@ -76,8 +76,8 @@ def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
 
 def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Mapping[str, float]:
     """By run name, the seconds it began late because another run was in progress; other runs are left out."""
-    found = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
-    return found.behind if found is not None else {}
+    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
+    return starts.behind if starts is not None else {}
 
 
 def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Starts | None:
@@ -144,11 +144,11 @@ def _beside(spans: Sequence[Span]) -> tuple[tuple[int, ...], int]:
 
 def _replaced(spans: Sequence[Span], moments: Sequence[float], gap: float) -> tuple[int, ...]:
     near = min(_REPLACED, gap / 2)
-    found = []
+    indices = []
     for i, (span, after) in enumerate(pairwise(spans)):
         if span.run.outcome in (Outcome.SUCCEEDED, Outcome.ENDED) or abs(after.begin - span.end) > near:
             continue
         at = bisect_right(moments, after.begin + _SECOND) - 1
         if at >= 0 and after.begin - moments[at] <= near:
-            found.append(i)
-    return tuple(found)
+            indices.append(i)
+    return tuple(indices)

@@ -145,7 +145,7 @@ _one = partial(tuple.__new__, InRun)
 def usage_of(run: RunRecord) -> list[tuple[str, str, InRun]]:
     """(step, container name, figures) of every main container in a run. Containers added only by the engine's executor are
     left out."""
-    found: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
+    by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     for execution in run.steps:
         if execution.outcome is Outcome.SKIPPED or execution.outcome is Outcome.CACHED:
             continue
@@ -153,11 +153,11 @@ def usage_of(run: RunRecord) -> list[tuple[str, str, InRun]]:
             if fact.init or fact.name in _EXECUTOR_CONTAINERS:
                 continue
             place = execution.step, fact.name
-            if place in found:
-                found[place].append((fact, execution))
+            if place in by_container:
+                by_container[place].append((fact, execution))
             else:
-                found[place] = [(fact, execution)]
-    return [(step, name, _in_run(run, rows)) for (step, name), rows in found.items()]
+                by_container[place] = [(fact, execution)]
+    return [(step, name, _in_run(run, rows)) for (step, name), rows in by_container.items()]
 
 
 def _in_run(run: RunRecord, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
@@ -176,14 +176,14 @@ Usages = dict[str, dict[str, list[InRun]]]
 
 def by_step(runs: Iterable[Iterable[tuple[str, str, InRun]]]) -> Usages:
     """Results of ``usage_of`` for each run (oldest first), grouped by step and container."""
-    found: Usages = {}
+    usages: Usages = {}
     for of_run in runs:
         for step, name, figures in of_run:
-            of_step = found.get(step)
+            of_step = usages.get(step)
             if of_step is None:
-                found[step] = {name: [figures]}
+                usages[step] = {name: [figures]}
             elif name in of_step:
                 of_step[name].append(figures)
             else:
                 of_step[name] = [figures]
-    return found
+    return usages

@@ -61,8 +61,8 @@ def cheaper_models(analysis: Analysis) -> tuple[CheaperModel, ...]:
         for e in run.steps:
             if e.model is not None and metric.name in e.extra:
                 rows.setdefault(e.step, {}).setdefault(e.model, []).append(e)
-    found = (_cheapest(step, metric, by_model) for step, by_model in rows.items())
-    return tuple(c for c in found if c is not None)
+    candidates = (_cheapest(step, metric, by_model) for step, by_model in rows.items())
+    return tuple(c for c in candidates if c is not None)
 
 
 def _cheapest(step: str, metric: ExtraMetric, by_model: dict[str, list[StepExecution]]) -> CheaperModel | None:
@@ -71,13 +71,13 @@ def _cheapest(step: str, metric: ExtraMetric, by_model: dict[str, list[StepExecu
         return None
     usual, *others = [model for model, _ in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))]
     before = _use(usual, by_model[usual], metric)
-    found = []
+    cheaper = []
     for other in others:
         after = _use(other, by_model[other], metric)
         effect = _compared(by_model[usual], by_model[other], metric, LEVEL / len(others))
         if math.isfinite(effect.ratio) and effect.high < 1.0 and _as_good(before, after):
-            found.append(CheaperModel(step, metric, before, after, effect))
-    return min(found, key=lambda c: c.effect.ratio, default=None)
+            cheaper.append(CheaperModel(step, metric, before, after, effect))
+    return min(cheaper, key=lambda c: c.effect.ratio, default=None)
 
 
 def _use(model: str, rows: list[StepExecution], metric: ExtraMetric) -> ModelUse:

@@ -40,7 +40,7 @@ class EnoughPlaces:
 
 def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> list[Holding]:
     """Executions of ``steps`` that held the semaphore; ``usual``: seconds from ready to created without any lock."""
-    found = []
+    rows = []
     for run in runs:
         for e in run.steps:
             if e.step not in steps or e.ready is None or e.created is None or e.finished is None or e.attempt:
@@ -48,8 +48,8 @@ def holdings(runs: Iterable[RunRecord], steps: frozenset[str], usual: float) -> 
             if e.outcome in (Outcome.SKIPPED, Outcome.CACHED):
                 continue
             waited = max(0.0, e.created - e.ready - usual)
-            found.append(Holding(e.ready, waited, max(0.0, e.finished - e.created)))
-    return sorted(found, key=lambda h: h.asked)
+            rows.append(Holding(e.ready, waited, max(0.0, e.finished - e.created)))
+    return sorted(rows, key=lambda h: h.asked)
 
 
 def mean_wait(rows: Sequence[Holding], size: int) -> float:

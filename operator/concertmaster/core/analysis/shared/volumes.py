@@ -56,8 +56,8 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
                 seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
                 steps.setdefault(key, set()).add(e.step)
                 runs.setdefault(key, set()).add(run.run)
-    found = [_fill(key, rows, sorted(steps[key]), len(runs[key]), analysis.now) for key, rows in seen.items()]
-    return tuple(sorted(found, key=lambda f: (-f.share, f.claim)))
+    fills = [_fill(key, rows, sorted(steps[key]), len(runs[key]), analysis.now) for key, rows in seen.items()]
+    return tuple(sorted(fills, key=lambda f: (-f.share, f.claim)))
 
 
 def _name(run: RunRecord, claim: str) -> tuple[str, bool]:

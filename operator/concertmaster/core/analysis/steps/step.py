@@ -150,7 +150,7 @@ _times = partial(tuple.__new__, _Times)
 
 def _times_of(run: RunRecord) -> list[_Times]:
     """Times of all executions of a run."""
-    found: list[_Times] = []
+    times: list[_Times] = []
     for e in run.steps:
         created, scheduled, started, finished, outcome = e.created, e.scheduled, e.started, e.finished, e.outcome
         seconds = waiting = starting = None
@@ -162,19 +162,19 @@ def _times_of(run: RunRecord) -> list[_Times]:
         if started is not None and finished is not None and (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
             seconds = finished - started if finished > started else 0.0
         ran = outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED
-        found.append(_times((e.step, seconds, waiting, starting, ran, e.input_size)))
-    return found
+        times.append(_times((e.step, seconds, waiting, starting, ran, e.input_size)))
+    return times
 
 
 def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Collected]:
     """Executions by step."""
-    found: dict[str, _Collected] = {}
+    columns: dict[str, _Collected] = {}
     for run in runs:
         name, end = run.run, run.end or 0.0
         for step, seconds, waiting, starting, ran, size in figures.of(_times_of, run):
-            own = found.get(step)
+            own = columns.get(step)
             if own is None:
-                own = found[step] = _Collected()
+                own = columns[step] = _Collected()
             if waiting is not None:
                 own.waiting.append(waiting)
             if starting is not None:
@@ -188,7 +188,7 @@ def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Col
             if known is not None:
                 seconds, size = max(known[1], seconds), size if size is not None else known[2]
             own.per_run[name] = end, seconds, size
-    return found
+    return columns
 
 
 def _step(

@@ -55,9 +55,9 @@ class Capacity:
         steps = tuple(steps)
         quotas = pods_within(self.quotas, steps, self.ranges)
         nodes = pods_within((ResourceQuota("", self.nodes.all),), steps, self.ranges)
-        found = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
-        found += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
-        return min(found, default=None)
+        bounds = [(quotas[0], f"ResourceQuota {quotas[1]}")] if quotas is not None else []
+        bounds += [(nodes[0], "what all nodes have allocatable")] if nodes is not None else []
+        return min(bounds, default=None)
 
     def request(self, resource: str, limit: float | None, *, tied: bool = False) -> Bound:
         """Bounds of a container's request of ``resource`` with its ``limit`` (None: not set); ``tied``: the limit changes
@@ -78,8 +78,8 @@ class Capacity:
             ((q.hard[key], f"ResourceQuota {q.name}") for q in self.quotas if (key := f"limits.{resource}") in q.hard),
             default=None,
         )
-        found = min((b for b in (most, quota) if b is not None), default=(None, ""))
-        return Bound(most=found[0], most_by=found[1])
+        tightest = min((b for b in (most, quota) if b is not None), default=(None, ""))
+        return Bound(most=tightest[0], most_by=tightest[1])
 
     def _least(self, resource: str, limit: float | None) -> Iterator[tuple[float, str]]:
         for limits in self.ranges:
@@ -116,10 +116,10 @@ def ranges_of(raw: Mapping[str, Any]) -> Iterator[LimitRange]:
 
 def capacity_by_namespace(objects: Iterable[Mapping[str, Any]]) -> dict[str, Capacity]:
     """ResourceQuotas (without current usage) and LimitRanges among the objects, by namespace."""
-    found: dict[str, Capacity] = {}
+    capacities: dict[str, Capacity] = {}
     for raw in objects:
-        add(found, raw)
-    return found
+        add(capacities, raw)
+    return capacities
 
 
 def add(found: dict[str, Capacity], raw: Mapping[str, Any]) -> None:

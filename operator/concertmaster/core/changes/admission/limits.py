@@ -99,17 +99,17 @@ def refusals(
     changes: Iterable[PodChange], ranges: Sequence[LimitRange], quotas: Sequence[ResourceQuota]
 ) -> list[Refusal]:
     """What the server would reject about the pods after a change, except omissions it already rejected before."""
-    found: dict[Refusal, None] = {}
+    rejected: dict[Refusal, None] = {}
     for change in changes:
         for order in _orders(ranges):
             before = defaulted(change.before, order)
             after = defaulted(change.after, order)
             omitted = {r for r in (*_limited(before, order), *_unspecified(before, quotas)) if r.missing}
             present = (*_limited(after, order), *_unspecified(after, quotas))
-            found |= dict.fromkeys(r for r in present if r not in omitted)
-            found |= dict.fromkeys(_raised_beside(before, after))
-            found |= dict.fromkeys(_exceeded(replace(change, before=before, after=after), quotas))
-    return list(found)
+            rejected |= dict.fromkeys(r for r in present if r not in omitted)
+            rejected |= dict.fromkeys(_raised_beside(before, after))
+            rejected |= dict.fromkeys(_exceeded(replace(change, before=before, after=after), quotas))
+    return list(rejected)
 
 
 def _orders(ranges: Sequence[LimitRange]) -> Iterator[Sequence[LimitRange]]:
@@ -196,11 +196,11 @@ def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:
 
 def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[Refusal]:
     """One container, or a whole pod, checked against one entry of a LimitRange."""
-    of = "" if limits.scope == "Container" else "of the pod "
+    scope = "" if limits.scope == "Container" else "of the pod "
 
     def refused(resource: str, amount: float, what: str) -> Refusal:
         return Refusal(
-            "LimitRange", f"{resource} {of}{_show(resource, amount)} is {what} LimitRange {limits.name} allows"
+            "LimitRange", f"{resource} {scope}{_show(resource, amount)} is {what} LimitRange {limits.name} allows"
         )
 
     def omitted(resource: str, what: str) -> Refusal:
@@ -225,7 +225,7 @@ def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[
         if not request or not limit:
             yield omitted(resource, "limit" if request else "request")
         elif limit / request > ratio * _UP:
-            times = f"{limit / request:.3g} times the request {of}{_show(resource, request)}"
+            times = f"{limit / request:.3g} times the request {scope}{_show(resource, request)}"
             most_times = f"LimitRange {limits.name} allows {ratio:g} times (maxLimitRequestRatio)"
             yield Refusal("LimitRange", f"the {resource} limit {_show(resource, limit)} is {times}; {most_times}")
 

@@ -18,8 +18,8 @@ from concertmaster.core.text import resource_amount
 def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | None = 1) -> tuple[PodChange, ...]:
     """The pods whose resources or number a plan changes. Without a ``definition`` only the containers set by the plan are
     known, and ``pods`` is how many run concurrently."""
-    found = _of_definition(plan, definition) if definition is not None else []
-    if not found:
+    changes = _of_definition(plan, definition) if definition is not None else []
+    if not changes:
         return tuple(
             PodChange(
                 Pod((Container("", {s.resource: s.old} if s.old is not None else {}, limits),), complete=False),
@@ -31,11 +31,11 @@ def pod_changes(plan: Plan, definition: WorkflowDefinition | None, pods: int | N
             if s.resource != "parallelism"
             for limits in ({s.resource: s.limit} if s.limit is not None else {},)
         )
-    return tuple(found)
+    return tuple(changes)
 
 
 def _of_definition(plan: Plan, definition: WorkflowDefinition) -> list[PodChange]:
-    graph, found = definition.graph, list[PodChange]()
+    graph, changes = definition.graph, list[PodChange]()
     wider = next((s for s in plan.settings if s.resource == "parallelism"), None)
     group = next((g for g in graph.limits if wider is not None and g.pointer == wider.pointer), None)
     widened = [s for s in graph.steps if s.containers and (group is None or s.name in group.steps)]
@@ -44,11 +44,11 @@ def _of_definition(plan: Plan, definition: WorkflowDefinition) -> list[PodChange
         before, after = _pod(step, definition, {}), _pod(step, definition, _settings(plan))
         if wider is not None and step in widened:
             old = min(wider.old or 1, most)
-            found.append(PodChange(before, after, int(old), int(min(wider.new, most))))
+            changes.append(PodChange(before, after, int(old), int(min(wider.new, most))))
         elif before != after:
             at_a_time = pods_at_a_time(step, definition)
-            found.append(PodChange(before, after, at_a_time, at_a_time))
-    return found
+            changes.append(PodChange(before, after, at_a_time, at_a_time))
+    return changes
 
 
 def pods_at_a_time(step: StepSpec, definition: WorkflowDefinition) -> int | None:

@@ -43,18 +43,18 @@ class _Pods:
 
 def _of_run(run: ExecutedRun) -> list[tuple[str, int, tuple[float, ...], tuple[float, ...]]]:
     """For each step that ran: its number of items, and for each pod the seconds of work and of overhead before it."""
-    found: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = []
+    rows: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = []
     for name, places in run.index.items():
         chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
         if len(chains) == 1 and len(chains[0]) == 1:  # the common case
             ((only,),) = chains
-            found.append((name, 1, (only.work,), (only.pending + only.starting,)))
+            rows.append((name, 1, (only.work,), (only.pending + only.starting,)))
         elif chains:
             pods = [a for chain in chains for a in chain]
-            found.append(
+            rows.append(
                 (name, len(chains), tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods]))
             )
-    return found
+    return rows
 
 
 def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
@@ -98,10 +98,10 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
 
 
 def _batch(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> Finding | None:
-    found = _best_size(evidence, runs, pods)
-    if found is None:
+    best = _best_size(evidence, runs, pods)
+    if best is None:
         return None
-    size, replayed, shorter = found
+    size, replayed, shorter = best
     left = -(-pods.items // size)
     saved = (pods.items - left) * pods.overhead
     name = evidence.title(pods.step)
@@ -255,13 +255,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     pods = _pods(runs, evidence.analysis.figures)
     for own in pods.values():
         if own.items >= 4 and own.share >= least and own.work <= _SMALL:
-            found = _batch(evidence, runs, own)
-            if found is not None:
-                yield found
+            finding = _batch(evidence, runs, own)
+            if finding is not None:
+                yield finding
     for row in _rows(evidence.analysis.definition.graph, pods, least):
-        found = _merge(evidence, runs, row, pods)
-        if found is not None:
-            yield found
+        finding = _merge(evidence, runs, row, pods)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule(

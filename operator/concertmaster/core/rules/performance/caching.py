@@ -51,7 +51,7 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
     """
     stored: dict[str, float] = {}
     pending: list[tuple[float, str]] = []
-    found: list[int] = []
+    hits: list[int] = []
     order = sorted(range(len(executions)), key=lambda i: (executions[i].start, i))
     for i in order:
         item = executions[i]
@@ -61,10 +61,10 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
             stored[key] = max(end, stored.get(key, -math.inf))
             pending.remove((end, key))
         if item.start - stored.get(item.fingerprint, -math.inf) <= max_age:
-            found.append(i)
+            hits.append(i)
         elif item.succeeded:
             pending.append((item.end, item.fingerprint))
-    return found
+    return hits
 
 
 def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float = 0.95) -> CacheAdvice:
@@ -81,8 +81,8 @@ def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float =
     if not best:
         return CacheAdvice(None, 0.0, 0, len(known), distinct, 0.0)
     for age in AGES:
-        found = hits_at(known, age)
-        if len(found) >= share * len(best):
-            saved = math.fsum(max(0.0, known[i].seconds) for i in found if math.isfinite(known[i].seconds))
-            return CacheAdvice(age, len(found) / len(known), len(found), len(known), distinct, saved)
+        hits = hits_at(known, age)
+        if len(hits) >= share * len(best):
+            saved = math.fsum(max(0.0, known[i].seconds) for i in hits if math.isfinite(known[i].seconds))
+            return CacheAdvice(age, len(hits) / len(known), len(hits), len(known), distinct, saved)
     raise AssertionError("the longest age always reaches its own hits")

@@ -44,13 +44,13 @@ class _Slow:
 
 
 def _rows(evidence: Evidence) -> list[_Row]:
-    found: list[_Row] = []
+    executions: list[_Row] = []
     for by_run in evidence.rows.succeeded.values():
         rows = [(run, e) for run, good in by_run.items() for e in good if e.node and (e.duration or 0.0) > 0]
         middle = median([e.duration or 0.0 for _, e in rows])
         if middle is not None and middle >= _NOISE and len({e.node for _, e in rows}) > 1:
-            found += [_Row(run, e, e.node or "", math.log((e.duration or middle) / middle)) for run, e in rows]
-    return found
+            executions += [_Row(run, e, e.node or "", math.log((e.duration or middle) / middle)) for run, e in rows]
+    return executions
 
 
 def _pool(node: str) -> str:
@@ -59,10 +59,10 @@ def _pool(node: str) -> str:
 
 
 def _by_run(rows: list[_Row]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    by_run: dict[str, list[float]] = {}
     for row in rows:
-        found.setdefault(row.run, []).append(row.relative)
-    return found
+        by_run.setdefault(row.run, []).append(row.relative)
+    return by_run
 
 
 def _slowest(rows: list[_Row], least: float) -> _Slow | None:
@@ -73,7 +73,7 @@ def _slowest(rows: list[_Row], least: float) -> _Slow | None:
         members = frozenset(n for n in nodes if _pool(n) == pool)
         if 1 < len(members) < len(nodes):
             groups[f"{pool}-*"] = members
-    found: list[_Slow] = []
+    candidates: list[_Slow] = []
     for name, members in groups.items():
         inside = [r for r in rows if r.node in members]
         outside = [r for r in rows if r.node not in members]
@@ -81,9 +81,9 @@ def _slowest(rows: list[_Row], least: float) -> _Slow | None:
             continue
         shift = grouped_shift(_by_run(inside), _by_run(outside))
         if shift is not None and shift.shift >= math.log1p(least) and shift.p_value * len(groups) < _CHANCE:
-            found.append(_Slow(name, members, math.exp(shift.shift), len(inside), len(outside)))
+            candidates.append(_Slow(name, members, math.exp(shift.shift), len(inside), len(outside)))
     # The larger group first: a slow pool explains its nodes.
-    return max(found, key=lambda s: (s.inside * math.log(s.ratio), s.name), default=None)
+    return max(candidates, key=lambda s: (s.inside * math.log(s.ratio), s.name), default=None)
 
 
 def _factors(evidence: Evidence, slow: _Slow) -> dict[str, dict[str, float]]:

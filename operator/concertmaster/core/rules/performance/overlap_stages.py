@@ -19,9 +19,11 @@ _Chains = Sequence[Sequence[Attempt]]
 
 def _by_item(chains: _Chains) -> dict[str, Sequence[Attempt]] | None:
     """Attempts by item; None when items have no distinct names."""
-    found = {chain[-1].item: chain for chain in chains}
+    by_item = {chain[-1].item: chain for chain in chains}
     return (
-        {k: v for k, v in found.items() if k is not None} if None not in found and len(found) == len(chains) else None
+        {k: v for k, v in by_item.items() if k is not None}
+        if None not in by_item and len(by_item) == len(chains)
+        else None
     )
 
 

@@ -49,32 +49,32 @@ def _relative_size(by_run: ByRun) -> float | None:
 
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
     items = {run: [FanOutItem(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
-    found = skew(items, least_runs=evidence.analysis.options.min_runs)
+    measured = skew(items, least_runs=evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100
-    if found.skewed_share is None or found.skewed_share < least or found.ratio is None:
+    if measured.skewed_share is None or measured.skewed_share < least or measured.ratio is None:
         return None
     change = WhatIf.without_stragglers(step.step, _EVEN)
     gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0))
     if gains is None:
         return None
     share, seconds = gains
-    todo, why = _cause(found, by_run)
+    todo, why = _cause(measured, by_run)
     name = evidence.title(step.step)
     return Finding(
         step=step.step,
         action=f"Balance the items of {name}; {todo}",
         because=(
-            f"its last item takes {found.ratio:.1f} times as long as the median one (median over {found.runs} runs,"
-            f" {evidence.window()}); {text.percent(found.skewed_share)} of the runs wait for a straggler, and {why}"
+            f"its last item takes {measured.ratio:.1f} times as long as the median one (median over {measured.runs} runs,"
+            f" {evidence.window()}); {text.percent(measured.skewed_share)} of the runs wait for a straggler, and {why}"
         ),
-        otherwise=f"each run waits {text.duration(found.lost_seconds)} for one pod while the others are done",
-        current=f"last item {found.ratio:.1f} x the median",
+        otherwise=f"each run waits {text.duration(measured.lost_seconds)} for one pod while the others are done",
+        current=f"last item {measured.ratio:.1f} x the median",
         proposed=f"no item above {_EVEN:g} x the median",
         expected=gain_sentence(share, seconds),
-        confidence=min(0.9, found.skewed_share),
+        confidence=min(0.9, measured.skewed_share),
         gain_seconds=seconds,
         gain_share=share,
-        evidence=(found.reason, f"replayed with no item above {_EVEN:g} times the median of its run"),
+        evidence=(measured.reason, f"replayed with no item above {_EVEN:g} times the median of its run"),
     )
 
 

@@ -75,10 +75,10 @@ def _steady(
 ) -> tuple[Gain, float, float]:
     """Gain when the step never takes longer than ``level`` seconds, and the p95 of run times (s) before and after."""
     factors = {run: {step: min(1.0, level / e.duration)} for run, e in longest.items() if e.duration}
-    found, before, after = scaled(runs, factors)
+    gain, before, after = scaled(runs, factors)
     if not before:
-        return found, math.nan, math.nan
-    return found, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
+        return gain, math.nan, math.nan
+    return gain, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
 
 
 def _at_least(cv: float, count: int) -> float:

@@ -107,12 +107,12 @@ def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Co
 
 def _multiples(runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same) -> list[float]:
     """Makespan of each run divided by the median of its peers among ``others``; runs without peers are left out."""
-    found = []
+    multiples = []
     for run in runs:
         like = [r.makespan for r in others if r is not run and r.makespan and same(r.start, run.start)]
         if run.makespan and like:
-            found.append(run.makespan / upper_median(like))
-    return found
+            multiples.append(run.makespan / upper_median(like))
+    return multiples
 
 
 def _same_days(one: float | None, other: float | None) -> bool:
@@ -158,13 +158,13 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
         return  # explained by a busier hour or a working day, however significant the difference to the weekend before
     alike = like.ratio
-    found = _culprit(analysis, point.time)
-    name = found[0].step if found else None
+    culprit = _culprit(analysis, point.time)
+    name = culprit[0].step if culprit else None
     slower = text.percent(now / was - 1)
     action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
     blame = (
-        f": {name} went from {text.duration(found[1])} to {text.duration(found[2])}"
-        if found
+        f": {name} went from {text.duration(culprit[1])} to {text.duration(culprit[2])}"
+        if culprit
         else "; no single step explains it"
     )
     low, likely, high = min(point.low, alike), min(point.ratio, alike), point.high

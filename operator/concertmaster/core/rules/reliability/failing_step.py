@@ -74,8 +74,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation when all recent runs failed at the same step, else one for each step at which many do."""
     if not evidence.rows.failing:
         return
-    found = list(_always(evidence))
-    yield from found or _often(evidence)
+    findings = list(_always(evidence))
+    yield from findings or _often(evidence)
 
 
 def _always(evidence: Evidence) -> Iterator[Finding]:
@@ -121,12 +121,12 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
         return
     culprits = {r.run: _culprits(r) for r in analysis.runs if r.outcome is Outcome.FAILED}
     tolerated = _tolerated(analysis.runs)
-    for found in repeated(analysis.runs, culprits, _retried(analysis.runs, evidence.rows.failing)):
-        if found.step in tolerated:
+    for repeat in repeated(analysis.runs, culprits, _retried(analysis.runs, evidence.rows.failing)):
+        if repeat.step in tolerated:
             continue
-        own = sum(classify(e) not in _ELSEWHERE for e in found.failures)
-        if own > len(found.failures) / 2:
-            yield _frequent(evidence, found)
+        own = sum(classify(e) not in _ELSEWHERE for e in repeat.failures)
+        if own > len(repeat.failures) / 2:
+            yield _frequent(evidence, repeat)
 
 
 def _frequent(evidence: Evidence, found: Repeated) -> Finding:

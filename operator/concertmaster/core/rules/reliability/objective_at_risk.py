@@ -143,9 +143,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for row in _watched(evidence):
-        found = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
-        if found.state is OutlookState.AT_RISK:
-            recommended = _finding(evidence, row, found)
+        forecast = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
+        if forecast.state is OutlookState.AT_RISK:
+            recommended = _finding(evidence, row, forecast)
             if recommended is not None:
                 yield recommended
     success = _success(evidence)

@@ -42,9 +42,9 @@ def rise(flags: Sequence[bool]) -> int | None:
         late = total - early
         if not flags[i] or late / (count - i) - early / i < _RISE:
             continue
-        found = _likelihood(early, i) + _likelihood(late, count - i) - whole
-        if found > best:
-            best, at = found, i
+        likelihood = _likelihood(early, i) + _likelihood(late, count - i) - whole
+        if likelihood > best:
+            best, at = likelihood, i
     if at is None or best < _RATIO or total - sum(flags[:at]) < _LEAST:
         return None
     newest = flags[at:][(count - at) // 2 :]

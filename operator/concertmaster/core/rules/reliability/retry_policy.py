@@ -53,7 +53,7 @@ class _Attempts:
 
 def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _Attempts]:
     """Attempts of those of ``steps`` that failed at least once."""
-    found: dict[str, _Attempts] = {}
+    attempts: dict[str, _Attempts] = {}
     for run in runs:
         groups: dict[tuple[str, str | None], list[StepExecution]] = {}
         for e in run.steps:
@@ -62,13 +62,13 @@ def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _
         counts: dict[str, int] = {}
         for (step, _), rows in groups.items():
             if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
-                own = found.setdefault(step, _Attempts())
+                own = attempts.setdefault(step, _Attempts())
                 counts[step] = counts.get(step, 0) + 1
                 own.seconds += rows[0].duration or 0.0
                 own.chains.append(_AT_ONCE)
                 continue
             rows.sort(key=lambda e: (e.attempt, e.started or 0.0))
-            own = found.setdefault(step, _Attempts())
+            own = attempts.setdefault(step, _Attempts())
             counts[step] = counts.get(step, 0) + 1
             own.seconds += sum(e.duration or 0.0 for e in rows)
             classes = [c for c in (classify(e) for e in rows) if c is not None]
@@ -83,8 +83,8 @@ def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _
             own.helped += len(rows) > 1 and succeeded[-1]
             own.repeated_seconds += sum(failed[2:])
         for step, count in counts.items():
-            found[step].items.append(count)
-    return found
+            attempts[step].items.append(count)
+    return attempts
 
 
 def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Counter[FailureClass]) -> tuple[Edit, ...]:
@@ -174,8 +174,8 @@ def _avoided(failing: Interval | None, now: float, then: float) -> Interval | No
 def _spent(evidence: Evidence, step: str) -> float | None:
     """Median seconds from start to end of a failed run, or of the step if that is unknown."""
     failed = [r.makespan for r in evidence.analysis.runs if r.outcome is Outcome.FAILED and r.makespan is not None]
-    found = evidence.analysis.step(step)
-    return median(failed) if failed else found.duration.p50 if found else None
+    step_analysis = evidence.analysis.step(step)
+    return median(failed) if failed else step_analysis.duration.p50 if step_analysis else None
 
 
 def _memory_note(own: _Attempts) -> tuple[str, ...]:
@@ -227,10 +227,12 @@ def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Inter
     """Money per month spent on repeated attempts, by the requests of the step. The uncertain part is the number of failing
     executions, whose relative error is that of a count."""
     analysis = evidence.analysis
-    rate, found = analysis.cost.runs_per_month, analysis.step(step)
-    if rate is None or found is None or not failed:
+    rate, step_analysis = analysis.cost.runs_per_month, analysis.step(step)
+    if rate is None or step_analysis is None or not failed:
         return None
-    hourly = sum(found.pricing.hour(c.cpu_request, c.memory_request, c.gpu_request) for c in found.containers)
+    hourly = sum(
+        step_analysis.pricing.hour(c.cpu_request, c.memory_request, c.gpu_request) for c in step_analysis.containers
+    )
     money = own.repeated_seconds / 3600.0 * hourly / len(analysis.runs) * rate
     error = 1.645 / failed**0.5
     return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None

@@ -67,8 +67,8 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
 
 
 def _finding(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
-    found = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
-    return found if found.seconds is None else replace(found, seconds=max(_LEAST, found.seconds))
+    limit = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
+    return limit if limit.seconds is None else replace(limit, seconds=max(_LEAST, limit.seconds))
 
 
 def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]] | None:
@@ -79,9 +79,9 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]]
         least = values[-count]
         if count < len(values) and least < _HUNG * values[-count - 1]:
             continue
-        found = _finding(evidence, [v for v in good if v < least])
-        if found.seconds is not None and least >= _HUNG * found.seconds:
-            return found, values[-count:]
+        limit = _finding(evidence, [v for v in good if v < least])
+        if limit.seconds is not None and least >= _HUNG * limit.seconds:
+            return limit, values[-count:]
     return None
 
 
@@ -90,51 +90,51 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
     apart = _apart(evidence, row)
     if apart is None:
         return None
-    found, beyond_it = apart
-    if found.seconds is None or (row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= found.seconds):
+    limit, beyond_it = apart
+    if limit.seconds is None or (row.spec.timeout_seconds is not None and row.spec.timeout_seconds <= limit.seconds):
         return None
     hung, longest = len(beyond_it), beyond_it[-1]
     name = evidence.title(row.step.step)
-    edits = _edit(evidence, row.spec, found.seconds)
+    edits = _edit(evidence, row.spec, limit.seconds)
     now = row.spec.timeout_seconds
     runs, makespan = len(evidence.analysis.runs), evidence.analysis.makespan.mean
     share = share_interval(min(hung, runs), runs)
-    beyond = sum(v - found.seconds for v in beyond_it) / hung
+    beyond = sum(v - limit.seconds for v in beyond_it) / hung
     gain = share.scaled(beyond) if share is not None else None
     return Finding(
         step=row.step.step,
-        action=f"Set time limit of {name}: {f'{text.duration(now)} -> ' if now else ''}{text.duration(found.seconds)}",
+        action=f"Set time limit of {name}: {f'{text.duration(now)} -> ' if now else ''}{text.duration(limit.seconds)}",
         because=(
             f"{hung} of {text.count(len(row.all), 'execution')} hung, the longest for {text.duration(longest)},"
             " while no"
-            f" other took more than {text.duration(found.longest)} {evidence.runs(row.step.runs)}"
+            f" other took more than {text.duration(limit.longest)} {evidence.runs(row.step.runs)}"
         ),
         otherwise=(
             f"the next hang holds the run and its nodes until somebody intervenes, as one did for {text.duration(longest)}"
         ),
-        risk=Level.LOW if found.runs >= 20 else Level.MEDIUM,
+        risk=Level.LOW if limit.runs >= 20 else Level.MEDIUM,
         current=text.duration(now) if now is not None else "no limit",
-        proposed=text.duration(found.seconds),
-        expected=f"a hang like that ends {text.duration(longest - found.seconds)} earlier, and the step can be retried",
-        confidence=min(0.9, found.runs / (found.runs + 10.0)),
+        proposed=text.duration(limit.seconds),
+        expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier, and the step can be retried",
+        confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
         gain_seconds=gain,
         gain_share=Interval(*(v / makespan for v in (gain.low, gain.likely, gain.high))) if gain and makespan else None,
         edits=edits,
-        evidence=(f"the limit {found.reason}, from {found.runs} executions",),
+        evidence=(f"the limit {limit.reason}, from {limit.runs} executions",),
     )
 
 
 def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     """A limit that kills healthy executions, or soon will."""
     now = row.spec.timeout_seconds
-    found = _finding(evidence, row.good)
+    limit = _finding(evidence, row.good)
     killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
-    if now is None or found.seconds is None or found.bound is None or found.longest is None:
+    if now is None or limit.seconds is None or limit.bound is None or limit.longest is None:
         return None
-    if not killed and now >= found.bound:
+    if not killed and now >= limit.bound:
         return None
     # Killed executions would have exceeded the limit by an unknown amount.
-    seconds = max(found.seconds, round_up(1.5 * now) if killed else 0.0)
+    seconds = max(limit.seconds, round_up(1.5 * now) if killed else 0.0)
     if seconds <= now:
         return None
     name = evidence.title(row.step.step)
@@ -143,13 +143,13 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     cause = (
         f"{killed} of {text.count(row.step.executions, 'execution')} were stopped by it"
         if killed
-        else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(found.longest)}"
+        else f"the longest of {text.count(len(row.good), 'execution')} took {text.duration(limit.longest)}"
     )
     return Finding(
         step=row.step.step,
         action=f"Raise time limit of {name}: {text.duration(now)} -> {text.duration(seconds)}",
         because=(
-            f"{cause} {evidence.runs(row.step.runs)}; 99% of healthy executions stay below {text.duration(found.bound)}"
+            f"{cause} {evidence.runs(row.step.runs)}; 99% of healthy executions stay below {text.duration(limit.bound)}"
         ),
         otherwise="healthy executions keep being killed"
         if killed
@@ -161,10 +161,10 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
             if killed
             else "fewer than 1% of executions reach the limit"
         ),
-        confidence=min(0.9, found.runs / (found.runs + 10.0)),
+        confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
         failures_avoided=share_interval(min(killed, row.step.runs), row.step.runs),
         edits=edits,
-        evidence=(f"the limit {found.reason}, from {found.runs} executions",),
+        evidence=(f"the limit {limit.reason}, from {limit.runs} executions",),
     )
 
 
@@ -174,13 +174,13 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     edits: dict[str, Edit] = {}
     lines: list[str] = []
     for row in rows:
-        found = _finding(evidence, row.good)
-        if row.spec.has_timeout or found.seconds is None or row.spec.pointer in spoken - {None}:
+        limit = _finding(evidence, row.good)
+        if row.spec.has_timeout or limit.seconds is None or row.spec.pointer in spoken - {None}:
             continue
-        limits[row.step.step] = found.seconds
-        lines.append(f"{row.step.step}: {text.duration(found.seconds)}, longest seen {text.duration(found.longest)}")
-        for edit in _edit(evidence, row.spec, found.seconds, alone=False):
-            if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < found.seconds:
+        limits[row.step.step] = limit.seconds
+        lines.append(f"{row.step.step}: {text.duration(limit.seconds)}, longest seen {text.duration(limit.longest)}")
+        for edit in _edit(evidence, row.spec, limit.seconds, alone=False):
+            if edit.pointer not in edits or float(edits[edit.pointer].proposed or 0) < limit.seconds:
                 edits[edit.pointer] = edit  # several steps can share a template: the longest limit applies
     if not limits:
         return None
@@ -217,10 +217,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     quiet: list[_Times] = []
     spoken: set[str | None] = set()
     for row in _times(evidence):
-        found = _hang(evidence, row) or _tight(evidence, row)
-        if found is not None:
+        finding = _hang(evidence, row) or _tight(evidence, row)
+        if finding is not None:
             spoken.add(row.spec.pointer)
-            yield found
+            yield finding
         else:
             quiet.append(row)
     missing = _missing(evidence, quiet, spoken)

@@ -22,12 +22,12 @@ def _amount(value: float, unit: str) -> str:
 
 def _steps(evidence: Evidence, metric: str) -> Mapping[str, float]:
     """Total amount of the metric by step."""
-    found: dict[str, float] = {}
+    amounts: dict[str, float] = {}
     for run in evidence.analysis.runs:
         for e in run.steps:
             if metric in e.extra:
-                found[e.step] = found.get(e.step, 0.0) + e.extra[metric]
-    return found
+                amounts[e.step] = amounts.get(e.step, 0.0) + e.extra[metric]
+    return amounts
 
 
 def _avoidable(evidence: Evidence, metric: str, step: str) -> str:
@@ -181,16 +181,16 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for metric, most in evidence.objectives.budgets.items():
-        found = _metric(evidence, metric, most)
-        if found is not None:
-            yield found
+        finding = _metric(evidence, metric, most)
+        if finding is not None:
+            yield finding
     if (cached := _cache_hits(evidence)) is not None:
         yield cached
     yield from model_choice.find(evidence)
     if evidence.objectives.max_cost_per_run is not None:
-        found = _money(evidence, evidence.objectives.max_cost_per_run)
-        if found is not None:
-            yield found
+        finding = _money(evidence, evidence.objectives.max_cost_per_run)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule("budget", evaluate, Category.COST, Level.MEDIUM, tie_break=6, steps=False)

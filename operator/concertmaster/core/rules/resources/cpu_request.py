@@ -105,18 +105,18 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
     half of what Amdahl's law gives for the throttled share to no throttled time at all. A container that uses all of its
     limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: the upper end is then
     the likely value."""
-    found = evidence.gain(WhatIf.more_cpu(step, factor))
+    predicted = evidence.gain(WhatIf.more_cpu(step, factor))
     used = median([r.mean_cores for r in container.runs if r.mean_cores is not None]) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
     most = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
     parts = []
-    for likely, high in ((found.seconds, most.seconds), (found.share, most.share)):
+    for likely, high in ((predicted.seconds, most.seconds), (predicted.share, most.share)):
         if likely is None or high is None:
-            return found
+            return predicted
         low = min(likely.low, _SURELY * likely.likely)
         middle = max(likely.likely, high.likely) if full else likely.likely
         parts.append(Interval(low, middle, max(likely.high, high.high)))
-    return replace(found, seconds=parts[0], share=parts[1])
+    return replace(predicted, seconds=parts[0], share=parts[1])
 
 
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:

@@ -13,8 +13,8 @@ from concertmaster.core.rules.base import Evidence, share_range
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per step that costs significantly less on another model, at the same success rate."""
-    for found in cheaper_models(evidence.analysis):
-        yield _finding(evidence, found)
+    for cheaper in cheaper_models(evidence.analysis):
+        yield _finding(evidence, cheaper)
 
 
 def _finding(evidence: Evidence, found: CheaperModel) -> Finding:

@@ -44,8 +44,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for row in off:
         holder = row.edits[0].holder if row.edits else None
         groups.setdefault(holder, []).append(row)
-    for holder, found in groups.items():
-        yield _finding(evidence, holder, [replace(r, edits=_verified(evidence, holder, r)) for r in found], left_out)
+    for holder, group in groups.items():
+        yield _finding(evidence, holder, [replace(r, edits=_verified(evidence, holder, r)) for r in group], left_out)
 
 
 def _left_out(evidence: Evidence) -> tuple[str, ...]:
@@ -161,12 +161,12 @@ def _action(evidence: Evidence, found: Sequence[SizeRow]) -> str:
 
 def _observed(evidence: Evidence, row: SizeRow) -> str:
     name, old = evidence.title(row.place.step.step), _amount(row, row.old)
-    of = f" of {old}" if row.old is not None else " (no request set)"
+    request = f" of {old}" if row.old is not None else " (no request set)"
     if row.resource == "cpu":
-        return f"{name} used at most {text.cores(row.peak)}{of}"
+        return f"{name} used at most {text.cores(row.peak)}{request}"
     if row.resource == STORAGE:
         return f"{name} peaked at {_used(row)} of ephemeral storage, requested: {old}"
-    return f"{name} peaked at {_used(row)}{of}"
+    return f"{name} peaked at {_used(row)}{request}"
 
 
 def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | None) -> str:

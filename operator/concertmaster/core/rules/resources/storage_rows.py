@@ -91,11 +91,11 @@ def _sized(
 def _evictions(evidence: Evidence, place: Place) -> list[float]:
     """Minimum bytes used by pods of the container when they were evicted for their storage."""
     steps = (place.step.step, *place.others)
-    found = []
+    sizes = []
     for step in evidence.rows.failing.intersection(steps):
         for rows in evidence.rows.all.get(step, {}).values():
-            found += [size for e in rows if (size := evicted_at(e)) is not None]
-    return found
+            sizes += [size for e in rows if (size := evicted_at(e)) is not None]
+    return sizes
 
 
 def evicted_at(execution: StepExecution) -> float | None:

@@ -155,9 +155,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not evidence.analysis.enough:
         return
     for fill in volume_fills(evidence.analysis):
-        found = _larger(evidence, fill) or _smaller(evidence, fill)
-        if found is not None:
-            yield found
+        finding = _larger(evidence, fill) or _smaller(evidence, fill)
+        if finding is not None:
+            yield finding
 
 
 RULE = Rule(

@@ -30,24 +30,26 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if evidence.fleet is None or not analysis.enough:
         return
     hours = int(evidence.settings.number("hours", 72.0))
-    found = evidence.fleet.demand(analysis.now, max(1, min(hours, 336)))
+    demand = evidence.fleet.demand(analysis.now, max(1, min(hours, 336)))
     me = name_of(analysis.definition.key)
-    busy = [h for h in found.hours if h.cores > 0]
+    busy = [h for h in demand.hours if h.cores > 0]
     if len(busy) < 2:
         return
     peak = max(busy, key=lambda h: (h.cores, -h.start))
-    mean = sum(h.cores for h in found.hours) / len(found.hours)
+    mean = sum(h.cores for h in demand.hours) / len(demand.hours)
     own = dict(peak.by_workflow).get(me, 0.0)
     factor = evidence.settings.number("minPeakPercent", 150.0) / 100
     least = max(factor * mean, evidence.settings.number("minPeakCores", 1.0))
     if peak.by_workflow[0][0] != me or peak.cores < least:
         return
     rest = max(
-        (h.cores - dict(h.by_workflow).get(me, 0.0) for h in found.hours if h.cores >= peak.cores - own),
+        (h.cores - dict(h.by_workflow).get(me, 0.0) for h in demand.hours if h.cores >= peak.cores - own),
         default=0.0,
     )
-    note = f"; {text.count(len(found.unknown), 'workflow')} too new to count" if found.unknown else ""
-    likely = f"; {text.count(len(found.estimated), 'new workflow')} taken from similar ones" if found.estimated else ""
+    note = f"; {text.count(len(demand.unknown), 'workflow')} too new to count" if demand.unknown else ""
+    likely = (
+        f"; {text.count(len(demand.estimated), 'new workflow')} taken from similar ones" if demand.estimated else ""
+    )
     yield Finding(
         action=f"Plan for {text.cores(peak.cores)} at {_when(peak.start)}, or move this workflow away from that hour",
         because=(

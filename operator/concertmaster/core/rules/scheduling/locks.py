@@ -89,9 +89,9 @@ def _waits(
     waits: list[float] = []
     steps: dict[str, float] = {}
     for run in runs:
-        found = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
-        waits.append(sum(found.values()))
-        for step, wait in found.items():
+        waited = {a.step: max(0.0, a.lag - usual) for a in critical_chain(run) if a.step in locks and a.attempt == 0}
+        waits.append(sum(waited.values()))
+        for step, wait in waited.items():
             steps[step] = steps.get(step, 0.0) + wait / len(runs)
     return waits, steps
 
@@ -108,10 +108,10 @@ def _enough(
     fits = pods_within(evidence.capacity.quotas, holders, evidence.capacity.ranges)
     rows = holdings(evidence.analysis.runs, frozenset(s.name for s in holders), usual)
     most, by = fits if fits is not None else (MOST, "")
-    found = enough_places(rows, size, most)
-    if found is None:
+    enough = enough_places(rows, size, most)
+    if enough is None:
         return size, None, ""
-    return size, found, f" (limited by ResourceQuota {by})" if by and found.size == most else ""
+    return size, enough, f" (limited by ResourceQuota {by})" if by and enough.size == most else ""
 
 
 def _config_map(names: Sequence[str]) -> str:

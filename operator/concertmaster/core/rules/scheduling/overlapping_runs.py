@@ -230,9 +230,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     judge = _BY_POLICY.get(str(by.declared.get("concurrencyPolicy") or "Allow"))
     starts = starts_of(analysis.definition, analysis.runs) if judge is not None else None
-    found = judge(evidence, by, starts) if judge is not None and starts is not None else None
-    if found is not None:
-        yield found
+    finding = judge(evidence, by, starts) if judge is not None and starts is not None else None
+    if finding is not None:
+        yield finding
 
 
 RULE = Rule(

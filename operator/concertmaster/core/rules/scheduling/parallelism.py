@@ -196,8 +196,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     for scope in _scopes(evidence):
         if scope.limit is None and not crowded:
             continue  # no limit delays pods, and no capacity is short
-        found = enough_parallelism(runs, analysis.definition.graph, scope.limits)
-        recommended = _raise(evidence, scope, found, runs) or _lower(evidence, scope, runs)
+        enough = enough_parallelism(runs, analysis.definition.graph, scope.limits)
+        recommended = _raise(evidence, scope, enough, runs) or _lower(evidence, scope, runs)
         if recommended is not None:
             yield recommended
 
