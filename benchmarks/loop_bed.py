@@ -151,14 +151,14 @@ class Bed:
     def play(self, seconds: float, say: Callable[[str], None] = lambda _: None) -> None:
         """Submit runs until every scenario has ended, for at most ``seconds``."""
         end = time.monotonic() + seconds
-        said = 0.0
+        last_report = 0.0
         while time.monotonic() < end and not all(t.over(self.pace) for t in self.tracks.values()):
             if not self.operator.running:
                 raise TestbedError(f"the operator ended:\n{self.operator.tail(30)}")
             self._look()
             self._start()
-            if time.monotonic() - said > 15.0:
-                said = time.monotonic()
+            if time.monotonic() - last_report > 15.0:
+                last_report = time.monotonic()
                 say(self.summary())
             time.sleep(self.pace.pause)
         self._look()
@@ -251,8 +251,8 @@ class Bed:
         )
         proven = change.since(ConditionType.VERIFIED)
         seconds = proven - change.applied if proven is not None else 0.0
-        said = str(change.condition(ConditionType.VERIFIED).get("message") or "")
-        return Outcome(campaign, len(found.after), seconds, said)
+        message = str(change.condition(ConditionType.VERIFIED).get("message") or "")
+        return Outcome(campaign, len(found.after), seconds, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ def on_path(component: Component, progress: Progress) -> Path | None:
         if version is not None and component.accepts(version):
             progress(f"{component.name}: using {candidate}, version {version}")
             return Path(candidate)
-        said = f"version {version}" if version else "of unknown version"
-        progress(f"{component.name}: not using {candidate}, {said} instead of {component.minor}")
+        actual = f"version {version}" if version else "of unknown version"
+        progress(f"{component.name}: not using {candidate}, {actual} instead of {component.minor}")
     return None
 
 
@@ -157,11 +157,11 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
     if code != 0:
         partial.unlink(missing_ok=True)
         raise BuildError(f"building {component.name} failed with code {code}; the end of {log}:\n{last}")
-    said = reported_version(component, partial)
-    if component.version_command and (said is None or not component.accepts(said)):
+    version = reported_version(component, partial)
+    if component.version_command and (version is None or not component.accepts(version)):
         partial.unlink(missing_ok=True)
         raise BuildError(
-            f"the built {component.name} says its version is {said}, expected {component.version}; "
+            f"the built {component.name} says its version is {version}, expected {component.version}; "
             f"compare testbed/components.py with {component.module_dir / 'go.mod'}"
         )
     partial.rename(target)

@@ -261,8 +261,8 @@ def http_get(url: str, *, ca_file: Path | None = None, token: str | None = None,
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            said = error.read(1000).decode(errors="replace")
-        raise TestbedError(f"GET {url} was answered with {error.code}: {said}") from error
+            body = error.read(1000).decode(errors="replace")
+        raise TestbedError(f"GET {url} was answered with {error.code}: {body}") from error
     except (OSError, http.client.HTTPException) as error:
         raise TestbedError(f"GET {url} failed: {error}") from error
 

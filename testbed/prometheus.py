@@ -156,9 +156,9 @@ class PrometheusServer:
             with contextlib.suppress(BrokenPipeError):  # it ended early: its error output follows
                 process.stdin.writelines(text)
                 process.stdin.close()
-            said = process.stderr.read()
+            output = process.stderr.read()
         if process.returncode != 0:
-            raise TestbedError(f"the history cannot be loaded: {said.strip()[-2000:]}")
+            raise TestbedError(f"the history cannot be loaded: {output.strip()[-2000:]}")
 
     def start(self) -> PrometheusServer:
         """Start the server and wait until it answers queries."""

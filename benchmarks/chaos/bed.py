@@ -89,11 +89,11 @@ class World:
         try:
             connection.request("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers)
             answer = connection.getresponse()
-            said = answer.read()[:300].decode("utf-8", "replace")
+            text = answer.read()[:300].decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
             connection.close()  # the next request reconnects
             return 0, str(error)
-        return answer.status, said if answer.status >= 300 else ""
+        return answer.status, text if answer.status >= 300 else ""
 
     def namespace(self, name: str) -> None:
         """Create a namespace selected by the cluster policy."""

@@ -105,13 +105,13 @@ def start(bed: World, sources: Any, name: str, damage: Damage) -> dict[str, Any]
     file = bed.directory / f"{slug}.db"
     shutil.copy(bed.directory / "stores.db", file)
     before = observed(bed)
-    said = ""
+    problem = ""
     with damage(file) as environment:
         try:
             with operator(bed, sources, name=slug, environment=environment) as op:
                 op.wait_cycles(3, 240)
                 row: dict[str, Any] = {"starts": True, "alive": op.alive()}
-                said = next((str(p) for c in reversed(op.cycles()) for p in c.get("problems") or ()), "")
+                problem = next((str(p) for c in reversed(op.cycles()) for p in c.get("problems") or ()), "")
         except Exception as error:  # noqa: BLE001 - what is measured is whether it starts
             row = {"starts": False, "why": str(error)[-300:]}
     after = observed(bed)
@@ -119,7 +119,7 @@ def start(bed: World, sources: Any, name: str, damage: Damage) -> dict[str, Any]
         "advised": bed.with_recommendations(),
         "lost_runs": sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
         "stale": stale(bed),
-        "said": said or _last_error(bed.directory / f"{slug}.log"),
+        "said": problem or _last_error(bed.directory / f"{slug}.log"),
     }
     print(f"  history {name}: {row}", flush=True)
     return row
@@ -146,7 +146,7 @@ def lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "| the history is ... at the start | starts | alive | advised | runs lost | the operator says |"
     yield "|---|---|---|---|---|---|"
     for name, row in found.items():
-        said = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:140]
-        said = re.sub(r"/\S+/", "", said)
+        cause = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:140]
+        cause = re.sub(r"/\S+/", "", cause)
         alive = "yes" if row.get("alive") else "-"
-        yield f"| {name} | {'yes' if row['starts'] else 'no'} | {alive} | {row['advised']} | {row['lost_runs']} | {said} |"
+        yield f"| {name} | {'yes' if row['starts'] else 'no'} | {alive} | {row['advised']} | {row['lost_runs']} | {cause} |"

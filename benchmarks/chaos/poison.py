@@ -42,7 +42,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
             large = sum(bed.create(item.path, item.body)[0] == 201 for item in bulk())
             poisoned["with_bulk_s"] = [c["seconds"] for c in op.wait_cycles(3, 400)]
             poisoned |= _survival(op)
-            said = _said(bed)
+            sums = _by_result(bed)
     return {
         "healthy": HEALTHY,
         "limit_mib": LIMIT >> 20,
@@ -52,7 +52,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
         "bulk": large,
         "alone": alone,
         "poisoned": poisoned,
-        "said": said,
+        "said": sums,
     }
 
 
@@ -106,7 +106,7 @@ def _survival(op: Operator) -> dict[str, Any]:
     }
 
 
-def _said(bed: World) -> dict[str, int]:
+def _by_result(bed: World) -> dict[str, int]:
     """Profiles of hostile objects by result: accepted completely, with reported problems, without any status."""
     found = {"analyzed": 0, "explained": 0, "mute": 0}
     for item in bed.profiles(SPACE):
@@ -123,7 +123,7 @@ def _verdict(item: Mapping[str, Any]) -> str:
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
-    alone, poisoned, said = found["alone"], found["poisoned"], found["said"]
+    alone, poisoned, sums = found["alone"], found["poisoned"], found["said"]
     yield f"### Poison corpus: {found['hostile']} hostile objects beside {found['healthy']} healthy workflows"
     yield ""
     yield "| | healthy alone | with the corpus |"
@@ -144,6 +144,6 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         f"The operator ran in a control group of {found['limit_mib']} MiB. A PipelineRun with {found['children']:,}"
         f" TaskRuns was there too; at the end {found['bulk']} templates of 1.2 MB each came on top. Later cycles took up"
         f" to {later:.1f} s, with the large templates {bulky:.1f} s. Of the profiles of hostile objects"
-        f" {said['analyzed']} were analyzed as they are, {said['explained']} name what is left out or wrong, {said['mute']}"
+        f" {sums['analyzed']} were analyzed as they are, {sums['explained']} name what is left out or wrong, {sums['mute']}"
         " say nothing."
     )

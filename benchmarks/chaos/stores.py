@@ -133,7 +133,7 @@ def _fault(bed: World, op: Operator, store: Proxy, name: str, faults: Mapping[st
     before = observed(bed)
     store.fault, store.change = faults.get(name, lambda _: None), CHANGES.get(name, lambda body: body)
     ended = len(op.wait_cycles(CYCLES, 120))
-    during, reported, said = observed(bed), dated(bed), stale(bed)
+    during, reported, flagged = observed(bed), dated(bed), stale(bed)
     store.fault, store.change = (lambda _: None), (lambda body: body)
     cycles = 0
     while stale(bed) and cycles < 3 * CYCLES:
@@ -141,7 +141,7 @@ def _fault(bed: World, op: Operator, store: Proxy, name: str, faults: Mapping[st
     row = {
         "cycles": ended,
         "lost_runs": sum(max(0, n - during.get(key, 0)) for key, n in before.items()),
-        "said": said,
+        "said": flagged,
         "dated": reported,
         "cycles_until_well": cycles,
         "still_stale": stale(bed),
@@ -174,7 +174,7 @@ def _clock(bed: World, sources: Any) -> dict[str, Any]:
 
 def _judged(bed: World, op: Operator, before: Mapping[str, int], store: Proxy | None) -> dict[str, Any]:
     ended = len(op.wait_cycles(CYCLES, 120))
-    said, reported, during = stale(bed), dated(bed), observed(bed)
+    flagged, reported, during = stale(bed), dated(bed), observed(bed)
     if store is not None:
         store.fault = lambda _: None
     cycles = 0
@@ -184,7 +184,7 @@ def _judged(bed: World, op: Operator, before: Mapping[str, int], store: Proxy | 
     row = {
         "cycles": ended,
         "lost_runs": sum(max(0, n - max(during.get(key, 0), after.get(key, 0))) for key, n in before.items()),
-        "said": said,
+        "said": flagged,
         "dated": reported,
         "cycles_until_well": cycles,
         "still_stale": stale(bed),
@@ -202,8 +202,8 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for name, row in found["stores"].items():
         well = row["cycles_until_well"] if not row["still_stale"] else "not"
-        said = f"{row['said']}, {row['dated']}"
-        yield f"| {name} | {row['cycles']} | {row['lost_runs']} | {said} | {well} | {_yes(row['alive'])} |"
+        statuses = f"{row['said']}, {row['dated']}"
+        yield f"| {name} | {row['cycles']} | {row['lost_runs']} | {statuses} | {well} | {_yes(row['alive'])} |"
     yield ""
     yield from histories.lines(found["histories"])
     if "peak_rss_mib" in found:

@@ -92,7 +92,7 @@ class Bench:
         """The response of the API server to creating these pods in sequence; empty if it accepts all."""
         self._reset(space, quota)
         made: list[str] = []
-        said = ""
+        refusal = ""
         try:
             for number, spec in enumerate(wanted):
                 meta = {"name": f"p{number}-{time.monotonic_ns()}"}
@@ -100,7 +100,7 @@ class Bench:
                 try:
                     self._client.create(PODS.path(space), pod)
                 except (Forbidden, Rejected) as error:
-                    said = str(error)
+                    refusal = str(error)
                     break
                 except Conflict:
                     continue
@@ -111,7 +111,7 @@ class Bench:
                     body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}
                     self._client.request("DELETE", PODS.path(space, name), body=body)
         self._reset(space, quota)
-        return said
+        return refusal
 
     def _reset(self, space: str, quota: Object | None) -> None:
         """Reset the usage of the quota, which needs a controller manager otherwise."""

@@ -72,8 +72,8 @@ class Issuer:
     def keys(self) -> dict[str, Any]:
         """The public key as JSON Web Key Set."""
         command = ["openssl", "rsa", "-in", str(self.key), "-noout", "-modulus"]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        modulus = bytes.fromhex(said.strip().partition("=")[2])
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        modulus = bytes.fromhex(output.strip().partition("=")[2])
         return {
             "keys": [{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "only", "n": _packed(modulus), "e": "AQAB"}]
         }
