@@ -21,8 +21,8 @@ class DailyRow:
     sums of the day; ``metrics`` sums of users' own metrics by name, such as tokens. None: unknown. ``score`` is the last
     one of the day. ``until`` is the end of the newest run counted (unix seconds).
 
-    ``whole``: the row counts everything up to ``until`` and replaces what was recorded of the day. Else it counts only what
-    came after the row recorded before, and is added to it.
+    ``whole``: the row counts everything up to ``until`` and replaces the recorded row of that day. Otherwise it counts only
+    later runs and is added to it.
     """
 
     day: int
@@ -79,10 +79,10 @@ ROLLED_BACK = "RolledBack"  # the state of a recommendation whose change was rol
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """What became of one recommendation: its ``state`` since ``since``, first published at ``first`` (unix seconds).
+    """Outcome of one recommendation: its ``state`` since ``since``, first published at ``first`` (unix seconds).
 
-    ``money`` (currency units), ``minutes`` and ``failures`` are the likely gain of a month as last published. ``by`` set it
-    and ``verdict`` says what it brought, where it was implemented. None: unknown.
+    ``money`` (currency units), ``minutes`` and ``failures``: likely gain per month as last published. If implemented, ``by``
+    is who applied it and ``verdict`` the outcome of its verification. None: unknown.
     """
 
     recommendation: str

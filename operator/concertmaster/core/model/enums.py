@@ -1,4 +1,4 @@
-"""The words of the custom resources, each declared once: the models of the API and the core share them."""
+"""Enumerations of the custom resources, shared by the API models and the core."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RecommendationState(StrEnum):
 
 
 class ApplyMode(StrEnum):
-    """How far the operator may go by itself."""
+    """What the operator may apply automatically."""
 
     RECOMMEND = "Recommend"
     APPROVE = "Approve"
@@ -79,7 +79,7 @@ class RuleMode(StrEnum):
 
 
 class StepQuery(StrEnum):
-    """What a query tells of a step without pods, as the field of the resource is called."""
+    """What a query returns for a step without pods; values are field names of the resource."""
 
     DURATION = "durationQuery"
     START = "startQuery"
@@ -104,21 +104,21 @@ PAID = (MetricRole.COST, MetricRole.TOKENS)
 
 
 class InputUnit(StrEnum):
-    """What the size of an input counts."""
+    """Unit of an input size."""
 
     BYTES = "Bytes"
     COUNT = "Count"
 
 
 class Per(StrEnum):
-    """What one value of an extra metric belongs to."""
+    """Whether a value of an extra metric belongs to a run or to a step."""
 
     RUN = "Run"
     STEP = "Step"
 
 
 class Decision(StrEnum):
-    """What a person decided about a change."""
+    """Decision of a person on a change."""
 
     APPROVE = "Approve"
     REJECT = "Reject"
@@ -154,7 +154,7 @@ class PriceSource(StrEnum):
 
 
 class NotifyEvent(StrEnum):
-    """What a receiver can be notified of."""
+    """Events a receiver can be notified of."""
 
     DEGRADED = "Degraded"
     OBJECTIVE_MISSED = "ObjectiveMissed"
