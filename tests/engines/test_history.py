@@ -90,8 +90,9 @@ def test_a_pod_that_was_deleted_while_it_ran_ends_with_its_last_sample(scene: Sc
     end = scene.of("TaskRun", "late-5gk8r-slow")["status"]["completionTime"]
     fact: PodFact = vanished[0]
     assert (fact.finished, fact.phase) == (None, None)
-    assert near(fact.last_seen, unix(end), 17.0)  # the moment it was last there is looked for every 15 s
-    assert (fact.last_seen or 0.0) <= (unix(end) or 0.0) + 3 * SCRAPE_SECONDS
+    # The moment it was last there is looked for every 15 s; on a busy machine its deletion takes some seconds. A series that
+    # is taken for present as long as Prometheus looks back would be minutes late.
+    assert -17.0 <= (fact.last_seen or 0.0) - (unix(end) or 0.0) <= 30.0
 
 
 def test_usage_of_a_pod_that_lived_long_enough(history: Collection) -> None:
