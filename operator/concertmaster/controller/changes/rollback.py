@@ -62,7 +62,7 @@ class Rollback:
         kept = WorkflowChangeView(bodies.get(change.uid) or {})
         if kept.digest != change.digest or kept.forged() is not None:
             return "What it was before is in the object's own history"
-        return f"To take the change back, as the journal has it: {kept.undo()}"
+        return f"To roll the change back, as the journal has it: {kept.undo()}"
 
     def recover(self, body: Mapping[str, Any], *, of: Scope | None, bounds: Bounds | None, now: float) -> None:
         """Roll back a change whose object was deleted while it was in progress. ``of``: what it may be for; ``bounds`` of

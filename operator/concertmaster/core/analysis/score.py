@@ -90,7 +90,7 @@ def compute_score(
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
         parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f}% of {len(known)} runs"))
     else:
-        parts.append(ScorePart("success", weights["success"], None, "no run with a known end"))
+        parts.append(ScorePart("success", weights["success"], None, "no run whose end is known"))
     if makespan.cv is not None and makespan.count >= 3:
         slower = any(p.ratio > 1.0 for p in trend.points)
         value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)

@@ -132,7 +132,9 @@ def before_verification(target: TargetState, undo: str) -> NextStep:
         case TargetState.REPLACED:
             return NextStep(Step.CONFLICT, "the target was deleted and made anew")
         case TargetState.CHANGED | TargetState.AS_BEFORE:
-            text = f"somebody else changed what this change had set; it is left as it is. Its undoing was: {undo}"
+            text = (
+                f"somebody else changed what this change had set; it is left as it is. To roll the change back: {undo}"
+            )
             return NextStep(Step.CONFLICT, text)
         case TargetState.AS_WRITTEN:
             return NextStep(Step.VERIFY)

@@ -537,7 +537,7 @@ def test_nobody_is_handed_a_command_that_was_edited() -> None:
     tamper(bed, inverse=EVIL)
     bed.delete(PROFILES, "etl")
     bed.run()
-    assert "To take the change back: its plan is lost" in bed.message(C.ORPHANED)
+    assert "To roll the change back: its plan is lost" in bed.message(C.ORPHANED)
 
 
 def test_a_journal_that_was_damaged_is_not_carried_out() -> None:

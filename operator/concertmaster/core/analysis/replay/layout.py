@@ -74,7 +74,7 @@ def lay_out(graph: WorkflowGraph, extra: tuple[str, ...] = (), edges: Taken = ()
     place = {name: i for i, name in enumerate(specs)}
     order = topological_order([[place[p] for p in before[n] if p in place and p != n] for n in specs])
     if order.cyclic:
-        problems.append("the graph has a circle of dependencies: the edges on it are ignored")
+        problems.append("the dependencies of the graph have a cycle, whose edges are ignored")
     plain = list(specs)
     names = tuple(plain[i] for i in (*order.order, *order.cyclic))
     index = {name: i for i, name in enumerate(names)}

@@ -59,7 +59,7 @@ def orphaned(reason: Reason, text: str, undo: str, known: str | None) -> Transit
     if known == reason.value:
         return Transition(None)
     keep = "" if reason in (Reason.POLICY_GONE, Reason.PROFILE_GONE) else " To keep it, delete this object."
-    message = f"{text}; nothing more is written.{keep} To take the change back: {undo}"
+    message = f"{text}; nothing more is written.{keep} To roll the change back: {undo}"
     return Transition(
         None, (ConditionUpdate(C.ORPHANED, True, reason, message),), event=ChangeEvent("ChangeOrphaned", text)
     )

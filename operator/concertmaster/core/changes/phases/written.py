@@ -76,7 +76,7 @@ def rolled_back(target: TargetState, undo: str) -> Transition | None:
         case TargetState.AS_BEFORE:
             return restored("the old values were back already")
         case TargetState.CHANGED:
-            text = f"somebody else changed the target since; it is left as it is. To take the change back: {undo}"
+            text = f"somebody else changed the target since; it is left as it is. To roll the change back: {undo}"
             return conflict(text, applied=True)
 
 

@@ -274,11 +274,11 @@ def test_runs_that_cannot_be_replayed_say_why() -> None:
     assert critical_share([blind, empty], GRAPH) == {}
 
 
-def test_a_circle_in_the_declared_graph_is_reported_and_survived() -> None:
-    circle = WorkflowGraph((StepSpec("a", ("b",)), StepSpec("b", ("a",))))
+def test_a_cycle_in_the_declared_graph_is_reported_and_survived() -> None:
+    cycle = WorkflowGraph((StepSpec("a", ("b",)), StepSpec("b", ("a",))))
     record = engine(graph=WorkflowGraph((StepSpec("a"), StepSpec("b", ("a",)))), work={"a": [5], "b": [6]}).run()
-    found = executed(record, circle)
-    assert found.usable and any("circle" in p for p in found.problems)
+    found = executed(record, cycle)
+    assert found.usable and any("cycle" in p for p in found.problems)
     assert replay(found) == record.makespan
 
 
