@@ -15,6 +15,7 @@ from concertmaster.cli import gather, options
 from concertmaster.cli.analysis import AnalyzedWorkflow, DailyRows, FactsAnalysis
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.processes import in_processes
+from concertmaster.controller.malloc import collect_seldom
 from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends
@@ -90,6 +91,7 @@ def command(
         raise click.UsageError("--history is read for trends: add --trends")
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
+    collect_seldom()
     facts = read()
     analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
     if not analysis.definitions:
