@@ -180,32 +180,19 @@ def _sizing_by_input() -> Callable[[], object]:
 def measure() -> list[dict[str, Any]]:
     """Name, target and median of each case, in milliseconds."""
     collect_seldom()  # as the operator does
+    statuses = [
+        (
+            f"a status from the history ({steps} steps, {runs} runs), {which}",
+            goal,
+            partial(_status, steps, runs, kept=kept),
+            20,
+        )
+        for steps, runs, goal in ((20, 30, 25.0), (10, 200, 40.0))
+        for which, kept in (("one of them new", True), ("all of them read", False))
+    ]
     cases: tuple[tuple[str, float, Callable[[], Callable[[], object]], int], ...] = (
         ("full analysis of one workflow (20 steps, 30 runs, ten what-ifs)", 12.0, _workflow, 20),
-        (
-            "a status from the history (20 steps, 30 runs), one of them new",
-            25.0,
-            partial(_status, 20, 30, kept=True),
-            20,
-        ),
-        (
-            "a status from the history (20 steps, 30 runs), all of them read",
-            25.0,
-            partial(_status, 20, 30, kept=False),
-            20,
-        ),
-        (
-            "a status from the history (10 steps, 200 runs), one of them new",
-            40.0,
-            partial(_status, 10, 200, kept=True),
-            20,
-        ),
-        (
-            "a status from the history (10 steps, 200 runs), all of them read",
-            40.0,
-            partial(_status, 10, 200, kept=False),
-            20,
-        ),
+        *statuses,
         ("critical path of 2,122 tasks", 50.0, _critical_path, 20),
         ("change points on 200 values", 2.0, _changes, 50),
         ("memory size of a step from 200 runs", 1.0, _sizing, 50),

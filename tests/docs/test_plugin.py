@@ -7,12 +7,11 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from testbed.controlplane import ControlPlane, Options
 from tests.support.cluster.operator_bed import install_crds
 from tests.support.named import ROOT
 from tests.support.web.analysed import analysed
+from tests.support.web.local_server import local_server
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -194,13 +194,5 @@ def git(directory: Path, *words: str) -> None:
 @contextmanager
 def served(directory: Path) -> Iterator[str]:
     """The files of a directory over HTTP."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with local_server(partial(SimpleHTTPRequestHandler, directory=str(directory))) as address:
+        yield address

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import secrets
 import ssl
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.web.local_server import local_server
 
 SIGN_IN = "/oauth2/sign_in"
 COOKIE = "_oauth2_proxy"
@@ -71,12 +72,5 @@ def login(upstream: str, tokens: Mapping[str, str], trust: ssl.SSLContext | None
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    with local_server(Handler) as address:
+        yield address

@@ -25,7 +25,7 @@ from concertmaster.core.rules.base import (
     median,
     resource_edits,
 )
-from concertmaster.core.rules.resources.places import Place, places
+from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
 
@@ -199,12 +199,7 @@ def held_back(evidence: Evidence, place: Place) -> Finding | None:
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """At most one recommendation per container slowed by lack of CPU."""
-    if not evidence.analysis.enough:
-        return
-    for place in places(evidence.analysis):
-        finding = held_back(evidence, place)
-        if finding is not None:
-            yield place.described(finding)
+    yield from by_place(evidence, held_back)
 
 
 RULE = Rule(
