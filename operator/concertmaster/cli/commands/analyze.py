@@ -98,21 +98,22 @@ def command(
         raise UserError(_nothing(facts, names))
     lengths = [p for p in Period if not periods or p.value in periods]
     rows = _history(history_file)
+    only_trends = with_trends and output != "json"
 
-    def shown(definition: WorkflowDefinition) -> tuple[tuple[float, str], str | dict[str, Any]]:
-        """Where one workflow stands in the answer, and what the answer says of it."""
+    def shown(definition: WorkflowDefinition) -> tuple[tuple[float, str], Any]:
+        """The rank of one workflow, and its trends as text or its view."""
         workflow = analysis.of(definition)
         found = workflow.trends(facts, lengths, zone, rows) if with_trends else []
-        if with_trends and output != "json":
+        if only_trends:
             return workflow.rank, _trends_text(workflow, found, zone)
         view = results.view(workflow.result)
         if with_trends:
             view["trends"] = trend_report.document(found, zone, zone.key, workflow.result.analysis.pricing.currency)
         return workflow.rank, view
 
-    answer = [of for _, of in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]
-    texts, views = [a for a in answer if isinstance(a, str)], [a for a in answer if isinstance(a, dict)]
-    click.echo(text.plain("\n\n".join(texts)) if texts else _render(views, output), nl=output != "markdown")
+    workflows = [content for _, content in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]
+    answer = text.plain("\n\n".join(workflows)) if only_trends else _render(workflows, output)
+    click.echo(answer, nl=output != "markdown")
 
 
 def _history(file: Path | None) -> DailyRows:
