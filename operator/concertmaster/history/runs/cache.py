@@ -19,12 +19,12 @@ EXECUTIONS = 4_000
 @dataclass(slots=True)
 class KeptRun:
     """The records under one name of a run. ``digest``: of the rows they were put together from; ``as_of``: until when facts
-    were complete then. ``told``: what else the history said of each, and the record with that."""
+    were complete then. ``completed``: the further rows of each, and the record with them."""
 
     digest: bytes
     as_of: float
     records: list[RunRecord]
-    told: list[tuple[object, RunRecord]] = field(default_factory=list)
+    completed: list[tuple[object, RunRecord]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -77,9 +77,9 @@ class RunReader:
             if run is None:
                 made = rebuild(name, found.pods[name], found.live.get(name), builder)
                 run = KeptRun(found.digests.get(name, b""), self._moment, made)
-            told = [_told(r, last, found) for r, last in zip(run.records, run.told or repeat(None), strict=False)]
-            run.told = told
-            records += [record for _, record in told]
+            earlier = run.completed or repeat(None)
+            run.completed = [_completed(r, last, found) for r, last in zip(run.records, earlier, strict=False)]
+            records += [record for _, record in run.completed]
             if not any(r.outcome is Outcome.RUNNING for r in run.records):  # time alone may say it is
                 over[name] = run
         if self._kept is not None:
@@ -95,15 +95,15 @@ class RunReader:
         return known if known is not None and known.digest == digest and known.as_of <= self._moment else None
 
 
-def _told(record: RunRecord, before: tuple[object, RunRecord] | None, found: RunRows) -> tuple[object, RunRecord]:
+def _completed(record: RunRecord, before: tuple[object, RunRecord] | None, found: RunRows) -> tuple[object, RunRecord]:
     """The record with the fingerprint that was in force when it started, if that was observed, and with what users' queries
     say of it; the same object as ``before`` where they say the same."""
     mark = record.fingerprint
     if mark is None and record.start is not None:
         start = record.start
         mark = next((f for f, first, last in found.marks if first <= start <= last), None)
-    said = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in found.values.items()]
-    if before is not None and before[0] == said:
+    observed = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in found.values.items()]
+    if before is not None and before[0] == observed:
         return before
     marked = record if mark is record.fingerprint else replace(record, fingerprint=mark)
-    return said, with_metrics(marked, found.values)
+    return observed, with_metrics(marked, found.values)
