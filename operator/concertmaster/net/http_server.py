@@ -1,7 +1,9 @@
 """A port for an aiohttp application on which no client uses up the connections, memory or time of the others.
 
 Connections are counted from the moment they are accepted, before a TLS handshake. One too many takes the place of the one
-that has been idle for longest, so that a probe is answered while somebody opens connections without end.
+that has been idle for longest, so that a probe is answered while somebody opens connections without end. One request too
+many takes the place of an answer that is not read, of the address that has most under way, so that a scraper is answered
+while somebody asks without reading.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -124,7 +127,7 @@ class HttpServer:
         if self.open_connections < self._limits.connections:
             return True
         for idle in self._idle:
-            if not _unread(idle):
+            if _unread(idle) is None:
                 del self._idle[idle]
                 _disconnect(idle)
                 return True
@@ -137,10 +140,10 @@ class HttpServer:
         async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
             connection = request.protocol
             self._idle.pop(connection, None)
-            busy = len(self._answering) + len(self._closing) + sum(map(_unread, self._idle))
+            full = len(self._answering) + len(self._unread()) >= self._limits.answers
             self._answering.add(connection)
             try:
-                if busy >= self._limits.answers and request.path not in self._limits.probes:
+                if full and request.path not in self._limits.probes and not self._give_up_one_for(connection):
                     return _too_many()
                 return await handler(request)
             finally:
@@ -149,6 +152,22 @@ class HttpServer:
                     self._idle[connection] = asyncio.get_running_loop().time()
 
         return count
+
+    def _give_up_one_for(self, newcomer: RequestHandler) -> bool:
+        """Whether an answer that nobody reads made room: the oldest of the address that has most under way, and more than
+        the newcomer's has."""
+        unread = self._unread()
+        under_way = Counter(map(_address, [*unread, *(c.transport for c in self._answering if c is not newcomer)]))
+        stuck = max(unread, key=lambda transport: under_way[_address(transport)], default=None)
+        if stuck is None or under_way[_address(stuck)] <= under_way[_address(newcomer.transport)]:
+            return False
+        self._closing.pop(stuck, None)
+        stuck.abort()
+        return True
+
+    def _unread(self) -> list[asyncio.WriteTransport]:
+        """Connections whose clients have not read the whole of an answer, longest first."""
+        return [*self._closing, *(transport for idle in self._idle if (transport := _unread(idle)) is not None)]
 
     async def _watch(self) -> None:
         """Disconnect whoever has sent no whole request, or read nothing of an answer, for so long."""
@@ -194,10 +213,16 @@ def _too_many() -> web.Response:
     return answer
 
 
-def _unread(idle: _Idle) -> bool:
-    """Whether its client has not read the whole of an answer."""
+def _unread(idle: _Idle) -> asyncio.WriteTransport | None:
+    """The transport, where the client has not read the whole of an answer."""
     transport = idle.transport if isinstance(idle, RequestHandler) else None
-    return isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size() > 0
+    return transport if isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size() else None
+
+
+def _address(transport: asyncio.BaseTransport | None) -> str:
+    """The client's address; clients behind one proxy share its address."""
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return str(peer[0]) if peer else ""
 
 
 def _disconnect(idle: _Idle) -> None:

@@ -273,3 +273,29 @@ def test_whoever_opens_connections_without_end_stops_no_probe() -> None:
     connections, seconds = asyncio.run(scenario())
     assert connections <= LIMITS.connections
     assert seconds < 5.0  # what the chart's probes wait
+
+
+class SlowTelemetry(Telemetry):
+    renders = 0
+
+    def render(self) -> bytes:
+        self.renders += 1
+        time.sleep(0.3)
+        return str(self.renders).encode()
+
+
+def test_who_asks_while_the_metrics_are_rendered_gets_the_same_text() -> None:
+    """Or a few clients would take all the threads, and the time, of everything else."""
+
+    async def scenario() -> list[str]:
+        server = Server("127.0.0.1", 0, Health(stall_after=60.0), SlowTelemetry())
+        await server.start()
+        try:
+            asked = [asyncio.to_thread(get, server.bound_port, "/metrics") for _ in range(4)]
+            together = await asyncio.gather(*asked)
+            later = await asyncio.to_thread(get, server.bound_port, "/metrics")
+            return [text for _, text in (*together, later)]
+        finally:
+            await server.stop()
+
+    assert asyncio.run(scenario()) == ["1"] * 4 + ["2"]

@@ -50,12 +50,13 @@ class Place:
     go: asyncio.Event
     clients: list[Client] = field(default_factory=list)
 
-    async def client(self) -> Client:
-        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
+    async def client(self, address: str = "127.0.0.1") -> Client:
+        opened = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0))
+        self.clients.append(Client(*opened))
         return self.clients[-1]
 
-    async def asked(self, path: str) -> Client:
-        client = await self.client()
+    async def asked(self, path: str, address: str = "127.0.0.1") -> Client:
+        client = await self.client(address)
         await client.ask(path)
         return client
 
@@ -157,6 +158,31 @@ def test_answers_that_nobody_reads_are_under_way() -> None:
                 await client.reader.readexactly(1)
             assert " 503 " in await (await at.asked("/large")).head()
             assert " 200 " in await (await at.asked("/healthz")).head()
+
+    play(scenario)
+
+
+def test_an_answer_that_nobody_reads_makes_room_for_a_client_with_fewer() -> None:
+    async def scenario() -> None:
+        async with place() as at:
+            stuck = [await at.asked("/large", "127.0.0.2") for _ in range(FEW.answers)]
+            for client in stuck:
+                await client.reader.readexactly(1)
+            scraper = await at.asked("/slow")
+            at.go.set()
+            assert " 200 " in await scraper.head()
+            await until(lambda: at.server.open_connections == len(stuck))  # the scraper's and all but one of theirs
+
+    play(scenario)
+
+
+def test_answers_under_way_make_no_room_however_many_an_address_has() -> None:
+    async def scenario() -> None:
+        async with place() as at:
+            for _ in range(FEW.answers):
+                await at.asked("/slow", "127.0.0.2")
+            await asyncio.sleep(0.1)
+            assert " 503 " in await (await at.asked("/slow")).head()
 
     play(scenario)
 

@@ -52,6 +52,7 @@ class Server:
             ]
         )
         self._http = HttpServer(app, limits)
+        self._rendering: asyncio.Future[bytes] | None = None
         self.bound_port = port
 
     @property
@@ -82,7 +83,11 @@ class Server:
         return web.Response(text="ok\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        body = await asyncio.to_thread(self._telemetry.render)  # with series of 5,000 workflows tens of megabytes
+        # With series of 5,000 workflows tens of megabytes: whoever asks meanwhile gets the same text, or a few who ask
+        # would fill the pool of threads, through which the lease is renewed as well.
+        if self._rendering is None or self._rendering.done():
+            self._rendering = asyncio.ensure_future(asyncio.to_thread(self._telemetry.render))
+        body = await asyncio.shield(self._rendering)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _profile(self, request: web.Request) -> web.Response:
