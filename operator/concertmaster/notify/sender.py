@@ -1,6 +1,7 @@
-"""Delivery of messages: in a thread of its own, once each, signed, retried within limits, and rate-limited.
+"""Delivery of messages: in a thread for each receiver, once each, signed, retried within limits, and rate-limited.
 
-A receiver that is down must not hold up a cycle, and a workflow that flaps must not fill a chat. URL and key stand in files
+A receiver that is down must hold up neither a cycle nor other receivers, and a workflow that flaps must not fill a chat,
+nor keep the messages of other namespaces out of it. URL and key stand in files
 that Secrets are mounted as; they are read for every message, and neither ends up in a log line.
 """
 
@@ -16,8 +17,9 @@ import threading
 import urllib.error
 import urllib.request
 import uuid
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -36,11 +38,28 @@ log = logging.getLogger("concertmaster.notify")
 
 REPEAT_AFTER = 24 * 3600.0  # seconds in which the same news is reported once
 MOST_WAITING = 1000
-MOST_PER_HOUR = 60  # messages to one receiver
+MOST_PER_HOUR = 60  # messages to one receiver; beyond that, those of namespaces that had less than an even share
 _REMEMBERED = 10_000
 _LONGEST_FILE = 65_536
 SIGNATURE = "X-Concertmaster-Signature"
 DELIVERY = "X-Concertmaster-Delivery"
+
+
+class _Outbox:
+    """The messages to one receiver: those that wait, and when the last hour's were sent for which namespace."""
+
+    def __init__(self) -> None:
+        self.waiting: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
+        self.sent: deque[tuple[float, str]] = deque()
+        self.thread: threading.Thread | None = None
+
+    def has_room(self, namespace: str, now: float) -> bool:
+        """Whether one more message may be sent for the namespace: each has an even share, whatever the others send."""
+        while self.sent and not 0.0 <= now - self.sent[0][0] < 3600.0:
+            self.sent.popleft()
+        by_namespace = Counter(sender for _, sender in self.sent)
+        share = MOST_PER_HOUR / len({*by_namespace, namespace})
+        return len(self.sent) < MOST_PER_HOUR or by_namespace[namespace] < share
 
 
 class Sender:
@@ -62,9 +81,7 @@ class Sender:
         self._deadline = deadline
         self._tools = tools or Tools()
         self._reported: OrderedDict[str, float] = OrderedDict()
-        self._sent: dict[str, deque[float]] = {name: deque() for name in self._receivers}
-        self._waiting: queue.Queue[tuple[Receiver, Message] | None] = queue.Queue(MOST_WAITING)
-        self._thread: threading.Thread | None = None
+        self._outboxes = {name: _Outbox() for name in self._receivers}
 
     def offer(self, name: str, message: Message) -> None:
         """Send ``message`` to the receiver called ``name``, unless it was reported the same lately or too much already."""
@@ -76,38 +93,37 @@ class Sender:
         if reported is not None and 0.0 <= now - reported < REPEAT_AFTER:
             self._count(name, "repeated")
             return
-        sent = self._sent[name]
-        while sent and not 0.0 <= now - sent[0] < 3600.0:
-            sent.popleft()
-        if len(sent) >= MOST_PER_HOUR:
+        outbox = self._outboxes[name]
+        if not outbox.has_room(message.namespace, now):
             self._count(name, "limited")
             return
         try:
-            self._waiting.put_nowait((receiver, message))
+            outbox.waiting.put_nowait(message)
         except queue.Full:
             self._count(name, "dropped")
             return
-        sent.append(now)
+        outbox.sent.append((now, message.namespace))
         self._reported[key] = now
         self._reported.move_to_end(key)
         while len(self._reported) > _REMEMBERED:
             self._reported.popitem(last=False)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
-            self._thread.start()
+        if outbox.thread is None:
+            work = partial(self._work, receiver, outbox.waiting)
+            outbox.thread = threading.Thread(target=work, name="notifications", daemon=True)
+            outbox.thread.start()
 
     def close(self, seconds: float) -> None:
         """Deliver what waits, for at most so long."""
-        if self._thread is not None:
-            try:
-                self._waiting.put_nowait(None)
-            except queue.Full:
-                return
-            self._thread.join(seconds)
+        until = self._tools.monotonic() + seconds
+        at_work = [(outbox.waiting, outbox.thread) for outbox in self._outboxes.values() if outbox.thread is not None]
+        for waiting, _ in at_work:
+            with suppress(queue.Full):
+                waiting.put_nowait(None)
+        for _, thread in at_work:
+            thread.join(max(0.0, until - self._tools.monotonic()))
 
-    def _work(self) -> None:
-        while (work := self._waiting.get()) is not None:
-            receiver, message = work
+    def _work(self, receiver: Receiver, waiting: queue.Queue[Message | None]) -> None:
+        while (message := waiting.get()) is not None:
             try:
                 self._deliver(receiver, message)
             except Undeliverable as error:

@@ -210,6 +210,15 @@ def test_a_flood_is_limited(bed: Bed, hook: Hook) -> None:
     assert bed.outcomes() == {"sent": module.MOST_PER_HOUR, "limited": 15}
 
 
+def test_a_flood_of_one_namespace_leaves_the_others_their_share(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PER_HOUR", 8)
+    for namespace in ("flood", "quiet"):
+        for n in range(10):
+            bed.sender.offer("team", message(f"etl-{n}", namespace=namespace))
+    bed.sender.offer("team", message(namespace="newcomer"))
+    assert bed.outcomes() == {"sent": 8 + 4 + 1, "limited": 2 + 6}
+
+
 def test_an_hour_later_there_is_room_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_PER_HOUR", 2)
     for n in range(4):
@@ -227,6 +236,24 @@ def test_a_slow_receiver_does_not_hold_up_the_caller(bed: Bed, monkeypatch: pyte
         bed.sender.offer("team", message(f"etl-{n}"))
     assert bed.counts["team", "dropped"] >= 49
     gate.set()
+
+
+def test_a_receiver_that_is_down_does_not_hold_up_the_others(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    up_again, delivered = threading.Event(), threading.Event()
+
+    def deliver(_: Sender, receiver: Receiver, __: Message) -> None:
+        if receiver.name == "down":
+            up_again.wait(10)
+        else:
+            delivered.set()
+
+    monkeypatch.setattr(Sender, "_deliver", deliver)
+    sender = Sender([bed.receiver.model_copy(update={"name": "down"}), bed.receiver])
+    sender.offer("down", message())
+    sender.offer("team", message())
+    assert delivered.wait(5)
+    up_again.set()
+    sender.close(5)
 
 
 def test_an_unknown_receiver_is_nobody(bed: Bed, hook: Hook) -> None:
