@@ -1,6 +1,7 @@
 """Runs in progress: the watch reports which exist, and once per cycle some of their objects are read.
 
 Objects of running workflows change every few seconds and may be a megabyte, so that the watch keeps their names only.
+Namespaces take turns: thousands of runs in one of them delay what is known of the others by nothing.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.core.turns import in_turns
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef
 
 MOST_KNOWN = 5000
-MOST_READ = 50  # per cycle, those not read for longest first
+MOST_READ = 50  # per cycle, of each namespace those not read for longest first
 LONGEST = 5.0  # seconds
 
 
@@ -47,17 +50,22 @@ class RunsInProgress:
         """Those of ``refs`` nobody has examined yet, at most ``MOST_READ``; they count as examined from now on."""
         with self._lock:
             new = (r for r in refs if r.uid not in self._known and r.uid not in self._passed)
-            found = list(itertools.islice(new, MOST_READ))
+            found = list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MOST_READ))
             self._passed.update(dict.fromkeys(r.uid for r in found))
             while len(self._passed) > MOST_KNOWN:
                 del self._passed[next(iter(self._passed))]
         return found
 
     def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
-        """A run of an observed workflow is in progress."""
+        """A run of an observed workflow is in progress. Beyond ``MOST_KNOWN`` the namespace with most of them forgets
+        one."""
         with self._lock:
-            if ref.uid not in self._known and len(self._known) < MOST_KNOWN:
-                self._known[ref.uid] = _Known(ref, key)
+            if ref.uid in self._known:
+                return
+            self._known[ref.uid] = _Known(ref, key)
+            if len(self._known) > MOST_KNOWN:
+                most = Counter(run.key.namespace for run in self._known.values()).most_common(1)[0][0]
+                del self._known[next(uid for uid, run in reversed(self._known.items()) if run.key.namespace == most)]
 
     def over(self, uid: str) -> None:
         """A run has ended."""
@@ -74,7 +82,8 @@ class RunsInProgress:
                 self._passed.clear()
                 self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
-            due = sorted(self._known.values(), key=lambda run: run.read_at)[:MOST_READ]
+            longest_ago = sorted(self._known.values(), key=lambda run: run.read_at)
+            due = list(itertools.islice(in_turns(longest_ago, lambda run: run.key.namespace), MOST_READ))
         begun = self._clock()
         for run in due:
             if self._clock() - begun >= LONGEST:

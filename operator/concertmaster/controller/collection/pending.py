@@ -3,6 +3,8 @@
 An object may be deleted seconds after its run has ended, so the last state seen is kept until it is read. Beyond the
 budget only its name is kept, and it is listed again when its turn comes. Which runs were read is remembered by uid and
 end, because a watch brings the same object again after every reconnect, and a retried run ends once more.
+
+Namespaces take turns, and where there is no room the one that takes most gives way: a flood of runs costs nobody else's.
 """
 
 from __future__ import annotations
@@ -10,10 +12,13 @@ from __future__ import annotations
 import json
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from concertmaster.core.turns import in_turns
 from concertmaster.kube.objects import ObjectRef, Resource
 
 MOST_BYTES = 32 << 20
@@ -34,9 +39,10 @@ class Waiting:
 
     def unpack(self) -> dict[str, Any] | None:
         """The object as it was seen."""
-        if self.packed is None:
+        packed = self.packed  # which may be given up meanwhile
+        if packed is None:
             return None
-        found = json.loads(zlib.decompress(self.packed))
+        found = json.loads(zlib.decompress(packed))
         return found if isinstance(found, dict) else None
 
 
@@ -48,7 +54,7 @@ def pack(resource: Resource, obj: Mapping[str, Any]) -> bytes:
 
 
 class Pending:
-    """The queue, oldest first. Safe to use from several threads."""
+    """The queue: namespaces in turns, in each the oldest first. Safe to use from several threads."""
 
     def __init__(self, *, most_bytes: int = MOST_BYTES, most_runs: int = MOST_RUNS) -> None:
         self._most_bytes = most_bytes
@@ -56,7 +62,8 @@ class Pending:
         self._lock = threading.Lock()
         self._waiting: dict[str, Waiting] = {}
         self._read: dict[str, str] = {}  # uid -> the end that was read
-        self._bytes = 0
+        self._runs: Counter[str | None] = Counter()  # by namespace
+        self._bytes: Counter[str | None] = Counter()
         self.refused = 0
 
     def __len__(self) -> int:
@@ -72,23 +79,40 @@ class Pending:
         return waiting.mark if waiting is not None else self._read.get(uid)
 
     def put(self, ref: ObjectRef, packed: bytes, mark: str) -> None:
-        """Let a run wait, in place of an earlier end of it. When too many do, it is refused and counted."""
+        """Let a run wait, in place of an earlier end of it. When too many do, the newest of the namespace with most of
+        them is refused and counted."""
         with self._lock:
             if self._known(ref.uid) == mark:
                 return
             if (earlier := self._waiting.get(ref.uid)) is not None:
                 self._drop(earlier)
-            if len(self._waiting) >= self._most_runs:
+            waiting = Waiting(ref, packed, mark)
+            self._waiting[ref.uid] = waiting
+            self._runs[ref.namespace] += 1
+            self._bytes[ref.namespace] += len(packed)
+            if len(self._waiting) > self._most_runs:
+                self._drop(self._newest(self._runs))
                 self.refused += 1
-                return
-            fits = self._bytes + len(packed) <= self._most_bytes
-            self._bytes += len(packed) if fits else 0
-            self._waiting[ref.uid] = Waiting(ref, packed if fits else None, mark)
+            while self._bytes.total() > self._most_bytes:
+                self._unburden(self._newest(self._bytes, packed=True))
+
+    def _newest(self, amounts: Counter[str | None], *, packed: bool = False) -> Waiting:
+        """The run that came last in the namespace with the greatest amount; only those that are ``packed``."""
+        most = amounts.most_common(1)[0][0]
+        newest = (w for w in reversed(self._waiting.values()) if w.ref.namespace == most)
+        return next(w for w in newest if w.packed is not None or not packed)
+
+    def _unburden(self, waiting: Waiting) -> None:
+        """Keep its name only."""
+        if waiting.packed is not None:
+            self._bytes[waiting.ref.namespace] -= len(waiting.packed)
+            waiting.packed = None
 
     def some(self, most: int, *, again: bool) -> list[Waiting]:
-        """The oldest runs; those already tried only with ``again``."""
+        """The oldest runs of each namespace; those already tried only with ``again``."""
         with self._lock:
-            return [w for w in self._waiting.values() if again or not w.tries][:most]
+            due = (w for w in self._waiting.values() if again or not w.tries)
+            return list(islice(in_turns(due, lambda w: w.ref.namespace), most))
 
     def done(self, waiting: Waiting) -> None:
         """It was read and stored, or nothing of it can be read."""
@@ -115,5 +139,5 @@ class Pending:
         if self._waiting.get(waiting.ref.uid) is not waiting:
             return  # a later end of it took its place while it was read
         del self._waiting[waiting.ref.uid]
-        if waiting.packed is not None:
-            self._bytes -= len(waiting.packed)
+        self._runs[waiting.ref.namespace] -= 1
+        self._unburden(waiting)

@@ -533,6 +533,34 @@ def test_beyond_the_budget_only_names_are_kept_and_the_objects_listed_again(worl
     assert world.look() == LiveRunsReport()
 
 
+def elsewhere(raw: dict[str, Any]) -> dict[str, Any]:
+    """The same in another namespace."""
+    raw["metadata"] |= {"namespace": "crowd", "uid": f"crowd-{raw['metadata']['uid']}"}
+    return raw
+
+
+CROWD = replace(ETL, key=replace(ETL.key, namespace="crowd"))
+
+
+def test_a_flood_of_runs_in_one_namespace_takes_neither_the_turns_nor_the_room_of_others(world: World) -> None:
+    size = len(pack(WORKFLOWS, etl_run()))
+    world.pending = Pending(most_bytes=int(2.5 * size), most_runs=4)
+    world.restart()
+    world.look(ETL, CROWD)
+    for n in range(6):
+        world.see(WORKFLOWS, elsewhere(etl_run(f"etl-{n}")))
+    for n in range(2):
+        world.see(WORKFLOWS, etl_run(f"etl-{n}"))
+    waiting = [(w.ref.namespace, w.ref.name, w.packed is not None) for w in world.pending.some(9, again=True)]
+    assert waiting == [
+        ("crowd", "etl-0", True),
+        ("data", "etl-0", True),
+        ("crowd", "etl-1", False),
+        ("data", "etl-1", False),
+    ]
+    assert world.look(ETL, CROWD).notes == ("4 finished runs at once were too many to be read live",)
+
+
 def test_ten_thousand_nodes_are_read_within_a_turn(world: World) -> None:
     table: dict[str, Any] = {}
     for i in range(10_000):
@@ -714,3 +742,23 @@ def test_many_runs_in_progress_are_read_in_turns(world: World, monkeypatch: pyte
     for n in range(8):
         world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way(f"etl-{n}")))
     assert [len(world.look().running[ETL.key]) for _ in range(4)] == [3, 6, 8, 8]
+
+
+def test_many_runs_in_progress_of_one_namespace_hold_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_progress, "MOST_READ", 2)
+    monkeypatch.setattr(in_progress, "MOST_KNOWN", 6)
+    world.look(ETL, CROWD)
+    for n in range(9):
+        world.see(WORKFLOWS, world.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}"))))
+    world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way()))
+    assert [r.run for r in world.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
+
+
+def test_many_runs_in_progress_that_the_watch_does_not_bring_hold_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_progress, "MOST_READ", 2)
+    for n in range(9):
+        world.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}")))
+    world.client.add(WORKFLOWS, under_way())
+    assert [r.run for r in world.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
