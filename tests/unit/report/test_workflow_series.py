@@ -111,6 +111,18 @@ def test_workflows_beyond_the_cap_are_left_out_and_counted() -> None:
     assert found["left_out", frozenset()] == 1.0
 
 
+def test_a_namespace_with_fewer_workflows_gets_a_place_of_the_one_with_most() -> None:
+    series = WorkflowSeries(most=3)
+    for namespace in ("large", "small"):
+        for n in range(3):
+            key = replace(KEY, namespace=namespace, name=f"w{n}")
+            series.put(f"{namespace}{n}", key, [Sample("score", float(n))])
+    found = parsed(series)
+    served = [(dict(labels)["namespace"], value) for (name, labels), value in found.items() if name == "score"]
+    assert served == [("large", 0.0), ("large", 1.0), ("small", 0.0)]
+    assert found["left_out", frozenset()] == 3.0
+
+
 @pytest.mark.parametrize("name", ['a"b', "back\\slash", "line\nbreak", 'x"} 1\nevil_total 2', "ünïcode ✓"])
 def test_names_cannot_leave_their_label(name: str) -> None:
     series = WorkflowSeries()

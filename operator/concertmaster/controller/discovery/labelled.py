@@ -9,18 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from concertmaster.api.labelled import LabelledWorkflow, asked_for
 from concertmaster.api.policy import AnyPolicy, reaches
 from concertmaster.core.model import PodFact, PodLabels
+from concertmaster.core.turns import in_turns
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.labelled import Row, labels_seen
 
 DAY = 86_400.0
-MOST = 5_000  # workflows remembered for one set of labels: what comes after that waits until some are forgotten
+MOST = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
 _OVERLAP = 600.0  # seconds asked for again
 _QUIET = 0.9  # of the interval between two questions
 
@@ -133,6 +135,7 @@ class LabelledWorkflows:
             value = preset.workflow(PodFact(namespace, "", "", labels=labels), keys)
             if value is None or not value.isprintable() or len(value) > 253:
                 continue
-            workflow = LabelledWorkflow(namespace, replace(keys, value=value))
-            if workflow in known or len(known) < MOST:
-                known[workflow] = now
+            known[LabelledWorkflow(namespace, replace(keys, value=value))] = now
+        if len(known) > MOST:
+            kept = islice(in_turns(known, lambda workflow: workflow.namespace), MOST)
+            self._known[keys] = {workflow: known[workflow] for workflow in kept}

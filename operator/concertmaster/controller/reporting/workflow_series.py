@@ -7,6 +7,7 @@ operator, so that lines are kept as text and put together when somebody scrapes.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from concertmaster.core.model import WorkflowKey
@@ -49,7 +50,7 @@ class WorkflowSeries:
             self._drop(uid)
             if not by_family:
                 return
-            if len(self._keys) >= self._most:
+            if len(self._keys) >= self._most and not self._make_room(key.namespace):
                 self._refused.add(uid)
                 return
             self._keys[uid] = key
@@ -81,6 +82,17 @@ class WorkflowSeries:
             parts += [head(*RUN_LATE), *late]
             parts.append(f"{head(*LEFT_OUT)}{PREFIX}{_LEFT_OUT} {len(self._refused)}\n")
         return "".join(parts)
+
+    def _make_room(self, namespace: str) -> bool:
+        """Whether the namespace with most series gave those of its newest workflow up for one with fewer."""
+        by_namespace = Counter(key.namespace for key in self._keys.values())
+        most, number = by_namespace.most_common(1)[0]
+        if number <= by_namespace[namespace] + 1:
+            return False
+        newest = next(uid for uid, key in reversed(self._keys.items()) if key.namespace == most)
+        self._drop(newest)
+        self._refused.add(newest)
+        return True
 
     def _drop(self, uid: str) -> None:
         self._refused.discard(uid)

@@ -113,6 +113,17 @@ def test_workflows_are_remembered_in_bounded_number(monkeypatch: Any) -> None:
     assert len(world.look().workflows) == MOST
 
 
+def test_thousands_of_workflows_of_one_namespace_keep_out_no_other(monkeypatch: Any) -> None:
+    world = World(monkeypatch)
+    world.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST)]
+    world.look()
+    world.sources.rows = [("other", {"dag_id": "etl"})]
+    world.now += HOUR
+    found = world.look().workflows
+    assert len(found) == MOST
+    assert "other" in {workflow.namespace for workflow in found}
+
+
 def test_an_engine_reads_its_own_meaning_into_labels(monkeypatch: Any) -> None:
     world = World(monkeypatch)
     world.sources.rows = [
