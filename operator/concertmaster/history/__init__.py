@@ -12,6 +12,7 @@ from concertmaster.history.errors import (
 )
 from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import Evidence
+from concertmaster.history.runs.reader import left_out
 from concertmaster.history.server import open_server
 from concertmaster.history.store import Added, Stats, Store
 
@@ -29,5 +30,6 @@ __all__ = [
     "RunCache",
     "Stats",
     "Store",
+    "left_out",
     "open_server",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from concertmaster.history.sql import Connection
 _REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
 _CHUNK = 500  # values per query
 _ALL = 2**53  # rows
+_PART_BYTES = 1 << 17  # of rows as stored: about 100 bytes an execution, a few in the record of a run of like steps
 T = TypeVar("T")
 
 
@@ -108,6 +109,29 @@ def bodies_of_runs(
                 known = ends.get(run)
                 ends[run] = ended if known is None else max(known, ended) if ended is not None else known
     return found, ends
+
+
+def sizes_of_runs(db: Connection, number: int) -> dict[str, int]:
+    """Bytes of the rows of each run as stored."""
+    query = (
+        "SELECT run, sum(size) FROM (SELECT run, length(body) AS size FROM pods WHERE workflow = ? UNION ALL "
+        "SELECT run, length(body) FROM records WHERE workflow = ?) AS bodies GROUP BY run"
+    )
+    return {str(run): int(size) for run, size in db.execute(query, (number, number))}
+
+
+def in_parts(runs: Iterable[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """``runs`` in parts small enough to be decoded at once: each of a few thousand executions, or of one run."""
+    part: list[str] = []
+    size = 0
+    for run in runs:
+        size += sizes.get(run, 0)
+        if part and size > _PART_BYTES:
+            yield part
+            part, size = [], sizes.get(run, 0)
+        part.append(run)
+    if part:
+        yield part
 
 
 def records_of_runs(

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.history import Store
+from concertmaster.history import Store, left_out, rows
+from concertmaster.history.runs import reader
 from tests.support.builders import run_record
 from tests.support.core.run_graphs import DIAMOND
 from tests.support.data.encoded_executions import EXECUTIONS
@@ -30,6 +31,22 @@ def test_what_is_added_comes_back_as_runs(store: Store) -> None:
         ("r2", 100.0, 110.0, 1, Source.HISTORY),
     ]
     assert store.keys() == [KEY]
+
+
+def test_of_a_workflow_of_many_executions_the_newest_runs_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or 200 runs of 2,000 steps would take more memory than the operator has, and the recommendations of everybody."""
+    monkeypatch.setattr(reader, "MOST_EXECUTIONS", 10)
+    monkeypatch.setattr(rows, "_PART_BYTES", 1)
+    store.add({KEY: {f"r{n}": [ran(f"{n}-{i}", 100.0 * n, f"s{i}") for i in range(4)] for n in range(6)}})
+    found = store.runs(KEY, limit=50)
+    assert [r.run for r in found] == ["r3", "r4", "r5"]
+    assert left_out(6, found) == (
+        "of 6 runs only the newest 3 are looked at: these have 12 executions of steps, and an analysis holds no more; "
+        "set spec.analysis.maxRuns or its window to what it should look at",
+    )
+    assert left_out(3, found) == ()
 
 
 def test_adding_again_changes_nothing(store: Store) -> None:

@@ -40,7 +40,7 @@ from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import NONE_READ
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.settling import LAGS, parted
-from concertmaster.history import Evidence
+from concertmaster.history import Evidence, left_out
 from concertmaster.kube.writer import StatusUpdate
 
 REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
@@ -242,10 +242,9 @@ class Assessor:
         known_runs, first = self._history.runs_with_figures, since - max(LAGS)
         past, figures = known_runs(case.definition, analysis.max_runs, first, _as_of(case))
         older, runs = parted(past, since)
-        available = known.metrics.status is True
+        available, problem = known.metrics.status is True, ""
         if not runs and not available:
             return known
-        problem = ""
         if case.policy.extra_metrics and available:
             runs, problem = self._sources.extras(
                 subject.source,
@@ -259,8 +258,9 @@ class Assessor:
         declared = (
             "" if before is not None and known.query_problem == before.record.query_problem else known.query_problem
         )
+        notes, recorded = left_out(inputs[1].runs, runs), self._history.recorded(case.definition.key)
         case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject))
-        result = self._analyzer(replace(case, recorded=self._history.recorded(case.definition.key)))
+        result = self._analyzer(replace(case, recorded=recorded, notes=(*case.notes, *notes)))
         tally.analyzed += 1
         self._failures.forget(subject.entry.uid)
         self._outputs.keep(subject.entry, subject.key, result)

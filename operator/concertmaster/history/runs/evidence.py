@@ -7,6 +7,7 @@ progress are assembled, to determine whether they are.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
@@ -34,6 +35,29 @@ class Evidence:
     failed: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    """What may still change about the runs under one name: how many are going on, and of how many; when that is decided
+    without a further fact, and when those ended that failed."""
+
+    runs: int = 0
+    going: int = 0
+    due: tuple[float, ...] = ()
+    failed: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, runs: Sequence[RunRecord], as_of: float) -> _Recent:
+        return cls(
+            len(runs),
+            sum(r.outcome is Outcome.RUNNING for r in runs),
+            tuple(moment for r in runs if (moment := decided_at(r, as_of)) is not None),
+            tuple(r.end for r in runs if r.outcome is Outcome.FAILED and r.end is not None),
+        )
+
+
+_LONG_AGO = _Recent(runs=1)
+
+
 def evidence(
     db: Connection,
     number: int,
@@ -51,34 +75,33 @@ def evidence(
     names = rows.newest(db, number, limit + GOING_ON, since)
     bodies, ends = rows.bodies_of_runs(db, number, names)
     recent = [n for n in names if (end := ends.get(n)) is None or as_of - end < LOST_SECONDS]
-    pods = rows.pods_of_runs(db, number, recent, lost)
-    live = rows.records_of_runs(db, number, key, recent, lost)
+    builder = RunBuilder(key, definition, as_of)
+    seen: dict[str, _Recent] = {}
+    for part in rows.in_parts(recent, {n: sum(map(len, bodies[n])) for n in recent}):
+        pods = rows.pods_of_runs(db, number, part, lost)
+        live = rows.records_of_runs(db, number, key, part, lost)
+        seen |= {n: _Recent.of(rebuild(n, pods[n], live.get(n), builder), as_of) for n in part}
     known = hashlib.blake2b(digest_size=16)
     due: list[float] = []
     newest: list[float] = []
     failed: list[float] = []
     over = fresh = 0
-    builder = RunBuilder(key, definition, as_of)
     for name in names:
-        going = 0
-        if name in pods:
-            runs = rebuild(name, pods[name], live.get(name), builder)
-            due += [moment for r in runs if (moment := decided_at(r, as_of)) is not None]
-            going = sum(r.outcome is Outcome.RUNNING for r in runs)
-            if going == len(runs):
-                continue
+        state = seen.get(name, _LONG_AGO)
+        due += state.due
+        if state.going == state.runs:
+            continue
         over += 1
         if over > limit:
             break
-        known.update(f"{name}\0{going or ''}\0".encode())
+        known.update(f"{name}\0{state.going or ''}\0".encode())
         for body in bodies[name]:
             known.update(body)
         end = ends.get(name)
         if end is not None:
             newest.append(end)
             fresh += after is None or end > after
-        if name in pods:
-            failed += [r.end for r in runs if r.outcome is Outcome.FAILED and r.end is not None]
+        failed += state.failed
     count, last = min(over, limit), max(newest, default=None)
     return Evidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
 

@@ -17,6 +17,10 @@ from concertmaster.history.rebuild import rebuild
 from concertmaster.history.runs.cache import KeptRun, RunCache
 from concertmaster.history.sql import Connection
 
+MOST_EXECUTIONS = 50_000
+"""Executions of a workflow that are held at once, those of 200 runs of 250 steps; 4 KiB each with all that is worked out of
+them. Of a workflow with more the newest runs are read."""
+
 Mark = tuple[str, float, float]
 """A template's fingerprint, and from when until when it was seen (unix seconds)."""
 
@@ -35,6 +39,17 @@ class RunRows:
     values: dict[ExtraMetric, ByRun]
 
 
+def left_out(over: int, runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """What a person should know about the ``runs`` that were read of a workflow with so many that are ``over``."""
+    executions = sum([len(r.steps) for r in runs])
+    if len(runs) >= over or executions < MOST_EXECUTIONS // 2:
+        return ()
+    return (
+        f"of {over} runs only the newest {len(runs)} are looked at: these have {executions} executions of steps, and an "
+        "analysis holds no more; set spec.analysis.maxRuns or its window to what it should look at",
+    )
+
+
 class RunReader:
     """Reads runs of one workflow once; see ``Store.runs``."""
 
@@ -46,22 +61,32 @@ class RunReader:
         self._kept = cache.of(definition) if cache is not None and definition is not None else None
 
     def fetch(self, db: Connection, number: int, names: Sequence[str], lost: list[str]) -> RunRows:
-        """The rows of the runs called ``names``."""
+        """The rows of the runs called ``names``, newest first: of so many as have ``MOST_EXECUTIONS``."""
         digests: dict[str, bytes] = {}
         known: dict[str, KeptRun] = {}
         if self._kept is not None:
             bodies, _ = rows.bodies_of_runs(db, number, names)
             digests = {n: hashlib.blake2b(b"".join(bodies[n]), digest_size=16).digest() for n in names}
             known = {n: run for n in names if (run := self._same(n, digests[n])) is not None}
+        pods: dict[str, list[StepExecution]] = {}
+        live: dict[str, RunRecord] = {}
+        room = MOST_EXECUTIONS - sum([len(r.steps) for run in known.values() for r in run.records])
         fresh = [n for n in names if n not in known]
+        for part in rows.in_parts(fresh, rows.sizes_of_runs(db, number) if fresh else {}):
+            pods |= rows.pods_of_runs(db, number, part, lost)
+            live |= rows.records_of_runs(db, number, self._key, part, lost)
+            room -= sum([max(len(pods[n]), len(live[n].steps) if n in live else 0) for n in part])
+            if room <= 0:
+                names = names[: names.index(part[-1]) + 1]
+                break
         metrics = self._definition.metrics if self._definition is not None else ()
         query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
         return RunRows(
             names,
             known,
             digests,
-            rows.pods_of_runs(db, number, fresh, lost),
-            rows.records_of_runs(db, number, self._key, fresh, lost),
+            pods,
+            live,
             db.execute(query, (number,)).fetchall(),
             amounts.read(db, number, metrics),
         )
