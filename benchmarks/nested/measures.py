@@ -19,7 +19,7 @@ from benchmarks.nested.cases import Places
 from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import simulated_series
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail
+from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail, waste
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
@@ -72,7 +72,7 @@ def all_measures(data: Path) -> Iterator[Measure]:
     sizes: dict[str, Variant] = {
         "shipped": {},
         **bounds,
-        **{f"unlike {u:g}": {(memory, "UNLIKE"): u} for u in (1e-9, 0.1, 0.4)},
+        **{f"unlike {u:g}": {(waste, "UNLIKE"): u} for u in (1e-9, 0.1, 0.4)},
         "room from 1%": {(memory, "MemoryOptions"): partial(MemoryOptions, room_z=2.326)},
         **{
             f"growth for {h:g} histories": {(memory, "MemoryOptions"): partial(MemoryOptions, horizon=h)}
@@ -82,9 +82,9 @@ def all_measures(data: Path) -> Iterator[Measure]:
         "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
     }
-    waste = Figure("waste, of KRR's @ failed per 100", _waste_share, _failed, 1.0)
-    yield Measure("memory: one size", {**steps, **cases.machines(data)}, _sized(shuffled=True), sizes, waste)
-    yield Measure("memory: inputs grow", steps, _sized(shuffled=False), sizes, waste)
+    wasted = Figure("waste, of KRR's @ failed per 100", _waste_share, _failed, 1.0)
+    yield Measure("memory: one size", {**steps, **cases.machines(data)}, _sized(shuffled=True), sizes, wasted)
+    yield Measure("memory: inputs grow", steps, _sized(shuffled=False), sizes, wasted)
     inputs: dict[str, Variant] = {
         "shipped": {},
         "whole bound": {(by_input, "OPTIMISM"): 1.0},
@@ -93,7 +93,7 @@ def all_measures(data: Path) -> Iterator[Measure]:
         "three neighbours": {(by_input, "NEIGHBOURS"): 3},
         "worth a fifth": {(by_input, "WORTH"): 0.2},
     }
-    yield Measure("memory: by input", steps, _sized_by_input, inputs, waste)
+    yield Measure("memory: by input", steps, _sized_by_input, inputs, wasted)
     unused = Figure("unused core-hours, of those used @ longer run time, %", _unused, _longer, 0.25)
     prices: dict[str, Variant] = {
         "shipped": {},

@@ -18,7 +18,7 @@ import numpy as np
 
 from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
-from concertmaster.core.sizing.waste import Prices, fit_loss
+from concertmaster.core.sizing.waste import Prices, fit_loss, uncertain_share
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -49,9 +49,9 @@ class InputModel:
     ``kind``: ``line``: intercept + slope * input; ``power``: the same on logarithms; ``nearest``: the largest of the
     ``peaks`` at the nearest of the observed ``inputs`` (ascending); ``mean``: the geometric mean of line and nearest. Beyond
     ``largest_input`` all but ``power`` grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
-    requests above ``floor``; beyond ``largest_input`` they are pulled towards ``fallback``, and are at least that where a
-    prediction exceeds ``high``. ``waste``: expected byte-seconds per run. ``failure_share``: expected share of failing
-    attempts, 0 to 1.
+    requests above ``floor``; they are pulled towards ``fallback`` by the share ``pull`` of the distance (on logs), beyond
+    ``largest_input`` by at least BEYOND, and are at least that where a prediction exceeds ``high``. ``waste``: expected
+    byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
     """
 
     kind: str
@@ -65,6 +65,7 @@ class InputModel:
     is_factor: bool
     floor: float
     fallback: float
+    pull: float
     waste: float
     failure_share: float
     inputs: tuple[float, ...]
@@ -75,8 +76,9 @@ class InputModel:
         predicted = self._predicted(input_size) if math.isfinite(input_size) else math.inf
         held = min(max(predicted, self.low), self.high)
         size = held * self.margin if self.is_factor else held + self.margin
-        if input_size > self.largest_input and self.fallback > size > 0.0:
-            size *= (self.fallback / size) ** BEYOND
+        pull = max(BEYOND, self.pull) if input_size > self.largest_input else self.pull
+        if self.fallback > size > 0.0:
+            size *= (self.fallback / size) ** pull
         least = self.fallback if predicted > self.high else self.floor
         return min(max(least, self.floor, size), LARGEST)
 
@@ -179,6 +181,7 @@ def fit_by_input(
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
+        uncertain_share(u / predicted[best], loss.bound / OPTIMISM),
         float(loss.waste(margins[:, None])[best, 0]),
         float(loss.failing(margins[:, None])[best, 0]),
         tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),

@@ -15,14 +15,11 @@ from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import Floats, coverage_confidence
 from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, order_z
-from concertmaster.core.sizing.waste import fit_loss, middle
+from concertmaster.core.sizing.waste import fit_loss, uncertain_share
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
 SMALLEST, LARGEST = 1.0, 2.0**60
-# Share of one run, on top of all runs observed, assumed to be unlike those: when the largest peak equals the median. When
-# it is four times the median, twice that share.
-UNLIKE = 0.2
 # Growth is extrapolated to at most this multiple of the largest peak.
 LARGEST_RISE = 4.0
 # Share of future runs that the request covers with the stated confidence.
@@ -136,16 +133,13 @@ def memory_request(
 def _with_authors(request: float, current: float | None, peaks: Floats, bound: float) -> float:
     """The request, pulled towards the current one, which was set by people who know the step.
 
-    No sample of n runs rules out that a share of 1/n of all runs is unlike those observed. About UNLIKE of that share is
-    assumed real (more, the wider the peaks are spread), and such a run may need anything between the largest peak and the
-    current request, on logarithms. The request therefore covers as much of that distance as the failure bound requires. A
-    current request that no run exceeded is never raised: an extrapolated bound is no better evidence than that.
+    The request covers the share of that distance, on logarithms, that few runs leave uncertain. A current request that no
+    run exceeded is never raised: an extrapolated bound is no better evidence than that.
     """
     largest = float(peaks.max())
     if current is None or not math.isfinite(current) or current < largest:
         return request
-    unlike = UNLIKE * math.sqrt(largest / float(middle(peaks)[0])) / peaks.size
-    kept = largest * (current / largest) ** max(0.0, 1.0 - bound / unlike)
+    kept = largest * (current / largest) ** uncertain_share(peaks, bound)
     return float(min(current, max(request, kept)))
 
 

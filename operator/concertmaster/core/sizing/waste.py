@@ -23,6 +23,9 @@ STRICTEST = 0.5
 RETRIES = 2
 # Smallest share that a sample of runs can support.
 LEAST_BOUND = 1e-4
+# Share of one run, on top of all runs observed, assumed to be unlike those: when the largest value equals the median. When
+# it is four times the median, twice that share.
+UNLIKE = 0.2
 LARGEST_LOG = 600.0  # exp() overflows a float above about 709
 
 
@@ -143,6 +146,16 @@ def fit_loss(
         prices.retry_factor,
         np.where(is_factor, 0.0, middle(predicted)),
     )
+
+
+def uncertain_share(values: Floats, bound: float) -> float:
+    """Share (0 to 1) of the distance between a size and the authors' request to cover, on logarithms, for the failure bound.
+
+    No sample of n runs rules out that a share of 1/n of all runs is unlike those observed. About UNLIKE of that share is
+    assumed real (more, the wider the ``values`` are spread; > 0), and such a run may need anything up to that request.
+    """
+    unlike = UNLIKE * math.sqrt(float(values.max()) / float(middle(values)[0])) / values.size
+    return max(0.0, 1.0 - bound / unlike)
 
 
 def _logs(margins: Floats, is_factor: bool | NDArray[np.bool_]) -> Floats:

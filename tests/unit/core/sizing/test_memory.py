@@ -189,6 +189,23 @@ def test_inputs_beyond_the_largest_are_drawn_towards_the_request_that_is_set() -
     assert drawn.request(22.0 * GIB) == pytest.approx(bare * (64 * GIB / bare) ** 0.25)
 
 
+def test_with_few_runs_requests_by_input_stay_near_the_one_that_is_set() -> None:
+    rng = np.random.default_rng(12)
+    inputs = 10.0 ** rng.uniform(7, 10, 150)
+    used = GIB * (inputs / 1e8) ** 0.5 * np.exp(0.5 * rng.normal(size=150))
+    share = {}
+    for n in (12, 18, 150):
+        alone, drawn = (
+            memory_request(used[:n], np.full(n, 600.0), inputs=inputs[:n], current_request=given).model
+            for given in (None, 512 * GIB)
+        )
+        assert alone is not None and drawn is not None
+        bare = alone.request(1e8)
+        share[n] = math.log(drawn.request(1e8) / bare) / math.log(512 * GIB / bare)
+    assert 0.9 > share[12] > share[18] > 0.1
+    assert share[150] == 0.0
+
+
 def test_with_few_runs_the_request_stays_near_the_one_that_is_set() -> None:
     used = peaks(60)
     alone = memory_request(used, np.full(60, 1800.0)).request
