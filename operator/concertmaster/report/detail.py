@@ -3,8 +3,9 @@ patches, where the status has room for five in short. Bounded, as everything tha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+
+import msgspec
 
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.report.view import View
@@ -80,4 +81,4 @@ def _described(items: Sequence[View], memory: RecommendationHistory) -> list[Vie
 
 def encode(detail: View) -> bytes:
     """The document as it is sent."""
-    return json.dumps(detail, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return msgspec.json.encode(detail, enc_hook=float)  # NumPy's floats are the only other values

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
+
+import msgspec
 
 from concertmaster.api.views.runs import PodRow, RecentRuns, RunView, TimeSplitView
 from concertmaster.core.analysis.replay import TimeSplit
@@ -31,7 +32,7 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     recent = RecentRuns(
         currency=analysis.pricing.currency,
         typical=usual.run if usual is not None else None,
-        runs=tuple(_view(analysis, history, i) for i in places),
+        runs=(),
         series=tuple(
             (round(r.end or 0.0), round(r.makespan, 1), r.outcome) for r in analysis.runs if r.makespan is not None
         ),
@@ -39,13 +40,18 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     made = recent.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"graph"})
     # Here null has a meaning (items known at run time only); what is as usual is left out: graphs have hundreds of steps.
     graph = graph_view(analysis.definition.graph).model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return {**made, "graph": graph}
+    runs = [msgspec.json.decode(_view(analysis, history, i)) for i in places]
+    return {**made, "runs": runs, "graph": graph}
 
 
-def _view(analysis: Analysis, history: History, at: int) -> RunView:
-    """The run at that position; of its neighbours only the one before it matters."""
+def _view(analysis: Analysis, history: History, at: int) -> str:
+    """The run at that position as JSON, a tenth of the model's size in memory; of its neighbours only the one before it
+    matters."""
+
+    def make() -> str:
+        return run_view(history, at, most_pods=PODS).model_dump_json(by_alias=True, exclude_none=True)
+
     own = history.runs[max(0, at - 1) : at + 1]
-    make = partial(run_view, history, at, most_pods=PODS)
     return analysis.figures.of_all(("view", history.runs[at].run), own, make)
 
 
