@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -115,11 +116,12 @@ def _execution(row: Sequence[Any]) -> StepExecution:
                 values[place - 1] = tuple(values[place - 1])
     if known > _VOLUMES:
         values[_VOLUMES - 1] = tuple([VolumeUse(*v) for v in values[_VOLUMES - 1] or ()])
-    return _made_execution(step, tuple([_container(c) for c in containers]), extra[0] if extra else {}, *values)
+    return _made_execution(intern(step), tuple([_container(c) for c in containers]), extra[0] if extra else {}, *values)
 
 
 def _container(given: Sequence[Any]) -> ContainerFact:
     values = _named(given, len(_CONTAINER))
+    values[0] = intern(values[0])  # a few names that thousands of rows share
     if len(values) > _FLAG_PLACES[0]:
         for place in _FLAG_PLACES:
             if len(values) > place:

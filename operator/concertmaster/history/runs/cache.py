@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 
-EXECUTIONS = 4_000
-"""Most executions kept, 200 runs of ten steps of two workflows; one takes 4 KiB with all that is worked out of it."""
+EXECUTIONS = 2_200
+"""Most executions kept, 200 runs of ten steps of one workflow; one takes 4 KiB with all that is worked out of it."""
 
 
 @dataclass(slots=True)
