@@ -160,15 +160,16 @@ def fit_by_input(
     order = np.argsort(x, kind="stable")
     nearest = np.empty_like(u)
     nearest[order] = _nearest_without_each(x[order], u[order])
-    power = np.exp(np.clip(logs, -700.0, 700.0))
-    mean = np.sqrt(np.clip(line, low, high) * nearest)
-    predicted = np.clip(np.array([line, power, nearest, mean]), low, high)
+    power = np.exp(_within(logs, -700.0, 700.0))
+    mean = np.sqrt(_within(line, low, high) * nearest)
+    predicted = _within(np.array([line, power, nearest, mean]), low, high)
     loss = fit_loss(predicted, u, t, prices, is_factor=_BY_FACTOR, share=OPTIMISM)
     margins, totals = loss.best(prices)
     best = int(totals.argmin())  # the first on ties
     if not totals[best] < (1.0 - WORTH) * single_loss:
         return None
-    kind = KINDS[best]
+    kind, margin = KINDS[best], margins[best : best + 1]
+    waste, failing = loss.of_model(best).waste_and_failing(margin)
     return InputModel(
         kind,
         log_intercept if kind == "power" else intercept,
@@ -177,28 +178,33 @@ def fit_by_input(
         float(x.max()),
         low,
         high,
-        float(margins[best]),
+        float(margin[0]),
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
         uncertain_share(u / predicted[best], loss.bound / OPTIMISM),
-        float(loss.waste(margins[:, None])[best, 0]),
-        float(loss.failing(margins[:, None])[best, 0]),
+        float(waste[0]),
+        float(failing[0]),
         tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(u[order].tolist()) if kind in BY_NEIGHBOURS else (),
     )
 
 
+def _within(values: Floats, low: float, high: float) -> Floats:
+    """``np.clip`` of short arrays in a third of its time."""
+    return np.minimum(np.maximum(values, low), high)
+
+
 def _line_without_each(x: Floats, y: Floats) -> tuple[float, float, Floats]:
     """Least-squares intercept and slope, and for each point the leave-one-out prediction (hat matrix)."""
-    scale = float(x.max())
+    scale, n = float(x.max()), x.size
     z = x / scale
-    centre = z.mean()
+    centre = np.add.reduce(z) / n
     centred = z - centre
     square = float(centred @ centred)
     slope = float(centred @ y) / square
-    intercept = float(y.mean() - slope * centre)
-    leverage = np.minimum(1.0 / z.size + centred**2 / square, 0.95)
+    intercept = float(np.add.reduce(y) / n - slope * centre)
+    leverage = np.minimum(1.0 / n + centred**2 / square, 0.95)
     without = y - (y - intercept - slope * z) / (1.0 - leverage)
     return intercept, slope / scale, without
 

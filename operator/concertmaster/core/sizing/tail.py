@@ -108,6 +108,8 @@ def coverage_confidence(n: int, above: int, share: float) -> float:
     """
     if n <= 0 or above >= n or not 0.0 < share < 1.0:
         return 0.0
+    if not above:
+        return float(1.0 - np.exp(n * math.log(share)))
     j = np.arange(above)
     log_choose = np.concatenate([[0.0], np.cumsum(np.log((n - j) / (j + 1.0)))])
     k = np.arange(above + 1)

@@ -28,11 +28,12 @@ def order_z(values: Floats) -> float:
     n = int(recent.size)
     if n < 3:
         return 0.0
-    ordered = np.sort(recent)
-    rank = np.searchsorted(ordered, recent, side="left") + np.searchsorted(ordered, recent, side="right")
-    rank = rank - rank.mean()
+    ordered = recent.copy()
+    ordered.sort()
+    # Twice the rank, less its mean: n whatever the ties. The squares of the places add up to n (n^2 - 1) / 12.
+    rank = (ordered.searchsorted(recent, "left") + ordered.searchsorted(recent, "right") - n).astype(np.float64)
     place = np.arange(n) - (n - 1) / 2.0
-    norm = math.sqrt(float(rank @ rank) * float(place @ place))
+    norm = math.sqrt(float(rank @ rank) * (n * (n * n - 1) / 12.0))
     return float(rank @ place) / norm * math.sqrt(n - 1.0) if norm > 0.0 else 0.0
 
 
@@ -64,7 +65,10 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     """
     known = np.isfinite(drivers[-MOST_RUNS:])
     y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
-    if x.size < LEAST_RUNS or order_z(x) * _independent(x) <= z:
+    if x.size < LEAST_RUNS:
+        return 0.0
+    ordered = order_z(x)
+    if ordered <= z or ordered * _independent(x) <= z:
         return 0.0
     slope, correlation = _slope(x, y)
     if correlation * math.sqrt(x.size - 1.0) <= z:

@@ -9,7 +9,7 @@ room costs next to nothing on short and small steps and is added generously ther
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -74,9 +74,22 @@ class Loss:
         """Expected failing attempts per run at each margin; a run that also exceeds its retry counts again."""
         return self._with_retries(margin, self._exceeded(margin))
 
-    def waste(self, margin: Floats) -> Floats:
-        """Expected byte-seconds per run that are reserved unused or lost in failed attempts, at each margin."""
-        return self._waste(margin, self._exceeded(margin))
+    def waste_and_failing(self, margin: Floats) -> tuple[Floats, Floats]:
+        """Expected byte-seconds per run that are reserved unused or lost in failed attempts, and ``failing``."""
+        exceeded = self._exceeded(margin)
+        return self._waste(margin, exceeded), self._with_retries(margin, exceeded)
+
+    def of_model(self, at: int) -> Loss:
+        """The loss of one of several models."""
+        return replace(
+            self,
+            is_factor=bool(np.asarray(self.is_factor)[at, 0]),
+            tail=replace(self.tail, ordered=self.tail.ordered[at], excess=self.tail.excess[at]),
+            margins=self.margins[at],
+            held_before=self.held_before[at],
+            used_before=self.used_before[at],
+            typical=np.asarray(self.typical)[at],
+        )
 
     def best(self, prices: Prices) -> tuple[Floats, Floats]:
         """For each row, the margin with the least expected loss within the bound, and that loss (including the price)."""
@@ -94,7 +107,7 @@ class Loss:
         """Margins from levels of the tail, which are logarithms where the margin is a factor."""
         if self.is_factor is False:
             return level
-        return np.where(self.is_factor, np.exp(np.minimum(level, LARGEST_LOG)), level)
+        return np.exp(np.minimum(level, LARGEST_LOG), out=level.copy(), where=self.is_factor)
 
     def _exceeded(self, margin: Floats) -> Floats:
         return self.tail.exceedance(_logs(margin, self.is_factor))
@@ -126,9 +139,10 @@ def fit_loss(
     of the failure bound that may be used up."""
     n = peaks.size
     if is_factor is False:
-        margins, held = peaks - predicted, np.broadcast_to(durations, predicted.shape)
+        margins = peaks - predicted
+        held = durations if margins.ndim == 1 else np.broadcast_to(durations, margins.shape)
     else:
-        margins = np.where(is_factor, peaks / np.where(is_factor, predicted, 1.0), peaks - predicted)
+        margins = np.divide(peaks, predicted, out=peaks - predicted, where=is_factor)
         held = np.where(is_factor, predicted * durations, durations)
     order = margins.argsort(axis=-1, kind="stable")
     margins, held = picked(margins, order), picked(held, order)
@@ -162,7 +176,7 @@ def _logs(margins: Floats, is_factor: bool | NDArray[np.bool_]) -> Floats:
     """Margins on the scale of the tail."""
     if is_factor is False:
         return margins
-    return np.where(is_factor, np.log(np.where(is_factor, margins, 1.0)), margins)
+    return np.log(margins, out=margins.copy(), where=is_factor)
 
 
 def _sums(values: Floats) -> Floats:
