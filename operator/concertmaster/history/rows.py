@@ -100,14 +100,14 @@ def bodies_of_runs(
     found: dict[str, list[bytes]] = {run: [] for run in runs}
     ends: dict[str, float | None] = {}
     for part in _chunks(runs):
-        for table, order in (("pods", "uid"), ("records", "run")):
-            query = (
-                f"SELECT run, ended, body FROM {table} WHERE workflow = ? AND run IN ({_marks(part)}) ORDER BY {order}"
-            )
+        for table in ("pods", "records"):
+            query = f"SELECT run, ended, body FROM {table} WHERE workflow = ? AND run IN ({_marks(part)})"
             for run, ended, body in db.execute(query, (number, *part)):
                 found[run].append(body)
                 known = ends.get(run)
                 ends[run] = ended if known is None else max(known, ended) if ended is not None else known
+    for bodies in found.values():
+        bodies.sort()  # in a fraction of the time of the database
     return found, ends
 
 

@@ -71,7 +71,7 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors
         [_peak(r) for r in rows],
         [r.seconds for r in rows],
         times=[r.time for r in rows],
-        inputs=inputs if any(math.isfinite(size) for size in inputs) else None,
+        inputs=inputs,
         current_request=container.memory_request if authors else None,
         options=MemoryOptions(failure_bound=options.max_failure),
     )
@@ -82,8 +82,8 @@ def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tup
     request is enough, or when input sizes are unknown."""
     rows = _sampled(container)
     inputs = _inputs(rows)
-    model = memory_size(container, options).model if any(math.isfinite(size) for size in inputs) else None
-    if model is None:
+    model = memory_size(container, options).model if inputs is not None else None
+    if model is None or inputs is None:
         return ()
     return levels(model, np.array(inputs), np.array([_peak(r) for r in rows]), options.memory_headroom)
 
@@ -92,12 +92,18 @@ def _sampled(container: ContainerUsage) -> list[RunUsage]:
     return [r for r in container.runs if r.memory_peak is not None]
 
 
-def _inputs(rows: Sequence[RunUsage]) -> list[float]:
-    return [math.nan if r.input_size is None else r.input_size for r in rows]
+def _inputs(rows: Sequence[RunUsage]) -> list[float] | None:
+    """Input sizes, NaN where unknown; None where all are."""
+    sizes = [r.input_size for r in rows]
+    if sizes.count(None) == len(sizes):
+        return None
+    known = [math.nan if size is None else size for size in sizes]
+    return known if any(map(math.isfinite, known)) else None
 
 
 def _peak(run: RunUsage) -> float:
-    return max(run.memory_peak or 0.0, (run.memory_floor or 0.0) if run.oom_killed else 0.0)
+    peak = run.memory_peak or 0.0
+    return max(peak, run.memory_floor or 0.0) if run.oom_killed else peak
 
 
 def memory_lasts_until(container: ContainerUsage, request: float) -> float | None:

@@ -155,12 +155,13 @@ def _durations(
     objectives: Objectives, runs: Sequence[RunRecord], makespan: Summary, queue: Summary
 ) -> Iterator[ObjectiveAssessment]:
     label = f" ({objectives.duration_note})" if objectives.duration_note else ""
-    spans, waits = _going(r.makespan for r in runs if r.outcome.timed), _going(r.queue_time for r in runs)
-    for name, quantiles, summary, trend in (
-        ("duration", objectives.duration, makespan, spans),
-        ("queue time", objectives.queue_time, queue, waits),
+    for name, quantiles, summary, values in (
+        ("duration", objectives.duration, makespan, (r.makespan for r in runs if r.outcome.timed)),
+        ("queue time", objectives.queue_time, queue, (r.queue_time for r in runs)),
     ):
-        for quantile, _, target in quantiles.targets():
+        targets = list(quantiles.targets())
+        trend = _going(values) if targets else Trend.UNKNOWN
+        for quantile, _, target in targets:
             note = label if (name, quantile) == ("duration", "p50") else ""
             yield _at_most(f"{name} {quantile}{note}", target, getattr(summary, quantile), text.duration, trend)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -16,7 +17,7 @@ from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContainerUsage:
     """A container of a step over runs: current requests, per-run usage, and sample coverage.
 
@@ -40,25 +41,25 @@ class ContainerUsage:
     storage_request: float | None = None  # ephemeral storage, bytes
     storage_limit: float | None = None
 
-    @property
+    @cached_property
     def memory_utilization(self) -> float | None:
         """Median per-run peak divided by the request; None when either is unknown."""
         peaks = [r.memory_peak for r in self.runs if r.memory_peak is not None] if self.memory_request else []
         return sorted(peaks)[len(peaks) // 2] / self.memory_request if peaks and self.memory_request else None
 
-    @property
+    @cached_property
     def cpu_utilization(self) -> float | None:
         """Median per-run mean CPU divided by the request; None when either is unknown."""
         means = [r.mean_cores for r in self.runs if r.mean_cores is not None] if self.cpu_request else []
         return sorted(means)[len(means) // 2] / self.cpu_request if means and self.cpu_request else None
 
-    @property
+    @cached_property
     def gpu_utilization(self) -> float | None:
         """Median per-run mean of busy GPUs divided by their number; None when either is unknown."""
         means = [r.gpus_used for r in self.runs if r.gpus_used is not None] if self.gpu_request else []
         return sorted(means)[len(means) // 2] / self.gpu_request if means and self.gpu_request else None
 
-    @property
+    @cached_property
     def storage_utilization(self) -> float | None:
         """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
         peaks = [r.storage_peak for r in self.runs if r.storage_peak is not None] if self.storage_request else []

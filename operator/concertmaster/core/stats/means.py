@@ -22,19 +22,20 @@ def mean_with_interval(values: Sequence[float], level: float = 0.90) -> Interval
     standard error of a mean on logarithms (Cox, in Land 1972), which also holds for wide noise; its upper end starts at the
     log-normal mean if that is larger, since few values mostly lack the largest ones. Otherwise it is Student's.
     """
-    rows = np.asarray(values, dtype=np.float64)
-    n = rows.size
+    n = len(values)
     if not n:
         return None
-    mean = math.fsum(values) / n
-    if n == 1 or rows.min() == rows.max():
+    mean, least = math.fsum(values) / n, min(values)
+    if least == max(values):
         return Interval(mean, mean, mean)
+    rows = np.asarray(values, dtype=np.float64)
     quantile = student_quantile(0.5 + level / 2.0, n - 1.0)
-    if rows.min() > 0.0:
+    if least > 0.0:
         logs = np.log(rows)
-        variance = float(np.var(logs, ddof=1))
+        middle = float(np.add.reduce(logs)) / n
+        variance = float(np.add.reduce((logs - middle) ** 2)) / (n - 1)
         off = min(_WIDEST, quantile * math.sqrt(variance / n + variance**2 / (2.0 * (n - 1))))
-        lacking = min(_WIDEST, max(0.0, float(logs.mean()) + variance / 2.0 - math.log(mean)))
+        lacking = min(_WIDEST, max(0.0, middle + variance / 2.0 - math.log(mean)))
         return Interval(mean * math.exp(-off), mean, mean * math.exp(off + lacking))
     half = quantile * float(np.std(rows, ddof=1)) / math.sqrt(n)
     return Interval(mean - half, mean, mean + half)

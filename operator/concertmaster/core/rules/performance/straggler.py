@@ -84,7 +84,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         return
     for step in evidence.analysis.steps:
         by_run = evidence.rows.succeeded.get(step.step, {})
-        if any(len(rows) >= 3 for rows in by_run.values()):
+        if max(map(len, by_run.values()), default=0) >= 3:
             finding = _finding(evidence, step, by_run)
             if finding is not None:
                 yield finding

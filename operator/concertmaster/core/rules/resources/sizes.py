@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_by_input, memory_lasts_until
@@ -16,8 +16,10 @@ from concertmaster.core.sizing import CpuSize, cpu_request
 from concertmaster.core.times import day
 
 
-def _floats(values: Iterable[float | None]) -> list[float]:
-    """Unknown values as NaN, which the sizing methods treat as missing."""
+def _floats(values: list[float | None]) -> list[float] | None:
+    """Unknown values as NaN, which the sizing methods treat as missing; None where all are unknown."""
+    if values.count(None) == len(values):
+        return None
     return [math.nan if v is None else v for v in values]
 
 
@@ -25,10 +27,10 @@ def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
     """CPU request (cores) from per-run means, peaks and throttling; slack and critical path decide how tight it may be."""
     rows = [r for r in container.runs if r.mean_cores is not None]
     return cpu_request(
-        _floats(r.mean_cores for r in rows),
-        _floats(r.peak_cores for r in rows),
-        _floats(r.throttled_share for r in rows),
-        _floats(r.seconds for r in rows),
+        [r.mean_cores or 0.0 for r in rows],
+        _floats([r.peak_cores for r in rows]),
+        _floats([r.throttled_share for r in rows]),
+        [r.seconds for r in rows],
         on_critical_path_share=step.path.share if step.path is not None else None,
         current_request=container.cpu_request,
         current_limit=container.cpu_limit,
