@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.advice.law import DAY, GI, HOUR, Volume
+from benchmarks.advice.law import DAY, GI, HOUR, SLICE, Volume
 from benchmarks.advice.plant import Flow, Rng, base, chain_seconds, fitted
 
 
 def healthy(rng: Rng, name: str) -> Flow:
-    """One workflow with a CV of 3 to 40% and requests of which 50 to 95% is used; some with busy GPUs, volumes with
-    free space, and schedules that fit the duration of their runs."""
+    """One workflow with a CV of 3 to 40% and requests of which 50 to 95% is used; some with busy GPUs or a
+    slice of one, volumes with free space, and schedules that fit the duration of their runs."""
     flow = _usual(rng, name)
     if flow.every == HOUR and flow.schedule is not None:  # runs due while one is in progress would be detected
         factor = float(rng.uniform(0.35, 0.65)) * HOUR / chain_seconds(flow)
@@ -20,6 +20,8 @@ def healthy(rng: Rng, name: str) -> Flow:
     if rng.random() < 0.1:
         gpus = int(rng.integers(1, 5))
         flow = flow.having(last, gpus=gpus, gpus_busy=gpus)
+        if gpus == 1:  # a slice that is used a little is already what others are told to use
+            flow = flow.having(last, gpu_resource=SLICE, gpu_use=0.15)
     return flow.having(last, volume=_volume(rng)) if rng.random() < 0.4 else flow
 
 

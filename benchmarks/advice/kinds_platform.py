@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.advice.law import DAY, GI, HOUR, NOW, Volume
+from benchmarks.advice.law import DAY, GI, HOUR, NOW, SLICE, Volume
 from benchmarks.advice.plant import Flow, Kind, Number, Plant, Rng, amount, chain_seconds
 from benchmarks.advice.truth import runs_of
 from benchmarks.advice.world import starts
@@ -126,6 +126,32 @@ def gpus_idle(rng: Rng, flow: Flow) -> Plant:
     return Plant("gpus-idle", bad, mended, ("gpu-request",), "enrich", "money", number=number, also=_LONG)
 
 
+def gpus_little_used(rng: Rng, flow: Flow) -> Plant:
+    """Whole GPUs that are all busy, but seldom: half as many would do, shared by slices or time-slicing."""
+    held, use = 2 * int(rng.integers(1, 3)), float(rng.uniform(0.05, 0.2))
+    flow = flow.having("enrich", seconds=900.0)
+    bad = flow.having("enrich", gpus=held, gpus_busy=held, gpu_use=use)
+    mended = flow.having("enrich", gpus=held // 2, gpus_busy=held // 2, gpu_use=2 * use)
+
+    def number(item: Recommendation) -> bool:
+        return item.action.startswith("Share the GPUs of enrich") and "MIG slice, time-slicing" in item.proposed
+
+    return Plant("gpus-little-used", bad, mended, ("gpu-request",), "enrich", "money", number=number, also=_LONG)
+
+
+def slices_idle(rng: Rng, flow: Flow) -> Plant:
+    """More slices of a GPU than are ever busy."""
+    held, busy = int(rng.integers(3, 8)), int(rng.integers(1, 3))
+    flow = flow.having("enrich", seconds=900.0, gpu_resource=SLICE)
+    bad = flow.having("enrich", gpus=held, gpus_busy=busy)
+    mended = flow.having("enrich", gpus=busy, gpus_busy=busy)
+
+    def number(item: Recommendation) -> bool:
+        return item.proposed == f"{SLICE}: {busy}"
+
+    return Plant("slices-idle", bad, mended, ("gpu-request",), "enrich", "money", number=number, also=_LONG)
+
+
 def slow_step(rng: Rng, flow: Flow) -> Plant:
     """A missed duration objective of a step that uses many cores: only its owner can make it faster."""
     rest = chain_seconds(flow) - flow.step("transform").seconds
@@ -168,5 +194,5 @@ def _says(words: str) -> Number:
 
 KINDS: tuple[Kind, ...] = (
     starts_skipped, starts_late, runs_replaced, runs_beside, volume_filling, volume_tight, volume_large, gpus_idle,
-    slow_step, unsampled, no_time_limit, busy_hour,
+    slow_step, unsampled, no_time_limit, busy_hour, gpus_little_used, slices_idle,
 )  # fmt: skip

@@ -14,6 +14,7 @@ MI = 1024.0**2
 HOUR = 3600.0
 DAY = 86400.0
 NOW = 1_760_000_000.0
+SLICE = "nvidia.com/mig-1g.10gb"  # a slice of a GPU
 WINDOW = 14 * DAY
 
 
@@ -55,7 +56,8 @@ class Step:
     per day (logarithmic). From ``since`` days before the end on, work is multiplied by ``factor``, and ``then_broken``
     fail permanently. ``keys``: number of different inputs (0: unknown). ``waits_cpu``, ``waits_io``: share of its time
     waiting for CPU, and stalled on disk. ``loose``: dependencies without data. ``pipelined``: each item begins when the
-    same item of the previous step has ended. ``gpus`` are reserved, ``gpus_busy`` of them used.
+    same item of the previous step has ended. ``gpus`` of ``gpu_resource`` are reserved, ``gpus_busy`` of them used, each
+    ``gpu_use`` of the time (0 to 1).
     """
 
     name: str
@@ -97,6 +99,8 @@ class Step:
     volume: Volume | None = None
     gpus: int = 0
     gpus_busy: int = 0
+    gpu_use: float = 0.8
+    gpu_resource: str = "nvidia.com/gpu"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def manifest(flow: Flow) -> dict[str, Any]:
 
 def _resources(step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {"requests": _pair(step.cpu_request, step.memory_request)}
-    limits = _pair(step.cpu_limit, step.memory_limit) | ({"nvidia.com/gpu": str(step.gpus)} if step.gpus else {})
+    limits = _pair(step.cpu_limit, step.memory_limit) | ({step.gpu_resource: str(step.gpus)} if step.gpus else {})
     return {**found, "limits": limits} if limits else found
 
 

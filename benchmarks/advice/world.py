@@ -231,8 +231,9 @@ def _execute(
         throttled_share=throttled if step.cpu_limit is not None else None, reason=reason,
         oom_events=1.0 if reason == "OOMKilled" else 0.0, cpu_waiting_seconds=step.waits_cpu * work,
         io_waiting_seconds=step.waits_io * work, fs_read_bytes=2 * MI * work, fs_write_bytes=MI * work,
-        gpu_request=float(step.gpus) or None, gpu_resource="nvidia.com/gpu" if step.gpus else None,
-        gpu_used=0.8 * step.gpus_busy if step.gpus else None, gpus_active=float(step.gpus_busy) if step.gpus else None,
+        gpu_request=float(step.gpus) or None, gpu_resource=step.gpu_resource if step.gpus else None,
+        gpu_used=step.gpu_use * step.gpus_busy if step.gpus else None,
+        gpus_active=float(step.gpus_busy) if step.gpus else None,
     )  # fmt: skip
     if not samples:
         main = replace(main, cpu_seconds=None, cpu_sampled_seconds=None, cpu_peak_cores=None, memory_sampled_peak=None,

@@ -8,7 +8,12 @@ from dataclasses import asdict
 from benchmarks.campaigns import Campaign
 from benchmarks.loop import figures, lines, outcome_of
 from benchmarks.loop_bed import Outcome, Pace, Track
-from benchmarks.loop_world import KINDS, Scenario
+from benchmarks.loop_world import KINDS, WORK, Figures, Scenario
+from concertmaster.core.model import ContainerFact, WorkflowDefinition
+from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.engines.define import define
+from tests.support.builders import MI, NOW, container, daily
 
 ROWS = [
     Outcome(Campaign("faster", "parallelism", "Improved", False, 5, (-0.5, -0.4, -0.3), -0.35, True), 8, 90.0),
@@ -53,6 +58,30 @@ def test_a_scenario_is_the_same_for_the_same_seed_and_hides_its_figures_from_the
         assert (one.figures, one.template(), one.run(0)) == (same.figures, same.template(), same.run(0))
         assert one.figures != other.figures
         assert "{{workflow.parameters.seconds}}" in json.dumps(one.template())
+
+
+def test_memory_that_is_planted_to_be_lowered_is_worth_a_recommendation() -> None:
+    for number in range(20):
+        scenario = Scenario("kills", number, 1, 25.0)
+        f, flow = scenario.figures, define(scenario.template())
+        assert flow is not None
+
+        def used(step: str, flow: WorkflowDefinition = flow, f: Figures = f) -> tuple[ContainerFact, ...]:
+            spec = next(s for s in flow.graph.steps if s.name == step).containers[0]
+            peak, cores = (f.peak, f.cores) if step == WORK else (60.0, 0.1)
+            return (
+                container(
+                    cpu_request=spec.cpu_request,
+                    memory_request=spec.memory_request,
+                    cpu_seconds=100 * cores,
+                    memory_sampled_peak=peak * MI,
+                ),
+            )
+
+        seconds = {"prepare": f.first, WORK: f.seconds}
+        runs = daily(flow.graph, 12, lambda _, s=seconds: s, containers=used)
+        found = analyze_workflow(flow, runs, Policy(), profile=scenario.name, now=NOW)
+        assert "right-size" in {r.rule for r in found.recommendations}, scenario.name
 
 
 def test_runs_are_started_before_a_change_after_it_and_not_in_between() -> None:
