@@ -154,6 +154,28 @@ def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, running: Dashboa
         assert page.evaluate(beyond) == []
 
 
+@pytest.mark.parametrize("path", PAGES[:3])
+def test_a_phone_shows_every_value_of_a_table_beside_the_name_of_its_column(
+    chromium: Browser, running: Dashboard, path: str
+) -> None:
+    beyond = (
+        "[...document.querySelectorAll('th, td')].filter(e => !e.closest('.stack thead')"
+        " && e.getBoundingClientRect().right > 361).map(e => e.outerHTML.slice(0, 80))"
+    )
+    named = """[...document.querySelectorAll('table.stack')].flatMap(t => {
+      const names = [...t.querySelectorAll('th')].map(e => e.textContent.replace(/ [▴▾]$/, ''));
+      return [...t.querySelectorAll('tbody tr')].map(r => JSON.stringify([...r.cells].map(c => c.dataset.label)) ===
+        JSON.stringify(names) && [...r.cells].every(c => getComputedStyle(c, '::before').content.includes(c.dataset.label)));
+    })"""
+    with tab(chromium, 360, 740) as page:
+        page.goto(running.entrance)
+        page.goto(running.url + path)
+        assert page.evaluate(beyond) == []
+        rows = page.evaluate(named)
+        assert len(rows) >= 3
+        assert all(rows)
+
+
 def test_everything_is_reached_by_keyboard(page: Page) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -196,6 +218,12 @@ def test_a_workflow_is_reached_and_its_run_chosen(page: Page, running: Dashboard
     page.evaluate("document.querySelector('select[name=run]').value = 'run-28'")
     submit(page, "form:has(select[name=run])")
     assert page.evaluate("document.querySelector('select[name=run]').value") == "run-28"
+    shown = page.url
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    assert page.evaluate("[...document.links].filter(a => a.textContent.startsWith('Compare with')).length") == 0, (
+        "the typical run is not compared with itself"
+    )
+    page.goto(shown)
     follow(page, "a:text-matches('^Compare with')")
     assert "run-28 took" in page.evaluate("document.querySelector('.notice').textContent")
 
@@ -351,7 +379,7 @@ def test_the_report_is_styled_under_its_own_policy_and_runs_nothing(chromium: Br
         with tab(chromium, width) as page:
             heard = complaints(page)
             page.goto(file.as_uri())
-            assert page.evaluate("getComputedStyle(document.querySelector('th')).whiteSpace") == "nowrap", (
+            assert page.evaluate("getComputedStyle(document.querySelector('table')).borderCollapse") == "collapse", (
                 "the style is applied"
             )
             assert page.evaluate("document.documentElement.scrollWidth") <= width

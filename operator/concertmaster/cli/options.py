@@ -171,6 +171,8 @@ def facts_option(command: F) -> F:
 
 def read_facts(facts_file: Path | None, source: SourceOptions, span: Span) -> Facts:
     """Facts from a file, or else from the source the options name. Raises UserError."""
+    if facts_file is None and not source.named:
+        raise click.UsageError("give --facts FILE, --prometheus URL, or --config FILE with --source NAME")
     if facts_file is None:
         facts = span.ask(source.find(), span.objects())
     elif source.named:

@@ -20,7 +20,7 @@ def connect(kubeconfig: Path | None, context: str | None = None) -> KubeClient:
     try:
         return KubeClient.connect(kubeconfig, context=context)
     except KubeError as error:
-        raise UserError(f"no cluster to talk to: {error}") from None
+        raise UserError(str(error)) from None
 
 
 def default_namespace(kubeconfig: Path | None = None, context: str | None = None) -> str:

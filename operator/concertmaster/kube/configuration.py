@@ -82,8 +82,8 @@ def load_configuration(kubeconfig: Path | None = None, context: str | None = Non
     except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         where = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise NoConnection(
-            f"no connection to a cluster: {where}: {one_line(error)}; inside a pod mount a service account token, "
-            "outside set KUBECONFIG to a valid file"
+            f"no connection to a cluster: {where}: {one_line(error).rstrip('.')}; inside a pod mount a service account"
+            " token, outside set KUBECONFIG to a valid file"
         ) from error
     return configuration
 

@@ -14,7 +14,6 @@ from concertmaster.report import impact as impacts
 
 _BY_CATEGORY = {"Cost": "money", "Reliability": "failed_runs"}
 _CHANGE = 60  # characters of a change; all of it with -o wide
-_UNITS = {"run_minutes": "run-minutes/month", "failed_runs": "failed runs/month"}
 
 
 def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
@@ -90,7 +89,7 @@ def _interval(impact: Impact, category: str, currency: str | None) -> dict[str, 
     if name is None:
         return None
     amount: Interval = getattr(impact, name)
-    unit = _UNITS.get(name, f"{currency or 'money'}/month")
+    unit = impacts.UNITS.get(name, f"{currency or 'money'}/month")
     return {"low": amount.low, "likely": amount.likely, "high": amount.high, "unit": unit}
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from concertmaster.core.model import Impact, Interval
 
 NOTHING = "not measured"
+UNITS = {"run_minutes": "run-minutes/month", "failed_runs": "failed runs/month"}  # of intervals; else a currency
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _PART = re.compile(rf"{_NUMBER} (run-hours?|run-minutes?|failed runs?|[A-Z]{{3}})(?: \({_NUMBER} to {_NUMBER}\))?")
 _HOUR = 60.0  # minutes
@@ -49,14 +52,19 @@ def parse(words: object) -> Impact:
     return Impact(minutes, failed, money)
 
 
-def of_amounts(amounts: Mapping[str, float | None]) -> Impact:
-    """The impact of likely amounts under the names that ``list -o json`` gives them."""
+def of_entry(entry: Mapping[str, Any]) -> Impact:
+    """The impact of an entry of ``list -o json``: the measure that it is about with its interval, the others as likely."""
+    amounts, about = entry["impact"], entry["interval"]
 
     def sure(name: str) -> Interval | None:
         likely = amounts.get(name)
         return Interval(likely, likely, likely) if likely is not None else None
 
-    return Impact(sure("runMinutesPerMonth"), sure("failedRunsPerMonth"), sure("moneyPerMonth"))
+    found = Impact(sure("runMinutesPerMonth"), sure("failedRunsPerMonth"), sure("moneyPerMonth"))
+    if about is None:
+        return found
+    measure = next((name for name, unit in UNITS.items() if unit == about["unit"]), "money")
+    return replace(found, **{measure: Interval(about["low"], about["likely"], about["high"])})
 
 
 def currency(words: object) -> str | None:

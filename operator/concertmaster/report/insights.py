@@ -46,12 +46,12 @@ def _change(measured: ChangeEffect) -> str:
 def _split(split: TimeSplit) -> str | None:
     """Where a run's time goes, the largest part first; parts below a hundredth of it are added up as the rest."""
     names = {
-        "work": "work",
-        "limit": "waiting for a limit or lock",
-        "scheduling": "waiting for a node",
-        "start_up": "image pull and start",
+        "work": "execution",
+        "limit": "queueing for a limit or lock",
+        "scheduling": "scheduling latency",
+        "start_up": "startup",
         "retry": "failed attempts and back-off",
-        "controller": "the controller",
+        "controller": "controller",
     }
     parts = {label: getattr(split, name) for name, label in names.items()}
     total = sum(parts.values())
@@ -63,8 +63,8 @@ def _split(split: TimeSplit) -> str | None:
     ahead = ((split.suspended, "suspended"), (split.late, "late behind the run before it"))
     earlier = " and ".join(f"{text.duration(s)} {label}" for s, label in ahead if s >= 0.5)
     before = f"; before it, {earlier}" if earlier else ""
-    return f"A run of {text.duration(total)} on average is {listed}" + (
-        f", {text.duration(rest)} the rest{before}" if rest >= 0.5 else before
+    return f"An average run takes {text.duration(total)}: {listed}" + (
+        f", {text.duration(rest)} other{before}" if rest >= 0.5 else before
     )
 
 
@@ -153,8 +153,8 @@ def sentences(insights: Insights, total: int) -> list[str]:
     if insights.next_run.seconds is not None:
         seconds = insights.next_run.seconds
         lines.append(
-            f"The next run will take about {text.duration(seconds.likely)}, with 90% probability"
-            f" {text.duration(seconds.low)} to {text.duration(seconds.high)}"
+            f"Next run: about {text.duration(seconds.likely)} (90% interval {text.duration(seconds.low)} to"
+            f" {text.duration(seconds.high)})"
         )
     if insights.change is not None:
         lines.append(_change(insights.change))

@@ -95,16 +95,14 @@ def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: st
 
 
 def step_line(step: StepAnalysis) -> str:
-    """One step in one line: how often, how long, how it fails, what it costs the run, and its marks."""
+    """One step in one line, what matters most first, as narrow screens cut its end: how often, how long, what it
+    costs the run, how it fails, its marks, and how much it varies."""
     duration, failures = step.duration, step.failures
     parts = [text.count(step.executions, "execution")]
     if duration.count:
         parts.append(
-            f"mean {text.duration(duration.mean)}, {text.duration(duration.minimum)} to {text.duration(duration.maximum)},"
-            f" p50 {text.duration(duration.p50)}, p95 {text.duration(duration.p95)}, p99 {text.duration(duration.p99)}"
+            f"p50 {text.duration(duration.p50)}, p95 {text.duration(duration.p95)}, p99 {text.duration(duration.p99)}"
         )
-    if duration.cv is not None and duration.variance is not None:
-        parts.append(f"variance {duration.variance:.3g} s2 (CV {duration.cv:.2f})")
     if step.path is not None:
         parts.append(
             f"critical-path time {text.duration(step.path.drag)}, critical in {text.percent(step.path.share)} of runs"
@@ -124,6 +122,12 @@ def step_line(step: StepAnalysis) -> str:
     ]
     if marks:
         parts.append(", ".join(marks))
+    if duration.count:
+        parts.append(
+            f"mean {text.duration(duration.mean)}, {text.duration(duration.minimum)} to {text.duration(duration.maximum)}"
+        )
+    if duration.cv is not None and duration.variance is not None:
+        parts.append(f"variance {impacts.number(duration.variance)} s^2 (CV {duration.cv:.2f})")
     return clip(f"{step.step}: {'; '.join(parts)}", 400)
 
 

@@ -107,8 +107,8 @@ def step_table(view: dict[str, Any]) -> str:
         "CRITICAL",
         "PATH TIME",
         "FAILED",
-        "CPU",
-        "MEMORY",
+        "CPU/REQUEST",
+        "MEMORY/REQUEST",
     ]
     return table([*header, "MARKS"], rows)
 
@@ -153,7 +153,7 @@ def workflow_text(view: dict[str, Any]) -> str:
         parts = ", ".join(
             f"{p['name']} -{round(p['weight'] * (1 - p['value']))} ({p['why']})"
             if p["deducted"]
-            else f"{p['name']} {round(100 * p['value'])} ({p['why']})"
+            else f"{p['name']} {round(p['weight'] * p['value'])} of {p['weight']} ({p['why']})"
             for p in view["scoreParts"]
             if p["value"] is not None
         )

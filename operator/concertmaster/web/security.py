@@ -29,7 +29,7 @@ class Gate(Protocol):
 
     @property
     def whose(self) -> str:
-        """Whose rights decide what is shown, for the foot of each page."""
+        """Whose rights decide what is shown, for the foot of each page; empty where nobody's do."""
 
     async def reader(self, request: web.Request) -> Reader:
         """What the sender of a request may read. Raises HTTPException where that is nothing."""

@@ -71,7 +71,7 @@ class Dashboard:
 def dashboard(reader: Reader) -> Iterator[Dashboard]:
     """Serve ``reader`` in a thread."""
     secret = Secret()
-    with served(application(SecretGate(reader, secret))) as url:
+    with served(application(SecretGate(reader, secret, "your kubeconfig"))) as url:
         yield Dashboard(url, secret)
 
 

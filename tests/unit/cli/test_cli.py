@@ -94,7 +94,7 @@ def test_without_definitions_the_graph_is_inferred_and_that_is_said(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["analyze"], 2, "give --prometheus URL, or --config FILE"),
+        (["analyze"], 2, "give --facts FILE, --prometheus URL, or --config FILE"),
         (["analyze", "--facts", "/nowhere.jsonl"], 1, "/nowhere.jsonl: cannot be read"),
         (["analyze", "--trends", "--time-zone", "Mars/Base"], 2, "there is no time zone Mars/Base"),
         (["analyze", "--trends", "--time-zone", "../etc/passwd"], 2, "there is no time zone ../etc/passwd"),

@@ -130,7 +130,7 @@ class WorkflowProfileStatus(ApiModel):
         max_length=10,
         description="What else the runs tell: the next run, the effect of the last change, slow runs and their cause, "
         "objectives at risk.",
-        examples=[["The next run will take about 21m04s, with 90% probability 19m10s to 24m30s"]],
+        examples=[["Next run: about 21m04s (90% interval 19m10s to 24m30s)"]],
     )
     minor: int | None = Field(
         default=None,

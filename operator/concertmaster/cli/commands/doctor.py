@@ -13,6 +13,7 @@ import click
 from concertmaster import settings
 from concertmaster.cli import cluster_options, options
 from concertmaster.cli.errors import UserError
+from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CLUSTER_POLICIES, OURS, POLICIES, PROFILES, Resource
@@ -45,7 +46,7 @@ def command(
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace))
     bad = [c for c in checks if c.mark is Mark.FAIL]
     warned = sum(c.mark is Mark.WARN for c in checks)
-    click.echo(f"{len(checks)} checks: {len(bad)} failed, {warned} with a warning")
+    click.echo(f"{text.count(len(checks), 'check')}: {len(bad)} failed, {warned} with a warning")
     if bad:
         raise UserError(f"{bad[0].name}: {bad[0].result}")
 

@@ -90,7 +90,7 @@ def _entries(profile: Mapping[str, Any]) -> Iterator[Entry]:
 def _order(entry: Entry, key: str) -> tuple[Any, ...]:
     name = (entry["namespace"], entry["profile"], entry["id"])
     state, severity = _STATES.index(entry["state"] or "Active"), -_rank(entry)
-    worth = -value(impacts.of_amounts(entry["impact"]), Pricing())
+    worth = -value(impacts.of_entry(entry), Pricing())
     first: dict[str, tuple[Any, ...]] = {
         "impact": (state, entry["minor"], worth, severity),
         "severity": (state, severity, worth),
@@ -129,7 +129,7 @@ def _row(e: Entry, wide: bool) -> list[str]:
         action = f"{action} ({re.split(r' [(]|[;,]', str(e['effect']))[0]})"
     state = str(e["state"] or "Minor")
     unit = str((e["interval"] or {}).get("unit", "")).partition("/")[0]
-    worth = impacts.line(impacts.of_amounts(e["impact"]), unit if unit.isupper() else "money")
+    worth = impacts.line(impacts.of_entry(e), unit if unit.isupper() else "money")
     row = [str(e["namespace"]), str(e["profile"]), str(e["id"]), str(e["severity"] or "-"), state, worth, action]
     sure = text.percent(e["confidence"]).replace(" ", "") if e["confidence"] is not None else "-"
     more = [f"{e['kind']}/{e['workflow']}", sure, str(e["effort"] or "-"), str(e["risk"] or "-")]

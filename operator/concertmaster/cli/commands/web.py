@@ -67,7 +67,7 @@ def command(
         client = KubeClient.connect(kubeconfig, limits=operator_service.LIMITS)
         asking = KubeClient.connect(kubeconfig, limits=reviews.LIMITS)
     except KubeError as error:
-        raise UserError(f"no cluster to talk to: {error}") from None
+        raise UserError(str(error)) from None
     reader = ClusterReader(client, details.place(operator), namespaces=namespaces, own=False)
     reviewer = Reviewer(asking, audiences)
     app = application(

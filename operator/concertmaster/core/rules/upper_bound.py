@@ -18,3 +18,8 @@ def attainable(bound: tuple[Interval, Interval], part: float = HALF) -> tuple[In
     """Share and seconds of the gain, from those of removing the whole cause; ``part``: share likely removed (0 to 1)."""
     share, seconds = (Interval(_LEAST * b.low, part * b.likely, b.high) for b in bound)
     return share, seconds
+
+
+def assumption(cause: str, part: float = HALF) -> str:
+    """The end of a sentence on such a gain, which says what it assumes."""
+    return f"if {'half' if part == HALF else 'a quarter'} of the {cause} is removed, at most all of it"

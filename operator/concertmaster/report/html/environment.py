@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import Amounts
@@ -39,6 +41,7 @@ def environment(*folders: Path) -> Environment:
         "amounts": amounts,
         "when": when,
         "impact": impact_line,
+        "labelled": labelled,
     }
     return made
 
@@ -82,8 +85,14 @@ def amounts(value: Amounts | None) -> str:
 def impact_line(entry: ListEntry) -> str:
     """What a recommendation is worth a month, on one line."""
     unit = str(entry.interval.unit if entry.interval is not None else "").partition("/")[0]
-    found = impacts.of_amounts(entry.impact.model_dump(by_alias=True))
-    return impacts.line(found, unit if unit.isupper() else "USD")
+    return impacts.line(impacts.of_entry(entry.model_dump(by_alias=True)), unit if unit.isupper() else "USD")
+
+
+def labelled(rows: str, header: Sequence[str]) -> Markup:
+    """Table rows whose cells name their column, for narrow screens, where the header is not seen. Every row has all
+    columns, and values are escaped: each ``<td`` is a cell of the template."""
+    names = cycle(escape(name.lstrip("#")) for name in header)
+    return Markup(re.sub("<td", lambda _: f'<td data-label="{next(names)}"', rows))
 
 
 def render(template: str, *folders: Path, **context: Any) -> str:

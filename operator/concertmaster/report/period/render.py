@@ -87,19 +87,20 @@ def _cell(value: object) -> object:
 def markdown(report: PeriodReport) -> str:
     """For merge requests, tickets and wikis."""
     s = report.summary
+    missing = f", {s.not_analysed} with insufficient data" if s.not_analysed else ""
     lines = [
         f"# Workflow report, {report.since[:10]} to {report.until[:10]}",
         "",
-        f"{report.scope}. Generated {when(report.generated)}. Amounts are a month of 30 days.",
+        f"{report.scope}. Generated {when(report.generated)}. Amounts are per month of 30 days.",
         "",
-        *(f"> {note}" for note in report.notes),
-        f"- Workflows: {s.workflows} ({s.healthy} healthy, {s.not_analysed} with insufficient data)",
+        *(line for note in report.notes for line in (f"> {note}", "")),
+        f"- Workflows: {s.workflows} ({s.healthy} healthy{missing})",
         f"- Savings available: {amounts(s.available)}",
         f"- Savings realised (measured): {amounts(s.realised)}",
         f"- Cost a month: {money(s.cost_per_month)}",
         f"- Waiting for nodes a month: {hours(s.queueing_hours)}",
         f"- Objectives missed: {s.missed_objectives}",
-        f"- Changes waiting for approval: {s.waiting_changes}",
+        *([f"- Changes waiting for approval: {s.waiting_changes}"] if report.source == "cluster" else []),
         *(f"- In the period: {adopted}" for adopted in [adopted_text(report)] if adopted),
     ]
     top = [
@@ -110,12 +111,12 @@ def markdown(report: PeriodReport) -> str:
     lines += _section(
         "Degradations",
         ["Workflow", "Action", "Because"],
-        [(f"{d.namespace}/{d.profile}", d.action, d.because or "–") for d in report.degradations],
+        [(f"{d.namespace}/{d.workflow or d.profile}", d.action, d.because or "–") for d in report.degradations],
     )
     lines += _section(
         "Objectives",
         ["Workflow", "Objective", "Figures"],
-        [(f"{o.namespace}/{o.profile}", o.name, o.text) for o in report.objectives[:100]],
+        [(f"{o.namespace}/{o.workflow or o.profile}", o.name, o.text) for o in report.objectives[:100]],
     )
     lines += _section(
         "Implemented recommendations",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concertmaster.api.views.runs import RunComparisonView, RunView, TimeSplitView, WorkflowRuns
 from concertmaster.core import text
+from concertmaster.report import impact as impacts
 from concertmaster.report.runs.comparison import PARTS, signed
 from concertmaster.report.tables import table
 
@@ -19,7 +20,7 @@ def runs_table(page: WorkflowRuns) -> str:
             f"{r.slowest_step} {seconds(r.slowest_seconds)}" if r.slowest_step else "-",
             seconds(waiting(r.time_split)),
             str(r.failed_attempts),
-            "-" if r.cost is None else f"{r.cost:.4f}",
+            "-" if r.cost is None else impacts.number(r.cost),
             r.changed or "",
         ]
         for r in page.runs

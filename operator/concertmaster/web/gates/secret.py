@@ -37,7 +37,7 @@ class SecretGate:
 
     own: Reader
     secret: Secret
-    whose: str = "your kubeconfig"
+    whose: str
 
     async def reader(self, request: web.Request) -> Reader:
         """See ``Gate``."""

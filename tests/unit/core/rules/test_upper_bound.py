@@ -27,8 +27,8 @@ def test_half_of_the_cause_is_likely_gone_a_tenth_at_least_and_all_at_most(rule:
         assert gain is not None
         assert 0 < gain.low < 0.3 * gain.likely
         assert 0.3 * gain.high <= gain.likely <= 0.55 * gain.high
-    assert ", with half of the " in item.expected
-    assert " gone, at most all of it" in item.expected
+    assert ", if half of the " in item.expected
+    assert " is removed, at most all of it" in item.expected
     assert not item.expected.startswith("at most")
 
 

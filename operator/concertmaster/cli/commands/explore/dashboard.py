@@ -55,14 +55,16 @@ def command(
     --facts or --prometheus it shows an analysis made now.
     """
     reader: Reader
+    whose = ""
     if facts_file is not None or source.named:
         reader = _examined(options.read_facts(facts_file, source, span), span.window)
     else:
         try:
             client = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
         except KubeError as error:
-            raise UserError(f"no cluster to talk to: {error}") from None
+            raise UserError(str(error)) from None
         reader = ClusterReader(client, details.place(operator), namespaces=span.namespaces, selector=selector)
+        whose = "your kubeconfig"
     secret = Secret()
 
     def ready(bound: int) -> None:
@@ -74,7 +76,7 @@ def command(
         threading.Thread(target=_read_ahead, args=(reader,), name="first list", daemon=True).start()
 
     try:
-        asyncio.run(serve(application(SecretGate(reader, secret)), "127.0.0.1", port, ready, interrupted))
+        asyncio.run(serve(application(SecretGate(reader, secret, whose)), "127.0.0.1", port, ready, interrupted))
         click.echo("ended", err=True)
     except OSError as error:
         raise UserError(f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}") from None

@@ -137,8 +137,10 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     since = max(facts.since, facts.until - days * _DAY)
     notes = [plain(str(m)) for m in facts.missing]
     if since > facts.until - days * _DAY:
-        notes.append(f"The facts reach back {(facts.until - facts.since) / _DAY:.1f} of {days:g} days.")
-    notes.append("What was implemented, dismissed or measured is known to the operator only: run without --facts.")
+        notes.append(f"The facts reach back {(facts.until - facts.since) / _DAY:.3g} of {days:g} days.")
+    notes.append(
+        "Only the operator knows what was implemented, dismissed or measured: run without --facts or --prometheus."
+    )
     places = sorted({str(p["metadata"]["namespace"]) for p in found})
     scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
     return period_report(FleetView(found, (), facts.until), scope, steps=_steps(workflows), notes=notes)

@@ -15,7 +15,7 @@ from concertmaster.core.analysis.runs.usage import mean_cores
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.model import Category, ContainerFact, Finding, Level, RunRecord, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
-from concertmaster.core.rules.upper_bound import HALF, QUARTER, attainable
+from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, attainable
 
 _MIB = 1024.0**2
 _BUSY_DISK = 20 * _MIB  # bytes per second from which the disk is worth examining
@@ -80,21 +80,21 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
     if stalled is not None and stalled >= _STALLED:
         return (
             "a faster volume, larger reads, or local scratch space",
-            f"it is stalled on the disk {text.percent(stalled)} of the time",
+            f"is stalled on the disk {text.percent(stalled)} of the time",
             True,
         )
     if network is not None and network >= _BUSY_NETWORK and network >= (rate or 0.0):
         return (
             "compression, parallel transfers, or data that is nearer (same zone, a cache)",
-            f"it moves {network / _MIB:.0f} MiB a second over the network",
+            f"moves {network / _MIB:.0f} MiB a second over the network",
             True,
         )
     if rate is not None and rate >= _BUSY_DISK:
-        return "a faster volume, compression, or less to read", f"it moves {rate / _MIB:.0f} MiB a second", True
-    known = "; the disk is not the cause" if stalled is not None else "; whether it is the disk is not recorded"
+        return "a faster volume, compression, or less to read", f"reads and writes {rate / _MIB:.0f} MiB a second", True
+    known = "; the disk is not the cause" if stalled is not None else "; disk stalls are not recorded"
     return (
-        "its calls to databases and services",
-        f"it waits for something else than the CPU{known}",
+        "fewer, larger or pooled calls to databases and services",
+        f"waits for something other than the CPU{known}",
         False,
     )
 
@@ -116,23 +116,22 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
         return None
     network = median([r.network for r in rows if r.network is not None])
     todo, why, known = _cause(stalled, rate, network)
-    share, seconds = attainable(bound, HALF if known else QUARTER)
-    part = "half of the off-CPU time" if known else "a quarter of the off-CPU time"
+    part = HALF if known else QUARTER
+    share, seconds = attainable(bound, part)
     name = evidence.title(step.step)
     return Finding(
         step=step.step,
         action=f"{name} is I/O-bound: {text.percent(1.0 - left)} off-CPU",
         because=(
-            f"it uses {text.cores(cores)} while it runs for {text.duration(step.duration.p50)} (medians"
-            f" {evidence.runs(step.runs)}),"
-            f" and {why}"
+            f"{evidence.runs(step.runs)} it uses {text.cores(cores)} while it runs for {text.duration(step.duration.p50)}"
+            f" (medians) and {why}"
         ),
         otherwise=(
             f"more CPU or memory will not shorten it, and each run keeps waiting up to {text.duration(bound[1].likely)}"
         ),
         current=f"{text.percent(busy)} busy",
         proposed=todo,
-        expected=f"{gain_sentence(share, seconds)}, with {part} gone, at most all of it",
+        expected=f"{gain_sentence(share, seconds)}, {assumption('off-CPU time', part)}",
         confidence=0.4,
         gain_seconds=seconds,
         gain_share=share,

@@ -19,7 +19,7 @@ from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
-from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.stats.summary import summarize
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
@@ -116,8 +116,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
         current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",
         proposed=f"never above its median of {text.duration(middle)}",
         expected=(
-            f"{gain_sentence(share, seconds)} on average, with half of the spread gone, at most all of it: p95 of the run"
-            f" {text.duration(then)} instead of {text.duration(now)}"
+            f"{gain_sentence(share, seconds)} on average, {assumption('spread')} (p95 of the run"
+            f" {text.duration(then)} instead of {text.duration(now)})"
         ),
         confidence=0.5,
         gain_seconds=seconds,

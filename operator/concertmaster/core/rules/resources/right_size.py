@@ -172,7 +172,9 @@ def _observed(evidence: Evidence, row: SizeRow) -> str:
 def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | None) -> str:
     hours = {kind: math.fsum(r.freed for r in found if r.resource == kind) for kind in ("cpu", "memory")}
     freed = [
-        f"{hours[kind]:.2g} {unit}" for kind, unit in (("cpu", "core-hours"), ("memory", "GiBh")) if hours[kind] > 0
+        f"{hours[kind]:.2g} {unit}"
+        for kind, unit in (("cpu", "core-hours"), ("memory", "GiB-hours"))
+        if hours[kind] > 0
     ]
     first = "".join(f"; {r.first}" for r in found if r.first)
     if not freed:

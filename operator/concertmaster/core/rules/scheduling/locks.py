@@ -13,7 +13,7 @@ from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, en
 from concertmaster.core.changes.admission.quotas import pods_within
 from concertmaster.core.model import Finding, Level
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
-from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _SEMAPHORE = "semaphore/"
 
@@ -59,7 +59,7 @@ def find(evidence: Evidence, runs: Sequence[ExecutedRun]) -> Finding | None:
         otherwise=f"steps that could run side by side keep taking turns, {held_up} of each run",
         current=f"{text.duration(median(waits))} per run (median)",
         proposed="none on the critical path",
-        expected=f"{gain_sentence(share, seconds)}, with half of the wait gone, at most all of it",
+        expected=f"{gain_sentence(share, seconds)}, {assumption('wait')}",
         evidence=tuple(lines),
     )
     if size is not None and enough is not None:

@@ -15,7 +15,7 @@ from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.scheduling import locks, suspended
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
-from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.core.rules.upper_bound import assumption, attainable
 
 
 def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], list[float]]:
@@ -95,7 +95,7 @@ def _finding(evidence: Evidence, runs: Sequence[ExecutedRun], field: str) -> Fin
         otherwise=otherwise,
         current=f"{text.duration(median(totals))} per run (median)",
         proposed=remedy,
-        expected=f"{gain_sentence(share, seconds)}, with half of the {kind} gone, at most all of it",
+        expected=f"{gain_sentence(share, seconds)}, {assumption(kind)}",
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,

@@ -17,7 +17,7 @@ from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import digits
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
 from concertmaster.core.rules.scheduling.queue_time import without
-from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _MINUTE = 60.0
 _HOURLY = (10, 20, 30, 40, 50)
@@ -88,7 +88,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         risk=Level.MEDIUM,
         current=schedule,
         proposed=line,
-        expected=f"{gain_sentence(share, seconds)}, with half of the wait gone, at most all of it",
+        expected=f"{gain_sentence(share, seconds)}, {assumption('wait')}",
         confidence=0.5,
         gain_seconds=seconds,
         gain_share=share,

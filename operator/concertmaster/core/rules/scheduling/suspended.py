@@ -8,7 +8,7 @@ from concertmaster.core import text
 from concertmaster.core.model import Finding, Interval, RunRecord
 from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
-from concertmaster.core.rules.upper_bound import attainable
+from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _LEAST_SECONDS = 1.0
 _QUEUE = "ClusterQueue "
@@ -66,7 +66,7 @@ def find(evidence: Evidence) -> Finding | None:
         otherwise=f"every run keeps ending {text.duration(seconds.likely)} later than it could",
         current=f"{text.duration(median(waits))} per run (median)",
         proposed=remedy,
-        expected=f"{gain_sentence(*gains)}, before its run time begins, with half of the suspension gone, at most all of it",
+        expected=f"{gain_sentence(*gains)}, before the run begins, {assumption('suspension')}",
         confidence=0.5,
         gain_seconds=gains[1],
         gain_share=gains[0],

@@ -17,7 +17,7 @@ def test_stalls_on_the_disk_bound_the_gain() -> None:
     assert item.gain_seconds is not None
     assert item.gain_seconds.high == pytest.approx(180, rel=0.05)
     assert item.gain_seconds.likely == pytest.approx(90, rel=0.05)
-    assert item.expected.endswith(", with half of the off-CPU time gone, at most all of it")
+    assert item.expected.endswith(", if half of the off-CPU time is removed, at most all of it")
 
 
 def test_without_pressure_data_the_cpu_bounds_it_and_the_network_is_named() -> None:

@@ -21,7 +21,7 @@ def test_moves_the_start_to_where_it_meets_nobody() -> None:
     assert "earlier it would meet 0 cores" in item.because
     (edit,) = item.edits
     assert (edit.pointer, edit.current, edit.proposed) == ("/spec/schedule", '"0 2 * * *"', '"30 1 * * *"')
-    assert item.expected.endswith(", with half of the wait gone, at most all of it")
+    assert item.expected.endswith(", if half of the wait is removed, at most all of it")
 
 
 def test_silence_without_waiting_without_others_or_without_a_better_hour() -> None:
