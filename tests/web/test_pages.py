@@ -4,11 +4,12 @@ and run nothing of what a cluster holds."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import document
@@ -19,6 +20,7 @@ from tests.support.web.analysed import analysed
 from tests.support.web.browser import browser, complaints, tab
 from tests.support.web.login import SIGN_IN, login
 from tests.support.web.objects import HOSTILE, change, hostile, profile, result
+from tests.support.web.objects import running as in_progress
 from tests.support.web.server import NOW, Dashboard, dashboard, memory
 from tests.support.web.tenants import TwoTenants, in_cluster
 
@@ -74,8 +76,9 @@ def chromium() -> Iterator[Browser]:
 def running() -> Iterator[Dashboard]:
     flow, found = analysed()
     flow["status"]["results"] = [result()]
+    flow["status"]["running"] = [in_progress()]
     profiles = [
-        profile(0, results=[result()], objectives=["success: Missed, 80% of 99%"]),
+        profile(0, results=[result()], running=[in_progress(late=True)], objectives=["success: Missed, 80% of 99%"]),
         *(profile(i) for i in range(1, 60)),
         flow,
     ]
@@ -258,6 +261,28 @@ def test_a_slider_that_was_moved_is_replayed_at_once(page: Page, running: Dashbo
     assert said == "7m31s (45%) shorter per run, 90% interval 7m31s to 7m31s, over 11 runs."
     assert page.evaluate("location.search") == ""
     assert heard == []
+
+
+def test_a_replay_that_takes_long_is_said_to_run(page: Page, running: Dashboard) -> None:
+    def late(route: Route) -> None:
+        time.sleep(1.5)
+        route.continue_()
+
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    page.route("**/what-if?*", late)
+    texts = page.evaluate("""new Promise((done, failed) => {
+      const slider = document.querySelector("input[name='scale.train']"), texts = [];
+      const answer = document.getElementById("replayed");
+      new MutationObserver(() => {
+        texts.push(answer.textContent);
+        if (texts.length === 2) done(texts);
+      }).observe(answer, {childList: true, subtree: true});
+      setTimeout(() => failed("no answer"), 20000);
+      slider.value = 0.5;
+      slider.dispatchEvent(new Event("change", {bubbles: true}));
+    })""")
+    assert texts[0] == "Replaying…"
+    assert texts[1].startswith("7m31s (45%) shorter")
 
 
 def test_the_workflow_page_holds_what_its_guide_lists(page: Page, running: Dashboard) -> None:

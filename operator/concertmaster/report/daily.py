@@ -103,13 +103,16 @@ def by_month(rows: Sequence[DailyRow]) -> list[tuple[str, DailyRow]]:
     return [(label, row) for label, row in months if row is not None]
 
 
+def months(rows: Sequence[DailyRow]) -> list[list[str]]:
+    """The cells of ``months_table``, the newest months as text."""
+    return [[label, *_cells(row)] for label, row in by_month(rows)[-MONTHS:]]
+
+
 def months_table(rows: Sequence[DailyRow], currency: str) -> str:
     """The newest months, one line each; empty without rows."""
-    months = by_month(rows)[-MONTHS:]
-    if not months:
-        return ""
     header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "WASTED", "WAITED", "SCORE"]
-    return table(header, [[label, *_cells(row)] for label, row in months])
+    found = months(rows)
+    return table(header, found) if found else ""
 
 
 def progress(baseline: Mapping[str, Any] | None, rows: Sequence[DailyRow], currency: str) -> str:

@@ -16,6 +16,7 @@ from concertmaster.api.views.workflow import (
     ChangePage,
     NodeRow,
     RecommendationPage,
+    RunningPage,
     TrendDocument,
     WhatIfView,
     WorkflowDetail,
@@ -72,6 +73,13 @@ class Api:
                 (*_FILTERS, "state", *_PAGE),
             ),
             Route(f"{ROOT}/changes", "WorkflowChanges, newest first", ChangePage, self._changes, (*_FILTERS, *_PAGE)),
+            Route(
+                f"{ROOT}/running",
+                "Runs in progress with the forecast of their end, late ones first",
+                RunningPage,
+                self._running,
+                (*_FILTERS, *_PAGE),
+            ),
             Route(_ONE, "One workflow", WorkflowDetail, self._workflow),
             Route(f"{_ONE}/nodes", "Steps of the graph", NodeRow, self._nodes, many=True),
             Route(
@@ -151,6 +159,11 @@ class Api:
         found = sorted(view.change_rows, key=lambda c: c.created or "", reverse=True)
         return ChangePage(total=len(found), offset=at.offset, items=tuple(found[at.offset : at.offset + at.limit]))
 
+    def _running(self, request: web.Request) -> Answer:
+        view, at = reader_of(request).fleet()[0].chosen(filter_of(request)), paging(request)
+        items = tuple(view.running[at.offset : at.offset + at.limit])
+        return RunningPage(total=len(view.running), offset=at.offset, items=items)
+
     # --- one workflow
 
     def _workflow(self, request: web.Request) -> Answer:
@@ -163,6 +176,7 @@ class Api:
             recommendations=tuple(w.recommendations),
             results=tuple(w.results),
             changes=tuple(w.changes),
+            running=tuple(w.running),
             nodes=tuple(w.nodes),
             trouble=w.trouble or None,
         )

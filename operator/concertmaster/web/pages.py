@@ -11,6 +11,7 @@ from aiohttp import web
 
 from concertmaster import __version__
 from concertmaster.core.times import iso, to_minute
+from concertmaster.report import daily
 from concertmaster.report.html.environment import render
 from concertmaster.report.runs.tables import waiting
 from concertmaster.report.runs.views import LATEST, TYPICAL
@@ -60,6 +61,7 @@ class Pages:
             total=len(view.rows),
             paging=paging,
             missed=[o for o in view.objectives if o.verdict == "Missed"][:_SHOWN],
+            running=[run for run in view.running if run.late][:_SHOWN],
             late=[(row, iso(since)) for row, since in view.late[:_SHOWN]],
             waiting=view.waiting[:_SHOWN],
             sorts=list(SORT),
@@ -75,6 +77,9 @@ class Pages:
         view = self.view(request)
         chosen = view.run(word(request, "run") or TYPICAL) or view.run(LATEST)
         trend = view.detail.get("trend") or {}
+        # Where the operator did not answer once it is not asked again.
+        kept = reader_of(request).days(view.profile) if view.detail else {}
+        days = daily.rows(kept.get("days") or ())
         change, found = view.what_if(request.query)
         return page(
             request,
@@ -86,6 +91,8 @@ class Pages:
             series=series_chart(view.recent.series, trend.get("changes") or ()),
             usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
             points=view.points,
+            months=daily.months(days),
+            progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
             waiting=waiting,
             change=change,
             what_if=found,

@@ -51,6 +51,7 @@ class MemoryReader:
     view: FleetView
     details: Mapping[tuple[str, str], Raw] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    kept: Mapping[tuple[str, str], Raw] = field(default_factory=dict)
 
     def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
         """See ``Reader``."""
@@ -67,7 +68,7 @@ class MemoryReader:
 
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""
-        return {}
+        return self.kept.get(full_name(profile), {})
 
 
 class ClusterReader:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from concertmaster.api.models.list_entry import ListEntry
-from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
+from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, RunningRow, WorkflowRow
 from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunSummary, RunView, WorkflowRuns
 from concertmaster.api.views.workflow import CacheRow, NodeRow, WhatIfView
 from concertmaster.core.analysis.daily.trends import extended
@@ -28,6 +28,7 @@ from concertmaster.report.runs.graph import graph_of
 from concertmaster.report.runs.views import LATEST, TYPICAL
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.merged import merged
+from concertmaster.report.workflows.progress import running_rows
 from concertmaster.web.what_if import Change, change_of, graph_by_edges, replayed
 
 Raw = Mapping[str, Any]
@@ -84,6 +85,11 @@ class WorkflowView:
     def results(self) -> list[ResultRow]:
         """Measured effects of implemented recommendations."""
         return rows.result_rows(self.profile)
+
+    @property
+    def running(self) -> list[RunningRow]:
+        """Its runs in progress."""
+        return running_rows(self.profile)
 
     @cached_property
     def items(self) -> list[dict[str, Any]]:

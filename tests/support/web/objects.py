@@ -87,6 +87,21 @@ def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None,
     }
 
 
+def running(**overrides: object) -> Raw:
+    """A run in progress with the forecast of its end."""
+    return {
+        "deadline": "2027-01-31T00:50:00Z",
+        "earliestEnd": "2027-01-31T01:00:00Z",
+        "expectedEnd": "2027-01-31T01:10:00Z",
+        "late": False,
+        "latestEnd": "2027-01-31T01:20:00Z",
+        "name": "nightly-x7k2p",
+        "startTime": "2027-01-31T00:00:00Z",
+        "step": "transform",
+        **overrides,
+    }
+
+
 def result(**overrides: object) -> Raw:
     """An implemented recommendation with a measured effect."""
     return {

@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 import pytest
 
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow
+from concertmaster.report import daily
 from concertmaster.web.readers import MemoryReader, Unavailable
 from tests.support.web.analysed import analysed
-from tests.support.web.objects import HOSTILE, change, hostile, profile, result
+from tests.support.web.objects import HOSTILE, change, hostile, profile, result, running
 from tests.support.web.server import Dashboard, dashboard, memory
 
 
@@ -46,6 +48,43 @@ def fleet() -> Iterator[Dashboard]:
     )
     with dashboard(reader) as running:
         yield running
+
+
+def test_late_runs_stand_on_the_first_page_and_all_in_progress_on_that_of_their_workflow() -> None:
+    late = profile(0, running=[running(late=True), running(name="nightly-calm", step="load")])
+    with dashboard(memory(late, profile(1))) as served:
+        first = Elements(served.get("/").text).text
+        assert "late: 1 of 2 runs in progress" in first
+        assert "Runs late" in first and "nightly-x7k2p" in first and "nightly-calm" not in first
+        own = Elements(served.get("/workflows/etl/nightly-0").text).text
+        for shown in (
+            "Runs in progress",
+            "nightly-calm",
+            "2027-01-31 00:50 UTC",
+            "2027-01-31 01:00 UTC to 2027-01-31 01:20 UTC",
+        ):
+            assert shown in own
+        assert "Runs in progress" not in served.get("/workflows/etl/nightly-1").text
+        listed = served.get("/api/v1/running").json
+        assert [(r["run"], r["late"]) for r in listed["items"]] == [("nightly-x7k2p", True), ("nightly-calm", False)]
+        assert served.get("/api/v1/workflows/etl/nightly-0").json["running"] == listed["items"]
+        assert served.get("/api/v1/running?q=nightly-1").json["total"] == 0
+
+
+def test_the_page_of_a_workflow_has_the_months_that_the_operator_remembers() -> None:
+    flow, document = analysed()
+    days = [
+        DailyRow(day, RUN, 2, 2, 0, 2, 1800.0, p50=900.0, p95=950.0, cost=0.5, wasted=0.1, queue=4.0, score=80)
+        for day in (20_400, 20_440)
+    ]
+    first = Baseline(days[0].start, 30, p50=1800.0, p95=2000.0, success=1.0, cost=0.5, score=60)
+    place = ("demo", "nightly")
+    for kept, shown in (({place: daily.view(days, RUN, first)}, True), ({}, False)):
+        with dashboard(memory(flow, details={place: document}, kept=kept)) as served:
+            text = Elements(served.get("/workflows/demo/nightly").text).text
+        assert ("Months" in text) is shown
+        assert ("median duration 30m00s -> 15m00s (-50%" in text) is shown
+        assert all((month in text) is shown for month in ("2025-11", "2025-12"))
 
 
 # --- who may open it
@@ -100,7 +139,7 @@ def test_nothing_can_be_written(fleet: Dashboard) -> None:
 
 def test_the_fleet_page_sums_up_and_lists(fleet: Dashboard) -> None:
     text = " ".join(Elements(fleet.get("/").text).text.split())
-    assert "3workflows, 3 healthy, 0 not analysed yet" in text
+    assert "3workflows, 3 healthy" in text
     assert "one thing is missing" in text
     assert "kubectl concertmaster approve change-0 -n etl" in text
     assert "1 to 3 of 3" in text

@@ -100,6 +100,22 @@ class ChangeRow(ApiModel):
     message: str | None = Field(description="What its newest condition says.")
 
 
+class RunningRow(ApiModel):
+    """One run in progress, with the forecast of its end."""
+
+    namespace: str
+    profile: str
+    workflow: str | None = None
+    run: str
+    late: bool = Field(description="Whether it is late, or expected to end after its deadline.")
+    started: str | None
+    expected_end: str | None
+    earliest_end: str | None = Field(description="90% of the forecasts lie between this and latestEnd.")
+    latest_end: str | None
+    deadline: str | None
+    step: str | None = Field(description="Step under way that decides the end.")
+
+
 class Degradation(ApiModel):
     """A workflow or step that takes longer than before."""
 
@@ -126,6 +142,10 @@ class FleetSummary(ApiModel):
     minor: int = Field(description="Recommendations below the materiality thresholds.")
     waiting_changes: int
     late_runs: int = Field(description="Workflows whose next scheduled run is overdue.")
+    running: int = Field(default=0, description="Runs in progress with a forecast of their end.")
+    running_late: int = Field(
+        default=0, description="Those of them that are late or expected to end after their deadline."
+    )
     available: Amounts = Field(description="What all Active recommendations are worth.")
     realised: Amounts = Field(description="What implemented recommendations were measured to save.")
     queueing_hours: float = Field(

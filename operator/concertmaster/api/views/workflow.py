@@ -8,7 +8,7 @@ from pydantic import Field
 
 from concertmaster.api.models.base import ApiModel
 from concertmaster.api.models.list_entry import Amount, ListEntry
-from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, WorkflowRow
+from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, RunningRow, WorkflowRow
 
 
 class NodeRow(ApiModel):
@@ -47,6 +47,7 @@ class WorkflowDetail(ApiModel):
     recommendations: tuple[ListEntry, ...]
     results: tuple[ResultRow, ...]
     changes: tuple[ChangeRow, ...]
+    running: tuple[RunningRow, ...] = Field(default=(), description="Runs in progress, late ones first.")
     nodes: tuple[NodeRow, ...]
     trouble: str | None = Field(description="Why the operator could not be asked for its analysis; null: it answered.")
 
@@ -73,6 +74,14 @@ class ChangePage(ApiModel):
     total: int
     offset: int
     items: tuple[ChangeRow, ...]
+
+
+class RunningPage(ApiModel):
+    """One page of the runs in progress."""
+
+    total: int
+    offset: int
+    items: tuple[RunningRow, ...]
 
 
 class WhatIfView(ApiModel):

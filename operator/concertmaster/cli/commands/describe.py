@@ -15,9 +15,10 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report.tables import table
+from concertmaster.report.workflows.progress import running_rows
 
 MOST_LINES = 40
-_STEPS, _CHANGES, _WIDTH = 8, 4, 110
+_STEPS, _CHANGES, _RUNNING, _WIDTH = 8, 4, 3, 110
 
 
 @click.command("describe")
@@ -41,7 +42,7 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
         *(part for line in status.get("advice") or ("Not analysed yet.",) for part in textwrap.wrap(line, _WIDTH)),
     ]
     active = [r for r in status.get("recommendations") or () if r.get("state") == "Active"]
-    tail = _conditions(status.get("conditions") or ()) + _made(changes)
+    tail = _running(raw) + _conditions(status.get("conditions") or ()) + _made(changes)
     blocks = [_recommendation(item, meta) for item in active]
     room = MOST_LINES - len(head) - len(tail)
     shown: list[str] = []
@@ -72,6 +73,16 @@ def _runs(runs: Mapping[str, Any], summary: Mapping[str, Any], score: Any) -> st
     counted = f"{runs.get('observed', 0)} runs, {runs.get('failed', 0)} failed"
     return "  ".join(
         p for p in (counted, times, f"score {score} of 100" if score is not None else "score unknown") if p
+    )
+
+
+def _running(raw: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [r.run, r.expected_end or "-", r.deadline or "-", "yes" if r.late else "no", r.step or "-"]
+        for r in running_rows(raw)[:_RUNNING]
+    ]
+    return (
+        ["", *table(["RUN IN PROGRESS", "EXPECTED END", "DEADLINE", "LATE", "STEP"], rows).splitlines()] if rows else []
     )
 
 

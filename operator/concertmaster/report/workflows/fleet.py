@@ -18,6 +18,7 @@ from concertmaster.api.views.fleet import (
     FleetSummary,
     ObjectiveRow,
     ResultRow,
+    RunningRow,
     WorkflowRow,
 )
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -26,6 +27,7 @@ from concertmaster.core.model.enums import ChangePhase, RecommendationState, Sev
 from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 from concertmaster.report.workflows import rows
+from concertmaster.report.workflows.progress import late_since, running_rows
 
 Raw = Mapping[str, Any]
 _SEVERITIES = [s.value for s in Severity]
@@ -186,8 +188,14 @@ class FleetView:
     @cached_property
     def late(self) -> list[tuple[WorkflowRow, float]]:
         """Workflows whose next scheduled run is overdue, and since when."""
-        pairs = [(row, rows.late_since(p, self.now)) for p, row in zip(self.profiles, self.rows, strict=True)]
+        pairs = [(row, late_since(p, self.now)) for p, row in zip(self.profiles, self.rows, strict=True)]
         return sorted(((row, since) for row, since in pairs if since is not None), key=lambda pair: pair[1])
+
+    @cached_property
+    def running(self) -> list[RunningRow]:
+        """Runs in progress, late ones and those whose deadline is next first."""
+        found = [run for p in self.profiles for run in running_rows(p)]
+        return sorted(found, key=lambda r: (not r.late, r.deadline or "~", r.expected_end or "~"))
 
     @cached_property
     def totals(self) -> Totals:
@@ -214,6 +222,8 @@ class FleetView:
             minor=fleet.minor_count(self.profiles),
             waiting_changes=len(self.waiting),
             late_runs=len(self.late),
+            running=len(self.running),
+            running_late=sum(r.late for r in self.running),
             available=Amounts(run_hours=worth.run_hours, failed_runs=worth.failed_runs, money=worth.money),
             realised=added(r.saving for r in self.results),
             queueing_hours=sum((r.queueing_seconds or 0.0) * (r.runs_per_month or 0.0) for r in self.rows) / 3600.0,

@@ -230,18 +230,6 @@ def runs_per_month(profile: Raw) -> float | None:
     return (count - 1) / (last - first) * MONTH
 
 
-def late_since(profile: Raw, now: float) -> float | None:
-    """Since when the next scheduled run is overdue (unix seconds): its time has passed by more than half an hour or the
-    usual duration of a run, and data reaches beyond that."""
-    status = _map(profile, "status")
-    due, until = moment(_map(status, "runs").get("nextExpected")), moment(status.get("dataUntil"))
-    if due is None:
-        return None
-    usual = seconds_of(_map(status, "summary").get("p95")) or 0.0
-    limit = due + max(1800.0, usual)
-    return due if limit < now and (until is None or until > limit) else None
-
-
 def condition(raw: Raw, kind: str) -> bool | None:
     """Whether a condition is True or False; None when it is Unknown or absent."""
     for item in _list(_map(raw, "status"), "conditions"):

@@ -10,6 +10,7 @@ for (const form of document.querySelectorAll("form[data-replay]")) {
   let latest = 0;
   form.addEventListener("change", async () => {
     const number = ++latest;
+    const slow = setTimeout(() => { if (number === latest) answer.textContent = "Replaying…"; }, 300);
     let text;
     try {
       const reply = await fetch(`${form.dataset.replay}?${new URLSearchParams(new FormData(form))}`);
@@ -17,6 +18,7 @@ for (const form of document.querySelectorAll("form[data-replay]")) {
     } catch {
       text = "The dashboard cannot be reached: is it still running?";
     }
+    clearTimeout(slow);
     if (number === latest) answer.textContent = text;
   });
 }

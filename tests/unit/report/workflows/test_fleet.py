@@ -7,7 +7,7 @@ import pytest
 from concertmaster.core.times import parse_time
 from concertmaster.report.workflows.fleet import Filter, FleetView
 from concertmaster.report.workflows.rows import result_rows, seconds_of, workflow_row
-from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result
+from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result, running
 
 NOW = parse_time("2027-01-31T01:00:00Z")
 
@@ -102,6 +102,20 @@ def test_a_run_is_late_when_its_schedule_passed_and_data_reaches_beyond() -> Non
     assert not view(profile(dataUntil=seen), now=due + 600).late
     assert [row.profile for row, _ in view(profile(dataUntil=seen), now=due + 3600).late] == ["nightly-0"]
     assert not view(profile(), now=due + 3600).late, "data that ends before the run was due says nothing"
+
+
+def test_runs_in_progress_are_listed_late_ones_first_and_counted() -> None:
+    calm = profile(0, running=[running(name="calm", deadline="2027-02-01T00:10:00Z")])
+    late = running(name="behind", deadline="2027-02-01T02:00:00Z", late=True)
+    behind = profile(1, running=[late, "edited by hand", {"deadline": "soon"}])
+    found = view(calm, behind, profile(2))
+    assert [(r.workflow, r.run, r.late) for r in found.running] == [
+        ("nightly-1", "behind", True),
+        ("nightly-0", "calm", False),
+        ("nightly-1", "", False),
+    ]
+    assert found.running[2].deadline is None
+    assert (found.summary.running, found.summary.running_late) == (3, 1)
 
 
 def test_hostile_texts_are_data() -> None:
