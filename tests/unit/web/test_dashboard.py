@@ -54,7 +54,7 @@ def test_late_runs_stand_on_the_first_page_and_all_in_progress_on_that_of_their_
     late = profile(0, running=[running(late=True), running(name="nightly-calm", step="load")])
     with dashboard(memory(late, profile(1))) as served:
         first = Elements(served.get("/").text).text
-        assert "late: 1 of 2 runs in progress" in first
+        assert "late runs: 1 of 2 in progress" in first
         assert "Runs late" in first and "nightly-x7k2p" in first and "nightly-calm" not in first
         own = Elements(served.get("/workflows/etl/nightly-0").text).text
         for shown in (
