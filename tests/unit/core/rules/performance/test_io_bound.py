@@ -48,7 +48,7 @@ def test_a_step_that_moves_much_over_the_network_is_named() -> None:
     item = scene(etl(), 20, work).one("io-bound")
     assert item.action == "transform is I/O-bound: 90% off-CPU"
     assert item.proposed == "compression, parallel transfers, or data that is nearer (same zone, a cache)"
-    assert "it moves 60 MiB a second over the network" in item.because
+    assert "moves 60 MiB a second over the network" in item.because
     assert "network: 60.1 MiB a second" in item.evidence
 
 
