@@ -20,7 +20,7 @@ def healthy(rng: Rng, name: str) -> Flow:
     if rng.random() < 0.1:
         gpus = int(rng.integers(1, 5))
         flow = flow.having(last, gpus=gpus, gpus_busy=gpus)
-        if gpus == 1:  # a slice that is used a little is already what others are told to use
+        if gpus == 1:  # a slice that is used a little is already what is recommended to others
             flow = flow.having(last, gpu_resource=SLICE, gpu_use=0.15)
     return flow.having(last, volume=_volume(rng)) if rng.random() < 0.4 else flow
 

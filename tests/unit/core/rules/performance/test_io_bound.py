@@ -29,7 +29,7 @@ def test_without_pressure_data_the_cpu_bounds_it_and_the_network_is_named() -> N
         return {"extract": value(60), "transform": Pod(seconds, containers=quiet), "load": value(30)}
 
     item = scene(etl(), 20, work).one("io-bound")
-    assert "whether it is the disk is not recorded" in item.because
+    assert "disk stalls are not recorded" in item.because
     assert "calls to databases and services" in item.proposed
     assert item.gain_seconds is not None
     assert item.gain_seconds.high == pytest.approx(285, rel=0.05)
