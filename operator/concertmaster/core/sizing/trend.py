@@ -84,6 +84,29 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
 
 
+def record_z(values: Floats) -> float:
+    """How many more of the values than expected exceed all before them, in standard deviations (Renyi 1962). The i-th of
+    exchangeable values does so with probability 1 / i. Shows a growing maximum even where most values stay small."""
+    if values.size < LEAST_RUNS:
+        return 0.0
+    share = 1.0 / np.arange(2.0, values.size + 1.0)
+    records = int((values[1:] > np.maximum.accumulate(values)[:-1]).sum())
+    return float((records - share.sum()) / math.sqrt(float(share @ (1.0 - share))))
+
+
+def reach(values: Floats, drivers: Floats) -> float:
+    """Most by which ``values`` may grow while the largest of the ``drivers`` grows on for one history as in the recent half;
+    NaN marks an unknown driver. Per unit of driver values vary at most by the ratio of both spreads, however close the
+    relation is, and never by more than one."""
+    known = np.isfinite(drivers)
+    y, x = values[known], drivers[known]
+    if x.size < LEAST_RUNS or x.min() == x.max():
+        return 0.0
+    half = x.size // 2
+    ahead = float(x.max() - x[:half].max()) / (x.size - half) * x.size
+    return ahead * min(1.0, float(y.std() / x.std()))
+
+
 def _independent(values: Floats) -> float:
     """Correction factor for the z of a trend test under autocorrelation (a week, a season): square root of the effective
     share of independent runs, from the first autocorrelation of the residuals around a line."""

@@ -227,6 +227,23 @@ def test_the_bound_holds_where_few_runs_are_unlike_all_others() -> None:
     assert np.mean(failed) <= 0.015
 
 
+def test_records_of_run_time_get_room_for_larger_inputs_still_to_come() -> None:
+    """Runs that start together and end by size: most peaks are small throughout, the largest input grows."""
+    rng = np.random.default_rng(5)
+    inputs = np.where(np.arange(80) % 4 > 0, 1.0, np.linspace(1.0, 6.0, 80)) * np.exp(0.1 * rng.normal(size=80)) * GIB
+    used = (1.0 * GIB + 0.3 * inputs) * np.exp(0.1 * rng.normal(size=80))
+    seconds = np.linspace(60.0, 600.0, 80)
+    mixed = rng.permutation(80)
+    given = {"shuffled": (mixed, 64 * GIB), "by size": (np.arange(80), 64 * GIB), "near": (np.arange(80), 3.5 * GIB)}
+    found = {
+        name: memory_request(used[order], seconds[order], inputs=inputs[order], current_request=request).request
+        for name, (order, request) in given.items()
+    }
+    assert found["shuffled"] is not None and found["by size"] is not None
+    assert 1.15 * found["shuffled"] < found["by size"] < 4.0 * found["shuffled"]
+    assert found["near"] == 3.5 * GIB
+
+
 def test_growth_gets_room_before_it_is_reported() -> None:
     used = 4.0 * GIB * np.exp(np.linspace(0.0, 0.5, 12) + 0.25 * np.random.default_rng(26).normal(size=12))
     assert 1.645 < order_z(used) < 2.326
