@@ -7,6 +7,7 @@ the annotations; the exporter reads the same ones, so that the series of a pod m
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from testbed.process import TestbedError
 
 SOURCE = Path(__file__).with_name("stages.yaml")
 ENGINES_SOURCE = Path(__file__).with_name("stages-engines.yaml")  # Tekton pods, and what Argo's executor reports
+# kwok computes a stage anew from every event of a pod. On a busy machine an event of the running pod arrives after its end
+# was written, and would end it again, at another time. The API server refuses a patch of an outdated version, and kwok
+# drops what is refused so: the newest version decides.
+_READ = "metadata: {resourceVersion: {{ .metadata.resourceVersion | Quote }}}\n"
 
 
 def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
@@ -23,7 +28,8 @@ def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
 
     Each entry has `when` (a jq condition on the object) and either `status` (a template of the new status, or the name
     of one under `templates`) or `steps`. `delay` is a jq expression that yields a duration as text, `define` names jq
-    definitions to prepend to both, `set` assigns expressions to template variables.
+    definitions to prepend to both, `set` assigns expressions to template variables. A status is only written to the
+    version of the object it was computed from.
     """
     entries = yaml.safe_load(source.read_text())
     definitions = entries.pop("definitions", {})
@@ -42,7 +48,9 @@ def stages(source: Path = SOURCE) -> list[dict[str, Any]]:
             spec["delay"] = {"durationFrom": {"expressionFrom": prefix + entry["delay"]}}
         if "status" in entry:
             variables = "".join(f"{{{{ ${key} := {value} }}}}" for key, value in entry.get("set", {}).items())
-            spec["next"] = {"statusTemplate": variables + templates.get(entry["status"], entry["status"])}
+            status = textwrap.indent(templates.get(entry["status"], entry["status"]), "  ")
+            template = f"{_READ}{variables}\nstatus:\n{status}"
+            spec["steps"] = [{"patch": {"subresource": "status", "template": template}}]
         else:
             spec["steps"] = entry["steps"]
         result.append(

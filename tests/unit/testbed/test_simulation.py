@@ -213,7 +213,16 @@ def test_stages_expand_to_kwok_objects() -> None:
         'plays and oom and .spec.restartPolicy == "Never"'
     )
     assert "def oom:" in oom["delay"]["durationFrom"]["expressionFrom"]
-    assert oom["next"]["statusTemplate"].startswith('{{ $code := 137 }}{{ $reason := "OOMKilled" }}')
+    (step,) = oom["steps"]
+    assert '{{ $code := 137 }}{{ $reason := "OOMKilled" }}\nstatus:\n  {{ $now := Now }}' in step["patch"]["template"]
+
+
+def test_what_changes_a_pod_is_refused_when_the_pod_has_changed_meanwhile() -> None:
+    """Otherwise a busy kwok ends a pod twice, at different times."""
+    found = [stage for source in (kwok.SOURCE, kwok.ENGINES_SOURCE) for stage in kwok.stages(source)]
+    patches = [step["patch"] for stage in found for step in stage["spec"]["steps"] if "patch" in step]
+    assert len(patches) > 10
+    assert all("resourceVersion: {{ .metadata.resourceVersion | Quote }}" in patch["template"] for patch in patches)
 
 
 def test_a_misspelt_stage_key_is_refused(tmp_path: Path) -> None:
