@@ -6,7 +6,7 @@ were generated from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,10 +44,12 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
 
 
 def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
-    policy = mapping(spec.get("startupPolicy"), "spec.startupPolicy", problems)
-    in_order = policy.get("startupPolicyOrder") == "InOrder"
+    """Replicated Jobs in topological order. One that others await Ready serves them, and its end means nothing, unless
+    the set only succeeds with it: then its end is awaited by the set, and by no other Job."""
+    waits = dependencies(spec, problems)
+    needed = _needed(spec, waits, problems)
+    served = {other for row in waits.values() for other, ready in row.items() if ready} - needed
     steps: dict[str, StepSpec] = {}
-    awaited_ready: set[str] = set()
     for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
         where = f"spec.replicatedJobs[{i}]"
         if len(steps) >= MAX_STEPS:
@@ -58,28 +60,53 @@ def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
         if name is None:
             problems.add(f"{where} has no name: it is ignored")
             continue
-        after: list[str] = list(steps)[-1:] if in_order else []
-        awaited_ready.update(after)  # in-order startup: the next Job starts once this one is ready
-        for raw_dependency in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems):
-            dependency = mapping(raw_dependency, f"{where}.dependsOn", problems)
-            other = text(dependency.get("name"), f"{where}.dependsOn.name", problems)
-            if other is not None:
-                after.append(other)
-                if dependency.get("status") == "Ready":
-                    awaited_ready.add(other)
         template = mapping(row.get("template"), f"{where}.template", problems)
         job = mapping(template.get("spec"), f"{where}.template.spec", problems)
         at = f"/spec/replicatedJobs/{i}/template/spec"
-        step = job_step(job, problems, at=at, patchable=False, name=name, depends_on=tuple(dict.fromkeys(after)))
+        after = tuple(other for other, ready in waits[name].items() if not (ready and other in needed))
+        step = job_step(job, problems, at=at, patchable=False, name=name, depends_on=after)
         replicas = whole(row.get("replicas"), f"{where}.replicas", problems)
         count = 1 if replicas is None else replicas
         inner = step.width if step.fan_out else 1
         width = None if inner is None else inner * count
         steps[name] = replace(
-            step, fan_out=step.fan_out or count != 1, width=width if step.fan_out or count != 1 else None
+            step,
+            fan_out=step.fan_out or count != 1,
+            width=width if step.fan_out or count != 1 else None,
+            daemon=name in served,
         )
-    steps = {n: replace(s, daemon=n in awaited_ready) for n, s in steps.items()}
     return ordered_steps(steps, problems)
+
+
+def dependencies(spec: Mapping[str, Any], problems: Problems) -> dict[str, dict[str, bool]]:
+    """The replicated Jobs that each waits for; the value is True if it only waits until they are ready."""
+    policy = mapping(spec.get("startupPolicy"), "spec.startupPolicy", problems)
+    in_order = policy.get("startupPolicyOrder") == "InOrder"
+    waits: dict[str, dict[str, bool]] = {}
+    before: str | None = None
+    for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
+        where = f"spec.replicatedJobs[{i}]"
+        row = mapping(raw, where, problems)
+        name = text(row.get("name"), f"{where}.name", problems)
+        if name is None:
+            continue
+        own = {before: True} if in_order and before is not None else {}
+        for raw_dependency in sequence(row.get("dependsOn"), f"{where}.dependsOn", problems):
+            dependency = mapping(raw_dependency, f"{where}.dependsOn", problems)
+            other = text(dependency.get("name"), f"{where}.dependsOn.name", problems)
+            if other is not None:
+                own[other] = dependency.get("status") == "Ready"
+        waits[name], before = own, name
+    return waits
+
+
+def _needed(spec: Mapping[str, Any], names: Iterable[str], problems: Problems) -> set[str]:
+    """The replicated Jobs without whose end the set does not succeed."""
+    policy = mapping(spec.get("successPolicy"), "spec.successPolicy", problems)
+    if policy.get("operator") == "Any":
+        return set()
+    targets = sequence(policy.get("targetReplicatedJobs"), "spec.successPolicy.targetReplicatedJobs", problems)
+    return {str(name) for name in targets} or set(names)
 
 
 def count_replicas(spec: Mapping[str, Any], problems: Problems) -> dict[str, int]:

@@ -6,7 +6,7 @@ is never complete. The Jobs themselves are not read: their pods contain everythi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pods import read_pod
 from concertmaster.engines.common.selectors import label_value
 from concertmaster.engines.jobs.pods import settle
-from concertmaster.engines.jobset.definition import count_replicas, define
+from concertmaster.engines.jobset.definition import count_replicas, define, dependencies
 from concertmaster.engines.jobset.pods import set_execution
 from concertmaster.engines.live import LiveRun, live_run
 
@@ -44,19 +44,23 @@ def read_run(
     own = [p for p in pods if _is_of(p, obj)]
     steps = settle([_execution(p, obj.name, declared, problems) for p in own], declared)
     begun = timestamp(obj.meta.get("creationTimestamp"))
-    latest: dict[str, float] = {}
-    for e in steps:
-        reached = None if e.step not in specs else e.started if specs[e.step].daemon else e.finished
-        if reached is not None:
-            latest[e.step] = max(reached, latest.get(e.step, reached))
-    steps = [_linked(e, specs, latest, begun) for e in steps]
+    waits = dependencies(obj.spec, Problems())
+    reached = {True: _latest((e.step, e.started) for e in steps), False: _latest((e.step, e.finished) for e in steps)}
+    since = {
+        name: max(
+            (t for t in (begun, *(reached[ready].get(other) for other, ready in row.items())) if t is not None),
+            default=None,
+        )
+        for name, row in waits.items()
+    }
+    steps = [_linked(e, specs, since) for e in steps]
     outcome, reason, at = _outcome(obj.status, problems)
     restarts = whole(obj.status.get("restarts"), "status.restarts", problems) or 0
     if restarts:
         problems.add(
             f"JobSet {obj.name} was restarted (restarts: {restarts}): earlier attempts are only known from the metrics"
         )
-    lost = _lost(obj, specs, steps)
+    lost = _lost(obj, waits, steps)
     if lost and not restarts:
         problems.add(f"pods of JobSet {obj.name} are gone ({', '.join(lost)}): they are only known from the metrics")
     complete = bool(steps) and not restarts and not lost
@@ -84,16 +88,21 @@ def _execution(raw: Mapping[str, Any], name: str, declared: WorkflowDefinition, 
     return replace(set_execution(fact, name, declared), exit_code=code)
 
 
-def _linked(
-    e: StepExecution, specs: Mapping[str, StepSpec], latest: Mapping[str, float], begun: float | None
-) -> StepExecution:
-    """The execution with its dependencies: the steps it depends on (``latest``: unix seconds at which each was
-    reached), or its previous attempt."""
+def _latest(times: Iterable[tuple[str, float | None]]) -> dict[str, float]:
+    """The latest known time of each step."""
+    latest: dict[str, float] = {}
+    for step, at in times:
+        if at is not None:
+            latest[step] = max(at, latest.get(step, at))
+    return latest
+
+
+def _linked(e: StepExecution, specs: Mapping[str, StepSpec], since: Mapping[str, float | None]) -> StepExecution:
+    """The execution with its dependencies: the steps it depends on, or its previous attempt. ``since``: unix seconds at
+    which all that a step waits for had reached the required state."""
     if e.attempt:
         return replace(e, after=(e.step,))
-    after = specs[e.step].depends_on if e.step in specs else ()
-    times = [begun, *(latest.get(name) for name in after)]
-    return replace(e, after=after, ready=max((t for t in times if t is not None), default=None))
+    return replace(e, after=specs[e.step].depends_on if e.step in specs else (), ready=since.get(e.step))
 
 
 def _by_step(steps: Sequence[StepExecution]) -> dict[str, list[StepExecution]]:
@@ -114,7 +123,7 @@ def _outcome(status: Mapping[str, Any], problems: Problems) -> tuple[Outcome, st
     return Outcome.RUNNING, None, None
 
 
-def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepExecution]) -> list[str]:
+def _lost(obj: KubeObject, waits: Mapping[str, Mapping[str, bool]], steps: Sequence[StepExecution]) -> list[str]:
     """Steps with missing pods: deleted earlier, or still running when the end of the set deleted them."""
     problems = obj.problems
     jobs = {}
@@ -126,21 +135,19 @@ def _lost(obj: KubeObject, specs: Mapping[str, StepSpec], steps: Sequence[StepEx
     by_step = _by_step(steps)
     started = {name for name, rows in by_step.items() if any(e.started is not None for e in rows)}
 
-    def begun(spec: StepSpec) -> bool:
+    def begun(name: str) -> bool:
         """Whether its Jobs were created: each dependency has reached the required state, ready or complete."""
         return all(
-            name in started
-            if name in specs and specs[name].daemon
-            else jobs.get(name, (0, 0))[0] >= replicas.get(name, 1)
-            for name in spec.depends_on
+            other in started if ready else jobs.get(other, (0, 0))[0] >= replicas.get(other, 1)
+            for other, ready in waits[name].items()
         )
 
     lost = []
-    for name, spec in specs.items():
+    for name in waits:
         succeeded, failed = jobs.get(name, (0, 0))
         mine = by_step.get(name, [])
         good = sum(e.outcome is Outcome.SUCCEEDED for e in mine)
-        running = succeeded + failed < replicas.get(name, 1) and begun(spec)
+        running = succeeded + failed < replicas.get(name, 1) and begun(name)
         if running or good < succeeded or len(mine) < succeeded + failed:
             lost.append(name)
     return lost

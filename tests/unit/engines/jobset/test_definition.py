@@ -35,16 +35,33 @@ def test_replicated_jobs_are_steps_with_their_dependencies() -> None:
     assert workers.containers[0].resources_pointer is None  # a JobSet's template cannot be changed once it exists
 
 
-def test_waiting_for_readiness_does_not_wait_for_the_end() -> None:
-    d = job_set(replicated("driver"), replicated("workers", "driver", status="Ready"))
+SERVED = {"successPolicy": {"operator": "All", "targetReplicatedJobs": ["workers"]}}
+
+
+def test_what_only_has_to_be_ready_serves_the_others() -> None:
+    d = job_set(replicated("driver"), replicated("workers", "driver", status="Ready"), **SERVED)
     assert d.graph.step("driver").daemon  # type: ignore[union-attr]
-    in_order = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"})
-    assert in_order.graph.step("b").depends_on == ("a",)  # type: ignore[union-attr]
-    assert in_order.graph.step("a").daemon  # type: ignore[union-attr]
+    assert d.graph.step("workers").depends_on == ("driver",)  # type: ignore[union-attr]
+    either = {"successPolicy": {"operator": "Any"}}
+    d = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"}, **either)
+    assert d.graph.step("b").depends_on == ("a",)  # type: ignore[union-attr]
+    assert d.graph.step("a").daemon  # type: ignore[union-attr]
+
+
+def test_what_has_to_be_ready_and_to_succeed_is_work_beside_the_others() -> None:
+    """The set ends with its last Job, also when that was the first to start; and fails with it."""
+    d = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"})
+    assert [(s.name, s.depends_on, s.daemon) for s in d.graph.steps] == [("a", (), False), ("b", (), False)]
+    facts = [
+        replace(pod("train-a-0", "1", labels=labels("a", 0, 0)), phase="Failed", finished=20.0),
+        pod("train-b-0", "2", 2.0, labels("b", 0, 0)),
+    ]
+    record = build_run(d.key, "train", assign(facts, [d]).executions[d.key]["train"], d)
+    assert record.outcome is Outcome.FAILED
 
 
 def test_a_job_that_others_await_ready_says_when_it_was() -> None:
-    d = job_set(replicated("driver"), replicated("workers", "driver", status="Ready"))
+    d = job_set(replicated("driver"), replicated("workers", "driver", status="Ready"), **SERVED)
     facts = [
         replace(pod("train-driver-0", "1", labels=labels("driver", 0, 0)), ready=7.0),
         replace(pod("train-workers-0", "2", 8.0, labels("workers", 0, 0)), ready=9.0),
