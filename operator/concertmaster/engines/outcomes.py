@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
 from concertmaster.engines.common.ordering import begin
@@ -43,26 +43,30 @@ class Ends:
         final = [e for e in ends if e.step not in daemons] if daemons else ends
         kinds = {e.outcome for e in final}
         ignored = float("inf") if as_of is None or end is None else as_of - end
+        over: set[str] = set()  # steps that a tolerated failure left out
         if Outcome.FAILED in kinds:
-            failed = [e for e in final if e.outcome is Outcome.FAILED and not _built_upon(e, executions, graph)]
+            built = [(e, _built_upon(e, executions, graph)) for e in final if e.outcome is Outcome.FAILED]
+            failed = [e for e, left_out in built if left_out is None]
+            over.update(*(left_out for _, left_out in built if left_out is not None))
             if failed:
                 return Outcome.RUNNING if ignored < QUIET_SECONDS and _may_retry(failed, graph) else Outcome.FAILED
         if not final or Outcome.UNKNOWN in kinds or Outcome.RUNNING in kinds:
             return Outcome.UNKNOWN
         if daemons and _ended_early(daemons, executions, final):
             return Outcome.UNKNOWN  # steps of a steps template fail with their daemon, a dag continues without it
-        if self._missing(ends):
+        if self._missing(ends, over):
             return Outcome.RUNNING if ignored < LOST_SECONDS else Outcome.UNKNOWN
         if not self._complete and ignored < QUIET_SECONDS:
             return Outcome.RUNNING
         return Outcome.ENDED if Outcome.ENDED in kinds else Outcome.SUCCEEDED
 
-    def _missing(self, final: Sequence[StepExecution]) -> bool:
-        """Whether a step that every run takes has no execution, or fewer than its declared width."""
+    def _missing(self, final: Sequence[StepExecution], over: Collection[str]) -> bool:
+        """Whether a step that every run takes, except those in ``over``, has no execution, or fewer than its declared
+        width."""
         counts: dict[str, int] = {}
         for e in final:
             counts[e.step] = counts.get(e.step, 0) + 1
-        return any(counts.get(name, 0) < width for name, width in self._needed)
+        return any(counts.get(name, 0) < width and name not in over for name, width in self._needed)
 
 
 def _ended_early(
@@ -81,13 +85,15 @@ def _ended_early(
     return False
 
 
-def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:
-    """Whether dependent steps ran after this failure, so that the run tolerated it (continueOn, depends).
+def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> set[str] | None:
+    """The steps that will not run any more because of this failure, if dependent steps ran after it, so that the run
+    tolerated it (continueOn, depends): those of the step itself or, where these were skipped, of the template around
+    it. None otherwise.
 
     In a dag all of them must have run: a dependent that was skipped, with everything after it, propagates the failure.
     """
     if graph is None or e.finished is None:
-        return False
+        return None
     ran: dict[str, float] = {}
     for x in executions:
         ran[x.step] = max(ran.get(x.step, float("-inf")), begin(x))
@@ -99,19 +105,25 @@ def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: Wo
         for name in s.depends_on if not s.on_exit else handlers.intersection(s.depends_on):
             followers.setdefault(name, []).append(s)
     bar = e.finished - 1.0
-    if not any(ran.get(s.name, float("-inf")) >= bar for s in followers.get(e.step, ())):
-        return False
+    tolerated = False
+    skipped: list[str] = []
     todo, seen = [e.step], {e.step}
     while todo:
         below = followers.get(todo.pop(), [])
+        tolerated = tolerated or any(ran.get(s.name, float("-inf")) >= bar for s in below)
         left_out = [s for s in below if s.name not in ran and s.name not in seen]
         for s in left_out:
             # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
             if not followers.get(s.name) and not (s.path and s.path[-1].in_group):
-                return False
+                return None
         seen.update(s.name for s in left_out)
         todo += [s.name for s in left_out]
-    return True
+        skipped += [s.name for s in left_out]
+    over: set[str] = set()
+    for name in reversed(skipped):  # what comes after it has run, or is left out itself
+        if any(s.name in ran or s.name in over for s in followers.get(name, ())):
+            over.add(name)
+    return over if tolerated else None
 
 
 def _may_retry(failed: Sequence[StepExecution], graph: WorkflowGraph | None) -> bool:

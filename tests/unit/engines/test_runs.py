@@ -121,6 +121,29 @@ def test_a_branch_left_out_hands_a_failure_on() -> None:
     assert record(a, ran("b", 11, 20), d=found).outcome is Outcome.SUCCEEDED
 
 
+def test_a_failure_inside_a_template_may_be_tolerated_around_it() -> None:
+    """What comes after the failed step inside was left out, and what comes after the template ran."""
+    groups = [
+        [{"name": "try", "template": "inner", "continueOn": {"failed": True}}],
+        [{"name": "z", "template": "run"}],
+    ]
+    inner = {"name": "inner", "dag": {"tasks": [task("a"), task("b", "a"), task("c", "b")]}}
+    spec = {"entrypoint": "main", "templates": [{"name": "main", "steps": groups}, inner, leaf("run")]}
+    d = define(template("etl", spec))
+    assert d is not None
+    failed = ran("try.a", 0, 10, Outcome.FAILED)
+    assert record(failed, d=d).outcome is Outcome.FAILED
+    assert record(failed, ran("z", 11, 20), d=d, as_of=21.0).outcome is Outcome.SUCCEEDED
+    assert record(failed, ran("z", 11, 20, Outcome.FAILED), d=d).outcome is Outcome.FAILED
+    beside = {
+        **spec,
+        "templates": [{"name": "main", "steps": [*groups[:1], [*groups[1], task("y")]]}, inner, leaf("run")],
+    }
+    del beside["templates"][0]["steps"][1][1]["dependencies"]
+    d = define(template("etl", beside))
+    assert record(failed, ran("z", 11, 20), d=d, as_of=21.0).outcome is Outcome.RUNNING, "y is still to come"
+
+
 def test_how_the_pod_of_a_daemon_ends_says_nothing_about_the_run() -> None:
     """It is killed when those it serves have ended; where it ended before them, steps fail and a dag goes on."""
     d = definition({"name": "db", "template": "d"}, task("b", "db"))
