@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names
 from benchmarks.torture.faults import Row, history_faults, live_faults, path_faults, with_pods
 from benchmarks.torture.parts import Object
-from benchmarks.torture.truth import SECOND, Key, Truth
+from benchmarks.torture.truth import Key, Truth
 from benchmarks.torture.truth_argo import ArgoRun
 from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_run
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
@@ -90,9 +90,6 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
     leaf_of = _leaf_of_pods(play, found)
     for name, truth in sorted(found.items()):
         row = rows.setdefault(truth.workflow, Row(truth.workflow))
-        if _ended_twice(truth, play, leaf_of):
-            row.spoiled += 1
-            continue
         row.runs += 1
         end_daemons(truth, play, leaf_of)
         raw = next(
@@ -153,23 +150,6 @@ def _leaf_of_pods(play: Play, found: Mapping[str, Truth]) -> dict[str, tuple[str
                 if run and name and (run, name) in by_name:
                     out[uid] = out[meta["name"]] = (run, by_name[run, name])
     return out
-
-
-def _ended_twice(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> bool:
-    """Whether a pod ended again after its controller had observed its end: on a busy machine kwok sometimes terminates
-    a pod twice with different times, which no kubelet does."""
-    for uid, (run, key) in leaf_of.items():
-        if run == truth.run and uid in play.pods and key not in truth.free:
-            pod, leaf = play.pods[uid], truth.leaves[key]
-            reported, own = leaf.ended, ended(pod)
-            # The controller may have failed a deleted pod before its containers ended.
-            stands = leaf.outcome == "Succeeded" or "deletionTimestamp" not in pod["metadata"]
-            if stands and reported is not None and own is not None and own > reported + 2 * SECOND:
-                return True
-    later = [(leaf, truth.leaves.get((leaf.step, leaf.item, leaf.attempt - 1))) for leaf in truth.leaves.values()]
-    return any(
-        before is not None and (before.ended or 0.0) > (leaf.begun or 0.0) + 2 * SECOND for leaf, before in later
-    )
 
 
 def end_daemons(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> None:

@@ -19,15 +19,13 @@ DRAG_SECONDS = 2.0  # times are whole seconds at both ends
 
 @dataclass
 class Row:
-    """One workflow: the number of its runs, and the differences per run. ``spoiled``: runs excluded because the
-    simulation contradicts itself."""
+    """One workflow: the number of its runs, and the differences per run."""
 
     workflow: str
     runs: int = 0
     live: dict[str, list[str]] = field(default_factory=dict)
     history: dict[str, list[str]] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
-    spoiled: int = 0
 
 
 def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> Truth:

@@ -15,7 +15,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from benchmarks.torture.bed import NAMESPACE, Play, over, runs_of, wave
+from benchmarks.torture.bed import NAMESPACE, Play, over, remove, runs_of, wave
 from benchmarks.torture.compare import placed_records
 from benchmarks.torture.parts import Object
 from concertmaster.core.model import Interval, Recommendation, RunRecord, WorkflowDefinition
@@ -28,7 +28,7 @@ from testbed.cluster import Cluster
 
 _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)
 FIRST = 500  # number of the first run
-_FINISHING = 2  # runs after a recommendation that does not affect run time
+_ABREAST = 3  # runs of one workflow at a time where no run time is measured
 POLL = 1.0  # seconds of delay until a controller observes the end of a pod
 _KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}
 
@@ -92,25 +92,30 @@ def _recommended(definition: WorkflowDefinition, records: list[RunRecord], now: 
 
 
 def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: Callable[[str], None]) -> None:
-    """Try all of them, one per workflow in each round. Without a predicted run time, two runs show that the workflow
-    still completes."""
+    """Try all of them, one per workflow in each round. A predicted run time is measured in runs one after another,
+    first unchanged, then changed, with the same workflows beside them because the load of the machine matters. All
+    others only have to end as before."""
     ends = outcomes(play)
     queues: dict[str, list[Trial]] = {}
     for trial in found:
         queues.setdefault(trial.workflow, []).append(trial)
     number = FIRST
     while any(queues.values()):
+        remove(cluster)  # what earlier rounds left would be listed again and again
         now = [own.pop(0) for own in queues.values() if own]
         pristine = {t.workflow: declared(cluster, t.workflow) for t in now}
         begun, later = number, Play(play.begun)
-        # First unchanged, then changed, with the same parallel workflows, because the load of the machine matters.
+        timed, others = [t for t in now if t.promised], [t for t in now if not t.promised]
         for side in range(2):
             for trial in now if side else ():
                 trial.refused = _paste(cluster, trial.command)
-            for turn in range(runs):
+            for _ in range(runs):
                 number += 1
-                wanted = [t for t in now if not t.refused and (t.promised or (side and turn < _FINISHING))]
-                wave(cluster, later, list(runs_of(number, [t.workflow for t in wanted])), say)
+                wave(cluster, later, list(runs_of(number, [t.workflow for t in timed if not t.refused])), say)
+        ending = [t.workflow for t in others if not t.refused]
+        for first in range(1, runs + 1, _ABREAST):
+            numbers = range(number - runs + first, number - runs + min(first + _ABREAST, runs + 1))
+            wave(cluster, later, [run for at in numbers for run in runs_of(at, ending)], say)
         for trial in now:
             _measure(trial, later, range(begun + 1, begun + runs + 1), ends[trial.workflow])
         for raw in pristine.values():
@@ -119,10 +124,8 @@ def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: 
 
 
 def _measure(trial: Trial, later: Play, first: range, ends: set[str]) -> None:
-    """``first``: numbers of the runs without the recommendation. Runs of earlier rounds still exist."""
+    """``first``: numbers of the runs without the recommendation."""
     for number, raw in runs_in(later, trial.workflow):
-        if number < first.start:
-            continue
         trial.runs += number not in first
         good = over(raw) and outcome(raw) == "Succeeded"
         if good:

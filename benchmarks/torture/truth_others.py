@@ -73,7 +73,8 @@ def ended(pod: Object) -> float | None:
 
 
 def _pod_leaf(pod: Object, step: str, item: str | None, attempt: int, before: frozenset[Key]) -> Leaf:
-    outcome = {"Succeeded": "Succeeded", "Failed": "Failed"}.get(pod["status"].get("phase", ""), "Running")
+    # A pod that was deleted while it ran never said how it ended.
+    outcome = {"Succeeded": "Succeeded", "Failed": "Failed"}.get(pod["status"].get("phase", ""), "Unknown")
     return Leaf(
         step,
         item,
@@ -123,9 +124,31 @@ def set_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
                 item = f"{replica} / {index}" if indexed else str(replica)
                 rows.append((pod, part["name"], item))
                 leaves.setdefault(part["name"], []).append((part["name"], item, 0))
-    waits = {p["name"]: [d["name"] for d in p.get("dependsOn") or ()] for p in raw["spec"]["replicatedJobs"]}
+    waits, serving = _waits(raw["spec"])
     for pod, step, item in rows:
         before = frozenset(k for d in waits[step] for k in leaves.get(d, ()))
         attempt = sum(1 for k in found.leaves if k[:2] == (step, item))
         found.add(_pod_leaf(pod, step, item, attempt, before))
+    for key, leaf in found.leaves.items():
+        begun = [o.begun for o in found.leaves.values() if key in o.before and o.begun is not None]
+        if leaf.step in serving and begun:
+            found.free[key] = min(*begun, leaf.ended or min(begun))
     return found
+
+
+def _waits(spec: Object) -> tuple[dict[str, list[str]], set[str]]:
+    """The replicated Jobs that each waits for, and those that are only awaited Ready and need not end. One that has to
+    end for the set to succeed is awaited by the set alone."""
+    parts = spec["replicatedJobs"]
+    policy = spec.get("successPolicy") or {}
+    targets = policy.get("targetReplicatedJobs") or [p["name"] for p in parts]
+    needed = set(targets) if policy.get("operator", "All") == "All" else set()
+    waits: dict[str, list[str]] = {}
+    serving: set[str] = set()
+    for at, part in enumerate(parts):
+        pairs = [(d["name"], d["status"]) for d in part.get("dependsOn") or ()]
+        if at and (spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder":
+            pairs.append((parts[at - 1]["name"], "Ready"))
+        waits[part["name"]] = [name for name, status in pairs if status == "Complete" or name not in needed]
+        serving |= {name for name, status in pairs if status == "Ready" and name not in needed}
+    return waits, serving

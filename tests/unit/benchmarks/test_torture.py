@@ -15,6 +15,7 @@ from benchmarks.torture.faults import Row, history_faults
 from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
 from benchmarks.torture.truth_argo import ArgoRun
+from benchmarks.torture.truth_others import set_run
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.engines import build_runs
 from tests.support.core import run_graphs
@@ -138,6 +139,37 @@ def test_a_workflow_is_read_by_the_boundaries_of_its_nodes() -> None:
         ("end", None, 0): "Succeeded",
     }
     assert chain_faults(found, [("fan", "0:x", 0), ("fan", "0:x", 1), ("end", None, 0)]) == []
+
+
+def job_set(**spec: Any) -> Truth:
+    """A set whose first Job ends last, at 30 s."""
+    ends = {"a": 30, "b": 12}
+    parts = [{"name": name, "template": {"spec": {}}} for name in ends]
+    raw = {"metadata": {"name": "s"}, "spec": {"replicatedJobs": parts, **spec}, "status": {}}
+    pods = [
+        {
+            "metadata": {
+                "name": f"s-{name}-0-x",
+                "creationTimestamp": STAMP.format(3 * number),
+                "ownerReferences": [{"kind": "Job", "name": f"s-{name}-0"}],
+            },
+            "status": {
+                "phase": "Succeeded",
+                "containerStatuses": [{"state": {"terminated": {"finishedAt": STAMP.format(end)}}}],
+            },
+        }
+        for number, (name, end) in enumerate(ends.items())
+    ]
+    return set_run(raw, pods, "w")
+
+
+def test_a_job_that_others_await_ready_only_serves_where_the_set_does_not_need_its_end() -> None:
+    in_order = {"startupPolicy": {"startupPolicyOrder": "InOrder"}}
+    key, other = ("a", "0", 0), ("b", "0", 0)
+    both = job_set(**in_order)
+    assert (both.free, both.leaves[other].before) == ({}, frozenset())
+    served = job_set(**in_order, successPolicy={"operator": "All", "targetReplicatedJobs": ["b"]})
+    assert (served.free, served.leaves[other].before) == ({key: served.leaves[other].begun}, {key})
 
 
 def change(**more: Any) -> Change:
