@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from concertmaster.core.model import Outcome, StepExecution, StepSpec, WorkflowGraph
-from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 
 QUIET_SECONDS = 900.0
 """A run without activity for this long counts as finished, unless steps are missing according to its graph."""
@@ -30,6 +30,8 @@ class Ends:
 
     def __init__(self, graph: WorkflowGraph | None) -> None:
         self._graph = graph
+        self._specs = {s.name: s for s in graph.steps} if graph else {}
+        self._followers = _followers(graph) if graph else {}
         self._daemons = {s.name: s for s in graph.steps if s.daemon} if graph else {}
         self._needed = _needed(graph) if graph is not None else ()
         self._complete = graph is not None and bool(graph.steps) and not graph.inferred and not _open_ended(graph)
@@ -45,7 +47,14 @@ class Ends:
         ignored = float("inf") if as_of is None or end is None else as_of - end
         over: set[str] = set()  # steps that a tolerated failure left out
         if Outcome.FAILED in kinds:
-            built = [(e, _built_upon(e, executions, graph)) for e in final if e.outcome is Outcome.FAILED]
+            rows: dict[str, list[StepExecution]] = {}
+            for e in executions:
+                rows.setdefault(e.step, []).append(e)
+            built = [
+                (e, _built_upon(e, self._specs.get(e.step), rows, self._followers))
+                for e in final
+                if e.outcome is Outcome.FAILED
+            ]
             failed = [e for e, left_out in built if left_out is None]
             over.update(*(left_out for _, left_out in built if left_out is not None))
             if failed:
@@ -85,33 +94,47 @@ def _ended_early(
     return False
 
 
-def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: WorkflowGraph | None) -> set[str] | None:
+def _followers(graph: WorkflowGraph) -> dict[str, list[StepSpec]]:
+    """The steps directly behind each. A handler runs regardless of the outcome of the steps before it; steps within one
+    handler depend on each other as usual."""
+    followers: dict[str, list[StepSpec]] = {}
+    handlers = {s.name for s in graph.steps if s.on_exit}
+    for s in graph.steps:
+        for name in s.depends_on if not s.on_exit else handlers.intersection(s.depends_on):
+            followers.setdefault(name, []).append(s)
+    return followers
+
+
+def _built_upon(
+    e: StepExecution,
+    spec: StepSpec | None,
+    rows: Mapping[str, Sequence[StepExecution]],
+    followers: Mapping[str, Sequence[StepSpec]],
+) -> set[str] | None:
     """The steps that will not run any more because of this failure, if dependent steps ran after it, so that the run
     tolerated it (continueOn, depends): those of the step itself or, where these were skipped, of the template around
     it. None otherwise.
 
     In a dag all of them must have run: a dependent that was skipped, with everything after it, propagates the failure.
+    Inside a fan-out only the steps of the same item depend on it.
     """
-    if graph is None or e.finished is None:
+    if e.finished is None:
         return None
-    ran: dict[str, float] = {}
-    for x in executions:
-        ran[x.step] = max(ran.get(x.step, float("-inf")), begin(x))
-    followers: dict[str, list[StepSpec]] = {}
-    handlers = {s.name for s in graph.steps if s.on_exit}
-    for s in graph.steps:
-        # A handler runs regardless of the outcome of the steps before it; steps within one handler depend on each other
-        # as usual.
-        for name in s.depends_on if not s.on_exit else handlers.intersection(s.depends_on):
-            followers.setdefault(name, []).append(s)
-    bar = e.finished - 1.0
+    own = items_of(e)
+
+    def ran(s: StepSpec) -> float | None:
+        """The latest begin of a step that may have waited for the failed one."""
+        levels = shared_levels(spec, s) if spec is not None else 0
+        scope = () if any(item.startswith("#") for item in own[:levels]) else own[:levels]
+        return max((begin(x) for x in rows.get(s.name, ()) if items_of(x)[: len(scope)] == scope), default=None)
+
     tolerated = False
     skipped: list[str] = []
     todo, seen = [e.step], {e.step}
     while todo:
-        below = followers.get(todo.pop(), [])
-        tolerated = tolerated or any(ran.get(s.name, float("-inf")) >= bar for s in below)
-        left_out = [s for s in below if s.name not in ran and s.name not in seen]
+        below = [(s, ran(s)) for s in followers.get(todo.pop(), ())]
+        tolerated = tolerated or any(at is not None and at >= e.finished - 1.0 for _, at in below)
+        left_out = [s for s, at in below if at is None and s.name not in seen]
         for s in left_out:
             # Groups of a steps template are not separate branches: a step skipped in one of them does not fail the run.
             if not followers.get(s.name) and not (s.path and s.path[-1].in_group):
@@ -121,7 +144,7 @@ def _built_upon(e: StepExecution, executions: Sequence[StepExecution], graph: Wo
         skipped += [s.name for s in left_out]
     over: set[str] = set()
     for name in reversed(skipped):  # what comes after it has run, or is left out itself
-        if any(s.name in ran or s.name in over for s in followers.get(name, ())):
+        if any(ran(s) is not None or s.name in over for s in followers.get(name, ())):
             over.add(name)
     return over if tolerated else None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from concertmaster.core.model import (
-    ITEM_JOIN,
     Outcome,
     RunRecord,
     Source,
@@ -21,7 +20,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
-from concertmaster.engines.common.ordering import begin
+from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
 from concertmaster.engines.registry import settle
 
@@ -156,7 +155,7 @@ class Edges:
         self.below_fan_out: dict[str, bool] = {}  # whether an item of the step depends on only some items of another
         for spec in graph.steps:
             rows = [(self.specs[name], spec) for name in spec.depends_on if name in self.specs]
-            shared = [(a, _shared_levels(a, s) if a.path and s.path else 0) for a, s in rows]
+            shared = [(a, shared_levels(a, s) if a.path and s.path else 0) for a, s in rows]
             self.above[spec.name] = shared
             self.below_fan_out[spec.name] = any(levels for _, levels in shared)
 
@@ -190,7 +189,7 @@ class _Ready:
         spec = self.edges.specs.get(e.step)
         if spec is None or self.start == float("inf"):
             return None
-        return _no_later(self._after(spec, _items(e) if self.edges.below_fan_out[spec.name] else ()), e)
+        return _no_later(self._after(spec, items_of(e) if self.edges.below_fan_out[spec.name] else ()), e)
 
     def _after(self, spec: StepSpec, items: tuple[str, ...], depth: int = 0) -> float | None:
         """When all dependencies of one item of ``spec`` had ended."""
@@ -218,7 +217,7 @@ class _Ready:
     def _ended(self, spec: StepSpec, scope: tuple[str, ...], depth: int) -> float | None:
         rows = self.rows.get(spec.name, [])
         if scope:
-            rows = [e for e in rows if _items(e)[: len(scope)] == scope]
+            rows = [e for e in rows if items_of(e)[: len(scope)] == scope]
         if not rows:  # skipped, cached or without a pod of its own: use the end of its dependencies
             return None if spec.waits else self._after(spec, scope, depth + 1)
         if len(rows) == 1:
@@ -233,22 +232,6 @@ def _done(e: StepExecution, spec: StepSpec) -> float | None:
     if not spec.daemon:
         return e.finished
     return e.serving if e.serving is not None else e.started
-
-
-def _items(e: StepExecution) -> tuple[str, ...]:
-    """The item in each fan-out around an execution, outermost first."""
-    return tuple(e.item.split(ITEM_JOIN)) if e.item else ()
-
-
-def _shared_levels(above: StepSpec, spec: StepSpec) -> int:
-    """How many fan-outs around ``spec`` also contain ``above``: inside a fanned-out template, and in the handler of a
-    fanned-out task, an item waits only for its own siblings."""
-    shared = 0
-    for x, y in zip(above.path, spec.path[:-1], strict=False):
-        if (x.text, x.items) != (y.text, y.items):
-            break
-        shared += x.items != ()
-    return shared
 
 
 def _no_later(ready: float | None, e: StepExecution) -> float | None:

@@ -144,6 +144,23 @@ def test_a_failure_inside_a_template_may_be_tolerated_around_it() -> None:
     assert record(failed, ran("z", 11, 20), d=d, as_of=21.0).outcome is Outcome.RUNNING, "y is still to come"
 
 
+def test_a_failure_of_one_item_is_not_made_good_by_another() -> None:
+    spec = {
+        "entrypoint": "main",
+        "templates": [
+            {"name": "main", "dag": {"tasks": [{"name": "part", "template": "inner", "withItems": ["x", "y"]}]}},
+            {"name": "inner", "dag": {"tasks": [task("a"), task("b", "a")]}},
+            leaf("run"),
+        ],
+    }
+    d = define(template("etl", spec))
+    assert d is not None
+    failed, other = ran("part.a", 0, 5, Outcome.FAILED, item="0:x"), ran("part.a", 0, 10, item="1:y")
+    beside = ran("part.b", 11, 20, item="1:y")
+    assert record(failed, other, beside, d=d).outcome is Outcome.FAILED
+    assert record(failed, other, beside, ran("part.b", 6, 9, item="0:x"), d=d).outcome is Outcome.SUCCEEDED
+
+
 def test_how_the_pod_of_a_daemon_ends_says_nothing_about_the_run() -> None:
     """It is killed when those it serves have ended; where it ended before them, steps fail and a dag goes on."""
     d = definition({"name": "db", "template": "d"}, task("b", "db"))

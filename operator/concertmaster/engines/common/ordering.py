@@ -113,3 +113,19 @@ def begin(e: StepExecution) -> float:
     if started is not None and started < first:
         first = started
     return finished if finished is not None and finished < first else first
+
+
+def items_of(e: StepExecution) -> tuple[str, ...]:
+    """The item in each fan-out around an execution, outermost first."""
+    return tuple(e.item.split(ITEM_JOIN)) if e.item else ()
+
+
+def shared_levels(above: StepSpec, spec: StepSpec) -> int:
+    """How many fan-outs around ``spec`` also contain ``above``: inside a fanned-out template, and in the handler of a
+    fanned-out task, an item waits only for its own siblings."""
+    shared = 0
+    for x, y in zip(above.path, spec.path[:-1], strict=False):
+        if (x.text, x.items) != (y.text, y.items):
+            break
+        shared += x.items != ()
+    return shared
