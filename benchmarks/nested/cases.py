@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.nested.choose import Rows
 from benchmarks.nested.cpu_laws import LAWS as CPU_LAWS
 from benchmarks.nested.cpu_laws import simulated_use
-from benchmarks.nested.input_laws import LAWS, wide_relations
+from benchmarks.nested.input_laws import LAWS, wide_relations, wide_runs
 from benchmarks.sizing_laws import FAMILIES, simulate
 
 Places = NDArray[np.intp]
@@ -117,6 +117,18 @@ def simulated(steps: int = 8) -> dict[str, list[Step]]:
                 runs.inputs[done], runs.peaks[done], runs.seconds[done], np.full(done.size, np.nan), runs.preset, np.nan
             )
             found.setdefault(f"law {family}", []).append(step)
+    return found
+
+
+def wide(steps: int = 8) -> dict[str, list[Step]]:
+    """Simulated steps with wide ranges of inputs and noise that multiplies, by model."""
+    found: dict[str, list[Step]] = {}
+    for law in LAWS:
+        for inputs, peaks, seconds, submitted, request in wide_runs(law, steps):
+            done = np.argsort(submitted + seconds, kind="stable")
+            cores = np.full(done.size, np.nan)
+            step = Step(inputs[done], peaks[done], seconds[done], cores, request, np.nan)
+            found.setdefault(f"wide {law}", []).append(step)
     return found
 
 

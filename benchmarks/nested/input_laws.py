@@ -13,6 +13,7 @@ Rng = np.random.Generator
 GB = 1e9
 KNOWN = (5, 8, 12, 20, 40, 60)
 ASKED = 100
+RUNS = (40, 120, 400)
 
 
 def _noise(n: int, rng: Rng, least: float, most: float) -> Rows:
@@ -78,6 +79,20 @@ def _inputs(n: int, rng: Rng) -> Rows:
         return np.asarray(GB * 10.0 ** (decades / 4.0 * rng.normal(size=n)))
     sizes = GB * 10.0 ** rng.uniform(-decades / 2.0, decades / 2.0, int(rng.integers(3, 8)))
     return np.asarray(rng.choice(sizes, n) * np.exp(0.02 * rng.normal(size=n)))
+
+
+def wide_runs(law: str, count: int) -> Iterator[tuple[Rows, Rows, Rows, Rows, float]]:
+    """Inputs and peaks (bytes), run times and submissions (s), and the request set by the authors (bytes) of steps of a tool
+    whose inputs span orders of magnitude: peaks follow ``law``, run times of half a minute to a week any of the laws."""
+    for k in range(count):
+        rng = np.random.default_rng([list(LAWS).index(law), 2, k])
+        x = _inputs(int(rng.choice(RUNS)), rng)
+        peaks = np.clip(3.0 * 2.0**20 * LAWS[law](x, rng), 2e7, 2e11)
+        seconds = LAWS[list(LAWS)[rng.integers(len(LAWS))]](x, rng)
+        seconds = np.clip(rng.uniform(1.0, 20.0) * seconds, 30.0, 6e5)
+        gap = float(np.median(seconds)) * rng.choice([0.01, 0.3, 3.0])
+        request = 2.0 ** np.ceil(np.log2(peaks.max() * rng.uniform(1.05, 3.0)))
+        yield x, peaks, seconds, np.cumsum(rng.exponential(gap, x.size)), float(request)
 
 
 def wide_relations(law: str, count: int, *, larger: bool) -> Iterator[tuple[Rows, Rows, Rows, Rows]]:

@@ -65,7 +65,7 @@ def scores(measure: Measure) -> dict[str, dict[str, Rows]]:
 def all_measures(data: Path) -> Iterator[Measure]:
     """All measures, generated one at a time because their cases are large."""
     pods = cases.pods(data)
-    steps = {**pods, **cases.simulated()}
+    steps = {**pods, **cases.simulated(), **cases.wide()}
     bounds = {
         f"bound {b:g}": {(memory, "MemoryOptions"): partial(MemoryOptions, failure_bound=b)} for b in (0.02, 0.005)
     }
