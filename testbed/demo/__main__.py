@@ -24,7 +24,7 @@ from testbed.build import ensure
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
 from testbed.demo.facts import DATA, FILE, ROOT
-from testbed.demo.history import DAYS, NAMESPACE, grid, tell
+from testbed.demo.history import DAYS, NAMESPACE, grid, pod_history
 from testbed.openmetrics import render
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 from testbed.prometheus import PrometheusServer
@@ -169,7 +169,7 @@ def run(keep: bool) -> int:
         cluster = plane.cluster
         headline(f"loading {DAYS} days of history into Prometheus")
         end = time.time()
-        pods = tell(end, DATA)
+        pods = pod_history(end, DATA)
         prometheus = PrometheusServer(progress=say)
         prometheus.load_openmetrics(render(pods, grid(end)))
         say(f"  {len(pods)} pods of three workflows; where the numbers come from: examples/demo/data/NOTICE.md")

@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from testbed.demo.history import DAYS, grid, tell
+from testbed.demo.history import DAYS, grid, pod_history
 from testbed.openmetrics import render
 from testbed.prometheus import PrometheusServer
 
@@ -25,7 +25,7 @@ END = datetime(2026, 11, 16, 9, 0, tzinfo=UTC).timestamp()
 def main() -> int:
     """Record the history that ended at END, with END as the current time."""
     server = PrometheusServer(progress=print)
-    server.load_openmetrics(render(tell(END, DATA), grid(END)))
+    server.load_openmetrics(render(pod_history(END, DATA), grid(END)))
     FILE.parent.mkdir(parents=True, exist_ok=True)
     with server:
         command = ["record", str(FILE), "--prometheus", server.url, "--window", f"{DAYS}d"]

@@ -63,7 +63,7 @@ class Requests:
     memory_limit: float | None = None
 
 
-class Teller:
+class PodGenerator:
     """Generates pod lifetimes in sequence, with its own random numbers."""
 
     def __init__(self, chance: random.Random) -> None:
@@ -126,20 +126,20 @@ def _suffix(chance: random.Random) -> str:
     return "".join(chance.choice("bcdfghjklmnpqrstvwxz2456789") for _ in range(5))
 
 
-def _argo_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float, slow: bool) -> None:
+def _argo_run(generator: PodGenerator, real: Mapping[str, Sequence[Task]], begin: float, slow: bool) -> None:
     """Generate one run of the WorkflowTemplate blast-search (examples/demo/workflows.yaml)."""
-    run = f"blast-search-{_suffix(teller.chance)}"
+    run = f"blast-search-{_suffix(generator.chance)}"
     owner = ("Workflow", run)
 
     def step(node: str, template: str, image: str, created: float, task: Task, requests: Requests) -> float:
         name = f"{run}-{template}-{fnv32a(f'{run}.{node}')}"
         labels = {"workflows.argoproj.io/workflow": run, "workflows.argoproj.io/completed": "true"}
-        return teller.pod(name, "main", image, created, task, requests, owner=owner, labels=labels)
+        return generator.pod(name, "main", image, created, task, requests, owner=owner, labels=labels)
 
     old, new = "registry.example/blast:2.14", "registry.example/blast:2.15"
     split = step("split", "split-fasta", old, begin, real["split_fasta"][0], Requests(0.5, 128 * MI))
     factor = REGRESSION_FACTOR if slow else 1.0
-    shards = [(s * factor, m, c) for s, m, c in teller.chance.sample(list(real["blastall"]), 6)]
+    shards = [(s * factor, m, c) for s, m, c in generator.chance.sample(list(real["blastall"]), 6)]
     big = Requests(2.0, 4096 * MI, 4096 * MI)
     ends = [
         step(f"search({i}:shard-{i})", "blastall", new if slow else old, split + 1, task, big)
@@ -149,15 +149,15 @@ def _argo_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float, 
     step("index", "cat", old, max(ends) + 1, real["cat"][0], Requests(0.1, 64 * MI))
 
 
-def _cron_run(teller: Teller, tasks: Sequence[Task], due: float) -> None:
+def _cron_run(generator: PodGenerator, tasks: Sequence[Task], due: float) -> None:
     """Generate one Job of the CronJob align-reads."""
     job = f"align-reads-{int(due // 60)}"
-    teller.pod(
-        f"{job}-{_suffix(teller.chance)}",
+    generator.pod(
+        f"{job}-{_suffix(generator.chance)}",
         "bowtie2",
         "registry.example/bowtie2:2.5",
         due,
-        teller.chance.choice(tasks),
+        generator.chance.choice(tasks),
         Requests(2.0, 1024 * MI, 1024 * MI),
         owner=("Job", job),
         labels={"batch.kubernetes.io/job-name": job},
@@ -165,24 +165,24 @@ def _cron_run(teller: Teller, tasks: Sequence[Task], due: float) -> None:
     )
 
 
-def _graph_run(teller: Teller, real: Mapping[str, Sequence[Task]], begin: float) -> None:
+def _graph_run(generator: PodGenerator, real: Mapping[str, Sequence[Task]], begin: float) -> None:
     """Generate one run of the declared workflow sra-search: pods without an owner, distinguished by labels."""
     run = f"sra-{int(begin)}"
 
     def step(name: str, number: int, created: float, task: Task, requests: Requests) -> float:
         labels = {"app": "sra-search", "step": name, "example.com/run": run}
         pod = f"{run}-{name}-{number}"
-        return teller.pod(pod, "main", f"registry.example/sra-{name}:3.1", created, task, requests, labels=labels)
+        return generator.pod(pod, "main", f"registry.example/sra-{name}:3.1", created, task, requests, labels=labels)
 
     index = step("index", 0, begin, real["bowtie2-build"][0], Requests(1.0, 256 * MI))
     fetched = [
         step("fetch", i, begin, task, Requests(1.0, 2048 * MI))
-        for i, task in enumerate(teller.chance.sample(list(real["fasterq-dump"]), 3))
+        for i, task in enumerate(generator.chance.sample(list(real["fasterq-dump"]), 3))
     ]
     ready = max([index, *fetched])
     aligned = [
         step("align", i, ready + 2, task, Requests(1.0, 512 * MI))
-        for i, task in enumerate(teller.chance.sample(list(real["bowtie2"]), 3))
+        for i, task in enumerate(generator.chance.sample(list(real["bowtie2"]), 3))
     ]
     step("merge", 0, max(aligned) + 2, real["merge"][0], Requests(0.1, 64 * MI))
 
@@ -197,21 +197,21 @@ def grid(end: float, days: int = DAYS) -> Grid:
     return Grid(anchor(end) - days * DAY, end)
 
 
-def tell(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
+def pod_history(end: float, data: Path, days: int = DAYS) -> list[PodLife]:
     """All pods of the ``days`` before ``end`` (unix seconds) that had ended by the last full hour."""
     real = Real.load(data)
     blast, sra = real.family("blast-"), real.family("srasearch-")
     align = [task for run in sra for task in run["bowtie2"]]
-    teller = Teller(random.Random(SEED))
-    chance = teller.chance
+    generator = PodGenerator(random.Random(SEED))
+    chance = generator.chance
     for day in range(-days, 1):
         start = anchor(end) + day * DAY
         for hour in (2, 10, 18):
             begin = start + hour * HOUR + chance.randrange(20)
-            _argo_run(teller, chance.choice(blast), begin, slow=begin > anchor(end) - REGRESSION_DAYS * DAY)
+            _argo_run(generator, chance.choice(blast), begin, slow=begin > anchor(end) - REGRESSION_DAYS * DAY)
         for hour in range(24):
-            _cron_run(teller, align, start + hour * HOUR + 7 * 60)
-        _graph_run(teller, chance.choice(sra), start + 4 * HOUR + chance.randrange(60))
+            _cron_run(generator, align, start + hour * HOUR + 7 * 60)
+        _graph_run(generator, chance.choice(sra), start + 4 * HOUR + chance.randrange(60))
     return [
-        p for p in teller.pods if p.finished is not None and end - days * DAY <= p.created and p.finished < end - 60
+        p for p in generator.pods if p.finished is not None and end - days * DAY <= p.created and p.finished < end - 60
     ]

@@ -24,7 +24,7 @@ from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.discovery.config_maps import ConfigMaps, WithConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
-from concertmaster.controller.discovery.pod_book import PODS, PodBook
+from concertmaster.controller.discovery.pod_index import PODS, PodIndex
 from concertmaster.controller.health import Health
 from concertmaster.controller.loop import Worker
 from concertmaster.controller.prerequisites import Prerequisites
@@ -121,7 +121,7 @@ class Assembly:
         assessor = Assessor(sources, history, analyze_profile, outputs)
         notifier = self._notifier(history)
         instance = os.environ.get("POD_NAME") or socket.gethostname()
-        events = EventRecorder(self.client, instance=instance, heard=notifier.note)
+        events = EventRecorder(self.client, instance=instance, on_note=notifier.note)
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
         cycle = Cycle(
             registry=self.registry,
@@ -169,13 +169,13 @@ class Assembly:
             sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
         )
 
-    def _pods(self) -> PodBook:
+    def _pods(self) -> PodIndex:
         """Labels of live pods, where metrics sources do not export them."""
         namespaces, connection = self.settings.namespaces, self.client.connection
 
-        def start(finder: str, book: PodBook) -> LabelWatch:
+        def start(finder: str, index: PodIndex) -> LabelWatch:
             runs = RunWatch(
-                lambda kinds, arrived: watches.watch_runs(kinds, book, arrived, connection, namespaces=namespaces),
+                lambda kinds, arrived: watches.watch_runs(kinds, index, arrived, connection, namespaces=namespaces),
                 _nothing,
                 lambda error: log.warning(
                     "the watch of pods with label %s ended and is started again: %s", finder, error
@@ -183,7 +183,7 @@ class Assembly:
             )
             return LabelWatch(runs, Watch((ServedRunKind(PODS, finder),)))
 
-        return PodBook(start, self.access, list(namespaces) or [None])
+        return PodIndex(start, self.access, list(namespaces) or [None])
 
     def _live(self, history: HistoryProvider, worker: Worker) -> tuple[LiveRuns, RunWatch]:
         """Live runs and the watch that brings them."""

@@ -223,7 +223,7 @@ class Cycle:
         tallies = facts_by_policy(subjects, self._collector.reports)
         updates: list[StatusUpdate] = []
         known: list[tuple[PolicyView, PolicyFacts]] = []
-        for view in snapshot.book.views:
+        for view in snapshot.policies.views:
             tally = tallies.get(view.ref)
             facts = (tally or PolicyTally()).facts(
                 notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
@@ -246,7 +246,7 @@ class Cycle:
             if self._notifier is not None:
                 self._notifier.digest(view, status, snapshot.namespaces)
             updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
-        self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.book.views}, record)
+        self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
         found = self._registry.snapshot()
         states = Counter(e.status.ready for e in (*found.policies, *found.cluster_policies))
         for state in ("True", "False", "Unknown"):
@@ -284,7 +284,7 @@ class Cycle:
         record.log(
             seconds,
             profiles=len(subjects),
-            policies=len(snapshot.book.views) if snapshot else 0,
+            policies=len(snapshot.policies.views) if snapshot else 0,
             targets=len(snapshot.targets) if snapshot else 0,
             analyzed=tally.analyzed,
             held=tally.held,

@@ -20,7 +20,7 @@ from pathlib import Path
 from concertmaster.kube.client import ClientLimits, KubeClient
 from concertmaster.kube.lease import Lease, LeaseResult, LeaseState
 
-log = logging.getLogger("concertmaster.turn")
+log = logging.getLogger("concertmaster.leader")
 
 # A renewal must fail well before the lease expires, and the release must fit into the time a pod has to stop.
 LIMITS = ClientLimits(connect=2.0, read=3.0, deadline=5.0, attempts=2)
@@ -106,12 +106,12 @@ class LeaderElection:
         reported = ""
         while True:
             found = await self._take()
-            if found.standing is LeaseState.FORBIDDEN:
+            if found.state is LeaseState.FORBIDDEN:
                 log.warning("a second operator would not be noticed: %s", found.message)
-            if found.standing is LeaseState.HELD and self._lease.sharded:
+            if found.state is LeaseState.HELD and self._lease.sharded:
                 await self._outwait()
                 continue
-            if found.standing in (LeaseState.HELD, LeaseState.FORBIDDEN):
+            if found.state in (LeaseState.HELD, LeaseState.FORBIDDEN):
                 self._active(1)
                 return
             self._active(0)
@@ -140,11 +140,11 @@ class LeaderElection:
         while True:
             await asyncio.sleep(pause)
             found = await self._take()
-            pause = self._every if found.standing is LeaseState.HELD or self._alone else self._every / 5
-            if found.standing is LeaseState.OTHER:
+            pause = self._every if found.state is LeaseState.HELD or self._alone else self._every / 5
+            if found.state is LeaseState.OTHER:
                 self._active(0)
                 raise LeadershipLost(f"{found.holder} took over the lease {self._where.namespace}/{self._where.name}")
-            if found.standing is LeaseState.UNKNOWN:
+            if found.state is LeaseState.UNKNOWN:
                 log.warning("the lease could not be renewed: %s", found.message)
                 if not self._alone and self._clock() - self._renewed >= self._lasts:
                     self._active(0)
@@ -153,11 +153,11 @@ class LeaderElection:
     async def _take(self) -> LeaseResult:
         begun = self._clock()
         found = await asyncio.to_thread(self._lease.take)
-        if found.standing is LeaseState.HELD:
+        if found.state is LeaseState.HELD:
             if self._clock() - self._renewed >= self.settling:
                 self.joined = self._clock()
             self._renewed = begun
-        self._alone = found.standing is LeaseState.FORBIDDEN or (self._alone and found.standing is LeaseState.UNKNOWN)
+        self._alone = found.state is LeaseState.FORBIDDEN or (self._alone and found.state is LeaseState.UNKNOWN)
         return found
 
     async def release(self) -> None:
@@ -167,6 +167,6 @@ class LeaderElection:
 
     def _waiting(self, found: LeaseResult) -> str:
         lease = f"{self._where.namespace}/{self._where.name}"
-        if found.standing is LeaseState.OTHER:
+        if found.state is LeaseState.OTHER:
             return f"standby: {found.holder} holds the lease {lease}; one operator works at a time"
         return f"waiting for the lease {lease}: {found.message}"

@@ -48,7 +48,7 @@ log = logging.getLogger("concertmaster")
 T = TypeVar("T")
 
 _STALL_AFTER = 300.0  # seconds of silence on top of the interval before the probe fails: the longest single query fits
-_FAREWELL = 2.5  # seconds the loop's thread gets to finish what it is doing
+_SHUTDOWN_SECONDS = 2.5  # that the loop's thread gets to finish what it is doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +209,13 @@ class Operator:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if any(task.cancelled() for task in done):
                 # kopf cancels every task of the event loop when it ends, and says why a moment later.
-                done |= (await asyncio.wait({watching}, timeout=_FAREWELL))[0]
+                done |= (await asyncio.wait({watching}, timeout=_SHUTDOWN_SECONDS))[0]
         finally:
             self._stop.set()
             self._health.stopping()
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=_FAREWELL)
+            await asyncio.wait(tasks, timeout=_SHUTDOWN_SECONDS)
         for ended in [task for task in tasks if task in done and task is not waiting and not task.cancelled()]:
             error = ended.exception()
             if ended is watching and getattr(error, "status", None) == 404:
@@ -235,7 +235,7 @@ class Operator:
             self._settings.namespaces,
             self._stop,
             patience=self._options.patience,
-            tell=lambda _: self._health.heartbeat("waiting for the cluster"),
+            on_wait=lambda _: self._health.heartbeat("waiting for the cluster"),
         )
 
     def _catch_signals(self, stopping: asyncio.Event) -> None:
@@ -269,8 +269,8 @@ class Operator:
         self._stopped = True
         self._stop.set()
         if self._runs is not None:
-            await asyncio.to_thread(self._runs.stop, _FAREWELL / 2)
-        self._finished = await asyncio.to_thread(self._worker.close, _FAREWELL)
+            await asyncio.to_thread(self._runs.stop, _SHUTDOWN_SECONDS / 2)
+        self._finished = await asyncio.to_thread(self._worker.close, _SHUTDOWN_SECONDS)
 
     def leave(self, status: int) -> int:
         """``status``, or the end of the process at once when a thread still waits for an answer nobody needs."""

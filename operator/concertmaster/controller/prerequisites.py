@@ -51,11 +51,11 @@ def check(
     *,
     patience: WaitPolicy | None = None,
     clock: Callable[[], float] = time.monotonic,
-    tell: Callable[[str], None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Prerequisites:
     """Wait for the API server and our kinds, then check rights. StartError when it cannot work; Stopped on stop."""
     patience = patience or WaitPolicy()
-    served = _wait_for_kinds(client, stop, patience, clock, tell)
+    served = _wait_for_kinds(client, stop, patience, clock, on_wait)
     places: Sequence[str | None] = list(namespaces) or [None]
     needed = [
         Right(verb, resource, place)
@@ -90,7 +90,7 @@ def _wait_for_kinds(
     stop: threading.Event,
     patience: WaitPolicy,
     clock: Callable[[], float],
-    tell: Callable[[str], None],
+    on_wait: Callable[[str], None],
 ) -> frozenset[str]:
     """The plurals of our group the server serves, once profiles and policies are among them."""
     begun = clock()
@@ -117,7 +117,7 @@ def _wait_for_kinds(
         if problem != reported:
             log.warning("waiting: %s", problem)
             reported = problem
-        tell(problem)
+        on_wait(problem)
         if clock() - begun >= patience.wait:
             raise StartError(f"waited {patience.wait:.0f} s: {problem}")
         if stop.wait(patience.pause):

@@ -13,7 +13,7 @@ from concertmaster.api.discovery import DiscoveryTarget, discover, undisclosed, 
 from concertmaster.api.labelled import discover_labelled
 from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
-from concertmaster.controller.discovery.policies import PolicyBook
+from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Registry, Snapshot
 from concertmaster.core.changes.admission.capacity import Capacity, add
@@ -41,7 +41,7 @@ class ClusterSnapshot:
 
     snapshot: Snapshot
     namespaces: Mapping[str, Mapping[str, str]]
-    book: PolicyBook
+    policies: PolicyIndex
     targets: Targets
     discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
     obstacles: Mapping[PolicyRef, tuple[str, ...]] = field(default_factory=dict)
@@ -78,30 +78,33 @@ class SnapshotBuilder:
         self._owns = owns
         self._sleep = sleep
         self._targets = NO_TARGETS
-        self._book: PolicyBook | None = None
+        self._policies: PolicyIndex | None = None
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
         registered = self._registry.snapshot()
         namespaces, notes = self._namespaces(registered)
-        book = self._book = PolicyBook(registered, namespaces, self._owners, self._book)
+        policies = self._policies = PolicyIndex(registered, namespaces, self._owners, self._policies)
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
-        kinds = kinds_to_list(references | set(wanted_kinds(book.parsed)))
+        kinds = kinds_to_list(references | set(wanted_kinds(policies.parsed)))
         self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns)
         notes += tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
-        snapshot = ClusterSnapshot(registered, namespaces, book, self._targets, notes=notes, capacity=self._capacity())
+        snapshot = ClusterSnapshot(
+            registered, namespaces, policies, self._targets, notes=notes, capacity=self._capacity()
+        )
         if not discovering:
             return snapshot
-        seen = self._labelled.refresh(book.parsed, namespaces) if self._labelled is not None else Labelled()
+        seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
         snapshot = replace(snapshot, notes=(*notes, *seen.notes))
         known = discovery.labelled(registered.profiles)
-        by_labels, crowded = discover_labelled(book.parsed, seen.workflows, known, namespaces)
-        wanted = discover(book.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        complete = all(v.policy is not None for v in book.views)
+        by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
+        wanted = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
+        complete = all(v.policy is not None for v in policies.views)
         plan = discovery.plan((*wanted, *by_labels), self._targets, registered.profiles, complete=complete)
-        said = (plan.obstacles, undisclosed(book.parsed, self._owners), crowded)
+        problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded)
         obstacles = {
-            p: tuple(t for texts in said for t in texts.get(p, ())) for p in {p for texts in said for p in texts}
+            p: tuple(t for texts in problems for t in texts.get(p, ()))
+            for p in {p for texts in problems for p in texts}
         }
         return self._carry_out(snapshot, replace(plan, obstacles=obstacles))
 
@@ -144,23 +147,23 @@ class SnapshotBuilder:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
         discovered = dict(plan.discovered)
         closed: set[str] = set()  # namespaces where creating is denied: one refusal tells enough
-        made: list[discovery.Wish] = []
-        for wish in plan.create:
-            if wish.namespace in closed:
-                discovered[wish.policy] -= 1
+        made: list[discovery.DesiredProfile] = []
+        for desired in plan.create:
+            if desired.namespace in closed:
+                discovered[desired.policy] -= 1
                 continue
-            body = discovered_profile(wish.namespace, wish.name, wish.labels, wish.target.spec)
+            body = discovered_profile(desired.namespace, desired.name, desired.labels, desired.target.spec)
             result = create_profile(self._client, body)
             if result.outcome is ProfileWriteOutcome.DONE:
-                made.append(wish)
+                made.append(desired)
                 continue
-            discovered[wish.policy] -= 1
+            discovered[desired.policy] -= 1
             if result.outcome is ProfileWriteOutcome.FORBIDDEN:
-                closed.add(wish.namespace)
+                closed.add(desired.namespace)
             if (
                 result.outcome is not ProfileWriteOutcome.NAME_TAKEN
             ):  # a name taken since the plan was made: the next plan sees it
-                obstacles.setdefault(wish.policy, []).append(result.message)
+                obstacles.setdefault(desired.policy, []).append(result.message)
         for change in plan.relabel:
             self._describe(relabel_profile(self._client, change.entry.ref, change.labels))
         gone = [e for e in plan.withdraw if self._describe(withdraw_profile(self._client, e.ref, e.resource_version))]
@@ -173,7 +176,7 @@ class SnapshotBuilder:
             withdrawn=len(gone),
         )
 
-    def _settled(self, snapshot: Snapshot, made: Sequence[discovery.Wish], gone: Collection[str]) -> Snapshot:
+    def _settled(self, snapshot: Snapshot, made: Sequence[discovery.DesiredProfile], gone: Collection[str]) -> Snapshot:
         """The snapshot once the watch has brought the profiles just made, without those just withdrawn."""
         waiting = {(w.namespace, w.name) for w in made}
         left = _REGISTRY_PATIENCE

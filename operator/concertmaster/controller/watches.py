@@ -51,9 +51,9 @@ class WatchLogFilter(logging.Filter):
         if now - self._last < self._every:
             return False
         self._last = now
-        said = record.getMessage()[:300]
-        record.msg, record.args = f"watching: {said}", ()
-        if "will retry" in said and record.levelno > logging.WARNING:
+        message = record.getMessage()[:300]
+        record.msg, record.args = f"watching: {message}", ()
+        if "will retry" in message and record.levelno > logging.WARNING:
             record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
         return True
 

@@ -71,7 +71,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
     rejected: dict[str, list[str]] = {}
     strays: dict[WorkflowKey, dict[str, str]] = {}
-    nobodys: dict[tuple[str, EngineTraits], dict[str, str]] = {}
+    unattributed: dict[tuple[str, EngineTraits], dict[str, str]] = {}
     undecided: list[PodFact] = []
     for p in placements:
         if isinstance(p, Placed):
@@ -85,7 +85,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
             elif p.of is not None:
                 place = (p.fact.namespace, p.of)
                 keys = neighbours.get(place, [])
-                (strays.setdefault(keys[0], {}) if len(keys) == 1 else nobodys.setdefault(place, {})).setdefault(
+                (strays.setdefault(keys[0], {}) if len(keys) == 1 else unattributed.setdefault(place, {})).setdefault(
                     p.reason, p.fact.pod
                 )
     executions = {
@@ -99,4 +99,4 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         reason: Unassigned(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
         for reason, pods in sorted(rejected.items())
     }
-    return Assignment(executions, unassigned, strays, nobodys, tuple(undecided))
+    return Assignment(executions, unassigned, strays, unattributed, tuple(undecided))

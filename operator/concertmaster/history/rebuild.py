@@ -77,8 +77,8 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     outcome = runs[at].outcome
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING):
         outcome = end.outcome
-    told = replace(runs[at], outcome=outcome, suspension=end.suspension)
-    return [_sized(told, end.input_size) if i == at else r for i, r in enumerate(runs)]
+    record = replace(runs[at], outcome=outcome, suspension=end.suspension)
+    return [_sized(record, end.input_size) if i == at else r for i, r in enumerate(runs)]
 
 
 def _sized(run: RunRecord, size: float | None) -> RunRecord:

@@ -194,9 +194,9 @@ def _prepared(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, path: str) -> None:
-    said = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    if said != ["ok"]:
-        raise _Unsound("; ".join(said))
+    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+    if problems != ["ok"]:
+        raise _Unsound("; ".join(problems))
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise HistoryError(f"{path} is a database of another program. Set historyPath to a file of its own.")
 

@@ -172,7 +172,7 @@ class Store(Analyses):
             names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
             found = reader.fetch(self._db, number, names, self._lost)
             if (noted := self._noted.get(key)) is not None:
-                found = replace(found, marks=[_seen_until(mark, *noted) for mark in found.marks])
+                found = replace(found, marks=[_extended(mark, *noted) for mark in found.marks])
         records = reader.records(found)
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
         records = [r for r in records if since is None or r.end is None or r.end >= since]
@@ -251,7 +251,7 @@ class Store(Analyses):
             )
 
 
-def _seen_until(mark: Mark, fingerprint: str, until: float, told: float) -> Mark:
-    """``mark`` of the file, with how long its fingerprint was seen after the file was ``told``."""
+def _extended(mark: Mark, fingerprint: str, until: float, stored: float) -> Mark:
+    """``mark`` extended to ``until`` where its fingerprint is still in force; ``stored``: when it was written last."""
     known, first, last = mark
-    return known, first, max(last, until) if known == fingerprint and last >= told else last
+    return known, first, max(last, until) if known == fingerprint and last >= stored else last

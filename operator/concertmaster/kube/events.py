@@ -67,16 +67,16 @@ class EventRecorder:
         per_second: float = 0.5,
         repeat_after: float = 3600.0,
         clock: Callable[[], float] = time.time,
-        heard: Callable[[Note], None] = lambda _: None,
+        on_note: Callable[[Note], None] = lambda _: None,
     ) -> None:
-        """``heard`` is called with every note, whether or not its Event is posted."""
+        """``on_note`` is called with every note, whether or not its Event is posted."""
         self._client = client
         self._instance = instance[:128] or "concertmaster"
         self._burst = float(burst)
         self._rate = per_second
         self._repeat_after = repeat_after
         self._clock = clock
-        self._heard = heard
+        self._on_note = on_note
         self._tokens = self._burst
         self._filled = clock()
         self._reported: OrderedDict[str, float] = OrderedDict()
@@ -84,7 +84,7 @@ class EventRecorder:
 
     def post(self, note: Note) -> PostOutcome:
         """Post ``note`` unless it was posted before, the bucket is empty or the right is known to be missing."""
-        self._heard(note)
+        self._on_note(note)
         now = self._clock()
         namespace = note.ref.namespace or _CLUSTER_NAMESPACE
         if self._recent(self._forbidden.get(namespace), now):

@@ -42,7 +42,7 @@ class LeaseState(StrEnum):
 class LeaseResult:
     """One attempt; ``holder`` is who else has it, ``message`` why it is not known."""
 
-    standing: LeaseState
+    state: LeaseState
     holder: str = ""
     message: str = ""
 

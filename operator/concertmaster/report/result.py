@@ -16,7 +16,7 @@ from concertmaster.report import insights, status_document
 from concertmaster.report.costs import components
 from concertmaster.report.view import View, workflow_view
 
-_TOLD = ("data-quality", "demand-forecast")
+_SHOWN_RULES = ("data-quality", "demand-forecast")
 
 
 def view(result: AnalysisResult) -> View:
@@ -81,5 +81,5 @@ def status(
 
 def _sentences(result: AnalysisResult) -> list[str]:
     """Insights, and what is no recommendation to act on but should be seen: gaps in the metrics, the busiest hour."""
-    seen = [f"{item.action}: {item.because} ({item.rule})" for item in result.minor if item.rule in _TOLD]
+    seen = [f"{item.action}: {item.because} ({item.rule})" for item in result.minor if item.rule in _SHOWN_RULES]
     return insights.sentences(result.insights, result.analysis.succeeded) + seen

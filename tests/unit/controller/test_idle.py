@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from concertmaster.api.models import policy as policies
+from concertmaster.api.models import policy as models
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.discovery import policies as book
-from concertmaster.controller.discovery import subject
+from concertmaster.controller.discovery import policies, subject
 from concertmaster.controller.discovery.targets import Target
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, run
@@ -50,8 +49,8 @@ def _count(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> list[objec
 def test_nothing_is_parsed_resolved_unpacked_analysed_or_written(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     done = [
         _count(monkeypatch, WorkflowProfile, "parse"),
-        _count(monkeypatch, policies.OptimizationPolicy, "parse"),
-        _count(monkeypatch, book.PolicyBook, "resolve"),
+        _count(monkeypatch, models.OptimizationPolicy, "parse"),
+        _count(monkeypatch, policies.PolicyIndex, "resolve"),
         _count(monkeypatch, Target, "unpack"),
     ]
     prints = _count(monkeypatch, subject, "fingerprint")

@@ -83,9 +83,9 @@ def lease(server: OneLease, identity: str, clock: Clock, wall: Clock | None = No
 
 def test_the_first_takes_it_and_the_second_learns_who_has_it(server: OneLease) -> None:
     clock = Clock()
-    assert lease(server, "a", clock).take().standing is LeaseState.HELD
+    assert lease(server, "a", clock).take().state is LeaseState.HELD
     found = lease(server, "b", clock).take()
-    assert (found.standing, found.holder) == (LeaseState.OTHER, "a")
+    assert (found.state, found.holder) == (LeaseState.OTHER, "a")
 
 
 def test_a_renewed_lease_never_runs_out(server: OneLease) -> None:
@@ -95,19 +95,19 @@ def test_a_renewed_lease_never_runs_out(server: OneLease) -> None:
     for _ in range(20):
         clock.now += 10
         wall.now += 10
-        assert a.take().standing is LeaseState.HELD
-        assert b.take().standing is LeaseState.OTHER
+        assert a.take().state is LeaseState.HELD
+        assert b.take().state is LeaseState.OTHER
 
 
 def test_a_lease_that_is_not_renewed_is_taken_after_it_was_watched_for_its_duration(server: OneLease) -> None:
     clock = Clock()
     lease(server, "a", clock).take()
     b = lease(server, "b", clock)
-    assert b.take().standing is LeaseState.OTHER
+    assert b.take().state is LeaseState.OTHER
     clock.now += 29
-    assert b.take().standing is LeaseState.OTHER
+    assert b.take().state is LeaseState.OTHER
     clock.now += 2
-    assert b.take().standing is LeaseState.HELD
+    assert b.take().state is LeaseState.HELD
     assert lease(server, "a", clock).take().holder == "b"
 
 
@@ -117,18 +117,18 @@ def test_wall_clocks_are_not_compared(server: OneLease, skew: float) -> None:
     clock = Clock()
     lease(server, "a", clock, Clock(1.8e9 + skew)).take()
     b = lease(server, "b", clock)
-    assert b.take().standing is LeaseState.OTHER
+    assert b.take().state is LeaseState.OTHER
     clock.now += 31
-    assert b.take().standing is LeaseState.HELD
+    assert b.take().state is LeaseState.HELD
 
 
 def test_a_clean_stop_hands_over_at_once(server: OneLease) -> None:
     clock = Clock()
     a, b = lease(server, "a", clock), lease(server, "b", clock)
     a.take()
-    assert b.take().standing is LeaseState.OTHER
+    assert b.take().state is LeaseState.OTHER
     a.release()
-    assert b.take().standing is LeaseState.HELD
+    assert b.take().state is LeaseState.HELD
 
 
 def test_release_leaves_a_lease_of_somebody_else_alone(server: OneLease) -> None:
@@ -146,17 +146,17 @@ def test_two_takers_at_the_same_moment(server: OneLease) -> None:
 
     def overtake() -> None:
         server.between = lambda: None
-        assert a.take().standing is LeaseState.HELD
+        assert a.take().state is LeaseState.HELD
 
     server.between = overtake
-    assert b.take().standing is LeaseState.UNKNOWN  # it had read a version that was gone when it wrote
+    assert b.take().state is LeaseState.UNKNOWN  # it had read a version that was gone when it wrote
     assert server.lease is not None and server.lease["spec"]["holderIdentity"] == "a"
 
 
 def test_a_restarted_container_of_the_same_pod_does_not_wait(server: OneLease) -> None:
     clock = Clock()
     lease(server, "pod-a", clock).take()
-    assert lease(server, "pod-a", clock).take().standing is LeaseState.HELD
+    assert lease(server, "pod-a", clock).take().state is LeaseState.HELD
 
 
 def test_the_place_comes_from_the_environment_or_there_is_none(tmp_path: Path) -> None:

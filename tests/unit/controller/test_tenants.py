@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.collection.collector import for_everybody
+from concertmaster.controller.collection.collector import without_series
 from concertmaster.core.model import WorkflowKey
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
@@ -24,7 +24,7 @@ DUPLICATES = (
 
 def refused(text: str) -> str:
     """What is said of a query that the metrics source answers with this error."""
-    return for_everybody(refusal(422, Envelope("error", None, error_type="execution", error=text), "source default"))
+    return without_series(refusal(422, Envelope("error", None, error_type="execution", error=text), "source default"))
 
 
 @pytest.mark.parametrize(

@@ -111,10 +111,10 @@ class Apply:
     ) -> WorkflowChangeView | None:
         """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one."""
         raw = self._writer.target(change)
-        rivals = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
+        other_writers = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
         target = self._writer.target_state(change, raw)
-        step = written.settled(target, rivals=rivals, undo=change.undo(), expected=expected)
+        step = written.settled(target, other_writers=other_writers, undo=change.undo(), expected=expected)
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)
         return self._writer.carry_out(change, step, now)

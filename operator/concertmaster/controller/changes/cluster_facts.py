@@ -53,7 +53,9 @@ class FactReader:
         """Only the other workflows that run the target, for the person who decides. ``workflow`` is the name of the
         object that defines the workflow."""
         unknown: dict[str, str] = {}
-        return ClusterFacts(sharers=_ask(unknown, "sharers", lambda: self._sharers(plan, workflow)), unknown=unknown)
+        return ClusterFacts(
+            shared_by=_ask(unknown, "shared_by", lambda: self._shared_by(plan, workflow)), unknown=unknown
+        )
 
     def read(
         self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None, workflow: str
@@ -66,7 +68,7 @@ class FactReader:
         return ClusterFacts(
             owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
             controllers=ask("controllers", lambda: self._controllers(plan, space)),
-            sharers=ask("sharers", lambda: self._sharers(plan, workflow)),
+            shared_by=ask("shared_by", lambda: self._shared_by(plan, workflow)),
             ranges=ask("ranges", lambda: self._ranges(space)),
             quotas=ask("quotas", lambda: self._quotas(space)),
             pod_spec_patch=any(engine.patches_pods(raw) for engine in ENGINES),
@@ -123,7 +125,7 @@ class FactReader:
                 if (aim.get("kind"), aim.get("name")) == (plan.target.kind, plan.target.name):
                     yield f"{resource.kind} {autoscaler['metadata']['name']} aims at it"
 
-    def _sharers(self, plan: Plan, workflow: str) -> Iterator[str]:
+    def _shared_by(self, plan: Plan, workflow: str) -> Iterator[str]:
         """Names of the workflows that use the target too; with their kind where they may be of several."""
         everywhere = plan.target.kind in CLUSTER_KINDS
         ways = users_of(plan.target.kind)

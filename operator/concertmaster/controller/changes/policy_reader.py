@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.discovery.policies import PolicyBook, as_document
+from concertmaster.controller.discovery.policies import PolicyIndex, as_document
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.registry import Registry
 from concertmaster.core.model.policy import Policy
@@ -26,7 +26,7 @@ class PolicyReader:
 
     client: KubeClient
     access: AccessChecker
-    book: PolicyBook
+    policies: PolicyIndex
     behind: bool = False
 
     def unchanged(self, subject: Subject) -> bool:
@@ -53,14 +53,14 @@ class PolicyReader:
             registry.observe(POLICIES, "ADDED", policy)
         for policy in self._cluster_policies():
             registry.observe(CLUSTER_POLICIES, "ADDED", policy)
-        return self.book.renewed(registry.snapshot()).resolve(profile)[0]
+        return self.policies.renewed(registry.snapshot()).resolve(profile)[0]
 
     def _list(self, resource: Resource, namespace: str | None) -> list[dict[str, Any]]:
         return list(self.client.items(resource.path(namespace)))
 
     def _cluster_policies(self) -> list[dict[str, Any]]:
         """Empty where the operator has no right to them and so never saw one, or the cluster lacks the kind."""
-        followed = any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.book.views)
+        followed = any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.policies.views)
         if not followed and self.access.allowed(Right("list", CLUSTER_POLICIES)) is False:
             return []
         try:

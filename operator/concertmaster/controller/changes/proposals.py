@@ -35,7 +35,7 @@ from concertmaster.kube.objects import target_resource
 
 C = ConditionType
 _OPEN_PROPOSALS = 5  # undecided plans per workflow: as many as a status shows
-_SAID = 150  # characters that a question always has for the other workflows concerned
+_RESERVED_LENGTH = 150  # characters that a question always has for the other workflows concerned
 
 
 class Proposals:
@@ -148,12 +148,12 @@ class Proposals:
         approved = change.decision == Decision.APPROVE
         situation = self._situation(context, candidate, made, approved=approved)
         results = run_checks(made, situation)
-        sharers = other_workflows(made, situation.facts) or ""
+        shared_by = other_workflows(made, situation.facts) or ""
         step = steps.checked(
             results,
             approved=approved,
             undecided=change.is_(C.APPROVED) is None,
-            news="" if sharers[:_SAID] in str(change.condition(C.APPROVED).get("message")) else sharers,
+            news="" if shared_by[:_RESERVED_LENGTH] in str(change.condition(C.APPROVED).get("message")) else shared_by,
             question=question(change, made, caution_of(made, situation)),
             held=str(change.condition(C.APPLIED).get("message") or ""),
         )

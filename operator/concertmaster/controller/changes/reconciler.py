@@ -32,7 +32,7 @@ from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
-from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, Step, World, unwritten, without_profile
+from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ObservedState, Step, unwritten, without_profile
 from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
@@ -104,7 +104,7 @@ class Changes:
         The arguments are those of ``__call__``. Returns the problems."""
         self._followed = None
         outcome = ChangesOutcome()
-        policies = PolicyReader(self._client, self._access, snapshot.book, behind)
+        policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
         with self._guarded("the changes", outcome):
             self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies, early=True)
         return outcome.problems + self._writer.drain_problems()
@@ -117,7 +117,7 @@ class Changes:
         watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in flight is left
         alone unless somebody wrote it since."""
         outcome = ChangesOutcome()
-        policies = PolicyReader(self._client, self._access, snapshot.book, behind)
+        policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
         with self._guarded("the changes", outcome):
             self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies)
         self._followed = None
@@ -260,7 +260,7 @@ class Changes:
         allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
         if not allowed:
-            decision = unwritten(World(allowed=allowed, why_not=context.why_not))
+            decision = unwritten(ObservedState(allowed=allowed, why_not=context.why_not))
             for change in proposed:
                 step = superseded(decision.reason, Reason.POLICY_GONE)
                 context.put(self._writer.carry_out(change, step, context.now))

@@ -20,7 +20,14 @@ from concertmaster.core.changes.operations import lowers_memory
 from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import Transition, conflict, resumed
-from concertmaster.core.changes.reconcile import FINISHED, Step, TargetState, World, before_verification, in_flight
+from concertmaster.core.changes.reconcile import (
+    FINISHED,
+    ObservedState,
+    Step,
+    TargetState,
+    before_verification,
+    in_flight,
+)
 from concertmaster.core.changes.verification import SOONEST, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
@@ -43,7 +50,7 @@ class Verifier:
         """Apply the next step of one change in flight."""
         scope, now = context.scope, context.now
         decidable = not change.undecidable(scope)
-        world = World(
+        observed = ObservedState(
             decidable,
             change.forged(scope) if decidable else None,
             allowed,
@@ -51,7 +58,7 @@ class Verifier:
             self._writer.journaled(change),
             change.out_of_bounds(context.policy.apply.bounds),
         )
-        decision = in_flight(change.state, world)
+        decision = in_flight(change.state, observed)
         if decision.resume:
             change = self._writer.carry_out(change, resumed(), now) or change
         match decision.step:
@@ -74,7 +81,7 @@ class Verifier:
             case Step.ROLL_BACK:
                 return self._rollback.restore(change, written.rolling_back(decision.reason), now, context.may_write)
             case Step.VERIFY:
-                return self._verify(context, change, world.out_of_bounds)
+                return self._verify(context, change, observed.out_of_bounds)
         return None  # the next cycle reads again
 
     def _target_state(self, context: WorkflowContext, change: WorkflowChangeView) -> TargetState:

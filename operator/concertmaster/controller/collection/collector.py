@@ -34,7 +34,7 @@ REASONS = {
 _SERIES = re.compile(r"""\{[^{}]*(?:\}|$)|\b\w+\s*(?:=~|!~|!=|=)\s*"[^"]*(?:"|$)""")
 
 
-def for_everybody(error: Exception) -> str:
+def without_series(error: Exception) -> str:
     """The text of a source's fault for statuses and Events of all namespaces that use it: without series. The log has
     them."""
     whole = str(error)

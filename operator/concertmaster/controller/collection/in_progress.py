@@ -73,9 +73,9 @@ class RunsInProgress:
             self._known.pop(uid, None)
 
     def look(
-        self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, tell: Callable[[str], None]
+        self, keys: Collection[WorkflowKey], heartbeat: Heartbeat, report: Callable[[str], None]
     ) -> Mapping[WorkflowKey, tuple[RunRecord, ...]]:
-        """The runs in progress of the workflows ``keys``, each as it was last read; ``tell`` is called with the reason
+        """The runs in progress of the workflows ``keys``, each as it was last read; ``report`` is called with the reason
         when one was not."""
         with self._lock:
             if keys != self._keys:  # a run without an observed workflow may have one now
@@ -94,7 +94,7 @@ class RunsInProgress:
             except Stopped:
                 raise
             except KubeError as error:
-                tell(f"runs in progress are not read: {error}")
+                report(f"runs in progress are not read: {error}")
                 break
             if run.record is None:
                 self.over(run.ref.uid)

@@ -43,7 +43,7 @@ from concertmaster.kube.objects import ObjectRef, Resource
 log = logging.getLogger("concertmaster.live")
 
 MOST_AT_ONCE = 50  # runs per turn in the cycle's thread
-LONGEST_TURN = 10.0  # seconds
+MAX_READ_SECONDS = 10.0
 MOST_STEPS_AT_ONCE = 20_000  # of the runs of one turn: they are held until they are stored
 _PAGE = 20  # run objects per page of a list: one may be a megabyte
 _NOTES = 20
@@ -163,7 +163,7 @@ class LiveRuns:
         read: list[_Read] = []
         steps = 0
         for waiting in self._pending.some(MOST_AT_ONCE, again=again):
-            if read and (self._clock() - begun >= LONGEST_TURN or steps >= MOST_STEPS_AT_ONCE):
+            if read and (self._clock() - begun >= MAX_READ_SECONDS or steps >= MOST_STEPS_AT_ONCE):
                 break
             heartbeat("live")
             try:

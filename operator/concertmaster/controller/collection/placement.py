@@ -27,7 +27,7 @@ class Placement:
         self._recognised: OrderedDict[Run, WorkflowKey] = OrderedDict()
         self._held: OrderedDict[str, PodFact] = OrderedDict()  # by uid, oldest first
         self._strays: StableFindings[WorkflowKey] = StableFindings()
-        self._nobodys: StableFindings[tuple[str, EngineTraits]] = StableFindings()
+        self._unattributed: StableFindings[tuple[str, EngineTraits]] = StableFindings()
 
     @property
     def strays(self) -> dict[WorkflowKey, tuple[str, ...]]:
@@ -37,13 +37,13 @@ class Placement:
     @property
     def namespace_strays(self) -> dict[tuple[str, EngineTraits], tuple[str, ...]]:
         """The same where no single workflow is concerned, by namespace and engine."""
-        return self._nobodys.all
+        return self._unattributed.all
 
     def keep_only(self, definitions: Sequence[WorkflowDefinition]) -> None:
         """Forget what concerns workflows nobody observes any more."""
         keys = {d.key for d in definitions}
         self._strays.keep_only(keys)
-        self._nobodys.keep_only({(d.key.namespace, d.engine) for d in definitions})
+        self._unattributed.keep_only({(d.key.namespace, d.engine) for d in definitions})
         for run in [run for run, key in self._recognised.items() if key not in keys]:
             del self._recognised[run]
 
@@ -81,7 +81,7 @@ class Placement:
         learn = self._strays.learn if present else self._strays.add
         for key in {*placed.executions, *placed.strays}:
             learn(key, _sentences(placed.strays.get(key, {})))
-        note = self._nobodys.learn if present else self._nobodys.add
+        note = self._unattributed.learn if present else self._unattributed.add
         for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_strays):
             note(place, _sentences(placed.namespace_strays.get(place, {})))
 

@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.api.conditions import Reason
-from concertmaster.controller.collection.collector import REASONS, for_everybody
+from concertmaster.controller.collection.collector import REASONS, without_series
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.placement import Placement
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Reading, Watermarks
-from concertmaster.controller.discovery.pod_book import PodBook
+from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
@@ -66,7 +66,7 @@ class MetricsSources:
         self._oversize: dict[str, Oversize] = {}
         self._nodes = NodeCapacity()
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
-        self.pods: PodBook | None = None  # labels that no source exports
+        self.pods: PodIndex | None = None  # labels that no source exports
 
     def names(self) -> Sequence[str]:
         """The configured names."""
@@ -100,7 +100,7 @@ class MetricsSources:
                 self._forward(client, reading, gaps)
             self._back(client, reading, gaps)
         except MetricsError as error:
-            ok, message, reading.more = False, for_everybody(error), False
+            ok, message, reading.more = False, without_series(error), False
             reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
         except HistoryDamaged as error:
             log.error("%s", error)

@@ -106,8 +106,8 @@ class LabelledWorkflows:
             self._known[keys] = {w: at for w, at in workflows.items() if now - at <= DAY}
         found = tuple(w for workflows in self._known.values() for w in workflows)
         hidden = tuple(keys for keys in every if now - self._exported.get(keys, 0.0) > DAY)
-        said = self._pods.follow(hidden) if self._pods is not None else ()
-        return Labelled(found, (*notes, *said), hidden)
+        warnings = self._pods.follow(hidden) if self._pods is not None else ()
+        return Labelled(found, (*notes, *warnings), hidden)
 
     def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
         since = {place: self._asked.get((source, keys, place), 0.0) for place in places}

@@ -49,7 +49,7 @@ class PolicyView:
         return PolicyRef(self.entry.ref.resource.kind, self.entry.ref.namespace, self.entry.name)
 
 
-class PolicyBook:
+class PolicyIndex:
     """All policies of one snapshot. ``namespaces`` are the labels of the namespaces in reach."""
 
     def __init__(
@@ -57,7 +57,7 @@ class PolicyBook:
         snapshot: Snapshot,
         namespaces: Mapping[str, Mapping[str, str]],
         cluster_template_owners: Mapping[str, Collection[str]],
-        earlier: PolicyBook | None = None,
+        earlier: PolicyIndex | None = None,
     ) -> None:
         known = {view.entry.uid: view for view in earlier.views} if earlier is not None else {}
         self.views: tuple[PolicyView, ...] = tuple(
@@ -66,7 +66,7 @@ class PolicyBook:
         )
         own = [(v.ref, v.entry.uid, v.entry.created, v.entry.labels, v.entry.spec_text) for v in self.views]
         self.edition = fingerprint(own)
-        """Whether the policies are those of another book, as far as they decide on profiles."""
+        """Whether the policies are those of another index, as far as they decide on profiles."""
         self.parsed: tuple[AnyPolicy, ...] = tuple(v.policy for v in self.views if v.policy is not None)
         self._namespaces = namespaces
         self._owners = cluster_template_owners
@@ -78,9 +78,9 @@ class PolicyBook:
             else:
                 self._by_namespace.setdefault(policy.metadata.namespace or "", []).append(policy)
 
-    def renewed(self, snapshot: Snapshot) -> PolicyBook:
+    def renewed(self, snapshot: Snapshot) -> PolicyIndex:
         """The same for other policies."""
-        return PolicyBook(snapshot, self._namespaces, self._owners)
+        return PolicyIndex(snapshot, self._namespaces, self._owners)
 
     def resolve(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
         """The policy in force for ``profile``, and those that also select it but are overridden."""

@@ -18,7 +18,7 @@ from concertmaster.controller.registry import Entry
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.profiles import DISCOVERED_LABEL, is_discovered
 
-Wish = Discovered | LabelledDiscovery
+DesiredProfile = Discovered | LabelledDiscovery
 _Key = tuple[str, str, str]  # namespace of the profile, kind and name of the target
 
 
@@ -34,7 +34,7 @@ class Relabelling:
 class DiscoveryPlan:
     """The writes to make, how many profiles each policy's discovery accounts for, and the problems."""
 
-    create: tuple[Wish, ...] = ()
+    create: tuple[DesiredProfile, ...] = ()
     relabel: tuple[Relabelling, ...] = ()
     withdraw: tuple[Entry, ...] = ()
     discovered: Mapping[PolicyRef, int] = field(default_factory=dict)
@@ -62,38 +62,38 @@ def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:
 
 
 def plan(
-    wanted: Iterable[Wish], targets: Targets, profiles: Sequence[Entry], *, complete: bool = True
+    wanted: Iterable[DesiredProfile], targets: Targets, profiles: Sequence[Entry], *, complete: bool = True
 ) -> DiscoveryPlan:
     """Compare what should exist with what does. ``complete``: every policy could be read."""
     theirs, ours, names = _present(profiles)
-    create: list[Wish] = []
+    create: list[DesiredProfile] = []
     relabel: list[Relabelling] = []
     withdraw: list[Entry] = []
     counts: dict[PolicyRef, int] = {}
     obstacles: dict[PolicyRef, list[str]] = {}
     asked: set[_Key] = set()
-    for wish in wanted:
-        key = (wish.namespace, *wish.target.identity)
+    for desired in wanted:
+        key = (desired.namespace, *desired.target.identity)
         asked.add(key)
         if key in theirs:
             continue
         present = sorted(ours.get(key, ()), key=lambda e: (e.created, e.name))
         if present:
-            counts[wish.policy] = counts.get(wish.policy, 0) + 1
-            changes = _label_changes(present[0], wish, targets)
+            counts[desired.policy] = counts.get(desired.policy, 0) + 1
+            changes = _label_changes(present[0], desired, targets)
             if changes:
                 relabel.append(Relabelling(present[0], changes))
             withdraw += present[1:]
-        elif not wish.create:
+        elif not desired.create:
             continue
-        elif (wish.namespace, wish.name) in names:
-            obstacles.setdefault(wish.policy, []).append(
-                f"WorkflowProfile {wish.namespace}/{wish.name} exists and describes something else, so"
-                f" {wish.target.title} gets no profile; rename or delete that profile"
+        elif (desired.namespace, desired.name) in names:
+            obstacles.setdefault(desired.policy, []).append(
+                f"WorkflowProfile {desired.namespace}/{desired.name} exists and describes something else, so"
+                f" {desired.target.title} gets no profile; rename or delete that profile"
             )
         else:
-            counts[wish.policy] = counts.get(wish.policy, 0) + 1
-            create.append(wish)
+            counts[desired.policy] = counts.get(desired.policy, 0) + 1
+            create.append(desired)
     for key, entries in ours.items():
         if key in theirs:
             withdraw += entries  # a user's own profile describes this workflow now
@@ -137,11 +137,11 @@ def _known_unwanted(entry: Entry, key: _Key, targets: Targets, complete: bool) -
     return targets.get(key[1], key[0], key[2]) is not None or targets.certain(ref[0], ref[1], key[0])
 
 
-def _label_changes(entry: Entry, wish: Wish, targets: Targets) -> dict[str, str | None]:
-    if isinstance(wish, LabelledDiscovery):
+def _label_changes(entry: Entry, desired: DesiredProfile, targets: Targets) -> dict[str, str | None]:
+    if isinstance(desired, LabelledDiscovery):
         return {}
-    changes: dict[str, str | None] = {k: v for k, v in wish.labels.items() if entry.labels.get(k) != v}
-    target: Target | None = targets.get(wish.target.kind, wish.target.namespace or "", wish.target.name)
+    changes: dict[str, str | None] = {k: v for k, v in desired.labels.items() if entry.labels.get(k) != v}
+    target: Target | None = targets.get(desired.target.kind, desired.target.namespace or "", desired.target.name)
     shed = target.shed_labels if target is not None else frozenset[str]()
-    changes.update({k: None for k in shed if k in entry.labels and k not in wish.labels and k != DISCOVERED_LABEL})
+    changes.update({k: None for k in shed if k in entry.labels and k not in desired.labels and k != DISCOVERED_LABEL})
     return changes

@@ -13,7 +13,7 @@ from concertmaster.api.models.base import explain
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.discovery.definitions import Definitions, Resolved
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.policies import PolicyBook, PolicyFacts, as_document, unknown_source
+from concertmaster.controller.discovery.policies import PolicyFacts, PolicyIndex, as_document, unknown_source
 from concertmaster.controller.discovery.profiles import reference
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
@@ -74,7 +74,7 @@ class _InForce:
     spec_text: str
     labels: Mapping[str, str]
     namespace_labels: Mapping[str, str]
-    book: str
+    index: str
     policy: Policy | None
     policy_edition: str = ""
     overridden: tuple[PolicyRef, ...] = ()
@@ -92,14 +92,14 @@ class Subjects:
     def resolve(
         self,
         entry: Entry,
-        book: PolicyBook,
+        index: PolicyIndex,
         targets: Targets,
         namespaces: Mapping[str, Mapping[str, str]],
         definitions: Definitions,
         sources: AllowedSources,
     ) -> Subject:
         """A profile, resolved. One that cannot be read is a subject too: its status says so."""
-        known = self._in_force(entry, book, namespaces.get(entry.namespace, {}))
+        known = self._in_force(entry, index, namespaces.get(entry.namespace, {}))
         policy = known.policy
         if policy is None:
             finding = ConditionUpdate(ConditionType.TARGET_RESOLVED, False, Reason.INVALID_SPEC, known.problem)
@@ -131,22 +131,22 @@ class Subjects:
         used = {known.policy_edition for known in self._known.values()}
         self._policies = {edition: policy for edition, policy in self._policies.items() if edition in used}
 
-    def _in_force(self, entry: Entry, book: PolicyBook, namespace_labels: Mapping[str, str]) -> _InForce:
+    def _in_force(self, entry: Entry, index: PolicyIndex, namespace_labels: Mapping[str, str]) -> _InForce:
         known = self._known.get(entry.uid)
         if (
             known is None
-            or known.book != book.edition
+            or known.index != index.edition
             or known.spec_text != entry.spec_text
             or known.labels != entry.labels
             or known.namespace_labels != namespace_labels
         ):
-            known = self._known[entry.uid] = self._resolved(entry, book, namespace_labels)
+            known = self._known[entry.uid] = self._resolved(entry, index, namespace_labels)
         return known
 
-    def _resolved(self, entry: Entry, book: PolicyBook, namespace_labels: Mapping[str, str]) -> _InForce:
-        rests_on = (entry.spec_text, entry.labels, namespace_labels, book.edition)
+    def _resolved(self, entry: Entry, index: PolicyIndex, namespace_labels: Mapping[str, str]) -> _InForce:
+        rests_on = (entry.spec_text, entry.labels, namespace_labels, index.edition)
         try:
-            policy, overridden = book.resolve(WorkflowProfile.parse(as_document(entry)))
+            policy, overridden = index.resolve(WorkflowProfile.parse(as_document(entry)))
         except ValidationError as error:
             return _InForce(*rests_on, None, problem="; ".join(explain(error)[:3]))
         edition = fingerprint(policy)

@@ -26,7 +26,7 @@ from concertmaster.controller.interfaces import (
     Sources,
 )
 from concertmaster.controller.profiles.failures import Failures
-from concertmaster.controller.profiles.fleet_book import FleetBook, compares_workflows
+from concertmaster.controller.profiles.fleet_index import FleetIndex, compares_workflows
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
@@ -67,7 +67,7 @@ class Assessor:
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
         self._outputs = outputs or Outputs(history)
-        self._fleet = FleetBook()
+        self._fleet = FleetIndex()
         self.memory = Memory(history, self._fleet, self._outputs)
         self.learned = Learned(Snapshot())
         self.again = False  # the last pass found a reason for another one at once
@@ -81,7 +81,7 @@ class Assessor:
         subjects = lead(
             [
                 self._subjects.resolve(
-                    entry, snapshot.book, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
+                    entry, snapshot.policies, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
                 )
                 for entry in snapshot.snapshot.profiles
             ]
@@ -222,9 +222,9 @@ class Assessor:
         evidence = self._history.evidence(
             definition, limit=analysis.max_runs, since=now - analysis.window_seconds, as_of=until, after=after
         )
-        pressing = self.learned.verifying(subject.entry) or self._forecasts.late(subject.entry.uid)
+        urgent = self.learned.verifying(subject.entry) or self._forecasts.late(subject.entry.uid)
         if stands and definition.key not in self._answered:
-            return None if self.memory.holds(subject.entry, evidence, revision, pressing=pressing) else evidence
+            return None if self.memory.holds(subject.entry, evidence, revision, urgent=urgent) else evidence
         return evidence
 
     def _analyzed(

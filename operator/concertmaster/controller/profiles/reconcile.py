@@ -8,7 +8,7 @@ from dataclasses import replace
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
-from concertmaster.controller.profiles.fleet_book import compares_workflows
+from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult

@@ -16,7 +16,7 @@ import numpy as np
 from concertmaster import __version__
 from concertmaster.api.conditions import ConditionUpdate
 from concertmaster.controller.interfaces import Candidate, History
-from concertmaster.controller.profiles.fleet_book import FleetBook
+from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry, StatusView
 from concertmaster.core.model import WorkflowKey
@@ -99,7 +99,7 @@ _DECODER = msgspec.msgpack.Decoder(_Row)
 class Memory:
     """The last analysis of each profile, by its uid."""
 
-    def __init__(self, history: History, fleet: FleetBook, outputs: Outputs) -> None:
+    def __init__(self, history: History, fleet: FleetIndex, outputs: Outputs) -> None:
         self._history = history
         self._fleet = fleet
         self._outputs = outputs
@@ -138,16 +138,16 @@ class Memory:
         """A new analysis, not written yet."""
         self._known[uid] = Remembered(record, key, revision)
 
-    def holds(self, entry: Entry, evidence: Evidence, revision: int, *, pressing: bool) -> bool:
+    def holds(self, entry: Entry, evidence: Evidence, revision: int, *, urgent: bool) -> bool:
         """Whether the last analysis holds with the ``evidence`` there is now: nothing that it rests on has changed by what
-        came since, or too few runs to matter, unless each of them is waited for (``pressing``)."""
+        came since, or too few runs to matter, unless each of them is waited for (``urgent``)."""
         known = self._known[entry.uid]
         before = known.record.evidence
         if evidence.digest == before.digest:
             known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision
             self._confirm(entry)
             return True
-        if pressing or not too_few(before, evidence):
+        if urgent or not too_few(before, evidence):
             return False
         # Compared with the evidence of the analysis, not with this one: a few runs several times add up.
         known.record, known.revision = replace(known.record, evidence=replace(before, due=evidence.due)), revision

@@ -56,14 +56,14 @@ class ShardElection(LeaderElection):
         while not (self.settled() and self.ownership.seen()):
             self._beat("waiting until the other shards have seen this one")
             await asyncio.sleep(min(self._every, 1.0))
-            if (await self._take()).standing is LeaseState.OTHER:
+            if (await self._take()).state is LeaseState.OTHER:
                 raise LeadershipLost("another process took this shard's lease while it settled")
         self.ownership.begin()
         self._active(1)
 
     async def _take(self) -> LeaseResult:
         found = await super()._take()
-        if found.standing is LeaseState.FORBIDDEN:
+        if found.state is LeaseState.FORBIDDEN:
             raise LeadershipLost(
                 f"a shard cannot work without its lease: {found.message}. Grant get, list, create and patch of leases in "
                 "the release's namespace, as the chart does"

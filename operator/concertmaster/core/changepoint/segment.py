@@ -23,7 +23,7 @@ MIN_SEGMENT = 6  # values required for a level
 SIGNIFICANCE = 0.004  # at most one series in 250 without change gets a change point
 DRIFT = 0.5  # autocorrelation from which a series drifts and has no levels
 TWO_VIEWS = 0.65  # exponent that corrects for combining two tests, see _level_split
-HOPELESS = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
+INSIGNIFICANT = 0.3  # p-value of the rank test above which the likelihood cannot make up for it
 MOST_VALUES = 2000  # longer series are analysed by medians of blocks
 
 
@@ -101,7 +101,7 @@ def _level_split(
     a from 0.002 to 0.05. The fit is not computed where the ranks suffice.
     """
     index, z = best
-    if z / bar <= _hopeless(part.size, minimum):
+    if z / bar <= _insignificant_split(part.size, minimum):
         return index, 1.0
     p = split_p_value(z / bar, part.size, minimum)
     if p**TWO_VIEWS < significance:
@@ -111,13 +111,13 @@ def _level_split(
 
 
 @lru_cache(maxsize=256)
-def _hopeless(n: int, minimum: int) -> float:
-    """The most significant split of n values with a probability above ``HOPELESS``. Most series have no change, and are
+def _insignificant_split(n: int, minimum: int) -> float:
+    """The most significant split of n values with a probability above ``INSIGNIFICANT``. Most series have no change, and are
     compared with it instead of computing their own probability."""
     low, high = 0.0, math.sqrt(n)
     while high - low > 1e-9:
         middle = (low + high) / 2.0
-        if split_p_value(middle, n, minimum) > HOPELESS:
+        if split_p_value(middle, n, minimum) > INSIGNIFICANT:
             low = middle
         else:
             high = middle

@@ -42,8 +42,8 @@ def shared_task(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks a Task used by other Pipelines, or a template referenced by other workflows, until the change is approved (the
     verification covers one workflow only), and while those references cannot be read."""
     facts = situation.facts
-    if facts.sharers is None:
-        return blocked(f"who else runs {plan.target} is not known: {facts.why('sharers')}")
+    if facts.shared_by is None:
+        return blocked(f"who else runs {plan.target} is not known: {facts.why('shared_by')}")
     others = other_workflows(plan, facts)
     if others is None:
         return passed("no other workflow uses it")
@@ -54,11 +54,11 @@ def shared_task(plan: Plan, situation: Situation) -> CheckResult:
 
 def other_workflows(plan: Plan, facts: ClusterFacts) -> str | None:
     """Other workflows that use the target and are changed with it, as a sentence; None when there are none."""
-    if not facts.sharers:
+    if not facts.shared_by:
         return None
     kind = "Pipeline" if plan.target.kind == "Task" else "workflow"
-    who = f"{count(len(facts.sharers), f'other {kind}')} ({listing(list(facts.sharers), 5)})"
-    return f"{who} {'runs' if len(facts.sharers) == 1 else 'run'} {plan.target} too and would change with it unproven"
+    who = f"{count(len(facts.shared_by), f'other {kind}')} ({listing(list(facts.shared_by), 5)})"
+    return f"{who} {'runs' if len(facts.shared_by) == 1 else 'run'} {plan.target} too and would change with it unproven"
 
 
 def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:

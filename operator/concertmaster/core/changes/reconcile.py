@@ -71,7 +71,7 @@ class ChangeState:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ObservedState:
     """Observations besides the change. ``decidable``: whether all data for a decision are available; ``forged``: why its
     plan cannot be the proposed one; ``allowed``: whether the effective policy applies changes, else ``why_not``;
     ``journaled``: whether the operator's own journal holds the change; ``out_of_bounds``: values of its rollback that the
@@ -96,25 +96,25 @@ class NextStep:
     because: Reason = Reason.POLICY_GONE
 
 
-def in_flight(change: ChangeState, world: World) -> NextStep:
+def in_flight(change: ChangeState, observed: ObservedState) -> NextStep:
     """The next step of a change that was written or about to be. Its plan is not used before it is verified to be the
     proposed one, and a rollback must be in the journal and within the bounds; nothing is written without a policy that
     allows changes."""
-    if not world.decidable:
+    if not observed.decidable:
         return NextStep(Step.WAIT)
-    if world.forged is not None:
-        return NextStep(Step.DISTRUST, world.forged)
+    if observed.forged is not None:
+        return NextStep(Step.DISTRUST, observed.forged)
     if change.phase == ChangePhase.APPLIED:
-        return NextStep(Step.SETTLE) if world.allowed else NextStep(Step.SETTLE_AND_ORPHAN, world.why_not)
-    if not world.allowed:
-        return NextStep(Step.ORPHAN, world.why_not)
-    if not world.journaled:
+        return NextStep(Step.SETTLE) if observed.allowed else NextStep(Step.SETTLE_AND_ORPHAN, observed.why_not)
+    if not observed.allowed:
+        return NextStep(Step.ORPHAN, observed.why_not)
+    if not observed.journaled:
         text = "the operator's journal does not hold this change"
         return NextStep(Step.ORPHAN, text, because=Reason.NOT_IN_JOURNAL)
     rejected = change.decision == Decision.REJECT
-    if (change.restoring or rejected) and world.out_of_bounds is not None:
-        return NextStep(Step.ORPHAN, world.out_of_bounds, because=Reason.OUT_OF_BOUNDS)
-    resume = change.orphaned and world.out_of_bounds is None
+    if (change.restoring or rejected) and observed.out_of_bounds is not None:
+        return NextStep(Step.ORPHAN, observed.out_of_bounds, because=Reason.OUT_OF_BOUNDS)
+    resume = change.orphaned and observed.out_of_bounds is None
     if change.restoring:
         return NextStep(Step.CONTINUE_ROLL_BACK, resume=resume)
     if rejected:
@@ -148,6 +148,10 @@ def without_profile(phase: str, profile: str) -> NextStep:
     return NextStep(Step.WAIT) if phase in FINISHED else NextStep(Step.WITHDRAW, text)
 
 
-def unwritten(world: World) -> NextStep:
+def unwritten(observed: ObservedState) -> NextStep:
     """The next step of a proposal while the effective policy allows no changes."""
-    return NextStep(Step.WAIT) if world.allowed else NextStep(Step.WITHDRAW, f"{world.why_not}: the plan is withdrawn")
+    return (
+        NextStep(Step.WAIT)
+        if observed.allowed
+        else NextStep(Step.WITHDRAW, f"{observed.why_not}: the plan is withdrawn")
+    )

@@ -39,15 +39,15 @@ class PastChange:
 class ClusterFacts:
     """The state of the target in the cluster. None: it could not be read, ``unknown`` has the reason by topic.
 
-    ``owners``: sentences about other writers of the object; ``controllers``: about autoscalers that target it; ``sharers``:
-    other workflows that use it. ``pods``: how many pods of the step may run concurrently; ``secure``: whether Argo compares
-    stored templates with the runs that use them; ``active_runs``: number of active runs. ``definition`` determines the
-    pods; ``pod_refused``: the API server's rejection in a dry run of the changed pod, if it accepts the current one.
+    ``owners``: sentences about other writers of the object; ``controllers``: about autoscalers that target it;
+    ``shared_by``: other workflows that use it. ``pods``: how many pods of the step may run concurrently; ``secure``:
+    whether Argo compares stored templates with the runs that use them; ``active_runs``: number of active runs.
+    ``definition`` determines the pods; ``pod_refused``: the API server's rejection in a dry run of the changed pod, if it accepts the current one.
     """
 
     owners: tuple[str, ...] | None = ()
     controllers: tuple[str, ...] | None = ()
-    sharers: tuple[str, ...] | None = ()
+    shared_by: tuple[str, ...] | None = ()
     ranges: tuple[LimitRange, ...] | None = ()
     quotas: tuple[ResourceQuota, ...] | None = ()
     pod_spec_patch: bool = False

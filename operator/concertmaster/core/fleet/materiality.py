@@ -62,7 +62,7 @@ def _material(item: Recommendation, effect: Impact, analysis: Analysis, factor: 
     least = analysis.options.materiality
     return (
         item.severity is Severity.CRITICAL
-        or item.pressing
+        or item.urgent
         or _reaches(effect.failed_runs, least.failed_runs * factor)
         or _faster(item, effect, least, factor)
         or _cheaper(effect, analysis, least, factor)

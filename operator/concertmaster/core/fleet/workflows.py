@@ -49,13 +49,13 @@ class Fleet:
         """Mean cores reserved by all other workflows during the spans, shape (spans, 2) of start and end (unix seconds)."""
         lengths = np.maximum(1.0, spans[:, 1] - spans[:, 0])
         own = [_Reserved(m.runs) for m in self.members if m.key == key]
-        total = self._everybody.within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
+        total = self._all_members.within(spans) - sum((o.within(spans) for o in own), np.zeros(len(spans)))
         return float(np.maximum(0.0, total / lengths).mean()) if len(spans) else 0.0
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
         """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
         found: dict[str, float] = {}
-        strangers, beyond = 0.0, 0
+        elsewhere, beyond = 0.0, 0
         for place, cores in self._shares(spans):
             other = self.members[place]
             if other.key == key:
@@ -66,9 +66,9 @@ class Fleet:
                 name = f"{other.key.namespace}/{other.key.name}"
                 found[name] = found.get(name, 0.0) + cores
             else:
-                strangers, beyond = strangers + cores, beyond + 1
+                elsewhere, beyond = elsewhere + cores, beyond + 1
         if beyond:
-            found[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = strangers
+            found[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
         return sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))
 
     def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
@@ -106,7 +106,7 @@ class Fleet:
         return owners, rows[:, 0], rows[:, 1], rows[:, 2] / (rows[:, 1] - rows[:, 0])
 
     @cached_property
-    def _everybody(self) -> _Reserved:
+    def _all_members(self) -> _Reserved:
         rows = [m.runs for m in self.members if len(m.runs)]
         return _Reserved(np.concatenate(rows) if rows else np.empty((0, 4)))
 

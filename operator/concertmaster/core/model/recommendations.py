@@ -78,7 +78,7 @@ class Finding:
     the part of the id after the rule's name; None: the step, empty: no such part. ``gain_seconds`` (per run),
     ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of runs that would no longer fail, 0 to
     1): predicted effect; None where they do not apply. ``objective``: the missed or endangered objective it refers to.
-    ``pressing``: published even without a known amount, because a requirement is violated: a scheduled start, room on a
+    ``urgent``: published even without a known amount, because a requirement is violated: a scheduled start, room on a
     volume. ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets CRITICAL, for a failing
     workflow. ``confidence``: 0 to 1, with its basis in ``evidence``.
     """
@@ -102,7 +102,7 @@ class Finding:
     saving_per_month: Interval | None = None
     failures_avoided: Interval | None = None
     objective: str | None = None
-    pressing: bool = False
+    urgent: bool = False
     items: tuple[SizeItem, ...] = ()
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ class Recommendation:
     saving_per_month: Interval | None = None
     failures_avoided: Interval | None = None
     objective: str | None = None
-    pressing: bool = False
+    urgent: bool = False
     impact: Impact = Impact()
     minor: bool = False
     items: tuple[SizeItem, ...] = ()

@@ -168,7 +168,7 @@ class Rule:
             saving_per_month=finding.saving_per_month,
             failures_avoided=finding.failures_avoided,
             objective=finding.objective,
-            pressing=finding.pressing,
+            urgent=finding.urgent,
             items=finding.items,
             edits=finding.edits,
             evidence=finding.evidence,

@@ -42,10 +42,10 @@ _SIZES = ("cpu-request", "memory-request")
 
 def resolve(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """The recommendations without contradictions, in the given order."""
-    return _point(_overlaps(_explained(_merged(_one_per_field(_sidecars(_hopeless(ranked)))))))
+    return _point(_overlaps(_explained(_merged(_one_per_field(_sidecars(_retries_of_failing_steps(ranked)))))))
 
 
-def _hopeless(ranked: Sequence[Recommendation]) -> list[Recommendation]:
+def _retries_of_failing_steps(ranked: Sequence[Recommendation]) -> list[Recommendation]:
     """Drops retry recommendations for steps at which every run fails: a retry only repeats the failure."""
     failing = {r.step for r in ranked if r.rule == "failing-step" and r.severity is Severity.CRITICAL}
     return [r for r in ranked if not (r.rule == "retry-policy" and r.step in failing)]

@@ -1,6 +1,6 @@
 """Run time of a step as a function of its number of workers, from few points, and the number of workers that pays.
 
-T(n) = fixed + work / (n - coordination) + chatter * n. The first two terms are Amdahl's; the last one, from Ernest
+T(n) = fixed + work / (n - coordination) + communication * n. The first two terms are Amdahl's; the last one, from Ernest
 (Venkataraman et al., NSDI 2016), makes additional workers slow the job down. ``coordination`` is new: distributed jobs often
 give about one worker's worth of capacity to a driver or application master, which bends the curve at small n far more than
 any of Ernest's terms can. It is kept near one unless the points say otherwise. A second effect at small n, insufficient
@@ -45,14 +45,14 @@ SMALLEST = 1e-12  # seconds; shorter times are invalid, and dividing by them ove
 
 @dataclass(frozen=True, slots=True)
 class ScaleOut:
-    """Fitted run time over workers: ``fixed``, ``work``, ``chatter`` in seconds, all at least zero; ``coordination`` in
-    workers. ``starved``: (workers, seconds) measured with too few workers for the memory or cache needed, ascending.
-    ``error``: largest relative error (0 to 1) of the curve at the points used. ``measured``: (workers, median seconds),
+    """Fitted run time over workers: ``fixed``, ``work``, ``communication`` in seconds, all at least zero;
+    ``coordination`` in workers. ``starved``: (workers, seconds) measured with too few workers for the memory or cache
+    needed, ascending. ``error``: largest relative error (0 to 1) of the curve at the points used. ``measured``: (workers, median seconds),
     ascending. ``uneven``: seconds added at the largest of these."""
 
     fixed: float
     work: float
-    chatter: float
+    communication: float
     coordination: float
     enough: bool
     reason: str
@@ -77,7 +77,7 @@ class ScaleOut:
         out = out + self.uneven * np.minimum(n / seen[-1], 1.0)
         place = np.searchsorted(seen, n)
         fewer, more = np.append(np.inf, took)[place], np.append(took, 0.0)[place]
-        if self.chatter == 0.0:
+        if self.communication == 0.0:
             out = np.where(fewer >= more, np.clip(out, more, fewer), out)
         exact = seen[np.minimum(place, seen.size - 1)] == n
         return np.asarray(np.where(exact, more, out), dtype=np.float64)
@@ -86,7 +86,7 @@ class ScaleOut:
         """The fitted curve itself (s), unbiased; at starved points as measured."""
         n = np.asarray(workers, dtype=np.float64)
         capacity = np.maximum(n - self.coordination, LEAST_CAPACITY)
-        out = self.fixed + self.work / capacity + self.chatter * n
+        out = self.fixed + self.work / capacity + self.communication * n
         for at, measured in reversed(self.starved):
             # At or below a starved point a run takes at least the time measured there, increasing in proportion.
             out = np.where(n <= at, np.maximum(out, measured * at / n), out)
@@ -138,7 +138,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     fitted = ScaleOut(
         fixed=float(weights[0]),
         work=float(weights[1]),
-        chatter=float(weights[2]) if weights.size > 2 else 0.0,
+        communication=float(weights[2]) if weights.size > 2 else 0.0,
         coordination=coordination,
         enough=True,
         reason=reason,

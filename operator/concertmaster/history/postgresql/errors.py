@@ -25,40 +25,38 @@ _AT_START = {  # libpq passes on what a server says that refuses a connection, a
 
 def translate(error: psycopg.Error, place: str) -> HistoryError:
     """The error of the history for ``error`` of PostgreSQL."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    code = error.sqlstate or next((code for text, code in _AT_START.items() if text in said), "")
+    why = " ".join(str(error).split()) or type(error).__name__
+    code = error.sqlstate or next((code for text, code in _AT_START.items() if text in why), "")
     if code in ("53100", "53200", "58030", "54000"):
         return HistoryFull(
-            f"history {place} has no room to write ({said}). {_KEPT} Enlarge the database's volume, or lower maxRuns or the "
+            f"history {place} has no room to write ({why}). {_KEPT} Enlarge the database's volume, or lower maxRuns or the "
             "window of policies."
         )
     if code in ("25006", "42501"):
         return HistoryReadOnly(
-            f"history {place} cannot be written ({said}). Check that history.url leads to the primary server and that the "
+            f"history {place} cannot be written ({why}). Check that history.url leads to the primary server and that the "
             "user owns the schema."
         )
     if code in ("55P03", "40P01", "40001"):
-        return HistoryLocked(f"history {place} is locked by another session ({said}). {_KEPT}")
+        return HistoryLocked(f"history {place} is locked by another session ({why}). {_KEPT}")
     if code == "57014":
-        return HistoryUnavailable(
-            f"history {place} did not answer in time ({said}). {_KEPT} Check the database's load."
-        )
+        return HistoryUnavailable(f"history {place} did not answer in time ({why}). {_KEPT} Check the database's load.")
     if code in ("28000", "28P01"):
         return HistoryUnavailable(
-            f"history {place} refuses the operator's credentials ({said}). Check the Secret with PGUSER and PGPASSWORD, or "
+            f"history {place} refuses the operator's credentials ({why}). Check the Secret with PGUSER and PGPASSWORD, or "
             "history.passwordFile."
         )
     if code == "3D000":
         return HistoryUnavailable(
-            f"history {place} does not exist ({said}). Create the database, or correct history.url."
+            f"history {place} does not exist ({why}). Create the database, or correct history.url."
         )
     if code == "53300":
         return HistoryUnavailable(
-            f"history {place} has no free connection ({said}). Raise max_connections; every shard needs one."
+            f"history {place} has no free connection ({why}). Raise max_connections; every shard needs one."
         )
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or code[:2] in ("08", "57", "58"):
         return HistoryUnavailable(
-            f"history {place} cannot be reached ({said}). {_KEPT} Check that the server runs and that network policies let "
+            f"history {place} cannot be reached ({why}). {_KEPT} Check that the server runs and that network policies let "
             "the operator reach it."
         )
-    return HistoryError(f"history {place} failed: {said} ({code or type(error).__name__})")
+    return HistoryError(f"history {place} failed: {why} ({code or type(error).__name__})")

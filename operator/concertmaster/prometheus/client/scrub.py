@@ -40,11 +40,11 @@ def secrets(headers: Mapping[str, str], credentials: Iterable[str]) -> tuple[str
     return tuple(sorted(texts - {""}, key=lambda text: (-len(text), text)))
 
 
-def text(said: str, hidden: Iterable[str]) -> str:
-    """``said`` on one line, without control characters and without any of ``hidden``."""
+def text(message: str, hidden: Iterable[str]) -> str:
+    """``message`` on one line, without control characters and without any of ``hidden``."""
     for secret in hidden:
-        said = said.replace(secret, MASK)
-    return " ".join(_INVISIBLE.sub(" ", said).split())
+        message = message.replace(secret, MASK)
+    return " ".join(_INVISIBLE.sub(" ", message).split())
 
 
 def envelope(answer: Envelope, hidden: tuple[str, ...]) -> Envelope:

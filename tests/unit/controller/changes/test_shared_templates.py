@@ -39,8 +39,8 @@ def plan_for(kind: str, namespace: str | None) -> Plan:
     return replace(plan, target=replace(plan.target, kind=kind, name="etl", namespace=namespace), namespace="demo")
 
 
-def sharers(client: MemoryClient, plan: Plan) -> tuple[str, ...] | None:
-    return FactReader(client, AccessChecker(client)).sharing(plan, "etl").sharers
+def shared_by(client: MemoryClient, plan: Plan) -> tuple[str, ...] | None:
+    return FactReader(client, AccessChecker(client)).sharing(plan, "etl").shared_by
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_who_refers_to_a_template_of_the_namespace_is_known(
     client = MemoryClient()
     client.put(TEMPLATE, "demo", "etl", spec=calls("etl"))  # a reference of its own is no sharing
     client.put(resource, namespace, "nightly", spec=spec)
-    assert sharers(client, plan_for("WorkflowTemplate", "demo")) == expected
+    assert shared_by(client, plan_for("WorkflowTemplate", "demo")) == expected
 
 
 def test_who_refers_to_a_cluster_wide_template_is_known_in_every_namespace() -> None:
@@ -74,7 +74,7 @@ def test_who_refers_to_a_cluster_wide_template_is_known_in_every_namespace() -> 
     client.put(CLUSTER, None, "three", spec=calls("etl", cluster=True))
     client.put(CLUSTER, None, "etl", spec=calls("etl", cluster=True))
     client.put(TEMPLATE, "a", "other", spec=calls("etl"))
-    assert sharers(client, plan_for("ClusterWorkflowTemplate", None)) == (
+    assert shared_by(client, plan_for("ClusterWorkflowTemplate", None)) == (
         "WorkflowTemplate a/one",
         "ClusterWorkflowTemplate three",
         "CronWorkflow b/two",

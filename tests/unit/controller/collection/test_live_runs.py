@@ -511,7 +511,7 @@ def test_a_turn_ends_when_its_time_is_over(world: World) -> None:
         world.see(WORKFLOWS, etl_run(f"etl-{i}"))
 
     def heartbeat(_: str) -> None:
-        world.now += module.LONGEST_TURN
+        world.now += module.MAX_READ_SECONDS
 
     assert world.live.read(heartbeat) is True
     assert 1 <= len(world.runs(ETL)) <= 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.discovery.policies import PolicyBook, PolicyFacts, policy_status
+from concertmaster.controller.discovery.policies import PolicyFacts, PolicyIndex, policy_status
 from concertmaster.controller.registry import Registry
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.model import Impact, Interval
@@ -18,7 +18,7 @@ def status_of(spec: dict[str, Any], facts: PolicyFacts) -> dict[str, Any]:
     registry = Registry()
     meta = {"name": "team", "namespace": "etl", "uid": "u", "generation": 1, "resourceVersion": "1"}
     registry.observe(POLICIES, None, {"metadata": meta, "spec": spec})
-    (view,) = PolicyBook(registry.snapshot(), {}, {}).views
+    (view,) = PolicyIndex(registry.snapshot(), {}, {}).views
     granted = ConditionUpdate(ConditionType.WRITE_ACCESS, True, Reason.NOT_NEEDED, "no right is needed")
     return policy_status(view, facts, sources=["default"], reports={}, write_access=lambda *_: granted, now=NOW)
 

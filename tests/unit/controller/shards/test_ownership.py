@@ -138,7 +138,7 @@ def turn(election: LeaderElection) -> LeaseState:
     """One turn, which may begin while that of another process waits for its answer."""
     runner = RUNNERS.pop() if RUNNERS else asyncio.Runner()
     try:
-        return runner.run(election._take()).standing
+        return runner.run(election._take()).state
     finally:
         RUNNERS.append(runner)
 

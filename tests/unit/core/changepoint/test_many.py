@@ -18,7 +18,13 @@ from concertmaster.core.changepoint.scores import (
     best_splits,
     split_p_value,
 )
-from concertmaster.core.changepoint.segment import HOPELESS, MIN_SEGMENT, _hopeless, first_looks, serial_dependence
+from concertmaster.core.changepoint.segment import (
+    INSIGNIFICANT,
+    MIN_SEGMENT,
+    _insignificant_split,
+    first_looks,
+    serial_dependence,
+)
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 from concertmaster.core.stats.robust import mad_sigma, theil_sen, theil_sens
 from concertmaster.core.stats.summary import Floats
@@ -124,5 +130,5 @@ def test_slopes_of_many_are_those_of_each(seed: int, n: int, tied: bool) -> None
 
 @pytest.mark.parametrize("n", [12, 30, 200])
 def test_what_is_hopeless_is_so_by_its_probability(n: int) -> None:
-    bar = _hopeless(n, MIN_SEGMENT)
-    assert split_p_value(bar, n, MIN_SEGMENT) > HOPELESS > split_p_value(bar + 1e-6, n, MIN_SEGMENT)
+    bar = _insignificant_split(n, MIN_SEGMENT)
+    assert split_p_value(bar, n, MIN_SEGMENT) > INSIGNIFICANT > split_p_value(bar + 1e-6, n, MIN_SEGMENT)

@@ -83,8 +83,8 @@ WIDER = planned(faster())
         ("owner", "not known", {"owners": None}),
         ("controllers", "VerticalPodAutoscaler v", {"controllers": ("VerticalPodAutoscaler v",)}),
         ("controllers", "list hpa", {"controllers": None, "unknown": {"controllers": "no right to list hpa"}}),
-        ("shared-task", "2 other workflows (a and b) run WorkflowTemplate", {"sharers": ("a", "b")}),
-        ("shared-task", "no right", {"sharers": None, "unknown": {"sharers": "no right to list pipelines"}}),
+        ("shared-task", "2 other workflows (a and b) run WorkflowTemplate", {"shared_by": ("a", "b")}),
+        ("shared-task", "no right", {"shared_by": None, "unknown": {"shared_by": "no right to list pipelines"}}),
         ("namespace-limits", "cannot be read", {"ranges": None}),
         ("namespace-limits", "cannot be read", {"quotas": None}),
         ("namespace-limits", "cannot be read", {"quotas": None, "plan": WIDER}),
@@ -120,10 +120,10 @@ def test_a_blocked_check_says_why(check: str, words: str, more: dict[str, Any]) 
 
 
 def test_a_person_may_change_a_task_that_others_run_and_nobody_may_while_it_is_not_known_who_does() -> None:
-    shared = result_of("shared-task", sharers=("nightly",), approved=True)
+    shared = result_of("shared-task", shared_by=("nightly",), approved=True)
     assert shared.passed
     assert "1 other workflow (nightly) runs WorkflowTemplate" in shared.message
-    unknown = result_of("shared-task", sharers=None, approved=True)
+    unknown = result_of("shared-task", shared_by=None, approved=True)
     assert (unknown.passed, unknown.waiting) == (False, False)
 
 

@@ -10,9 +10,9 @@ from concertmaster.core.changes.reconcile import (
     FINISHED,
     IN_FLIGHT,
     ChangeState,
+    ObservedState,
     Step,
     TargetState,
-    World,
     before_verification,
     in_flight,
     unwritten,
@@ -29,56 +29,58 @@ CHANGES = st.builds(
     orphaned=st.booleans(),
     restoring=st.booleans(),
 )
-WORLDS = st.builds(World, decidable=st.booleans(), forged=st.sampled_from([None, "no plan"]), allowed=st.booleans())
+STATES = st.builds(
+    ObservedState, decidable=st.booleans(), forged=st.sampled_from([None, "no plan"]), allowed=st.booleans()
+)
 
 
 @pytest.mark.parametrize(
-    ("change", "world", "step"),
+    ("change", "observed", "step"),
     [
-        (ChangeState("Verifying"), World(decidable=False, forged="x"), Step.WAIT),
-        (ChangeState("Verifying"), World(forged="the plan is not the one of spec.planDigest"), Step.DISTRUST),
-        (ChangeState("Applied"), World(), Step.SETTLE),
-        (ChangeState("Applied"), World(allowed=False), Step.SETTLE_AND_ORPHAN),
-        (ChangeState("Verifying"), World(allowed=False), Step.ORPHAN),
-        (ChangeState("Verifying", restoring=True), World(allowed=False), Step.ORPHAN),
-        (ChangeState("Verifying", restoring=True), World(), Step.CONTINUE_ROLL_BACK),
-        (ChangeState("Verifying", decision="Reject"), World(), Step.ROLL_BACK),
-        (ChangeState("Verifying", decision="Approve"), World(), Step.VERIFY),
-        (ChangeState("Verifying", orphaned=True), World(), Step.VERIFY),
+        (ChangeState("Verifying"), ObservedState(decidable=False, forged="x"), Step.WAIT),
+        (ChangeState("Verifying"), ObservedState(forged="the plan is not the one of spec.planDigest"), Step.DISTRUST),
+        (ChangeState("Applied"), ObservedState(), Step.SETTLE),
+        (ChangeState("Applied"), ObservedState(allowed=False), Step.SETTLE_AND_ORPHAN),
+        (ChangeState("Verifying"), ObservedState(allowed=False), Step.ORPHAN),
+        (ChangeState("Verifying", restoring=True), ObservedState(allowed=False), Step.ORPHAN),
+        (ChangeState("Verifying", restoring=True), ObservedState(), Step.CONTINUE_ROLL_BACK),
+        (ChangeState("Verifying", decision="Reject"), ObservedState(), Step.ROLL_BACK),
+        (ChangeState("Verifying", decision="Approve"), ObservedState(), Step.VERIFY),
+        (ChangeState("Verifying", orphaned=True), ObservedState(), Step.VERIFY),
     ],
 )
-def test_a_change_in_flight(change: ChangeState, world: World, step: Step) -> None:
-    assert in_flight(change, world).step is step
+def test_a_change_in_flight(change: ChangeState, observed: ObservedState, step: Step) -> None:
+    assert in_flight(change, observed).step is step
 
 
 def test_an_orphan_is_taken_up_again_once_a_policy_allows_it() -> None:
-    assert in_flight(ChangeState("Verifying", orphaned=True), World()).resume
-    assert not in_flight(ChangeState("Verifying", orphaned=True), World(allowed=False)).resume
-    assert not in_flight(ChangeState("Verifying"), World()).resume
+    assert in_flight(ChangeState("Verifying", orphaned=True), ObservedState()).resume
+    assert not in_flight(ChangeState("Verifying", orphaned=True), ObservedState(allowed=False)).resume
+    assert not in_flight(ChangeState("Verifying"), ObservedState()).resume
 
 
 def test_who_rejected_a_change_is_named() -> None:
-    assert in_flight(ChangeState("Verifying", "Reject", "ana"), World()).reason == "rejected by ana"
-    assert in_flight(ChangeState("Verifying", "Reject"), World()).reason == "rejected by somebody"
+    assert in_flight(ChangeState("Verifying", "Reject", "ana"), ObservedState()).reason == "rejected by ana"
+    assert in_flight(ChangeState("Verifying", "Reject"), ObservedState()).reason == "rejected by somebody"
 
 
-@given(CHANGES, WORLDS)
-def test_nothing_is_written_without_a_trusted_plan_and_a_policy(change: ChangeState, world: World) -> None:
-    decision = in_flight(change, world)
+@given(CHANGES, STATES)
+def test_nothing_is_written_without_a_trusted_plan_and_a_policy(change: ChangeState, observed: ObservedState) -> None:
+    decision = in_flight(change, observed)
     if decision.step in WRITES or decision.resume:
-        assert world.decidable and world.forged is None and world.allowed
+        assert observed.decidable and observed.forged is None and observed.allowed
         assert change.phase == ChangePhase.VERIFYING
 
 
-@given(CHANGES, WORLDS)
-def test_a_roll_back_needs_a_rejection_or_one_that_was_announced(change: ChangeState, world: World) -> None:
-    if in_flight(change, world).step in WRITES:
+@given(CHANGES, STATES)
+def test_a_roll_back_needs_a_rejection_or_one_that_was_announced(change: ChangeState, observed: ObservedState) -> None:
+    if in_flight(change, observed).step in WRITES:
         assert change.restoring or change.decision == Decision.REJECT
 
 
-@given(CHANGES, WORLDS)
-def test_the_same_observation_gives_the_same_decision(change: ChangeState, world: World) -> None:
-    assert in_flight(change, world) == in_flight(change, world)
+@given(CHANGES, STATES)
+def test_the_same_observation_gives_the_same_decision(change: ChangeState, observed: ObservedState) -> None:
+    assert in_flight(change, observed) == in_flight(change, observed)
 
 
 @pytest.mark.parametrize("target", TargetState)
@@ -97,6 +99,6 @@ def test_a_change_without_its_profile(phase: str) -> None:
 
 
 def test_a_proposal_is_withdrawn_with_the_policy_that_asked_for_it() -> None:
-    assert unwritten(World()).step is Step.WAIT
-    decision = unwritten(World(allowed=False, why_not="the policy is suspended"))
+    assert unwritten(ObservedState()).step is Step.WAIT
+    decision = unwritten(ObservedState(allowed=False, why_not="the policy is suspended"))
     assert (decision.step, decision.reason) == (Step.WITHDRAW, "the policy is suspended: the plan is withdrawn")

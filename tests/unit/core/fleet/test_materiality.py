@@ -52,7 +52,7 @@ def faster(seconds: float, low: float | None = None) -> Recommendation:
         (item(failures_avoided=around(0.02)), True),
         (item(), True),
         (item(objective="cost per run"), False),
-        (item(pressing=True), False),
+        (item(urgent=True), False),
     ],
 )
 def test_small_or_uncertain_effects_are_minor(made: Recommendation, minor: bool) -> None:

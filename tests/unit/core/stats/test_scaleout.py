@@ -63,7 +63,7 @@ def test_points_short_of_memory_are_left_out_of_the_curve() -> None:
 def test_more_workers_may_be_slower() -> None:
     n = np.array([2, 4, 8, 16, 32, 64])
     model = fit_scaleout(n, 100.0 + 800.0 / (n - 1.0) + 2.0 * n)
-    assert model.chatter == pytest.approx(2.0, rel=0.1)
+    assert model.communication == pytest.approx(2.0, rel=0.1)
     recommended = recommend_workers(model, range(2, 65))
     assert recommended.workers is not None and 14 <= recommended.workers <= 24
 

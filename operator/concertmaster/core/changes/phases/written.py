@@ -20,9 +20,9 @@ _REASONS = {
 }
 
 
-def settled(target: TargetState, *, rivals: Sequence[str], undo: str, expected: str) -> Transition:
-    """Outcome of a write that was begun, from the state of the target: applied, not applied, or overwritten. ``rivals``:
-    other owners of the object; ``expected``: the predicted effect."""
+def settled(target: TargetState, *, other_writers: Sequence[str], undo: str, expected: str) -> Transition:
+    """Outcome of a write that was begun, from the state of the target: applied, not applied, or overwritten.
+    ``other_writers``: other owners of the object; ``expected``: the predicted effect."""
     if target is TargetState.GONE:
         return conflict("the target was deleted", applied=False)
     if target is TargetState.AS_BEFORE:
@@ -31,7 +31,7 @@ def settled(target: TargetState, *, rivals: Sequence[str], undo: str, expected: 
         return Transition(ChangePhase.PROPOSED, (waiting,), journal=JournalAction.DROP)
     if target is not TargetState.AS_WRITTEN:
         return conflict("somebody else changed the target before it was written", applied=False)
-    fight = f"; {' and '.join(rivals[:3])} may change it back" if rivals else ""
+    fight = f"; {' and '.join(other_writers[:3])} may change it back" if other_writers else ""
     done = ConditionUpdate(C.APPLIED, True, Reason.APPLIED, f"written{fight}; to roll it back manually: {undo}")
     next_ = ConditionUpdate(C.VERIFIED, None, Reason.IN_PROGRESS, "runs after the change are being collected")
     event = ChangeEvent("ChangeApplied", expected, warning=False)

@@ -30,7 +30,7 @@ from concertmaster.core.rules.reliability.retries import Chain, RetryLimit, retr
 from concertmaster.core.rules.resources.places import shared
 
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
-_HOPELESS = 0.1  # success share of retries below which they are useless
+_USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
 
 
@@ -191,7 +191,7 @@ def _memory_note(own: _Attempts) -> tuple[str, ...]:
 def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Finding | None:
     """Reduces useless retries to one."""
     analysis = evidence.analysis
-    if own.retries < _SEEN or own.helped / own.retries > _HOPELESS or (now is not None and now < 2):
+    if own.retries < _SEEN or own.helped / own.retries > _USELESS_SHARE or (now is not None and now < 2):
         return None
     if not own.seconds or own.repeated_seconds / own.seconds < evidence.settings.number("minWastedPercent", 2.0) / 100:
         return None

@@ -75,7 +75,7 @@ def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
         ),
         confidence=0.7,
         failures_avoided=_failing(fill, evidence.analysis.now),
-        pressing=True,
+        urgent=True,
         evidence=(
             f"mounted by {text.listing(list(fill.steps))}",
             "its StorageClass must allow expansion (allowVolumeExpansion); a claim is never made smaller"

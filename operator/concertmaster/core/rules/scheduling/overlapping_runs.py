@@ -103,7 +103,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
         proposed=new or f"at least {text.duration(needed * _ROOM)} between starts",
         expected=f"no start skipped in 95% of cases, instead of {share_range(share) if share else part}",
         confidence=0.6,
-        pressing=True,
+        urgent=True,
         evidence=(
             *_facts(by, starts, needed),
             "runs that fit into the interval are a remedy too",

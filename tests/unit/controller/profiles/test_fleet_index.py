@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from concertmaster.controller.interfaces import Case, ProfileAnalysis
-from concertmaster.controller.profiles.fleet_book import EVERY, FleetBook
+from concertmaster.controller.profiles.fleet_index import EVERY, FleetIndex
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, report, run
@@ -121,15 +121,15 @@ def test_half_a_past_makes_no_fleet(bed: Bed) -> None:
 
 
 def test_who_is_gone_is_no_neighbour() -> None:
-    book = FleetBook()
+    index = FleetIndex()
     keys = [WorkflowKey("demo", "CronJob", n) for n in ("a", "b")]
     for key in keys:
-        book.learn(member(key), waits=True)
-    assert book.settle(NOW)
-    assert book.edition_for(keys[0]) == 1
-    book.keep_only(keys[:1])
-    assert book.settle(NOW + EVERY)
-    assert book.fleet is not None
-    assert [m.key for m in book.fleet.members] == keys[:1]
-    assert book.edition_for(keys[1]) == 0
-    assert not book.settle(NOW + 2 * EVERY)  # nothing changed
+        index.learn(member(key), waits=True)
+    assert index.settle(NOW)
+    assert index.edition_for(keys[0]) == 1
+    index.keep_only(keys[:1])
+    assert index.settle(NOW + EVERY)
+    assert index.fleet is not None
+    assert [m.key for m in index.fleet.members] == keys[:1]
+    assert index.edition_for(keys[1]) == 0
+    assert not index.settle(NOW + 2 * EVERY)  # nothing changed

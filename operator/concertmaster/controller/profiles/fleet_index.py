@@ -19,7 +19,7 @@ HOURS = 72  # ahead, in which the peak is looked for: the default of demand-fore
 RULES = frozenset({"schedule-clash", "demand-forecast"})
 
 
-class FleetBook:
+class FleetIndex:
     """Collects members and provides editions."""
 
     def __init__(self) -> None:

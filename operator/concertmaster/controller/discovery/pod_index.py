@@ -48,7 +48,7 @@ class Watching(Protocol):
         """End it."""
 
 
-class PodBook:
+class PodIndex:
     """``wants`` is called from the threads of the watches, everything else from the cycle's.
 
     ``start`` makes a watch of pods with a label that hands them to ``wants``; ``places`` are the namespaces watched
@@ -57,7 +57,7 @@ class PodBook:
 
     def __init__(
         self,
-        start: Callable[[str, PodBook], Watching],
+        start: Callable[[str, PodIndex], Watching],
         rights: Rights,
         places: Sequence[str | None],
         *,

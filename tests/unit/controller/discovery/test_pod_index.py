@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.discovery import pod_book
-from concertmaster.controller.discovery.pod_book import KEPT, MOST_WATCHES, PODS, PodBook
+from concertmaster.controller.discovery import pod_index
+from concertmaster.controller.discovery.pod_index import KEPT, MOST_WATCHES, PODS, PodIndex
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.presets import BY_NAME
 from concertmaster.kube.access import Right
@@ -31,9 +31,9 @@ class Watch:
 class World:
     def __init__(self, denied: Callable[[Right], bool] = lambda right: False) -> None:
         self.now, self.watches, self.denied = 1000.0, dict[str, Watch](), denied
-        self.book = PodBook(self.start, self, [None], clock=lambda: self.now)
+        self.index = PodIndex(self.start, self, [None], clock=lambda: self.now)
 
-    def start(self, finder: str, book: PodBook) -> Watch:
+    def start(self, finder: str, index: PodIndex) -> Watch:
         self.watches[finder] = Watch()
         return self.watches[finder]
 
@@ -42,36 +42,36 @@ class World:
 
     def see(self, name: str, uid: str = "u", namespace: str = "data", **labels: str) -> None:
         meta = {"name": name, "namespace": namespace, "uid": uid, "labels": {**labels, "app": "x"}}
-        assert not self.book.wants(PODS, {"metadata": meta})
+        assert not self.index.wants(PODS, {"metadata": meta})
 
 
 def test_labels_that_somebody_reads_are_kept_and_put_on_facts() -> None:
     world = World()
-    assert world.book.follow([AIRFLOW]) == ()
+    assert world.index.follow([AIRFLOW]) == ()
     world.see("extract-1", dag_id="etl", run_id="r1", task_id="extract")
     world.see("web-1", namespace="web")
-    assert list(world.book.rows(AIRFLOW)) == [("data", {"dag_id": "etl", "run_id": "r1", "task_id": "extract"})]
-    assert world.book.names({"data"}) == ("extract-1",)
+    assert list(world.index.rows(AIRFLOW)) == [("data", {"dag_id": "etl", "run_id": "r1", "task_id": "extract"})]
+    assert world.index.names({"data"}) == ("extract-1",)
     facts = [PodFact("data", "extract-1", "u", labels={"run_id": "exported"}), PodFact("data", "extract-1", "older")]
-    assert [dict(f.labels) for f in world.book.labelled(facts)] == [
+    assert [dict(f.labels) for f in world.index.labelled(facts)] == [
         {"dag_id": "etl", "run_id": "exported", "task_id": "extract"}, {}
     ]  # fmt: skip
 
 
 def test_only_what_no_source_exports_is_watched() -> None:
     world = World()
-    world.book.follow([AIRFLOW, SPARK])
+    world.index.follow([AIRFLOW, SPARK])
     assert set(world.watches) == {"dag_id", "spark-app-selector"}
-    world.book.follow([AIRFLOW])
+    world.index.follow([AIRFLOW])
     assert world.watches["spark-app-selector"].ended
     assert world.watches["dag_id"].kept == 2
-    world.book.follow([])
+    world.index.follow([])
     assert world.watches["dag_id"].ended
 
 
 def test_what_may_not_be_read_is_said_with_both_ways_out() -> None:
     world = World(denied=lambda right: right.verb == "watch")
-    (note,) = world.book.follow([AIRFLOW])
+    (note,) = world.index.follow([AIRFLOW])
     assert not world.watches
     assert note.startswith(
         "labels dag_id are in no metrics source, and live pods cannot be read: the operator may not watch pods"
@@ -82,21 +82,21 @@ def test_what_may_not_be_read_is_said_with_both_ways_out() -> None:
 
 def test_watches_are_few() -> None:
     world = World()
-    (note,) = world.book.follow([PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES + 1)])
+    (note,) = world.index.follow([PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES + 1)])
     assert len(world.watches) == MOST_WATCHES
     assert note == f"pods are watched by {MOST_WATCHES} labels at most, not by key-{MOST_WATCHES}"
 
 
 def test_pods_are_kept_in_bounded_number_and_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pod_book, "MOST", 3)
+    monkeypatch.setattr(pod_index, "MOST", 3)
     world = World()
-    world.book.follow([AIRFLOW])
+    world.index.follow([AIRFLOW])
     for i in range(5):
         world.see(f"pod-{i}", dag_id="etl")
-    assert world.book.names({"data"}) == ("pod-2", "pod-3", "pod-4")
+    assert world.index.names({"data"}) == ("pod-2", "pod-3", "pod-4")
     world.now += KEPT + 1
-    world.book.follow([AIRFLOW])
-    assert world.book.names({"data"}) == ()
+    world.index.follow([AIRFLOW])
+    assert world.index.names({"data"}) == ()
 
 
 @pytest.mark.parametrize(
@@ -104,5 +104,5 @@ def test_pods_are_kept_in_bounded_number_and_for_a_while(monkeypatch: pytest.Mon
 )
 def test_odd_objects_break_nothing(obj: Any) -> None:
     world = World()
-    world.book.follow([AIRFLOW])
-    assert not world.book.wants(PODS, obj)
+    world.index.follow([AIRFLOW])
+    assert not world.index.wants(PODS, obj)
