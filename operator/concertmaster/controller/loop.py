@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from concertmaster.controller.health import Health
+from concertmaster.net.background import in_background
 
 log = logging.getLogger("concertmaster.loop")
 
@@ -37,8 +38,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._thread.start()
+        self._serving = in_background(self._serve, name=name)
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run ``call`` in the thread. Cancelling the wait does not stop the call."""
@@ -59,8 +59,7 @@ class Worker:
     def close(self, timeout: float) -> bool:
         """Let the thread end after the present call; True when it did so within ``timeout`` seconds."""
         self._calls.put(None)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return not wait([self._serving], timeout).not_done
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -13,12 +13,12 @@ import http.client
 import logging
 import queue
 import ssl
-import threading
 import urllib.error
 import urllib.request
 import uuid
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from email.message import EmailMessage
 from functools import partial
@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 
 from concertmaster import __version__
 from concertmaster.core.model.enums import ReceiverFormat
+from concertmaster.net.background import in_background
 from concertmaster.net.retry import RETRYABLE_STATUS, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.notify.mail import mail, send
 from concertmaster.notify.messages import Message, body
@@ -51,7 +52,7 @@ class _Outbox:
     def __init__(self) -> None:
         self.waiting: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
         self.sent: deque[tuple[float, str]] = deque()
-        self.thread: threading.Thread | None = None
+        self.delivery: Future[None] | None = None
 
     def has_room(self, namespace: str, now: float) -> bool:
         """Whether one more message may be sent for the namespace: each has an even share, whatever the others send."""
@@ -107,20 +108,18 @@ class Sender:
         self._reported.move_to_end(key)
         while len(self._reported) > _REMEMBERED:
             self._reported.popitem(last=False)
-        if outbox.thread is None:
-            work = partial(self._work, receiver, outbox.waiting)
-            outbox.thread = threading.Thread(target=work, name="notifications", daemon=True)
-            outbox.thread.start()
+        if outbox.delivery is None:
+            outbox.delivery = in_background(partial(self._work, receiver, outbox.waiting), name="notifications")
 
     def close(self, seconds: float) -> None:
         """Deliver what waits, for at most so long."""
-        until = self._tools.monotonic() + seconds
-        at_work = [(outbox.waiting, outbox.thread) for outbox in self._outboxes.values() if outbox.thread is not None]
-        for waiting, _ in at_work:
-            with suppress(queue.Full):
-                waiting.put_nowait(None)
-        for _, thread in at_work:
-            thread.join(max(0.0, until - self._tools.monotonic()))
+        deliveries = []
+        for outbox in self._outboxes.values():
+            if outbox.delivery is not None:
+                deliveries.append(outbox.delivery)
+                with suppress(queue.Full):
+                    outbox.waiting.put_nowait(None)
+        wait(deliveries, seconds)
 
     def _work(self, receiver: Receiver, waiting: queue.Queue[Message | None]) -> None:
         while (message := waiting.get()) is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,6 +14,7 @@ from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound
 from concertmaster.kube.objects import CHANGES, PROFILES
+from concertmaster.net.background import in_background
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
 
@@ -94,7 +97,7 @@ class ClusterReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: tuple[FleetView, tuple[str, ...]] | None = None
-        self._reading = False
+        self._renewal: Future[None] | None = None
         self.read_once = False
 
     def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
@@ -104,27 +107,17 @@ class ClusterReader:
         if known is not None and age < FRESH:
             return known
         if known is not None and age < STALE:
-            self._read_beside()
+            if self._renewal is None or self._renewal.done():
+                self._renewal = in_background(self._renew, name="fleet")
             return known
         with self._lock:
             if self._known is None or self._clock() - self._known[0].now >= FRESH:
                 self._known = self._read()
             return self._known
 
-    def _read_beside(self) -> None:
-        if self._reading:
-            return
-        self._reading = True
-
-        def read() -> None:
-            try:
-                self._known = self._read()
-            except Unavailable:
-                pass  # the old list is shown with its time until it is too old; then the reason is
-            finally:
-                self._reading = False
-
-        threading.Thread(target=read, name="fleet", daemon=True).start()
+    def _renew(self) -> None:
+        with suppress(Unavailable):  # the old list is shown with its time until it is too old; then the reason is
+            self._known = self._read()
 
     def _read(self) -> tuple[FleetView, tuple[str, ...]]:
         now, notes = self._clock(), []

@@ -7,14 +7,15 @@ Namespaces share the number of queries of a cycle, too, and a query that failed 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.net.background import in_background
 
 THREADS = 4
 SLOW_THREADS = 2  # of these, for namespaces whose last query was slow
@@ -53,20 +54,20 @@ _AWAKE = _Rest(0.0, 60.0)
 class _Job(Generic[T]):
     call: Callable[[], T]
     clock: Callable[[], float]
-    begun: float
-    done: threading.Event = field(default_factory=threading.Event)
-    ended: float = 0.0
-    answer: T | None = None
-    error: Exception | None = None
+    begun: float = field(init=False)
+    ended: float = field(init=False)
+    answer: Future[T] = field(init=False)
     announced: bool = False
 
-    def run(self) -> None:
+    def __post_init__(self) -> None:
+        self.begun = self.clock()
+        self.answer = in_background(self._run, name="user-query")
+
+    def _run(self) -> T:
         try:
-            self.answer = self.call()
-        except Exception as error:  # noqa: BLE001 - raised again where the answer is taken
-            self.error = error
-        self.ended = self.clock()
-        self.done.set()
+            return self.call()
+        finally:
+            self.ended = self.clock()
 
 
 class QueryPool:
@@ -97,17 +98,17 @@ class QueryPool:
         self._waited_in_all = 0.0
         now = self._clock()
         for author, job in list(self._jobs.items()):
-            if job.done.is_set() and now - job.ended > _FORGOTTEN:
+            if job.answer.done() and now - job.ended > _FORGOTTEN:
                 del self._jobs[author]
 
     def arrived(self) -> set[WorkflowKey]:
         """Workflows that can go on: their answer has arrived, or a thread is free that they did not get last time."""
         found: set[WorkflowKey] = set()
         for author, job in self._jobs.items():
-            if job.done.is_set() and not job.announced:
+            if job.answer.done() and not job.announced:
                 job.announced = True
                 found.add(author.workflow)
-        busy = {author.workflow.namespace for author, job in self._jobs.items() if not job.done.is_set()}
+        busy = {author.workflow.namespace for author, job in self._jobs.items() if not job.answer.done()}
         waiting = {workflow for workflow in self._turned_away if workflow.namespace in busy}
         found |= self._turned_away - waiting
         self._turned_away = waiting
@@ -154,8 +155,7 @@ class QueryPool:
             if not self._free(author.workflow.namespace):
                 self._turned_away.add(author.workflow)
                 raise NotYet
-            job = self._jobs[author] = _Job(call, self._clock, self._clock())
-            threading.Thread(target=job.run, name="user-query", daemon=True).start()
+            self._jobs[author] = _Job(call, self._clock)
         answer: T = self.take(author)
         return answer
 
@@ -163,25 +163,23 @@ class QueryPool:
         """The answer to what was asked before. Raises NotYet, and what the call raised."""
         job = self._jobs[author]
         namespace = author.workflow.namespace
-        if not job.done.is_set():
+        if not job.answer.done():
             begun = self._clock()
             left = min(self._patience - self._waited[namespace], PATIENCE_IN_ALL - self._waited_in_all)
-            job.done.wait(0.0 if namespace in self._slow else max(0.0, left))
+            wait([job.answer], 0.0 if namespace in self._slow else max(0.0, left))
             waited = self._clock() - begun
             self._waited[namespace] += waited  # type: ignore[assignment]
             self._waited_in_all += waited
-        if not job.done.is_set():
+        if not job.answer.done():
             raise NotYet
         del self._jobs[author]
         (self._slow.add if job.ended - job.begun > self._patience else self._slow.discard)(namespace)
-        if job.error is not None:
-            raise job.error
-        return job.answer
+        return job.answer.result()
 
     def _free(self, namespace: str) -> bool:
         """Whether there is a thread for a query of this namespace."""
         now = self._clock()
-        running = {author.workflow.namespace: job for author, job in self._jobs.items() if not job.done.is_set()}
+        running = {author.workflow.namespace: job for author, job in self._jobs.items() if not job.answer.done()}
         if namespace in running or len(running) >= THREADS:
             return False
         slow = {other for other, job in running.items() if other in self._slow or now - job.begun > self._patience}

@@ -11,10 +11,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from concertmaster.controller.collection.run_kinds import ServedRunKind
+from concertmaster.net.background import in_background
 
 log = logging.getLogger("concertmaster.live")
 
@@ -47,14 +50,14 @@ class RunWatch:
         self._lost = lost
         self._lock = threading.Lock()
         self._watch = Watch()
-        self._thread: threading.Thread | None = None
+        self._running: Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     def follow(self, watch: Watch) -> None:
         """Watch that, and nothing else. A watch that ended is started again."""
-        alive = self._thread is not None and self._thread.is_alive()
+        alive = self._running is not None and not self._running.done()
         if self._closed or (watch == self._watch and (alive or not watch.kinds)):
             return
         if not self._end(_LONGEST_STOP):
@@ -62,8 +65,7 @@ class RunWatch:
             return
         self._watch = watch
         if watch.kinds:
-            self._thread = threading.Thread(target=self._run, args=(watch.kinds,), name="runs", daemon=True)
-            self._thread.start()
+            self._running = in_background(partial(self._run, watch.kinds), name="runs")
 
     def stop(self, timeout: float) -> bool:
         """End for good; True when the watch ended within ``timeout`` seconds."""
@@ -71,14 +73,12 @@ class RunWatch:
         return self._end(timeout)
 
     def _end(self, timeout: float) -> bool:
-        thread = self._thread
-        if thread is None or not thread.is_alive():
+        if self._running is None or self._running.done():
             return True
         with self._lock:
             if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
-        thread.join(timeout)
-        return not thread.is_alive()
+        return not wait([self._running], timeout).not_done
 
     def _run(self, kinds: tuple[ServedRunKind, ...]) -> None:
         try:

@@ -42,7 +42,8 @@ class ClusterFacts:
     ``owners``: sentences about other writers of the object; ``controllers``: about autoscalers that target it;
     ``shared_by``: other workflows that use it. ``pods``: how many pods of the step may run concurrently; ``secure``:
     whether Argo compares stored templates with the runs that use them; ``active_runs``: number of active runs.
-    ``definition`` determines the pods; ``pod_refused``: the API server's rejection in a dry run of the changed pod, if it accepts the current one.
+    ``definition`` determines the pods; ``pod_refused``: the API server's rejection in a dry run of the changed pod, if it
+    accepts the current one.
     """
 
     owners: tuple[str, ...] | None = ()

@@ -47,8 +47,8 @@ SMALLEST = 1e-12  # seconds; shorter times are invalid, and dividing by them ove
 class ScaleOut:
     """Fitted run time over workers: ``fixed``, ``work``, ``communication`` in seconds, all at least zero;
     ``coordination`` in workers. ``starved``: (workers, seconds) measured with too few workers for the memory or cache
-    needed, ascending. ``error``: largest relative error (0 to 1) of the curve at the points used. ``measured``: (workers, median seconds),
-    ascending. ``uneven``: seconds added at the largest of these."""
+    needed, ascending. ``error``: largest relative error (0 to 1) of the curve at the points used. ``measured``: (workers,
+    median seconds), ascending. ``uneven``: seconds added at the largest of these."""
 
     fixed: float
     work: float

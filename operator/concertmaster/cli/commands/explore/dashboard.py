@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import webbrowser
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from concertmaster.cli.errors import UserError
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
+from concertmaster.net.background import in_background
 from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.served import recent_runs
@@ -73,7 +74,7 @@ def command(
         if show:
             webbrowser.open(url)
         # With many workflows the first list takes seconds: it is read while the browser starts.
-        threading.Thread(target=_read_ahead, args=(reader,), name="first list", daemon=True).start()
+        in_background(partial(_read_ahead, reader), name="first list")
 
     try:
         asyncio.run(serve(application(SecretGate(reader, secret, whose)), "127.0.0.1", port, ready, interrupted))
