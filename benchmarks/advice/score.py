@@ -13,7 +13,7 @@ from benchmarks.advice.truth import Worth, runs_of, worth
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.model.policy import Policy, Pricing
-from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_of
+from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow, fleet_of
 
 _TOLERANCE = {"money": 0.25, "run_minutes": 0.15, "failed_runs": 0.15}
 
@@ -60,7 +60,9 @@ def analyse(flow: Flow, policy: Policy, others: Sequence[Flow] = ()) -> tuple[An
             found, past = runs_of(other)
             rows.append((found.definition, past))
         fleet = fleet_of(rows, NOW)
-    result = analyze_workflow(own.definition, runs, policy, profile=flow.name, now=NOW, fleet=fleet)
+    result = analyze_workflow(
+        own.definition, runs, policy, profile=flow.name, now=NOW, environment=Environment(fleet=fleet)
+    )
     return result, own.names
 
 

@@ -13,7 +13,7 @@ from benchmarks.advice.truth import runs_of
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.core.pipeline import EarlierAnalyses, analyze_workflow
 from concertmaster.core.settling import LAGS
 
 WEEKS = 2
@@ -67,8 +67,10 @@ def replay(name: str, flow: Flow, policy: Policy, seen: Stability) -> None:
             policy,
             profile=flow.name,
             now=now,
-            published=tuple(published) if step else None,
-            sizing=sizing_history({}, (), published=list(_rows(published.values()))),
+            earlier=EarlierAnalyses(
+                tuple(published) if step else None,
+                sizing=sizing_history({}, (), published=list(_rows(published.values()))),
+            ),
         )
         seen.analyses += 1
         given = {r.id: r for r in found.recommendations}

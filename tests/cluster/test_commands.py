@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.report.result import status
+from concertmaster.report.result import first_status
 from testbed.cluster import Cluster
-from tests.support.builders import NOW
 from tests.support.cluster.operator_bed import apply, install_crds
 from tests.support.core.cases import Case, cases
 from tests.support.core.recommendation_history import lived
@@ -99,7 +98,7 @@ def all_run(name: str, shell: dict[str, str]) -> list[str]:
 @pytest.mark.parametrize("case", [c for c in cases() if c.name in ("oom", "flaky", "regression", "healthy")],
                          ids=lambda c: c.name)  # fmt: skip
 def test_every_command_runs_as_printed(case: Case, cluster: Cluster, shell: dict[str, str]) -> None:
-    reported = status(case.analysed(), policy="OptimizationPolicy/team-data", data_until=NOW)
+    reported = first_status(case.analysed(), policy="OptimizationPolicy/team-data")
     put(cluster, case, reported)
     commands = all_run(case.name, shell)
     assert any("explain" in c for c in commands)

@@ -13,9 +13,8 @@ from pydantic import TypeAdapter
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.cli import cli
 from concertmaster.core.text import json_size
-from concertmaster.report.result import status
+from concertmaster.report.result import first_status
 from testbed.cluster import Cluster
-from tests.support.builders import NOW
 from tests.support.core.cases import Case, cases
 from tests.support.core.recommendation_history import lived
 
@@ -60,7 +59,7 @@ def put(cluster: Cluster, namespace: str, name: str, status: dict[str, object], 
 
 def reported(case: Case) -> dict[str, object]:
     """The status of the case."""
-    return status(case.analysed(), policy="OptimizationPolicy/team-data", data_until=NOW)
+    return first_status(case.analysed(), policy="OptimizationPolicy/team-data")
 
 
 @pytest.fixture(scope="module")

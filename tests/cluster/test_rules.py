@@ -16,7 +16,7 @@ from concertmaster.cli import cli
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Recommendation
 from concertmaster.core.pipeline import AnalysisResult
-from concertmaster.report.result import status
+from concertmaster.report.result import first_status
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, install_crds
 from tests.support.core.rules_world import Pod, Scene, noise, scene
@@ -171,9 +171,9 @@ def test_a_recommendation_to_look_at_something_names_the_plugin_and_that_answers
     apply(argo, {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile", "metadata": meta,
                  "spec": {"workflowRef": ref}})  # fmt: skip
     analysis = scene.analysis()
-    told = status(AnalysisResult("wfp", analysis, insights(analysis), tuple(found)))
+    status = first_status(AnalysisResult("wfp", analysis, insights(analysis), tuple(found)))
     argo.kubectl("-n", namespace, "patch", "wfp", "wfp", "--subresource=status", "--type=merge", "-p",
-                 json.dumps({"status": told}))  # fmt: skip
+                 json.dumps({"status": status}))  # fmt: skip
     for item in found:
         assert not item.edits
         words = shlex.split(item.how.replace(" -n demo ", f" -n {namespace} "))

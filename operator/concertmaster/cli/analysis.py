@@ -19,6 +19,7 @@ from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinitio
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
 from concertmaster.core.model.metrics import with_metrics
+from concertmaster.core.rules import DataGaps
 
 DailyRows = Callable[[WorkflowKey], Sequence[DailyRow]]
 
@@ -86,9 +87,11 @@ class FactsAnalysis:
             self._policies.of(definition, self._window, self._min_runs),
             profile=self._policies.profile_of(definition),
             now=self._facts.until,
-            missing=self._facts.missing,
-            fleet=self._fleet,
-            capacity=self._capacity.get(definition.key.namespace, UNBOUND),
+            environment=pipeline.Environment(
+                DataGaps(tuple(self._facts.missing)),
+                self._fleet,
+                self._capacity.get(definition.key.namespace, UNBOUND),
+            ),
         )
         return AnalyzedWorkflow(result, tuple(runs))
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from concertmaster.api.conditions import ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.changes.admission.capacity import UNBOUND, UNKNOWN_NODES, Capacity, Nodes
+from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
@@ -21,7 +21,8 @@ from concertmaster.core.model.daily import Adoption, Baseline, DailyRow
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.rules import Fleet, FleetMember
+from concertmaster.core.pipeline import Environment
+from concertmaster.core.rules import FleetMember
 from concertmaster.history import Evidence, KeptAnalysis
 from concertmaster.report.workflow_series import Sample
 
@@ -199,10 +200,7 @@ class Case:
     runs: Sequence[RunRecord]
     now: float
     data_until: float | None
-    missing: tuple[str, ...] = ()
-    fleet: Fleet | None = None
-    notes: tuple[str, ...] = ()
-    capacity: Capacity = UNBOUND
+    environment: Environment = field(default_factory=Environment)
     past: Past = field(default_factory=Past)
     recorded: float = 0.0  # end of the newest run that the daily rows count
     older: Sequence[RunRecord] = ()

@@ -6,7 +6,7 @@ Pure: the callers read the inputs and write the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.insights import Insights, insights
@@ -22,7 +22,7 @@ from concertmaster.core.lifecycle.measured_gain import measure_of
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.rules import DataGaps, Fleet, FleetMember, assessed, member, recommend
+from concertmaster.core.rules import DataGaps, Evidence, Fleet, FleetMember, assessed, member, recommend
 from concertmaster.core.schedule import upcoming
 from concertmaster.core.settling import LAGS, enough, settle, unchanged
 
@@ -59,6 +59,29 @@ class AnalysisResult:
         return RelativeEffect(measure, effect.likely, effect.low, effect.high)
 
 
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where a workflow runs. ``gaps``: series the metrics source lacks, and parts of the workflow's objects and pods that
+    could not be read; ``fleet``: the workflows that share nodes with it (None: rules that compare workflows are skipped);
+    ``capacity``: of its namespace."""
+
+    gaps: DataGaps = field(default_factory=DataGaps)
+    fleet: Fleet | None = None
+    capacity: Capacity = UNBOUND
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAnalyses:
+    """``published``: ids published by the last analysis (None: there was none); ``older``: runs of the days before the
+    window, to reproduce earlier analyses; ``trust``: the ledger's factor for the predictions of a rule on this workflow;
+    ``sizing``: history of sizing decisions."""
+
+    published: Collection[str] | None = None
+    older: Sequence[RunRecord] = ()
+    trust: Callable[[str], float] = lambda _: 1.0
+    sizing: SizingHistory = field(default_factory=SizingHistory)
+
+
 def analyze_workflow(
     definition: WorkflowDefinition,
     runs: Sequence[RunRecord],
@@ -66,48 +89,36 @@ def analyze_workflow(
     *,
     profile: str,
     now: float,
-    missing: Iterable[str] = (),
-    notes: Iterable[str] = (),
-    fleet: Fleet | None = None,
-    trust: Callable[[str], float] = lambda _: 1.0,
-    published: Collection[str] | None = None,
-    older: Sequence[RunRecord] = (),
-    capacity: Capacity = UNBOUND,
-    sizing: SizingHistory | None = None,
+    environment: Environment = Environment(),
+    earlier: EarlierAnalyses = EarlierAnalyses(),
     figures: RunFigures | None = None,
 ) -> AnalysisResult:
-    """Analyse and recommend. ``definition``: with a graph (see ``engines.complete``). ``missing``: series the metrics source
-    lacks; ``notes``: parts of the workflow's objects and pods that could not be read; ``fleet``: the workflows that share
-    nodes with this one (None: rules that compare workflows are skipped); ``trust``: the ledger's factor for the predictions
-    of a rule on this workflow; ``published``: ids published by the last analysis (None: there was none); ``older``: runs of
-    the days before the window, to reproduce earlier analyses; ``capacity``: of the namespace; ``sizing``: history of sizing
-    decisions; ``figures``: cache of earlier analyses of the same records."""
+    """Analyse and recommend. ``definition``: with a graph (see ``engines.complete``). ``figures``: cache of earlier analyses
+    of the same records."""
     figures = figures or RunFigures()
     analysis = analyze(definition, runs, now=now, policy=policy, figures=figures)
-    warnings = (*data_warnings(definition, runs, now, figures), *notes)
-    gaps = DataGaps(tuple(missing), warnings)
+    warnings = (*data_warnings(definition, runs, now, figures), *environment.gaps.notes)
+    evidence = Evidence(
+        analysis,
+        profile,
+        gaps=replace(environment.gaps, notes=warnings),
+        fleet=environment.fleet,
+        capacity=environment.capacity,
+        sizing=earlier.sizing,
+    )
+    published = earlier.published
 
-    def earlier(lag: float, ids: Collection[str]) -> list[Recommendation]:
-        then = analyze(definition, [*older, *runs], now=now - lag, policy=policy, figures=figures)
-        return assessed(then, profile, gaps=gaps, fleet=fleet, published=ids, capacity=capacity, sizing=sizing)
+    def reproduced(lag: float, ids: Collection[str]) -> list[Recommendation]:
+        then = analyze(definition, [*earlier.older, *runs], now=now - lag, policy=policy, figures=figures)
+        return assessed(replace(evidence, analysis=then), ids)
 
     def settled(found: list[Recommendation]) -> list[Recommendation]:
         if published is None or not unchanged(definition, runs, now - max(LAGS)):
             return found
         before = [r for r in analysis.runs if (r.end or now) <= now - LAGS[0]]
-        return settle(published, found, earlier, confirm=enough(analysis.runs, before))
+        return settle(published, found, reproduced, confirm=enough(analysis.runs, before))
 
-    recommendations = recommend(
-        analysis,
-        profile,
-        gaps=gaps,
-        fleet=fleet,
-        trust=trust,
-        published=published or (),
-        settle=settled,
-        capacity=capacity,
-        sizing=sizing,
-    )
+    recommendations = recommend(evidence, trust=earlier.trust, published=published or (), settle=settled)
     gains = [(r.id, r.gain_share.likely) for r in recommendations if not r.minor and r.gain_share is not None]
     score = attainable(analysis.score, policy.analysis.score_weights["speed"], contributions(gains))
     return AnalysisResult(

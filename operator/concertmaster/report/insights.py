@@ -15,8 +15,11 @@ from concertmaster.core.analysis.replay import TimeSplit
 from concertmaster.core.analysis.shared.caches import CacheUse
 from concertmaster.core.analysis.shared.volumes import VolumeFill
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.times import iso, to_minute
 from concertmaster.report.view import number
+
+_SHOWN_RULES = ("data-quality", "demand-forecast")
 
 
 def _slow(slow: SlowRuns, total: int) -> str:
@@ -147,8 +150,9 @@ def _width(effect: WidthEffect) -> str:
     )
 
 
-def sentences(insights: Insights, total: int) -> list[str]:
-    """One line each; ``total`` is the number of succeeded runs analysed."""
+def sentences(result: AnalysisResult) -> list[str]:
+    """One line each, and what is no recommendation to act on but should be seen: gaps in the metrics, the busiest hour."""
+    insights = result.insights
     lines = []
     if insights.next_run.seconds is not None:
         seconds = insights.next_run.seconds
@@ -160,7 +164,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
         lines.append(_change(insights.change))
     split = _split(insights.split) if insights.split is not None else None
     lines += [split] if split is not None else []
-    lines += [_slow(slow, total) for slow in insights.slow[:3]]
+    lines += [_slow(slow, result.analysis.succeeded) for slow in insights.slow[:3]]
     lines += [_drop(insights.drop)] if insights.drop is not None else []
     lines += [_items(insights.items)] if insights.items is not None else []
     lines += [_growth(insights.growth)] if insights.growth is not None else []
@@ -174,7 +178,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
                 f"At the present trend the objective {name} will be missed around {iso(outlook.at.likely)}"
                 f" (between {iso(outlook.at.low)} and {iso(outlook.at.high)})"
             )
-    return lines
+    return lines + [f"{i.action}: {i.because} ({i.rule})" for i in result.minor if i.rule in _SHOWN_RULES]
 
 
 def view(insights: Insights) -> dict[str, Any]:

@@ -16,12 +16,16 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.fleet.together import together
+from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.pipeline import AnalysisResult
+from concertmaster.core.schedule import next_run
 from concertmaster.core.text import json_size
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
+from concertmaster.report import insights
 from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.overview import overview
 from concertmaster.report.recommendation_log import clip
@@ -153,29 +157,24 @@ def _runs(analysis: Analysis, next_expected: float | None) -> Document:
 
 
 def document(
-    analysis: Analysis,
-    recommendations: Sequence[Recommendation],
+    result: AnalysisResult,
     memory: RecommendationHistory,
     *,
-    target: str,
-    explain: Mapping[str, str],
     policy: str | None = None,
     data_until: float | None = None,
-    next_expected: float | None = None,
-    insights: Sequence[str] = (),
     records: Mapping[str, str] | None = None,
-    minor: Sequence[Recommendation] = (),
-    profile: str = "PROFILE",
 ) -> Document:
     """The status without conditions and observedGeneration, which belong to the caller.
 
-    ``recommendations`` come ranked; ``memory`` has the state of each of them, and earlier recommendations. ``explain``
-    gives the command that explains each id, ``records`` what is known of each rule's predictions. ``minor``
-    recommendations are only counted; ``profile`` is the name of the profile.
+    ``memory`` has the state of each recommendation of the ``result``, and earlier ones; ``records`` what is known of each
+    rule's predictions. Minor recommendations are only counted.
 
     The first five that are Active are shown in full. Where they leave room, what was implemented lately, dismissed or
     became obsolete follows; the rest is remembered in short.
     """
+    analysis, minor = result.analysis, result.minor
+    key = analysis.definition.key
+    next_expected = next_run(analysis.definition, analysis.now)
     active = [s for s in memory.standings if s.state is RecommendationState.ACTIVE]
     order = (
         RecommendationState.ACTIVE,
@@ -188,8 +187,8 @@ def document(
     shown = [remembered.standing(s, (records or {}).get(s.id.partition(".")[0])) for s in full]
     for entry in shown:
         if entry["state"] != "Active":  # its command was for another state of things
-            entry["how"] = explain.get(entry["id"], entry["how"])
-    current = {r.id: r for r in recommendations}
+            entry["how"] = commands.explain(result.profile, key.namespace, entry["id"])
+    current = {r.id: r for r in result.recommendations}
     open_ = [current[s.id] for s in active if s.id in current]
     parts = [clip(_score_part(p), 160) for p in analysis.score.parts if p.shown]
     parts += [
@@ -198,9 +197,9 @@ def document(
         if item.rule == "best-practices"
     ]
     status: Document = {
-        "advice": overview(analysis, open_, minor, profile, next_expected),
+        "advice": overview(analysis, open_, minor, result.profile, next_expected),
         "dataUntil": iso(data_until),
-        "insights": [clip(line, 400) for line in insights[:10]],
+        "insights": [clip(line, 400) for line in insights.sentences(result)[:10]],
         "minor": len(minor),
         "moreRecommendations": sum(s not in full for s in active),
         "objectives": [clip(objective_line(o), 160) for o in analysis.objectives[:OBJECTIVES]],
@@ -216,7 +215,7 @@ def document(
             analysis,
             [str(s.words.get("action", s.id)) for s in active],
             value(together((r.id, r.impact) for r in open_), analysis.pricing),
-            target,
+            f"{key.kind}/{key.name}",
         ),
     }
     empty = [k for k in ("remaining", "results") if not status[k]]

@@ -18,7 +18,8 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
 )
-from concertmaster.core.pipeline import AnalysisResult, analyze_workflow
+from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow
+from concertmaster.core.rules import DataGaps
 from concertmaster.engines import complete
 from tests.support.builders import DAY, MI, NOW, container, definition, run
 
@@ -43,7 +44,9 @@ class Case:
         """The analysis as performed by the operator."""
         policy = resolve(None, POLICY)
         definition, runs = complete(self.definition, self.runs)
-        return analyze_workflow(definition, runs, policy, profile=self.name, now=NOW, missing=self.missing)
+        return analyze_workflow(
+            definition, runs, policy, profile=self.name, now=NOW, environment=Environment(DataGaps(self.missing))
+        )
 
 
 def _step(name: str, after: tuple[str, ...], index: int, **resources: object) -> StepSpec:

@@ -15,7 +15,8 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.model.enums import RecommendationState, Verdict
-from concertmaster.report.result import current, status
+from concertmaster.report.result import current
+from concertmaster.report.status_document import document
 from tests.support.builders import DAY, NOW
 from tests.support.core.cases import cases
 
@@ -128,4 +129,4 @@ def lived() -> dict[str, object]:
     )
     records = {"memory-request": str(ledger.record("memory-request", "demo/lived"))}
     memory = RecommendationHistory(standings, outcomes)
-    return status(result, policy="OptimizationPolicy/team-data", data_until=NOW, memory=memory, records=records)
+    return document(result, memory, policy="OptimizationPolicy/team-data", data_until=NOW, records=records)

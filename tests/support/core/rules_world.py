@@ -23,7 +23,7 @@ from concertmaster.core.model import (
     WorkflowGraph,
 )
 from concertmaster.core.model.policy import AnalysisSettings, ApplySettings, Objectives, Policy, Pricing, RuleSettings
-from concertmaster.core.rules import RULES, DataGaps, Fleet, recommend
+from concertmaster.core.rules import RULES, DataGaps, Evidence, Fleet, recommend
 from concertmaster.engines.argo import definition as argo_definition
 from concertmaster.engines.jobs import definition as job_engine
 from tests.support.builders import DAY, NOW, container, run_record
@@ -241,7 +241,11 @@ class Scene:
     def recommended(self, rule: str | None = None, **settings: str) -> list[Recommendation]:
         """The recommendations of one rule (None: of all rules)."""
         chosen = {r.name: RuleSettings(enabled=rule in (None, r.name), settings=settings) for r in RULES}
-        return recommend(self.analysis(chosen), "wfp", gaps=self.gaps, fleet=self.fleet, capacity=self.capacity)
+        return recommend(
+            Evidence(
+                self.analysis(chosen), "wfp", gaps=self.gaps or DataGaps(), fleet=self.fleet, capacity=self.capacity
+            )
+        )
 
     def one(self, rule: str, **settings: str) -> Recommendation:
         """The only recommendation of one rule."""

@@ -39,6 +39,6 @@ def analysed(name: str = "nightly", step_name: str | None = None) -> tuple[dict[
     profile = {
         "metadata": {"name": name, "namespace": "demo", "uid": f"uid-{name}", "labels": {"team": "data"}},
         "spec": {},
-        "status": results.status(result, data_until=NOW),
+        "status": results.first_status(result),
     }
     return profile, detail.document(results.view(result), name, None, recent_runs(result.analysis))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from concertmaster.core.model import Category, Level, Recommendation, RunRecord, Severity
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.pipeline import AnalysisResult, analyze_workflow
+from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
 from concertmaster.core.settling import DAY, Earlier, settle
 from tests.support.builders import NOW
 from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
@@ -91,7 +91,7 @@ def analysed(of: Scene, later: float, ids: Collection[str] | None, *, mark: str 
     now = NOW - 4 * DAY + later * DAY
     older: list[RunRecord] = [r for r in runs if (r.end or 0.0) < now - 14 * DAY]
     seen = [r for r in runs if now - 14 * DAY <= (r.end or 0.0) <= now]
-    return analyze_workflow(own, seen, Policy(), profile="wfp", now=now, published=ids, older=older)
+    return analyze_workflow(own, seen, Policy(), profile="wfp", now=now, earlier=EarlierAnalyses(ids, older))
 
 
 def test_a_failure_that_leaves_the_window_takes_nothing_with_it_at_once() -> None:

@@ -13,7 +13,7 @@ from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model import Interval
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.report import impact
-from concertmaster.report.result import current, status
+from concertmaster.report.result import current, first_status
 from tests.support.builders import NOW
 from tests.support.core.cases import Case, cases
 
@@ -32,7 +32,7 @@ def _whole(result: AnalysisResult, measure: str) -> float:
 @pytest.mark.parametrize("case", _promising(), ids=lambda c: c.name)
 def test_promised_expected_and_impact_of_a_recommendation_have_the_same_interval(case: Case) -> None:
     result = case.analysed()
-    (entry,), (item,) = status(result)["recommendations"], result.recommendations
+    (entry,), (item,) = first_status(result)["recommendations"], result.recommendations
     found = _PROMISED.fullmatch(entry["promised"])
     assert found is not None
     stated = item.gain_share if found[1] == "Duration" else item.saving_per_month

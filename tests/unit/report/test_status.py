@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,8 @@ from pydantic import TypeAdapter
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
-from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.analysis.insights import insights
+from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
     ImplementationResult,
@@ -24,9 +26,10 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import Observation, advance
-from concertmaster.core.model import Category, Level, Recommendation, Severity
+from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowDefinition
 from concertmaster.core.model.enums import RecommendationState, Verdict
-from concertmaster.core.rules import recommend
+from concertmaster.core.pipeline import AnalysisResult
+from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
 from concertmaster.report import markdown, tables
 from concertmaster.report import recommendation_log as remembered
@@ -57,13 +60,17 @@ def _memory(
     return advance(before or RecommendationHistory(), Observation(NOW, given, **look))  # type: ignore[arg-type]
 
 
-def _status(count: int, dismissals: dict[str, str] | None = None, **options: object) -> dict:  # type: ignore[type-arg]
-    analysis = analyze(CHAIN, _runs(count), now=NOW)
-    found = recommend(analysis, "wfp")
+def _status(count: int, dismissals: dict[str, str] | None = None, of: WorkflowDefinition = CHAIN) -> dict:  # type: ignore[type-arg]
+    analysis = analyze(of, _runs(count), now=NOW)
+    found = recommend(Evidence(analysis, "wfp"))
     found += [_recommendation(1, "x")] if found else []
     memory = _memory(found, dismissals=dismissals or {})
-    target = "WorkflowTemplate/nightly-etl"
-    return document(analysis, found, memory, target=target, explain={}, data_until=NOW, **options)  # type: ignore[arg-type]
+    return document(_result(found, analysis), memory, data_until=NOW)
+
+
+def _result(found: Sequence[Recommendation], analysis: Analysis | None = None) -> AnalysisResult:
+    analysis = analysis or analyze(CHAIN, _runs(14), now=NOW)
+    return AnalysisResult("wfp", analysis, insights(analysis), tuple(found))
 
 
 def test_the_resource_accepts_it_as_it_is() -> None:
@@ -87,8 +94,8 @@ def test_equal_evidence_gives_an_equal_document() -> None:
 
 
 def test_too_few_runs_say_how_many_and_when_the_next_is_due() -> None:
-    status = _status(2, next_expected=NOW + 3600)
-    assert status["advice"] == ["Insufficient data: 2 of 5 required runs in 14d; next expected 2025-10-09T09:53:20Z."]
+    status = _status(2, of=replace(CHAIN, schedule="53 9 * * *"))
+    assert status["advice"] == ["Insufficient data: 2 of 5 required runs in 14d; next expected 2025-10-09T09:53:00Z."]
     assert status["recommendations"] == []
 
 
@@ -103,7 +110,7 @@ def test_dismissed_ones_go_last_and_do_not_count_as_open() -> None:
 
 def test_what_was_implemented_never_takes_the_place_of_what_is_to_be_done() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
-    found = [*recommend(analysis, "wfp"), _recommendation(1, "x")]
+    found = [*recommend(Evidence(analysis, "wfp")), _recommendation(1, "x")]
     raw = {"spec": {"parallelism": "2"}}
     old = [
         TrackedRecommendation(
@@ -117,13 +124,11 @@ def test_what_was_implemented_never_takes_the_place_of_what_is_to_be_done() -> N
         for i in range(3)
     ]
     memory = _memory(found, RecommendationHistory(tuple(old)), target=raw)
-    status = document(analysis, found, memory, target="x", explain={})
+    status = document(_result(found, analysis), memory)
     assert {r["state"] for r in status["recommendations"]} == {"Active"}
     assert [o["id"] for o in status["remaining"] if o["state"] == "Implemented"] == [s.id for s in old]
     assert [o["id"] for o in status["results"]] == [s.id for s in old]
-    few = document(
-        analysis, found[:2], _memory(found[:2], RecommendationHistory(tuple(old)), target=raw), target="x", explain={}
-    )
+    few = document(_result(found[:2], analysis), _memory(found[:2], RecommendationHistory(tuple(old)), target=raw))
     assert [r["state"] for r in few["recommendations"]] == ["Active"] * 2 + ["Implemented"] * 3
     assert few["summary"]["open"] == 2
     assert "remaining" not in few
@@ -154,7 +159,7 @@ def _recommendation(number: int, text: str) -> Recommendation:
 def test_it_never_exceeds_its_size(text: str, count: int) -> None:
     analysis = analyze(CHAIN, [], now=NOW)
     found = [_recommendation(i, text) for i in range(count)]
-    status = document(analysis, found, _memory(found), target="x", explain={})
+    status = document(_result(found, analysis), _memory(found))
     assert json_size(status) <= MAX_BYTES - 2048
     assert len(status.get("remaining", ())) <= 20
     shown = [r for r in status["recommendations"] if r["state"] == "Active"]
@@ -164,7 +169,7 @@ def test_it_never_exceeds_its_size(text: str, count: int) -> None:
 
 def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
-    found = [*recommend(analysis, "wfp"), _recommendation(1, "x")]
+    found = [*recommend(Evidence(analysis, "wfp")), _recommendation(1, "x")]
     long = tuple(Field(f"/spec/{i}/{'x' * 60}", "a" * 90, "b" * 90) for i in range(3))
     reported = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
     away = [
@@ -178,7 +183,7 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> No
         for i in range(10)
     ]
     memory = RecommendationHistory((*_memory(found).standings, *away), tuple(results))
-    status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
+    status = document(_result(found), memory, data_until=NOW)
     assert json_size(status) <= MAX_BYTES - 2048
     assert [r["state"] for r in status["recommendations"]] == ["Active"] * 5
     assert len(status["results"]) >= 3
@@ -189,7 +194,6 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> No
 
 def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     """Six recommendations are dismissed and one is back in spite of it, and all of these decisions stay."""
-    analysis = analyze(CHAIN, _runs(14), now=NOW)
     found = [_recommendation(i, "y" * 150) for i in range(12)]
     memory = _memory(found, dismissals={r.id: "not in May " + "z" * 90 for r in found[6:]})
     reported = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
@@ -203,8 +207,9 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     gone = [*past(RecommendationState.IMPLEMENTED, "timeout"), *past(RecommendationState.OBSOLETE, "variance")]
     back = past(RecommendationState.ACTIVE, "straggler", "not in May")[:1]
     memory = RecommendationHistory((*memory.standings[:6], *back, *memory.standings[6:], *gone))
-    lines = ["w" * 400 for _ in range(10)]
-    status = document(analysis, found, memory, target="x", explain={}, data_until=NOW, insights=lines)
+    long = replace(_recommendation(0, "w" * 400), rule="data-quality")
+    result = replace(_result(found), minor=(long,) * 10)
+    status = document(result, memory, data_until=NOW)
     assert json_size(status) <= MAX_BYTES - 2048
     kept = [(r["id"], r["state"]) for r in (*status["recommendations"], *status["remaining"])]
     assert [i for i, state in kept if state == "Dismissed"] == [r.id for r in found[6:]]
@@ -237,7 +242,6 @@ def test_in_short_what_can_be_missed_goes_first() -> None:
 
 
 def test_open_results_leave_before_judged_ones() -> None:
-    analysis = analyze(CHAIN, _runs(14), now=NOW)
     found = [_recommendation(i, "y" * 300) for i in range(5)]
     fresh = [
         ImplementationResult(f"timeout.o{i}", "y" * 160, "w" * 160, NOW, (WIDER,), RelativeEffect("Cost"))
@@ -247,7 +251,7 @@ def test_open_results_leave_before_judged_ones() -> None:
         replace(o, id=f"timeout.j{i}", since=NOW - 1, verdict=Verdict.SAME, judged=NOW) for i, o in enumerate(fresh)
     ]
     memory = RecommendationHistory(_memory(found).standings, (*fresh, *known[:3]))
-    status = document(analysis, found, memory, target="x", explain={}, data_until=NOW)
+    status = document(_result(found), memory, data_until=NOW)
     assert json_size(status) <= MAX_BYTES - 2048
     assert len(status["results"]) < 23
     assert [o["id"] for o in status["results"] if "verdict" in o] == [o.id for o in known[:3]]
@@ -270,7 +274,7 @@ def test_json_has_no_nan_and_unknown_is_null() -> None:
 
 def test_every_printed_form_names_the_workflow_its_steps_and_its_recommendations() -> None:
     analysis = analyze(CHAIN, _runs(14), now=NOW)
-    view = workflow_view(analysis, recommend(analysis, "wfp"))
+    view = workflow_view(analysis, recommend(Evidence(analysis, "wfp")))
     for text in (tables.workflow_text(view), markdown.render([view])):
         assert "nightly-etl" in text
         for name in ("extract", "transform", "load"):

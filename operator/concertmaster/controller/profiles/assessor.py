@@ -39,6 +39,8 @@ from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.definitions import NONE_READ
 from concertmaster.core.model.policy import Policy
+from concertmaster.core.pipeline import Environment
+from concertmaster.core.rules import DataGaps
 from concertmaster.core.settling import LAGS, parted
 from concertmaster.history import Evidence, left_out
 from concertmaster.kube.writer import StatusUpdate
@@ -176,8 +178,8 @@ class Assessor:
             if evidence is None:
                 return known
             bound = replace(capacity, nodes=report.nodes) if report is not None else capacity
-            fleet = self._fleet.fleet
-            case = Case(subject.profile, policy, definition, (), now, known.data_until, missing, fleet, notes, bound)
+            environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound)
+            case = Case(subject.profile, policy, definition, (), now, known.data_until, environment)
             return self._analyzed(subject, case, (inputs, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
@@ -260,7 +262,8 @@ class Assessor:
         )
         notes, recorded = left_out(inputs[1].runs, runs), self._history.recorded(case.definition.key)
         case = replace(case, runs=runs, older=older, figures=figures, past=self._past(subject))
-        result = self._analyzer(replace(case, recorded=recorded, notes=(*case.notes, *notes)))
+        gaps = replace(case.environment.gaps, notes=(*case.environment.gaps.notes, *notes))
+        result = self._analyzer(replace(case, recorded=recorded, environment=replace(case.environment, gaps=gaps)))
         tally.analyzed += 1
         self._failures.forget(subject.entry.uid)
         self._outputs.keep(subject.entry, subject.key, result)

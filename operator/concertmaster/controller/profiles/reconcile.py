@@ -20,12 +20,12 @@ from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
-from concertmaster.core.pipeline import AnalysisResult, analyze_workflow, fleet_member
+from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow, fleet_member
 from concertmaster.core.rules import RULES, settings_problems
 from concertmaster.core.schedule import next_run
 from concertmaster.core.times import iso, parse_time, to_minute
 from concertmaster.engines import complete
-from concertmaster.report import detail, workflow_series
+from concertmaster.report import detail, status_document, workflow_series
 from concertmaster.report import result as results
 from concertmaster.report.fleet import item_of
 from concertmaster.report.recommendation_log import decision
@@ -45,14 +45,13 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         case.policy,
         profile=case.profile.metadata.name,
         now=case.now,
-        missing=case.missing,
-        fleet=case.fleet,
-        notes=case.notes,
-        capacity=case.capacity,
-        sizing=sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
-        trust=(lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
-        published=_published(case),
-        older=complete(definition, case.older)[1],
+        environment=case.environment,
+        earlier=EarlierAnalyses(
+            _published(case),
+            complete(definition, case.older)[1],
+            (lambda rule: ledger.factor(rule, name)) if case.policy.analysis.learning else (lambda rule: 1.0),
+            sizing_history(dismissed(case.profile, case.now), case.past.lines, definition.holders, _proposed(case)),
+        ),
         figures=case.figures,
     )
     policy = str(case.policy.source) if case.policy.source is not None else None
@@ -63,7 +62,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         for r in RULES
         if (known := ledger.record(r.name, name)) is not None
     }
-    document = results.status(result, policy=policy, data_until=case.data_until, memory=memory, records=records)
+    document = status_document.document(result, memory, policy=policy, data_until=case.data_until, records=records)
     away = {r.id for r in result.recommendations} - {
         s.id for s in memory.standings if s.state is RecommendationState.ACTIVE
     }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
 from concertmaster.core.fleet.materiality import assess, value
 from concertmaster.core.fleet.workflows import Fleet, FleetMember, member
-from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Recommendation, Severity
 from concertmaster.core.model.policy import Policy, Pricing
 from concertmaster.core.rules.base import DataGaps, Evidence, Rule
@@ -139,46 +138,31 @@ def _failing(analysis: Analysis) -> bool:
     return rate is not None and rate < analysis.policy.objectives.min_success
 
 
-def assessed(
-    analysis: Analysis,
-    profile: str,
-    *,
-    gaps: DataGaps | None = None,
-    fleet: Fleet | None = None,
-    published: Collection[str] = (),
-    capacity: Capacity = UNBOUND,
-    sizing: SizingHistory | None = None,
-) -> list[Recommendation]:
+def assessed(evidence: Evidence, published: Collection[str] = ()) -> list[Recommendation]:
     """The recommendations of all enabled rules for one workflow, each with its impact, in the order of the rules."""
+    analysis = evidence.analysis
     items: list[Recommendation] = []
     rows = Rows(analysis)
     for rule in RULES:
         own = analysis.policy.rule(rule.name)
         if own.enabled:
-            evidence = Evidence(
-                analysis, profile, own, gaps or DataGaps(), fleet, capacity, rows, sizing or SizingHistory()
-            )
-            items.extend(rule.recommend(evidence))
+            items.extend(rule.recommend(replace(evidence, settings=own, shared=rows)))
     return [assess(item, analysis, published=item.id in published) for item in items]
 
 
 def recommend(
-    analysis: Analysis,
-    profile: str,
+    evidence: Evidence,
     *,
-    gaps: DataGaps | None = None,
-    fleet: Fleet | None = None,
     trust: Callable[[str], float] = lambda _: 1.0,
     published: Collection[str] = (),
     settle: Callable[[list[Recommendation]], list[Recommendation]] = lambda items: items,
-    capacity: Capacity = UNBOUND,
-    sizing: SizingHistory | None = None,
 ) -> list[Recommendation]:
     """All recommendations for one workflow, including minor ones, ranked and free of contradictions. Rules that compare
-    workflows yield nothing without a ``fleet``. ``trust``: see ``rank``; ``published``: ids published by the last analysis,
-    which have lower thresholds; ``settle``: filter over several analyses; ``capacity``: of the namespace; ``sizing``:
-    history of sizing decisions."""
-    items = assessed(analysis, profile, gaps=gaps, fleet=fleet, published=published, capacity=capacity, sizing=sizing)
+    workflows yield nothing without a fleet in the ``evidence``; the settings of the rules are added to it. ``trust``: see
+    ``rank``; ``published``: ids published by the last analysis, which have lower thresholds; ``settle``: filter over
+    several analyses."""
+    analysis = evidence.analysis
+    items = assessed(evidence, published)
     ranked = rank(settle(items), analysis.pricing, failing=_failing(analysis), trust=trust)
     # A published recommendation must not refer to a minor one, which is not shown.
     return resolve([i for i in ranked if not i.minor]) + [i for i in resolve(ranked) if i.minor]

@@ -33,8 +33,11 @@ class Neighbours(FakeAnalyzer):
     def __call__(self, case: Case) -> ProfileAnalysis:
         name = case.definition.key.name
         found = super().__call__(case)
-        document = {**found.document, "advice": [f"{len(case.fleet.members) if case.fleet else 0} in the fleet"]}
-        if case.fleet is not None and name in self.clashing:
+        document = {
+            **found.document,
+            "advice": [f"{len(case.environment.fleet.members) if case.environment.fleet else 0} in the fleet"],
+        }
+        if case.environment.fleet is not None and name in self.clashing:
             document["recommendations"] = CLASH
         own = member(case.definition.key, self.cores.get(name, 1.0))
         return replace(found, document=document, member=own, waits=name in self.clashing)

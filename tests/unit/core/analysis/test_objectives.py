@@ -20,7 +20,7 @@ from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
 from concertmaster.core.pipeline import analyze_workflow
-from concertmaster.report.result import status
+from concertmaster.report.result import first_status
 from concertmaster.report.status_document import objective_line
 from tests.support.builders import DAY, NOW, container, definition, run, step
 
@@ -164,9 +164,9 @@ def test_missed_objectives_lower_the_score_and_those_of_other_parts_do_not_count
 def test_the_score_counts_the_objectives_that_the_status_lists() -> None:
     """Success and failures of steps are other parts of the score, and objectives all the same."""
     found = analyze_workflow(CHAIN, runs(), resolve(None, policy(duration={"p95": "1m"})), profile="p", now=NOW)
-    lines = status(found)["objectives"]
+    lines = first_status(found)["objectives"]
     met = sum(": Met, " in line for line in lines)
-    (part,) = [line for line in status(found)["scoreParts"] if line.startswith("objectives: ")]
+    (part,) = [line for line in first_status(found)["scoreParts"] if line.startswith("objectives: ")]
     assert part == f"objectives: -20, {met} of {len(lines)} objectives met; missed: duration p95"
     assert met == len(lines) - 1 > 0
 

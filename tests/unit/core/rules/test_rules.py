@@ -22,7 +22,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles, RuleSettings
-from concertmaster.core.rules import RULES, DataGaps, recommend
+from concertmaster.core.rules import RULES, DataGaps, Evidence, recommend
 from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
 from tests.support.core import rules_world as world
 from tests.support.core import scenarios
@@ -41,11 +41,8 @@ def recommended(
 ) -> list[Recommendation]:
     """Recommendations of one rule."""
     chosen = {r.name: RuleSettings(enabled=r.name == only, settings=settings or {}) for r in RULES}
-    return recommend(
-        analyze(of, runs, now=NOW, policy=Policy(analysis=options or AnalysisSettings(), rules=chosen)),
-        "wfp",
-        gaps=gaps,
-    )
+    analysis = analyze(of, runs, now=NOW, policy=Policy(analysis=options or AnalysisSettings(), rules=chosen))
+    return recommend(Evidence(analysis, "wfp", gaps=gaps or DataGaps()))
 
 
 def noisy(base: dict[str, float], spread: float = 0.03, seed: int = 1) -> Callable[[int], dict[str, float]]:
@@ -67,7 +64,7 @@ class TestBottleneck:
         assert first.expected.startswith("at half its time: ")
         assert first.gain_seconds is None  # a measure, no prediction of a remedy
         slow = Policy(objectives=Objectives(duration=Quantiles(p50=200.0)))
-        asked = recommend(analyze(CHAIN, runs, now=NOW, policy=slow), "wfp")
+        asked = recommend(Evidence(analyze(CHAIN, runs, now=NOW, policy=slow), "wfp"))
         first = next(r for r in asked if r.id == "bottleneck.transform")
         assert not first.minor
         assert first.gain_seconds is not None
@@ -291,7 +288,7 @@ class TestDataQuality:
 
 
 def _all(analysis: Analysis) -> list[Recommendation]:
-    return recommend(analysis, "wfp")
+    return recommend(Evidence(analysis, "wfp"))
 
 
 def test_every_sentence_carries_number_cause_consequence_and_command() -> None:
@@ -323,7 +320,7 @@ def test_ranking_is_stable_and_does_not_depend_on_the_order_of_runs() -> None:
 def test_a_disabled_rule_says_nothing() -> None:
     runs = daily(CHAIN.graph, 14, noisy({"extract": 60, "transform": 300, "load": 30}))
     analysis = analyze(CHAIN, runs, now=NOW, policy=Policy(rules={"bottleneck": RuleSettings(enabled=False)}))
-    found = recommend(analysis, "wfp")
+    found = recommend(Evidence(analysis, "wfp"))
     assert found
     assert all(r.rule != "bottleneck" for r in found)
 
@@ -364,7 +361,7 @@ def test_no_text_asks_for_more_of_what_another_lowers(used: float) -> None:
 
     runs = daily(of.graph, 24, noisy({"extract": 60, "transform": 300, "load": 30}), containers=facts)
     slow = Policy(objectives=Objectives(duration=Quantiles(p50=200.0)))
-    found = [r for r in recommend(analyze(of, runs, now=NOW, policy=slow), "wfp") if not r.minor]
+    found = [r for r in recommend(Evidence(analyze(of, runs, now=NOW, policy=slow), "wfp")) if not r.minor]
     assert {"right-size"} < {r.id for r in found}, "the case must tempt"
     texts = " ".join(f"{r.action} {r.because} {r.expected} {r.otherwise}" for r in found if r.rule != "right-size")
     assert not re.search(r"give it more|so more CPU|no other change", texts)

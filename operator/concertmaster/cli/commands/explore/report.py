@@ -154,7 +154,7 @@ def profile_of(workflow: AnalyzedWorkflow) -> dict[str, Any]:
     return {
         "metadata": meta,
         "spec": {},
-        "status": results.status(workflow.result, data_until=workflow.result.analysis.now),
+        "status": results.first_status(workflow.result),
     }
 
 

@@ -23,7 +23,7 @@ from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Rec
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range, RuleSettings
-from concertmaster.core.rules import RULES, recommend
+from concertmaster.core.rules import RULES, Evidence, recommend
 from concertmaster.core.sizing import MIB, plain_memory
 from concertmaster.engines import PATCHABLE
 from tests.support.builders import DAY, MI, NOW, container, definition, run, step
@@ -72,7 +72,7 @@ def sized(
     ]
     rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
     analysis = analyze(of, runs, now=NOW, policy=Policy(rules=rules, **policy))  # type: ignore[arg-type]
-    return recommend(analysis, "wfp", sizing=sizing)
+    return recommend(Evidence(analysis, "wfp", sizing=sizing or SizingHistory()))
 
 
 def fact(**values: object) -> Facts:
@@ -173,7 +173,7 @@ def _with(rules: dict[str, RuleSettings], made: Facts) -> list[Recommendation]:
         run(of.graph, {"a": 600.0}, number=i, start=NOW - (24 - i) * DAY / 2, containers=lambda _: (made(0),))
         for i in range(24)
     ]
-    return recommend(analyze(of, runs, now=NOW, policy=Policy(rules=rules)), "wfp")
+    return recommend(Evidence(analyze(of, runs, now=NOW, policy=Policy(rules=rules)), "wfp"))
 
 
 def test_a_first_request_fits_what_was_measured_and_no_limit_is_passed() -> None:

@@ -12,18 +12,19 @@ from concertmaster.core.changes.admission.limits import ResourceQuota
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import Policy
-from concertmaster.core.pipeline import analyze_workflow
+from concertmaster.core.pipeline import Environment, analyze_workflow
 from tests.support.builders import NOW
 from tests.support.core.semaphore_scene import waiting_scene
 
 
 def lock(size: int | None, *, reported: int | None = None, capacity: Capacity | None = None) -> Recommendation:
-    """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``told``."""
+    """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``reported``."""
     of = waiting_scene(size or 2)
     known = reported if reported is not None else size
     maps = NamedConfigMaps({"semaphore/limits/db": known} if known else {})
     definition = replace(of.definition, config_maps=maps)
-    result = analyze_workflow(definition, of.runs, Policy(), profile="wfp", now=NOW, capacity=capacity or Capacity())
+    environment = Environment(capacity=capacity or Capacity())
+    result = analyze_workflow(definition, of.runs, Policy(), profile="wfp", now=NOW, environment=environment)
     return next(r for r in result.recommendations if r.id == "queue-time.lock")
 
 
