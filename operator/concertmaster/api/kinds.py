@@ -54,13 +54,13 @@ _AGE = Column("Age", ".metadata.creationTimestamp", "Time since creation.", type
 # Names end up as label values (63 characters at most) and in the names of other objects.
 _NAME_RULES = (rule("self.metadata.name.size() <= 63", "metadata.name must not be longer than 63 characters"),)
 _POLICY_COLUMNS = (
-    Column("Mode", ".spec.apply.mode", "How far the operator may go by itself."),
-    Column("Priority", ".spec.priority", "Which policy wins; higher wins.", type="integer"),
-    Column("Profiles", ".status.matchedProfiles", "Profiles this policy is in force for.", type="integer"),
+    Column("Mode", ".spec.apply.mode", "What the operator may do automatically."),
+    Column("Priority", ".spec.priority", "Precedence of the policy; the highest applies.", type="integer"),
+    Column("Profiles", ".status.matchedProfiles", "Profiles this policy applies to.", type="integer"),
     Column("Discovered", ".status.discoveredProfiles", "Profiles created by discovery.", type="integer"),
     Column("Changes", ".status.changesInFlight", "Changes under verification.", type="integer"),
     Column("Suspended", ".spec.suspend", "Whether discovery and changes are stopped.", type="boolean"),
-    _condition("Ready", "Whether the policy is in force as written."),
+    _condition("Ready", "Whether the policy is in effect as written."),
     _condition("WriteAccess", "Whether the operator has the rights the mode needs.", priority=1),
     _AGE,
 )
@@ -73,19 +73,19 @@ KINDS: tuple[Kind, ...] = (
         rules=_NAME_RULES,
         selectable=(".spec.workflowRef.kind", ".spec.workflowRef.name"),
         columns=(
-            Column("Target", ".status.summary.target", "The workflow as kind and name."),
+            Column("Target", ".status.summary.target", "Workflow as kind and name."),
             Column("Score", ".status.score", "How well the workflow runs, 0 to 100.", type="integer"),
             Column("P95", ".status.summary.p95", "95th percentile of the duration of a run."),
             Column("Success", ".status.summary.successPercent", "Share of runs that succeeded, in percent."),
             Column("Open", ".status.summary.open", "Active recommendations.", type="integer"),
             Column("Impact", ".status.summary.impact", "What they are worth a month, on one scale.", type="integer"),
             _condition("Ready", "Whether the analysis is up to date."),
-            Column("Runs", ".status.runs.observed", "Finished runs looked at.", type="integer", priority=1),
+            Column("Runs", ".status.runs.observed", "Finished runs analysed.", type="integer", priority=1),
             Column("Policy", ".status.policy", "The policy in force.", priority=1),
             Column("Until", ".status.dataUntil", "Up to when the data is complete.", priority=1),
             _condition("ObjectivesMet", "Whether all objectives are met.", priority=1),
             _AGE,
-            Column("Top", ".status.summary.top", "The most valuable action in short."),
+            Column("Top", ".status.summary.top", "Most valuable action, abbreviated."),
         ),
     ),
     Kind(
@@ -111,7 +111,7 @@ KINDS: tuple[Kind, ...] = (
         columns=(
             Column("Profile", ".spec.profileRef.name", "The profile the change is about."),
             Column("Recommendation", ".spec.recommendation", "The recommendation behind it."),
-            Column("Phase", ".status.phase", "Where the change is in its life."),
+            Column("Phase", ".status.phase", "Phase of the change."),
             Column("Decision", ".spec.decision", "What was decided."),
             Column("Verdict", ".status.verdict", "What the runs after it showed."),
             Column("Restored", ".status.restored", "Whether it was rolled back.", type="boolean", priority=1),

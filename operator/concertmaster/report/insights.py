@@ -150,9 +150,14 @@ def _width(effect: WidthEffect) -> str:
     )
 
 
-def sentences(result: AnalysisResult) -> list[str]:
-    """One line each, and what is no recommendation to act on but should be seen: gaps in the metrics, the busiest hour."""
-    insights = result.insights
+def lines(result: AnalysisResult) -> list[str]:
+    """Insights, and what is no recommendation to act on but should be seen: gaps in the metrics, the busiest hour."""
+    seen = [f"{item.action}: {item.because} ({item.rule})" for item in result.minor if item.rule in _SHOWN_RULES]
+    return sentences(result.insights, result.analysis.succeeded) + seen
+
+
+def sentences(insights: Insights, total: int) -> list[str]:
+    """One line each; ``total`` is the number of succeeded runs analysed."""
     lines = []
     if insights.next_run.seconds is not None:
         seconds = insights.next_run.seconds
@@ -164,7 +169,7 @@ def sentences(result: AnalysisResult) -> list[str]:
         lines.append(_change(insights.change))
     split = _split(insights.split) if insights.split is not None else None
     lines += [split] if split is not None else []
-    lines += [_slow(slow, result.analysis.succeeded) for slow in insights.slow[:3]]
+    lines += [_slow(slow, total) for slow in insights.slow[:3]]
     lines += [_drop(insights.drop)] if insights.drop is not None else []
     lines += [_items(insights.items)] if insights.items is not None else []
     lines += [_growth(insights.growth)] if insights.growth is not None else []
@@ -178,7 +183,7 @@ def sentences(result: AnalysisResult) -> list[str]:
                 f"At the present trend the objective {name} will be missed around {iso(outlook.at.likely)}"
                 f" (between {iso(outlook.at.low)} and {iso(outlook.at.high)})"
             )
-    return lines + [f"{i.action}: {i.because} ({i.rule})" for i in result.minor if i.rule in _SHOWN_RULES]
+    return lines
 
 
 def view(insights: Insights) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def view(result: AnalysisResult) -> View:
         "pattern": _pattern(result),
         "costComponents": components.view(result.analysis, result.recommendations),
         "insights": insights.view(result.insights),
-        "insightSentences": insights.sentences(result),
+        "insightSentences": insights.lines(result),
     }
 
 

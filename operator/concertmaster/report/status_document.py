@@ -199,7 +199,7 @@ def document(
     status: Document = {
         "advice": overview(analysis, open_, minor, result.profile, next_expected),
         "dataUntil": iso(data_until),
-        "insights": [clip(line, 400) for line in insights.sentences(result)[:10]],
+        "insights": [clip(line, 400) for line in insights.lines(result)[:10]],
         "minor": len(minor),
         "moreRecommendations": sum(s not in full for s in active),
         "objectives": [clip(objective_line(o), 160) for o in analysis.objectives[:OBJECTIVES]],

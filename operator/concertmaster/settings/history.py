@@ -25,7 +25,7 @@ class History(Section):
     schema_name: SchemaName = Field(
         "concertmaster",
         alias="schema",
-        description="Schema of the tables, made when it is missing; operators of two clusters must not share one.",
+        description="Schema of the tables, created when missing; operators of two clusters must not share one.",
     )
     password_file: FilePath | None = Field(None, description="File holding the password; read for each connection.")
 

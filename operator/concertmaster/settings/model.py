@@ -34,10 +34,10 @@ class ClusterTemplateOwner(Section):
 class Limits(Section):
     """Bounds on what one operator process does."""
 
-    backfill: Duration = Field(Duration("14d"), description="How far back the first analysis of a namespace reaches.")
+    backfill: Duration = Field(Duration("14d"), description="Time span of the first analysis of a namespace.")
     backfill_per_cycle: Duration = Field(
         Duration("2d"),
-        description="How much of that one cycle reads, newest first, so that first recommendations come early.",
+        description="Part of the backfill that one cycle reads, newest first, so that first recommendations appear early.",
     )
     status_writes_per_second: int = Field(50, ge=1, le=1000, description="Largest rate of writes to the API server.")
     changes_per_minute: int = Field(
@@ -47,7 +47,7 @@ class Limits(Section):
         100,
         ge=0,
         le=10_000,
-        description="Largest number of users' own queries (extraMetrics, durationQuery) per cycle; namespaces share it.",
+        description="Maximum number of user queries (extraMetrics, durationQuery) per cycle, shared by all namespaces.",
     )
 
     @field_validator("backfill")
@@ -72,7 +72,7 @@ class Settings(Section):
     )
     history: History = Field(History(), description="A database server in place of the file.")
     namespaces: tuple[DnsName, ...] = Field(
-        (), max_length=1000, description="Namespaces the operator observes; empty means all it may read."
+        (), max_length=1000, description="Namespaces the operator observes; empty: all it may read."
     )
     live: bool = Field(
         True,
@@ -80,17 +80,19 @@ class Settings(Section):
         "exit codes. Needs list and watch on them, and list on taskruns and pods; false needs none of these rights.",
     )
     listen: Listen = Field(Listen(), description="Probes, metrics and the read-only HTTP API.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Minimum level of logged lines."
+    )
     limits: Limits = Field(Limits(), description="Bounds on the operator's own work.")
     argo_template_referencing: Literal["Secure", "Other"] = Field(
         "Secure",
-        description="What workflowRestrictions.templateReferencing of the Argo controller says. With Secure (assumed, since "
+        description="Value of workflowRestrictions.templateReferencing of the Argo controller. With Secure (assumed, since "
         "it fails running workflows whose template changes) templates are changed only while none of their runs is active.",
     )
     argo_namespace: DnsName | None = Field(
         None,
         description="Namespace of the Argo controller, where it keeps the caches of memoized steps; empty: those of each "
-        "workflow are looked for in its own namespace.",
+        "workflow are read from its own namespace.",
     )
     cluster_template_owners: tuple[ClusterTemplateOwner, ...] = Field(
         (),
@@ -98,10 +100,13 @@ class Settings(Section):
         description="Owners of cluster-wide templates: a namespace's own policies discover and change them only there.",
     )
     receivers: tuple[Receiver, ...] = Field(
-        (), max_length=64, description="Who can be notified of events; policies name one in spec.notify, never a URL."
+        (),
+        max_length=64,
+        description="Receivers of notifications; policies refer to them by name in spec.notify, never by URL.",
     )
     sources: tuple[Source, ...] = Field(
-        max_length=64, description="Metrics sources, at least one. Namespaced users name one, never a URL."
+        max_length=64,
+        description="Metrics sources, at least one; profiles and policies refer to them by name, never by URL.",
     )
 
     @field_validator("sources", mode="before")

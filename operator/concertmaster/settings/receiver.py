@@ -16,14 +16,14 @@ MailAddress = Annotated[str, StringConstraints(pattern=MAIL_ADDRESS, max_length=
 class Receiver(Section):
     """One place that is notified of events."""
 
-    name: DnsName = Field(description="What policies call it in spec.notify.")
+    name: DnsName = Field(description="Name by which policies refer to it in spec.notify.")
     format: ReceiverFormat = Field(
         ReceiverFormat.SLACK,
         description="Slack: a Slack-compatible webhook; Alertmanager: its /api/v2/alerts; JSON: an object with subject and "
         "text; Email: a mail relay.",
     )
     url_file: FilePath = Field(
-        description="File holding the URL, with login and password where it needs them; read again for every message. Of a "
+        description="File holding the URL, with login and password where needed; re-read for every message. Of a "
         "mail relay: smtps://HOST (TLS), smtp://HOST (STARTTLS) or smtp+plain://HOST."
     )
     mail_from: MailAddress | None = Field(

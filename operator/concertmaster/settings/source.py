@@ -150,7 +150,7 @@ class LabelNames(Section):
     )
     user_metrics: dict[LabelName, LabelName] = Field(
         default_factory=dict,
-        description="Labels of the series that users' own queries read; namespace is the one they are confined by.",
+        description="Labels of the series that user queries read; queries are confined by namespace.",
     )
 
     @model_validator(mode="after")
@@ -164,12 +164,14 @@ class LabelNames(Section):
 class Source(Section):
     """One metrics store that speaks the Prometheus HTTP API."""
 
-    name: DnsName = Field(description='What policies call it in metricsSource; "default" is used when they name none.')
+    name: DnsName = Field(
+        description='Name by which policies refer to it in metricsSource; "default" applies when they name none.'
+    )
     url: str = Field(
         max_length=2048,
         description="Base URL including any path prefix, without /api/v1; for example http://prometheus.monitoring:9090.",
     )
-    auth: Auth = Field(Auth(), description="How to authenticate.")
+    auth: Auth = Field(Auth(), description="Authentication.")
     tls: Tls = Field(Tls(), description="Certificates.")
     headers: dict[HeaderName, Header] = Field(
         default_factory=dict, max_length=32, description="Extra request headers, for example X-Scope-OrgID."
@@ -189,7 +191,7 @@ class Source(Section):
     )
     labels: LabelNames = Field(LabelNames(), description="Names of labels where the metrics source relabels them.")
     per_metric_queries: bool = Field(
-        False, description="Never match metric names by regular expression; some managed services refuse it."
+        False, description="Do not match metric names by regular expression, which some managed services reject."
     )
     owner_kinds: tuple[Annotated[str, StringConstraints(pattern=_KIND)], ...] = Field(
         OWNER_KINDS,
@@ -199,14 +201,14 @@ class Source(Section):
     )
     scrape_interval: Duration | None = Field(
         None,
-        description="Interval at which container usage is scraped. Default: as the source lists it in /api/v1/targets, else "
+        description="Scrape interval of container usage. Default: as listed by /api/v1/targets of the source, else "
         "estimated from the samples.",
     )
     delay_seconds: int = Field(
         60,
         ge=0,
         le=3600,
-        description="How long a sample may take to arrive; the newest moment asked for lies that far back.",
+        description="Delay until samples have arrived; queries end that long before the present.",
     )
     timeout_seconds: float = Field(30, gt=0, le=600, description="Time limit of one attempt of one query.")
     deadline_seconds: float = Field(90, gt=0, le=1800, description="Time limit of one query with all its attempts.")
@@ -217,7 +219,9 @@ class Source(Section):
         description="Largest number of queries at a time; shards share it, each has at least one.",
     )
     max_elements: int = Field(50_000, ge=100, le=1_000_000, description="Largest number of series one answer may have.")
-    max_response_bytes: int = Field(64 << 20, ge=65_536, le=1 << 30, description="Largest body that is read, in bytes.")
+    max_response_bytes: int = Field(
+        64 << 20, ge=65_536, le=1 << 30, description="Maximum size of a response, in bytes."
+    )
 
     @field_validator("url")
     @classmethod

@@ -28,14 +28,14 @@ def _deduction(what: str) -> Any:
         default=20,
         ge=0,
         le=100,
-        description=f"Most that {what} can take from the score; 0 takes nothing.",
+        description=f"Maximum deduction from the score for {what}; 0 disables it.",
         examples=[10],
         json_schema_extra=schema(unit="points of 100"),
     )
 
 
 class ScoreWeights(ApiModel):
-    """What counts how much in the score from 0 to 100."""
+    """Weights of the parts of the score from 0 to 100."""
 
     model_config = ConfigDict(
         json_schema_extra=schema(
@@ -48,44 +48,44 @@ class ScoreWeights(ApiModel):
         )
     )
 
-    efficiency: int = _points(25, "the used share of what is requested")
+    efficiency: int = _points(25, "the utilization of the requests")
     objectives: int = _deduction("missed objectives other than success and utilization")
     speed: int = _deduction("run time that recommendations would save")
     stability: int = _points(20, "a steady run time")
     success: int = _points(40, "the success rate")
-    waiting: int = _points(15, "not waiting for nodes")
+    waiting: int = _points(15, "low scheduling latency")
 
 
 class MaterialitySpec(ApiModel):
-    """From which effect a recommendation is published. Any one is enough; what is below all of them is counted only."""
+    """Minimum effect of a published recommendation. Any one is enough; what is below all of them is counted only."""
 
     cost_percent: Percent = Field(
         default=Percent("10"),
-        description="Share of the workflow's cost that is saved.",
+        description="Minimum share of the workflow's cost that is saved.",
         examples=["20"],
         json_schema_extra=schema(unit="percent"),
     )
     failed_runs_per_month: Amount = Field(
         default=Amount("1"),
-        description="Failed runs avoided in 30 days.",
+        description="Minimum number of failed runs avoided in 30 days.",
         examples=["0.5"],
         json_schema_extra=schema(unit="runs in 30 days"),
     )
     money_per_month: Amount = Field(
         default=Amount("1"),
-        description="Money saved in 30 days.",
+        description="Minimum amount of money saved in 30 days.",
         examples=["10"],
         json_schema_extra=schema(unit="the currency of the policy's pricing, in 30 days"),
     )
     run_minutes_per_month: Amount = Field(
         default=Amount("30"),
-        description="Run time saved in 30 days; counts together with runPercent.",
+        description="Minimum run time saved in 30 days; applies together with runPercent.",
         examples=["120"],
         json_schema_extra=schema(unit="minutes in 30 days"),
     )
     run_percent: Percent = Field(
         default=Percent("5"),
-        description="Share of the run time that is saved; counts together with runMinutesPerMonth.",
+        description="Minimum share of the run time that is saved; applies together with runMinutesPerMonth.",
         examples=["10"],
         json_schema_extra=schema(unit="percent"),
     )
@@ -99,12 +99,12 @@ class AnalysisSpec(ApiModel):
     learning: RuleMode = Field(
         default=RuleMode.ENABLED,
         description="Whether measured effects of earlier changes correct the ranking of later recommendations of the same"
-        " rule. The record of each rule is shown either way.",
+        " rule. The accuracy of each rule is reported in any case.",
         examples=["Disabled"],
     )
     materiality: MaterialitySpec = Field(
         default=MaterialitySpec(),
-        description="From which effect a recommendation is published.",
+        description="Minimum effect of a published recommendation.",
         examples=[{"moneyPerMonth": "10"}],
         json_schema_extra=schema(
             default="1 failed run, 5 percent and 30 minutes of run time, 1 unit of money or 10 percent"
@@ -114,7 +114,7 @@ class AnalysisSpec(ApiModel):
         default=200,
         ge=1,
         le=2000,
-        description="Most runs looked at, the newest first.",
+        description="Maximum number of runs analysed, newest first.",
         examples=[500],
         json_schema_extra=schema(unit="runs, 1 to 2000"),
     )
@@ -122,13 +122,13 @@ class AnalysisSpec(ApiModel):
         default=5,
         ge=1,
         le=1000,
-        description="Fewest finished runs before anything is recommended.",
+        description="Minimum number of finished runs before anything is recommended.",
         examples=[10],
         json_schema_extra=schema(unit="runs, 1 to 1000"),
     )
     score_weights: ScoreWeights = Field(
         default_factory=ScoreWeights,
-        description="What counts how much in the score.",
+        description="Weights of the parts of the score.",
         examples=[{"success": 60, "stability": 20, "efficiency": 0, "waiting": 20}],
         json_schema_extra=schema(
             default="success 40, efficiency 25, objectives 20, speed 20, stability 20, waiting 15"
@@ -136,7 +136,7 @@ class AnalysisSpec(ApiModel):
     )
     window: Duration = Field(
         default=Duration("14d"),
-        description="Period whose runs are analysed; what the metrics source no longer has comes from the history.",
+        description="Period whose runs are analysed; runs beyond the retention of the metrics source come from the history.",
         examples=["30d"],
         json_schema_extra=schema(
             rules=[

@@ -86,14 +86,14 @@ class ParallelismBounds(ApiModel):
 
 
 class BoundsSpec(ApiModel):
-    """What a change may set at most and at least."""
+    """Bounds of the values a change may set."""
 
     cpu: CpuBounds = Field(default=CpuBounds(), description="Limits of CPU requests.", examples=[{"max": "16"}])
     max_step_percent: int = Field(
         default=50,
         ge=1,
         le=1000,
-        description="Largest step of one change, relative to the value before. A right-sizing goes beyond it where 20 runs "
+        description="Largest step of one change, relative to the previous value. A right-sizing exceeds it where 20 runs "
         "stay far below the new value, or once its first step was verified.",
         examples=[25],
         json_schema_extra=schema(unit="percent, 1 to 1000"),
@@ -110,7 +110,7 @@ class ChangeWindowSpec(ApiModel):
     """A recurring span of time in which changes may be made."""
 
     duration: Duration = Field(
-        description="How long the window stays open.",
+        description="Duration of the window.",
         examples=["6h"],
         json_schema_extra=schema(
             rules=[
@@ -121,25 +121,25 @@ class ChangeWindowSpec(ApiModel):
         ),
     )
     schedule: Cron = Field(
-        description="When the window opens, as a cron line of five fields.",
+        description="Start of the window, as a cron expression with five fields.",
         examples=["0 22 * * 1-5"],
         json_schema_extra=schema(unit="cron: minute hour day month weekday"),
     )
     time_zone: TimeZone = Field(
         default="UTC",
-        description="Time zone of the schedule, as a name of the tz database; daylight saving is followed.",
+        description="Time zone of the schedule, as a name of the tz database; daylight saving time applies.",
         examples=["Europe/Berlin"],
     )
 
 
 class VerifySpec(ApiModel):
-    """How a change is verified on the runs after it."""
+    """Verification of a change on the runs after it."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[RUNS_ORDER]))
 
     max_age: Duration = Field(
         default=Duration("7d"),
-        description="How long runs are waited for; at least ten times the interval of the workflow's schedule is used.",
+        description="Maximum duration of a verification; at least ten times the interval of its schedule applies.",
         examples=["14d"],
         json_schema_extra=schema(
             rules=[
@@ -153,7 +153,7 @@ class VerifySpec(ApiModel):
         default=30,
         ge=1,
         le=1000,
-        description="Most runs a verdict waits for.",
+        description="Maximum number of runs before the verdict.",
         examples=[50],
         json_schema_extra=schema(unit="runs, 1 to 1000"),
     )
@@ -161,24 +161,24 @@ class VerifySpec(ApiModel):
         default=5,
         ge=1,
         le=1000,
-        description="Fewest runs before a good verdict; harm ends a verification earlier.",
+        description="Minimum number of runs before the change is kept; a regression ends the verification earlier.",
         examples=[10],
         json_schema_extra=schema(unit="runs, 1 to 1000"),
     )
     on_inconclusive: OnSame = Field(
         default=OnSame.KEEP,
-        description="What happens to a change whose effect could not be measured in time.",
+        description="Action on a change whose effect could not be measured in time.",
         examples=["Restore"],
     )
     on_same: OnSame = Field(
         default=OnSame.RESTORE,
-        description="What happens to a change that was meant to make runs faster and did not.",
+        description="Action on a change that was predicted to shorten runs and did not.",
         examples=["Keep"],
     )
 
 
 class ApplySpec(ApiModel):
-    """What the operator may change by itself."""
+    """What the operator may change automatically."""
 
     allow: tuple[ChangeKind, ...] = Field(
         default=(ChangeKind.PARALLELISM, ChangeKind.RESOURCES),
@@ -189,7 +189,7 @@ class ApplySpec(ApiModel):
     )
     bounds: BoundsSpec = Field(
         default=BoundsSpec(),
-        description="What a change may set at most and at least.",
+        description="Bounds of the values a change may set.",
         examples=[{"maxStepPercent": 25}],
     )
     change_history_limit: int = Field(
@@ -202,7 +202,7 @@ class ApplySpec(ApiModel):
     )
     cooldown: Duration = Field(
         default=Duration("24h"),
-        description="Time between two changes of one workflow. It doubles after each restore, up to 16 times the value.",
+        description="Minimum time between changes of one workflow. Doubled after each rollback, up to 16 times the value.",
         examples=["12h"],
         json_schema_extra=schema(
             rules=[rule("self >= duration('0s') && self <= duration('2160h')", "cooldown must be at most 90d")]
@@ -218,18 +218,18 @@ class ApplySpec(ApiModel):
         default=1,
         ge=1,
         le=10,
-        description="Changes under verification at a time per workflow.",
+        description="Maximum number of changes under verification at a time per workflow.",
         examples=[2],
         json_schema_extra=schema(unit="changes, 1 to 10"),
     )
     max_risk: Level = Field(
-        default=Level.LOW, description="Highest risk of a change that may be made.", examples=["Medium"]
+        default=Level.LOW, description="Highest risk of a change that is proposed or applied.", examples=["Medium"]
     )
     min_change_percent: int = Field(
         default=20,
         ge=0,
         le=100,
-        description="Smallest difference from the present value that is worth a recommendation or a change.",
+        description="Smallest difference from the current value that leads to a recommendation or a change.",
         examples=[30],
         json_schema_extra=schema(unit="percent, 0 to 100"),
     )
@@ -240,12 +240,12 @@ class ApplySpec(ApiModel):
         examples=["Approve"],
     )
     verify: VerifySpec = Field(
-        default=VerifySpec(), description="How a change is verified on the runs after it.", examples=[{"minRuns": 10}]
+        default=VerifySpec(), description="Verification of a change on the runs after it.", examples=[{"minRuns": 10}]
     )
     windows: tuple[ChangeWindowSpec, ...] = Field(
         default=(),
         max_length=10,
-        description="When changes may be made: while at least one window is open.",
+        description="Change windows: changes are applied while at least one is open.",
         examples=[[{"schedule": "0 22 * * 1-5", "duration": "6h", "timeZone": "Europe/Berlin"}]],
         json_schema_extra=schema(default="at any time"),
     )

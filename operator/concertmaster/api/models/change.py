@@ -55,27 +55,27 @@ class ProfileRef(ApiModel):
 
 
 class WorkflowChangeSpec(ApiModel):
-    """The plan by its digest, and the decision about it."""
+    """Digest of the plan, and the decision about it."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=_SPEC_RULES))
 
     decided_by: _Person | None = Field(
         default=None,
-        description="Who decided; one line. Can be set together with the decision only.",
+        description="User who decided. Can only be set together with the decision.",
         examples=["ana@example.com"],
     )
     decision: Decision | None = Field(
         default=None,
-        description="Approve lets the operator make the change, Reject ends it. The first decision counts.",
+        description="Approve lets the operator apply the change, Reject ends it. The first decision is final.",
         examples=["Approve"],
         json_schema_extra=schema(default="undecided"),
     )
     plan_digest: _Digest = Field(
-        description="SHA-256 of the plan. The operator executes nothing that differs from it.",
+        description="SHA-256 of the plan. The operator applies only this plan.",
         examples=["3f9a4c1e5b7d2086a9c3e1f40b6d8572c4e6f8091a2b3c4d5e6f708192a3b4c5"],
     )
     profile_ref: ProfileRef = Field(
-        description="The profile this change is about, in the same namespace.", examples=[{"name": "nightly-etl"}]
+        description="Profile of the workflow, in the same namespace.", examples=[{"name": "nightly-etl"}]
     )
     recommendation: RecommendationId = Field(
         description="Id of the recommendation behind the plan.", examples=["memory-request.transform"]
@@ -97,21 +97,21 @@ class PlanTarget(ApiModel):
         default=None, description="Namespace of the object; none for cluster-wide kinds.", examples=["etl"]
     )
     resource_version: Line160 | None = Field(
-        default=None, description="Version of the object the plan was made for.", examples=["48213"]
+        default=None, description="Resource version of the object for which the plan was made.", examples=["48213"]
     )
     uid: Line160 | None = Field(
         default=None,
-        description="UID of the object the plan was made for.",
+        description="UID of the object for which the plan was made.",
         examples=["6a1b2c3d-0000-4000-8000-000000000000"],
     )
 
 
 class PlanStatus(ApiModel):
-    """What is written, and how it is rolled back."""
+    """Operations of the change and of its rollback."""
 
     inverse: _Document | None = Field(
         default=None,
-        description="JSON Patch that takes the change back.",
+        description="JSON Patch that rolls the change back.",
         examples=['[{"op":"replace","path":"/spec/parallelism","value":2}]'],
         json_schema_extra=schema(unit="JSON on one line"),
     )
@@ -130,7 +130,7 @@ class PlanStatus(ApiModel):
         json_schema_extra=schema(unit="JSON on one line"),
     )
     target: PlanTarget | None = Field(
-        default=None, description="The object that is patched.", examples=[{"kind": "WorkflowTemplate"}]
+        default=None, description="Object that is patched.", examples=[{"kind": "WorkflowTemplate"}]
     )
 
 
@@ -139,15 +139,15 @@ class Effect(ApiModel):
 
     correction_percent: SignedPercent | None = Field(
         default=None,
-        description="What the rule's promise was multiplied by, after how its earlier promises came out.",
+        description="Factor applied to the rule's prediction, from the accuracy of its earlier predictions.",
         examples=["92"],
         json_schema_extra=schema(default="100: not corrected"),
     )
-    high: SignedPercent | None = Field(default=None, description="Upper end of the likely range.", examples=["-12"])
+    high: SignedPercent | None = Field(default=None, description="Upper end of the interval.", examples=["-12"])
     likely: SignedPercent | None = Field(default=None, description="Most likely value.", examples=["-15.2"])
-    low: SignedPercent | None = Field(default=None, description="Lower end of the likely range.", examples=["-19"])
+    low: SignedPercent | None = Field(default=None, description="Lower end of the interval.", examples=["-19"])
     measure: Literal["Duration", "Cost", "Failures"] | None = Field(
-        default=None, description="What changes.", examples=["Duration"]
+        default=None, description="Measure that changes.", examples=["Duration"]
     )
     text: Line400 | None = Field(
         default=None,
@@ -160,14 +160,14 @@ class WorkflowChangeStatus(ApiModel):
     """The plan, what was predicted and what was measured."""
 
     baseline_runs: int | None = Field(
-        default=None, ge=0, description="Runs before the change that it is compared with.", examples=[30]
+        default=None, ge=0, description="Runs before the change, for comparison.", examples=[30]
     )
     conditions: tuple[Condition, ...] = conditions_field("Approved, Applied, Verified, Restored, Orphaned")
     harmed_steps: tuple[Line160, ...] = Field(
         default=(),
         max_length=100,
-        description="Steps that the change harmed, by kills, failures or run time, else all that it changed: right-size "
-        "leaves them out from then on.",
+        description="Steps with more kills, more failures or longer run time after the change, else all that it changed: "
+        "right-size excludes them from then on.",
         examples=[["transform"]],
     )
     measured: Effect | None = Field(
@@ -176,11 +176,9 @@ class WorkflowChangeStatus(ApiModel):
         examples=[{"measure": "Duration", "likely": "-14.1"}],
     )
     observed_generation: int | None = observed_generation_field()
-    phase: ChangePhase | None = Field(
-        default=None, description="Where the change is in its life.", examples=["Verifying"]
-    )
+    phase: ChangePhase | None = Field(default=None, description="Phase of the change.", examples=["Verifying"])
     plan: PlanStatus | None = Field(
-        default=None, description="What is written, and how it is rolled back.", examples=[{"patch": "[]"}]
+        default=None, description="Operations of the change and of its rollback.", examples=[{"patch": "[]"}]
     )
     predicted: Effect | None = Field(
         default=None,
@@ -188,11 +186,9 @@ class WorkflowChangeStatus(ApiModel):
         examples=[{"measure": "Duration", "likely": "-15.2"}],
     )
     restored: bool | None = Field(default=None, description="Whether the change was rolled back.", examples=[False])
-    verdict: Verdict | None = Field(
-        default=None, description="What the runs after the change showed.", examples=["Improved"]
-    )
+    verdict: Verdict | None = Field(default=None, description="Verdict of the verification.", examples=["Improved"])
     verified_runs: int | None = Field(
-        default=None, ge=0, description="Runs after the change that were looked at so far.", examples=[12]
+        default=None, ge=0, description="Runs after the change analysed so far.", examples=[12]
     )
 
 
@@ -201,11 +197,11 @@ class WorkflowChange(Resource):
 
     kind: Literal["WorkflowChange"] = "WorkflowChange"
     spec: WorkflowChangeSpec = Field(
-        description="The plan by its digest, and the decision about it.",
+        description="Digest of the plan, and the decision about it.",
         examples=[{"profileRef": {"name": "nightly-etl"}, "decision": "Approve"}],
     )
     status: WorkflowChangeStatus | None = Field(
         default=None,
-        description="The plan, what was predicted and what was measured; written by the operator.",
+        description="Plan, predicted and measured effect; written by the operator.",
         examples=[{"phase": "Verifying"}],
     )

@@ -81,7 +81,7 @@ class LabelSelectorRequirement(ApiModel):
     )
 
     key: LabelKey = Field(description="Label to compare.", examples=["app"])
-    operator: SelectorOperator = Field(description="How the label is compared with the values.", examples=["In"])
+    operator: SelectorOperator = Field(description="Comparison of the label with the values.", examples=["In"])
     values: tuple[LabelValue, ...] = Field(
         default=(),
         max_length=16,
@@ -133,15 +133,15 @@ class ExtraMetricSpec(ApiModel):
         examples=["Step"],
     )
     query: Query = Field(
-        description="Query that gives the value. $window is replaced by the time the run took, and the query is "
+        description="Query for the value. $window is replaced by the duration of the run, and the query is "
         "confined to the profile's namespace.",
         examples=["sum by (run, step) (last_over_time(llm_tokens_total[$window]))"],
     )
     role: MetricRole | None = Field(
         default=None,
-        description="What the value measures. InputSize: size of the input, to compare runs at equal input and to size by"
-        " input. Tokens, Cost (in the pricing's currency), CacheHits (lookups answered from a cache, percent), Errors,"
-        " Items (pieces of work): used by budgets, objectives, cost and the rules about caching and batching.",
+        description="Quantity that the value measures. InputSize: size of the input, to compare runs at equal input and to "
+        "size by input. Tokens, Cost (in the pricing's currency), CacheHits (lookups answered from a cache, percent), "
+        "Errors, Items (pieces of work): used by budgets, objectives, cost and the rules about caching and batching.",
         examples=["InputSize"],
         json_schema_extra=schema(default="a number of its own, for budgets and unit prices"),
     )
@@ -175,13 +175,13 @@ class InputSpec(ApiModel):
     )
     json_path: JsonPath | None = Field(
         default=None,
-        description="JSONPath into the run's object; several numbers add up.",
+        description="JSONPath into the run's object; several numbers are added up.",
         examples=[".metadata.annotations['example.com/input-bytes']"],
     )
     parameter: ParameterName | None = Field(
         default=None,
         description="Argo parameter or Tekton param. A step's own value, such as the one of a fan-out item or a task's"
-        " result passed on, wins over the run's.",
+        " result passed on, takes precedence over the run's.",
         examples=["input-bytes"],
     )
     step: StepName | None = Field(
@@ -192,7 +192,7 @@ class InputSpec(ApiModel):
     )
     unit: InputUnit = Field(
         default=InputUnit.BYTES,
-        description="What the size counts: bytes, or things such as rows or files.",
+        description="Unit of the size: bytes, or a count of rows, files and the like.",
         examples=["Count"],
     )
 
@@ -202,8 +202,8 @@ def inputs_field() -> Any:
     return Field(
         default=(),
         max_length=20,
-        description="Where runs say how large their input is. Runs are then compared at equal input, and memory is sized by"
-        " input. Read from live runs; an extra metric with role InputSize wins.",
+        description="Sources of the input size of runs. Runs are then compared at equal input, and memory is sized by"
+        " input. Read from live runs; an extra metric with role InputSize takes precedence.",
         examples=[[{"parameter": "input-bytes"}]],
     )
 
@@ -212,25 +212,25 @@ class Condition(ApiModel):
     """One aspect of an object's state, in Kubernetes' standard form."""
 
     last_transition_time: Timestamp = Field(
-        description="When the status last changed from one value to another.", examples=["2027-01-31T00:00:00Z"]
+        description="Time of the last transition of the status.", examples=["2027-01-31T00:00:00Z"]
     )
     message: Line1000 = Field(
-        description="What is the case and what to do next, as a sentence.", examples=["30 of 30 runs analysed."]
+        description="The state and the next action, as a sentence.", examples=["30 of 30 runs analysed."]
     )
     observed_generation: int | None = Field(
         default=None,
         ge=0,
-        description="Generation of the object this condition was computed from.",
+        description="Generation of the object from which this condition was computed.",
         examples=[3],
     )
     reason: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]*$", min_length=1, max_length=64)] = Field(
-        description="One word for the cause; all words are listed in the reference.", examples=["Analyzed"]
+        description="Reason for the status, in CamelCase; the reference lists all of them.", examples=["Analyzed"]
     )
     status: Literal["True", "False", "Unknown"] = Field(
         description="Whether the condition holds; Unknown when it cannot be determined.", examples=["True"]
     )
     type: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]*$", min_length=1, max_length=64)] = Field(
-        description="Which aspect this is.", examples=["Ready"]
+        description="Type of the condition.", examples=["Ready"]
     )
 
 
@@ -251,7 +251,7 @@ def observed_generation_field() -> int | None:
     field: int | None = Field(
         default=None,
         ge=0,
-        description="Generation of the spec this status was computed from.",
+        description="Generation of the spec from which this status was computed.",
         examples=[3],
     )
     return field

@@ -39,12 +39,12 @@ class Discover(ApiModel):
     )
     pod_labels: DiscoveredLabels | None = Field(
         default=None,
-        description="Workflows of engines that are recognised by labels of their pods, in place of apiVersion and kind.",
+        description="Workflows of engines that are identified by pod labels, in place of apiVersion and kind.",
         examples=[{"preset": "airflow"}],
     )
     selector: LabelSelector | None = Field(
         default=None,
-        description="Which targets, by their labels.",
+        description="Selector of the targets by label.",
         examples=[{"matchLabels": {"team": "data"}}],
         json_schema_extra=schema(default="all of this kind"),
     )

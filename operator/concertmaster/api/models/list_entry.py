@@ -36,7 +36,7 @@ class SizeRow(ApiModel):
     step: str
     container: str
     field: str = Field(description="requests.cpu, requests.memory, limits.cpu or limits.memory.")
-    old: str | None = Field(description="The value now; null when it is not set.")
+    old: str | None = Field(description="Current value; null when it is not set.")
     new: str
 
 
@@ -56,10 +56,10 @@ class ListEntry(ApiModel):
     current: str | None
     proposed: str | None
     expected: str | None
-    how: str | None = Field(description="A command that shows or makes the change.")
+    how: str | None = Field(description="Command that shows or makes the change.")
     effort: Level | None
     risk: Level | None
-    interval: Amount | None = Field(description="The measure that the recommendation is about.")
+    interval: Amount | None = Field(description="Impact in the measure of the recommendation.")
     impact: ImpactAmounts
     confidence: float | None = Field(description="0 to 1.")
     items: tuple[SizeRow, ...] = ()
@@ -67,7 +67,7 @@ class ListEntry(ApiModel):
     since: str | None = None
     note: str | None = None
     dismissal: str | None = None
-    effect: str | None = Field(default=None, description="What an implemented one brought.")
+    effect: str | None = Field(default=None, description="Measured effect of an implemented recommendation.")
 
 
 def json_schema() -> str:

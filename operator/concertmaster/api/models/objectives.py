@@ -28,19 +28,19 @@ class QuantileObjective(ApiModel):
 
     p50: Duration | None = Field(
         default=None,
-        description="Half of the runs must not take longer.",
+        description="Longest acceptable median duration.",
         examples=["20m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
     p95: Duration | None = Field(
         default=None,
-        description="95 of 100 runs must not take longer.",
+        description="Longest acceptable 95th percentile of the duration.",
         examples=["30m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
     p99: Duration | None = Field(
         default=None,
-        description="99 of 100 runs must not take longer.",
+        description="Longest acceptable 99th percentile of the duration.",
         examples=["45m"],
         json_schema_extra=schema(rules=[_POSITIVE], default="no objective"),
     )
@@ -139,19 +139,19 @@ class ObjectivesSpec(ApiModel):
     )
     min_throughput_per_hour: Amount | None = Field(
         default=None,
-        description="Fewest acceptable finished runs per hour, on average over the window.",
+        description="Lowest acceptable number of finished runs per hour, on average over the window.",
         examples=["4"],
         json_schema_extra=schema(unit="runs per hour", default="no objective"),
     )
     queue_time: QuantileObjective | None = Field(
         default=None,
-        description="Longest acceptable time the pods of a run wait before they start.",
+        description="Longest acceptable queueing time of the pods of a run.",
         examples=[{"p95": "1m"}],
         json_schema_extra=schema(default="no objective"),
     )
     target_utilization_percent: TargetUtilization | None = Field(
         default=None,
-        description="Target utilisation of what is requested: an objective where it is set, and the target of the score's "
+        description="Target utilization of the requests: an objective where it is set, and the target of the score's "
         "efficiency in any case.",
         examples=[{"cpu": "70", "memory": "75"}],
         json_schema_extra=schema(

@@ -31,18 +31,20 @@ class PodLabelKeys(ApiModel):
 
     attempt: LabelKey | None = Field(
         default=None,
-        description="Label whose value numbers the attempts of a step, from 0.",
+        description="Label whose value is the number of the attempt, from 0.",
         examples=["example.com/attempt"],
         json_schema_extra=schema(default="the preset's; pods that follow a failed one are its retries"),
     )
     item: LabelKey | None = Field(
         default=None,
-        description="Label whose value distinguishes the pods of a step that runs several in one run.",
+        description="Label whose value distinguishes the pods of a step with several pods in one run.",
         examples=["example.com/shard"],
         json_schema_extra=schema(default="the preset's; items are numbered in order of creation"),
     )
     preset: PresetName | None = Field(
-        default=None, description="Engine whose documented labels are read.", examples=["airflow"]
+        default=None,
+        description="Engine whose documented labels identify workflows, runs and steps.",
+        examples=["airflow"],
     )
     run: LabelKey | None = Field(
         default=None,
@@ -73,7 +75,7 @@ class DiscoveredLabels(PodLabelKeys):
         default=200,
         ge=1,
         le=2000,
-        description="Most profiles this entry creates in all namespaces together. More are reported in the condition Ready.",
+        description="Maximum number of profiles this entry creates in all namespaces. More are reported in condition Ready.",
         examples=[50],
         json_schema_extra=schema(unit="profiles, 1 to 2000"),
     )
@@ -85,11 +87,11 @@ class LabelledStep(ApiModel):
     depends_on: tuple[StepName, ...] = Field(
         default=(),
         max_length=24,
-        description="Steps that must have ended before this one starts.",
+        description="Steps that must end before this one starts.",
         examples=[["extract"]],
         json_schema_extra=schema(unique=True),
     )
-    name: StepName = Field(description="Name of the step, as its label has it.", examples=["extract"])
+    name: StepName = Field(description="Name of the step, the value of its label.", examples=["extract"])
 
 
 class LabelledPods(PodLabelKeys):
@@ -111,11 +113,11 @@ class LabelledPods(PodLabelKeys):
     steps: tuple[LabelledStep, ...] = Field(
         default=(),
         max_length=100,
-        description="The steps and their order.",
+        description="Steps and their dependencies.",
         examples=[[{"name": "extract"}, {"name": "load", "dependsOn": ["extract"]}]],
         json_schema_extra=schema(list_map="name", default="inferred from the times of the runs"),
     )
     value: Value = Field(
-        description="Value of the workflow label: the pods with it are those of this workflow.",
+        description="Value of the workflow label on the pods of this workflow.",
         examples=["nightly_etl"],
     )

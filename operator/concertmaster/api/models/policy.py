@@ -29,43 +29,43 @@ class RuleSpec(ApiModel):
     """Changes one rule's behaviour. A name or setting that does not exist is reported in the condition Ready."""
 
     mode: RuleMode = Field(
-        default=RuleMode.ENABLED, description="Whether the rule may recommend anything.", examples=["Disabled"]
+        default=RuleMode.ENABLED, description="Whether the rule is evaluated.", examples=["Disabled"]
     )
     name: ShortName = Field(description="Name of the rule.", examples=["timeout"])
     settings: dict[str, Annotated[str, StringConstraints(max_length=128)]] = Field(
         default_factory=dict,
         max_length=20,
-        description="Settings of the rule by name, each written as a string; the rule's page lists them.",
+        description="Settings of the rule by name, as strings; the rule's page lists them.",
         examples=[{"headroomPercent": "50"}],
     )
 
 
 class SizingSpec(ApiModel):
-    """What recommended sizes have to keep."""
+    """Constraints on recommended sizes."""
 
     max_failure_percent: Percent = Field(
         default=Percent("1"),
-        description="Largest expected share of attempts that a recommended memory request lets fail; half of it where runs "
-        "take four hours and more.",
+        description="Largest expected share of attempts that fail with a recommended memory request; half of it where runs "
+        "take four hours or more.",
         examples=["0.5"],
         json_schema_extra=schema(unit="percent"),
     )
 
 
 class MetricsSpec(ApiModel):
-    """Series about single workflows on the operator's /metrics."""
+    """Per-workflow series on the operator's /metrics."""
 
     per_workflow: bool = Field(
         default=False,
-        description="Serve run time, success, score, cost, waste, savings, objectives and late runs of each workflow, for "
-        "at most 5000 workflows of the operator; about 25 series each.",
+        description="Whether run time, success, score, cost, waste, savings, objectives and late runs of each workflow are "
+        "served, for at most 5000 workflows of the operator; about 25 series each.",
         examples=[True],
     )
     steps: int = Field(
         default=5,
         ge=0,
         le=20,
-        description="Steps of a workflow with series of their own, those with the most critical-path time first; 7 series "
+        description="Number of steps per workflow with their own series, largest critical-path time first; 7 series "
         "each.",
         examples=[10],
         json_schema_extra=schema(unit="steps, 0 to 20"),
@@ -79,8 +79,8 @@ class NotifySpec(ApiModel):
         default=tuple(NotifyEvent),
         min_length=1,
         max_length=10,
-        description="Events it gets: slower runs, missed objectives, late runs, changes that wait for approval or were "
-        "rolled back, and once a week a digest. The same event is sent once a day.",
+        description="Events to send: slower runs, missed objectives, late runs, changes that wait for approval or were "
+        "rolled back, and a weekly digest. The same event is sent at most once a day.",
         examples=[["RunLate", "WeeklyDigest"]],
         json_schema_extra=schema(unique=True, default="all of them"),
     )
@@ -93,28 +93,28 @@ class OptimizationPolicySpec(ApiModel):
     """Objectives of the selected workflows, and what the operator may change."""
 
     analysis: AnalysisSpec = Field(
-        default=AnalysisSpec(), description="How much history is looked at.", examples=[{"window": "30d"}]
+        default=AnalysisSpec(), description="Window and thresholds of the analysis.", examples=[{"window": "30d"}]
     )
     apply: ApplySpec = Field(
-        default=ApplySpec(), description="What the operator may change by itself.", examples=[{"mode": "Approve"}]
+        default=ApplySpec(), description="What the operator may change automatically.", examples=[{"mode": "Approve"}]
     )
     discover: tuple[Discover, ...] = Field(
         default=(),
         max_length=20,
-        description="Targets that get a profile of their own, named after kind and target, with the target's labels.",
+        description="Targets for which profiles are created, named after kind and target, with the target's labels.",
         examples=[[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate"}]],
     )
     extra_metrics: tuple[ExtraMetricSpec, ...] = Field(
         default=(),
         max_length=20,
-        description="Own numbers per run or step, for every profile this policy selects.",
+        description="Custom metrics per run or step, for every profile this policy selects.",
         examples=[[{"name": "tokens", "query": "sum by (run) (last_over_time(llm_tokens_total[$window]))"}]],
         json_schema_extra=schema(list_map="name"),
     )
     inputs: tuple[InputSpec, ...] = inputs_field()
     metrics: MetricsSpec = Field(
         default=MetricsSpec(),
-        description="Series about single workflows on the operator's /metrics.",
+        description="Per-workflow series on the operator's /metrics.",
         examples=[{"perWorkflow": True}],
     )
     metrics_source: ShortName = Field(
@@ -131,41 +131,41 @@ class OptimizationPolicySpec(ApiModel):
     )
     objectives: ObjectivesSpec = Field(
         default=ObjectivesSpec(),
-        description="What the runs are expected to reach.",
+        description="Objectives of the runs.",
         examples=[{"duration": {"p95": "30m"}}],
     )
     pricing: PricingSpec = Field(
-        default=PricingSpec(), description="What resources cost.", examples=[{"cpuCoreHour": "0.031"}]
+        default=PricingSpec(), description="Prices of resources.", examples=[{"cpuCoreHour": "0.031"}]
     )
     priority: int = Field(
         default=0,
         ge=-1_000_000,
         le=1_000_000,
-        description="Which policy wins when several select a profile: the higher priority, then the older policy, then the "
-        "name. A policy of the namespace always beats a cluster policy.",
+        description="Precedence when several policies select a profile: the higher priority, then the older policy, then "
+        "the name. A policy of the namespace always takes precedence over a cluster policy.",
         examples=[100],
     )
     rules: tuple[RuleSpec, ...] = Field(
         default=(),
         max_length=50,
-        description="Changes to the behaviour of rules, one entry per rule.",
+        description="Settings of rules, one entry per rule.",
         examples=[[{"name": "timeout", "settings": {"headroomPercent": "50"}}]],
         json_schema_extra=schema(list_map="name"),
     )
     selector: LabelSelector | None = Field(
         default=None,
-        description="Which profiles this policy is for, by their labels.",
+        description="Selector of profiles by label.",
         examples=[{"matchLabels": {"team": "data"}}],
         json_schema_extra=schema(default="every profile in reach"),
     )
     sizing: SizingSpec = Field(
         default=SizingSpec(),
-        description="What recommended sizes have to keep.",
+        description="Constraints on recommended sizes.",
         examples=[{"maxFailurePercent": "0.5"}],
     )
     suspend: bool = Field(
         default=False,
-        description="Stops discovery and changes under this policy at once. Analysis goes on; no other policy takes over.",
+        description="Whether discovery and changes under this policy are stopped. Analysis continues; no other one applies.",
         examples=[True],
     )
 
@@ -186,7 +186,7 @@ class ClusterOptimizationPolicySpec(OptimizationPolicySpec):
 
     namespace_selector: LabelSelector | None = Field(
         default=None,
-        description="Which namespaces this policy reaches, by their labels.",
+        description="Selector of the namespaces this policy applies to, by label.",
         examples=[{"matchLabels": {"concertmaster.dev/optimize": "true"}}],
         json_schema_extra=schema(default="all namespaces the operator watches"),
     )
@@ -208,26 +208,24 @@ class TotalsStatus(ApiModel):
 class PolicyStatus(ApiModel):
     """What the policy does at present."""
 
-    changes_in_flight: int | None = Field(
-        default=None, ge=0, description="Changes under verification at present.", examples=[1]
-    )
+    changes_in_flight: int | None = Field(default=None, ge=0, description="Changes under verification.", examples=[1])
     conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, WriteAccess")
     discovered_profiles: int | None = Field(
-        default=None, ge=0, description="Profiles that exist because of this policy's discovery.", examples=[12]
+        default=None, ge=0, description="Profiles created by this policy's discovery.", examples=[12]
     )
     matched_profiles: int | None = Field(
-        default=None, ge=0, description="Profiles this policy is in force for.", examples=[14]
+        default=None, ge=0, description="Profiles this policy applies to.", examples=[14]
     )
     observed_generation: int | None = observed_generation_field()
     top: tuple[Line400, ...] = Field(
         default=(),
         max_length=10,
-        description="The most valuable recommendations under the policy, most valuable first.",
+        description="Most valuable recommendations under the policy, in that order.",
         examples=[["demo/wftmpl-etl right-size: 12.5 USD (10 to 15) a month; Right-size 3 containers"]],
     )
     totals: TotalsStatus | None = Field(
         default=None,
-        description="What all of them are worth together, in 30 days.",
+        description="Value of all recommendations under the policy in 30 days.",
         examples=[{"recommendations": 9, "runHoursPerMonth": "210"}],
     )
 
@@ -245,7 +243,7 @@ class OptimizationPolicy(Resource):
     )
     status: PolicyStatus | None = Field(
         default=None,
-        description="What the policy does at present, written by the operator.",
+        description="Current effect of the policy, written by the operator.",
         examples=[_STATUS_EXAMPLE],
     )
 
@@ -260,6 +258,6 @@ class ClusterOptimizationPolicy(Resource):
     )
     status: PolicyStatus | None = Field(
         default=None,
-        description="What the policy does at present, written by the operator.",
+        description="Current effect of the policy, written by the operator.",
         examples=[_STATUS_EXAMPLE],
     )

@@ -51,7 +51,7 @@ class NodePriceSpec(ApiModel):
     )
     instance_type: InstanceType | None = Field(
         default=None,
-        description="Label node.kubernetes.io/instance-type of the nodes; with * at its end, all types that begin so.",
+        description="Value of the label node.kubernetes.io/instance-type of the nodes; a trailing * matches any suffix.",
         examples=["m5.*"],
         json_schema_extra=schema(default="any"),
     )
@@ -64,14 +64,14 @@ class NodePriceSpec(ApiModel):
     )
     spot: bool | None = Field(
         default=None,
-        description="Whether the nodes are spot or preemptible ones, by the labels of Karpenter, EKS, GKE and AKS.",
+        description="Whether the nodes are spot or preemptible, by the labels of Karpenter, EKS, GKE and AKS.",
         examples=[True],
         json_schema_extra=schema(default="either"),
     )
 
 
 class PricingSpec(ApiModel):
-    """What resources cost."""
+    """Prices of resources."""
 
     model_config = ConfigDict(
         json_schema_extra=schema(
@@ -95,7 +95,7 @@ class PricingSpec(ApiModel):
     )
     failed_run: Amount = Field(
         default=Amount("10"),
-        description="What avoiding a failed run is worth when recommendations are ranked; no cost.",
+        description="Value of an avoided failed run in the ranking of recommendations; not a cost.",
         examples=["25"],
         json_schema_extra=schema(unit="the currency, per failed run"),
     )
@@ -115,20 +115,20 @@ class PricingSpec(ApiModel):
     nodes: tuple[NodePriceSpec, ...] = Field(
         default=(),
         max_length=50,
-        description="Prices by kind of node, for source NodeTable; the first row that fits holds, else the flat prices.",
+        description="Prices by kind of node, for source NodeTable; the first matching row applies, else the flat prices.",
         examples=[[{"instanceType": "m5.*", "spot": True, "cpuCoreHour": "0.012"}]],
     )
     run_hour: Amount = Field(
         default=Amount("2.5"),
-        description="What an hour less of run time is worth when recommendations are ranked; no cost.",
+        description="Value of an hour of run time saved in the ranking of recommendations; not a cost.",
         examples=["10"],
         json_schema_extra=schema(unit="the currency, per hour"),
     )
     source: PriceSource = Field(
         default=PriceSource.FLAT,
-        description="Where prices of CPU, memory and GPUs come from: Flat, the prices here; NodeTable, the rows of nodes by "
+        description="Source of the prices of CPU, memory and GPUs: Flat, the prices here; NodeTable, the rows of nodes by "
         "the node a pod ran on (needs kube_node_labels); OpenCost, its series node_cpu_hourly_cost, node_ram_hourly_cost "
-        "and node_gpu_hourly_cost, taken in the policy's currency. Pods on unknown nodes have the flat prices.",
+        "and node_gpu_hourly_cost, taken in the policy's currency. Flat prices apply to pods on unknown nodes.",
         examples=["OpenCost"],
     )
     units: tuple[UnitPrice, ...] = Field(
@@ -141,8 +141,8 @@ class PricingSpec(ApiModel):
     volume_gib_month: Amount | None = Field(
         default=None,
         alias="volumeGiBMonth",
-        description="Price of one GiB of a persistent volume for 30 days: what volumes that are too large waste. "
-        "Volumes are no part of the cost of runs.",
+        description="Price of one GiB of a persistent volume for 30 days, for the waste of oversized volumes. "
+        "Volumes are not part of the cost of runs.",
         examples=["0.08"],
         json_schema_extra=schema(unit="the currency, per GiB and 30 days", default="0.08 when currency is USD, else 0"),
     )

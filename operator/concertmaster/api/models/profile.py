@@ -75,7 +75,7 @@ _SPEC_RULES = [
 
 
 class WorkflowRef(ApiModel):
-    """The object that defines the workflow."""
+    """Object that defines the workflow."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=[REF_RULE]))
 
@@ -103,7 +103,7 @@ class RunSelector(ApiModel):
         examples=[{"app": "etl"}],
     )
     name_prefix: NamePrefix | None = Field(
-        default=None, description="What the names of the runs begin with.", examples=["adhoc-"]
+        default=None, description="Prefix of the names of the runs.", examples=["adhoc-"]
     )
 
 
@@ -114,39 +114,39 @@ class GraphStep(ApiModel):
 
     attempts_query: Query | None = Field(
         default=None,
-        description="Query that gives the number of attempts this step took, one series per run.",
+        description="Query for the number of attempts of this step, one series per run.",
         examples=['max by (run) (last_over_time(my_step_attempts{step="train"}[$window]))'],
         json_schema_extra=schema(default="one attempt"),
     )
     depends_on: tuple[StepName, ...] = Field(
         default=(),
         max_length=24,
-        description="Steps that must have ended before this one starts.",
+        description="Steps that must end before this one starts.",
         examples=[["extract"]],
         json_schema_extra=schema(unique=True),
     )
     duration_query: Query | None = Field(
         default=None,
-        description="Query that gives the duration of this step in seconds, one series per run, distinguished "
+        description="Query for the duration of this step in seconds, one series per run, distinguished "
         "by seriesRunLabel. $window is replaced by the analysed period.",
         examples=['max by (run) (last_over_time(my_step_seconds{step="train"}[$window]))'],
     )
     end_query: Query | None = Field(
         default=None,
-        description="Query that gives when this step ended (unix seconds), one series per run.",
+        description="Query for the end of this step (unix seconds), one series per run.",
         examples=['max by (run) (last_over_time(my_step_end{step="train"}[$window]))'],
         json_schema_extra=schema(default="worked out from the durations and the graph"),
     )
     name: StepName = Field(description="Name of the step, unique in the graph.", examples=["extract"])
     outcome_query: Query | None = Field(
         default=None,
-        description="Query that gives how this step ended, one series per run: above 0 it succeeded, 0 it failed.",
+        description="Query for the outcome of this step, one series per run: above 0 is success, 0 is failure.",
         examples=['max by (run) (last_over_time(my_step_success{step="train"}[$window]))'],
         json_schema_extra=schema(default="unknown: the step counts in durations, not in success figures"),
     )
     pod_selector: LabelSelector | None = Field(
         default=None,
-        description="Which pods do the work of this step. It must not be empty.",
+        description="Selector of the pods that run this step. Must not be empty.",
         examples=[{"matchLabels": {"app": "etl", "step": "extract"}}],
         json_schema_extra=schema(
             rules=[
@@ -160,7 +160,7 @@ class GraphStep(ApiModel):
     )
     start_query: Query | None = Field(
         default=None,
-        description="Query that gives when this step began (unix seconds), one series per run.",
+        description="Query for the start of this step (unix seconds), one series per run.",
         examples=['max by (run) (last_over_time(my_step_start{step="train"}[$window]))'],
         json_schema_extra=schema(default="worked out from the durations and the graph"),
     )
@@ -173,18 +173,18 @@ class Graph(ApiModel):
 
     pod_run_label: LabelKey | None = Field(
         default=None,
-        description="Label of the pods whose value tells the runs apart. Needed when a step has a podSelector.",
+        description="Pod label whose value distinguishes the runs. Required when a step has a podSelector.",
         examples=["example.com/run"],
     )
     series_run_label: SeriesLabel = Field(
         default="run",
-        description="Label of the results of durationQuery and extraMetrics whose value tells the runs apart.",
+        description="Label of the results of durationQuery and extraMetrics whose value distinguishes the runs.",
         examples=["run_id"],
     )
     steps: tuple[GraphStep, ...] = Field(
         min_length=1,
         max_length=100,
-        description="The steps. Their order has no meaning; a cycle is reported in the condition TargetResolved.",
+        description="Steps, in any order; a cycle is reported in the condition TargetResolved.",
         examples=[[{"name": "extract", "podSelector": {"matchLabels": {"step": "extract"}}}]],
         json_schema_extra=schema(list_map="name"),
     )
@@ -195,11 +195,11 @@ class Dismissal(ApiModel):
 
     expiration_time: Timestamp | None = Field(
         default=None,
-        description="When the recommendation may come back.",
+        description="Expiration of the dismissal.",
         examples=["2027-01-31T00:00:00Z"],
         json_schema_extra=schema(default="it stays dismissed until the evidence changes materially"),
     )
-    reason: Why = Field(description="Why, for colleagues; one line.", examples=["peak at month end"])
+    reason: Why = Field(description="Reason, in one line.", examples=["peak at month end"])
     recommendation: RecommendationId = Field(
         description="Id of the recommendation, as in status, or right-size.STEP to leave a step out of a right-sizing.",
         examples=["right-size.transform"],
@@ -207,39 +207,39 @@ class Dismissal(ApiModel):
 
 
 class WorkflowProfileSpec(ApiModel):
-    """Which workflow this is, and what its owner wants beyond the policy."""
+    """The workflow, and its owner's settings beyond the policy."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=_SPEC_RULES))
 
     dismissals: tuple[Dismissal, ...] = Field(
         default=(),
         max_length=100,
-        description="Recommendations decided against, one entry each.",
+        description="Dismissed recommendations, one entry each.",
         examples=[[{"recommendation": "right-size.transform", "reason": "peak at month end"}]],
         json_schema_extra=schema(list_map="recommendation"),
     )
     extra_metrics: tuple[ExtraMetricSpec, ...] = Field(
         default=(),
         max_length=20,
-        description="Own numbers per run or step, added to those of the policy; the same name replaces the policy's.",
+        description="Custom metrics per run or step, added to those of the policy; the same name replaces the policy's.",
         examples=[[{"name": "tokens", "query": "sum by (run) (last_over_time(llm_tokens_total[$window]))"}]],
         json_schema_extra=schema(list_map="name"),
     )
     graph: Graph | None = Field(
         default=None,
-        description="A workflow of any engine, described by its steps.",
+        description="Workflow of any engine, declared by its steps.",
         examples=[{"podRunLabel": "example.com/run", "steps": [{"name": "extract"}]}],
     )
     inputs: tuple[InputSpec, ...] = inputs_field()
     objectives: ObjectivesSpec | None = Field(
         default=None,
-        description="Objectives of this workflow; each value given here replaces the policy's.",
+        description="Objectives of this workflow; each value set here replaces the policy's.",
         examples=[{"duration": {"p95": "30m"}}],
         json_schema_extra=schema(default="the policy's objectives"),
     )
     pod_labels: LabelledPods | None = Field(
         default=None,
-        description="A workflow of an engine that is recognised by labels of its pods.",
+        description="Workflow of an engine that is identified by pod labels.",
         examples=[{"preset": "airflow", "value": "nightly_etl"}],
     )
     run_selector: RunSelector | None = Field(
@@ -249,7 +249,7 @@ class WorkflowProfileSpec(ApiModel):
     )
     workflow_ref: WorkflowRef | None = Field(
         default=None,
-        description="The object that defines the workflow.",
+        description="Object that defines the workflow.",
         examples=[{"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}],
     )
 
@@ -259,7 +259,7 @@ class WorkflowProfile(Resource):
 
     kind: Literal["WorkflowProfile"] = "WorkflowProfile"
     spec: WorkflowProfileSpec = Field(
-        description="Which workflow this is, and what its owner wants beyond the policy.",
+        description="The workflow, and its owner's settings beyond the policy.",
         examples=[{"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly-etl"}}],
     )
     status: WorkflowProfileStatus | None = Field(

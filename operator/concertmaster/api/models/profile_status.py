@@ -21,25 +21,25 @@ class RunsStatus(ApiModel):
 
     failed: int | None = Field(default=None, ge=0, description="Runs that failed.", examples=[1])
     first_start: Timestamp | None = Field(
-        default=None, description="Start of the oldest run looked at.", examples=["2027-01-17T00:00:00Z"]
+        default=None, description="Start of the oldest run analysed.", examples=["2027-01-17T00:00:00Z"]
     )
     last_end: Timestamp | None = Field(
-        default=None, description="End of the newest run looked at.", examples=["2027-01-31T00:34:00Z"]
+        default=None, description="End of the newest run analysed.", examples=["2027-01-31T00:34:00Z"]
     )
     limited_to: int | None = Field(
         default=None,
         ge=0,
-        description="The policy's spec.analysis.maxRuns, where it keeps the analysis from looking at more: the newest runs "
-        "of the window were taken, and firstStart says since when. Absent: all of them were.",
+        description="The policy's spec.analysis.maxRuns, where it limits the analysis: the newest runs "
+        "of the window are analysed, and firstStart is the start of the oldest of them. Absent: all runs are.",
         examples=[200],
     )
     next_expected: Timestamp | None = Field(
-        default=None, description="When the next run is due by the schedule.", examples=["2027-02-01T00:00:00Z"]
+        default=None, description="Next start according to the schedule.", examples=["2027-02-01T00:00:00Z"]
     )
-    observed: int | None = Field(default=None, ge=0, description="Finished runs looked at.", examples=[30])
+    observed: int | None = Field(default=None, ge=0, description="Finished runs analysed.", examples=[30])
     succeeded: int | None = Field(default=None, ge=0, description="Runs that succeeded.", examples=[29])
     unknown: int | None = Field(
-        default=None, ge=0, description="Runs whose outcome could not be seen; they count in no rate.", examples=[0]
+        default=None, ge=0, description="Runs with unknown outcome; excluded from rates.", examples=[0]
     )
 
 
@@ -48,11 +48,11 @@ class RunningStatus(ApiModel):
 
     deadline: Timestamp | None = Field(
         default=None,
-        description="When the duration objective (p95, else p99, else p50) is over; without one, 1.5 times the usual p95.",
+        description="Deadline by the duration objective (p95, else p99, else p50); without one, 1.5 times the usual p95.",
         examples=["2027-02-01T00:45:00Z"],
     )
     earliest_end: Timestamp | None = Field(
-        default=None, description="End that 5% of the forecasts come before.", examples=["2027-02-01T00:30:00Z"]
+        default=None, description="5th percentile of the forecasts of the end.", examples=["2027-02-01T00:30:00Z"]
     )
     expected_end: Timestamp | None = Field(
         default=None, description="Median of the forecasts of the end.", examples=["2027-02-01T00:34:00Z"]
@@ -63,14 +63,14 @@ class RunningStatus(ApiModel):
         examples=[False],
     )
     latest_end: Timestamp | None = Field(
-        default=None, description="End that 5% of the forecasts come after.", examples=["2027-02-01T00:40:00Z"]
+        default=None, description="95th percentile of the forecasts of the end.", examples=["2027-02-01T00:40:00Z"]
     )
     name: Line400 = Field(description="Name of the run.", examples=["nightly-etl-x7k2p"])
     start_time: Timestamp | None = Field(
-        default=None, description="When the run started.", examples=["2027-02-01T00:00:00Z"]
+        default=None, description="Start of the run.", examples=["2027-02-01T00:00:00Z"]
     )
     step: Line80 | None = Field(
-        default=None, description="Step under way that decides the end.", examples=["transform"]
+        default=None, description="Step in progress that determines the end.", examples=["transform"]
     )
 
 
@@ -86,7 +86,7 @@ class SummaryStatus(ApiModel):
     impact: int | None = Field(
         default=None,
         ge=0,
-        description="What all Active recommendations are worth a month: money, run time and failed runs on one scale.",
+        description="Value of all Active recommendations per month: money, run time and failed runs on one scale.",
         examples=[120],
         json_schema_extra=schema(unit="the currency of the policy's pricing, with its runHour and failedRun"),
     )
@@ -96,17 +96,17 @@ class SummaryStatus(ApiModel):
     p99: Line80 | None = Field(default=None, description="99th percentile of the duration.", examples=["41m"])
     queueing: Line80 | None = Field(
         default=None,
-        description="Mean over the runs of the longest wait of a pod for a node.",
+        description="Longest scheduling latency of a pod in a run, mean over the runs.",
         examples=["1m10s"],
     )
     success_percent: Percent | None = Field(
         default=None, description="Share of finished runs that succeeded.", examples=["96.7"]
     )
     target: Line400 | None = Field(
-        default=None, description="The workflow as kind and name.", examples=["WorkflowTemplate/nightly-etl"]
+        default=None, description="Workflow as kind and name.", examples=["WorkflowTemplate/nightly-etl"]
     )
     top: Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=60)] | None = Field(
-        default=None, description="The most valuable action in short.", examples=["train: cpu 500m -> 2, 15% faster"]
+        default=None, description="Most valuable action, abbreviated.", examples=["train: cpu 500m -> 2, 15% faster"]
     )
 
 
@@ -116,19 +116,19 @@ class WorkflowProfileStatus(ApiModel):
     advice: tuple[Line1000, ...] = Field(
         default=(),
         max_length=10,
-        description="The result in one or two sentences: what the recommendations are worth, or that no action is needed.",
+        description="Result in one or two sentences: the value of the recommendations, or that no action is needed.",
         examples=[["2 recommendations from 30 runs in 14d; in all 41 run-hours, 12.5 USD a month."]],
     )
     conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, TargetResolved, ObjectivesMet")
     data_until: Timestamp | None = Field(
         default=None,
-        description="Up to when the data behind this status is complete.",
+        description="Time up to which the data behind this status is complete.",
         examples=["2027-01-31T00:40:00Z"],
     )
     insights: tuple[Line400, ...] = Field(
         default=(),
         max_length=10,
-        description="What else the runs tell: the next run, the effect of the last change, slow runs and their cause, "
+        description="Further observations: the next run, the effect of the last change, slow runs and their cause, "
         "objectives at risk.",
         examples=[["Next run: about 21m04s (90% interval 19m10s to 24m30s)"]],
     )
@@ -141,34 +141,34 @@ class WorkflowProfileStatus(ApiModel):
     more_recommendations: int | None = Field(
         default=None,
         ge=0,
-        description="Active recommendations beyond the ones listed here.",
+        description="Active recommendations that are not listed here.",
         examples=[2],
     )
     objectives: tuple[Line160, ...] = Field(
         default=(),
         max_length=12,
-        description="The objectives, one line each: verdict, figure, target, how far off, and where it is going.",
+        description="Objectives, one line each: verdict, figure, target, and trend.",
         examples=[["duration p95: Met, 7m11s (target <= 10m00s), steady"]],
     )
     observed_generation: int | None = observed_generation_field()
     policy: Line400 | None = Field(
         default=None,
-        description="The policy in force, as kind and name.",
+        description="Effective policy, as kind and name.",
         examples=["OptimizationPolicy/team-data"],
     )
     recommendations: tuple[RecommendationStatus, ...] = Field(
         default=(),
         max_length=5,
-        description="The most valuable recommendations; where fewer than five are Active, those that were implemented "
-        "lately, dismissed or became obsolete follow.",
+        description="Most valuable recommendations; where fewer than five are Active, those that were recently implemented, "
+        "dismissed or became obsolete follow.",
         examples=[[{"action": "Lower the memory request of step transform from 2Gi to 832Mi"}]],
         json_schema_extra=schema(list_map="id"),
     )
     remaining: tuple[RemainingStatus, ...] = Field(
         default=(),
         max_length=20,
-        description="Recommendations in short form, most important first: Active ones beyond the first five, and what "
-        "was implemented lately, dismissed or became obsolete.",
+        description="Recommendations in short form, most important first: Active ones beyond the first five, and those "
+        "recently implemented, dismissed or obsolete.",
         examples=[[{"id": "memory-request.load", "state": "Dismissed"}]],
         json_schema_extra=schema(list_map="id"),
     )
@@ -176,40 +176,40 @@ class WorkflowProfileStatus(ApiModel):
         default=(),
         max_length=30,
         description="Outcomes of applied recommendations, newest first. From these, and from retained WorkflowChanges, "
-        "rules learn how well their estimates hold.",
+        "rules learn how accurate their predictions are.",
         examples=[[{"id": "memory-request.transform", "verdict": "Improved"}]],
     )
     running: tuple[RunningStatus, ...] = Field(
         default=(),
         max_length=5,
-        description="Runs in progress with their expected end, late ones first. Written when a forecast has moved by about "
+        description="Runs in progress with their expected end, late ones first. Updated when a forecast has moved by about "
         "a tenth of the run.",
         examples=[[{"name": "nightly-etl-x7k2p", "expectedEnd": "2027-02-01T00:34:00Z"}]],
         json_schema_extra=schema(list_map="name"),
     )
     runs: RunsStatus | None = Field(
-        default=None, description="The runs the analysis rests on.", examples=[{"observed": 30, "succeeded": 29}]
+        default=None, description="Runs analysed.", examples=[{"observed": 30, "succeeded": 29}]
     )
     score: int | None = Field(
         default=None,
         ge=0,
         le=100,
-        description="How well the workflow runs, 100 is best; the weighted sum of scoreParts less their deductions.",
+        description="Score of the workflow, 100 is best: the weighted sum of scoreParts less their deductions.",
         examples=[74],
         json_schema_extra=schema(unit="points of 100"),
     )
     score_parts: tuple[Line160, ...] = Field(
         default=(),
         max_length=10,
-        description="Where the score comes from, one part per line.",
+        description="Parts of the score, one per line.",
         examples=[["stability: 13 of 20, run time varies by 34% of its mean"]],
     )
     steps: tuple[Line400, ...] = Field(
         default=(),
         max_length=20,
-        description="The steps, one line each: executions, times, failures, how they hold the run back, and marks.",
+        description="Steps, one line each: executions, durations, failures, critical-path time, and marks.",
         examples=[["train: 30 executions, mean 4m10s, 3m50s to 5m02s, p95 4m58s, CV 0.08; critical-path time 4m01s"]],
     )
     summary: SummaryStatus | None = Field(
-        default=None, description="The figures of kubectl get.", examples=[{"target": "WorkflowTemplate/nightly-etl"}]
+        default=None, description="Figures shown by kubectl get.", examples=[{"target": "WorkflowTemplate/nightly-etl"}]
     )

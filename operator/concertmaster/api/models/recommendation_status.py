@@ -48,7 +48,7 @@ _SETS = "/spec/templates/transform/container/resources/requests/memory: 2Gi -> 8
 def _impact() -> Any:
     return Field(
         default=None,
-        description="What it is worth in absolute amounts; by this recommendations of all workflows are ranked.",
+        description="Value in absolute amounts, by which recommendations of all workflows are ranked.",
         examples=["41 run-hours (35 to 47), 12.5 USD (10 to 15) a month"],
     )
 
@@ -56,8 +56,8 @@ def _impact() -> Any:
 def _sets() -> Any:
     return Field(
         default=None,
-        description="The fields it sets in the object that defines the workflow: path, value when it was recommended, "
-        "recommended value. Elements of lists are named, not counted; long values are shown as their digest. What begins "
+        description="Fields it sets in the object that defines the workflow: path, value when it was recommended, "
+        "recommended value. List elements are addressed by name; long values are shown as their digest. A path that begins "
         "with /Task/NAME is in that Tekton Task.",
         examples=[_SETS],
     )
@@ -66,7 +66,7 @@ def _sets() -> Any:
 def _promised() -> Any:
     return Field(
         default=None,
-        description="The expected effect in the measure of its verification, with the same interval as expected and impact; "
+        description="Expected effect in the measure of its verification, with the same interval as expected and impact; "
         "the measure alone when no number can be predicted. In results: the prediction when it was applied, whose interval "
         "also covers the variation of the runs that measure it.",
         examples=["Cost -58% (-62 to -54%)"],
@@ -74,13 +74,13 @@ def _promised() -> Any:
 
 
 def _since() -> Any:
-    return Field(default=None, description="Since when it is in this state.", examples=["2027-01-31T00:40:00Z"])
+    return Field(default=None, description="Time of the last change of the state.", examples=["2027-01-31T00:40:00Z"])
 
 
 def _dismissal() -> Any:
     return Field(
         default=None,
-        description="The decision of spec.dismissals it was last held against: reason and expiration.",
+        description="Entry of spec.dismissals that applied last: reason and expiration.",
         examples=["peak at month end, until 2027-01-31T00:00:00Z"],
     )
 
@@ -88,7 +88,7 @@ def _dismissal() -> Any:
 def _note() -> Any:
     return Field(
         default=None,
-        description="Why it is in this state, where that needs a word.",
+        description="Reason for the state, where it is not obvious.",
         examples=["condition cleared in recent runs"],
     )
 
@@ -97,23 +97,23 @@ class RecommendationStatus(ApiModel):
     """One recommendation as flat lines of text; evidence and patches come from ``kubectl concertmaster explain``."""
 
     action: Line160 = Field(
-        description="What to do.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
+        description="Action to take.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
     )
     because: Line400 = Field(
-        description="The observation behind it, with numbers and window.",
+        description="Evidence, with numbers and window.",
         examples=["30 runs in 14d peaked at 498Mi, 25% of the request"],
     )
-    category: Category = Field(description="What it improves.", examples=["Cost"])
-    confidence: Percent | None = Field(default=None, description="How sure it is that this is right.", examples=["90"])
-    current: Line160 = Field(description="The value now.", examples=["2Gi"])
+    category: Category = Field(description="What the recommendation improves.", examples=["Cost"])
+    confidence: Percent | None = Field(default=None, description="Confidence in the recommendation.", examples=["90"])
+    current: Line160 = Field(description="Current value.", examples=["2Gi"])
     dismissal: Line400 | None = _dismissal()
-    effort: Level = Field(description="Work it takes.", examples=["Low"])
+    effort: Level = Field(description="Effort of the change.", examples=["Low"])
     expected: Line160 = Field(
         description="Predicted effect as a range with the likely value.",
         examples=["12 to 19%, likely 15% (4m10s) of each run"],
     )
     how: Line1000 = Field(
-        description="One command that shows or makes the change.",
+        description="Command that shows or makes the change.",
         examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],
     )
     id: RecommendationId = Field(
@@ -123,25 +123,25 @@ class RecommendationStatus(ApiModel):
     items: tuple[Line160, ...] = Field(
         default=(),
         max_length=20,
-        description="The values it sets, one line each: step, container and field, old and new value, peak, headroom.",
+        description="Values it sets, one line each: step, container and field, old and new value, peak, headroom.",
         examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29%)"]],
     )
     note: Line400 | None = _note()
     otherwise: Line400 | None = Field(
         default=None,
-        description="What happens if nothing is done; not written any more, explain prints it.",
+        description="Consequence of doing nothing. No longer written; see kubectl concertmaster explain.",
         examples=["1.2Gi stay reserved without use in every run"],
     )
     promised: EffectLine | None = _promised()
-    proposed: Line160 = Field(description="The value to set.", examples=["832Mi"])
+    proposed: Line160 = Field(description="Proposed value.", examples=["832Mi"])
     risk: Level = Field(description="Risk of the change.", examples=["Low"])
     sets: SetLine | None = _sets()
-    severity: Severity = Field(description="How much it matters.", examples=["Medium"])
+    severity: Severity = Field(description="Severity of the recommendation.", examples=["Medium"])
     since: Timestamp | None = _since()
-    state: RecommendationState = Field(description="Where it is in its life.", examples=["Active"])
+    state: RecommendationState = Field(description="Lifecycle state.", examples=["Active"])
     track_record: Line400 | None = Field(
         default=None,
-        description="How well this rule's promises came out so far, and what this one is worth by that.",
+        description="Accuracy of this rule's earlier predictions, and the factor applied to this one.",
         examples=["this rule's promises held 12 of 14 times, median 0.9 x; this one counts as 0.92 x"],
     )
 
@@ -150,9 +150,9 @@ class RemainingStatus(ApiModel):
     """A recommendation that is not among those shown in full: what must be remembered of it."""
 
     action: Line160 = Field(
-        description="What to do.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
+        description="Action to take.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
     )
-    category: Category | None = Field(default=None, description="What it improves.", examples=["Cost"])
+    category: Category | None = Field(default=None, description="What the recommendation improves.", examples=["Cost"])
     dismissal: Line400 | None = _dismissal()
     id: RecommendationId = Field(
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
@@ -161,9 +161,9 @@ class RemainingStatus(ApiModel):
     note: Line400 | None = _note()
     promised: EffectLine | None = _promised()
     sets: SetLine | None = _sets()
-    severity: Severity | None = Field(default=None, description="How much it matters.", examples=["Medium"])
+    severity: Severity | None = Field(default=None, description="Severity of the recommendation.", examples=["Medium"])
     since: Timestamp | None = _since()
-    state: RecommendationState = Field(description="Where it is in its life.", examples=["Dismissed"])
+    state: RecommendationState = Field(description="Lifecycle state.", examples=["Dismissed"])
 
 
 class ResultStatus(ApiModel):
@@ -171,49 +171,49 @@ class ResultStatus(ApiModel):
     runs after it showed."""
 
     action: Line160 = Field(
-        description="What was done.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
+        description="Action taken.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
     )
-    baseline_runs: int | None = Field(default=None, ge=0, description="Runs before it.", examples=[30])
+    baseline_runs: int | None = Field(default=None, ge=0, description="Runs before the change.", examples=[30])
     by: Line160 = Field(
-        description="The field manager that wrote it, as in metadata.managedFields of the object.",
+        description="Field manager that wrote the change, as in metadata.managedFields of the object.",
         examples=["kustomize-controller"],
     )
     effect: Line400 | None = Field(
         default=None,
-        description="What it brought, as a sentence.",
+        description="Measured effect, as a sentence.",
         examples=["Improved: 55% less reserved per run (50 to 60%), promised 58%; 12 runs after it against 30 before"],
     )
     fingerprint: Line160 | None = Field(
         default=None,
-        description="Fingerprint of the workflow's definition with it, while it is being measured.",
+        description="Fingerprint of the workflow's definition after the change, while it is being measured.",
         examples=["9f2c41d07be3"],
     )
     id: RecommendationId = Field(
         description="Id of the recommendation behind it.", examples=["memory-request.transform"]
     )
     judged: Timestamp | None = Field(
-        default=None, description="When the verdict fell.", examples=["2027-02-07T00:40:00Z"]
+        default=None, description="Time of the verdict.", examples=["2027-02-07T00:40:00Z"]
     )
     measured: EffectLine | None = Field(
-        default=None, description="What was measured.", examples=["Cost -55% (-60 to -50%)"]
+        default=None, description="Measured effect.", examples=["Cost -55% (-60 to -50%)"]
     )
     promised: EffectLine | None = _promised()
     sets: SetLine | None = _sets()
-    since: Timestamp | None = Field(default=None, description="When it was applied.", examples=["2027-01-31T00:40:00Z"])
+    since: Timestamp | None = Field(default=None, description="Time of the change.", examples=["2027-01-31T00:40:00Z"])
     undone: bool | None = Field(
         default=None,
-        description="Whether it was rolled back since.",
+        description="Whether the change was rolled back.",
         examples=[False],
         json_schema_extra=schema(default="false"),
     )
     until: Timestamp | None = Field(
         default=None,
-        description="When the workflow was changed otherwise: later runs do not count.",
+        description="Time of the next change of the workflow; later runs are not counted.",
         examples=["2027-02-03T10:00:00Z"],
     )
     verdict: Verdict | None = Field(
         default=None,
-        description="What the runs after it showed; none while they are waited for.",
+        description="Verdict of the verification; absent while it is pending.",
         examples=["Improved"],
     )
-    verified_runs: int | None = Field(default=None, ge=0, description="Runs after it.", examples=[12])
+    verified_runs: int | None = Field(default=None, ge=0, description="Runs after the change.", examples=[12])

@@ -36,13 +36,13 @@ class WorkflowRow(ApiModel):
     p50_seconds: float | None
     p95_seconds: float | None
     queueing_seconds: float | None = Field(
-        description="Mean over the runs of the longest wait of a pod for a node; null: not known."
+        description="Longest scheduling latency of a pod in a run, mean over the runs; null: unknown."
     )
-    currency: str | None = Field(description="Of the amounts, where a recommendation names it.")
+    currency: str | None = Field(description="Currency of the amounts, where a recommendation has one.")
     cost_per_run: float | None
     cost_per_month: float | None = Field(description="At the observed rate of runs.")
     runs_per_month: float | None
-    impact: float = Field(description="What its Active recommendations are worth a month, on the scale of the pricing.")
+    impact: float = Field(description="Value of its Active recommendations per month, on the scale of the pricing.")
     open: int = Field(description="Active recommendations.")
     missed: int = Field(description="Objectives missed.")
     severity: str | None = Field(description="Highest severity of its Active recommendations.")
@@ -76,7 +76,7 @@ class ResultRow(ApiModel):
     promised: str | None
     measured: str | None
     saving: Amounts | None = Field(
-        description="Measured saving a month at the present rate of runs; only of Improved ones."
+        description="Measured saving per month at the current rate of runs; for Improved ones only."
     )
 
 
@@ -97,7 +97,7 @@ class ChangeRow(ApiModel):
     measured: str | None
     patch: str | None = Field(description="JSON Patch of its plan.")
     created: str | None
-    message: str | None = Field(description="What its newest condition says.")
+    message: str | None = Field(description="Message of its newest condition.")
 
 
 class RunningRow(ApiModel):
@@ -146,10 +146,10 @@ class FleetSummary(ApiModel):
     running_late: int = Field(
         default=0, description="Those of them that are late or expected to end after their deadline."
     )
-    available: Amounts = Field(description="What all Active recommendations are worth.")
-    realised: Amounts = Field(description="What implemented recommendations were measured to save.")
+    available: Amounts = Field(description="Value of all Active recommendations.")
+    realised: Amounts = Field(description="Measured savings of implemented recommendations.")
     queueing_hours: float = Field(
-        default=0.0, description="Hours a month that runs wait for nodes, at the observed rate of runs."
+        default=0.0, description="Hours of scheduling latency per month, at the observed rate of runs."
     )
     cost_per_month: dict[str, float] = Field(description="By currency.")
 
@@ -169,7 +169,7 @@ class AdoptionInPeriod(ApiModel):
 
     recommended: int = Field(description="Published for the first time.")
     implemented: int
-    improved: int = Field(description="Those of the implemented ones that were measured as improved.")
+    improved: int = Field(description="Implemented recommendations with the verdict Improved.")
     rolled_back: int
     dismissed: int
     obsolete: int
@@ -193,7 +193,7 @@ class MonthRow(ApiModel):
     runs: int
     success_percent: float | None
     cost: dict[str, float] = Field(description="By currency.")
-    wasted_cost: dict[str, float] = Field(description="Part of the cost that was reserved and not used, by currency.")
+    wasted_cost: dict[str, float] = Field(description="Cost of reserved but unused resources, by currency.")
     queueing_hours: float
 
 
@@ -212,7 +212,7 @@ class PeriodReport(ApiModel):
     degradations: tuple[Degradation, ...]
     adoption: Adoption
     adopted: AdoptionInPeriod | None = Field(
-        default=None, description="Out of the operator's history; null where it was not asked or did not answer."
+        default=None, description="From the operator's history; null where it was not asked or did not answer."
     )
     results: tuple[ResultRow, ...] = Field(description="Implemented within the period, newest first.")
     demand: tuple[str, ...]
@@ -228,7 +228,7 @@ class PeriodReport(ApiModel):
     )
     counted: int = Field(
         default=0,
-        description="Workflows whose runs, durations, cost and queueing are those of the period, out of daily rows; of the "
+        description="Workflows whose runs, durations, cost and queueing are those of the period, from daily rows; of the "
         "others they are those of the analysis window.",
     )
     workflows: tuple[WorkflowRow, ...] = Field(description="Most valuable first.")

@@ -11,14 +11,16 @@ from concertmaster.core.model import Outcome, Source
 class TimeSplitView(ApiModel):
     """Seconds along the critical path; the parts add up to the duration of the run, suspended and late come before it."""
 
-    controller: float = Field(description="Before the pod was created, and after the last one.")
+    controller: float = Field(description="Time before pods were created, and after the last one ended.")
     limit: float = Field(description="Queued for a parallelism limit, mutex or semaphore.")
     scheduling: float = Field(description="From the pod's creation until it was bound to a node.")
     start_up: float = Field(description="Image pull and init containers.")
     work: float = Field(description="Main containers.")
     retry: float = Field(description="Failed attempts and back-off.")
     suspended: float = Field(default=0.0, description="Suspended before the first pod, by Kueue or by spec.suspend.")
-    late: float = Field(default=0.0, description="Begun later than scheduled, since the run before was in progress.")
+    late: float = Field(
+        default=0.0, description="Delay of the scheduled start because the previous run was in progress."
+    )
 
 
 class RunSummary(ApiModel):
@@ -38,7 +40,7 @@ class RunSummary(ApiModel):
         default=None, description="null where the pods of the run are not all known."
     )
     failed_attempts: int
-    changed: str | None = Field(default=None, description="Image, requests or template changed since the run before.")
+    changed: str | None = Field(default=None, description="Image, requests or template changed since the previous run.")
 
 
 class ContainerRow(ApiModel):
@@ -64,7 +66,9 @@ class PodRow(ApiModel):
     critical: bool = Field(default=False, description="Whether it is on the critical path.")
     node: str | None = None
     containers: tuple[ContainerRow, ...] = ()
-    ready: float | None = Field(default=None, description="When what it waits for was done, as the engine reported.")
+    ready: float | None = Field(
+        default=None, description="Time at which its dependencies were done, as reported by the engine."
+    )
     created: float | None = None
     scheduled: float | None = None
     started: float | None = None
@@ -72,7 +76,7 @@ class PodRow(ApiModel):
     input_size: float | None = Field(default=None, description="Bytes.")
     extra: dict[str, float] = Field(default_factory=dict, description="Extra metrics.")
     after: tuple[str, ...] | None = Field(
-        default=None, description="Steps it waited for in this run; null: only the declared graph says."
+        default=None, description="Steps it waited for in this run; null: see the declared graph."
     )
 
 
@@ -91,8 +95,8 @@ class RunView(RunSummary):
     tail_seconds: float = Field(default=0.0, description="From the end of the last pod to the end of the run.")
     critical_path: tuple[PathPart, ...]
     pods: tuple[PodRow, ...]
-    more_pods: int = Field(default=0, description="Pods beyond those listed; all on the critical path are.")
-    problems: tuple[str, ...] = Field(default=(), description="What could not be put together.")
+    more_pods: int = Field(default=0, description="Pods that are not listed; those on the critical path always are.")
+    problems: tuple[str, ...] = Field(default=(), description="Data that is missing or inconsistent.")
 
 
 class NamePart(ApiModel):
@@ -109,7 +113,7 @@ class GraphStep(ApiModel):
 
     name: str
     depends_on: tuple[str, ...] = ()
-    parallelism: int | None = Field(default=None, description="Most pods of its fan-out at a time.")
+    parallelism: int | None = Field(default=None, description="Maximum number of its fan-out pods at a time.")
     fan_out: bool = False
     width: int | None = None
     on_exit: bool = False
@@ -124,7 +128,7 @@ class GraphStep(ApiModel):
 class GraphView(ApiModel):
     """The declared graph with its limits."""
 
-    parallelism: int | None = Field(default=None, description="Most pods of a run at a time.")
+    parallelism: int | None = Field(default=None, description="Maximum number of pods of a run at a time.")
     inferred: bool = False
     steps: tuple[GraphStep, ...]
 
@@ -138,7 +142,9 @@ class RecentRuns(ApiModel):
     series: tuple[tuple[float, float, Outcome], ...] = Field(
         description="End (unix seconds), duration in seconds and outcome of all finished runs of the window, oldest first."
     )
-    graph: GraphView | None = Field(default=None, description="For replays; null: served by an operator before it.")
+    graph: GraphView | None = Field(
+        default=None, description="Graph for replays; null: the operator is of an older version."
+    )
 
 
 class WorkflowRuns(ApiModel):
@@ -153,7 +159,7 @@ class WorkflowRuns(ApiModel):
 
 
 class DifferenceView(ApiModel):
-    """Something that differs between two runs of a step."""
+    """A difference between the executions of a step in two runs."""
 
     kind: str = Field(description="image, requests, limits, node, input, pods, failed attempts, outcome, or a metric.")
     before: str | None
@@ -165,7 +171,7 @@ class StepComparisonView(ApiModel):
 
     step: str
     extra_seconds: float = Field(description="Seconds more on the critical path of the second run.")
-    before: TimeSplitView | None = Field(description="Its part in the critical path; null: not on it.")
+    before: TimeSplitView | None = Field(description="Its part of the critical path; null: not on it.")
     after: TimeSplitView | None
     before_seconds: float | None = Field(description="From its first pod's creation to its last pod's end.")
     after_seconds: float | None
@@ -185,4 +191,4 @@ class RunComparisonView(ApiModel):
     after_path: tuple[str, ...]
     template_changed: bool | None
     steps: tuple[StepComparisonView, ...] = Field(description="Largest difference on the critical path first.")
-    answer: tuple[str, ...] = Field(description="The same in sentences, most important first.")
+    answer: tuple[str, ...] = Field(description="Explanation in sentences, most important first.")

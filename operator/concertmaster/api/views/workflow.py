@@ -22,7 +22,7 @@ class NodeRow(ApiModel):
     waiting_seconds: float | None = Field(description="Mean scheduling latency.")
     starting_seconds: float | None = Field(description="Mean startup: image pull and init containers.")
     critical_share: float | None = Field(description="Share of runs with the step on the critical path, 0 to 1.")
-    critical_path_seconds: float | None = Field(description="What a run would lose if the step took no time (drag).")
+    critical_path_seconds: float | None = Field(description="Time a run would save if the step took no time (drag).")
     failed_executions: int
     error_rate: float | None
     marks: tuple[str, ...]
@@ -49,7 +49,7 @@ class WorkflowDetail(ApiModel):
     changes: tuple[ChangeRow, ...]
     running: tuple[RunningRow, ...] = Field(default=(), description="Runs in progress, late ones first.")
     nodes: tuple[NodeRow, ...]
-    trouble: str | None = Field(description="Why the operator could not be asked for its analysis; null: it answered.")
+    trouble: str | None = Field(description="Reason why the operator did not provide its analysis; null: it did.")
 
 
 class WorkflowPage(ApiModel):
@@ -92,7 +92,7 @@ class WhatIfView(ApiModel):
     saved_seconds: Amount | None = Field(description="Saved per run, with a 90% interval; negative: longer.")
     saved_share: Amount | None = Field(description="The same as a share of the duration.")
     text: str = Field(description="The same as a sentence.")
-    reason: str | None = Field(description="Why there is no interval, or no answer.")
+    reason: str | None = Field(description="Reason why there is no interval, or no prediction.")
 
 
 class TrendDocument(ApiModel):

@@ -16,7 +16,7 @@ class Category(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much a recommendation matters, by criteria stated on each rule's page."""
+    """Severity of a recommendation; each rule's page states the criteria."""
 
     INFO = "Info"
     LOW = "Low"
@@ -165,7 +165,7 @@ class NotifyEvent(StrEnum):
 
 
 class ReceiverFormat(StrEnum):
-    """What a receiver reads."""
+    """Message format of a receiver."""
 
     SLACK = "Slack"
     ALERTMANAGER = "Alertmanager"

@@ -21,15 +21,15 @@ _TIMES = ("ready", "created", "scheduled", "started", "serving", "finished")
 
 
 class Source(StrEnum):
-    """Where a run record comes from. Only live objects know edges taken, cache hits, ``when``, exit codes, messages."""
+    """Origin of a run record. Only live objects hold branches taken, cache hits, ``when``, exit codes and messages."""
 
     LIVE = "Live"
     HISTORY = "History"
 
 
 class Outcome(StrEnum):
-    """How a run or a step execution ended. UNKNOWN stays outside success and duration figures; ENDED, which went to its end
-    while nobody says how, only outside success figures."""
+    """Outcome of a run or a step execution. Unknown is excluded from success and duration figures; Ended, which completed
+    with unknown result, from success figures only."""
 
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"

@@ -108,19 +108,19 @@ def test_a_restart_does_not_take_back_what_rests_on_the_others(bed: Bed) -> None
     assert fresh.status(name="etl") == before
     fresh.run(seconds=2.0)
     assert fresh.status(name="etl") == before
-    assert {c.definition.key.name for c in fresh.analyzer.cases if c.fleet is not None} >= {"etl"}
+    assert {c.definition.key.name for c in fresh.analyzer.cases if c.environment.fleet is not None} >= {"etl"}
 
 
 def test_half_a_past_makes_no_fleet(bed: Bed) -> None:
     bed.sources.reports["default"] = report(more=True)
     bed.run()
-    assert all(c.fleet is None for c in bed.analyzer.cases)
+    assert all(c.environment.fleet is None for c in bed.analyzer.cases)
     bed.run(seconds=2.0)
-    assert all(c.fleet is None for c in bed.analyzer.cases)
+    assert all(c.environment.fleet is None for c in bed.analyzer.cases)
     bed.sources.reports["default"] = report()
     bed.run(seconds=2.0)
     bed.run(seconds=2.0)
-    assert any(c.fleet is not None for c in bed.analyzer.cases)
+    assert any(c.environment.fleet is not None for c in bed.analyzer.cases)
 
 
 def test_who_is_gone_is_no_neighbour() -> None:
