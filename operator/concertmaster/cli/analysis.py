@@ -123,7 +123,7 @@ def analyzed(
 
 
 def analyze(
-    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = ()
 ) -> list[pipeline.AnalysisResult]:
     """The same without the runs."""
-    return [workflow.result for workflow in analyzed(facts, window=window, names=names, min_runs=min_runs)]
+    return [workflow.result for workflow in analyzed(facts, window=window, names=names)]

@@ -17,6 +17,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import ProblemKind, scan
 from concertmaster.kube.objects import PROFILES, Resource
 
+_LOST_AFTER = 300.0  # seconds
 _SLOW_WATCH = 10.0  # seconds; the operator's own status writes come back within one
 
 
@@ -49,7 +50,6 @@ class Watchdog:
         namespaces: Sequence[str],
         health: Health,
         *,
-        lost_after: float = 300.0,
         mute_after: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,7 +58,6 @@ class Watchdog:
         self._kinds = kinds
         self._namespaces = namespaces
         self._health = health
-        self._lost_after = lost_after
         self._clock = clock
         self._lost_since: float | None = None
         self._mute_after = mute_after
@@ -95,7 +94,7 @@ class Watchdog:
             return
         if self._lost_since is None:
             self._lost_since = now
-        if now - self._lost_since >= self._lost_after:
+        if now - self._lost_since >= _LOST_AFTER:
             raise KindsLost(
                 f"the cluster has not served {PROFILES.plural} for {now - self._lost_since:.0f} s; "
                 "install the CustomResourceDefinitions: kubectl apply --server-side -f crds/"

@@ -23,6 +23,7 @@ from concertmaster.kube.objects import Resource
 _LONGEST_BACKOFF = 15.0
 _PAGE = 500  # of our own kinds
 _PAGE_OF_RUNS = 50  # one may be a megabyte
+_LOG_EVERY = 60.0  # seconds
 
 
 class Backoffs:
@@ -39,16 +40,15 @@ class WatchLogFilter(logging.Filter):
     """kopf reports every attempt of every watch as an error with the whole answer in it: let one short line a minute
     through, as a warning while it is tried again."""
 
-    def __init__(self, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._every = every
         self._clock = clock
         self._last = float("-inf")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line may pass, shortened."""
         now = self._clock()
-        if now - self._last < self._every:
+        if now - self._last < _LOG_EVERY:
             return False
         self._last = now
         message = record.getMessage()[:300]

@@ -14,6 +14,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ACCESS_REVIEWS, Resource
 
+_GRANTED_FOR, _DENIED_FOR = 3600.0, 300.0  # seconds an answer is remembered
+
 
 @dataclass(frozen=True, slots=True)
 class Right:
@@ -32,22 +34,13 @@ class Right:
 
 
 class AccessChecker:
-    """Answers of the API server, remembered for ``granted_for`` / ``denied_for`` seconds.
+    """Answers of the API server, remembered for a time.
 
     A denial is asked again sooner, because somebody is probably fixing it.
     """
 
-    def __init__(
-        self,
-        client: KubeClient,
-        *,
-        granted_for: float = 3600.0,
-        denied_for: float = 300.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, client: KubeClient, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._granted_for = granted_for
-        self._denied_for = denied_for
         self._clock = clock
         self._known: dict[Right, tuple[bool, float]] = {}
 
@@ -55,7 +48,7 @@ class AccessChecker:
         """Whether the operator has ``right``; None when the server cannot be asked."""
         now = self._clock()
         known = self._known.get(right)
-        if known and now - known[1] < (self._granted_for if known[0] else self._denied_for):
+        if known and now - known[1] < (_GRANTED_FOR if known[0] else _DENIED_FOR):
             return known[0]
         attributes = {"verb": right.verb, "group": right.resource.group, "resource": right.resource.plural}
         if right.namespace:

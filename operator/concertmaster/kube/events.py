@@ -1,7 +1,7 @@
 """Kubernetes Events for people who run ``kubectl describe``: on transitions, deduplicated and rate-limited.
 
 kopf's own poster has no aggregation, no deduplication and no rate limit, so it stays off. Here the same note about the
-same object is posted once per ``repeat_after``, a token bucket bounds the whole operator, and a failure to post is
+same object is posted once an hour, a token bucket bounds the whole operator, and a failure to post is
 counted and forgotten: an Event is a courtesy, the status is the record.
 """
 
@@ -23,6 +23,7 @@ from concertmaster.kube.objects import EVENTS, ObjectRef
 LONGEST_NOTE = 1000  # the API allows 1,024 bytes
 _CLUSTER_NAMESPACE = "default"  # where Events about objects without a namespace live
 _REMEMBERED = 10_000
+_REPEAT_AFTER = 3600.0  # seconds
 
 
 class EventType(StrEnum):
@@ -65,7 +66,6 @@ class EventRecorder:
         instance: str,
         burst: int = 25,
         per_second: float = 0.5,
-        repeat_after: float = 3600.0,
         clock: Callable[[], float] = time.time,
         on_note: Callable[[Note], None] = lambda _: None,
     ) -> None:
@@ -74,7 +74,6 @@ class EventRecorder:
         self._instance = instance[:128] or "concertmaster"
         self._burst = float(burst)
         self._rate = per_second
-        self._repeat_after = repeat_after
         self._clock = clock
         self._on_note = on_note
         self._tokens = self._burst
@@ -116,8 +115,8 @@ class EventRecorder:
         return PostOutcome.POSTED
 
     def _recent(self, moment: float | None, now: float) -> bool:
-        """Within ``repeat_after``; a moment to come is none, the clock was set back since."""
-        return moment is not None and 0.0 <= now - moment < self._repeat_after
+        """Within ``_REPEAT_AFTER``; a moment to come is none, the clock was set back since."""
+        return moment is not None and 0.0 <= now - moment < _REPEAT_AFTER
 
     def _take(self, now: float) -> bool:
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._filled) * self._rate)

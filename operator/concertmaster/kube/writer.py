@@ -89,19 +89,15 @@ class StatusWriter:
         *,
         parallelism: int = 4,
         per_second: float = 0.0,
-        largest: int = LARGEST_STATUS,
         stop: threading.Event | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``per_second`` 0 means as fast as the server answers."""
         self._client = client
         self._spacing = 1.0 / per_second if per_second > 0 else 0.0
         self._stop = stop or threading.Event()
-        self._clock = clock
         self._turns = threading.Lock()
         self._next_turn = float("-inf")
         self._parallelism = max(1, parallelism)
-        self._largest = largest
         self._refused: dict[str, str] = {}  # uid -> digest of a document the server's schema refused
 
     def write(
@@ -141,8 +137,8 @@ class StatusWriter:
         if self._refused.get(ref.uid) == wanted:
             return StatusResult(ref, WriteOutcome.REJECTED, "the same document was refused before; not sent again")
         bytes_ = json_size(update.status)
-        if bytes_ > self._largest:
-            message = f"the status has {bytes_} bytes, more than the {self._largest} allowed; it was not written"
+        if bytes_ > LARGEST_STATUS:
+            message = f"the status has {bytes_} bytes, more than the {LARGEST_STATUS} allowed; it was not written"
             return StatusResult(ref, WriteOutcome.TOO_LARGE, message)
         self._wait_for_turn()
         try:
@@ -165,9 +161,9 @@ class StatusWriter:
         if not self._spacing:
             return
         with self._turns:
-            turn = max(self._clock(), self._next_turn)
+            turn = max(time.monotonic(), self._next_turn)
             self._next_turn = turn + self._spacing
-        self._stop.wait(max(0.0, turn - self._clock()))
+        self._stop.wait(max(0.0, turn - time.monotonic()))
 
     def _rejected(self, update: StatusUpdate, wanted: str, error: Rejected) -> StatusResult:
         """A failed uid test and a schema violation have the same code; one read tells them apart."""

@@ -16,6 +16,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RETRYABLE_STATUS = frozenset({429, 502, 503, 504})
+_LONGEST_BREAK = 240.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +96,14 @@ def parse_retry_after(text: str | None, now: float) -> float | None:
 
 
 class Breaker:
-    """Stops asking a source that failed ``threshold`` times in a row, for a pause that doubles up to ``longest``.
+    """Stops asking a source that failed ``threshold`` times in a row, for a pause that doubles from ``first`` seconds.
 
     Without it a cycle over many shards would wait out the full deadline once per shard. Times are monotonic seconds.
     """
 
-    def __init__(self, threshold: int = 3, first: float = 15.0, longest: float = 240.0) -> None:
+    def __init__(self, threshold: int = 3, first: float = 15.0) -> None:
         self._threshold = threshold
         self._first = first
-        self._longest = longest
         self._failures = 0
         self._open_until = float("-inf")
 
@@ -121,4 +121,4 @@ class Breaker:
         self._failures += 1
         over = self._failures - self._threshold
         if over >= 0:
-            self._open_until = now + min(self._longest, self._first * 2.0 ** min(over, 16))
+            self._open_until = now + min(_LONGEST_BREAK, self._first * 2.0 ** min(over, 16))

@@ -8,6 +8,8 @@ from typing import Any
 
 from concertmaster.core import text
 
+_WIDTH = 110  # characters of a paragraph
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Left-aligned columns, three spaces apart, as kubectl prints them."""
@@ -113,13 +115,13 @@ def step_table(view: dict[str, Any]) -> str:
     return table([*header, "MARKS"], rows)
 
 
-def recommendation_text(item: dict[str, Any], position: int, width: int = 110) -> str:
+def recommendation_text(item: dict[str, Any], position: int) -> str:
     """One recommendation as an indented paragraph."""
     head = f"{position}. {item['action']}  [{item['id']}, {item['severity']}, risk {item['risk']}]"
     lines = [head]
     for label, key in (("Because", "because"), ("Expected", "expected"), ("Otherwise", "otherwise")):
         body = f"{label}: {item[key]}."
-        lines += textwrap.wrap(body, width, initial_indent="   ", subsequent_indent="     ")
+        lines += textwrap.wrap(body, _WIDTH, initial_indent="   ", subsequent_indent="     ")
     lines.append(f"   Do: {item['how']}")
     if item.get("snippet"):
         lines += ["   Where the workflow is defined:", *(f"     {line}" for line in item["snippet"].splitlines())]

@@ -64,10 +64,10 @@ def _print_checks(title: str, checks: Iterator[Check]) -> list[Check]:
     return lines
 
 
-def examine(source: settings.Source, now: float | None = None) -> Iterator[Check]:
+def examine(source: settings.Source) -> Iterator[Check]:
     """The checks of one metrics source."""
     with PrometheusClient(source) as client:
-        yield from Examination(client, time.time() if now is None else now).run()
+        yield from Examination(client, time.time()).run()
 
 
 def cluster(kubeconfig: Path | None, namespace: str | None) -> Iterator[Check]:

@@ -35,12 +35,9 @@ class _Known:
 class RunsInProgress:
     """``note`` and ``over`` are called from the watch's thread, ``look`` from the cycle's."""
 
-    def __init__(
-        self, read: Callable[[ObjectRef], RunRecord | None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, read: Callable[[ObjectRef], RunRecord | None]) -> None:
         """``read`` gives the run as it is now, None when it is over or gone."""
         self._read = read
-        self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._passed: dict[str, None] = {}  # uids that were examined
@@ -84,13 +81,13 @@ class RunsInProgress:
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
             longest_ago = sorted(self._known.values(), key=lambda run: run.read_at)
             due = list(itertools.islice(in_turns(longest_ago, lambda run: run.key.namespace), MOST_READ))
-        begun = self._clock()
+        begun = time.monotonic()
         for run in due:
-            if self._clock() - begun >= LONGEST:
+            if time.monotonic() - begun >= LONGEST:
                 break
             heartbeat("live")
             try:
-                run.record, run.read_at = self._read(run.ref), self._clock()
+                run.record, run.read_at = self._read(run.ref), time.monotonic()
             except Stopped:
                 raise
             except KubeError as error:

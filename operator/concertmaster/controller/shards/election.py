@@ -31,16 +31,14 @@ class ShardElection(LeaderElection):
         *,
         active: Callable[[float], object],
         heartbeat: Callable[[str], None],
-        every: float = EVERY,
-        lasts: int = LASTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         own = Identity(where.namespace, where.shard, where.identity)
         labels = {SHARD_OF: where.name}
         super().__init__(
-            client, own, active=active, heartbeat=heartbeat, every=every, lasts=lasts, labels=labels, clock=clock
+            client, own, active=active, heartbeat=heartbeat, every=EVERY, lasts=LASTS, labels=labels, clock=clock
         )
-        members = Members(client, where.namespace, where.name, lasts=lasts, clock=clock)
+        members = Members(client, where.namespace, where.name, lasts=LASTS, clock=clock)
         self.ownership = Ownership(where.shard, members, self.settled, fresh=self.settling, clock=clock)
         self.shard = Shard(self.ownership, Summaries(client, where.namespace, where.shard))
         self.changed: Callable[[], object] = lambda: None

@@ -132,10 +132,10 @@ class FirstLook:
     split: tuple[int, float]
 
 
-def first_looks(values: Floats, minimum: int = MIN_SEGMENT) -> list[FirstLook]:
-    """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * minimum)."""
+def first_looks(values: Floats) -> list[FirstLook]:
+    """``FirstLook`` of each row of ``values`` (shape (rows, n), n >= 2 * MIN_SEGMENT)."""
     ranked = normal_scores_of_many(values)
-    best = best_splits(values, ranked, minimum)
+    best = best_splits(values, ranked, MIN_SEGMENT)
     return [FirstLook(_dependence(scores), split) for scores, split in zip(ranked, best, strict=True)]
 
 

@@ -92,10 +92,8 @@ def power(noise: float, before: int, after: int, shift: float = _SHIFT) -> float
     return 0.5 * math.erfc((critical - shift / error) / math.sqrt(2.0))
 
 
-def needed(noise: float, before: int, shift: float = _SHIFT) -> int | None:
+def needed(noise: float, before: int) -> int | None:
     """The fewest runs after a change that detect the slowdown with POWER; None when no number suffices."""
-    if power(noise, before, _MOST, shift) < POWER:
+    if power(noise, before, _MOST) < POWER:
         return None
-    return MIN_RUNS + bisect_left(
-        range(MIN_RUNS, _MOST), True, key=lambda after: power(noise, before, after, shift) >= POWER
-    )
+    return MIN_RUNS + bisect_left(range(MIN_RUNS, _MOST), True, key=lambda after: power(noise, before, after) >= POWER)

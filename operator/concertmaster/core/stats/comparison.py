@@ -80,13 +80,12 @@ def compare(
     *,
     inputs_before: Durations | None = None,
     inputs_after: Durations | None = None,
-    margin: float = MARGIN,
     level: float = LEVEL,
     common: Common | None = None,
 ) -> Comparison:
     """Fixed-sample test of ``after`` against ``before`` (seconds per run; any positive quantity works).
 
-    Worse or Improved when the interval lies on one side of 1; Same when it lies within the ``margin``; else Inconclusive.
+    Worse or Improved when the interval lies on one side of 1; Same when it lies within ``MARGIN``; else Inconclusive.
     Missing, infinite and non-positive values are ignored. With input sizes for at least three quarters of the runs of both
     sides, durations are compared at equal input size (log-linear in the size). The ``common`` factor is removed, and its
     interval is added to that of the ratio.
@@ -97,7 +96,7 @@ def compare(
     critical = student_quantile(1.0 - level / 2.0, groups.degrees)
     ratio, low, high = _freed(_interval(groups, critical), common)
     p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
-    verdict, reason = _judged(low, high, margin, common)
+    verdict, reason = _judged(low, high, common)
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
 
 
@@ -122,19 +121,19 @@ def compare_amounts(before: Durations, after: Durations, *, level: float = LEVEL
     return Comparison(verdict, ratio, 0.0, math.inf, p, *counts, False, True, reason)
 
 
-def direction(before: Durations, after: Durations, *, level: float = LEVEL) -> Verdict:
+def direction(before: Durations, after: Durations) -> Verdict:
     """``compare_amounts`` when only Worse or Improved matters (else Inconclusive): one evaluation of the score test of no
     shift is equivalent to its interval lying on one side of 1, and cheaper than the search for both ends."""
     sides = [x[np.isfinite(x) & (x >= 0)] for x in (as_floats(before), as_floats(after))]
     if min(s.size for s in sides) < MIN_RUNS:
         return Verdict.INCONCLUSIVE
     if not all(float(s.min()) > 0 for s in sides):
-        return compare_amounts(sides[0], sides[1], level=level).verdict
+        return compare_amounts(sides[0], sides[1]).verdict
     groups, _, _ = _prepared(sides[0], sides[1], None, None)
     if groups is None:
         return Verdict.INCONCLUSIVE
     t = groups.t()
-    if abs(t) <= student_quantile(1.0 - level / 2.0, groups.degrees):
+    if abs(t) <= student_quantile(1.0 - LEVEL / 2.0, groups.degrees):
         return Verdict.INCONCLUSIVE
     return Verdict.WORSE if t > 0 else Verdict.IMPROVED
 
@@ -160,17 +159,14 @@ def watch(
     min_runs: int = 5,
     max_runs: int = 30,
     final: bool = False,
-    margin: float = MARGIN,
-    level: float = SEQUENTIAL_LEVEL,
-    expected_shift: float = EXPECTED_SHIFT,
     common: Common | None = None,
 ) -> Comparison:
     """Sequential test: evaluate after every new run with all runs since the change; stop when ``decided``.
 
-    However often it is evaluated, a change without effect is called Worse with a probability of at most half of ``level``,
-    and Improved likewise. The threshold of looks before the last holds for any number of them; the last look (at
-    ``max_runs``, or ``final``: no further evaluation) always decides: with a fixed-sample interval, and Inconclusive unless
-    another verdict holds. Same is decided as soon as the interval lies within the ``margin``. Runs beyond ``max_runs`` are
+    However often it is evaluated, a change without effect is called Worse with a probability of at most half of
+    ``SEQUENTIAL_LEVEL``, and Improved likewise. The threshold of looks before the last holds for any number of them; the
+    last look (at ``max_runs``, or ``final``: no further evaluation) always decides: with a fixed-sample interval, and
+    Inconclusive unless another verdict holds. Same is decided as soon as the interval lies within ``MARGIN``. Runs beyond ``max_runs`` are
     ignored. ``common`` as in ``compare``; the p-value is that of the unadjusted durations.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
@@ -179,32 +175,32 @@ def watch(
         return _too_few(counts, decided=last, needed=max(min_runs, MIN_RUNS))
     t = groups.t()
     if last:
-        critical = student_quantile(1.0 - LAST_SHARE * level / 2.0, groups.degrees)
+        critical = student_quantile(1.0 - LAST_SHARE * SEQUENTIAL_LEVEL / 2.0, groups.degrees)
         p = min(1.0, 2.0 / LAST_SHARE * student_tail(abs(t), groups.degrees))
     else:
-        critical = anytime_critical(groups.degrees, groups.information, level / 2.0, expected_shift)
-        p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information, expected_shift))
+        critical = anytime_critical(groups.degrees, groups.information, SEQUENTIAL_LEVEL / 2.0)
+        p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information))
     ratio, low, high = _freed(_interval(groups, critical), common)
-    verdict, reason = _judged(low, high, margin, common)
+    verdict, reason = _judged(low, high, common)
     decided = last or verdict is not Verdict.INCONCLUSIVE
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
 
 
-def evidence(t: float, degrees: float, information: float, expected_shift: float = EXPECTED_SHIFT) -> float:
+def evidence(t: float, degrees: float, information: float) -> float:
     """Likelihood ratio of the data under a shift against none (an e-value; any-time-valid).
 
-    A mixture over shifts, normal with standard deviation ``expected_shift`` (in standard deviations of a run);
+    A mixture over shifts, normal with standard deviation ``EXPECTED_SHIFT`` (in standard deviations of a run);
     ``information``: weight of the group indicator (n * m / (n + m) without a covariate).
     """
-    share = 1.0 / (1.0 + information * expected_shift**2)
+    share = 1.0 / (1.0 + information * EXPECTED_SHIFT**2)
     x = t * t / degrees
     log = 0.5 * math.log(share) - (degrees + 1.0) / 2.0 * (math.log1p(share * x) - math.log1p(x))
     return math.exp(min(700.0, log))
 
 
-def anytime_critical(degrees: float, information: float, level: float, expected_shift: float = EXPECTED_SHIFT) -> float:
+def anytime_critical(degrees: float, information: float, level: float) -> float:
     """The |t| at which ``evidence`` reaches 1 / ``level``; infinite when no t can reach it yet."""
-    share = 1.0 / (1.0 + information * expected_shift**2)
+    share = 1.0 / (1.0 + information * EXPECTED_SHIFT**2)
     q = (level * math.sqrt(share)) ** (2.0 / (degrees + 1.0))
     if q <= share:
         return math.inf
@@ -228,14 +224,14 @@ def _freed(ratios: tuple[float, float, float], common: Common | None) -> tuple[f
     return ratios if common is None else (ratio / common.ratio, low / common.high, high / common.low)
 
 
-def _judged(low: float, high: float, margin: float, common: Common | None) -> tuple[Verdict, str]:
+def _judged(low: float, high: float, common: Common | None) -> tuple[Verdict, str]:
     span = f"durations are {_percent(low)} to {_percent(high)} of what they were"
     span += f" ({common})" if common is not None else ""
     if low > 1.0:
         return Verdict.WORSE, f"slower: {span}"
     if high < 1.0:
         return Verdict.IMPROVED, f"faster: {span}"
-    if high <= 1.0 + margin and low >= 1.0 / (1.0 + margin):
+    if high <= 1.0 + MARGIN and low >= 1.0 / (1.0 + MARGIN):
         return Verdict.SAME, f"no difference that matters: {span}"
     return Verdict.INCONCLUSIVE, f"cannot tell yet: {span}"
 

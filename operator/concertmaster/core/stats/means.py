@@ -14,8 +14,8 @@ from concertmaster.core.stats.quantiles import student_quantile
 _WIDEST = 20.0
 
 
-def mean_with_interval(values: Sequence[float], level: float = 0.90) -> Interval | None:
-    """Arithmetic mean of finite ``values`` with its interval at ``level`` (0 to 1); None without any.
+def mean_with_interval(values: Sequence[float]) -> Interval | None:
+    """Arithmetic mean of finite ``values`` with its 90% interval; None without any.
 
     Times and bytes are skewed, and mean plus or minus standard error then covers the true mean too rarely (three quarters
     instead of nine tenths for five values). If all values are positive, the interval is a factor: Student's t times the
@@ -29,7 +29,7 @@ def mean_with_interval(values: Sequence[float], level: float = 0.90) -> Interval
     if least == max(values):
         return Interval(mean, mean, mean)
     rows = np.asarray(values, dtype=np.float64)
-    quantile = student_quantile(0.5 + level / 2.0, n - 1.0)
+    quantile = student_quantile(0.95, n - 1.0)
     if least > 0.0:
         logs = np.log(rows)
         middle = float(np.add.reduce(logs)) / n

@@ -15,7 +15,7 @@ DEPTH = 0.3  # a gap has less than this share of the density of the lower of its
 SMALLEST_BANDWIDTH = 0.02  # in logs: values within 2% of each other count as equal
 
 
-def gaps(values: Floats, depth: float = DEPTH) -> list[float]:
+def gaps(values: Floats) -> list[float]:
     """Values at the bottom of the gaps between modes of positive ``values`` (shape (n,)), ascending.
 
     Minima of a Gaussian kernel density of the logs (bandwidth by Silverman's rule of thumb, 1986, never below the
@@ -35,7 +35,7 @@ def gaps(values: Floats, depth: float = DEPTH) -> list[float]:
     for left, right in pairwise(peaks):
         bottom = int(left + np.argmin(density[left : right + 1]))
         lower_mode = min(float(density[:bottom].max()), float(density[bottom:].max()))
-        if density[bottom] < depth * lower_mode:
+        if density[bottom] < DEPTH * lower_mode:
             bottoms.append(math.exp(float(grid[bottom])))
     return bottoms
 

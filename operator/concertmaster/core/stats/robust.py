@@ -13,6 +13,8 @@ from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.summary import Floats
 
+_Z = normal_quantile(0.975)  # of intervals at 95%
+_MOST_POINTS = 96
 MAD_TO_SIGMA = 1.482602218505602  # 1 / the 75% quantile of the standard normal: MAD of normal noise -> its sigma
 
 
@@ -42,7 +44,7 @@ def quantiles(values: Floats, shares: Sequence[float]) -> list[float]:
     return result
 
 
-def median_difference(before: Floats, after: Floats, level: float = 0.95, most: int = 64) -> Interval | None:
+def median_difference(before: Floats, after: Floats, most: int = 64) -> Interval | None:
     """Hodges-Lehmann shift ``after - before`` with its distribution-free interval; None when a side is empty.
 
     The median of all pairwise differences; the interval inverts the rank-sum test (Hollander, Wolfe, Chicken 2014,
@@ -53,7 +55,7 @@ def median_difference(before: Floats, after: Floats, level: float = 0.95, most: 
     if n == 0 or m == 0:
         return None
     differences = np.sort((_quantiles(after, most)[:, None] - _quantiles(before, most)[None, :]).ravel())
-    half = normal_quantile(0.5 + level / 2) * math.sqrt((n + m + 1) / (12.0 * n * m))
+    half = _Z * math.sqrt((n + m + 1) / (12.0 * n * m))
     k = max(0, int(differences.size * (0.5 - half)))
     middle = differences.size // 2
     likely = (differences[middle] + differences[-1 - middle]) / 2.0
@@ -67,21 +69,19 @@ def _quantiles(values: Floats, most: int) -> Floats:
     return np.asarray(np.sort(values)[((np.arange(most) + 0.5) * values.size / most).astype(np.intp)])
 
 
-def theil_sen(x: Floats, y: Floats, level: float = 0.95, wider: float = 1.0, most: int = 96) -> Interval | None:
+def theil_sen(x: Floats, y: Floats, wider: float = 1.0) -> Interval | None:
     """Theil-Sen slope of y over x with Sen's interval (Sen 1968), in units of y per unit of x.
 
     None with fewer than three distinct x. The interval inverts Kendall's test and is scaled by ``wider``, for correlated
-    values. Beyond ``most`` points, consecutive ones are combined into blocks (mean of x, median of y).
+    values. Beyond ``_MOST_POINTS`` points, consecutive ones are combined into blocks (mean of x, median of y).
     """
-    return theil_sens(x[None, :], y[None, :], [wider], level, most)[0]
+    return theil_sens(x[None, :], y[None, :], [wider])[0]
 
 
-def theil_sens(
-    x: Floats, y: Floats, wider: Sequence[float], level: float = 0.95, most: int = 96
-) -> list[Interval | None]:
+def theil_sens(x: Floats, y: Floats, wider: Sequence[float]) -> list[Interval | None]:
     """``theil_sen`` of each row of ``x`` and ``y`` (shape (rows, n)), each scaled by its own ``wider``."""
     rows, n = x.shape
-    size = -(-n // most)
+    size = -(-n // _MOST_POINTS)
     if size > 1:
         whole = n // size * size
         x = x[:, :whole].reshape(rows, -1, size).mean(axis=2)
@@ -95,12 +95,12 @@ def theil_sens(
         np.divide(rise, run, out=np.full_like(run, np.inf), where=apart), axis=1
     )  # pairs without a slope sort last
     known = apart.sum(axis=1)
-    return [_middle(slopes[row, : known[row]], n, wider[row], level) if distinct[row] else None for row in range(rows)]
+    return [_middle(slopes[row, : known[row]], n, wider[row]) if distinct[row] else None for row in range(rows)]
 
 
-def _middle(slopes: Floats, n: int, wider: float, level: float) -> Interval:
+def _middle(slopes: Floats, n: int, wider: float) -> Interval:
     """Median and interval of the slopes between n points, ascending."""
-    half = wider * normal_quantile(0.5 + level / 2) * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
+    half = wider * _Z * math.sqrt(n * (n - 1) * (2 * n + 5) / 18.0)
     low = max(math.floor((slopes.size - half) / 2), 0)
     high = min(math.ceil((slopes.size + half) / 2), slopes.size - 1)
     likely = (slopes[(slopes.size - 1) // 2] + slopes[slopes.size // 2]) / 2.0

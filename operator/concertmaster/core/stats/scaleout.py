@@ -38,7 +38,7 @@ LEAST_CAPACITY = 0.5
 # Superlinear by this factor cannot be noise of a median; it is a shortage (memory, cache) that ends with more workers.
 STARVED_FACTOR = 1.2
 # Three terms and the coordination are too many for three points: growth with n needs a fourth.
-POINTS_FOR_CHATTER = 4
+POINTS_FOR_COMMUNICATION = 4
 LARGEST = 1e12
 SMALLEST = 1e-12  # seconds; shorter times are invalid, and dividing by them overflows
 
@@ -121,7 +121,7 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     best_total, weights, coordination = math.inf, np.zeros(2), expected
     for tried in np.linspace(0.0, most, GRID):
         columns = [np.ones_like(used), 1.0 / (used - tried)]
-        if used.size >= POINTS_FOR_CHATTER:
+        if used.size >= POINTS_FOR_COMMUNICATION:
             columns.append(used)
         # Relative errors: a second in a minute matters as much as a minute in an hour.
         design, target = np.stack(columns, axis=1) / times[:, None], np.ones_like(times)

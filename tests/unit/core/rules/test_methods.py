@@ -86,9 +86,9 @@ class TestRetries:
         assert recommended.limit == 1
 
     def test_little_or_good_data(self) -> None:
-        assert retry_limit([Chain((False,))] * 3).limit is None
-        assert retry_limit([Chain((True,))] * 20).limit == 0
-        assert retry_limit([Chain(())] * 20).limit is None
+        assert retry_limit([Chain((False,))] * 3, 0.99).limit is None
+        assert retry_limit([Chain((True,))] * 20, 0.99).limit == 0
+        assert retry_limit([Chain(())] * 20, 0.99).limit is None
 
 
 class TestTimeouts:

@@ -37,9 +37,8 @@ def enough_parallelism(
     runs: Sequence[RunRecord | ExecutedRun],
     graph: WorkflowGraph,
     step: str | tuple[str | None, ...] | None = None,
-    tolerance: float = TOLERANCE,
 ) -> EnoughParallelism:
-    """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``tolerance`` (a share of time).
+    """The smallest limit, of the run or of one fan-out ``step``, that costs at most ``TOLERANCE`` (a share of time).
 
     A tuple sets several limits to the same value: of several steps, or (None, step) where one field limits both.
 
@@ -59,7 +58,7 @@ def enough_parallelism(
         return sum(replay(run, change) for run in usable) / len(usable)
 
     best = mean(None)
-    limit = 1 + bisect_left(range(1, width), True, key=lambda n: mean(n) <= best * (1.0 + tolerance))
+    limit = 1 + bisect_left(range(1, width), True, key=lambda n: mean(n) <= best * (1.0 + TOLERANCE))
     return EnoughParallelism(limit, best, now, width)
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 HOUR = 3600.0
 # Commonly configured ages. The proposal is one of them, so that it reads "24h" and not "19h37m".
 AGES = (HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 72 * HOUR, 168 * HOUR, 336 * HOUR, 720 * HOUR)
+_LEAST = 10  # executions with known inputs
+_SHARE = 0.95  # of the hits of the longest age
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +69,20 @@ def hits_at(executions: Sequence[Keyed], max_age: float) -> list[int]:
     return hits
 
 
-def cache_advice(executions: Sequence[Keyed], *, least: int = 10, share: float = 0.95) -> CacheAdvice:
-    """The smallest usual age that reaches ``share`` (0 to 1) of the hits of the longest one.
-
-    ``least``: minimum number of executions with known inputs for a recommendation. Rows with non-finite times count as
+def cache_advice(executions: Sequence[Keyed]) -> CacheAdvice:
+    """The smallest usual age that reaches ``_SHARE`` of the hits of the longest one. Rows with non-finite times count as
     unknown.
     """
     known = [e for e in executions if e.fingerprint is not None and math.isfinite(e.start) and math.isfinite(e.end)]
     distinct = len({e.fingerprint for e in known})
-    if len(known) < max(1, least):
+    if len(known) < _LEAST:
         return CacheAdvice(None, None, 0, len(known), distinct, 0.0)
     best = hits_at(known, AGES[-1])
     if not best:
         return CacheAdvice(None, 0.0, 0, len(known), distinct, 0.0)
     for age in AGES:
         hits = hits_at(known, age)
-        if len(hits) >= share * len(best):
+        if len(hits) >= _SHARE * len(best):
             saved = math.fsum(max(0.0, known[i].seconds) for i in hits if math.isfinite(known[i].seconds))
             return CacheAdvice(age, len(hits) / len(known), len(hits), len(known), distinct, saved)
     raise AssertionError("the longest age always reaches its own hits")

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_MOSTLY = 0.6  # share of the stragglers that makes an item or node the usual one
+_STRAGGLER = 2.0  # times the median
+
 
 @dataclass(frozen=True, slots=True)
 class Skew:
@@ -42,16 +45,16 @@ class FanOutItem:
     seconds: float
 
 
-def _most_common(names: Sequence[str | None], least: float = 0.6) -> tuple[str, float] | None:
+def _most_common(names: Sequence[str | None]) -> tuple[str, float] | None:
     known = [n for n in names if n is not None]
     if len(known) < 3:
         return None
     name, count = Counter(known).most_common(1)[0]
-    return (name, count / len(known)) if count / len(known) >= least else None
+    return (name, count / len(known)) if count / len(known) >= _MOSTLY else None
 
 
-def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, threshold: float = 2.0, least_runs: int = 5) -> Skew:
-    """Skew from the items of each run. A run has a straggler when its largest item takes ``threshold`` times the median
+def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, least_runs: int = 5) -> Skew:
+    """Skew from the items of each run. A run has a straggler when its largest item takes ``_STRAGGLER`` times the median
     and lies above the upper outer fence of its siblings (Tukey: third quartile + 3 interquartile ranges)."""
     ratios: list[float] = []
     lost: list[float] = []
@@ -66,7 +69,7 @@ def skew(items_by_run: Mapping[str, Sequence[FanOutItem]], *, threshold: float =
         others = np.delete(seconds, top)
         low, median, high = np.quantile(others, [0.25, 0.5, 0.75])
         ratios.append(float(seconds[top] / median))
-        straggler = seconds[top] >= threshold * median and seconds[top] > high + 3.0 * (high - low)
+        straggler = seconds[top] >= _STRAGGLER * median and seconds[top] > high + 3.0 * (high - low)
         lost.append(float(seconds[top] - high) if straggler else 0.0)
         if straggler:
             names.append(usable[top].name)

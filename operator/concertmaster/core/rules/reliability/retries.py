@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LEAST = 10  # items with attempts
 MOST = 5  # beyond five retries, fix the cause instead
 
 
@@ -35,11 +36,11 @@ class RetryLimit:
     reason: str
 
 
-def retry_limit(chains: Sequence[Chain], target: float = 0.99, *, least: int = 10) -> RetryLimit:
-    """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1); ``least``: chains required."""
+def retry_limit(chains: Sequence[Chain], target: float) -> RetryLimit:
+    """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1)."""
     usable = [c for c in chains if c.attempts]
-    if len(usable) < max(1, least):
-        return RetryLimit(None, None, None, False, f"{len(usable)} executions, {least} are needed")
+    if len(usable) < _LEAST:
+        return RetryLimit(None, None, None, False, f"{len(usable)} executions, {_LEAST} are needed")
     failed_first = sum(not c.attempts[0] for c in usable)
     later = [ok for c in usable for ok in c.attempts[1:]]
     now = sum(c.attempts[-1] for c in usable) / len(usable)

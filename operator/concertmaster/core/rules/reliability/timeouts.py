@@ -14,6 +14,10 @@ from statistics import NormalDist
 
 import numpy as np
 
+_LEAST = 10  # executions
+_COVERAGE = 0.99  # share of future runs
+_CONFIDENCE = 0.95
+
 
 @dataclass(frozen=True, slots=True)
 class TimeoutAdvice:
@@ -52,22 +56,13 @@ def round_up(seconds: float) -> float:
     return math.ceil(seconds / 900.0 - 1e-9) * 900.0
 
 
-def timeout_advice(
-    durations: Sequence[float],
-    *,
-    coverage: float = 0.99,
-    confidence: float = 0.95,
-    headroom: float = 0.5,
-    least: int = 10,
-) -> TimeoutAdvice:
+def timeout_advice(durations: Sequence[float], *, headroom: float = 0.5) -> TimeoutAdvice:
     """Timeout from run times (s) of succeeded executions; non-finite and non-positive values are ignored."""
     values = np.asarray(durations, dtype=np.float64).ravel()
     values = values[np.isfinite(values) & (values > 0.0)]
-    if values.size < max(2, least):
-        return TimeoutAdvice(
-            None, None, None, int(values.size), f"{values.size} executions, {max(2, least)} are needed"
-        )
-    factor = tolerance_factor(int(values.size), coverage, confidence)
+    if values.size < _LEAST:
+        return TimeoutAdvice(None, None, None, int(values.size), f"{values.size} executions, {_LEAST} are needed")
+    factor = tolerance_factor(int(values.size), _COVERAGE, _CONFIDENCE)
     longest = float(values.max())
     logs = np.log(values)
     bound = longest if factor is None else max(longest, float(np.exp(logs.mean() + factor * logs.std(ddof=1))))
@@ -76,5 +71,5 @@ def timeout_advice(
         bound,
         longest,
         int(values.size),
-        f"covers {100 * coverage:.0f}% of runs with {100 * confidence:.0f}% confidence, plus {100 * headroom:.0f}%",
+        f"covers {100 * _COVERAGE:.0f}% of runs with {100 * _CONFIDENCE:.0f}% confidence, plus {100 * headroom:.0f}%",
     )
