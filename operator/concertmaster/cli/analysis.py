@@ -115,10 +115,10 @@ class FactsAnalysis:
 
 
 def analyzed(
-    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = (), min_runs: int | None = None
+    facts: gather.Facts, *, window: float | None = None, names: Sequence[str] = ()
 ) -> Iterator[AnalyzedWorkflow]:
     """The analysis of all workflows found in the facts and the runs behind it, the most expensive first."""
-    analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
+    analysis = FactsAnalysis(facts, window=window, names=names)
     yield from sorted(map(analysis.of, analysis.definitions), key=lambda workflow: workflow.rank)
 
 

@@ -273,13 +273,8 @@ class Assessor:
         ready, met, edition = result.ready, result.objectives, self._fleet.edition_for(case.definition.key)
         record = AnalysisRecord(*inputs, ready, met, case.now, lasts, problem, result.candidates, edition)
         self.memory.put(subject.entry.uid, record, case.definition.key, self._revisions[case.definition.key])
-        return replace(
-            known,
-            ready=result.ready,
-            objectives=result.objectives,
-            document=result.document,
-            query_problem=declared or problem,
-        )
+        reported = declared or problem
+        return replace(known, ready=ready, objectives=met, document=result.document, query_problem=reported)
 
     def _recalled(self, subject: Subject) -> Remembered | None:
         return self.memory.recall(subject.entry, subject.key, self._revisions[subject.key])

@@ -166,8 +166,8 @@ def watch(
     However often it is evaluated, a change without effect is called Worse with a probability of at most half of
     ``SEQUENTIAL_LEVEL``, and Improved likewise. The threshold of looks before the last holds for any number of them; the
     last look (at ``max_runs``, or ``final``: no further evaluation) always decides: with a fixed-sample interval, and
-    Inconclusive unless another verdict holds. Same is decided as soon as the interval lies within ``MARGIN``. Runs beyond ``max_runs`` are
-    ignored. ``common`` as in ``compare``; the p-value is that of the unadjusted durations.
+    Inconclusive unless another verdict holds. Same is decided as soon as the interval lies within ``MARGIN``. Runs beyond
+    ``max_runs`` are ignored. ``common`` as in ``compare``; the p-value is that of the unadjusted durations.
     """
     groups, adjusted, counts = _prepared(before, after, inputs_before, inputs_after, max_runs)
     last = final or counts[1] >= max_runs
