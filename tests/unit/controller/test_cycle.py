@@ -396,7 +396,7 @@ def test_an_api_server_that_is_away_is_survived(bed: Bed) -> None:
 
 def test_kinds_that_stay_away_end_the_process(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     bed.run()
-    monkeypatch.setattr(bed.cycle._watchdog, "_lost_after", 0.0)
+    monkeypatch.setattr(watchdog, "_LOST_AFTER", 0.0)
     bed.client.lists[PROFILES.path()] = errors.NotFound("no such kind", status=404)
     with pytest.raises(KindsLost, match="kubectl apply"):
         bed.run(seconds=INTERVAL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
@@ -19,7 +20,7 @@ from concertmaster.core.changes.checks_cluster import other_workflows
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.phases import proposed as steps
-from concertmaster.core.changes.phases.replan import caution_of, confirmed
+from concertmaster.core.changes.phases.replan import Planner, caution_of, confirmed
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
@@ -97,14 +98,16 @@ class Proposals:
         context.put(self._writer.carry_out(change, step, context.now))
 
     def _plan(self, context: WorkflowContext, candidate: Candidate, raw: Mapping[str, Any]) -> Plan:
-        entry = context.subject.entry
-        return plan(
-            candidate.recommendation,
-            raw,
-            PATCHABLE,
-            profile=entry.name,
-            namespace=entry.namespace,
-            bounds=context.policy.apply.bounds,
+        planner = self._planner(candidate, raw, context.subject.entry.namespace, context.subject.entry.name)
+        return planner(candidate.recommendation, bounds=context.policy.apply.bounds)
+
+    def _planner(self, candidate: Candidate, raw: Mapping[str, Any], namespace: str, profile: str) -> Planner:
+        return partial(
+            plan,
+            raw=raw,
+            kinds=PATCHABLE,
+            profile=profile,
+            namespace=namespace,
             monthly_cost=candidate.monthly_cost,
             spread=candidate.spread,
         )
@@ -171,17 +174,12 @@ class Proposals:
         try:
             made = confirmed(
                 candidate.recommendation,
-                raw,
-                PATCHABLE,
+                self._planner(candidate, raw, change.namespace, change.profile),
                 digest=change.digest,
                 patch=change.operations("patch") or (),
-                profile=change.profile,
-                namespace=change.namespace,
                 bounds=context.policy.apply.bounds,
                 drift=max(0.05, context.policy.apply.min_change),
                 made=self._writer.journal.proposed(change.digest),
-                monthly_cost=candidate.monthly_cost,
-                spread=candidate.spread,
             )
         except Refused as error:
             self._become(context, change, steps.replanned(error))

@@ -37,69 +37,56 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._learned: set[str] = set()
-        name = "concertmaster"
         r = self.registry
-        self.stage_seconds = Histogram(
-            f"{name}_cycle_stage_seconds", "Time of one stage of a cycle.", ["stage"], buckets=_BUCKETS, registry=r
-        )
-        self.cycle_seconds = Histogram(
-            f"{name}_cycle_seconds", "Time of one whole cycle.", buckets=_BUCKETS, registry=r
-        )
-        self.cycles = Counter(f"{name}_cycles", "Cycles finished, by result.", ["result"], registry=r)
-        self.last_success = Gauge(
-            f"{name}_last_success_timestamp_seconds", "When a cycle last ended without a failure.", registry=r
-        )
-        self.queries = Counter(f"{name}_queries", "Queries sent to metrics sources.", ["source"], registry=r)
-        self.source_up = Gauge(
-            f"{name}_source_up", "1 when the last collection from the source was complete.", ["source"], registry=r
-        )
-        self.data_until = Gauge(
-            f"{name}_source_data_until_timestamp_seconds", "Up to when facts are complete.", ["source"], registry=r
-        )
-        self.requests = Counter(
-            f"{name}_kubernetes_requests",
+
+        def counter(name: str, documentation: str, *labels: str) -> Counter:
+            return Counter(f"concertmaster_{name}", documentation, labels, registry=r)
+
+        def gauge(name: str, documentation: str, *labels: str) -> Gauge:
+            return Gauge(f"concertmaster_{name}", documentation, labels, registry=r)
+
+        def histogram(name: str, documentation: str, *labels: str) -> Histogram:
+            return Histogram(f"concertmaster_{name}", documentation, labels, buckets=_BUCKETS, registry=r)
+
+        self.stage_seconds = histogram("cycle_stage_seconds", "Time of one stage of a cycle.", "stage")
+        self.cycle_seconds = histogram("cycle_seconds", "Time of one whole cycle.")
+        self.cycles = counter("cycles", "Cycles finished, by result.", "result")
+        self.last_success = gauge("last_success_timestamp_seconds", "When a cycle last ended without a failure.")
+        self.queries = counter("queries", "Queries sent to metrics sources.", "source")
+        self.source_up = gauge("source_up", "1 when the last collection from the source was complete.", "source")
+        self.data_until = gauge("source_data_until_timestamp_seconds", "Up to when facts are complete.", "source")
+        self.requests = counter(
+            "kubernetes_requests",
             "Requests to the Kubernetes API by verb and HTTP code (0: no answer).",
-            ["verb", "code"],
-            registry=r,
+            "verb",
+            "code",
         )
-        self.writes = Counter(f"{name}_status_writes", "Statuses by kind and outcome.", ["kind", "outcome"], registry=r)
-        self.events = Counter(f"{name}_events", "Kubernetes Events by outcome.", ["outcome"], registry=r)
-        self.notifications = Counter(
-            f"{name}_notifications", "Messages to receivers by outcome.", ["receiver", "outcome"], registry=r
+        self.writes = counter("status_writes", "Statuses by kind and outcome.", "kind", "outcome")
+        self.events = counter("events", "Kubernetes Events by outcome.", "outcome")
+        self.notifications = counter("notifications", "Messages to receivers by outcome.", "receiver", "outcome")
+        self.failures = counter("failures", "Faults isolated by the loop, by stage.", "stage")
+        self.profiles = gauge("profiles", "Workflow profiles by state of Ready.", "ready")
+        self.policies = gauge("policies", "Optimization policies by state of Ready.", "ready")
+        self.analyzed = counter("analyses", "Workflows analysed anew.")
+        self.unassigned = gauge("unassigned_pods", "Pods of workflow engines that belong to no profile.", "reason")
+        self.promises = gauge(
+            "rule_promises", "Judged promises of a rule by how they came out: held or broken.", "rule", "result"
         )
-        self.failures = Counter(f"{name}_failures", "Faults isolated by the loop, by stage.", ["stage"], registry=r)
-        self.profiles = Gauge(f"{name}_profiles", "Workflow profiles by state of Ready.", ["ready"], registry=r)
-        self.policies = Gauge(f"{name}_policies", "Optimization policies by state of Ready.", ["ready"], registry=r)
-        self.analyzed = Counter(f"{name}_analyses", "Workflows analysed anew.", registry=r)
-        self.unassigned = Gauge(
-            f"{name}_unassigned_pods", "Pods of workflow engines that belong to no profile.", ["reason"], registry=r
-        )
-        self.promises = Gauge(
-            f"{name}_rule_promises",
-            "Judged promises of a rule by how they came out: held or broken.",
-            ["rule", "result"],
-            registry=r,
-        )
-        self.promise_ratio = Gauge(
-            f"{name}_rule_promise_ratio",
+        self.promise_ratio = gauge(
+            "rule_promise_ratio",
             "Median of measured over promised effect of a rule, 1 is as promised; NaN: no numbers.",
-            ["rule"],
-            registry=r,
+            "rule",
         )
-        self.live_runs = Counter(
-            f"{name}_live_runs",
+        self.live_runs = counter(
+            "live_runs",
             "Finished runs read from live objects: complete, end (steps only from the metrics) or unreadable.",
-            ["result"],
-            registry=r,
+            "result",
         )
-        self.active = Gauge(
-            f"{name}_active", "1 while this operator is the leader, 0 while it is on standby.", registry=r
-        )
+        self.active = gauge("active", "1 while this operator is the leader, 0 while it is on standby.")
         self.changes = ChangesTelemetry(r)
         self.workflows = WorkflowSeries()
-        build = Gauge(f"{name}_build_info", "Always 1; the version is a label.", ["version"], registry=r)
-        build.labels(__version__).set(1)
-        ProcessCollector(namespace=name, registry=r)
+        gauge("build_info", "Always 1; the version is a label.", "version").labels(__version__).set(1)
+        ProcessCollector(namespace="concertmaster", registry=r)
         for stage in STAGES:
             self.stage_seconds.labels(stage)
             self.failures.labels(stage)

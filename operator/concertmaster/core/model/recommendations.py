@@ -70,32 +70,25 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Observation of a rule about one workflow, and the proposed change. The rule completes it to a ``Recommendation``.
+class ProposedChange:
+    """What a finding and the recommendation made of it have in common. Sentences carry number, unit, window and cause.
 
-    Sentences carry number, unit, window and cause. ``None`` selects the default of the rule: its ``category`` and
-    ``effort``; for ``how`` the command that applies the ``edits``, or explains the recommendation without any. ``about``:
-    the part of the id after the rule's name; None: the step, empty: no such part. ``gain_seconds`` (per run),
-    ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of runs that would no longer fail, 0 to
-    1): predicted effect; None where they do not apply. ``objective``: the missed or endangered objective it refers to.
-    ``urgent``: published even without a known amount, because a requirement is violated: a scheduled start, room on a
-    volume. ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets CRITICAL, for a failing
-    workflow. ``confidence``: 0 to 1, with its basis in ``evidence``.
+    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of runs that
+    would no longer fail, 0 to 1): predicted effect; None where they do not apply. ``objective``: the missed or endangered
+    objective it refers to. ``urgent``: published even without a known amount, because a requirement is violated: a
+    scheduled start, room on a volume. ``severity`` follows from the impact (see ``fleet.materiality``); a rule only sets
+    CRITICAL, for a failing workflow. ``confidence``: 0 to 1, with its basis in ``evidence``.
     """
 
     step: str | None = None
-    about: str | None = None
     action: str
     because: str
     otherwise: str  # consequence of doing nothing
-    category: Category | None = None
     severity: Severity = Severity.LOW
     risk: Level = Level.LOW
-    effort: Level | None = None
     current: str
     proposed: str
     expected: str
-    how: str | None = None
     confidence: float
     gain_seconds: Interval | None = None
     gain_share: Interval | None = None  # of the run's makespan, 0 to 1
@@ -107,48 +100,40 @@ class Finding:
     edits: tuple[Edit, ...] = ()
     evidence: tuple[str, ...] = ()
     automatic: bool = False
-    snippet: str | None = None  # what to write in the definition of the workflow; for sizes derived from the items
+    snippet: str | None = None  # what to write in the definition of the workflow, in the notation of its engine
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """One recommendation for one workflow. Sentences carry number, unit, window and cause; ``how`` is one command.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(ProposedChange):
+    """Observation of a rule about one workflow, and the proposed change. The rule completes it to a ``Recommendation``.
 
-    ``gain_seconds`` (per run), ``saving_per_month`` (in the policy's currency) and ``failures_avoided`` (share of the runs):
-    predicted effect; ``impact``: the same as absolute amounts per month, by which recommendations are ranked across
-    workflows. ``minor``: too small to be published; counted, and shown on demand. ``confidence``: 0 to 1, with its basis in
-    ``evidence``.
+    ``None`` selects the default of the rule: its ``category`` and ``effort``; for ``how`` the command that applies the
+    ``edits``, or explains the recommendation without any. ``about``: the part of the id after the rule's name; None: the
+    step, empty: no such part. The snippet of sizes is derived from the items.
+    """
+
+    about: str | None = None
+    category: Category | None = None
+    effort: Level | None = None
+    how: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation(ProposedChange):
+    """One recommendation for one workflow; ``how`` is one command.
+
+    ``impact``: the predicted effect as absolute amounts per month, by which recommendations are ranked across workflows.
+    ``minor``: too small to be published; counted, and shown on demand.
     """
 
     id: str  # "<rule>.<step>" or "<rule>" for the workflow as a whole; stable across cycles
     rule: str
-    step: str | None
-    action: str
-    because: str
-    otherwise: str  # consequence of doing nothing
     category: Category
-    severity: Severity
-    risk: Level
     effort: Level
-    current: str
-    proposed: str
-    expected: str
     how: str
-    confidence: float
-    gain_seconds: Interval | None = None
-    gain_share: Interval | None = None  # of the run's makespan, 0 to 1
-    saving_per_month: Interval | None = None
-    failures_avoided: Interval | None = None
-    objective: str | None = None
-    urgent: bool = False
     impact: Impact = Impact()
     minor: bool = False
-    items: tuple[SizeItem, ...] = ()
-    edits: tuple[Edit, ...] = ()
-    evidence: tuple[str, ...] = ()
-    automatic: bool = False
     kustomize: str | None = None  # the edits as a kustomize patch for Git; None without edits
-    snippet: str | None = None  # what sets the sizes in the definition of the workflow, in the notation of its engine
     factor: float = 1.0  # the ledger's correction of the predictions above
 
     @property

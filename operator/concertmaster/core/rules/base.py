@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.objectives import ObjectiveResult
@@ -24,6 +25,7 @@ from concertmaster.core.lifecycle import commands
 from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
+from concertmaster.core.model.recommendations import ProposedChange
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.stats.means import mean_with_interval
 
@@ -147,34 +149,17 @@ class Rule:
         about = finding.step if finding.about is None else finding.about
         identifier = f"{self.name}.{about}" if about else self.name
         definition = evidence.analysis.definition
+        proposed: dict[str, Any] = {f.name: getattr(finding, f.name) for f in fields(ProposedChange)}
+        if finding.items:
+            proposed["snippet"] = definition.engine.remedies(_sizes(finding))
         return Recommendation(
+            **proposed,
             id=identifier,
             rule=self.name,
-            step=finding.step,
-            action=finding.action,
-            because=finding.because,
-            otherwise=finding.otherwise,
             category=finding.category or self.category,
-            severity=finding.severity,
-            risk=finding.risk,
             effort=finding.effort or self.effort,
-            current=finding.current,
-            proposed=finding.proposed,
-            expected=finding.expected,
             how=finding.how or commands.patch(definition, finding.edits) or evidence.explain(identifier),
-            confidence=finding.confidence,
-            gain_seconds=finding.gain_seconds,
-            gain_share=finding.gain_share,
-            saving_per_month=finding.saving_per_month,
-            failures_avoided=finding.failures_avoided,
-            objective=finding.objective,
-            urgent=finding.urgent,
-            items=finding.items,
-            edits=finding.edits,
-            evidence=finding.evidence,
-            automatic=finding.automatic,
             kustomize=commands.kustomize(definition, finding.edits),
-            snippet=definition.engine.remedies(_sizes(finding)) if finding.items else finding.snippet,
         )
 
 

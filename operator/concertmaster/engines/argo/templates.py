@@ -8,7 +8,7 @@ others have no JSON pointer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
@@ -250,7 +250,8 @@ def _containers(called: Called, templates: Templates, where: str) -> tuple[Conta
         here = f"{where}: " + ".".join(str(p) for p in path)
         at = None if base is None else base + pointer(*path)
         fallback = mapping(default.get("resources"), "default resources", problems)
-        return container(raw, here, problems, at=at, name=name, sidecar=sidecar, init=init, defaults=fallback)
+        declared = container(raw, here, problems, at=at, defaults=fallback)
+        return replace(declared, name=name or declared.name, sidecar=sidecar, init=init)
 
     out: list[ContainerSpec] = []
     if body.get("container") is not None:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec
@@ -194,27 +195,23 @@ def container(
     problems: Problems,
     *,
     at: str | None,
-    name: str | None = None,
-    sidecar: bool = False,
-    init: bool = False,
     resources_field: str = "resources",
     defaults: Mapping[str, Any] | None = None,
-    holder: str | None = None,
 ) -> ContainerSpec:
     """A container as declared.
 
-    ``at`` is the JSON pointer of the container in the Task ``holder`` or (None) in the object itself; None if the
-    container cannot be patched. ``defaults`` are the resources that apply where the container sets none (Argo's
-    templateDefaults).
+    ``at`` is the JSON pointer of the container; None if it cannot be patched. ``defaults`` are the resources that apply
+    where the container sets none (Argo's templateDefaults).
     """
     spec = mapping(raw, where, problems)
-    own = mapping(spec.get(resources_field), f"{where}.{resources_field}", problems)
+    here = f"{where}.{resources_field}"
+    own = mapping(spec.get(resources_field), here, problems)
     literal: dict[str, dict[str, str | int | float]] = {}
     gpus: dict[str, float] = {}
     values: dict[tuple[str, str], float | None] = {}
     for side in ("requests", "limits"):
-        declared = mapping(own.get(side), f"{where}.{resources_field}.{side}", problems)
-        fallback = mapping((defaults or {}).get(side), f"default {side}", problems)
+        declared = mapping(own.get(side), f"{here}.{side}", problems)
+        effective = {**mapping((defaults or {}).get(side), f"default {side}", problems), **declared}
         if declared:
             # Numbers are kept as numbers: the schema of a custom resource preserves them, and JSON Patch tests compare
             # types.
@@ -223,17 +220,16 @@ def container(
                 for k, v in declared.items()
             }
         for resource in ("cpu", "memory", STORAGE):
-            value = declared.get(resource, fallback.get(resource))
-            values[side, resource] = quantity(value, f"{where}.{resources_field}.{side}.{resource}", problems)
-        for key, value in {**fallback, **declared}.items():
-            if is_gpu(key) and (amount := quantity(value, f"{where}.{resources_field}.{side}.{key}", problems)):
+            values[side, resource] = quantity(effective.get(resource), f"{here}.{side}.{resource}", problems)
+        for key, value in effective.items():
+            if is_gpu(key) and (amount := quantity(value, f"{here}.{side}.{key}", problems)):
                 gpus[key] = amount
     # The API server defaults a missing request to the limit; a definition contains the effective value.
     for resource in ("cpu", "memory", STORAGE):
         if values["requests", resource] is None:
             values["requests", resource] = values["limits", resource]
     return ContainerSpec(
-        name=name or text(spec.get("name"), f"{where}.name", problems) or "main",
+        name=text(spec.get("name"), f"{where}.name", problems) or "main",
         image=text(spec.get("image"), f"{where}.image", problems),
         cpu_request=values["requests", "cpu"],
         cpu_limit=values["limits", "cpu"],
@@ -245,10 +241,7 @@ def container(
         storage_limit=values["limits", STORAGE],
         resources_pointer=None if at is None else f"{at}/{resources_field}",
         resources=literal,
-        sidecar=sidecar,
-        init=init,
         empty_resources=spec.get(resources_field) == {},
-        holder=holder,
     )
 
 
@@ -263,9 +256,8 @@ def pod_containers(
     for i, raw in enumerate(sequence(spec.get("initContainers"), f"{where}.initContainers", problems)):
         restarts = isinstance(raw, Mapping) and raw.get("restartPolicy") == "Always"
         here = None if at is None else f"{at}/initContainers/{i}"
-        out.append(
-            container(raw, f"{where}.initContainers[{i}]", problems, at=here, sidecar=restarts, init=not restarts)
-        )
+        declared = container(raw, f"{where}.initContainers[{i}]", problems, at=here)
+        out.append(replace(declared, sidecar=restarts, init=not restarts))
     return tuple(out)
 
 

@@ -32,7 +32,7 @@ def pod_level(
     """
     if not isinstance(spec.get(field), Mapping):
         return None
-    pod = container({field: spec[field]}, where, problems, at=at, name=POD, resources_field=field)
+    pod = container({field: spec[field]}, where, problems, at=at, resources_field=field)
     rows = tuple(containers)
     least = {r: amount for r in _RESOURCES if (amount := _together(rows, f"{r}_request"))}
     written = pod.resources.get("requests", {})
@@ -41,7 +41,7 @@ def pod_level(
         for r in _RESOURCES
         if r in least and r not in written and getattr(pod, f"{r}_limit") is not None
     }
-    pod = replace(pod, least=least, **filled)  # type: ignore[arg-type]
+    pod = replace(pod, name=POD, least=least, **filled)  # type: ignore[arg-type]
     return pod if pod.cpu_request is not None or pod.memory_request is not None else None
 
 

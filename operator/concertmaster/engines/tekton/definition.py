@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import ContainerSpec, StepSpec, WorkflowDefinition, WorkflowGraph
@@ -216,19 +217,16 @@ def task_containers(
             row = mapping(raw, f"{where}.{section}[{i}]", problems)
             name = text(row.get("name"), f"{where}.{section}[{i}].name", problems)
             old = "computeResources" not in row and "resources" in row  # the name of the field in v1beta1
-            out.append(
-                container(
-                    row,
-                    f"{where}.{section}[{i}]",
-                    problems,
-                    at=None if at is None else f"{at}/{section}/{i}",
-                    name=f"{prefix}-{name}" if name else f"{prefix}-unnamed-{i}",
-                    sidecar=sidecar,
-                    resources_field="resources" if old else "computeResources",
-                    defaults=None if sidecar else shared,
-                    holder=holder,
-                )
+            declared = container(
+                row,
+                f"{where}.{section}[{i}]",
+                problems,
+                at=None if at is None else f"{at}/{section}/{i}",
+                resources_field="resources" if old else "computeResources",
+                defaults=None if sidecar else shared,
             )
+            name = f"{prefix}-{name}" if name else f"{prefix}-unnamed-{i}"
+            out.append(replace(declared, name=name, sidecar=sidecar, holder=holder))
     return tuple(out)
 
 

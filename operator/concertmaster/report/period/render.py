@@ -103,11 +103,16 @@ def markdown(report: PeriodReport) -> str:
         *([f"- Changes waiting for approval: {s.waiting_changes}"] if report.source == "cluster" else []),
         *(f"- In the period: {adopted}" for adopted in [adopted_text(report)] if adopted),
     ]
+    return "\n".join([*lines, *_actions(report), *_months(report), *_costs(report)]).rstrip() + "\n"
+
+
+def _actions(report: PeriodReport) -> list[str]:
+    """Recommendations, objectives, and what was implemented."""
     top = [
         (f"{e.namespace}/{e.workflow or e.profile}", e.action, impact_line(e), e.severity.value if e.severity else "–")
         for e in report.top
     ]
-    lines += _section("Most valuable actions", ["Workflow", "Action", "Impact", "Severity"], top)
+    lines = _section("Most valuable actions", ["Workflow", "Action", "Impact", "Severity"], top)
     lines += _section(
         "Degradations",
         ["Workflow", "Action", "Because"],
@@ -133,6 +138,12 @@ def markdown(report: PeriodReport) -> str:
             for r in report.results
         ],
     )
+    return lines
+
+
+def _months(report: PeriodReport) -> list[str]:
+    """The forecast of demand, and the calendar months of the period."""
+    lines: list[str] = []
     if report.demand:
         lines += ["", "## Demand forecast", "", *(f"- {text.plain(line)}" for line in report.demand)]
     lines += _section(
@@ -151,6 +162,11 @@ def markdown(report: PeriodReport) -> str:
             for m in report.months
         ],
     )
+    return lines
+
+
+def _costs(report: PeriodReport) -> list[str]:
+    lines: list[str] = []
     for title, found in (
         (f"label {report.label}", report.cost_by_label),
         ("namespace", report.cost_by_namespace),
@@ -159,7 +175,7 @@ def markdown(report: PeriodReport) -> str:
     ):
         rows = [(g.name, g.workflows, g.runs, money(g.cost_per_month, g.currency)) for g in found]
         lines += _section(f"Cost by {title}", [title.capitalize(), "Workflows", "Runs", "Cost a month"], rows)
-    return "\n".join(lines).rstrip() + "\n"
+    return lines
 
 
 def adopted_text(report: PeriodReport) -> str:

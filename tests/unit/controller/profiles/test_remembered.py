@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
 from concertmaster.controller.profiles import remembered
-from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowKey
+from concertmaster.core.model import Category, Level, Recommendation, WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES
@@ -18,9 +18,20 @@ from tests.support.controller.harness import INTERVAL, NOW, Bed, FakeAnalyzer, r
 
 ETL = WorkflowKey("demo", "CronJob", "etl")
 RAISE = Recommendation(
-    "memory-request.a", "memory-request", "a", "Raise it", "because", "kills", Category.COST, Severity.LOW, Level.LOW,
-    Level.LOW, "1Gi", "2Gi", "fewer kills", "kubectl ...", 0.9,
-)  # fmt: skip
+    id="memory-request.a",
+    rule="memory-request",
+    step="a",
+    action="Raise it",
+    because="because",
+    otherwise="kills",
+    category=Category.COST,
+    effort=Level.LOW,
+    current="1Gi",
+    proposed="2Gi",
+    expected="fewer kills",
+    how="kubectl ...",
+    confidence=0.9,
+)
 
 
 class Telling(FakeAnalyzer):

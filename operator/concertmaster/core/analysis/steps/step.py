@@ -81,25 +81,31 @@ def analyze_steps(
     trends = detect_many([c.series() for c in collected])
     durations = [summarize(c.durations) for c in collected]
     means = summarize([d.mean for d in durations])
-    return tuple(
-        _step(
-            name,
-            graph,
-            rows.get(name, ()),
-            c,
-            duration,
-            means,
-            trend,
-            paths.get(name),
-            container_usage(graph.declaring(name), usages.get(name, {})),
-            options,
-            pricing,
+    steps: list[StepAnalysis] = []
+    for name, own, duration, trend in zip(names, collected, durations, trends, strict=True):
+        placed = rows.get(name, ())
+        executions = [e for _, e in placed]
+        containers = container_usage(graph.declaring(name), usages.get(name, {}))
+        steps.append(
+            StepAnalysis(
+                step=name,
+                spec=graph.step(name),
+                executions=len(placed),
+                runs=len({r.run for r, _ in placed}),
+                ran=len(own.ran),
+                duration=duration,
+                waiting=summarize(own.waiting),
+                starting=summarize(own.starting),
+                failures=summarize_failures((r.run, e) for r, e in placed),
+                containers=containers,
+                path=paths.get(name),
+                trend=trend,
+                marks=_marks(duration, containers, means, options),
+                network=network_use(executions),
+                pricing=pricing.mean(executions),
+            )
         )
-        for name, c, duration, trend in zip(names, collected, durations, trends, strict=True)
-    )
-
-
-Rows = Sequence[tuple[RunRecord, StepExecution]]
+    return tuple(steps)
 
 
 def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, StepExecution]]]:
@@ -189,40 +195,6 @@ def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Col
                 seconds, size = max(known[1], seconds), size if size is not None else known[2]
             own.per_run[name] = end, seconds, size
     return columns
-
-
-def _step(
-    name: str,
-    graph: WorkflowGraph,
-    rows: Rows,
-    collected: _Collected,
-    duration: Summary,
-    means: Summary,
-    trend: Detection,
-    path: CriticalShare | None,
-    containers: tuple[ContainerUsage, ...],
-    options: AnalysisSettings,
-    pricing: Pricing,
-) -> StepAnalysis:
-    """``means``: summary of the mean durations of all steps."""
-    executions = [e for _, e in rows]
-    return StepAnalysis(
-        step=name,
-        spec=graph.step(name),
-        executions=len(rows),
-        runs=len({r.run for r, _ in rows}),
-        ran=len(collected.ran),
-        duration=duration,
-        waiting=summarize(collected.waiting),
-        starting=summarize(collected.starting),
-        failures=summarize_failures((r.run, e) for r, e in rows),
-        containers=containers,
-        path=path,
-        trend=trend,
-        marks=_marks(duration, containers, means, options),
-        network=network_use(executions),
-        pricing=pricing.mean(executions),
-    )
 
 
 def _marks(duration: Summary, containers: Sequence[ContainerUsage], means: Summary, options: AnalysisSettings) -> Marks:

@@ -9,41 +9,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from concertmaster.core.changes.checks_cluster import other_workflows
 from concertmaster.core.changes.fields import Refused, Setting
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.operations import written
-from concertmaster.core.changes.plan import Plan, plan
+from concertmaster.core.changes.plan import Plan
 from concertmaster.core.changes.situation import Situation
-from concertmaster.core.model import Edit, PatchableKinds, Recommendation
+from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Bounds
 
 
+class Planner(Protocol):
+    """Plans a recommendation on the current object."""
+
+    def __call__(self, item: Recommendation, *, bounds: Bounds | None = None) -> Plan:
+        """See ``plan``."""
+
+
 def confirmed(
     item: Recommendation,
-    raw: Mapping[str, Any],
-    kinds: PatchableKinds,
+    planner: Planner,
     *,
     digest: str,
     patch: Sequence[Mapping[str, Any]],
-    profile: str,
-    namespace: str,
     bounds: Bounds,
     drift: float,
     made: bool,
-    monthly_cost: float | None = None,
-    spread: float = 0.0,
 ) -> Plan | None:
     """The proposed plan, identified by ``digest`` and ``patch``, recomputed; None when the current recommendation yields a
     different one. Raises Refused.
 
     ``drift``: accepted relative difference for a plan known to be the operator's own (``made``).
     """
-    more: dict[str, Any] = {"profile": profile, "namespace": namespace, "monthly_cost": monthly_cost, "spread": spread}
-    now = plan(item, raw, kinds, bounds=bounds, **more)
+    now = planner(item, bounds=bounds)
     if now.digest == digest:
         return now
     values = written(patch)
@@ -53,7 +54,7 @@ def confirmed(
         return None
     edits = tuple(_edit(e, values[e.pointer]) for e in item.edits if e.pointer in values)
     try:
-        again = plan(replace(item, edits=edits), raw, kinds, **more)
+        again = planner(replace(item, edits=edits))
     except Refused:
         return None
     again = replace(again, whole=now.whole)
