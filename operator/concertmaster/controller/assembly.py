@@ -16,24 +16,28 @@ from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
 from concertmaster.controller.collection.run_watch import RunWatch, Watch
 from concertmaster.controller.collection.sources import MetricsSources
-from concertmaster.controller.cycle import Cycle
+from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.config_maps import ConfigMaps, WithConfigMaps
 from concertmaster.controller.discovery.labelled import LabelledWorkflows
 from concertmaster.controller.discovery.pod_index import PODS, PodIndex
 from concertmaster.controller.health import Health
 from concertmaster.controller.loop import Worker
+from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.prerequisites import Prerequisites
 from concertmaster.controller.profiles.assessor import Assessor
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.reconcile import analyze_profile
+from concertmaster.controller.profiles.status_update import notes as transitions
 from concertmaster.controller.registry import Registry, everything
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.notifier import Notifier
+from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import SnapshotBuilder
@@ -123,22 +127,22 @@ class Assembly:
         instance = os.environ.get("POD_NAME") or socket.gethostname()
         events = EventRecorder(self.client, instance=instance, on_note=notifier.note)
         writer = ChangeWriter(self.client, Journal(lambda: history.store))
-        cycle = Cycle(
-            registry=self.registry,
-            watchdog=Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
-            snapshots=SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns),
-            sources=sources,
-            history=history,
-            assessor=assessor,
-            writer=StatusWriter(self.client, per_second=s.limits.status_writes_per_second, stop=stop),
-            events=events,
-            access=self.access,
-            health=self.health,
-            telemetry=self.telemetry,
-            interval=float(s.interval.seconds),
-            live=WithConfigMaps(live, ConfigMaps(self.client, self.access, s.argo_namespace)) if live else None,
-            notifier=notifier,
-            shard=self.shard,
+        own_objects = WithConfigMaps(live, ConfigMaps(self.client, self.access, s.argo_namespace)) if live else None
+        stages = Stages(
+            Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
+            SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns),
+            Collector(sources, own_objects, self.health, interval=float(s.interval.seconds)),
+            assessor,
+            Publisher(
+                StatusWriter(self.client, per_second=s.limits.status_writes_per_second, stop=stop),
+                events,
+                self.registry,
+                self.telemetry,
+                self.health,
+                written=assessor.memory.written,
+                transitions=transitions,
+            ),
+            PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),
             changes=Changes(
                 self.client,
                 writer,
@@ -152,6 +156,7 @@ class Assembly:
                 secure=s.argo_template_referencing == "Secure",
             ),
         )
+        cycle = Cycle(stages, self.registry, history, self.health, self.telemetry, shard=self.shard)
         return cycle, Background([part for part in (runs, sources.pods) if part is not None])
 
     def _wait(self, stop: threading.Event, seconds: float) -> None:

@@ -10,39 +10,45 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from concertmaster.controller.changes.reconciler import Changes, ChangesOutcome
 from concertmaster.controller.collection.collector import Collector, recent
-from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
-from concertmaster.controller.discovery.subject import PolicyTally, Subject, facts_by_policy, reach, requests
-from concertmaster.controller.discovery.write_access import write_access
+from concertmaster.controller.discovery.subject import Subject, reach, requests
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import History, Live, SourceReport, Sources
+from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.malloc import give_back
+from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.assessor import Assessor, CycleCounts
-from concertmaster.controller.profiles.status_update import notes as transitions
-from concertmaster.controller.registry import Entry, Registry, StatusView
+from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.cycle_log import CycleLog
-from concertmaster.controller.reporting.notifier import Notifier
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
-from concertmaster.kube.access import AccessChecker
-from concertmaster.kube.events import EventRecorder
-from concertmaster.kube.writer import StatusUpdate, StatusWriter
 
 log = logging.getLogger("concertmaster.cycle")
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
-_SETTLE_TRIES = 40
-_SETTLE_PAUSE = 0.25  # seconds between checks of a registry that is still being filled
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What does the work of a cycle, in the order of its stages; ``publisher`` writes for several of them."""
+
+    watchdog: Watchdog
+    snapshots: SnapshotBuilder
+    collector: Collector
+    assessor: Assessor
+    publisher: Publisher
+    policies: PolicyStatuses
+    changes: Changes | None = None
 
 
 class Cycle:
@@ -50,45 +56,30 @@ class Cycle:
 
     def __init__(
         self,
-        *,
+        stages: Stages,
         registry: Registry,
-        watchdog: Watchdog,
-        snapshots: SnapshotBuilder,
-        sources: Sources,
         history: History,
-        assessor: Assessor,
-        writer: StatusWriter,
-        events: EventRecorder,
-        access: AccessChecker,
         health: Health,
         telemetry: Telemetry,
-        interval: float,
-        live: Live | None = None,
-        changes: Changes | None = None,
-        notifier: Notifier | None = None,
+        *,
         shard: Shard | None = None,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        self._watchdog = stages.watchdog
+        self._snapshots = stages.snapshots
+        self._collector = stages.collector
+        self._assessor = stages.assessor
+        self._changes = stages.changes
+        self._policies = stages.policies
+        self._publisher = stages.publisher
         self._registry = registry
-        self._watchdog = watchdog
-        self._snapshots = snapshots
-        self._collector = Collector(sources, live, health, interval=interval)
         self._history = history
-        self._assessor = assessor
-        self._access = access
         self._health = health
         self._telemetry = telemetry
-        self._changes = changes
-        self._notifier = notifier
         self._shard = shard
         self._clock = clock
-        self._sleep = sleep
         self._tidied: float | None = None
         self._behind = False  # the watches are: nothing new is written
-        self._publisher = Publisher(
-            writer, events, registry, telemetry, health, written=self._written, transitions=transitions
-        )
 
     def __call__(self) -> bool:
         """Run one cycle. Raises KindsLost; every other fault is reported and isolated."""
@@ -107,8 +98,7 @@ class Cycle:
         with record.stage("discover", self._telemetry):
             snapshot = self._snapshots.build(discovering=True, heartbeat=lambda: self._health.heartbeat("discover"))
             subjects = self._assessor.subjects(snapshot)
-        if self._notifier is not None:
-            self._notifier.route(subjects, snapshot.namespaces)
+        self._policies.route(subjects, snapshot)
         self._telemetry.learned(self._assessor.learned.ledger)
         record.problems += snapshot.notes
         with record.stage("collect", self._telemetry):
@@ -123,7 +113,7 @@ class Cycle:
         with record.stage("changes", self._telemetry):
             changed = self._change(snapshot, subjects, now, record)
         with record.stage("policies", self._telemetry):
-            self._policies(snapshot, subjects, changed, now, record)
+            self._publish_policies(snapshot, subjects, changed, now, record)
         registered = self._registry.snapshot()
         self._publisher.keep_only(
             e.uid for kind in (registered.profiles, registered.policies, registered.cluster_policies) for e in kind
@@ -136,14 +126,9 @@ class Cycle:
     # --- stages -------------------------------------------------------------------------------------------------------
 
     def _watch(self, record: CycleLog) -> bool:
-        """Whether the registry holds all there is. Just after the start it is given time to fill."""
-        for _ in range(_SETTLE_TRIES):
-            self._health.heartbeat("watch")
-            watched = self._watchdog.check()
-            self._behind = watched.behind
-            if watched.complete or watched.problems:
-                break
-            self._sleep(_SETTLE_PAUSE)
+        """Whether the registry holds all there is."""
+        watched = self._watchdog.wait()
+        self._behind = watched.behind
         for problem in watched.problems:
             record.problem(problem)
         if not watched.complete and not watched.problems:
@@ -212,7 +197,7 @@ class Cycle:
             self._telemetry.changes.observe(outcome.tally)
         return outcome
 
-    def _policies(
+    def _publish_policies(
         self,
         snapshot: ClusterSnapshot,
         subjects: Sequence[Subject],
@@ -220,40 +205,12 @@ class Cycle:
         now: float,
         record: CycleLog,
     ) -> None:
-        tallies = facts_by_policy(subjects, self._collector.reports)
-        updates: list[StatusUpdate] = []
-        known: list[tuple[PolicyView, PolicyFacts]] = []
-        for view in snapshot.policies.views:
-            tally = tallies.get(view.ref)
-            facts = (tally or PolicyTally()).facts(
-                notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
-                discovered=snapshot.discovered.get(view.ref, 0),
-                in_flight=changed.in_flight.get(view.ref, 0),
-                blocked=changed.blocked.get(view.ref, {}),
-                obstacles=snapshot.obstacles.get(view.ref, ()),
-            )
-            known.append((view, facts))
-        for view, facts in known if self._shard is None else self._shard.policies(known, record.problem):
-            self._health.heartbeat("policies")
-            status = policy_status(
-                view,
-                facts,
-                sources=self._collector.names(),
-                reports=self._collector.reports,
-                write_access=lambda policy, known: write_access(self._access, policy, known),
-                now=now,
-            )
-            if self._notifier is not None:
-                self._notifier.digest(view, status, snapshot.namespaces)
-            updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
+        updates = self._policies.updates(snapshot, subjects, self._collector, changed, now, record.problem)
         self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
         found = self._registry.snapshot()
         states = Counter(e.status.ready for e in (*found.policies, *found.cluster_policies))
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
-
-    def _written(self, entry: Entry, status: Mapping[str, Any]) -> None:
-        self._assessor.memory.published(entry, StatusView.of(status, entry.ref))
 
     def _tidy(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Once an hour: forget workflows without a profile, and runs nobody's window reaches."""

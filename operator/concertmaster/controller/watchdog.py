@@ -17,6 +17,8 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import ProblemKind, scan
 from concertmaster.kube.objects import PROFILES, Resource
 
+_SETTLE_TRIES = 40
+_SETTLE_PAUSE = 0.25  # seconds between checks of a registry that is still being filled
 _LOST_AFTER = 300.0  # seconds
 _SLOW_WATCH = 10.0  # seconds; the operator's own status writes come back within one
 
@@ -52,6 +54,7 @@ class Watchdog:
         *,
         mute_after: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._client = client
         self._registry = registry
@@ -59,9 +62,20 @@ class Watchdog:
         self._namespaces = namespaces
         self._health = health
         self._clock = clock
+        self._sleep = sleep
         self._lost_since: float | None = None
         self._mute_after = mute_after
         self._unproven: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
+
+    def wait(self) -> Watched:
+        """Check until the registry holds all there is: just after the start it is given time to fill. Raises KindsLost."""
+        for _ in range(_SETTLE_TRIES):
+            self._health.heartbeat("watch")
+            watched = self.check()
+            if watched.complete or watched.problems:
+                break
+            self._sleep(_SETTLE_PAUSE)
+        return watched
 
     def check(self) -> Watched:
         """List every kind and compare. Raises KindsLost."""

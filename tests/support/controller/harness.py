@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
-from concertmaster.controller.cycle import Cycle
+from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
     Case,
@@ -19,8 +20,11 @@ from concertmaster.controller.interfaces import (
     ProfileAnalysis,
     SourceReport,
 )
+from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.profiles.status_update import notes as transitions
 from concertmaster.controller.registry import Registry
+from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
@@ -217,23 +221,24 @@ class Bed:
         self.client.put(NAMESPACES, None, "demo")
         access = AccessChecker(self.client)
         self.writer = StatusWriter(self.client, parallelism=1)
-        self.cycle = Cycle(
-            registry=self.registry,
-            watchdog=Watchdog(self.client, self.registry, OURS, namespaces, self.health),
-            snapshots=SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
-            sources=self.sources,
-            history=self.history,
-            assessor=Assessor(self.sources, self.history, self.analyzer),
-            writer=self.writer,
-            events=EventRecorder(self.client, instance="test", clock=lambda: self.now),
-            access=access,
-            health=self.health,
-            telemetry=self.telemetry,
-            interval=INTERVAL,
-            live=self.live,
-            clock=lambda: self.now,
-            sleep=self.pass_time,
+        assessor = Assessor(self.sources, self.history, self.analyzer)
+        stages = Stages(
+            Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
+            SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
+            Collector(self.sources, self.live, self.health, interval=INTERVAL),
+            assessor,
+            Publisher(
+                self.writer,
+                EventRecorder(self.client, instance="test", clock=lambda: self.now),
+                self.registry,
+                self.telemetry,
+                self.health,
+                written=assessor.memory.written,
+                transitions=transitions,
+            ),
+            PolicyStatuses(access, self.health),
         )
+        self.cycle = Cycle(stages, self.registry, self.history, self.health, self.telemetry, clock=lambda: self.now)
 
     def pass_time(self, seconds: float) -> None:
         """Advance the clock; the watches catch up, unless they are stopped."""

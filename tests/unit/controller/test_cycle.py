@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.controller import watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER

@@ -46,7 +46,7 @@ class World:
             last=self.digests.get,
             sent=self.digests.__setitem__,  # type: ignore[arg-type]
         )
-        self.bed.cycle._notifier = self.notifier
+        self.bed.cycle._policies._notifier = self.notifier
         recorder = EventRecorder(self.bed.client, instance="t", clock=lambda: self.bed.now, on_note=self.notifier.note)
         self.bed.cycle._publisher._events = recorder
         self.bed.cronjob()

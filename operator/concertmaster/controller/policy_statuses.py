@@ -1,0 +1,72 @@
+"""The statuses of policies: what each covers, what became of its discovery and changes, and its weekly digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from concertmaster.controller.changes.reconciler import ChangesOutcome
+from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.discovery.policies import PolicyFacts, PolicyView, policy_status
+from concertmaster.controller.discovery.subject import PolicyTally, Subject, facts_by_policy
+from concertmaster.controller.discovery.write_access import write_access
+from concertmaster.controller.health import Health
+from concertmaster.controller.reporting.notifier import Notifier
+from concertmaster.controller.shards.shard import Shard
+from concertmaster.controller.snapshot import ClusterSnapshot
+from concertmaster.kube.access import AccessChecker
+from concertmaster.kube.writer import StatusUpdate
+
+
+class PolicyStatuses:
+    """Made from the subjects of a cycle and what the stages before did for them."""
+
+    def __init__(
+        self, access: AccessChecker, health: Health, *, notifier: Notifier | None = None, shard: Shard | None = None
+    ) -> None:
+        self._access = access
+        self._health = health
+        self._notifier = notifier
+        self._shard = shard
+
+    def route(self, subjects: Sequence[Subject], snapshot: ClusterSnapshot) -> None:
+        """Events from now on reach the receivers of the policies in force."""
+        if self._notifier is not None:
+            self._notifier.route(subjects, snapshot.namespaces)
+
+    def updates(
+        self,
+        snapshot: ClusterSnapshot,
+        subjects: Sequence[Subject],
+        collector: Collector,
+        changed: ChangesOutcome,
+        now: float,
+        problem: Callable[[str], object],
+    ) -> list[StatusUpdate]:
+        """The statuses to write; ``problem`` is called with the reason where those of other shards are not known."""
+        tallies = facts_by_policy(subjects, collector.reports)
+        updates: list[StatusUpdate] = []
+        known: list[tuple[PolicyView, PolicyFacts]] = []
+        for view in snapshot.policies.views:
+            tally = tallies.get(view.ref)
+            facts = (tally or PolicyTally()).facts(
+                notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
+                discovered=snapshot.discovered.get(view.ref, 0),
+                in_flight=changed.in_flight.get(view.ref, 0),
+                blocked=changed.blocked.get(view.ref, {}),
+                obstacles=snapshot.obstacles.get(view.ref, ()),
+            )
+            known.append((view, facts))
+        for view, facts in known if self._shard is None else self._shard.policies(known, problem):
+            self._health.heartbeat("policies")
+            status = policy_status(
+                view,
+                facts,
+                sources=collector.names(),
+                reports=collector.reports,
+                write_access=lambda policy, known: write_access(self._access, policy, known),
+                now=now,
+            )
+            if self._notifier is not None:
+                self._notifier.digest(view, status, snapshot.namespaces)
+            updates.append(StatusUpdate(view.entry.ref, status, view.entry.status.digest))
+        return updates
