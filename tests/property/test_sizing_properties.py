@@ -132,7 +132,8 @@ def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[t
     )
     request = memory_request(u, t, options=options).request
     levels = np.array([request, np.quantile(u, 0.7), max(u), 1.5 * max(u)], dtype=np.float64)
-    then, *now = fit_loss(np.zeros(len(u)), np.array(u), np.array(t), options, is_factor=False).waste(levels)
+    loss = fit_loss(np.zeros(len(u)), np.array(u), np.array(t), options, is_factor=False)
+    then, *now = loss.waste_and_failing(levels)[0]
     # The grid of levels beyond the largest peak is coarse for very wide tails.
     assert all(then <= waste * 1.05 + 1.0 for waste in now)
 
