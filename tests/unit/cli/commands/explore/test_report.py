@@ -35,7 +35,7 @@ def test_from_facts_every_amount_rests_on_the_analysis(tmp_path: Path) -> None:
     by_workflow = {g.name: g.cost_per_month for g in made.cost_by_workflow}
     steps = [g for g in made.cost_by_step if g.name.startswith("demo/blast-search/")]
     assert sum(g.cost_per_month for g in steps) == pytest.approx(by_workflow["demo/blast-search"], rel=0.01)
-    assert any("14.0 of 30 days" in note for note in made.notes)
+    assert any("14 of 30 days" in note for note in made.notes)
 
 
 def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
