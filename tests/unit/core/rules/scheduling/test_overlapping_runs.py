@@ -81,7 +81,7 @@ def test_the_time_a_start_is_late_is_a_part_of_the_time_split_before_the_run() -
     assert split.late == pytest.approx(sum(w for w in waits if w > 30) / len(waits), abs=3.0)
     assert split.late > 240
     assert split.total == pytest.approx(1080.0, rel=0.02)  # the run itself is no longer for it
-    (line,) = [s for s in sentences(insights(made.analysis()), 40) if s.startswith("A run of ")]
+    (line,) = [s for s in sentences(insights(made.analysis()), 40) if s.startswith("An average run takes ")]
     assert line.endswith(f"; before it, {text.duration(split.late)} late behind the run before it")
     first, second = made.analysis().executed[:2]
     assert (first.late, second.late) == (0.0, pytest.approx(485.0, abs=5.0))
