@@ -23,7 +23,6 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -68,15 +67,22 @@ def _cycles(log: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _counters(port: int, prometheus: str, cluster: Cluster) -> dict[str, float]:
-    """Work so far: queries and requests of the operator, samples read by the metrics source, and CPU seconds of all
-    three processes."""
-    own, store = _text(f"http://127.0.0.1:{port}/metrics"), _text(f"{prometheus}/metrics")
+def _own(port: int, pid: int) -> dict[str, float]:
+    """Work of the operator so far: queries, requests, status writes, CPU seconds with those of processes it has ended."""
+    own = _text(f"http://127.0.0.1:{port}/metrics")
+    stat = Path(f"/proc/{pid}/stat").read_text()
     return {
         "queries": _total(own, "concertmaster_queries_total"),
         "requests": _total(own, "concertmaster_kubernetes_requests_total"),
         "writes": _total(own, 'concertmaster_status_writes_total{kind="profile",outcome="written"}'),
-        "cpu_s": _total(own, "concertmaster_process_cpu_seconds_total"),
+        "cpu_s": sum(map(int, stat.rpartition(")")[2].split()[11:15])) / os.sysconf("SC_CLK_TCK"),
+    }
+
+
+def _others(prometheus: str, cluster: Cluster) -> dict[str, float]:
+    """Samples read by the metrics source, and CPU seconds of both servers, that loading the world took included."""
+    store = _text(f"{prometheus}/metrics")
+    return {
         "samples": _total(store, "prometheus_engine_query_samples_total"),
         "store_cpu_s": _total(store, "process_cpu_seconds_total"),
         "api_cpu_s": _total(cluster.kubectl("get", "--raw", "/metrics"), "process_cpu_seconds_total"),
@@ -139,7 +145,12 @@ def measure(played: Load) -> dict[str, Any]:
         print(f"  {count} pods loaded in {time.monotonic() - made:.0f} s, {end - time.time():.0f} s ahead", flush=True)
         with prometheus:
             time.sleep(max(0.0, end - played.ahead - time.time()))
-            used = partial(_counters, port := free_port(), prometheus.url, cluster)
+            port, before = free_port(), _others(prometheus.url, cluster)
+
+            def used() -> dict[str, float]:
+                since = _others(prometheus.url, cluster)
+                return {**_own(port, operator.pid), **{name: value - before[name] for name, value in since.items()}}
+
             log = directory / "operator.log"
             operator = operator_process(cluster, directory, prometheus.url, port, INTERVAL)
             begin = time.monotonic()

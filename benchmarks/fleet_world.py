@@ -19,6 +19,7 @@ AHEAD = 3600.0  # seconds by which the history extends beyond its creation
 SCRAPE = 30.0
 LONGEST_RUN = 1200.0  # seconds from the start of a run to its last pod
 MOST_PODS = 25_000  # per block: needs 2 GB of memory while it is written
+LEAST_SPAN = 1500.0  # seconds of a block: pods of the longest run are in two of them, not in forty
 
 
 def namespace_of(workflow: int) -> str:
@@ -102,7 +103,7 @@ def load(prometheus: PrometheusServer, pods: Iterable[PodLife], begin: float, en
     count, known = 0, list[PodLife]()
     for pod in pods:
         until = pod.created - LONGEST_RUN
-        if len(known) >= MOST_PODS and until - begin >= SCRAPE:
+        if len(known) >= MOST_PODS and until - begin >= LEAST_SPAN:
             begin = _span(prometheus, known, begin, until)
             known = [p for p in known if (p.deleted or end) >= begin]
         known.append(pod)
