@@ -139,9 +139,9 @@ class _Reading:
             usage=LabelScheme(source.labels.container_metrics),
         )
 
-    def over(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
-        """One span, split by namespaces and then by time when an answer is too large. Raises TooLarge where the namespaces
-        are not known either."""
+    def over(self, namespaces: tuple[str, ...], since: float, end: float, *, half: bool = False) -> Collection:
+        """One span, split by namespaces and then by time when an answer is too large; two halves at a time, so that the
+        source evaluates one while the other is decoded. Raises TooLarge where the namespaces are not known either."""
         before = self.queries
         try:
             return replace(self._shard(namespaces, since, end), queries=self.queries - before)
@@ -152,8 +152,13 @@ class _Reading:
         if len(names) == 1:
             found = self._in_spans(names[0], since, end)
         else:
-            half = len(names) // 2
-            found = _joined([self.over(names[:half], since, end), self.over(names[half:], since, end)])
+            middle = len(names) // 2
+            other = self if half else _Reading(self.client, self.label_keys, self.options)
+            first = partial(other.over, names[:middle], since, end, half=True)
+            beside = None if half else in_background(first, name="half")
+            last = self.over(names[middle:], since, end, half=True)
+            found = _joined([beside.result() if beside is not None else first(), last])
+            self.queries += other.queries if other is not self else 0
         return replace(found, queries=self.queries - before)
 
     def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:

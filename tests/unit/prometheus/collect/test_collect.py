@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -298,6 +299,29 @@ def test_a_truncated_answer_is_asked_for_in_halves(store: Store) -> None:
     found = look(client(store, maxElements=100))
     assert (found.complete_until, found.left_out, found.shards) == (NOW, (), 2)
     assert {fact.pod for fact in found.facts} == {"run-1-a"}
+
+
+def test_two_halves_are_asked_for_at_the_same_time(store: Store) -> None:
+    """One is evaluated while the other is decoded; and every query is counted once."""
+    slow = 2.0  # seconds
+    begun: list[float] = []
+
+    def script(asked: Asked) -> Reply:
+        if span(asked):
+            spaces = {name for name in ("etl", "a", "b", "c") if re.search(rf"[|\"]{name}[|\"]", asked.query)}
+            if len(spaces) == 4:
+                return vector(TOO_LARGE)
+            begun.append(time.monotonic())
+            return replace(vector(rows(asked.query)), delay=slow)
+        return vector(rows(asked.query))
+
+    store.script = script
+    names = ["a", "b", "c", "etl"]
+    found = collect(client(store, maxElements=100), namespaces=names, since=NOW - 3600, until=NOW, now=NOW + 60)
+    assert (found.complete_until, found.shards) == (NOW, 2)
+    assert begun[1] - begun[0] < slow  # the second was asked before the first had its answer
+    assert {fact.pod for fact in found.facts} == {"run-1-a"}
+    assert found.queries == len(store.asked)
 
 
 @pytest.mark.parametrize(
