@@ -196,6 +196,14 @@ class Registry:
             return EventEffect.MEANING
         return EventEffect.STATUS if known.status != entry.status else EventEffect.NOTHING
 
+    def created(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Take an object that this process has just created, unless its watch event came first."""
+        entry = _entry(resource, obj, self._clock())
+        with self._lock:
+            if entry.uid and entry.uid not in self._entries[resource]:
+                self._entries[resource][entry.uid] = entry
+                self._snapshot = None
+
     def wrote(self, uid: str, status: Mapping[str, Any]) -> None:
         """Remember a status just written, before its watch event comes back."""
         with self._lock:

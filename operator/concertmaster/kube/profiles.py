@@ -7,7 +7,7 @@ written, relabelled or deleted here, whatever its name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -31,10 +31,12 @@ class ProfileWriteOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProfileWriteResult:
-    """Outcome of one creation, relabelling or withdrawal, with a sentence when it did not work."""
+    """Outcome of one creation, relabelling or withdrawal, with a sentence when it did not work; the object when it was
+    created."""
 
     outcome: ProfileWriteOutcome
     message: str = ""
+    created: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_discovered(labels: Mapping[str, str]) -> bool:
@@ -61,14 +63,14 @@ def create_profile(client: KubeClient, body: Mapping[str, Any]) -> ProfileWriteR
     meta = body["metadata"]
     what = f"WorkflowProfile {meta['namespace']}/{meta['name']}"
     try:
-        client.create(PROFILES.path(meta["namespace"]), body)
+        created = client.create(PROFILES.path(meta["namespace"]), body)
     except Conflict:
         return ProfileWriteResult(ProfileWriteOutcome.NAME_TAKEN, f"{what} exists already and is left as it is")
     except NotFound as error:
         return ProfileWriteResult(ProfileWriteOutcome.GONE, f"{what}: {error}")
     except KubeError as error:
         return _failure(error, what, "create")
-    return ProfileWriteResult(ProfileWriteOutcome.DONE)
+    return ProfileWriteResult(ProfileWriteOutcome.DONE, created=created)
 
 
 def relabel_profile(client: KubeClient, ref: ObjectRef, labels: Mapping[str, str | None]) -> ProfileWriteResult:

@@ -224,7 +224,7 @@ class Bed:
         assessor = Assessor(self.sources, self.history, self.analyzer)
         stages = Stages(
             Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
-            SnapshotBuilder(self.client, self.registry, namespaces, {}, sleep=self.pass_time),
+            SnapshotBuilder(self.client, self.registry, namespaces, {}),
             Collector(self.sources, self.live, self.health, interval=INTERVAL),
             assessor,
             Publisher(
