@@ -116,13 +116,13 @@ def test_replicated_jobs_wait_for_those_they_depend_on(run: Run) -> None:
 
 @about("ready")
 def test_a_driver_that_only_has_to_be_ready(run: Run) -> None:
-    """The workers start while the driver runs, and the driver's success is the set's."""
+    """The workers start once the driver is ready and work beside it: its end is the set's, so it is work and no daemon."""
     assert (run.live.complete, run.live.problems) == (True, ())
     (driver,) = (e for e in run.record.steps if e.step == "driver")
     workers = [e for e in run.record.steps if e.step == "workers"]
     assert len(workers) == 2
     for e in workers:
-        assert e.after == ("driver",)
+        assert e.after == ()
         assert near(e.ready, driver.started)
         assert e.created is not None and driver.finished is not None and e.created < driver.finished
 
