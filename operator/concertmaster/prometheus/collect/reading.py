@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -153,12 +153,18 @@ class _Reading:
             found = self._in_spans(names[0], since, end)
         else:
             middle = len(names) // 2
-            other = self if half else _Reading(self.client, self.label_keys, self.options)
-            first = partial(other.over, names[:middle], since, end, half=True)
-            beside = None if half else in_background(first, name="half")
-            last = self.over(names[middle:], since, end, half=True)
-            found = _joined([beside.result() if beside is not None else first(), last])
-            self.queries += other.queries if other is not self else 0
+            left, right = names[:middle], names[middle:]
+            if half:
+                found = _joined([self.over(left, since, end, half=True), self.over(right, since, end, half=True)])
+            else:
+                other = _Reading(self.client, self.label_keys, self.options)
+                beside = in_background(partial(other.over, left, since, end, half=True), name="half")
+                try:
+                    last = self.over(right, since, end, half=True)
+                finally:
+                    wait([beside])  # nothing is asked any more for a span that was given up
+                found = _joined([beside.result(), last])
+                self.queries += other.queries
         return replace(found, queries=self.queries - before)
 
     def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:

@@ -324,6 +324,31 @@ def test_two_halves_are_asked_for_at_the_same_time(store: Store) -> None:
     assert found.queries == len(store.asked)
 
 
+def test_nothing_is_asked_any_more_for_a_span_that_was_given_up(store: Store) -> None:
+    """One half fails while the other is still being read."""
+
+    def script(asked: Asked) -> Reply:
+        if span(asked):
+            spaces = {name for name in ("a", "b", "c", "etl") if re.search(rf"[|\"]{name}[|\"]", asked.query)}
+            if len(spaces) == 4:
+                return vector(TOO_LARGE)
+            return (
+                failure(403, "forbidden", "not for you")
+                if "c" in spaces
+                else replace(vector(rows(asked.query)), delay=1.0)
+            )
+        return vector(rows(asked.query))
+
+    store.script = script
+    with pytest.raises(AuthFailed):
+        collect(
+            client(store, maxElements=100), namespaces=["a", "b", "c", "etl"], since=NOW - 3600, until=NOW, now=NOW + 60
+        )
+    asked = len(store.asked)
+    time.sleep(1.5)
+    assert len(store.asked) == asked
+
+
 @pytest.mark.parametrize(
     "said", ["query timed out in expression evaluation", "expanding series: context deadline exceeded"]
 )
