@@ -194,6 +194,57 @@ BEHAVIOUR: tuple[Object, ...] = (
         _A,
         templateDefaults={"retryStrategy": {"limit": "2", "retryPolicy": "Always"}},
     ),
+    workflow(
+        "slots",
+        dag(
+            "main",
+            task("load", "guarded", withItems=["u", "v", "w"], pass_on=_ITEM),
+            task("merge", "short", "load"),
+        ),
+        pod(
+            "guarded",
+            3,
+            inputs=["item"],
+            synchronization={"semaphores": [{"configMapKeyRef": {"name": "torture-slots", "key": "load"}}]},
+        ),
+        _A,
+    ),
+    workflow(
+        "pause-items",
+        dag(
+            "main",
+            task("each", "wait-and-work", withItems=["3", "8"], pass_on={"seconds": "{{item}}"}),
+            task("z", "short", "each"),
+        ),
+        steps(
+            "wait-and-work",
+            [task("pause", "pause", pass_on={"seconds": "{{inputs.parameters.seconds}}"})],
+            [task("work", "work")],
+            inputs=["seconds"],
+        ),
+        {
+            "name": "pause",
+            "inputs": {"parameters": [{"name": "seconds"}]},
+            "suspend": {"duration": "{{inputs.parameters.seconds}}"},
+        },
+        *(_A, _B),
+    ),
+    workflow(
+        "continued-deep",
+        steps(
+            "main",
+            [task("try", "attempt", continueOn={"failed": True, "error": True}), task("side", "long")],
+            [task("after", "short")],
+        ),
+        dag(
+            "attempt",
+            task("a", "short"),
+            task("b", "bad", "a", continueOn={"failed": True}),
+            task("c", "bad", "b"),
+            task("never", "work", "c"),
+        ),
+        *(_A, _B, _C, pod("bad", 1, sim={"exit-code": 1}, retryStrategy={"limit": "1"})),
+    ),
 )
 # Handlers are templates of the workflow itself.
 for _found in BEHAVIOUR:

@@ -244,4 +244,30 @@ GRAPHS: tuple[Object, ...] = (
         },
         _A,
     ),
+    workflow(
+        "empty-list",
+        dag(
+            "main",
+            task("list", "nothing"),
+            task("each", "each", "list", pass_on=_ITEM, withParam="{{tasks.list.outputs.parameters.parts}}"),
+            task("after", "work", "each"),
+            task("beside", "short", "list"),
+        ),
+        pod(
+            "nothing",
+            1,
+            sim={"outputs": '{"parts": "[]"}'},
+            outputs={"parameters": [{"name": "parts", "valueFrom": {"path": "/tmp/parts"}}]},
+        ),
+        *(_A, _B, _EACH),
+    ),
+    workflow(
+        "picked-items",
+        steps(
+            "main",
+            [task("fan", "each", withItems=["a", "b", "c"], pass_on=_ITEM, when="'{{item}}' != 'b'")],
+            [task("join", "work")],
+        ),
+        *(_B, _EACH),
+    ),
 )

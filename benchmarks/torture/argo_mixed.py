@@ -7,6 +7,8 @@ from benchmarks.torture.parts import Object, container, dag, generous, pod, step
 _A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
 _EACH = pod("each", 2, inputs=["item"])
 _ITEM = {"item": "{{item}}"}
+_GIVEN = {"item": "{{inputs.parameters.item}}"}
+_TOLD = {"exit": {"template": "tell"}}
 _LEFT = {"left": "{{=asInt(inputs.parameters.left) - 1}}"}
 _LIST: Object = pod(
     "list",
@@ -167,6 +169,62 @@ MIXED: tuple[Object, ...] = (
         *(_A, _B, _EACH),
         arguments={"parameters": [{"name": "width", "value": "2"}, {"name": "extra", "value": "no"}]},
     ),
+    workflow(
+        "hooked-steps",
+        steps(
+            "main",
+            [task("part", "inner", withItems=["x", "y"], pass_on=_ITEM, hooks=_TOLD)],
+            [task("z", "work", hooks=_TOLD)],
+        ),
+        dag("inner", task("a", "each", pass_on=_GIVEN, hooks=_TOLD), task("b", "short", "a"), inputs=["item"]),
+        steps("tell", [task("mail", "short")], [task("log", "short")]),
+        *(_A, _B, _EACH),
+    ),
+    workflow(
+        "exit-by-status",
+        dag("main", task("a", "short"), task("b", "bad", "a")),
+        steps(
+            "farewell",
+            [
+                task("cheer", "short", when="{{workflow.status}} == Succeeded"),
+                task("alarm", "work", when="{{workflow.status}} != Succeeded"),
+            ],
+            [task("sweep", "short")],
+        ),
+        *(_A, _B, pod("bad", 2, sim={"exit-code": 2})),
+        onExit="farewell",
+    ),
+    workflow(
+        "none-or-some",
+        dag(
+            "main",
+            task("fan", "failing", withItems=["0", "1"], pass_on=_ITEM),
+            task("some", "short", depends="fan.AnySucceeded"),
+            task("none", "work", depends="fan.AllFailed"),
+            task("join", "short", depends="(some.Succeeded || some.Omitted) && none.Succeeded"),
+            dag={"failFast": False},
+        ),
+        pod("failing", 2, inputs=["item"], sim={"exit-code": 1}, retryStrategy=_AGAIN),
+        *(_A, _B),
+    ),
+    workflow(
+        "retried-fan",
+        dag("main", task("block", "block"), task("z", "short", "block")),
+        dag(
+            "block",
+            task("fan", "each", withItems=["p", "q"], pass_on=_ITEM),
+            task("flaky", "flaky", "fan", pass_on={"try": "{{retries}}"}),
+            task("seal", "short", "flaky"),
+            retryStrategy=_AGAIN,
+        ),
+        pod("flaky", 1, inputs=["try"], sim={"exit-code": "{{=asInt(inputs.parameters.try) == 0 ? 1 : 0}}"}),
+        *(_A, _EACH),
+    ),
+)
+
+# What the workflows need besides themselves.
+NEEDED: tuple[Object, ...] = (
+    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "torture-slots"}, "data": {"load": "2"}},
 )
 
 # Arguments of the runs of a workflow, in place of its own.

@@ -14,7 +14,7 @@ from typing import IO
 
 from benchmarks.torture.argo_behaviour import BEHAVIOUR
 from benchmarks.torture.argo_graphs import GRAPHS
-from benchmarks.torture.argo_mixed import ARGUMENTS, MIXED
+from benchmarks.torture.argo_mixed import ARGUMENTS, MIXED, NEEDED
 from benchmarks.torture.other_sets import JOBS, JOBSETS, PIPELINES
 from benchmarks.torture.parts import ARGO, Object
 from benchmarks.torture.truth import unix
@@ -106,7 +106,8 @@ def play(
     found = Play(time.time())
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
-    cluster.apply(*GRAPHS, *map(_as_served, (*BEHAVIOUR, *MIXED)), *PIPELINES, namespace=NAMESPACE, validate=False)
+    workflows = (*GRAPHS, *map(_as_served, (*BEHAVIOUR, *MIXED)), *PIPELINES)
+    cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
     with _watched(cluster, found):
         _waves(cluster, found, waves, chosen, say, seconds)
     found.ended = time.time()
@@ -149,9 +150,14 @@ def wave(
         return
     cluster.apply(*runs, namespace=NAMESPACE, validate=False)
     expected = {(r["kind"], r["metadata"]["name"]) for r in runs}
+    queued = [r for r in runs if r["spec"].get("suspend")]
     deadline = time.time() + seconds
     while True:
         _look(cluster, found, tuple(RUN_KINDS.values()))
+        while queued:
+            run = queued.pop()
+            place = (RUN_KINDS[run["kind"]], run["metadata"]["name"], "-n", NAMESPACE)
+            cluster.kubectl("patch", *place, "--type=merge", "-p", '{"spec": {"suspend": false}}')
         still = expected - {(k, n) for k, things in found.objects.items() for n, o in things.items() if over(o)}
         if not still:
             return

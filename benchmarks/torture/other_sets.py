@@ -111,6 +111,55 @@ PIPELINES: tuple[Object, ...] = (
         **{"finally": [_task("sweep")]},
     ),
     _pipeline("tk-ignored", _task("a", sim={"fail-step": "0"}, onError="continue"), _task("b", "a")),
+    _pipeline(
+        "tk-array",
+        _task(
+            "list",
+            spec={"results": [{"name": "parts", "type": "array"}]},
+            sim={"results": '{"parts": "[\\"p\\",\\"q\\"]"}'},
+        ),
+        _task(
+            "each",
+            matrix={"params": [{"name": "part", "value": "$(tasks.list.results.parts[*])"}]},
+            spec={"params": [{"name": "part"}]},
+        ),
+        _task("join", "each", seconds="1,1"),
+    ),
+    _pipeline(
+        "tk-include",
+        _task(
+            "each",
+            matrix={
+                "params": [{"name": "os", "value": ["l", "m"]}],
+                "include": [
+                    {"name": "extra", "params": [{"name": "os", "value": "w"}, {"name": "flag", "value": "f"}]}
+                ],
+            },
+            spec={"params": [{"name": "os"}, {"name": "flag", "default": ""}]},
+        ),
+        _task("join", "each"),
+    ),
+    _pipeline(
+        "tk-daily",
+        _task("a", onError="continue", sim={"fail-step": "1", "results": '{"count": "3"}'}, seconds="1,1"),
+        _task("gate", "a", when=[{"input": "x", "operator": "in", "values": ["y"]}]),
+        _task(
+            "fan",
+            "a",
+            matrix={"params": [{"name": "part", "value": ["x", "y", "z"]}]},
+            onError="continue",
+            sim={"fail-step": "0"},
+            spec={"params": [{"name": "part"}]},
+        ),
+        _task("behind", "gate", "fan"),
+        _task("end", "fan"),
+        **{
+            "finally": [
+                _task("tell", when=[{"input": "$(tasks.status)", "operator": "in", "values": ["Completed"]}]),
+                _task("bad", sim={"fail-step": "0"}, retries=1),
+            ]
+        },
+    ),
 )
 
 
@@ -146,6 +195,28 @@ JOBS: tuple[Object, ...] = (
         backoffLimitPerIndex=2,
     ),
     _job("jb-failed", _pod(1, exit_code="1"), backoffLimit=0),
+    _job(
+        "jb-policy",
+        _pod(2, exit_code="42"),
+        completions=4,
+        parallelism=2,
+        completionMode="Indexed",
+        backoffLimitPerIndex=1,
+        maxFailedIndexes=3,
+        podFailurePolicy={"rules": [{"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [42]}}]},
+    ),
+    _job(
+        "jb-flaky",
+        _pod(1, exit_code="1", fail_until="2"),
+        completions=3,
+        parallelism=3,
+        completionMode="Indexed",
+        backoffLimitPerIndex=3,
+        podFailurePolicy={
+            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+        },
+    ),
+    _job("jb-queued", _pod(3), completions=2, parallelism=2, suspend=True),
 )
 
 
@@ -172,5 +243,13 @@ JOBSETS: tuple[Object, ...] = (
         _part("workers", _pod(3), None, 2, completions=2, parallelism=2, completionMode="Indexed"),
         _part("end", _pod(1), "workers"),
     ),
+    _set(
+        "js-ordered",
+        _part("first", _pod(8)),
+        _part("second", _pod(3), None, 2),
+        _part("third", _pod(2)),
+        startupPolicy={"startupPolicyOrder": "InOrder"},
+    ),
+    _set("js-queued", _part("load", _pod(2)), _part("end", _pod(2), "load"), suspend=True),
     _set("js-failed", _part("load", _pod(1)), _part("bad", _pod(1, exit_code="1"), "load", 1, backoffLimit=0)),
 )
