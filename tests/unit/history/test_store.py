@@ -43,8 +43,8 @@ def test_of_a_workflow_of_many_executions_the_newest_runs_are_read(
     found = store.runs(KEY, limit=50)
     assert [r.run for r in found] == ["r3", "r4", "r5"]
     assert left_out(6, found) == (
-        "of 6 runs only the newest 3 are looked at: these have 12 executions of steps, and an analysis holds no more; "
-        "set spec.analysis.maxRuns or its window to what it should look at",
+        "only the newest 3 of 6 runs are analyzed: they have 12 step executions, and one analysis holds no more; to choose "
+        "the runs, set spec.analysis.maxRuns or spec.analysis.window",
     )
     assert left_out(3, found) == ()
 

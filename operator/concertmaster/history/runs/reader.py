@@ -19,7 +19,7 @@ from concertmaster.history.sql import Connection
 
 MOST_EXECUTIONS = 50_000
 """Executions of a workflow that are held at once, those of 200 runs of 250 steps; 4 KiB each with all that is worked out of
-them. Of a workflow with more the newest runs are read."""
+them. Of a workflow with more, the newest runs are read."""
 
 Mark = tuple[str, float, float]
 """A template's fingerprint, and from when until when it was seen (unix seconds)."""
@@ -39,14 +39,14 @@ class RunRows:
     values: dict[ExtraMetric, ByRun]
 
 
-def left_out(over: int, runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """What a person should know about the ``runs`` that were read of a workflow with so many that are ``over``."""
+def left_out(completed: int, runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """The note for a person where fewer than all ``completed`` runs were read because of the number of executions."""
     executions = sum([len(r.steps) for r in runs])
-    if len(runs) >= over or executions < MOST_EXECUTIONS // 2:
+    if len(runs) >= completed or executions < MOST_EXECUTIONS // 2:
         return ()
     return (
-        f"of {over} runs only the newest {len(runs)} are looked at: these have {executions} executions of steps, and an "
-        "analysis holds no more; set spec.analysis.maxRuns or its window to what it should look at",
+        f"only the newest {len(runs)} of {completed} runs are analyzed: they have {executions} step executions, and one "
+        "analysis holds no more; to choose the runs, set spec.analysis.maxRuns or spec.analysis.window",
     )
 
 
