@@ -165,7 +165,8 @@ class QueryPool:
         namespace = author.workflow.namespace
         if not job.answer.done():
             begun = self._clock()
-            left = min(self._patience - self._waited[namespace], PATIENCE_IN_ALL - self._waited_in_all)
+            spent = max(self._waited[namespace], begun - job.begun)  # one query is waited for in one cycle only
+            left = min(self._patience - spent, PATIENCE_IN_ALL - self._waited_in_all)
             wait([job.answer], 0.0 if namespace in self._slow else max(0.0, left))
             waited = self._clock() - begun
             self._waited[namespace] += waited  # type: ignore[assignment]

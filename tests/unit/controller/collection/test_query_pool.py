@@ -78,6 +78,15 @@ def test_nobody_waits_for_a_namespace_whose_last_query_was_slow(gate: threading.
     assert time.monotonic() - begun < 0.8
 
 
+def test_a_slow_query_is_waited_for_in_one_cycle_only(gate: threading.Event) -> None:
+    pool = QueryPool(10, patience=0.5)
+    assert ask(pool, author("slow"), lambda: gate.wait(20)) is None
+    pool.begin()
+    begun = time.monotonic()
+    assert ask(pool, author("slow")) is None
+    assert time.monotonic() - begun < 0.4
+
+
 def test_slow_namespaces_leave_threads_to_the_others(gate: threading.Event) -> None:
     pool = QueryPool(10, patience=0.05)
     slow = [f"slow-{n}" for n in range(THREADS + 2)]
