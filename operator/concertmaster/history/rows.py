@@ -111,13 +111,15 @@ def bodies_of_runs(
     return found, ends
 
 
-def sizes_of_runs(db: Connection, number: int) -> dict[str, int]:
-    """Bytes of the rows of each run as stored."""
-    query = (
-        "SELECT run, sum(size) FROM (SELECT run, length(body) AS size FROM pods WHERE workflow = ? UNION ALL "
-        "SELECT run, length(body) FROM records WHERE workflow = ?) AS bodies GROUP BY run"
-    )
-    return {str(run): int(size) for run, size in db.execute(query, (number, number))}
+def sizes_of_runs(db: Connection, number: int, runs: Sequence[str]) -> dict[str, int]:
+    """Bytes of the rows of each of ``runs`` as stored."""
+    sizes = dict.fromkeys(runs, 0)
+    for part in _chunks(runs):
+        for table in ("pods", "records"):
+            query = f"SELECT run, sum(length(body)) FROM {table} WHERE workflow = ? AND run IN ({_marks(part)}) GROUP BY run"
+            for run, size in db.execute(query, (number, *part)):
+                sizes[run] += int(size)
+    return sizes
 
 
 def in_parts(runs: Iterable[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:

@@ -72,7 +72,7 @@ class RunReader:
         live: dict[str, RunRecord] = {}
         room = MOST_EXECUTIONS - sum([len(r.steps) for run in known.values() for r in run.records])
         fresh = [n for n in names if n not in known]
-        for part in rows.in_parts(fresh, rows.sizes_of_runs(db, number) if fresh else {}):
+        for part in rows.in_parts(fresh, rows.sizes_of_runs(db, number, fresh)):
             pods |= rows.pods_of_runs(db, number, part, lost)
             live |= rows.records_of_runs(db, number, self._key, part, lost)
             room -= sum([max(len(pods[n]), len(live[n].steps) if n in live else 0) for n in part])
