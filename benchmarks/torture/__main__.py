@@ -20,7 +20,8 @@ from benchmarks.torture.recommended import carry_out, trials
 def main() -> int:
     """Run the benchmark; exit status 1 if a run is not exact."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of each workflow (5)")
+    parser.add_argument("--runs", type=int, default=2, help="runs of each workflow (2)")
+    parser.add_argument("--tries", type=int, default=5, help="runs of each recommendation, and as many before it (5)")
     parser.add_argument("--only", nargs="*", help="workflows to run (all)")
     parser.add_argument("--keep", type=Path, help="file for what was read of the play")
     parser.add_argument("--again", type=Path, help="compare a play that was kept instead of running one")
@@ -56,10 +57,10 @@ def _played(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None
         keep(report.result(rows, runs, (), {}))
         tried = list(trials(play, metrics))
         _say(f"{len(tried)} recommendations with a command")
-        changes = approve(cluster, prometheus, play, tried, runs, _say)
+        changes = approve(cluster, prometheus, play, tried, arguments.tries, _say)
         lines += _said(report.broken((), changes))
         keep(report.result(rows, runs, tried, changes))
-        carry_out(cluster, play, tried, runs, _say)
+        carry_out(cluster, play, tried, arguments.tries, _say)
         lines += _said(report.broken(tried, {}))
         result = report.result(rows, runs, tried, changes)
         keep(result)

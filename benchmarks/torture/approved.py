@@ -146,11 +146,10 @@ class _Approval:
                 change.said = self._why_not(workflow, identity)
 
     def _run(self, workflows: set[str]) -> None:
-        first = self._number
-        for _ in range(self._runs):
-            wave(self._cluster, self._later, list(runs_of(self._number, sorted(workflows))), self._say)
-            self._number += 1
-        self._last |= {name: range(first, self._number) for name in workflows}
+        numbers = range(self._number, self._number + self._runs)
+        wave(self._cluster, self._later, [run for at in numbers for run in runs_of(at, sorted(workflows))], self._say)
+        self._number = numbers.stop
+        self._last |= dict.fromkeys(workflows, numbers)
 
     def _views(self) -> Iterator[tuple[tuple[str, str], WorkflowChangeView]]:
         for view in map(WorkflowChangeView, self._client.items(CHANGES.path(NAMESPACE))):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
@@ -28,7 +28,7 @@ from testbed.cluster import Cluster
 
 _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)
 FIRST = 500  # number of the first run
-_ABREAST = 3  # runs of one workflow at a time where no run time is measured
+_ABREAST = 2  # runs of one workflow at a time where no run time is measured
 POLL = 1.0  # seconds of delay until a controller observes the end of a pod
 _KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}
 
@@ -92,9 +92,9 @@ def _recommended(definition: WorkflowDefinition, records: list[RunRecord], now: 
 
 
 def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: Callable[[str], None]) -> None:
-    """Try all of them, one per workflow in each round. A predicted run time is measured in runs one after another,
-    first unchanged, then changed, with the same workflows beside them because the load of the machine matters. All
-    others only have to end as before."""
+    """Try all of them, one per workflow in each round. Where a run time is predicted, runs before and after are
+    measured, each time with the same runs beside them because the load of the machine matters. All others only have to
+    end as before, a few runs at a time."""
     ends = outcomes(play)
     queues: dict[str, list[Trial]] = {}
     for trial in found:
@@ -109,18 +109,20 @@ def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: 
         for side in range(2):
             for trial in now if side else ():
                 trial.refused = _paste(cluster, trial.command)
-            for _ in range(runs):
-                number += 1
-                wave(cluster, later, list(runs_of(number, [t.workflow for t in timed if not t.refused])), say)
-        ending = [t.workflow for t in others if not t.refused]
-        for first in range(1, runs + 1, _ABREAST):
-            numbers = range(number - runs + first, number - runs + min(first + _ABREAST, runs + 1))
-            wave(cluster, later, [run for at in numbers for run in runs_of(at, ending)], say)
+            numbers = range(number, number := number + runs)
+            wave(cluster, later, _runs_of(numbers, [t for t in timed if not t.refused]), say)
+        for at in range(0, runs, _ABREAST):
+            wave(cluster, later, _runs_of(numbers[at : at + _ABREAST], [t for t in others if not t.refused]), say)
         for trial in now:
-            _measure(trial, later, range(begun + 1, begun + runs + 1), ends[trial.workflow])
+            _measure(trial, later, range(begun, begun + runs), ends[trial.workflow])
         for raw in pristine.values():
             restore(cluster, raw)
         say(f"{len(now)} recommendations tried")
+
+
+def _runs_of(numbers: Iterable[int], tried: Iterable[Trial]) -> list[Object]:
+    workflows = [trial.workflow for trial in tried]
+    return [run for number in numbers for run in runs_of(number, workflows)]
 
 
 def _measure(trial: Trial, later: Play, first: range, ends: set[str]) -> None:
