@@ -10,6 +10,7 @@ from typing import Any
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.collection.collector import Collector
 from concertmaster.controller.cycle import Cycle, Stages
+from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
     Case,
@@ -182,13 +183,17 @@ class FakeLive:
 
 @dataclass
 class FakeAnalyzer:
-    """Returns a recommendation that contains the number of runs. ``failing`` workflows raise."""
+    """Returns a recommendation that contains the number of runs. ``failing`` workflows raise; ``takes`` are the seconds
+    of one analysis, counted by ``clock``."""
 
     cases: list[Case] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+    takes: float = 0.0
+    clock: float = 0.0
 
     def __call__(self, case: Case) -> ProfileAnalysis:
         self.cases.append(case)
+        self.clock += self.takes
         if case.definition.key.name in self.failing:
             raise ZeroDivisionError("division by zero at secret=hunter22")
         count = len(case.runs)
@@ -221,7 +226,8 @@ class Bed:
         self.client.put(NAMESPACES, None, "demo")
         access = AccessChecker(self.client)
         self.writer = StatusWriter(self.client, parallelism=1)
-        assessor = Assessor(self.sources, self.history, self.analyzer)
+        shares = TimeShares(clock=lambda: self.analyzer.clock)
+        assessor = Assessor(self.sources, self.history, self.analyzer, shares=shares)
         stages = Stages(
             Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}),

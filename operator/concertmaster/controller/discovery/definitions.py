@@ -7,7 +7,7 @@ triggers, or the profile itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.profiles import reference
-from concertmaster.controller.discovery.targets import Targets
+from concertmaster.controller.discovery.targets import Target, Targets
+from concertmaster.controller.discovery.time_shares import WAITS, TimeShares
 from concertmaster.controller.registry import Entry
 from concertmaster.core import text
 from concertmaster.core.model import PodLabels, WorkflowDefinition
@@ -43,12 +44,13 @@ class Resolved:
     """The definition (None: there is none to be had now) and the condition TargetResolved.
 
     ``edition`` tells whether the definition or an object it was made of changed since it was last seen, also by another
-    process, without comparing all of it.
+    process, without comparing all of it. ``waits``: it is read in one of the next cycles.
     """
 
     definition: WorkflowDefinition | None
     finding: ConditionUpdate
     edition: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class _Cached:
 class Definitions:
     """Resolves profiles, remembering what each definition was made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, shares: TimeShares | None = None) -> None:
+        self._shares = shares or TimeShares()
         self._cache: dict[str, _Cached] = {}
         self._faults: dict[str, str] = {}  # logged already, by profile
 
@@ -91,15 +94,21 @@ class Definitions:
         if target is None:
             return _absent(targets.problem(api_version, kind, entry.namespace, name), kind, name, entry.namespace)
         triggers = targets.triggers(entry.namespace, kind, name)
-        trigger_parts = tuple((*t.id, t.version) for t in triggers)
         cached = self._cache.get(entry.uid)
         if (
             cached is not None
             and cached.spec_text == entry.spec_text
-            and cached.triggers == trigger_parts
+            and cached.triggers == _parts(triggers)
             and all(_version(targets, p) == p[3] for p in cached.parts)
         ):
             return cached.resolved
+        if self._shares.must_wait(entry):
+            return cached.resolved if cached is not None and cached.spec_text == entry.spec_text else _WAITS
+        with self._shares.taking(entry):
+            return self._build(entry, target, triggers, targets)
+
+    def _build(self, entry: Entry, target: Target, triggers: Sequence[Target], targets: Targets) -> Resolved:
+        kind, _, name = target.id
         parts: list[Part] = [(kind, entry.namespace, name, target.version)]
         unseen: dict[str, list[str]] = {}  # what could not be looked at, by the reason
 
@@ -125,7 +134,7 @@ class Definitions:
                 definition = replace(definition, fingerprint=None)
             hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
-        return self._remember(entry, tuple(dict.fromkeys(parts)), trigger_parts, resolved)
+        return self._remember(entry, tuple(dict.fromkeys(parts)), _parts(triggers), resolved)
 
     def keep_only(self, uids: frozenset[str]) -> None:
         """Forget profiles that are gone."""
@@ -159,6 +168,10 @@ class Definitions:
         resolved = replace(resolved, edition=fingerprint(resolved.definition, parts, triggers))
         self._cache[entry.uid] = _Cached(entry.spec_text, parts, triggers, resolved)
         return resolved
+
+
+def _parts(objects: Sequence[Target]) -> tuple[Part, ...]:
+    return tuple((*t.id, t.version) for t in objects)
 
 
 def _version(targets: Targets, part: Part) -> str:
@@ -228,3 +241,6 @@ def _listed(problems: tuple[str, ...]) -> str:
 
 def _finding(status: bool | None, reason: Reason, message: str) -> ConditionUpdate:
     return ConditionUpdate(ConditionType.TARGET_RESOLVED, status, reason, message)
+
+
+_WAITS = Resolved(None, _finding(None, Reason.PENDING, WAITS), waits=True)

@@ -153,18 +153,27 @@ class Subjects:
         return _InForce(*rests_on, self._policies.setdefault(edition, policy), edition, overridden)
 
 
-def requests(subjects: Iterable[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
-    """The request to each source, in a fixed order."""
+def requests(subjects: Sequence[Subject], now: float, *, due: bool) -> list[CollectionRequest]:
+    """The request to each source, in a fixed order. A namespace is only read when the definitions of all its workflows
+    are known: what is read counts as read for all of them."""
+    unread = unread_namespaces(subjects)
     wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
     windows: dict[str, float] = {}
     for s in subjects:
         if s.refusal is not None or s.policy is None or s.resolved.definition is None:
+            continue
+        if s.entry.namespace in unread:
             continue
         wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
         windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
     return [
         CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)
     ]
+
+
+def unread_namespaces(subjects: Iterable[Subject]) -> set[str]:
+    """Namespaces with definitions that wait for the next cycle."""
+    return {s.entry.namespace for s in subjects if s.resolved.waits}
 
 
 def most_valuable_first(subjects: Iterable[Subject]) -> list[Subject]:

@@ -7,13 +7,13 @@ the sliding of the window. What an analysis said is remembered, so that a condit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.subject import Subject, Subjects, most_valuable_first
+from concertmaster.controller.discovery.subject import Subject, Subjects, most_valuable_first, unread_namespaces
+from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.interfaces import (
     Analyzer,
     Candidate,
@@ -32,7 +32,7 @@ from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered
 from concertmaster.controller.profiles.running import RunningForecasts
-from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, metrics_finding, status_update
+from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, status_update, without_analysis
 from concertmaster.controller.registry import Snapshot
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
@@ -60,11 +60,19 @@ class CycleCounts:
 class Assessor:
     """Keeps the state of each profile between cycles."""
 
-    def __init__(self, sources: Sources, history: History, analyzer: Analyzer, outputs: Outputs | None = None) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        history: History,
+        analyzer: Analyzer,
+        outputs: Outputs | None = None,
+        shares: TimeShares | None = None,
+    ) -> None:
         self._sources = sources
         self._history = history
         self._analyzer = analyzer
-        self._definitions = Definitions()
+        self.shares = shares or TimeShares()
+        self._definitions = Definitions(self.shares)
         self._subjects = Subjects()
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
@@ -80,12 +88,13 @@ class Assessor:
     def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
         self.learned, self._capacity = Learned(snapshot.snapshot), snapshot.capacity
+        self.shares.begin(snapshot.snapshot.profiles)
         subjects = lead(
             [
                 self._subjects.resolve(
                     entry, snapshot.policies, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
                 )
-                for entry in snapshot.snapshot.profiles
+                for entry in self.shares.in_order(snapshot.snapshot.profiles, lambda entry: entry)
             ]
         )
         uids = frozenset(s.entry.uid for s in subjects)
@@ -121,17 +130,18 @@ class Assessor:
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
-        reading = False
+        reading, unread = False, unread_namespaces(subjects)
         self._forecasts.renew(subjects, self._seen.running, now)
-        for subject in most_valuable_first(subjects):
+        for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
             heartbeat("analyze")
             report = reports.get(subject.source)
             reading = reading or (report is not None and report.more)
             if self._must_wait(subject, report):
                 tally.held += 1
                 continue
-            outcome = self._outcome(subject, report, now, tally)
-            if outcome.document is not None and self._half(subject):
+            with self.shares.taking(subject.entry):
+                outcome = self._outcome(subject, report, now, tally, read=subject.entry.namespace not in unread)
+            if self._half(subject) if outcome.document is not None else self._waits(subject, unread):
                 tally.held += 1
                 continue
             update = status_update(subject.entry, outcome, now, self._forecasts.of(subject.entry.uid))
@@ -140,13 +150,18 @@ class Assessor:
             elif outcome.document is not None:
                 self.memory.published(subject.entry, subject.entry.status)
         heartbeat("fleet")
-        self.again = not reading and self._fleet.settle(now)
+        self.again = bool(self.shares.waiting) or (not reading and self._fleet.settle(now))
 
     def _half(self, subject: Subject) -> bool:
         """Just after a start other workflows are not known yet: recommendations that compare with them are kept."""
         return self._fleet.fleet is None and compares_workflows(
             (*subject.entry.status.recommendations, *subject.entry.status.noted)
         )
+
+    def _waits(self, subject: Subject, unread: Collection[str]) -> bool:
+        """Whether its turn comes in one of the next cycles; the status that it has stands until then."""
+        late = subject.entry.namespace in unread or self.shares.waits(subject.entry)
+        return late and bool(subject.entry.status.conditions)
 
     def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
         """While the past is being read, an analysis of all of it is not replaced by one of a part."""
@@ -157,11 +172,13 @@ class Assessor:
             and self._recalled(subject) is None
         )
 
-    def _outcome(self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts) -> ProfileOutcome:
+    def _outcome(
+        self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts, *, read: bool
+    ) -> ProfileOutcome:
         """The outcome of one profile: a fresh analysis where something changed, else the remembered one."""
-        known = self._known(subject, report)
+        known = without_analysis(subject, report, self._recalled(subject))
         definition, policy = subject.resolved.definition, subject.policy
-        if definition is None or policy is None:
+        if definition is None or policy is None or not read:
             return known
         if known.ready is None and report is not None and definition.key in report.unread:
             return replace(known, ready=backfilling(definition, policy, report, now))
@@ -175,7 +192,7 @@ class Assessor:
         inputs = fingerprint(subject.entry.spec_text, subject.policy_edition, edition, missing, notes, others, rest)
         try:
             evidence = self._news(subject, definition, policy, inputs, now, until)
-            if evidence is None:
+            if evidence is None or self.shares.must_wait(subject.entry):
                 return known
             bound = replace(capacity, nodes=report.nodes) if report is not None else capacity
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound)
@@ -184,26 +201,6 @@ class Assessor:
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
             return replace(known, failure=self._failures.message(subject.entry, error))
-
-    def _known(self, subject: Subject, report: SourceReport | None) -> ProfileOutcome:
-        """The outcome without a new analysis."""
-        metrics = subject.refusal
-        if metrics is None and report is not None:
-            metrics = metrics_finding(report)
-        if metrics is None:
-            metrics = ConditionUpdate(
-                ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet"
-            )
-        remembered = self._recalled(subject)
-        declared = report.query_problems.get(subject.key, "") if report is not None else ""
-        return ProfileOutcome(
-            subject.resolved.finding,
-            metrics,
-            remembered.record.ready if remembered is not None else None,
-            remembered.record.objectives if remembered is not None else None,
-            query_problem=declared or (remembered.record.query_problem if remembered is not None else ""),
-            data_until=report.data_until if report is not None else None,
-        )
 
     def _news(
         self,

@@ -12,7 +12,9 @@ from typing import Any
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, Transition
+from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
+from concertmaster.controller.profiles.remembered import Remembered
 from concertmaster.controller.registry import Entry, StatusView
 from concertmaster.core import text
 from concertmaster.core.model import WorkflowDefinition
@@ -47,6 +49,26 @@ class ProfileOutcome:
     failure: str = ""
     query_problem: str = ""
     data_until: float | None = None
+
+
+def without_analysis(subject: Subject, report: SourceReport | None, remembered: Remembered | None) -> ProfileOutcome:
+    """The outcome without a new analysis."""
+    metrics = subject.refusal
+    if metrics is None and report is not None:
+        metrics = metrics_finding(report)
+    if metrics is None:
+        metrics = ConditionUpdate(
+            ConditionType.METRICS_AVAILABLE, None, Reason.PENDING, "no metrics were asked for yet"
+        )
+    declared = report.query_problems.get(subject.key, "") if report is not None else ""
+    return ProfileOutcome(
+        subject.resolved.finding,
+        metrics,
+        remembered.record.ready if remembered is not None else None,
+        remembered.record.objectives if remembered is not None else None,
+        query_problem=declared or (remembered.record.query_problem if remembered is not None else ""),
+        data_until=report.data_until if report is not None else None,
+    )
 
 
 def metrics_finding(report: SourceReport) -> ConditionUpdate:

@@ -87,12 +87,13 @@ def material(spec: Mapping[str, Any]) -> dict[str, Any]:
 
     Controllers write a spec back with empty fields that its author omitted, so empty fields count as omitted.
     """
-    return {k: _filled(v) for k, v in spec.items() if k not in _IMMATERIAL and _filled(v) not in _EMPTY}
+    filled = ((k, _filled(v)) for k, v in spec.items() if k not in _IMMATERIAL)
+    return {k: v for k, v in filled if v not in _EMPTY}
 
 
 def _filled(value: Any, depth: int = 0) -> Any:
     """``value`` without empty fields."""
-    if depth > _DEPTH:
+    if isinstance(value, str) or depth > _DEPTH:  # most values are texts, and asking for a Mapping takes long
         return value
     if isinstance(value, Mapping):
         filled = {k: _filled(v, depth + 1) for k, v in value.items()}

@@ -1,0 +1,74 @@
+"""The time that the workflows of one namespace may take of a cycle.
+
+Definitions and analyses of a few large objects take longer than those of a thousand ordinary ones. What is beyond the
+share of its namespace waits for the next cycle, which then begins with it: a tenant's objects make only the tenant wait.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import TypeVar
+
+from concertmaster.controller.registry import Entry
+
+T = TypeVar("T")
+
+SHARE = 30.0  # seconds of a cycle; ten thousand ordinary definitions take about as long
+WAITS = "it is read in one of the next cycles: other workflows of this namespace took the namespace's share of this one"
+
+
+class TimeShares:
+    """What each namespace took of this cycle, and whose turn did not come."""
+
+    def __init__(self, share: float = SHARE, clock: Callable[[], float] = perf_counter) -> None:
+        self._share = share
+        self._clock = clock
+        self._taken: dict[str, float] = {}
+        self._first: frozenset[str] = frozenset()
+        self._waiting: dict[str, str] = {}  # namespace by uid
+
+    def begin(self, profiles: Iterable[Entry]) -> None:
+        """A cycle with these profiles begins. Those that waited in the last one come first. Where all are of one
+        namespace, nobody waits."""
+        namespaces = {profile.namespace for profile in profiles}
+        self._taken = dict.fromkeys(namespaces, 0.0) if len(namespaces) > 1 else {}
+        self._first, self._waiting = frozenset(self._waiting), {}
+
+    def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
+        """Those whose profile waited in the last cycle first; equals keep their order."""
+        return sorted(items, key=lambda item: of(item).uid not in self._first)
+
+    @contextmanager
+    def taking(self, profile: Entry) -> Iterator[None]:
+        """Count the time of the block."""
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            if profile.namespace in self._taken:
+                self._taken[profile.namespace] += self._clock() - begun
+
+    def must_wait(self, profile: Entry) -> bool:
+        """Whether work for a profile waits for the next cycle, as its namespace has had its share. It is then the first of
+        the next cycle."""
+        if self._taken.get(profile.namespace, 0.0) < self._share:
+            return False
+        self._waiting[profile.uid] = profile.namespace
+        return True
+
+    def waits(self, profile: Entry) -> bool:
+        """Whether a profile waits for the next cycle."""
+        return profile.uid in self._waiting
+
+    @property
+    def waiting(self) -> Sequence[str]:
+        """A sentence for each namespace with profiles that wait."""
+        counts = Counter(self._waiting.values())
+        return [
+            f"{count} workflows of namespace {name} wait for the next cycle: its others took {self._taken[name]:.0f} s of"
+            f" this one (each namespace has {self._share:g} s)"
+            for name, count in sorted(counts.items())
+        ]

@@ -1,0 +1,125 @@
+"""Workflows of one namespace that take long make those of no other namespace wait."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from concertmaster.controller.discovery import definitions
+from concertmaster.controller.discovery.time_shares import SHARE
+from concertmaster.core.model import WorkflowKey
+from concertmaster.kube.objects import NAMESPACES
+from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, run
+
+MANY = [f"large-{n}" for n in range(6)]
+
+
+@pytest.fixture
+def bed() -> Bed:
+    """Six workflows in namespace demo, one in another."""
+    made = Bed()
+    made.client.put(NAMESPACES, None, "other")
+    for name in MANY:
+        made.cronjob(name)
+        made.profile(name, name)
+        made.history.runs_of[name] = [run(name, 1)]
+    made.cronjob("etl", "other")
+    made.profile("etl", "etl", "other")
+    made.history.runs_of["etl"] = [run("etl", 1)]
+    return made
+
+
+def analyzed(bed: Bed) -> list[str]:
+    """Analysed since the last call."""
+    found = [case.definition.key.name for case in bed.analyzer.cases]
+    bed.analyzer.cases.clear()
+    return found
+
+
+def test_analyses_beyond_the_share_of_their_namespace_wait_for_the_next_cycle(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    bed.analyzer.takes = 0.4 * SHARE
+    with caplog.at_level(logging.INFO, "concertmaster.cycle"):
+        again = bed.run()
+    assert again, "the next cycle begins at once"
+    first = analyzed(bed)
+    assert len([name for name in first if name in MANY]) == 3, "what began within the share is finished"
+    assert "etl" in first
+    line = next(r.fields for r in caplog.records if r.name == "concertmaster.cycle")  # type: ignore[attr-defined]
+    assert line["problems"] == [
+        "3 workflows of namespace demo wait for the next cycle: its others took 36 s of this one (each namespace has 30 s)"
+    ]
+    waiting = next(name for name in MANY if name not in first)
+    assert bed.state(name=waiting)["Ready"] == ("False", "Pending")
+    assert not bed.run(seconds=2.0), "none waits any more"
+    assert sorted(first + analyzed(bed)) == sorted([*MANY, "etl"]), "each was analysed once"
+
+
+def test_a_status_stands_while_its_analysis_waits(bed: Bed) -> None:
+    bed.run()
+    before = {name: bed.status(name=name) for name in MANY}
+    bed.analyzer.takes = 2 * SHARE
+    for name in MANY:
+        bed.history.runs_of[name].append(run(name, 2))
+        bed.sources.changed.add(WorkflowKey("demo", "CronJob", name))
+    analyzed(bed)
+    bed.run(seconds=INTERVAL)
+    (only,) = analyzed(bed)
+    assert {name: bed.status(name=name) for name in MANY if name != only} == {
+        name: status for name, status in before.items() if name != only
+    }
+    bed.run(seconds=2.0)
+    assert only not in analyzed(bed), "those that waited come first"
+
+
+def test_definitions_beyond_the_share_wait_and_their_namespace_is_read_when_all_are_known(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = definitions.define
+
+    def slow(raw: Any, *rest: Any, **more: Any) -> Any:
+        bed.analyzer.clock += 0.4 * SHARE if raw["metadata"]["namespace"] == "demo" else 0.0
+        return real(raw, *rest, **more)
+
+    monkeypatch.setattr(definitions, "define", slow)
+    assert bed.run()
+    assert analyzed(bed) == ["etl"]
+    assert [w.key.namespace for r in bed.sources.asked for w in r.workflows] == ["other"]
+    states = [bed.state(name=name)["TargetResolved"] for name in MANY]
+    assert states.count(("Unknown", "Pending")) == 3
+    bed.sources.asked.clear()
+    bed.run(seconds=2.0)
+    assert {w.key.namespace for r in bed.sources.asked for w in r.workflows} == {"demo", "other"}
+    bed.run(seconds=2.0)
+    assert sorted(analyzed(bed)) == MANY
+
+
+def test_in_a_cluster_of_one_namespace_nobody_waits(bed: Bed) -> None:
+    bed.client.objects = {path: o for path, o in bed.client.objects.items() if "/other/" not in path}
+    bed.analyzer.takes = SHARE
+    bed.run()
+    assert sorted(analyzed(bed)) == MANY
+
+
+def test_a_changed_workflow_keeps_its_last_definition_while_the_new_one_waits(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed.run()
+    analyzed(bed)
+
+    def slow(raw: Any, *rest: Any, **more: Any) -> Any:
+        bed.analyzer.clock += 2 * SHARE
+        return real(raw, *rest, **more)
+
+    real = definitions.define
+    monkeypatch.setattr(definitions, "define", slow)
+    for name in MANY:
+        changed = bed.client.objects[CRONJOB.path("demo", name)]
+        bed.client.put(CRONJOB, "demo", name, spec=changed["spec"] | {"schedule": "5 * * * *"})
+    bed.sources.asked.clear()
+    bed.run(seconds=INTERVAL)
+    schedules = [w.schedule for r in bed.sources.asked for w in r.workflows if w.key.namespace == "demo"]
+    assert sorted(s or "" for s in schedules) == [*["0 * * * *"] * 5, "5 * * * *"]
