@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from concertmaster.core.model import (
     PodFact,
@@ -30,6 +31,14 @@ from concertmaster.engines.runs import with_ready
 _INFERRING = tuple(reversed(ENGINES))  # JobSets before the Jobs they consist of
 _TOLERANCE = 1.0  # seconds: resolution of the timestamps
 _RARE = 0.9  # a step in a smaller share of the runs counts as conditional
+
+
+class _Span(NamedTuple):
+    """Seconds: first begin of a step in one run, start of the last of its containers, last end."""
+
+    begin: float
+    started: float
+    end: float
 
 
 def infer_definitions(facts: Iterable[PodFact]) -> list[WorkflowDefinition]:
@@ -76,6 +85,8 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
     spans = [_spans(rows) for rows in settled]
     names = sorted({n for run in spans for n in run}, key=lambda n: (_typical_begin(n, spans), n))
     before = {n: [m for m in names if m != n and _precedes(m, n, spans)] for n in names}
+    if definition is not None and definition.engine.starts_when_ready:
+        before = {n: [m for m in found if not _began_by_another(m, n, spans)] for n, found in before.items()}
     present = {n: sum(n in run for run in spans) for n in names}
     known = {s.name: s for s in definition.graph.steps} if definition else {}
     steps = []
@@ -96,28 +107,38 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
     return WorkflowGraph(steps=tuple(steps), inferred=True)
 
 
-def _spans(rows: Iterable[StepExecution]) -> dict[str, tuple[float, float]]:
-    """First begin and last end (unix seconds) of every step in one run; daemons end when they are ready. Steps whose
-    end is unknown are left out."""
-    out: dict[str, tuple[float, float]] = {}
+def _spans(rows: Iterable[StepExecution]) -> dict[str, _Span]:
+    """The span of every step in one run; daemons end when they are ready. Steps whose end is unknown are left out."""
+    out: dict[str, _Span] = {}
     open_ended: set[str] = set()
     for e in rows:
         first, end = begin(e), e.serving if e.serving is not None else e.finished
         if end is None or first == float("inf"):
             open_ended.add(e.step)
             continue
-        low, high = out.get(e.step, (first, end))
-        out[e.step] = (min(low, first), max(high, end))
+        started = e.started if e.started is not None else first
+        known = out.get(e.step, _Span(first, started, end))
+        out[e.step] = _Span(min(known.begin, first), max(known.started, started), max(known.end, end))
     return {n: span for n, span in out.items() if n not in open_ended}
 
 
-def _typical_begin(name: str, spans: Sequence[Mapping[str, tuple[float, float]]]) -> float:
+def _typical_begin(name: str, spans: Sequence[Mapping[str, _Span]]) -> float:
     """Mean delay in seconds between the start of the run and the begin of the step."""
-    after = [run[name][0] - min(s[0] for s in run.values()) for run in spans if name in run]
+    after = [run[name].begin - min(s.begin for s in run.values()) for run in spans if name in run]
     return sum(after) / len(after) if after else 0.0
 
 
-def _precedes(a: str, b: str, spans: Sequence[Mapping[str, tuple[float, float]]]) -> bool:
+def _precedes(a: str, b: str, spans: Sequence[Mapping[str, _Span]]) -> bool:
     """Whether ``b`` began after ``a`` had ended in every run that has both, of which there must be at least one."""
     both = [(run[a], run[b]) for run in spans if a in run and b in run]
-    return bool(both) and all(x[1] <= y[0] + _TOLERANCE and x[0] < y[0] for x, y in both)
+    return bool(both) and all(x.end <= y.begin + _TOLERANCE and x.begin < y.begin for x, y in both)
+
+
+def _began_by_another(a: str, b: str, spans: Sequence[Mapping[str, _Span]]) -> bool:
+    """Whether another step that ran beside ``a`` started between the end of ``a`` and the begin of ``b`` in every run that
+    has both: then ``b`` waited for that start rather than for ``a``."""
+    both = [run for run in spans if a in run and b in run]
+    return any(
+        all(c in run and run[c].begin < run[a].end < run[c].started <= run[b].begin + _TOLERANCE for run in both)
+        for c in both[0].keys() - {a, b}
+    )

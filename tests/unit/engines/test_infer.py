@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from concertmaster.api.resolve import resolve
-from concertmaster.core.model import PodFact, Source, StepExecution, WorkflowGraph
+from concertmaster.core.model import PodFact, Source, StepExecution, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.engines import assign, build_run, build_runs, complete, define, infer_definitions
 from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.jobset.traits import JOBSET
 from tests.support.builders import run_record
 from tests.support.engines.argo_oracle import Controller, leaf, pods
 
@@ -155,3 +156,24 @@ def test_jobs_and_scheduled_runs_are_grouped_by_what_made_their_names() -> None:
 
 def test_nothing_in_nothing_out() -> None:
     assert infer_definitions([]) == []
+
+
+def test_a_part_that_waits_for_the_start_of_another_gets_no_edge_to_one_that_happened_to_end_before() -> None:
+    """The first part of a JobSet that starts in order ended while the second still started, in every run."""
+
+    def steps(offset: float) -> tuple[StepExecution, ...]:
+        times = {
+            "first": (0.0, 19.0, 36.0),
+            "second": (20.0, 38.0 + offset, 48.0),
+            "third": (41.0 + offset, 54.0, 61.0),
+        }
+        return tuple(
+            StepExecution(name, created=created, started=started, finished=finished)
+            for name, (created, started, finished) in times.items()
+        )
+
+    runs = [run_record(run=f"r{n}", steps=steps(2.0 * n)) for n in range(3)]
+    for kind, edges in ((JOBSET, ()), (ARGO, ("first",))):
+        definition = WorkflowDefinition(runs[0].workflow, kind, WorkflowGraph(inferred=True))
+        graph = complete(definition, runs)[0].graph
+        assert {s.name: s.depends_on for s in graph.steps} == {"first": (), "second": (), "third": edges}

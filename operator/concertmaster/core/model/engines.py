@@ -86,6 +86,7 @@ class EngineTraits:
         default=(), compare=False
     )  # added to every pod: name, and whether it ends before the others start
     single_step: bool = field(default=False, compare=False)  # workflows have one step, named like the workflow
+    starts_when_ready: bool = field(default=False, compare=False)  # a step may wait for another to be ready, not to end
     container_name: Callable[[str], str | None] = field(default=_as_written, compare=False)
     """The name a container of a pod has in the manifest; None where it has none there."""
     caller: re.Pattern[str] | None = field(

@@ -12,4 +12,5 @@ JOBSET = EngineTraits(
     deadline_of_run=True,
     clean_up_fields=("ttlSecondsAfterFinished",),
     single_step=True,
+    starts_when_ready=True,
 )
