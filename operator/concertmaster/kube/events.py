@@ -2,7 +2,8 @@
 
 kopf's own poster has no aggregation, no deduplication and no rate limit, so it stays off. Here the same note about the
 same object is posted once an hour, a token bucket bounds the whole operator, and a failure to post is
-counted and forgotten: an Event is a courtesy, the status is the record.
+counted and forgotten: an Event is a courtesy, the status is the record. No namespace takes more of the bucket than it leaves
+to the others.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class EventRecorder:
         client: KubeClient,
         *,
         instance: str,
-        burst: int = 25,
+        burst: int = 50,
         per_second: float = 0.5,
         clock: Callable[[], float] = time.time,
         on_note: Callable[[Note], None] = lambda _: None,
@@ -76,7 +77,7 @@ class EventRecorder:
         self._rate = per_second
         self._clock = clock
         self._on_note = on_note
-        self._tokens = self._burst
+        self._taken: dict[str, float] = {}  # of the bucket, by namespace
         self._filled = clock()
         self._reported: OrderedDict[str, float] = OrderedDict()
         self._forbidden: dict[str, float] = {}  # namespace -> when the right was missing
@@ -93,7 +94,7 @@ class EventRecorder:
         key = hashlib.blake2b(f"{about}|{note.reason}|{text}".encode(), digest_size=8).hexdigest()
         if self._recent(self._reported.get(key), now):
             return PostOutcome.REPEATED
-        if not self._take(now):
+        if not self._take(namespace, now):
             return PostOutcome.LIMITED
         try:
             self._client.create(EVENTS.path(namespace), self._body(note, text, namespace, key, now))
@@ -118,12 +119,17 @@ class EventRecorder:
         """Within ``_REPEAT_AFTER``; a moment to come is none, the clock was set back since."""
         return moment is not None and 0.0 <= now - moment < _REPEAT_AFTER
 
-    def _take(self, now: float) -> bool:
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._filled) * self._rate)
+    def _take(self, namespace: str, now: float) -> bool:
+        """Take a token, while the bucket holds more than the namespace has taken of it: one alone gets half of it, and
+        there is always one left for a namespace that has taken none."""
+        taken = sum(self._taken.values())
+        left = max(0.0, taken - max(0.0, now - self._filled) * self._rate)
+        self._taken = {name: part * left / taken for name, part in self._taken.items()} if left else {}
         self._filled = now
-        if self._tokens < 1.0:
+        own, free = self._taken.get(namespace, 0.0), self._burst - left
+        if free < 1.0 or own >= free:
             return False
-        self._tokens -= 1.0
+        self._taken[namespace] = own + 1.0
         return True
 
     def _body(self, note: Note, text: str, namespace: str, key: str, now: float) -> dict[str, Any]:

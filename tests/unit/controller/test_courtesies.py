@@ -50,11 +50,26 @@ def test_an_event_is_reported_once_and_again_after_an_hour() -> None:
 
 def test_a_flood_is_cut_off_and_flows_again() -> None:
     client, clock = MemoryClient(), Clock()
-    recorder = EventRecorder(client, instance="x", burst=3, per_second=0.5, clock=clock)
+    recorder = EventRecorder(client, instance="x", burst=6, per_second=0.5, clock=clock)
     outcomes = [recorder.post(note(f"text {i}")) for i in range(5)]
     assert outcomes == [PostOutcome.POSTED] * 3 + [PostOutcome.LIMITED] * 2
     clock.now += 2.0
     assert recorder.post(note("text 4")) is PostOutcome.POSTED
+
+
+def test_a_flood_of_one_namespace_leaves_tokens_to_the_others() -> None:
+    client, clock = MemoryClient(), Clock()
+    recorder = EventRecorder(client, instance="x", burst=12, per_second=0.5, clock=clock)
+
+    def post(namespace: str, count: int) -> int:
+        notes = [
+            Note(ref(uid=f"{namespace}-{i}", namespace=namespace), EventType.NORMAL, "New", "") for i in range(count)
+        ]
+        return [recorder.post(note) for note in notes].count(PostOutcome.POSTED)
+
+    assert [post(name, 100) for name in ("flood", "another", "quiet")] == [6, 3, 2]
+    clock.now += 10.0
+    assert [post(name, 100) for name in ("flood", "late")] == [2, 2], "of five more tokens"
 
 
 def test_a_note_is_one_bounded_line() -> None:

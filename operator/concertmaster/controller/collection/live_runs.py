@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.in_progress import RunsInProgress
 from concertmaster.controller.collection.pending import Pending, Waiting, pack
-from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
-from concertmaster.controller.collection.run_objects import RunObjects
+from concertmaster.controller.collection.run_kinds import RunKinds
+from concertmaster.controller.collection.run_objects import EarlierRuns, RunObjects
 from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Heartbeat, LiveRunsReport
@@ -97,6 +97,7 @@ class LiveRuns:
         self._clock = clock
         self._claims = Claims()
         self._covered: frozenset[Covered] = frozenset()
+        self._earlier: EarlierRuns[Covered] = EarlierRuns(clock)
         self._changed: set[WorkflowKey] = set()
         self._notes: dict[str, None] = {}
         self._findings: StableFindings[WorkflowKey] = StableFindings()
@@ -260,27 +261,23 @@ class LiveRuns:
     def _catch_up(self, observed: frozenset[Covered], heartbeat: Heartbeat) -> None:
         """Runs that had ended before their workflow got a profile, or its ``spec.inputs``: the watch reported them and
         they were skipped."""
-        new = observed - self._covered
-        covered = set(observed & self._covered)
-        if new:  # also a workflow whose history was dropped and which has a profile again
-            self._pending.forget()
-        for kind in self._watch.kinds:
-            for namespace in sorted({k.namespace for k, _ in new}):
-                heartbeat("live")
-                try:
-                    self._list(kind, namespace)
-                except Stopped:
-                    raise
-                except KubeError as error:
-                    self._note(f"finished runs in namespace {namespace} are not known yet: {error}")
-                    new -= {n for n in new if n[0].namespace == namespace}
-        self._covered = frozenset(covered | new)
+        wanted: dict[str, frozenset[Covered]] = {}
+        for new in observed - self._covered:
+            wanted[new[0].namespace] = wanted.get(new[0].namespace, frozenset()) | {new}
+        listed, errors = self._earlier.go_on(wanted, self._list, heartbeat)
+        for namespace, error in errors.items():
+            self._note(f"finished runs in namespace {namespace} are not known yet: {error}")
+        self._covered = observed & (self._covered | listed)
 
-    def _list(self, kind: ServedRunKind, namespace: str) -> None:
-        path = kind.resource.path(namespace)
-        for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
-            if self.wants(kind.resource, obj):
-                self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj), end_mark(obj))
+    def _list(self, namespace: str) -> Iterator[None]:
+        """Queue the finished runs of a namespace, one by one."""
+        self._pending.forget()  # also runs of a workflow whose history was dropped and which has a profile again
+        for kind in self._watch.kinds:
+            path = kind.resource.path(namespace)
+            for obj in self._client.items(path, label_selector=kind.selector, chunk=_PAGE):
+                if self.wants(kind.resource, obj):
+                    self._pending.put(ObjectRef.of(kind.resource, obj), pack(kind.resource, obj), end_mark(obj))
+                yield
 
     # --- notes --------------------------------------------------------------------------------------------------------
 

@@ -1,22 +1,31 @@
-"""The objects of one run, asked for once more: the run itself, and the TaskRuns or pods that belong to it."""
+"""The objects of one run, asked for once more: the run itself, and the TaskRuns or pods that belong to it. And lists of the
+runs that had ended before their workflow was observed.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from concertmaster.controller.collection.run_kinds import kind_of
+from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.engines import children
 from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.suspension import queued
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import Forbidden, NotFound
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import ObjectRef, Resource
 
 MOST_CHILDREN = 20_000  # TaskRuns or pods of one run
 MOST_CHILDREN_BYTES = 160 << 20  # memory of what is read in them, as estimated
 _CHILDREN_PAGE = 100
+MAX_LIST_SECONDS = 10.0  # of a cycle, for lists of earlier runs
+MAX_TURN_SECONDS = 1.0  # of one namespace, before another has its turn
+MOST_LISTS = 4  # under way: each holds a page
+T = TypeVar("T", bound=Hashable)
 
 
 class RunObjects:
@@ -64,3 +73,46 @@ class RunObjects:
             if (item.get("metadata") or {}).get("uid") == ref.uid:
                 return {**item, "apiVersion": ref.resource.api_version, "kind": ref.resource.kind}
         return None
+
+
+class EarlierRuns(Generic[T]):
+    """Lists of the runs that had ended before their workflow was observed, by namespace. They take turns, and go on in the
+    next cycle where the time of one is not enough."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._under_way: dict[str, tuple[frozenset[T], Iterator[object]]] = {}
+
+    def go_on(
+        self, wanted: Mapping[str, frozenset[T]], begin: Callable[[str], Iterator[object]], heartbeat: Heartbeat
+    ) -> tuple[set[T], dict[str, KubeError]]:
+        """What is ``wanted`` of each namespace and was listed whole, and the errors of namespaces that were not. ``begin``
+        gives the list of a namespace: taking an object of it deals with it."""
+        until, listed, errors = self._clock() + MAX_LIST_SECONDS, set[T](), dict[str, KubeError]()
+        self._under_way = {name: row for name, row in self._under_way.items() if name in wanted}
+        waiting = deque([*self._under_way, *sorted(wanted.keys() - self._under_way.keys())])
+        while waiting and self._clock() < until:
+            heartbeat("live")
+            name = waiting.popleft()
+            if name not in self._under_way and len(self._under_way) >= MOST_LISTS:
+                waiting.append(name)
+                continue
+            known = self._under_way.pop(name) if name in self._under_way else None
+            runs, objects = known or (wanted[name], begin(name))
+            try:
+                if self._ends(objects):
+                    listed |= runs
+                    continue
+            except Stopped:
+                raise
+            except KubeError as error:
+                errors[name] = error
+                continue
+            self._under_way[name] = runs, objects
+            waiting.append(name)
+        return listed, errors
+
+    def _ends(self, objects: Iterator[object]) -> bool:
+        """Take objects for one turn; whether those were all."""
+        until = self._clock() + MAX_TURN_SECONDS
+        return not any(self._clock() >= until for _ in objects)

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from concertmaster.api.labelled import LabelledWorkflow, asked_for
+from concertmaster.api.models.pod_labels import DiscoveredLabels
 from concertmaster.api.policy import AnyPolicy, reaches
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.turns import in_turns
@@ -24,6 +25,7 @@ from concertmaster.prometheus.collect.labelled import Row, labels_seen
 DAY = 86_400.0
 MOST = 5_000  # workflows remembered for one set of labels: beyond that of each namespace the first, in turns
 _OVERLAP = 600.0  # seconds asked for again
+_Entry = tuple[AnyPolicy, DiscoveredLabels, PodLabels]
 _QUIET = 0.9  # of the interval between two questions
 
 
@@ -82,7 +84,7 @@ class LabelledWorkflows:
         """The workflows that policies select, as far as they are known now."""
         now, notes = self._clock(), dict[str, None]()
         wanted: dict[tuple[str, PodLabels], set[str]] = {}
-        for policy, _, keys in asked_for(policies):
+        for policy, _, keys in _fairly(asked_for(policies)):
             source = policy.spec.metrics_source
             if policy.spec.suspend or source not in self._sources.names():
                 continue
@@ -139,3 +141,9 @@ class LabelledWorkflows:
         if len(known) > MOST:
             kept = islice(in_turns(known, lambda workflow: workflow.namespace), MOST)
             self._known[keys] = {workflow: known[workflow] for workflow in kept}
+
+
+def _fairly(entries: Iterable[_Entry]) -> list[_Entry]:
+    """Those of the cluster's policies first, then one of each namespace in turn: pods are watched by few labels."""
+    turns = in_turns(entries, lambda entry: entry[0].metadata.namespace)
+    return sorted(turns, key=lambda entry: entry[0].metadata.namespace is not None)

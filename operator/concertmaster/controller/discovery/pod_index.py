@@ -68,7 +68,8 @@ class PodIndex:
         self._places = places
         self._clock = clock
         self._lock = threading.Lock()
-        self._pods: OrderedDict[tuple[str, str], _Pod] = OrderedDict()
+        self._pods: dict[str, OrderedDict[str, _Pod]] = {}  # by namespace and name, the last seen at the end
+        self._count = 0
         self._watches: dict[str, Watching] = {}
         self._keys: frozenset[str] = frozenset()
 
@@ -79,12 +80,15 @@ class PodIndex:
         meta = obj.get("metadata") or {}
         given = meta.get("labels") or {}
         labels = {str(k): str(v) for k, v in given.items() if k in self._keys}
-        name = (str(meta.get("namespace", "")), str(meta.get("name", "")))
+        pod = _Pod(str(meta.get("uid", "")), labels, self._clock())
         with self._lock:
-            self._pods[name] = _Pod(str(meta.get("uid", "")), labels, self._clock())
-            self._pods.move_to_end(name)
-            while len(self._pods) > MOST:
-                self._pods.popitem(last=False)
+            pods = self._pods.setdefault(str(meta.get("namespace", "")), OrderedDict())
+            self._count -= len(pods)
+            pods[name := str(meta.get("name", ""))] = pod
+            pods.move_to_end(name)
+            self._count += len(pods)
+            while self._count > MOST:
+                self._drop_first(max(self._pods, key=lambda namespace: len(self._pods[namespace])))
         return False
 
     def take(self, resource: Resource, obj: Mapping[str, Any], packed: bytes) -> None:
@@ -93,10 +97,11 @@ class PodIndex:
     # --- the cycle's thread -------------------------------------------------------------------------------------------
 
     def follow(self, hidden: Sequence[PodLabels]) -> tuple[str, ...]:
-        """Watch pods by the keys of these labels and nothing else. Returns the obstacles, for the cycle's log."""
+        """Watch pods by the first of these labels' keys, and nothing else. Returns the obstacles, for the cycle's log."""
         finders = {preset_of(keys).finder(keys): keys for keys in hidden}
         self._keys = frozenset(key for keys in hidden for key in preset_of(keys).read(keys))
-        for finder in [f for f in self._watches if f not in finders]:
+        watched = list(finders)[:MOST_WATCHES]
+        for finder in [f for f in self._watches if f not in watched]:
             self._watches.pop(finder).stop(0.0)
         if not finders:
             return ()
@@ -107,8 +112,8 @@ class PodIndex:
                 f"may not {'; '.join(map(str, lacking))}. Add the labels to kube-state-metrics' "
                 "--metric-labels-allowlist, or set engines.podLabels of the chart",
             )
-        for finder in sorted(finders):
-            if finder not in self._watches and len(self._watches) < MOST_WATCHES:
+        for finder in watched:
+            if finder not in self._watches:
                 self._watches[finder] = self._start(finder, self)
         left = sorted(finders.keys() - self._watches.keys())
         more = f"pods are watched by {MOST_WATCHES} labels at most, not by {', '.join(left)}" if left else ""
@@ -126,19 +131,23 @@ class PodIndex:
         """Namespace and labels of the pods that have the label by which such pods are found."""
         finder = preset_of(keys).finder(keys)
         with self._lock:
-            pods = [(namespace, dict(pod.labels)) for (namespace, _), pod in self._pods.items() if finder in pod.labels]
-        return iter(pods)
+            found = [
+                (namespace, dict(pod.labels))
+                for namespace, pods in self._pods.items()
+                for pod in pods.values()
+                if finder in pod.labels
+            ]
+        return iter(found)
 
     def names(self, namespaces: Collection[str]) -> tuple[str, ...]:
         """Names of the pods noted in these namespaces."""
-        wanted = set(namespaces)
         with self._lock:
-            return tuple(sorted({name for namespace, name in self._pods if namespace in wanted}))
+            return tuple(sorted({name for namespace in namespaces for name in self._pods.get(namespace, ())}))
 
     def labelled(self, facts: Sequence[PodFact]) -> tuple[PodFact, ...]:
         """The facts, with the labels of those that were noted."""
         with self._lock:
-            known = dict(self._pods) if self._pods else {}
+            known = {(namespace, name): pod for namespace, pods in self._pods.items() for name, pod in pods.items()}
         return tuple(
             replace(fact, labels={**pod.labels, **fact.labels})
             if (pod := known.get((fact.namespace, fact.pod))) is not None and pod.uid == fact.uid
@@ -149,5 +158,13 @@ class PodIndex:
     def _forget(self) -> None:
         now = self._clock()
         with self._lock:
-            while self._pods and now - next(iter(self._pods.values())).seen > KEPT:
-                self._pods.popitem(last=False)
+            for namespace in list(self._pods):
+                while (pods := self._pods.get(namespace)) and now - next(iter(pods.values())).seen > KEPT:
+                    self._drop_first(namespace)
+
+    def _drop_first(self, namespace: str) -> None:
+        """Forget the pod of a namespace that was seen longest ago."""
+        self._pods[namespace].popitem(last=False)
+        self._count -= 1
+        if not self._pods[namespace]:
+            del self._pods[namespace]

@@ -49,8 +49,8 @@ class Pods:
         return ()
 
 
-def policy(name: str = "all", **entry: str) -> OptimizationPolicy:
-    meta = {"name": name, "namespace": "data", "creationTimestamp": "2026-01-01T00:00:00Z"}
+def policy(name: str = "all", namespace: str = "data", **entry: str) -> OptimizationPolicy:
+    meta = {"name": name, "namespace": namespace, "creationTimestamp": "2026-01-01T00:00:00Z"}
     return OptimizationPolicy.parse({"metadata": meta, "spec": {"discover": [{"podLabels": entry}]}})
 
 
@@ -143,6 +143,15 @@ def test_without_an_exported_label_live_pods_tell(monkeypatch: Any) -> None:
     world.now, world.sources.rows = world.now + 300, [("data", {"dag_id": "etl"})]
     assert not world.look().hidden
     assert [[keys.preset for keys in hidden] for hidden in pods.followed] == [["airflow"], []]
+
+
+def test_labels_of_one_namespaces_policies_keep_those_of_no_other_from_being_watched(monkeypatch: Any) -> None:
+    pods = Pods()
+    world = World(monkeypatch, pods=pods)
+    own = [policy(f"a-{i}", "greedy", run=f"run-{i}", workflow=f"workflow-{i}") for i in range(9)]
+    other = policy("z", "data", preset="airflow")
+    world.look(*own, other, namespaces={"data": {}, "greedy": {}})
+    assert [keys.preset for keys in pods.followed[-1]].index("airflow") == 1
 
 
 def test_hostile_values_are_values() -> None:

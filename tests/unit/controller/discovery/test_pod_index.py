@@ -87,6 +87,26 @@ def test_watches_are_few() -> None:
     assert note == f"pods are watched by {MOST_WATCHES} labels at most, not by key-{MOST_WATCHES}"
 
 
+def test_the_first_labels_are_watched_also_where_others_were_before() -> None:
+    world = World()
+    first = [PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES)]
+    world.index.follow(first)
+    world.index.follow([PodLabels("another", "run"), *first])
+    assert "another" in world.watches
+    assert [finder for finder, watch in world.watches.items() if watch.ended] == [f"key-{MOST_WATCHES - 1}"]
+
+
+def test_the_pods_of_one_namespace_keep_out_those_of_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_index, "MOST", 4)
+    world = World()
+    world.index.follow([AIRFLOW])
+    world.see("quiet", namespace="quiet", dag_id="etl")
+    for i in range(9):
+        world.see(f"pod-{i}", dag_id="etl")
+    assert world.index.names({"quiet"}) == ("quiet",)
+    assert world.index.names({"data"}) == ("pod-6", "pod-7", "pod-8")
+
+
 def test_pods_are_kept_in_bounded_number_and_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pod_index, "MOST", 3)
     world = World()
