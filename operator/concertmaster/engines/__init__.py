@@ -8,7 +8,7 @@ records.
 from concertmaster.core.model import UNKNOWN_STEP
 from concertmaster.engines.assign import assign
 from concertmaster.engines.claims import Children, Claims, as_in_history, children, end_alone, end_mark, ended
-from concertmaster.engines.common.executions import merge_executions
+from concertmaster.engines.common.executions import merge_executions, with_merged_containers
 from concertmaster.engines.common.placing import Assignment, Unassigned
 from concertmaster.engines.define import define, define_all, with_triggers
 from concertmaster.engines.graph.steps import Answers, from_queries
@@ -56,6 +56,7 @@ __all__ = [
     "span",
     "trigger",
     "with_inputs",
+    "with_merged_containers",
     "with_suspension",
     "with_triggers",
 ]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from concertmaster.core.model import RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.engines import merge_executions
+from concertmaster.engines import merge_executions, with_merged_containers
 from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
 from concertmaster.history.rebuild import retried, same_run
 from concertmaster.history.sql import Connection
@@ -177,7 +177,7 @@ def merge_pods(
     new = changed = 0
     for e, key, run in given:
         before = known.get(e.uid or "")
-        merged = merge_executions(e if before is None else before[2], e)
+        merged = with_merged_containers(e) if before is None else merge_executions(before[2], e)
         if before is not None and before[:2] == (key, run) and merged == before[2]:
             continue
         touched |= {key} if before is None else {key, before[0]}

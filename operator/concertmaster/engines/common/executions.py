@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from concertmaster.core.model import UNKNOWN_STEP, ContainerFact, Outcome, PodFact, StepExecution
 from concertmaster.engines.common.placing import QUERIED
 
 _FAILURES = ("OOMKilled", "DeadlineExceeded", "Evicted")  # take precedence over a mere "Error"
 _SETTLED = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.CACHED)
+_Seen = TypeVar("_Seen", PodFact, StepExecution)
 _EARLIEST = frozenset({"created", "scheduled", "started", "ready", "serving"})
 
 
@@ -90,7 +91,7 @@ def merge_facts(facts: Iterable[PodFact]) -> list[PodFact]:
     for fact in facts:
         other = by_uid.get(fact.uid)
         if other is None:
-            by_uid[fact.uid] = replace(fact, containers=merge_containers(fact.containers, ()))
+            by_uid[fact.uid] = with_merged_containers(fact)
         else:
             by_uid[fact.uid] = _merge_fact(other, fact)
     return sorted(by_uid.values(), key=lambda f: (f.namespace, f.pod, f.uid))
@@ -126,6 +127,12 @@ def merge_containers(a: Iterable[ContainerFact], b: Iterable[ContainerFact]) -> 
                 throttled_share=longer.throttled_share,
             )
     return tuple(by_name[k] for k in sorted(by_name))
+
+
+def with_merged_containers(seen: _Seen) -> _Seen:
+    """One observation in the form that merging gives several: each container once, in order."""
+    containers = merge_containers(seen.containers, ())
+    return seen if containers == seen.containers else replace(seen, containers=containers)
 
 
 def _measured(c: ContainerFact) -> tuple[bool, float, float]:
