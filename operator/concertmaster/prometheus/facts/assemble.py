@@ -28,11 +28,15 @@ _CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
 @dataclass(slots=True)
 class UsageRow:
     """Everything measured of one start of one container (one cgroup), or of one pod's network. ``step``: seconds between
-    the moments at which its last sample was sought."""
+    the moments at which its last sample was sought. ``uid``: of the pod that the cgroup names, in normal form."""
 
     id: str
     values: dict[str, float] = field(default_factory=dict)
     step: float = 0.0
+    uid: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uid = cgroup_uid(self.id)
 
 
 Usage = dict[tuple[str, str, str], dict[str, UsageRow]]  # (namespace, pod, container) -> id -> row
@@ -72,7 +76,9 @@ def join_tails(usage: Usage, pods: Iterable[PodName]) -> bool:
 
 def unidentified(usage: Usage) -> set[PodName]:
     """Pods with rows of usage that do not say by uid which pod they are of."""
-    return {(namespace, pod) for (namespace, pod, _), rows in usage.items() if not all(map(cgroup_uid, rows))}
+    return {
+        (namespace, pod) for (namespace, pod, _), rows in usage.items() if not all(row.uid for row in rows.values())
+    }
 
 
 def facts(
@@ -124,12 +130,12 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
 def rows_of(draft: PodDraft, container: str, usage: Usage) -> tuple[list[UsageRow], bool]:
     """The usage rows of one container of one pod, and whether they name the pod by uid."""
     rows = usage.get((draft.namespace, draft.pod, container), {})
+    wanted = _normal(draft.uid)
     own, nameless = [], []
-    for cgroup, row in rows.items():
-        uid = cgroup_uid(cgroup)
-        if uid is None:
+    for row in rows.values():
+        if row.uid is None:
             nameless.append(row)
-        elif uid == _normal(draft.uid):
+        elif row.uid == wanted:
             own.append(row)
     if own:
         return own, True

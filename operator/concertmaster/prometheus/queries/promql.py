@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 
 _PLAIN_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _PLAIN_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+_ESCAPED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_QUOTED = str.maketrans({chr(c): f"\\u{c:04x}" for c in (*range(32), 127)} | _ESCAPED)
+_RE2_LITERAL = str.maketrans({c: f"\\{c}" for c in "\\.+*?()|[]{}^$"})
 
 
 def quote(text: str) -> str:
@@ -21,17 +22,17 @@ def quote(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError(f"{text!r} is not valid Unicode text") from None
-    return '"' + "".join(_ESCAPES.get(c) or (c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}") for c in text) + '"'
+    return f'"{text.translate(_QUOTED)}"'
 
 
 def literal(text: str) -> str:
     """``text`` as a regular expression (RE2) that matches just it."""
-    return _RE2_SPECIAL.sub(r"\\\1", text)
+    return text.translate(_RE2_LITERAL)
 
 
 def one_of(texts: Iterable[str]) -> str:
     """A regular expression that matches each of ``texts`` and nothing else; sorted, so that equal sets read equal."""
-    return "|".join(literal(text) for text in sorted(set(texts)))
+    return "|".join([literal(text) for text in sorted(set(texts))])
 
 
 def matcher(label: str, operator: str, value: str) -> str:
