@@ -147,7 +147,7 @@ class Shard:
         usage: Usage = {}
         reused = twice(drafts)
         prompt = self.client.source.delay_seconds <= recorded.LATEST
-        for at, window, members in by_life(drafts, self.end):
+        for at, window, members in by_life(drafts, self.end, self.options.named_pods):
             names = [draft.pod for draft in members]
             whole = window.length + self.end - at <= targets.recorded
             records = whole and prompt and not self.scope.usage.renamed
@@ -172,7 +172,8 @@ class Shard:
     def _gpus(self, drafts: Sequence[PodDraft]) -> gpus.GpuUse:
         """Use of the GPUs of the pods that request some."""
         use: gpus.GpuUse = {}
-        for at, window, members in by_life([d for d in drafts if gpus.requests_gpus(d)], self.end):
+        held = [draft for draft in drafts if gpus.requests_gpus(draft)]
+        for at, window, members in by_life(held, self.end, self.options.named_pods):
             build = partial(extended.gpus, self.scope, window)
             for answer in self._by_name("gpus", [d.pod for d in members], build, at):
                 gpus.read_gpus(answer, self.scope.usage, use)
