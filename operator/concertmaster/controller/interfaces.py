@@ -76,6 +76,10 @@ class SourceReport:
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: Nodes = UNKNOWN_NODES
 
+    def notes(self, key: WorkflowKey) -> tuple[str, ...]:
+        """What is unusual about the metrics of a workflow, each a sentence."""
+        return (*self.strays.get(key, ()), *self.left_out.get(key.namespace, ()))
+
 
 class Sources(Protocol):
     """All metrics sources of the configuration, feeding one history."""

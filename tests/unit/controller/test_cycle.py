@@ -10,6 +10,7 @@ import pytest
 from concertmaster.controller import watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.interfaces import LiveRunsReport
+from concertmaster.controller.profiles import assessor
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
@@ -663,6 +664,31 @@ def test_the_end_of_the_first_reading_is_no_event_for_each_profile(bed: Bed) -> 
     bed.run(seconds=INTERVAL)
     assert bed.status()["advice"] == ["3 runs"]
     assert [o["reason"] for o in bed.objects(EVENTS)] == []
+
+
+def test_reading_does_not_wait_for_a_thousand_statuses_that_say_that_it_goes_on(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty writes a second: ten thousand of these took longer than the reading itself."""
+    monkeypatch.setattr(assessor, "MOST_READING", 4)
+    names = [f"more-{number}" for number in range(9)]
+    for name in names:
+        bed.profile(name, name)
+        bed.cronjob(name)
+        bed.history.runs_of[name] = [run(name, n) for n in range(3)]
+    keys = [ETL, *(WorkflowKey("demo", "CronJob", name) for name in names)]
+    bed.sources.reports["default"] = report(more=True, unread=dict.fromkeys(keys, NOW))
+    said = []
+    for _ in range(4):
+        bed.run(seconds=INTERVAL)
+        said.append(sum("Ready" in bed.state(name=name) for name in ("etl", *names)))
+    assert said == [4, 8, 10, 10]
+    bed.profile("gone", "gone")
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="gone")["Ready"] == ("False", "NotFound")  # a fault is written at once
+    bed.sources.reports["default"] = report()
+    bed.run(seconds=INTERVAL)
+    assert [bed.status(name=name)["advice"] for name in ("etl", *names)] == [["3 runs"]] * 10
 
 
 def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:

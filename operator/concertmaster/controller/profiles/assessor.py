@@ -32,7 +32,13 @@ from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered
 from concertmaster.controller.profiles.running import RunningForecasts
-from concertmaster.controller.profiles.status_update import ProfileOutcome, backfilling, status_update, without_analysis
+from concertmaster.controller.profiles.status_update import (
+    MOST_READING,
+    ProfileOutcome,
+    backfilling,
+    status_update,
+    without_analysis,
+)
 from concertmaster.controller.registry import Snapshot
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
@@ -130,7 +136,7 @@ class Assessor:
         heartbeat: Heartbeat,
     ) -> Iterator[StatusUpdate]:
         """The writes the subjects need, one after the other, so that ten thousand documents never stand in memory."""
-        reading, unread = False, unread_namespaces(subjects)
+        reading, unread, room = False, unread_namespaces(subjects), MOST_READING
         self._forecasts.renew(subjects, self._seen.running, now)
         for subject in self.shares.in_order(most_valuable_first(subjects), lambda subject: subject.entry):
             heartbeat("analyze")
@@ -145,6 +151,8 @@ class Assessor:
                 tally.held += 1
                 continue
             update = status_update(subject.entry, outcome, now, self._forecasts.of(subject.entry.uid))
+            if update is not None and outcome.reading and report is not None and report.more:
+                update, room = update if room else None, max(0, room - 1)
             if update is not None:
                 yield update
             elif outcome.document is not None:
@@ -183,7 +191,7 @@ class Assessor:
         if known.ready is None and report is not None and definition.key in report.unread:
             return replace(known, ready=backfilling(definition, policy, report, now))
         missing = report.missing if report is not None else ()
-        notes = (*self._seen.by_workflow.get(definition.key, ()), *_left_out(definition, report))
+        notes = (*self._seen.by_workflow.get(definition.key, ()), *(report.notes(definition.key) if report else ()))
         capacity = self._capacity.get(definition.key.namespace, UNBOUND)
         definition = replace(definition, config_maps=self._seen.config_maps.get(definition.key, NONE_READ))
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
@@ -287,9 +295,3 @@ class Assessor:
 def _as_of(case: Case) -> float:
     """Until when facts are complete."""
     return case.data_until if case.data_until is not None else case.now
-
-
-def _left_out(definition: WorkflowDefinition, report: SourceReport | None) -> tuple[str, ...]:
-    if report is None:
-        return ()
-    return (*report.strays.get(definition.key, ()), *report.left_out.get(definition.key.namespace, ()))

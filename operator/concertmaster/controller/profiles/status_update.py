@@ -27,9 +27,10 @@ from concertmaster.kube.writer import LARGEST_STATUS, StatusUpdate, digest, sema
 from concertmaster.report.running import late_sentence
 
 REFRESH_AFTER = 24 * 3600.0  # seconds: a new dataUntil alone is worth a write once a day
+MOST_READING = 250  # statuses in a cycle that only say that metrics are being read: the reading waits for them
 
 _WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
-_QUIET = frozenset({Reason.PENDING.value, Reason.BACKFILLING.value})
+_QUIET = frozenset({Reason.PENDING, Reason.BACKFILLING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ class ProfileOutcome:
     failure: str = ""
     query_problem: str = ""
     data_until: float | None = None
+
+    @property
+    def reading(self) -> bool:
+        """Whether there is nothing to say yet but that the metrics are being read."""
+        sound = self.target.status is True and self.metrics.status is not False and not self.failure
+        return sound and self.document is None and (self.ready is None or self.ready.reason in _QUIET)
 
 
 def without_analysis(subject: Subject, report: SourceReport | None, remembered: Remembered | None) -> ProfileOutcome:
