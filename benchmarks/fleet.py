@@ -159,7 +159,7 @@ def measure(played: Load) -> dict[str, Any]:
                 operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
                 idle = _rss(operator.pid)
                 limit = begin + max(0.0, end - time.time())
-                with_recommendations = _wait_for_recommendations(cluster, workflows, begin, limit, operator)
+                with_recommendations = _wait_for_recommendations(cluster, workflows, log, begin, limit, operator)
                 whole = _wait_for_pause(log, begin, limit, operator)
                 cold = used()
                 had = len(_cycles(log))
@@ -205,18 +205,22 @@ def _must_run(operator: Process, limit: float) -> None:
         raise SystemExit(f"it takes too long, or ended:\n{operator.tail(30)}")
 
 
-def _wait_for_recommendations(cluster: Cluster, workflows: int, begin: float, limit: float, operator: Process) -> float:
-    """Seconds until every profile has a score. Listing all statuses is expensive, so it is limited to a tenth of the
-    time."""
+def _wait_for_recommendations(
+    cluster: Cluster, workflows: int, log: Path, begin: float, limit: float, operator: Process
+) -> float:
+    """Seconds until every profile has a score. The API server is asked once the operator has logged as many
+    analyses, since a list of all statuses costs the server as much as writing some hundred of them."""
     while True:
-        asked = time.monotonic()
-        items = cluster.get("wfp", "-A")["items"]
-        done = sum(bool((i.get("status") or {}).get("score")) for i in items)
-        print(f"  {time.monotonic() - begin:.0f} s: {done} of {len(items)} profiles have a score", flush=True)
-        if done >= workflows:
-            return time.monotonic() - begin
+        analyzed = sum(c["analyzed"] for c in _cycles(log))
+        print(f"  {time.monotonic() - begin:.0f} s: {analyzed} of {workflows} analysed", flush=True)
+        if analyzed >= workflows:
+            items = cluster.get("wfp", "-A")["items"]
+            done = sum(bool((i.get("status") or {}).get("score")) for i in items)
+            print(f"  {time.monotonic() - begin:.0f} s: {done} of {len(items)} profiles have a score", flush=True)
+            if done >= workflows:
+                return time.monotonic() - begin
         _must_run(operator, limit)
-        time.sleep(max(5.0, 9 * (time.monotonic() - asked)))
+        time.sleep(5.0)
 
 
 def _wait_for_pause(log: Path, begin: float, limit: float, operator: Process) -> float:
