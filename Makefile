@@ -145,7 +145,7 @@ chaos: $(READY) ## faults of every kind against a running operator; CAMPAIGN=nam
 	@nice -n 5 $(BIN)/python -m benchmarks.chaos $(CAMPAIGN) --seed $(or $(SEED),1)
 	@$(BIN)/python -m benchmarks.page
 
-bench-torture: $(READY) ## awkward workflows on the real controllers against the engines' own status (20 minutes for each Argo)
+bench-torture: $(READY) ## awkward workflows on the real controllers against the engines' own status (half an hour for each Argo)
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.torture
 	@test -z "$$ARGO_V4_ARCHIVE" || CONCERTMASTER_TESTBED_ARGO=v4 $(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.torture

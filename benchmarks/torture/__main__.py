@@ -20,8 +20,10 @@ from benchmarks.torture.recommended import carry_out, trials
 def main() -> int:
     """Run the benchmark; exit status 1 if a run is not exact."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2, help="runs of each workflow (2)")
-    parser.add_argument("--tries", type=int, default=5, help="runs of each recommendation, and as many before it (5)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each workflow (5)")
+    parser.add_argument(
+        "--tries", type=int, default=5, help="runs of each recommendation, and as many before it (5; 0: try none)"
+    )
     parser.add_argument("--only", nargs="*", help="workflows to run (all)")
     parser.add_argument("--keep", type=Path, help="file for what was read of the play")
     parser.add_argument("--again", type=Path, help="compare a play that was kept instead of running one")
@@ -31,7 +33,7 @@ def main() -> int:
     if arguments.again:
         play, metrics = pickle.loads(arguments.again.read_bytes())
         rows = compare(play, metrics)
-        result = report.result(rows, arguments.runs, (), {})
+        result = report.result(rows, arguments.runs)
         lines = _said(report.faults(rows))
         keep(result)
     else:
@@ -54,7 +56,10 @@ def _played(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None
             arguments.keep.write_bytes(pickle.dumps((play, metrics)))
         rows = compare(play, metrics)
         lines = _said(report.faults(rows))
-        keep(report.result(rows, runs, (), {}))
+        found = report.result(rows, runs)
+        keep(found)
+        if not arguments.tries:
+            return found, lines
         tried = list(trials(play, metrics))
         _say(f"{len(tried)} recommendations with a command")
         changes = approve(cluster, prometheus, play, tried, arguments.tries, _say)

@@ -45,9 +45,11 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
 
 
 def _keyed(truth: Truth, e: StepExecution, leaf_of: Mapping[str, tuple[str, Key]]) -> Key:
-    """The key of an execution; if its item cannot be known, the key of its pod."""
+    """The key of an execution; if its item cannot be known, or only its pod tells which it is, the key of its pod."""
     own = (e.step, e.item, e.attempt)
     known = leaf_of.get(e.uid or "") or leaf_of.get(e.pod or "")
+    if known is not None and known[0] == truth.run and truth.alike:
+        return known[1]
     if known is not None and known[0] == truth.run and (own in truth.leaves or (e.item or "").startswith("#")):
         return known[1] if (e.item or "").startswith("#") or known[1][1] is None else own
     return own
@@ -144,12 +146,18 @@ def history_faults(
             row.unknown.add(f"end of {e.step}")
         elif (phase := pod["status"].get("phase")) in ("Succeeded", "Failed"):
             true = phase if pods[key].outcome == "Unknown" else pods[key].outcome  # what the engine left, its pod knows
-            if e.outcome.value != true:
+            if (over := pods[key].ended) is not None and true == "Failed" and (ended(pod) or 0.0) > over + 1.0:
+                row.unknown.add(f"{e.step}, which its engine gave up before it ended")
+            elif e.outcome.value != true:
                 faults.append(f"{key}: {e.outcome.value}, true {true}")
     # A node whose deadline has passed fails before its pod is created.
     row.unknown |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
     if not faults and not rounds:
-        faults += _chain_from_pods(truth, record, definition, leaf_of, play)
+        wrong = _chain_from_pods(truth, record, definition, leaf_of, play)
+        if wrong and truth.in_order:
+            row.unknown.add("what its parts waited for")
+        else:
+            faults += wrong
     if record.outcome is Outcome.UNKNOWN:
         row.unknown.add("outcome")
     elif record.outcome.value != truth.outcome:

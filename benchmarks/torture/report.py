@@ -61,9 +61,12 @@ def broken(tried: Sequence[Trial], changes: Changes) -> list[str]:
     return lines
 
 
-def result(rows: Sequence[Row], runs: int, tried: Sequence[Trial], changes: Changes) -> dict[str, Any]:
-    """The stored result."""
-    return {
+def result(
+    rows: Sequence[Row], runs: int, tried: Sequence[Trial] | None = None, changes: Changes | None = None
+) -> dict[str, Any]:
+    """The stored result. ``tried`` None: no recommendation was tried."""
+    made = changes or {}
+    found: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "argo": BY_NAME[argo_version()].version,
         "runs": runs,
@@ -78,7 +81,9 @@ def result(rows: Sequence[Row], runs: int, tried: Sequence[Trial], changes: Chan
             }
             for row in sorted(rows, key=lambda r: r.workflow)
         ],
-        "recommendations": [
+    }
+    if tried is not None:
+        found["recommendations"] = [
             {
                 "workflow": t.workflow,
                 "id": t.id,
@@ -89,11 +94,11 @@ def result(rows: Sequence[Row], runs: int, tried: Sequence[Trial], changes: Chan
                 "refused": t.refused,
                 "runs": t.runs,
                 "worse": t.worse,
-                "change": _change(changes.get((t.workflow, t.id))),
+                "change": _change(made.get((t.workflow, t.id))),
             }
             for t in tried
-        ],
-    }
+        ]
+    return found
 
 
 def _change(found: Change | None) -> dict[str, Any] | None:
@@ -119,16 +124,17 @@ def write(found: dict[str, Any]) -> None:
 
 
 def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
-    """A result, completed by an earlier one for workflows that were not run."""
+    """A result, completed by an earlier one for workflows that were not run, and recommendations that were not tried."""
     if before is None:
         return found
     run = {row["name"] for row in found["workflows"]}
     others = [row for row in before["workflows"] if row["name"] not in run]
-    tried = [row for row in before.get("recommendations") or () if row["workflow"] not in run]
+    tried, known = found.get("recommendations"), before.get("recommendations") or ()
+    kept = [row for row in known if tried is None or row["workflow"] not in run]
     return {
         **found,
         "workflows": sorted([*others, *found["workflows"]], key=lambda row: str(row["name"])),
-        "recommendations": sorted([*tried, *found["recommendations"]], key=lambda row: str(row["workflow"])),
+        "recommendations": sorted([*kept, *(tried or ())], key=lambda row: str(row["workflow"])),
     }
 
 

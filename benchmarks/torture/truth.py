@@ -40,7 +40,8 @@ class Leaf:
 @dataclass(slots=True)
 class Truth:
     """One run. ``unknown_items``: steps whose items only the run object contains, so that the history cannot name them;
-    ``alike``: its pods are not numbered."""
+    ``alike``: its pods are not numbered; ``in_order``: its parts start when those before are ready, of which no metric
+    tells."""
 
     workflow: str
     run: str
@@ -48,6 +49,7 @@ class Truth:
     leaves: dict[Key, Leaf] = field(default_factory=dict)
     unknown_items: frozenset[str] = frozenset()
     alike: bool = False
+    in_order: bool = False
     free: dict[Key, float] = field(default_factory=dict)  # ready times of daemons that ended later
     served: dict[Key, float] = field(
         default_factory=dict

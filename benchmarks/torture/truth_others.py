@@ -113,7 +113,7 @@ def set_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
     """A JobSet: each replicated Job is a step, its replica and completion index the item."""
     outcome = {"Completed": "Succeeded", "Failed": "Failed"}.get(raw["status"].get("terminalState", ""), "Running")
     name = raw["metadata"]["name"]
-    found = Truth(workflow, name, outcome)
+    found = Truth(workflow, name, outcome, in_order=_in_order(raw["spec"]))
     leaves: dict[str, list[Key]] = {}
     rows: list[tuple[Object, str, str]] = []
     for part in raw["spec"]["replicatedJobs"]:
@@ -147,8 +147,12 @@ def _waits(spec: Object) -> tuple[dict[str, list[str]], set[str]]:
     serving: set[str] = set()
     for at, part in enumerate(parts):
         pairs = [(d["name"], d["status"]) for d in part.get("dependsOn") or ()]
-        if at and (spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder":
+        if at and _in_order(spec):
             pairs.append((parts[at - 1]["name"], "Ready"))
         waits[part["name"]] = [name for name, status in pairs if status == "Complete" or name not in needed]
         serving |= {name for name, status in pairs if status == "Ready" and name not in needed}
     return waits, serving
+
+
+def _in_order(spec: Object) -> bool:
+    return (spec.get("startupPolicy") or {}).get("startupPolicyOrder") == "InOrder"

@@ -114,6 +114,45 @@ def test_a_step_that_a_deadline_kept_from_having_a_pod_is_named(made: bool, faul
     assert ("slow, which had no pod" in row.unknown) is not made
 
 
+@pytest.mark.parametrize(("given_up", "named"), [(4, True), (9, False)], ids=["before its pod ended", "with its pod"])
+def test_a_step_that_its_engine_gave_up_before_its_pod_ended_is_named(given_up: int, named: bool) -> None:
+    """The pod went on and succeeded: no metric tells what its engine had made of it."""
+    both = run_graphs.definition(run_graphs.task("a"))
+    found = truth(a=(0, given_up, ()))
+    found.leaves["a", None, 0].outcome = "Failed"
+    state = {"terminated": {"finishedAt": "1970-01-01T00:00:09Z"}}
+    status = {"phase": "Succeeded", "containerStatuses": [{"state": state}]}
+    pods = {"a": {"metadata": {"name": "a", "creationTimestamp": "1970-01-01T00:00:00Z"}, "status": status}}
+    seen = StepExecution("a", pod="a", uid="a", created=0.0, started=0.0, finished=9.0, outcome=Outcome.SUCCEEDED)
+    row, places = Row("w"), {"a": ("w-1", ("a", None, 0))}
+    runs = build_runs(both.key, "w-1", [seen], both)
+    faults = history_faults(found, runs, both, places, Play(0.0, pods=pods), row)
+    assert ("('a', None, 0): Succeeded, true Failed" in faults) is not named
+    assert ("a, which its engine gave up before it ended" in row.unknown) is named
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_chain_from_history_may_only_be_unknown_where_parts_wait_for_readiness(in_order: bool) -> None:
+    both = run_graphs.definition(run_graphs.task("a"), run_graphs.task("b", "a"))
+    found = truth(a=(0, 2, ()), b=(3, 9, ()))
+    found.in_order = in_order
+    pods, places, seen = {}, {}, []
+    for step, (begun, ended) in {"a": (0.0, 2.0), "b": (3.0, 9.0)}.items():
+        state = {"terminated": {"finishedAt": f"1970-01-01T00:00:{ended:02.0f}Z"}}
+        meta = {"name": step, "creationTimestamp": f"1970-01-01T00:00:{begun:02.0f}Z"}
+        pods[step] = {"metadata": meta, "status": {"phase": "Succeeded", "containerStatuses": [{"state": state}]}}
+        places[step] = ("w-1", (step, None, 0))
+        seen.append(
+            StepExecution(
+                step, pod=step, uid=step, created=begun, started=begun, finished=ended, outcome=Outcome.SUCCEEDED
+            )
+        )
+    row = Row("w")
+    faults = history_faults(found, build_runs(both.key, "w-1", seen, both), both, places, Play(0.0, pods=pods), row)
+    assert (row.unknown == {"what its parts waited for"}) is in_order
+    assert any("did not wait for" in fault for fault in faults) is not in_order
+
+
 def test_a_workflow_is_read_by_the_boundaries_of_its_nodes() -> None:
     tasks = [
         {"name": "fan", "template": "t", "withItems": ["x"]},
