@@ -98,16 +98,21 @@ def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
         yield control_plane.cluster, prometheus
 
 
+def define(cluster: Cluster) -> None:
+    """Create the namespace and all definitions."""
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
+    workflows = (*GRAPHS, *map(_as_served, (*BEHAVIOUR, *MIXED)), *PIPELINES)
+    cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
+
+
 def play(
     cluster: Cluster, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float = 300.0
 ) -> Play:
     """Run all workflows ``waves`` times, each wave after the previous one has ended. Runs that do not end are reported
     and skipped."""
     found = Play(time.time())
-    cluster.kubectl("create", "namespace", NAMESPACE)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
-    workflows = (*GRAPHS, *map(_as_served, (*BEHAVIOUR, *MIXED)), *PIPELINES)
-    cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
+    define(cluster)
     with _watched(cluster, found):
         _waves(cluster, found, waves, chosen, say, seconds)
     found.ended = time.time()

@@ -146,9 +146,12 @@ def history_faults(
             row.unknown.add(f"end of {e.step}")
         elif (phase := pod["status"].get("phase")) in ("Succeeded", "Failed"):
             true = phase if pods[key].outcome == "Unknown" else pods[key].outcome  # what the engine left, its pod knows
-            if (over := pods[key].ended) is not None and true == "Failed" and (ended(pod) or 0.0) > over + 1.0:
+            over = pods[key].ended
+            if e.outcome.value == true:
+                continue
+            if true == "Failed" and over is not None and (ended(pod) or 0.0) > over + 1.0:
                 row.unknown.add(f"{e.step}, which its engine gave up before it ended")
-            elif e.outcome.value != true:
+            else:
                 faults.append(f"{key}: {e.outcome.value}, true {true}")
     # A node whose deadline has passed fails before its pod is created.
     row.unknown |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}

@@ -91,10 +91,12 @@ def _recommended(definition: WorkflowDefinition, records: list[RunRecord], now: 
     return [*result.recommendations, *result.minor]
 
 
-def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: Callable[[str], None]) -> None:
-    """Try all of them, one per workflow in each round. Where a run time is predicted, runs before and after are
-    measured, each time with the same runs beside them because the load of the machine matters. All others only have to
-    end as before, a few runs at a time."""
+def carry_out(
+    cluster: Cluster, play: Play, found: list[Trial], runs: int, say: Callable[[str], None], done: Callable[[], None]
+) -> None:
+    """Try all of them, one per workflow in each round, after each of which ``done`` is called. Where a run time is
+    predicted, runs before and after are measured, each time with the same runs beside them because the load of the machine
+    matters. All others only have to end as before, a few runs at a time."""
     ends = outcomes(play)
     queues: dict[str, list[Trial]] = {}
     for trial in found:
@@ -118,6 +120,7 @@ def carry_out(cluster: Cluster, play: Play, found: list[Trial], runs: int, say: 
         for raw in pristine.values():
             restore(cluster, raw)
         say(f"{len(now)} recommendations tried")
+        done()
 
 
 def _runs_of(numbers: Iterable[int], tried: Iterable[Trial]) -> list[Object]:

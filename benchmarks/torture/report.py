@@ -131,10 +131,12 @@ def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, An
     others = [row for row in before["workflows"] if row["name"] not in run]
     tried, known = found.get("recommendations"), before.get("recommendations") or ()
     kept = [row for row in known if tried is None or row["workflow"] not in run]
+    changes = {(row["workflow"], row["id"]): row["change"] for row in known if row["workflow"] in run}
+    tried = [{**row, "change": row["change"] or changes.get((row["workflow"], row["id"]))} for row in tried or ()]
     return {
         **found,
         "workflows": sorted([*others, *found["workflows"]], key=lambda row: str(row["name"])),
-        "recommendations": sorted([*kept, *(tried or ())], key=lambda row: str(row["workflow"])),
+        "recommendations": sorted([*kept, *tried], key=lambda row: str(row["workflow"])),
     }
 
 
@@ -176,16 +178,18 @@ def _recommended(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The recommendations that were tried for the set."""
     if not rows:
         return []
-    fine = sum(not r["refused"] and not r["worse"] for r in rows)
+    pasted = [r for r in rows if r["runs"] or r["refused"]]
+    fine = sum(not r["refused"] and not r["worse"] for r in pasted)
     asked = [r["change"] for r in rows if r["change"]]
     made = [c for c in asked if c["runs"]]
     out = [
         "",
-        f"{len(rows)} recommendations have a command. Run as printed, {fine} were taken and left the workflow finishing as"
-        f" before; {_held(rows)} promised intervals of the run time have what the runs show. The operator may make"
-        f" {len(asked)} of them itself (published, of a kind of field that it changes, of a workflow that does not take"
-        f" long): {len(made)} were made as WorkflowChanges in mode Approve, {sum(not c['worse'] for c in made)} left the"
-        f" workflow finishing as before, and {_held(made)} promised intervals hold.",
+        f"{len(rows)} recommendations have a command. Of {len(pasted)} run as printed, {fine} were taken and left the"
+        f" workflow finishing as before; {_held(rows)} promised intervals of the run time have what the runs show. The"
+        f" operator may make {len(asked)} of them itself (published, of a kind of field that it changes, of a workflow that"
+        f" does not take long): {len(made)} were made as WorkflowChanges in mode Approve,"
+        f" {sum(not c['worse'] for c in made)} left the workflow finishing as before, and {_held(made)} promised intervals"
+        " hold.",
         "",
         "Percent: the run time after the change against before by the engine's own times, or the cost as the operator"
         " measured it. Intervals are compared within a second, which is the controllers' own, and two standard errors.",
@@ -228,6 +232,8 @@ def _change_cells(change: dict[str, Any] | None, printed: bool | None) -> list[s
 
 
 def _ends(found: dict[str, Any]) -> str:
+    if not found["runs"]:
+        return "not run"
     return (
         f"{found['runs']} runs end as before"
         if not found["worse"]

@@ -258,10 +258,14 @@ def test_the_page_shows_each_recommendation_on_both_ways() -> None:
 
 
 def test_a_play_of_some_workflows_keeps_what_is_known_of_the_others() -> None:
-    def played(name: str, live: int) -> dict[str, Any]:
-        return {"workflows": [{"name": name, "live": live}], "recommendations": [{"workflow": name, "live": live}]}
+    def played(name: str, live: int, change: str | None = None) -> dict[str, Any]:
+        tried = {"workflow": name, "id": "right-size", "live": live, "change": change}
+        return {"workflows": [{"name": name, "live": live}], "recommendations": [tried]}
 
     assert report.merged(None, played("a", 1)) == played("a", 1)
-    found = report.merged(report.merged(played("b", 1), played("a", 2)), played("b", 3))
+    found = report.merged(report.merged(played("b", 1, "kept"), played("a", 2)), played("b", 3))
     assert [(r["name"], r["live"]) for r in found["workflows"]] == [("a", 2), ("b", 3)]
-    assert [(r["workflow"], r["live"]) for r in found["recommendations"]] == [("a", 2), ("b", 3)]
+    tried = [(r["workflow"], r["live"], r["change"]) for r in found["recommendations"]]
+    assert tried == [("a", 2, None), ("b", 3, "kept")]
+    untried = report.merged(found, {"workflows": [{"name": "b", "live": 4}]})
+    assert untried["recommendations"] == found["recommendations"]
