@@ -35,6 +35,7 @@ def test_version_two_is_limited_and_read(tmp_path: Path, monkeypatch: pytest.Mon
     group = Cgroup("one", cpu=0.25, memory=64 * 2**20)
     place = tmp_path / "one"
     assert (place / "cpu.max").read_text() == "25000 100000"
+    assert (place / "cpu.weight").read_text() == "10000", "its limit holds it back, not the load of the machine"
     assert (place / "memory.max").read_text() == str(64 * 2**20)
     texts = {
         "cpu.stat": "usage_usec 1500000\nnr_periods 40\nnr_throttled 30\nthrottled_usec 2500000\n",
@@ -57,6 +58,7 @@ def test_version_one_is_limited_and_read(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(cgroups, "_roots", lambda: {**found, "": tmp_path / "unified"})
     group = Cgroup("one", cpu=2.0, memory=4096)
     assert (found["cpu"] / "one/cpu.cfs_quota_us").read_text() == "200000"
+    assert (found["cpu"] / "one/cpu.shares").read_text() == "262144"
     assert (found["memory"] / "one/memory.limit_in_bytes").read_text() == "4096"
     (found["cpu"] / "one/cpu.stat").write_text("nr_periods 4\nnr_throttled 3\nthrottled_time 500000000\n")
     (found["cpuacct"] / "one/cpuacct.usage").write_text("250000000\n")
