@@ -139,7 +139,7 @@ class Assembly:
                 self.registry,
                 self.telemetry,
                 self.health,
-                written=assessor.memory.written,
+                written=assessor.memory.published,
                 transitions=transitions,
             ),
             PolicyStatuses(self.access, self.health, notifier=notifier, shard=self.shard),

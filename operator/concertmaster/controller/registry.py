@@ -204,13 +204,13 @@ class Registry:
                 self._entries[resource][entry.uid] = entry
                 self._snapshot = None
 
-    def wrote(self, uid: str, status: Mapping[str, Any]) -> None:
+    def wrote(self, uid: str, status: StatusView) -> None:
         """Remember a status just written, before its watch event comes back."""
         with self._lock:
             for entries in self._entries.values():
                 known = entries.get(uid)
                 if known is not None:
-                    entries[uid] = replace(known, status=StatusView.of(status, known.ref))
+                    entries[uid] = replace(known, status=status)
                     self._snapshot = None
                     return
 

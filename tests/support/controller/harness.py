@@ -239,7 +239,7 @@ class Bed:
                 self.registry,
                 self.telemetry,
                 self.health,
-                written=assessor.memory.written,
+                written=assessor.memory.published,
                 transitions=transitions,
             ),
             PolicyStatuses(access, self.health),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.registry import EventEffect, Registry
+from concertmaster.controller.registry import EventEffect, Registry, StatusView
 from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES
 
 
@@ -90,7 +90,7 @@ def test_kinds_are_kept_apart_and_ordered(registry: Registry) -> None:
 
 def test_a_written_status_is_known_before_its_event(registry: Registry) -> None:
     registry.observe(PROFILES, None, obj())
-    registry.wrote("uid-etl", {"advice": ["a"]})
+    registry.wrote("uid-etl", StatusView.of({"advice": ["a"]}))
     assert registry.snapshot().profiles[0].status.digest is not None
     assert registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is EventEffect.NOTHING
 

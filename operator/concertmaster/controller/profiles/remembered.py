@@ -7,9 +7,8 @@ there, so that a process that starts on an existing history analyses what has ch
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -159,10 +158,6 @@ class Memory:
             self._history.confirm_analysis(entry.uid)
         except HistoryError as error:
             log.info("the analysis of %s is made anew at the next start: %s", entry.ref, error)
-
-    def written(self, entry: Entry, status: Mapping[str, Any]) -> None:
-        """See ``published``, for a ``status`` that was just written."""
-        self.published(entry, StatusView.of(status, entry.ref))
 
     def published(self, entry: Entry, status: StatusView) -> None:
         """The server holds this status now. What it holds later must be the same, or the analysis is made anew: a write

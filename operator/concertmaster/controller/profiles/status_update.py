@@ -188,11 +188,11 @@ def _later(moment: float, text: str | None) -> bool:
         return True
 
 
-def notes(entry: Entry, written: Mapping[str, Any]) -> list[Note]:
+def notes(entry: Entry, after: StatusView) -> list[Note]:
     """Events about a status just written: transitions of conditions, and recommendations that are new.
 
     A metrics source at fault is one Event about one of the objects that depend on it, not one about each of them."""
-    before, after = entry.status, StatusView.of(written)
+    before = entry.status
     found = [
         _note(entry, t)
         for t in conditions.transitions(before.conditions, after.conditions)

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Entry, Registry
+from concertmaster.controller.registry import Entry, Registry, StatusView
 from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.kube.events import EventRecorder, Note
-from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, WriteOutcome, digest
+from concertmaster.kube.writer import StatusResult, StatusUpdate, StatusWriter, WriteOutcome
 
 _FAULTS = (WriteOutcome.FAILED, WriteOutcome.REJECTED, WriteOutcome.TOO_LARGE)
 
@@ -42,8 +41,8 @@ class Publisher:
         telemetry: Telemetry,
         health: Health,
         *,
-        written: Callable[[Entry, Mapping[str, Any]], None],
-        transitions: Callable[[Entry, Mapping[str, Any]], Iterable[Note]],
+        written: Callable[[Entry, StatusView], None],
+        transitions: Callable[[Entry, StatusView], Iterable[Note]],
     ) -> None:
         self._writer = writer
         self._events = events
@@ -80,7 +79,8 @@ class Publisher:
             self._telemetry.writes.labels(batch.kind, result.outcome.value).inc()
             record.writes[result.outcome.value] += 1
             if result.outcome is WriteOutcome.WRITTEN:
-                self._remember(batch.entries[result.ref.uid], result.status or {})
+                entry = batch.entries[result.ref.uid]
+                self._remember(entry, StatusView.of(result.status, entry.ref))
             elif result.outcome in _FAULTS:
                 record.problem(f"{result.ref}: {result.message}")
         seconds = perf_counter() - begun
@@ -94,10 +94,10 @@ class Publisher:
         """Forget what the server refused of objects that are gone."""
         self._writer.keep_only(uids)
 
-    def _remember(self, entry: Entry, status: Mapping[str, Any]) -> None:
+    def _remember(self, entry: Entry, status: StatusView) -> None:
         self._registry.wrote(entry.uid, status)
         self._written(entry, status)
-        if digest(status) == entry.status.digest:
+        if status.digest == entry.status.digest:
             return
         for note in self._transitions(entry, status):
             self._telemetry.events.labels(self._events.post(note).value).inc()

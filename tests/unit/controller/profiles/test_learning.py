@@ -319,7 +319,7 @@ def test_people_learn_of_both_moments_once() -> None:
         meta = {"name": "etl", "namespace": "demo", "uid": "u"}
         registry.observe(PROFILES, None, {"metadata": meta, "spec": {}, "status": before})
         found: Entry = registry.snapshot().profiles[0]
-        return [n.reason for n in notes(found, after)]
+        return [n.reason for n in notes(found, StatusView.of(after))]
 
     waiting = {k: v for k, v in OUTCOME.items() if k not in ("verdict", "judged")}
     assert reported({"score": 1}, {"results": [waiting]}) == ["Implemented"]

@@ -15,8 +15,8 @@ from concertmaster.controller.profiles.status_update import (
     notes,
     status_update,
 )
-from concertmaster.controller.registry import Entry, Registry
-from concertmaster.kube.events import EventType
+from concertmaster.controller.registry import Entry, Registry, StatusView
+from concertmaster.kube.events import EventType, Note
 from concertmaster.kube.objects import PROFILES
 
 NOW = 1_760_000_000.0
@@ -66,6 +66,11 @@ def written(verdict: ProfileOutcome, before: dict[str, Any] | None = None, now: 
 
 def state(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
+
+
+def reported(before: Entry, status: dict[str, Any]) -> list[Note]:
+    """The Events about a status just written."""
+    return notes(before, StatusView.of(status))
 
 
 def healthy() -> dict[str, Any]:
@@ -177,11 +182,11 @@ def test_missing_series_are_named_with_their_cure() -> None:
 
 
 def test_a_healthy_first_status_is_no_event() -> None:
-    assert notes(entry(), healthy()) == []
+    assert reported(entry(), healthy()) == []
 
 
 def test_a_bad_first_status_is_one_event_per_cause() -> None:
-    found = notes(entry(), written(ProfileOutcome(GONE, WHOLE)))
+    found = reported(entry(), written(ProfileOutcome(GONE, WHOLE)))
     assert {(n.severity, n.reason) for n in found} == {(EventType.WARNING, "NotFound")}
 
 
@@ -190,12 +195,12 @@ def test_reading_the_window_for_the_first_time_is_no_warning_and_makes_nothing_o
     reading = ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, "Backfilling 3d12h of 14d")
     first = written(ProfileOutcome(FOUND, WHOLE, reading))
     assert state(first)["Ready"] == ("False", "Backfilling")
-    assert notes(entry(), first) == []
+    assert reported(entry(), first) == []
     before = healthy()
     again = written(ProfileOutcome(FOUND, WHOLE, reading), before)
     assert again["recommendations"] == before["recommendations"]
-    assert notes(entry(before), again) == []
-    assert {n.severity for n in notes(entry(first), written(known(FOUND, WHOLE, fresh=True), first))} <= {
+    assert reported(entry(before), again) == []
+    assert {n.severity for n in reported(entry(first), written(known(FOUND, WHOLE, fresh=True), first))} <= {
         EventType.NORMAL
     }
 
@@ -203,20 +208,20 @@ def test_reading_the_window_for_the_first_time_is_no_warning_and_makes_nothing_o
 def test_flips_are_reported_both_ways_and_wording_is_not() -> None:
     before = healthy()
     during = written(known(GONE, WHOLE, data_until=NOW), before)
-    down = notes(entry(before), during)
+    down = reported(entry(before), during)
     assert {(n.severity, n.reason) for n in down} == {(EventType.WARNING, "NotFound")}
-    up = notes(entry(during), before)
+    up = reported(entry(during), before)
     assert up
     assert {n.severity for n in up} == {EventType.NORMAL}
     reworded = {**before, "conditions": [{**c, "message": "other"} for c in before["conditions"]]}
-    assert notes(entry(before), reworded) == []
+    assert reported(entry(before), reworded) == []
 
 
 def test_an_outage_of_a_source_and_its_end_are_shared_by_all_who_read_from_it() -> None:
     before = healthy()
     during = written(known(FOUND, DOWN, data_until=NOW), before)
-    assert [(n.reason, n.shared) for n in notes(entry(before), during)] == [("SourceUnreachable", True)]
-    assert [(n.reason, n.shared) for n in notes(entry(during), before)] == [("Complete", True)]
+    assert [(n.reason, n.shared) for n in reported(entry(before), during)] == [("SourceUnreachable", True)]
+    assert [(n.reason, n.shared) for n in reported(entry(during), before)] == [("Complete", True)]
 
 
 def test_what_the_first_analysis_finds_is_no_event() -> None:
@@ -226,13 +231,13 @@ def test_what_the_first_analysis_finds_is_no_event() -> None:
     others = [c for c in after["conditions"] if c["type"] != "Ready"]
     during = {"conditions": [*others, {**ready, "status": "False", "reason": "Backfilling"}]}
     assert after["recommendations"]
-    assert notes(entry(during), after) == []
+    assert reported(entry(during), after) == []
 
 
 def test_a_new_recommendation_is_reported_with_where_to_read_it() -> None:
     before = healthy()
     more = {**before, "recommendations": [*before["recommendations"], {"id": "cpu-request.job"}]}
-    found = notes(entry(before), more)
+    found = reported(entry(before), more)
     assert [n.reason for n in found] == ["NewRecommendations"]
     assert "cpu-request.job" in found[0].text
     assert "memory-request.job" not in found[0].text
