@@ -115,7 +115,6 @@ def from_prometheus(
                 now=until,
                 label_keys=labels.keys,
                 options=CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, longest=_WEEK),
-                at_once=2,
             ):
                 pods |= {fact.uid: fact for fact in chunk.facts}
                 jobs |= {(job.namespace, job.name): job for job in chunk.jobs}

@@ -38,7 +38,7 @@ log = logging.getLogger("concertmaster.sources")
 
 _SLACK = 60.0  # seconds of the past not worth a query
 _RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
-_FEW = 1_000  # workflows: of more, two spans of the past at a time are too much memory
+_TOGETHER = 1_000  # workflows: of more, spans of the past are too much memory
 _LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
 
 
@@ -230,9 +230,10 @@ class MetricsSources:
             groups.setdefault(top, set()).add(namespace)
         oversize = self._oversize[demand.source]
         for top, namespaces in (
-            (mark, group)
+            (mark, part)
             for mark in sorted(groups, reverse=True)
             for group in oversize.groups(groups[mark], demand.now)
+            for part in reading.parts(group, _TOGETHER)
         ):
             label_keys, options = self._asking(reading, namespaces)
             floor = max(want, top - self._settings.limits.backfill_per_cycle.seconds)
@@ -244,7 +245,6 @@ class MetricsSources:
                 now=demand.now,
                 label_keys=label_keys,
                 options=options,
-                at_once=2 if len(demand.workflows) <= _FEW else 1,
             )
             for chunk in chunks:
                 reading.heartbeat("collect")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -185,6 +185,18 @@ class Reading:
     changed: set[WorkflowKey] = field(default_factory=set)
     unassigned: Counter[str] = field(default_factory=Counter)
     unread: dict[WorkflowKey, float] = field(default_factory=dict)
+
+    def parts(self, namespaces: Iterable[str], most: int) -> Iterator[list[str]]:
+        """``namespaces`` in parts of at most ``most`` workflows, or of one namespace."""
+        sizes = Counter(d.key.namespace for d in self.demand.workflows)
+        part, size = list[str](), 0
+        for name in namespaces:
+            if part and size + sizes[name] > most:
+                yield part
+                part, size = [], 0
+            part, size = [*part, name], size + sizes[name]
+        if part:
+            yield part
 
     def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
         wanted = set(namespaces)

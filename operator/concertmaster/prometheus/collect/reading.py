@@ -71,7 +71,7 @@ def backfill(
     now: float,
     label_keys: Sequence[str] = (),
     options: CollectOptions | None = None,
-    at_once: int = 1,
+    at_once: int = 2,
 ) -> Iterator[Collection]:
     """The same over a long span, newest first, so that recommendations do not wait for the oldest run.
 

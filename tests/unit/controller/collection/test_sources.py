@@ -212,6 +212,29 @@ def test_the_newest_past_comes_first_and_all_of_it_in_the_end(reader: Reader, wo
     assert all(later[1] == earlier[0] for earlier, later in pairwise(spans))
 
 
+def test_the_past_of_many_workflows_is_read_in_parts(
+    reader: Reader, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six hours of ten thousand workflows are 250,000 pods, which would be in memory at once."""
+    monkeypatch.setattr(module, "_TOGETHER", 2)
+    definitions = [
+        cronjob(name, namespace)
+        for namespace in ("a", "b", "c", "d")
+        for name in ("etl", "load")[: 1 + (namespace == "b")]
+    ]
+    world.pods = [p for d in definitions for p in hourly(d.key.name, 5, namespace=d.key.namespace)]
+    demand = CollectionRequest("default", tuple(definitions), 2 * DAY, NOW, True)
+    report = reader.sources.collect(demand, lambda _: None)
+    assert report.more
+    spans = {
+        names: sorted((since, until) for _, n, since, until in world.looks if n == names)
+        for _, names, _, _ in world.looks
+    }
+    assert set(spans) == {("a",), ("b",), ("c", "d")}
+    assert len({tuple(of) for of in spans.values()}) == 1
+    assert report.changed == {d.key for d in definitions}
+
+
 def test_what_was_read_is_not_read_again(reader: Reader, world: World) -> None:
     world.pods = hourly("etl", 10)
     reader.read_all("etl")

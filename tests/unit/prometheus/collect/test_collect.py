@@ -482,7 +482,7 @@ def test_a_backfill_that_breaks_off_keeps_what_it_gave(store: Store) -> None:
     chunks: list[Collection] = []
     with pytest.raises(SourceUnreachable):
         for chunk in backfill(
-            client(store), namespaces=["etl"], since=NOW - 86_400, until=NOW, now=NOW + 60, options=CollectOptions()
+            client(store), namespaces=["etl"], since=NOW - 86_400, until=NOW, now=NOW + 60, at_once=1
         ):
             chunks.append(chunk)
             store.script = [failure(503, "", "down")]
