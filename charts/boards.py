@@ -43,7 +43,7 @@ def _one(family: str, by: str = "", more: str = "") -> str:
 
 FLEET = (
     Panel("Workflows", "With series of their own.", [(f"count({_each('run_late')})", "workflows")], kind="stat", width=4),
-    Panel("Cost a month", "At the present rate of runs.", [
+    Panel("Cost per month", "At the present rate of runs.", [
         (f"sum by (currency) ({_each('cost', _ID + ', currency')})", "{{currency}}"),
     ], kind="stat", width=4),
     Panel("Waste a month", "Reserved or spent without use.", [
@@ -126,7 +126,7 @@ WORKFLOW = (
         (_one("step_memory_used_bytes", "step"), "{{step}} used"),
         (_one("step_memory_requested_bytes", "step"), "{{step}} requested"),
     ], "bytes", width=12),
-    Panel("Cost a month", "At the present rate of runs; waste is the part without use.", [
+    Panel("Cost per month", "At the present rate of runs; waste is the part without use.", [
         (_one("cost", "currency"), "cost {{currency}}"),
         (_one("waste", "currency"), "waste {{currency}}"),
         (_one("saving", "currency"), "savings available {{currency}}"),

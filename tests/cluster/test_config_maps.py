@@ -144,7 +144,7 @@ def test_the_operator_says_what_semaphores_and_caches_hold_where_it_may_read_the
         cache, lock = wait_for("what the runs alone tell", lambda: s if all(s := shown()) else None, 150.0)
         assert "50% of 12 lookups hit" in cache
         assert "entries" not in cache
-        assert lock.startswith("Hold the lock db shorter")
+        assert lock.startswith("Hold lock db for less time")
     grant(cluster, namespace, "caches", {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]})
     with operator(cluster, tmp_path, config, user=VIEWER):
         cache, lock = wait_for("what the ConfigMaps hold", lambda: s if "entries" in (s := shown())[0] else None, 150.0)

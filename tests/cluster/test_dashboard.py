@@ -65,7 +65,7 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
             status, text = get(page)
             assert status == 200
             assert "Gantt chart of 1 pods" in text
-            assert "Only what the status holds" not in text
+            assert "Showing only what the status contains" not in text
             assert len(json.loads(get(f"{api}/runs")[1])["runs"]) >= 10
             status, text = get(f"{api}/compare")
             assert status == 200
@@ -84,7 +84,7 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
             assert f"{namespace}/etl" in text
             status, text = get(page)
             assert status == 200
-            assert "Only what the status holds is shown" in text
+            assert "Showing only what the status contains" in text
             assert "--role=concertmaster-explain" in text
             assert get("/workflows/kube-system/cronjob-etl")[0] == 403, "another namespace is forbidden"
             apply(cluster, explainer(tmp_path, namespace))

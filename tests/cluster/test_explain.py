@@ -102,7 +102,7 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         kubeconfig = cluster.kubeconfig(service_account=reader, namespace=namespace)
         short = explain(kubeconfig, namespace)
         assert short.returncode == 0
-        assert "Only what the status holds" in short.stderr
+        assert "Showing only what the status contains" in short.stderr
         assert "--role=concertmaster-explain" in short.stderr
         apply(cluster, explainer(tmp_path, namespace))
         cluster.kubectl("create", "rolebinding", "explain", "-n", namespace, "--role=concertmaster-explain", account)
@@ -113,4 +113,4 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
     gone = explain(admin, namespace)
     assert gone.returncode == 0
     assert all(f"({identifier})" in gone.stdout for identifier in held)
-    assert "Only what the status holds" in gone.stderr
+    assert "Showing only what the status contains" in gone.stderr

@@ -124,7 +124,9 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
         assert "Effect: Improved:" in said
         record = wait_for(
             "the rule's record",
-            lambda: "this rule's promises held" in with_recommendations(world, "Implemented").get("trackRecord", ""),
+            lambda: (
+                "predictions of this rule held" in with_recommendations(world, "Implemented").get("trackRecord", "")
+            ),
             60,
         )
         assert record
@@ -144,7 +146,7 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
         assert with_recommendations(world, "Implemented")["since"] == done["since"]
         again = concertmaster(cluster, namespace, "explain", "wide", item["id"])
         assert "Effect: Improved:" in again
-        assert "this rule's promises held" in " ".join(again.split())
+        assert "predictions of this rule held" in " ".join(again.split())
         assert "Implemented" in concertmaster(cluster, namespace, "list", "--state", "Implemented")
 
 

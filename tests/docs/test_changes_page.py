@@ -112,7 +112,7 @@ HELD: dict[str, tuple[str, str]] = {
     "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),
     "A change that was rolled back": (LOOP, "test_three_worse_of_five_and_the_rule_must_ask"),
-    "What was promised": (
+    "What was predicted": (
         "tests/unit/core/changes/test_ledger.py",
         "test_broken_promises_shrink_the_next_ones_step_by_step",
     ),

@@ -49,13 +49,13 @@ def test_no_data_make_memory_sizing_raise(rows: list[tuple[float, float, float, 
         assert all(math.isfinite(size.model.request(x)) for x in (*columns[3], size_ahead))
 
 
-@given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=40), ANY, ANY, ANY, ANY)
+@given(st.lists(st.tuples(ANY, ANY, ANY, ANY), max_size=40), ANY, ANY, ANY)
 @settings(max_examples=200, deadline=None)
 def test_no_data_make_cpu_sizing_raise(
-    rows: list[tuple[float, float, float, float]], slack: float, path: float, request: float, limit: float
+    rows: list[tuple[float, float, float, float]], path: float, request: float, limit: float
 ) -> None:
     columns = [list(c) for c in zip(*rows, strict=True)] or [[], [], [], []]
-    size = cpu_request(columns[0], columns[1], columns[2], columns[3], slack, path, request, limit)
+    size = cpu_request(columns[0], columns[1], columns[2], columns[3], path, request, limit)
     if size.request is not None:
         assert size.enough and math.isfinite(size.request) and size.request > 0.0
     if size.enough:
@@ -77,7 +77,7 @@ def test_no_data_make_the_models_raise(rows: list[tuple[float, float]], queries:
     scale.seconds(queries)
     if scale.enough:
         assert np.isfinite(scale.seconds([1, 2, 1000])).all()
-    recommend_workers(scale, range(1, 9), deadline=y[0] if y else None)
+    recommend_workers(scale, range(1, 9))
 
 
 @given(SAMPLES, st.floats(0.01, 100.0))
@@ -133,7 +133,7 @@ def test_the_proposal_wastes_no_more_than_any_present_request_costs(rows: list[t
     request = memory_request(u, t, options=options).request
     levels = np.array([request, np.quantile(u, 0.7), max(u), 1.5 * max(u)], dtype=np.float64)
     loss = fit_loss(np.zeros(len(u)), np.array(u), np.array(t), options, is_factor=False)
-    then, *now = loss.waste_and_failing(levels)[0]
+    then, *now = loss.waste(levels)
     # The grid of levels beyond the largest peak is coarse for very wide tails.
     assert all(then <= waste * 1.05 + 1.0 for waste in now)
 

@@ -308,9 +308,9 @@ def test_the_workflow_page_holds_what_its_guide_lists(page: Page, running: Dashb
         assert count(f"[aria-label='Usage'] line.{line}") >= 1, line
     assert count("input[type=range]") >= 2
     assert count("pre[data-copy] + button") >= 1
-    assert "Changes: promised against measured" in text
+    assert "Changes: predicted and measured effect" in text
     assert page.evaluate("[...document.querySelectorAll('[aria-label=Changes] th')].map(e => e.textContent)") == [
-        "Since", "What", "State", "Promised", "Measured", "Message",
+        "Since", "What", "State", "Predicted", "Measured", "Message",
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -23,3 +24,10 @@ def in_turns(items: Iterable[T], owner: Callable[[T], str | None]) -> Iterator[T
                 left.append(line)
                 break
         lines = left
+
+
+def gives_way(newest_first: Iterable[T], owner: Callable[[T], str | None], amounts: Counter[str | None]) -> T:
+    """Which item makes room for another: the newest of the owner that has most by ``amounts``, so that a flood of one owner
+    costs nobody else anything."""
+    most = amounts.most_common(1)[0][0]
+    return next(item for item in newest_first if owner(item) == most)

@@ -42,7 +42,6 @@ class Stats:
     pods: int
     records: int
     bytes: int
-    oldest: float | None
     newest: float | None
     unreadable: int
 
@@ -236,7 +235,7 @@ class Store(Analyses):
         """Counts and size."""
         with self._engine.reading():
             one = self._db.execute
-            pods, oldest, newest = one("SELECT count(*), min(begun), max(ended) FROM pods").fetchone()
+            pods, newest = one("SELECT count(*), max(ended) FROM pods").fetchone()
             size = self._engine.size()
             runs = "SELECT count(*) FROM (SELECT workflow, run FROM pods UNION SELECT workflow, run FROM records) AS r"
             return Stats(
@@ -245,7 +244,6 @@ class Store(Analyses):
                 pods=pods,
                 records=one("SELECT count(*) FROM records").fetchone()[0],
                 bytes=size,
-                oldest=oldest,
                 newest=newest,
                 unreadable=len(set(self._lost)),
             )

@@ -70,17 +70,15 @@ class KubeClient:
         limits: ClientLimits | None = None,
         stop: threading.Event | None = None,
         observer: Observer | None = None,
-        pool: int = 8,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         configuration.retries = False  # retries are ours: the transport's know neither deadline nor Retry-After
-        configuration.connection_pool_maxsize = pool
+        configuration.connection_pool_maxsize = 8
         self._api: Any = ApiClient(configuration)  # its types stop at the generated calls
         self._api.user_agent = f"concertmaster/{__version__}"
         self._limits = limits or ClientLimits()
         self._stop = stop or threading.Event()
         self._observer = observer
-        self._tools = Tools(monotonic=clock, sleep=self._stop.wait)
+        self._tools = Tools(sleep=self._stop.wait)
         self._may_write: WriteGuard = lambda _path, _body: True
 
     @classmethod

@@ -40,6 +40,7 @@ log = logging.getLogger("concertmaster.notify")
 REPEAT_AFTER = 24 * 3600.0  # seconds in which the same news is reported once
 MOST_WAITING = 1000
 MOST_PER_HOUR = 60  # messages to one receiver; beyond that, those of namespaces that had less than an even share
+DEADLINE = 300.0  # seconds in which a message is tried again
 _REMEMBERED = 10_000
 _LONGEST_FILE = 65_536
 SIGNATURE = "X-Concertmaster-Signature"
@@ -73,13 +74,11 @@ class Sender:
         *,
         count: Callable[[str, str], None] = lambda _receiver, _outcome: None,
         policy: RetryPolicy | None = None,
-        deadline: float = 300.0,
         tools: Tools | None = None,
     ) -> None:
         self._receivers: Mapping[str, Receiver] = {r.name: r for r in receivers}
         self._count = count
         self._policy = policy or RetryPolicy(attempts=6, first_pause=1.0, longest_pause=60.0)
-        self._deadline = deadline
         self._tools = tools or Tools()
         self._reported: OrderedDict[str, float] = OrderedDict()
         self._outboxes = {name: _Outbox() for name in self._receivers}
@@ -144,7 +143,7 @@ class Sender:
             attempt,
             lambda error, _: error.after if isinstance(error, Undeliverable) and error.again else None,
             self._policy,
-            deadline=self._tools.monotonic() + self._deadline,
+            deadline=self._tools.monotonic() + DEADLINE,
             tools=self._tools,
         )
 

@@ -133,7 +133,7 @@ def totals_sentence(totals: Totals, below: int) -> str:
     parts += [f"{impacts.number(v)} {k}" for k, v in totals.money.items()]
     minor = f"; {text.count(below, 'minor item')} not listed" if below else ""
     return (
-        f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}: "
+        f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}, worth "
         f"{', '.join(parts)} a month{minor}"
     )
 
@@ -152,7 +152,7 @@ def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]
             h.namespace,
             h.workflow,
             h.action if wide or len(h.action) <= _CHANGE else f"{h.action[: _CHANGE - 1].rstrip(' ,;')}…",
-            impacts.line(h.impact, h.currency or "").removesuffix(" a month"),
+            impacts.monthly(h.impact, h.currency or ""),
             text.percent(h.confidence).replace(" ", "") if h.confidence is not None else "-",
             h.effort or "-",
             h.risk or "-",

@@ -16,6 +16,7 @@ from typing import Any
 from concertmaster.core.model import Impact, Interval
 
 NOTHING = "not measured"
+_MONTHLY = " a month"
 UNITS = {"run_minutes": "run-minutes/month", "failed_runs": "failed runs/month"}  # of intervals; else a currency
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _PART = re.compile(rf"{_NUMBER} (run-hours?|run-minutes?|failed runs?|[A-Z]{{3}})(?: \({_NUMBER} to {_NUMBER}\))?")
@@ -23,7 +24,12 @@ _HOUR = 60.0  # minutes
 
 
 def line(impact: Impact, currency: str) -> str:
-    """The impact in words; ``NOTHING`` when it promises no amount."""
+    """The impact in words; ``NOTHING`` when no amount is predicted."""
+    return f"{amounts}{_MONTHLY}" if (amounts := monthly(impact, currency)) != NOTHING else NOTHING
+
+
+def monthly(impact: Impact, currency: str) -> str:
+    """The same below a header that names the month: ``41 run-hours (35 to 47)``."""
     parts = []
     if impact.run_minutes is not None:
         hours = impact.run_minutes.likely >= 2 * _HOUR
@@ -32,12 +38,12 @@ def line(impact: Impact, currency: str) -> str:
         parts.append(_amount(impact.failed_runs, "failed run"))
     if impact.money is not None:
         parts.append(_amount(impact.money, currency))
-    return ", ".join(parts) + " a month" if parts else NOTHING
+    return ", ".join(parts) or NOTHING
 
 
 def parse(words: object) -> Impact:
     """The impact in a status line; an empty one for anything else."""
-    if not isinstance(words, str) or not words.endswith(" a month"):
+    if not isinstance(words, str) or not words.endswith(_MONTHLY):
         return Impact()
     minutes = failed = money = None
     for likely, unit, low, high in _PART.findall(words):

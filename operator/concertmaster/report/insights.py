@@ -25,8 +25,8 @@ _SHOWN_RULES = ("data-quality", "demand-forecast")
 def _slow(slow: SlowRuns, total: int) -> str:
     steps = text.listing(list(slow.steps)) or "no single step"
     return (
-        f"{len(slow.runs)} of {total} runs were {text.duration(slow.extra_seconds)} slower than the rest,"
-        f" because of {steps} (the last: {slow.runs[-1]})"
+        f"{len(slow.runs)} of {total} runs were {text.duration(slow.extra_seconds)} slower than the others,"
+        f" because of {steps} (most recent: {slow.runs[-1]})"
     )
 
 
@@ -42,7 +42,7 @@ def _change(measured: ChangeEffect) -> str:
     if effect.verdict is Verdict.IMPROVED:
         return f"{head} made runs {text.percent(1 - effect.ratio)} shorter ({span})"
     if effect.verdict is Verdict.SAME:
-        return f"{head} left the run time as it was ({span})"
+        return f"{head} had no effect on run duration ({span})"
     return f"{head} has no clear effect on the run time yet ({span})"
 
 

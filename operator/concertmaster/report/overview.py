@@ -31,10 +31,10 @@ def overview(
     if published:
         total = together((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)
-        lines = [f"{text.count(len(published), 'recommendation')} from {runs}; in all {worth}."]
+        lines = [f"{text.count(len(published), 'recommendation')} from {runs}, worth {worth} in total."]
     if minor:
         money = sum(r.impact.money.likely for r in minor if r.impact.money is not None)
-        sums = f", {text.money(money, analysis.pricing.currency)} a month in all" if money > 0 else ""
+        sums = f", {text.money(money, analysis.pricing.currency)} a month in total" if money > 0 else ""
         namespace = analysis.definition.key.namespace
         command = f"kubectl concertmaster explain {profile} -n {namespace} --all"
         lines.append(f"{text.count(len(minor), 'minor item')}{sums}: {command}")

@@ -140,13 +140,13 @@ def _points(share: float | None) -> str:
 
 def describe_result(result: ImplementationResult) -> str:
     """What came of an implementation, as a sentence."""
-    runs = f"{text.count(result.after, 'run')} after it against {result.before} before"
+    runs = f"{text.count(result.after, 'run')} after, {result.before} before"
     promised = _amount(result.promised)
-    promise = f", promised {promised}" if promised else ""
+    promise = f", predicted {promised}" if promised else ""
     seen = _amount(result.measured) if result.measured is not None else None
     if result.verdict is None:
         so_far = f"; so far {seen}" if seen else ""
-        return f"being measured: {runs}{so_far}{promise}"
+        return f"measuring: {runs}{so_far}{promise}"
     end = "; rolled back since" if result.undone else ""
     if seen is None:
         return f"{result.verdict.value}: {runs}{promise}{end}"

@@ -128,7 +128,8 @@ def step_line(step: StepAnalysis) -> str:
         parts.append(", ".join(marks))
     if duration.count:
         parts.append(
-            f"mean {text.duration(duration.mean)}, {text.duration(duration.minimum)} to {text.duration(duration.maximum)}"
+            f"mean {text.duration(duration.mean)}, min {text.duration(duration.minimum)},"
+            f" max {text.duration(duration.maximum)}"
         )
     if duration.cv is not None and duration.variance is not None:
         parts.append(f"variance {impacts.number(duration.variance)} s^2 (CV {duration.cv:.2f})")
@@ -192,7 +193,7 @@ def document(
     open_ = [current[s.id] for s in active if s.id in current]
     parts = [clip(_score_part(p), 160) for p in analysis.score.parts if p.shown]
     parts += [
-        clip(f"best practices: {item.current}; open: {item.proposed.removeprefix('set ')}", 160)
+        clip(f"best practices: {item.current}; missing: {item.proposed.removeprefix('set ')}", 160)
         for item in minor
         if item.rule == "best-practices"
     ]

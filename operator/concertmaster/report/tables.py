@@ -136,7 +136,7 @@ def workflow_text(view: dict[str, Any]) -> str:
     lines = [
         f"{key['kind']} {key['namespace']}/{key['name']} ({view['engine']})",
         f"  {newest}{runs['total']} runs in {text.window(view['windowSeconds'])}: {runs['succeeded']} succeeded,"
-        f" {runs['failed']} failed, {runs['unknown']} with an unknown outcome; last {view['lastRun'] or 'never'}",
+        f" {runs['failed']} failed, {runs['unknown']} with an unknown outcome; last run ended {view['lastRun'] or 'never'}",
     ]
     if makespan["count"]:
         lines.append(
@@ -148,7 +148,8 @@ def workflow_text(view: dict[str, Any]) -> str:
     if per_run:
         month = view["cost"]["perMonth"]
         lines.append(
-            f"  cost: {text.money(per_run['total'], currency)} a run, of it {text.money(per_run['wasted'], currency)} unused"
+            f"  cost: {text.money(per_run['total'], currency)} per run,"
+            f" {text.money(per_run['wasted'], currency)} of it unused"
             + (f"; {text.money(month, currency)} a month" if month is not None else "")
         )
     if view["score"] is not None:

@@ -135,7 +135,7 @@ def _rows(buckets: Sequence[Bucket], period: Period, zone: tzinfo) -> list[list[
         alike = list(same)
         if quiet and len(alike) >= QUIET:
             first, last = (label(b.start, period, zone) for b in (alike[0], alike[-1]))
-            rows.append([first, "0" if seen else "-", *["-"] * 7, f"{'' if seen else 'not seen '}up to {last}"])
+            rows.append([first, "0" if seen else "-", *["-"] * 7, f"{'' if seen else 'no data '}up to {last}"])
         else:
             rows += [_row(b, period, zone) for b in alike]
     return rows
@@ -150,7 +150,7 @@ def _row(bucket: Bucket, period: Period, zone: tzinfo) -> list[str]:
         _percent(bucket.success),
         *(_shown(seconds, field) for field in ("minimum", "mean", "maximum", "p95", "p99")),
         "-" if cost is None or cost.mean is None else f"{cost.mean:.4f}",
-        "" if bucket.whole else "seen in part" if bucket.known else "not seen",
+        "" if bucket.whole else "partial data" if bucket.known else "no data",
     ]
 
 
@@ -162,22 +162,24 @@ def _compared(difference: Difference, period: Period, zone: tzinfo, currency: st
     """This period against the one before, as one sentence."""
     noun = _NOUN[period]
     if difference.now is None or difference.before is None:
-        return f"No comparison of this {noun} with the one before: {difference.reason}."
+        return f"No comparison with the {noun} before: {difference.reason}."
     now, before = difference.now, difference.before
-    parts = [f"{text.count(now.total, 'run')} against {before.total}"]
+    parts = [f"{text.count(now.total, 'run')}, before {before.total}"]
     if difference.success_p is not None:
-        verdict = "more than chance" if difference.success_changed else "no clear difference"
-        parts.append(f"success {text.percent(now.success)} against {text.percent(before.success)} ({verdict})")
+        verdict = "significant" if difference.success_changed else "no clear difference"
+        parts.append(f"success {text.percent(now.success)}, before {text.percent(before.success)} ({verdict})")
     seconds = _means(now, before, "durationSeconds")
     if seconds is not None:
-        figures = f"{text.duration(seconds[0])} against {text.duration(seconds[1])} on average"
-        parts.append(f"run time {figures} ({_clear(difference.figures.get('durationSeconds'), 'longer', 'shorter')})")
+        figures = f"{text.duration(seconds[0])}, before {text.duration(seconds[1])}"
+        parts.append(
+            f"mean run time {figures} ({_clear(difference.figures.get('durationSeconds'), 'longer', 'shorter')})"
+        )
     cost = _means(now, before, "cost")
     if cost is not None:
-        figures = f"{text.money(cost[0], currency)} a run against {text.money(cost[1], currency)}"
-        parts.append(f"cost {figures} ({_clear(difference.figures.get('cost'), 'dearer', 'cheaper')})")
-    names = f"{label(now.start, period, zone)} against {label(before.start, period, zone)}"
-    return f"Last whole {noun}, {names}: {'; '.join(parts)}."
+        figures = f"{text.money(cost[0], currency)}, before {text.money(cost[1], currency)}"
+        parts.append(f"cost per run {figures} ({_clear(difference.figures.get('cost'), 'more', 'less')})")
+    names = f"{label(now.start, period, zone)} compared with {label(before.start, period, zone)}"
+    return f"Last complete {noun}, {names}: {'; '.join(parts)}."
 
 
 def _means(now: Bucket, before: Bucket, name: str) -> tuple[float, float] | None:
@@ -189,7 +191,7 @@ def _means(now: Bucket, before: Bucket, name: str) -> tuple[float, float] | None
 def _clear(comparison: Comparison | None, more: str, less: str) -> str:
     """Whether a difference of means is one, or could be chance."""
     if comparison is None or not math.isfinite(comparison.ratio):
-        return f"too few to tell, {MIN_RUNS} on each side are needed"
+        return f"insufficient data: {MIN_RUNS} required on each side"
     span = f"95% interval {100 * (comparison.low - 1):+.0f} to {100 * (comparison.high - 1):+.0f}%"
     if _differs(comparison):
         return f"{text.percent(abs(comparison.ratio - 1))} {more if comparison.ratio > 1 else less}, {span}"

@@ -184,7 +184,7 @@ def recommendation_view(item: Recommendation) -> View:
         "effort": item.effort.value,
         "current": item.current,
         "proposed": item.proposed,
-        "confidence": number(item.confidence, 3),
+        "confidence": number(item.confidence, 2),
         "gainSeconds": _interval(item.gain_seconds),
         "gainShare": _interval(item.gain_share),
         "savingPerMonth": _interval(item.saving_per_month),

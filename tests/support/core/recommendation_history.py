@@ -26,14 +26,13 @@ def lived() -> dict[str, object]:
     case = next(c for c in cases() if c.name == "over-requested")
     result = replace(case, name="lived").analysed()
     path = "/spec/templates/{}/container/resources/requests/{}"
+    cheaper = RelativeEffect("Cost", -0.3, -0.35, -0.25)
 
     def standing(
         id_: str, state: RecommendationState, days: float, words: Mapping[str, str], **more: object
     ) -> TrackedRecommendation:
         reported = {"effort": "Low", "risk": "Low", "severity": "Medium", **words}
-        found = TrackedRecommendation(
-            id_, state, NOW - days * DAY, reported, RelativeEffect("Cost", -0.3, -0.35, -0.25)
-        )
+        found = TrackedRecommendation(id_, state, NOW - days * DAY, reported, cheaper)
         return replace(found, **more)  # type: ignore[arg-type]
 
     load = (Field(path.format("load", "memory"), "2Gi", "832Mi"),)
@@ -98,11 +97,11 @@ def lived() -> dict[str, object]:
     outcomes = (
         ImplementationResult(
             "memory-request.load",
-            standings[2].words["action"],
+            lower["action"],
             "kustomize-controller",
             NOW - DAY,
             load,
-            standings[2].promised,
+            cheaper,
             "9f2c41d07be3",
             RelativeEffect("Cost", -0.28, -0.31, -0.25),
             before=30,
@@ -110,7 +109,7 @@ def lived() -> dict[str, object]:
         ),
         ImplementationResult(
             "parallelism",
-            standings[3].words["action"],
+            wider["action"],
             "kubectl-edit",
             NOW - 9 * DAY,
             limit,

@@ -53,7 +53,7 @@ def profile(number: int = 0, *, namespace: str = "etl", name: str | None = None,
         },
         "spec": {"workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": name}},
         "status": {
-            "advice": ["1 recommendation from 30 runs in 14d; in all 12.5 USD a month."],
+            "advice": ["1 recommendation from 30 runs in 14d, worth 12.5 USD a month in total."],
             "conditions": [{"type": "Ready", "status": "True", "reason": "Analysed", "message": "analysed"}],
             "dataUntil": "2027-01-31T00:40:00Z",
             "insights": ["The next run will take about 21m04s"],

@@ -64,7 +64,7 @@ def test_evidence_confidence_and_the_figures_of_the_step_are_printed() -> None:
     assert "Evidence: one; two" in text
     assert "Confidence: 80%" in text
     assert (
-        "30 executions; mean 1m00s, p50 59s, p95 1m10s, p99 1m15s, 50s to 1m20s; critical-path time 1m01s; 2 failed"
+        "30 executions; mean 1m00s, p50 59s, p95 1m10s, p99 1m15s, min 50s, max 1m20s; critical-path time 1m01s; 2 failed"
         in text
     )
 

@@ -1,6 +1,8 @@
 """None comes first because it has most."""
 
-from concertmaster.core.turns import in_turns
+from collections import Counter
+
+from concertmaster.core.turns import gives_way, in_turns
 
 
 def test_each_owner_comes_once_in_a_round_and_items_keep_their_order() -> None:
@@ -13,3 +15,9 @@ def test_each_owner_comes_once_in_a_round_and_items_keep_their_order() -> None:
         "a3",
     ]
     assert list(in_turns([], str)) == []
+
+
+def test_the_newest_of_whoever_has_most_gives_way() -> None:
+    newest_first = ["b1", "a3", "a2", "a1"]
+    assert gives_way(newest_first, lambda item: item[0], Counter(item[0] for item in newest_first)) == "a3"
+    assert gives_way(newest_first, lambda item: item[0], Counter(a=1, b=9)) == "b1"

@@ -87,9 +87,8 @@ def test_only_active_ones_are_headlines_and_the_sums_name_what_is_left_out() -> 
         "runHoursPerMonth": "2.5",
         "workflows": 1,
     }
-    sentence = (
-        "2 recommendations for 1 workflow: 2.5 run-hours, 3 failed runs, 12.5 USD a month; 3 minor items not listed"
-    )
+    worth = "2.5 run-hours, 3 failed runs, 12.5 USD a month"
+    sentence = f"2 recommendations for 1 workflow, worth {worth}; 3 minor items not listed"
     assert fleet.totals_sentence(sums, fleet.minor_count([PROFILE])) == sentence
     assert fleet.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
 

@@ -86,7 +86,7 @@ def test_the_resource_accepts_it_as_it_is() -> None:
     assert profile.status.summary is not None
     assert profile.status.summary.open == len(status["recommendations"]) + status["moreRecommendations"]
     assert len(status["recommendations"]) == 5
-    assert status["advice"][0].startswith(f"{status['summary']['open']} recommendations from 14 runs in 14d; in all ")
+    assert status["advice"][0].startswith(f"{status['summary']['open']} recommendations from 14 runs in 14d, worth ")
 
 
 def test_equal_evidence_gives_an_equal_document() -> None:

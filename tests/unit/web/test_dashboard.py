@@ -178,7 +178,7 @@ def test_the_workflow_page_has_every_part(fleet: Dashboard) -> None:
 
 def test_without_the_operator_the_status_is_shown_and_said_to_be(fleet: Dashboard) -> None:
     text = fleet.get("/workflows/etl/nightly-0").text
-    assert "Only what the status holds is shown" in text
+    assert "Showing only what the status contains" in text
     assert "transform: 30 executions" in text
     assert "Cost -50% (-60 to -40%)" in text
     assert "Right-size CPU request of transform" in text

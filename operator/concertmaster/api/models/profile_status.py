@@ -117,7 +117,7 @@ class WorkflowProfileStatus(ApiModel):
         default=(),
         max_length=10,
         description="Result in one or two sentences: the value of the recommendations, or that no action is needed.",
-        examples=[["2 recommendations from 30 runs in 14d; in all 41 run-hours, 12.5 USD a month."]],
+        examples=[["2 recommendations from 30 runs in 14d, worth 41 run-hours, 12.5 USD a month in total."]],
     )
     conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, TargetResolved, ObjectivesMet")
     data_until: Timestamp | None = Field(
@@ -208,7 +208,9 @@ class WorkflowProfileStatus(ApiModel):
         default=(),
         max_length=20,
         description="Steps, one line each: executions, durations, failures, critical-path time, and marks.",
-        examples=[["train: 30 executions, mean 4m10s, 3m50s to 5m02s, p95 4m58s, CV 0.08; critical-path time 4m01s"]],
+        examples=[
+            ["train: 30 executions; p50 4m08s, p95 4m58s; critical-path time 4m01s; mean 4m10s, min 3m50s, max 5m02s"]
+        ],
     )
     summary: SummaryStatus | None = Field(
         default=None, description="Figures shown by kubectl get.", examples=[{"target": "WorkflowTemplate/nightly-etl"}]

@@ -142,7 +142,9 @@ class RecommendationStatus(ApiModel):
     track_record: Line400 | None = Field(
         default=None,
         description="Accuracy of this rule's earlier predictions, and the factor applied to this one.",
-        examples=["this rule's promises held 12 of 14 times, median 0.9 x; this one counts as 0.92 x"],
+        examples=[
+            "predictions of this rule held in 12 of 14 changes, median effect 90% of the predicted; this one counts 92%"
+        ],
     )
 
 
@@ -181,7 +183,7 @@ class ResultStatus(ApiModel):
     effect: Line400 | None = Field(
         default=None,
         description="Measured effect, as a sentence.",
-        examples=["Improved: 55% less reserved per run (50 to 60%), promised 58%; 12 runs after it against 30 before"],
+        examples=["Improved: 55% less reserved per run (50 to 60%), predicted 58%; 12 runs after, 30 before"],
     )
     fingerprint: Line160 | None = Field(
         default=None,

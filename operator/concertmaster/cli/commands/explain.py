@@ -40,7 +40,7 @@ _LABELS = (
     ("since", "Since"),
     ("dismissal", "Dismissed"),
     ("note", "Note"),
-    ("trackRecord", "Record"),
+    ("trackRecord", "Track record"),
 )
 
 
@@ -67,7 +67,7 @@ def command(
 ) -> None:
     """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE.
 
-    The operator is asked through the API server; without it, what the status holds is printed.
+    The operator is asked through the API server; without it, what the status contains is printed.
     """
     where = details.place(operator)
     place = namespace or profiles.default_namespace(kubeconfig, context)
@@ -84,11 +84,11 @@ def command(
             known = ", ".join(r["id"] for r in items) or "none"
             raise UserError(
                 f"{place}/{profile} has no recommendation {recommendation}; it has: {known}"
-                + (f" (only what the status holds; the operator was not reached: {trouble})" if trouble else "")
+                + (f" (in its status; the operator could not be reached: {trouble})" if trouble else "")
             )
         items = chosen
     if not items and not made:
-        click.echo(next(iter(status.get("advice") or ()), "the operator has not looked at this profile yet"))
+        click.echo(next(iter(status.get("advice") or ()), "the operator has not analysed this profile yet"))
     planner = Planner(client, raw) if recommendation is not None else None
     for item in items:
         click.echo(text.plain(describe(item, raw, _step(detail, item))))
@@ -110,7 +110,9 @@ def command(
     if trouble:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
-        click.echo(f"Only what the status holds{left}. The operator was not reached: {trouble}.", err=True)
+        click.echo(
+            f"Showing only what the status contains{left}: the operator could not be reached. {trouble}.", err=True
+        )
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")
 
@@ -138,7 +140,7 @@ def _figures(step: dict[str, Any]) -> str:
     parts = [text.count(step["executions"], "execution")]
     if seconds["count"]:
         shown = ", ".join(f"{name} {text.duration(seconds[name])}" for name in ("mean", "p50", "p95", "p99"))
-        parts.append(f"{shown}, {text.duration(seconds['min'])} to {text.duration(seconds['max'])}")
+        parts.append(f"{shown}, min {text.duration(seconds['min'])}, max {text.duration(seconds['max'])}")
     if step["dragSeconds"] is not None:
         parts.append(f"critical-path time {text.duration(step['dragSeconds'])}")
     if (given := step.get("input")) is not None:

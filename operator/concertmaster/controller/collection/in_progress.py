@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowKey
-from concertmaster.core.turns import in_turns
+from concertmaster.core.turns import gives_way, in_turns
 from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import ObjectRef
 
@@ -30,6 +30,10 @@ class _Known:
     key: WorkflowKey
     read_at: float = 0.0
     record: RunRecord | None = None
+
+
+def _namespace(run: _Known) -> str:
+    return run.key.namespace
 
 
 class RunsInProgress:
@@ -61,8 +65,8 @@ class RunsInProgress:
                 return
             self._known[ref.uid] = _Known(ref, key)
             if len(self._known) > MOST_KNOWN:
-                most = Counter(run.key.namespace for run in self._known.values()).most_common(1)[0][0]
-                del self._known[next(uid for uid, run in reversed(self._known.items()) if run.key.namespace == most)]
+                amounts = Counter[str | None](map(_namespace, self._known.values()))
+                del self._known[gives_way(reversed(self._known.values()), _namespace, amounts).ref.uid]
 
     def over(self, uid: str) -> None:
         """A run has ended."""
@@ -80,7 +84,7 @@ class RunsInProgress:
                 self._keys = keys
             self._known = {uid: run for uid, run in self._known.items() if run.key in keys}
             longest_ago = sorted(self._known.values(), key=lambda run: run.read_at)
-            due = list(itertools.islice(in_turns(longest_ago, lambda run: run.key.namespace), MOST_READ))
+            due = list(itertools.islice(in_turns(longest_ago, _namespace), MOST_READ))
         begun = time.monotonic()
         for run in due:
             if time.monotonic() - begun >= LONGEST:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from concertmaster.core.turns import in_turns
+from concertmaster.core.turns import gives_way, in_turns
 from concertmaster.kube.objects import ObjectRef, Resource
 
 MOST_BYTES = 32 << 20
@@ -51,6 +51,10 @@ def pack(resource: Resource, obj: Mapping[str, Any]) -> bytes:
     meta = {k: v for k, v in (obj.get("metadata") or {}).items() if k != "managedFields"}
     whole = {**obj, "apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
     return zlib.compress(json.dumps(whole, separators=(",", ":")).encode(), 1)
+
+
+def _namespace(waiting: Waiting) -> str | None:
+    return waiting.ref.namespace
 
 
 class Pending:
@@ -91,16 +95,11 @@ class Pending:
             self._runs[ref.namespace] += 1
             self._bytes[ref.namespace] += len(packed)
             if len(self._waiting) > self._most_runs:
-                self._drop(self._newest(self._runs))
+                self._drop(gives_way(reversed(self._waiting.values()), _namespace, self._runs))
                 self.refused += 1
             while self._bytes.total() > self._most_bytes:
-                self._unburden(self._newest(self._bytes, packed=True))
-
-    def _newest(self, amounts: Counter[str | None], *, packed: bool = False) -> Waiting:
-        """The run that came last in the namespace with the greatest amount; only those that are ``packed``."""
-        most = amounts.most_common(1)[0][0]
-        newest = (w for w in reversed(self._waiting.values()) if w.ref.namespace == most)
-        return next(w for w in newest if w.packed is not None or not packed)
+                packed_ones = (w for w in reversed(self._waiting.values()) if w.packed is not None)
+                self._unburden(gives_way(packed_ones, _namespace, self._bytes))
 
     def _unburden(self, waiting: Waiting) -> None:
         """Keep its name only."""
@@ -112,7 +111,7 @@ class Pending:
         """The oldest runs of each namespace; those already tried only with ``again``."""
         with self._lock:
             due = (w for w in self._waiting.values() if again or not w.tries)
-            return list(islice(in_turns(due, lambda w: w.ref.namespace), most))
+            return list(islice(in_turns(due, _namespace), most))
 
     def done(self, waiting: Waiting) -> None:
         """It was read and stored, or nothing of it can be read."""

@@ -54,11 +54,10 @@ class LivePods(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What was found. ``hidden`` are the keys of which no source has a label: only live pods can tell of them."""
+    """What was found."""
 
     workflows: tuple[LabelledWorkflow, ...] = ()
     notes: tuple[str, ...] = ()
-    hidden: tuple[PodLabels, ...] = ()
 
 
 class LabelledWorkflows:
@@ -107,9 +106,10 @@ class LabelledWorkflows:
         for keys, workflows in self._known.items():
             self._known[keys] = {w: at for w, at in workflows.items() if now - at <= DAY}
         found = tuple(w for workflows in self._known.values() for w in workflows)
+        # Of these no source has a label: only live pods can tell of them.
         hidden = tuple(keys for keys in every if now - self._exported.get(keys, 0.0) > DAY)
         warnings = self._pods.follow(hidden) if self._pods is not None else ()
-        return Labelled(found, (*notes, *warnings), hidden)
+        return Labelled(found, (*notes, *warnings))
 
     def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
         since = {place: self._asked.get((source, keys, place), 0.0) for place in places}

@@ -74,7 +74,7 @@ class Telemetry:
         )
         self.promise_ratio = gauge(
             "rule_promise_ratio",
-            "Median of measured over promised effect of a rule, 1 is as promised; NaN: no numbers.",
+            "Median of measured over predicted effect of a rule, 1 is as predicted; NaN: no numbers.",
             "rule",
         )
         self.live_runs = counter(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.turns import gives_way
 from concertmaster.report.workflow_series import FAMILIES, PREFIX, RUN_LATE, Sample, head, line
 
 MOST_WORKFLOWS = 5000
@@ -85,11 +86,10 @@ class WorkflowSeries:
 
     def _make_room(self, namespace: str) -> bool:
         """Whether the namespace with most series gave those of its newest workflow up for one with fewer."""
-        by_namespace = Counter(key.namespace for key in self._keys.values())
-        most, number = by_namespace.most_common(1)[0]
-        if number <= by_namespace[namespace] + 1:
+        by_namespace = Counter[str | None](key.namespace for key in self._keys.values())
+        if max(by_namespace.values()) <= by_namespace[namespace] + 1:
             return False
-        newest = next(uid for uid, key in reversed(self._keys.items()) if key.namespace == most)
+        newest = gives_way(reversed(self._keys), lambda uid: self._keys[uid].namespace, by_namespace)
         self._drop(newest)
         self._refused.add(newest)
         return True

@@ -90,7 +90,7 @@ def compute_score(
         value = _clip(1.0 - (policy.objectives.min_success - rate) / 0.20)
         parts.append(ScorePart("success", weights["success"], value, f"{100 * rate:.0f}% of {len(known)} runs"))
     else:
-        parts.append(ScorePart("success", weights["success"], None, "no run whose end is known"))
+        parts.append(ScorePart("success", weights["success"], None, "no run with a known outcome"))
     if makespan.cv is not None and makespan.count >= 3:
         slower = any(p.ratio > 1.0 for p in trend.points)
         value = _clip(1.0 - makespan.cv / (2 * policy.analysis.high_variance_cv)) * (0.5 if slower else 1.0)
@@ -108,9 +108,8 @@ def compute_score(
         parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))
     if queue.mean is not None and makespan.mean:
         share = (queue.mean + blocked) / makespan.mean
-        why = f"{100 * share:.0f}% of the run time is waiting for a node" + (
-            f", a free slot or a retry ({100 * blocked / makespan.mean:.0f}%)" if blocked >= 1.0 else ""
-        )
+        blocking = f" ({100 * blocked / makespan.mean:.0f}% for a free slot or a retry)" if blocked >= 1.0 else ""
+        why = f"queueing is {100 * share:.0f}% of run time{blocking}"
         parts.append(ScorePart("waiting", weights["waiting"], _clip(1.0 - share / 0.20), why))
     else:
         parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))

@@ -202,7 +202,7 @@ def _values(rows: Sequence[_Row]) -> Values:
 def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> Difference:
     places = [i for i, b in enumerate(buckets) if b.whole]
     if not places:
-        return Difference(None, None, {}, None, "no period is over and was seen from end to end")
+        return Difference(None, None, {}, None, "no complete period of data")
     at = places[-1]
     now = buckets[at]
     if at == 0 or not buckets[at - 1].whole:

@@ -74,10 +74,10 @@ class Record:
     factor: float
 
     def __str__(self) -> str:
-        """``this rule's promises held 12 of 14 times, median 0.9 x; its next one counts as 0.92 x``."""
-        median = f", median {self.median:.2g} x" if self.median is not None else ""
-        summary = f"this rule's promises held {self.held} of {count(self.times, 'time')}{median}"
-        return f"{summary}; this one counts as {self.factor:.2f} x" if abs(self.factor - 1.0) >= 0.005 else summary
+        """``predictions of this rule held in 12 of 14 changes, median effect 90% of the predicted``."""
+        median = f", median effect {100 * self.median:.0f}% of the predicted" if self.median is not None else ""
+        summary = f"predictions of this rule held in {self.held} of {count(self.times, 'change')}{median}"
+        return f"{summary}; this one counts {100 * self.factor:.0f}%" if abs(self.factor - 1.0) >= 0.005 else summary
 
 
 def same_change(line: Line, recommendation: str, applied: float | None) -> bool:

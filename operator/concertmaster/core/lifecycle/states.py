@@ -175,7 +175,7 @@ def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | N
             return f"it proposes {wanted.new} now and proposed {proposed[wanted.path]} then"
     was, is_ = _gain(then.promised), _gain(now.promised)
     if then.promised.measure == now.promised.measure and is_ >= MORE_GAIN * was and is_ - was >= LEAST_GAIN:
-        return f"it promises {percent(is_)} now and promised {percent(was)} then"
+        return f"the predicted effect is {percent(is_)} now and was {percent(was)} then"
     return None
 
 

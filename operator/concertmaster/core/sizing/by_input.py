@@ -51,7 +51,7 @@ class InputModel:
     ``largest_input`` all but ``power`` grow by ``beyond`` bytes per byte. Predictions stay within ``low`` and ``high``,
     requests above ``floor``; they are pulled towards ``fallback`` by the share ``pull`` of the distance (on logs), beyond
     ``largest_input`` by at least BEYOND, and are at least that where a prediction exceeds ``high``. ``waste``: expected
-    byte-seconds per run. ``failure_share``: expected share of failing attempts, 0 to 1.
+    byte-seconds per run.
     """
 
     kind: str
@@ -67,7 +67,6 @@ class InputModel:
     fallback: float
     pull: float
     waste: float
-    failure_share: float
     inputs: tuple[float, ...]
     peaks: tuple[float, ...]
 
@@ -169,7 +168,6 @@ def fit_by_input(
     if not totals[best] < (1.0 - WORTH) * single_loss:
         return None
     kind, margin = KINDS[best], margins[best : best + 1]
-    waste, failing = loss.of_model(best).waste_and_failing(margin)
     return InputModel(
         kind,
         log_intercept if kind == "power" else intercept,
@@ -183,8 +181,7 @@ def fit_by_input(
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
         uncertain_share(u / predicted[best], loss.bound / OPTIMISM),
-        float(waste[0]),
-        float(failing[0]),
+        float(loss.of_model(best).waste(margin)[0]),
         tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(u[order].tolist()) if kind in BY_NEIGHBOURS else (),
     )

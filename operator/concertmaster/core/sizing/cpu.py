@@ -71,7 +71,6 @@ def cpu_request(
     peak_cores: Sequence[float] | Floats | None,
     throttled_shares: Sequence[float] | Floats | None,
     durations: Sequence[float] | Floats,
-    slack_share: float | None = None,
     on_critical_path_share: float | None = None,
     current_request: float | None = None,
     current_limit: float | None = None,
@@ -80,9 +79,8 @@ def cpu_request(
     """CPU request from the mean cores used and the duration (s) of each execution, oldest first.
 
     ``peak_cores``: highest short-window rate per execution; ``throttled_shares``: share of throttled periods; both may be
-    None or contain NaN. ``slack_share``: share of its run time by which the step may take longer without delaying the run.
-    ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown counts as always. Current
-    request and limit in cores. Never raises.
+    None or contain NaN. ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown
+    counts as always. Current request and limit in cores. Never raises.
     """
     options = options or CpuOptions()
     used = np.asarray(mean_cores, dtype=np.float64).ravel()
@@ -97,7 +95,7 @@ def cpu_request(
         return CpuSize(None, False, f"{used.size} usable runs, {needed} are needed", throttled_share=throttled)
     current = _positive(current_request)
     limit = _positive(current_limit)
-    wanted, slowdown = _cheapest(used, time, slack_share, on_critical_path_share, options)
+    wanted, slowdown = _cheapest(used, time, on_critical_path_share, options)
     if limit is not None:
         wanted = min(wanted, limit)
     held_back = throttled is not None and throttled > options.throttled_bound
@@ -122,37 +120,24 @@ def cpu_request(
     )
 
 
-def _cheapest(
-    used: Floats, time: Floats, slack_share: float | None, on_path_share: float | None, options: CpuOptions
-) -> tuple[float, float]:
+def _cheapest(used: Floats, time: Floats, on_path_share: float | None, options: CpuOptions) -> tuple[float, float]:
     """Level (cores) with the least cost, and its expected slowdown (share)."""
     used = _as_of_now(used, options)
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
     # A run that exceeds all earlier ones takes a little longer; room for it would be idle in all the others.
     level = np.unique(np.maximum(tail.ordered[used.size // 2 :], options.floor))
     on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
-    slack = 0.0 if slack_share is None or math.isnan(slack_share) else min(LARGEST, max(0.0, slack_share))
     order = np.argsort(used, kind="stable")
     ascending = used[order]
     seconds = np.concatenate([[0.0], np.cumsum(time[order])])
     work = np.concatenate([[0.0], np.cumsum((used * time)[order])])
-
-    def growth(free: float) -> Floats:
-        """Expected additional seconds per run at each level if a slowdown up to the share ``free`` costs nothing."""
-        reach = level * (1.0 + free)
-        slower = np.searchsorted(ascending, reach, side="right")
-        extra = (work[-1] - work[slower]) / level - (1.0 + free) * (seconds[-1] - seconds[slower])
-        share = used.size / (used.size + 1.0)
-        record = tail.excess_beyond(reach) / level * seconds[-1] / used.size
-        return np.asarray(np.maximum(extra, 0.0) / used.size * share + record, dtype=np.float64)
-
-    slower = growth(0.0)
     below = np.searchsorted(ascending, level, side="right")
+    extra = (work[-1] - work[below]) / level - (seconds[-1] - seconds[below])
+    record = tail.excess_beyond(level) / level * seconds[-1] / used.size
+    slower = np.maximum(extra, 0.0) / used.size * (used.size / (used.size + 1.0)) + record  # seconds per run
     unused = np.maximum(level * seconds[below] - work[below], 0.0) / used.size
-    delaying = slower if slack == 0.0 else growth(slack)
-    cost = (
-        unused + options.idle_price * slower + max(0.0, options.delay_price - options.idle_price) * on_path * delaying
-    )
+    price = options.idle_price + max(0.0, options.delay_price - options.idle_price) * on_path
+    cost = unused + price * slower
     best = int(np.argmin(cost))
     return float(level[best]), float(slower[best] / (seconds[-1] / used.size))
 

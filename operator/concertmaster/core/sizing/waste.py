@@ -74,10 +74,9 @@ class Loss:
         """Expected failing attempts per run at each margin; a run that also exceeds its retry counts again."""
         return self._with_retries(margin, self._exceeded(margin))
 
-    def waste_and_failing(self, margin: Floats) -> tuple[Floats, Floats]:
-        """Expected byte-seconds per run that are reserved unused or lost in failed attempts, and ``failing``."""
-        exceeded = self._exceeded(margin)
-        return self._waste(margin, exceeded), self._with_retries(margin, exceeded)
+    def waste(self, margin: Floats) -> Floats:
+        """Expected byte-seconds per run that are reserved unused or lost in failed attempts."""
+        return self._waste(margin, self._exceeded(margin))
 
     def of_model(self, at: int) -> Loss:
         """The loss of one of several models."""

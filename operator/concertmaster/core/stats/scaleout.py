@@ -40,6 +40,7 @@ STARVED_FACTOR = 1.2
 # Three terms and the coordination are too many for three points: growth with n needs a fourth.
 POINTS_FOR_COMMUNICATION = 4
 LARGEST = 1e12
+_NEARLY = 0.02  # by this share of the fastest a number of workers may be slower
 SMALLEST = 1e-12  # seconds; shorter times are invalid, and dividing by them overflows
 
 
@@ -149,32 +150,14 @@ def fit_scaleout(workers: Sequence[float] | Floats, seconds: Sequence[float] | F
     return replace(fitted, error=float(np.max(np.abs(fitted.curve(used) / times - 1.0))))
 
 
-def recommend_workers(
-    model: ScaleOut,
-    candidates: Sequence[int],
-    deadline: float | None = None,
-    tolerance: float = 0.02,
-    margin: float = 0.0,
-) -> WorkerRecommendation:
-    """Cheapest number of workers within ``deadline`` (s); without one the smallest within ``tolerance`` of the fastest.
-
-    ``margin``: share by which the expected run time must stay below the deadline, in addition to the allowance that
-    ``ScaleOut.seconds`` makes where nothing was measured.
-    """
+def recommend_workers(model: ScaleOut, candidates: Sequence[int]) -> WorkerRecommendation:
+    """The smallest number of workers that is nearly as fast as the fastest."""
     n = np.array(sorted({int(c) for c in candidates if 1 <= c <= LARGEST}), dtype=np.float64)
     if not n.size or not model.enough:
         return WorkerRecommendation(None, model.reason if n.size else "no number of workers to choose from")
     t = model.seconds(n)
-    if deadline is None:
-        best = int(np.flatnonzero(t <= t.min() * (1.0 + tolerance))[0])
-        reason = f"smallest within {tolerance:.0%} of the fastest"
-    else:
-        meets = t * (1.0 + margin) <= deadline
-        best = int(np.argmin(np.where(meets, n * t, np.inf))) if meets.any() else int(np.argmin(t))
-        reason = (
-            "cheapest within the deadline" if meets.any() else "no candidate meets the deadline; this is the fastest"
-        )
-    return WorkerRecommendation(int(n[best]), reason, float(t[best]))
+    best = int(np.flatnonzero(t <= t.min() * (1.0 + _NEARLY))[0])
+    return WorkerRecommendation(int(n[best]), f"smallest within {_NEARLY:.0%} of the fastest", float(t[best]))
 
 
 def _medians(n: Floats, t: Floats) -> tuple[Floats, Floats]:

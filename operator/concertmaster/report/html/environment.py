@@ -85,7 +85,7 @@ def amounts(value: Amounts | None) -> str:
 def impact_line(entry: ListEntry) -> str:
     """What a recommendation is worth a month, on one line."""
     unit = str(entry.interval.unit if entry.interval is not None else "").partition("/")[0]
-    return impacts.line(impacts.of_entry(entry.model_dump(by_alias=True)), unit if unit.isupper() else "USD")
+    return impacts.monthly(impacts.of_entry(entry.model_dump(by_alias=True)), unit if unit.isupper() else "USD")
 
 
 def labelled(rows: str, header: Sequence[str]) -> Markup:

@@ -97,8 +97,8 @@ def markdown(report: PeriodReport) -> str:
         f"- Workflows: {s.workflows} ({s.healthy} healthy{missing})",
         f"- Savings available: {amounts(s.available)}",
         f"- Savings realised (measured): {amounts(s.realised)}",
-        f"- Cost a month: {money(s.cost_per_month)}",
-        f"- Waiting for nodes a month: {hours(s.queueing_hours)}",
+        f"- Cost per month: {money(s.cost_per_month)}",
+        f"- Scheduling latency per month: {hours(s.queueing_hours)}",
         f"- Objectives missed: {s.missed_objectives}",
         *([f"- Changes waiting for approval: {s.waiting_changes}"] if report.source == "cluster" else []),
         *(f"- In the period: {adopted}" for adopted in [adopted_text(report)] if adopted),
@@ -112,7 +112,7 @@ def _actions(report: PeriodReport) -> list[str]:
         (f"{e.namespace}/{e.workflow or e.profile}", e.action, impact_line(e), e.severity.value if e.severity else "–")
         for e in report.top
     ]
-    lines = _section("Most valuable actions", ["Workflow", "Action", "Impact", "Severity"], top)
+    lines = _section("Most valuable actions", ["Workflow", "Action", "Impact per month", "Severity"], top)
     lines += _section(
         "Degradations",
         ["Workflow", "Action", "Because"],
@@ -125,7 +125,7 @@ def _actions(report: PeriodReport) -> list[str]:
     )
     lines += _section(
         "Implemented recommendations",
-        ["Since", "Workflow", "Action", "Verdict", "Measured", "Saving a month"],
+        ["Since", "Workflow", "Action", "Verdict", "Measured", "Saving per month"],
         [
             (
                 when(r.since),
@@ -148,7 +148,7 @@ def _months(report: PeriodReport) -> list[str]:
         lines += ["", "## Demand forecast", "", *(f"- {text.plain(line)}" for line in report.demand)]
     lines += _section(
         "Months",
-        ["Month", "Workflows", "Runs", "Success", "Cost", "Wasted", "Waiting for nodes"],
+        ["Month", "Workflows", "Runs", "Success", "Cost", "Wasted", "Scheduling latency"],
         [
             (
                 m.month,
@@ -174,7 +174,7 @@ def _costs(report: PeriodReport) -> list[str]:
         ("step", report.cost_by_step),
     ):
         rows = [(g.name, g.workflows, g.runs, money(g.cost_per_month, g.currency)) for g in found]
-        lines += _section(f"Cost by {title}", [title.capitalize(), "Workflows", "Runs", "Cost a month"], rows)
+        lines += _section(f"Cost by {title}", [title.capitalize(), "Workflows", "Runs", "Cost per month"], rows)
     return lines
 
 

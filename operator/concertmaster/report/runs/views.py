@@ -63,8 +63,8 @@ class History:
         return next((i for i, r in enumerate(self.runs) if r.run == name), None)
 
 
-def workflow_runs(history: History, *, limit: int, offset: int = 0, outcome: Outcome | None = None) -> WorkflowRuns:
-    """One page of the runs, newest first."""
+def workflow_runs(history: History, *, limit: int, outcome: Outcome | None = None) -> WorkflowRuns:
+    """The newest runs first, at most ``limit``."""
     chosen = [i for i in reversed(range(len(history.runs))) if outcome in (None, history.runs[i].outcome)]
     key = history.definition.key
     return WorkflowRuns(
@@ -73,7 +73,7 @@ def workflow_runs(history: History, *, limit: int, offset: int = 0, outcome: Out
         workflow=key.name,
         currency=history.pricing.currency,
         total=len(chosen),
-        runs=tuple(summary(history, i) for i in chosen[offset : offset + limit]),
+        runs=tuple(summary(history, i) for i in chosen[:limit]),
     )
 
 

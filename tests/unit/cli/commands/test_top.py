@@ -48,7 +48,7 @@ def test_the_table_has_totals_above_and_the_command_for_details_beneath(client: 
     first, header, *rows, last = shown().splitlines()
     assert (
         first
-        == "2 recommendations for 2 workflows: 40 run-hours, 0 failed runs, 2 USD a month; 4 minor items not listed"
+        == "2 recommendations for 2 workflows, worth 40 run-hours, 0 failed runs, 2 USD a month; 4 minor items not listed"
     )
     assert header.split() == [
         "#",

@@ -98,7 +98,7 @@ def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     assert states(second)[id_] == "Implemented"
     (outcome,) = second.document["results"]
     assert (outcome["id"], outcome["by"], outcome["since"]) == (id_, "kubectl-edit", "2025-10-09T08:53:50Z")
-    assert outcome["effect"].startswith("being measured: 0 runs after it against 30 before")
+    assert outcome["effect"].startswith("measuring: 0 runs after, 30 before")
     assert id_ not in [c.recommendation.id for c in second.candidates]
     third = recommend(second, now=NOW + 120, target=target(**{step: value}))
     assert states(third)[id_] == "Implemented"
@@ -202,7 +202,10 @@ def test_broken_promises_are_reported_and_leave_the_prediction_alone() -> None:
     broken = Ledger([line(i, 0.0, rule="right-size", verdict=Verdict.WORSE) for i in range(40)])
     found = recommend(ledger=broken)
     record = entry(found, "right-size")["trackRecord"]
-    assert record == "this rule's promises held 0 of 40 times, median 0 x; this one counts as 0.09 x"
+    assert (
+        record
+        == "predictions of this rule held in 0 of 40 changes, median effect 0% of the predicted; this one counts 9%"
+    )
     assert entry(found, "right-size")["promised"] == entry(recommend(), "right-size")["promised"]
     assert "trackRecord" not in entry(recommend(), "right-size")
 
@@ -215,7 +218,10 @@ def test_learning_switched_off_shows_the_record_and_corrects_nothing() -> None:
     )
     assert not policy.analysis.learning and Policy().analysis.learning
     off = recommend(ledger=broken, learning=False)
-    assert entry(off, "right-size")["trackRecord"] == "this rule's promises held 0 of 40 times, median 0 x"
+    assert (
+        entry(off, "right-size")["trackRecord"]
+        == "predictions of this rule held in 0 of 40 changes, median effect 0% of the predicted"
+    )
     assert [r["id"] for r in off.document["recommendations"]] == [
         r["id"] for r in recommend().document["recommendations"]
     ]
@@ -258,7 +264,9 @@ def change(at: str) -> dict[str, Any]:
 
 def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice() -> None:
     alone = Learned(snapshot(OUTCOME).snapshot())
-    assert str(alone.ledger.records()[0]).startswith("this rule's promises held 0 of 1 time, median 0.5 x")
+    assert str(alone.ledger.records()[0]).startswith(
+        "predictions of this rule held in 0 of 1 change, median effect 50% of the predicted"
+    )
     same = Learned(snapshot(OUTCOME, change=change("2025-10-01T00:00:40Z")).snapshot())
     (record,) = same.ledger.records()
     assert (record.held, record.times, record.median) == (1, 1, pytest.approx(0.9))  # 36 of the 40 it promised itself

@@ -261,7 +261,7 @@ def test_a_dismissal_holds_while_the_recommendation_stays_what_it_was() -> None:
     ("item", "why"),
     [
         (given("600Mi"), "it proposes 600Mi now and proposed 1Gi then"),
-        (given(gain=-0.6), "it promises 60% now and promised 30% then"),
+        (given(gain=-0.6), "the predicted effect is 60% now and was 30% then"),
         (given(severity="High"), "its severity rose from Medium to High"),
     ],
 )

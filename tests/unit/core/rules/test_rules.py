@@ -195,7 +195,7 @@ class TestCpuRequest:
         assert item.gain_share is not None and item.gain_seconds is not None
         assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
         assert item.gain_seconds.low == pytest.approx(60, rel=0.15)
-        assert "had work but no CPU 40% of its time" in item.because
+        assert "waited for CPU 40% of its time" in item.because
 
     def test_waiting_below_a_limit_is_not_cured_beyond_it(self) -> None:
         item = only(self.starved(cpu_waiting_seconds=150.0, cpu_limit=0.4, throttled_share=0.0))

@@ -34,13 +34,6 @@ def test_off_the_critical_path_less_is_enough() -> None:
     assert off < 0.95 * on
 
 
-def test_slack_is_used() -> None:
-    tight = cpu_request(cores(), None, None, TIME, current_request=8.0).request
-    loose = cpu_request(cores(), None, None, TIME, slack_share=0.5, current_request=8.0).request
-    assert tight is not None and loose is not None
-    assert loose < 0.95 * tight
-
-
 def test_a_step_that_uses_more_than_it_requests_is_left_alone() -> None:
     size = cpu_request(cores(), None, None, TIME, current_request=1.0)
     assert size.enough

@@ -37,10 +37,9 @@ def test_a_job_that_hardly_scales_gets_hardly_an_allowance() -> None:
     assert (model.seconds([4, 6, 10]) <= 1.03 * model.curve([4, 6, 10])).all()
 
 
-def test_the_allowance_keeps_a_tight_deadline_that_the_curve_would_miss() -> None:
+def test_between_measured_points_the_allowance_exceeds_the_curve() -> None:
     model = fit_scaleout([2, 8, 12], [930.0, 184.0, 140.0])
-    deadline = 1.05 * float(model.curve(10))
-    assert recommend_workers(model, [2, 4, 6, 8, 10, 12], deadline=deadline).workers == 12
+    assert model.seconds(10) > 1.05 * float(model.curve(10))
 
 
 def test_many_points_without_a_coordinator_overrule_the_expectation() -> None:
@@ -74,22 +73,12 @@ def test_repeats_count_by_their_median() -> None:
     assert often == once
 
 
-def test_the_cheapest_number_within_the_deadline_is_chosen() -> None:
+def test_the_smallest_near_the_fastest_is_chosen() -> None:
     model = fit_scaleout([2, 8, 12], [590.0, 219.0, 196.4])
-    recommended = recommend_workers(model, range(2, 13), deadline=330.0)
-    assert recommended.workers == 4
-    assert recommended.seconds is not None and recommended.seconds <= 330.0
-    careful = recommend_workers(model, range(2, 13), deadline=330.0, margin=0.3)
-    assert careful.workers is not None and careful.workers > 4
-    impossible = recommend_workers(model, range(2, 13), deadline=10.0)
-    assert impossible.workers == 12
-    assert "no candidate" in impossible.reason
-
-
-def test_without_a_deadline_the_smallest_near_the_fastest_is_chosen() -> None:
-    model = fit_scaleout([2, 8, 12], [590.0, 219.0, 196.4])
-    recommended = recommend_workers(model, range(2, 13), tolerance=0.15)
-    assert recommended.workers is not None and 8 <= recommended.workers < 12
+    recommended = recommend_workers(model, range(2, 65))
+    assert recommended.workers is not None and recommended.seconds is not None
+    fastest = float(model.seconds(np.arange(2, 65)).min())
+    assert recommended.seconds <= 1.02 * fastest < float(model.seconds(recommended.workers - 1))
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Origin:
         profile = found[0].profile
         detail, trouble = details.ask(self.kubeconfig, profile, details.place(self.operator), self.context)
         if trouble:
-            raise UserError(f"the operator was not reached: {trouble}. Or name a source of runs: --prometheus URL")
+            raise UserError(f"the operator could not be reached: {trouble}. Or name a source of runs: --prometheus URL")
         return WorkflowView(profile, detail, "", (), time.time())
 
 

@@ -101,6 +101,6 @@ class WhatIf:
         return cls(capped=((step, ratio),))
 
     @classmethod
-    def scale_start_up(cls, factor: float, step: str | None = None) -> WhatIf:
-        """Scheduling and start-up (of one step, or all) take ``factor`` times as long: pre-pulled images, free nodes."""
-        return cls(start_up=((step, factor),))
+    def scale_start_up(cls, factor: float) -> WhatIf:
+        """Scheduling and start-up of all steps take ``factor`` times as long: pre-pulled images, free nodes."""
+        return cls(start_up=((None, factor),))

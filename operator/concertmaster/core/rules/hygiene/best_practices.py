@@ -203,7 +203,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         otherwise="risks: stuck runs, evictions, unreported failures, overlapping runs",
         current=f"{len(asked) - len(failed)} of {len(asked)} passed",
         proposed=f"set {text.listing(list(dict.fromkeys(i.field for i in failed)), 5)}",
-        expected=f"no gain in time or money is promised; {text.count(len(failed), 'item')} less to go wrong",
+        expected=f"no gain in time or money is predicted; {text.count(len(failed), 'risk')} less",
         confidence=0.3,
         evidence=tuple(i.line for i in items),
     )

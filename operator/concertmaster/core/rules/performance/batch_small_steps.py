@@ -224,7 +224,7 @@ def _calls(evidence: Evidence) -> Iterator[Finding]:
                 f" {usual:,.0f} items (over {text.count(len(pairs), 'execution')}, {evidence.window()}):"
                 f" {text.percent(fixed / whole)} of its {unit} are paid per call"
             ),
-            otherwise=f"every call keeps paying {fixed:,.0f} {unit} for what is the same in all of them",
+            otherwise=f"every call keeps spending {fixed:,.0f} {unit} on input that all calls share",
             category=Category.COST,
             current=f"{usual:,.0f} items per call",
             proposed=f"{2 * usual:,.0f} items per call",

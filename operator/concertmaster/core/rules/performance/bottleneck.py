@@ -21,7 +21,7 @@ def _where_time_goes(step: StepAnalysis) -> str:
     run, wait, start = (s.p50 for s in (step.duration, step.waiting, step.starting))
     parts = [f"runs {text.duration(run)}"]
     if wait is not None and wait >= 1:
-        parts.append(f"waits {text.duration(wait)} for a node")
+        parts.append(f"queues {text.duration(wait)} for a node")
     if start is not None and start >= 1:
         parts.append(f"takes {text.duration(start)} to start")
     return ", ".join(parts) + " (medians)"

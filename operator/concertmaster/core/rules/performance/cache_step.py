@@ -92,7 +92,7 @@ def _finding(
             f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {found.distinct} different ones in all"
         ),
         otherwise=(
-            f"it computes again what is known, {text.duration(found.saved_seconds)} of pod time in {evidence.window()}"
+            f"known results keep being recomputed, {text.duration(found.saved_seconds)} of pod time in {evidence.window()}"
         ),
         category=Category.PERFORMANCE if gains is not None else Category.COST,
         risk=Level.MEDIUM,

@@ -117,14 +117,14 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     yield Finding(
         step=steps[0] if len(steps) == 1 else None,
         about="",
-        action=f"Avoid {noun} for this workflow, or find out why it is slower there",
+        action=f"Avoid {noun} for this workflow, or investigate why it is slower there",
         because=(
             f"the same steps take {text.percent(slow.ratio - 1)} longer there than elsewhere: {slow.inside}"
             " executions against"
             f" {slow.outside} {evidence.runs(len(analysis.runs))}, each compared with the median of its own step"
             f" ({text.listing(steps)})"
         ),
-        otherwise=f"runs whose pods land there stay longer, {text.duration(seconds.likely)} on average over all runs",
+        otherwise=f"runs with pods there stay slower, by {text.duration(seconds.likely)} on average over all runs",
         current=f"{text.percent(slow.inside / (slow.inside + slow.outside))} of the executions run there",
         proposed="a nodeSelector or node affinity without it, or a repaired node",
         expected=gain_sentence(share, seconds),

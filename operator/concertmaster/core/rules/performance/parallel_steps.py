@@ -48,10 +48,10 @@ def _finding(evidence: Evidence, after: StepSpec, before: StepSpec, share: Inter
         about=f"{before.name}.{after.name}",
         action=f"Run {before.name} and {after.name} in parallel",
         because=(
-            f"nothing is handed over between them, yet {after.name} waited for it in {text.count(runs, 'run')}"
+            f"no data is passed between them, yet {after.name} waited for it in {text.count(runs, 'run')}"
             f" ({evidence.window()}); they take {' and '.join(times)} (medians)"
         ),
-        otherwise=f"each run stays {text.duration(seconds.likely)} longer than the data call for",
+        otherwise=f"each run takes {text.duration(seconds.likely)} longer than its dependencies require",
         risk=Level.MEDIUM,
         effort=Level.LOW if edits else Level.MEDIUM,
         current=f"{after.name} after {before.name}",

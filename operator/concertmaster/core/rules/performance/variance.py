@@ -67,7 +67,7 @@ def _common(rows: Sequence[StepExecution], limit: float) -> str:
     images = {tuple(sorted(c.image or "" for c in e.containers)) for e in slow}
     if images.isdisjoint({tuple(sorted(c.image or "" for c in e.containers)) for e in fast}):
         return "all slow ones ran another image"
-    return f"{len(slow)} of {len(rows)} take twice the median or more; nothing recorded sets them apart"
+    return f"{len(slow)} of {len(rows)} take twice the median or more; no recorded property explains them"
 
 
 def _steady(
@@ -112,7 +112,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
             f"its run time varies by {text.percent(summary.cv)} of its mean {evidence.runs(len(rows))}: median"
             f" {text.duration(middle)}, p95 {text.duration(summary.p95)}; {_common(rows, 2 * middle)}"
         ),
-        otherwise=f"one run in twenty keeps taking {text.duration(now)} or more, and nobody can plan with it",
+        otherwise=f"one run in twenty keeps taking {text.duration(now)} or more",
         current=f"p95 {text.duration(summary.p95)}, median {text.duration(middle)}",
         proposed=f"never above its median of {text.duration(middle)}",
         expected=(

@@ -130,13 +130,13 @@ def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit
     seen = (
         f"{own.helped} of {text.count(own.retries, 'retry', 'retries')} helped"
         if own.retries
-        else "no retry was seen yet, so failures are taken as independent"
+        else "no retries observed yet, so failures are assumed to be independent"
     )
     return Finding(
         step=step,
         action=f"Set retries of {name}: {f'{now} -> ' if now else ''}{limit}{'' if now else ', with backoff'}",
         because=(
-            f"{failed} of its {text.count(chains, 'execution')} failed for good {evidence.runs(len(analysis.runs))}:"
+            f"{failed} of its {text.count(chains, 'execution')} failed finally {evidence.runs(len(analysis.runs))}:"
             f" {_why(own.classes)}; {seen}"
         ),
         otherwise=(
@@ -157,8 +157,8 @@ def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit
         snippet=analysis.definition.engine.retries(step, limit),
         evidence=(
             recommended.reason,
-            f"{limit} is the smallest limit that reaches {text.percent(target, 2)} per execution, which"
-            f" {text.percent(analysis.policy.objectives.min_success)} of successful runs call for",
+            f"{limit} is the smallest limit with which {text.percent(target, 2)} of executions succeed, as required for"
+            f" {text.percent(analysis.policy.objectives.min_success)} of runs to succeed",
             *_memory_note(own),
         ),
     )
@@ -210,7 +210,7 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
             f" {evidence.runs(len(analysis.runs))}; what"
             f" failed ({_why(own.classes)}) fails again"
         ),
-        otherwise=f"each failing execution keeps burning {text.duration(each)} of pod time before anybody hears of it",
+        otherwise=f"each failing execution keeps burning {text.duration(each)} of pod time before it is reported",
         category=Category.COST,
         current=text.count(now, "retry", "retries") if now is not None else "no limit",
         proposed="1 retry",

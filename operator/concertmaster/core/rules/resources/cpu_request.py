@@ -73,7 +73,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
             f"the limit throttled it in {text.percent(share)} of its CPU periods (median) {evidence.runs(len(shares))}"
             + (f", and it is on the critical path {text.percent(step.path.share)} of the time" if step.path else "")
         ),
-        otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} where the node had unused CPU",
+        otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} although its node has unused CPU",
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
         expected=expected,
@@ -94,8 +94,8 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         edits=edits,
         evidence=(
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
-            "gain replayed with only the throttled share of the step faster; its upper end with all throttled time gone, its"
-            " lower end with half of the likely gain, since how much CPU it would use has not been seen",
+            "gain replayed with the throttled share of the step sped up; upper bound: no throttled time left; lower bound:"
+            " half of the likely gain, since the CPU it would use above the limit is unknown",
         ),
     )
 
@@ -158,8 +158,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         about=container_id(step, container),
         action=f"Raise CPU request of {name}: {text.cpu(current)} -> {proposed}",
         because=(
-            f"it had work but no CPU {text.percent(share)} of its time (median) {evidence.runs(len(seen))}, while it used"
-            f" {text.cores(used)}, {text.percent(used / current)} of its request; no limit holds it back, the node does"
+            f"it waited for CPU {text.percent(share)} of its time (median) {evidence.runs(len(seen))} while it used"
+            f" {text.cores(used)}, {text.percent(used / current)} of its request; the node is short of CPU, not its limit"
         ),
         otherwise=f"{name} keeps waiting about {text.duration(share * (step.duration.p50 or 0.0))} per run for CPU",
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
@@ -182,8 +182,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         ),
         edits=edits,
         evidence=(
-            "gain replayed without the time the step waited for CPU; its lower end with half of that, since one waiting"
-            " thread counts as much as all",
+            "gain replayed without the time the step waited for CPU; lower bound: half of it, since one waiting thread"
+            " counts as much as all",
         ),
         automatic=True,
     )

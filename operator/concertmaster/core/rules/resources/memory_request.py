@@ -56,8 +56,8 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         current=before,
         proposed=proposed,
         expected=(
-            f"enough for runs that need up to {proposed}; what the killed ones needed is not known, only that it was"
-            f" more than {text.memory(died)}" + (f"; {first}" if first is not None else "")
+            f"sufficient for runs that need up to {proposed}; the killed runs needed an unknown amount above"
+            f" {text.memory(died)}" + (f"; {first}" if first is not None else "")
         ),
         confidence=size.coverage_confidence,
         failures_avoided=share_interval(_failed(evidence, step, killed), len(evidence.analysis.runs)),

@@ -84,7 +84,7 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], l
             f"{f'; and {len(ordered) - _NAMED} more' if len(ordered) > _NAMED else ''}, {evidence.runs(runs)}{others}"
         ),
         otherwise=(
-            "every run keeps reserving what it does not use"
+            "every run keeps reserving unused capacity"
             if lowered
             else "pods compete for CPU and memory that nothing reserves for them, and are the first to be evicted"
         ),
@@ -98,8 +98,8 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], l
         items=tuple(i for r in ordered for i in items(r)),
         edits=tuple(e for r in ordered for e in r.edits),
         evidence=(
-            f"the largest peak of each run over {text.count(runs, 'run')}; sizes never fall below it",
-            "a request used to its target share, or off by less than minChangePercent, is left alone",
+            f"sized by the largest peak of each of {text.count(runs, 'run')}, and never below it",
+            "requests at their target utilization, or off by less than minChangePercent, are not changed",
             *(line for r in ordered if r.resource == "memory" for line in memory_outlook(evidence, r.place, r.new)),
             *_bound(evidence, ordered),
             *left_out,

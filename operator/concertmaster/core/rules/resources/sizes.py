@@ -24,7 +24,7 @@ def _floats(values: list[float | None]) -> list[float] | None:
 
 
 def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
-    """CPU request (cores) from per-run means, peaks and throttling; slack and critical path decide how tight it may be."""
+    """CPU request (cores) from per-run means, peaks and throttling; the critical path decides how tight it may be."""
     rows = [r for r in container.runs if r.mean_cores is not None]
     return cpu_request(
         [r.mean_cores or 0.0 for r in rows],

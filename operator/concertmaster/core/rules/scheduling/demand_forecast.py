@@ -59,7 +59,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             " which this workflow"
             f" takes {text.percent(own / peak.cores)}{likely}{note}"
         ),
-        otherwise=f"when the nodes hold less than {text.cores(peak.cores_high)}, pods of that hour wait",
+        otherwise=f"with less than {text.cores(peak.cores_high)} allocatable, pods of that hour stay pending",
         current=f"peak of {text.cores(peak.cores)}",
         proposed=f"peak of {text.cores(max(rest, mean))}",
         expected=(

@@ -97,7 +97,7 @@ def _skipped(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | Non
             f" is Forbid and a run was still in progress; 95% of the runs take at most {text.duration(needed)}, and one"
             f" is due every {text.duration(interval)}"
         ),
-        otherwise=f"the schedule keeps promising starts that do not take place, {part} of them",
+        otherwise=f"{part} of the scheduled starts keep being skipped",
         risk=Level.MEDIUM,
         current=line[1] if line is not None else f"every {text.duration(interval)}",
         proposed=new or f"at least {text.duration(needed * _ROOM)} between starts",
@@ -138,7 +138,7 @@ def _replaced(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | No
             f" {text.duration(sum(lost) / count)} on average because the next one was due: concurrencyPolicy is Replace and"
             f" one is due every {text.duration(interval)}"
         ),
-        otherwise=f"{part} of the runs keep ending without a result, with what they used until then",
+        otherwise=f"{part} of the runs keep being stopped without a result, and their work is wasted",
         risk=Level.MEDIUM,
         current="Replace",
         proposed="Forbid",

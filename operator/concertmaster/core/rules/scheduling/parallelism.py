@@ -103,7 +103,7 @@ def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: li
             f" {text.duration(wait)} per run for a free slot, in {held} of {text.count(len(runs), 'run')}"
             f" ({evidence.window()})"
         ),
-        otherwise=f"runs keep taking {text.duration(found.now)} where {text.duration(then)} would do",
+        otherwise=f"runs keep taking {text.duration(found.now)} instead of {text.duration(then)}",
         risk=Level.LOW if modest else Level.MEDIUM,
         current=f"{scope.limit} pods at a time",
         proposed=f"{found.limit} pods at a time",

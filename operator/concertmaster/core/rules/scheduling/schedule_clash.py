@@ -84,7 +84,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             f" {'reserves' if len(names) == 1 else 'reserve'} {text.cores(total)} on average; {direction} it would meet"
             f" {text.cores(load)}"
         ),
-        otherwise=f"these workflows keep competing for the same nodes, {text.duration(wait)} of each run",
+        otherwise=f"these workflows keep competing for the same nodes, which costs {text.duration(wait)} of each run",
         risk=Level.MEDIUM,
         current=schedule,
         proposed=line,

@@ -44,10 +44,10 @@ def test_a_quota_bounds_the_size() -> None:
 
 def test_without_the_size_and_where_others_hold_it_no_size_is_named() -> None:
     unknown = lock(None)
-    assert unknown.action.startswith("Hold the lock db shorter")
+    assert unknown.action.startswith("Hold lock db for less time")
     assert "kubectl concertmaster explain" in unknown.how
     others = lock(2, reported=4)  # four places would have been enough for these runs
-    assert others.action.startswith("Hold the lock db shorter")
+    assert others.action.startswith("Hold lock db for less time")
     assert "other workflows hold db too" in " ".join(others.evidence)
 
 
