@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
@@ -19,6 +19,9 @@ from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
+
+if TYPE_CHECKING:
+    from concertmaster.prometheus.collect.collection import Collection
 
 _WEEK = 7 * 86_400.0  # seconds of one reading: shorter ones go through the metrics source's index more often
 
@@ -98,12 +101,8 @@ def from_prometheus(
         for d in define_all(objects, cluster_namespaces=namespaces)
     ]
     labels = labels_in_use(definitions, undeclared=True)
-    asking = [(d, policies.metrics(d)) for d in definitions]
-    reported: list[AnswerFact] = []
-    pods: dict[str, PodFact] = {}
-    jobs: dict[tuple[str, str], JobFact] = {}
-    missing: dict[str, None] = {}
-    blind: list[tuple[float, float]] = []
+    options = CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, longest=_WEEK)
+    read = _Read()
     try:
         with PrometheusClient(source) as client:
             scrape_interval.learn(client, until)
@@ -114,16 +113,13 @@ def from_prometheus(
                 until=until,
                 now=until,
                 label_keys=labels.keys,
-                options=CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, longest=_WEEK),
+                options=options,
             ):
-                pods |= {fact.uid: fact for fact in chunk.facts}
-                jobs |= {(job.namespace, job.name): job for job in chunk.jobs}
-                missing |= dict.fromkeys(str(m) for m in chunk.missing)
-                blind += [(chunk.since, chunk.complete_until)] if chunk.blind else []
+                read.add(chunk)
                 done = (until - chunk.since) / window
-                progress(f"reading {source.url}: {min(1.0, done):.0%} of the window, {len(pods)} pods")
+                progress(f"reading {source.url}: {min(1.0, done):.0%} of the window, {len(read.pods)} pods")
+            asking = [(d, policies.metrics(d)) for d in definitions]
             reported, problems = answers.ask(client, asking, until - window, until)
-            missing |= dict.fromkeys(problems)
     except MetricsError as error:
         raise UserError(str(error)) from None
     finally:
@@ -131,13 +127,30 @@ def from_prometheus(
     return Facts(
         until - window,
         until,
-        tuple(pods.values()),
-        tuple(jobs.values()),
+        tuple(read.pods.values()),
+        tuple(read.jobs.values()),
         tuple(objects),
-        tuple(missing),
+        tuple(read.missing | dict.fromkeys(problems)),
         tuple(reported),
-        tuple(reversed(blind)),
+        tuple(reversed(read.blind)),
     )
+
+
+@dataclass
+class _Read:
+    """What the chunks of a window hold together; ``missing`` in the order in which it was noticed."""
+
+    pods: dict[str, PodFact] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], JobFact] = field(default_factory=dict)
+    missing: dict[str, None] = field(default_factory=dict)
+    blind: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, chunk: Collection) -> None:
+        """Add what one chunk found."""
+        self.pods |= {fact.uid: fact for fact in chunk.facts}
+        self.jobs |= {(job.namespace, job.name): job for job in chunk.jobs}
+        self.missing |= dict.fromkeys(str(m) for m in chunk.missing)
+        self.blind += [(chunk.since, chunk.complete_until)] if chunk.blind else []
 
 
 def from_file(path: Path, objects: Sequence[Mapping[str, Any]] = ()) -> Facts:

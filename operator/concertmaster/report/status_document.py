@@ -17,7 +17,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.fleet.together import together
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.lifecycle.history import RecommendationHistory
+from concertmaster.core.lifecycle.history import RecommendationHistory, TrackedRecommendation
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult
@@ -176,27 +176,11 @@ def document(
     analysis, minor = result.analysis, result.minor
     key = analysis.definition.key
     next_expected = next_run(analysis.definition, analysis.now)
-    active = [s for s in memory.standings if s.state is RecommendationState.ACTIVE]
-    order = (
-        RecommendationState.ACTIVE,
-        RecommendationState.IMPLEMENTED,
-        RecommendationState.DISMISSED,
-        RecommendationState.OBSOLETE,
-    )
-    ranked = sorted(memory.standings, key=lambda s: order.index(s.state))
+    ranked = sorted(memory.standings, key=lambda s: _ORDER.index(s.state))
+    active = [s for s in ranked if s.state is RecommendationState.ACTIVE]
     full = [s for s in ranked if "because" in s.words][:SHOWN]  # an entry kept in short form has no more details
-    shown = [remembered.standing(s, (records or {}).get(s.id.partition(".")[0])) for s in full]
-    for entry in shown:
-        if entry["state"] != "Active":  # its command was for another state of things
-            entry["how"] = commands.explain(result.profile, key.namespace, entry["id"])
     current = {r.id: r for r in result.recommendations}
     open_ = [current[s.id] for s in active if s.id in current]
-    parts = [clip(_score_part(p), 160) for p in analysis.score.parts if p.shown]
-    parts += [
-        clip(f"best practices: {item.current}; missing: {item.proposed.removeprefix('set ')}", 160)
-        for item in minor
-        if item.rule == "best-practices"
-    ]
     status: Document = {
         "advice": overview(analysis, open_, minor, result.profile, next_expected),
         "dataUntil": iso(data_until),
@@ -205,12 +189,12 @@ def document(
         "moreRecommendations": sum(s not in full for s in active),
         "objectives": [clip(objective_line(o), 160) for o in analysis.objectives[:OBJECTIVES]],
         "policy": policy,
-        "recommendations": shown,
+        "recommendations": [_in_full(s, result, records or {}) for s in full],
         "remaining": remembered.remaining([s for s in ranked if s not in full]),
         "results": [remembered.outcome(o) for o in memory.outcomes],
         "runs": _runs(analysis, next_expected),
         "score": analysis.score.total,
-        "scoreParts": parts,
+        "scoreParts": _score_parts(result),
         "steps": _step_lines(analysis),
         "summary": _summary(
             analysis,
@@ -221,6 +205,31 @@ def document(
     }
     empty = [k for k in ("remaining", "results") if not status[k]]
     return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
+
+
+_ORDER = (
+    RecommendationState.ACTIVE,
+    RecommendationState.IMPLEMENTED,
+    RecommendationState.DISMISSED,
+    RecommendationState.OBSOLETE,
+)
+
+
+def _in_full(tracked: TrackedRecommendation, result: AnalysisResult, records: Mapping[str, str]) -> Document:
+    entry = remembered.standing(tracked, records.get(tracked.id.partition(".")[0]))
+    if tracked.state is not RecommendationState.ACTIVE:  # its command was for another state of things
+        entry["how"] = commands.explain(result.profile, result.analysis.definition.key.namespace, tracked.id)
+    return entry
+
+
+def _score_parts(result: AnalysisResult) -> list[str]:
+    parts = [_score_part(p) for p in result.analysis.score.parts if p.shown]
+    parts += [
+        f"best practices: {item.current}; missing: {item.proposed.removeprefix('set ')}"
+        for item in result.minor
+        if item.rule == "best-practices"
+    ]
+    return [clip(part, 160) for part in parts]
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,7 +55,7 @@ Candidates = Callable[[str], Sequence[Candidate] | None]
 class ChangesOutcome:
     """What the stage did in one cycle."""
 
-    in_flight: dict[PolicyRef, int] = field(default_factory=dict)
+    in_flight: Counter[PolicyRef] = field(default_factory=Counter)
     tally: Tally | None = None  # None: it could not read
     problems: list[str] = field(default_factory=list)
 
@@ -63,6 +63,20 @@ class ChangesOutcome:
     def blocked(self) -> Mapping[PolicyRef, Mapping[str, int]]:
         """Plans by policy and by the check that holds them back."""
         return self.tally.blocked if self.tally is not None else {}
+
+
+@dataclass(slots=True)
+class _Cycle:
+    """One call of the stage: what the cycle knows, and what came of it. ``early``: only for what is in flight."""
+
+    snapshot: ClusterSnapshot
+    subjects: Sequence[Subject]
+    data_until: Mapping[str, float | None]
+    now: float
+    heartbeat: Callable[[str], None]
+    policies: PolicyReader
+    early: bool = False
+    outcome: ChangesOutcome = field(default_factory=ChangesOutcome)
 
 
 class Changes:
@@ -103,11 +117,11 @@ class Changes:
         """Early in a cycle: what is in flight alone, so that neither an analysis nor a user's query delays a rollback.
         The arguments are those of ``__call__``. Returns the problems."""
         self._followed = None
-        outcome = ChangesOutcome()
         policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
-        with self._guarded("the changes", outcome):
-            self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies, early=True)
-        return outcome.problems + self._writer.drain_problems()
+        cycle = _Cycle(snapshot, subjects, data_until, now, heartbeat, policies, early=True)
+        with self._guarded("the changes", cycle.outcome):
+            self._reconcile(cycle)
+        return cycle.outcome.problems + self._writer.drain_problems()
 
     def __call__(
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
@@ -116,71 +130,71 @@ class Changes:
         """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
         watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in flight is left
         alone unless somebody wrote it since."""
-        outcome = ChangesOutcome()
         policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
-        with self._guarded("the changes", outcome):
-            self._reconcile(snapshot, subjects, data_until, now, heartbeat, outcome, policies)
+        cycle = _Cycle(snapshot, subjects, data_until, now, heartbeat, policies)
+        with self._guarded("the changes", cycle.outcome):
+            self._reconcile(cycle)
         self._followed = None
-        outcome.problems += self._writer.drain_problems()
-        return outcome
+        cycle.outcome.problems += self._writer.drain_problems()
+        return cycle.outcome
 
-    def _reconcile(
-        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
-        heartbeat: Callable[[str], None], outcome: ChangesOutcome, policies: PolicyReader,
-        *, early: bool = False,
-    ) -> None:  # fmt: skip
+    def _reconcile(self, cycle: _Cycle) -> None:
         try:
             journaled = self._writer.journal.in_flight()
         except HistoryError as error:
-            outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
+            cycle.outcome.problems.append(f"nothing is changed while the journal cannot be read: {error}")
             return
-        active = [s for s in subjects if s.policy is not None and s.policy.apply.mode is not ApplyMode.RECOMMEND]
-        if not (active and not early) and not snapshot.snapshot.changes and not journaled:
-            outcome.tally = Tally()
+        proposing = not cycle.early and any(map(_may_change, cycle.subjects))
+        if not proposing and not cycle.snapshot.snapshot.changes and not journaled:
+            cycle.outcome.tally = Tally()
             return
-        listed = self._list(outcome)
+        listed = self._list(cycle.outcome)
         if listed is None:
             return
-        followed = self._followed is not None
-        tally = outcome.tally = self._writer.tally if followed else self._writer.begin()
-        known, self._followed = self._followed or {}, {} if early else None
+        followed, self._followed = self._followed, {} if cycle.early else None
+        tally = cycle.outcome.tally = self._writer.tally if followed is not None else self._writer.begin()
+        if followed is None:
+            self._deleted(cycle, journaled, listed)
+        left = self._workflows(cycle, tally, listed, followed or {})
+        for orphans in left if not cycle.early else ():
+            tally.stand(orphans)
+            for change in orphans:
+                with self._guarded(str(change.ref), cycle.outcome):
+                    self._profile_gone(change, cycle.now)
+        refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in cycle.subjects}
+        for note in self._writer.events(refs):
+            self._events.post(note)
+
+    def _workflows(
+        self, cycle: _Cycle, tally: Tally, listed: Sequence[WorkflowChangeView], followed: Mapping[str, str]
+    ) -> Iterable[list[WorkflowChangeView]]:
+        """Each workflow with changes, or whose policy allows some. Returns the changes of profiles that do not exist."""
         by_profile: dict[tuple[str, str], list[WorkflowChangeView]] = {}
         for change in [c for c in listed if self._owns(c.namespace)]:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
         in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # each plan compares with them, and they are few
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
-        control_group = ControlGroup(subjects, listed, self._history, data_until, now, heartbeat)
-        if early or not followed:
-            self._deleted(journaled, listed, subjects, snapshot, now, outcome, policies)
-        for subject in subjects:
+        control = ControlGroup(cycle.subjects, listed, self._history, cycle.data_until, cycle.now, cycle.heartbeat)
+        for subject in cycle.subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
-            if subject.policy is None or (not mine and subject not in active):
+            due = any(c.phase in IN_FLIGHT for c in mine) if cycle.early else mine or _may_change(subject)
+            if subject.policy is None or not due:
                 continue
-            if early and not any(c.phase in IN_FLIGHT for c in mine):
-                continue
-            heartbeat("changes")
-            until = data_until.get(subject.source)
+            cycle.heartbeat("changes")
             context = WorkflowContext(
-                subject, subject.policy, mine, ledger, snapshot, facts, control_group, policies, now, until, in_flight
-            )
-            with self._guarded(f"changes of {context.workflow}", outcome):
-                self._follow(context, known)
-                if not early:
+                subject, subject.policy, mine, ledger, cycle.snapshot, facts, control, cycle.policies, cycle.now,
+                cycle.data_until.get(subject.source), in_flight,
+            )  # fmt: skip
+            with self._guarded(f"changes of {context.workflow}", cycle.outcome):
+                self._follow(context, followed)
+                if not cycle.early:
                     self._workflow(context)
-            source = subject.policy.source
-            if source is not None:
-                outcome.in_flight[source] = outcome.in_flight.get(source, 0) + _count_in_flight(context.changes)
-            if not early:
+            if (source := subject.policy.source) is not None:
+                cycle.outcome.in_flight[source] += sum(c.phase in IN_FLIGHT for c in context.changes)
+            if not cycle.early:
                 tally.stand(context.changes)
-        for orphans in by_profile.values() if not early else ():
-            tally.stand(orphans)
-            for change in orphans:
-                with self._guarded(str(change.ref), outcome):
-                    self._profile_gone(change, now)
-        refs = {(s.entry.namespace, s.entry.name): s.entry.ref for s in subjects}
-        for note in self._writer.events(refs):
-            self._events.post(note)
+        return by_profile.values()
 
     # --- around the workflows
 
@@ -213,12 +227,11 @@ class Changes:
             outcome.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
 
     def _deleted(
-        self, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView], subjects: Sequence[Subject],
-        snapshot: ClusterSnapshot, now: float, outcome: ChangesOutcome, policies: PolicyReader,
-    ) -> None:  # fmt: skip
+        self, cycle: _Cycle, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView]
+    ) -> None:
         """Changes in flight whose objects are gone are rolled back from the journal."""
         present = {c.uid: c for c in listed}
-        known = {(s.entry.namespace, s.entry.name): s for s in subjects}
+        known = {(s.entry.namespace, s.entry.name): s for s in cycle.subjects}
         for uid, body in journaled.items():
             if uid in present:
                 if present[uid].phase in FINISHED:
@@ -229,13 +242,13 @@ class Changes:
                 continue
             subject = known.get((change.namespace, change.profile))
             policy = subject.policy if subject is not None else None
-            allowed = policy is not None and policy.apply.mode is not ApplyMode.RECOMMEND
+            allowed = subject is not None and _may_change(subject)
             ref = subject.profile.spec.workflow_ref if subject is not None and subject.policy is not None else None
-            of = scope_of(ref, change.namespace, snapshot.targets) if ref is not None else None
-            with self._guarded(f"{change.ref}, deleted during its verification", outcome):
-                if not allowed or (subject is not None and policies.unchanged(subject)):
+            of = scope_of(ref, change.namespace, cycle.snapshot.targets) if ref is not None else None
+            with self._guarded(f"{change.ref}, deleted during its verification", cycle.outcome):
+                if not allowed or (subject is not None and cycle.policies.unchanged(subject)):
                     bounds = policy.apply.bounds if allowed and policy is not None else None
-                    self._rollback.recover(body, of=of, bounds=bounds, now=now)
+                    self._rollback.recover(body, of=of, bounds=bounds, now=cycle.now)
 
     def _profile_gone(self, change: WorkflowChangeView, now: float) -> None:
         """A change whose profile does not exist."""
@@ -270,8 +283,6 @@ class Changes:
                 self._proposals.reconcile(context, proposed, candidates)
         self._prune(context)
 
-    # --- the end
-
     def _prune(self, context: WorkflowContext) -> None:
         """Delete the oldest finished changes beyond the limit; those without a verdict first, the ledger needs the rest."""
         finished = [c for c in context.changes if c.phase in FINISHED]
@@ -285,5 +296,5 @@ class Changes:
             context.changes = [c for c in context.changes if c.uid != change.uid]
 
 
-def _count_in_flight(changes: Sequence[WorkflowChangeView]) -> int:
-    return Counter(c.phase in IN_FLIGHT for c in changes)[True]
+def _may_change(subject: Subject) -> bool:
+    return subject.policy is not None and subject.policy.apply.mode is not ApplyMode.RECOMMEND

@@ -6,6 +6,7 @@ from runs with a known outcome, sizes from every sampled execution.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -115,41 +116,48 @@ def analyze(
     policy = replace(policy, objectives=with_template(policy.objectives, definition.graph))
     options, pricing = policy.analysis, policy.pricing
     definition, finished = with_pods(definition, _finished(runs, options, now))
-    good = [r for r in finished if r.outcome.timed and r.makespan is not None]
-    replayable = figures.executed(good, definition.graph)
-    late = lateness(definition, finished)
-    if late:
-        replayable = tuple(replace(run, late=late.get(run.run, 0.0)) for run in replayable)
-    on_path = critical_share(replayable, definition.graph)
+    timed = [r for r in finished if r.outcome.timed and r.makespan is not None]
+    executed = _executed(definition, finished, timed, figures)
+    on_path = critical_share(executed, definition.graph)
     steps = analyze_steps(finished, definition.graph, on_path, options, pricing, figures)
-    makespan = summarize([r.run_time for r in good if r.run_time is not None])
+    containers = [c for s in steps for c in s.containers]
+    makespan = summarize([r.run_time for r in timed if r.run_time is not None])
     queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
     costs = figures.costs(pricing)
     cost = summarize_cost(finished, costs, now)
-    succeeded = sum(r.outcome is Outcome.SUCCEEDED for r in finished)
-    failed = sum(r.outcome is Outcome.FAILED for r in finished)
     trend = detect(
-        [r.end or 0.0 for r in good], [r.makespan or 0.0 for r in good], inputs=[r.input_total for r in good]
+        [r.end or 0.0 for r in timed], [r.makespan or 0.0 for r in timed], inputs=[r.input_total for r in timed]
     )
-    verdicts = evaluate_objectives(
+    objectives = evaluate_objectives(
         policy.objectives,
         finished,
         steps_failures={s.step: s.failures for s in steps},
         makespan=makespan,
         queue=queue,
         cost=cost,
-        utilization=weighted_utilization([c for s in steps for c in s.containers]),
+        utilization=weighted_utilization(containers),
         costs=costs,
         metrics=policy.extra_metrics,
     )
-    target = efficiency_target([c for s in steps for c in s.containers], policy)
-    ends = [r.end for r in finished if r.end is not None]
+    score = compute_score(
+        finished,
+        makespan=makespan,
+        queue=queue,
+        cost=cost,
+        trend=trend,
+        policy=policy,
+        target=efficiency_target(containers, policy),
+        blocked=_blocked(executed, figures),
+        objectives=objectives,
+    )
+    outcomes = Counter(r.outcome for r in finished)
+    succeeded, failed = outcomes[Outcome.SUCCEEDED], outcomes[Outcome.FAILED]
     return Analysis(
         definition=definition,
         policy=policy,
         now=now,
         runs=finished,
-        executed=replayable,
+        executed=executed,
         succeeded=succeeded,
         failed=failed,
         unknown=len(finished) - succeeded - failed,
@@ -158,26 +166,25 @@ def analyze(
         steps=steps,
         trend=trend,
         cost=cost,
-        objectives=verdicts,
-        score=compute_score(
-            finished,
-            makespan=makespan,
-            queue=queue,
-            cost=cost,
-            trend=trend,
-            policy=policy,
-            target=target,
-            blocked=_blocked(replayable, figures),
-            objectives=verdicts,
-        ),
+        objectives=objectives,
+        score=score,
         enough=sum(r.outcome.over for r in finished) >= options.min_runs,
         first_run=min((r.start for r in finished if r.start is not None), default=None),
-        last_run=max(ends, default=None),
+        last_run=max((r.end for r in finished if r.end is not None), default=None),
         inferred=definition.graph.inferred,
         problems=definition.graph.problems + definition.notes,
         costs=costs,
         figures=figures,
     )
+
+
+def _executed(
+    definition: WorkflowDefinition, finished: Sequence[RunRecord], timed: Sequence[RunRecord], figures: RunFigures
+) -> tuple[ExecutedRun, ...]:
+    """The ``timed`` runs as graphs, each with the delay of its start where the schedule tells it."""
+    executed = figures.executed(timed, definition.graph)
+    late = lateness(definition, finished)
+    return tuple(replace(run, late=late.get(run.run, 0.0)) for run in executed) if late else executed
 
 
 def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:

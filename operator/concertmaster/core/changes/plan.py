@@ -165,32 +165,14 @@ def plan(
     With ``bounds``, requests move towards the recommended value as far as the maximum step and the bounds allow. ``spread``:
     relative standard error of a measured effect on the duration.
     """
-    if not item.edits:
-        raise Refused(f"{item.id} cannot be applied automatically: it sets no field")
     target = ChangeTarget.of(raw)
-    kind = kinds.get(target.kind)
-    if kind is None:
-        raise Refused(f"objects of kind {target.kind} are never changed")
-    edits = _settable(item.edits, kind) if bounds is not None and item.items else item.edits
-    for edit in edits or item.edits:
-        if edit.holder != (target.name if target.kind == TASK else None):
-            raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
-        if kind.resource(edit.pointer) is None:
-            raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
-    settings = [resolve_setting(edit, raw, kind, bounds) for edit in edits]
-    changing = [(e, s) for e, s in zip(edits, settings, strict=True) if s.old is None or s.new != s.old]
-    if bounds is not None and any(s.old is not None for _, s in changing):
-        changing = [(e, s) for e, s in changing if s.old is not None]  # an initial value is set by people
+    kind, edits = _allowed(item, target, kinds, bounds)
+    resolved = [(edit, resolve_setting(edit, raw, kind, bounds)) for edit in edits]
+    changing = _changing(resolved, bounds)
     if not changing:
         raise Refused(f"{item.id}: the bounds and the largest step leave nothing to change")
-    try:
-        guards, patch, inverse = operations(raw, [(s.pointer, s.new_literal) for _, s in changing])
-    except PatchFailed as error:
-        raise Refused(str(error), changed=True) from error
-    own = {s.pointer for _, s in changing}
-    sources = {s.source: s.old_literal for _, s in changing if s.source is not None and s.source not in own}
-    guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
-    gone = [(e.weight, progress(e, s)) for e, s in zip(edits, settings, strict=True) if s.old is not None]
+    patch, inverse = _guarded_patch(raw, [s for _, s in changing])
+    gone = [(e.weight, progress(e, s)) for e, s in resolved if s.old is not None]
     weight = sum(e.weight for e in item.edits if e.current is not None)
     part = sum(w * p for w, p in gone) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
     return Plan(
@@ -205,12 +187,52 @@ def plan(
         target=target,
         object_kind=kind,
         settings=tuple(s for _, s in changing),
-        patch=(*guards, *patch),
-        inverse=(*guards, *inverse),
+        patch=patch,
+        inverse=inverse,
         predicted=predict(item, part, monthly_cost, spread),
         whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing) and len(edits) == len(item.edits),
         factor=item.factor,
     )
+
+
+def _allowed(
+    item: Recommendation, target: ChangeTarget, kinds: PatchableKinds, bounds: Bounds | None
+) -> tuple[ObjectKind, Sequence[Edit]]:
+    """The kind of the target, and the edits of ``item`` that a change may make there. Raises Refused."""
+    if not item.edits:
+        raise Refused(f"{item.id} cannot be applied automatically: it sets no field")
+    kind = kinds.get(target.kind)
+    if kind is None:
+        raise Refused(f"objects of kind {target.kind} are never changed")
+    edits = _settable(item.edits, kind) if bounds is not None and item.items else item.edits
+    for edit in edits or item.edits:
+        if edit.holder != (target.name if target.kind == TASK else None):
+            raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
+        if kind.resource(edit.pointer) is None:
+            raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
+    return kind, edits
+
+
+def _changing(resolved: Sequence[tuple[Edit, Setting]], bounds: Bounds | None) -> list[tuple[Edit, Setting]]:
+    """Those that set another value. With ``bounds``, an initial value is left to people where others change."""
+    changing = [(e, s) for e, s in resolved if s.old is None or s.new != s.old]
+    known = [(e, s) for e, s in changing if s.old is not None]
+    return known if bounds is not None and known else changing
+
+
+def _guarded_patch(
+    raw: Mapping[str, Any], settings: Sequence[Setting]
+) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+    """Patch and inverse, each with tests of all that it relies on, the places that values come from included. Raises
+    Refused."""
+    try:
+        guards, patch, inverse = operations(raw, [(s.pointer, s.new_literal) for s in settings])
+    except PatchFailed as error:
+        raise Refused(str(error), changed=True) from error
+    own = {s.pointer for s in settings}
+    sources = {s.source: s.old_literal for s in settings if s.source is not None and s.source not in own}
+    guards += [{"op": "test", "path": path, "value": value} for path, value in sources.items()]
+    return (*guards, *patch), (*guards, *inverse)
 
 
 def _settable(edits: Sequence[Edit], kind: ObjectKind) -> tuple[Edit, ...]:

@@ -12,9 +12,10 @@ import math
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from concertmaster.core.analysis.graph import LONGEST
-from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, Row, places
+from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, Places, Row, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
@@ -76,31 +77,77 @@ def prepare(
 
 
 def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons: frozenset[str]) -> ExecutedRun:
-    problems = list(layout.problems)
     rows, unknown = _rows(run, daemons)
     if unknown:
-        why = f"{unknown} of {unknown + len(rows)} pods have no known start or end"
-        return ExecutedRun(run.run, problems=(*problems, why))
+        return _unusable(run, layout, f"{unknown} of {unknown + len(rows)} pods have no known start or end")
     if not rows:
-        return ExecutedRun(run.run, problems=(*problems, "no pod of the run is known"))
+        return _unusable(run, layout, "no pod of the run is known")
+    start, last, end = _span(run, rows)
+    if end >= LONGEST:
+        return _unusable(run, layout, f"its times span {end:.3g} seconds, which cannot be")
+    limits = (*locks, *layout.limits)
+    grouped: list[list[Row]] = [[] for _ in layout.names]
+    for row in rows:
+        grouped[layout.index[row.execution.step]].append(row)
+    placed = places(layout, grouped)
+    parents, chains, done, problems = _timeline(placed, start, _slot_free(rows, limits))
+    shared = min([chain[0].lag for items in chains for chain in items])
+    limits = (*limits, *_capacity(chains, shared))
+    pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
+    lengths = tuple([_longest(items) for items in pieces])
+    ranks = _ranks(placed)
+    replayed = simulate(placed.names, parents, pieces, lengths, ranks, limits) + end - last
+    if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
+        why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
+        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), (), daemons)
+    return ExecutedRun(
+        run=run.run,
+        names=tuple(placed.names),
+        parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # shared between runs if equal
+        chains=tuple(chains),
+        done=tuple(done),
+        pieces=pieces,
+        lengths=lengths,
+        ranks=ranks,
+        pods=_pods(placed, chains),
+        index=placed.index,
+        limits=limits,
+        shared_lag=shared,
+        tail=end - last,
+        makespan=end,
+        replayed=replayed,
+        usable=True,
+        critical=critical(done, chains, parents),
+        problems=tuple(dict.fromkeys([*layout.problems, *problems])),
+        suspended=run.suspension.seconds if run.suspension is not None else 0.0,
+    )
+
+
+def _unusable(run: RunRecord, layout: Layout, why: str) -> ExecutedRun:
+    return ExecutedRun(run.run, problems=(*layout.problems, why))
+
+
+def _span(run: RunRecord, rows: Sequence[Row]) -> tuple[float, float, float]:
+    """Start of the run (unix seconds), and from there the end of its last pod and its own end (s)."""
     start = rows[0].begin
     if run.start is not None and _finite(run.start):
         start = min(start, run.start)
     last = max(row.end for row in rows) - start
-    end = last if run.end is None or not _finite(run.end) else max(run.end - start, last)
-    if end >= LONGEST:
-        return ExecutedRun(run.run, problems=(*problems, f"its times span {end:.3g} seconds, which cannot be"))
-    grouped: list[list[Row]] = [[] for _ in layout.names]
-    for row in rows:
-        grouped[layout.index[row.execution.step]].append(row)
-    limits = (*locks, *layout.limits)
-    free = _slot_free(rows, limits)
-    placed = places(layout, grouped)
+    return start, last, last if run.end is None or not _finite(run.end) else max(run.end - start, last)
 
+
+_Items = tuple[tuple[Attempt, ...], ...]
+
+
+def _timeline(
+    placed: Places, start: float, free: Mapping[int, float]
+) -> tuple[list[tuple[int, ...]], list[_Items], list[float], list[str]]:
+    """By step: the steps it waited for, its pods by item, and when it was done (s from ``start``); and what contradicts the
+    graph. ``free``: as ``_slot_free`` returns it."""
     parents: list[tuple[int, ...]] = []
-    chains: list[tuple[tuple[Attempt, ...], ...]] = []
-    pods: dict[str, int] = {}
+    chains: list[_Items] = []
     done: list[float] = []
+    problems: list[str] = []
     for name, waits, own in zip(placed.names, placed.waits, placed.rows, strict=True):
         binding = waits
         if own and waits:
@@ -114,44 +161,24 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
         items = tuple([_chain(attempts, start, ready, free) for attempts in _items(own)])
         parents.append(binding)
         chains.append(items)
-        if not items:
-            done.append(ready)
-            continue
-        done.append(max([chain[-1].finished for chain in items]))
-        pods[name] = pods.get(name, 0) + sum([len(chain) for chain in items])
-    shared = min([chain[0].lag for items in chains for chain in items])
-    limits = (*limits, *_capacity(chains, shared))
-    pieces = tuple([tuple([pieces_of(chain, shared) for chain in items]) for items in chains])
-    lengths = tuple([_longest(items) for items in pieces])
+        done.append(max([chain[-1].finished for chain in items]) if items else ready)
+    return parents, chains, done, problems
+
+
+def _ranks(placed: Places) -> tuple[int, ...]:
+    """Priority of each step among pods due at the same time: the order in which the steps began."""
     first = [own[0].begin if own else math.inf for own in placed.rows]
-    ranks = [0] * len(first)
-    for rank, step in enumerate(sorted(range(len(first)), key=first.__getitem__)):
-        ranks[step] = rank
-    replayed = simulate(placed.names, parents, pieces, lengths, ranks, limits) + end - last
-    if (locks or layout.limits) and abs(replayed - end) > SAME_RUN * end:
-        why = f"under the declared limits the run would have taken {replayed:.0f} s, it took {end:.0f} s: not in force"
-        return _executed(run, replace(layout, limits=(), problems=(*layout.problems, why)), (), daemons)
-    return ExecutedRun(
-        run=run.run,
-        names=tuple(placed.names),
-        parents=layout.waits if tuple(parents) == layout.waits else tuple(parents),  # shared between runs if equal
-        chains=tuple(chains),
-        done=tuple(done),
-        pieces=pieces,
-        lengths=lengths,
-        ranks=tuple(ranks),
-        pods=pods,
-        index=placed.index,
-        limits=limits,
-        shared_lag=shared,
-        tail=end - last,
-        makespan=end,
-        replayed=replayed,
-        usable=True,
-        critical=critical(done, chains, parents),
-        problems=tuple(dict.fromkeys(problems)),
-        suspended=run.suspension.seconds if run.suspension is not None else 0.0,
-    )
+    order = sorted(range(len(first)), key=first.__getitem__)
+    return tuple(sorted(order, key=order.__getitem__))
+
+
+def _pods(placed: Places, chains: Sequence[_Items]) -> dict[str, int]:
+    """Number of pods of each step that has any."""
+    pods: dict[str, int] = {}
+    for name, items in zip(placed.names, chains, strict=True):
+        for chain in items:
+            pods[name] = pods.get(name, 0) + len(chain)
+    return pods
 
 
 def _longest(items: Sequence[Chain]) -> float:
@@ -270,8 +297,4 @@ def _capacity(chains: Sequence[Sequence[Sequence[Attempt]]], shared: float) -> l
         for k, a in enumerate(chain)
     ]
     edges = sorted([(begin, 1) for begin, _ in held] + [(end, -1) for _, end in held])
-    now = peak = 0
-    for _, change in edges:
-        now += change
-        peak = max(peak, now)
-    return [Limit(peak, None, "capacity")]
+    return [Limit(max(accumulate(change for _, change in edges)), None, "capacity")]

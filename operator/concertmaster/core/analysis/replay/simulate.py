@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -125,12 +126,7 @@ def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]
                 now += head + work
                 edges.append((now, -1))
     edges.sort()  # at the same time, slots are released first
-    held = 0
-    for _, change in edges:
-        held += change
-        if held > limit.size:
-            return True
-    return False
+    return any(held > limit.size for held in accumulate(change for _, change in edges))
 
 
 def _events(
@@ -142,65 +138,95 @@ def _events(
 ) -> float:
     """Event loop: pods request their slots when they are due, first come, first served; a pod blocked by its own limit does
     not block pods under other limits."""
-    children: list[list[int]] = [[] for _ in names]
-    for step, above in enumerate(parents):
-        for parent in above:
-            children[parent].append(step)
-    missing = [len(above) for above in parents]
-    needs = [tuple(k for k, limit in enumerate(limits) if limit.steps is None or name in limit.steps) for name in names]
-    free = [limit.size for limit in limits]
-    left = [len(chains) for chains in pieces]
-    events: list[tuple[float, int, int, int, int, int, int]] = []  # time, kind, rank, number, step, chain, attempt
-    queues: dict[tuple[int, ...], deque[tuple[int, int, int, int]]] = {need: deque() for need in needs}
-    number, turn, end = 0, 0, 0.0
+    loop = _EventLoop(names, parents, pieces, ranks, limits)
+    loop.open_steps([step for step, above in enumerate(parents) if not above], 0.0)
+    while loop.events:
+        now, kind, _, _, step, chain, attempt = heapq.heappop(loop.events)
+        if kind == DUE:
+            loop.request_slot(step, chain, attempt)
+        else:
+            loop.end_pod(step, chain, attempt, now)
+        if not loop.events or loop.events[0][0] > now:  # after all events of the same time
+            loop.assign_slots(now)
+    return loop.end
 
-    def push(time: float, kind: int, step: int, chain: int, attempt: int) -> None:
-        nonlocal number
-        heapq.heappush(events, (time, kind, ranks[step], number, step, chain, attempt))
-        number += 1
 
-    def open_steps(ready: list[int], now: float) -> None:
+class _EventLoop:
+    """Pods that are due, running and queued, and the slots that are free. ``end``: when the last pod so far ended (s)."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        parents: Sequence[Sequence[int]],
+        pieces: Sequence[Sequence[Chain]],
+        ranks: Sequence[int],
+        limits: Sequence[Limit],
+    ) -> None:
+        self._pieces, self._ranks = pieces, ranks
+        self._children: list[list[int]] = [[] for _ in names]
+        for step, above in enumerate(parents):
+            for parent in above:
+                self._children[parent].append(step)
+        self._missing = [len(above) for above in parents]
+        self._needs = [
+            tuple(k for k, limit in enumerate(limits) if limit.steps is None or name in limit.steps) for name in names
+        ]
+        self._free = [limit.size for limit in limits]
+        self._left = [len(chains) for chains in pieces]
+        self._queues: dict[tuple[int, ...], deque[tuple[int, int, int, int]]] = {n: deque() for n in self._needs}
+        self._number, self._turn = 0, 0
+        self.events: list[
+            tuple[float, int, int, int, int, int, int]
+        ] = []  # time, kind, rank, number, step, chain, attempt
+        self.end = 0.0
+
+    def open_steps(self, ready: list[int], now: float) -> None:
         """Make the pods of ready steps due; a step without pods ends at once."""
-        nonlocal end
         while ready:
             step = ready.pop()
-            for c, chain in enumerate(pieces[step]):
-                push(now + chain[0][0], DUE, step, c, 0)
-            if not pieces[step]:
-                end = max(end, now)
-                ready.extend(over(step))
+            for c, chain in enumerate(self._pieces[step]):
+                self._push(now + chain[0][0], DUE, step, c, 0)
+            if not self._pieces[step]:
+                self.end = max(self.end, now)
+                ready.extend(self._freed_by(step))
 
-    def over(step: int) -> list[int]:
-        for child in children[step]:
-            missing[child] -= 1
-        return [child for child in children[step] if not missing[child]]
+    def request_slot(self, step: int, chain: int, attempt: int) -> None:
+        """Queue a pod that is due behind those under the same limits."""
+        self._queues[self._needs[step]].append((self._turn, step, chain, attempt))
+        self._turn += 1
 
-    open_steps([step for step in range(len(names)) if not missing[step]], 0.0)
-    while events:
-        now, kind, _, _, step, c, attempt = heapq.heappop(events)
-        if kind == DUE:
-            queues[needs[step]].append((turn, step, c, attempt))
-            turn += 1
-        else:
-            end = max(end, now)
-            for k in needs[step]:
-                free[k] += 1
-            if attempt + 1 < len(pieces[step][c]):
-                push(now + pieces[step][c][attempt + 1][0], DUE, step, c, attempt + 1)
-            else:
-                left[step] -= 1
-                if not left[step]:
-                    open_steps(over(step), now)
-        if events and events[0][0] <= now:
-            continue  # slots are assigned after all events of the same time
+    def end_pod(self, step: int, chain: int, attempt: int, now: float) -> None:
+        """Free its slots; the next attempt of its item becomes due, or the steps that waited for the last item."""
+        self.end = max(self.end, now)
+        for k in self._needs[step]:
+            self._free[k] += 1
+        attempts = self._pieces[step][chain]
+        if attempt + 1 < len(attempts):
+            self._push(now + attempts[attempt + 1][0], DUE, step, chain, attempt + 1)
+            return
+        self._left[step] -= 1
+        if not self._left[step]:
+            self.open_steps(self._freed_by(step), now)
+
+    def assign_slots(self, now: float) -> None:
+        """Start queued pods, the first that came first, as long as their limits have free slots."""
         while True:
-            heads = [queue[0] for need, queue in queues.items() if queue and all(free[k] > 0 for k in need)]
+            heads = [q[0] for need, q in self._queues.items() if q and all(self._free[k] > 0 for k in need)]
             if not heads:
-                break
-            _, step, c, attempt = min(heads)
-            queues[needs[step]].popleft()
-            for k in needs[step]:
-                free[k] -= 1
-            _, head, work = pieces[step][c][attempt]
-            push(now + head + work, END, step, c, attempt)
-    return end
+                return
+            _, step, chain, attempt = min(heads)
+            self._queues[self._needs[step]].popleft()
+            for k in self._needs[step]:
+                self._free[k] -= 1
+            _, head, work = self._pieces[step][chain][attempt]
+            self._push(now + head + work, END, step, chain, attempt)
+
+    def _freed_by(self, step: int) -> list[int]:
+        """Steps that waited for ``step`` last."""
+        for child in self._children[step]:
+            self._missing[child] -= 1
+        return [child for child in self._children[step] if not self._missing[child]]
+
+    def _push(self, time: float, kind: int, step: int, chain: int, attempt: int) -> None:
+        heapq.heappush(self.events, (time, kind, self._ranks[step], self._number, step, chain, attempt))
+        self._number += 1

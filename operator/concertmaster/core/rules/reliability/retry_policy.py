@@ -136,7 +136,7 @@ def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit
         step=step,
         action=f"Set retries of {name}: {f'{now} -> ' if now else ''}{limit}{'' if now else ', with backoff'}",
         because=(
-            f"{failed} of its {text.count(chains, 'execution')} failed finally {evidence.runs(len(analysis.runs))}:"
+            f"{failed} of its {text.count(chains, 'execution')} failed permanently {evidence.runs(len(analysis.runs))}:"
             f" {_why(own.classes)}; {seen}"
         ),
         otherwise=(

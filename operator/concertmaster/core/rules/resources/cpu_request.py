@@ -8,6 +8,7 @@ from usage belongs to ``right-size``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
-from concertmaster.core.model import Category, Finding, Interval, Level, SizeItem
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
 from concertmaster.core.rules.base import (
     Evidence,
     Rule,
@@ -53,18 +54,12 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
     if limit is None:
         return None
     predicted = _lifted(evidence, step.step, container, share, limit / container.cpu_limit)
+    gain = (predicted.share, predicted.seconds) if predicted.seconds and predicted.seconds.likely > 0 else (None, None)
+    expected = "no shorter run: other steps run beside it; the step itself gets faster"
+    if gain[0] is not None and gain[1] is not None:
+        expected = gain_sentence(gain[0], gain[1])
     proposed, name = text.cpu_quantity(limit), evidence.title(step.step)
-    edits = resource_edits(step.spec, container, {("limits", "cpu"): proposed})
-    first = evidence.above_capacity("cpu", container.cpu_request or limit, limit)
-    first = first or evidence.above_bounds("cpu", limit)
-    if first is not None:
-        edits = ()
-    gains = predicted.share is not None and predicted.seconds is not None and predicted.seconds.likely > 0
-    expected = (
-        gain_sentence(predicted.share, predicted.seconds)
-        if gains and predicted.share is not None and predicted.seconds is not None
-        else "no shorter run: other steps run beside it; the step itself gets faster"
-    ) + (f"; {first}" if first is not None else "")
+    first = evidence.above_capacity("cpu", container.cpu_request or limit, limit) or evidence.above_bounds("cpu", limit)
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -76,10 +71,10 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
         otherwise=f"{name} keeps taking {text.duration(step.duration.p50)} although its node has unused CPU",
         current=f"limit {text.cpu(container.cpu_limit)}",
         proposed=f"limit {proposed}",
-        expected=expected,
-        confidence=min(0.9, len(shares) / (len(shares) + 5.0)),
-        gain_seconds=predicted.seconds if gains else None,
-        gain_share=predicted.share if gains else None,
+        expected=_after(expected, first),
+        confidence=_confidence(len(shares)),
+        gain_seconds=gain[1],
+        gain_share=gain[0],
         items=(
             SizeItem(
                 step.step,
@@ -91,7 +86,7 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
                 text.percent(limit / container.cpu_limit - 1),
             ),
         ),
-        edits=edits,
+        edits=_edits(step, container, "limits", proposed, first),
         evidence=(
             f"throttled share per run: smallest {text.percent(min(shares))}, largest {text.percent(max(shares))}",
             "gain replayed with the throttled share of the step sped up; upper bound: no throttled time left; lower bound:"
@@ -121,38 +116,22 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
 
 def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
     """More CPU for a step on the critical path that waits for CPU without being throttled by a limit."""
-    analysis, current = evidence.analysis, container.cpu_request
+    current = container.cpu_request
     seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
     share = median([r.waiting_share for r in seen if r.waiting_share is not None])
     used = median([r.mean_cores for r in seen if r.mean_cores is not None])
     least = evidence.settings.number("waitingPercent", 10.0) / 100
-    if share is None or used is None or current is None or size_guard(container, analysis.options) is not None:
+    options = evidence.analysis.options
+    if share is None or used is None or current is None or size_guard(container, options) is not None:
         return None
-    if not least <= share < 1.0 or len(seen) < analysis.options.min_runs:
+    if not least <= share < 1.0 or len(seen) < options.min_runs:
         return None
-    size = cpu_size(container, step)
-    wanted = max(size.wanted or 0.0, *(r.mean_cores or 0.0 for r in seen)) / (1.0 - share)
-    if container.cpu_limit is not None:
-        wanted = min(wanted, container.cpu_limit)
-    rounded = round_cpu(min(wanted, _MOST * current))
-    if rounded is None:
+    request = _without_waiting(evidence, step, container, current, share)
+    gain = _unhindered(evidence, step.step, share) if request is not None else None
+    if request is None or gain is None:
         return None
-    request = at_most(rounded, container.cpu_limit, MILLI)
-    threshold = evidence.settings.number("minChangePercent", 100 * analysis.policy.apply.min_change) / 100
-    if request / current - 1 < threshold:
-        return None
-
-    least_gain = evidence.settings.number("minGainPercent", 5.0)
-    gains = evidence.worth(WhatIf.scale_step(step.step, 1.0 - share), least_gain)
-    sure = evidence.gain(WhatIf.scale_step(step.step, 1.0 - _SURELY * share))
-    if gains is None or sure.share is None or sure.seconds is None:
-        return None
-    shares, seconds = (replace(g, low=s.low) for g, s in zip(gains, (sure.share, sure.seconds), strict=True))
     proposed, name = text.cpu_quantity(request), evidence.title(step.step)
-    edits = resource_edits(step.spec, container, {("requests", "cpu"): proposed})
     first = evidence.above_capacity("cpu", request, container.cpu_limit) or evidence.above_bounds("cpu", request)
-    if first is not None:
-        edits = ()
     return Finding(
         step=step.step,
         about=container_id(step, container),
@@ -165,10 +144,10 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
         risk=Level.LOW if request <= 2 * current else Level.MEDIUM,
         current=text.cpu(current),
         proposed=proposed,
-        expected=gain_sentence(shares, seconds) + (f"; {first}" if first is not None else ""),
-        confidence=min(0.9, len(seen) / (len(seen) + 5.0)),
-        gain_seconds=seconds,
-        gain_share=shares,
+        expected=_after(gain_sentence(*gain), first),
+        confidence=_confidence(len(seen)),
+        gain_seconds=gain[1],
+        gain_share=gain[0],
         items=(
             SizeItem(
                 step.step,
@@ -180,13 +159,56 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
                 text.percent(request / used - 1),
             ),
         ),
-        edits=edits,
+        edits=_edits(step, container, "requests", proposed, first),
         evidence=(
             "gain replayed without the time the step waited for CPU; lower bound: half of it, since one waiting thread"
             " counts as much as all",
         ),
         automatic=True,
     )
+
+
+def _without_waiting(
+    evidence: Evidence, step: StepAnalysis, container: ContainerUsage, current: float, share: float
+) -> float | None:
+    """The request (cores) that covers what the container would use without waiting ``share`` of its time; None when that
+    is about the ``current`` one."""
+    used = max(
+        cpu_size(container, step).wanted or 0.0,
+        *(r.mean_cores or 0.0 for r in container.runs if r.waiting_share is not None),
+    )
+    rounded = round_cpu(min(used / (1.0 - share), container.cpu_limit or math.inf, _MOST * current))
+    if rounded is None:
+        return None
+    request = at_most(rounded, container.cpu_limit, MILLI)
+    least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
+    return request if request / current - 1 >= least else None
+
+
+def _unhindered(evidence: Evidence, step: str, share: float) -> tuple[Interval, Interval] | None:
+    """Gain (share and seconds) when the step no longer waits for CPU, at the least when half of that time counted; None
+    when it is too small."""
+    gains = evidence.worth(WhatIf.scale_step(step, 1.0 - share), evidence.settings.number("minGainPercent", 5.0))
+    sure = evidence.gain(WhatIf.scale_step(step, 1.0 - _SURELY * share))
+    if gains is None or sure.share is None or sure.seconds is None:
+        return None
+    return replace(gains[0], low=sure.share.low), replace(gains[1], low=sure.seconds.low)
+
+
+def _after(expected: str, first: str | None) -> str:
+    """The sentence with what must be done ``first``, if anything."""
+    return expected if first is None else f"{expected}; {first}"
+
+
+def _edits(
+    step: StepAnalysis, container: ContainerUsage, section: str, proposed: str, first: str | None
+) -> tuple[Edit, ...]:
+    """The change, unless something else must be done ``first``."""
+    return resource_edits(step.spec, container, {(section, "cpu"): proposed}) if first is None else ()
+
+
+def _confidence(runs: int) -> float:
+    return min(0.9, runs / (runs + 5.0))
 
 
 _WAYS = (_throttled, _starved)

@@ -17,7 +17,7 @@ def test_failures_that_pass_get_the_smallest_limit_that_reaches_the_objective() 
     item = scenarios.retry_policy().one("retry-policy")
     assert item.id == "retry-policy.fetch"
     assert item.action == "Set retries of fetch: 1, with backoff"
-    assert "6 of its 42 executions failed finally in 42 runs (14d): 6 Eviction" in item.because
+    assert "6 of its 42 executions failed permanently in 42 runs (14d): 6 Eviction" in item.because
     assert item.risk is Level.MEDIUM  # no retry was ever seen
     strategy = json.loads(item.edits[0].proposed or "")
     assert strategy["limit"] == "1"
