@@ -140,7 +140,7 @@ def _points(share: float | None) -> str:
 
 def describe_result(result: ImplementationResult) -> str:
     """What came of an implementation, as a sentence."""
-    runs = f"{text.count(result.after, 'run')} after, {result.before} before"
+    runs = f"{text.count(result.after, 'run')} after against {result.before} before"
     promised = _amount(result.promised)
     promise = f", predicted {promised}" if promised else ""
     seen = _amount(result.measured) if result.measured is not None else None

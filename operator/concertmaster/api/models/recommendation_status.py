@@ -183,7 +183,7 @@ class ResultStatus(ApiModel):
     effect: Line400 | None = Field(
         default=None,
         description="Measured effect, as a sentence.",
-        examples=["Improved: 55% less reserved per run (50 to 60%), predicted 58%; 12 runs after, 30 before"],
+        examples=["Improved: 55% less reserved per run (50 to 60%), predicted 58%; 12 runs after against 30 before"],
     )
     fingerprint: Line160 | None = Field(
         default=None,

@@ -111,7 +111,7 @@ def command(
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
         click.echo(
-            f"Showing only what the status contains{left}: the operator could not be reached. {trouble}.", err=True
+            f"Showing only what the status contains{left}: the operator could not be reached ({trouble}).", err=True
         )
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")

@@ -98,7 +98,7 @@ def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     assert states(second)[id_] == "Implemented"
     (outcome,) = second.document["results"]
     assert (outcome["id"], outcome["by"], outcome["since"]) == (id_, "kubectl-edit", "2025-10-09T08:53:50Z")
-    assert outcome["effect"].startswith("measuring: 0 runs after, 30 before")
+    assert outcome["effect"].startswith("measuring: 0 runs after against 30 before")
     assert id_ not in [c.recommendation.id for c in second.candidates]
     third = recommend(second, now=NOW + 120, target=target(**{step: value}))
     assert states(third)[id_] == "Implemented"
