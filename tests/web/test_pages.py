@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import document
@@ -353,6 +353,48 @@ def test_behind_a_proxy_that_logs_people_in_a_browser_needs_no_token(chromium: B
         assert heard == []
 
 
+def test_the_trend_is_zoomed_by_keyboard_and_by_dragging(page: Page, running: Dashboard) -> None:
+    """What the server draws stays; the chart that zooms says in words which runs it shows."""
+    heard = complaints(page)
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    drawn = page.locator("[data-trend] svg circle").count()
+    opener = page.get_by_role("button", name="Zoom in on a period")
+    opener.focus()
+    page.keyboard.press("Enter")
+    said = page.locator("#trend-panel [role=status]")
+    expect(said).to_contain_text(f"{drawn} of {drawn} runs")
+    assert page.locator("#trend-panel canvas").count() == 1
+    page.get_by_role("button", name="Zoom in", exact=True).press("Enter")
+    expect(said).not_to_contain_text(f"{drawn} of {drawn} runs")
+    half = int(said.inner_text().split()[0])
+    assert 0 < half < drawn
+    page.get_by_role("button", name="Later").press("Enter")
+    page.get_by_role("button", name="Whole period").press("Enter")
+    expect(said).to_contain_text(f"{drawn} of {drawn} runs")
+    box = page.locator("#trend-panel .u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 50, steps=5)
+    page.mouse.up()
+    expect(said).not_to_contain_text(f"{drawn} of {drawn} runs")
+    assert 0 < int(said.inner_text().split()[0]) < drawn
+    accessible(page)
+    assert page.evaluate(CONTRAST) == []
+    assert heard == []
+    opener.press("Enter")
+    assert page.locator("#trend-panel").is_hidden()
+
+
+def test_a_chart_library_that_was_altered_is_not_run(page: Page, running: Dashboard) -> None:
+    page.route(
+        "**/static/uplot.min.js", lambda route: route.fulfill(body="window.altered = 1", content_type="text/javascript")
+    )
+    page.goto(f"{running.url}/workflows/demo/nightly")
+    assert page.evaluate("[typeof window.altered, typeof window.uPlot]") == ["undefined", "undefined"]
+    assert page.locator("[data-trend] svg circle").count() > 0
+
+
 def test_a_patch_is_copied_by_a_button(page: Page, running: Dashboard) -> None:
     page.goto(f"{running.url}/workflows/demo/nightly")
     page.evaluate("document.querySelector('pre[data-copy] + button').click()")
@@ -367,6 +409,8 @@ def test_pages_say_the_same_without_scripts(chromium: Browser, running: Dashboar
         with tab(chromium, scripts=enabled) as page:
             page.goto(running.entrance)
             page.goto(running.url + path)
+            if enabled:
+                page.evaluate("document.querySelectorAll('.scripted').forEach(e => e.remove())")
             html = page.content()
         texts.append(
             re.sub(r'<button type="button">.*?</span>|<span[^>]*role="status".*?</span>', "", html, flags=re.S)
@@ -391,7 +435,8 @@ def test_nothing_of_a_cluster_is_ever_run(chromium: Browser) -> None:
             page.goto(served.url + path)
             page.evaluate("new Promise(r => setTimeout(r, 50))")
             assert page.evaluate("document.title") != "owned", path
-            assert page.evaluate("[...document.scripts].map(s => s.getAttribute('src'))") == ["/static/page.js"], path
+            scripts = page.evaluate("[...document.scripts].map(s => s.getAttribute('src'))")
+            assert set(scripts) <= {"/static/page.js", "/static/trend.js", "/static/uplot.min.js"}, path
             assert page.evaluate("document.querySelectorAll('img, iframe, [onerror], [onload]').length") == 0, path
         assert heard == [], "even the policy had nothing to stop"
 

@@ -25,6 +25,7 @@ _MOST_HEADER = 32_768  # bytes: tokens that list groups are long
 PROBES = ("/healthz", "/readyz")
 LIMITS = Limits(connections=512, answers=128, probes=PROBES)
 STATIC = Path(__file__).resolve().parent / "static"
+_KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Application:
@@ -41,8 +42,9 @@ def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Appli
         app.router.add_get(route.path, api.handler(route))  # type: ignore[arg-type]
     app.router.add_get(f"{ROOT}/openapi.json", _text(encoded(routes), "application/json"))
     app.router.add_get("/static/style.css", _text(str(environment.stylesheet()), "text/css"))
-    for name, kind in (("page.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
-        app.router.add_get(f"/static/{name}", _text((STATIC / name).read_text(encoding="utf-8"), kind))
+    for file in sorted(STATIC.iterdir()):
+        if file.suffix in _KINDS:
+            app.router.add_get(f"/static/{file.name}", _text(file.read_text(encoding="utf-8"), _KINDS[file.suffix]))
     if ready is not None:
         app.router.add_get(PROBES[0], _probe(lambda: ""))
         app.router.add_get(PROBES[1], _probe(ready))

@@ -23,6 +23,7 @@ from concertmaster.web.charts.usage import usage_bars
 from concertmaster.web.queries import fleet_query, word
 from concertmaster.web.readers import NotAllowed
 from concertmaster.web.security import reader_of
+from concertmaster.web.vendored import INTEGRITY
 from concertmaster.web.what_if import SLIDERS
 from concertmaster.web.workflow import WorkflowView
 
@@ -91,6 +92,7 @@ class Pages:
             series=series_chart(view.recent.series, trend.get("changes") or ()),
             usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
             points=view.points,
+            integrity=INTEGRITY,
             months=daily.months(days),
             progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
             waiting=waiting,

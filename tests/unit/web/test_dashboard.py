@@ -15,6 +15,7 @@ import pytest
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow
 from concertmaster.report import daily
 from concertmaster.web.readers import MemoryReader, Unavailable
+from concertmaster.web.vendored import INTEGRITY
 from tests.support.web.analysed import analysed
 from tests.support.web.objects import HOSTILE, change, hostile, profile, result, running
 from tests.support.web.server import Dashboard, dashboard, memory
@@ -226,7 +227,9 @@ def test_an_empty_cluster_says_what_to_do() -> None:
 def _safe(text: str) -> None:
     elements = Elements(text)
     scripts = [a for tag, a in elements.found if tag == "script"]
-    assert scripts == [{"src": "/static/page.js", "defer": ""}]
+    assert scripts[0] == {"src": "/static/page.js", "defer": ""}
+    pinned = {"src": "/static/uplot.min.js", "integrity": INTEGRITY["uplot.min.js"], "defer": ""}
+    assert scripts[1:] in ([], [pinned, {"src": "/static/trend.js", "defer": ""}])
     assert not elements.names() & {"img", "iframe", "object", "embed", "base", "style"}
     for tag, attributes in elements.found:
         assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)

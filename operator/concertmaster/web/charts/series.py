@@ -16,7 +16,8 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 920, 240, 70, 26, 26
 
 @dataclass(frozen=True, slots=True)
 class SeriesChart:
-    """Dots (x, y, failed, title), change points (x, title), marks of both axes."""
+    """Dots (x, y, failed, title), change points (x, title), marks of both axes; ``moments``: of the change points, unix
+    seconds."""
 
     width: float
     height: float
@@ -24,6 +25,7 @@ class SeriesChart:
     changes: tuple[tuple[float, str], ...]
     horizontal: tuple[tuple[float, str], ...]
     vertical: tuple[tuple[float, str], ...]
+    moments: tuple[float, ...] = ()
     left: int = _LEFT
     top: int = _TOP
     bottom: float = _HEIGHT - _BOTTOM
@@ -49,7 +51,7 @@ def series_chart(
         (x(end), y(seconds), outcome is Outcome.FAILED, f"{to_minute(end)}: {text.duration(seconds)}, {outcome.value}")
         for end, seconds, outcome in series
     )
-    points = []
+    points, moments = [], []
     for change in changes:
         try:
             at = parse_time(str(change.get("since")))
@@ -58,6 +60,7 @@ def series_chart(
         ratio = change.get("ratio")
         if first <= at <= last and isinstance(ratio, int | float):
             points.append((x(at), f"since {to_minute(at)}: {100 * (ratio - 1):+.0f}%"))
+            moments.append(at)
     middle = first + span / 2
     return SeriesChart(
         _WIDTH,
@@ -66,4 +69,5 @@ def series_chart(
         tuple(points),
         tuple((y(at), label) for at, label in marks(most, 4)),
         tuple((x(at), to_minute(at)[:10]) for at in (first, middle, last)),
+        tuple(moments),
     )
