@@ -90,7 +90,9 @@ def test_a_pod_deleted_while_it_runs_vanishes(cluster: Cluster, namespace: str, 
     since = time.time() - 5
     cluster.apply(job("short", {"sim/duration": "600"}), namespace=namespace)
     until(lambda: [pod for pod in pods_of(cluster, namespace, "short") if pod["status"].get("phase") == "Running"])
-    time.sleep(6)  # a few scrapes of it running
+    # Its last sample is looked for every five seconds of its life, and a loaded machine scrapes it late.
+    seen = f'count_over_time(kube_pod_info{{namespace="{namespace}"}}[1m])'
+    until(lambda: max(client.instant(seen, time.time()).values, default=0.0) >= 5)
     assert look(client, namespace, since).facts == ()
     deleted = time.time()
     cluster.kubectl("delete", "job", "short", "-n", namespace, "--grace-period=0", "--force")
