@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet_world import DAY, NAMESPACE, lives, template
+from benchmarks.fleet_workflows import DAY, NAMESPACE, lives, template
 from concertmaster.core.model import WorkflowKey
 from concertmaster.engines import assign, define_all
 from concertmaster.engines.argo.live import read_run

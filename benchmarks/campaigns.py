@@ -1,7 +1,7 @@
 """``make bench-changes``: hundreds of changes through the whole loop, on simulated workflows of unknown behaviour.
 
 Each campaign is one workflow with a manifest, runs, recommendations, a plan, the policy checks, the change, further
-runs and the verification: all of it product code. The simulation (benchmarks/campaign_world.py) deliberately differs
+runs and the verification: all of it product code. The simulation (benchmarks/campaign_simulation.py) deliberately differs
 from the model of the replay.
 
 There are four kinds of campaigns: excessive requests (to become cheaper without becoming slower), a parallelism of 2
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.campaign_world import APPLIED, BASELINE, BEGIN, HOUR, World, new_world, play
+from benchmarks.campaign_simulation import APPLIED, BASELINE, BEGIN, HOUR, Simulation, new_simulation, play
 from benchmarks.publishing import options_of, publish
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.resolve import resolve
@@ -80,7 +80,7 @@ class Changed:
     """A workflow whose change was just applied: ``raw`` is its new manifest, ``runs`` are those before the change."""
 
     made: Plan
-    world: World
+    simulation: Simulation
     raw: dict[str, Any]
     runs: list[RunRecord]
     rng: np.random.Generator
@@ -97,12 +97,12 @@ class Changed:
 def change(kind: str, seed: int) -> Changed | None:
     """Simulate one workflow up to its change; None if there was nothing to change."""
     rng = np.random.default_rng(seed)
-    world, raw = new_world(rng, "faster" if kind == "faster" else "cheaper")
+    simulation, raw = new_simulation(rng, "faster" if kind == "faster" else "cheaper")
     if kind == "slower":
-        world = replace(world, harm=1.2)
+        simulation = replace(simulation, harm=1.2)
     elif kind == "kills":
-        world = replace(world, kills=True)
-    runs = [play(world, raw, i, rng, harmed=False) for i in range(BASELINE)]
+        simulation = replace(simulation, kills=True)
+    runs = [play(simulation, raw, i, rng, harmed=False) for i in range(BASELINE)]
     policy = resolve(None, OptimizationPolicy.parse(POLICY))
     definition = define(raw)
     assert definition is not None
@@ -122,7 +122,7 @@ def change(kind: str, seed: int) -> Changed | None:
         if blocking(run_checks(made, situation), proposing=False):
             continue
         changed = jsonpatch.apply(copy.deepcopy(raw), made.operations("1"))
-        return Changed(made, world, changed, runs, rng, scheduled(policy.apply.verify, definition, now))
+        return Changed(made, simulation, changed, runs, rng, scheduled(policy.apply.verify, definition, now))
     return None
 
 
@@ -136,7 +136,7 @@ def campaign(kind: str, seed: int) -> Campaign | None:
     proof: Verification | None = None
     total = list(begun.runs)
     for number in range(BASELINE, BASELINE + settings.max_runs):
-        total.append(play(begun.world, begun.raw, number, begun.rng, harmed=True))
+        total.append(play(begun.simulation, begun.raw, number, begun.rng, harmed=True))
         if proof is None or proof.verdict is None:
             proof = begun.look(total, settings)
     assert proof is not None
@@ -195,8 +195,8 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         f"## Changes through the whole loop ({found['campaigns']} simulated campaigns; `make bench-changes`)",
         "",
-        "Advice, plan, gates and proof are the product's; the world that answers is simulated by a law the replay does not"
-        " know (see benchmarks/campaign_world.py).",
+        "Recommendation, plan, checks and verification are the product's; the cluster that answers is simulated by a law the"
+        " replay does not know (see benchmarks/campaign_simulation.py).",
         "",
         "| what | must | measured |",
         "|---|---|---|",

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fleet_table import RESULT, STEADY, rows
-from benchmarks.fleet_world import AHEAD, DAY, MI, lives, load, namespace_of, template
+from benchmarks.fleet_workflows import AHEAD, DAY, MI, lives, load, namespace_of, template
 from benchmarks.operator_process import operator as operator_process
 from testbed.cluster import Cluster
 from testbed.controlplane import ControlPlane
@@ -80,7 +80,7 @@ def _own(port: int, pid: int) -> dict[str, float]:
 
 
 def _others(prometheus: str, cluster: Cluster) -> dict[str, float]:
-    """Samples read by the metrics source, and CPU seconds of both servers, that loading the world took included."""
+    """Samples read by the metrics source, and CPU seconds of both servers, that loading the fleet took included."""
     store = _text(f"{prometheus}/metrics")
     return {
         "samples": _total(store, "prometheus_engine_query_samples_total"),

@@ -24,8 +24,8 @@ from benchmarks.page import ROOT
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.gather import from_file
 from concertmaster.core.analysis.running.by_input import adjusted
-from concertmaster.core.analysis.running.course import Course, courses, progress
 from concertmaster.core.analysis.running.forecast import forecast_run
+from concertmaster.core.analysis.running.timeline import Timeline, progress, timelines
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 
 HISTORY = 20  # earlier runs before the first forecast
@@ -91,13 +91,13 @@ def main() -> None:
 def replay(runs: Sequence[RunRecord], tally: Tally) -> None:
     """Replay every run after the first ones."""
     ended = sorted((r for r in runs if r.outcome is Outcome.SUCCEEDED and r.makespan), key=lambda r: r.end or 0.0)
-    known = courses(ended[:HISTORY])
+    known = timelines(ended[:HISTORY])
     for position in range(HISTORY, len(ended)):
-        known = courses(ended[max(0, position - 60) : position])
+        known = timelines(ended[max(0, position - 60) : position])
         one(ended[position], known, tally)
 
 
-def one(run: RunRecord, known: Sequence[Course], tally: Tally) -> None:
+def one(run: RunRecord, known: Sequence[Timeline], tally: Tally) -> None:
     """Forecast one run at many moments."""
     start, seconds = run.start or 0.0, run.makespan or 0.0
     allowed = ALLOWED * float(np.median([c.seconds for c in known]))

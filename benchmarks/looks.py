@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet_world import lives
+from benchmarks.fleet_workflows import lives
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 from concertmaster.settings import Source

@@ -1,7 +1,7 @@
 """``make bench-changes``, second part: many parallel changes through the loop with real components.
 
 All workflows run in parallel in one test bed under the real Argo controller, one namespace each; the operator is a
-separate process. benchmarks/loop_bed.py describes what is real and what is simulated, benchmarks/loop_world.py the
+separate process. benchmarks/loop_bed.py describes what is real and what is simulated, benchmarks/loop_scenarios.py the
 simulation model.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.campaigns import Campaign, share, summary
 from benchmarks.loop_bed import Outcome, Pace, bed
-from benchmarks.loop_world import KINDS, Scenario
+from benchmarks.loop_scenarios import KINDS, Scenario
 from benchmarks.publishing import publish
 from testbed.process import TestbedError
 
@@ -97,7 +97,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         "Real: API server, scheduler, Argo's workflow controller, kube-state-metrics, Prometheus, the operator. Simulated:"
         " what happens inside pods and their container series, by a law the operator does not know"
-        " (benchmarks/loop_world.py). One column for each batch of workflows side by side.",
+        " (benchmarks/loop_scenarios.py). One column for each batch of workflows side by side.",
         "",
         f"| what | must | {' | '.join(f'seed {seed}' for seed in seeds)} |",
         f"|---|---|{'---|' * len(batches)}",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.campaigns import Campaign
-from benchmarks.loop_world import Scenario
+from benchmarks.loop_scenarios import Scenario
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.before_after import BeforeAfter, split_runs

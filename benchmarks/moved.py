@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.campaign_world import APPLIED, BASELINE, HOUR, new_world, play
+from benchmarks.campaign_simulation import APPLIED, BASELINE, HOUR, new_simulation, play
 from benchmarks.campaigns import GOOD, change, share
 from benchmarks.publishing import options_of, publish
 from concertmaster.core.changes.before_after import split_runs
@@ -52,9 +52,9 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
     if begun is None:
         return None
     most = begun.settings.max_runs
-    world = replace(begun.world, work=begun.world.work * factor)
+    simulation = replace(begun.simulation, work=begun.simulation.work * factor)
     total = list(begun.runs)
-    total += [play(world, begun.raw, BASELINE + i, begun.rng, harmed=True) for i in range(most)]
+    total += [play(simulation, begun.raw, BASELINE + i, begun.rng, harmed=True) for i in range(most)]
     beside = [_beside(factor, most, np.random.default_rng([seed, i])) for i in range(OTHERS)]
     ends: dict[str, Verification] = {}
     for number in range(_LOOKS, most + 1, _LOOKS):
@@ -78,9 +78,9 @@ def campaign(factor: float, kind: str, seed: int) -> Moved | None:
 
 def _beside(factor: float, most: int, rng: np.random.Generator) -> list[RunRecord]:
     """Runs of an unchanged workflow."""
-    world, raw = new_world(rng, "cheaper")
-    moved = replace(world, work=world.work * factor)
-    return [play(world if i < BASELINE else moved, raw, i, rng, harmed=False) for i in range(BASELINE + most)]
+    simulation, raw = new_simulation(rng, "cheaper")
+    moved = replace(simulation, work=simulation.work * factor)
+    return [play(simulation if i < BASELINE else moved, raw, i, rng, harmed=False) for i in range(BASELINE + most)]
 
 
 def summary(rows: Sequence[Moved]) -> list[dict[str, Any]]:

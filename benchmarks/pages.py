@@ -23,7 +23,7 @@ REPEATS = 5
 READERS: dict[str, str | int] = {"everybody's": "*", "a hundred namespaces": 100, "one namespace": 1}
 
 
-def world(workflows: int) -> TwoTenants:
+def two_tenants(workflows: int) -> TwoTenants:
     """Profiles of about 3 KiB, a change for every hundredth, and three readers."""
     profiles = []
     for n in range(workflows):
@@ -51,7 +51,7 @@ def main() -> None:
         "JSON, 500 workflows": "/api/v1/workflows?limit=500",
     }
     figures: dict[str, object] = {"workflows": workflows, "namespaces": -(-workflows // IN_ONE)}
-    with in_cluster(world(workflows), ClientLimits()) as bed:
+    with in_cluster(two_tenants(workflows), ClientLimits()) as bed:
         for number, who in enumerate(READERS):
             token = who.replace(" ", "-").replace("'", "")
             seconds = timed(bed, "/", token)

@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.operator_process import operator as operator_process
 from benchmarks.sizing_adapters import SizingPolicy
-from benchmarks.through_world import DAY, NAMESPACE, SERIES, Row, Step, exposition, lives, template
+from benchmarks.through_workflows import DAY, NAMESPACE, SERIES, Row, Step, exposition, lives, template
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model.enums import MetricRole

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from benchmarks.advice.law import DAY, GI, HOUR, NOW, SLICE, Volume
 from benchmarks.advice.plant import Flow, Kind, Number, Plant, Rng, amount, chain_seconds
+from benchmarks.advice.simulation import starts
 from benchmarks.advice.truth import runs_of
-from benchmarks.advice.world import starts
 from concertmaster.core.model import Outcome, Recommendation
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 

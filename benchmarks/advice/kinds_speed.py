@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.advice.law import DAY, HOUR, Sidecar
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, sized, wide
-from benchmarks.advice.world import gamma
+from benchmarks.advice.simulation import gamma
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
 MINUTES = "run_minutes"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from benchmarks.advice.law import DAY, GI, NOW, WINDOW, Flow
 from benchmarks.advice.manifests import Known, known
 from benchmarks.advice.plant import Plant
-from benchmarks.advice.world import play_all
+from benchmarks.advice.simulation import play_all
 from concertmaster.core.model import Outcome, RunRecord
 
 _CORE_HOUR, _GIB_HOUR, _GPU_HOUR, _RUN_HOUR, _FAILED_RUN = 0.031, 0.004, 0.95, 2.5, 10.0

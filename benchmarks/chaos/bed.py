@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet_world import AHEAD, DAY, NAMESPACE, lives, template
+from benchmarks.fleet_workflows import AHEAD, DAY, NAMESPACE, lives, template
 from concertmaster.engines import ENGINES
 from testbed.cgroups import Cgroup, CgroupUsage, group_name, unusable
 from testbed.cluster import Cluster
@@ -69,7 +69,7 @@ def kinds() -> Iterator[dict[str, Any]]:
 
 
 @dataclass
-class World:
+class Bed:
     """A cluster with ``HEALTHY`` workflows in namespace ``fleet`` and their history in a metrics source."""
 
     cluster: Cluster
@@ -110,7 +110,7 @@ class World:
 
 
 @contextmanager
-def world(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> Iterator[World]:
+def started(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> Iterator[Bed]:
     """The cluster and the metrics source, without an operator."""
     end = time.time() + AHEAD
     with TemporaryDirectory("concertmaster-chaos-") as directory, ControlPlane(progress=progress) as plane:
@@ -122,7 +122,7 @@ def world(*, discover: Sequence[Mapping[str, str]], progress: Any = print) -> It
             cluster.kubectl("apply", "--server-side", f"-f{ROOT / 'crds'}")
             cluster.apply(*kinds())
             cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-            found = World(cluster, prometheus, directory, end)
+            found = Bed(cluster, prometheus, directory, end)
             found.namespace(NAMESPACE)
             cluster.apply(*(template(f"w{n:03}", STEPS) for n in range(HEALTHY)))
             cluster.apply(
@@ -190,17 +190,17 @@ class Operator:
 
 @contextmanager
 def operator(
-    world: World, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT,
+    bed: Bed, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Operator]:  # fmt: skip
     """The operator as a separate process; without control groups its memory is measured but not limited.
     ``environment`` selects faults of ``loopfaults.launch``."""
-    port, log = free_port(), world.directory / f"{name}.log"
-    config = world.directory / f"{name}.yaml"
-    stores = sources or [{"name": "default", "url": world.prometheus.url, "delaySeconds": 5}]
+    port, log = free_port(), bed.directory / f"{name}.log"
+    config = bed.directory / f"{name}.yaml"
+    stores = sources or [{"name": "default", "url": bed.prometheus.url, "delaySeconds": 5}]
     settings = {
         "interval": f"{INTERVAL:.0f}s",
-        "historyPath": str(world.directory / f"{name}.db"),
+        "historyPath": str(bed.directory / f"{name}.db"),
         "listen": {"address": "127.0.0.1", "port": port},
         "limits": {"backfill": f"{DAYS}d"},
         "sources": list(stores),
@@ -210,7 +210,7 @@ def operator(
     argv = [sys.executable, "-m", "concertmaster", "run", "--config", str(config)]
     if environment:
         argv = [sys.executable, "-m", "benchmarks.chaos.loopfaults.launch", str(config)]
-    paths = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(world.cluster.kubeconfig())}
+    paths = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(bed.cluster.kubeconfig())}
     process = Process(
         name, group.command(argv) if group else argv, log=log, env=os.environ | paths | dict(environment or {})
     )

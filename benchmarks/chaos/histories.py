@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos.bed import World, operator
+from benchmarks.chaos.bed import Bed, operator
 from benchmarks.chaos.statuses import observed, stale
 
 Damage = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
@@ -99,7 +99,7 @@ HISTORIES: dict[str, Damage] = {
 }
 
 
-def start(bed: World, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
+def start(bed: Bed, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
     """Start the operator with a defective copy of an existing history."""
     slug = re.sub(r"\W+", "-", name)
     file = bed.directory / f"{slug}.db"

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.chaos.bed import Operator, World, operator, world
+from benchmarks.chaos.bed import Bed, Operator, operator, started
 from concertmaster import cli
 from testbed.process import TemporaryDirectory
 
@@ -96,7 +96,7 @@ def flags(entry: Entry, place: Path, call: Callable[[list[str]], str]) -> str:
     return call([words.get(word, word) for word in shlex.split(str(entry["call"]))])
 
 
-def resource(entry: Entry, bed: World) -> str:
+def resource(entry: Entry, bed: Bed) -> str:
     """The response of the API server to kubectl; nothing is stored."""
     document = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": entry["kind"], "metadata": {"name": "mistaken"}}
     text = json.dumps({**document, **({"spec": entry["spec"]} if "spec" in entry else {})})
@@ -104,7 +104,7 @@ def resource(entry: Entry, bed: World) -> str:
     return answer.stderr if answer.returncode else ""
 
 
-def plant(entries: list[dict[str, Any]], bed: World) -> None:
+def plant(entries: list[dict[str, Any]], bed: Bed) -> None:
     """Create the resources that the schema accepts and the operator must report, each in its own namespace."""
     for n, entry in enumerate(entries):
         bed.namespace(f"mistake-{n}")
@@ -114,7 +114,7 @@ def plant(entries: list[dict[str, Any]], bed: World) -> None:
             bed.cluster.apply({**api, **{k: v for k, v in document.items() if k != "name"}, "metadata": meta})
 
 
-def conditions(number: int, entry: Entry, bed: World) -> str:
+def conditions(number: int, entry: Entry, bed: Bed) -> str:
     """All messages in the status of the resource."""
     name = ("-n", f"mistake-{number}", "get", entry["see"], entry.get("name", "mistaken"), "-o", "json")
     answer = bed.cluster.run_kubectl(*name)
@@ -138,7 +138,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
             judge("settings", entry, settings(entry, place, as_process))
         for entry in listed["flags"]:
             judge("flags", entry, flags(entry, place, as_process))
-    with world(discover=[{"apiVersion": "batch/v1", "kind": "CronJob"}]) as bed:
+    with started(discover=[{"apiVersion": "batch/v1", "kind": "CronJob"}]) as bed:
         for entry in listed["resources"]:
             judge("resources", entry, resource(entry, bed))
         plant(listed["conditions"], bed)

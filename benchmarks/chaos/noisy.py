@@ -10,7 +10,7 @@ from functools import cache
 from statistics import median
 from typing import Any
 
-from benchmarks.chaos.bed import HEALTHY, Operator, World, operator, world
+from benchmarks.chaos.bed import HEALTHY, Bed, Operator, operator, started
 from benchmarks.chaos.corpus import ARGO
 from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy, rows
 
@@ -61,7 +61,10 @@ def measure(seed: int = 1) -> dict[str, Any]:
     """Run the campaign. ``seed`` has no effect: every fault occurs once."""
     del seed
     found: dict[str, Any] = {"healthy": HEALTHY, "cycles": CYCLES, "faults": {}}
-    with world(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed, proxy(bed.prometheus.url) as store:
+    with (
+        started(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed,
+        proxy(bed.prometheus.url) as store,
+    ):
         bed.namespace(SPACE)
         bed.cluster.apply(*(_profile(n) for n in range(AUTHORS)))
         store.fault = _slow(0.0, _good)
@@ -90,14 +93,14 @@ def _profile(n: int) -> dict[str, Any]:
     }
 
 
-def _settle(bed: World, op: Operator) -> None:
+def _settle(bed: Bed, op: Operator) -> None:
     until = time.monotonic() + 420
     while bed.with_recommendations() < HEALTHY and time.monotonic() < until:
         time.sleep(2)
     op.wait_cycles(2, 120)
 
 
-def _noise(bed: World, op: Operator, store: Proxy, name: str, fault: Fault) -> dict[str, Any]:
+def _noise(bed: Bed, op: Operator, store: Proxy, name: str, fault: Fault) -> dict[str, Any]:
     store.fault = fault
     op.wait_cycles(1, 300)  # the cycle in progress
     seen = _observe(bed, op)
@@ -105,13 +108,13 @@ def _noise(bed: World, op: Operator, store: Proxy, name: str, fault: Fault) -> d
     return seen
 
 
-def _after(bed: World, op: Operator, store: Proxy) -> dict[str, Any]:
+def _after(bed: Bed, op: Operator, store: Proxy) -> dict[str, Any]:
     store.fault = _slow(0.0, _good)
     op.wait_cycles(1, 300)
     return _observe(bed, op)
 
 
-def _observe(bed: World, op: Operator) -> dict[str, Any]:
+def _observe(bed: Bed, op: Operator) -> dict[str, Any]:
     """Cycle times, and the conditions of the other workflows."""
     cycles = op.wait_cycles(CYCLES, 90.0 * CYCLES)
     others, own = bed.profiles(), bed.profiles(SPACE)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from benchmarks.chaos.bed import HEALTHY, LIMIT, Operator, World, operator, world
+from benchmarks.chaos.bed import HEALTHY, LIMIT, Bed, Operator, operator, started
 from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, victim
-from benchmarks.fleet_world import NAMESPACE
+from benchmarks.fleet_workflows import NAMESPACE
 
 _PATIENCE = 420.0  # seconds for the operator to publish recommendations for all healthy workflows
 _LEFT_OUT = re.compile(r"note: |left out|ignored|cannot|only the first|no workflow|only starts|does not|larger|nested")
@@ -30,7 +30,7 @@ KINDS = [
 def measure(seed: int = 1) -> dict[str, Any]:
     """Run the campaign. ``seed`` has no effect: the corpus is fixed."""
     del seed
-    with world(discover=KINDS) as bed:
+    with started(discover=KINDS) as bed:
         with operator(bed, name="healthy") as op:
             alone = _until_recommended(bed, op)
         bed.cluster.kubectl("delete", "wfp", "--all", "-n", NAMESPACE)
@@ -56,7 +56,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
     }
 
 
-def _plant(bed: World) -> tuple[int, dict[str, int]]:
+def _plant(bed: Bed) -> tuple[int, dict[str, int]]:
     """Create all hostile objects; returns the number of accepted objects, and the status codes of the others."""
     bed.namespace(SPACE)
     bed.cluster.apply(victim(), namespace=SPACE)
@@ -74,7 +74,7 @@ def _plant(bed: World) -> tuple[int, dict[str, int]]:
     return accepted, refused
 
 
-def _until_recommended(bed: World, op: Operator) -> dict[str, Any]:
+def _until_recommended(bed: Bed, op: Operator) -> dict[str, Any]:
     """Wait until every healthy workflow has a score: cycles, seconds, and liveness probes that failed meanwhile."""
     failed = 0
     while (
@@ -106,7 +106,7 @@ def _survival(op: Operator) -> dict[str, Any]:
     }
 
 
-def _by_result(bed: World) -> dict[str, int]:
+def _by_result(bed: Bed) -> dict[str, int]:
     """Profiles of hostile objects by result: accepted completely, with reported problems, without any status."""
     found = {"analyzed": 0, "explained": 0, "mute": 0}
     for item in bed.profiles(SPACE):

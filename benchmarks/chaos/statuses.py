@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.chaos.bed import World
+from benchmarks.chaos.bed import Bed
 
 
-def observed(bed: World) -> dict[str, int]:
+def observed(bed: Bed) -> dict[str, int]:
     """Number of observed runs by workflow."""
     return {
         item["metadata"]["name"]: int(((item.get("status") or {}).get("runs") or {}).get("observed") or 0)
@@ -13,12 +13,12 @@ def observed(bed: World) -> dict[str, int]:
     }
 
 
-def dated(bed: World) -> int:
+def dated(bed: Bed) -> int:
     """Number of workflows whose status dates its data."""
     return sum(bool((item.get("status") or {}).get("dataUntil")) for item in bed.profiles())
 
 
-def stale(bed: World) -> int:
+def stale(bed: Bed) -> int:
     """Number of workflows with missing or late metrics."""
     found = 0
     for item in bed.profiles():

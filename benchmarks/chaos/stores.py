@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.chaos import histories
-from benchmarks.chaos.bed import HEALTHY, Operator, World, operator, world
+from benchmarks.chaos.bed import HEALTHY, Bed, Operator, operator, started
 from benchmarks.chaos.corpus import ARGO
 from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy
 from benchmarks.chaos.statuses import dated, observed, stale
@@ -107,7 +107,10 @@ def measure(seed: int = 1) -> dict[str, Any]:
     """Run the campaign; ``seed`` determines when the intermittent metrics source fails."""
     faults = {**FAULTS, "fails half of the time": _now_and_then(random.Random(seed))}
     found: dict[str, Any] = {"healthy": HEALTHY, "stores": {}, "histories": {}}
-    with world(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed, proxy(bed.prometheus.url) as store:
+    with (
+        started(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed,
+        proxy(bed.prometheus.url) as store,
+    ):
         sources = [{"name": "default", "url": store.url, "delaySeconds": 5}]
         with operator(bed, sources, name="stores") as op:
             _until_recommended(bed, op)
@@ -122,14 +125,14 @@ def measure(seed: int = 1) -> dict[str, Any]:
     return found
 
 
-def _until_recommended(bed: World, op: Operator, seconds: float = 420.0) -> bool:
+def _until_recommended(bed: Bed, op: Operator, seconds: float = 420.0) -> bool:
     until = time.monotonic() + seconds
     while bed.with_recommendations() < HEALTHY and time.monotonic() < until and op.process.running:
         time.sleep(1)
     return bed.with_recommendations() == HEALTHY
 
 
-def _fault(bed: World, op: Operator, store: Proxy, name: str, faults: Mapping[str, Fault]) -> dict[str, Any]:
+def _fault(bed: Bed, op: Operator, store: Proxy, name: str, faults: Mapping[str, Fault]) -> dict[str, Any]:
     before = observed(bed)
     store.fault, store.change = faults.get(name, lambda _: None), CHANGES.get(name, lambda body: body)
     ended = len(op.wait_cycles(CYCLES, 120))
@@ -151,7 +154,7 @@ def _fault(bed: World, op: Operator, store: Proxy, name: str, faults: Mapping[st
     return row
 
 
-def _past_gone(bed: World, store: Proxy, sources: Any) -> dict[str, Any]:
+def _past_gone(bed: Bed, store: Proxy, sources: Any) -> dict[str, Any]:
     """A new history with a metrics source without past data until the fault ends."""
     store.fault = FAULTS["answers nothing at all"]
     before = observed(bed)
@@ -159,7 +162,7 @@ def _past_gone(bed: World, store: Proxy, sources: Any) -> dict[str, Any]:
         return _judged(bed, op, before, store)
 
 
-def _clock(bed: World, sources: Any) -> dict[str, Any]:
+def _clock(bed: Bed, sources: Any) -> dict[str, Any]:
     """The operator's clock is ahead during one start, and correct at the next."""
     shutil.copy(bed.directory / "stores.db", bed.directory / "clock.db")
     before = observed(bed)
@@ -172,7 +175,7 @@ def _clock(bed: World, sources: Any) -> dict[str, Any]:
         return row | {"cycles_until_well": cycles, "still_stale": stale(bed), "alive": op.alive()}
 
 
-def _judged(bed: World, op: Operator, before: Mapping[str, int], store: Proxy | None) -> dict[str, Any]:
+def _judged(bed: Bed, op: Operator, before: Mapping[str, int], store: Proxy | None) -> dict[str, Any]:
     ended = len(op.wait_cycles(CYCLES, 120))
     flagged, reported, during = stale(bed), dated(bed), observed(bed)
     if store is not None:

@@ -59,7 +59,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class World:
+class Harness:
     """A dashboard with a workflow in each of two namespaces, and the issuer that its API server trusts."""
 
     bed: Bed
@@ -94,7 +94,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
+def harness() -> Iterator[Harness]:
     require_binaries([*OPTIONS.binaries(), "helm", "oauth2-proxy"])
     with TemporaryDirectory("concertmaster-login-") as directory, issuer(directory) as trusted:
         flags = [
@@ -117,7 +117,7 @@ def world() -> Iterator[World]:
                 meta = {"name": f"nightly-{place}", "namespace": place}
                 bed.cluster.apply({**kind, "metadata": meta, "spec": {"workflowRef": ref}})
             with pages(bed, "ops", directory) as running:
-                made = World(bed, trusted, running, directory)
+                made = Harness(bed, trusted, running, directory)
                 # The API server asks the issuer for its keys beside everything else, after its start.
                 token = trusted.id_token(**ALICE)
                 wait_for("the API server to trust the issuer", lambda: running.get("/", token)[0] == 200, 60.0)
@@ -134,26 +134,26 @@ def values(**web: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def short_lived(world: World, *, refreshes: bool) -> Iterator[None]:
+def short_lived(harness: Harness, *, refreshes: bool) -> Iterator[None]:
     """ID tokens that live for seconds."""
-    world.issuer.lifetime, world.issuer.refreshes = LIFETIME, refreshes
+    harness.issuer.lifetime, harness.issuer.refreshes = LIFETIME, refreshes
     try:
         yield
     finally:
-        world.issuer.lifetime, world.issuer.refreshes = 3600.0, True
+        harness.issuer.lifetime, harness.issuer.refreshes = 3600.0, True
 
 
 @contextmanager
-def proxy(world: World, *more: str, upstream: str = "") -> Iterator[str]:
+def proxy(harness: Harness, *more: str, upstream: str = "") -> Iterator[str]:
     """oauth2-proxy with the documented flags and ``more``; its address."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     known = {
-        "https://ISSUER": world.issuer.url,
+        "https://ISSUER": harness.issuer.url,
         "CLIENT": CLIENT,
         "https://HOST/oauth2/callback": f"{address}/oauth2/callback",
         "0.0.0.0:4180": f"127.0.0.1:{port}",
-        SERVICE: upstream or world.pages.url,
+        SERVICE: upstream or harness.pages.url,
     }
     command = [str(ensure(["oauth2-proxy"], lambda _: None)["oauth2-proxy"])]
     for flag in documented()[1:]:
@@ -161,13 +161,13 @@ def proxy(world: World, *more: str, upstream: str = "") -> Iterator[str]:
         command.append(f"{name}={known.pop(value, value)}")
     assert not known, "the documented command names all of these"
     # The issuer's certificate is its own, and browsers reach the proxy without TLS here.
-    command += [f"--provider-ca-file={world.issuer.certificate}", "--cookie-secure=false", *more]
-    log = world.directory / f"oauth2-proxy-{port}.log"
+    command += [f"--provider-ca-file={harness.issuer.certificate}", "--cookie-secure=false", *more]
+    log = harness.directory / f"oauth2-proxy-{port}.log"
     environment = {"OAUTH2_PROXY_CLIENT_SECRET": SECRET, "OAUTH2_PROXY_COOKIE_SECRET": "0123456789abcdef"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT)
     try:
-        ready = world.browser(address)
+        ready = harness.browser(address)
 
         def up() -> bool:
             assert process.poll() is None, log.read_text()
@@ -183,11 +183,11 @@ def proxy(world: World, *more: str, upstream: str = "") -> Iterator[str]:
         process.wait(15)
 
 
-def test_each_person_sees_what_their_rights_in_the_cluster_allow(world: World) -> None:
-    with proxy(world) as address:
+def test_each_person_sees_what_their_rights_in_the_cluster_allow(harness: Harness) -> None:
+    with proxy(harness) as address:
         for who, mine, others in ((ALICE, "team-a", "team-b"), (BOB, "team-b", "team-a")):
-            get = world.signed_in(address, who)
-            forged = {"Authorization": f"Bearer {world.issuer.id_token(**(BOB if who is ALICE else ALICE))}"}
+            get = harness.signed_in(address, who)
+            forged = {"Authorization": f"Bearer {harness.issuer.id_token(**(BOB if who is ALICE else ALICE))}"}
             for headers in ({}, forged, {"X-Forwarded-User": "admin", "Impersonate-User": "admin"}):
                 fleet = get("/", **headers)
                 assert fleet.status == 200, fleet.text
@@ -199,83 +199,83 @@ def test_each_person_sees_what_their_rights_in_the_cluster_allow(world: World) -
             assert get("/static/style.css").status == 200
 
 
-def test_without_a_session_nothing_is_passed_on(world: World) -> None:
-    with proxy(world) as address:
-        get = world.browser(address)
-        good = {"Authorization": f"Bearer {world.issuer.id_token(**ALICE)}"}
+def test_without_a_session_nothing_is_passed_on(harness: Harness) -> None:
+    with proxy(harness) as address:
+        get = harness.browser(address)
+        good = {"Authorization": f"Bearer {harness.issuer.id_token(**ALICE)}"}
         for path in ("/", "/workflows/team-a/nightly-team-a", f"{API}/summary"):
             for headers in ({}, good):
                 found = get(path, **headers)
                 assert (found.status, "Sign in with OpenID Connect" in found.text) == (403, True)
-        get = world.signed_in(address, ALICE)
+        get = harness.signed_in(address, ALICE)
         assert get("/").status == 200
         get("/oauth2/sign_out")
         assert get("/").status == 403
 
 
-def test_whoever_logs_in_without_rights_reads_what_to_ask_for(world: World) -> None:
-    with proxy(world) as address:
-        found = world.signed_in(address, CAROL)("/")
+def test_whoever_logs_in_without_rights_reads_what_to_ask_for(harness: Harness) -> None:
+    with proxy(harness) as address:
+        found = harness.signed_in(address, CAROL)("/")
         assert found.status == 403
         assert "carol@example.com may not list WorkflowProfiles in any namespace" in found.text
 
 
-def test_a_session_lives_as_long_as_its_tokens_are_renewed(world: World) -> None:
-    with short_lived(world, refreshes=True), proxy(world, "--cookie-refresh=2s") as address:
-        get = world.signed_in(address, ALICE)
+def test_a_session_lives_as_long_as_its_tokens_are_renewed(harness: Harness) -> None:
+    with short_lived(harness, refreshes=True), proxy(harness, "--cookie-refresh=2s") as address:
+        get = harness.signed_in(address, ALICE)
         for _ in range(2 * LIFETIME):
             time.sleep(1)
             assert get("/").status == 200
-        assert world.issuer.refreshed >= 2
+        assert harness.issuer.refreshed >= 2
 
 
-def test_a_session_whose_token_ended_ends_with_it(world: World) -> None:
+def test_a_session_whose_token_ended_ends_with_it(harness: Harness) -> None:
     """Although the API server remembers for 10 s that the token was good."""
-    with short_lived(world, refreshes=False):
-        with proxy(world, "--cookie-refresh=2s") as address:
-            get = world.signed_in(address, ALICE)
+    with short_lived(harness, refreshes=False):
+        with proxy(harness, "--cookie-refresh=2s") as address:
+            get = harness.signed_in(address, ALICE)
             assert get("/").status == 200
             time.sleep(LIFETIME + 1)
             found = get("/")
             assert (found.status, "Sign in with OpenID Connect" in found.text) == (403, True)
-        with proxy(world, "--cookie-refresh=0s") as address:
-            get = world.signed_in(address, ALICE)
+        with proxy(harness, "--cookie-refresh=0s") as address:
+            get = harness.signed_in(address, ALICE)
             assert get("/").status == 200
             time.sleep(LIFETIME + 1)
             assert get("/").status == 401
 
 
-def test_an_ingress_that_asks_the_proxy_gets_the_token(world: World) -> None:
-    with proxy(world, "--set-authorization-header=true") as address:
-        get = world.signed_in(address, ALICE)
+def test_an_ingress_that_asks_the_proxy_gets_the_token(harness: Harness) -> None:
+    with proxy(harness, "--set-authorization-header=true") as address:
+        get = harness.signed_in(address, ALICE)
         allowed = get("/oauth2/auth")
         assert allowed.status == 202
-        status, text = world.pages.get(f"{API}/workflows", Authorization=allowed.headers["Authorization"])
+        status, text = harness.pages.get(f"{API}/workflows", Authorization=allowed.headers["Authorization"])
         assert status == 200
         assert [w["namespace"] for w in json.loads(text)["items"]] == ["team-a"]
-        assert world.browser(address)("/oauth2/auth").status == 401
+        assert harness.browser(address)("/oauth2/auth").status == 401
 
 
-def test_tokens_need_not_cross_the_network_in_the_clear(world: World) -> None:
+def test_tokens_need_not_cross_the_network_in_the_clear(harness: Harness) -> None:
     """docs/dashboard.md: ``web.tls`` and a proxy that knows the certificate; one that does not passes nothing on."""
-    place = world.directory / "tls"
+    place = harness.directory / "tls"
     place.mkdir()
-    trusted = certificate(world.bed, "ops", "web-tls", place)
+    trusted = certificate(harness.bed, "ops", "web-tls", place)
     with_tls = values(tls={"secretName": "web-tls"})
-    world.bed.helm("upgrade", "cm", str(CHART), "--namespace", "ops", values=with_tls)
-    with pages(world.bed, "ops", place) as running:
+    harness.bed.helm("upgrade", "cm", str(CHART), "--namespace", "ops", values=with_tls)
+    with pages(harness.bed, "ops", place) as running:
         assert running.url.startswith("https:")
         trust = (f"--provider-ca-file={trusted}", "--use-system-trust-store=true")
-        with proxy(world, *trust, upstream=running.url) as address:
-            assert "nightly-team-a" in world.signed_in(address, ALICE)("/").text
-        with proxy(world, upstream=running.url) as address:
-            assert world.signed_in(address, ALICE)("/").status == 502
+        with proxy(harness, *trust, upstream=running.url) as address:
+            assert "nightly-team-a" in harness.signed_in(address, ALICE)("/").text
+        with proxy(harness, upstream=running.url) as address:
+            assert harness.signed_in(address, ALICE)("/").status == 502
 
 
-def test_tokens_of_the_issuer_are_for_the_api_server_alone(world: World) -> None:
+def test_tokens_of_the_issuer_are_for_the_api_server_alone(harness: Harness) -> None:
     """docs/dashboard.md: with ``web.audiences`` that leave its own audience out, nobody who logs in gets in."""
-    token = world.issuer.id_token(**ALICE)
+    token = harness.issuer.id_token(**ALICE)
     for audiences, expected in (([CLIENT], 401), ([CLIENT, OWN_AUDIENCE], 200)):
-        world.bed.helm("upgrade", "cm", str(CHART), "--namespace", "ops", values=values(audiences=audiences))
-        with pages(world.bed, "ops", world.directory) as running:
+        harness.bed.helm("upgrade", "cm", str(CHART), "--namespace", "ops", values=values(audiences=audiences))
+        with pages(harness.bed, "ops", harness.directory) as running:
             assert running.get("/", token)[0] == expected, audiences

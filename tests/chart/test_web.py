@@ -91,7 +91,7 @@ def test_listed_namespaces_give_roles_there_and_reviews_only_elsewhere(helm: Hel
 
 
 @dataclass(frozen=True)
-class World:
+class Harness:
     """A release with the dashboard, and two tenants with one workflow each."""
 
     ops: str
@@ -105,7 +105,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(bed: Bed) -> Iterator[World]:
+def harness(bed: Bed) -> Iterator[Harness]:
     with TemporaryDirectory("concertmaster-web-") as directory, namespaces(bed, "ops", "team-a", "team-b") as places:
         ops, a, b = places
         bed.install(
@@ -125,7 +125,7 @@ def world(bed: Bed) -> Iterator[World]:
         with operator_port(details) as port:
             publish(bed.cluster, ops, own_address(), port)
             with pages(bed, ops, directory, server=proxy.url) as running:
-                yield World(
+                yield Harness(
                     ops,
                     a,
                     b,
@@ -176,92 +176,92 @@ class operator_port:
         self._thread.join(30)
 
 
-def test_each_tenant_sees_their_own(world: World) -> None:
-    for place, who, step in ((world.a, world.alice, "step-of-a"), (world.b, world.bob, "step-of-b")):
+def test_each_tenant_sees_their_own(harness: Harness) -> None:
+    for place, who, step in ((harness.a, harness.alice, "step-of-a"), (harness.b, harness.bob, "step-of-b")):
         page = f"{API}/workflows/{place}/nightly"
-        assert world.pages.json(f"{API}/summary", who)["workflows"] == 1
-        assert [w["namespace"] for w in world.pages.json(f"{API}/workflows", who)["items"]] == [place]
-        assert [c["name"] for c in world.pages.json(f"{API}/changes", who)["items"]] == [f"change-{place}"]
-        assert step in [n["name"] for n in world.pages.json(f"{page}/nodes", who)]
-        assert world.pages.json(f"{page}/runs", who)["runs"]
-        assert world.pages.json(f"{page}/what-if?scale.train=0.5", who)["runsUsed"] > 0
-        status, text = world.pages.get(f"/workflows/{place}/nightly", who)
+        assert harness.pages.json(f"{API}/summary", who)["workflows"] == 1
+        assert [w["namespace"] for w in harness.pages.json(f"{API}/workflows", who)["items"]] == [place]
+        assert [c["name"] for c in harness.pages.json(f"{API}/changes", who)["items"]] == [f"change-{place}"]
+        assert step in [n["name"] for n in harness.pages.json(f"{page}/nodes", who)]
+        assert harness.pages.json(f"{page}/runs", who)["runs"]
+        assert harness.pages.json(f"{page}/what-if?scale.train=0.5", who)["runsUsed"] > 0
+        status, text = harness.pages.get(f"/workflows/{place}/nightly", who)
         assert status == 200
         assert "Gantt chart of 4 pods" in text
 
 
-def test_a_reader_of_one_team_never_sees_the_other(world: World) -> None:
-    hidden = (world.b, "step-of-b")
-    lists = ["/", f"/?namespace={world.b}", f"/?label=team%3D{world.b}", f"{API}/summary?namespace={world.b}",
+def test_a_reader_of_one_team_never_sees_the_other(harness: Harness) -> None:
+    hidden = (harness.b, "step-of-b")
+    lists = ["/", f"/?namespace={harness.b}", f"/?label=team%3D{harness.b}", f"{API}/summary?namespace={harness.b}",
              *(f"{API}/{p}{q}" for p in ("summary", "workflows", "recommendations", "changes")
                for q in ("", "?limit=1&offset=1", "?sort=name&reverse=1", "?q=nightly", "?state=Dismissed"))]  # fmt: skip
     for path in lists:
-        status, text = world.pages.get(path, world.alice)
+        status, text = harness.pages.get(path, harness.alice)
         assert status == 200
-        shown = text.replace(f"<option selected>{world.b}</option>", "")  # what was asked for is shown as asked
-        shown = shown.replace(f"<option selected>team={world.b}</option>", "")
+        shown = text.replace(f"<option selected>{harness.b}</option>", "")  # what was asked for is shown as asked
+        shown = shown.replace(f"<option selected>team={harness.b}</option>", "")
         assert not [word for word in hidden if word in shown], path
     parts = ("", "/nodes", "/bottlenecks", "/recommendations", "/cache", "/trends?period=daily", "/runs", "/runs/latest",
              "/what-if?scale.train=0.5", "/compare?before=typical&after=latest")  # fmt: skip
-    one = f"/workflows/{world.b}/nightly"
+    one = f"/workflows/{harness.b}/nightly"
     for path in (one, f"{one}/compare", *(f"{API}{one}{part}" for part in parts)):
-        status, text = world.pages.get(path, world.alice)
+        status, text = harness.pages.get(path, harness.alice)
         assert status == 403, path
         assert "step-of-b" not in text
-        assert world.pages.get(path.replace("nightly", "absent"), world.alice)[0] == 403
-    assert world.pages.json(f"{API}/summary?namespace={world.b}", world.alice)["workflows"] == 0
+        assert harness.pages.get(path.replace("nightly", "absent"), harness.alice)[0] == 403
+    assert harness.pages.json(f"{API}/summary?namespace={harness.b}", harness.alice)["workflows"] == 0
 
 
-def test_whoever_was_given_nothing_sees_nothing(bed: Bed, world: World) -> None:
-    nobody = token(bed, world.a, "nobody", AUDIENCE)
-    status, text = world.pages.get(f"{API}/workflows", nobody)
+def test_whoever_was_given_nothing_sees_nothing(bed: Bed, harness: Harness) -> None:
+    nobody = token(bed, harness.a, "nobody", AUDIENCE)
+    status, text = harness.pages.get(f"{API}/workflows", nobody)
     assert status == 403
-    assert f"system:serviceaccount:{world.a}:nobody may not list WorkflowProfiles" in text
+    assert f"system:serviceaccount:{harness.a}:nobody may not list WorkflowProfiles" in text
 
 
-def test_tokens_that_are_not_good_are_refused(bed: Bed, world: World) -> None:
+def test_tokens_that_are_not_good_are_refused(bed: Bed, harness: Harness) -> None:
     key = bed.cluster.directory / "certificates" / "apiserver.key"
-    assert world.pages.get("/", resigned(world.alice, key, 0.0))[0] == 200, "the key is the right one"
+    assert harness.pages.get("/", resigned(harness.alice, key, 0.0))[0] == 200, "the key is the right one"
     bad = {
         "absent": "",
         "garbage": "garbage",
-        "expired": resigned(world.alice, key, 7200.0),
-        "tampered": world.alice[:-6] + "AAAAAA",
-        "of another audience": token(bed, world.a, "alice"),
+        "expired": resigned(harness.alice, key, 7200.0),
+        "tampered": harness.alice[:-6] + "AAAAAA",
+        "of another audience": token(bed, harness.a, "alice"),
     }
     for what, given in bad.items():
-        for path in ("/", f"{API}/summary", f"{API}/workflows/{world.a}/nightly"):
-            assert world.pages.get(path, given)[0] == 401, what
+        for path in ("/", f"{API}/summary", f"{API}/workflows/{harness.a}/nightly"):
+            assert harness.pages.get(path, given)[0] == 401, what
     names = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters", "Impersonate-User": "admin"}
-    assert world.pages.get(f"{API}/summary", "", **names)[0] == 401
+    assert harness.pages.get(f"{API}/summary", "", **names)[0] == 401
 
 
-def test_a_token_that_is_revoked_is_refused_within_seconds(bed: Bed, world: World) -> None:
-    reader(bed, world.a, "gone", world.a, role="concertmaster-view")
-    given = token(bed, world.a, "gone", AUDIENCE)
-    assert world.pages.get("/", given)[0] == 200
-    bed.cluster.kubectl("delete", "serviceaccount", "gone", "-n", world.a)
-    wait_for("the refusal", lambda: world.pages.get("/", given)[0] == 401, 120.0)
+def test_a_token_that_is_revoked_is_refused_within_seconds(bed: Bed, harness: Harness) -> None:
+    reader(bed, harness.a, "gone", harness.a, role="concertmaster-view")
+    given = token(bed, harness.a, "gone", AUDIENCE)
+    assert harness.pages.get("/", given)[0] == 200
+    bed.cluster.kubectl("delete", "serviceaccount", "gone", "-n", harness.a)
+    wait_for("the refusal", lambda: harness.pages.get("/", given)[0] == 401, 120.0)
 
 
-def test_an_api_server_that_is_down_lets_nobody_in(bed: Bed, world: World) -> None:
-    fresh = token(bed, world.a, "alice", AUDIENCE)
-    world.proxy.rule = lambda _: Fault(code=503)
+def test_an_api_server_that_is_down_lets_nobody_in(bed: Bed, harness: Harness) -> None:
+    fresh = token(bed, harness.a, "alice", AUDIENCE)
+    harness.proxy.rule = lambda _: Fault(code=503)
     try:
-        for path in ("/", f"{API}/summary", f"{API}/workflows/{world.a}/nightly"):
-            status, text = world.pages.get(path, fresh)
+        for path in ("/", f"{API}/summary", f"{API}/workflows/{harness.a}/nightly"):
+            status, text = harness.pages.get(path, fresh)
             assert status == 503
-            assert world.a not in text
-        assert world.pages.get("/healthz")[0] == 200
+            assert harness.a not in text
+        assert harness.pages.get("/healthz")[0] == 200
     finally:
-        world.proxy.rule = lambda _: None
-    assert world.pages.get("/", fresh)[0] == 200
+        harness.proxy.rule = lambda _: None
+    assert harness.pages.get("/", fresh)[0] == 200
 
 
-def test_it_uses_the_rights_it_has_and_no_others(bed: Bed, world: World) -> None:
+def test_it_uses_the_rights_it_has_and_no_others(bed: Bed, harness: Harness) -> None:
     """Runs last: everything above was asked for by then."""
-    world.pages.get(f"/workflows/{world.a}/nightly", world.alice)
-    rights, denied = used(bed, world.ops, "concertmaster-web")
+    harness.pages.get(f"/workflows/{harness.a}/nightly", harness.alice)
+    rights, denied = used(bed, harness.ops, "concertmaster-web")
     assert denied == set()
     assert rights == {
         ("authentication.k8s.io", "tokenreviews", "create"),

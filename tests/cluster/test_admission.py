@@ -21,7 +21,7 @@ from concertmaster.kube.errors import Forbidden, Rejected
 from concertmaster.kube.objects import PODS
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, wait_for
-from tests.support.core.changes_world import cron_job, recommended
+from tests.support.core.change_samples import cron_job, recommended
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 

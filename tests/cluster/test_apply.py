@@ -18,7 +18,7 @@ from concertmaster.kube.objects import ObjectRef, target_resource
 from testbed.cluster import Cluster
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.apply_cases import CASES, CRON
-from tests.support.core.changes_world import recommended
+from tests.support.core.change_samples import recommended
 
 pytestmark = pytest.mark.cluster
 

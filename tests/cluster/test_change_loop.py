@@ -14,7 +14,7 @@ import pytest
 
 from concertmaster.core.model.amounts import quantity
 from testbed.cluster import Cluster
-from tests.support.cluster.change_world import MOST, World, cron_job
+from tests.support.cluster.change_harness import MOST, Harness, cron_job
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,
@@ -33,7 +33,7 @@ def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    world = World(cluster, namespace)
+    harness = Harness(cluster, namespace)
     apply(
         cluster,
         cron_job(namespace, "wide", "200m", parallelism=2, completions=6),
@@ -55,33 +55,33 @@ def test_a_limit_is_lifted_and_proven_and_a_harmful_trim_is_taken_back(
     config["sources"][0]["delaySeconds"] = 0
     config["limits"] = {"backfill": "1h"}
     with operator(cluster, tmp_path, config) as op:
-        world.play(["wide", "trim"])
-        wait_for("both changes", lambda: {world.phase("wide"), world.phase("trim")} == {"Verifying"}, 180, 1.0)
-        lifted = int(world.spec("wide")["parallelism"])
-        trimmed = world.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        harness.play(["wide", "trim"])
+        wait_for("both changes", lambda: {harness.phase("wide"), harness.phase("trim")} == {"Verifying"}, 180, 1.0)
+        lifted = int(harness.spec("wide")["parallelism"])
+        trimmed = harness.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
         assert lifted > 2
         assert (quantity(trimmed) or 1.0) < 1.0
         assert op.process.poll() is None
         time.sleep(1.5)  # runs of the second in which the change was written belong to neither side
         try:
-            world.verify(["wide", "trim"])
+            harness.verify(["wide", "trim"])
         except AssertionError as error:
-            raise AssertionError(f"no verdicts: {world.seen}") from error
+            raise AssertionError(f"no verdicts: {harness.seen}") from error
 
-        wide = world.change("wide")["status"]
+        wide = harness.change("wide")["status"]
         assert wide["verdict"] == "Improved"
         assert wide["baselineRuns"] >= 5
-        assert int(world.spec("wide")["parallelism"]) == lifted
+        assert int(harness.spec("wide")["parallelism"]) == lifted
         promised, measured = wide["predicted"], wide["measured"]
         assert promised["measure"] == measured["measure"] == "Duration"
         assert float(measured["likely"]) < -20.0
         assert float(measured["likely"]) > float(promised["likely"])  # the hidden law costs a part of the promise
         print("promised", promised, "measured", measured)
 
-        trim = world.change("trim")
+        trim = harness.change("trim")
         assert (trim["status"]["verdict"], trim["status"]["restored"]) == ("Worse", True)
         assert "slower" in condition(trim, "Verified")["message"]
-        cpu = world.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
+        cpu = harness.spec("trim")["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"]
         assert cpu == "1"
         op.next_cycles(2)
-        assert world.phase("trim") == "Completed"
+        assert harness.phase("trim") == "Completed"

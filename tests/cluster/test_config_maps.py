@@ -15,7 +15,7 @@ from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.live_cluster import ARGO, DEMO_CRDS
 from tests.support.cluster.operator_bed import apply, install_crds, operator, policy, settings, wait_for
 from tests.support.cluster.operator_checks import grant_reading
-from tests.support.core.semaphore_scene import waiting_scene
+from tests.support.core.semaphore_scenario import waiting_scenario
 from tests.support.engines.argo_oracle import stamp
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -41,7 +41,7 @@ def grant(cluster: Cluster, namespace: str, name: str, *rules: dict[str, Any]) -
 
 def workflows(namespace: str, end: float) -> Iterator[dict[str, Any]]:
     """The finished runs as Argo leaves them: two of four steps wait for a place, every other run finds ``a`` cached."""
-    of = waiting_scene(2, RUNS)
+    of = waiting_scenario(2, RUNS)
     after = {"a": "bcde", **dict.fromkeys("bcde", "z"), "z": ""}
     for i, record in enumerate(of.runs):
         run = f"nightly-etl-{i:05d}"
@@ -114,7 +114,7 @@ def test_the_operator_says_what_semaphores_and_caches_hold_where_it_may_read_the
     apply(cluster, minimal_crd("argoproj.io", "v1alpha1", "Workflow", "workflows"))
     kinds = ("workflows", "workflowtemplates", "cronworkflows")
     cluster.kubectl("wait", "--for=condition=Established", *(f"crd/{k}.argoproj.io" for k in kinds), "--timeout=30s")
-    template = dict(waiting_scene(2).manifest)
+    template = dict(waiting_scenario(2).manifest)
     template["metadata"] = {"name": "nightly-etl", "namespace": namespace}
     next(t for t in template["spec"]["templates"] if t["name"] == "a")["memoize"] = MEMOIZE
     discover = [{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]

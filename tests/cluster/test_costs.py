@@ -16,7 +16,7 @@ from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.settings import Source
 from testbed.openmetrics import ContainerLife, Grid, JobLife, NodeLife, PodLife, render
 from tests.support.builders import MI, NOW
-from tests.support.core.rules_world import cron_job
+from tests.support.core.scenario_builder import cron_job
 
 HOUR = 3600.0
 NODES = [

@@ -21,7 +21,7 @@ from concertmaster.cli import cli
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
 from testbed.cluster import Cluster
-from tests.support.cluster.change_world import World, cron_job
+from tests.support.cluster.change_harness import Harness, cron_job
 from tests.support.cluster.operator_bed import (
     apply,
     condition,
@@ -45,14 +45,14 @@ def concertmaster(cluster: Cluster, namespace: str, *words: str) -> str:
     return found.output
 
 
-def status(world: World, name: str = "wide") -> dict[str, Any]:
-    found = world.client.get(PROFILES.path(world.namespace, name))
+def status(harness: Harness, name: str = "wide") -> dict[str, Any]:
+    found = harness.client.get(PROFILES.path(harness.namespace, name))
     return dict(found.get("status") or {})
 
 
-def with_recommendations(world: World, state: str) -> dict[str, Any]:
+def with_recommendations(harness: Harness, state: str) -> dict[str, Any]:
     """The recommendation about parallelism when it is in that state."""
-    items = status(world).get("recommendations") or []
+    items = status(harness).get("recommendations") or []
     return next((r for r in items if r["id"].startswith("parallelism") and r["state"] == state), {})
 
 
@@ -79,7 +79,7 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    world = World(cluster, namespace)
+    harness = Harness(cluster, namespace)
     manifest = cron_job(namespace, "wide", "200m", parallelism=2, completions=6)
     apply(
         cluster,
@@ -91,17 +91,17 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
     config["sources"][0]["delaySeconds"] = 0
     config["limits"] = {"backfill": "1h"}
     with operator(cluster, tmp_path, config) as op:
-        world.play(["wide"])
-        item = wait_for("recommendations", lambda: with_recommendations(world, "Active"), 90, 1.0)
+        harness.play(["wide"])
+        item = wait_for("recommendations", lambda: with_recommendations(harness, "Active"), 90, 1.0)
         assert item["promised"].startswith("Duration -")
         explained = concertmaster(cluster, namespace, "explain", "wide", item["id"])
         commit(cluster, namespace, manifest, printed_patch(explained), tmp_path)
-        lifted = int(world.spec("wide")["parallelism"])
+        lifted = int(harness.spec("wide")["parallelism"])
         assert lifted > 2
         assert item["sets"] == f"/spec/jobTemplate/spec/parallelism: 2 -> {lifted}"
 
-        done = wait_for("Implemented", lambda: with_recommendations(world, "Implemented"), 60, 1.0)
-        (outcome,) = status(world)["results"]
+        done = wait_for("Implemented", lambda: with_recommendations(harness, "Implemented"), 60, 1.0)
+        (outcome,) = status(harness)["results"]
         assert outcome["by"] == MANAGER
         assert outcome["since"] == done["since"]
         assert "verdict" not in outcome
@@ -109,9 +109,9 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
         before = outcome["baselineRuns"]
 
         time.sleep(1.5)  # a run of the second of the write belongs to neither side
-        world.play(["wide"])
-        wait_for("a verdict", lambda: status(world)["results"][0].get("verdict"), 90, 1.0)
-        (outcome,) = status(world)["results"]
+        harness.play(["wide"])
+        wait_for("a verdict", lambda: status(harness)["results"][0].get("verdict"), 90, 1.0)
+        (outcome,) = status(harness)["results"]
         assert outcome["verdict"] == "Improved"
         assert outcome["verifiedRuns"] >= 5
         assert outcome["baselineRuns"] >= max(5, before)
@@ -125,7 +125,7 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
         record = wait_for(
             "the rule's record",
             lambda: (
-                "predictions of this rule held" in with_recommendations(world, "Implemented").get("trackRecord", "")
+                "predictions of this rule held" in with_recommendations(harness, "Implemented").get("trackRecord", "")
             ),
             60,
         )
@@ -135,15 +135,15 @@ def test_a_recommendation_goes_through_git_is_seen_measured_and_remembered(
         ) == 1.0  # fmt: skip
         reasons = wait_for("events", lambda: {"Implemented", "EffectMeasured"} <= events(cluster, namespace), 30)
         assert reasons
-        kept = status(world)["results"]
+        kept = status(harness)["results"]
         assert op.stop() < 10.0
 
     for file in tmp_path.glob("history.db*"):
         file.unlink()
     with operator(cluster, tmp_path, config) as op:
         op.next_cycles(3, 90)
-        assert status(world)["results"] == kept
-        assert with_recommendations(world, "Implemented")["since"] == done["since"]
+        assert status(harness)["results"] == kept
+        assert with_recommendations(harness, "Implemented")["since"] == done["since"]
         again = concertmaster(cluster, namespace, "explain", "wide", item["id"])
         assert "Effect: Improved:" in again
         assert "predictions of this rule held" in " ".join(again.split())
@@ -159,7 +159,7 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_reported(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
-    world = World(cluster, namespace)
+    harness = Harness(cluster, namespace)
     apply(
         cluster,
         cron_job(namespace, "wide", "200m", parallelism=2, completions=6),
@@ -175,16 +175,16 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_reported(
         cluster.kubectl("-n", namespace, "patch", "wfp", "wide", "--type=merge", "-p", body)
 
     def ready() -> dict[str, Any]:
-        return condition(world.client.get(PROFILES.path(namespace, "wide")), "Ready")
+        return condition(harness.client.get(PROFILES.path(namespace, "wide")), "Ready")
 
     with operator(cluster, tmp_path, config):
-        world.play(["wide"], 6)
-        item = wait_for("recommendations", lambda: with_recommendations(world, "Active"), 90, 1.0)
+        harness.play(["wide"], 6)
+        item = wait_for("recommendations", lambda: with_recommendations(harness, "Active"), 90, 1.0)
         said = concertmaster(
             cluster, namespace, "dismiss", "wide", item["id"], "--reason", "nodes are full", "--for", "30d"
         )
         assert "is dismissed until" in said
-        away = wait_for("Dismissed", lambda: with_recommendations(world, "Dismissed"), 60)
+        away = wait_for("Dismissed", lambda: with_recommendations(harness, "Dismissed"), 60)
         assert away["dismissal"].startswith("nodes are full, until ")
         edit([*cluster.get("wfp", "wide", "-n", namespace)["spec"]["dismissals"],
               {"recommendation": "timeout", "reason": "not needed"}])  # fmt: skip
@@ -193,13 +193,13 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_reported(
         assert found == {item["id"], "timeout"}  # the command did not take the other decision back
 
         concertmaster(cluster, namespace, "dismiss", "wide", item["id"], "--undo")
-        back = wait_for("Active again", lambda: with_recommendations(world, "Active"), 60)
+        back = wait_for("Active again", lambda: with_recommendations(harness, "Active"), 60)
         assert "its dismissal is over" in back["note"]
 
         edit(
             [{"recommendation": item["id"], "reason": "by hand"}, {"recommendation": "paralelism", "reason": "a slip"}]
         )
-        wait_for("Dismissed by kubectl", lambda: with_recommendations(world, "Dismissed"), 60)
+        wait_for("Dismissed by kubectl", lambda: with_recommendations(harness, "Dismissed"), 60)
         reported = wait_for("a word on the slip", lambda: ready().get("reason") == "UnknownDismissal" and ready(), 60)
         assert reported["status"] == "True"
         assert "spec.dismissals names paralelism, and there is no rule paralelism" in reported["message"]
@@ -208,10 +208,10 @@ def test_a_dismissal_by_command_and_by_edit_holds_and_a_wrong_one_is_reported(
         edit([{"recommendation": item["id"], "reason": "for a moment", "expirationTime": over}])
         wait_for(
             "Dismissed for a moment",
-            lambda: "for a moment" in with_recommendations(world, "Dismissed").get("dismissal", ""),
+            lambda: "for a moment" in with_recommendations(harness, "Dismissed").get("dismissal", ""),
             20,
         )
-        wait_for("its end", lambda: with_recommendations(world, "Active"), 90)
+        wait_for("its end", lambda: with_recommendations(harness, "Active"), 90)
         assert ready()["reason"] == "Analyzed"
 
 

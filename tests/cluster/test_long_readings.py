@@ -29,7 +29,7 @@ MOST_SAMPLES = 650  # for a pod that ran five minutes and was kept for two hours
 NAMES = ("kept", "brief", "failed", "again", "two")
 
 
-def world() -> tuple[list[PodLife], list[JobLife]]:
+def harness() -> tuple[list[PodLife], list[JobLife]]:
     """A Job every 24 minutes: objects kept for two hours, or gone within a minute; failures; a second start; a container
     that ends long before its pod."""
     pods, jobs = [], []
@@ -58,7 +58,7 @@ def world() -> tuple[list[PodLife], list[JobLife]]:
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[PrometheusServer]:
     server = PrometheusServer()
-    pods, jobs = world()
+    pods, jobs = harness()
     server.load_trusted(render(pods, Grid(END - DAY, END, constant_interval=30.0), jobs))
     with server:
         yield server

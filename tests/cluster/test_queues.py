@@ -33,7 +33,7 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
-from tests.support.core.semaphore_scene import waiting_scene
+from tests.support.core.semaphore_scenario import waiting_scenario
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -169,7 +169,7 @@ def asked(run: RunRecord, *, hit: bool) -> RunRecord:
 
 def test_semaphores_and_caches_are_read_where_allowed_and_their_commands_work(cluster: Cluster, namespace: str) -> None:
     apply(cluster, *config_maps(namespace, 10))
-    of = waiting_scene(2)
+    of = waiting_scenario(2)
     memoize = {"key": "x", "maxAge": "24h", "cache": {"configMap": {"name": "etl-cache"}}}
     of.manifest["metadata"]["namespace"] = namespace
     of.manifest["spec"]["templates"][1]["memoize"] = memoize

@@ -19,7 +19,7 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.report.result import first_status
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, install_crds
-from tests.support.core.rules_world import Pod, Scene, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
 from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
 
 CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
@@ -78,29 +78,29 @@ def proposed(item: Recommendation, pointer: str) -> Any:
     return text if "/resources/" in pointer else json.loads(text or "null")
 
 
-def patching(rule: str) -> tuple[Scene, Recommendation]:
-    scene = SCENARIOS[rule]()
-    return scene, next(r for r in scene.recommended(rule) if r.edits)
+def patching(rule: str) -> tuple[Scenario, Recommendation]:
+    scenario = SCENARIOS[rule]()
+    return scenario, next(r for r in scenario.recommended(rule) if r.edits)
 
 
-def get(cluster: Cluster, namespace: str, scene: Scene) -> Any:
-    manifest = scene.manifest
+def get(cluster: Cluster, namespace: str, scenario: Scenario) -> Any:
+    manifest = scenario.manifest
     name = manifest["metadata"]["name"]
     return json.loads(cluster.kubectl("-n", namespace, "get", manifest["kind"].lower(), name, "-o", "json"))
 
 
-def create(cluster: Cluster, namespace: str, scene: Scene) -> None:
-    manifest = {**scene.manifest, "metadata": {"name": scene.manifest["metadata"]["name"]}}
+def create(cluster: Cluster, namespace: str, scenario: Scenario) -> None:
+    manifest = {**scenario.manifest, "metadata": {"name": scenario.manifest["metadata"]["name"]}}
     cluster.kubectl("-n", namespace, "create", "-f", "-", input=json.dumps(manifest))
 
 
 @pytest.mark.parametrize("rule", PATCHES)
 def test_the_pasted_command_sets_the_proposed_value(argo: Cluster, namespace: str, rule: str) -> None:
-    scene, item = patching(rule)
-    create(argo, namespace, scene)
+    scenario, item = patching(rule)
+    create(argo, namespace, scenario)
     answer = paste(argo, namespace, item.how)
     assert answer.returncode == 0, answer.stderr
-    stored = get(argo, namespace, scene)
+    stored = get(argo, namespace, scenario)
     for edit in item.edits:
         assert at(stored, edit.pointer) == proposed(item, edit.pointer)
 
@@ -109,7 +109,7 @@ def test_a_quantity_that_was_written_as_a_number_is_tested_as_one(argo: Cluster,
     """A custom resource keeps ``cpu: 2`` as it was written; a command that tests "2" fails on it."""
     made, value = etl(transform=resources(requests={"cpu": 2, "memory": "1Gi"})), noise()
     idle = measured(cpu_request=2.0, cpu_seconds=30.0, cpu_sampled_seconds=100.0)
-    of = scene(
+    of = scenario(
         made,
         42,
         lambda _: {n: Pod(value(s), containers=idle if n == "transform" else measured()) for n, s in STEPS.items()},
@@ -125,8 +125,8 @@ def test_a_quantity_that_was_written_as_a_number_is_tested_as_one(argo: Cluster,
 
 @pytest.mark.parametrize("rule", PATCHES)
 def test_a_second_paste_after_a_foreign_change_fails(argo: Cluster, namespace: str, rule: str) -> None:
-    scene, item = patching(rule)
-    create(argo, namespace, scene)
+    scenario, item = patching(rule)
+    create(argo, namespace, scenario)
     assert paste(argo, namespace, item.how).returncode == 0
     edit = item.edits[0]
     foreign: Any = proposed(item, edit.pointer)
@@ -136,19 +136,19 @@ def test_a_second_paste_after_a_foreign_change_fails(argo: Cluster, namespace: s
     elif isinstance(foreign, str):
         foreign = "3Gi" if edit.pointer.endswith("memory") else "3"
     change = json.dumps([{"op": "replace", "path": edit.pointer, "value": foreign}])
-    kind, name = scene.manifest["kind"].lower(), scene.manifest["metadata"]["name"]
+    kind, name = scenario.manifest["kind"].lower(), scenario.manifest["metadata"]["name"]
     if not edit.pointer.endswith("/schedule"):  # any other schedule than what was proposed: the API server reads it
         argo.kubectl("-n", namespace, "patch", kind, name, "--type=json", "-p", change)
-    before = get(argo, namespace, scene)["spec"]
+    before = get(argo, namespace, scenario)["spec"]
     answer = paste(argo, namespace, item.how)
     assert answer.returncode != 0
-    assert get(argo, namespace, scene)["spec"] == before
+    assert get(argo, namespace, scenario)["spec"] == before
 
 
 @pytest.mark.parametrize("rule", PATCHES)
 def test_the_kustomize_form_makes_the_same_change(cluster: Cluster, tmp_path: Path, rule: str) -> None:
-    scene, item = patching(rule)
-    manifest = {**scene.manifest, "metadata": {"name": scene.manifest["metadata"]["name"]}}
+    scenario, item = patching(rule)
+    manifest = {**scenario.manifest, "metadata": {"name": scenario.manifest["metadata"]["name"]}}
     (tmp_path / "workflow.json").write_text(json.dumps(manifest))
     assert item.kustomize is not None
     (tmp_path / "kustomization.yaml").write_text(f"resources: [workflow.json]\n{item.kustomize}")
@@ -162,15 +162,15 @@ def test_a_recommendation_to_look_at_something_names_the_plugin_and_that_answers
     argo: Cluster, namespace: str, rule: str
 ) -> None:
     install_crds(argo)
-    scene = SCENARIOS[rule]()
-    found = scene.recommended(rule)
-    create(argo, namespace, scene)
-    key = scene.definition.key
-    ref = {"apiVersion": scene.manifest["apiVersion"], "kind": key.kind, "name": key.name}
+    scenario = SCENARIOS[rule]()
+    found = scenario.recommended(rule)
+    create(argo, namespace, scenario)
+    key = scenario.definition.key
+    ref = {"apiVersion": scenario.manifest["apiVersion"], "kind": key.kind, "name": key.name}
     meta = {"name": "wfp", "namespace": namespace}
     apply(argo, {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile", "metadata": meta,
                  "spec": {"workflowRef": ref}})  # fmt: skip
-    analysis = scene.analysis()
+    analysis = scenario.analysis()
     status = first_status(AnalysisResult("wfp", analysis, insights(analysis), tuple(found)))
     argo.kubectl("-n", namespace, "patch", "wfp", "wfp", "--subresource=status", "--type=merge", "-p",
                  json.dumps({"status": status}))  # fmt: skip

@@ -1,6 +1,6 @@
 """Every rule whose evidence Prometheus holds, on a real one: it fires with the right number, and only where it should.
 
-The runs of each rule's scene become two weeks of series in a namespace of their own; the analysis then has nothing but
+The runs of each rule's scenario become two weeks of series in a namespace of their own; the analysis then has nothing but
 those series and the manifest. What it measures must agree with what the unit tests know to be true.
 """
 
@@ -21,7 +21,7 @@ from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.openmetrics import ContainerLife, Grid, PodLife, render
 from tests.support.builders import DAY, MI, NOW
-from tests.support.core.rules_world import Pod, Scene, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
 from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
 
 # What these rest on is not in these series: live objects, users' queries, or other workflows. They have tests of their own.
@@ -40,14 +40,14 @@ def namespace_of(rule: str) -> str:
     return f"rule-{rule}"
 
 
-def healthy() -> Scene:
+def healthy() -> Scenario:
     """Three even steps that use what they ask for."""
     value = noise()
     full = measured(memory_sampled_peak=960 * MI)
-    return scene(etl(), 42, lambda _: {name: Pod(value(120), containers=full) for name in STEPS})
+    return scenario(etl(), 42, lambda _: {name: Pod(value(120), containers=full) for name in STEPS})
 
 
-def downloading() -> Scene:
+def downloading() -> Scenario:
     """A step that mostly waits for 60 MiB a second over the network."""
     value = noise()
 
@@ -57,10 +57,10 @@ def downloading() -> Scene:
         slow = Pod(seconds, containers=quiet, network=(60 * MI * seconds, MI * seconds))
         return {"extract": Pod(value(60)), "transform": slow, "load": Pod(value(30))}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-def filling() -> Scene:
+def filling() -> Scenario:
     """A step that comes close to its limit of ephemeral storage."""
     value, peak = noise(), noise(2, 0.02)
     sizes = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "2Gi"}
@@ -72,10 +72,10 @@ def filling() -> Scene:
         used = measured(memory_sampled_peak=960 * MI, **own)
         return {n: Pod(value(s), containers=used if n == "transform" else full) for n, s in STEPS.items()}
 
-    return scene(etl(transform=held), 42, work)
+    return scenario(etl(transform=held), 42, work)
 
 
-def archiving() -> Scene:
+def archiving() -> Scenario:
     """A volume of 200Gi of which a run uses 6Gi at most."""
     value = noise()
     full = measured(memory_sampled_peak=960 * MI)
@@ -84,11 +84,11 @@ def archiving() -> Scene:
     def work(i: int) -> dict[str, Pod]:
         return {n: Pod(value(120), containers=full, volumes=(uses[i],) if n == "load" else ()) for n in STEPS}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
 @cache
-def scenes() -> dict[str, Scene]:
+def scenarios() -> dict[str, Scenario]:
     more = {"nothing": healthy(), "network": downloading(), "storage": filling(), "archive": archiving()}
     return {**{rule: SCENARIOS[rule]() for rule in MEASURED}, **more}
 
@@ -135,7 +135,7 @@ def _node(run: str, spec: StepSpec, execution: StepExecution) -> str:
     return name
 
 
-def _pods(rule: str, of: Scene) -> Iterator[PodLife]:
+def _pods(rule: str, of: Scenario) -> Iterator[PodLife]:
     graph = of.definition.graph
     for record in of.runs:
         run = f"nightly-etl-{record.run.removeprefix('run-')}"
@@ -169,7 +169,7 @@ def _pods(rule: str, of: Scene) -> Iterator[PodLife]:
 def _objects() -> list[dict[str, Any]]:
     found = [
         {**s.manifest, "metadata": {**s.manifest["metadata"], "namespace": namespace_of(rule)}}
-        for rule, s in scenes().items()
+        for rule, s in scenarios().items()
     ]
     found.append(
         {
@@ -184,10 +184,10 @@ def _objects() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def recommended() -> Iterator[dict[str, AnalysisResult]]:
-    """The recommendations of the real pipeline, by scene."""
+    """The recommendations of the real pipeline, by scenario."""
     from testbed.prometheus import PrometheusServer
 
-    pods = [p for rule, s in scenes().items() for p in _pods(rule, s)]
+    pods = [p for rule, s in scenarios().items() for p in _pods(rule, s)]
     service = ContainerLife("web", started=NOW - DAY, cpu_seconds=100.0, memory_peak=50 * MI)
     pods.append(PodLife("web", "web-0", "web", NOW - DAY, [service], phase="Running"))  # a cluster is never empty
     server = PrometheusServer([])
@@ -199,7 +199,7 @@ def recommended() -> Iterator[dict[str, AnalysisResult]]:
         # What the metrics source as a whole lacks is another test's matter: here it would speak in every namespace.
         alone = replace(facts, until=NOW, missing=())
         found = {a.analysis.definition.key.namespace: a for a in analyze(alone)}
-        yield {rule: found[namespace_of(rule)] for rule in scenes()}
+        yield {rule: found[namespace_of(rule)] for rule in scenarios()}
     finally:
         server.close()
 
@@ -210,8 +210,8 @@ def _of(recommended: AnalysisResult, rule: str) -> list[Recommendation]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("rule", MEASURED)
-def test_it_fires_with_the_number_the_scene_was_made_with(recommended: dict[str, AnalysisResult], rule: str) -> None:
-    wanted = scenes()[rule].recommended(rule)
+def test_it_fires_with_the_number_the_scenario_was_made_with(recommended: dict[str, AnalysisResult], rule: str) -> None:
+    wanted = scenarios()[rule].recommended(rule)
     found = _of(recommended[rule], MERGED.get(rule, rule))
     assert rule in MERGED or [r.id for r in wanted] == [r.id for r in found]
     for item, got in zip(wanted, found, strict=True):

@@ -12,7 +12,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord
 from testbed.cluster import Cluster
 from tests.support.builders import NOW
-from tests.support.core.rules_world import Scene, cron_job, define, noise, simulate
+from tests.support.core.scenario_builder import Scenario, cron_job, define, noise, simulate
 
 DUE = NOW - NOW % 600
 Runs = Callable[[dict[str, Any]], tuple[RunRecord, ...]]
@@ -69,7 +69,7 @@ def test_the_command_sets_what_is_recommended_and_does_so_once(
 
     manifest = stored()
     assert manifest["spec"][pointer] == old
-    item = Scene(manifest, history(manifest)).one("overlapping-runs")
+    item = Scenario(manifest, history(manifest)).one("overlapping-runs")
     assert item.proposed == new
     assert not item.minor
     words = shlex.split(item.how)

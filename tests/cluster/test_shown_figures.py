@@ -28,7 +28,7 @@ from testbed.lives import ContainerLife, Grid, PodLife
 from testbed.openmetrics import render
 from testbed.process import free_port
 from testbed.prometheus import PrometheusServer
-from tests.support.core.rules_world import argo, reads, task
+from tests.support.core.scenario_builder import argo, reads, task
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -59,7 +59,7 @@ POLICY: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class World:
+class Harness:
     """Where the metrics are, what was loaded (seconds by step, of each run), and the file of manifests."""
 
     url: str
@@ -126,7 +126,7 @@ def _lives(end: float) -> tuple[list[PodLife], list[dict[str, float]]]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     end = time.time() - 60.0
     pods, seconds = _lives(end)
     manifest = argo(task("extract"), task("transform", "extract", **reads("extract")), task("load", "transform"))
@@ -137,15 +137,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     try:
         server.load_openmetrics(render(pods, Grid(end - 14 * 86400.0, end)))
         with server:
-            yield World(server.url, seconds, file)
+            yield Harness(server.url, seconds, file)
     finally:
         server.close()
 
 
 @pytest.fixture(scope="module")
-def analysis(world: World) -> dict[str, Any]:
+def analysis(harness: Harness) -> dict[str, Any]:
     """What ``analyze -o json`` says of the workflow."""
-    (found,) = world.json("analyze")["workflows"]
+    (found,) = harness.json("analyze")["workflows"]
     return dict(found)
 
 
@@ -153,19 +153,19 @@ def _steps(analysis: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {step["name"]: step for step in analysis["steps"]}
 
 
-def test_time_success_and_errors_of_a_workflow(world: World, analysis: dict[str, Any]) -> None:
+def test_time_success_and_errors_of_a_workflow(harness: Harness, analysis: dict[str, Any]) -> None:
     runs = analysis["runs"]
     assert (runs["total"], runs["succeeded"], runs["failed"], runs["unknown"]) == (RUNS, RUNS - 2, 2, 0)
     assert analysis["successRate"] == pytest.approx(1 - 2 / RUNS, abs=1e-3)
     good = [
-        sum(of.values()) + 14.0 for n, of in enumerate(world.seconds) if n not in FAILED
+        sum(of.values()) + 14.0 for n, of in enumerate(harness.seconds) if n not in FAILED
     ]  # three pods need 4, 5, 5 s
     assert analysis["makespanSeconds"]["mean"] == pytest.approx(statistics.mean(good), rel=0.01)
 
 
-def test_time_of_every_step_with_spread_and_count(world: World, analysis: dict[str, Any]) -> None:
+def test_time_of_every_step_with_spread_and_count(harness: Harness, analysis: dict[str, Any]) -> None:
     for name in ("extract", "transform"):
-        known, shown = [of[name] for of in world.seconds], _steps(analysis)[name]["durationSeconds"]
+        known, shown = [of[name] for of in harness.seconds], _steps(analysis)[name]["durationSeconds"]
         assert shown["count"] == RUNS
         assert (shown["min"], shown["max"]) == (min(known), max(known))
         assert shown["mean"] == pytest.approx(statistics.mean(known), rel=1e-3)
@@ -228,62 +228,62 @@ def test_every_objective_has_a_verdict(analysis: dict[str, Any]) -> None:
     }
 
 
-def test_targets_by_type_of_workflow(world: World, tmp_path: Path) -> None:
+def test_targets_by_type_of_workflow(harness: Harness, tmp_path: Path) -> None:
     spec = {"objectives": {"durationByType": {}}}
-    manifests = [*yaml.safe_load_all(world.manifests.read_text())][:1]
+    manifests = [*yaml.safe_load_all(harness.manifests.read_text())][:1]
     file = tmp_path / "typed.yaml"
     file.write_text(yaml.safe_dump_all([*manifests, {**POLICY, "spec": spec}]))
-    answer = json.loads(world.ask("analyze", "-o", "json", "--definitions", str(file), definitions=False))
+    answer = json.loads(harness.ask("analyze", "-o", "json", "--definitions", str(file), definitions=False))
     targets = {o["target"] for o in answer["workflows"][0]["objectives"] if o["name"].startswith("duration")}
     assert "30s" in targets  # a chain of steps
 
 
-def test_cost_of_a_run_follows_the_prices(world: World, analysis: dict[str, Any]) -> None:
-    reserved = statistics.mean(sum(of.values()) for of in world.seconds)
+def test_cost_of_a_run_follows_the_prices(harness: Harness, analysis: dict[str, Any]) -> None:
+    reserved = statistics.mean(sum(of.values()) for of in harness.seconds)
     assert analysis["cost"]["currency"] == "EUR"
     assert analysis["cost"]["perRun"]["requested"] == pytest.approx(reserved * 3.6 / 3600, rel=0.05)
 
 
-def test_trends_count_every_run_once(world: World) -> None:
-    (found,) = world.json("analyze", "--trends")["workflows"]
+def test_trends_count_every_run_once(harness: Harness) -> None:
+    (found,) = harness.json("analyze", "--trends")["workflows"]
     for length in ("hourly", "daily", "weekly", "monthly"):
         periods = [p for p in found["trends"][length]["periods"] if p["runs"] is not None]
         assert sum(p["runs"]["total"] for p in periods) == RUNS, length
         assert sum(p["runs"]["failed"] for p in periods) == len(FAILED), length
 
 
-def test_the_report_has_savings_costs_and_demand(world: World, analysis: dict[str, Any]) -> None:
-    report = world.json("report", "--days", "14", "--by", "team")
+def test_the_report_has_savings_costs_and_demand(harness: Harness, analysis: dict[str, Any]) -> None:
+    report = harness.json("report", "--days", "14", "--by", "team")
     assert (report["summary"]["workflows"], report["summary"]["runs"], report["summary"]["failedRuns"]) == (1, RUNS, 2)
     assert [e["id"] for e in report["top"]][:2] == ["retry-policy.load", "bottleneck.transform"]
     assert report["summary"]["available"]["money"]["EUR"] > 0
     assert report["costByStep"] and report["costByNamespace"] and report["costByWorkflow"]
     assert report["summary"]["costPerMonth"]["EUR"] == pytest.approx(analysis["cost"]["perMonth"], rel=0.05)
-    page = world.ask("report", "--days", "14", "-o", "html")
+    page = harness.ask("report", "--days", "14", "-o", "html")
     assert "Optimize transform" in page and "<script" not in page
 
 
-def test_runs_are_listed_and_the_slow_one_is_explained(world: World) -> None:
-    listed = world.json("runs", "etl")
+def test_runs_are_listed_and_the_slow_one_is_explained(harness: Harness) -> None:
+    listed = harness.json("runs", "etl")
     assert listed["total"] == RUNS
     assert {r["run"] for r in listed["runs"] if r["outcome"] == "Failed"} == {f"etl-{n:05}" for n in FAILED}
-    compared = world.json("compare", f"etl-{SLOW - 1:05}", f"etl-{SLOW:05}", "--workflow", "etl")
+    compared = harness.json("compare", f"etl-{SLOW - 1:05}", f"etl-{SLOW:05}", "--workflow", "etl")
     assert compared["steps"][0]["step"] == "transform"
-    more = world.seconds[SLOW]["transform"] - world.seconds[SLOW - 1]["transform"]
+    more = harness.seconds[SLOW]["transform"] - harness.seconds[SLOW - 1]["transform"]
     assert compared["steps"][0]["extraSeconds"] == pytest.approx(more, abs=2.0)
 
 
-def test_a_change_is_tried_on_the_past(world: World) -> None:
-    answer = world.ask("what-if", "etl", "--scale", "transform=0.5")
+def test_a_change_is_tried_on_the_past(harness: Harness) -> None:
+    answer = harness.ask("what-if", "etl", "--scale", "transform=0.5")
     shorter = re.search(r": (\d+)m(\d+)s shorter", answer)
     assert shorter, answer
-    good = [of["transform"] for n, of in enumerate(world.seconds) if n not in FAILED]
+    good = [of["transform"] for n, of in enumerate(harness.seconds) if n not in FAILED]
     assert int(shorter[1]) * 60 + int(shorter[2]) == pytest.approx(statistics.mean(good) / 2, rel=0.05)
 
 
-def test_records_hold_what_an_analysis_needs(world: World, analysis: dict[str, Any], tmp_path: Path) -> None:
+def test_records_hold_what_an_analysis_needs(harness: Harness, analysis: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "facts.jsonl.gz"
-    world.ask("record", str(file))
+    harness.ask("record", str(file))
     answer = CliRunner().invoke(cli, ["analyze", "--facts", str(file), "-o", "json"])
     assert answer.exit_code == 0, answer.output
     (again,) = json.loads(answer.stdout)["workflows"]
@@ -292,11 +292,11 @@ def test_records_hold_what_an_analysis_needs(world: World, analysis: dict[str, A
 
 
 @pytest.fixture(scope="module")
-def api(world: World) -> Iterator[Callable[[str], Any]]:
+def api(harness: Harness) -> Iterator[Callable[[str], Any]]:
     """The JSON API of a dashboard of its own, over the metrics."""
     port = free_port()
-    words = ["dashboard", "--no-open", "--port", str(port), "--prometheus", world.url, "-n", NAMESPACE]
-    words += ["--definitions", str(world.manifests)]
+    words = ["dashboard", "--no-open", "--port", str(port), "--prometheus", harness.url, "-n", NAMESPACE]
+    words += ["--definitions", str(harness.manifests)]
     command = [sys.executable, "-m", "concertmaster", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None

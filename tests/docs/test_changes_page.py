@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.changes.checks import CHECKS, run_checks
 from concertmaster.core.changes.power import needed
 from concertmaster.core.changes.situation import Situation
-from tests.support.core.changes_world import planned
+from tests.support.core.change_samples import planned
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "changes.md").read_text()

@@ -38,10 +38,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 RULE = Rule("first-step", evaluate, Category.BEST_PRACTICE, Level.LOW, tie_break=0)
 '''
-SCENE = '''
+SCENARIO = '''
 
-@scenario("first-step")
-def first_step() -> Scene:
+@scenario_of("first-step")
+def first_step() -> Scenario:
     """Any workflow."""
     return best_practices()
 '''
@@ -66,7 +66,7 @@ def add_rule(root: Path, *, page: bool) -> None:
     )
     edit(rules / "__init__.py", "    best_practices.RULE,\n", "    best_practices.RULE,\n    first_step.RULE,\n")
     scenarios = root / "tests" / "support" / "core" / "scenarios.py"
-    scenarios.write_text(scenarios.read_text() + SCENE)
+    scenarios.write_text(scenarios.read_text() + SCENARIO)
     if page:
         (root / "docs" / "rules" / "first-step.md").write_text(PAGE)
         index = root / "docs" / "rules" / "README.md"
@@ -122,5 +122,5 @@ def test_a_rule_without_its_page_is_noticed(copy: Path) -> None:
     add_rule(copy, page=False)
     answer = run_pytest(copy, *TESTS, *ABOUT)
     assert answer.returncode == 1, answer.stdout + answer.stderr
-    for name in ("test_every_rule_has_a_scene_and_a_place_in_the_list", "test_every_rule_is_traced"):
+    for name in ("test_every_rule_has_a_scenario_and_a_place_in_the_list", "test_every_rule_is_traced"):
         assert f"::{name}" in answer.stdout, answer.stdout

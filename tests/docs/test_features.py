@@ -71,7 +71,7 @@ def test_a_made_up_name_is_found(here: str, wrong: str) -> None:
 
 # Tiers in which the parts are real. What a test of another tier shows is shown of a function, not of the product.
 REAL = ("cluster", "engines", "loop", "chart", "web")
-MEASURED = "cluster/test_rules_measured.py::test_it_fires_with_the_number_the_scene_was_made_with"
+MEASURED = "cluster/test_rules_measured.py::test_it_fires_with_the_number_the_scenario_was_made_with"
 REMARK = re.compile(r"\b(no|open): (\w.*?)(?:,|$)")
 
 

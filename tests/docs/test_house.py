@@ -28,7 +28,7 @@ def _imports(path: Path) -> set[str]:
 def test_no_module_imports_a_test_module(path: Path) -> None:
     modules = {f"tests.{'.'.join(p.relative_to(ROOT / 'tests').with_suffix('').parts)}" for p in TESTS}
     tests = {m for m in modules if m.rpartition(".")[2].startswith("test_")}
-    assert not _imports(path) & tests, "shared builders and scenes belong to tests/support"
+    assert not _imports(path) & tests, "shared builders and scenarios belong to tests/support"
 
 
 def test_unit_tests_stand_in_the_folder_of_their_room() -> None:

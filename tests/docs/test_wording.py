@@ -26,6 +26,11 @@ PRIVATE = {
     r"\bthe (?:metrics )?store\b": "metrics source",
     r"\bunknown end\b": "unknown outcome, end unknown",
     r"\bstand(?:s|ing)? still\b": "standby",
+    r"\bin trouble\b|\btroubles?\b": "problem, failing",
+    r"\bscenes?\b": "scenario",
+    r"\bworlds?\b": "simulation, test cluster, harness",
+    r"\bstrays?\b": "unplaced pod",
+    r"\bseen in part\b": "partial data",
     r"\d %": "a per cent sign right behind its number",
 }
 

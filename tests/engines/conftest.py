@@ -26,8 +26,8 @@ from testbed.controlplane import ControlPlane, Options, argo_version
 from testbed.engine_parts import require_namespace
 from testbed.prometheus import PrometheusServer, scrapes_of
 from testbed.pytest_plugin import require_binaries
-from tests.support.engines import scene as scenes
-from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines import scenario as scenarios
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 
 HERE = Path(__file__).parent
 SCRAPE_SECONDS = 2
@@ -56,9 +56,9 @@ DECLARING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pip
 
 @dataclass(frozen=True)
 class Played:
-    """The scene, and what Prometheus reported once all objects were gone."""
+    """The scenario, and what Prometheus reported once all objects were gone."""
 
-    scene: Scene
+    scenario: Scenario
     history: Collection
 
 
@@ -75,11 +75,11 @@ def played() -> Played:
     """Everything ran, was read, was deleted, and was collected from Prometheus; nothing runs any more."""
     options = replace(Options.engines(full_crds=FULL), argo_settings={"MAX_WORKFLOW_SIZE": str(LARGE)})
     with bed(options) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
-        scene = scenes.play(cluster)
+        scenario = scenarios.play(cluster)
         prometheus.wait_for_scrapes()  # the last ends are seen
-        scenes.remove(cluster)
+        scenarios.remove(cluster)
         prometheus.wait_for_scrapes()  # and so is the emptiness
-        return Played(scene, _collected(prometheus, scene))
+        return Played(scenario, _collected(prometheus, scenario))
 
 
 @contextmanager
@@ -91,32 +91,32 @@ def bed(options: Options) -> Iterator[Cluster]:
         yield control_plane.cluster
 
 
-def _collected(prometheus: PrometheusServer, scene: Scene) -> Collection:
+def _collected(prometheus: PrometheusServer, scenario: Scenario) -> Collection:
     source = {"name": "default", "url": prometheus.url, "scrapeInterval": f"{SCRAPE_SECONDS}s"}
     client = PrometheusClient(Source.model_validate(source))
     until = time.time()
     return collect(
         client,
         namespaces=[NAMESPACE],
-        since=scene.begin - 60,
+        since=scenario.begin - 60,
         until=until,
         now=until + client.source.delay_seconds,  # nothing more is coming
-        label_keys=labels_in_use(defined(scene).values()).keys,
+        label_keys=labels_in_use(defined(scenario).values()).keys,
     )
 
 
 @pytest.fixture(scope="session")
-def full_crds_scene(played: Played) -> Scene:
+def full_crds_scenario(played: Played) -> Scenario:
     """A few Argo runs on a server that has Argo's full CRDs, after the play is over."""
     options = Options(controller_manager=True, scheduler=True, kwok=True, argo=True, full_crds=True)
     with bed(options) as cluster:
-        return scenes.play_some(cluster, FULL_CRDS)
+        return scenarios.play_some(cluster, FULL_CRDS)
 
 
 @pytest.fixture(scope="session")
-def scene(played: Played) -> Scene:
+def scenario(played: Played) -> Scenario:
     """The objects as they stood at the end."""
-    return played.scene
+    return played.scenario
 
 
 @pytest.fixture(scope="session")
@@ -126,17 +126,17 @@ def history(played: Played) -> Collection:
 
 
 @pytest.fixture(scope="session")
-def definitions(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
+def definitions(scenario: Scenario) -> dict[WorkflowKey, WorkflowDefinition]:
     """What the objects declare, and the profiles with a runSelector."""
-    return defined(scene)
+    return defined(scenario)
 
 
-def defined(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
-    """All workflows of the scene. Jobs of a JobSet are none: their run is the set."""
+def defined(scenario: Scenario) -> dict[WorkflowKey, WorkflowDefinition]:
+    """All workflows of the scenario. Jobs of a JobSet are none: their run is the set."""
     objects = [
         thing
         for kind in DECLARING
-        for thing in scene.objects[kind].values()
+        for thing in scenario.objects[kind].values()
         if not any(o["kind"] == "JobSet" for o in thing["metadata"].get("ownerReferences", ()))
     ]
     found = define_all([*objects, *PROFILES], cluster_namespaces=[NAMESPACE])
@@ -144,8 +144,10 @@ def defined(scene: Scene) -> dict[WorkflowKey, WorkflowDefinition]:
 
 
 @pytest.fixture
-def run(scene: Scene, definitions: dict[WorkflowKey, WorkflowDefinition], request: pytest.FixtureRequest) -> object:
+def run(
+    scenario: Scenario, definitions: dict[WorkflowKey, WorkflowDefinition], request: pytest.FixtureRequest
+) -> object:
     """The run a test is ``about``, as its module's ``Run``, already compared with its status by its ``agree``."""
-    found = request.module.Run(scene, definitions, request.param)
+    found = request.module.Run(scenario, definitions, request.param)
     request.module.agree(found)
     return found

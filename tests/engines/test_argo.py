@@ -10,7 +10,7 @@ from concertmaster.engines.argo.live import workflow_of
 from tests.support.engines.argo_runs import ADHOC, Definitions, Run
 from tests.support.engines.argo_runs import agree as agree  # what the fixture asks of every run
 from tests.support.engines.expected import ARGO
-from tests.support.engines.scene import NAMESPACE, Object, Scene, about, documents
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about, documents
 from tests.support.engines.times import created
 
 
@@ -166,9 +166,9 @@ def test_a_timeout_of_a_template(run: Run, definitions: Definitions) -> None:
 
 
 @pytest.mark.parametrize("run", ["turns-j3w6d", "turns-v2m9k"], indirect=True)
-def test_a_mutex_of_the_workflow(run: Run, scene: Scene, definitions: Definitions) -> None:
+def test_a_mutex_of_the_workflow(run: Run, scenario: Scenario, definitions: Definitions) -> None:
     assert definitions[run.key].notes == ("Runs take turns: the whole workflow needs mutex/stage.",)
-    other = Run(scene, definitions, next(name for name in ARGO if name.startswith("turns-") and name != run.name))
+    other = Run(scenario, definitions, next(name for name in ARGO if name.startswith("turns-") and name != run.name))
     first, second = sorted((run.record, other.record), key=lambda r: r.start or 0.0)
     assert first.end is not None and second.start is not None
     assert first.end <= second.start
@@ -180,9 +180,9 @@ def test_a_run_without_a_template(run: Run) -> None:
     assert run.key == ADHOC
 
 
-def test_every_run_is_compared(scene: Scene) -> None:
+def test_every_run_is_compared(scenario: Scenario) -> None:
     """No workflow of the play is left out by accident, but for the one nobody observes."""
-    left = set(scene.objects["Workflow"]) - {scene.run_of(name)["metadata"]["name"] for name in ARGO}
+    left = set(scenario.objects["Workflow"]) - {scenario.run_of(name)["metadata"]["name"] for name in ARGO}
     scheduled = {name for name in left if name.startswith(("every-minute-", "trigger-single-"))}  # on a slow machine
     elsewhere = {d["metadata"]["name"] for d in documents("argo-rounds") if d["kind"] == "Workflow"}
     assert left - scheduled - elsewhere == {"stranger-6xk4j"}

@@ -16,7 +16,7 @@ from concertmaster.engines.assign import assign
 from concertmaster.engines.runs import build_runs
 from concertmaster.history import Store
 from concertmaster.prometheus.collect.reading import Collection
-from tests.support.engines.scene import NAMESPACE, RETRIED, Scene
+from tests.support.engines.scenario import NAMESPACE, RETRIED, Scenario
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 LOOKS = 12
@@ -27,11 +27,11 @@ def key(name: str) -> WorkflowKey:
 
 
 def test_a_run_retried_by_hand_is_one_run_that_succeeded(
-    scene: Scene, history: Collection, definitions: Definitions
+    scenario: Scenario, history: Collection, definitions: Definitions
 ) -> None:
     """It is read when it failed and again when it ended well; what lies between is no run time."""
     mended = key("mended")
-    failed, now = scene.failed, scene.of("Workflow", RETRIED)
+    failed, now = scenario.failed, scenario.of("Workflow", RETRIED)
     assert (failed["status"]["phase"], now["status"]["phase"]) == ("Failed", "Succeeded")
     before, after = (read_run(raw, mended, definitions[mended]) for raw in (failed, now))
     assert before.complete and after.complete
@@ -84,4 +84,4 @@ def test_a_long_fan_out_is_placed_whatever_is_read_together(
         for runs in placement.place(part, list(definitions.values()), present=True).executions.values():
             found |= {e.uid for rows in runs.values() for e in rows}
     assert found == {f.uid for f in facts}
-    assert long_list.key not in placement.strays
+    assert long_list.key not in placement.unplaced

@@ -36,9 +36,9 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
-from tests.support.core.changes_world import recommended
+from tests.support.core.change_samples import recommended
 from tests.support.core.scenarios import SCENARIOS
-from tests.support.engines.scene import ended
+from tests.support.engines.scenario import ended
 
 SPACE = "plans"
 SHARED = {"requests": {"cpu": "400m", "memory": "256Mi"}}

@@ -27,7 +27,7 @@ from concertmaster.history.store import Store
 from concertmaster.prometheus.collect.reading import Collection
 from tests.support.engines.argo_runs import ADHOC
 from tests.support.engines.expected import ARGO, TEKTON, Row
-from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 from tests.support.engines.times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -60,16 +60,16 @@ def owner(pod: Object) -> tuple[str, str]:
     return found["kind"], found["name"]
 
 
-def test_every_pod_comes_back(scene: Scene, history: Collection) -> None:
-    assert {fact.uid for fact in history.facts} == set(scene.pods_ever)
+def test_every_pod_comes_back(scenario: Scenario, history: Collection) -> None:
+    assert {fact.uid for fact in history.facts} == set(scenario.pods_ever)
     assert [note for note in history.missing if note.essential] == []
     assert history.warnings == ()
 
 
-def test_pod_times_are_right(scene: Scene, history: Collection) -> None:
-    standing = {pod["metadata"]["uid"] for pod in scene.objects["Pod"].values()}
+def test_pod_times_are_right(scenario: Scenario, history: Collection) -> None:
+    standing = {pod["metadata"]["uid"] for pod in scenario.objects["Pod"].values()}
     for fact in history.facts:
-        pod = scene.pods_ever[fact.uid]
+        pod = scenario.pods_ever[fact.uid]
         assert (fact.owner_kind, fact.owner_name) == owner(pod), fact.pod
         assert near(fact.created, created(pod)), fact.pod
         assert near(fact.scheduled, scheduled(pod)), fact.pod
@@ -84,10 +84,10 @@ def test_pod_times_are_right(scene: Scene, history: Collection) -> None:
             assert near(fact.finished, end), fact.pod
 
 
-def test_a_pod_that_was_deleted_while_it_ran_ends_with_its_last_sample(scene: Scene, history: Collection) -> None:
+def test_a_pod_that_was_deleted_while_it_ran_ends_with_its_last_sample(scenario: Scenario, history: Collection) -> None:
     vanished = [fact for fact in history.facts if fact.vanished and fact.owner_kind == "TaskRun"]
     assert [fact.owner_name for fact in vanished] == ["late-5gk8r-slow"]
-    end = scene.of("TaskRun", "late-5gk8r-slow")["status"]["completionTime"]
+    end = scenario.of("TaskRun", "late-5gk8r-slow")["status"]["completionTime"]
     fact: PodFact = vanished[0]
     assert (fact.finished, fact.phase) == (None, None)
     # The moment it was last there is looked for every 15 s; on a busy machine its deletion takes some seconds. A series that
@@ -108,13 +108,15 @@ def test_usage_of_a_pod_that_lived_long_enough(history: Collection) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ARGO.keys() - {UNDECLARED}))
-def test_argo_runs_are_rebuilt(name: str, scene: Scene, records: Mapping[str, RunRecord]) -> None:
+def test_argo_runs_are_rebuilt(name: str, scenario: Scenario, records: Mapping[str, RunRecord]) -> None:
     """Step, item, attempt and pod times of every pod; nothing that only the object knew."""
-    thing = scene.run_of(name)
+    thing = scenario.run_of(name)
     run = thing["metadata"]["name"]
     record = records[run]
     assert record.workflow == (workflow_of(thing) or ADHOC)
-    pods = {p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p for p in scene.pods_of("Workflow", run)}
+    pods = {
+        p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p for p in scenario.pods_of("Workflow", run)
+    }
     found = {e.uid: e for e in record.steps}
     expected = [row for row in ARGO[name] if run + row.node in pods]
     assert len(found) == len(record.steps) == len(expected)
@@ -146,8 +148,8 @@ def _timed(e: StepExecution, row: Row, pod: Object) -> None:
     assert only_live == (None, None, None, None, None), row
 
 
-def test_a_daemon_says_when_it_was_ready(scene: Scene, records: Mapping[str, RunRecord]) -> None:
-    run = scene.run_of("daemons")["metadata"]["name"]
+def test_a_daemon_says_when_it_was_ready(scenario: Scenario, records: Mapping[str, RunRecord]) -> None:
+    run = scenario.run_of("daemons")["metadata"]["name"]
     steps = {e.step: e for e in records[run].steps}
     server, client = steps["server"], steps["client"]
     assert server.serving is not None and client.serving is None
@@ -172,23 +174,23 @@ def test_out_of_memory_is_reported(records: Mapping[str, RunRecord]) -> None:
     ] * 2
 
 
-def test_runs_without_a_template_are_known_by_template(scene: Scene, records: Mapping[str, RunRecord]) -> None:
+def test_runs_without_a_template_are_known_by_template(scenario: Scenario, records: Mapping[str, RunRecord]) -> None:
     """The selector finds the run; the pods of its two steps, made from one template, are distinguished by time only."""
-    run = scene.run_of(UNDECLARED)["metadata"]["name"]
+    run = scenario.run_of(UNDECLARED)["metadata"]["name"]
     record = records[run]
     assert (record.workflow, [e.step for e in record.steps]) == (ADHOC, ["work", "work"])
-    pods = sorted(scene.pods_of("Workflow", run), key=lambda p: created(p) or 0.0)
+    pods = sorted(scenario.pods_of("Workflow", run), key=lambda p: created(p) or 0.0)
     for e, row, pod in zip(record.steps, ARGO[UNDECLARED], pods, strict=True):
         _timed(e, row, pod)
 
 
 @pytest.mark.parametrize("name", sorted(TEKTON.keys() - {"embedded"}))
-def test_tekton_runs_are_rebuilt(name: str, scene: Scene, records: Mapping[str, RunRecord]) -> None:
+def test_tekton_runs_are_rebuilt(name: str, scenario: Scenario, records: Mapping[str, RunRecord]) -> None:
     """Task, matrix index, attempt and pod times; a pod deleted at its timeout has outcome Unknown."""
-    run = scene.run_of(name, "PipelineRun")["metadata"]["name"]
+    run = scenario.run_of(name, "PipelineRun")["metadata"]["name"]
     record = records[run]
     assert record.workflow == WorkflowKey(NAMESPACE, "Pipeline", name)
-    pods = {p["metadata"]["name"]: p for p in scene.pods_ever.values()}
+    pods = {p["metadata"]["name"]: p for p in scenario.pods_ever.values()}
     found = {e.pod: e for e in record.steps}
     expected = {_pod_name(run, row): row for row in TEKTON[name] if row.node}
     assert set(found) == set(expected)
@@ -208,10 +210,10 @@ def _pod_name(run: str, row: Row) -> str:
     return f"{run}{task_run}-pod" + (f"-retry{attempt}" if attempt != "0" else "")
 
 
-def test_what_belongs_to_nothing_is_counted(assignment: Assignment, scene: Scene) -> None:
+def test_what_belongs_to_nothing_is_counted(assignment: Assignment, scenario: Scenario) -> None:
     """Every pod is in exactly one place; the runs nobody observes are counted with their reasons."""
     counted = sum(found.count for found in assignment.unassigned.values())
-    assert assignment.pods + counted == len(scene.pods_ever)
+    assert assignment.pods + counted == len(scenario.pods_ever)
     examples = {example: reason for reason, found in assignment.unassigned.items() for example in found.examples}
     assert set(examples) == {f"{NAMESPACE}/{STRANGER}", f"{NAMESPACE}/{EMBEDDED}"}
     assert examples[f"{NAMESPACE}/{STRANGER}"].startswith("no known Argo template's name starts the run's name")
@@ -223,28 +225,28 @@ Joined = list[tuple[WorkflowDefinition, RunRecord, RunRecord]]
 
 
 @pytest.fixture
-def joined(kind: str, scene: Scene, assignment: Assignment, definitions: Definitions) -> Joined:
+def joined(kind: str, scenario: Scenario, assignment: Assignment, definitions: Definitions) -> Joined:
     """Every run known wholly by its object, as the metrics source has it before and after that was read, with its
     definition."""
     found: Joined = []
     claims = Claims(definitions.values())
-    for run, thing in scene.objects[kind].items():
+    for run, thing in scenario.objects[kind].items():
         reader, definition = run_kind(thing), claims.of(thing)
         assert reader is not None
         if definition is None:
             continue
         key = definition.key
-        live = reader.read(thing, _children(kind, run, scene), key, definition)
+        live = reader.read(thing, _children(kind, run, scenario), key, definition)
         if not live.complete:
             continue
         with Store(":memory:") as store:
-            _noted(store, definition, scene)
+            _noted(store, definition, scenario)
             store.add({key: {run: assignment.executions[key][run]}})
             (before,) = store.runs(key, definition=definition)
             store.add({}, records=[live.record])
             (after,) = store.runs(key, definition=definition)
         with Store(":memory:") as store:
-            _noted(store, definition, scene)
+            _noted(store, definition, scenario)
             store.add({}, records=[live.record])
             store.add({key: {run: assignment.executions[key][run]}})
             assert store.runs(key, definition=definition) == [after]
@@ -252,19 +254,19 @@ def joined(kind: str, scene: Scene, assignment: Assignment, definitions: Definit
     return found
 
 
-def _noted(store: Store, definition: WorkflowDefinition, scene: Scene) -> None:
+def _noted(store: Store, definition: WorkflowDefinition, scenario: Scenario) -> None:
     """The definition was seen before the play and after it."""
-    for at in (scene.begin - 1.0, scene.end + 1.0):
+    for at in (scenario.begin - 1.0, scenario.end + 1.0):
         store.note_definitions({definition.key: definition.fingerprint or ""}, at)
 
 
 @KINDS
-def test_live_and_history_are_joined(least: int, joined: Joined, scene: Scene) -> None:
+def test_live_and_history_are_joined(least: int, joined: Joined, scenario: Scenario) -> None:
     """The metrics source gives edges and outcomes of the object with the times of the pods, whichever comes first."""
     assert len(joined) >= least
     for definition, before, after in joined:
         assert (before.source, after.source) == (Source.HISTORY, Source.LIVE)
-        _joined(after, scene)
+        _joined(after, scenario)
         if after.run != "late-5gk8r":  # the metrics know its end only roughly
             assert (after.start, after.end) == (before.start, before.end), after.run
         if definition.fingerprint:
@@ -297,23 +299,25 @@ def test_replay_and_time_split_of_real_runs(least: int, joined: Joined) -> None:
 
 
 @KINDS
-def test_nothing_is_odd_about_healthy_runs(least: int, joined: Joined, scene: Scene) -> None:
+def test_nothing_is_odd_about_healthy_runs(least: int, joined: Joined, scenario: Scenario) -> None:
     """What is said of unusual input is not said here."""
-    said = {after.run: data_warnings(definition, [after], scene.end, RunFigures()) for definition, _, after in joined}
+    said = {
+        after.run: data_warnings(definition, [after], scenario.end, RunFigures()) for definition, _, after in joined
+    }
     assert {run: found for run, found in said.items() if found} == {}
     assert len(said) >= least
 
 
-def _children(kind: str, run: str, scene: Scene) -> list[Object]:
+def _children(kind: str, run: str, scenario: Scenario) -> list[Object]:
     """TaskRuns or pods of a run that are still there."""
     label = {"PipelineRun": "tekton.dev/pipelineRun", "JobSet": "jobset.sigs.k8s.io/jobset-name"}.get(kind, "job-name")
-    things = scene.objects["TaskRun" if kind == "PipelineRun" else "Pod"].values()
+    things = scenario.objects["TaskRun" if kind == "PipelineRun" else "Pod"].values()
     return [t for t in things if t["metadata"].get("labels", {}).get(label) == run]
 
 
-def _joined(record: RunRecord, scene: Scene) -> None:
+def _joined(record: RunRecord, scenario: Scenario) -> None:
     """Pod times are the pods'; what ran knows its edges and what it used."""
-    pods = {p["metadata"]["name"]: p for p in scene.pods_ever.values()}
+    pods = {p["metadata"]["name"]: p for p in scenario.pods_ever.values()}
     for e in record.steps:
         if e.pod is None:
             continue

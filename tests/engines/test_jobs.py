@@ -10,7 +10,7 @@ from concertmaster.core.model import JobFact, Outcome, RunRecord, Source, Workfl
 from concertmaster.engines import assign, build_runs
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from concertmaster.prometheus.collect.reading import Collection
-from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 from tests.support.engines.times import created, finished, near, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -29,28 +29,28 @@ def records(history: Collection, definitions: Definitions) -> dict[str, RunRecor
     }
 
 
-def agree(scene: Scene, record: RunRecord, definition: WorkflowDefinition) -> Object:
+def agree(scenario: Scenario, record: RunRecord, definition: WorkflowDefinition) -> Object:
     """The Job of a rebuilt record, once that and the one of the live object have been compared with it."""
-    job = scene.of("Job", record.run)
+    job = scenario.of("Job", record.run)
     assert (workflow_of(job), record.source) == (record.workflow, Source.HISTORY)
-    live = read_run(job, scene.pods_of("Job", record.run), record.workflow, definition)
+    live = read_run(job, scenario.pods_of("Job", record.run), record.workflow, definition)
     assert live.complete and live.record.source is Source.LIVE
     reported = {e.uid or e.pod: e for e in live.record.steps}
     assert live.record.outcome is record.outcome
-    same_pods(scene, live.record, job)
-    same_pods(scene, record, job)
+    same_pods(scenario, live.record, job)
+    same_pods(scenario, record, job)
     for e in record.steps:
         other = reported[e.uid if e.uid in reported else e.pod]
         assert (e.step, e.item, e.attempt, e.outcome) == (other.step, other.item, other.attempt, other.outcome)
-        assert other.exit_code == exit_code(scene.pods_ever[e.uid or ""])
+        assert other.exit_code == exit_code(scenario.pods_ever[e.uid or ""])
         assert other.after == (() if e.attempt == 0 else ("job",))
         assert (e.after, e.exit_code) == (None, None)
     return job
 
 
-def same_pods(scene: Scene, record: RunRecord, job: Object) -> None:
+def same_pods(scenario: Scenario, record: RunRecord, job: Object) -> None:
     """Frame, outcome and the times of each pod."""
-    pods = {p["metadata"]["name"]: p for p in scene.pods_of("Job", record.run)}
+    pods = {p["metadata"]["name"]: p for p in scenario.pods_of("Job", record.run)}
     assert {e.pod for e in record.steps} == set(pods)
     for e in record.steps:
         pod = pods[e.pod or ""]
@@ -70,24 +70,24 @@ def exit_code(pod: Object) -> int:
     return next((code for code in codes if code), 0)
 
 
-def test_completions_in_waves(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+def test_completions_in_waves(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
     record = records["waves"]
-    agree(scene, record, definitions[record.workflow])
+    agree(scenario, record, definitions[record.workflow])
     spec = definitions[record.workflow].graph.steps[0]
     assert (spec.width, spec.parallelism, len(record.steps)) == (6, 2, 6)
     spans = [(e.created or 0.0, e.finished or 0.0) for e in record.steps]
     assert max(sum(a <= t < b for a, b in spans) for t, _ in spans) == 2
 
 
-def test_indexed_jobs(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+def test_indexed_jobs(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
     record = records["indexed"]
-    agree(scene, record, definitions[record.workflow])
+    agree(scenario, record, definitions[record.workflow])
     assert sorted(e.item or "" for e in record.steps) == ["0", "1", "2", "3"]
 
 
-def test_retries_of_an_index(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+def test_retries_of_an_index(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
     record = records["indexed-retry"]
-    agree(scene, record, definitions[record.workflow])
+    agree(scenario, record, definitions[record.workflow])
     found = sorted((e.item, e.attempt, str(e.outcome)) for e in record.steps)
     assert found == [(i, n, "Failed" if n == 0 else "Succeeded") for i in ("0", "1") for n in (0, 1)]
     for index in ("0", "1"):  # the controller's own back-off is about ten seconds
@@ -96,39 +96,39 @@ def test_retries_of_an_index(scene: Scene, records: Mapping[str, RunRecord], def
         assert second.created - first.finished > 5
 
 
-def test_the_back_off_limit(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
-    job = agree(scene, records["backoff"], definitions[records["backoff"].workflow])
+def test_the_back_off_limit(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+    job = agree(scenario, records["backoff"], definitions[records["backoff"].workflow])
     assert [(e.attempt, str(e.outcome)) for e in records["backoff"].steps] == [(0, "Failed"), (1, "Failed")]
-    live = read_run(job, scene.pods_of("Job", "backoff"), records["backoff"].workflow)
+    live = read_run(job, scenario.pods_of("Job", "backoff"), records["backoff"].workflow)
     assert (live.problems, live.reason) == ((), "BackoffLimitExceeded")
 
 
-def test_a_pod_failure_policy(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
-    agree(scene, records["fail-fast"], definitions[records["fail-fast"].workflow])
+def test_a_pod_failure_policy(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+    agree(scenario, records["fail-fast"], definitions[records["fail-fast"].workflow])
     assert [e.attempt for e in records["fail-fast"].steps] == [0]
     assert records["fail-fast"].outcome is Outcome.FAILED
 
 
-def test_restarts_in_place(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+def test_restarts_in_place(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
     """One pod, one execution: it lasts from the first start to the last end, and its outcome is the last one's."""
     record = records["restarting"]
-    agree(scene, record, definitions[record.workflow])
+    agree(scenario, record, definitions[record.workflow])
     assert len(record.steps) == 1
-    pod = scene.pods_of("Job", "restarting")[0]
+    pod = scenario.pods_of("Job", "restarting")[0]
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 1
     assert record.steps[0].duration is not None and record.steps[0].duration >= 12.0
 
 
-def test_a_schedule(scene: Scene, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
+def test_a_schedule(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:
     key = WorkflowKey(NAMESPACE, "CronJob", "each-minute")
     found = [r for r in records.values() if r.workflow == key]
     assert found and definitions[key].schedule == "* * * * *"
     for record in found:
-        agree(scene, record, definitions[record.workflow])
+        agree(scenario, record, definitions[record.workflow])
 
 
-def test_jobs_in_the_metrics(scene: Scene, history: Collection) -> None:
-    for name, job in scene.objects["Job"].items():
+def test_jobs_in_the_metrics(scenario: Scenario, history: Collection) -> None:
+    for name, job in scenario.objects["Job"].items():
         fact = job_fact(history, name)
         status = job["status"]
         owners = job["metadata"].get("ownerReferences", [])

@@ -10,7 +10,7 @@ from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowDefinit
 from concertmaster.engines import Claims, as_in_history, assign, build_runs, define
 from concertmaster.engines.jobset.live import read_run
 from concertmaster.prometheus.collect.reading import Collection
-from tests.support.engines.scene import NAMESPACE, Object, Scene, about
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about
 from tests.support.engines.times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -21,17 +21,17 @@ LABEL = "jobset.sigs.k8s.io/"
 class Run:
     """Both records of a JobSet beside the objects they were made from."""
 
-    def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
-        self.object = scene.of("JobSet", f"training-{name}")
+    def __init__(self, scenario: Scenario, definitions: Definitions, name: str) -> None:
+        self.object = scenario.of("JobSet", f"training-{name}")
         self.name = self.object["metadata"]["name"]
         self.definition = definitions[KEY]
         own = define(self.object)
         assert own is not None
         self.declared = own.graph
-        self.pods_ever = {u: p for u, p in scene.pods_ever.items() if self.labels(p).get("jobset-name") == self.name}
-        present = [p for p in scene.objects["Pod"].values() if p["metadata"]["uid"] in self.pods_ever]
+        self.pods_ever = {u: p for u, p in scenario.pods_ever.items() if self.labels(p).get("jobset-name") == self.name}
+        present = [p for p in scenario.objects["Pod"].values() if p["metadata"]["uid"] in self.pods_ever]
         self.present = {p["metadata"]["uid"]: p for p in present}
-        self.jobs = {n: j for n, j in scene.objects["Job"].items() if self.labels(j).get("jobset-name") == self.name}
+        self.jobs = {n: j for n, j in scenario.objects["Job"].items() if self.labels(j).get("jobset-name") == self.name}
         self.live = read_run(self.object, present, KEY, self.definition)
 
     @staticmethod
@@ -167,9 +167,9 @@ def test_a_rule_of_the_failure_policy_ends_the_set(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["staged", "ready", "restarted", "refused"])
 def test_job_sets_are_rebuilt_from_the_metrics(
-    name: str, scene: Scene, definitions: Definitions, rebuilt: Mapping[str, RunRecord]
+    name: str, scenario: Scenario, definitions: Definitions, rebuilt: Mapping[str, RunRecord]
 ) -> None:
-    run = Run(scene, definitions, name)
+    run = Run(scenario, definitions, name)
     record = rebuilt[run.name]
     live = {e.uid: e for e in as_in_history(run.record, run.definition).steps}
     assert record.source is Source.HISTORY and record.outcome is run.record.outcome
@@ -184,5 +184,5 @@ def test_job_sets_are_rebuilt_from_the_metrics(
         assert near(e.created, other.created) and near(e.started, other.started) and near(e.finished, other.finished)
 
 
-def test_every_set_is_compared(scene: Scene, rebuilt: Mapping[str, RunRecord]) -> None:
-    assert set(rebuilt) == set(scene.objects["JobSet"])
+def test_every_set_is_compared(scenario: Scenario, rebuilt: Mapping[str, RunRecord]) -> None:
+    assert set(rebuilt) == set(scenario.objects["JobSet"])

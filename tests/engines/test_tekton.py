@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.support.engines.expected import TEKTON, Row
-from tests.support.engines.scene import NAMESPACE, Object, Scene, about
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about
 from tests.support.engines.times import near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -18,14 +18,14 @@ Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 class Run:
     """A record beside the objects it was made from. ``tries``: status of each attempt, by TaskRun and number."""
 
-    def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
+    def __init__(self, scenario: Scenario, definitions: Definitions, name: str) -> None:
         self.expected = TEKTON[name]
-        self.object = scene.run_of(name, "PipelineRun")
+        self.object = scenario.run_of(name, "PipelineRun")
         self.name = self.object["metadata"]["name"]
         self.key = workflow_of(self.object) or WorkflowKey(NAMESPACE, "WorkflowProfile", name)
         self.task_runs = [
             t
-            for t in scene.objects["TaskRun"].values()
+            for t in scenario.objects["TaskRun"].values()
             if t["metadata"]["labels"]["tekton.dev/pipelineRun"] == self.name
         ]
         self.live = read_run(self.object, self.task_runs, self.key, definitions.get(self.key))
@@ -34,7 +34,7 @@ class Run:
             status = task_run["status"]
             for attempt, one in enumerate((*status.get("retriesStatus", ()), status)):
                 self.tries[f"{task_run['metadata']['name']}#{attempt}"] = one
-        self.pods = {p["metadata"]["name"]: p for p in scene.pods_ever.values()}
+        self.pods = {p["metadata"]["name"]: p for p in scenario.pods_ever.values()}
 
     @property
     def record(self) -> RunRecord:
@@ -151,7 +151,7 @@ def test_requests_of_a_pod_are_the_sum_over_its_steps(definitions: Definitions) 
     assert sum(c.cpu_request or 0.0 for c in spec.containers) == pytest.approx(0.4)
 
 
-def test_every_run_is_compared(scene: Scene) -> None:
-    assert {scene.run_of(name, "PipelineRun")["metadata"]["name"] for name in TEKTON} == set(
-        scene.objects["PipelineRun"]
+def test_every_run_is_compared(scenario: Scenario) -> None:
+    assert {scenario.run_of(name, "PipelineRun")["metadata"]["name"] for name in TEKTON} == set(
+        scenario.objects["PipelineRun"]
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.loop_bed import Outcome, Pace, Track, bed
-from benchmarks.loop_world import KINDS, Scenario
+from benchmarks.loop_scenarios import KINDS, Scenario
 from testbed.controlplane import argo_version
 from testbed.engine_parts import require_namespace
 from testbed.pytest_plugin import require_binaries

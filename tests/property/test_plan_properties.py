@@ -16,7 +16,7 @@ from concertmaster.core.model import Edit
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Bounds
 from concertmaster.engines import PATCHABLE
-from tests.support.core.changes_world import recommended
+from tests.support.core.change_samples import recommended
 
 cpus = st.sampled_from(["100m", "250m", "0.5", "1", "1.5", "2", "3500m", 1, 2, 0.5])
 memories = st.sampled_from(["64Mi", "1Gi", "1.5Gi", "512M", "1e9", 1073741824])

@@ -1,4 +1,4 @@
-"""Required contents of every recommendation, checked on the scene of each rule and on the ten typical workflows."""
+"""Required contents of every recommendation, checked on the scenario of each rule and on the ten typical workflows."""
 
 from __future__ import annotations
 

@@ -332,10 +332,10 @@ def test_words_are_not_broken_where_there_is_room(chromium: Browser, running: Da
 def test_behind_a_proxy_that_logs_people_in_a_browser_needs_no_token(chromium: Browser) -> None:
     """The pages of the cluster, with the session's cookie alone: page, script, style, and the replay of a slider."""
     flow, found = analysed()
-    world = TwoTenants([flow, profile(1, namespace="other")], documents={flow["metadata"]["uid"]: found})
-    world.person("of-alice", "demo")
+    harness = TwoTenants([flow, profile(1, namespace="other")], documents={flow["metadata"]["uid"]: found})
+    harness.person("of-alice", "demo")
     tokens = {"alice": "of-alice"}
-    with in_cluster(world) as pages, login(pages.pages.url, tokens) as address, tab(chromium) as page:
+    with in_cluster(harness) as pages, login(pages.pages.url, tokens) as address, tab(chromium) as page:
         heard = complaints(page)
         page.goto(f"{address}/workflows/demo/nightly")
         assert page.evaluate("location.pathname") == SIGN_IN

@@ -32,7 +32,7 @@ MOMENTS = {"before": "before", "done": "before the answer to", "answered": "afte
 AIMS = {"any write": 2, "changes": 4, "workflows": 3, "rollbacks": 3}
 
 
-class Trouble(random.Random):
+class Faults(random.Random):
     """Faults during the lifetime of one operator process, and the time of its kill."""
 
     def __init__(self, seed: int, to_kill: Instance) -> None:
@@ -134,8 +134,8 @@ def measure(seed: int = 1, kills: int = KILLS, workflows: int = WORKFLOWS, most:
 
 def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dict[str, Any]:
     op = instance(where, door, "operator-a", interval=INTERVAL)
-    trouble, person = Trouble(seed, op), Person(seed, where)
-    door.rule, door.done = trouble.rule, trouble.done
+    faults, person = Faults(seed, op), Person(seed, where)
+    door.rule, door.done = faults.rule, faults.done
     for space in sorted({space for space, _ in where.wanted}):
         where.govern(space)
     made: list[tuple[str, str]] = []
@@ -144,25 +144,25 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
     while number + 1 < kills and time.monotonic() < end_of_all:
         number += 1
         _supply(where, made, len(where.changes()) + person.done["deleted"])
-        environment = trouble.draw()
-        trouble.counts["full disks"] += bool(environment)
+        environment = faults.draw()
+        faults.counts["full disks"] += bool(environment)
         op.start(**environment)
-        timed = trouble.by_time
+        timed = faults.by_time
         if not timed:  # a busy machine starts slowly: wait for liveness before the kill
-            until(lambda: op.ready() or trouble.now.is_set() or not op.process.running, 60.0)
-        limit = trouble.uniform(1.0, 10.0) if timed else LONGEST
+            until(lambda: op.ready() or faults.now.is_set() or not op.process.running, 60.0)
+        limit = faults.uniform(1.0, 10.0) if timed else LONGEST
         end = time.monotonic() + limit
-        while time.monotonic() < end and op.process.running and not trouble.now.is_set():
+        while time.monotonic() < end and op.process.running and not faults.now.is_set():
             person.act()
             time.sleep(0.2)
-        if not trouble.now.is_set():
-            trouble.moments["at a random time"] += 1
+        if not faults.now.is_set():
+            faults.moments["at a random time"] += 1
         op.kill()
         if number % 10 == 9:
             print(
-                f"  {number + 1} kills, {len(made)} workflows, {dict(person.done)}, {dict(trouble.counts)}", flush=True
+                f"  {number + 1} kills, {len(made)} workflows, {dict(person.done)}, {dict(faults.counts)}", flush=True
             )
-    trouble.calm()
+    faults.calm()
     op.start()
     began = op.cycles()
     until(lambda: op.cycles() >= began + 2, 240.0, 1.0)
@@ -175,11 +175,11 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
     left = [str(c.ref) for c in where.unsettled()]
     return {
         "kills": number + 1,
-        "moments": dict(trouble.moments.most_common()),
+        "moments": dict(faults.moments.most_common()),
         "workflows": len(made),
         "changes": len(where.changes()) + person.done["deleted"],
         "person": dict(person.done),
-        "faults": dict(trouble.counts),
+        "faults": dict(faults.counts),
         "target_writes": _target_writes(found),
         "violations": wrong,
         "twice": _twice(found),

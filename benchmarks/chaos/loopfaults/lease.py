@@ -27,7 +27,7 @@ MOST = 20 * 60.0  # seconds, after which no further fault starts
 LASTS = 10.0  # seconds of a lease
 
 
-class Trouble(random.Random):
+class Faults(random.Random):
     """Faults on the requests of one instance."""
 
     def __init__(self, seed: int) -> None:
@@ -74,9 +74,9 @@ def _keep_up(both: Mapping[str, Instance], restarts: Counter[str]) -> None:
 def _played(where: Place, doors: list[Gate], seed: int, faults: int, most: float) -> dict[str, Any]:
     chance, person = random.Random(seed), Person(seed, where)
     both = {user: instance(where, door, user, lease=LASTS) for user, door in zip(OPERATORS, doors, strict=True)}
-    troubles = {user: Trouble(seed + n) for n, user in enumerate(OPERATORS)}
-    for one, trouble in zip(both.values(), troubles.values(), strict=True):
-        one.gate.rule = trouble.rule
+    all_faults = {user: Faults(seed + n) for n, user in enumerate(OPERATORS)}
+    for one, injected in zip(both.values(), all_faults.values(), strict=True):
+        one.gate.rule = injected.rule
     for space in sorted({space for space, _ in where.wanted}):
         where.govern(space)
     made: list[tuple[str, str]] = []
@@ -93,7 +93,7 @@ def _played(where: Place, doors: list[Gate], seed: int, faults: int, most: float
         while len(made) < len(where.wanted) and len(made) - changes < 4:
             where.make(where.wanted[len(made)])
             made.append(where.wanted[len(made)])
-        _play(where, both, troubles, chance, kinds, person, number)
+        _play(where, both, all_faults, chance, kinds, person, number)
         _keep_up(both, restarts)
         if number % 10 == 9:
             print(f"  {number + 1} faults, {len(made)} workflows, restarts {dict(restarts)}", flush=True)
@@ -118,7 +118,7 @@ def _played(where: Place, doors: list[Gate], seed: int, faults: int, most: float
 
 
 def _play(
-    where: Place, both: Mapping[str, Instance], troubles: Mapping[str, Trouble], chance: random.Random,
+    where: Place, both: Mapping[str, Instance], all_faults: Mapping[str, Faults], chance: random.Random,
     kinds: Counter[str], person: Person, number: int,
 ) -> None:  # fmt: skip
     """One fault of the leader, from start to end, at a random point of its work."""
@@ -129,7 +129,7 @@ def _play(
         leader = _leader(where, both) or next(iter(both.values()))
     kind = ("delay", "drop", "stop")[number % 3]
     kinds[kind] += 1
-    lasting = troubles[leader.user].begin(kind)
+    lasting = all_faults[leader.user].begin(kind)
     stopped = leader.process.pid if kind == "stop" and leader.process.running else None
     if stopped is not None:
         os.kill(stopped, signal.SIGSTOP)

@@ -24,15 +24,15 @@ _MOST_ASKED = 50  # workflows whose steps are asked for
 @dataclass(slots=True)
 class ArchivedDays:
     """Daily rows by namespace and name of the profile, what became of recommendations, and why there is neither
-    (``trouble``), where nothing was answered at all."""
+    (``problem``), where nothing was answered at all."""
 
     rows: dict[tuple[str, str], list[DailyRow]] = field(default_factory=dict)
     adoptions: list[Adoption] = field(default_factory=list)
-    trouble: str = ""
+    problem: str = ""
 
 
 class Archive:
-    """Asks the operator through the API server. A trouble that another question would meet again ends the asking."""
+    """Asks the operator through the API server. A problem that another question would meet again ends the asking."""
 
     def __init__(self, client: KubeClient, operator: tuple[str, str]) -> None:
         self._client = client
@@ -41,12 +41,12 @@ class Archive:
     def days(self, profiles: Sequence[Raw]) -> ArchivedDays:
         """What the operator keeps of these profiles beyond its runs."""
         kept = ArchivedDays()
-        for profile, (answer, trouble) in self._each(profiles, "/days", "days"):
+        for profile, (answer, problem) in self._each(profiles, "/days", "days"):
             kept.adoptions += daily.adoptions(answer.get("adoptions") or ())
             if answer.get("days"):
                 kept.rows[full_name(profile)] = daily.rows(answer["days"])
-            elif trouble and trouble != operator_service.NOT_ANALYSED and not kept.rows:
-                return ArchivedDays(trouble=trouble)
+            elif problem and problem != operator_service.NOT_ANALYSED and not kept.rows:
+                return ArchivedDays(problem=problem)
         return kept
 
     def steps(self, view: FleetView) -> list[CostGroup]:
@@ -71,7 +71,7 @@ class Archive:
         return sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MOST_GROUPS]
 
     def _each(self, profiles: Sequence[Raw], part: str, holds: str) -> Iterator[tuple[Raw, tuple[dict[str, Any], str]]]:
-        """Answers in the order of the profiles; the first alone, since its trouble is mostly that of all."""
+        """Answers in the order of the profiles; the first alone, since its problem is mostly that of all."""
 
         def ask(profile: Raw) -> tuple[dict[str, Any], str]:
             return operator_service.ask(self._client, self._operator, profile, part, holds)

@@ -88,8 +88,8 @@ class Cycle:
         now = self._clock()
         if self._shard is not None:
             self._shard.ownership.begin()
-        if trouble := self._history.reopen():
-            record.problem(trouble)
+        if problem := self._history.reopen():
+            record.problem(problem)
         with record.stage("watch", self._telemetry):
             complete = self._watch(record)
         if not complete:

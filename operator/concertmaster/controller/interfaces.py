@@ -51,8 +51,8 @@ class SourceReport:
     ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
     its end yet, run again soon; ``unread``: the workflows concerned, with the oldest moment read so far (unix seconds).
     ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
-    users' own queries, by the workflow they belong to. ``strays``: sentences on pods that belong to no run although they
-    seem to, by the workflow they seem to be of; ``namespace_strays``: on those that fit no single one, by namespace and
+    users' own queries, by the workflow they belong to. ``unplaced``: sentences on pods that belong to no run although they
+    seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by namespace and
     engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
     before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by namespace. ``nodes``:
     what the nodes behind the source have allocatable.
@@ -71,14 +71,14 @@ class SourceReport:
     answered: frozenset[WorkflowKey] = frozenset()
     unassigned: Mapping[str, int] = field(default_factory=dict)
     query_problems: Mapping[WorkflowKey, str] = field(default_factory=dict)
-    strays: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
-    namespace_strays: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
+    unplaced: Mapping[WorkflowKey, tuple[str, ...]] = field(default_factory=dict)
+    namespace_unplaced: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: Nodes = UNKNOWN_NODES
 
     def notes(self, key: WorkflowKey) -> tuple[str, ...]:
         """What is unusual about the metrics of a workflow, each a sentence."""
-        return (*self.strays.get(key, ()), *self.left_out.get(key.namespace, ()))
+        return (*self.unplaced.get(key, ()), *self.left_out.get(key.namespace, ()))
 
 
 class Sources(Protocol):

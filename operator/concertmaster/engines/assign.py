@@ -70,7 +70,7 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         neighbours.setdefault((definition.key.namespace, definition.engine), []).append(definition.key)
     placed: dict[WorkflowKey, dict[str, list[StepExecution]]] = {}
     rejected: dict[str, list[str]] = {}
-    strays: dict[WorkflowKey, dict[str, str]] = {}
+    unplaced: dict[WorkflowKey, dict[str, str]] = {}
     unattributed: dict[tuple[str, EngineTraits], dict[str, str]] = {}
     undecided: list[PodFact] = []
     for p in placements:
@@ -79,13 +79,13 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         else:
             rejected.setdefault(p.reason, []).append(f"{p.fact.namespace}/{p.fact.pod}")
             for key in p.near if p.of is not None else ():
-                strays.setdefault(key, {}).setdefault(p.reason, p.fact.pod)
+                unplaced.setdefault(key, {}).setdefault(p.reason, p.fact.pod)
             if p.near:
                 undecided.append(p.fact)
             elif p.of is not None:
                 place = (p.fact.namespace, p.of)
                 keys = neighbours.get(place, [])
-                (strays.setdefault(keys[0], {}) if len(keys) == 1 else unattributed.setdefault(place, {})).setdefault(
+                (unplaced.setdefault(keys[0], {}) if len(keys) == 1 else unattributed.setdefault(place, {})).setdefault(
                     p.reason, p.fact.pod
                 )
     executions = {
@@ -99,4 +99,4 @@ def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition
         reason: Unassigned(reason, len(pods), tuple(sorted(pods)[:_EXAMPLES]))
         for reason, pods in sorted(rejected.items())
     }
-    return Assignment(executions, unassigned, strays, unattributed, tuple(undecided))
+    return Assignment(executions, unassigned, unplaced, unattributed, tuple(undecided))

@@ -1,6 +1,6 @@
 """The one retry loop of all network calls, and when a source that is down is asked again.
 
-Whatever is repeated here is a read or idempotent. What must be bounded is the load on a server in trouble and the time
+Whatever is repeated here is a read or idempotent. What must be bounded is the load on a server in difficulty and the time
 a cycle can lose to it: every call has a number of attempts, pauses with jitter and a deadline.
 """
 

@@ -178,7 +178,7 @@ class Api:
             changes=tuple(w.changes),
             running=tuple(w.running),
             nodes=tuple(w.nodes),
-            trouble=w.trouble or None,
+            problem=w.problem or None,
         )
 
     def _nodes(self, request: web.Request) -> Answer:

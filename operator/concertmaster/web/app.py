@@ -51,9 +51,9 @@ def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Appli
     return app
 
 
-def _probe(trouble: Callable[[], str]) -> Handler:
+def _probe(problem: Callable[[], str]) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
-        found = trouble()
+        found = problem()
         return web.Response(status=503 if found else 200, text=f"{found or 'ok'}\n")
 
     return answer

@@ -117,13 +117,13 @@ class Pages:
         profile = reader.profile(namespace, name)
         if profile is None:
             raise web.HTTPNotFound(text=f"There is no WorkflowProfile {name} in namespace {namespace}.")
-        detail, trouble = reader.detail(profile)
+        detail, problem = reader.detail(profile)
         try:
             fleet, _ = reader.fleet()
         except NotAllowed:  # one may get a profile without the right to list them
-            return WorkflowView(profile, detail, trouble, (), time.time())
+            return WorkflowView(profile, detail, problem, (), time.time())
         changes = [c for c in fleet.change_rows if (c.namespace, c.profile) == (namespace, name)]
-        return WorkflowView(profile, detail, trouble, changes, fleet.now)
+        return WorkflowView(profile, detail, problem, changes, fleet.now)
 
 
 def _choices(view: FleetView) -> dict[str, list[str]]:

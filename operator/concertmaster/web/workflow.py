@@ -52,11 +52,11 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class WorkflowView:
-    """``detail`` is empty where the operator could not be asked; ``trouble`` then says why."""
+    """``detail`` is empty where the operator could not be asked; ``problem`` then says why."""
 
     profile: Raw
     detail: Raw
-    trouble: str
+    problem: str
     changes: Sequence[ChangeRow]
     now: float
 

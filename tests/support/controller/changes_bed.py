@@ -35,7 +35,7 @@ from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES, ObjectRef, Resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import CRONJOB, FakeHistory, FakeSources, report
-from tests.support.core.changes_world import recommended
+from tests.support.core.change_samples import recommended
 from tests.support.core.verification_runs import noisy
 from tests.support.core.verification_runs import run as one_run
 
@@ -242,13 +242,13 @@ class Bed:
                 if path.split("/")[-2] == kind.plural:
                     registry.observe(kind, "ADDED", obj)
         self.stage._registry = registry
-        scene = self.stage.build(discovering=False, heartbeat=lambda: None)
-        subjects = self.assessor.subjects(scene)
+        scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
+        subjects = self.assessor.subjects(scenario)
         until = {"default": self.now - 30.0}
-        self.problems = self.changes.follow(scene, subjects, until, self.now, behind=self.behind)
+        self.problems = self.changes.follow(scenario, subjects, until, self.now, behind=self.behind)
         if early:
             return {}
-        outcome = self.changes(scene, subjects, until, self.now, behind=self.behind)
+        outcome = self.changes(scenario, subjects, until, self.now, behind=self.behind)
         self.problems, self.blocked = self.problems + outcome.problems, outcome.blocked
         if outcome.tally is not None:
             self.metrics.observe(outcome.tally)

@@ -116,7 +116,7 @@ class FakeHistory:
 
     runs_of: dict[str, list[RunRecord]] = field(default_factory=dict)
     tidied: list[dict[WorkflowKey, tuple[int, float]]] = field(default_factory=list)
-    trouble: str = ""
+    problem: str = ""
     kept: dict[str, bytes] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     figures: dict[WorkflowKey, LongTermFigures] = field(default_factory=dict)
@@ -160,7 +160,7 @@ class FakeHistory:
         self.kept = {uid: content for uid, content in self.kept.items() if uid in uids}
 
     def reopen(self) -> str:
-        return self.trouble
+        return self.problem
 
     def tidy(self, keep: Mapping[WorkflowKey, tuple[int, float]], now: float) -> None:
         self.tidied.append(dict(keep))

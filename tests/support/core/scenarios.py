@@ -14,36 +14,36 @@ from concertmaster.core.model import ContainerFact, VolumeUse, WorkflowKey
 from concertmaster.core.model.policy import Objectives, Pricing, Quantiles
 from concertmaster.core.rules import Fleet, FleetMember, member
 from tests.support.builders import DAY, MI, NOW, container
-from tests.support.core.rules_world import (
+from tests.support.core.scenario_builder import (
     Manifest,
     Pod,
-    Scene,
+    Scenario,
     Work,
     argo,
     cron_job,
     define,
     noise,
     reads,
-    scene,
+    scenario,
     simulate,
     task,
 )
 
-SCENARIOS: dict[str, Callable[[], Scene]] = {}
+SCENARIOS: dict[str, Callable[[], Scenario]] = {}
 
 
-def scenario(rule: str) -> Callable[[Callable[[], Scene]], Callable[[], Scene]]:
-    """Register the scene for which ``rule`` fires."""
+def scenario_of(rule: str) -> Callable[[Callable[[], Scenario]], Callable[[], Scenario]]:
+    """Register the scenario for which ``rule`` fires."""
 
-    def register(make: Callable[[], Scene]) -> Callable[[], Scene]:
+    def register(make: Callable[[], Scenario]) -> Callable[[], Scenario]:
         SCENARIOS[rule] = make
         return make
 
     return register
 
 
-@scenario("parallelism")
-def parallelism() -> Scene:
+@scenario_of("parallelism")
+def parallelism() -> Scenario:
     """Eight searches of 100 s with a parallelism of two."""
     of = argo(
         task("split"),
@@ -52,11 +52,11 @@ def parallelism() -> Scene:
         templates={"main": {"parallelism": 2}},
     )
     value = noise()
-    return scene(of, 42, lambda _: {"split": value(20), "search": [value(100) for _ in range(8)], "join": value(30)})
+    return scenario(of, 42, lambda _: {"split": value(20), "search": [value(100) for _ in range(8)], "join": value(30)})
 
 
-@scenario("retry-policy")
-def retry_policy() -> Scene:
+@scenario_of("retry-policy")
+def retry_policy() -> Scenario:
     """Every seventh fetch is evicted, without a retry."""
     of = argo(task("fetch"), task("load", "fetch"))
     value = noise()
@@ -64,7 +64,7 @@ def retry_policy() -> Scene:
     def work(i: int) -> Work:
         return {"fetch": Pod(value(120), fails="Evicted" if i % 7 == 3 else None), "load": value(60)}
 
-    return scene(of, 42, work)
+    return scenario(of, 42, work)
 
 
 STEPS = {"extract": 60.0, "transform": 300.0, "load": 30.0}
@@ -85,15 +85,15 @@ def resources(**sections: dict[str, Any]) -> Manifest:
     return {"container": {"image": "registry.example/etl:1", "resources": sections}}
 
 
-@scenario("bottleneck")
-def bottleneck() -> Scene:
+@scenario_of("bottleneck")
+def bottleneck() -> Scenario:
     """One step takes most of the run."""
     value = noise()
-    return scene(etl(), 42, lambda _: {name: value(seconds) for name, seconds in STEPS.items()})
+    return scenario(etl(), 42, lambda _: {name: value(seconds) for name, seconds in STEPS.items()})
 
 
-@scenario("right-size")
-def right_size() -> Scene:
+@scenario_of("right-size")
+def right_size() -> Scenario:
     """One step never uses more than a fifth of its memory request, another one has no requests."""
     value, peak = noise(), noise(2, 0.1)
 
@@ -105,11 +105,11 @@ def right_size() -> Scene:
         return {n: Pod(value(s), containers=facts.get(n, measured(memory_sampled_peak=960 * MI)))
                 for n, s in STEPS.items()}  # fmt: skip
 
-    return scene(etl(load=resources()), 42, work)
+    return scenario(etl(load=resources()), 42, work)
 
 
-@scenario("memory-request")
-def memory_request() -> Scene:
+@scenario_of("memory-request")
+def memory_request() -> Scenario:
     """One step is OOM-killed in every seventh run."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"memory": "1Gi"})
     value = noise()
@@ -120,11 +120,11 @@ def memory_request() -> Scene:
         pods = {n: Pod(value(s), containers=measured(memory_sampled_peak=960 * MI)) for n, s in STEPS.items()}
         return pods | {"transform": kill if i % 7 == 3 else Pod(value(STEPS["transform"]), containers=full)}
 
-    return scene(etl(transform=limited), 42, work)
+    return scenario(etl(transform=limited), 42, work)
 
 
-@scenario("cpu-request")
-def cpu_request() -> Scene:
+@scenario_of("cpu-request")
+def cpu_request() -> Scenario:
     """The CPU limit of the longest step throttles it in 40% of the periods."""
     limited = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1"})
     value = noise()
@@ -133,11 +133,11 @@ def cpu_request() -> Scene:
         throttled = measured(cpu_limit=1.0, throttled_share=0.4)
         return {n: Pod(value(s), containers=throttled if n == "transform" else measured()) for n, s in STEPS.items()}
 
-    return scene(etl(transform=limited), 42, work)
+    return scenario(etl(transform=limited), 42, work)
 
 
-@scenario("degradation")
-def degradation() -> Scene:
+@scenario_of("degradation")
+def degradation() -> Scenario:
     """A new image makes one step 1.4 times as slow from the 29th run on."""
     value = noise(spread=0.05)
 
@@ -147,11 +147,11 @@ def degradation() -> Scene:
         slow = Pod(value(420 if new else 300), containers=facts)
         return {"extract": value(60), "transform": slow, "load": value(30)}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("data-quality")
-def data_quality() -> Scene:
+@scenario_of("data-quality")
+def data_quality() -> Scenario:
     """Nine out of ten pods of a step are too short to be sampled."""
     value = noise()
 
@@ -159,11 +159,11 @@ def data_quality() -> Scene:
         short = measured(memory_sampled_peak=None if i % 10 else 100 * MI, memory_kernel_peak=None)
         return {"extract": Pod(value(20), containers=short), "transform": value(60), "load": value(30)}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("timeout")
-def timeout() -> Scene:
+@scenario_of("timeout")
+def timeout() -> Scenario:
     """One transform hung for three hours, without any time limit."""
     value = noise()
 
@@ -174,11 +174,11 @@ def timeout() -> Scene:
             "load": value(30),
         }
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("straggler")
-def straggler() -> Scene:
+@scenario_of("straggler")
+def straggler() -> Scenario:
     """The third of eight items always takes four times as long as the others."""
     of = argo(task("split"), task("search", "split", withItems=list("abcdefgh")), task("join", "search"))
     value = noise()
@@ -190,11 +190,11 @@ def straggler() -> Scene:
             "join": value(30),
         }
 
-    return scene(of, 42, work)
+    return scenario(of, 42, work)
 
 
-@scenario("parallel-steps")
-def parallel_steps() -> Scene:
+@scenario_of("parallel-steps")
+def parallel_steps() -> Scenario:
     """``audit`` depends on ``clean`` without reading its outputs."""
     of = argo(
         task("extract"),
@@ -204,11 +204,11 @@ def parallel_steps() -> Scene:
     )
     value = noise()
     seconds = {"extract": 60, "clean": 200, "audit": 180, "load": 30}
-    return scene(of, 42, lambda _: {n: value(s) for n, s in seconds.items()})
+    return scenario(of, 42, lambda _: {n: value(s) for n, s in seconds.items()})
 
 
-@scenario("variance")
-def variance() -> Scene:
+@scenario_of("variance")
+def variance() -> Scenario:
     """Every fifth transform takes five times as long, always on the same node."""
     value = noise()
 
@@ -217,30 +217,30 @@ def variance() -> Scene:
         pod = Pod(value(1000 if slow else 200), node="node-b-7" if slow else f"node-a-{i % 3}")
         return {"extract": value(60), "transform": pod, "load": value(30)}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("queue-time")
-def queue_time() -> Scene:
+@scenario_of("queue-time")
+def queue_time() -> Scenario:
     """The longest step waits three minutes for a node."""
     value = noise()
 
     def work(_: int) -> Work:
         return {"extract": value(60), "transform": Pod(value(300), wait=value(180)), "load": value(30)}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("batch-small-steps")
-def batch_small_steps() -> Scene:
+@scenario_of("batch-small-steps")
+def batch_small_steps() -> Scenario:
     """Sixteen items of 5 s with a parallelism of four, each with a startup of 20 s."""
     of = argo(task("check", withItems=list("abcdefghijklmnop")), templates={"main": {"parallelism": 4}})
     value = noise()
-    return scene(of, 42, lambda _: {"check": [Pod(value(5), wait=5.0, startup=15.0) for _ in range(16)]})
+    return scenario(of, 42, lambda _: {"check": [Pod(value(5), wait=5.0, startup=15.0) for _ in range(16)]})
 
 
-@scenario("cache-step")
-def cache_step() -> Scene:
+@scenario_of("cache-step")
+def cache_step() -> Scenario:
     """A step whose input changes once a day runs three times a day."""
     keyed = {
         "inputs": {"parameters": [{"name": "day"}]},
@@ -252,22 +252,22 @@ def cache_step() -> Scene:
     def work(i: int) -> Work:
         return {"fetch": value(60), "model": Pod(value(600), inputs=f"day-{i // 3}"), "tell": value(30)}
 
-    return scene(of, 42, work)
+    return scenario(of, 42, work)
 
 
-@scenario("objective-at-risk")
-def objective_at_risk() -> Scene:
+@scenario_of("objective-at-risk")
+def objective_at_risk() -> Scenario:
     """One step grows by a tenth a week; the objective is a median below seven minutes."""
     value = noise(spread=0.02)
 
     def work(i: int) -> Work:
         return {"extract": value(60), "transform": value(240 * 1.1 ** (i / 21)), "load": value(30)}
 
-    return scene(etl(), 42, work, objectives=Objectives(duration=Quantiles(p50=420.0)))
+    return scenario(etl(), 42, work, objectives=Objectives(duration=Quantiles(p50=420.0)))
 
 
-@scenario("budget")
-def budget() -> Scene:
+@scenario_of("budget")
+def budget() -> Scenario:
     """Every third run uses 250,000 tokens of a budget of 200,000."""
     of = argo(task("draft"), task("review", "draft"))
     value = noise()
@@ -279,7 +279,7 @@ def budget() -> Scene:
             "review": Pod(value(30), extra={"tokens": 60_000.0}),
         }
 
-    made = scene(
+    made = scenario(
         of,
         42,
         work,
@@ -290,8 +290,8 @@ def budget() -> Scene:
     return replace(made, runs=tuple(replace(r, extra={"tokens": t}) for r, t in zip(made.runs, totals, strict=True)))
 
 
-@scenario("io-bound")
-def io_bound() -> Scene:
+@scenario_of("io-bound")
+def io_bound() -> Scenario:
     """A step that uses a tenth of a core, and is stalled on disk 60% of the time."""
     value = noise()
 
@@ -302,11 +302,11 @@ def io_bound() -> Scene:
         )
         return {"extract": value(60), "transform": Pod(seconds, containers=slow), "load": value(30)}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("node-skew")
-def node_skew() -> Scene:
+@scenario_of("node-skew")
+def node_skew() -> Scenario:
     """Nodes of pool b are 1.5 times as slow."""
     value, chance = noise(), random.Random(7)
 
@@ -318,11 +318,11 @@ def node_skew() -> Scene:
             pods[name] = Pod(value(seconds * (1.5 if old else 1.0)), node=node)
         return pods
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("sidecar-overhead")
-def sidecar_overhead() -> Scene:
+@scenario_of("sidecar-overhead")
+def sidecar_overhead() -> Scenario:
     """A mesh proxy requests half a core in each pod and uses a hundredth of a core."""
     value = noise()
 
@@ -334,11 +334,11 @@ def sidecar_overhead() -> Scene:
 
         return {n: pod(value(s)) for n, s in STEPS.items()}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("gpu-request")
-def gpu_request() -> Scene:
+@scenario_of("gpu-request")
+def gpu_request() -> Scenario:
     """A step reserves four GPUs and uses one of them two thirds of the time."""
     held = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"nvidia.com/gpu": "4"})
     value = noise()
@@ -347,23 +347,23 @@ def gpu_request() -> Scene:
         gpus = measured(gpu_resource="nvidia.com/gpu", gpu_request=4.0, gpu_used=0.66, gpus_active=1.0)
         return {n: Pod(value(s), containers=gpus if n == "transform" else measured()) for n, s in STEPS.items()}
 
-    return scene(etl(transform=held), 42, work)
+    return scenario(etl(transform=held), 42, work)
 
 
-@scenario("split-long-step")
-def split_long_step() -> Scene:
+@scenario_of("split-long-step")
+def split_long_step() -> Scenario:
     """One busy pod takes three quarters of the run."""
     value = noise()
-    return scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(1200), "load": value(30)})
+    return scenario(etl(), 42, lambda _: {"extract": value(60), "transform": value(1200), "load": value(30)})
 
 
-@scenario("overlap-stages")
-def overlap_stages() -> Scene:
+@scenario_of("overlap-stages")
+def overlap_stages() -> Scenario:
     """Items slow to fetch are quick to train: the barrier makes the slow ones of both steps wait for each other."""
     shards = {"withItems": list("abcd")}
     of = argo(task("fetch", **shards), task("train", "fetch", **shards))
     value = noise()
-    return scene(
+    return scenario(
         of,
         42,
         lambda _: {"fetch": [value(s) for s in (300, 60, 60, 60)], "train": [value(s) for s in (60, 300, 60, 60)]},
@@ -386,7 +386,7 @@ def daily_member(name: str, hour: float, cores: float, seconds: float, days: int
     return FleetMember(WorkflowKey("demo", "CronJob", name), np.array(runs), more.get("upcoming", upcoming))  # type: ignore[arg-type]
 
 
-def at_two(wait: float) -> Scene:
+def at_two(wait: float) -> Scenario:
     """A CronJob at two o'clock whose pod waits that many seconds for a node."""
     of = cron_job(schedule="0 2 * * *", resources={"requests": {"cpu": "4", "memory": "8Gi"}})
     value = noise()
@@ -401,11 +401,11 @@ def at_two(wait: float) -> Scene:
         )
         for d in range(13, 0, -1)
     )
-    return Scene(of, runs)
+    return Scenario(of, runs)
 
 
-@scenario("schedule-clash")
-def schedule_clash() -> Scene:
+@scenario_of("schedule-clash")
+def schedule_clash() -> Scenario:
     """Two other workflows use the nodes from two to three."""
     fleet = Fleet((daily_member("crawl", 2.0, 40.0, 3000), daily_member("index", 2.1, 20.0, 2400)))
     return replace(at_two(600.0), fleet=fleet)
@@ -414,8 +414,8 @@ def schedule_clash() -> Scene:
 GI = 1024.0 * MI
 
 
-@scenario("volume-size")
-def volume_size() -> Scene:
+@scenario_of("volume-size")
+def volume_size() -> Scenario:
     """The volume that ``load`` writes to grows by 60Mi per run, to 9Gi of 10Gi."""
     value = noise()
 
@@ -423,7 +423,7 @@ def volume_size() -> Scene:
         pod = Pod(value(300), volumes=(VolumeUse("warehouse", 9 * GI - (41 - i) * 60 * MI, 10 * GI),))
         return {"extract": value(60), "transform": value(120), "load": pod}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
 def every_ten_minutes(policy: str | None, template: Manifest | None = None, **spec: Any) -> Manifest:
@@ -434,8 +434,8 @@ def every_ten_minutes(policy: str | None, template: Manifest | None = None, **sp
     return {**of, "kind": "CronWorkflow", "spec": own}
 
 
-@scenario("overlapping-runs")
-def overlapping_runs() -> Scene:
+@scenario_of("overlapping-runs")
+def overlapping_runs() -> Scenario:
     """Runs of 17 min every ten minutes; Forbid skips every other start."""
     of = every_ten_minutes("Forbid")
     graph, value = define(of).graph, noise()
@@ -444,11 +444,11 @@ def overlapping_runs() -> Scene:
         simulate(graph, {"fetch": value(300), "load": value(720)}, number=i, start=due - (43 - i) * 1200 + 3)
         for i in range(42)
     ]
-    return Scene(of, tuple(runs))
+    return Scenario(of, tuple(runs))
 
 
-@scenario("demand-forecast")
-def demand_forecast() -> Scene:
+@scenario_of("demand-forecast")
+def demand_forecast() -> Scenario:
     """The report at two uses four cores for a quarter of an hour, in addition to a crawl."""
     made = at_two(1.0)
     own = member(replace(made.definition, key=WorkflowKey("demo", "CronJob", "report")), made.runs,
@@ -458,8 +458,8 @@ def demand_forecast() -> Scene:
     )
 
 
-@scenario("failing-step")
-def failing_step() -> Scene:
+@scenario_of("failing-step")
+def failing_step() -> Scenario:
     """The last seven runs, all with the newest image, fail in the transform."""
     value = noise()
 
@@ -469,12 +469,12 @@ def failing_step() -> Scene:
         failing = Pod(value(200 if new else 300), containers=facts, fails="Error" if new else None)
         return {"extract": value(60), "transform": failing, "load": value(30)}
 
-    return scene(etl(), 42, work)
+    return scenario(etl(), 42, work)
 
 
-@scenario("best-practices")
-def best_practices() -> Scene:
+@scenario_of("best-practices")
+def best_practices() -> Scenario:
     """An image without a tag, no limits, no retries, and no exit handler."""
     untagged = {"container": {"image": "etl", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}
     value = noise()
-    return scene(etl(load=untagged), 42, lambda _: {n: value(s) for n, s in STEPS.items()})
+    return scenario(etl(load=untagged), 42, lambda _: {n: value(s) for n, s in STEPS.items()})

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.live import read_run, workflow_of
 from tests.support.engines.expected import ARGO, Row
-from tests.support.engines.scene import NAMESPACE, Object, Scene
+from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 from tests.support.engines.times import near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -21,16 +21,16 @@ ADHOC = WorkflowKey(NAMESPACE, "WorkflowProfile", "adhoc")
 class Run:
     """A record with the object it was made from."""
 
-    def __init__(self, scene: Scene, definitions: Definitions, name: str) -> None:
+    def __init__(self, scenario: Scenario, definitions: Definitions, name: str) -> None:
         self.expected = ARGO[name]
-        self.object = scene.run_of(name)
+        self.object = scenario.run_of(name)
         self.name = self.object["metadata"]["name"]
         self.key = workflow_of(self.object) or ADHOC
         self.live = read_run(self.object, self.key, definitions.get(self.key))
         self.nodes: dict[str, Object] = {n["name"]: n for n in node_table(self.object["status"]).values()}
         self.pods = {
             p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p
-            for p in scene.pods_of("Workflow", self.name)
+            for p in scenario.pods_of("Workflow", self.name)
         }
 
     @property

@@ -80,7 +80,7 @@ class TwoTenants:
 class Bed:
     """The pages in front of two tenants."""
 
-    world: TwoTenants
+    harness: TwoTenants
     server: ApiServer
     client: KubeClient
     reviewer: Reviewer
@@ -92,12 +92,12 @@ class Bed:
 
 
 @contextmanager
-def in_cluster(world: TwoTenants, limits: ClientLimits = QUICK, **options: Any) -> Iterator[Bed]:
+def in_cluster(harness: TwoTenants, limits: ClientLimits = QUICK, **options: Any) -> Iterator[Bed]:
     """Serve the pages as ``concertmaster web`` does; ``options`` go to the reviewer."""
-    with serving(world, limits=limits) as (server, client):
+    with serving(harness, limits=limits) as (server, client):
         reader = ClusterReader(client, ("concertmaster", "concertmaster"), own=False)
         reviewer = Reviewer(client, **options)
         gate = TokenGate(reviewer, Tenants(reader, reviewer))
         with served(application(gate, lambda: "" if reader.read_once else "not yet")) as url:
-            yield Bed(world, server, client, reviewer, Dashboard(url))
+            yield Bed(harness, server, client, reviewer, Dashboard(url))
         reviewer.close()

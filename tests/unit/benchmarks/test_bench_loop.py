@@ -8,7 +8,7 @@ from dataclasses import asdict
 from benchmarks.campaigns import Campaign
 from benchmarks.loop import figures, lines, outcome_of
 from benchmarks.loop_bed import Outcome, Pace, Track
-from benchmarks.loop_world import KINDS, WORK, Figures, Scenario
+from benchmarks.loop_scenarios import KINDS, WORK, Figures, Scenario
 from concertmaster.core.model import ContainerFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow

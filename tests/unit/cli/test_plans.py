@@ -16,13 +16,13 @@ from tests.support.core.scenarios import SCENARIOS
 
 @pytest.mark.parametrize("rule", ["right-size", "memory-request", "cpu-request", "parallelism"])
 def test_the_edits_of_a_command_are_those_of_the_recommendation(rule: str) -> None:
-    scene = SCENARIOS[rule]()
-    items = [r for r in scene.recommended(rule) if r.edits]
+    scenario = SCENARIOS[rule]()
+    items = [r for r in scenario.recommended(rule) if r.edits]
     assert items
     for item in items:
         assert {(e.pointer, e.proposed) for e in edits_of(item.how)} == {(e.pointer, e.proposed) for e in item.edits}
         for edit in edits_of(item.how):
-            if (kind := PATCHABLE.get(scene.manifest["kind"])) is not None and kind.resource(edit.pointer):
+            if (kind := PATCHABLE.get(scenario.manifest["kind"])) is not None and kind.resource(edit.pointer):
                 assert edit in [replace(e, sure=False, weight=1.0) for e in item.edits]
 
 

@@ -290,7 +290,7 @@ MISSING = "the cluster does not serve Task (tekton.dev/v1); install its CustomRe
 
 
 @pytest.mark.parametrize(
-    ("trouble", "state", "words"),
+    ("failure", "state", "words"),
     [
         (errors.Forbidden("tasks", status=403), ("True", "Found"), f"Task compile cannot be read: {FORBIDDEN}"),
         (errors.NotFound("tasks", status=404), ("True", "Found"), f"Task compile cannot be read: {MISSING}"),
@@ -298,13 +298,13 @@ MISSING = "the cluster does not serve Task (tekton.dev/v1); install its CustomRe
     ],
 )
 def test_tasks_that_may_not_be_read_are_distinguished_from_one_that_is_not_there(
-    trouble: errors.KubeError | None, state: tuple[str, str], words: str
+    failure: errors.KubeError | None, state: tuple[str, str], words: str
 ) -> None:
     """What a Pipeline refers to: nothing of it stops the analysis, and the next list is believed at once."""
     bed = Bed()
     tasks, pipelines = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
-    if trouble is not None:
-        bed.client.lists[tasks.path()] = trouble
+    if failure is not None:
+        bed.client.lists[tasks.path()] = failure
     bed.client.put(pipelines, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
     bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
     bed.history.runs_of["ci"] = [run("ci", 1)]
@@ -353,7 +353,7 @@ def test_a_source_that_fails_while_the_past_is_read_brings_no_recommendations_on
 def test_a_history_that_is_not_kept_is_reported_in_every_cycle_and_stops_no_recommendation(
     bed: Bed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bed.history.trouble = "history x cannot be written"
+    bed.history.problem = "history x cannot be written"
     for _ in range(2):
         caplog.clear()
         bed.run(seconds=INTERVAL)

@@ -10,7 +10,7 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow
 from concertmaster.core.settling import DAY, Earlier, settle
 from tests.support.builders import NOW
-from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
 
 
@@ -73,7 +73,7 @@ def test_what_is_new_waits_for_a_second_day_unless_much_is_at_stake() -> None:
     assert published(settle((), [item()], alone, confirm=False)) == ["variance.load"]
 
 
-def flaky() -> Scene:
+def flaky() -> Scenario:
     """Three failures that a retry would fix, the oldest of them as old as the window."""
     value = noise()
 
@@ -81,10 +81,10 @@ def flaky() -> Scene:
         fails = "Error" if i in (4, 20, 40) else None
         return {"extract": Pod(value(60), fails=fails), "transform": value(300), "load": value(30)}
 
-    return scene(etl(), 56, work)
+    return scenario(etl(), 56, work)
 
 
-def analysed(of: Scene, later: float, ids: Collection[str] | None, *, mark: str | None = "") -> AnalysisResult:
+def analysed(of: Scenario, later: float, ids: Collection[str] | None, *, mark: str | None = "") -> AnalysisResult:
     """The analysis some days later, with the definition's own mark on all runs unless another one is given."""
     own = of.definition
     runs = [replace(r, fingerprint=own.fingerprint if mark == "" else mark) for r in of.runs]

@@ -109,8 +109,8 @@ def test_pods_that_seem_to_be_of_a_run_are_distinguished_from_those_of_other_wor
         PodFact("a", "o", "4", owner_kind="Workflow", owner_name="others-1"),
         PodFact("a", "l", "5", owner_kind="TaskRun", labels={"tekton.dev/pipelineRun": "others"}),
     ]
-    assert assign(facts, []).strays == {}
-    assert {place: dict(reasons) for place, reasons in assign(facts, []).namespace_strays.items()} == {
+    assert assign(facts, []).unplaced == {}
+    assert {place: dict(reasons) for place, reasons in assign(facts, []).namespace_unplaced.items()} == {
         ("a", GRAPH): {"it has no owner and no step selects it": "n"},
         ("a", ARGO): {"pod of a Workflow whose name is unknown": "q"},
         ("a", TEKTON): {
@@ -125,10 +125,10 @@ def test_pods_without_their_marks_are_the_matter_of_the_only_workflow_of_the_eng
         WorkflowDefinition(WorkflowKey("a", "Pipeline", n), TEKTON, WorkflowGraph(())) for n in ("one", "other")
     )
     why = {"no tekton.dev labels (allow-list them), and its TaskRun's name fits no observed Pipeline": "t"}
-    assert assign(facts, [one]).strays == {one.key: why}
-    assert assign(facts, [one]).namespace_strays == {}
-    assert assign(facts, [one, other]).strays == {}
-    assert assign(facts, [one, other]).namespace_strays == {("a", TEKTON): why}
+    assert assign(facts, [one]).unplaced == {one.key: why}
+    assert assign(facts, [one]).namespace_unplaced == {}
+    assert assign(facts, [one, other]).unplaced == {}
+    assert assign(facts, [one, other]).namespace_unplaced == {("a", TEKTON): why}
 
 
 def test_examples_are_few_however_many_pods_there_are() -> None:

@@ -10,10 +10,10 @@ from concertmaster.report.costs.components import cost_table, view
 from concertmaster.report.view import View
 from tests.support.builders import NOW
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Scene
+from tests.support.core.scenario_builder import Scenario
 
 
-def rows_of(made: Scene) -> tuple[pipeline.AnalysisResult, list[View]]:
+def rows_of(made: Scenario) -> tuple[pipeline.AnalysisResult, list[View]]:
     policy = Policy(pricing=made.pricing, objectives=made.objectives)
     found = pipeline.analyze_workflow(made.definition, made.runs, policy, profile="p", now=NOW)
     return found, view(found.analysis, found.recommendations)

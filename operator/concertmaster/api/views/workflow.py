@@ -49,7 +49,7 @@ class WorkflowDetail(ApiModel):
     changes: tuple[ChangeRow, ...]
     running: tuple[RunningRow, ...] = Field(default=(), description="Runs in progress, late ones first.")
     nodes: tuple[NodeRow, ...]
-    trouble: str | None = Field(description="Reason why the operator did not provide its analysis; null: it did.")
+    problem: str | None = Field(description="Reason why the operator did not provide its analysis; null: it did.")
 
 
 class WorkflowPage(ApiModel):

@@ -74,7 +74,7 @@ def command(
     client = profiles.connect(kubeconfig, context)
     raw = profiles.read(client, place, profile)
     status = raw.get("status") or {}
-    detail, trouble = details.ask(kubeconfig, raw, where, context)
+    detail, problem = details.ask(kubeconfig, raw, where, context)
     items = merged.merged(raw, detail, time.time())
     items += [i for i in merged.minor(detail) if with_minor or i["id"] == recommendation]
     made = [o for o in status.get("results") or () if recommendation in (None, o["id"])]
@@ -84,7 +84,7 @@ def command(
             known = ", ".join(r["id"] for r in items) or "none"
             raise UserError(
                 f"{place}/{profile} has no recommendation {recommendation}; it has: {known}"
-                + (f" (in its status; the operator could not be reached: {trouble})" if trouble else "")
+                + (f" (in its status; the operator could not be reached: {problem})" if problem else "")
             )
         items = chosen
     if not items and not made:
@@ -96,7 +96,7 @@ def command(
             click.echo("\n".join(planner.lines(item)))
     for result in made:
         click.echo(text.plain("\n".join(carried_out(result))))
-    if recommendation is None and not trouble:
+    if recommendation is None and not problem:
         currency = str((detail.get("cost") or {}).get("currency") or "USD")
         if costs := cost_table(detail.get("costComponents") or (), currency):
             click.echo(text.plain(f"Cost by component, now and after the recommendations above:\n\n{costs}\n"))
@@ -107,11 +107,11 @@ def command(
             click.echo(f"Trend by month:\n\n{months}\n")
         if since := daily.progress(kept.get("baseline"), rows, currency):
             click.echo(text.plain(f"{since}.\n"))
-    if trouble:
+    if problem:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
         click.echo(
-            f"Showing only what the status contains{left}: the operator could not be reached ({trouble}).", err=True
+            f"Showing only what the status contains{left}: the operator could not be reached ({problem}).", err=True
         )
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")

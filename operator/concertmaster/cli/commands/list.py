@@ -64,9 +64,9 @@ def command(
     for profile in everywhere if all_namespaces else profiles.within(client, places, selector):
         entries += _entries(profile)
         if with_minor:
-            known, trouble = details.ask(kubeconfig, profile, details.place(operator), context)
-            if trouble:
-                click.echo(f"{profile['metadata']['name']}: minor items are not known: {trouble}", err=True)
+            known, problem = details.ask(kubeconfig, profile, details.place(operator), context)
+            if problem:
+                click.echo(f"{profile['metadata']['name']}: minor items are not known: {problem}", err=True)
             entries += [fleet.entry(profile, item, minor=True) for item in merged.minor(known)]
     entries = [
         e

@@ -1,4 +1,4 @@
-"""What is written into a WorkflowChange: its plan, what is promised and measured, conditions."""
+"""What is written into a WorkflowChange: its plan, what is predicted and measured, conditions."""
 
 from __future__ import annotations
 

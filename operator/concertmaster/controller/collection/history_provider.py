@@ -62,7 +62,7 @@ class HistoryProvider:
         self._server = server
         self._owns = owns
         self._patience, self._pause = patience, pause
-        self._trouble = ""
+        self._problem = ""
         self._cache = RunCache()
         self._meanwhile = _MEANWHILE  # with what the copy lacks
         self.store = self._open()
@@ -78,8 +78,8 @@ class HistoryProvider:
             reason = error
         copy = Store(self._path, copy=True)
         self._meanwhile = _MEANWHILE if copy.recovered is None else f"{_MEANWHILE} {copy.recovered}"
-        self._trouble = f"{reason} {self._meanwhile}"
-        log.error("%s", self._trouble)
+        self._problem = f"{reason} {self._meanwhile}"
+        log.error("%s", self._problem)
         return copy
 
     def _connect(self, server: Address) -> Store:
@@ -107,27 +107,27 @@ class HistoryProvider:
         self._unwritable = False
         if self._server is not None:
             return self._checked()
-        if self._trouble:
+        if self._problem:
             try:
                 store = self._written()
             except HistoryError as error:
-                self._trouble = f"{error} {self._meanwhile}"
+                self._problem = f"{error} {self._meanwhile}"
             else:
                 self.store.close()
-                self.store, self._trouble = store, ""
+                self.store, self._problem = store, ""
                 log.warning("history %s can be written again", self._path)
-        return self._trouble
+        return self._problem
 
     def _checked(self) -> str:
         """Whether the server answers. While it does not, statuses keep what they say and nothing is changed."""
-        before, self._trouble = self._trouble, ""
+        before, self._problem = self._problem, ""
         try:
             self.store.check()
         except HistoryError as error:
-            self._trouble = str(error)
-        if self._trouble != before:
-            log.warning("%s", self._trouble or f"history {self._server} answers again")
-        return self._trouble
+            self._problem = str(error)
+        if self._problem != before:
+            log.warning("%s", self._problem or f"history {self._server} answers again")
+        return self._problem
 
     def renew(self) -> None:
         """Set a damaged file aside and start a new one."""

@@ -30,12 +30,12 @@ class Placement:
         self._unattributed: StableFindings[tuple[str, EngineTraits]] = StableFindings()
 
     @property
-    def strays(self) -> dict[WorkflowKey, tuple[str, ...]]:
+    def unplaced(self) -> dict[WorkflowKey, tuple[str, ...]]:
         """Sentences on pods that belong to no run although they seem to, by workflow."""
         return self._strays.all
 
     @property
-    def namespace_strays(self) -> dict[tuple[str, EngineTraits], tuple[str, ...]]:
+    def namespace_unplaced(self) -> dict[tuple[str, EngineTraits], tuple[str, ...]]:
         """The same where no single workflow is concerned, by namespace and engine."""
         return self._unattributed.all
 
@@ -79,11 +79,11 @@ class Placement:
     def _learn(self, placed: Assignment, definitions: Sequence[WorkflowDefinition], *, present: bool) -> None:
         engines = {d.key: d.engine for d in definitions}
         learn = self._strays.learn if present else self._strays.add
-        for key in {*placed.executions, *placed.strays}:
-            learn(key, _sentences(placed.strays.get(key, {})))
+        for key in {*placed.executions, *placed.unplaced}:
+            learn(key, _sentences(placed.unplaced.get(key, {})))
         note = self._unattributed.learn if present else self._unattributed.add
-        for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_strays):
-            note(place, _sentences(placed.namespace_strays.get(place, {})))
+        for place in {(k.namespace, engines[k]) for k in placed.executions} | set(placed.namespace_unplaced):
+            note(place, _sentences(placed.namespace_unplaced.get(place, {})))
 
 
 def _runs_of(fact: PodFact) -> set[tuple[str, str | None]]:

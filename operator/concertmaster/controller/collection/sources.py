@@ -122,8 +122,8 @@ class MetricsSources:
             missing=gaps.sentences,
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),
-            strays=placement.strays,
-            namespace_strays=placement.namespace_strays,
+            unplaced=placement.unplaced,
+            namespace_unplaced=placement.namespace_unplaced,
             left_out=oversize.notes(demand.now),
             nodes=self._nodes.of(client, demand.now, answers=ok),
         )

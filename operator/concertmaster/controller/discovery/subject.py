@@ -212,7 +212,7 @@ def facts_by_policy(
         report = (reports or {}).get(s.source)
         if report is not None and s.resolved.definition is not None:
             place = (s.entry.namespace, s.resolved.definition.engine)
-            tally.strays.update(dict.fromkeys(report.namespace_strays.get(place, ())))
+            tally.unplaced.update(dict.fromkeys(report.namespace_unplaced.get(place, ())))
         if (ref := reference(s.entry)) is not None:
             tally.targets.add((ref[0], ref[1], s.entry.namespace))
         tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
@@ -229,7 +229,7 @@ class PolicyTally:
     problems: dict[str, None] = field(default_factory=dict)
     headlines: list[Headline] = field(default_factory=list)
     minor: int = 0
-    strays: dict[str, None] = field(default_factory=dict)
+    unplaced: dict[str, None] = field(default_factory=dict)
 
     def facts(
         self,
@@ -251,7 +251,7 @@ class PolicyTally:
             discovered=discovered,
             changes_in_flight=in_flight,
             blocked=blocked,
-            obstacles=(*obstacles, *self.strays),
+            obstacles=(*obstacles, *self.unplaced),
         )
 
 

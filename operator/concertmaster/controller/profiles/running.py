@@ -10,8 +10,8 @@ from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.analysis.running.by_input import adjusted
-from concertmaster.core.analysis.running.course import NEWEST, Course, courses, progress
 from concertmaster.core.analysis.running.forecast import RunForecast, deadline_seconds, forecast_run
+from concertmaster.core.analysis.running.timeline import NEWEST, Timeline, progress, timelines
 from concertmaster.core.model import RunRecord, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.report.running import document
@@ -20,12 +20,12 @@ log = logging.getLogger("concertmaster.analysis")
 
 
 class RunningForecasts:
-    """Renewed in every cycle. The courses of earlier runs are read again when a run of the workflow has ended."""
+    """Renewed in every cycle. The timelines of earlier runs are read again when a run of the workflow has ended."""
 
     def __init__(self, history: History, series: WorkflowSeries) -> None:
         self._history = history
         self._series = series
-        self._courses: dict[WorkflowKey, tuple[float, list[Course]]] = {}
+        self._courses: dict[WorkflowKey, tuple[float, list[Timeline]]] = {}
         self._documents: dict[str, list[dict[str, Any]]] = {}
         self._late: dict[str, int] = {}
 
@@ -66,7 +66,7 @@ class RunningForecasts:
         if known is None or known[0] != ended:
             since = now - policy.analysis.window_seconds
             earlier = self._history.runs(definition, limit=2 * NEWEST, since=since, as_of=now)
-            known = self._courses[definition.key] = (ended, courses(earlier))
+            known = self._courses[definition.key] = (ended, timelines(earlier))
         graph = definition.graph
         after = {s.name: s.depends_on for s in graph.steps} if any(s.depends_on for s in graph.steps) else None
         found = []

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concertmaster.core.stats import rivals
-from concertmaster.core.stats.rivals import LINE, Floats
+from concertmaster.core.stats import alternatives
+from concertmaster.core.stats.alternatives import LINE, Floats
 
 RUNTIME_SPAN = 0.4
 MEMORY_SPAN = 0.25
@@ -94,19 +94,19 @@ class InputRelation:
             predicted[over] = np.maximum(edge, self._by(further, x, y, LINE))
             if bounded and x[-1] > 0.0:
                 size = np.log(np.maximum(x, x[x > 0.0].min()))
-                exponent = float(rivals.power(size[None], np.log(y)[None])[0][0])
+                exponent = float(alternatives.power(size[None], np.log(y)[None])[0][0])
                 predicted[over] = np.minimum(predicted[over], edge * (further / x[-1]) ** exponent)
         return predicted
 
     def _by(self, queries: Floats, x: Floats, y: Floats, chosen: int) -> Floats:
         each = np.broadcast_to(x, (queries.size, x.size)), np.broadcast_to(y, (queries.size, y.size))
         if chosen == LINE:
-            return rivals.line(queries, *each, self.span, fading=self.fading)
-        return np.asarray(np.exp(rivals.predictions(queries, *each, self.span, fading=self.fading)[chosen]))
+            return alternatives.line(queries, *each, self.span, fading=self.fading)
+        return np.asarray(np.exp(alternatives.predictions(queries, *each, self.span, fading=self.fading)[chosen]))
 
     def _chosen(self, x: Floats, y: Floats) -> tuple[int, int, bool]:
         """Models for smaller and for larger inputs, and whether extrapolation must be limited."""
-        if x.size <= rivals.FEWEST_NEIGHBOURS - 1 or x[0] == x[-1]:
+        if x.size <= alternatives.FEWEST_NEIGHBOURS - 1 or x[0] == x[-1]:
             return LINE, LINE, False
         places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
         rest = np.arange(x.size - 1)[None, :]
@@ -114,10 +114,10 @@ class InputRelation:
         runs = x[places], x[rest], y[rest]
         truth, few = np.log(y[places]), x.size < FEWEST_TO_CHOOSE
         upper = 0 if few else int(places.size * (1.0 - UPPER))
-        missed = np.abs(np.log(rivals.line(*runs, self.span, fading=self.fading)) - truth)
+        missed = np.abs(np.log(alternatives.line(*runs, self.span, fading=self.fading)) - truth)
         if not (missed.mean() > NOISY or missed[upper:].mean() > NOISY_UPPER):
             return LINE, LINE, False
-        off = np.abs(rivals.predictions(*runs, self.span, fading=self.fading) - truth)
+        off = np.abs(alternatives.predictions(*runs, self.span, fading=self.fading) - truth)
         noisy = bool(off[LINE, upper:].mean() > NOISY_UPPER)
         return (
             _choice(off.mean(axis=1), few=few) if off[LINE].mean() > NOISY else LINE,
@@ -129,7 +129,7 @@ class InputRelation:
 def _choice(errors: Floats, *, few: bool) -> int:
     """The model with the least error, if significantly better than the power law of all runs."""
     best = int(np.argmax(errors <= errors.min() * _EQUAL))  # the first on ties, which differ by rounding only
-    return best if not few and errors[best] < (1.0 - WORTH) * errors[rivals.POWER] else rivals.POWER
+    return best if not few and errors[best] < (1.0 - WORTH) * errors[alternatives.POWER] else alternatives.POWER
 
 
 def fit_runtime(inputs: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> InputRelation:

@@ -64,16 +64,16 @@ class Unassigned:
 class Assignment:
     """Executions by workflow and run name, each list in order of creation, and the unassigned pods.
 
-    ``strays``: by workflow, the reasons why pods that seem to belong to its runs are unassigned, with one such pod each
-    (a pod also seems to belong to the only workflow of its engine in the namespace). ``namespace_strays``: the same for
+    ``unplaced``: by workflow, the reasons why pods that seem to belong to its runs are unassigned, with one such pod each
+    (a pod also seems to belong to the only workflow of its engine in the namespace). ``namespace_unplaced``: the same for
     pods that fit no single workflow, by namespace and engine. ``undecided`` are pods of runs whose workflow other pods
     may still determine.
     """
 
     executions: Mapping[WorkflowKey, Mapping[str, tuple[StepExecution, ...]]] = field(default_factory=dict)
     unassigned: Mapping[str, Unassigned] = field(default_factory=dict)
-    strays: Mapping[WorkflowKey, Mapping[str, str]] = field(default_factory=dict)
-    namespace_strays: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
+    unplaced: Mapping[WorkflowKey, Mapping[str, str]] = field(default_factory=dict)
+    namespace_unplaced: Mapping[tuple[str, EngineTraits], Mapping[str, str]] = field(default_factory=dict)
     undecided: tuple[PodFact, ...] = ()
 
     @property

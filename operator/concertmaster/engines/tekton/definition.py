@@ -168,9 +168,9 @@ class _Reader:
         return name, task_containers(spec, f"{kind} {name}", self.problems, None), False
 
 
-def tasks_of(raw: Mapping[str, Any], home: str | None = None) -> frozenset[str]:
+def tasks_of(raw: Mapping[str, Any], namespace: str | None = None) -> frozenset[str]:
     """Names of the Tasks in its own namespace that a Pipeline refers to, including embedded pipelines. A name with
-    ``$(`` is only known at run time and may be any. With ``home``, its namespace, also those that the cluster resolver
+    ``$(`` is only known at run time and may be any. With ``namespace``, its namespace, also those that the cluster resolver
     fetches from there."""
     ignored = Problems()
     names: set[str] = set()
@@ -184,17 +184,17 @@ def tasks_of(raw: Mapping[str, Any], home: str | None = None) -> frozenset[str]:
             remote = ref.get("resolver") or ref.get("bundle") or _custom(ref)
             if ref.get("name") and (ref.get("kind") or "Task") == "Task" and not remote:
                 names.add(str(ref["name"]))
-            elif home is not None and ref.get("resolver") == "cluster":
-                names |= _fetched(sequence(ref.get("params"), "params", ignored), home)
+            elif namespace is not None and ref.get("resolver") == "cluster":
+                names |= _fetched(sequence(ref.get("params"), "params", ignored), namespace)
     return frozenset(names)
 
 
-def _fetched(params: Sequence[Any], home: str) -> set[str]:
-    """The Task that the cluster resolver fetches with ``params``, if it is, or may be, in the namespace ``home``: kind
+def _fetched(params: Sequence[Any], namespace: str) -> set[str]:
+    """The Task that the cluster resolver fetches with ``params``, if it is, or may be, in the namespace ``namespace``: kind
     and namespace have defaults, and all parameters may only be known at run time."""
     given = {str(p.get("name")): str(p.get("value") or "") for p in params if isinstance(p, Mapping)}
-    kind, space = given.get("kind") or "task", given.get("namespace") or home
-    here = all("$(" in value or value == expected for value, expected in ((kind, "task"), (space, home)))
+    kind, space = given.get("kind") or "task", given.get("namespace") or namespace
+    here = all("$(" in value or value == expected for value, expected in ((kind, "task"), (space, namespace)))
     return {given["name"]} if here and given.get("name") else set()
 
 

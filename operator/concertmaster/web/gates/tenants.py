@@ -73,11 +73,11 @@ class TenantReader:
     def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
         """Workflows of the namespaces in which they may list WorkflowProfiles; changes likewise."""
         try:
-            whole, troubles = self.source.fleet()
+            whole, problems = self.source.fleet()
         except Unavailable as error:
             log.warning("workflows cannot be listed: %s", error)  # it may name namespaces of others
             raise Unavailable("The dashboard could not list WorkflowProfiles; its log says why.") from None
-        notes = ("WorkflowChanges could not be read and are left out.",) if troubles else ()
+        notes = ("WorkflowChanges could not be read and are left out.",) if problems else ()
         everywhere = whole.namespaces
         try:
             profiles = self.reviewer.places(self.who, _LIST_PROFILES, everywhere)

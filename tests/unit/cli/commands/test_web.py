@@ -49,9 +49,9 @@ def status(url: str, token: str = "") -> int:
 
 
 def test_it_serves_until_it_is_asked_to_stop(tmp_path: Path) -> None:
-    world = TwoTenants([profile(0, namespace="team-a")])
-    world.person("alice", "team-a")
-    with serving(world) as (server, _):
+    harness = TwoTenants([profile(0, namespace="team-a")])
+    harness.person("alice", "team-a")
+    with serving(harness) as (server, _):
         process = subprocess.Popen(
             [sys.executable, "-m", "concertmaster", "web", "--address", "127.0.0.1", "--port", "0", "--kubeconfig",
              str(kubeconfig(tmp_path / "config", server.url))],

@@ -36,7 +36,7 @@ from tests.support.controller.changes_bed import (
     cheaper,
     wider,
 )
-from tests.support.core.changes_world import planned, recommended
+from tests.support.core.change_samples import planned, recommended
 
 
 def test_without_a_policy_that_allows_changes_not_a_single_request_is_made() -> None:

@@ -16,7 +16,7 @@ from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.objects import Resource, target_resource
 from tests.support.controller.fakes import MemoryClient
-from tests.support.core.changes_world import planned
+from tests.support.core.change_samples import planned
 
 API = "argoproj.io/v1alpha1"
 TEMPLATE, CLUSTER, CRON = (

@@ -19,7 +19,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from tests.support.controller.changes_bed import CHANGES, NOW, PROFILES, Bed
 from tests.support.controller.harness import resource
-from tests.support.core.changes_world import recommended
+from tests.support.core.change_samples import recommended
 
 HOUR = 3600.0
 PIPELINE, TASK = resource("tekton.dev/v1", "Pipeline"), resource("tekton.dev/v1", "Task")

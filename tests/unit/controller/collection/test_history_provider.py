@@ -124,11 +124,11 @@ def test_a_server_that_goes_away_is_said_and_comes_back(tmp_path: Path, caplog: 
         keeper.store.add({KEY: {"first": [ran("1")]}}, watermark=("s", "x", 7.0))
         assert keeper.reopen() == ""
         server.stop()
-        trouble = keeper.reopen()
-        assert "cannot be reached" in trouble
-        assert "Check that the server runs" in trouble
-        assert keeper.reopen() == trouble
-        assert caplog.messages == [trouble], "an outage is one line of the log"
+        problem = keeper.reopen()
+        assert "cannot be reached" in problem
+        assert "Check that the server runs" in problem
+        assert keeper.reopen() == problem
+        assert caplog.messages == [problem], "an outage is one line of the log"
         with pytest.raises(HistoryUnavailable):
             keeper.store.runs(KEY)
         server.start()

@@ -82,7 +82,7 @@ class Cluster(MemoryClient):
 
 
 @dataclass
-class World:
+class Harness:
     """One operator's reading of live runs; ``restart`` keeps cluster and history."""
 
     directory: Path
@@ -125,8 +125,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    found = World(tmp_path, Cluster(*SERVED))
+def harness(tmp_path: Path) -> Harness:
+    found = Harness(tmp_path, Cluster(*SERVED))
     assert found.look() == LiveRunsReport()
     return found
 
@@ -149,42 +149,42 @@ def backup_run(name: str = "backup-29333333", condition: str | None = "Complete"
 # --- what is watched --------------------------------------------------------------------------------------------------
 
 
-def test_only_kinds_of_engines_in_use_are_watched(world: World) -> None:
-    assert [k.resource for k in world.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS, JOBS]
-    world.look(BACKUP)
-    assert [k.resource for k in world.followed[-1].kinds] == [JOBS]
-    assert world.client.writes() == []
+def test_only_kinds_of_engines_in_use_are_watched(harness: Harness) -> None:
+    assert [k.resource for k in harness.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS, JOBS]
+    harness.look(BACKUP)
+    assert [k.resource for k in harness.followed[-1].kinds] == [JOBS]
+    assert harness.client.writes() == []
 
 
 def test_a_kind_that_is_not_installed_is_not_watched_until_it_is(tmp_path: Path) -> None:
-    world = World(tmp_path, Cluster(JOBS))
-    assert world.look() == LiveRunsReport()
-    assert [k.resource for k in world.followed[-1].kinds] == [JOBS]
-    world.client.objects["/apis/tekton.dev/v1beta1"] = {"metadata": {}, "resources": [{"name": "pipelineruns"}]}
-    world.look()
-    assert [k.resource.api_version for k in world.followed[-1].kinds] == ["tekton.dev/v1beta1", "batch/v1"]
+    harness = Harness(tmp_path, Cluster(JOBS))
+    assert harness.look() == LiveRunsReport()
+    assert [k.resource for k in harness.followed[-1].kinds] == [JOBS]
+    harness.client.objects["/apis/tekton.dev/v1beta1"] = {"metadata": {}, "resources": [{"name": "pipelineruns"}]}
+    harness.look()
+    assert [k.resource.api_version for k in harness.followed[-1].kinds] == ["tekton.dev/v1beta1", "batch/v1"]
 
 
-def test_a_missing_right_is_a_note_with_the_remedy_and_is_followed_when_granted(world: World) -> None:
-    world.client.allows = lambda a: a["resource"] != "pods"  # type: ignore[method-assign]
-    world.restart()
-    seen = world.look()
-    assert [k.resource for k in world.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS]
+def test_a_missing_right_is_a_note_with_the_remedy_and_is_followed_when_granted(harness: Harness) -> None:
+    harness.client.allows = lambda a: a["resource"] != "pods"  # type: ignore[method-assign]
+    harness.restart()
+    seen = harness.look()
+    assert [k.resource for k in harness.followed[-1].kinds] == [WORKFLOWS, PIPELINE_RUNS]
     assert "Jobs are known from the metrics only: the operator may not list pods" in seen.notes[0]
     assert "live: false" in seen.notes[0]
-    world.client.allows = lambda a: True  # type: ignore[method-assign]
-    world.now += 400.0
-    assert world.look().notes == ()
-    assert JOBS in [k.resource for k in world.followed[-1].kinds]
+    harness.client.allows = lambda a: True  # type: ignore[method-assign]
+    harness.now += 400.0
+    assert harness.look().notes == ()
+    assert JOBS in [k.resource for k in harness.followed[-1].kinds]
 
 
-def test_an_api_server_that_is_away_changes_nothing_about_the_watch(world: World) -> None:
-    before = world.followed[-1]
+def test_an_api_server_that_is_away_changes_nothing_about_the_watch(harness: Harness) -> None:
+    before = harness.followed[-1]
     for kind in KINDS:
         path = f"/apis/{kind.resource.api_version}"
-        world.client.faults["GET", path] = [errors.Unreachable("connection refused")]
-    seen = world.look()
-    assert world.followed[-1] == before
+        harness.client.faults["GET", path] = [errors.Unreachable("connection refused")]
+    seen = harness.look()
+    assert harness.followed[-1] == before
     assert len(seen.notes) == 3
     assert "not known now" in seen.notes[0]
 
@@ -192,14 +192,14 @@ def test_an_api_server_that_is_away_changes_nothing_about_the_watch(world: World
 # --- what is read -----------------------------------------------------------------------------------------------------
 
 
-def test_a_finished_workflow_is_read_at_once_and_tells_its_workflow_in_the_next_look(world: World) -> None:
-    assert world.see(WORKFLOWS, etl_run())
-    assert world.live.read() is False
-    (run,) = world.runs(ETL)
+def test_a_finished_workflow_is_read_at_once_and_tells_its_workflow_in_the_next_look(harness: Harness) -> None:
+    assert harness.see(WORKFLOWS, etl_run())
+    assert harness.live.read() is False
+    (run,) = harness.runs(ETL)
     assert (run.run, run.source, run.outcome) == ("etl-x7k2z", Source.LIVE, Outcome.SUCCEEDED)
-    assert world.look().changed == {ETL.key}
-    assert world.look() == LiveRunsReport()
-    assert world.counts == ["complete"]
+    assert harness.look().changed == {ETL.key}
+    assert harness.look() == LiveRunsReport()
+    assert harness.counts == ["complete"]
 
 
 @pytest.mark.parametrize(
@@ -211,270 +211,270 @@ def test_a_finished_workflow_is_read_at_once_and_tells_its_workflow_in_the_next_
         {**etl_run(), "status": None},
     ],
 )
-def test_runs_that_go_on_or_belong_to_nobody_are_not_kept(world: World, raw: dict[str, Any]) -> None:
-    assert not world.see(WORKFLOWS, raw)
-    assert len(world.pending) == 0
+def test_runs_that_go_on_or_belong_to_nobody_are_not_kept(harness: Harness, raw: dict[str, Any]) -> None:
+    assert not harness.see(WORKFLOWS, raw)
+    assert len(harness.pending) == 0
 
 
-def test_the_same_object_again_is_not_read_again(world: World) -> None:
+def test_the_same_object_again_is_not_read_again(harness: Harness) -> None:
     for _ in range(3):
-        world.see(WORKFLOWS, etl_run())
-    assert len(world.pending) == 1
-    world.live.read()
-    assert not world.see(WORKFLOWS, etl_run())
-    assert world.counts == ["complete"]
+        harness.see(WORKFLOWS, etl_run())
+    assert len(harness.pending) == 1
+    harness.live.read()
+    assert not harness.see(WORKFLOWS, etl_run())
+    assert harness.counts == ["complete"]
 
 
-def test_a_retried_run_is_read_again_when_it_ends_once_more(world: World) -> None:
+def test_a_retried_run_is_read_again_when_it_ends_once_more(harness: Harness) -> None:
     failed = etl_run(phase="Failed", finishedAt="2025-10-09T09:00:00Z")
-    assert world.see(WORKFLOWS, failed)
-    world.live.read()
-    assert [r.outcome for r in world.runs(ETL)] == [Outcome.FAILED]
-    assert not world.see(WORKFLOWS, failed)
+    assert harness.see(WORKFLOWS, failed)
+    harness.live.read()
+    assert [r.outcome for r in harness.runs(ETL)] == [Outcome.FAILED]
+    assert not harness.see(WORKFLOWS, failed)
     retried = etl_run(phase="Succeeded", finishedAt="2025-10-09T11:00:00Z")
-    assert world.see(WORKFLOWS, retried)
-    world.live.read()
-    assert [r.outcome for r in world.runs(ETL)] == [Outcome.SUCCEEDED]
-    assert not world.see(WORKFLOWS, retried)
+    assert harness.see(WORKFLOWS, retried)
+    harness.live.read()
+    assert [r.outcome for r in harness.runs(ETL)] == [Outcome.SUCCEEDED]
+    assert not harness.see(WORKFLOWS, retried)
 
 
-def test_a_later_end_that_comes_while_the_first_one_waits_takes_its_place(world: World) -> None:
-    assert world.see(WORKFLOWS, etl_run(phase="Failed", finishedAt="2025-10-09T09:00:00Z"))
-    assert world.see(WORKFLOWS, etl_run(phase="Succeeded", finishedAt="2025-10-09T11:00:00Z"))
-    assert len(world.pending) == 1
-    world.live.read()
-    assert [r.outcome for r in world.runs(ETL)] == [Outcome.SUCCEEDED]
+def test_a_later_end_that_comes_while_the_first_one_waits_takes_its_place(harness: Harness) -> None:
+    assert harness.see(WORKFLOWS, etl_run(phase="Failed", finishedAt="2025-10-09T09:00:00Z"))
+    assert harness.see(WORKFLOWS, etl_run(phase="Succeeded", finishedAt="2025-10-09T11:00:00Z"))
+    assert len(harness.pending) == 1
+    harness.live.read()
+    assert [r.outcome for r in harness.runs(ETL)] == [Outcome.SUCCEEDED]
 
 
-def test_a_compressed_node_table_is_read(world: World) -> None:
+def test_a_compressed_node_table_is_read(harness: Harness) -> None:
     control = Controller(NESTED, "etl-x7k2z")
     nodes = control.execute()
     raw = control.workflow()
     raw["metadata"]["uid"] = "u"
     table = json.dumps(raw["status"].pop("nodes")).encode()
     raw["status"]["compressedNodes"] = base64.b64encode(gzip.compress(table)).decode()
-    world.see(WORKFLOWS, raw)
-    world.live.read()
-    (run,) = world.runs(ETL)
+    harness.see(WORKFLOWS, raw)
+    harness.live.read()
+    (run,) = harness.runs(ETL)
     assert len([e for e in run.steps if e.pod]) == len(nodes)
 
 
-def test_a_job_is_read_with_its_pods(world: World) -> None:
-    world.client.add(PODS, live_pod("a", 2, 20, code=137))
-    world.client.add(PODS, live_pod("b", 30, 50))
-    assert world.see(JOBS, backup_run(succeeded=1, failed=1))
-    world.live.read()
-    (run,) = world.runs(BACKUP)
+def test_a_job_is_read_with_its_pods(harness: Harness) -> None:
+    harness.client.add(PODS, live_pod("a", 2, 20, code=137))
+    harness.client.add(PODS, live_pod("b", 30, 50))
+    assert harness.see(JOBS, backup_run(succeeded=1, failed=1))
+    harness.live.read()
+    (run,) = harness.runs(BACKUP)
     assert [(e.attempt, e.outcome, e.exit_code) for e in run.steps] == [
         (0, Outcome.FAILED, 137),
         (1, Outcome.SUCCEEDED, 0),
     ]
-    assert world.client.selected == [
+    assert harness.client.selected == [
         ("/api/v1/namespaces/ops/pods", "batch.kubernetes.io/controller-uid=uid-backup-29333333")
     ]
 
 
-def test_of_pods_only_what_is_read_is_held(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_pods_only_what_is_read_is_held(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     bulky = {f"note-{i}": "x" * 1_000 for i in range(10)}
     for name in ("a", "b"):
         pod = live_pod(name, 2, 20)
         pod["metadata"] = {**pod["metadata"], "annotations": bulky, "managedFields": [bulky]}
-        world.client.add(PODS, {**pod, "spec": {**pod.get("spec", {}), "containers": [bulky]}})
+        harness.client.add(PODS, {**pod, "spec": {**pod.get("spec", {}), "containers": [bulky]}})
     monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 20_000)
-    assert world.see(JOBS, backup_run(succeeded=2))
-    world.live.read()
-    (run,) = world.runs(BACKUP)
+    assert harness.see(JOBS, backup_run(succeeded=2))
+    harness.live.read()
+    (run,) = harness.runs(BACKUP)
     assert len(run.steps) == 2
     monkeypatch.setattr(run_objects, "MOST_CHILDREN_BYTES", 500)
-    assert world.see(JOBS, backup_run("backup-29333334", succeeded=2))
-    assert "its pods are too large together" in world.look().notes[0]
+    assert harness.see(JOBS, backup_run("backup-29333334", succeeded=2))
+    assert "its pods are too large together" in harness.look().notes[0]
 
 
-def test_a_pipeline_run_is_read_with_its_task_runs(world: World) -> None:
+def test_a_pipeline_run_is_read_with_its_task_runs(harness: Harness) -> None:
     for raw in RUNS:
-        world.client.add(TASK_RUNS, {**raw, "metadata": {**raw["metadata"], "uid": raw["metadata"]["name"]}})
+        harness.client.add(TASK_RUNS, {**raw, "metadata": {**raw["metadata"], "uid": raw["metadata"]["name"]}})
     raw = pipeline_run()
     raw["metadata"]["uid"] = "u"
-    assert world.see(PIPELINE_RUNS, raw)
-    world.live.read()
-    (run,) = world.runs(BUILD)
+    assert harness.see(PIPELINE_RUNS, raw)
+    harness.live.read()
+    (run,) = harness.runs(BUILD)
     assert {e.step for e in run.steps} == {"fetch", "lint", "test", "deploy", "clean"}
-    assert world.client.selected[-1][1] == "tekton.dev/pipelineRun=build-x7k2z"
+    assert harness.client.selected[-1][1] == "tekton.dev/pipelineRun=build-x7k2z"
 
 
-def test_deleted_objects_keep_their_records_also_over_a_restart(world: World) -> None:
-    raw = world.client.add(WORKFLOWS, etl_run())
-    world.see(WORKFLOWS, raw)
-    world.client.objects.clear()
-    world.live.read()
-    before = world.runs(ETL)
-    world.restart()
-    world.look()
-    assert world.runs(ETL) == before
+def test_deleted_objects_keep_their_records_also_over_a_restart(harness: Harness) -> None:
+    raw = harness.client.add(WORKFLOWS, etl_run())
+    harness.see(WORKFLOWS, raw)
+    harness.client.objects.clear()
+    harness.live.read()
+    before = harness.runs(ETL)
+    harness.restart()
+    harness.look()
+    assert harness.runs(ETL) == before
     assert before[0].source is Source.LIVE
 
 
-def test_a_restart_reads_what_still_exists_and_finds_nothing_new(world: World) -> None:
-    world.see(WORKFLOWS, etl_run())
-    world.live.read()
-    world.look()
-    world.pending = Pending()
-    world.restart()
-    world.look()
-    assert world.see(WORKFLOWS, etl_run())
-    assert world.look() == LiveRunsReport()
+def test_a_restart_reads_what_still_exists_and_finds_nothing_new(harness: Harness) -> None:
+    harness.see(WORKFLOWS, etl_run())
+    harness.live.read()
+    harness.look()
+    harness.pending = Pending()
+    harness.restart()
+    harness.look()
+    assert harness.see(WORKFLOWS, etl_run())
+    assert harness.look() == LiveRunsReport()
 
 
-def test_a_profile_made_later_gets_the_runs_that_had_ended_before(world: World) -> None:
-    world.look(BACKUP, BUILD)
-    world.client.add(WORKFLOWS, etl_run())
-    assert not world.see(WORKFLOWS, etl_run())
-    world.look(BACKUP, BUILD, ETL)  # a new kind: its watch lists everything
-    assert world.client.selected == []
+def test_a_profile_made_later_gets_the_runs_that_had_ended_before(harness: Harness) -> None:
+    harness.look(BACKUP, BUILD)
+    harness.client.add(WORKFLOWS, etl_run())
+    assert not harness.see(WORKFLOWS, etl_run())
+    harness.look(BACKUP, BUILD, ETL)  # a new kind: its watch lists everything
+    assert harness.client.selected == []
     other = the_definition(NESTED, name="other")
-    late = world.client.add(WORKFLOWS, etl_run("other-1"))
+    late = harness.client.add(WORKFLOWS, etl_run("other-1"))
     late["spec"]["workflowTemplateRef"]["name"] = "other"
-    assert world.look(BACKUP, BUILD, ETL, other).changed == {other.key, ETL.key}
+    assert harness.look(BACKUP, BUILD, ETL, other).changed == {other.key, ETL.key}
     assert ("/apis/argoproj.io/v1alpha1/namespaces/data/workflows", "workflows.argoproj.io/completed=true") in (
-        world.client.selected
+        harness.client.selected
     )
-    world.client.selected.clear()
-    world.look(BACKUP, BUILD, ETL, other)
-    assert world.client.selected == []
+    harness.client.selected.clear()
+    harness.look(BACKUP, BUILD, ETL, other)
+    assert harness.client.selected == []
 
 
-def test_inputs_named_later_are_read_off_the_runs_that_still_exist(world: World) -> None:
+def test_inputs_named_later_are_read_off_the_runs_that_still_exist(harness: Harness) -> None:
     """Their sizes get into the history, of the run and of its steps; a text that is no size is said."""
     for name, size in (("etl-1", "1.5Gi"), ("etl-2", "much")):
-        raw = world.client.add(WORKFLOWS, etl_run(name))
+        raw = harness.client.add(WORKFLOWS, etl_run(name))
         raw["spec"]["arguments"] = {"parameters": [{"name": "size", "value": size}]}
-        assert world.see(WORKFLOWS, raw)
-    world.live.read()
-    assert [run.input_total for run in world.runs(ETL)] == [None, None]
+        assert harness.see(WORKFLOWS, raw)
+    harness.live.read()
+    assert [run.input_total for run in harness.runs(ETL)] == [None, None]
     sized = replace(ETL, inputs=(InputSource(parameter="size"),))
-    seen = world.look(sized, BACKUP, BUILD)
-    assert {run.run: run.input_size for run in world.runs(ETL)} == {"etl-1": 1.5 * 2**30, "etl-2": None}
-    assert {e.input_size for run in world.runs(ETL) if run.run == "etl-1" for e in run.steps} == {1.5 * 2**30}
+    seen = harness.look(sized, BACKUP, BUILD)
+    assert {run.run: run.input_size for run in harness.runs(ETL)} == {"etl-1": 1.5 * 2**30, "etl-2": None}
+    assert {e.input_size for run in harness.runs(ETL) if run.run == "etl-1" for e in run.steps} == {1.5 * 2**30}
     assert 'parameter size of run etl-2 is "much", neither a number nor a quantity' in str(seen.by_workflow[ETL.key])
-    assert world.look(sized, BACKUP, BUILD) == replace(seen, changed=frozenset())
+    assert harness.look(sized, BACKUP, BUILD) == replace(seen, changed=frozenset())
 
 
-def test_a_list_that_fails_for_a_new_profile_is_tried_again(world: World) -> None:
+def test_a_list_that_fails_for_a_new_profile_is_tried_again(harness: Harness) -> None:
     other = the_definition(NESTED, name="other")
-    raw = world.client.add(WORKFLOWS, etl_run("other-1"))
+    raw = harness.client.add(WORKFLOWS, etl_run("other-1"))
     raw["spec"]["workflowTemplateRef"]["name"] = "other"
     path = WORKFLOWS.path("data")
-    world.client.lists[path] = errors.Unreachable("connection refused")
-    assert "not known yet" in world.look(*world.definitions, other).notes[0]
-    del world.client.lists[path]
-    assert world.look(*world.definitions, other).changed == {other.key}
+    harness.client.lists[path] = errors.Unreachable("connection refused")
+    assert "not known yet" in harness.look(*harness.definitions, other).notes[0]
+    del harness.client.lists[path]
+    assert harness.look(*harness.definitions, other).changed == {other.key}
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------------------
 
 
-def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(world: World) -> None:
+def test_nodes_in_the_controllers_database_are_named_and_the_end_is_kept(harness: Harness) -> None:
     control = Controller(NESTED, "etl-x7k2z", failures=lambda n: fnv(n) % 2)
     facts = pods(control.execute(), "etl-x7k2z")
-    world.keeper.store.add(assign(facts[:-1], [ETL]).executions)
+    harness.keeper.store.add(assign(facts[:-1], [ETL]).executions)
     raw = etl_run(nodes={}, offloadNodeStatusVersion="fnv:1", phase="Failed")
-    world.see(WORKFLOWS, raw)
-    seen = world.look()
+    harness.see(WORKFLOWS, raw)
+    seen = harness.look()
     assert "of Workflow data/etl-x7k2z only the end is known live" in seen.notes[0]
     assert "offloadNodeStatusVersion" in seen.notes[0]
-    (run,) = world.runs(ETL)
+    (run,) = harness.runs(ETL)
     assert (run.outcome, run.source, len(run.steps)) == (Outcome.FAILED, Source.HISTORY, len(facts) - 1)
-    assert world.counts == ["end"]
+    assert harness.counts == ["end"]
     reported = seen.by_workflow[ETL.key]
     assert reported == (
         "the nodes of run etl-x7k2z are kept in the controller's database (offloadNodeStatusVersion): its steps are only "
         "known from the metrics",
     )
-    world.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
-    assert world.look().by_workflow == {ETL.key: reported}  # every run says so; the sentence does not change
-    assert world.look(BACKUP).by_workflow == {}  # its profile is gone, and with it what was said
-    assert world.look().by_workflow == {}
-    world.see(WORKFLOWS, etl_run("etl-11", nodes={}, offloadNodeStatusVersion="fnv:1"))
-    assert list(world.look().by_workflow) == [ETL.key]
-    world.see(WORKFLOWS, etl_run("etl-10"))
-    assert world.look().by_workflow == {}  # and goes when a run can be read again
-    assert world.look() == LiveRunsReport()
+    harness.see(WORKFLOWS, etl_run("etl-9", nodes={}, offloadNodeStatusVersion="fnv:1"))
+    assert harness.look().by_workflow == {ETL.key: reported}  # every run says so; the sentence does not change
+    assert harness.look(BACKUP).by_workflow == {}  # its profile is gone, and with it what was said
+    assert harness.look().by_workflow == {}
+    harness.see(WORKFLOWS, etl_run("etl-11", nodes={}, offloadNodeStatusVersion="fnv:1"))
+    assert list(harness.look().by_workflow) == [ETL.key]
+    harness.see(WORKFLOWS, etl_run("etl-10"))
+    assert harness.look().by_workflow == {}  # and goes when a run can be read again
+    assert harness.look() == LiveRunsReport()
 
 
-def test_a_failed_job_without_pods_is_a_failed_run_and_is_looked_at_three_times(world: World) -> None:
-    world.see(JOBS, backup_run(condition="Failed", failed=1, completionTime=None))
-    world.live.read()
-    assert world.live.read() is False
-    assert len(world.client.selected) == 1  # not at once again
-    assert [(r.outcome, r.steps) for r in world.runs(BACKUP)] == [(Outcome.FAILED, ())]
+def test_a_failed_job_without_pods_is_a_failed_run_and_is_looked_at_three_times(harness: Harness) -> None:
+    harness.see(JOBS, backup_run(condition="Failed", failed=1, completionTime=None))
+    harness.live.read()
+    assert harness.live.read() is False
+    assert len(harness.client.selected) == 1  # not at once again
+    assert [(r.outcome, r.steps) for r in harness.runs(BACKUP)] == [(Outcome.FAILED, ())]
     for _ in range(3):
-        world.look()
-    assert len(world.client.selected) == 3
-    assert len(world.pending) == 0
+        harness.look()
+    assert len(harness.client.selected) == 3
+    assert len(harness.pending) == 0
 
 
-def test_pods_that_come_late_complete_the_record(world: World) -> None:
-    world.see(JOBS, backup_run(succeeded=1))
-    world.live.read()
-    assert world.runs(BACKUP) == []
-    world.client.add(PODS, live_pod("a", 2, 20))
-    assert world.look().changed == {BACKUP.key}
-    assert [(r.source, len(r.steps)) for r in world.runs(BACKUP)] == [(Source.LIVE, 1)]
+def test_pods_that_come_late_complete_the_record(harness: Harness) -> None:
+    harness.see(JOBS, backup_run(succeeded=1))
+    harness.live.read()
+    assert harness.runs(BACKUP) == []
+    harness.client.add(PODS, live_pod("a", 2, 20))
+    assert harness.look().changed == {BACKUP.key}
+    assert [(r.source, len(r.steps)) for r in harness.runs(BACKUP)] == [(Source.LIVE, 1)]
 
 
-def test_children_that_may_not_be_listed_are_named(world: World) -> None:
-    world.client.lists["/api/v1/namespaces/ops/pods"] = errors.Forbidden("no", status=403)
-    world.see(JOBS, backup_run(succeeded=1))
-    assert "may not list pods in namespace ops" in world.look().notes[0]
+def test_children_that_may_not_be_listed_are_named(harness: Harness) -> None:
+    harness.client.lists["/api/v1/namespaces/ops/pods"] = errors.Forbidden("no", status=403)
+    harness.see(JOBS, backup_run(succeeded=1))
+    assert "may not list pods in namespace ops" in harness.look().notes[0]
 
 
-def test_an_api_server_that_is_away_keeps_runs_waiting(world: World) -> None:
+def test_an_api_server_that_is_away_keeps_runs_waiting(harness: Harness) -> None:
     path = "/api/v1/namespaces/ops/pods"
-    world.client.add(PODS, live_pod("a", 2, 20))
-    world.client.lists[path] = errors.Unreachable("connection refused")
-    world.see(JOBS, backup_run(succeeded=1))
-    assert world.live.read() is False
-    assert "live runs wait to be read" in world.look().notes[0]
-    del world.client.lists[path]
-    assert world.look().changed == {BACKUP.key}
+    harness.client.add(PODS, live_pod("a", 2, 20))
+    harness.client.lists[path] = errors.Unreachable("connection refused")
+    harness.see(JOBS, backup_run(succeeded=1))
+    assert harness.live.read() is False
+    assert "live runs wait to be read" in harness.look().notes[0]
+    del harness.client.lists[path]
+    assert harness.look().changed == {BACKUP.key}
 
 
-def test_a_history_that_cannot_be_written_keeps_runs_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.see(WORKFLOWS, etl_run())
+def test_a_history_that_cannot_be_written_keeps_runs_waiting(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.see(WORKFLOWS, etl_run())
     with monkeypatch.context() as patch:
-        patch.setattr(world.keeper.store, "add", raising(module.HistoryError("the disk is full")))
-        assert "live runs wait to be stored: the disk is full" in world.look().notes[0]
-    assert world.look().changed == {ETL.key}
+        patch.setattr(harness.keeper.store, "add", raising(module.HistoryError("the disk is full")))
+        assert "live runs wait to be stored: the disk is full" in harness.look().notes[0]
+    assert harness.look().changed == {ETL.key}
 
 
 def test_a_damaged_history_is_begun_anew_and_everything_is_listed_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.see(WORKFLOWS, etl_run())
-    world.live.read()
-    edition = world.followed[-1].edition
-    world.keeper.store.close()
-    (world.directory / "history.db").write_bytes(b"not a database" * 100)
-    world.keeper.renew()
-    world.look()
-    assert world.followed[-1].edition == edition + 1
-    assert world.see(WORKFLOWS, etl_run())
-    assert world.look().changed == {ETL.key}
+    harness.see(WORKFLOWS, etl_run())
+    harness.live.read()
+    edition = harness.followed[-1].edition
+    harness.keeper.store.close()
+    (harness.directory / "history.db").write_bytes(b"not a database" * 100)
+    harness.keeper.renew()
+    harness.look()
+    assert harness.followed[-1].edition == edition + 1
+    assert harness.see(WORKFLOWS, etl_run())
+    assert harness.look().changed == {ETL.key}
 
 
-def test_a_fault_of_a_reader_costs_that_run_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_a_reader_costs_that_run_alone(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     real = module.run_kind
 
     def reader(raw: Any) -> Any:
         found = real(raw)
         return replace(found, read=raising(KeyError("phase"))) if raw["metadata"]["name"] == "etl-bad" else found
 
-    world.see(WORKFLOWS, etl_run("etl-bad"))
-    world.see(WORKFLOWS, etl_run())
+    harness.see(WORKFLOWS, etl_run("etl-bad"))
+    harness.see(WORKFLOWS, etl_run())
     monkeypatch.setattr(module, "run_kind", reader)
-    assert "Workflow data/etl-bad cannot be read (KeyError)" in world.look().notes[0]
-    assert [r.run for r in world.runs(ETL)] == ["etl-x7k2z"]
-    assert world.counts == ["unreadable", "complete"]
+    assert "Workflow data/etl-bad cannot be read (KeyError)" in harness.look().notes[0]
+    assert [r.run for r in harness.runs(ETL)] == ["etl-x7k2z"]
+    assert harness.counts == ["unreadable", "complete"]
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -487,50 +487,50 @@ def raising(error: Exception) -> Callable[..., Any]:
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_turn_is_bounded_in_runs_and_in_time(world: World) -> None:
+def test_a_turn_is_bounded_in_runs_and_in_time(harness: Harness) -> None:
     for i in range(module.MOST_AT_ONCE + 20):
-        assert world.see(WORKFLOWS, etl_run(f"etl-{i:03}"))
-    assert world.live.read() is True
-    assert len(world.runs(ETL)) == module.MOST_AT_ONCE
-    assert world.live.read() is False
-    assert len(world.runs(ETL)) == module.MOST_AT_ONCE + 20
+        assert harness.see(WORKFLOWS, etl_run(f"etl-{i:03}"))
+    assert harness.live.read() is True
+    assert len(harness.runs(ETL)) == module.MOST_AT_ONCE
+    assert harness.live.read() is False
+    assert len(harness.runs(ETL)) == module.MOST_AT_ONCE + 20
 
 
-def test_a_turn_ends_with_the_steps_it_may_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_ends_with_the_steps_it_may_hold(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_STEPS_AT_ONCE", 2)
     for i in range(3):
-        world.see(WORKFLOWS, etl_run(f"etl-{i}"))
-    assert world.live.read()
-    assert len(world.runs(ETL)) == 1
-    world.live.read()
-    assert len(world.runs(ETL)) == 2
+        harness.see(WORKFLOWS, etl_run(f"etl-{i}"))
+    assert harness.live.read()
+    assert len(harness.runs(ETL)) == 1
+    harness.live.read()
+    assert len(harness.runs(ETL)) == 2
 
 
-def test_a_turn_ends_when_its_time_is_over(world: World) -> None:
+def test_a_turn_ends_when_its_time_is_over(harness: Harness) -> None:
     for i in range(5):
-        world.see(WORKFLOWS, etl_run(f"etl-{i}"))
+        harness.see(WORKFLOWS, etl_run(f"etl-{i}"))
 
     def heartbeat(_: str) -> None:
-        world.now += module.MAX_READ_SECONDS
+        harness.now += module.MAX_READ_SECONDS
 
-    assert world.live.read(heartbeat) is True
-    assert 1 <= len(world.runs(ETL)) <= 2
+    assert harness.live.read(heartbeat) is True
+    assert 1 <= len(harness.runs(ETL)) <= 2
 
 
-def test_beyond_the_budget_only_names_are_kept_and_the_objects_listed_again(world: World) -> None:
+def test_beyond_the_budget_only_names_are_kept_and_the_objects_listed_again(harness: Harness) -> None:
     size = len(pack(WORKFLOWS, etl_run()))
-    world.pending = Pending(most_bytes=int(1.5 * size), most_runs=3)
-    world.restart()
-    world.look()
+    harness.pending = Pending(most_bytes=int(1.5 * size), most_runs=3)
+    harness.restart()
+    harness.look()
     for name in ("etl-1", "etl-2", "etl-3", "etl-4"):
-        world.see(WORKFLOWS, world.client.add(WORKFLOWS, etl_run(name)))
-    assert [w.packed is None for w in world.pending.some(9, again=True)] == [False, True, True]
-    del world.client.objects[WORKFLOWS.path("data", "etl-3")]
-    seen = world.look()
-    assert [r.run for r in world.runs(ETL)] == ["etl-1", "etl-2"]
+        harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, etl_run(name)))
+    assert [w.packed is None for w in harness.pending.some(9, again=True)] == [False, True, True]
+    del harness.client.objects[WORKFLOWS.path("data", "etl-3")]
+    seen = harness.look()
+    assert [r.run for r in harness.runs(ETL)] == ["etl-1", "etl-2"]
     assert seen.notes == ("1 finished runs at once were too many to be read live",)
-    assert world.counts == ["complete", "complete", "unreadable"]
-    assert world.look() == LiveRunsReport()
+    assert harness.counts == ["complete", "complete", "unreadable"]
+    assert harness.look() == LiveRunsReport()
 
 
 def elsewhere(raw: dict[str, Any]) -> dict[str, Any]:
@@ -542,26 +542,26 @@ def elsewhere(raw: dict[str, Any]) -> dict[str, Any]:
 CROWD = replace(ETL, key=replace(ETL.key, namespace="crowd"))
 
 
-def test_a_flood_of_runs_in_one_namespace_takes_neither_the_turns_nor_the_room_of_others(world: World) -> None:
+def test_a_flood_of_runs_in_one_namespace_takes_neither_the_turns_nor_the_room_of_others(harness: Harness) -> None:
     size = len(pack(WORKFLOWS, etl_run()))
-    world.pending = Pending(most_bytes=int(2.5 * size), most_runs=4)
-    world.restart()
-    world.look(ETL, CROWD)
+    harness.pending = Pending(most_bytes=int(2.5 * size), most_runs=4)
+    harness.restart()
+    harness.look(ETL, CROWD)
     for n in range(6):
-        world.see(WORKFLOWS, elsewhere(etl_run(f"etl-{n}")))
+        harness.see(WORKFLOWS, elsewhere(etl_run(f"etl-{n}")))
     for n in range(2):
-        world.see(WORKFLOWS, etl_run(f"etl-{n}"))
-    waiting = [(w.ref.namespace, w.ref.name, w.packed is not None) for w in world.pending.some(9, again=True)]
+        harness.see(WORKFLOWS, etl_run(f"etl-{n}"))
+    waiting = [(w.ref.namespace, w.ref.name, w.packed is not None) for w in harness.pending.some(9, again=True)]
     assert waiting == [
         ("crowd", "etl-0", True),
         ("data", "etl-0", True),
         ("crowd", "etl-1", False),
         ("data", "etl-1", False),
     ]
-    assert world.look(ETL, CROWD).notes == ("4 finished runs at once were too many to be read live",)
+    assert harness.look(ETL, CROWD).notes == ("4 finished runs at once were too many to be read live",)
 
 
-def test_ten_thousand_nodes_are_read_within_a_turn(world: World) -> None:
+def test_ten_thousand_nodes_are_read_within_a_turn(harness: Harness) -> None:
     table: dict[str, Any] = {}
     for i in range(10_000):
         table[f"n{i}"] = {
@@ -575,37 +575,37 @@ def test_ten_thousand_nodes_are_read_within_a_turn(world: World) -> None:
         }
     raw = etl_run(nodes=table)
     begun = time.perf_counter()
-    assert world.see(WORKFLOWS, raw)
-    world.live.read()
+    assert harness.see(WORKFLOWS, raw)
+    harness.live.read()
     assert time.perf_counter() - begun < 30.0  # seconds, on a loaded machine
-    (waiting,) = world.runs(ETL)
+    (waiting,) = harness.runs(ETL)
     assert len(waiting.steps) == 10_000
 
 
-def test_recursion_and_nonsense_in_a_status_are_survived(world: World) -> None:
+def test_recursion_and_nonsense_in_a_status_are_survived(harness: Harness) -> None:
     deep = {
         f"n{i}": {"id": f"n{i}", "name": "etl-x7k2z" + ".again" * i, "type": "Pod", "phase": "Succeeded",
                   "children": [f"n{(i + 1) % 300}"], "startedAt": stamp(1000.0), "finishedAt": stamp(1001.0)}
         for i in range(300)
     }  # fmt: skip
-    world.see(WORKFLOWS, etl_run(nodes=deep))
-    world.see(WORKFLOWS, etl_run("etl-odd", nodes=[1, {"a": None}]))
-    seen = world.look()
-    assert world.counts[0] in ("complete", "end")
+    harness.see(WORKFLOWS, etl_run(nodes=deep))
+    harness.see(WORKFLOWS, etl_run("etl-odd", nodes=[1, {"a": None}]))
+    seen = harness.look()
+    assert harness.counts[0] in ("complete", "end")
     assert any("etl-odd" in note for note in seen.notes)
 
 
 # --- joining ----------------------------------------------------------------------------------------------------------
 
 
-def played(name: str, at: float, live: bool, world: World) -> None:
+def played(name: str, at: float, live: bool, harness: Harness) -> None:
     """One run of the workflow, in the metrics and, with ``live``, as an object too."""
     control = Controller(NESTED, name)
     nodes = control.execute()
     shift = at - min(n.created for n in nodes)
     facts = pods(nodes, name, uid=name)
     moved = [_later(f, shift) for f in facts]
-    world.keeper.store.add(assign(moved, [ETL]).executions)
+    harness.keeper.store.add(assign(moved, [ETL]).executions)
     if not live:
         return
     raw = control.workflow()
@@ -616,7 +616,7 @@ def played(name: str, at: float, live: bool, world: World) -> None:
         if "finishedAt" in node:
             node["finishedAt"] = stamp(_unix(node["finishedAt"]) + shift + 9.0)
     raw["status"] |= {"startedAt": stamp(at - 5.0), "finishedAt": stamp(at + 600.0)}
-    assert world.see(WORKFLOWS, raw)
+    assert harness.see(WORKFLOWS, raw)
 
 
 def _unix(text: str) -> float:
@@ -631,14 +631,14 @@ def _later(fact: Any, shift: float) -> Any:
     return replace(fact, **moved, containers=inside)
 
 
-def test_installing_the_operator_makes_no_workflow_slower(world: World) -> None:
+def test_installing_the_operator_makes_no_workflow_slower(harness: Harness) -> None:
     """Runs known from the metrics alone and runs read live as well have the same span: no change is found at the seam."""
     hour, count = 3600.0, 40
     for i in range(count):
-        played(f"etl-{i:02}abc", 1e6 + i * hour, live=i >= count // 2, world=world)
-    while world.live.read():
+        played(f"etl-{i:02}abc", 1e6 + i * hour, live=i >= count // 2, harness=harness)
+    while harness.live.read():
         pass
-    runs = world.runs(ETL)
+    runs = harness.runs(ETL)
     assert [r.source for r in runs] == [Source.HISTORY] * 20 + [Source.LIVE] * 20
     assert len({round(r.makespan or 0.0, 3) for r in runs}) == 1
     found = analyze(ETL, runs, now=1e6 + (count + 1) * hour)
@@ -646,7 +646,7 @@ def test_installing_the_operator_makes_no_workflow_slower(world: World) -> None:
     assert all(s.trend.points == () for s in found.steps)
 
 
-def test_what_only_live_objects_know_reaches_the_analysis(world: World) -> None:
+def test_what_only_live_objects_know_reaches_the_analysis(harness: Harness) -> None:
     control = Controller(NESTED, "etl-x7k2z", failures=lambda n: fnv(n) % 2)
     control.execute()
     raw = control.workflow()
@@ -655,9 +655,9 @@ def test_what_only_live_objects_know_reaches_the_analysis(world: World) -> None:
     nodes[0]["memoizationStatus"] = {"hit": True, "key": "k", "cacheName": "c"}
     failed = next(n for n in nodes if n["phase"] == "Failed")
     failed |= {"message": "Error (exit code 3)", "outputs": {"exitCode": "3"}}
-    world.see(WORKFLOWS, raw)
-    world.live.read()
-    (run,) = analyze(ETL, world.runs(ETL), now=2000.0).runs
+    harness.see(WORKFLOWS, raw)
+    harness.live.read()
+    (run,) = analyze(ETL, harness.runs(ETL), now=2000.0).runs
     assert [e.outcome for e in run.steps].count(Outcome.CACHED) == 1
     assert any(e.cache_hit for e in run.steps)
     assert [(e.exit_code, e.message) for e in run.steps if e.exit_code] == [(3, "Error (exit code 3)")]
@@ -680,85 +680,87 @@ def under_way(name: str = "etl-now") -> dict[str, Any]:
     return raw
 
 
-def test_a_run_in_progress_is_read_in_every_look_until_it_has_ended(world: World) -> None:
-    raw = world.client.add(WORKFLOWS, under_way())
-    assert not world.see(WORKFLOWS, raw)
+def test_a_run_in_progress_is_read_in_every_look_until_it_has_ended(harness: Harness) -> None:
+    raw = harness.client.add(WORKFLOWS, under_way())
+    assert not harness.see(WORKFLOWS, raw)
     for _ in range(2):
-        (run,) = world.look().running[ETL.key]
+        (run,) = harness.look().running[ETL.key]
         assert (run.run, run.outcome) == ("etl-now", Outcome.RUNNING)
         assert [e.finished for e in run.steps].count(None) == 1
-    done = world.client.add(WORKFLOWS, etl_run("etl-now"))
-    assert world.see(WORKFLOWS, done)
-    assert world.look().running == {}
+    done = harness.client.add(WORKFLOWS, etl_run("etl-now"))
+    assert harness.see(WORKFLOWS, done)
+    assert harness.look().running == {}
 
 
-def test_a_run_in_progress_that_the_watch_does_not_bring_is_found(world: World) -> None:
+def test_a_run_in_progress_that_the_watch_does_not_bring_is_found(harness: Harness) -> None:
     """The watch of Workflows asks for finished ones only."""
-    world.client.add(WORKFLOWS, under_way())
-    assert [r.run for r in world.look().running[ETL.key]] == ["etl-now"]
-    world.client.selected.clear()
+    harness.client.add(WORKFLOWS, under_way())
+    assert [r.run for r in harness.look().running[ETL.key]] == ["etl-now"]
+    harness.client.selected.clear()
     other = under_way("other-now")
     other["spec"] = {"workflowTemplateRef": {"name": "nobody-s"}}
-    world.client.add(WORKFLOWS, other)
+    harness.client.add(WORKFLOWS, other)
     for _ in range(3):
-        assert len(world.look().running[ETL.key]) == 1
+        assert len(harness.look().running[ETL.key]) == 1
     place = other["metadata"]["namespace"]
-    listed = [path for path, _ in world.client.selected if path == WORKFLOWS.path(place)]
+    listed = [path for path, _ in harness.client.selected if path == WORKFLOWS.path(place)]
     assert len(listed) == 4, "the stranger once, the other in every look"
 
 
-def test_a_run_in_progress_that_is_deleted_is_forgotten(world: World) -> None:
-    raw = world.client.add(WORKFLOWS, under_way())
-    world.see(WORKFLOWS, raw)
-    assert world.look().running
-    world.client.objects.pop(WORKFLOWS.path(raw["metadata"]["namespace"], raw["metadata"]["name"]))
-    assert world.look().running == {}
-    world.client.selected.clear()
-    world.look()
-    assert world.client.selected == []
+def test_a_run_in_progress_that_is_deleted_is_forgotten(harness: Harness) -> None:
+    raw = harness.client.add(WORKFLOWS, under_way())
+    harness.see(WORKFLOWS, raw)
+    assert harness.look().running
+    harness.client.objects.pop(WORKFLOWS.path(raw["metadata"]["namespace"], raw["metadata"]["name"]))
+    assert harness.look().running == {}
+    harness.client.selected.clear()
+    harness.look()
+    assert harness.client.selected == []
 
 
-def test_runs_in_progress_of_unobserved_workflows_are_not_read(world: World) -> None:
-    world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way()))
-    assert world.look(BACKUP).running == {}
+def test_runs_in_progress_of_unobserved_workflows_are_not_read(harness: Harness) -> None:
+    harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, under_way()))
+    assert harness.look(BACKUP).running == {}
 
 
-def test_an_api_server_that_is_away_is_a_note_and_keeps_what_was_read(world: World) -> None:
-    raw = world.client.add(WORKFLOWS, under_way())
-    world.see(WORKFLOWS, raw)
-    before = world.look().running
+def test_an_api_server_that_is_away_is_a_note_and_keeps_what_was_read(harness: Harness) -> None:
+    raw = harness.client.add(WORKFLOWS, under_way())
+    harness.see(WORKFLOWS, raw)
+    before = harness.look().running
 
     def away(*_: Any, **__: Any) -> dict[str, Any]:
         raise errors.Unreachable("connection refused")
 
-    world.client.request = away  # type: ignore[method-assign]
-    seen = world.look()
+    harness.client.request = away  # type: ignore[method-assign]
+    seen = harness.look()
     assert seen.running == before
     assert any("runs in progress are not read: connection refused" in note for note in seen.notes)
 
 
-def test_many_runs_in_progress_are_read_in_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_runs_in_progress_are_read_in_turns(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_progress, "MOST_READ", 3)
     for n in range(8):
-        world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way(f"etl-{n}")))
-    assert [len(world.look().running[ETL.key]) for _ in range(4)] == [3, 6, 8, 8]
+        harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, under_way(f"etl-{n}")))
+    assert [len(harness.look().running[ETL.key]) for _ in range(4)] == [3, 6, 8, 8]
 
 
-def test_many_runs_in_progress_of_one_namespace_hold_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_runs_in_progress_of_one_namespace_hold_up_no_other(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(in_progress, "MOST_READ", 2)
     monkeypatch.setattr(in_progress, "MOST_KNOWN", 6)
-    world.look(ETL, CROWD)
+    harness.look(ETL, CROWD)
     for n in range(9):
-        world.see(WORKFLOWS, world.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}"))))
-    world.see(WORKFLOWS, world.client.add(WORKFLOWS, under_way()))
-    assert [r.run for r in world.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
+        harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}"))))
+    harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, under_way()))
+    assert [r.run for r in harness.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
 
 
 def test_many_runs_in_progress_that_the_watch_does_not_bring_hold_up_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_progress, "MOST_READ", 2)
     for n in range(9):
-        world.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}")))
-    world.client.add(WORKFLOWS, under_way())
-    assert [r.run for r in world.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]
+        harness.client.add(WORKFLOWS, elsewhere(under_way(f"etl-{n}")))
+    harness.client.add(WORKFLOWS, under_way())
+    assert [r.run for r in harness.look(ETL, CROWD).running[ETL.key]] == ["etl-now"]

@@ -64,12 +64,12 @@ def test_runs_selected_by_labels_their_pods_do_not_carry(first: str) -> None:
     live = {("data", run): PICKED.key}
     if first == "pods":
         early = placement.place(collection([*facts, *other]), [PICKED], present=True)
-        assert not early.executions and not placement.strays
+        assert not early.executions and not placement.unplaced
         found = placement.place(collection([]), [PICKED], present=True, live=live)
     else:
         found = placement.place(collection([*facts, *other]), [PICKED], present=True, live=live)
     assert {e.uid for e in found.executions[PICKED.key].pop(run)} == {f.uid for f in facts}
-    assert not found.executions[PICKED.key] and not placement.strays
+    assert not found.executions[PICKED.key] and not placement.unplaced
 
 
 def test_pods_that_carry_another_value_do_not_wait() -> None:
@@ -111,5 +111,5 @@ def test_a_pod_that_fits_no_step_of_its_template_is_no_matter_of_other_workflows
     strange = PodFact("data", "etl-x7k2z-strange-123", "u", owner_kind="Workflow", owner_name="etl-x7k2z")
     placement = Placement()
     placement.place(collection([strange]), [one, other], present=True)
-    assert set(placement.strays) == {one.key}
-    assert placement.namespace_strays == {}
+    assert set(placement.unplaced) == {one.key}
+    assert placement.namespace_unplaced == {}

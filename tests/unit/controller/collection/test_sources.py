@@ -68,7 +68,7 @@ def pod(name: str, finished: float, namespace: str = "demo") -> PodFact:
 
 
 @dataclass
-class World:
+class Harness:
     """A metrics store: pods, what it lacks, and how it fails. Remembers every span it was asked for."""
 
     pods: list[PodFact] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Reader:
     """One process's worth of reading."""
 
     path: Path
-    world: World
+    harness: Harness
     settings: Settings
     keeper: HistoryProvider = field(init=False)
     sources: MetricsSources = field(init=False)
@@ -178,28 +178,28 @@ class Reader:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    found = World()
+def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
+    found = Harness()
     monkeypatch.setattr(module, "collect", found.collect)
     monkeypatch.setattr(module, "backfill", found.backfill)
     return found
 
 
 @pytest.fixture
-def reader(world: World, tmp_path: Path) -> Reader:
+def reader(harness: Harness, tmp_path: Path) -> Reader:
     settings = parse(
         'sources: [{name: default, url: "http://127.0.0.1:9", delaySeconds: 60}]\n'
         "limits: {backfill: 7d, backfillPerCycle: 1d}\n"
     )
-    return Reader(tmp_path / "history.db", world, settings)
+    return Reader(tmp_path / "history.db", harness, settings)
 
 
 def hourly(name: str, count: int, end: float = NOW - 600.0, namespace: str = "demo") -> list[PodFact]:
     return [pod(name, end - 3600.0 * i, namespace) for i in range(count)]
 
 
-def test_the_newest_past_comes_first_and_all_of_it_in_the_end(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 40)
+def test_the_newest_past_comes_first_and_all_of_it_in_the_end(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 40)
     first = reader.read("etl")
     assert first.ok
     assert first.more
@@ -207,13 +207,13 @@ def test_the_newest_past_comes_first_and_all_of_it_in_the_end(reader: Reader, wo
     last = reader.read_all("etl")
     assert reader.runs("etl") == 40
     assert last.data_until == NOW - DELAY
-    spans = [(since, until) for _, _, since, until in world.looks]
+    spans = [(since, until) for _, _, since, until in harness.looks]
     assert spans[0][1] == NOW - DELAY
     assert all(later[1] == earlier[0] for earlier, later in pairwise(spans))
 
 
 def test_the_past_of_many_workflows_is_read_in_parts(
-    reader: Reader, world: World, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six hours of ten thousand workflows are 250,000 pods, which would be in memory at once."""
     monkeypatch.setattr(module, "_TOGETHER", 2)
@@ -222,63 +222,63 @@ def test_the_past_of_many_workflows_is_read_in_parts(
         for namespace in ("a", "b", "c", "d")
         for name in ("etl", "load")[: 1 + (namespace == "b")]
     ]
-    world.pods = [p for d in definitions for p in hourly(d.key.name, 5, namespace=d.key.namespace)]
+    harness.pods = [p for d in definitions for p in hourly(d.key.name, 5, namespace=d.key.namespace)]
     demand = CollectionRequest("default", tuple(definitions), 2 * DAY, NOW, True)
     report = reader.sources.collect(demand, lambda _: None)
     assert report.more
     spans = {
-        names: sorted((since, until) for _, n, since, until in world.looks if n == names)
-        for _, names, _, _ in world.looks
+        names: sorted((since, until) for _, n, since, until in harness.looks if n == names)
+        for _, names, _, _ in harness.looks
     }
     assert set(spans) == {("a",), ("b",), ("c", "d")}
     assert len({tuple(of) for of in spans.values()}) == 1
     assert report.changed == {d.key for d in definitions}
 
 
-def test_what_was_read_is_not_read_again(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 10)
+def test_what_was_read_is_not_read_again(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 10)
     reader.read_all("etl")
-    world.looks.clear()
+    harness.looks.clear()
     reader.now += 300.0
     report = reader.read("etl")
-    assert [(kind, since, until) for kind, _, since, until in world.looks] == [
+    assert [(kind, since, until) for kind, _, since, until in harness.looks] == [
         ("forward", NOW - DELAY, NOW + 300.0 - DELAY)
     ]
     assert report.queries == 10
     assert report.changed == frozenset()
 
 
-def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, world: World) -> None:
+def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, harness: Harness) -> None:
     key = cronjob("etl").key
     reader.read("etl")
     reader.sources._placements["default"]._strays.learn(key, {"odd": "pods belong to no run"})
-    assert reader.read("etl").strays == {key: ("pods belong to no run",)}
-    assert reader.read("other", namespace="elsewhere").strays == {}
-    assert reader.read("etl").strays == {}
+    assert reader.read("etl").unplaced == {key: ("pods belong to no run",)}
+    assert reader.read("other", namespace="elsewhere").unplaced == {}
+    assert reader.read("etl").unplaced == {}
 
 
-def test_only_workflows_with_something_new_are_named(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 3) + hourly("other", 3)
+def test_only_workflows_with_something_new_are_named(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 3) + hourly("other", 3)
     reader.read_all("etl", "other")
-    world.pods.append(pod("etl", NOW + 100.0))
+    harness.pods.append(pod("etl", NOW + 100.0))
     reader.now += 300.0
     assert {k.name for k in reader.read("etl", "other").changed} == {"etl"}
 
 
-def test_a_restart_goes_on_where_the_last_process_stopped(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 40)
+def test_a_restart_goes_on_where_the_last_process_stopped(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 40)
     reader.read("etl")
-    lowest = min(since for _, _, since, _ in world.looks)
+    lowest = min(since for _, _, since, _ in harness.looks)
     reader.restart()
-    world.looks.clear()
+    harness.looks.clear()
     reader.read("etl")
-    assert max(until for kind, _, _, until in world.looks if kind == "back") == lowest
+    assert max(until for kind, _, _, until in harness.looks if kind == "back") == lowest
     reader.read_all("etl")
     assert reader.runs("etl") == 40
 
 
-def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 30) + hourly("late", 30)
+def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 30) + hourly("late", 30)
     reader.read_all("etl")
     assert reader.runs("late") == 0
     reader.now += 10.0
@@ -287,47 +287,47 @@ def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, world: Wo
     assert reader.runs("etl") == 30
 
 
-def test_a_failing_source_moves_nothing_and_says_why(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 10)
+def test_a_failing_source_moves_nothing_and_says_why(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 10)
     reader.read_all("etl")
-    world.error, world.fail_after = SourceUnreachable("connection refused", where="default", remedy="Start it"), 0
+    harness.error, harness.fail_after = SourceUnreachable("connection refused", where="default", remedy="Start it"), 0
     reader.now += 300.0
     report = reader.read("etl")
     assert (report.ok, report.reason) == (False, Reason.SOURCE_UNREACHABLE)
     assert "Start it" in report.message
     assert report.data_until == NOW - DELAY
     assert not report.more
-    world.error = None
-    world.pods.append(pod("etl", NOW + 100.0))
+    harness.error = None
+    harness.pods.append(pod("etl", NOW + 100.0))
     reader.now += 300.0
     assert reader.read("etl").ok
     assert reader.runs("etl") == 11
 
 
-def test_a_source_that_never_answered_has_no_data_until(reader: Reader, world: World) -> None:
-    world.error, world.fail_after = AuthFailed("401"), 0
+def test_a_source_that_never_answered_has_no_data_until(reader: Reader, harness: Harness) -> None:
+    harness.error, harness.fail_after = AuthFailed("401"), 0
     report = reader.read("etl")
     assert (report.ok, report.reason, report.data_until) == (False, Reason.SOURCE_REFUSED, None)
 
 
-def test_a_fault_in_the_middle_of_the_past_keeps_what_was_read(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 40)
-    world.error, world.fail_after = SourceUnreachable("reset"), 2
+def test_a_fault_in_the_middle_of_the_past_keeps_what_was_read(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 40)
+    harness.error, harness.fail_after = SourceUnreachable("reset"), 2
     report = reader.read("etl")
     assert not report.ok
     assert reader.runs("etl") == 12
     assert report.data_until == NOW - DELAY
     assert [key.name for key in report.unread] == ["etl"]
-    world.error = None
+    harness.error = None
     reader.read_all("etl")
     assert reader.runs("etl") == 40
 
 
-def test_a_long_absence_is_caught_up_in_parts(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 3)
+def test_a_long_absence_is_caught_up_in_parts(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 3)
     reader.read_all("etl")
     reader.now += 1.5 * DAY
-    world.pods += hourly("etl", 30, reader.now - 600.0)
+    harness.pods += hourly("etl", 30, reader.now - 600.0)
     report = reader.read("etl")
     assert report.more
     assert report.data_until is not None
@@ -336,57 +336,57 @@ def test_a_long_absence_is_caught_up_in_parts(reader: Reader, world: World) -> N
     assert reader.runs("etl") == 33
 
 
-def test_held_back_pods_hold_the_watermark_and_do_not_spin(reader: Reader, world: World) -> None:
+def test_held_back_pods_hold_the_watermark_and_do_not_spin(reader: Reader, harness: Harness) -> None:
     reader.read_all("etl")
-    world.held_at = NOW - DELAY
-    world.looks.clear()
+    harness.held_at = NOW - DELAY
+    harness.looks.clear()
     reader.now += 300.0
     report = reader.read("etl")
     assert report.data_until == NOW - DELAY
-    assert len(world.looks) == 1
+    assert len(harness.looks) == 1
     assert not report.more
 
 
-def test_namespaces_share_their_queries(reader: Reader, world: World) -> None:
+def test_namespaces_share_their_queries(reader: Reader, harness: Harness) -> None:
     definitions = tuple(cronjob("etl", f"ns-{i}") for i in range(20))
     demand = CollectionRequest("default", definitions, DAY, NOW)
     while reader.sources.collect(demand, lambda _: None).more:
         pass
-    world.looks.clear()
+    harness.looks.clear()
     reader.sources.collect(CollectionRequest("default", definitions, DAY, NOW + 300.0), lambda _: None)
-    assert len(world.looks) == 1
-    assert len(world.looks[0][1]) == 20
+    assert len(harness.looks) == 1
+    assert len(harness.looks[0][1]) == 20
 
 
-def test_a_namespace_that_is_too_large_is_read_apart_and_reported_alone(reader: Reader, world: World) -> None:
+def test_a_namespace_that_is_too_large_is_read_apart_and_reported_alone(reader: Reader, harness: Harness) -> None:
     definitions = tuple(cronjob("etl", name) for name in ("huge", "quiet", "small"))
 
     def read(after: float) -> SourceReport:
-        world.looks.clear()
+        harness.looks.clear()
         return reader.sources.collect(CollectionRequest("default", definitions, DAY, NOW + after), lambda _: None)
 
     while read(0.0).more:
         pass
-    world.too_large = frozenset({"huge"})
+    harness.too_large = frozenset({"huge"})
     first = read(300.0)
-    assert [names for _, names, _, _ in world.looks] == [("huge", "quiet", "small")]
+    assert [names for _, names, _, _ in harness.looks] == [("huge", "quiet", "small")]
     assert (first.ok, first.data_until) == (True, NOW + 300.0 - DELAY)
     assert list(first.left_out) == ["huge"]
     assert "raise the limits of the metrics source" in first.left_out["huge"][0]
     second = read(600.0)
-    assert [names for _, names, _, _ in world.looks] == [("quiet", "small"), ("huge",)]
+    assert [names for _, names, _, _ in harness.looks] == [("quiet", "small"), ("huge",)]
     assert second.left_out == first.left_out  # a steady text costs no write
-    world.too_large = frozenset()
+    harness.too_large = frozenset()
     read(900.0)
     read(600.0 + 3_900.0)
     ended = read(600.0 + 4_200.0)
-    assert [names for _, names, _, _ in world.looks] == [("huge", "quiet", "small")]
+    assert [names for _, names, _, _ in harness.looks] == [("huge", "quiet", "small")]
     assert " between " in ended.left_out["huge"][0]
     assert read(2 * DAY).left_out == {}
 
 
-def test_a_damaged_history_is_set_aside_and_filled_again(reader: Reader, world: World, tmp_path: Path) -> None:
-    world.pods = hourly("etl", 10)
+def test_a_damaged_history_is_set_aside_and_filled_again(reader: Reader, harness: Harness, tmp_path: Path) -> None:
+    harness.pods = hourly("etl", 10)
     reader.read_all("etl")
     reader.keeper.close()
     file = tmp_path / "history.db"
@@ -399,8 +399,8 @@ def test_a_damaged_history_is_set_aside_and_filled_again(reader: Reader, world: 
     assert reader.runs("etl") == 10
 
 
-def test_a_dropped_history_is_read_anew_when_its_profile_comes_back(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 10) + hourly("other", 10)
+def test_a_dropped_history_is_read_anew_when_its_profile_comes_back(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 10) + hourly("other", 10)
     reader.read_all("etl", "other")
     reader.keeper.tidy({cronjob("etl").key: (200, 14 * DAY)}, NOW)
     assert reader.runs("other") == 0
@@ -409,45 +409,45 @@ def test_a_dropped_history_is_read_anew_when_its_profile_comes_back(reader: Read
     assert reader.runs("other") == 10
 
 
-def test_tidying_keeps_the_newest_runs_inside_the_window(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 30)
+def test_tidying_keeps_the_newest_runs_inside_the_window(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 30)
     reader.read_all("etl")
     reader.keeper.tidy({cronjob("etl").key: (12, 14 * DAY)}, NOW)
     assert reader.runs("etl") == 12
 
 
-def test_what_is_missing_is_reported_steadily(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 5)
-    world.missing = (Missing("container_memory_working_set_bytes", "5 of 5 unknown", "keep it", essential=True),)
+def test_what_is_missing_is_reported_steadily(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 5)
+    harness.missing = (Missing("container_memory_working_set_bytes", "5 of 5 unknown", "keep it", essential=True),)
     reported = reader.read_all("etl").missing
     assert len(reported) == 1
-    world.missing = ()  # a look without pods judges nothing
+    harness.missing = ()  # a look without pods judges nothing
     reader.now += 300.0
     assert reader.read("etl").missing == reported
-    world.pods += hourly("etl", 4, reader.now + 200.0)[:1] + [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
-    world.missing = (Missing("container_memory_working_set_bytes", "9 of 9 unknown", "keep it", essential=True),)
+    harness.pods += hourly("etl", 4, reader.now + 200.0)[:1] + [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
+    harness.missing = (Missing("container_memory_working_set_bytes", "9 of 9 unknown", "keep it", essential=True),)
     reader.now += 600.0
     assert reader.read("etl").missing == reported  # other counts are no news
-    world.pods += [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
-    world.missing = ()
+    harness.pods += [pod("etl", reader.now + 50.0 + i) for i in (0, 61, 122)]
+    harness.missing = ()
     reader.now += 600.0
     assert reader.read("etl").missing == ()
 
 
-def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, world: World) -> None:
-    world.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+def test_a_blind_store_is_not_available_until_it_sees_again(reader: Reader, harness: Harness) -> None:
+    harness.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
     report = reader.read_all("etl")
     assert (report.ok, report.reason) == (False, Reason.SERIES_MISSING)
     assert "scrape it" in report.message
-    world.missing = ()
+    harness.missing = ()
     reader.now += 300.0
     assert reader.read("etl").ok
 
 
-def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, world: World) -> None:
+def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, harness: Harness) -> None:
     """Workflows of the night, when the operator is installed at noon."""
-    world.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
-    world.pods = hourly("etl", 40)
+    harness.missing = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+    harness.pods = hourly("etl", 40)
     report = reader.read("etl")
     assert (report.reason, report.more) == (Reason.SERIES_MISSING, True)
     assert not reader.read_all("etl").more
@@ -455,21 +455,21 @@ def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, w
 
 
 def test_an_old_span_without_data_is_no_blindness(
-    reader: Reader, world: World, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = world._look
+    real = harness._look
 
     def look(kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
         found = real(kind, client, namespaces, since, until)
         gone = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
         return found if until > NOW - DAY else Collection(found.since, found.complete_until, missing=gone)
 
-    monkeypatch.setattr(world, "_look", look)
+    monkeypatch.setattr(harness, "_look", look)
     assert reader.read_all("etl", window=5 * DAY).ok
 
 
-def test_unassigned_pods_are_counted_by_reason(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 3) + hourly("stranger", 4)
+def test_unassigned_pods_are_counted_by_reason(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 3) + hourly("stranger", 4)
     report = reader.read("etl")
     assert sum(report.unassigned.values()) == 4
 
@@ -518,18 +518,18 @@ def test_labels_that_place_pods_of_every_engine_are_asked_for(kind: str, wanted:
     assert wanted in labels_in_use([profile]).keys
 
 
-def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, world: World) -> None:
+def test_a_failed_job_tells_the_outcome_its_deleted_pods_do_not(reader: Reader, harness: Harness) -> None:
     """A Job that runs into its deadline deletes its pods: they vanish without an end."""
     gone = replace(pod("etl", NOW - 7200.0), phase=None)
     gone = replace(gone, containers=(replace(gone.containers[0], finished=None, reason=None),), vanished=True)
-    world.pods = [gone]
+    harness.pods = [gone]
     name = gone.owner_name or ""
-    world.jobs = (JobFact("demo", name, "CronJob", "etl", succeeded=None, started=gone.created),)
+    harness.jobs = (JobFact("demo", name, "CronJob", "etl", succeeded=None, started=gone.created),)
     reader.read_all("etl")
     assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.UNKNOWN]
-    world.jobs = (replace(world.jobs[0], succeeded=False, reason="DeadlineExceeded"),)
+    harness.jobs = (replace(harness.jobs[0], succeeded=False, reason="DeadlineExceeded"),)
     reader.restart()
-    world.pods = []
+    harness.pods = []
     reader.now += 600.0
     assert cronjob("etl").key in reader.read("etl").changed
     assert [r.outcome for r in reader.store.runs(cronjob("etl").key)] == [Outcome.FAILED]
@@ -540,8 +540,8 @@ def _written(reader: Reader) -> int:
     return int(reader.store._db.total_changes)
 
 
-def test_a_look_in_which_nothing_ended_writes_nothing(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 5)
+def test_a_look_in_which_nothing_ended_writes_nothing(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 5)
     reader.read_all("etl")
     reader.now += 60.0
     reader.read("etl")
@@ -550,11 +550,11 @@ def test_a_look_in_which_nothing_ended_writes_nothing(reader: Reader, world: Wor
         reader.now += 60.0
         assert reader.read("etl").data_until == reader.now - DELAY
     assert _written(reader) == before
-    last = world.looks[-1]
+    last = harness.looks[-1]
     assert (last[2], last[3]) == (reader.now - 60.0 - DELAY, reader.now - DELAY), "only the new minute is read"
 
 
-def test_what_a_quiet_hour_read_is_kept_every_ten_minutes(reader: Reader, world: World) -> None:
+def test_what_a_quiet_hour_read_is_kept_every_ten_minutes(reader: Reader, harness: Harness) -> None:
     reader.read_all("etl")
     for _ in range(60):
         reader.now += 60.0
@@ -565,12 +565,12 @@ def test_what_a_quiet_hour_read_is_kept_every_ten_minutes(reader: Reader, world:
     assert 0 <= reader.now - DELAY - kept <= 600.0
 
 
-def test_pods_that_ended_after_quiet_looks_are_read_once_and_kept(reader: Reader, world: World) -> None:
+def test_pods_that_ended_after_quiet_looks_are_read_once_and_kept(reader: Reader, harness: Harness) -> None:
     reader.read_all("etl")
     for _ in range(3):
         reader.now += 60.0
         reader.read("etl")
-    world.pods = [pod("etl", reader.now - DELAY + 10.0)]
+    harness.pods = [pod("etl", reader.now - DELAY + 10.0)]
     reader.now += 60.0
     reader.read("etl")
     assert reader.runs("etl") == 1
@@ -580,8 +580,8 @@ def test_pods_that_ended_after_quiet_looks_are_read_once_and_kept(reader: Reader
     assert reader.runs("etl") == 1
 
 
-def test_a_history_that_was_lost_is_read_from_its_own_mark(reader: Reader, world: World) -> None:
-    world.pods = hourly("etl", 5)
+def test_a_history_that_was_lost_is_read_from_its_own_mark(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 5)
     reader.read_all("etl")
     for _ in range(3):
         reader.now += 60.0

@@ -54,7 +54,7 @@ def policy(name: str = "all", namespace: str = "data", **entry: str) -> Optimiza
     return OptimizationPolicy.parse({"metadata": meta, "spec": {"discover": [{"podLabels": entry}]}})
 
 
-class World:
+class Harness:
     def __init__(self, monkeypatch: Any, **more: Any) -> None:
         self.sources, self.now = Sources(), 100 * DAY
         monkeypatch.setattr(labelled, "labels_seen", self.sources.see)
@@ -69,87 +69,87 @@ def values(found: labelled.Labelled) -> list[str]:
 
 
 def test_the_first_question_covers_a_day_and_later_ones_what_is_new(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    world.sources.rows = [("data", {"dag_id": "etl"}), ("data", {"dag_id": "report"}), ("data", {})]
-    assert values(world.look()) == ["etl", "report"]
-    world.now += 300
-    world.sources.rows = []
-    assert values(world.look()) == ["etl", "report"]
-    world.now += 60
-    world.look()
-    assert [(finder, seconds) for _, finder, seconds in world.sources.asked] == [("dag_id", 86_400), ("dag_id", 900)]
+    harness = Harness(monkeypatch)
+    harness.sources.rows = [("data", {"dag_id": "etl"}), ("data", {"dag_id": "report"}), ("data", {})]
+    assert values(harness.look()) == ["etl", "report"]
+    harness.now += 300
+    harness.sources.rows = []
+    assert values(harness.look()) == ["etl", "report"]
+    harness.now += 60
+    harness.look()
+    assert [(finder, seconds) for _, finder, seconds in harness.sources.asked] == [("dag_id", 86_400), ("dag_id", 900)]
 
 
 def test_what_was_not_seen_for_a_day_is_forgotten(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    world.sources.rows = [("data", {"dag_id": "etl"})]
-    world.look()
-    world.now, world.sources.rows = world.now + DAY + 1, []
-    assert values(world.look()) == []
+    harness = Harness(monkeypatch)
+    harness.sources.rows = [("data", {"dag_id": "etl"})]
+    harness.look()
+    harness.now, harness.sources.rows = harness.now + DAY + 1, []
+    assert values(harness.look()) == []
 
 
 def test_a_source_that_is_away_is_a_note_and_nothing_is_forgotten(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    world.sources.rows = [("data", {"dag_id": "etl"})]
-    world.look()
-    world.now, world.sources.away = world.now + HOUR, True
-    found = world.look()
+    harness = Harness(monkeypatch)
+    harness.sources.rows = [("data", {"dag_id": "etl"})]
+    harness.look()
+    harness.now, harness.sources.away = harness.now + HOUR, True
+    found = harness.look()
     assert values(found) == ["etl"]
     assert "workflows are not discovered by pod labels now" in found.notes[0]
-    world.now, world.sources.away = world.now + HOUR, False
-    world.look()
-    assert world.sources.asked[-1][2] == 2 * 3600 + 600, "what was missed is asked for"
+    harness.now, harness.sources.away = harness.now + HOUR, False
+    harness.look()
+    assert harness.sources.asked[-1][2] == 2 * 3600 + 600, "what was missed is asked for"
 
 
 def test_namespaces_that_may_not_use_the_source_are_not_asked_about(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    assert not world.look(namespaces={"data": {"metrics": "none"}}).workflows
-    assert not world.sources.asked
+    harness = Harness(monkeypatch)
+    assert not harness.look(namespaces={"data": {"metrics": "none"}}).workflows
+    assert not harness.sources.asked
 
 
 def test_workflows_are_remembered_in_bounded_number(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    world.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST + 50)]
-    assert len(world.look().workflows) == MOST
+    harness = Harness(monkeypatch)
+    harness.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST + 50)]
+    assert len(harness.look().workflows) == MOST
 
 
 def test_thousands_of_workflows_of_one_namespace_keep_out_no_other(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    world.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST)]
-    world.look()
-    world.sources.rows = [("other", {"dag_id": "etl"})]
-    world.now += HOUR
-    found = world.look().workflows
+    harness = Harness(monkeypatch)
+    harness.sources.rows = [("data", {"dag_id": f"dag-{i}"}) for i in range(MOST)]
+    harness.look()
+    harness.sources.rows = [("other", {"dag_id": "etl"})]
+    harness.now += HOUR
+    found = harness.look().workflows
     assert len(found) == MOST
     assert "other" in {workflow.namespace for workflow in found}
 
 
 def test_an_engine_reads_its_own_meaning_into_labels(monkeypatch: Any) -> None:
-    world = World(monkeypatch)
-    world.sources.rows = [
+    harness = Harness(monkeypatch)
+    harness.sources.rows = [
         ("data", {"jenkins/label": "shop_main_12-a1b2c"}),
         ("data", {"jenkins/label": "shop_main_13-d3e4f"}),
         ("data", {"jenkins/label": "maven"}),
     ]
-    assert values(world.look(policy(preset="jenkins"))) == ["maven", "shop_main"]
+    assert values(harness.look(policy(preset="jenkins"))) == ["maven", "shop_main"]
 
 
 def test_without_an_exported_label_live_pods_tell(monkeypatch: Any) -> None:
     pods = Pods()
-    world = World(monkeypatch, pods=pods)
-    found = world.look()
+    harness = Harness(monkeypatch, pods=pods)
+    found = harness.look()
     assert values(found) == ["etl"]
-    world.now, world.sources.rows = world.now + 300, [("data", {"dag_id": "etl"})]
-    world.look()
+    harness.now, harness.sources.rows = harness.now + 300, [("data", {"dag_id": "etl"})]
+    harness.look()
     assert [[keys.preset for keys in hidden] for hidden in pods.followed] == [["airflow"], []]
 
 
 def test_labels_of_one_namespaces_policies_keep_those_of_no_other_from_being_watched(monkeypatch: Any) -> None:
     pods = Pods()
-    world = World(monkeypatch, pods=pods)
+    harness = Harness(monkeypatch, pods=pods)
     own = [policy(f"a-{i}", "greedy", run=f"run-{i}", workflow=f"workflow-{i}") for i in range(9)]
     other = policy("z", "data", preset="airflow")
-    world.look(*own, other, namespaces={"data": {}, "greedy": {}})
+    harness.look(*own, other, namespaces={"data": {}, "greedy": {}})
     assert [keys.preset for keys in pods.followed[-1]].index("airflow") == 1
 
 

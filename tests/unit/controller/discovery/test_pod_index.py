@@ -28,7 +28,7 @@ class Watch:
         return True
 
 
-class World:
+class Harness:
     def __init__(self, denied: Callable[[Right], bool] = lambda right: False) -> None:
         self.now, self.watches, self.denied = 1000.0, dict[str, Watch](), denied
         self.index = PodIndex(self.start, self, [None], clock=lambda: self.now)
@@ -46,33 +46,33 @@ class World:
 
 
 def test_labels_that_somebody_reads_are_kept_and_put_on_facts() -> None:
-    world = World()
-    assert world.index.follow([AIRFLOW]) == ()
-    world.see("extract-1", dag_id="etl", run_id="r1", task_id="extract")
-    world.see("web-1", namespace="web")
-    assert list(world.index.rows(AIRFLOW)) == [("data", {"dag_id": "etl", "run_id": "r1", "task_id": "extract"})]
-    assert world.index.names({"data"}) == ("extract-1",)
+    harness = Harness()
+    assert harness.index.follow([AIRFLOW]) == ()
+    harness.see("extract-1", dag_id="etl", run_id="r1", task_id="extract")
+    harness.see("web-1", namespace="web")
+    assert list(harness.index.rows(AIRFLOW)) == [("data", {"dag_id": "etl", "run_id": "r1", "task_id": "extract"})]
+    assert harness.index.names({"data"}) == ("extract-1",)
     facts = [PodFact("data", "extract-1", "u", labels={"run_id": "exported"}), PodFact("data", "extract-1", "older")]
-    assert [dict(f.labels) for f in world.index.labelled(facts)] == [
+    assert [dict(f.labels) for f in harness.index.labelled(facts)] == [
         {"dag_id": "etl", "run_id": "exported", "task_id": "extract"}, {}
     ]  # fmt: skip
 
 
 def test_only_what_no_source_exports_is_watched() -> None:
-    world = World()
-    world.index.follow([AIRFLOW, SPARK])
-    assert set(world.watches) == {"dag_id", "spark-app-selector"}
-    world.index.follow([AIRFLOW])
-    assert world.watches["spark-app-selector"].ended
-    assert world.watches["dag_id"].kept == 2
-    world.index.follow([])
-    assert world.watches["dag_id"].ended
+    harness = Harness()
+    harness.index.follow([AIRFLOW, SPARK])
+    assert set(harness.watches) == {"dag_id", "spark-app-selector"}
+    harness.index.follow([AIRFLOW])
+    assert harness.watches["spark-app-selector"].ended
+    assert harness.watches["dag_id"].kept == 2
+    harness.index.follow([])
+    assert harness.watches["dag_id"].ended
 
 
 def test_what_may_not_be_read_is_said_with_both_ways_out() -> None:
-    world = World(denied=lambda right: right.verb == "watch")
-    (note,) = world.index.follow([AIRFLOW])
-    assert not world.watches
+    harness = Harness(denied=lambda right: right.verb == "watch")
+    (note,) = harness.index.follow([AIRFLOW])
+    assert not harness.watches
     assert note.startswith(
         "labels dag_id are in no metrics source, and live pods cannot be read: the operator may not watch pods"
     )
@@ -81,48 +81,48 @@ def test_what_may_not_be_read_is_said_with_both_ways_out() -> None:
 
 
 def test_watches_are_few() -> None:
-    world = World()
-    (note,) = world.index.follow([PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES + 1)])
-    assert len(world.watches) == MOST_WATCHES
+    harness = Harness()
+    (note,) = harness.index.follow([PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES + 1)])
+    assert len(harness.watches) == MOST_WATCHES
     assert note == f"pods are watched by {MOST_WATCHES} labels at most, not by key-{MOST_WATCHES}"
 
 
 def test_the_first_labels_are_watched_also_where_others_were_before() -> None:
-    world = World()
+    harness = Harness()
     first = [PodLabels(f"key-{i}", "run") for i in range(MOST_WATCHES)]
-    world.index.follow(first)
-    world.index.follow([PodLabels("another", "run"), *first])
-    assert "another" in world.watches
-    assert [finder for finder, watch in world.watches.items() if watch.ended] == [f"key-{MOST_WATCHES - 1}"]
+    harness.index.follow(first)
+    harness.index.follow([PodLabels("another", "run"), *first])
+    assert "another" in harness.watches
+    assert [finder for finder, watch in harness.watches.items() if watch.ended] == [f"key-{MOST_WATCHES - 1}"]
 
 
 def test_the_pods_of_one_namespace_keep_out_those_of_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pod_index, "MOST", 4)
-    world = World()
-    world.index.follow([AIRFLOW])
-    world.see("quiet", namespace="quiet", dag_id="etl")
+    harness = Harness()
+    harness.index.follow([AIRFLOW])
+    harness.see("quiet", namespace="quiet", dag_id="etl")
     for i in range(9):
-        world.see(f"pod-{i}", dag_id="etl")
-    assert world.index.names({"quiet"}) == ("quiet",)
-    assert world.index.names({"data"}) == ("pod-6", "pod-7", "pod-8")
+        harness.see(f"pod-{i}", dag_id="etl")
+    assert harness.index.names({"quiet"}) == ("quiet",)
+    assert harness.index.names({"data"}) == ("pod-6", "pod-7", "pod-8")
 
 
 def test_pods_are_kept_in_bounded_number_and_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pod_index, "MOST", 3)
-    world = World()
-    world.index.follow([AIRFLOW])
+    harness = Harness()
+    harness.index.follow([AIRFLOW])
     for i in range(5):
-        world.see(f"pod-{i}", dag_id="etl")
-    assert world.index.names({"data"}) == ("pod-2", "pod-3", "pod-4")
-    world.now += KEPT + 1
-    world.index.follow([AIRFLOW])
-    assert world.index.names({"data"}) == ()
+        harness.see(f"pod-{i}", dag_id="etl")
+    assert harness.index.names({"data"}) == ("pod-2", "pod-3", "pod-4")
+    harness.now += KEPT + 1
+    harness.index.follow([AIRFLOW])
+    assert harness.index.names({"data"}) == ()
 
 
 @pytest.mark.parametrize(
     "obj", [{}, {"metadata": None}, {"metadata": {"labels": None}}, {"metadata": {"labels": {"dag_id": 7}}}]
 )
 def test_odd_objects_break_nothing(obj: Any) -> None:
-    world = World()
-    world.index.follow([AIRFLOW])
-    assert not world.index.wants(PODS, obj)
+    harness = Harness()
+    harness.index.follow([AIRFLOW])
+    assert not harness.index.wants(PODS, obj)

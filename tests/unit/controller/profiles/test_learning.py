@@ -30,7 +30,7 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, PROFILES
 from tests.support.builders import DAY, NOW
-from tests.support.core import changes_world
+from tests.support.core import change_samples
 from tests.support.core.cases import POLICY, cases
 
 CASE = next(c for c in cases() if c.name == "over-requested")
@@ -276,12 +276,12 @@ def test_the_ledger_is_read_from_statuses_and_changes_and_counts_no_change_twice
 
 
 def test_a_plan_promises_the_corrected_amount_and_teaches_by_the_rules_own() -> None:
-    item = changes_world.faster(gain_share=Interval(0.3, 0.4, 0.5))
-    made = plan(corrected(item, 0.8), changes_world.template(), PATCHABLE, profile="etl", namespace="demo")
+    item = change_samples.faster(gain_share=Interval(0.3, 0.4, 0.5))
+    made = plan(corrected(item, 0.8), change_samples.template(), PATCHABLE, profile="etl", namespace="demo")
     reported = plan_status(made)["predicted"]
     assert (reported["correctionPercent"], reported["likely"]) == ("80", "-32")
     assert "correctionPercent" not in plan_status(
-        plan(item, changes_world.template(), PATCHABLE, profile="etl", namespace="demo")
+        plan(item, change_samples.template(), PATCHABLE, profile="etl", namespace="demo")
     )
     raw = change("2025-10-01T00:00:00Z")
     raw["status"]["predicted"] = reported

@@ -33,7 +33,7 @@ class FakeSender:
         pass
 
 
-class World:
+class Harness:
     """A bed whose cycle tells a sender."""
 
     def __init__(self) -> None:
@@ -64,61 +64,61 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> Harness:
+    return Harness()
 
 
-def test_a_late_run_reaches_the_receiver_of_the_policy_in_force(world: World) -> None:
-    world.bed.policy(notify=[{"receiver": "team"}])
-    world.bed.run()
-    world.late_run()
-    assert world.reported() == [("team", NotifyEvent.RUN_LATE, "etl-now")]
-    world.late_run()
-    assert world.reported() == []
+def test_a_late_run_reaches_the_receiver_of_the_policy_in_force(harness: Harness) -> None:
+    harness.bed.policy(notify=[{"receiver": "team"}])
+    harness.bed.run()
+    harness.late_run()
+    assert harness.reported() == [("team", NotifyEvent.RUN_LATE, "etl-now")]
+    harness.late_run()
+    assert harness.reported() == []
 
 
-def test_without_a_policy_that_asks_nobody_is_reported(world: World) -> None:
-    world.bed.policy()
-    world.bed.run()
-    world.late_run()
-    assert world.reported() == []
+def test_without_a_policy_that_asks_nobody_is_reported(harness: Harness) -> None:
+    harness.bed.policy()
+    harness.bed.run()
+    harness.late_run()
+    assert harness.reported() == []
 
 
-def test_only_events_that_were_asked_for_are_reported(world: World) -> None:
-    world.bed.policy(notify=[{"receiver": "team", "events": ["RolledBack", "ApprovalRequired"]}])
-    world.bed.run()
-    world.late_run()
-    assert world.reported() == []
-    uid = next(e.uid for e in world.bed.registry.snapshot().profiles)
+def test_only_events_that_were_asked_for_are_reported(harness: Harness) -> None:
+    harness.bed.policy(notify=[{"receiver": "team", "events": ["RolledBack", "ApprovalRequired"]}])
+    harness.bed.run()
+    harness.late_run()
+    assert harness.reported() == []
+    uid = next(e.uid for e in harness.bed.registry.snapshot().profiles)
     ref = ObjectRef(PROFILES, "demo", "etl", uid)
     for reason in ("ChangeRolledBack", "ApprovalRequired", "ChangeApplied", "Missed"):
-        world.notifier.note(Note(ref, EventType.WARNING, reason, "etl-7f: because of that"))
-    assert world.reported() == [
+        harness.notifier.note(Note(ref, EventType.WARNING, reason, "etl-7f: because of that"))
+    assert harness.reported() == [
         ("team", NotifyEvent.ROLLED_BACK, "etl-7f"),
         ("team", NotifyEvent.APPROVAL_REQUIRED, "etl-7f"),
     ]
 
 
-def test_a_receiver_the_namespace_may_not_use_is_not_reported_and_the_policy_says_so(world: World) -> None:
-    world.bed.policy(notify=[{"receiver": "ops"}, {"receiver": "nobody"}])
-    world.bed.run()
-    world.late_run()
-    assert world.reported() == []
-    message = world.bed.message("Ready", POLICIES, "team")
+def test_a_receiver_the_namespace_may_not_use_is_not_reported_and_the_policy_says_so(harness: Harness) -> None:
+    harness.bed.policy(notify=[{"receiver": "ops"}, {"receiver": "nobody"}])
+    harness.bed.run()
+    harness.late_run()
+    assert harness.reported() == []
+    message = harness.bed.message("Ready", POLICIES, "team")
     assert "namespace demo may not use receiver ops" in message
     assert "nobody is no receiver of the operator's configuration (it has: ops, team)" in message
-    world.bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "ops"}})
-    world.bed.run(seconds=60.0)
-    assert "may not use" not in world.bed.message("Ready", POLICIES, "team")
+    harness.bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "ops"}})
+    harness.bed.run(seconds=60.0)
+    assert "may not use" not in harness.bed.message("Ready", POLICIES, "team")
 
 
-def test_the_digest_comes_once_a_week_from_monday_on(world: World) -> None:
-    world.bed.policy(notify=[{"receiver": "team", "events": ["WeeklyDigest"]}])
-    world.bed.run()  # a Thursday: nothing of a week to tell yet
+def test_the_digest_comes_once_a_week_from_monday_on(harness: Harness) -> None:
+    harness.bed.policy(notify=[{"receiver": "team", "events": ["WeeklyDigest"]}])
+    harness.bed.run()  # a Thursday: nothing of a week to tell yet
     days = []
     for day in range(1, 16):
-        world.bed.run(seconds=DAY)
-        days += [day for _ in world.reported()]
+        harness.bed.run(seconds=DAY)
+        days += [day for _ in harness.reported()]
     assert days == [4, 11]  # Mondays; the clock stands at 08:53 UTC
 
 

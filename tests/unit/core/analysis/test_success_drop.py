@@ -13,18 +13,18 @@ from concertmaster.core.analysis.objectives import Trend
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.stats.exact import shift
 from concertmaster.report.insights import sentences
-from tests.support.core import rules_world as world
+from tests.support.core import scenario_builder as builder
 from tests.support.core import scenarios
 
 
 def analyzed(failing: Sequence[int], count: int = 42) -> Analysis:
     """Runs of which these fail at transform."""
 
-    def work(i: int) -> world.Work:
-        pod = world.Pod(300.0, fails="Error" if i in failing else None)
+    def work(i: int) -> builder.Work:
+        pod = builder.Pod(300.0, fails="Error" if i in failing else None)
         return {"extract": 60.0, "transform": pod, "load": 30.0}
 
-    return world.scene(scenarios.etl(), count, work).analysis()
+    return builder.scenario(scenarios.etl(), count, work).analysis()
 
 
 def test_a_rate_of_failures_that_rises_has_a_date_and_a_step() -> None:

@@ -13,7 +13,7 @@ from concertmaster.core.model import Outcome, WorkflowDefinition
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.model.policy import VerifySettings
 from concertmaster.engines.define import define
-from tests.support.core.changes_world import cron_job
+from tests.support.core.change_samples import cron_job
 from tests.support.core.verification_runs import run
 
 HOUR = 3600.0

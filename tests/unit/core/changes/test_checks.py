@@ -24,7 +24,7 @@ from concertmaster.core.model import Edit, Level
 from concertmaster.core.model.enums import ApplyMode, ChangeKind, GitOps
 from concertmaster.core.model.policy import ApplySettings, Bounds, ChangeWindow, Policy, PolicyRef, Range
 from concertmaster.core.schedule import WindowUnusable, next_opening, opened
-from tests.support.core.changes_world import TRAIN, cpu, faster, planned, recommended, template
+from tests.support.core.change_samples import TRAIN, cpu, faster, planned, recommended, template
 
 NOW = datetime(2026, 3, 4, 23, 0, tzinfo=ZoneInfo("Europe/Berlin")).timestamp()  # a Wednesday
 AUTO = Policy(PolicyRef("OptimizationPolicy", "demo", "team"), apply=ApplySettings(mode=ApplyMode.AUTO))

@@ -7,7 +7,7 @@ import pytest
 from concertmaster.core.changes.ledger import Ledger, Line, corrected, withdrawn
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
-from tests.support.core.changes_world import faster
+from tests.support.core.change_samples import faster
 
 
 def line(finished: float, verdict: Verdict = Verdict.IMPROVED, **more: object) -> Line:

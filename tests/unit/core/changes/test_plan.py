@@ -19,7 +19,7 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds, Range
 from concertmaster.engines import PATCHABLE
-from tests.support.core.changes_world import TRAIN, cpu, cron_job, faster, planned, recommended, template
+from tests.support.core.change_samples import TRAIN, cpu, cron_job, faster, planned, recommended, template
 
 TEMPLATE = PATCHABLE["WorkflowTemplate"]
 BOUNDS = Bounds()

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.lifecycle.implementation import Field, fields, followed, follows, is_applied, value, whole, word
 from concertmaster.core.model import Edit
-from tests.support.core.changes_world import TRAIN, cron_job, template
+from tests.support.core.change_samples import TRAIN, cron_job, template
 
 CPU = Edit(f"{TRAIN}/cpu", "2", "1")
 PATH = "/spec/templates/train/container/resources/requests/cpu"

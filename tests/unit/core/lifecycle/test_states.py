@@ -26,7 +26,7 @@ from concertmaster.core.lifecycle.states import (
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from tests.support.builders import DAY, NOW
-from tests.support.core.changes_world import template
+from tests.support.core.change_samples import template
 
 PATH = "/spec/templates/train/container/resources/requests/memory"
 ID = "memory-request.train"
@@ -41,7 +41,7 @@ def given(
     )
 
 
-def world(memory: str = "2Gi", **more: Any) -> dict[str, Any]:
+def harness(memory: str = "2Gi", **more: Any) -> dict[str, Any]:
     raw = template()
     raw["spec"]["templates"][1]["container"]["resources"]["requests"]["memory"] = memory
     raw["spec"] |= more
@@ -49,7 +49,7 @@ def world(memory: str = "2Gi", **more: Any) -> dict[str, Any]:
 
 
 def look(*items: CurrentRecommendation, now: float = NOW, memory: str | None = "2Gi", **more: Any) -> Observation:
-    target = world(memory) if memory is not None else None
+    target = harness(memory) if memory is not None else None
     return Observation(now, items, **{"target": target, "steps": ("train",), "fingerprint": memory, **more})
 
 

@@ -8,7 +8,7 @@ from concertmaster.core.model import Category, Edit, Interval, Level, Recommenda
 from concertmaster.core.rules import RULES
 from concertmaster.core.rules.conflicts import resolve
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, measured, resources
 
 GAIN = Interval(0.1, 0.2, 0.3)
@@ -97,12 +97,12 @@ def test_a_throttled_bottleneck_in_real_recommendations() -> None:
         throttled = measured(cpu_limit=1.0, throttled_share=0.4)
         return {n: Pod(value(s), containers=throttled if n == "transform" else measured()) for n, s in STEPS.items()}
 
-    ids = [r.id for r in scene(scenarios.etl(transform=limited), 42, work).recommended()]
+    ids = [r.id for r in scenario(scenarios.etl(transform=limited), 42, work).recommended()]
     assert "cpu-request.transform" in ids
     assert "bottleneck.transform" not in ids
 
 
-def test_no_scene_gives_two_recommendations_for_one_field_or_one_id_twice() -> None:
+def test_no_scenario_gives_two_recommendations_for_one_field_or_one_id_twice() -> None:
     for make in scenarios.SCENARIOS.values():
         found = make().recommended()
         pointers = [e.pointer for r in found for e in r.edits]

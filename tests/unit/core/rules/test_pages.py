@@ -19,7 +19,7 @@ SETTING = re.compile(r"settings\.number\(\s*\"(\w+)\"")
 NAMES = [rule.name for rule in RULES]
 
 
-def test_every_rule_has_a_scene_and_a_place_in_the_list() -> None:
+def test_every_rule_has_a_scenario_and_a_place_in_the_list() -> None:
     assert set(SCENARIOS) == set(NAMES)
     listed = re.findall(r"^\| \[([\w-]+)\]\(([\w-]+)\.md\)", (PAGES / "README.md").read_text(), re.MULTILINE)
     assert sorted(name for name, _ in listed) == sorted(NAMES)
@@ -64,9 +64,9 @@ def test_every_sentence_carries_number_window_cause_command_and_consequence(name
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
 def test_ids_name_steps_where_the_rule_says_so(rule: Rule) -> None:
     """What is said of an id that names no step of the workflow rests on it."""
-    scene = SCENARIOS[rule.name]()
-    steps = [s.name for s in scene.definition.graph.steps] or [s.step for s in scene.analysis().steps]
-    named = [i.id for i in scene.recommended(rule.name) if "." in i.id]
+    scenario = SCENARIOS[rule.name]()
+    steps = [s.name for s in scenario.definition.graph.steps] or [s.step for s in scenario.analysis().steps]
+    named = [i.id for i in scenario.recommended(rule.name) if "." in i.id]
     assert not rule.steps or all(step_of(i, steps) is not None for i in named), named
 
 

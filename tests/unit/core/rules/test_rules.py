@@ -24,7 +24,7 @@ from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, Evidence, recommend
 from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
-from tests.support.core import rules_world as world
+from tests.support.core import scenario_builder as builder
 from tests.support.core import scenarios
 
 CHAIN = definition(step("extract"), step("transform", ["extract"], 1), step("load", ["transform"], 2))
@@ -377,12 +377,14 @@ def test_no_text_asks_for_more_of_what_another_lowers(used: float) -> None:
     ],
 )
 def test_a_slowdown_that_breaks_an_objective_says_which(target: float | None, broken: bool) -> None:
-    value = world.noise(spread=0.03)
+    value = builder.noise(spread=0.03)
 
-    def work(i: int) -> world.Work:
+    def work(i: int) -> builder.Work:
         return {"extract": 60.0, "transform": value(420 if i >= 28 else 300), "load": 30.0}
 
-    scene = replace(world.scene(scenarios.etl(), 42, work), objectives=Objectives(duration=Quantiles(p95=target)))
-    item = scene.one("degradation")
+    scenario = replace(
+        builder.scenario(scenarios.etl(), 42, work), objectives=Objectives(duration=Quantiles(p95=target))
+    )
+    item = scenario.one("degradation")
     assert (item.objective == "duration p95 of 8m00s") is broken
     assert ("objective p95 of 8m00s is missed, which the runs before met" in item.otherwise) is broken

@@ -11,7 +11,7 @@ from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules import rank
 from concertmaster.core.rules.upper_bound import attainable
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Work, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, Work, argo, noise, scenario, task
 
 BOUND = ("queue-time", "io-bound", "schedule-clash", "variance")
 
@@ -52,7 +52,7 @@ def test_a_cause_that_is_not_known_counts_a_quarter() -> None:
             )
             return {"extract": value(60), "transform": Pod(seconds, containers=quiet), "load": value(30)}
 
-        return scene(scenarios.etl(), 20, one).one("io-bound")
+        return scenario(scenarios.etl(), 20, one).one("io-bound")
 
     disk, somewhere = (_part(work(stalled)) for stalled in (0.9, 0.0))
     assert (disk, somewhere) == (pytest.approx(0.5, abs=0.02), pytest.approx(0.25, abs=0.02))
@@ -66,7 +66,7 @@ def _part(item: Recommendation) -> float:
 def test_a_remedy_that_surely_gains_more_than_half_of_a_bound_stands_before_it() -> None:
     """Waiting is 3 minutes a run; a change that surely saves 2 of them is worth more than what may save all 3."""
     value = noise()
-    waits = scene(argo(task("a"), task("b", "a")), 20, lambda _: {"a": Pod(value(120), wait=180.0), "b": value(60)})
+    waits = scenario(argo(task("a"), task("b", "a")), 20, lambda _: {"a": Pod(value(120), wait=180.0), "b": value(60)})
     bound = waits.one("queue-time")
     assert bound.gain_seconds is not None
     assert bound.gain_seconds.high > 170

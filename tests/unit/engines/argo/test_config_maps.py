@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
-from tests.support.core.rules_world import argo, define, task
+from tests.support.core.scenario_builder import argo, define, task
 
 MEMO = {"memoize": {"key": "x", "maxAge": "1h", "cache": {"configMap": {"name": "etl-cache"}}}}
 

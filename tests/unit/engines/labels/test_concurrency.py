@@ -12,11 +12,11 @@ from concertmaster.core.model import Recommendation
 from concertmaster.engines.labels.concurrency import CONCURRENCY
 from concertmaster.engines.labels.definition import TRAITS, define
 from concertmaster.engines.labels.presets import BY_NAME
-from tests.support.core.rules_world import Pod, Scene, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 
 
-class Labelled(Scene):
-    """A scene of a workflow that is known by the labels of its pods."""
+class Labelled(Scenario):
+    """A scenario of a workflow that is known by the labels of its pods."""
 
     preset = "airflow"
 
@@ -31,7 +31,7 @@ def crowded(preset: str) -> list[Recommendation]:
     """Eight pods, of which the nodes hold two at a time."""
     of = argo(task("search", withItems=list("abcdefgh")))
     value = noise()
-    made = scene(of, 12, lambda _: {"search": [Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i in range(8)]})
+    made = scenario(of, 12, lambda _: {"search": [Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i in range(8)]})
     kind = type("Of", (Labelled,), {"preset": preset})
     found: list[Recommendation] = kind(made.manifest, made.runs).recommended("parallelism")
     return found

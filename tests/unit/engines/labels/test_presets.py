@@ -126,7 +126,7 @@ def test_a_pod_without_a_run_is_said() -> None:
     labels = {k: v for k, v in row["labels"].items() if k != "run_id"}
     placed = assign([fact({**row, "labels": labels})], [definition])
     assert placed.pods == 0
-    assert placed.strays[definition.key] == {"its labels name a workflow, but no run": row["pod"]}
+    assert placed.unplaced[definition.key] == {"its labels name a workflow, but no run": row["pod"]}
 
 
 @pytest.mark.parametrize("preset", [*ALL, PLAIN], ids=lambda p: p.name)

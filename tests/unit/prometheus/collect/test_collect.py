@@ -47,7 +47,7 @@ Rows = Sequence[tuple[Labels, Any]]
 
 
 def rows(query: str) -> Rows:
-    """A small healthy world: one Workflow pod that ran from NOW-500 to NOW-200, one Job."""
+    """A small healthy harness: one Workflow pod that ran from NOW-500 to NOW-200, one Job."""
     main = {"namespace": "etl", "pod": "run-1-a", "container": "main", "id": CGROUP}
     if '"interval"' in query:
         target = {"job": "ksm", "instance": "k:1"}

@@ -25,7 +25,7 @@ NAME = "nightly"
 OF_B = ("team-b", "secret-b", "owner-b", "WorkloadB", "step-of-b", "run-of-b", "EUR")
 
 
-def world() -> TwoTenants:
+def harness() -> TwoTenants:
     """team-a and team-b with one analysed workflow each, results, and a change that waits."""
     profiles, documents = [], {}
     for place in ("team-a", "team-b"):
@@ -53,7 +53,7 @@ def world() -> TwoTenants:
 
 @pytest.fixture(scope="module")
 def bed() -> Iterator[Bed]:
-    with in_cluster(world()) as made:
+    with in_cluster(harness()) as made:
         yield made
 
 
@@ -184,7 +184,7 @@ def test_nothing_can_be_written_and_no_other_site_may_read(bed: Bed, method: str
 
 
 def test_whoever_may_list_profiles_but_not_changes_sees_no_change() -> None:
-    flows = world()
+    flows = harness()
     flows.person("carol", "team-a", plurals=("workflowprofiles",))
     with in_cluster(flows) as made:
         assert made.get(f"{ROOT}/changes", "carol").json["items"] == []
@@ -195,7 +195,7 @@ def test_whoever_may_list_profiles_but_not_changes_sees_no_change() -> None:
 
 
 def test_whoever_may_get_one_profile_without_listing_sees_that_one() -> None:
-    flows = world()
+    flows = harness()
     flows.person("dave")
     flows.rights["user-dave"] = {("get", "workflowprofiles", "team-a")}
     with in_cluster(flows) as made:
@@ -206,7 +206,7 @@ def test_whoever_may_get_one_profile_without_listing_sees_that_one() -> None:
 
 def test_changes_of_a_namespace_without_workflows_are_confined_too() -> None:
     """Whoever may list in every namespace that has workflows may still not list everywhere."""
-    flows = world()
+    flows = harness()
     flows.changes.append(change(9, namespace="team-c", profile="orphan"))
     flows.person("erin", "team-a", "team-b")
     with in_cluster(flows) as made:
@@ -216,7 +216,7 @@ def test_changes_of_a_namespace_without_workflows_are_confined_too() -> None:
 
 
 def test_an_api_server_that_is_down_lets_nobody_in() -> None:
-    flows = world()
+    flows = harness()
     now = [0.0]
     with in_cluster(flows, clock=lambda: now[0]) as made:
         assert made.get("/", "alice").status == 200
@@ -234,7 +234,7 @@ def test_an_api_server_that_is_down_lets_nobody_in() -> None:
 
 
 def test_rights_that_cannot_be_asked_are_none() -> None:
-    flows = world()
+    flows = harness()
     now = [0.0]
     with in_cluster(flows, clock=lambda: now[0]) as made:
         assert made.reviewer.identity("alice") is not None
@@ -249,7 +249,7 @@ def test_rights_that_cannot_be_asked_are_none() -> None:
 
 
 def test_probes_need_no_token_and_tell_nothing() -> None:
-    flows = world()
+    flows = harness()
     with in_cluster(flows) as made:
         assert made.pages.get("/readyz").status == 503
         assert made.get("/", "alice").status == 200
@@ -258,7 +258,7 @@ def test_probes_need_no_token_and_tell_nothing() -> None:
 
 
 def test_whoever_opens_connections_without_end_stops_no_probe() -> None:
-    with in_cluster(world()) as made, ExitStack() as flood:
+    with in_cluster(harness()) as made, ExitStack() as flood:
         port = urlsplit(made.pages.url).port
         for _ in range(LIMITS.connections + 100):
             flood.enter_context(socket.create_connection(("127.0.0.1", port or 0))).sendall(b"GET / HTTP/1.1\r\n")
@@ -268,7 +268,7 @@ def test_whoever_opens_connections_without_end_stops_no_probe() -> None:
 
 
 def test_a_fault_of_the_dashboards_own_rights_names_no_namespace() -> None:
-    flows = world()
+    flows = harness()
 
     def answers(request: Any) -> Any:
         from tests.support.controller.apiserver import failure

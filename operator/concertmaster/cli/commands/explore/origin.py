@@ -65,9 +65,9 @@ class Origin:
             what = "no WorkflowProfile is" if not found else "several WorkflowProfiles are"
             raise UserError(f"{what} about {workflow} in namespace {place}: kubectl get wfp -n {place} lists them")
         profile = found[0].profile
-        detail, trouble = details.ask(self.kubeconfig, profile, details.place(self.operator), self.context)
-        if trouble:
-            raise UserError(f"the operator could not be reached: {trouble}. Or name a source of runs: --prometheus URL")
+        detail, problem = details.ask(self.kubeconfig, profile, details.place(self.operator), self.context)
+        if problem:
+            raise UserError(f"the operator could not be reached: {problem}. Or name a source of runs: --prometheus URL")
         return WorkflowView(profile, detail, "", (), time.time())
 
 

@@ -104,9 +104,9 @@ def from_cluster(
     places: Sequence[str | None] = namespaces or [None]
     found = [p for place in places for p in profiles.each(client, place, selector)]
     kept = archive.days(found)
-    rows, trouble = kept.rows, kept.trouble
+    rows, problem = kept.rows, kept.problem
     notes = [_SOURCE.format(len(rows), len(found))]
-    notes += [f"Daily rows and cost by step are left out: {trouble}."] if trouble else []
+    notes += [f"Daily rows and cost by step are left out: {problem}."] if problem else []
     changes: list[dict[str, Any]] = []
     try:
         changes = [c for place in places for c in client.items(CHANGES.path(place))]
@@ -124,9 +124,9 @@ def from_cluster(
     scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
     view = FleetView(found, changes, now)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
-    steps = [] if trouble else archive.steps(counting)
+    steps = [] if problem else archive.steps(counting)
     return period_report(
-        view, scope, steps=steps, days=rows, adoptions=None if trouble else kept.adoptions, notes=notes
+        view, scope, steps=steps, days=rows, adoptions=None if problem else kept.adoptions, notes=notes
     )
 
 

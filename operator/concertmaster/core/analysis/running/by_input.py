@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from concertmaster.core.analysis.running.course import RUN, Course, Progress, before
+from concertmaster.core.analysis.running.timeline import RUN, Progress, Timeline, before
 
 LEAST_RUNS = 8
 LEAST_SPREAD = math.log(1.25)  # of log sizes, 10th to 90th percentile
@@ -23,7 +23,7 @@ STEEPEST = 2.0
 MOST_STRETCHED = 50.0
 
 
-def adjusted(at: Progress, earlier: Sequence[Course], after: Mapping[str, Sequence[str]] | None) -> list[Course]:
+def adjusted(at: Progress, earlier: Sequence[Timeline], after: Mapping[str, Sequence[str]] | None) -> list[Timeline]:
     """The earlier runs with durations scaled to the current sizes. ``after``: what each step waits for, where known."""
     if not at.inputs:
         return list(earlier)
@@ -69,20 +69,20 @@ def _factors(now: float | None, sizes: Sequence[float | None], seconds: Sequence
 
 
 def _stretched(
-    course: Course, factors: Mapping[str, float], whole: float, after: Mapping[str, Sequence[str]] | None
-) -> Course:
+    timeline: Timeline, factors: Mapping[str, float], whole: float, after: Mapping[str, Sequence[str]] | None
+) -> Timeline:
     """The run with its steps scaled; the pauses before dependent steps are unchanged."""
-    if not course.ended:
-        return replace(course, seconds=course.seconds * whole)
-    if all(factors[s] == 1.0 for s in course.ended):
-        return course
-    began, ended = dict(course.began), dict[str, float]()
-    for step in sorted(course.began, key=course.began.__getitem__):
-        if step not in course.ended:
+    if not timeline.ended:
+        return replace(timeline, seconds=timeline.seconds * whole)
+    if all(factors[s] == 1.0 for s in timeline.ended):
+        return timeline
+    began, ended = dict(timeline.began), dict[str, float]()
+    for step in sorted(timeline.began, key=timeline.began.__getitem__):
+        if step not in timeline.ended:
             continue
-        waited = before(step, course, after)
-        pause = course.began[step] - max((course.ended[s] for s in waited), default=0.0)
+        waited = before(step, timeline, after)
+        pause = timeline.began[step] - max((timeline.ended[s] for s in waited), default=0.0)
         began[step] = max((ended[s] for s in waited if s in ended), default=0.0) + pause
-        ended[step] = began[step] + (course.ended[step] - course.began[step]) * factors[step]
-    rest = course.seconds - max(course.ended.values())
-    return replace(course, seconds=max(ended.values()) + rest, began=began, ended=ended)
+        ended[step] = began[step] + (timeline.ended[step] - timeline.began[step]) * factors[step]
+    rest = timeline.seconds - max(timeline.ended.values())
+    return replace(timeline, seconds=max(ended.values()) + rest, began=began, ended=ended)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concertmaster.core.analysis.running.course import Course, Progress, before
+from concertmaster.core.analysis.running.timeline import Progress, Timeline, before
 from concertmaster.core.model.policy import Objectives
 
 MIN_RUNS = 5  # earlier runs required for a forecast
@@ -47,7 +47,7 @@ class RunForecast:
         return self.deadline is not None and self.risk >= LATE_FROM
 
 
-def deadline_seconds(objectives: Objectives, earlier: Sequence[Course]) -> float | None:
+def deadline_seconds(objectives: Objectives, earlier: Sequence[Timeline]) -> float | None:
     """Allowed run time in seconds: the duration objective (p95, else p99, else p50), else ``USUAL_FACTOR`` times the usual;
     None with too few runs."""
     targets = {quantile: target for quantile, _, target in objectives.duration.targets()}
@@ -61,18 +61,18 @@ def deadline_seconds(objectives: Objectives, earlier: Sequence[Course]) -> float
 
 def forecast_run(
     at: Progress,
-    earlier: Sequence[Course],
+    earlier: Sequence[Timeline],
     allowed: float | None,
     after: Mapping[str, Sequence[str]] | None = None,
 ) -> RunForecast | None:
-    """Forecast of the end of the run. ``earlier``: courses adjusted to its input (``by_input.adjusted``). ``allowed``: run
+    """Forecast of the end of the run. ``earlier``: timelines adjusted to its input (``by_input.adjusted``). ``allowed``: run
     time in seconds before the deadline. ``after``: what each step waits for; None: whatever had ended in an earlier run
     before the step started. None with fewer than ``MIN_RUNS`` earlier runs."""
     if len(earlier) < MIN_RUNS:
         return None
     by, ends, seen = "", np.array([]), 0
     if any(len(c.began) > MOST_STEPS for c in earlier) or not (at.under_way or at.over):
-        usable: list[Course] = []
+        usable: list[Timeline] = []
     else:
         usable = [c for c in earlier if all(s in c.ended for s in (*at.under_way, *at.over))]
     if len(usable) >= MIN_RUNS:
@@ -95,7 +95,7 @@ def forecast_run(
     return RunForecast(at.run, at.start, middle, low, high, deadline, risk, len(earlier), by)
 
 
-def _lengths(so_far: float, step: str, earlier: Sequence[Course]) -> tuple[list[float], int]:
+def _lengths(so_far: float, step: str, earlier: Sequence[Timeline]) -> tuple[list[float], int]:
     """Durations of a running step by earlier run, and the number of those longer than its elapsed time. Shorter ones are
     replaced by these in turn."""
     lasted = [c.ended[step] - c.began[step] for c in earlier]
@@ -108,34 +108,34 @@ def _lengths(so_far: float, step: str, earlier: Sequence[Course]) -> tuple[list[
 
 
 def _played(
-    at: Progress, course: Course, lengths: Mapping[str, float], after: Mapping[str, Sequence[str]] | None
+    at: Progress, timeline: Timeline, lengths: Mapping[str, float], after: Mapping[str, Sequence[str]] | None
 ) -> float:
-    """End of the run, in seconds from its start, if it continues like ``course``."""
+    """End of the run, in seconds from its start, if it continues like ``timeline``."""
     ended: dict[str, float] = {}
-    for step in sorted(course.began, key=course.began.__getitem__):
-        if step not in course.ended:
+    for step in sorted(timeline.began, key=timeline.began.__getitem__):
+        if step not in timeline.ended:
             continue
         if step in at.over:
             ended[step] = at.over[step]
         elif step in lengths:
             ended[step] = at.under_way[step] + lengths[step]
         else:
-            began = course.began[step]
-            waited = before(step, course, after)
+            began = timeline.began[step]
+            waited = before(step, timeline, after)
             if step in at.skipped:
                 ended[step] = max((ended[s] for s in waited if s in ended), default=0.0)
                 continue
-            pause = began - max((course.ended[s] for s in waited), default=0.0)
+            pause = began - max((timeline.ended[s] for s in waited), default=0.0)
             ready = max((ended[s] for s in waited if s in ended), default=0.0)
             start = max(ready + pause, at.elapsed)
-            ended[step] = start + course.ended[step] - began
-    rest = course.seconds - max(course.ended.values())
+            ended[step] = start + timeline.ended[step] - began
+    rest = timeline.seconds - max(timeline.ended.values())
     return max(ended.values()) + rest
 
 
 def _decisive(
     at: Progress,
-    earlier: Sequence[Course],
+    earlier: Sequence[Timeline],
     lengths: Mapping[str, tuple[list[float], int]],
     after: Mapping[str, Sequence[str]] | None,
     middle: float,
@@ -153,7 +153,7 @@ def _decisive(
     return best if best and gains[best] > 0.0 else ""
 
 
-def _whole(elapsed: float, earlier: Sequence[Course]) -> tuple[np.ndarray, int]:
+def _whole(elapsed: float, earlier: Sequence[Timeline]) -> tuple[np.ndarray, int]:
     """Ends by elapsed time alone: those still possible, or a little after now when all have passed."""
     whole = np.array([c.seconds for c in earlier])
     possible = whole[whole > elapsed]

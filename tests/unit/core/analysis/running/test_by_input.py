@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.running.by_input import MOST_STRETCHED, adjusted, exponent
-from concertmaster.core.analysis.running.course import RUN, Course, Progress, courses, progress
 from concertmaster.core.analysis.running.forecast import deadline_seconds, forecast_run
+from concertmaster.core.analysis.running.timeline import RUN, Progress, Timeline, progress, timelines
 from concertmaster.core.model import Outcome, StepExecution
 from concertmaster.core.model.policy import Objectives
 from tests.support.builders import run_record
@@ -18,17 +18,17 @@ from tests.support.builders import run_record
 START = 1e6
 
 
-def course(size: float | None, train: float, load: float = 100.0) -> Course:
+def timeline(size: float | None, train: float, load: float = 100.0) -> Timeline:
     began = {"load": 0.0, "train": load + 10.0, "publish": load + train + 20.0}
     ended = {"load": load, "train": load + 10.0 + train, "publish": load + train + 70.0}
-    return Course(ended["publish"] + 5.0, began, ended, {RUN: size} if size is not None else {})
+    return Timeline(ended["publish"] + 5.0, began, ended, {RUN: size} if size is not None else {})
 
 
-def past(seed: int = 1, count: int = 30, noise: float = 0.05) -> list[Course]:
+def past(seed: int = 1, count: int = 30, noise: float = 0.05) -> list[Timeline]:
     """``train`` takes 300 s for an input of 1 GB and grows in proportion, the other steps do not."""
     chance = random.Random(seed)
     sizes = [chance.uniform(0.5e9, 2e9) for _ in range(count)]
-    return [course(s, 300.0 * s / 1e9 * chance.uniform(1 - noise, 1 + noise)) for s in sizes]
+    return [timeline(s, 300.0 * s / 1e9 * chance.uniform(1 - noise, 1 + noise)) for s in sizes]
 
 
 def at(size: float | None, now: float = 60.0) -> Progress:
@@ -67,16 +67,16 @@ def test_a_step_that_the_size_tells_nothing_of_stays() -> None:
 
 @pytest.mark.parametrize(
     "known",
-    [past(count=7), [course(1e9, 300.0 + i) for i in range(30)], [course(None, 300.0 + i) for i in range(30)],
-     [course(1e9 * (1 + i % 5), 300.0 + 50.0 * (i * 7 % 11)) for i in range(30)]],
+    [past(count=7), [timeline(1e9, 300.0 + i) for i in range(30)], [timeline(None, 300.0 + i) for i in range(30)],
+     [timeline(1e9 * (1 + i % 5), 300.0 + 50.0 * (i * 7 % 11)) for i in range(30)]],
     ids=["few runs", "one size", "unknown sizes", "size without effect"],
 )  # fmt: skip
-def test_without_a_relation_nothing_is_changed(known: list[Course]) -> None:
+def test_without_a_relation_nothing_is_changed(known: list[Timeline]) -> None:
     assert adjusted(at(9e9), known, None) == known
 
 
 def test_the_size_of_a_step_of_its_own_comes_first() -> None:
-    known = [Course(c.seconds, c.began, c.ended, {RUN: 1e9, "train": c.inputs[RUN]}) for c in past()]
+    known = [Timeline(c.seconds, c.began, c.ended, {RUN: 1e9, "train": c.inputs[RUN]}) for c in past()]
     place = Progress("r", START, START + 150.0, {"train": 110.0}, {"load": 100.0}, inputs={"train": 4e9, RUN: 1e9})
     found = forecast_run(place, adjusted(place, known, None), None)
     assert found is not None
@@ -84,7 +84,7 @@ def test_the_size_of_a_step_of_its_own_comes_first() -> None:
 
 
 def test_runs_without_steps_are_stretched_as_a_whole() -> None:
-    known = [Course(c.seconds, {}, {}, c.inputs) for c in past()]
+    known = [Timeline(c.seconds, {}, {}, c.inputs) for c in past()]
     place = Progress("r", START, START + 10.0, {}, {}, inputs={RUN: 4e9})
     found = forecast_run(place, adjusted(place, known, None), None)
     assert found is not None
@@ -97,7 +97,7 @@ def test_sizes_are_taken_from_records() -> None:
         StepExecution("fan", item="0", created=START, finished=START + 50.0, outcome=Outcome.SUCCEEDED, input_size=7.0),
     )
     ended = run_record(steps, start=START, end=START + 60.0)
-    assert courses([ended])[0].inputs == {RUN: 12.0, "load": 5.0}
+    assert timelines([ended])[0].inputs == {RUN: 12.0, "load": 5.0}
     going = progress(run_record(steps, start=START, outcome=Outcome.RUNNING), START + 20.0)
     assert going is not None
     assert going.inputs == {"load": 5.0}, "what its steps have worked on so far is not the whole"
@@ -122,7 +122,7 @@ def test_the_exponent_is_that_of_the_law() -> None:
     st.floats(0.0, 1e300, allow_nan=False),
 )
 def test_whatever_sizes_are_the_course_stays_one(pairs: list[tuple[float, float]], now: float) -> None:
-    known = [course(size, train) for size, train in pairs]
+    known = [timeline(size, train) for size, train in pairs]
     for before, after in zip(known, adjusted(at(now), known, None), strict=True):
         assert all(after.began[s] <= after.ended[s] for s in after.ended)
         assert max(after.ended.values()) <= after.seconds + 1e-6

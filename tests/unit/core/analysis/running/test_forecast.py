@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concertmaster.core.analysis.running.course import NEWEST, Course, Progress, courses, progress
 from concertmaster.core.analysis.running.forecast import MIN_RUNS, deadline_seconds, forecast_run
+from concertmaster.core.analysis.running.timeline import NEWEST, Progress, Timeline, progress, timelines
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.builders import run_record
@@ -19,15 +19,15 @@ from tests.support.data.history_rows import KEY
 START = 1e6
 
 
-def course(load: float = 100.0, train: float = 300.0, publish: float = 50.0) -> Course:
+def timeline(load: float = 100.0, train: float = 300.0, publish: float = 50.0) -> Timeline:
     began = {"load": 0.0, "train": load, "publish": load + train}
     ended = {"load": load, "train": load + train, "publish": load + train + publish}
-    return Course(load + train + publish, began, ended)
+    return Timeline(load + train + publish, began, ended)
 
 
-def usual(seed: int = 1, count: int = 30) -> list[Course]:
+def usual(seed: int = 1, count: int = 30) -> list[Timeline]:
     chance = random.Random(seed)
-    return [course(*(m * chance.uniform(0.9, 1.1) for m in (100.0, 300.0, 50.0))) for _ in range(count)]
+    return [timeline(*(m * chance.uniform(0.9, 1.1) for m in (100.0, 300.0, 50.0))) for _ in range(count)]
 
 
 def at(now: float, under_way: dict[str, float], over: dict[str, float] | None = None) -> Progress:
@@ -60,7 +60,7 @@ def test_a_step_that_is_slower_than_ever_is_not_expected_to_end_now() -> None:
 
 
 def test_the_slowest_of_parallel_branches_decides() -> None:
-    earlier = [Course(400.0 + n, {"a": 0.0, "b": 0.0}, {"a": 100.0 + n, "b": 390.0 + n}) for n in range(10)]
+    earlier = [Timeline(400.0 + n, {"a": 0.0, "b": 0.0}, {"a": 100.0 + n, "b": 390.0 + n}) for n in range(10)]
     found = forecast_run(at(50.0, {"a": 0.0, "b": 0.0}), earlier, None)
     stuck = forecast_run(at(600.0, {"a": 0.0}, {"b": 395.0}), earlier, None)
     assert found is not None and stuck is not None
@@ -70,7 +70,7 @@ def test_the_slowest_of_parallel_branches_decides() -> None:
 
 def test_a_slow_step_counts_only_as_far_as_the_run_waits_for_it() -> None:
     """Clean takes 600 s instead of 300 s beside train, which takes 900 s: nothing changes."""
-    one = Course(
+    one = Timeline(
         1000.0, {"load": 0.0, "clean": 40.0, "train": 40.0, "publish": 950.0},
         {"load": 30.0, "clean": 340.0, "train": 940.0, "publish": 1000.0},
     )  # fmt: skip
@@ -112,7 +112,7 @@ def test_a_step_nobody_has_seen_before_leaves_the_run_as_a_whole() -> None:
 
 def test_three_of_three_are_no_certainty() -> None:
     """Of thirty runs three were slow: a fourth that is as slow is not called late on their word alone."""
-    earlier = [*usual(count=27), *(course(train=900.0) for _ in range(3))]
+    earlier = [*usual(count=27), *(timeline(train=900.0) for _ in range(3))]
     found = forecast_run(at(500.0, {"train": 100.0}, {"load": 100.0}), earlier, 700.0)
     assert found is not None
     assert (found.risk, found.late) == (0.75, False)
@@ -146,8 +146,8 @@ def execution(step: str, began: float, ended: float | None = None, item: str | N
 def test_courses_are_those_of_the_newest_succeeded_runs() -> None:
     good = record(execution("a", 0.0, 20.0), execution("b", 20.0, 50.0), execution("b", 21.0, 60.0, "1"))
     failed = record(execution("a", 0.0, 20.0), outcome=Outcome.FAILED)
-    assert courses([failed, good]) == [Course(60.0, {"a": 0.0, "b": 20.0}, {"a": 20.0, "b": 60.0})]
-    assert len(courses([good] * (NEWEST + 5))) == NEWEST
+    assert timelines([failed, good]) == [Timeline(60.0, {"a": 0.0, "b": 20.0}, {"a": 20.0, "b": 60.0})]
+    assert len(timelines([good] * (NEWEST + 5))) == NEWEST
 
 
 def test_progress_tells_steps_under_way_from_those_that_are_over() -> None:

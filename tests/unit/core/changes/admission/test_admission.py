@@ -21,7 +21,7 @@ from concertmaster.core.changes.admission.limits import (
 from concertmaster.core.changes.admission.pods import pod_changes, pod_trials
 from concertmaster.core.model import Edit
 from concertmaster.engines.define import define
-from tests.support.core.changes_world import cpu, cron_job, faster, planned, recommended, template
+from tests.support.core.change_samples import cpu, cron_job, faster, planned, recommended, template
 
 AMOUNTS = st.sampled_from([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0])
 SOME = st.dictionaries(st.sampled_from(["cpu", "memory"]), AMOUNTS)

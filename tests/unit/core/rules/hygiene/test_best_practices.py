@@ -7,11 +7,11 @@ from dataclasses import replace
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.hygiene.best_practices import State, checklist
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Scene, argo, cron_job, noise, scene, task
+from tests.support.core.scenario_builder import Scenario, argo, cron_job, noise, scenario, task
 from tests.support.core.scenarios import resources
 
 
-def states(of: Scene) -> dict[str, State]:
+def states(of: Scenario) -> dict[str, State]:
     return {i.name: i.state for i in checklist(Evidence(of.analysis(), "wfp"))}
 
 
@@ -41,31 +41,32 @@ def test_a_workflow_with_everything_is_silent() -> None:
         ttlStrategy={"secondsAfterCompletion": 600},
     )
     value = noise()
-    good = scene(of, 20, lambda _: {"extract": value(60), "load": value(60), "tell": value(5)})
+    good = scenario(of, 20, lambda _: {"extract": value(60), "load": value(60), "tell": value(5)})
     assert set(states(good).values()) <= {State.PASSED, State.NOT_APPLICABLE}
     assert good.recommended("best-practices") == []
 
 
 def test_a_cron_job_is_asked_other_things() -> None:
     value = noise()
-    found = states(scene(cron_job(), 20, lambda _: {"job": value(60)}))
+    found = states(scenario(cron_job(), 20, lambda _: {"job": value(60)}))
     assert found["exit handler"] is State.NOT_APPLICABLE
     assert found["retries"] is State.PASSED  # Kubernetes retries six times by default
     assert found["concurrency"] is State.FAILED
     allowed = cron_job()
     allowed["spec"]["concurrencyPolicy"] = "Forbid"
-    assert states(scene(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is State.PASSED
+    assert states(scenario(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is State.PASSED
 
 
 def test_repeated_inputs_without_a_cache_fail_and_wide_fan_outs_need_a_limit() -> None:
     assert states(scenarios.cache_step())["caching"] is State.FAILED
     value = noise()
     wide = argo(task("search", withItems=[f"i{k}" for k in range(20)]))
-    runs = scene(wide, 6, lambda _: {"search": [value(10) for _ in range(20)]})
+    runs = scenario(wide, 6, lambda _: {"search": [value(10) for _ in range(20)]})
     assert states(runs)["concurrency"] is State.FAILED
     limited = argo(task("search", withItems=[f"i{k}" for k in range(20)]), parallelism=5)
     assert (
-        states(scene(limited, 6, lambda _: {"search": [value(10) for _ in range(20)]}))["concurrency"] is State.PASSED
+        states(scenario(limited, 6, lambda _: {"search": [value(10) for _ in range(20)]}))["concurrency"]
+        is State.PASSED
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.core.model import Category
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
 
 def test_batches_of_a_limited_fan_out_shorten_the_run() -> None:
@@ -23,7 +23,9 @@ def test_batches_of_a_limited_fan_out_shorten_the_run() -> None:
 def test_a_batch_that_takes_one_round_is_tried() -> None:
     of = argo(task("check", withItems=[str(i) for i in range(36)]), templates={"main": {"parallelism": 4}})
     value = noise()
-    item = scene(of, 20, lambda _: {"check": [Pod(value(5), startup=25.0) for _ in range(36)]}).one("batch-small-steps")
+    item = scenario(of, 20, lambda _: {"check": [Pod(value(5), startup=25.0) for _ in range(36)]}).one(
+        "batch-small-steps"
+    )
     # 8 items take two rounds of 65 s, 9 items one of 70 s, 16 items one of 105 s
     assert item.proposed == "4 pods of 9 items"
     assert item.gain_seconds is not None
@@ -33,9 +35,9 @@ def test_a_batch_that_takes_one_round_is_tried() -> None:
 def test_without_a_limit_batches_only_save_pod_time() -> None:
     of = argo(task("check", withItems=list("abcdefgh")), task("train"))
     value = noise()
-    item = scene(of, 20, lambda _: {"check": [Pod(value(5), startup=30.0) for _ in range(8)], "train": value(900)}).one(
-        "batch-small-steps"
-    )
+    item = scenario(
+        of, 20, lambda _: {"check": [Pod(value(5), startup=30.0) for _ in range(8)], "train": value(900)}
+    ).one("batch-small-steps")
     assert item.category is Category.COST
     assert item.gain_share is None
     assert "1 -> 8 per pod" in item.action
@@ -45,7 +47,7 @@ def test_without_a_limit_batches_only_save_pod_time() -> None:
 def test_small_steps_in_a_row_become_one() -> None:
     of = argo(task("a"), task("b", "a"), task("c", "b"), task("d", "c"))
     value = noise()
-    item = scene(of, 20, lambda _: {**{n: Pod(value(5), startup=15.0) for n in "abc"}, "d": value(100)}).one(
+    item = scenario(of, 20, lambda _: {**{n: Pod(value(5), startup=15.0) for n in "abc"}, "d": value(100)}).one(
         "batch-small-steps"
     )
     assert item.action == "Merge a, b and c into one step"
@@ -56,11 +58,13 @@ def test_small_steps_in_a_row_become_one() -> None:
 def test_long_items_and_forks_are_silent() -> None:
     value = noise()
     wide = argo(task("check", withItems=list("abcdefgh")), templates={"main": {"parallelism": 2}})
-    assert scene(wide, 20, lambda _: {"check": [value(200) for _ in range(8)]}).recommended("batch-small-steps") == []
+    assert (
+        scenario(wide, 20, lambda _: {"check": [value(200) for _ in range(8)]}).recommended("batch-small-steps") == []
+    )
     slow = {"check": [Pod(value(200), startup=300.0) for _ in range(8)]}
-    assert scene(wide, 20, lambda _: slow).recommended("batch-small-steps") == []
+    assert scenario(wide, 20, lambda _: slow).recommended("batch-small-steps") == []
     fork = argo(task("a"), task("b", "a"), task("c", "a"))
     assert (
-        scene(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).recommended("batch-small-steps")
+        scenario(fork, 20, lambda _: {n: Pod(value(5), startup=15.0) for n in "abc"}).recommended("batch-small-steps")
         == []
     )

@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.model import Level
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
 
 def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
@@ -30,7 +30,7 @@ def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
 def test_without_declared_inputs_there_is_no_key_and_no_patch() -> None:
     value = noise()
     of = argo(task("model"))
-    item = scene(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).one("cache-step")
+    item = scenario(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).one("cache-step")
     assert item.edits == ()
     assert "declared input parameters" in " ".join(item.evidence)
 
@@ -38,10 +38,10 @@ def test_without_declared_inputs_there_is_no_key_and_no_patch() -> None:
 def test_silence_on_new_inputs_unknown_inputs_and_caches() -> None:
     value = noise()
     of = argo(task("model"))
-    assert scene(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i}")}).recommended("cache-step") == []
-    assert scene(of, 42, lambda _: {"model": value(600)}).recommended("cache-step") == []
+    assert scenario(of, 42, lambda i: {"model": Pod(value(600), inputs=f"{i}")}).recommended("cache-step") == []
+    assert scenario(of, 42, lambda _: {"model": value(600)}).recommended("cache-step") == []
     kept = argo(task("model"), templates={"model": {"memoize": {"key": "x", "cache": {"configMap": {"name": "c"}}}}})
-    assert scene(kept, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).recommended("cache-step") == []
+    assert scenario(kept, 42, lambda i: {"model": Pod(value(600), inputs=f"{i // 3}")}).recommended("cache-step") == []
 
 
 def test_the_hit_ratio_is_a_setting() -> None:

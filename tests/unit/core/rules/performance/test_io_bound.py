@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import etl, measured, resources
 
 
@@ -28,7 +28,7 @@ def test_without_pressure_data_the_cpu_bounds_it_and_the_network_is_named() -> N
         quiet = measured(cpu_seconds=0.05 * seconds, cpu_sampled_seconds=seconds)
         return {"extract": value(60), "transform": Pod(seconds, containers=quiet), "load": value(30)}
 
-    item = scene(etl(), 20, work).one("io-bound")
+    item = scenario(etl(), 20, work).one("io-bound")
     assert "disk stalls are not recorded" in item.because
     assert "calls to databases and services" in item.proposed
     assert item.gain_seconds is not None
@@ -45,7 +45,7 @@ def test_a_step_that_moves_much_over_the_network_is_named() -> None:
         slow = Pod(seconds, containers=quiet, network=(58e6 * seconds, 5e6 * seconds))
         return {"extract": value(60), "transform": slow, "load": value(30)}
 
-    item = scene(etl(), 20, work).one("io-bound")
+    item = scenario(etl(), 20, work).one("io-bound")
     assert item.action == "transform is I/O-bound: 90% off-CPU"
     assert item.proposed == "compression, parallel transfers, or data that is nearer (same zone, a cache)"
     assert "moves 60 MiB a second over the network" in item.because
@@ -54,13 +54,13 @@ def test_a_step_that_moves_much_over_the_network_is_named() -> None:
 
 def test_busy_steps_unknown_cpu_and_short_steps_are_silent() -> None:
     value = noise()
-    assert scene(etl(), 20, lambda _: {"extract": value(60), "transform": value(300)}).recommended("io-bound") == []
+    assert scenario(etl(), 20, lambda _: {"extract": value(60), "transform": value(300)}).recommended("io-bound") == []
     unknown = measured(cpu_seconds=None, cpu_sampled_seconds=1.0)
 
     def work(_: int) -> Work:
         return {"extract": value(60), "transform": Pod(value(300), containers=unknown), "load": value(30)}
 
-    assert scene(etl(), 20, work).recommended("io-bound") == []
+    assert scenario(etl(), 20, work).recommended("io-bound") == []
 
 
 def test_a_small_request_is_no_sign_of_work_where_the_disk_stalls() -> None:
@@ -73,5 +73,5 @@ def test_a_small_request_is_no_sign_of_work_where_the_disk_stalls() -> None:
         )
         return {"extract": value(60), "transform": Pod(seconds, containers=busy), "load": value(30)}
 
-    item = scene(etl(transform=resources(requests={"cpu": "200m", "memory": "1Gi"})), 20, work).one("io-bound")
+    item = scenario(etl(transform=resources(requests={"cpu": "200m", "memory": "1Gi"})), 20, work).one("io-bound")
     assert "stalled on the disk 60% of the time" in item.because

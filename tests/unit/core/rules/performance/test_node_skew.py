@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl
 
 
@@ -25,19 +25,19 @@ def test_a_single_node() -> None:
     def work(i: int) -> Work:
         return {n: Pod(value(s * (2 if i % 4 == 0 else 1)), node=f"node{i % 4}") for n, s in STEPS.items()}
 
-    assert "node node0" in scene(etl(), 42, work).one("node-skew").action
+    assert "node node0" in scenario(etl(), 42, work).one("node-skew").action
 
 
 def test_a_node_with_longer_steps_is_not_blamed() -> None:
     value = noise()
     places = {"extract": "node1", "transform": "node2", "load": "node1"}
-    work = scene(etl(), 42, lambda _: {n: Pod(value(s), node=places[n]) for n, s in STEPS.items()})
+    work = scenario(etl(), 42, lambda _: {n: Pod(value(s), node=places[n]) for n, s in STEPS.items()})
     assert work.recommended("node-skew") == []
 
 
 def test_even_nodes_are_silent() -> None:
     value, chance = noise(spread=0.2), random.Random(2)
-    even = scene(etl(), 42, lambda _: {n: Pod(value(s), node=f"n-{chance.randrange(4)}") for n, s in STEPS.items()})
+    even = scenario(etl(), 42, lambda _: {n: Pod(value(s), node=f"n-{chance.randrange(4)}") for n, s in STEPS.items()})
     assert even.recommended("node-skew") == []
 
 
@@ -51,5 +51,5 @@ def test_runs_that_vary_as_a_whole_are_no_fault_of_the_nodes_they_met() -> None:
             node, factor = f"n-{chance.randrange(6)}", value(1.0)
             return {n: Pod(s * factor, node=node) for n, s in STEPS.items()}
 
-        blamed += bool(scene(etl(), 28, work).recommended("node-skew"))
+        blamed += bool(scenario(etl(), 28, work).recommended("node-skew"))
     assert blamed == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core import scenarios
-from tests.support.core.rules_world import argo, noise, scene, task
+from tests.support.core.scenario_builder import argo, noise, scenario, task
 
 SHARDS = {"withItems": list("abcd")}
 
@@ -21,16 +21,18 @@ def test_the_gain_is_what_the_items_own_times_say() -> None:
 
 def test_even_items_gain_nothing() -> None:
     of = argo(task("fetch", **SHARDS), task("train", "fetch", **SHARDS))
-    even = scene(of, 20, lambda _: {"fetch": [100.0] * 4, "train": [100.0] * 4})
+    even = scenario(of, 20, lambda _: {"fetch": [100.0] * 4, "train": [100.0] * 4})
     assert even.recommended("overlap-stages") == []
 
 
 def test_other_items_and_joins_are_silent() -> None:
     value = noise()
     of = argo(task("fetch", **SHARDS), task("train", "fetch", withItems=list("abc")))
-    other = scene(
+    other = scenario(
         of, 20, lambda _: {"fetch": [value(s) for s in (300, 60, 60, 60)], "train": [value(s) for s in (60, 300, 60)]}
     )
     assert other.recommended("overlap-stages") == []
     join = argo(task("fetch", **SHARDS), task("join", "fetch"))
-    assert scene(join, 20, lambda _: {"fetch": [value(100)] * 4, "join": value(50)}).recommended("overlap-stages") == []
+    assert (
+        scenario(join, 20, lambda _: {"fetch": [value(100)] * 4, "join": value(50)}).recommended("overlap-stages") == []
+    )

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.core import scenarios
-from tests.support.core.rules_world import argo, noise, reads, scene, task
+from tests.support.core.scenario_builder import argo, noise, reads, scenario, task
 
 SECONDS = {"a": 60.0, "b": 200.0, "c": 180.0}
 
@@ -28,20 +28,20 @@ def test_drops_the_edge_and_keeps_what_it_stood_for() -> None:
 def test_data_edges_are_never_dropped() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a", **reads("a")), task("c", "b", **reads("b")))
-    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
+    assert scenario(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
 
 
 def test_steps_that_read_from_no_other_step_tell_nothing() -> None:
     """Their data come from a bucket or a table; so may what the edge stands for."""
     value = noise()
     of = argo(task("a"), task("b", "a"), task("c", "b"))
-    assert scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
+    assert scenario(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).recommended("parallel-steps") == []
 
 
 def test_depends_expressions_get_no_patch() -> None:
     value = noise()
     of = argo(task("a"), task("b", depends="a", **reads("a")), task("c", depends="b", **reads("a")))
-    item = scene(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).one("parallel-steps")
+    item = scenario(of, 20, lambda _: {n: value(s) for n, s in SECONDS.items()}).one("parallel-steps")
     assert item.edits == ()
     assert item.how.startswith("kubectl concertmaster explain ")
 
@@ -50,7 +50,7 @@ def test_an_edge_off_the_critical_path_is_silent() -> None:
     value = noise()
     of = argo(task("long"), task("w"), task("x", "w"), task("y", "x", **reads("w")))
     assert (
-        scene(of, 20, lambda _: {"long": value(900), "w": value(60), "x": value(60), "y": value(60)}).recommended(
+        scenario(of, 20, lambda _: {"long": value(900), "w": value(60), "x": value(60), "y": value(60)}).recommended(
             "parallel-steps"
         )
         == []
@@ -60,6 +60,6 @@ def test_an_edge_off_the_critical_path_is_silent() -> None:
 def test_at_most_so_many_edges() -> None:
     value = noise()
     of = argo(task("a"), *(task(n, p, **reads("a")) for p, n in pairwise("abcdef")))
-    base = scene(of, 20, lambda _: {n: value(100) for n in "abcdef"})
+    base = scenario(of, 20, lambda _: {n: value(100) for n in "abcdef"})
     assert len(base.recommended("parallel-steps")) == 3
     assert len(base.recommended("parallel-steps", maxEdges="1")) == 1

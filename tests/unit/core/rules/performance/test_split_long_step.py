@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 from tests.support.core.scenarios import etl, measured
 
 
@@ -34,12 +34,12 @@ def test_without_a_missed_objective_it_is_a_bound_and_no_prediction() -> None:
 def test_waiting_steps_fan_outs_and_short_steps_are_silent() -> None:
     value = noise()
     idle = measured(cpu_seconds=30.0, cpu_sampled_seconds=1200.0)
-    waits = scene(
+    waits = scenario(
         etl(), 20, lambda _: {"extract": value(60), "transform": Pod(value(1200), containers=idle), "load": 30.0}
     )
     assert waits.recommended("split-long-step") == []
     wide = argo(task("work", withItems=list("abc")))
-    assert scene(wide, 20, lambda _: {"work": [value(900) for _ in range(3)]}).recommended("split-long-step") == []
-    even = scene(etl(), 20, lambda _: {n: value(60) for n in ("extract", "transform", "load")})
+    assert scenario(wide, 20, lambda _: {"work": [value(900) for _ in range(3)]}).recommended("split-long-step") == []
+    even = scenario(etl(), 20, lambda _: {n: value(60) for n in ("extract", "transform", "load")})
     assert even.recommended("split-long-step", minDragPercent="20", minSeconds="30") != []
     assert even.recommended("split-long-step", minDragPercent="20") == []

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
 WIDE = argo(task("search", withItems=list("abcdefgh")))
 
@@ -29,23 +29,25 @@ def test_another_item_each_time_has_no_common_cause() -> None:
         slow = chance.randrange(8)
         return {"search": [Pod(value(400 if k == slow else 100), node=f"n-{chance.randrange(9)}") for k in range(8)]}
 
-    assert "another item and node each time" in scene(WIDE, 30, work).one("straggler").because
+    assert "another item and node each time" in scenario(WIDE, 30, work).one("straggler").because
 
 
 def test_an_evenly_slow_fan_out_is_silent() -> None:
     value = noise(spread=0.2)
-    assert scene(WIDE, 30, lambda _: {"search": [value(900) for _ in range(8)]}).recommended("straggler") == []
+    assert scenario(WIDE, 30, lambda _: {"search": [value(900) for _ in range(8)]}).recommended("straggler") == []
 
 
 def test_a_straggler_beside_a_longer_step_gains_nothing() -> None:
     of = argo(task("search", withItems=list("abcd")), task("train"))
     value = noise()
-    both = scene(of, 30, lambda _: {"search": [value(100), value(100), value(100), value(400)], "train": value(2000)})
+    both = scenario(
+        of, 30, lambda _: {"search": [value(100), value(100), value(100), value(400)], "train": value(2000)}
+    )
     assert both.recommended("straggler") == []
 
 
 def test_rare_stragglers_are_silent_and_the_threshold_a_setting() -> None:
     value = noise()
-    rare = scene(WIDE, 40, lambda i: {"search": [value(800 if k == 0 and i % 5 == 0 else 100) for k in range(8)]})
+    rare = scenario(WIDE, 40, lambda i: {"search": [value(800 if k == 0 and i % 5 == 0 else 100) for k in range(8)]})
     assert rare.recommended("straggler") == []
     assert len(rare.recommended("straggler", minRunsPercent="10")) == 1

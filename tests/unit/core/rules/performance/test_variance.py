@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.builders import container
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
 ONE = argo(task("load"), task("tell", "load"))
 
@@ -31,7 +31,7 @@ def test_throttling_is_named() -> None:
 
     assert (
         "100% of the slow ones were throttled by the CPU limit, 0% of the others"
-        in scene(ONE, 40, work).one("variance").because
+        in scenario(ONE, 40, work).one("variance").because
     )
 
 
@@ -42,15 +42,16 @@ def test_spread_that_input_sizes_explain_is_silent() -> None:
         size = chance.lognormvariate(0, 0.8)
         return {"load": Pod(value(200 * size), size=1e6 * size), "tell": 10.0}
 
-    assert scene(ONE, 40, work).recommended("variance") == []
+    assert scenario(ONE, 40, work).recommended("variance") == []
 
 
 def test_steady_steps_and_those_off_the_path_are_silent() -> None:
     value = noise(spread=0.2)
-    assert scene(ONE, 40, lambda _: {"load": value(200), "tell": 10.0}).recommended("variance") == []
+    assert scenario(ONE, 40, lambda _: {"load": value(200), "tell": 10.0}).recommended("variance") == []
     beside = argo(task("load"), task("train"))
     assert (
-        scene(beside, 40, lambda i: {"load": 100 if i % 4 else 600, "train": value(5000)}).recommended("variance") == []
+        scenario(beside, 40, lambda i: {"load": 100 if i % 4 else 600, "train": value(5000)}).recommended("variance")
+        == []
     )
 
 
@@ -63,5 +64,5 @@ def test_a_spread_that_few_runs_show_by_accident_is_silent() -> None:
         def work(_: int, value: Callable[[float], float] = value) -> dict[str, Pod | float]:
             return {"load": value(200), "tell": 10.0}
 
-        found += scene(ONE, 14 if seed % 2 else 28, work).recommended("variance")
+        found += scenario(ONE, 14 if seed % 2 else 28, work).recommended("variance")
     assert found == []

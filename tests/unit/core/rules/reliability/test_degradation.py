@@ -13,7 +13,7 @@ from concertmaster.core.rules.reliability.degradation import like_for_like
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Scene, Work, argo, define, noise, scene, simulate, task
+from tests.support.core.scenario_builder import Scenario, Work, argo, define, noise, scenario, simulate, task
 from tests.support.core.scenarios import etl
 
 
@@ -32,17 +32,19 @@ def test_working_days_after_a_weekend_are_no_degradation() -> None:
         busy = not weekend(NOW - (count - i) * every)
         return {"extract": value(60), "transform": value(450 if busy else 300), "load": value(30)}
 
-    week = scene(etl(), count, work, every=every)
+    week = scenario(etl(), count, work, every=every)
     assert week.analysis().trend.points, "the case must tempt the rule"
     assert week.recommended("degradation") == []
 
 
-def _hourly(seconds: Callable[[float], float]) -> Scene:
+def _hourly(seconds: Callable[[float], float]) -> Scenario:
     """The 200 runs up to a Tuesday morning, with one weekend among them; ``seconds`` by the start of a run."""
     manifest, first = argo(task("a")), NOW - 2 * DAY - 200 * DAY / 24
     graph = define(manifest).graph
     starts = [first + i * DAY / 24 for i in range(200)]
-    return Scene(manifest, tuple(simulate(graph, {"a": seconds(t)}, number=i, start=t) for i, t in enumerate(starts)))
+    return Scenario(
+        manifest, tuple(simulate(graph, {"a": seconds(t)}, number=i, start=t) for i, t in enumerate(starts))
+    )
 
 
 @pytest.mark.parametrize("seed", [16, 44, 124])
@@ -81,6 +83,6 @@ def test_the_length_of_weekends_is_no_part_of_the_comparison(factor: float, seed
 def test_a_change_that_chance_brings_about_is_silent(seed: int) -> None:
     """One in 400 series without a change shows one that is significant by itself: nobody is sent after it."""
     value = noise(seed, spread=0.4)
-    steady = scene(argo(task("a")), 42, lambda _: {"a": value(300)})
+    steady = scenario(argo(task("a")), 42, lambda _: {"a": value(300)})
     assert steady.analysis().trend.points, "the case must tempt the rule"
     assert steady.recommended("degradation") == []

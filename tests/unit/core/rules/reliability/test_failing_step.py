@@ -8,11 +8,11 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Severity
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import etl
 
 
-def made(fails: dict[int, str], count: int = 42, step: str = "transform") -> Scene:
+def made(fails: dict[int, str], count: int = 42, step: str = "transform") -> Scenario:
     """Runs of three steps; run i fails at ``step`` with a reason."""
     value = noise()
 
@@ -20,7 +20,7 @@ def made(fails: dict[int, str], count: int = 42, step: str = "transform") -> Sce
         seconds = {"extract": 60.0, "transform": 300.0, "load": 30.0}
         return {n: Pod(value(s), fails=fails.get(i) if n == step else None) for n, s in seconds.items()}
 
-    return scene(etl(), count, work)
+    return scenario(etl(), count, work)
 
 
 def test_says_which_step_reason_since_when_what_changed_and_what_it_wastes() -> None:
@@ -121,7 +121,7 @@ def test_failures_that_retries_do_not_help_are_reported_as_they_are() -> None:
         tried = Pod(value(300), failures=((200.0, "Error"), (200.0, "Error")), fails="Error")
         return {"extract": value(60), "transform": tried if i % 5 == 0 else value(300), "load": value(30)}
 
-    item = scene(etl(), 42, work).one("failing-step")
+    item = scenario(etl(), 42, work).one("failing-step")
     assert "9 of 42 runs failed at transform" in item.because
     assert "0 of 18 retries helped" in item.because
     assert item.failures_avoided is not None

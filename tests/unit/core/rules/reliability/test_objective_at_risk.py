@@ -12,7 +12,7 @@ from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.builders import DAY, NOW
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, noise, scene
+from tests.support.core.scenario_builder import Pod, noise, scenario
 from tests.support.core.scenarios import etl
 
 
@@ -35,7 +35,7 @@ def test_silence_without_a_trend_or_far_from_the_limit_or_beyond_it() -> None:
             replace(base, objectives=Objectives(duration=Quantiles(p50=limit))).recommended("objective-at-risk") == []
         )
     value = noise(spread=0.05)
-    flat = scene(etl(), 42, lambda _: {"extract": value(60), "transform": value(240), "load": value(30)})
+    flat = scenario(etl(), 42, lambda _: {"extract": value(60), "transform": value(240), "load": value(30)})
     assert replace(flat, objectives=Objectives(duration=Quantiles(p50=400.0))).recommended("objective-at-risk") == []
     assert replace(base, objectives=Objectives()).recommended("objective-at-risk") == []
 
@@ -46,7 +46,7 @@ def test_success_that_falls_is_reported_before_the_window_shows_it() -> None:
     def work(i: int) -> dict[str, Pod | float]:
         return {"extract": 60.0, "transform": Pod(240, fails="Error" if i in failing else None), "load": 30.0}
 
-    item = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95)).one("objective-at-risk")
+    item = scenario(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95)).one("objective-at-risk")
     assert item.id == "objective-at-risk.success"
     assert "5 of the last 40 runs failed, 0 of the 80 before them (14d)" in item.because
     assert "still has 95.8%" in item.because
@@ -56,11 +56,11 @@ def test_steady_success_is_silent() -> None:
     def work(i: int) -> dict[str, Pod | float]:
         return {"extract": 60.0, "transform": Pod(240, fails="Error" if i % 30 == 7 else None), "load": 30.0}
 
-    calm = scene(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95))
+    calm = scenario(etl(), 120, work, every=DAY / 10, objectives=Objectives(min_success=0.95))
     assert calm.recommended("objective-at-risk") == []
 
 
 def test_runs_whose_outcome_nobody_knows_say_nothing_of_success() -> None:
-    steady = scene(etl(), 40, lambda _: {"extract": 60.0}, objectives=Objectives(min_success=0.95))
+    steady = scenario(etl(), 40, lambda _: {"extract": 60.0}, objectives=Objectives(min_success=0.95))
     unknown = replace(steady, runs=tuple(replace(r, outcome=Outcome.ENDED) for r in steady.runs))
     assert unknown.recommended("objective-at-risk") == []

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.model import Level
 from tests.support.builders import MI, container
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Work, argo, cron_job, scene, task
+from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, scenario, task
 
 
 def test_failures_that_pass_get_the_smallest_limit_that_reaches_the_objective() -> None:
@@ -39,7 +39,7 @@ def test_an_existing_limit_is_raised_in_the_type_it_was_written_in() -> None:
             return {"fetch": Pod(60, failures=((20, "Error"),), fails="Error")}
         return {"fetch": Pod(60, failures=((20, "Error"),) if tries[0] else ())}
 
-    item = scene(of, 42, work).one("retry-policy")
+    item = scenario(of, 42, work).one("retry-policy")
     (edit,) = item.edits
     assert edit.pointer == "/spec/templates/1/retryStrategy/limit"
     assert (edit.current, edit.proposed) == ("1", item.proposed.split()[0])
@@ -53,7 +53,7 @@ def test_retries_that_never_help_are_taken_away() -> None:
     def work(i: int) -> Work:
         return {"load": Pod(100, failures=((100, "Error"),) * 5, fails="Error") if i % 4 == 0 else Pod(100)}
 
-    item = scene(of, 42, work).one("retry-policy")
+    item = scenario(of, 42, work).one("retry-policy")
     assert "0 of 55 retries helped" in item.because
     assert item.proposed == "1 retry"
     assert item.edits[0].proposed == '"1"'
@@ -65,7 +65,7 @@ def test_a_jobs_default_of_six_retries_counts() -> None:
     def work(i: int) -> Work:
         return {"job": Pod(100, failures=((100, "Error"),) * 6, fails="Error") if i % 4 == 0 else Pod(100)}
 
-    item = scene(cron_job(), 42, work).one("retry-policy")
+    item = scenario(cron_job(), 42, work).one("retry-policy")
     assert item.action == "Reduce retries of report: 6 -> 1; fix the cause"
     assert item.edits[0].pointer == "/spec/jobTemplate/spec/backoffLimit"
     assert item.edits[0].current is None  # not written in the object: the default holds
@@ -77,9 +77,9 @@ def test_out_of_memory_is_no_reason_to_retry() -> None:
     full = (
         container(memory_sampled_peak=1020 * MI, memory_limit=1024 * MI, cpu_seconds=None, cpu_sampled_seconds=None),
     )
-    killed = scene(of, 42, lambda i: {"load": Pod(60, fails="OOMKilled") if i % 5 == 0 else Pod(60)})
+    killed = scenario(of, 42, lambda i: {"load": Pod(60, fails="OOMKilled") if i % 5 == 0 else Pod(60)})
     assert killed.recommended("retry-policy") == []
-    both = scene(
+    both = scenario(
         of,
         42,
         lambda i: {
@@ -97,14 +97,14 @@ def test_out_of_memory_is_no_reason_to_retry() -> None:
 def test_silence_without_failures_or_with_a_single_one(fails: int) -> None:
     of = argo(task("load"))
     assert (
-        scene(of, 42, lambda i: {"load": Pod(60, fails="Error" if i < fails else None)}).recommended("retry-policy")
+        scenario(of, 42, lambda i: {"load": Pod(60, fails="Error" if i < fails else None)}).recommended("retry-policy")
         == []
     )
 
 
 def test_silence_where_the_limit_already_suffices() -> None:
     of = argo(task("load"), templates={"load": {"retryStrategy": {"limit": "3"}}})
-    work = scene(of, 42, lambda i: {"load": Pod(60, failures=((10, "Evicted"),) if i % 4 == 0 else ())})
+    work = scenario(of, 42, lambda i: {"load": Pod(60, failures=((10, "Evicted"),) if i % 4 == 0 else ())})
     assert work.recommended("retry-policy") == []
 
 
@@ -116,6 +116,6 @@ def test_a_limit_that_is_not_known_is_read_from_what_was_tried() -> None:
             "load": Pod(60, failures=((10, "Error"),) if i % 5 == 0 else (), fails="Error" if i % 10 == 0 else None)
         }
 
-    item = scene(of, 42, work).one("retry-policy")
+    item = scenario(of, 42, work).one("retry-policy")
     assert item.current == "1 retry"
     assert int(item.proposed.split()[0]) > 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from concertmaster.core.model.policy import AnalysisSettings
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, cron_job, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, cron_job, noise, scenario, task
 
 
 def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
@@ -22,7 +22,7 @@ def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
 def test_steps_without_a_limit_share_one_quiet_line() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"), templates={"b": {"activeDeadlineSeconds": 600}})
-    item = scene(of, 20, lambda _: {"a": value(60), "b": value(60)}).one("timeout")
+    item = scenario(of, 20, lambda _: {"a": value(60), "b": value(60)}).one("timeout")
     assert (item.id, item.minor) == ("timeout", True)
     assert item.action == "Set a time limit for a"
     assert [e.pointer for e in item.edits] == ["/spec/templates/1/activeDeadlineSeconds"]
@@ -35,7 +35,7 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
     def work(i: int) -> dict[str, Pod]:
         return {"a": Pod(100, fails="DeadlineExceeded") if i % 6 == 0 else Pod(min(99.0, value(80)))}
 
-    item = scene(of, 42, work).one("timeout")
+    item = scenario(of, 42, work).one("timeout")
     assert "7 of 42 executions were stopped by it" in item.because
     assert (item.edits[0].pointer, item.edits[0].current) == ("/spec/templates/1/timeout", '"100s"')
     assert item.edits[0].proposed in ('"150s"', '"180s"')
@@ -44,14 +44,14 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
 def test_a_limit_with_room_is_left_alone() -> None:
     value = noise()
     of = argo(task("a"), templates={"a": {"activeDeadlineSeconds": 600}})
-    assert scene(of, 42, lambda _: {"a": value(60)}).recommended("timeout") == []
+    assert scenario(of, 42, lambda _: {"a": value(60)}).recommended("timeout") == []
 
 
 def test_a_job_is_limited_as_a_whole() -> None:
     value = noise()
-    item = scene(cron_job(), 42, lambda _: {"job": value(60)}).one("timeout")
+    item = scenario(cron_job(), 42, lambda _: {"job": value(60)}).one("timeout")
     assert item.edits[0].pointer == "/spec/jobTemplate/spec/activeDeadlineSeconds"
-    item = scene(cron_job(activeDeadlineSeconds=65), 42, lambda _: {"job": value(60)}).one("timeout")
+    item = scenario(cron_job(activeDeadlineSeconds=65), 42, lambda _: {"job": value(60)}).one("timeout")
     assert item.action.startswith("Raise time limit of report: 1m05s")
 
 
@@ -70,7 +70,7 @@ def test_several_hangs_do_not_hide_each_other() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"))
     hung = {9: 9000.0, 20: 12000.0, 31: 15000.0}
-    found = scene(of, 42, lambda i: {"a": hung.get(i, value(60)), "b": value(60)}).recommended("timeout")
+    found = scenario(of, 42, lambda i: {"a": hung.get(i, value(60)), "b": value(60)}).recommended("timeout")
     item = next(r for r in found if r.id == "timeout.a")
     assert "3 of 42 executions hung, the longest for 4h10m" in item.because
     assert int(item.edits[0].proposed or "") < 300

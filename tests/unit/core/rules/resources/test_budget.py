@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.model.policy import Objectives
 from tests.support.core import scenarios
-from tests.support.core.rules_world import scene
+from tests.support.core.scenario_builder import scenario
 from tests.support.core.scenarios import STEPS, etl
 
 
@@ -25,7 +25,7 @@ def test_counts_the_runs_over_budget_and_names_the_step() -> None:
 
 def test_money_per_run() -> None:
     # A core and a GiB for 400 s cost about 0.004 USD.
-    base = scene(etl(), 20, lambda _: STEPS, objectives=Objectives(max_cost_per_run=0.002))
+    base = scenario(etl(), 20, lambda _: STEPS, objectives=Objectives(max_cost_per_run=0.002))
     item = base.one("budget")
     assert item.id == "budget.cost"
     assert "20 of 20 runs cost more" in item.because

@@ -14,7 +14,7 @@ from concertmaster.core.model.inputs import ExtraMetric, MetricRole
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.report import result
 from tests.support.builders import MI, NOW, container
-from tests.support.core import rules_world as world
+from tests.support.core import scenario_builder as builder
 
 BYTES = Policy(inputs=(InputSource(parameter="size"),))
 ROWS = Policy(extra_metrics=(ExtraMetric("rows", "rows[$window]", unit="rows", role=MetricRole.INPUT_SIZE),))
@@ -28,9 +28,9 @@ def analyzed(
     limit: float | None = None,
 ) -> pipeline.AnalysisResult:
     """60 runs of a workflow whose step transform works on inputs of these sizes; above ``limit`` it is killed."""
-    value = world.noise(spread=0.02)
+    value = builder.noise(spread=0.02)
 
-    def work(i: int) -> world.Work:
+    def work(i: int) -> builder.Work:
         given = size(i)
         needed = peak(given) * value(1.0)
         killed = limit is not None and needed > limit
@@ -41,17 +41,20 @@ def analyzed(
             cpu_sampled_seconds=None,
             cpu_seconds=None,
         )
-        pod = world.Pod(value(seconds(given)), size=given, containers=(fact,), fails="OOMKilled" if killed else None)
+        pod = builder.Pod(value(seconds(given)), size=given, containers=(fact,), fails="OOMKilled" if killed else None)
         return {"extract": 60.0, "transform": pod, "load": 30.0}
 
     memory = f"{limit / MI:.0f}Mi" if limit is not None else "8Gi"
     resources = {"requests": {"cpu": "1", "memory": memory}, **({"limits": {"memory": memory}} if limit else {})}
     templates = {"transform": {"container": {"image": "x", "resources": resources}}}
-    manifest = world.argo(
-        world.task("extract"), world.task("transform", "extract"), world.task("load", "transform"), templates=templates
+    manifest = builder.argo(
+        builder.task("extract"),
+        builder.task("transform", "extract"),
+        builder.task("load", "transform"),
+        templates=templates,
     )
-    scene = world.scene(manifest, 60, work, every=world.DAY / 5)
-    return pipeline.analyze_workflow(scene.definition, scene.runs, policy, profile="p", now=NOW)
+    scenario = builder.scenario(manifest, 60, work, every=builder.DAY / 5)
+    return pipeline.analyze_workflow(scenario.definition, scenario.runs, policy, profile="p", now=NOW)
 
 
 def right_size(found: pipeline.AnalysisResult) -> Recommendation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 
@@ -27,6 +27,6 @@ def test_bursts_below_the_limit_on_average_gain_what_was_throttled() -> None:
         bursts = measured(cpu_limit=1.0, throttled_share=0.4, cpu_seconds=0.5 * seconds, cpu_sampled_seconds=seconds)
         return {n: Pod(seconds, containers=bursts) if n == "transform" else value(s) for n, s in STEPS.items()}
 
-    item = scene(etl(transform=limited), 42, work).one("cpu-request")
+    item = scenario(etl(transform=limited), 42, work).one("cpu-request")
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(300 * (0.4 - 0.4 / 1.7), rel=0.05)

@@ -8,13 +8,13 @@ import pytest
 
 from concertmaster.core.model.policy import Pricing
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 
 def held(
     gpus: float, used: float | None, active: float | None, resource: str = "nvidia.com/gpu", runs: int = 42
-) -> Scene:
+) -> Scenario:
     """``transform`` holds so many GPUs, of which so many were busy."""
     value = noise()
 
@@ -23,7 +23,7 @@ def held(
         return {n: Pod(value(s), containers=own if n == "transform" else measured()) for n, s in STEPS.items()}
 
     requests = resources(requests={"cpu": "1", "memory": "1Gi"}, limits={resource: f"{gpus:g}"})
-    return scene(etl(transform=requests), runs, work)
+    return scenario(etl(transform=requests), runs, work)
 
 
 def test_the_busiest_run_says_how_many_are_needed() -> None:

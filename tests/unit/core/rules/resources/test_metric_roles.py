@@ -17,7 +17,7 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Objectives, Policy, Pricing
 from concertmaster.report import result
 from tests.support.builders import NOW
-from tests.support.core import rules_world as world
+from tests.support.core import scenario_builder as builder
 from tests.support.core import scenarios
 
 TOKENS = ExtraMetric("tokens", "t", Per.STEP, "tokens", MetricRole.TOKENS)
@@ -33,16 +33,18 @@ def analyzed(
     """40 runs of an agent: each call takes ``overhead`` tokens and 100 for each page, and fails on a page in twenty."""
     chance = random.Random(3)
 
-    def work(i: int) -> world.Work:
+    def work(i: int) -> builder.Work:
         pages = float(chance.randint(5, 30))
         extra = {"tokens": overhead + 100.0 * pages, "pages": pages, "errors": 0.05 * pages}
-        return {"extract": 60.0, "transform": world.Pod(30.0, extra=extra), "load": 30.0}
+        return {"extract": 60.0, "transform": builder.Pod(30.0, extra=extra), "load": 30.0}
 
-    scene = world.scene(scenarios.etl(), 40, work)
-    sums = [{n: sum(e.extra.get(n, 0.0) for e in r.steps) for n in ("tokens", "pages", "errors")} for r in scene.runs]
-    runs = [replace(r, extra={"hits": hits, **extra}) for r, extra in zip(scene.runs, sums, strict=True)]
+    scenario = builder.scenario(scenarios.etl(), 40, work)
+    sums = [
+        {n: sum(e.extra.get(n, 0.0) for e in r.steps) for n in ("tokens", "pages", "errors")} for r in scenario.runs
+    ]
+    runs = [replace(r, extra={"hits": hits, **extra}) for r, extra in zip(scenario.runs, sums, strict=True)]
     settings = Policy(extra_metrics=metrics, pricing=PRICED, **policy)  # type: ignore[arg-type]
-    return pipeline.analyze_workflow(scene.definition, runs, settings, profile="p", now=NOW)
+    return pipeline.analyze_workflow(scenario.definition, runs, settings, profile="p", now=NOW)
 
 
 def item(found: pipeline.AnalysisResult, name: str) -> Recommendation | None:

@@ -12,7 +12,7 @@ from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import MODEL, with_metrics
 from concertmaster.core.model.policy import Policy
 from tests.support.builders import NOW
-from tests.support.core import rules_world as world
+from tests.support.core import scenario_builder as builder
 from tests.support.core import scenarios
 
 COST = ExtraMetric("llm-cost", "c", Per.STEP, "USD", MetricRole.COST)
@@ -21,16 +21,16 @@ COST = ExtraMetric("llm-cost", "c", Per.STEP, "USD", MetricRole.COST)
 def found(ratio: float, *, failures: int = 0, spread: float = 0.15, runs: int = 60) -> Recommendation | None:
     """Every other run asked model ``small``, which costs ``ratio`` of ``large`` and failed ``failures`` times."""
     chance = random.Random(5)
-    scene = world.scene(scenarios.etl(), runs, lambda _: {"extract": 60.0, "transform": 30.0, "load": 30.0})
+    scenario = builder.scenario(scenarios.etl(), runs, lambda _: {"extract": 60.0, "transform": 30.0, "load": 30.0})
     records = []
-    for i, run in enumerate(scene.runs):
+    for i, run in enumerate(scenario.runs):
         small = i % 2 == 1
         amount = (ratio if small else 1.0) * chance.lognormvariate(0.0, spread)
         key = f"transform{MODEL}{'small' if small else 'large'}"
         record = with_metrics(run, {COST: {run.run: {key: amount}}})
         records.append(_failed(record) if small and i // 2 < failures else record)
     policy = Policy(extra_metrics=(COST,))
-    result = pipeline.analyze_workflow(scene.definition, records, policy, profile="p", now=NOW)
+    result = pipeline.analyze_workflow(scenario.definition, records, policy, profile="p", now=NOW)
     items = (*result.recommendations, *result.minor)
     return next((r for r in items if r.id == "budget.model.transform"), None)
 
@@ -59,7 +59,7 @@ def test_silence_without_a_certain_saving_or_with_more_failures() -> None:
 
 
 def test_amounts_add_up_over_models_and_the_largest_names_the_step() -> None:
-    run = world.scene(scenarios.etl(), 1, lambda _: {"extract": 60.0, "transform": 30.0, "load": 30.0}).runs[0]
+    run = builder.scenario(scenarios.etl(), 1, lambda _: {"extract": 60.0, "transform": 30.0, "load": 30.0}).runs[0]
     reported = with_metrics(run, {COST: {run.run: {f"transform{MODEL}a": 1.0, f"transform{MODEL}b": 3.0, "load": 2.0}}})
     by = {e.step: e for e in reported.steps}
     assert (by["transform"].extra["llm-cost"], by["transform"].model) == (4.0, "b")

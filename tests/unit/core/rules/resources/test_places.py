@@ -12,7 +12,7 @@ from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.resources.places import places
 from concertmaster.engines import define
 from tests.support.builders import MI, NOW, definition, step
-from tests.support.core.rules_world import Manifest, Pod, Work, argo, history, noise, scene, task
+from tests.support.core.scenario_builder import Manifest, Pod, Work, argo, history, noise, scenario, task
 from tests.support.core.scenarios import measured
 
 
@@ -35,7 +35,7 @@ def test_a_request_suits_every_step_that_runs_the_template() -> None:
             "large": Pod(value(100), containers=measured(memory_sampled_peak=440 * MI)),
         }
 
-    item = scene(_twice(), 42, work).one("right-size")
+    item = scenario(_twice(), 42, work).one("right-size")
     assert "peaked at 440Mi of 1Gi" in item.because
     assert "use the same template" in item.because
     (row,) = item.items
@@ -51,12 +51,12 @@ def test_a_request_that_one_of_them_needs_stays() -> None:
             "large": Pod(value(100), containers=measured(memory_sampled_peak=980 * MI)),
         }
 
-    assert scene(_twice(), 42, work).recommended("right-size") == []
+    assert scenario(_twice(), 42, work).recommended("right-size") == []
 
 
 def test_a_missing_time_limit_is_the_larger_one() -> None:
     value = noise()
-    item = scene(_twice(), 42, lambda _: {"small": value(60), "large": value(600)}).one("timeout")
+    item = scenario(_twice(), 42, lambda _: {"small": value(60), "large": value(600)}).one("timeout")
     (edit,) = item.edits
     assert int(edit.proposed or "") > 600
 
@@ -67,7 +67,7 @@ def test_a_hang_in_one_of_them_gets_no_patch_that_hits_the_other() -> None:
     def work(i: int) -> Work:
         return {"small": Pod(9000, fails="Error") if i == 30 else value(60), "large": value(600)}
 
-    found = scene(_twice(), 42, work).recommended("timeout")
+    found = scenario(_twice(), 42, work).recommended("timeout")
     assert [r.id for r in found] == ["timeout.small"]
     assert found[0].edits == ()
 
@@ -80,7 +80,7 @@ def test_a_saving_counts_the_runs_of_all_steps_that_run_the_template() -> None:
     def work(_: int) -> Work:
         return {n: Pod(value(s), containers=sampled) for n, s in (("small", 100.0), ("large", 1600.0))}
 
-    often = scene(_twice(), 40, work)
+    often = scenario(_twice(), 40, work)
     seldom = [
         r if i % 4 == 0 else replace(r, steps=r.steps[:1], end=r.steps[0].finished) for i, r in enumerate(often.runs)
     ]
@@ -111,7 +111,7 @@ def test_a_task_that_two_steps_run_is_one_place_and_two_tasks_are_two() -> None:
 @pytest.mark.parametrize("later", ["again.work", "template:work"])
 def test_later_rounds_of_a_recursion_count_for_the_size_of_its_template(later: str) -> None:
     """Live objects name a round by its tasks, pods alone by the template."""
-    found = scene(
+    found = scenario(
         argo(task("work")), 42, lambda _: {"work": Pod(100.0, containers=measured(memory_sampled_peak=250 * MI))}
     )
 

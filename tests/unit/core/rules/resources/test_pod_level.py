@@ -13,7 +13,7 @@ from concertmaster.core.lifecycle.commands import json_patch
 from concertmaster.core.model import ContainerFact
 from concertmaster.core.model.amounts import quantity
 from tests.support.builders import MI, container
-from tests.support.core.rules_world import Manifest, Pod, Scene, Work, argo, define, noise, scene, task
+from tests.support.core.scenario_builder import Manifest, Pod, Scenario, Work, argo, define, noise, scenario, task
 
 
 def facts(memory: float, *, wait: float = 20.0, **main: Any) -> tuple[ContainerFact, ...]:
@@ -28,13 +28,13 @@ def workflow(level: dict[str, Any], **resources: Any) -> Manifest:
     return argo(task("work"), templates={"work": {"container": body, "podResources": level}})
 
 
-def seen(manifest: Manifest, pods: tuple[ContainerFact, ...]) -> Scene:
+def seen(manifest: Manifest, pods: tuple[ContainerFact, ...]) -> Scenario:
     value = noise()
 
     def work(_: int) -> Work:
         return {"work": Pod(value(600), containers=pods)}
 
-    return scene(manifest, 42, work)
+    return scenario(manifest, 42, work)
 
 
 def test_the_request_of_the_pod_is_sized_and_no_container_gets_one() -> None:
@@ -76,7 +76,7 @@ def test_a_pod_killed_at_its_own_limit_gets_a_larger_one() -> None:
         failures = ((60.0, "OOMKilled"),) if i % 4 == 0 else ()
         return {"work": Pod(value(600), failures=failures, containers=facts(400))}
 
-    item = scene(workflow(level), 42, work).one("memory-request")
+    item = scenario(workflow(level), 42, work).one("memory-request")
     assert {e.pointer for e in item.edits} == {
         "/spec/templates/1/podResources/requests/memory",
         "/spec/templates/1/podResources/limits/memory",

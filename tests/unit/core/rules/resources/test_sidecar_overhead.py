@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.builders import MI, container
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Scene, Work, scene
+from tests.support.core.scenario_builder import Pod, Scenario, Work, scenario
 from tests.support.core.scenarios import STEPS, etl, measured
 
 
@@ -21,13 +21,13 @@ def test_a_sidecar_that_reserves_much_and_uses_little() -> None:
     assert item.saving_per_month.likely > 0
 
 
-def _lingering(seconds: float) -> Scene:
+def _lingering(seconds: float) -> Scenario:
     small = container(name="logs", cpu_request=0.01, memory_request=10 * MI, cpu_seconds=0.1, cpu_sampled_seconds=10.0)
 
     def work(_: int) -> Work:
         return {n: Pod(s, containers=(*measured(), small)) for n, s in STEPS.items()}
 
-    made = scene(etl(), 20, work)
+    made = scenario(etl(), 20, work)
     runs = tuple(
         replace(
             r,
@@ -57,4 +57,4 @@ def test_a_sidecar_that_keeps_the_pod() -> None:
 
 def test_cheap_and_punctual_sidecars_are_silent() -> None:
     assert _lingering(1.0).recommended("sidecar-overhead") == []
-    assert scene(etl(), 20, lambda _: STEPS).recommended("sidecar-overhead") == []
+    assert scenario(etl(), 20, lambda _: STEPS).recommended("sidecar-overhead") == []

@@ -10,14 +10,14 @@ from concertmaster.core.changes.admission.capacity import LARGEST_NODE, Capacity
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.rules.resources.storage_rows import evicted_at
 from tests.support.builders import MI, container
-from tests.support.core.rules_world import Pod, Scene, Work, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, Work, noise, scenario
 from tests.support.core.scenarios import STEPS, etl, measured, resources
 
 GI = 1024 * MI
 FULL = measured(memory_sampled_peak=960 * MI)
 
 
-def used(peak: float, request: float, limit: float | None = None, message: str | None = None) -> Scene:
+def used(peak: float, request: float, limit: float | None = None, message: str | None = None) -> Scenario:
     """``transform`` writes so much; with a ``message`` every seventh pod of it is evicted."""
     value = noise()
 
@@ -31,7 +31,7 @@ def used(peak: float, request: float, limit: float | None = None, message: str |
 
     sizes = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": f"{request / MI:.0f}Mi"}
     limits = {"limits": {"ephemeral-storage": f"{limit / MI:.0f}Mi"}} if limit else {}
-    return scene(etl(transform=resources(requests=sizes, **limits)), 42, work)
+    return scenario(etl(transform=resources(requests=sizes, **limits)), 42, work)
 
 
 def test_a_peak_near_the_limit_raises_both_by_hand() -> None:
@@ -117,7 +117,7 @@ def test_use_within_its_limit_is_left_alone() -> None:
     ],
 )
 def test_the_words_of_the_kubelet(message: str | None, size: float | None) -> None:
-    run = scene(
+    run = scenario(
         etl(), 1, lambda _: {"extract": Pod(5, containers=(container(),), fails="Evicted", message=message)}
     ).runs[0]
     assert evicted_at(run.steps[0]) == size

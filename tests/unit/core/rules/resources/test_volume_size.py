@@ -14,18 +14,18 @@ from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_execution, encode_execution
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY, NOW
-from tests.support.core.rules_world import Pod, Scene, noise, scene
+from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
 from tests.support.core.scenarios import GI, MI, SCENARIOS, STEPS, etl
 
 
-def mounting(*uses: VolumeUse) -> Scene:
+def mounting(*uses: VolumeUse) -> Scenario:
     """Runs whose load mounts a claim, one use each."""
     value = noise()
 
     def work(i: int) -> dict[str, Pod]:
         return {n: Pod(value(s), volumes=(uses[i],) if n == "load" else ()) for n, s in STEPS.items()}
 
-    return scene(etl(), len(uses), work)
+    return scenario(etl(), len(uses), work)
 
 
 def test_a_volume_that_grows_says_until_when_it_holds_and_gets_a_size() -> None:

@@ -62,19 +62,19 @@ def test_unequal_runs_widen_the_bound() -> None:
 
 
 def test_the_peak_is_reported_to_the_workflow_that_makes_it() -> None:
-    scene = scenarios.demand_forecast()
-    item = scene.one("demand-forecast")
+    scenario = scenarios.demand_forecast()
+    item = scenario.one("demand-forecast")
     # 4 cores for 15 of 60 minutes plus half a core for half an hour
     assert "1.2 cores at" in item.action
     assert "02:00 UTC" in item.action
     assert "of which this workflow takes 80%" in item.because
-    assert replace(scene, fleet=None).recommended("demand-forecast") == []
+    assert replace(scenario, fleet=None).recommended("demand-forecast") == []
 
 
 def test_others_and_flat_demand_are_silent() -> None:
-    scene = scenarios.demand_forecast()
-    assert scene.fleet is not None
+    scenario = scenarios.demand_forecast()
+    assert scenario.fleet is not None
     big = scenarios.daily_member("giant", 2.0, 100.0, 3000)
-    assert replace(scene, fleet=Fleet((*scene.fleet.members, big))).recommended("demand-forecast") == []
-    assert scene.recommended("demand-forecast", minPeakPercent="100000") == []
-    assert scene.recommended("demand-forecast", minPeakCores="2") == []  # 1.2 cores are no peak to plan for there
+    assert replace(scenario, fleet=Fleet((*scenario.fleet.members, big))).recommended("demand-forecast") == []
+    assert scenario.recommended("demand-forecast", minPeakPercent="100000") == []
+    assert scenario.recommended("demand-forecast", minPeakCores="2") == []  # 1.2 cores are no peak to plan for there

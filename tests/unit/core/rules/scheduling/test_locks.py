@@ -14,12 +14,12 @@ from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment, analyze_workflow
 from tests.support.builders import NOW
-from tests.support.core.semaphore_scene import waiting_scene
+from tests.support.core.semaphore_scenario import waiting_scenario
 
 
 def lock(size: int | None, *, reported: int | None = None, capacity: Capacity | None = None) -> Recommendation:
     """What is recommended when the semaphore has ``size`` places and its ConfigMap says ``reported``."""
-    of = waiting_scene(size or 2)
+    of = waiting_scenario(size or 2)
     known = reported if reported is not None else size
     maps = NamedConfigMaps({"semaphore/limits/db": known} if known else {})
     definition = replace(of.definition, config_maps=maps)

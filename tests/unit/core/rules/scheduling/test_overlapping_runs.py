@@ -16,7 +16,7 @@ from concertmaster.engines.define import define_all
 from concertmaster.report.insights import sentences
 from tests.support.builders import NOW
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Scene, argo, cron_job, define, noise, simulate, task
+from tests.support.core.scenario_builder import Scenario, argo, cron_job, define, noise, simulate, task
 from tests.support.core.scenarios import every_ten_minutes
 
 DUE = NOW - NOW % 600
@@ -28,7 +28,7 @@ def cron(policy: str | None, schedule: str = "*/10 * * * *") -> dict[str, Any]:
     return {**made, "spec": {**made["spec"], **({"concurrencyPolicy": policy} if policy else {})}}
 
 
-def of(manifest: dict[str, Any], starts: list[float], lengths: list[float], **more: Any) -> Scene:
+def of(manifest: dict[str, Any], starts: list[float], lengths: list[float], **more: Any) -> Scenario:
     """Runs of one pod that began then and took so long."""
     graph = define(manifest).graph
     name = graph.steps[0].name
@@ -36,10 +36,10 @@ def of(manifest: dict[str, Any], starts: list[float], lengths: list[float], **mo
         simulate(graph, {name: s}, number=i, start=b, **more)
         for i, (b, s) in enumerate(zip(starts, lengths, strict=True))
     ]
-    return Scene(manifest, tuple(runs))
+    return Scenario(manifest, tuple(runs))
 
 
-def one_after_the_other(count: int = 40, seconds: float = 1080.0) -> Scene:
+def one_after_the_other(count: int = 40, seconds: float = 1080.0) -> Scenario:
     """As the CronJob controller does with Forbid: the newest start that was missed begins when the run before ends."""
     at, starts = DUE - count * 1300, []
     at -= at % 600
@@ -105,7 +105,7 @@ def test_nothing_is_counted_while_no_run_was_in_progress() -> None:
     assert rests.recommended("overlapping-runs") == []
 
 
-def replacing(count: int = 40, each: int = 3) -> Scene:
+def replacing(count: int = 40, each: int = 3) -> Scenario:
     """Every third run would take longer than ten minutes, and is deleted when the next one is due."""
     of_them = of(
         cron("Replace"),
@@ -136,7 +136,7 @@ def test_runs_that_fail_by_themselves_are_not_replaced() -> None:
     assert replace(replacing(), manifest=cron("Forbid")).recommended("overlapping-runs") == []
 
 
-def beside(factor: float, policy: str | None = None) -> Scene:
+def beside(factor: float, policy: str | None = None) -> Scenario:
     """Every fourth run takes 14 min, so that the next one begins beside it; both then take so many times as long."""
     value = noise()
     lengths = [value({1: 840 * factor, 2: 400 * factor}.get(i % 4, 400.0)) for i in range(80)]
@@ -175,8 +175,8 @@ def test_a_cron_workflow_that_only_starts_a_template_is_the_object_to_patch() ->
     assert '"value":"*/20 * * * *"' in item.how
 
 
-class Started(Scene):
-    """A scene whose definition has been read together with what starts it."""
+class Started(Scenario):
+    """A scenario whose definition has been read together with what starts it."""
 
     def __init__(self, manifest: dict[str, Any], runs: tuple[RunRecord, ...], definition: Any) -> None:
         super().__init__(manifest, runs)

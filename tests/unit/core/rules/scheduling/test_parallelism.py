@@ -12,7 +12,7 @@ from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuot
 from concertmaster.core.model import Level
 from concertmaster.core.model.policy import ApplySettings, Bounds, Range
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, Scene, argo, cron_job, noise, scene, task
+from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task
 
 GI = 1024.0**3
 
@@ -43,13 +43,13 @@ def test_a_quota_binds_and_the_gain_is_the_one_of_what_fits(hard: dict[str, floa
     assert item.gain_seconds.likely == pytest.approx((4 - rounds) * 103, rel=0.1)
 
 
-def writing() -> Scene:
+def writing() -> Scenario:
     """Eight searches, two at a time, each with 2Gi of ephemeral storage."""
     sizes = scenarios.resources(requests={"cpu": "1", "memory": "1Gi", "ephemeral-storage": "2Gi"})
     search = task("search", withItems=list("abcdefgh"))
     value = noise()
     of = argo(search, templates={"main": {"parallelism": 2}, "search": sizes})
-    return scene(of, 20, lambda _: {"search": [value(100) for _ in range(8)]})
+    return scenario(of, 20, lambda _: {"search": [value(100) for _ in range(8)]})
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_policy_bounds_the_parallelism() -> None:
 def test_the_limit_of_the_whole_run() -> None:
     of = argo(task("a"), task("b"), task("c"), task("d"), parallelism=2)
     value = noise()
-    item = scene(of, 12, lambda _: {n: value(100) for n in "abcd"}).one("parallelism")
+    item = scenario(of, 12, lambda _: {n: value(100) for n in "abcd"}).one("parallelism")
     assert item.id == "parallelism"
     assert item.proposed == "4 pods at a time"
     assert item.edits[0].pointer == "/spec/parallelism"
@@ -106,7 +106,7 @@ def test_the_limit_of_the_whole_run() -> None:
 def test_a_job_is_limited_by_one_field() -> None:
     of = cron_job(parallelism=2, completions=6, completionMode="Indexed")
     value = noise()
-    item = scene(of, 12, lambda _: {"job": [value(100) for _ in range(6)]}).one("parallelism")
+    item = scenario(of, 12, lambda _: {"job": [value(100) for _ in range(6)]}).one("parallelism")
     assert item.edits[0].pointer == "/spec/jobTemplate/spec/parallelism"
     assert item.proposed == "6 pods at a time"
     assert item.gain_seconds is not None
@@ -117,7 +117,7 @@ def test_the_smallest_limit_is_not_the_largest() -> None:
     """One long pod holds the stage up: three slots finish the others beside it."""
     of = argo(task("search", withItems=list("abcdefg")), templates={"main": {"parallelism": 2}})
     value = noise()
-    item = scene(of, 12, lambda _: {"search": [value(600), *(value(200) for _ in range(6))]}).one("parallelism")
+    item = scenario(of, 12, lambda _: {"search": [value(600), *(value(200) for _ in range(6))]}).one("parallelism")
     assert item.proposed == "3 pods at a time"
 
 
@@ -129,7 +129,7 @@ def test_pods_that_only_wait_for_nodes_get_a_lower_limit() -> None:
         # Two nodes' worth of room: four waves, each pod waits for those before it.
         return {"search": [Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i in range(8)]}
 
-    item = scene(of, 12, work).one("parallelism")
+    item = scenario(of, 12, work).one("parallelism")
     assert item.action == "Lower parallelism of nightly-etl: 8 -> 2"
     assert item.gain_seconds is None
     assert "no impact on run duration" in item.expected
@@ -139,11 +139,11 @@ def test_pods_that_only_wait_for_nodes_get_a_lower_limit() -> None:
 def test_silence_where_the_limit_does_not_bind_or_room_is_left() -> None:
     value = noise()
     wide = argo(task("search", withItems=list("abcd")), templates={"main": {"parallelism": 8}})
-    assert scene(wide, 12, lambda _: {"search": [value(100) for _ in range(4)]}).recommended("parallelism") == []
+    assert scenario(wide, 12, lambda _: {"search": [value(100) for _ in range(4)]}).recommended("parallelism") == []
     free = argo(task("search", withItems=list("abcd")))
-    assert scene(free, 12, lambda _: {"search": [value(100) for _ in range(4)]}).recommended("parallelism") == []
+    assert scenario(free, 12, lambda _: {"search": [value(100) for _ in range(4)]}).recommended("parallelism") == []
     lone = argo(task("a"), task("b", "a"), parallelism=1)
-    assert scene(lone, 12, lambda _: {"a": value(100), "b": value(100)}).recommended("parallelism") == []
+    assert scenario(lone, 12, lambda _: {"a": value(100), "b": value(100)}).recommended("parallelism") == []
 
 
 def test_a_small_gain_is_silent_and_the_threshold_a_setting() -> None:

@@ -10,7 +10,7 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import RunRecord, StepExecution, Suspension
 from concertmaster.report.insights import sentences
 from tests.support.core import scenarios
-from tests.support.core.rules_world import Pod, argo, noise, scene, task
+from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
 
 
 def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
@@ -26,7 +26,7 @@ def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
 def test_slow_starts_are_distinguished() -> None:
     value = noise()
     of = argo(task("a"), task("b", "a"))
-    item = scene(of, 20, lambda _: {"a": Pod(value(60), startup=90.0), "b": value(60)}).one("queue-time")
+    item = scenario(of, 20, lambda _: {"a": Pod(value(60), startup=90.0), "b": value(60)}).one("queue-time")
     assert item.id == "queue-time.start"
     assert item.action.endswith("of run time), mainly for a")
 
@@ -34,7 +34,7 @@ def test_slow_starts_are_distinguished() -> None:
 def test_the_hour_is_named_when_it_stands_out() -> None:
     value = noise()
     of = argo(task("a"))
-    waits = scene(of, 42, lambda i: {"a": Pod(value(200), wait=300.0 if i % 3 == 0 else 40.0)})
+    waits = scenario(of, 42, lambda i: {"a": Pod(value(200), wait=300.0 if i % 3 == 0 else 40.0)})
     hour = int(waits.runs[0].start % 86400 // 3600)  # type: ignore[operator]
     assert f"most of it at {hour:02d}:00 UTC" in waits.one("queue-time").because
 
@@ -43,17 +43,18 @@ def test_waiting_beside_a_longer_step_is_silent() -> None:
     value = noise()
     of = argo(task("a"), task("train"))
     assert (
-        scene(of, 20, lambda _: {"a": Pod(value(60), wait=200.0), "train": value(2000)}).recommended("queue-time") == []
+        scenario(of, 20, lambda _: {"a": Pod(value(60), wait=200.0), "train": value(2000)}).recommended("queue-time")
+        == []
     )
     calm = argo(task("a"))
-    assert scene(calm, 20, lambda _: {"a": value(600)}).recommended("queue-time") == []
+    assert scenario(calm, 20, lambda _: {"a": value(600)}).recommended("queue-time") == []
 
 
 def test_steps_that_take_turns_at_a_lock_wait_for_it() -> None:
     value = noise()
     lock = {"synchronization": {"mutex": {"name": "db"}}}
     of = argo(task("a"), task("b", "a"), task("c", "a"), task("d", "b", "c"), templates={"b": lock, "c": lock})
-    turns = scene(of, 20, lambda _: {"a": value(60), "b": value(300), "c": value(300), "d": value(60)})
+    turns = scenario(of, 20, lambda _: {"a": value(60), "b": value(300), "c": value(300), "d": value(60)})
 
     def delayed(run: RunRecord) -> RunRecord:
         by = {e.step: e for e in run.steps}
@@ -73,7 +74,7 @@ def test_steps_that_take_turns_at_a_lock_wait_for_it() -> None:
 def test_suspension_by_kueue_is_outside_the_run_time_and_names_the_queue() -> None:
     value, queue = noise(), noise(2)
     of = argo(task("a"))
-    plain = scene(of, 20, lambda _: {"a": value(300)})
+    plain = scenario(of, 20, lambda _: {"a": value(300)})
 
     def suspended(run: RunRecord) -> RunRecord:
         return replace(run, suspension=Suspension(queue(600.0), "ClusterQueue batch", evictions=1))

@@ -9,7 +9,7 @@ import pytest
 from concertmaster.core.rules import Fleet
 from concertmaster.core.rules.scheduling.schedule_clash import _moved
 from tests.support.core import scenarios
-from tests.support.core.rules_world import cron_job, noise, scene
+from tests.support.core.scenario_builder import cron_job, noise, scenario
 from tests.support.core.scenarios import at_two, daily_member
 
 
@@ -35,7 +35,7 @@ def test_silence_without_waiting_without_others_or_without_a_better_hour() -> No
 
 def test_lines_that_are_not_plain_get_no_recommendations() -> None:
     value = noise()
-    odd = scene(cron_job(schedule="*/10 2 * * 1-5"), 20, lambda _: {"job": value(100)})
+    odd = scenario(cron_job(schedule="*/10 2 * * 1-5"), 20, lambda _: {"job": value(100)})
     assert replace(odd, fleet=scenarios.schedule_clash().fleet).recommended("schedule-clash") == []
 
 

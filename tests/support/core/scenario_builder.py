@@ -213,7 +213,7 @@ def noise(seed: int = 1, spread: float = 0.03) -> Callable[[float], float]:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scenario:
     """A workflow, its runs, and its owner's settings: the whole input of a rule."""
 
     manifest: Manifest
@@ -254,6 +254,8 @@ class Scene:
         return found[0]
 
 
-def scene(manifest: Manifest, count: int, work: Callable[[int], Work], *, every: float = DAY / 3, **more: Any) -> Scene:
+def scenario(
+    manifest: Manifest, count: int, work: Callable[[int], Work], *, every: float = DAY / 3, **more: Any
+) -> Scenario:
     """A manifest with ``count`` runs."""
-    return Scene(manifest, tuple(history(define(manifest), count, work, every=every)), **more)
+    return Scenario(manifest, tuple(history(define(manifest), count, work, every=every)), **more)

@@ -1,4 +1,4 @@
-"""The course of a run: first start and last end of each step, for finished runs and runs in progress."""
+"""The timeline of a run: first start and last end of each step, for finished runs and runs in progress."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ RUN = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """The course of one succeeded run: start and end of its steps, and its own end, in seconds from its start. ``inputs``:
+class Timeline:
+    """The timeline of one succeeded run: start and end of its steps, and its own end, in seconds from its start. ``inputs``:
     known input sizes of its steps and (``RUN``) of the run as a whole."""
 
     seconds: float
@@ -26,7 +26,7 @@ class Course:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """A run in progress at ``now``: its start (unix seconds), starts of running steps and ends of finished ones, in seconds
-    from its start. ``skipped`` steps will not run. ``inputs`` as in ``Course``."""
+    from its start. ``skipped`` steps will not run. ``inputs`` as in ``Timeline``."""
 
     run: str
     start: float
@@ -42,14 +42,14 @@ class Progress:
         return max(0.0, self.now - self.start)
 
 
-def courses(runs: Sequence[RunRecord]) -> list[Course]:
-    """The courses of the newest succeeded runs (``runs``: oldest first)."""
-    selected: list[Course] = []
+def timelines(runs: Sequence[RunRecord]) -> list[Timeline]:
+    """The timelines of the newest succeeded runs (``runs``: oldest first)."""
+    selected: list[Timeline] = []
     for run in reversed(runs):
         if run.outcome is not Outcome.SUCCEEDED or run.start is None or not run.makespan:
             continue
         began, ended = _times(run.steps, run.start)
-        selected.append(Course(run.makespan, began, ended, _inputs(run, run.input_total)))
+        selected.append(Timeline(run.makespan, began, ended, _inputs(run, run.input_total)))
         if len(selected) == NEWEST:
             break
     return selected[::-1]
@@ -69,12 +69,12 @@ def progress(run: RunRecord, now: float) -> Progress | None:
     return Progress(run.run, start, now, under_way, over, frozenset(skipped), _inputs(run, run.input_size))
 
 
-def before(step: str, course: Course, after: Mapping[str, Sequence[str]] | None) -> list[str]:
+def before(step: str, timeline: Timeline, after: Mapping[str, Sequence[str]] | None) -> list[str]:
     """The steps that the step waited for in that run."""
     if after is not None and step in after:
-        return [s for s in after[step] if s in course.ended]
-    began = course.began[step]
-    return [s for s, end in course.ended.items() if end <= began and s != step]
+        return [s for s in after[step] if s in timeline.ended]
+    began = timeline.began[step]
+    return [s for s, end in timeline.ended.items() if end <= began and s != step]
 
 
 def _times(steps: Sequence[StepExecution], start: float) -> tuple[dict[str, float], dict[str, float]]:

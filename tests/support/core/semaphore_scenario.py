@@ -1,4 +1,4 @@
-"""A scene whose steps wait for a semaphore, as in Argo: a waiting step begins when a holder has ended."""
+"""A scenario whose steps wait for a semaphore, as in Argo: a waiting step begins when a holder has ended."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import heapq
 from dataclasses import replace
 
 from concertmaster.core.model import RunRecord
-from tests.support.core.rules_world import Scene, argo, noise, scene, task
+from tests.support.core.scenario_builder import Scenario, argo, noise, scenario, task
 
 LOCK = {"synchronization": {"semaphores": [{"configMapKeyRef": {"name": "limits", "key": "db"}}]}}
 HOLDERS = ("b", "c", "d", "e")
 
 
-def waiting_scene(size: int, runs: int = 20) -> Scene:
+def waiting_scenario(size: int, runs: int = 20) -> Scenario:
     """``a``, then four steps of about 300 s that need the semaphore ``limits/db`` of this size, then ``z``."""
     value = noise()
     tasks = [task("a"), *(task(name, "a") for name in HOLDERS), task("z", *HOLDERS)]
     of = argo(*tasks, templates=dict.fromkeys(HOLDERS, LOCK))
-    plain = scene(of, runs, lambda _: {"a": value(60), **{n: value(300) for n in HOLDERS}, "z": value(60)})
+    plain = scenario(of, runs, lambda _: {"a": value(60), **{n: value(300) for n in HOLDERS}, "z": value(60)})
     return replace(plain, runs=tuple(_queued(r, size) for r in plain.runs))
 
 

@@ -43,7 +43,7 @@ def cron_job(namespace: str, name: str, cpu: str, **job: Any) -> dict[str, Any]:
     }
 
 
-class World:
+class Harness:
     """Starts runs of CronJobs with simulated durations."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:

@@ -59,7 +59,7 @@ def documents(name: str) -> list[Object]:
 
 
 @dataclass
-class Scene:
+class Scenario:
     """Objects after the end of all runs, by kind and name; `begin` and `end` in unix seconds."""
 
     begin: float
@@ -98,31 +98,31 @@ def ended(thing: Object) -> bool:
     return any(c["status"] in wanted.get(c["type"], ()) for c in status.get("conditions") or ())
 
 
-def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None] = lambda _: None) -> Scene:
+def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None] = lambda _: None) -> Scenario:
     """Apply all objects, wait until all runs have ended, and read them. Raises TestbedError with the unfinished ones
     after `seconds`."""
-    scene = Scene(begin=time.time())
+    scenario = Scenario(begin=time.time())
     _prepare(cluster)
     for names in (DEFINITIONS, RUNS):
         cluster.apply(*(d for name in names for d in documents(name)), namespace=NAMESPACE)
     expected = {(d["kind"], d["metadata"]["name"]) for name in RUNS for d in documents(name) if d["kind"] in RUN_KINDS}
     second = documents(SECOND_RUNS)
-    deadline = scene.begin + seconds
+    deadline = scenario.begin + seconds
     open_runs: list[str] = ["everything"]
     while open_runs:
         if time.time() > deadline:
             raise TestbedError(f"not ended after {seconds:.0f} s: {', '.join(open_runs)}")
         time.sleep(1.5)
         runs = _read(cluster, RUN_KINDS)
-        scene.pods_ever.update({p["metadata"]["uid"]: p for p in _read(cluster, ("Pod",))["Pod"].values()})
+        scenario.pods_ever.update({p["metadata"]["uid"]: p for p in _read(cluster, ("Pod",))["Pod"].values()})
         if second and all(ended(runs["Workflow"][_first_of(d)]) for d in second):
             cluster.apply(*second, namespace=NAMESPACE)
             expected |= {("Workflow", d["metadata"]["name"]) for d in second}
             second = []
             continue
-        if not scene.failed and ended(runs["Workflow"][RETRIED]):
-            scene.failed = runs["Workflow"][RETRIED]
-            retry(cluster, scene.failed, {"sim/exit-code": "0"})
+        if not scenario.failed and ended(runs["Workflow"][RETRIED]):
+            scenario.failed = runs["Workflow"][RETRIED]
+            retry(cluster, scenario.failed, {"sim/exit-code": "0"})
             continue
         done = {(kind, name) for kind, things in runs.items() for name, thing in things.items() if ended(thing)}
         open_runs = [f"{kind} {name}" for kind, name in sorted(expected - done)]
@@ -131,17 +131,17 @@ def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None]
         if not open_runs:
             expected |= _stop_schedules(cluster, runs)
             open_runs = [f"{kind} {name}" for kind, name in sorted(expected - done)]
-        say(f"{time.time() - scene.begin:.0f} s: open {open_runs}")
+        say(f"{time.time() - scenario.begin:.0f} s: open {open_runs}")
     _wait_for_pods(cluster, deadline)
-    scene.objects = _read(cluster, tuple(KINDS))
-    scene.pods_ever.update({p["metadata"]["uid"]: p for p in scene.objects["Pod"].values()})
-    scene.end = time.time()
-    return scene
+    scenario.objects = _read(cluster, tuple(KINDS))
+    scenario.pods_ever.update({p["metadata"]["uid"]: p for p in scenario.objects["Pod"].values()})
+    scenario.end = time.time()
+    return scenario
 
 
-def play_some(cluster: Cluster, templates: Collection[str], *, seconds: float = 120.0) -> Scene:
+def play_some(cluster: Cluster, templates: Collection[str], *, seconds: float = 120.0) -> Scenario:
     """One run for each of the named Argo templates only; no other engine needs to be installed."""
-    scene = Scene(begin=time.time())
+    scenario = Scenario(begin=time.time())
     _prepare(cluster)
     declared = [
         d for name in DEFINITIONS for d in documents(name) if d["metadata"]["name"] in {*templates, "lock-limits"}
@@ -151,15 +151,15 @@ def play_some(cluster: Cluster, templates: Collection[str], *, seconds: float = 
     cluster.apply(*runs, namespace=NAMESPACE)
     kinds = ("Workflow", "WorkflowTemplate", "Pod")
     while True:
-        scene.objects = _read(cluster, kinds)
-        if all(ended(scene.objects["Workflow"][d["metadata"]["name"]]) for d in runs):
+        scenario.objects = _read(cluster, kinds)
+        if all(ended(scenario.objects["Workflow"][d["metadata"]["name"]]) for d in runs):
             break
-        if time.time() > scene.begin + seconds:
+        if time.time() > scenario.begin + seconds:
             raise TestbedError(f"not ended after {seconds:.0f} s: some of {', '.join(templates)}")
         time.sleep(1)
-    scene.pods_ever = {p["metadata"]["uid"]: p for p in scene.objects["Pod"].values()}
-    scene.end = time.time()
-    return scene
+    scenario.pods_ever = {p["metadata"]["uid"]: p for p in scenario.objects["Pod"].values()}
+    scenario.end = time.time()
+    return scenario
 
 
 def _prepare(cluster: Cluster) -> None:

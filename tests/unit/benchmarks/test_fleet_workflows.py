@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import fleet_world
+from benchmarks import fleet_workflows
 from testbed.prometheus import PrometheusServer
 
 END = 1_700_000_007.0
@@ -29,16 +29,16 @@ class _Source(PrometheusServer):
 
 def test_spans_hold_each_scrape_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cut = _Source(), _Source()
-    pods = list(fleet_world.lives(12, 4, 6, END, 0.5))
-    assert fleet_world.load(whole, pods, END - 50_000, END) == len(pods)
-    monkeypatch.setattr(fleet_world, "MOST_PODS", 40)
-    fleet_world.load(cut, pods, END - 50_000, END)
+    pods = list(fleet_workflows.lives(12, 4, 6, END, 0.5))
+    assert fleet_workflows.load(whole, pods, END - 50_000, END) == len(pods)
+    monkeypatch.setattr(fleet_workflows, "MOST_PODS", 40)
+    fleet_workflows.load(cut, pods, END - 50_000, END)
     assert whole.spans == 1 < cut.spans
     assert sorted(cut.samples) == sorted(whole.samples)
 
 
 def test_runs_come_at_the_rate_that_is_asked_for() -> None:
-    pods = list(fleet_world.lives(50, 2, 4, END, 4 * 1000 / fleet_world.DAY, spread=1000, ahead=300))
+    pods = list(fleet_workflows.lives(50, 2, 4, END, 4 * 1000 / fleet_workflows.DAY, spread=1000, ahead=300))
     begun = sorted({pod.owner_name: pod.created for pod in reversed(pods)}.values())
     assert len(begun) == 3 * 50 + 15  # three whole rounds of 1,000 s and 300 s of the last
     assert all(abs(later - earlier - 20.0) < 1e-6 for earlier, later in pairwise(begun))

@@ -26,7 +26,7 @@ APPLIED = BEGIN + BASELINE * HOUR - 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Simulation:
     """Hidden parameters of one workflow, in seconds, cores and bytes; ``harm`` multiplies run times while ``harmed`` is
     True."""
 
@@ -66,16 +66,18 @@ def manifest(parallelism: int, cpu: str, memory: str, items: int) -> dict[str, A
     }
 
 
-def play(world: World, raw: dict[str, Any], number: int, rng: np.random.Generator, *, harmed: bool) -> RunRecord:
+def play(
+    simulation: Simulation, raw: dict[str, Any], number: int, rng: np.random.Generator, *, harmed: bool
+) -> RunRecord:
     """Simulate one run of the workflow with its current manifest."""
     definition = define(raw)
     assert definition is not None
     start = BEGIN + number * HOUR
-    size = float((1.0 + world.drift) ** number * np.exp(0.1 * rng.standard_normal()))
-    whole = float(np.exp(world.noise * rng.standard_normal()))  # common to all steps of a run: the node, the day
+    size = float((1.0 + simulation.drift) ** number * np.exp(0.1 * rng.standard_normal()))
+    whole = float(np.exp(simulation.noise * rng.standard_normal()))  # common to all steps of a run: the node, the day
     requests = raw["spec"]["templates"][2]["container"]["resources"]["requests"]
     cpu, memory = quantity(requests["cpu"]) or 1.0, quantity(requests["memory"]) or GI
-    kills = harmed and world.kills and rng.random() < 0.5
+    kills = harmed and simulation.kills and rng.random() < 0.5
     rows: list[StepExecution] = []
 
     def one(step: str, item: str | None, ready: float, begun: float, seconds: float, **fact: Any) -> float:
@@ -102,13 +104,15 @@ def play(world: World, raw: dict[str, Any], number: int, rng: np.random.Generato
     limit = int(raw["spec"]["parallelism"])
     free = [ready] * limit
     controller, last = ready, ready
-    for item in range(world.items):
+    for item in range(simulation.items):
         begun = max(heapq.heappop(free), controller)
-        controller = begun + world.creation
-        got = min(cpu, world.cores)
-        seconds = world.work * size * whole * (world.serial + (1.0 - world.serial) * world.cores / got)
-        seconds *= float(np.exp(world.noise * rng.standard_normal())) * (world.harm if harmed else 1.0)
-        peak = world.peak * float(np.exp(0.05 * rng.standard_normal()))
+        controller = begun + simulation.creation
+        got = min(cpu, simulation.cores)
+        seconds = (
+            simulation.work * size * whole * (simulation.serial + (1.0 - simulation.serial) * simulation.cores / got)
+        )
+        seconds *= float(np.exp(simulation.noise * rng.standard_normal())) * (simulation.harm if harmed else 1.0)
+        peak = simulation.peak * float(np.exp(0.05 * rng.standard_normal()))
         reason = "OOMKilled" if kills and item == 0 else None
         ended = one(
             "work", str(item), ready, begun, seconds, used=got * 0.95, reason=reason,
@@ -121,10 +125,10 @@ def play(world: World, raw: dict[str, Any], number: int, rng: np.random.Generato
     return RunRecord(definition.key, f"run-{number}", start, end, outcome, Source.HISTORY, tuple(rows))
 
 
-def new_world(rng: np.random.Generator, kind: str) -> tuple[World, dict[str, Any]]:
+def new_simulation(rng: np.random.Generator, kind: str) -> tuple[Simulation, dict[str, Any]]:
     items = int(rng.integers(6, 16))
     cores = float(rng.choice([0.3, 0.4, 0.5, 0.8]))
-    world = World(
+    simulation = Simulation(
         items=items,
         work=float(rng.uniform(40, 160)),
         serial=float(rng.uniform(0.1, 0.5)),
@@ -135,5 +139,7 @@ def new_world(rng: np.random.Generator, kind: str) -> tuple[World, dict[str, Any
         peak=float(rng.uniform(200, 600)) * MI,
     )
     if kind == "faster":
-        return world, manifest(2, f"{round(1000 * cores * 1.3)}m", f"{round(world.peak / MI * 1.25)}Mi", items)
-    return world, manifest(items, f"{round(1000 * cores * 3)}m", f"{round(world.peak / MI * 3)}Mi", items)
+        return simulation, manifest(
+            2, f"{round(1000 * cores * 1.3)}m", f"{round(simulation.peak / MI * 1.25)}Mi", items
+        )
+    return simulation, manifest(items, f"{round(1000 * cores * 3)}m", f"{round(simulation.peak / MI * 3)}Mi", items)
