@@ -19,7 +19,7 @@ from benchmarks.nested.cases import Places
 from benchmarks.nested.choose import Figure, Rows
 from benchmarks.nested.series_laws import simulated_series
 from concertmaster.core.changepoint import segment
-from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail, waste
+from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory_request, tail, trend, waste
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
@@ -79,6 +79,8 @@ def all_measures(data: Path) -> Iterator[Measure]:
             for h in (1.0, 2.0, 3.0)
         },
         "inputs' growth for 1.5": {(memory, "MemoryOptions"): partial(MemoryOptions, driven_horizon=1.5)},
+        "without records": {(memory, "record_z"): lambda _: 0.0},
+        "records twice": {(memory, "record_z"): lambda values: 2.0 * trend.record_z(values)},
         "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
     }

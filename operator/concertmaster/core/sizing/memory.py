@@ -14,7 +14,7 @@ import numpy as np
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import Floats, coverage_confidence
-from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, order_z, reach, record_z
+from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, order_z, record_z
 from concertmaster.core.sizing.waste import fit_loss, uncertain_share
 
 GIB_HOUR = 2.0**30 * 3600.0
@@ -35,7 +35,7 @@ class MemoryOptions:
     attempt beyond the memory it wastes, byte-seconds; one GiB-hour is under half a cent at list prices.
     ``retry_factor``: increase of the request after an OOM kill. ``floor``: smallest request, bytes.
     ``drift_z``: one-sided significance (1%) at which growth is reported, or that of inputs gets room; ``room_z``: at which
-    growth of peaks gets room (5%).
+    growth of peaks gets room, or longer runs are found to need less (5%).
     ``horizon``: how long growth is assumed to continue, in multiples of the history; ``driven_horizon``: the same where
     inputs explain it, since such growth is better known.
     """
@@ -116,8 +116,11 @@ def memory_request(
     expected = _expected(u, growth, options.driven_horizon if driven else options.horizon)
     loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
     level, total = map(float, loss.best(options))
-    request = _with_authors(max(level, options.floor), current_request, u, options.failure_bound)
-    request = _with_reach(request, current_request, u, t, x, options)
+    # Growth that inputs explain has room already, and longer runs that need less memory promise no larger peaks.
+    records = 0.0 if driven else record_z(t)
+    if records > 0.0 and order_z(u[t.argsort(kind="stable")]) < -options.room_z:
+        records = 0.0
+    request = _with_authors(max(level, options.floor), current_request, u, options.failure_bound, records)
     above = int((u > request).sum())
     return MemorySize(
         request=request,
@@ -131,39 +134,18 @@ def memory_request(
     )
 
 
-def _with_authors(request: float, current: float | None, peaks: Floats, bound: float) -> float:
+def _with_authors(request: float, current: float | None, peaks: Floats, bound: float, records: float) -> float:
     """The request, pulled towards the current one, which was set by people who know the step.
 
-    The request covers the share of that distance, on logarithms, that few runs leave uncertain. A current request that no
-    run exceeded is never raised: an extrapolated bound is no better evidence than that.
+    The request covers the share of that distance, on logarithms, that few runs leave uncertain, or ``records`` of run time
+    beyond chance: when many runs start at once, short ones end first, and their peaks look stable although large ones are
+    still to come. A current request that no run exceeded is never raised: an extrapolated bound is no better evidence.
     """
     largest = float(peaks.max())
     if current is None or not math.isfinite(current) or current < largest:
         return request
-    kept = largest * (current / largest) ** uncertain_share(peaks, bound)
+    kept = largest * (current / largest) ** uncertain_share(peaks, bound, records)
     return float(min(current, max(request, kept)))
-
-
-def _with_reach(
-    request: float,
-    current: float | None,
-    peaks: Floats,
-    durations: Floats,
-    inputs: Floats | None,
-    options: MemoryOptions,
-) -> float:
-    """The request with room for inputs that grow beyond those seen, up to the current request.
-
-    When many runs start at once, small ones end first: peaks look stable although large ones are still to come. Frequent
-    records of inputs or run times show that.
-    """
-    if inputs is None or current is None or not math.isfinite(current) or current <= request:
-        return request
-    size = _logarithms(inputs)
-    if max(record_z(size[np.isfinite(size)]), record_z(durations)) <= options.drift_z:
-        return request
-    ahead = min(reach(np.log(peaks), size), math.log(LARGEST / SMALLEST))
-    return float(max(request, min(current, float(peaks.max()) * math.exp(ahead))))
 
 
 def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:

@@ -94,19 +94,6 @@ def record_z(values: Floats) -> float:
     return float((records - share.sum()) / math.sqrt(float(share @ (1.0 - share))))
 
 
-def reach(values: Floats, drivers: Floats) -> float:
-    """Most by which ``values`` may grow while the largest of the ``drivers`` grows on for one history as in the recent half;
-    NaN marks an unknown driver. Per unit of driver values vary at most by the ratio of both spreads, however close the
-    relation is, and never by more than one."""
-    known = np.isfinite(drivers)
-    y, x = values[known], drivers[known]
-    if x.size < LEAST_RUNS or x.min() == x.max():
-        return 0.0
-    half = x.size // 2
-    ahead = float(x.max() - x[:half].max()) / (x.size - half) * x.size
-    return ahead * min(1.0, float(y.std() / x.std()))
-
-
 def _independent(values: Floats) -> float:
     """Correction factor for the z of a trend test under autocorrelation (a week, a season): square root of the effective
     share of independent runs, from the first autocorrelation of the residuals around a line."""

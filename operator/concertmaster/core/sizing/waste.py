@@ -161,13 +161,16 @@ def fit_loss(
     )
 
 
-def uncertain_share(values: Floats, bound: float) -> float:
+def uncertain_share(values: Floats, bound: float, records: float = 0.0) -> float:
     """Share (0 to 1) of the distance between a size and the authors' request to cover, on logarithms, for the failure bound.
 
     No sample of n runs rules out that a share of 1/n of all runs is unlike those observed. About UNLIKE of that share is
     assumed real (more, the wider the ``values`` are spread; > 0), and such a run may need anything up to that request.
+    ``records``: evidence that runs still to come are unlike these, as a normal quantile. It multiplies UNLIKE, up to the
+    whole of that share, by its likelihood ratio for a shift of one standard deviation.
     """
-    unlike = UNLIKE * math.sqrt(float(values.max()) / float(middle(values)[0])) / values.size
+    real = min(1.0, UNLIKE * math.exp(min(LARGEST_LOG, max(0.0, records - 0.5))))
+    unlike = real * math.sqrt(float(values.max()) / float(middle(values)[0])) / values.size
     return max(0.0, 1.0 - bound / unlike)
 
 

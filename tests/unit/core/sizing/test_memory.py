@@ -227,21 +227,33 @@ def test_the_bound_holds_where_few_runs_are_unlike_all_others() -> None:
     assert np.mean(failed) <= 0.015
 
 
-def test_records_of_run_time_get_room_for_larger_inputs_still_to_come() -> None:
-    """Runs that start together and end by size: most peaks are small throughout, the largest input grows."""
+def test_records_of_run_time_keep_the_request_near_the_one_that_is_set() -> None:
+    """Runs that start together end by length: the known ones need little, the others up to twenty times as much."""
     rng = np.random.default_rng(5)
-    inputs = np.where(np.arange(80) % 4 > 0, 1.0, np.linspace(1.0, 6.0, 80)) * np.exp(0.1 * rng.normal(size=80)) * GIB
-    used = (1.0 * GIB + 0.3 * inputs) * np.exp(0.1 * rng.normal(size=80))
-    seconds = np.linspace(60.0, 600.0, 80)
-    mixed = rng.permutation(80)
-    given = {"shuffled": (mixed, 64 * GIB), "by size": (np.arange(80), 64 * GIB), "near": (np.arange(80), 3.5 * GIB)}
-    found = {
-        name: memory_request(used[order], seconds[order], inputs=inputs[order], current_request=request).request
-        for name, (order, request) in given.items()
-    }
-    assert found["shuffled"] is not None and found["by size"] is not None
-    assert 1.15 * found["shuffled"] < found["by size"] < 4.0 * found["shuffled"]
-    assert found["near"] == 3.5 * GIB
+    failed: dict[str, list[float]] = {"mixed": [], "by length": []}
+    for _ in range(50):
+        inputs = np.exp(rng.normal(size=120))
+        used = GIB * inputs * np.exp(0.3 * rng.normal(size=120))
+        seconds = 600.0 * inputs * np.exp(0.3 * rng.normal(size=120))
+        for name, order in (("mixed", rng.permutation(120)), ("by length", seconds.argsort())):
+            known, ahead = order[:36], order[36:]
+            size = memory_request(used[known], seconds[known], current_request=2.0 * float(used.max()))
+            assert size.quantity is not None
+            failed[name].append(100.0 * float((used[ahead] > size.quantity).mean()))
+    assert np.mean(failed["mixed"]) <= 1.0
+    assert np.mean(failed["by length"]) <= 2.0
+
+
+def test_records_do_not_count_where_longer_runs_need_less_or_inputs_explain_growth() -> None:
+    noise = np.exp(0.1 * np.random.default_rng(5).normal(size=30))
+    seconds = np.geomspace(60.0, 600.0, 30)
+    flat, falling, growing = (4.0 * GIB * noise * np.linspace(1.0, last, 30) for last in (1.0, 0.5, 1.5))
+    found = [
+        memory_request(used, seconds, inputs=inputs, current_request=64.0 * GIB).request
+        for used, inputs in ((flat, None), (falling, None), (growing, None), (growing, 1e6 * seconds))
+    ]
+    assert found[0] > 20.0 * GIB and found[1] < 8.0 * GIB
+    assert found[2] > 20.0 * GIB and found[3] < 20.0 * GIB
 
 
 def test_growth_gets_room_before_it_is_reported() -> None:
