@@ -2,15 +2,16 @@
 
 Observed runs often have smaller inputs than future ones, and neither quantity is a straight line over the whole range:
 start-up dominates small inputs, memory saturates or jumps when a tool changes its method. The prediction is therefore a
-line through the runs with the nearest inputs only (local regression, Cleveland 1979). The line never falls as inputs grow,
-and is extrapolated beyond the largest one. Run time is close to linear and noisy, hence a wide neighbourhood with equal
+line through the runs with the nearest inputs only (local regression, Cleveland 1979). The line never falls as inputs grow.
+Beyond the largest one it is extrapolated if values increase with inputs beyond doubt, or, with few runs, without exception;
+else every larger input counts as the largest. Run time is close to linear and noisy, hence a wide neighbourhood with equal
 weights; memory is curved and less noisy, hence a narrow one with weights that decrease with distance.
 
 Where the line misses held-out runs by a fifth and more, or inputs span orders of magnitude and noise is multiplicative, a
 few neighbours are not enough. Then the line competes with models on logarithms: a power law through neighbours, one through
 all runs, and their median where the input explains nothing. For the largest inputs and beyond, only the larger runs decide:
 small runs, dominated by start-up, are not informative there. Beyond the largest input, growth is limited to that of the
-power law of all runs, whose exponent is shrunk towards a moderate one while runs are few or noisy.
+power law of the larger half of the runs, whose exponent is shrunk towards a moderate one while these are few or noisy.
 """
 
 from __future__ import annotations
@@ -75,8 +76,9 @@ class InputRelation:
         if self.enough and known.size:
             x, y = np.array(self.inputs), np.array(self.values)
             lower, upper, bounded = self._chosen(x, y)
+            grows = self.explained or bool((y[1:] >= y[:-1]).all())
             for part in np.array_split(known, -(-known.size // MOST_AT_ONCE)):
-                held = np.clip(asked[part], 0.0, LARGEST)
+                held = np.clip(asked[part], 0.0, LARGEST if grows else x[-1])
                 large = held >= x[int(x.size * (1.0 - UPPER))]
                 for of_kind, chosen in ((~large, lower), (large, upper)):
                     if of_kind.any():
@@ -85,7 +87,7 @@ class InputRelation:
 
     def _at(self, queries: Floats, x: Floats, y: Floats, chosen: int, *, bounded: bool) -> Floats:
         """Prediction of the model ``chosen``; beyond the largest input a line extrapolated from there, limited by the growth
-        of the power law of all runs if ``bounded``."""
+        of the power law of the larger half of the runs if ``bounded``."""
         within = np.minimum(queries, x[-1])
         predicted = self._by(within, x, y, chosen)
         over = queries > x[-1]
@@ -93,8 +95,8 @@ class InputRelation:
             edge, further = predicted[over], queries[over]
             predicted[over] = np.maximum(edge, self._by(further, x, y, LINE))
             if bounded and x[-1] > 0.0:
-                size = np.log(np.maximum(x, x[x > 0.0].min()))
-                exponent = float(alternatives.power(size[None], np.log(y)[None])[0][0])
+                size, half = np.log(np.maximum(x, x[x > 0.0].min())), x.size // 2
+                exponent = float(alternatives.power(size[None, half:], np.log(y)[None, half:])[0][0])
                 predicted[over] = np.minimum(predicted[over], edge * (further / x[-1]) ** exponent)
         return predicted
 
