@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def total(values: Iterable[float | None]) -> float | None:
     """Sum of the known values; None when there are none."""
     known = [v for v in values if v is not None]
     return math.fsum(known) if known else None
+
+
+def upper_median(values: Sequence[float]) -> float:
+    """Upper median of at least one value: always an observed one, never a mean of two."""
+    return sorted(values)[len(values) // 2]
+
+
+def median(values: Iterable[float | None]) -> float | None:
+    """Upper median of the known values; None when there are none."""
+    known = [v for v in values if v is not None]
+    return upper_median(known) if known else None
 
 
 def largest(values: Iterable[float | None]) -> float | None:

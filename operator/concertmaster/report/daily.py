@@ -10,7 +10,7 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
-from concertmaster.report.tables import table
+from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
 
 MONTHS = 13
@@ -149,11 +149,11 @@ def progress(baseline: Mapping[str, Any] | None, rows: Sequence[DailyRow], curre
 def _cells(row: DailyRow) -> list[str]:
     return [
         str(row.count),
-        "-" if row.success is None else text.percent(row.success).replace(" ", ""),
-        *("-" if v is None else text.duration(v) for v in (row.p50, row.p95)),
-        *("-" if v is None else f"{v:.2f}" for v in (row.cost, row.wasted)),
-        "-" if row.queue is None else text.duration(row.queue),
-        "-" if row.score is None else str(row.score),
+        cell(row.success, text.percent),
+        *(cell(v, text.duration) for v in (row.p50, row.p95)),
+        *(cell(v, "{:.2f}".format) for v in (row.cost, row.wasted)),
+        cell(row.queue, text.duration),
+        cell(row.score, str),
     ]
 
 

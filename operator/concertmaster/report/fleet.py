@@ -11,6 +11,7 @@ from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.text import plain
 from concertmaster.report import impact as impacts
+from concertmaster.report.tables import cell
 
 _BY_CATEGORY = {"Cost": "money", "Reliability": "failed_runs"}
 _CHANGE = 60  # characters of a change; all of it with -o wide
@@ -153,7 +154,7 @@ def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]
             h.workflow,
             h.action if wide or len(h.action) <= _CHANGE else f"{h.action[: _CHANGE - 1].rstrip(' ,;')}…",
             impacts.monthly(h.impact, h.currency or ""),
-            text.percent(h.confidence).replace(" ", "") if h.confidence is not None else "-",
+            cell(h.confidence, text.percent),
             h.effort or "-",
             h.risk or "-",
             h.id,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from concertmaster.core import text
 
+V = TypeVar("V")
 _WIDTH = 110  # characters of a paragraph
 
 
@@ -18,12 +19,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else text.percent(value).replace(" ", "")
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else text.duration(value)
+def cell(value: V | None, shown: Callable[[V], str]) -> str:
+    """A value as ``shown``, a hyphen where it is unknown."""
+    return "-" if value is None else shown(value)
 
 
 def fleet_table(views: Sequence[dict[str, Any]]) -> str:
@@ -37,10 +35,10 @@ def fleet_table(views: Sequence[dict[str, Any]]) -> str:
                 f"{view['workflow']['namespace']}/{view['workflow']['name']}",
                 view["workflow"]["kind"],
                 str(runs["total"]),
-                _share(view["successRate"]),
-                _seconds(view["makespanSeconds"]["p50"]),
-                _seconds(view["makespanSeconds"]["p95"]),
-                "-" if view["score"] is None else str(view["score"]),
+                cell(view["successRate"], text.percent),
+                cell(view["makespanSeconds"]["p50"], text.duration),
+                cell(view["makespanSeconds"]["p95"], text.duration),
+                cell(view["score"], str),
                 str(len(recommendations)),
                 textwrap.shorten(recommendations[0]["action"], 60, placeholder=" ...")
                 if recommendations
@@ -83,17 +81,13 @@ def step_table(view: dict[str, Any]) -> str:
             [
                 step["name"],
                 str(duration["count"]),
-                _seconds(duration["mean"]),
-                _seconds(duration["min"]),
-                _seconds(duration["max"]),
-                _seconds(duration["p50"]),
-                _seconds(duration["p95"]),
+                *(cell(duration[name], text.duration) for name in ("mean", "min", "max", "p50", "p95")),
                 "-" if duration["cv"] is None else f"{duration['cv']:.2f}",
-                _share(step["criticalShare"]),
-                _seconds(step["dragSeconds"]),
-                _share(step["errorRate"]),
-                _share(_largest(step, "cpuUtilization")),
-                _share(_largest(step, "memoryUtilization")),
+                cell(step["criticalShare"], text.percent),
+                cell(step["dragSeconds"], text.duration),
+                cell(step["errorRate"], text.percent),
+                cell(_largest(step, "cpuUtilization"), text.percent),
+                cell(_largest(step, "memoryUtilization"), text.percent),
                 _marks(step["marks"]),
             ]
         )
@@ -139,10 +133,8 @@ def workflow_text(view: dict[str, Any]) -> str:
         f" {runs['failed']} failed, {runs['unknown']} with an unknown outcome; last run ended {view['lastRun'] or 'never'}",
     ]
     if makespan["count"]:
-        lines.append(
-            f"  run time: median {_seconds(makespan['p50'])}, p95 {_seconds(makespan['p95'])}, p99"
-            f" {_seconds(makespan['p99'])}, from {_seconds(makespan['min'])} to {_seconds(makespan['max'])}"
-        )
+        low, high, *quantiles = (cell(makespan[n], text.duration) for n in ("min", "max", "p50", "p95", "p99"))
+        lines.append("  run time: median {}, p95 {}, p99 {}, from {} to {}".format(*quantiles, low, high))
     lines += [f"  change: {sentence}" for sentence in trend_sentences(view["trend"])]
     lines += [f"  insight: {sentence}" for sentence in view.get("insightSentences", ())]
     if per_run:

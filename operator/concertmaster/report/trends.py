@@ -14,7 +14,7 @@ from concertmaster.core.analysis.trends import Bucket, Difference, PeriodSeries,
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison
 from concertmaster.core.stats.summary import Summary
-from concertmaster.report.tables import table
+from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number, summary_view
 
 # Periods printed of each length; JSON has all of them.
@@ -147,15 +147,11 @@ def _row(bucket: Bucket, period: Period, zone: tzinfo) -> list[str]:
     return [
         label(bucket.start, period, zone),
         str(bucket.total) if bucket.known else "-",
-        _percent(bucket.success),
+        cell(bucket.success, text.percent),
         *(_shown(seconds, field) for field in ("minimum", "mean", "maximum", "p95", "p99")),
         "-" if cost is None or cost.mean is None else f"{cost.mean:.4f}",
         "" if bucket.whole else "partial data" if bucket.known else "no data",
     ]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else text.percent(share).replace(" ", "")
 
 
 def _compared(difference: Difference, period: Period, zone: tzinfo, currency: str) -> str:
@@ -210,7 +206,7 @@ def _steps(trends: Trends) -> str:
             [
                 name,
                 str(now.total),
-                _percent(now.success),
+                cell(now.success, text.percent),
                 *(_shown(s, field) for s in seconds for field in ("mean", "p95")),
                 _clear(series.difference.figures.get("durationSeconds"), "longer", "shorter"),
             ]
@@ -222,7 +218,7 @@ def _steps(trends: Trends) -> str:
 
 def _shown(summary: Summary | None, field: str) -> str:
     value = getattr(summary, field) if summary is not None else None
-    return "-" if value is None else text.duration(value)
+    return cell(value, text.duration)
 
 
 def _time(difference: Difference) -> float:

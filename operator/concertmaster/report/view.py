@@ -14,6 +14,7 @@ from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import Detection
+from concertmaster.core.known import median
 from concertmaster.core.model import Edit, Interval, Recommendation
 from concertmaster.core.stats.summary import Summary, summarize
 from concertmaster.core.times import iso
@@ -66,7 +67,6 @@ def _trend(trend: Detection) -> View:
 def _container(container: ContainerUsage) -> View:
     peaks = [r.memory_peak for r in container.runs if r.memory_peak is not None]
     means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
-    throttled = [r.throttled_share for r in container.runs if r.throttled_share is not None]
     return {
         "name": container.name,
         "image": container.image,
@@ -74,7 +74,7 @@ def _container(container: ContainerUsage) -> View:
         "cpuLimitCores": number(container.cpu_limit),
         "cpuMeanCores": number(sum(means) / len(means)) if means else None,
         "cpuUtilization": number(container.cpu_utilization, 4),
-        "throttledShare": number(sorted(throttled)[len(throttled) // 2], 4) if throttled else None,
+        "throttledShare": number(median(r.throttled_share for r in container.runs), 4),
         "memoryRequestBytes": number(container.memory_request, 12),
         "memoryLimitBytes": number(container.memory_limit, 12),
         "memoryPeakBytes": number(max(peaks), 12) if peaks else None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.known import total
+from concertmaster.core.known import median, total
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Outcome, Recommendation, Severity, WorkflowKey
 from concertmaster.core.model.enums import RecommendationState
@@ -151,8 +151,8 @@ def _step(step: StepAnalysis, analysis: Analysis) -> Iterator[Sample]:
     rows = step.containers
     yield from _known("step_cpu_requested_cores", total(c.cpu_request for c in rows), name)
     yield from _known("step_memory_requested_bytes", total(c.memory_request for c in rows), name)
-    yield from _known("step_cpu_used_cores", total(_median(r.mean_cores for r in c.runs) for c in rows), name)
-    yield from _known("step_memory_used_bytes", total(_median(r.memory_peak for r in c.runs) for c in rows), name)
+    yield from _known("step_cpu_used_cores", total(median(r.mean_cores for r in c.runs) for c in rows), name)
+    yield from _known("step_memory_used_bytes", total(median(r.memory_peak for r in c.runs) for c in rows), name)
 
 
 def _quantiles(family: str, summary: Summary) -> Iterator[Sample]:
@@ -163,11 +163,6 @@ def _quantiles(family: str, summary: Summary) -> Iterator[Sample]:
 def _known(family: str, value: float | None, labels: tuple[str, ...] = ()) -> Iterator[Sample]:
     if value is not None:
         yield Sample(family, float(value), labels)
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = sorted(v for v in values if v is not None)
-    return known[len(known) // 2] if known else None
 
 
 def head(family: str, about: str) -> str:

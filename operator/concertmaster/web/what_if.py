@@ -91,7 +91,7 @@ def sentence(found: Gain) -> str:
     way = "shorter" if likely >= 0 else "longer"
     ends = sorted((low, high), key=abs)
     span = " to ".join(f"{'-' if (e < 0) != (likely < 0) and e != 0 else ''}{text.duration(abs(e))}" for e in ends)
-    share = text.percent(abs(found.share.likely)).replace(" ", "")
+    share = text.percent(abs(found.share.likely))
     runs = text.count(found.runs_used, "run")
     return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {runs}."
 

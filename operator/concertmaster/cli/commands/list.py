@@ -131,6 +131,6 @@ def _row(e: Entry, wide: bool) -> list[str]:
     unit = str((e["interval"] or {}).get("unit", "")).partition("/")[0]
     worth = impacts.line(impacts.of_entry(e), unit if unit.isupper() else "money")
     row = [str(e["namespace"]), str(e["profile"]), str(e["id"]), str(e["severity"] or "-"), state, worth, action]
-    sure = text.percent(e["confidence"]).replace(" ", "") if e["confidence"] is not None else "-"
+    sure = text.percent(e["confidence"]) if e["confidence"] is not None else "-"
     more = [f"{e['kind']}/{e['workflow']}", sure, str(e["effort"] or "-"), str(e["risk"] or "-")]
     return [*row, *more] if wide else row

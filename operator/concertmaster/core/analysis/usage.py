@@ -13,6 +13,7 @@ from typing import Any
 
 from concertmaster.core.analysis.pod_level import governed
 from concertmaster.core.analysis.runs.usage import InRun, RunUsage
+from concertmaster.core.known import median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
 
@@ -44,26 +45,27 @@ class ContainerUsage:
     @cached_property
     def memory_utilization(self) -> float | None:
         """Median per-run peak divided by the request; None when either is unknown."""
-        peaks = [r.memory_peak for r in self.runs if r.memory_peak is not None] if self.memory_request else []
-        return sorted(peaks)[len(peaks) // 2] / self.memory_request if peaks and self.memory_request else None
+        return _share([r.memory_peak for r in self.runs], self.memory_request)
 
     @cached_property
     def cpu_utilization(self) -> float | None:
         """Median per-run mean CPU divided by the request; None when either is unknown."""
-        means = [r.mean_cores for r in self.runs if r.mean_cores is not None] if self.cpu_request else []
-        return sorted(means)[len(means) // 2] / self.cpu_request if means and self.cpu_request else None
+        return _share([r.mean_cores for r in self.runs], self.cpu_request)
 
     @cached_property
     def gpu_utilization(self) -> float | None:
         """Median per-run mean of busy GPUs divided by their number; None when either is unknown."""
-        means = [r.gpus_used for r in self.runs if r.gpus_used is not None] if self.gpu_request else []
-        return sorted(means)[len(means) // 2] / self.gpu_request if means and self.gpu_request else None
+        return _share([r.gpus_used for r in self.runs], self.gpu_request)
 
     @cached_property
     def storage_utilization(self) -> float | None:
         """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
-        peaks = [r.storage_peak for r in self.runs if r.storage_peak is not None] if self.storage_request else []
-        return sorted(peaks)[len(peaks) // 2] / self.storage_request if peaks and self.storage_request else None
+        return _share([r.storage_peak for r in self.runs], self.storage_request)
+
+
+def _share(used: Sequence[float | None], request: float | None) -> float | None:
+    middle = median(used) if request else None
+    return middle / request if middle is not None and request else None
 
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:

@@ -206,16 +206,6 @@ def resource_edits(
     return tuple(e for e in edits if e is not None)
 
 
-def upper_median(values: Sequence[float]) -> float:
-    """Upper median of at least one value: always an observed value, never a mean of two."""
-    return sorted(values)[len(values) // 2]
-
-
-def median(values: Sequence[float]) -> float | None:
-    """Upper median; None without values."""
-    return upper_median(values) if values else None
-
-
 def mean_interval(values: Iterable[float], scale: float = 1.0) -> Interval | None:
     """Mean of per-run values with its 90% interval, times ``scale``; None when there are too few values."""
     interval = mean_with_interval(list(values))

@@ -85,14 +85,17 @@ def argo_pod_name(run: str, pod: str) -> ArgoPodName | None:
 
 def generated_base(name: str) -> str | None:
     """``name`` without the five characters that generateName appends; None if it does not end in them."""
-    match = _GENERATED.search(name)
-    return name[: match.start()] if match and match.start() else None
+    return _before(_GENERATED, name)
 
 
 def scheduled_base(name: str) -> str | None:
     """``name`` without the time that a CronJob (minutes) or CronWorkflow (seconds) appends; None if it does not end in
     one."""
-    match = _SCHEDULED.search(name)
+    return _before(_SCHEDULED, name)
+
+
+def _before(ending: re.Pattern[str], name: str) -> str | None:
+    match = ending.search(name)
     return name[: match.start()] if match and match.start() else None
 
 

@@ -144,7 +144,7 @@ def _value(difference: Difference, value: str | float | None) -> str:
     if difference.kind == "input":
         return text.memory(value)
     if difference.kind == "throttling":
-        return text.percent(value).replace(" ", "")
+        return text.percent(value)
     return f"{value:g}"
 
 

@@ -14,9 +14,10 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Per
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, worth
 
 _SIZES = (2, 4, 8, 16, 32)
 _SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node

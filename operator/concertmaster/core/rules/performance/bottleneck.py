@@ -13,6 +13,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import CriticalShare, WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
@@ -28,11 +29,10 @@ def _where_time_goes(step: StepAnalysis) -> str:
 
 
 def _hint(step: StepAnalysis) -> str:
-    throttled = [r.throttled_share for c in step.containers for r in c.runs if r.throttled_share is not None]
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     # Relative to one core even if more is requested: a fully busy single thread is not waiting.
     busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
-    if throttled and sorted(throttled)[len(throttled) // 2] > 0.1:
+    if (median(r.throttled_share for c in step.containers for r in c.runs) or 0.0) > 0.1:
         return "its CPU limit throttles it, see cpu-request"
     if uses and max(uses) > 0.8:
         return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"

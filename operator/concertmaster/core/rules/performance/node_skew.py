@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from concertmaster.core import text
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.stats.grouped import grouped_shift
 

@@ -12,8 +12,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 
 _PARTS = (2, 4, 8)
 _ENOUGH = 0.03  # additional parts must gain this much more to justify their pods
@@ -25,7 +26,7 @@ def _busy(step: StepAnalysis) -> float | None:
     """Cores used divided by what one thread, or a smaller request, could use; None when unknown."""
     shares = []
     for container in step.containers:
-        cores = median([r.mean_cores for r in container.runs if r.mean_cores is not None])
+        cores = median(r.mean_cores for r in container.runs)
         if cores is not None:
             shares.append(cores / min(1.0, container.cpu_request or 1.0))
     return max(shares, default=None)

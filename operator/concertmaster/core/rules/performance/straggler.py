@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
 from concertmaster.core.rules.rows import ByRun
 

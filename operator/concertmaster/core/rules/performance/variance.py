@@ -15,8 +15,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median, worth
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable

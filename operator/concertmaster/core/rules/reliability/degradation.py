@@ -15,9 +15,10 @@ from concertmaster.core import text
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import ChangePoint, Direction
+from concertmaster.core.known import upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence, Rule, share_range, upper_median
+from concertmaster.core.rules.base import Evidence, Rule, share_range
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend

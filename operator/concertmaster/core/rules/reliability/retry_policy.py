@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
     Category,
@@ -25,7 +26,7 @@ from concertmaster.core.model import (
     StepExecution,
     StepSpec,
 )
-from concertmaster.core.rules.base import Evidence, Rule, median, share_interval
+from concertmaster.core.rules.base import Evidence, Rule, share_interval
 from concertmaster.core.rules.reliability.retries import Chain, RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome
 from concertmaster.core.model.enums import MetricRole
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 from concertmaster.core.rules.resources import model_choice
 
 

@@ -17,15 +17,9 @@ from concertmaster.core.analysis.replay import WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, SizeItem
-from concertmaster.core.rules.base import (
-    Evidence,
-    Rule,
-    container_id,
-    gain_sentence,
-    median,
-    resource_edits,
-)
+from concertmaster.core.rules.base import Evidence, Rule, container_id, gain_sentence, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MILLI, at_most, round_cpu
@@ -101,7 +95,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
     limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: the upper end is then
     the likely value."""
     predicted = evidence.gain(WhatIf.more_cpu(step, factor))
-    used = median([r.mean_cores for r in container.runs if r.mean_cores is not None]) or 0.0
+    used = median(r.mean_cores for r in container.runs) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
     most = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
     parts = []
@@ -118,8 +112,8 @@ def _starved(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) 
     """More CPU for a step on the critical path that waits for CPU without being throttled by a limit."""
     current = container.cpu_request
     seen = [r for r in container.runs if r.waiting_share is not None and r.mean_cores is not None]
-    share = median([r.waiting_share for r in seen if r.waiting_share is not None])
-    used = median([r.mean_cores for r in seen if r.mean_cores is not None])
+    share = median(r.waiting_share for r in seen)
+    used = median(r.mean_cores for r in seen)
     least = evidence.settings.number("waitingPercent", 10.0) / 100
     options = evidence.analysis.options
     if share is None or used is None or current is None or size_guard(container, options) is not None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from concertmaster.core import text
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level
-from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, median, resource_edits
+from concertmaster.core.rules.base import Evidence, Rule, container_id, mean_interval, resource_edits
 from concertmaster.core.rules.resources.places import Place, by_place
 
 _HOUR = 3600.0

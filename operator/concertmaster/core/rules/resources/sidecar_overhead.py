@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Pricing
-from concertmaster.core.rules.base import Evidence, Rule, mean_interval, median
+from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 
 _GIB = 1024.0**3
 _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.known import median
 from concertmaster.core.model import POD, Edit, Interval
-from concertmaster.core.rules.base import Evidence, mean_interval, median, resource_edits
+from concertmaster.core.rules.base import Evidence, mean_interval, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_cpu

@@ -11,8 +11,9 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.analysis.shared.semaphores import MOST, EnoughPlaces, enough_places, holdings
 from concertmaster.core.changes.admission.quotas import pods_within
+from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Level
-from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
+from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
 from concertmaster.core.rules.upper_bound import assumption, attainable
 
 _SEMAPHORE = "semaphore/"

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
 from concertmaster.core.analysis.steps.step import StepAnalysis
+from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling import locks, suspended
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
 from concertmaster.core.rules.upper_bound import assumption, attainable

@@ -12,10 +12,11 @@ import numpy as np
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
+from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Level
 from concertmaster.core.model.amounts import digits
-from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, median
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.scheduling.queue_time import without
 from concertmaster.core.rules.upper_bound import assumption, attainable
 

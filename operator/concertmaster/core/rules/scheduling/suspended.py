@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from concertmaster.core import text
+from concertmaster.core.known import median
 from concertmaster.core.model import Finding, Interval, RunRecord
-from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval, median
+from concertmaster.core.rules.base import Evidence, gain_sentence, mean_interval
 from concertmaster.core.rules.scheduling.waits import pod_requests, worst_hour
 from concertmaster.core.rules.upper_bound import assumption, attainable
 

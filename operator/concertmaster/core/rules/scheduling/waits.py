@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from concertmaster.core import text
 from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.rules.base import median
+from concertmaster.core.known import median
 
 _FEWEST = 3  # waits required in an hour
 
