@@ -37,14 +37,19 @@ def lines(result: dict[str, Any]) -> list[str]:
             f" (target: at most 1 in 200); {weeks['moves']} proposed amounts moved, {weeks['small_moves']} of them by less"
             " than 20% (target: none).",
         ]
+    rows = result["kinds_table"].values()
+    numbers, intervals = (sum(row[c] is not None for row in rows) for c in ("number", "interval"))
     out += [
+        "",
+        f'A proposed number is compared for {numbers} kinds and the interval of the impact for {intervals}; "-": this'
+        " kind has none to compare.",
         "",
         "| kind | planted | found | right step | right number | interval | wrong beside it |",
         "|---|---|---|---|---|---|---|",
     ]
     for kind, row in result["kinds_table"].items():
         cells = (row[c] for c in ("planted", "found", "step", "number", "interval", "wrong"))
-        out.append(f"| {kind} | " + " | ".join(str(c) for c in cells) + " |")
+        out.append(f"| {kind} | " + " | ".join("-" if c is None else str(c) for c in cells) + " |")
     return out
 
 
@@ -56,5 +61,6 @@ def plain(result: dict[str, Any]) -> str:
     return "\n".join([*head, *weak, *rest])
 
 
-def _weak(row: dict[str, int]) -> bool:
-    return row["wrong"] > 0 or any(row[c] < row["planted"] for c in ("found", "step", "number", "interval"))
+def _weak(row: dict[str, int | None]) -> bool:
+    counts = [row[c] for c in ("found", "step", "number", "interval")]
+    return bool(row["wrong"]) or any(c is not None and c < (row["planted"] or 0) for c in counts)

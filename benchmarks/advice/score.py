@@ -168,16 +168,23 @@ def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
 
 
-def _table(answers: Iterable[Answer]) -> dict[str, dict[str, int]]:
-    table: dict[str, dict[str, int]] = defaultdict(
-        lambda: dict.fromkeys(("planted", "found", "step", "number", "interval", "wrong"), 0)
-    )
+def _table(answers: Iterable[Answer]) -> dict[str, dict[str, int | None]]:
+    """Counts by kind; None where no answer has a number or an interval to compare."""
+    kinds: dict[str, list[Answer]] = defaultdict(list)
     for a in answers:
-        row = table[a.kind]
-        row["planted"] += 1
-        row["found"] += a.found
-        row["step"] += a.found and a.step
-        row["number"] += a.found and a.number is not False
-        row["interval"] += a.found and a.interval is not False
-        row["wrong"] += len(a.wrong)
-    return dict(sorted(table.items()))
+        kinds[a.kind].append(a)
+    return {
+        kind: {
+            "planted": len(rows),
+            "found": sum(a.found for a in rows),
+            "step": sum(a.found and a.step for a in rows),
+            "number": _right([a.number for a in rows if a.found]),
+            "interval": _right([a.interval for a in rows if a.found]),
+            "wrong": sum(len(a.wrong) for a in rows),
+        }
+        for kind, rows in sorted(kinds.items())
+    }
+
+
+def _right(compared: Sequence[bool | None]) -> int | None:
+    return None if all(c is None for c in compared) else sum(c is not False for c in compared)
