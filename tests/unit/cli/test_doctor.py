@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from concertmaster.cli.commands import doctor
 from concertmaster.kube.client import KubeClient
@@ -22,6 +23,13 @@ def client(monkeypatch: pytest.MonkeyPatch) -> MemoryClient:
     client = MemoryClient()
     monkeypatch.setattr(KubeClient, "connect", lambda *_, **__: client)
     return client
+
+
+def test_it_asks_the_cluster_of_the_context(client: MemoryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setattr(KubeClient, "connect", lambda *_, context=None: asked.append(context) or client)
+    assert CliRunner().invoke(doctor.command, ["--context", "prod"]).exit_code == 0
+    assert asked == ["prod"]
 
 
 def states() -> list[Check]:

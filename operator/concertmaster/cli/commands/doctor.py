@@ -24,11 +24,13 @@ from concertmaster.prometheus.collect.examine import Check, Examination, Mark
 @click.command("doctor")
 @options.source_options
 @click.option("-n", "--namespace", help="Only profiles and policies of this namespace. Default: all.")
+@cluster_options.CONTEXT
 @cluster_options.KUBECONFIG
 @click.option("--skip-cluster", is_flag=True, help="Check the metrics source only.")
 def command(
     source: options.SourceOptions,
     namespace: str | None,
+    context: str | None,
     kubeconfig: Path | None,
     skip_cluster: bool,
 ) -> None:
@@ -43,7 +45,7 @@ def command(
         chosen = source.find()
         checks += _print_checks(f"Metrics source {chosen.url}", examine(chosen))
     if not skip_cluster:
-        checks += _print_checks("Cluster", cluster(kubeconfig, namespace))
+        checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
     bad = [c for c in checks if c.mark is Mark.FAIL]
     warned = sum(c.mark is Mark.WARN for c in checks)
     click.echo(f"{text.count(len(checks), 'check')}: {len(bad)} failed, {warned} with a warning")
@@ -70,10 +72,10 @@ def examine(source: settings.Source) -> Iterator[Check]:
         yield from Examination(client, time.time()).run()
 
 
-def cluster(kubeconfig: Path | None, namespace: str | None) -> Iterator[Check]:
+def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None = None) -> Iterator[Check]:
     """The checks of the resources in a cluster."""
     try:
-        client = KubeClient.connect(kubeconfig)
+        client = KubeClient.connect(kubeconfig, context=context)
     except KubeError as error:
         yield Check("API server", Mark.FAIL, str(error), "give --kubeconfig FILE, or --skip-cluster")
         return

@@ -388,3 +388,12 @@ def test_a_slowdown_that_breaks_an_objective_says_which(target: float | None, br
     item = scenario.one("degradation")
     assert (item.objective == "duration p95 of 8m00s") is broken
     assert ("objective p95 of 8m00s is missed, which the runs before met" in item.otherwise) is broken
+
+
+@pytest.mark.parametrize("name", sorted(scenarios.SCENARIOS))
+def test_nothing_is_said_to_be_retried_without_a_retry_policy(name: str) -> None:
+    of = scenarios.SCENARIOS[name]()
+    limits = {s.name: s.retry_limit for s in of.definition.graph.steps}
+    for item in of.recommended():
+        said = " ".join((item.action, item.because, item.expected, item.otherwise))
+        assert "retried" not in said or limits.get(item.step or "") != 0, item

@@ -115,7 +115,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         risk=Level.LOW if limit.runs >= 20 else Level.MEDIUM,
         current=text.duration(now) if now is not None else "no limit",
         proposed=text.duration(limit.seconds),
-        expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier, and the step can be retried",
+        expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier",
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
         gain_seconds=gain,
         gain_share=Interval(*(v / makespan for v in (gain.low, gain.likely, gain.high))) if gain and makespan else None,

@@ -52,7 +52,7 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         because=(
             f"{killed} of {runs} runs were OOM-killed ({evidence.window()}); the largest peak seen is {text.memory(peak)}"
         ),
-        otherwise=f"about {text.percent(share)} of the runs keep being killed and retried",
+        otherwise=f"about {text.percent(share)} of the runs keep being OOM-killed",
         current=before,
         proposed=proposed,
         expected=(
