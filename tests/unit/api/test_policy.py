@@ -15,7 +15,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import AnyPolicy, reaches, ref, select
 from concertmaster.api.resolve import resolve
 from concertmaster.core.model.enums import ApplyMode, ChangeKind
-from concertmaster.core.model.policy import Objectives, Policy, Pricing, RuleSettings
+from concertmaster.core.model.policy import Materiality, Objectives, Policy, Pricing, RuleSettings
 
 WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "nightly-etl"}
 NAMESPACE_LABELS = {"kubernetes.io/metadata.name": "etl", "env": "prod"}
@@ -228,6 +228,20 @@ def test_rules_keep_their_settings() -> None:
     assert effective.rule("timeout") == RuleSettings(True, {"headroomPercent": "50"})
     assert not effective.rule("variance").enabled
     assert effective.rule("bottleneck") == RuleSettings(True, {})
+
+
+def test_each_threshold_of_materiality_is_a_field_of_its_own() -> None:
+    spec = {
+        "costPercent": "21",
+        "failedRunsPerMonth": "2.5",
+        "moneyPerMonth": "12",
+        "runMinutesPerMonth": "45",
+        "runPercent": "7",
+    }
+    effective = resolve(None, policy("p", {"analysis": {"materiality": spec}}))
+    assert effective.analysis.materiality == Materiality(
+        failed_runs=2.5, run_share=0.07, run_minutes=45.0, money=12.0, cost_share=0.21
+    )
 
 
 def test_built_in_prices_are_only_for_their_currency() -> None:

@@ -62,6 +62,14 @@ def test_all_namespaces_and_all_active_recommendations(fleet: MemoryClient) -> N
     assert fleet.writes() == []
 
 
+@pytest.mark.parametrize("command", [dismiss.command, approve.command])
+def test_only_profiles_with_the_labels_are_decided_about(command: click.Command, fleet: MemoryClient) -> None:
+    reason = ["--reason", "trifles", "--print"] if command is dismiss.command else []
+    CliRunner().invoke(command, ["--below", "1usd", "-A", "-l", "team=data", "-y", *reason])
+    listed = [options for verb, path, options in fleet.calls if (verb, path) == ("LIST", PROFILES.path(None))]
+    assert listed == [{"label_selector": "team=data"}]
+
+
 @pytest.mark.parametrize("call", [[], ["etl"], ["etl", "x", "--all"], ["etl", "x", "-A"], ["--all", "--undo"]])
 def test_a_call_that_names_both_or_neither_is_refused(call: list[str], fleet: MemoryClient) -> None:
     result = CliRunner().invoke(dismiss.command, [*call, "--reason", "x"])

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import profiles
+from concertmaster.cli import details, profiles
 from concertmaster.cli.commands import list as list_
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.fakes import MemoryClient
 
+CATEGORIES = {"right-size": "Cost", "timeout.load": "Reliability"}  # the others: Performance
 ROWS = (  # namespace, workflow, id, severity, state, impact
     ("b", "etl", "right-size", "Low", "Active", "2 USD a month"),
     ("b", "etl", "timeout.load", "Medium", "Dismissed", "9 failed runs a month"),
@@ -35,7 +36,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> MemoryClient:
     made = MemoryClient()
     of: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for namespace, workflow, identifier, severity, state, impact in ROWS:
-        item = {"action": "x", "category": "Cost", "confidence": "90", "id": identifier, "impact": impact}
+        category = CATEGORIES.get(identifier, "Performance")
+        item = {"action": "x", "category": category, "confidence": "90", "id": identifier, "impact": impact}
         of.setdefault((namespace, workflow), []).append({**item, "severity": severity, "state": state})
     for (namespace, workflow), items in of.items():
         status = {"recommendations": items, "summary": {"target": f"CronJob/{workflow}"}}
@@ -56,6 +58,50 @@ def test_sort_by_orders_the_lines_of_every_form(key: str) -> None:
     assert [f"{e['namespace']}/{e['id']}" for e in json.loads(shown("json"))] == ORDERS[key]
     rows = [line.split() for line in shown("table").splitlines()[1:]]
     assert [f"{row[0]}/{row[2]}" for row in rows] == ORDERS[key]
+
+
+@pytest.mark.parametrize(
+    ("option", "ids"),
+    [
+        (["--severity", "high"], ["io-bound.read", "cache-step.join"]),
+        (["--severity", "Medium"], ["io-bound.read", "cache-step.join", "timeout.load"]),
+        (["--state", "Dismissed"], ["timeout.load"]),
+        (["--state", "Implemented"], []),
+        (["--category", "Cost"], ["right-size"]),
+        (["--category", "performance", "--severity", "Critical"], ["cache-step.join"]),
+    ],
+)
+def test_filters_leave_those_they_name(option: list[str], ids: list[str]) -> None:
+    result = CliRunner().invoke(list_.command, ["-A", "-o", "name", *option])
+    assert [line.split("/")[2] for line in result.output.splitlines()] == ids
+
+
+@pytest.mark.parametrize("option", [["--category", "Cst"], ["--severity", "huge"], ["--state", "Open"]])
+def test_a_filter_that_does_not_exist_is_refused(option: list[str]) -> None:
+    result = CliRunner().invoke(list_.command, ["-A", *option])
+    assert result.exit_code == 2
+    assert f"'{option[1]}' is not one of" in result.output
+
+
+def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    amount = {"low": 0.1, "likely": 0.2, "high": 0.3}
+    small = {"id": "variance.load", "action": "x", "category": "Performance", "severity": "Info",
+             "impact": {"moneyPerMonth": amount}}  # fmt: skip
+    document = {"cost": {"currency": "EUR"}, "minor": [small]}
+    monkeypatch.setattr(
+        details, "ask", lambda _, raw, *__: (document, "") if "etl" in str(raw["metadata"]) else ({}, "")
+    )
+
+    def entries(*option: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(
+            CliRunner().invoke(list_.command, ["-A", "-o", "json", *option]).output
+        )
+        return found
+
+    assert [e["minor"] for e in entries()] == [False] * len(ROWS)
+    (item,) = (e for e in entries("--all") if e["minor"])
+    assert (item["namespace"], item["workflow"], item["id"], item["state"]) == ("b", "etl", "variance.load", None)
+    assert item["interval"] == {**amount, "unit": "EUR/month"}
 
 
 def test_the_most_valuable_come_first_where_nothing_is_said() -> None:

@@ -74,6 +74,15 @@ def test_the_scale_is_an_option(client: MemoryClient) -> None:
     assert shown("-o", "name", "-n", "a").splitlines() == ["a/small/right-size"]
 
 
+@pytest.mark.parametrize("command", [top.command, list_.command])
+@pytest.mark.parametrize(("place", "path"), [(["-A"], None), (["-n", "a"], "a")])
+def test_only_profiles_with_the_labels_are_shown(
+    command: click.Command, place: list[str], path: str | None, client: MemoryClient
+) -> None:
+    assert CliRunner().invoke(command, [*place, "-l", "team=data"]).exit_code == 0
+    assert client.calls == [("LIST", PROFILES.path(path), {"label_selector": "team=data"})]
+
+
 def test_yaml_and_json_are_one_document(client: MemoryClient) -> None:
     document: dict[str, Any] = json.loads(shown("-o", "json"))
     assert yaml.safe_load(shown("-o", "yaml")) == document

@@ -42,7 +42,8 @@ def faster(seconds: float, low: float | None = None) -> Recommendation:
     ("made", "minor"),
     [
         (faster(120), False),  # a fifth of the run, 60 minutes a month
-        (faster(20), True),  # 3% of the run
+        (faster(20), True),  # 3% of the run, 10 minutes a month
+        (item(gain_seconds=around(120), gain_share=around(0.04)), True),  # an hour a month, but 4% of the run
         (faster(50), True),  # 8% of the run, but 25 minutes a month
         (faster(120, low=-1), True),  # may be nothing
         (item(saving_per_month=around(1.5)), False),
@@ -115,9 +116,13 @@ def test_thresholds_of_zero_publish_everything_that_promises_something() -> None
     ("made", "severity"),
     [
         (faster(120), Severity.LOW),  # an hour a month
-        (item(saving_per_month=around(25.0)), Severity.MEDIUM),
+        (item(saving_per_month=around(19.0)), Severity.LOW),
+        (item(saving_per_month=around(20.0)), Severity.MEDIUM),
+        (item(saving_per_month=around(99.0)), Severity.MEDIUM),
+        (item(saving_per_month=around(100.0)), Severity.HIGH),
+        (item(saving_per_month=around(999.0)), Severity.HIGH),
         (item(failures_avoided=around(0.5)), Severity.HIGH),  # 15 runs
-        (item(saving_per_month=around(2000.0)), Severity.CRITICAL),
+        (item(saving_per_month=around(1000.0)), Severity.CRITICAL),
         (item(severity=Severity.CRITICAL), Severity.CRITICAL),
     ],
 )

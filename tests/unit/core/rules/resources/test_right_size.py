@@ -22,7 +22,7 @@ from concertmaster.core.lifecycle.sizing_history import SizingHistory, sizing_hi
 from concertmaster.core.model import Category, ContainerFact, ContainerSpec, Recommendation, StepSpec
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import Verdict
-from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range, RuleSettings
+from concertmaster.core.model.policy import ApplySettings, Bounds, Objectives, Policy, Range, RuleSettings
 from concertmaster.core.rules import RULES, Evidence, recommend
 from concertmaster.core.sizing import MIB, plain_memory
 from concertmaster.engines import PATCHABLE
@@ -130,6 +130,16 @@ def test_every_text_has_the_value_that_the_patch_sets() -> None:
 def test_use_at_the_target_is_healthy_and_small_differences_are_left_alone() -> None:
     assert sized([spec("a", 0)], {"a": fact(cpu_seconds=72.0, memory_sampled_peak=780 * MI)}) == []
     assert sized([spec("a", 0)], {"a": fact(cpu_seconds=40.0)}) != []
+
+
+@pytest.mark.parametrize(("target", "rows"), [(0.5, ["a"]), (0.9, ["a", "b"])])
+def test_use_at_the_target_of_the_policy_is_healthy_beside_a_container_that_is_far_off(
+    target: float, rows: list[str]
+) -> None:
+    facts = {"a": fact(memory_sampled_peak=100 * MI), "b": fact(memory_sampled_peak=560 * MI)}
+    goals = Objectives(target_cpu_utilization=target, target_memory_utilization=target)
+    found = only(sized([spec("a", 0), spec("b", 1)], facts, objectives=goals))
+    assert sorted(i.step for i in found.items) == rows
 
 
 @pytest.mark.parametrize("used", [47, 50, 60, 70, 80, 90, 95, 104])
