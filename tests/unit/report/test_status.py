@@ -26,7 +26,7 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import Observation, advance
-from concertmaster.core.model import Category, Level, Recommendation, Severity, WorkflowDefinition
+from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity, WorkflowDefinition
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules import Evidence, recommend
@@ -216,6 +216,23 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     assert ("straggler.s0", "Active") in kept
     assert ("rule.step-5", "Active") not in kept  # the next analysis gives it again
     assert not [i for i, state in kept if state == "Obsolete"]
+
+
+def test_minor_items_are_one_line_with_their_sum_and_best_practices_one_line_of_the_score() -> None:
+    small = [
+        replace(_recommendation(n, "x"), minor=True, impact=Impact(money=Interval(0.0, worth, 1.0)))
+        for n, worth in enumerate((0.08, 0.04))
+    ]
+    hygiene = replace(_recommendation(2, "x"), id="best-practices", rule="best-practices", minor=True)
+    hygiene = replace(hygiene, current="6 of 8 passed", proposed="set spec.onExit and image")
+    status = document(replace(_result([]), minor=(*small, hygiene)), RecommendationHistory(), data_until=NOW)
+    verdict, minor = status["advice"]
+    assert verdict.startswith("No action needed: ")
+    assert minor.startswith("3 minor items, 0.12 USD a month in total: kubectl concertmaster explain ")
+    assert minor.endswith(" --all")
+    assert status["minor"] == 3
+    assert status["recommendations"] == []
+    assert status["scoreParts"][-1] == "best practices: 6 of 8 passed; missing: spec.onExit and image"
 
 
 def test_in_short_what_can_be_missed_goes_first() -> None:
