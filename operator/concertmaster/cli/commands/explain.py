@@ -6,6 +6,7 @@ import re
 import shlex
 import textwrap
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,19 @@ def demand_table(hours: list[str]) -> str:
     return table(["HOUR", "CPU", "MEMORY", "RUNS", *[""] * (width - 4)], rows)
 
 
+def size_table(items: Iterable[str]) -> str:
+    """The rows of a right-sizing with their peaks and headroom; empty without any."""
+    rows = []
+    for line in items:
+        row, (_, _, reason) = fleet.item_of(line), line.partition(" (")
+        if row is not None:
+            peak, _, headroom = reason.removesuffix(")").partition(", ")
+            old, new = row["old"] or "not set", row["new"] or "-"
+            figures = peak.removeprefix("peak "), headroom.removeprefix("headroom ")
+            rows.append([f"{row['step']}/{row['container']}", row["field"] or "-", old, new, *figures])
+    return table(["CONTAINER", "FIELD", "NOW", "PROPOSED", "PEAK", "HEADROOM"], rows) if rows else ""
+
+
 def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: dict[str, Any] | None = None) -> str:
     """One recommendation as text, with the figures of its ``step`` where they are known. Where its command is this very
     one, the next step is described instead."""
@@ -197,12 +211,15 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
     }
     if item["id"].partition(".")[0] == "demand-forecast" and isinstance(evidence, list):
         described["evidence"] = ""
+    sizes = size_table(map(str, item.get("items") or ())) if item["id"].partition(".")[0] == "right-size" else ""
     for key, label in _LABELS:
-        if described.get(key):
+        if described.get(key) and not (sizes and key in ("current", "proposed")):
             body = f"{label + ':':<11} {described[key]}"
             lines += textwrap.wrap(body, 100, initial_indent="  ", subsequent_indent=" " * 14)
     if item["id"].partition(".")[0] == "demand-forecast" and isinstance(evidence, list):
         lines += ["", textwrap.indent(demand_table(evidence), "  ")]
+    if sizes:
+        lines += ["", textwrap.indent(sizes, "  ")]
     how = str(item.get("how") or "")
     if item.get("state") in ("Implemented", "Obsolete") or not how:
         return "\n".join([*lines, ""])
