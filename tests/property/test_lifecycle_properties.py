@@ -291,4 +291,4 @@ def test_a_change_that_two_tell_of_counts_once(lines: list[Line]) -> None:
 def test_records_count_what_can_be_said(lines: list[Line]) -> None:
     for record in Ledger(lines).records():
         assert 0 <= record.held <= record.times <= len(lines)
-        assert f"held {record.held} of {record.times} time" in str(record)
+        assert f"held in {record.held} of {record.times} change" in str(record)
