@@ -73,6 +73,16 @@ def test_auto_applies_proves_and_keeps() -> None:
     assert (line.rule, line.verdict) == ("cpu-request", Verdict.IMPROVED)
 
 
+def test_the_log_says_what_was_changed_and_why(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="concertmaster.changes")
+    applied()
+    lines = [r.__dict__["fields"] for r in caplog.records if r.getMessage() == "change"]
+    assert lines[-1]["phase"] == "Verifying"
+    assert lines[-1]["recommendation"] == "cpu-request.job"
+    assert "demo/etl" in lines[-1]["target"]
+    assert any("kubectl -n demo patch cronjob etl" in why for why in lines[-1]["because"])
+
+
 def test_a_quiet_cycle_writes_nothing() -> None:
     bed = applied()
     bed.run()
