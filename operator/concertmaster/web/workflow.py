@@ -44,7 +44,7 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """A change of the duration as text, and what was changed at the same time (empty: nothing that is known)."""
+    """A change of the duration as text, and what is known of its cause."""
 
     shown: str
     cause: str
@@ -146,13 +146,13 @@ class WorkflowView:
     def points(self) -> list[ChangePoint]:
         """Since when runs take longer or less long, with what was changed at the same time."""
         trend, insights = self.detail.get("trend") or _EMPTY, self.detail.get("insights") or _EMPTY
-        last = insights.get("lastChange") or _EMPTY
+        last = insights.get("lastChange")
         found = []
         for change in trend.get("changes") or ():
             since, ratio = str(change.get("since") or ""), change.get("ratio")
             if since and isinstance(ratio, int | float):
                 shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
-                found.append(ChangePoint(shown, str(last["what"]) if last.get("since") == since else ""))
+                found.append(ChangePoint(shown, _cause(last, since)))
         return found
 
     @cached_property
@@ -222,3 +222,13 @@ class WorkflowView:
         if days.get("days"):
             made = extended(made, daily.rows(days["days"]), _UTC, since=since, until=self.now)
         return trend_report.document([made], _UTC, "UTC", self.recent.currency)
+
+
+def _cause(last: Raw | None, since: str) -> str:
+    """What is known of the cause of a change point. The analysis names the last change of image, template or resources
+    only, so that nothing is said about whether there was one at an earlier change point."""
+    if last is None:
+        return "; no change of image, template or resources is known"
+    if last["since"] == since:
+        return f", at the same time as: {last['what']}"
+    return f"; the last known change was at {to_minute(parse_time(last['since']))}: {last['what']}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from concertmaster.core.model import StepExecution
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.report import detail
@@ -24,8 +26,17 @@ def seconds(i: int) -> dict[str, float]:
     return {"extract": 60.0 + i % 3, "train": (600.0 if i < 15 else 900.0) + i % 5, "check": 100.0, "publish": 30.0}
 
 
-def analysed(name: str = "nightly", step_name: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The profile and the document. ``step_name`` replaces ``check``."""
+def _rebuilt(execution: StepExecution) -> StepExecution:
+    """The same execution with another image where it is one of ``train``."""
+    images = [replace(c, image="registry.example/etl:2") for c in execution.containers]
+    return replace(execution, containers=tuple(images)) if execution.step == "train" else execution
+
+
+def analysed(
+    name: str = "nightly", step_name: str | None = None, changed_at: int | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The profile and the document. ``step_name`` replaces ``check``; from run ``changed_at`` on ``train`` has another
+    image."""
     steps = [s if s.name != "check" or step_name is None else step(step_name, ["extract"], 2) for s in STEPS]
     steps = [s if s.name != "publish" or step_name is None else step("publish", ["train", step_name], 3) for s in steps]
     flow = definition(*steps)
@@ -34,6 +45,8 @@ def analysed(name: str = "nightly", step_name: str | None = None) -> tuple[dict[
         return {step_name if k == "check" and step_name is not None else k: v for k, v in seconds(i).items()}
 
     runs = daily(flow.graph, 30, durations, containers=lambda _: (container(cpu_sampled_seconds=None),))
+    if changed_at is not None:
+        runs[changed_at:] = [replace(r, steps=tuple(map(_rebuilt, r.steps))) for r in runs[changed_at:]]
     policy = Policy(analysis=AnalysisSettings(window_seconds=40 * DAY))
     result = analyze_workflow(flow, runs, policy, profile=name, now=NOW)
     profile = {

@@ -177,6 +177,25 @@ def test_the_workflow_page_has_every_part(fleet: Dashboard) -> None:
     assert any(tag == "pre" and "data-copy" in a for tag, a in elements.found)
 
 
+def test_a_change_point_says_what_is_known_of_its_cause() -> None:
+    """At the moment of the last change it is named; elsewhere nothing is said of whether there was one."""
+    image = "image of train from registry.example/etl:1 to registry.example/etl:2"
+    after = " ".join(causes(changed_at=15))
+    assert re.search(rf"Since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC: \+4\d%, at the same time as: {re.escape(image)}", after)
+    (later,) = causes(changed_at=25)
+    assert re.search(rf"\+4\d%; the last known change was at 2025-10-04 \d\d:\d\d UTC: {re.escape(image)}", later)
+    (none,) = causes(changed_at=None)
+    assert none.endswith("%; no change of image, template or resources is known")
+
+
+def causes(changed_at: int | None) -> list[str]:
+    """What the page says of the change points of a workflow that got another image in that run."""
+    flow, document = analysed(changed_at=changed_at)
+    with dashboard(memory(flow, details={("demo", "nightly"): document})) as served:
+        text = served.get("/workflows/demo/nightly").text
+    return [Elements(line).text for line in re.findall(r"<li><strong>Since .*?</li>", text)]
+
+
 def test_without_the_operator_the_status_is_shown_and_said_to_be(fleet: Dashboard) -> None:
     text = fleet.get("/workflows/etl/nightly-0").text
     assert "Showing only what the status contains" in text
