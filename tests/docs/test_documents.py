@@ -65,6 +65,10 @@ def test_the_example_configuration_is_valid() -> None:
     assert settings.load(ROOT / "examples" / "concertmaster.yaml").source("default") is not None
 
 
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
 def test_offline_commands_of_the_readme_run() -> None:
     commands = re.findall(r"^\$ (concertmaster analyze --facts \S+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands

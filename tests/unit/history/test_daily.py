@@ -16,7 +16,6 @@ from concertmaster.core.model.daily import DAY_SECONDS as DAY
 from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
 from concertmaster.core.model.policy import Pricing
 from concertmaster.history import Store
-from concertmaster.history.daily import KEEP_DAYS
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.builders import container, run_record
 from tests.support.data.history_rows import KEY, ran
@@ -105,9 +104,10 @@ def test_rows_stay_when_the_runs_are_pruned_and_when_the_profile_is_gone(store: 
 
 def test_rows_are_deleted_after_400_days_and_a_workflow_with_nothing_left(place: Place, store: Store) -> None:
     store.daily.record(KEY, rows_of([run_on(3), run_on(9)]))
-    assert store.daily.prune(KEEP_DAYS + 5) == 2
+    assert store.daily.prune(3 + 400) == 0
+    assert store.daily.prune(4 + 400) == 2
     assert [r.day for r in store.daily.rows(KEY)] == [9]
-    assert store.daily.prune(KEEP_DAYS + 10) == 2
+    assert store.daily.prune(10 + 400) == 2
     assert place.raw("SELECT count(*) FROM workflows") == [(0,)]
 
 

@@ -111,6 +111,15 @@ def test_workflows_beyond_the_cap_are_left_out_and_counted() -> None:
     assert found["left_out", frozenset()] == 1.0
 
 
+def test_by_default_five_thousand_workflows_have_series() -> None:
+    series = WorkflowSeries()
+    for n in range(5_001):
+        series.put(str(n), replace(KEY, name=f"w{n}"), [Sample("score", 1.0)])
+    text = series.render()
+    assert text.count("concertmaster_workflow_score{") == 5_000
+    assert "\nconcertmaster_workflow_left_out 1\n" in text
+
+
 def test_a_namespace_with_fewer_workflows_gets_a_place_of_the_one_with_most() -> None:
     series = WorkflowSeries(most=3)
     for namespace in ("large", "small"):

@@ -42,6 +42,15 @@ def test_every_address_answers_with_its_model(running: Dashboard, route: Route) 
     assert set(route.parameters) <= set(PARAMETERS)
 
 
+def test_the_page_about_it_names_every_address() -> None:
+    text = (FILE.parent.parent / "api.md").read_text()
+    workflow = "/api/v1/workflows/{namespace}/{profile}"
+    for route in ROUTES:
+        assert f"`{route.path.replace(f'{workflow}/', '.../')}`" in text, route.path
+    for period in ("hourly", "daily", "weekly", "monthly"):
+        assert period in text
+
+
 def test_the_description_is_served(running: Dashboard) -> None:
     document = running.get("/api/v1/openapi.json").json
     assert document["openapi"].startswith("3.1")
