@@ -17,7 +17,7 @@ from concertmaster.report import daily
 from concertmaster.web.readers import MemoryReader, Unavailable
 from concertmaster.web.vendored import INTEGRITY
 from tests.support.web.analysed import analysed
-from tests.support.web.objects import HOSTILE, change, hostile, profile, result, running
+from tests.support.web.objects import HOSTILE, change, hostile, profile, recommendation, result, running
 from tests.support.web.server import Dashboard, dashboard, memory
 
 
@@ -151,6 +151,60 @@ def test_the_fleet_page_sums_up_and_lists(fleet: Dashboard) -> None:
     assert "No workflow matches" in empty
 
 
+def test_the_fleet_page_holds_what_its_guide_lists() -> None:
+    """Every item of docs/dashboard.md by its figures, not by its heading."""
+    missed = ["success: Missed, 80% of 99%", "duration p95: Met, 7m11s (target <= 10m00s), steady"]
+    overdue = {"runs": profile()["status"]["runs"] | {"nextExpected": "2027-01-30T20:00:00Z"}}
+    flows = [profile(0, results=[result()], objectives=missed), profile(1, **overdue), profile(2)]
+    with dashboard(memory(*flows, changes=(change(),))) as served:
+        page = Elements(served.get("/").text)
+        summary = served.get("/api/v1/summary").json
+    text = " ".join(page.text.split())
+    for card in (
+        "3workflows, 2 healthy",
+        "37.5 USDsavings available per month",
+        "30 USDsavings realised per month",
+        "90 USDcost per month",
+        "scheduling latency per month",
+        "1objectives missed",
+        "1late runs: 0 of 0 in progress, 1 not started",
+        "1changes waiting for approval",
+    ):
+        assert card in text, card
+    assert summary["available"]["money"] == {"USD": 37.5}
+    for heading, shown in (
+        ("Most valuable actions", "12.5 USD (10 to 15)"),
+        ("Changes waiting for approval", "kubectl concertmaster approve change-0 -n etl"),
+        ("Scheduled runs not started", "etl/nightly-12027-01-30 20:00 UTC"),
+        ("Objectives missed", "etl/nightly-0success"),
+    ):
+        section = text.partition(f" {heading} ")[2]
+        assert shown in section[:600], (heading, section[:600])
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("namespace=ml", ["nightly-2"]),
+        ("label=team%3Dml", ["nightly-1"]),
+        ("kind=CronJob", ["nightly-3"]),
+        ("severity=High", ["nightly-0"]),
+        ("q=NIGHTLY-3", ["nightly-3"]),
+        ("label=team%3Ddata&severity=Medium", ["nightly-0", "nightly-2"]),
+    ],
+)
+def test_every_filter_of_the_fleet_page_chooses(query: str, names: list[str]) -> None:
+    other = profile(3, summary=profile(3)["status"]["summary"] | {"target": "CronJob/nightly-3"})
+    other["metadata"]["labels"] = {"team": "ops"}
+    high = [recommendation(severity="High")]
+    with dashboard(memory(profile(0, recommendations=high), profile(1), profile(2, namespace="ml"), other)) as served:
+        text = served.get(f"/?sort=name&{query}").text
+        listed = served.get(f"/api/v1/workflows?sort=name&{query}").json["items"]
+    rows = text.partition("All workflows")[2]
+    assert list(dict.fromkeys(re.findall(r'href="/workflows/\w+/([\w-]+)"', rows))) == names
+    assert [row["profile"] for row in listed] == names
+
+
 def test_pages_are_cut_on_the_server() -> None:
     with dashboard(memory(*(profile(i) for i in range(120)))) as running:
         first = running.get("/?limit=50&sort=name").text
@@ -209,6 +263,9 @@ def test_two_runs_are_compared(fleet: Dashboard) -> None:
     assert [r["run"] for r in newest[:2]] == ["run-29", "run-28"]
     page = fleet.get("/workflows/demo/nightly/compare?before=run-29&after=run-28")
     assert "run-28 took" in page.text
+    text = Elements(page.text)
+    assert {"Time split", "Steps of both runs"} <= {a.get("aria-label") for _, a in text.found}
+    assert "Critical path of run-28: extract → train → publish" in text.text
     older = fleet.get("/workflows/demo/nightly/compare?before=run-1&after=run-28").text
     assert "The operator serves the newest runs only" in older
     assert "concertmaster compare run-1 run-28 --prometheus URL" in older

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from concertmaster.api.views.fleet import PeriodReport
+from concertmaster.api.views.fleet import CostGroup, PeriodReport
+from concertmaster.core.model.daily import Adoption
 from concertmaster.core.times import parse_time
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import FORMATS, document
@@ -30,7 +31,11 @@ class Elements(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
         self.feed(text)
+
+    def handle_data(self, data: str) -> None:
+        self.text += f"{data} "
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
@@ -91,6 +96,34 @@ def test_degradations_and_the_demand_forecast_are_named() -> None:
     text = document(made, "md")
     assert "## Degradations" in text
     assert "- etl/nightly-0: Plan for 5 cores" in text
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
+    slow = recommendation(id="degradation.search", action="Investigate regression in search", because="image 1 to 2")
+    flow = profile(recommendations=[slow, recommendation()], results=[result()], insights=["5 cores (demand-forecast)"])
+    flow["status"]["objectives"] = ["success: Missed, 80% of 99%"]
+    scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
+    steps = [CostGroup(name="etl/nightly-0/transform", currency="USD", workflows=1, runs=29, cost_per_month=21.5)]
+    adopted = [Adoption("timeout.a", "Implemented", NOW - 9 * 86400.0, NOW - 8 * 86400.0, verdict="Improved")]
+    made = period_report(FleetView((flow,), (change(),), NOW), scope, steps=steps, adoptions=adopted)
+    text = re.sub(r"[\s|]+", " ", Elements(document(made, "html")).text if form == "html" else document(made, "md"))
+    for part, shown in (
+        ("savings available", "12.5 USD"),
+        ("savings realised", "30 USD"),
+        ("Most valuable actions", "Right-size CPU request of transform"),
+        ("Degradations", "Investigate regression in search image 1 to 2"),
+        ("Objectives", "success"),
+        ("1 implemented (1 of them measured as improved)", ""),
+        ("Verdict", "Lower the memory request of transform"),
+        ("Demand forecast", "etl/nightly-0: 5 cores"),
+        ("Cost by label team", "data"),
+        ("Cost by namespace", "etl"),
+        ("Cost by workflow", "etl/nightly-0"),
+        ("Cost by step", "etl/nightly-0/transform"),
+    ):
+        assert part.lower() in text.lower(), part
+        assert shown in text, shown
 
 
 def test_ten_thousand_workflows_make_a_file_that_opens() -> None:
