@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from concertmaster.controller.interfaces import LiveRunsReport
+from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
+from concertmaster.controller.interfaces import Case, LiveRunsReport, ProfileAnalysis
 from concertmaster.controller.reporting.notifier import Notifier, digest_text
 from concertmaster.core.model.enums import NotifyEvent
 from concertmaster.kube.events import EventRecorder, EventType, Note
@@ -97,6 +98,31 @@ def test_only_events_that_were_asked_for_are_reported(harness: Harness) -> None:
         ("team", NotifyEvent.ROLLED_BACK, "etl-7f"),
         ("team", NotifyEvent.APPROVAL_REQUIRED, "etl-7f"),
     ]
+
+
+def test_a_regression_and_a_missed_objective_are_reported_once_they_are_in_the_status(harness: Harness) -> None:
+    """From the analysis over the written status to the receiver, with the Events in between."""
+    harness.bed.policy(notify=[{"receiver": "team", "events": ["Degraded", "ObjectiveMissed"]}])
+    harness.bed.run()
+    well = harness.bed.analyzer
+
+    def worse(case: Case) -> ProfileAnalysis:
+        found = well(case)
+        slower = [{"id": "degradation.job", "action": "Investigate regression in job"}]
+        missed = ConditionUpdate(ConditionType.OBJECTIVES_MET, False, Reason.MISSED, "duration p95 is 2h, target 1h")
+        return replace(found, document={**found.document, "recommendations": slower}, objectives=missed)
+
+    harness.bed.cycle._assessor._analyzer = worse
+    harness.bed.history.runs_of["etl"] += [ended(-n) for n in (2, 3, 4)]
+    harness.bed.sources.changed.add(KEY)
+    harness.bed.run(seconds=4 * 3600.0)
+    told = harness.reported()
+    assert sorted((name, event) for name, event, _ in told) == [
+        ("team", NotifyEvent.DEGRADED),
+        ("team", NotifyEvent.OBJECTIVE_MISSED),
+    ]
+    harness.bed.run(seconds=60.0)
+    assert harness.reported() == []
 
 
 def test_a_receiver_the_namespace_may_not_use_is_not_reported_and_the_policy_says_so(harness: Harness) -> None:
