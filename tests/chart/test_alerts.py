@@ -74,7 +74,16 @@ def rules(helm: Helm) -> dict[str, Any]:
 
 def firing(rules: dict[str, Any], series: dict[str, str], alerts: list[str], directory: Path) -> str:
     """promtool's complaint when exactly ``alerts`` do not fire at the end of ``series``; empty when they do."""
+    samples = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in alerts]
+    return played(rules, series, {'count by (alertname) (ALERTS{alertstate="firing"})': samples}, directory)
+
+
+def played(
+    rules: dict[str, Any], series: dict[str, str], expected: dict[str, list[dict[str, Any]]], directory: Path
+) -> str:
+    """promtool's complaint when expressions have other samples than ``expected`` at the end of ``series``."""
     (directory / "rules.yaml").write_text(yaml.safe_dump(rules))
+    queries = [{"expr": expr, "eval_time": f"{MINUTES}m", "exp_samples": found} for expr, found in expected.items()]
     test = {
         "rule_files": ["rules.yaml"],
         "evaluation_interval": "1m",
@@ -82,19 +91,13 @@ def firing(rules: dict[str, Any], series: dict[str, str], alerts: list[str], dir
             {
                 "interval": "1m",
                 "input_series": [{"series": name, "values": values} for name, values in series.items() if values],
-                "promql_expr_test": [
-                    {
-                        "expr": 'count by (alertname) (ALERTS{alertstate="firing"})',
-                        "eval_time": f"{MINUTES}m",
-                        "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in alerts],
-                    }
-                ],
+                "promql_expr_test": queries,
             }
         ],
     }
     (directory / "test.yaml").write_text(yaml.safe_dump(test))
     promtool = ensure(["promtool"], lambda _: None)["promtool"]
-    answer = run([promtool, "test", "rules", directory / "test.yaml"], "playing alerts", lambda _: None)
+    answer = run([promtool, "test", "rules", directory / "test.yaml"], "playing rules", lambda _: None)
     return "" if answer.returncode == 0 else answer.stdout + answer.stderr
 
 
@@ -122,3 +125,40 @@ def test_a_passing_regression_or_miss_is_no_alert(rules: dict[str, Any], tmp_pat
     """Half of what the rule waits for: one slow run moves a change point for one analysis."""
     short = f"1.04x{MINUTES - 15} 1.3x14"
     assert firing(rules, HEALTHY | {RATIO: short, MET: f"1x{MINUTES - 30} 0x29"}, [], tmp_path) == ""
+
+
+def test_what_is_recorded_adds_up_and_counts_no_workflow_twice(rules: dict[str, Any], tmp_path: Path) -> None:
+    """Two workflows, of which two operators serve one."""
+    other = 'namespace="data",kind="CronJob",workflow="report"'
+    series = {
+        'concertmaster_profiles{ready="True"}': f"3x{MINUTES}",
+        'concertmaster_profiles{ready="False"}': f"1x{MINUTES}",
+        'concertmaster_cycle_seconds_bucket{le="1"}': NEVER,
+        'concertmaster_cycle_seconds_bucket{le="+Inf"}': OFTEN,
+        'concertmaster_kubernetes_requests_total{verb="GET",code="200"}': f"0+60x{MINUTES}",
+        'concertmaster_queries_total{source="default"}': f"0+60x{MINUTES}",
+        f'concertmaster_workflow_objective_met{{{WORKFLOW},objective="success"}}': ALWAYS,
+        f'concertmaster_workflow_objective_met{{{other},objective="success"}}': NEVER,
+    }
+    for workflow, operator, amount in ((WORKFLOW, "a", 10), (WORKFLOW, "b", 10), (other, "a", 5)):
+        for family in ("cost", "waste", "saving"):
+            series[f'concertmaster_workflow_{family}{{{workflow},currency="USD",pod="{operator}"}}'] = (
+                f"{amount}x{MINUTES}"
+            )
+        series[f'concertmaster_workflow_waiting_hours{{{workflow},pod="{operator}"}}'] = f"{amount}x{MINUTES}"
+    money, place = 'namespace="data",currency="USD"', 'namespace="data"'
+    expected = {
+        "concertmaster:workflow_cost:sum": (money, 15),
+        "concertmaster:workflow_waste:sum": (money, 15),
+        "concertmaster:workflow_saving:sum": (money, 15),
+        "concertmaster:workflow_waiting_hours:sum": (place, 15),
+        "concertmaster:objectives_met:ratio": (place, 0.5),
+        "concertmaster:profiles_ready:ratio": ("", 0.75),
+        "concertmaster:cycle_seconds:p95_1h": ("", 1),
+        "concertmaster:kubernetes_requests:rate5m": ('verb="GET"', 1),
+        "concertmaster:queries:rate1h": ('source="default"', 1),
+    }
+    recorded = {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
+    assert recorded == expected.keys()
+    samples = {name: [{"labels": f"{name}{{{labels}}}", "value": value}] for name, (labels, value) in expected.items()}
+    assert played(rules, series, samples, tmp_path) == ""
