@@ -141,8 +141,9 @@ def test_real_limits_real_kills_and_recommendations_from_real_usage(
     (row,) = (i for i in found["roomy"]["right-size"]["items"] if "requests.memory" in i)
     proposed = quantity(re.search(r"-> (\S+)", row)[1])  # type: ignore[index]
     print({name: {rule: item["action"] for rule, item in items.items()} for name, items in found.items()})
-    # After so few runs a size allows for runs unlike those seen: halfway, not all the way, from the request to the peak.
-    assert peak < proposed <= 512 * MI, "what the process really held, with headroom"
+    # After so few runs a size allows for runs unlike those seen: halfway, not all the way, from the request to the peak; on
+    # a busy machine, where later runs take longer, a little less far.
+    assert peak < proposed <= 768 * MI, "what the process really held, with headroom"
     limit = found["throttled"]["cpu-request"]
     assert "CPU limit" in limit["action"] and "throttled" in limit["because"]
     raised = found["killed"]["memory-request"]

@@ -198,7 +198,7 @@ def test_a_long_reading_looks_back_on_a_life_from_soon_after_its_end(store: Stor
         client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60, options=CollectOptions(longest=day)
     )
     (life,) = [asked for asked in store.asked if '"burst"' in asked.query]
-    assert float(life.body["time"]) == NOW - 30_000 - 200 + 60
+    assert float(life.body["time"]) == NOW - 6 * 3600
     assert max(map(int, re.findall(r"\[(\d+)s[]:]", life.query))) <= 6 * 3600
     others = {asked.body["time"] for asked in store.asked if asked is not life}
     assert others == {f"{NOW:.3f}"}

@@ -40,14 +40,14 @@ def test_many_short_lives_are_measured_over_short_windows() -> None:
     drafts = [pod(n, 6.0 * n + 400.0, 300.0) for n in range(14_400)]
     classes = list(by_life(drafts, END, MOST))
     assert all(len(members) <= MOST for _, _, members in classes)
-    assert max(window.length for _, window, _ in classes) <= 6 * MOST + 2000
-    assert len(classes) <= len(drafts) / FEW + 1
+    assert max(window.length for _, window, members in classes if len(members) >= FEW) <= 6 * MOST + 2000
+    assert len(classes) <= len(drafts) / FEW + 2 * DAY / LONGEST_SPAN
 
 
-def test_few_lives_are_one_query_up_to_six_hours() -> None:
+def test_few_lives_are_one_query_for_each_six_hours_and_length() -> None:
     drafts = [pod(n, 3600.0 * n + 400.0, 300.0) for n in range(24)]
     classes = list(by_life(drafts, END, MOST))
-    assert len(classes) == 4
+    assert [at for at, _, _ in classes] == [END - LONGEST_SPAN * (n // 2) for n in range(8)]
     assert max(window.length for _, window, _ in classes) <= LONGEST_SPAN + 3600
 
 
