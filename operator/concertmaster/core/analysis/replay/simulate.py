@@ -61,7 +61,7 @@ def simulate(
     if limits:
         ready = _ready(parents, lengths)
         if any(_binds(limit, names, pieces, ready) for limit in limits):
-            return _events(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0])
+            return _EventLoop(names, parents, pieces, ranks, [limit for limit in limits if limit.size > 0]).run()
     return _unlimited(parents, lengths)
 
 
@@ -129,30 +129,9 @@ def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]]
     return any(held > limit.size for held in accumulate(change for _, change in edges))
 
 
-def _events(
-    names: Sequence[str],
-    parents: Sequence[Sequence[int]],
-    pieces: Sequence[Sequence[Chain]],
-    ranks: Sequence[int],
-    limits: Sequence[Limit],
-) -> float:
-    """Event loop: pods request their slots when they are due, first come, first served; a pod blocked by its own limit does
-    not block pods under other limits."""
-    loop = _EventLoop(names, parents, pieces, ranks, limits)
-    loop.open_steps([step for step, above in enumerate(parents) if not above], 0.0)
-    while loop.events:
-        now, kind, _, _, step, chain, attempt = heapq.heappop(loop.events)
-        if kind == DUE:
-            loop.request_slot(step, chain, attempt)
-        else:
-            loop.end_pod(step, chain, attempt, now)
-        if not loop.events or loop.events[0][0] > now:  # after all events of the same time
-            loop.assign_slots(now)
-    return loop.end
-
-
 class _EventLoop:
-    """Pods that are due, running and queued, and the slots that are free. ``end``: when the last pod so far ended (s)."""
+    """Pods request their slots when they are due, first come, first served; a pod blocked by its own limit does not block
+    pods under other limits. ``end``: when the last pod so far ended (s)."""
 
     def __init__(
         self,
@@ -179,6 +158,19 @@ class _EventLoop:
             tuple[float, int, int, int, int, int, int]
         ] = []  # time, kind, rank, number, step, chain, attempt
         self.end = 0.0
+
+    def run(self) -> float:
+        """Until nothing is due or running any more; returns ``end``."""
+        self.open_steps([step for step, missing in enumerate(self._missing) if not missing], 0.0)
+        while self.events:
+            now, kind, _, _, step, chain, attempt = heapq.heappop(self.events)
+            if kind == DUE:
+                self.request_slot(step, chain, attempt)
+            else:
+                self.end_pod(step, chain, attempt, now)
+            if not self.events or self.events[0][0] > now:  # after all events of the same time
+                self.assign_slots(now)
+        return self.end
 
     def open_steps(self, ready: list[int], now: float) -> None:
         """Make the pods of ready steps due; a step without pods ends at once."""
