@@ -129,7 +129,9 @@ def show(cluster: Cluster) -> None:
     """Print the commands of a user with their output."""
     headline("kubectl get wfp -A")
     say(cluster.kubectl("get", "wfp", "-A"))
-    for words in (("top", "-n", NAMESPACE), ("describe", "wftmpl/blast-search", "-n", NAMESPACE)):
+    one = "wftmpl/blast-search"
+    for words in (["top"], ["describe", one], ["explain", one, "right-size"]):
+        words += ["-n", NAMESPACE]
         headline(f"kubectl concertmaster {' '.join(words)}")
         place = ["--kubeconfig", str(cluster.kubeconfig())]
         say(subprocess.run(_python("concertmaster", *words, *place), check=True, capture_output=True, text=True).stdout)

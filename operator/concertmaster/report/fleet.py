@@ -128,20 +128,24 @@ def totals_document(totals: Totals, below: int) -> dict[str, Any]:
     return {k: v for k, v in document.items() if v is not None}
 
 
-def totals_sentence(totals: Totals, below: int) -> str:
+def totals_sentence(totals: Totals) -> str:
     """The sums as one line."""
     parts = [f"{impacts.number(totals.run_hours)} run-hours", f"{impacts.number(totals.failed_runs)} failed runs"]
     parts += [f"{impacts.number(v)} {k}" for k, v in totals.money.items()]
-    minor = f"; {text.count(below, 'minor item')} not listed" if below else ""
     return (
         f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}, worth "
-        f"{', '.join(parts)} a month{minor}"
+        f"{', '.join(parts)} a month"
     )
 
 
 def minor_count(profiles: Iterable[Mapping[str, Any]]) -> int:
     """Minor items of all profiles."""
     return sum(int((p.get("status") or {}).get("minor") or 0) for p in profiles)
+
+
+def change(action: str, most: int = _CHANGE) -> str:
+    """A change as a column of a table, cut where it is longer than ``most`` characters."""
+    return action if len(action) <= most else f"{action[: most - 1].rstrip(' ,;')}…"
 
 
 def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:
@@ -152,7 +156,7 @@ def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]
             str(position),
             h.namespace,
             h.workflow,
-            h.action if wide or len(h.action) <= _CHANGE else f"{h.action[: _CHANGE - 1].rstrip(' ,;')}…",
+            h.action if wide else change(h.action),
             impacts.monthly(h.impact, h.currency or ""),
             cell(h.confidence, text.percent),
             h.effort or "-",

@@ -14,11 +14,15 @@ from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CHANGES
-from concertmaster.report.tables import table
+from concertmaster.report import fleet
+from concertmaster.report import impact as impacts
+from concertmaster.report.status_document import SHOWN
+from concertmaster.report.tables import cell, table
 from concertmaster.report.workflows.progress import running_rows
 
 MOST_LINES = 40
 _STEPS, _CHANGES, _RUNNING, _WIDTH = 8, 4, 3, 110
+_COLUMNS, _CHANGE = 120, 30  # characters for id, change and impact together, and the least of them for the change
 
 
 @click.command("describe")
@@ -41,30 +45,33 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
         _runs(runs, summary, status.get("score")),
         *(part for line in status.get("advice") or ("Not analysed yet.",) for part in textwrap.wrap(line, _WIDTH)),
     ]
-    active = [r for r in status.get("recommendations") or () if r.get("state") == "Active"]
     tail = _running(raw) + _conditions(status.get("conditions") or ()) + _made(changes)
-    blocks = [_recommendation(item, meta) for item in active]
-    room = MOST_LINES - len(head) - len(tail)
-    shown: list[str] = []
-    for place, block in enumerate(blocks):
-        if len(shown) + len(block) + 2 > room:
-            left = len(blocks) - place
-            shown += ["", f"{left} more: kubectl concertmaster explain {meta['name']} -n {meta['namespace']}"]
-            break
-        shown += block
-    steps = (status.get("steps") or ())[: min(_STEPS, max(0, room - len(shown) - 2))]
+    told = _recommendations(raw)
+    steps = (status.get("steps") or ())[: max(0, min(_STEPS, MOST_LINES - len(head) - len(told) - len(tail) - 2))]
     listed = [textwrap.shorten(str(step), _WIDTH - 2, placeholder=" ...") for step in steps]
-    return [*head, *shown, *(["", "Steps:", *(f"  {line}" for line in listed)] if listed else []), *tail]
+    return [*head, *told, *(["", "Steps:", *(f"  {line}" for line in listed)] if listed else []), *tail]
 
 
-def _recommendation(item: Mapping[str, Any], meta: Mapping[str, Any]) -> list[str]:
-    sure = f"; confidence {item['confidence']}%" if item.get("confidence") else ""
+def _recommendations(raw: Mapping[str, Any]) -> list[str]:
+    """The most valuable ones, one line each, with the command that shows the first of them in full."""
+    found = list(fleet.headlines(raw))
+    if not found:
+        return []
+    name, namespace = raw["metadata"]["name"], raw["metadata"]["namespace"]
+    explain = f"kubectl concertmaster explain {name}"
+    shown = [(h, impacts.monthly(h.impact, h.currency or "")) for h in found[:SHOWN]]
+    room = _COLUMNS - max(len(h.id) for h, _ in shown) - max(len(worth) for _, worth in shown)
+    rows = [
+        [h.id, fleet.change(h.action, max(_CHANGE, room)), worth, cell(h.confidence, text.percent)]
+        for h, worth in shown
+    ]
+    left = sum(r.get("state") == "Active" for r in raw["status"].get("recommendations") or ()) - len(rows)
+    left += int(raw["status"].get("moreRecommendations") or 0)
     return [
         "",
-        f"{item['id']}  ({item['severity']}, effort {item['effort']}, risk {item['risk']})",
-        *textwrap.wrap(str(item["action"]), _WIDTH, initial_indent="  ", subsequent_indent="  "),
-        f"  {item.get('impact') or item['expected']}{sure}",
-        f"  kubectl concertmaster explain {meta['name']} {item['id']} -n {meta['namespace']}",
+        *table(["ID", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE"], rows).splitlines(),
+        *([f"{left} more: {explain} -n {namespace}"] if left > 0 else []),
+        f"Details: {explain} {found[0].id} -n {namespace}",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,15 +100,20 @@ def command(
         for h in order[:limit]:
             click.echo(text.plain(f"{h.namespace}/{h.profile}/{h.id}"))
         return
-    click.echo(fleet.totals_sentence(totals(headlines), fleet.minor_count(selected)))
-    if not order:
-        return
-    wide = output == "wide"
-    click.echo(text.plain(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide))))
+    click.echo(fleet.totals_sentence(totals(headlines)))
+    if order:
+        wide = output == "wide"
+        click.echo(text.plain(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide))))
     if len(order) > limit:
         click.echo(f"{len(order) - limit} more: kubectl concertmaster top --limit {len(order)}")
-    first = order[0]
-    click.echo(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
+    if below := fleet.minor_count(selected):
+        places = f" -n {','.join(namespaces)}" if namespaces and not all_namespaces else "" if limited else " -A"
+        chosen = f" -l {shlex.quote(selector)}" if selector else ""
+        items = text.count(below, "minor item")
+        click.echo(f"{items} below the thresholds: kubectl concertmaster list --all{places}{chosen}")
+    if order:
+        first = order[0]
+        click.echo(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
 
 
 def _document(found: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from concertmaster.cli.commands.describe import MOST_LINES, lines
 from tests.support.web.objects import change, profile, recommendation, running
 
@@ -31,21 +33,26 @@ def test_the_largest_status_fits_on_a_screen_and_says_what_was_left_out() -> Non
     conditions = [{"type": f"Type{n}", "status": "True", "reason": "R", "message": "m" * 300} for n in range(6)]
     steps = [f"step-{n}: 30 executions; " + "figures " * 40 for n in range(20)]
     late = [running(name=f"run-{n}") for n in range(9)]
-    full = profile(recommendations=items, conditions=conditions, steps=steps, running=late)
+    full = profile(recommendations=items, moreRecommendations=3, conditions=conditions, steps=steps, running=late)
     shown = lines(full, [change(n) for n in range(9)])
     assert len(shown) <= MOST_LINES
     named = [n for n in range(6) if any(line.startswith(f"right-size.s{n} ") for line in shown)]
-    assert named == list(range(len(named))) != [], "the most valuable ones, in their order"
-    assert f"{5 - len(named)} more: kubectl concertmaster explain nightly-0 -n etl" in shown
+    assert named == [0, 1, 2, 3, 4], "those in full, in their order"
+    assert "3 more: kubectl concertmaster explain nightly-0 -n etl" in shown
+    assert max(map(len, shown)) <= 140
     assert {"Type0", "Type5", "change-0"} <= {line.split()[0] for line in shown if line}
+    assert "  step-0: 30 executions;" in "\n".join(shown)
 
 
-def test_a_recommendation_stands_with_id_change_impact_confidence_and_command() -> None:
-    shown = lines(profile(recommendations=[recommendation(), recommendation(1, state="Obsolete")]))
-    start = shown.index("right-size.s0  (Medium, effort Low, risk Low)")
-    assert shown[start + 1 : start + 4] == [
-        "  Right-size CPU request of transform: 2 -> 1150m",
-        "  12.5 USD (10 to 15) a month; confidence 90%",
-        "  kubectl concertmaster explain nightly-0 right-size.s0 -n etl",
+def test_a_recommendation_is_a_line_of_id_change_impact_and_confidence_and_the_first_has_its_command() -> None:
+    second = recommendation(1, action="Raise parallelism of nightly: 2 -> 6", impact="not measured", confidence=None)
+    items = [recommendation(), second, recommendation(2, state="Obsolete")]
+    shown = lines(profile(recommendations=items))
+    start = next(i for i, line in enumerate(shown) if line.startswith("ID "))
+    assert [re.split(r" {3,}", line) for line in shown[start : start + 4]] == [
+        ["ID", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE"],
+        ["right-size.s0", "Right-size CPU request of transform: 2 -> 1150m", "12.5 USD (10 to 15)", "90%"],
+        ["right-size.s1", "Raise parallelism of nightly: 2 -> 6", "not measured", "-"],
+        ["Details: kubectl concertmaster explain nightly-0 right-size.s0 -n etl"],
     ]
-    assert "right-size.s1" not in "\n".join(shown), "only what is to be done"
+    assert "right-size.s2" not in "\n".join(shown), "only what is to be done"

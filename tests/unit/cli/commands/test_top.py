@@ -44,12 +44,11 @@ def shown(*arguments: str) -> str:
     return result.output
 
 
-def test_the_table_has_totals_above_and_the_command_for_details_beneath(client: MemoryClient) -> None:
-    first, header, *rows, last = shown().splitlines()
-    assert (
-        first
-        == "2 recommendations for 2 workflows, worth 40 run-hours, 0 failed runs, 2 USD a month; 4 minor items not listed"
-    )
+def test_the_table_has_totals_above_and_what_is_left_out_and_the_command_for_details_beneath(
+    client: MemoryClient,
+) -> None:
+    first, header, *rows, below, last = shown().splitlines()
+    assert first == "2 recommendations for 2 workflows, worth 40 run-hours, 0 failed runs, 2 USD a month"
     assert header.split() == [
         "#",
         "NAMESPACE",
@@ -65,7 +64,31 @@ def test_the_table_has_totals_above_and_the_command_for_details_beneath(client: 
     ]
     assert [row.split()[:3] for row in rows] == [["1", "b", "CronJob/large"], ["2", "a", "CronJob/small"]]
     assert "Do something about large" in rows[0]
+    assert below == "4 minor items below the thresholds: kubectl concertmaster list --all -A"
     assert last == "Details: kubectl concertmaster explain large right-size -n b"
+
+
+@pytest.mark.parametrize(
+    ("given", "listed"),
+    [
+        (["-A"], "-A"),
+        (["-n", "a"], "-n a"),
+        (["-n", "a", "-n", "b"], "-n a,b"),
+        (["-l", "team in (x,y)"], "-A -l 'team in (x,y)'"),
+    ],
+)
+def test_what_is_below_the_thresholds_is_listed_by_a_command_for_the_same_profiles(
+    given: list[str], listed: str, client: MemoryClient
+) -> None:
+    assert f"below the thresholds: kubectl concertmaster list --all {listed}\n" in shown(*given)
+
+
+def test_where_everything_is_below_the_thresholds_their_number_still_stands(client: MemoryClient) -> None:
+    client.put(PROFILES, "c", "minor-only", status={"minor": 3})
+    assert shown("-n", "c").splitlines() == [
+        "0 recommendations for 0 workflows, worth 0 run-hours, 0 failed runs a month",
+        "3 minor items below the thresholds: kubectl concertmaster list --all -n c",
+    ]
 
 
 def test_the_scale_is_an_option(client: MemoryClient) -> None:
@@ -108,7 +131,7 @@ def test_sort_by_orders_the_lines_and_equal_ones_by_impact(client: MemoryClient,
     client.put(PROFILES, "b", "failing", status=status)
     assert [line.split("/")[1] for line in shown("-o", "name", "--sort-by", key).splitlines()] == KEYS[key]
     assert [e["profile"] for e in json.loads(shown("-o", "json", "--sort-by", key))["top"]] == KEYS[key]
-    rows = shown("--sort-by", key).splitlines()[2:-1]
+    rows = shown("--sort-by", key).splitlines()[2:-2]
     assert [row.split()[2].removeprefix("CronJob/") for row in rows] == KEYS[key]
 
 
@@ -133,6 +156,9 @@ class TestWithoutTheRightForAllNamespaces:
         assert result.stderr.strip() == (
             "no right to list WorkflowProfiles in all namespaces: showing namespace a; -n a,OTHER shows others too"
         )
+
+    def test_what_is_below_the_thresholds_is_listed_in_that_namespace(self) -> None:
+        assert "2 minor items below the thresholds: kubectl concertmaster list --all\n" in shown()
 
     def test_a_namespace_that_may_be_read_is_read_without_a_word(self) -> None:
         result = CliRunner().invoke(top.command, ["-o", "name", "-n", "b"])
