@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.chaos import mistakes, noisy, poison, stores
-from benchmarks.chaos.loopfaults import admission, kills, lease, stopping
+from benchmarks.chaos.loopfaults import admission, kills, lease, silence, stopping
 from benchmarks.chaos.report import RESULT
 from concertmaster.kube.depth import allow_deep_documents
 
@@ -24,6 +24,7 @@ CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
     "lease": lease.measure,
     "kills": kills.measure,
     "stop": stopping.measure,
+    "silence": silence.measure,
 }
 
 

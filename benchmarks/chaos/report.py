@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos import mistakes, noisy, poison, stores
-from benchmarks.chaos.loopfaults import admission, kills, lease, stopping
+from benchmarks.chaos.loopfaults import admission, kills, lease, silence, stopping
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
 
@@ -23,6 +23,7 @@ def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "lease": lease.lines,
         "kills": kills.lines,
         "stop": stopping.lines,
+        "silence": silence.lines,
     }
     out = [
         "",
