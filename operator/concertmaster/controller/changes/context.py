@@ -42,6 +42,7 @@ class WorkflowContext:
     policies: PolicyReader
     now: float
     data_until: float | None
+    collected: bool  # whether its namespace is read in this cycle
     in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all contexts
     foreseen: tuple[int, str | None] | None = None
 

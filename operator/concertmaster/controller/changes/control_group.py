@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, split_runs
@@ -34,10 +34,11 @@ class ControlGroup:
         for change in changes:
             at = (change.namespace, change.profile)
             changed[at] = max(changed.get(at, 0.0), change.applied or 0.0, change.restored or 0.0)
+        self.unread = unread_namespaces(subjects)  # in this cycle
         rows: dict[WorkflowKey, tuple[Subject, WorkflowDefinition, float]] = {}  # once, also with several profiles
         for s in subjects:
             definition = s.resolved.definition
-            if definition is not None:
+            if definition is not None and s.entry.namespace not in self.unread:
                 edited = [t.written[1] for t in (s.target, *s.held) if t is not None]
                 ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
                 events, _, before = rows.get(definition.key, (s, definition, 0.0))

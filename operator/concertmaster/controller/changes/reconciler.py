@@ -184,7 +184,7 @@ class Changes:
             cycle.heartbeat("changes")
             context = WorkflowContext(
                 subject, subject.policy, mine, ledger, cycle.snapshot, facts, control, cycle.policies, cycle.now,
-                cycle.data_until.get(subject.source), in_flight,
+                cycle.data_until.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
             )  # fmt: skip
             with self._guarded(f"changes of {context.workflow}", cycle.outcome):
                 self._follow(context, followed)

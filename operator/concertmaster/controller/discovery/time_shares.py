@@ -2,11 +2,12 @@
 
 Definitions and analyses of a few large objects take longer than those of a thousand ordinary ones. What is beyond the
 share of its namespace waits for the next cycle, which then begins with it: a tenant's objects make only the tenant wait.
+This also holds where there is one namespace: decisions about its changes are looked at between the shares.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -26,15 +27,13 @@ class TimeShares:
     def __init__(self, share: float = SHARE, clock: Callable[[], float] = perf_counter) -> None:
         self._share = share
         self._clock = clock
-        self._taken: dict[str, float] = {}
+        self._taken: defaultdict[str, float] = defaultdict(float)
         self._first: frozenset[str] = frozenset()
         self._waiting: dict[str, str] = {}  # namespace by uid
 
-    def begin(self, profiles: Iterable[Entry]) -> None:
-        """A cycle with these profiles begins. Those that waited in the last one come first. Where all are of one
-        namespace, nobody waits."""
-        namespaces = {profile.namespace for profile in profiles}
-        self._taken = dict.fromkeys(namespaces, 0.0) if len(namespaces) > 1 else {}
+    def begin(self) -> None:
+        """A cycle begins. Those that waited in the last one come first."""
+        self._taken.clear()
         self._first, self._waiting = frozenset(self._waiting), {}
 
     def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
@@ -48,13 +47,12 @@ class TimeShares:
         try:
             yield
         finally:
-            if profile.namespace in self._taken:
-                self._taken[profile.namespace] += self._clock() - begun
+            self._taken[profile.namespace] += self._clock() - begun
 
     def must_wait(self, profile: Entry) -> bool:
         """Whether work for a profile waits for the next cycle, as its namespace has had its share. It is then the first of
         the next cycle."""
-        if self._taken.get(profile.namespace, 0.0) < self._share:
+        if self._taken[profile.namespace] < self._share:
             return False
         self._waiting[profile.uid] = profile.namespace
         return True

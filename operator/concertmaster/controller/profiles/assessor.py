@@ -94,7 +94,7 @@ class Assessor:
     def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
         self.learned, self._capacity = Learned(snapshot.snapshot), snapshot.capacity
-        self.shares.begin(snapshot.snapshot.profiles)
+        self.shares.begin()
         subjects = lead(
             [
                 self._subjects.resolve(

@@ -12,7 +12,7 @@ from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, PODS, RESOURCE_QUOTAS
 from tests.support.controller.change_steps import HOUR, applied
-from tests.support.controller.changes_bed import DAY, Bed, cheaper, wider
+from tests.support.controller.changes_bed import CRONJOB, DAY, PROFILES, Bed, cheaper, wider
 
 
 def limit_range(bed: Bed, **row: Any) -> None:
@@ -101,6 +101,22 @@ def test_no_run_although_some_were_due_is_a_harm_and_rolled_back() -> None:
     done = bed.one()
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.WORSE, "2")
     assert "although the schedule had 2 due" in bed.message(C.VERIFIED)
+
+
+def test_no_run_is_missed_in_a_namespace_that_is_not_read_in_this_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runs come with the next reading; other namespaces' metrics are complete meanwhile."""
+    bed = applied()
+    large = bed.client.put(CRONJOB, "demo", "large", spec=bed.target["spec"])
+    ref = {"apiVersion": "batch/v1", "kind": "CronJob", "name": large["metadata"]["name"]}
+    bed.client.put(PROFILES, "demo", "large", spec={"workflowRef": ref})
+    with monkeypatch.context() as patch:
+        patch.setattr(bed.assessor.shares, "must_wait", lambda entry: entry.name == "large")
+        bed.run(HOUR)
+        bed.run(HOUR)
+        bed.run(HOUR)
+        assert bed.one().phase == "Verifying"
+    bed.run()
+    assert (bed.one().phase, bed.one().verdict) == ("Completed", Verdict.WORSE), "now it is known"
 
 
 def test_a_suspended_workflow_is_not_taken_for_a_harmed_one() -> None:

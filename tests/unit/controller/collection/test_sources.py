@@ -248,6 +248,21 @@ def test_what_was_read_is_not_read_again(reader: Reader, harness: Harness) -> No
     assert report.changed == frozenset()
 
 
+def test_what_ended_while_a_namespace_waited_is_read_afterwards(reader: Reader, harness: Harness) -> None:
+    """A namespace waits while definitions of its workflows are not known; the others are read on."""
+    harness.pods = hourly("etl", 2) + hourly("load", 2, namespace="other")
+    reader.read_all("etl")
+    reader.read_all("load", namespace="other")
+    for minutes in (10, 20, 30):
+        reader.now = NOW + 60.0 * minutes
+        harness.pods.append(pod("etl", reader.now - 300.0))
+        report = reader.read("load", namespace="other")
+    assert report.data_until == reader.now - DELAY, "the others' facts are complete"
+    assert reader.runs("etl") == 2
+    reader.read("etl", "fresh")
+    assert reader.runs("etl") == 5
+
+
 def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, harness: Harness) -> None:
     key = cronjob("etl").key
     reader.read("etl")
