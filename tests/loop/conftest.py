@@ -34,6 +34,11 @@ class Played:
         found = self.template["spec"]["templates"][2]["container"]["resources"]["requests"][resource]
         return str(found)
 
+    def sizes(self) -> str:
+        """Requests of the main step before the change and at the end, for a failure's output."""
+        before = self.track.scenario.requests()
+        return ", ".join(f"{resource} {was} -> {self.request(resource)}" for resource, was in before.items())
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of this directory may take as long as the play (the hook sees those of all directories)."""
@@ -56,4 +61,6 @@ def played() -> Mapping[str, Played]:
         results = loop.results()
         print("", *(row.line() for row in results), sep="\n")
         rows = zip(loop.tracks.values(), results, strict=True)
-        return {track.scenario.kind: Played(track, row, templates[track.scenario.name]) for track, row in rows}
+        found = {track.scenario.kind: Played(track, row, templates[track.scenario.name]) for track, row in rows}
+        print("", *(f"{kind}: {one.sizes()}" for kind, one in found.items()), sep="\n")
+        return found

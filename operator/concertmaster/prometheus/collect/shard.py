@@ -190,8 +190,9 @@ class Shard:
         records: bool = False,
     ) -> None:
         """Add what these pods used over the window to ``usage``."""
-        step = of_containers.LAST_STEP if records else window.step(of_containers.LAST_STEP)
-        text = partial(build, self.scope, window, records=records)
+        finest = of_containers.last_step(self.client.scrape_interval)
+        step = finest if records else window.step(finest)
+        text = partial(build, self.scope, window, finest=finest, records=records)
         for answer in self._by_name("life", pods, lambda names: text(pods=names), at):
             assemble.read_usage(answer, self.scope.usage, usage, step=step)
 

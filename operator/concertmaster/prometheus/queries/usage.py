@@ -31,7 +31,13 @@ CPU = "container_cpu_usage_seconds_total"
 
 TAIL = ".tail"
 
-LAST_STEP = 5  # seconds between the moments at which a last sample is sought, in short windows
+LAST_STEP = 5  # seconds between the moments at which a last sample is sought, in short windows of unknown sources
+
+
+def last_step(interval: float | None) -> int:
+    """Seconds between the moments at which the last sample of a container is sought: half the scrape ``interval`` (seconds,
+    None: unknown), for which even a series that ends at the next scrape is there."""
+    return max(LAST_STEP, int((interval or 0.0) / 2.0))
 
 
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
@@ -52,15 +58,20 @@ def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     )
 
 
-def life(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
+def life(
+    scope: QueryScope, window: TimeRange, pods: Sequence[str], *, finest: int = LAST_STEP, records: bool = False
+) -> str:
     """``counters`` and ``usage`` in one answer: no row of one has the labels of a row of the other."""
-    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, records=records)}"
+    return f"{counters(scope, window, pods)} or {usage(scope, window, pods, finest=finest, records=records)}"
 
 
-def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records: bool = False) -> str:
+def usage(
+    scope: QueryScope, window: TimeRange, pods: Sequence[str], *, finest: int = LAST_STEP, records: bool = False
+) -> str:
     """Sampled memory peak (``stat="peak"``), its number of samples (``samples``), time of the last CPU sample (``last``)
     and the highest CPU rate over two minutes in cores (``burst``), per container start.
 
+    ``finest``: step in seconds by which the last sample is sought in a window that is not too long for it.
     ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
     """
     scheme = scope.usage
@@ -71,7 +82,7 @@ def usage(scope: QueryScope, window: TimeRange, pods: Sequence[str], *, records:
     def direct(over: TimeRange) -> dict[str, str]:
         return {
             "peak": f"{by} (max_over_time({memory}{over.range}))",
-            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=LAST_STEP)}))",
+            "last": f"{by} (max_over_time(timestamp({cpu}){over.subquery(finest=finest)}))",
             "burst": f"{by} (max_over_time(rate({cpu}[2m]){over.subquery(finest=30)}))",
         }
 

@@ -1,0 +1,22 @@
+"""The moments at which the last sample of a container is sought."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
+from concertmaster.prometheus.queries.usage import last_step, usage
+
+
+@given(st.floats(10.0, 600.0), st.floats(0.0, 600.0))
+def test_a_series_that_ends_at_the_next_scrape_is_met(interval: float, sampled: float) -> None:
+    step = last_step(interval)
+    met = -(-sampled // step) * step
+    assert met < sampled + interval
+
+
+def test_a_known_interval_saves_moments_and_an_unknown_one_does_not() -> None:
+    scope, window = QueryScope(), TimeRange(1800)
+    assert "[1800s:15s]" in usage(scope, window, ["a"], finest=last_step(30.0))
+    assert "[1800s:5s]" in usage(scope, window, ["a"], finest=last_step(None))
