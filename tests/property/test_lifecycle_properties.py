@@ -35,7 +35,7 @@ START = 1_700_000_000.0
 
 def document(memory: RecommendationHistory) -> dict[str, Any]:
     """The part of a status that remembers, as the API server would store it."""
-    order = [s for s in memory.standings if "because" in s.words]
+    order = [s for s in memory.standings if "how" in s.words]
     raw = {
         "recommendations": [remembered.standing(s) for s in order[:5]],
         "remaining": remembered.remaining([s for s in memory.standings if s not in order[:5]]),

@@ -27,7 +27,9 @@ _NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
 _EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} ?%(?: \({_NUMBER} to {_NUMBER} ?%\))?)?")
 _OWN = frozenset({"dismissal", "id", "note", "promised", "sets", "since", "state", "trackRecord"})
 _DECISION = 400
-SHORT = (_OWN - {"trackRecord"}) | {"action", "category", "impact", "severity"}
+# What lists of recommendations show besides; it gives way first where a status is large.
+REASONS = frozenset({"because", "confidence", "effort", "expected", "items", "proposed", "risk"})
+SHORT = (_OWN - {"trackRecord"}) | REASONS | {"action", "category", "impact", "severity"}
 MOST_SHORT = 20
 _MOST_POINTS = 999_990.0  # what the schema's digits hold; a promise from a few wild runs can be wider
 Document = dict[str, Any]
@@ -66,7 +68,7 @@ def standing(tracked: TrackedRecommendation, record: str | None = None) -> Docum
 
 
 def shortened(entry: Document) -> Document:
-    """An entry with the action and what must be remembered."""
+    """An entry without its command and the present value."""
     return {k: v for k, v in entry.items() if k in SHORT}
 
 

@@ -178,7 +178,7 @@ def document(
     next_expected = next_run(analysis.definition, analysis.now)
     ranked = sorted(memory.standings, key=lambda s: _ORDER.index(s.state))
     active = [s for s in ranked if s.state is RecommendationState.ACTIVE]
-    full = [s for s in ranked if "because" in s.words][:SHOWN]  # an entry kept in short form has no more details
+    full = [s for s in ranked if "how" in s.words][:SHOWN]  # an entry kept in short form has no more details
     current = {r.id: r for r in result.recommendations}
     open_ = [current[s.id] for s in active if s.id in current]
     status: Document = {
@@ -233,9 +233,9 @@ def _score_parts(result: AnalysisResult) -> list[str]:
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, memory that any
-    analysis can renew, insights, results, decisions of people, and only then Active recommendations,
-    from the end. A recommendation that gives way is remembered in short."""
+    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, the reasons of
+    entries in short, memory that any analysis can renew, insights, results, decisions of people, and only then Active
+    recommendations, from the end. A recommendation that gives way is remembered in short."""
     shown = status["recommendations"]
 
     def large() -> bool:
@@ -253,6 +253,13 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
                 del status["remaining"][remembered.least(status["remaining"])]
             if gone["state"] == "Active":
                 status["moreRecommendations"] += 1
+            only_remember()
+
+    def only_remember() -> None:
+        """A list says less about the last entries, before any of them is lost."""
+        for entry in reversed(status.get("remaining", [])):
+            for key in remembered.REASONS & entry.keys() if large() else ():
+                del entry[key]
 
     def forget(*, decisions: bool) -> None:
         rest = status.get("remaining", [])
@@ -269,6 +276,7 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
 
     drop("steps", STEPS // 2)
     give_way(active=False)
+    only_remember()
     forget(decisions=False)
     drop("steps", FEW)
     drop("insights", FEW)

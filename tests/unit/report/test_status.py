@@ -28,13 +28,15 @@ from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import Observation, advance
 from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity, WorkflowDefinition
 from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.recommendations import SizeItem
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
-from concertmaster.report import markdown, tables
+from concertmaster.report import fleet, markdown, tables
 from concertmaster.report import recommendation_log as remembered
 from concertmaster.report.status_document import MAX_BYTES, clip, document, words
 from concertmaster.report.view import workflow_view
+from concertmaster.report.workflows.merged import recommendations
 from tests.support.builders import NOW, container, daily, definition, run, step
 
 WIDER = Field("/spec/parallelism", "1", "2")
@@ -216,6 +218,32 @@ def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
     assert ("straggler.s0", "Active") in kept
     assert ("rule.step-5", "Active") not in kept  # the next analysis gives it again
     assert not [i for i, state in kept if state == "Obsolete"]
+
+
+CONTRACT = ("severity", "action", "because", "proposed", "expected", "interval", "confidence")
+
+
+def test_a_list_says_the_same_of_recommendations_beyond_those_in_full() -> None:
+    money = Impact(money=Interval(2.0, 3.0, 4.0))
+    found = [replace(_recommendation(i, "y" * 100), impact=money) for i in range(15)]
+    sized = SizeItem("step-14", "main", "requests.cpu", "2", "1050m", "900m", "16%")
+    found[14] = replace(found[14], items=(sized,))
+    profile = {"metadata": {"name": "x", "namespace": "demo"}, "status": document(_result(found), _memory(found))}
+    entries = [fleet.entry(profile, item) for item in recommendations(profile)]
+    assert [e["id"] for e in entries] == [r.id for r in found]
+    assert [(e["id"], name) for e in entries for name in CONTRACT if e[name] is None] == []
+    assert [(i["step"], i["old"], i["new"]) for i in entries[14]["items"]] == [("step-14", "2", "1050m")]
+
+
+def test_where_a_status_is_large_reasons_give_way_before_any_recommendation_or_result_does() -> None:
+    found = [_recommendation(i, "y" * 150) for i in range(25)]
+    status = document(_result(found), _memory(found), data_until=NOW)
+    assert json_size(status) <= MAX_BYTES - 2048
+    assert (len(status["recommendations"]), len(status["remaining"])) == (5, 20)
+    reasoned = ["because" in r for r in status["remaining"]]
+    assert reasoned == sorted(reasoned, reverse=True), "the first ones keep theirs"
+    assert reasoned[0]
+    assert not reasoned[-1]
 
 
 def test_minor_items_are_one_line_with_their_sum_and_best_practices_one_line_of_the_score() -> None:

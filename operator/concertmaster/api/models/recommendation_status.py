@@ -45,6 +45,47 @@ ImpactLine = Annotated[
 _SETS = "/spec/templates/transform/container/resources/requests/memory: 2Gi -> 832Mi"
 
 
+def _because(**default: Any) -> Any:
+    return Field(
+        **default,
+        description="Evidence, with numbers and window.",
+        examples=["30 runs in 14d peaked at 498Mi, 25% of the request"],
+    )
+
+
+def _confidence() -> Any:
+    return Field(default=None, description="Confidence in the recommendation.", examples=["90"])
+
+
+def _effort(**default: Any) -> Any:
+    return Field(**default, description="Effort of the change.", examples=["Low"])
+
+
+def _expected(**default: Any) -> Any:
+    return Field(
+        **default,
+        description="Predicted effect as a range with the likely value.",
+        examples=["12 to 19%, likely 15% (4m10s) of each run"],
+    )
+
+
+def _items() -> Any:
+    return Field(
+        default=(),
+        max_length=20,
+        description="Values it sets, one line each: step, container and field, old and new value, peak, headroom.",
+        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29%)"]],
+    )
+
+
+def _proposed(**default: Any) -> Any:
+    return Field(**default, description="Proposed value.", examples=["832Mi"])
+
+
+def _risk(**default: Any) -> Any:
+    return Field(**default, description="Risk of the change.", examples=["Low"])
+
+
 def _impact() -> Any:
     return Field(
         default=None,
@@ -99,19 +140,13 @@ class RecommendationStatus(ApiModel):
     action: Line160 = Field(
         description="Action to take.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
     )
-    because: Line400 = Field(
-        description="Evidence, with numbers and window.",
-        examples=["30 runs in 14d peaked at 498Mi, 25% of the request"],
-    )
+    because: Line400 = _because()
     category: Category = Field(description="What the recommendation improves.", examples=["Cost"])
-    confidence: Percent | None = Field(default=None, description="Confidence in the recommendation.", examples=["90"])
+    confidence: Percent | None = _confidence()
     current: Line160 = Field(description="Current value.", examples=["2Gi"])
     dismissal: Line400 | None = _dismissal()
-    effort: Level = Field(description="Effort of the change.", examples=["Low"])
-    expected: Line160 = Field(
-        description="Predicted effect as a range with the likely value.",
-        examples=["12 to 19%, likely 15% (4m10s) of each run"],
-    )
+    effort: Level = _effort()
+    expected: Line160 = _expected()
     how: Line1000 = Field(
         description="Command that shows or makes the change.",
         examples=["kubectl concertmaster explain nightly-etl memory-request.transform"],
@@ -120,12 +155,7 @@ class RecommendationStatus(ApiModel):
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
     impact: ImpactLine | None = _impact()
-    items: tuple[Line160, ...] = Field(
-        default=(),
-        max_length=20,
-        description="Values it sets, one line each: step, container and field, old and new value, peak, headroom.",
-        examples=[["transform/main requests.memory: 2Gi -> 640Mi (peak 498Mi, headroom 29%)"]],
-    )
+    items: tuple[Line160, ...] = _items()
     note: Line400 | None = _note()
     otherwise: Line400 | None = Field(
         default=None,
@@ -133,8 +163,8 @@ class RecommendationStatus(ApiModel):
         examples=["1.2Gi stay reserved without use in every run"],
     )
     promised: EffectLine | None = _promised()
-    proposed: Line160 = Field(description="Proposed value.", examples=["832Mi"])
-    risk: Level = Field(description="Risk of the change.", examples=["Low"])
+    proposed: Line160 = _proposed()
+    risk: Level = _risk()
     sets: SetLine | None = _sets()
     severity: Severity = Field(description="Severity of the recommendation.", examples=["Medium"])
     since: Timestamp | None = _since()
@@ -149,19 +179,27 @@ class RecommendationStatus(ApiModel):
 
 
 class RemainingStatus(ApiModel):
-    """A recommendation that is not among those shown in full: what must be remembered of it."""
+    """A recommendation that is not among those shown in full: without its command and the present value, and in a large
+    status without reasons and figures."""
 
     action: Line160 = Field(
         description="Action to take.", examples=["Lower the memory request of step transform from 2Gi to 832Mi"]
     )
+    because: Line400 | None = _because(default=None)
     category: Category | None = Field(default=None, description="What the recommendation improves.", examples=["Cost"])
+    confidence: Percent | None = _confidence()
     dismissal: Line400 | None = _dismissal()
+    effort: Level | None = _effort(default=None)
+    expected: Line160 | None = _expected(default=None)
     id: RecommendationId = Field(
         description="Stable id: the rule and, where it applies, the step.", examples=["memory-request.transform"]
     )
     impact: ImpactLine | None = _impact()
+    items: tuple[Line160, ...] = _items()
     note: Line400 | None = _note()
     promised: EffectLine | None = _promised()
+    proposed: Line160 | None = _proposed(default=None)
+    risk: Level | None = _risk(default=None)
     sets: SetLine | None = _sets()
     severity: Severity | None = Field(default=None, description="Severity of the recommendation.", examples=["Medium"])
     since: Timestamp | None = _since()
