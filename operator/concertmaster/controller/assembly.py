@@ -115,7 +115,10 @@ class Assembly:
         kept = s.history
         server = Address(kept.url, kept.schema_name, kept.password_file) if kept.url is not None else None
         owns = self.shard.ownership.owns if self.shard is not None else everything
-        history = HistoryProvider(s.history_path, server, owns=owns, pause=lambda seconds: self._wait(stop, seconds))
+        most = s.limits.history_per_namespace
+        history = HistoryProvider(
+            s.history_path, server, owns=owns, most=most, pause=lambda seconds: self._wait(stop, seconds)
+        )
         self.details.history = history
         sources = MetricsSources(s, history, stop=stop, shards=self.shard.count if self.shard is not None else None)
         live, runs = self._live(history, worker) if s.live else (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from concertmaster.core.model import RunRecord, Source, StepExecution, WorkflowK
 from concertmaster.engines import merge_executions, with_merged_containers
 from concertmaster.history.encoding import decode_execution, decode_record, encode_execution, encode_record
 from concertmaster.history.rebuild import retried, same_run
+from concertmaster.history.space import ROW
 from concertmaster.history.sql import Connection
 
 _REUSED_NAME_SLACK = 7 * 86_400.0  # seconds a pod is kept beyond the age limit when its run's name is in use
@@ -150,15 +152,20 @@ def records_of_runs(
     return out
 
 
-def _write_pods(db: Connection, pods: Mapping[str, tuple[WorkflowKey, str, StepExecution]]) -> None:
+def _write_pods(db: Connection, pods: Mapping[str, tuple[WorkflowKey, str, StepExecution]]) -> Counter[str]:
     """Insert or replace pods by uid, always in the same order: two writers that wait for each other's rows would be a
-    deadlock."""
+    deadlock. Returns the bytes by namespace."""
     numbers = {key: make_id(db, key) for key in sorted({key for key, _, _ in pods.values()}, key=str)}
+    written = [(uid, numbers[key], run, *_span(e), encode_execution(e)) for uid, (key, run, e) in sorted(pods.items())]
     db.executemany(
         "INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET workflow = excluded.workflow, "
         "run = excluded.run, begun = excluded.begun, ended = excluded.ended, body = excluded.body",
-        [(uid, numbers[key], run, *_span(e), encode_execution(e)) for uid, (key, run, e) in sorted(pods.items())],
+        written,
     )
+    sizes: Counter[str] = Counter()
+    for uid, *_, body in written:
+        sizes[pods[uid][0].namespace] += len(body) + ROW
+    return sizes
 
 
 def _span(e: StepExecution) -> tuple[float | None, float | None]:
@@ -168,9 +175,9 @@ def _span(e: StepExecution) -> tuple[float | None, float | None]:
 
 def merge_pods(
     db: Connection, given: Sequence[tuple[StepExecution, WorkflowKey, str]], lost: list[str]
-) -> tuple[int, int, set[WorkflowKey]]:
-    """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, and of
-    which workflows."""
+) -> tuple[int, int, set[WorkflowKey], Counter[str]]:
+    """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, of
+    which workflows, and bytes written by namespace."""
     known = pods_by_uid(db, [e.uid or "" for e, _, _ in given], lost)
     touched: set[WorkflowKey] = set()
     fresh: dict[str, tuple[WorkflowKey, str, StepExecution]] = {}
@@ -183,8 +190,7 @@ def merge_pods(
         touched |= {key} if before is None else {key, before[0]}
         new, changed = new + (before is None), changed + (before is not None)
         known[e.uid or ""] = fresh[e.uid or ""] = (key, run, merged)
-    _write_pods(db, fresh)
-    return new, changed, touched
+    return new, changed, touched, _write_pods(db, fresh)
 
 
 def keep_only(db: Connection, number: int, runs: set[str], before: float) -> int:
@@ -198,8 +204,8 @@ def keep_only(db: Connection, number: int, runs: set[str], before: float) -> int
     return gone + db.execute(old, (number, before - _REUSED_NAME_SLACK)).rowcount
 
 
-def write_record(db: Connection, record: RunRecord, lost: list[str]) -> bool:
-    """Insert or replace one live record; False when it says nothing new.
+def write_record(db: Connection, record: RunRecord, lost: list[str]) -> int:
+    """Insert or replace one live record; the bytes written, 0 when it says nothing new.
 
     The mere end of a run does not replace a record of its steps, nor what the metrics say of it what the engine said.
     """
@@ -213,17 +219,17 @@ def write_record(db: Connection, record: RunRecord, lost: list[str]) -> bool:
     ended = record.end if record.end is not None else record.start  # the metrics have no end of a failed Job
     body = encode_record(record)
     if same is not None and same[0] == body:
-        return False
+        return 0
     if same is not None and not record.steps:
         better = known is not None and (known.steps or (known.source, record.source) == (Source.LIVE, Source.HISTORY))
         if known is not None and better and same_run(known, record):
-            return False
+            return 0
     db.execute(
         "INSERT INTO records VALUES (?, ?, ?, ?) ON CONFLICT (workflow, run) DO UPDATE "
         "SET ended = excluded.ended, body = excluded.body",
         (*name, ended, body),
     )
-    return True
+    return len(body) + ROW
 
 
 def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, at: float) -> None:

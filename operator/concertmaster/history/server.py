@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from concertmaster.history.address import Address
 from concertmaster.history.errors import HistoryError
 from concertmaster.history.store import Store
 
 
-def open_server(address: Address) -> Store:
-    """Connect and migrate. Raises HistoryError and its kinds."""
+def open_server(address: Address, most: float = inf) -> Store:
+    """Connect and migrate; ``most``: bytes of the runs of one namespace. Raises HistoryError and its kinds."""
     try:
         from concertmaster.history.postgresql import PostgresEngine
     except ImportError as error:
         raise HistoryError(
             f"history {address} needs the PostgreSQL driver: pip install 'concertmaster[postgresql]' ({error})"
         ) from error
-    return Store(PostgresEngine(address))
+    return Store(PostgresEngine(address), most=most)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
@@ -18,6 +19,7 @@ from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import GOING_ON, Evidence, evidence, newest_finished
 from concertmaster.history.runs.reader import Mark, RunReader
+from concertmaster.history.space import Space
 from concertmaster.history.sql import Engine
 
 _AT_ONCE = 100  # workflows pruned in one transaction
@@ -49,9 +51,10 @@ class Stats:
 class Store(Analyses):
     """One history. Safe to use from several threads of one process."""
 
-    def __init__(self, place: str | Engine, *, copy: bool = False) -> None:
-        """See ``Database``."""
+    def __init__(self, place: str | Engine, *, copy: bool = False, most: float = inf) -> None:
+        """See ``Database``; ``most``: bytes of the runs of one namespace."""
         super().__init__(place, copy=copy)
+        self._space = Space(most)
         # By workflow, the fingerprint in force, until when it was seen, and until when the file says so.
         self._noted: dict[WorkflowKey, tuple[str, float, float]] = {}
 
@@ -69,16 +72,28 @@ class Store(Analyses):
         A record without steps has the end of a run; the rest comes from its pods.
 
         ``watermark`` is (source, shard, unix seconds up to which the facts are complete) and is moved in the same
-        transaction. Executions need a uid. Either everything is written or nothing.
+        transaction. Executions need a uid. Either everything is written or nothing. Where a namespace takes more than it
+        may, its older runs go.
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         with self._transaction():
-            new, changed, touched = rows.merge_pods(self._db, given, self._lost)
-            touched |= {r.workflow for r in records if rows.write_record(self._db, r, self._lost)}
+            new, changed, touched, written = rows.merge_pods(self._db, given, self._lost)
+            for record in records:
+                if size := rows.write_record(self._db, record, self._lost):
+                    touched.add(record.workflow)
+                    written[record.workflow.namespace] += size
             self._outdate(touched)
             if watermark is not None:
                 self._set_watermark(*watermark)
-            return Added(new, changed, frozenset(touched))
+            cut = self._space.keep(self._db, written)
+        if cut:
+            self._engine.shrink()
+        return Added(new, changed, frozenset(touched))
+
+    @property
+    def full(self) -> frozenset[str]:
+        """Namespaces of which older runs were deleted because theirs took more than one may."""
+        return self._space.full
 
     def add_amounts(self, key: WorkflowKey, values: Mapping[ExtraMetric, ByRun]) -> None:
         """Store the results of users' queries for the runs of a workflow, by run and step; values of metrics that are not
@@ -142,6 +157,8 @@ class Store(Analyses):
                     amounts.keep_only(self._db, number, recent)
         if gone:
             self._engine.shrink()
+        with self._engine.reading():
+            self._space.review(self._db)
         return gone
 
     # --- reading

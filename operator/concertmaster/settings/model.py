@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from concertmaster.core.model.enums import ReceiverFormat
-from concertmaster.core.model.scalars import Duration
+from concertmaster.core.model.scalars import Duration, MemoryQuantity
 from concertmaster.settings import checks
 from concertmaster.settings.history import History
 from concertmaster.settings.receiver import Receiver, receiver_files
@@ -48,6 +48,12 @@ class Limits(Section):
         ge=0,
         le=10_000,
         description="Maximum number of user queries (extraMetrics, durationQuery) per cycle, shared by all namespaces.",
+    )
+
+    history_per_namespace: MemoryQuantity = Field(
+        MemoryQuantity("1Gi"),
+        description="What the runs of one namespace may take of the history; beyond it older ones of the workflows that "
+        "take most are deleted. Daily rows and changes stay.",
     )
 
     @field_validator("backfill")

@@ -16,6 +16,7 @@ from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.history import (
     Address,
     Evidence,
@@ -36,6 +37,7 @@ log = logging.getLogger("concertmaster.history")
 _PATIENCE = 60.0  # seconds at start
 _BETWEEN = 3.0
 
+MOST = MemoryQuantity("1Gi")
 _MEANWHILE = (
     "Until it can be written, recommendations are based on a copy in memory and on the metrics, nothing is changed "
     "automatically, and what is read is lost with the process."
@@ -51,16 +53,18 @@ class HistoryProvider:
         server: Address | None = None,
         *,
         owns: Callable[[str], bool] = lambda _: True,
+        most: MemoryQuantity = MOST,
         patience: float = _PATIENCE,
         pause: Callable[[float], object] = time.sleep,
     ) -> None:
         """The file ``path``, or ``server`` where one is given; only what is in the namespaces that ``owns`` is true of is
-        ever deleted. Raises HistoryError when there is no file and none can be made, or when the server has not answered
-        for ``patience`` seconds: a wrong configuration, not a fault."""
+        ever deleted. ``most``: what the runs of one namespace may take. Raises HistoryError when there is no file and none
+        can be made, or when the server has not answered for ``patience`` seconds: a wrong configuration, not a fault."""
         self._unwritable = False  # in this cycle
         self._path = path
         self._server = server
         self._owns = owns
+        self._most = most
         self._patience, self._pause = patience, pause
         self._problem = ""
         self._cache = RunCache()
@@ -76,7 +80,7 @@ class HistoryProvider:
             if not Path(self._path).is_file():
                 raise
             reason = error
-        copy = Store(self._path, copy=True)
+        copy = Store(self._path, copy=True, most=self._most.bytes)
         self._meanwhile = _MEANWHILE if copy.recovered is None else f"{_MEANWHILE} {copy.recovered}"
         self._problem = f"{reason} {self._meanwhile}"
         log.error("%s", self._problem)
@@ -87,7 +91,7 @@ class HistoryProvider:
         left = self._patience
         while True:
             try:
-                return open_server(server)
+                return open_server(server, self._most.bytes)
             except (HistoryUnavailable, HistoryLocked) as error:
                 if left <= 0:
                     raise
@@ -97,7 +101,7 @@ class HistoryProvider:
 
     def _written(self) -> Store:
         """The file itself."""
-        store = Store(self._path)
+        store = Store(self._path, most=self._most.bytes)
         if store.recovered:
             log.warning("%s", store.recovered)
         return store
@@ -137,6 +141,16 @@ class HistoryProvider:
     def close(self) -> None:
         """Close the file."""
         self.store.close()
+
+    @property
+    def full(self) -> Mapping[str, str]:
+        """By namespace that takes more of the history than it may, a sentence for people."""
+        return {
+            name: f"the history keeps {self._most} of the runs of namespace {name}: older ones of the workflows that take "
+            "most are deleted; lower spec.analysis.maxRuns or spec.analysis.window there, or raise "
+            "limits.historyPerNamespace"
+            for name in self.store.full
+        }
 
     def runs(self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float) -> Sequence[RunRecord]:
         """See ``interfaces.History``."""

@@ -6,7 +6,7 @@ its answers have fitted for an hour. Only its own workflows report it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.times import to_minute
@@ -48,9 +48,11 @@ class Oversize:
         together = [n for n in names if n not in apart]
         return [*([together] if together else []), *([n] for n in names if n in apart)]
 
-    def notes(self, now: float) -> dict[str, tuple[str, ...]]:
-        """By namespace, what its workflows lack and what to do. The same text as long as it goes on."""
-        return {name: (_sentence(name, gap, now),) for name, gap in self._gaps.items()}
+    def notes(self, now: float, full: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """By namespace, what its workflows lack and what to do; ``full``: what the history says. The same text as long as
+        it goes on."""
+        notes = {name: (_sentence(name, gap, now),) for name, gap in self._gaps.items()}
+        return notes | {name: (*notes.get(name, ()), why) for name, why in full.items()}
 
 
 def _sentence(namespace: str, gap: _Gap, now: float) -> str:

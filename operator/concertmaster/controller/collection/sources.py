@@ -124,7 +124,7 @@ class MetricsSources:
             unassigned=dict(reading.unassigned),
             unplaced=placement.unplaced,
             namespace_unplaced=placement.namespace_unplaced,
-            left_out=oversize.notes(demand.now),
+            left_out=oversize.notes(demand.now, self._history.full),
             nodes=self._nodes.of(client, demand.now, answers=ok),
         )
 

@@ -18,6 +18,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import ContainerFact, JobFact, Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.label_keys import labels_in_use
@@ -398,6 +399,23 @@ def test_a_namespace_that_is_too_large_is_read_apart_and_reported_alone(reader: 
     assert [names for _, names, _, _ in harness.looks] == [("huge", "quiet", "small")]
     assert " between " in ended.left_out["huge"][0]
     assert read(2 * DAY).left_out == {}
+
+
+def test_only_workflows_of_a_namespace_that_fills_the_history_are_told(reader: Reader, harness: Harness) -> None:
+    reader.keeper.close()
+    reader.keeper = reader.sources._history = HistoryProvider(str(reader.path), most=MemoryQuantity("5Ki"))  # type: ignore[assignment]
+    harness.pods = [*hourly("etl", 40), *hourly("load", 5, namespace="other")]
+    demand = CollectionRequest("default", (cronjob("etl"), cronjob("load", "other")), 2 * DAY, NOW, True)
+    for _ in range(3):
+        report = reader.sources.collect(demand, lambda _: None)
+    assert report.notes(cronjob("load", "other").key) == ()
+    (note,) = report.notes(cronjob("etl").key)
+    assert note == (
+        "the history keeps 5Ki of the runs of namespace demo: older ones of the workflows that take most are deleted; lower "
+        "spec.analysis.maxRuns or spec.analysis.window there, or raise limits.historyPerNamespace"
+    )
+    assert 5 <= reader.runs("etl") < 20
+    assert len(reader.keeper.runs(cronjob("load", "other"), limit=100, since=0.0, as_of=NOW)) == 5
 
 
 def test_a_damaged_history_is_set_aside_and_filled_again(reader: Reader, harness: Harness, tmp_path: Path) -> None:

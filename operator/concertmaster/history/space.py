@@ -1,0 +1,84 @@
+"""How much of the history each namespace takes, so that the runs of one cannot fill the disk for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+from concertmaster.history.sql import Connection
+
+_CUT_TO = 0.9  # of the bound, so that not every reading deletes
+_ROOM_AGAIN = 0.8
+ROW = 256  # bytes of a row beside its body: keys and index
+_TABLES = ("pods", "records")
+Run = tuple[int, str]  # of the workflow with that number
+
+
+class Space:
+    """Bytes by namespace, of pods and records of runs. ``most``: of one namespace.
+
+    What was written is added up, and measured where the sum passes the bound: rows that were replaced or deleted since
+    count until then.
+    """
+
+    def __init__(self, most: float = inf) -> None:
+        self._most = most
+        self._taken: dict[str, float] = {}
+        self.full: frozenset[str] = frozenset()  # namespaces whose older runs were deleted for room
+
+    def keep(self, db: Connection, written: Mapping[str, int]) -> bool:
+        """Bytes were written into namespaces, in the caller's transaction: whether runs were deleted to keep the bound."""
+        cut = False
+        for namespace, size in written.items():
+            known = self._taken.get(namespace)
+            taken = self._measured(db, namespace) if known is None else known + size
+            if taken > self._most and known is not None:
+                taken = self._measured(db, namespace)
+            if taken > self._most:
+                taken, cut = self._cut(db, namespace), True
+                self.full |= {namespace}
+            self._taken[namespace] = taken
+        return cut
+
+    def review(self, db: Connection) -> None:
+        """Measure anew those that were full: runs were deleted by number and age."""
+        for namespace in self.full:
+            self._taken[namespace] = self._measured(db, namespace)
+        self.full = frozenset(n for n in self.full if self._taken[n] > _ROOM_AGAIN * self._most)
+
+    @staticmethod
+    def _measured(db: Connection, namespace: str) -> float:
+        queries = [
+            f"SELECT sum(length(body) + {ROW}) FROM {table} JOIN workflows ON id = workflow WHERE namespace = ?"
+            for table in _TABLES
+        ]
+        return sum([float(db.execute(query, (namespace,)).fetchone()[0] or 0) for query in queries])
+
+    def _cut(self, db: Connection, namespace: str) -> float:
+        """Delete runs: the oldest of each workflow, beginning with the workflow that takes most. Returns what is left."""
+        sizes: dict[Run, float] = {}
+        ends: dict[Run, float] = {}  # of those that are over
+        for table in _TABLES:
+            query = (
+                f"SELECT workflow, run, max(ended), sum(length(body) + {ROW}) FROM {table} "
+                "JOIN workflows ON id = workflow WHERE namespace = ? GROUP BY workflow, run"
+            )
+            for workflow, run, ended, size in db.execute(query, (namespace,)):
+                sizes[workflow, run] = sizes.get((workflow, run), 0.0) + float(size)
+                if ended is not None:
+                    ends[workflow, run] = max(ended, ends.get((workflow, run), ended))
+        up_to: dict[int, float] = {}  # bytes of the runs of each workflow down to this one, from the newest
+        ranked: list[tuple[float, Run]] = []
+        for found in sorted(sizes, key=lambda of: (ends.get(of, inf), of), reverse=True):
+            up_to[found[0]] = up_to.get(found[0], 0.0) + sizes[found]
+            ranked.append((up_to[found[0]], found))
+        left = sum(up_to.values())
+        gone: list[Run] = []
+        for _, found in sorted(ranked, reverse=True):
+            if left <= _CUT_TO * self._most:
+                break
+            left -= sizes[found]
+            gone.append(found)
+        for table in (*_TABLES, "amounts"):
+            db.executemany(f"DELETE FROM {table} WHERE workflow = ? AND run = ?", gone)
+        return left
