@@ -235,7 +235,7 @@ class Bed:
         assert definition is not None
         runs = store.runs(definition.key, definition=definition, as_of=time.time())
         until = change.restored or time.time()
-        found = split_runs(runs, applied=change.applied + 1.0, since=None, now=until)
+        found = split_runs(runs, applied=change.applied, since=None, now=until)
         measured = _effect(change, found)
         promised = _promise(change)
         reported = promised is not None and measured is not None and promised.measure == measured.measure

@@ -34,7 +34,6 @@ RULES = frozenset({"right-size", "cpu-request", "memory-request", "parallelism"}
 LONG = frozenset({"lengthy", "long-fan", "daemon"})  # a minute or more per run
 FIRST = 100  # number of the first run
 _PATIENCE = 240.0  # seconds for the operator's next action
-_RESOLUTION = 2.0  # seconds, so that no run seems to have begun in the second before its change
 _TRIES = 3  # plans per recommendation
 _SETTLED = 45.0  # seconds without a new proposal after which none is expected
 
@@ -134,7 +133,6 @@ class _Approval:
             self._wait("applied", chosen, lambda view: view.phase not in ("Proposed", "Applied"))
             applied = {key: view for key, view in self._now(chosen).items() if view.applied is not None}
             before = {key: self._last[key[0]] for key in applied}
-            time.sleep(_RESOLUTION)
             self._run({workflow for workflow, _ in applied})
             self._wait("verified", applied, lambda view: view.verdict is not None)
             for key, view in self._now(chosen).items():

@@ -258,8 +258,8 @@ def test_the_page_shows_each_recommendation_on_both_ways() -> None:
 
 
 def test_a_play_of_some_workflows_keeps_what_is_known_of_the_others() -> None:
-    def played(name: str, live: int, change: str | None = None) -> dict[str, Any]:
-        tried = {"workflow": name, "id": "right-size", "live": live, "change": change}
+    def played(name: str, live: int, change: str | None = None, runs: int = 5) -> dict[str, Any]:
+        tried = {"workflow": name, "id": "right-size", "live": live, "change": change, "runs": runs, "refused": ""}
         return {"workflows": [{"name": name, "live": live}], "recommendations": [tried]}
 
     assert report.merged(None, played("a", 1)) == played("a", 1)
@@ -269,3 +269,5 @@ def test_a_play_of_some_workflows_keeps_what_is_known_of_the_others() -> None:
     assert tried == [("a", 2, None), ("b", 3, "kept")]
     untried = report.merged(found, {"workflows": [{"name": "b", "live": 4}]})
     assert untried["recommendations"] == found["recommendations"]
+    changed = report.merged(found, played("b", 5, "made", runs=0))  # only as a WorkflowChange
+    assert changed["recommendations"][1] == {**found["recommendations"][1], "change": "made"}

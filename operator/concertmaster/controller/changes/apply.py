@@ -9,6 +9,7 @@ from typing import Any
 from concertmaster.api import conditions
 from concertmaster.controller.changes.status import new_object, object_name, plan_status
 from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.discovery.targets import last_write
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.operations import written as written_fields
@@ -117,6 +118,10 @@ class Apply:
         step = written.settled(target, other_writers=other_writers, undo=change.undo(), expected=expected)
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)
+        if step.phase is ChangePhase.VERIFYING and raw is not None:
+            # By the clock that also dates the runs: the cycle may have begun long before the write, or after it.
+            manager, at = last_write(raw["metadata"].get("managedFields"))
+            now = at if manager == FIELD_MANAGER else now
         return self._writer.carry_out(change, step, now)
 
     def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:

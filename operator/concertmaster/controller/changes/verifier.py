@@ -14,7 +14,7 @@ from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.changes.attribution import harmed_steps
-from concertmaster.core.changes.before_after import BeforeAfter, silent
+from concertmaster.core.changes.before_after import BeforeAfter, requested, silent
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
 from concertmaster.core.changes.operations import lowers_memory
 from concertmaster.core.changes.operations import written as values_written
@@ -108,7 +108,7 @@ class Verifier:
         settings = scheduled(context.policy.apply.verify, definition, context.now)
         touched = self._touched(context, change, definition)
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
-        runs = self.split_runs(context, applied + 1.0, window, change)
+        runs = self.split_runs(context, applied, window, change)
         steps = _changed(change, definition, runs)
         result = verify(
             change.aim,
@@ -155,7 +155,11 @@ class Verifier:
         ]
         stayed = [t for t in stayed if t < applied]
         undone = [(c.applied, c.restored) for c in control_group if c.applied is not None and c.restored is not None]
-        return split_runs_at(runs, applied=applied, since=max(stayed, default=None), now=until, without=undone)
+        since = max(stayed, default=None)
+        if change is None:
+            return split_runs_at(runs, applied=applied, since=since, now=until, without=undone)
+        shown = requested(definition, change.task, change.operations("patch") or ())
+        return split_runs_at(runs, applied=applied, since=since, now=until, without=undone, changed=shown)
 
     @staticmethod
     def _touched(context: WorkflowContext, change: WorkflowChangeView, definition: WorkflowDefinition) -> bool:

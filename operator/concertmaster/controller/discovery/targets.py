@@ -186,7 +186,7 @@ def _target(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Ta
         shed = (known.shed_labels | known.labels.keys()) - labels.keys()
     started = trigger(obj)
     starts = (started.target_kind, started.target_name) if started is not None else None
-    return Target(ref, labels, version, _pack(obj), starts, shed, _last_write(meta.get("managedFields")))
+    return Target(ref, labels, version, _pack(obj), starts, shed, last_write(meta.get("managedFields")))
 
 
 def _unchanged(resource: Resource, obj: Mapping[str, Any], previous: Targets) -> Target | None:
@@ -198,7 +198,7 @@ def _unchanged(resource: Resource, obj: Mapping[str, Any], previous: Targets) ->
     return known if known.ref.resource == resource else None
 
 
-def _last_write(managed: Any) -> tuple[str, float]:
+def last_write(managed: Any) -> tuple[str, float]:
     """The manager that wrote the spec last, and when, by the object's ``managedFields``."""
     found = [
         (parse_time(str(entry["time"])), str(entry.get("manager") or ""))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from statistics import median
+from typing import Any
 
+from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model.amounts import quantity
 from concertmaster.core.schedule import upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
 from concertmaster.core.text import duration
@@ -20,6 +24,11 @@ _ALIKE = 0.1  # level at which older runs count as different: lenient, since the
 _QUIET = 12  # runs before a change that show how often runs occur
 _MISSED = 2  # scheduled starts
 _GRACE = 600.0  # seconds until a started run is known
+_AT_ONCE = 1.0  # seconds: timestamps are whole seconds, so they do not order a run and a write of the same second
+_CACHED = (
+    60.0  # seconds after a write in which a controller may still create runs of the definition it has in its cache
+)
+_SAME = 1e-6  # relative difference of amounts that are equal
 STUCK = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
 Sizes = dict[str, float]
@@ -42,8 +51,11 @@ def split_runs(
     since: float | None,
     now: float,
     without: Sequence[tuple[float, float]] = (),
+    changed: Callable[[RunRecord], bool | None] = lambda _: None,
 ) -> BeforeAfter:
-    """The runs before and after a change applied at ``applied``; runs in progress at that time are in neither.
+    """The runs before and after a change written in the second ``applied``; runs in progress then are in neither, nor are
+    those that start at once, unless ``changed`` knows that they run the changed definition (False: the old one, which a
+    controller may have had in its cache; None: unknown).
 
     ``since``: when the last earlier change that was kept was applied; runs before it are no baseline, nor are those started
     in a span of ``without`` (a change that was rolled back). Of the runs after, those started later than one still in
@@ -51,13 +63,17 @@ def split_runs(
     """
     dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
     begin = since if since is not None else -math.inf
-    before = [r for r in dated if _finished(r) and (r.end or 0.0) <= applied and (r.start or 0.0) >= begin]
+    later = applied + _AT_ONCE
+    before = [r for r in dated if _finished(r) and (r.end or 0.0) <= later and begin <= (r.start or 0.0) < applied]
     before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in without)][-NOISY_BASELINE:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
-    begun = sum(applied <= (r.start or 0.0) <= now for r in dated)
+    begun = sum(later <= (r.start or 0.0) <= now for r in dated)
     for run in dated:
-        if run.start is None or run.start < applied or run.start > now:
+        if run.start is None or not applied <= run.start <= now:
+            continue
+        known = changed(run) if run.start < applied + _CACHED else None
+        if known is False or (known is None and run.start < later):
             continue
         if _finished(run):
             after.append(run)
@@ -66,6 +82,44 @@ def split_runs(
                 break
             after.append(replace(run, end=now, outcome=Outcome.SUCCEEDED))
     return BeforeAfter(tuple(before), tuple(after), begun)
+
+
+def requested(
+    definition: WorkflowDefinition, holder: str | None, patch: Sequence[Mapping[str, Any]]
+) -> Callable[[RunRecord], bool | None]:
+    """Whether a run was made from the definition that ``patch`` changed, by what its pods request: True where that is what
+    the patch set, False where a pod requests what the patch replaced, None where nothing shows it. ``holder``: the Tekton
+    Task that is patched; None: the workflow's own object."""
+    replaced = tested(patch)
+    amounts: dict[tuple[str, str], list[tuple[str, float | None, float]]] = {}
+    for pointer, value in written(patch).items():
+        resources, section, resource = ["", *pointer.rsplit("/", 2)][-3:]
+        name, old, new = f"{resource}_{section.removesuffix('s')}", quantity(replaced.get(pointer)), quantity(value)
+        if new is None:
+            continue
+        for step in definition.graph.steps:
+            for c in step.containers:
+                if c.holder == holder and c.resources_pointer == resources:
+                    amounts.setdefault((step.name, c.name), []).append((name, old, new))
+    declaring = cache(definition.graph.declaring)
+
+    def of(run: RunRecord) -> bool | None:
+        found = None
+        for e in run.steps if amounts else ():
+            step = declaring(e.step)
+            if step is None:
+                continue
+            for c in e.containers:
+                for name, old, new in amounts.get((step.name, c.name), ()):
+                    amount = getattr(c, name, None)
+                    if amount is None:
+                        continue
+                    if old is not None and math.isclose(amount, old, rel_tol=_SAME):
+                        return False
+                    found = found or math.isclose(amount, new, rel_tol=_SAME) or None
+        return found
+
+    return of
 
 
 def silent(

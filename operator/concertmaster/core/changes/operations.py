@@ -145,14 +145,20 @@ def written(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return values
 
 
+def tested(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The values that a patch tests first, by pointer: where it sets a field, the one it replaces."""
+    values: dict[str, Any] = {}
+    for operation in operations:
+        if operation.get("op") == "test":
+            values.setdefault(str(operation["path"]), operation.get("value"))
+    return values
+
+
 def lowers_memory(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a patch of an object of ``kind`` sets a memory request below the value in its own tests."""
     if kind is None:
         return False
-    held: dict[str, Any] = {}
-    for operation in patch:
-        if operation.get("op") == "test":
-            held.setdefault(str(operation["path"]), operation.get("value"))
+    held = tested(patch)
     for pointer, value in written(patch).items():
         if kind.resource(pointer) != "memory":
             continue

@@ -22,7 +22,6 @@ from concertmaster.core.model.policy import Pricing, VerifySettings
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
 _TOGETHER = 1.0  # seconds: implementations detected in one analysis have the same time
-_AT_ONCE = 1.0  # seconds: a run that starts in the second of the write belongs to neither side
 
 
 def measure_of(category: Category) -> str:
@@ -61,7 +60,7 @@ def _proven(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
         split_runs(
             runs,
-            applied=outcome.since + _AT_ONCE,
+            applied=outcome.since,
             since=max(stayed, default=None),
             now=now if outcome.until is None else min(now, outcome.until),
             without=[(o.since, o.until) for o in others if o.undone and o.until is not None],

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.changes.before_after import silent, split_runs
+from concertmaster.core.changes.before_after import requested, silent, split_runs
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import verify
 from concertmaster.core.model import Outcome, WorkflowDefinition
@@ -17,6 +17,7 @@ from tests.support.core.change_samples import cron_job
 from tests.support.core.verification_runs import run
 
 HOUR = 3600.0
+RESOURCES = "/spec/jobTemplate/spec/template/spec/containers/0/resources"
 APPLIED = 1_760_000_400.0  # nine o'clock UTC
 RUNS = [run(i, APPLIED - (30 - i) * HOUR, 600.0) for i in range(30)]
 
@@ -69,3 +70,44 @@ def test_silence_is_worse_and_restored_whatever_the_aim() -> None:
     for aim in Aim:
         result = verify(aim, found, VerifySettings(), age=9 * HOUR, silence="no run since the change")
         assert (result.verdict, result.restore, result.reason) == (Verdict.WORSE, True, "no run since the change")
+
+
+CPU_PATCH = [
+    {"op": "test", "path": f"{RESOURCES}/requests/cpu", "value": "2"},
+    {"op": "replace", "path": f"{RESOURCES}/requests/cpu", "value": "500m"},
+]
+
+
+def counted(start: float, cpu: float, seconds: float = 600.0) -> tuple[bool, bool]:
+    """Whether a run that starts ``start`` seconds after the second of the write is before the change, or after it."""
+    definition = hourly()
+    own = run(100, APPLIED + start, seconds, cpu=cpu)
+    own = replace(own, steps=tuple(replace(e, step=definition.graph.steps[0].name) for e in own.steps))
+    shown = requested(definition, None, CPU_PATCH)
+    found = split_runs([*RUNS, own], applied=APPLIED, since=None, now=APPLIED + HOUR, changed=shown)
+    return own in found.before, own in found.after
+
+
+@pytest.mark.parametrize(
+    ("start", "cpu", "after"),
+    [
+        (0.0, 0.5, True),  # in the second of the write, with what it set
+        (0.0, 2.0, False),  # with what it replaced
+        (0.0, 1.0, False),  # nothing shows which
+        (1.0, 0.5, True),
+        (1.0, 2.0, False),  # the controller did not have the change yet
+        (1.0, 1.0, True),
+        (61.0, 2.0, True),  # something else sets what its pods request
+        (-1.0, 0.5, False),
+    ],
+)
+def test_a_run_of_the_second_of_the_write_counts_by_what_its_pods_request(
+    start: float, cpu: float, after: bool
+) -> None:
+    assert counted(start, cpu) == (False, after)
+
+
+def test_a_run_of_the_second_of_the_write_that_ended_in_it_is_no_baseline() -> None:
+    assert counted(0.0, 0.5, seconds=0.0) == (False, True)
+    assert counted(0.0, 1.0, seconds=0.0) == (False, False)
+    assert counted(-3.0, 2.0, seconds=3.0) == (True, False)
