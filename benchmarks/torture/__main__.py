@@ -14,7 +14,14 @@ from typing import Any
 from benchmarks.torture import bed, report
 from benchmarks.torture.approved import approve
 from benchmarks.torture.compare import collected, compare
+from benchmarks.torture.faults import Row
 from benchmarks.torture.recommended import carry_out, trials
+from concertmaster.prometheus.collect.reading import Collection
+from testbed.cluster import Cluster
+from testbed.prometheus import PrometheusServer
+
+Keep = Callable[[dict[str, Any]], None]
+_WAYS = ("changes", "printed")
 
 
 def main() -> int:
@@ -22,7 +29,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each workflow (5)")
     parser.add_argument("--tries", type=int, help="runs of each recommendation (5; 0: try none)")
-    parser.add_argument("--only", nargs="*", help="workflows to run (all)")
+    parser.add_argument("--ways", nargs="*", choices=_WAYS, default=_WAYS, help="how to try them (both)")
+    parser.add_argument("--only", nargs="*", help="workflows to run, or to compare and try again (all)")
     parser.add_argument("--keep", type=Path, help="file for what was read of the play")
     parser.add_argument(
         "--again", type=Path, help="compare a play that was kept; with --tries, try its recommendations"
@@ -35,27 +43,18 @@ def main() -> int:
     return 1 if lines else 0
 
 
-def _again(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> tuple[dict[str, Any], list[str]]:
+def _again(arguments: argparse.Namespace, keep: Keep) -> tuple[dict[str, Any], list[str]]:
     play, metrics = pickle.loads(arguments.again.read_bytes())
-    rows = compare(play, metrics)
-    lines, result = _said(report.faults(rows)), report.result(rows, arguments.runs)
-    keep(result)
-    if arguments.tries:
-        with bed.bed() as (cluster, _):
-            bed.define(cluster)
-            tried = list(trials(play, metrics))
-            carry_out(
-                cluster, play, tried, arguments.tries, _say, lambda: keep(report.result(rows, arguments.runs, tried))
-            )
-        lines += _said(report.broken(tried, {}))
-    return result, lines
+    if not arguments.tries:
+        return _compared(arguments, play, metrics, keep)[1:]
+    with bed.bed() as parts:
+        bed.define(parts[0])
+        return _tried(arguments, *parts, play, metrics, keep)
 
 
-def _played(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None]) -> tuple[dict[str, Any], list[str]]:
-    """Run all parts; results are saved after each part, as the parts take long."""
-    runs, tries = arguments.runs, 5 if arguments.tries is None else arguments.tries
+def _played(arguments: argparse.Namespace, keep: Keep) -> tuple[dict[str, Any], list[str]]:
     with bed.bed() as (cluster, prometheus):
-        play = bed.play(cluster, runs, arguments.only or bed.names(), _say)
+        play = bed.play(cluster, arguments.runs, arguments.only or bed.names(), _say)
         prometheus.wait_for_scrapes()
         time.sleep(2 * bed.SCRAPE_SECONDS)
         bed.remove(cluster)
@@ -63,19 +62,43 @@ def _played(arguments: argparse.Namespace, keep: Callable[[dict[str, Any]], None
         metrics = collected(play, prometheus)
         if arguments.keep:
             arguments.keep.write_bytes(pickle.dumps((play, metrics)))
-        rows = compare(play, metrics)
-        lines, result = _said(report.faults(rows)), report.result(rows, runs)
-        keep(result)
-        if not tries:
-            return result, lines
-        tried = list(trials(play, metrics))
-        _say(f"{len(tried)} recommendations with a command")
-        changes = approve(cluster, prometheus, play, tried, tries, _say)
-        lines += _said(report.broken((), changes))
-        keep(report.result(rows, runs, tried, changes))
-        carry_out(cluster, play, tried, tries, _say, lambda: keep(report.result(rows, runs, tried, changes)))
-        lines += _said(report.broken(tried, {}))
-        return result, lines
+        if arguments.tries == 0:
+            return _compared(arguments, play, metrics, keep)[1:]
+        return _tried(arguments, cluster, prometheus, play, metrics, keep)
+
+
+def _compared(
+    arguments: argparse.Namespace, play: bed.Play, metrics: Collection, keep: Keep
+) -> tuple[list[Row], dict[str, Any], list[str]]:
+    """What differs from the truth, saved."""
+    chosen = arguments.only or bed.names()
+    rows = [row for row in compare(play, metrics) if row.workflow in chosen]
+    result = report.result(rows, arguments.runs)
+    keep(result)
+    return rows, result, _said(report.faults(rows))
+
+
+def _tried(
+    arguments: argparse.Namespace, cluster: Cluster, prometheus: PrometheusServer, play: bed.Play, metrics: Collection,
+    keep: Keep,
+) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
+    """Compare, and try the recommendations. Results are saved after each part, as the parts take long."""
+    rows, result, lines = _compared(arguments, play, metrics, keep)
+    tries = 5 if arguments.tries is None else arguments.tries
+    own = {row.workflow for row in rows}
+    found = [trial for trial in trials(play, metrics) if trial.workflow in own]
+    _say(f"{len(found)} recommendations with a command")
+    changes = approve(cluster, prometheus, play, found, tries, _say) if "changes" in arguments.ways else {}
+    lines += _said(report.broken((), changes))
+
+    def done() -> None:
+        keep(report.result(rows, arguments.runs, found, changes))
+
+    done()
+    if "printed" in arguments.ways:
+        carry_out(cluster, play, found, tries, _say, done)
+        lines += _said(report.broken(found, {}))
+    return result, lines
 
 
 def _said(lines: list[str]) -> list[str]:

@@ -131,13 +131,20 @@ def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, An
     others = [row for row in before["workflows"] if row["name"] not in run]
     tried, known = found.get("recommendations"), before.get("recommendations") or ()
     kept = [row for row in known if tried is None or row["workflow"] not in run]
-    changes = {(row["workflow"], row["id"]): row["change"] for row in known if row["workflow"] in run}
-    tried = [{**row, "change": row["change"] or changes.get((row["workflow"], row["id"]))} for row in tried or ()]
+    earlier = {(row["workflow"], row["id"]): row for row in known if row["workflow"] in run}
+    tried = [_completed(row, earlier.get((row["workflow"], row["id"]))) for row in tried or ()]
     return {
         **found,
         "workflows": sorted([*others, *found["workflows"]], key=lambda row: str(row["name"])),
         "recommendations": sorted([*kept, *tried], key=lambda row: str(row["workflow"])),
     }
+
+
+def _completed(row: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """A recommendation with what an earlier try of the other way has shown."""
+    if before is None:
+        return row
+    return {**(row if row["runs"] or row["refused"] else before), "change": row["change"] or before["change"]}
 
 
 def summary(found: dict[str, Any]) -> str:
