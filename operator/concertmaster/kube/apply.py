@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from concertmaster.core.changes.json_patch import fits
+from concertmaster.core.times import parse_time
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import ObjectRef
@@ -36,10 +37,29 @@ class PatchOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """Outcome of one write, with a sentence when it did not succeed."""
+    """Outcome of one write, with a sentence when it did not succeed; ``at``: when, by the API server's clock (unix seconds;
+    None: it does not say)."""
 
     outcome: PatchOutcome
     message: str = ""
+    at: float | None = None
+
+
+def last_write(managed: Any) -> tuple[str, float]:
+    """The manager that wrote the spec last, and when, by the object's ``managedFields``."""
+    found = [
+        (parse_time(str(entry["time"])), str(entry.get("manager") or ""))
+        for entry in managed or ()
+        if entry.get("time") and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})
+    ]
+    at, manager = max(found, default=(0.0, ""))
+    return manager, at
+
+
+def written_at(raw: Mapping[str, Any]) -> float | None:
+    """When the operator wrote the object, if nobody has written its spec since: by the clock that also dates runs."""
+    manager, at = last_write((raw.get("metadata") or {}).get("managedFields"))
+    return at if manager == FIELD_MANAGER else None
 
 
 def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, dry_run: bool = False) -> WriteResult:
@@ -53,7 +73,7 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
         query["dryRun"] = "All"
     content = "application/json-patch+json"
     try:
-        client.request(
+        answer = client.request(
             "PATCH", ref.path, query=query, body=list(operations), content_type=content,
             deadline=None if dry_run else _PROMPT,
         )  # fmt: skip
@@ -69,7 +89,7 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
         return _rejected(client, ref, operations, error)
     except KubeError as error:
         return WriteResult(PatchOutcome.UNCERTAIN, str(error))
-    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE)
+    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, at=written_at(answer))
 
 
 def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error: Rejected) -> WriteResult:

@@ -9,7 +9,6 @@ from typing import Any
 from concertmaster.api import conditions
 from concertmaster.controller.changes.status import new_object, object_name, plan_status
 from concertmaster.controller.changes.writer import ChangeWriter
-from concertmaster.controller.discovery.targets import last_write
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
 from concertmaster.core.changes.operations import written as written_fields
@@ -17,7 +16,7 @@ from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
-from concertmaster.kube.apply import PatchOutcome, WriteResult
+from concertmaster.kube.apply import PatchOutcome, WriteResult, written_at
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
 from concertmaster.kube.objects import CHANGES
@@ -118,11 +117,9 @@ class Apply:
         step = written.settled(target, other_writers=other_writers, undo=change.undo(), expected=expected)
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)
-        if step.phase is ChangePhase.VERIFYING and raw is not None:
-            # By the clock that also dates the runs: the cycle may have begun long before the write, or after it.
-            manager, at = last_write(raw["metadata"].get("managedFields"))
-            now = at if manager == FIELD_MANAGER else now
-        return self._writer.carry_out(change, step, now)
+        # The cycle may have begun long before the write, or after it.
+        at = written_at(raw or {}) if step.phase is ChangePhase.VERIFYING else None
+        return self._writer.carry_out(change, step, now if at is None else at)
 
     def _unwritten(self, change: WorkflowChangeView, result: WriteResult, now: float) -> WorkflowChangeView | None:
         """The server did not take it: final when it never will; else the next cycle tries again."""

@@ -43,6 +43,7 @@ class Rollback:
             if result.outcome is PatchOutcome.DONE:
                 why = written.announced(str(announced.condition(ConditionType.RESTORED).get("message") or ""))
                 end = written.restored(f"rolled back: {why}")
+                now = now if result.at is None else result.at
             elif result.outcome is PatchOutcome.GONE:
                 end = conflict("the target was deleted; there is nothing to roll back", applied=True)
             else:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.core.times import parse_time
 from concertmaster.engines.registry import companions, trigger
+from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan, scan_changed
 from concertmaster.kube.objects import ObjectRef, Resource, target_resource
@@ -196,17 +196,6 @@ def _unchanged(resource: Resource, obj: Mapping[str, Any], previous: Targets) ->
     if known is None or known.version != meta.get("resourceVersion") or known.ref.uid != meta.get("uid"):
         return None
     return known if known.ref.resource == resource else None
-
-
-def last_write(managed: Any) -> tuple[str, float]:
-    """The manager that wrote the spec last, and when, by the object's ``managedFields``."""
-    found = [
-        (parse_time(str(entry["time"])), str(entry.get("manager") or ""))
-        for entry in managed or ()
-        if entry.get("time") and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})
-    ]
-    at, manager = max(found, default=(0.0, ""))
-    return manager, at
 
 
 def _pack(obj: Mapping[str, Any]) -> bytes:

@@ -58,14 +58,16 @@ def split_runs(
     controller may have had in its cache; None: unknown).
 
     ``since``: when the last earlier change that was kept was applied; runs before it are no baseline, nor are those started
-    in a span of ``without`` (a change that was rolled back). Of the runs after, those started later than one still in
-    progress are left out, since otherwise fast runs would be counted before slow ones. Times are unix seconds.
+    in a span of ``without`` (a change that was rolled back; with the second of the rollback). Of the runs after, those
+    started later than one still in progress are left out, since otherwise fast runs would be counted before slow ones.
+    Times are unix seconds.
     """
     dated = sorted((r for r in runs if r.start is not None), key=lambda r: (r.start or 0.0, r.run))
     begin = since if since is not None else -math.inf
     later = applied + _AT_ONCE
     before = [r for r in dated if _finished(r) and (r.end or 0.0) <= later and begin <= (r.start or 0.0) < applied]
-    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in without)][-NOISY_BASELINE:]
+    spans = [(a, b + _AT_ONCE) for a, b in without]
+    before = [r for r in before if not any(a <= (r.start or 0.0) < b for a, b in spans)][-NOISY_BASELINE:]
     longest = max((r.makespan or 0.0 for r in before), default=math.inf)
     after: list[RunRecord] = []
     begun = sum(later <= (r.start or 0.0) <= now for r in dated)

@@ -6,7 +6,7 @@ import pytest
 
 from concertmaster.core.times import format_time
 from concertmaster.kube.client import FIELD_MANAGER
-from tests.support.controller.change_steps import HOUR, applied
+from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import NOW, Bed
 
 WRITTEN = NOW + 85.0  # the cycle begins at NOW + 60
@@ -42,3 +42,10 @@ def test_only_runs_of_the_changed_definition_verify_it(start: float, cpu: float,
     bed.runs(1, end=WRITTEN + start + HOUR, cpu=cpu)
     bed.run(HOUR)
     assert (bed.one().status["baselineRuns"], bed.one().status["verifiedRuns"]) == (30, runs)
+
+
+def test_a_rollback_is_dated_by_it_too() -> None:
+    bed = bed_written_by(FIELD_MANAGER)
+    later(bed, 3, 1500.0, cpu=1.5)
+    change = bed.one()
+    assert (change.status["restored"], change.restored) == (True, WRITTEN)

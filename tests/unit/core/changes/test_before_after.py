@@ -111,3 +111,10 @@ def test_a_run_of_the_second_of_the_write_that_ended_in_it_is_no_baseline() -> N
     assert counted(0.0, 0.5, seconds=0.0) == (False, True)
     assert counted(0.0, 1.0, seconds=0.0) == (False, False)
     assert counted(-3.0, 2.0, seconds=3.0) == (True, False)
+
+
+def test_runs_of_the_second_of_a_rollback_are_no_baseline() -> None:
+    applied, restored = RUNS[20].start, RUNS[22].start
+    assert applied is not None and restored is not None
+    found = split_runs(RUNS, applied=APPLIED, since=None, now=APPLIED, without=[(applied, restored)])
+    assert found.before == tuple(RUNS[:20] + RUNS[23:])
