@@ -66,7 +66,9 @@ def test_pages_show_what_the_reader_may_see_and_nothing_else(
             assert status == 200
             assert "Gantt chart of 1 pods" in text
             assert "Showing only what the status contains" not in text
-            assert len(json.loads(get(f"{api}/runs")[1])["runs"]) >= 10
+            listed = json.loads(get(f"{api}/runs")[1])
+            assert len(listed["runs"]) == listed["total"] >= 30, "all that the history keeps, not the newest only"
+            assert json.loads(get(f"{api}/runs/{listed['runs'][-1]['run']}")[1])["pods"]
             status, text = get(f"{api}/compare")
             assert status == 200
             assert json.loads(text)["answer"]

@@ -41,6 +41,18 @@ def ask_days(
     return _ask(kubeconfig, raw, operator, context, "/days", "days")[0]
 
 
+def ask_runs(
+    kubeconfig: Path | None,
+    raw: Mapping[str, Any],
+    operator: tuple[str, str],
+    context: str | None = None,
+    run: str = "",
+) -> dict[str, Any]:
+    """The runs that the operator keeps of a profile's workflow, or ``run`` in full; empty where it cannot be asked or is
+    older."""
+    return _ask(kubeconfig, raw, operator, context, *operator_service.runs_part(run))[0]
+
+
 def _ask(
     kubeconfig: Path | None,
     raw: Mapping[str, Any],
@@ -48,12 +60,13 @@ def _ask(
     context: str | None,
     part: str,
     holds: str,
+    query: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], str]:
     try:
         client = KubeClient.connect(kubeconfig, context=context, limits=operator_service.LIMITS)
     except KubeError as error:
         return {}, str(error)
     try:
-        return operator_service.ask(client, operator, raw, part, holds)
+        return operator_service.ask(client, operator, raw, part, holds, query=query)
     finally:
         client.close()

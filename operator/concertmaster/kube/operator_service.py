@@ -20,18 +20,20 @@ def ask(
     part: str = "",
     holds: str = "recommendations",
     *,
+    query: Mapping[str, str] | None = None,
     own: bool = True,
 ) -> tuple[dict[str, Any], str]:
-    """The operator's document about a profile, or ``part`` of it, which holds a list of that name; empty with a sentence on
-    why it could not be had and what to do. ``operator``: namespace and name of its Service. ``own``: whether the rights used
-    are those of the person who reads the sentence."""
+    """The operator's document about a profile, or ``part`` of it, which ``holds`` a list of that name; empty with a sentence
+    on why it could not be had and what to do. ``operator``: namespace and name of its Service. ``query``: parameters of the
+    part. ``own``: whether the rights used are those of the person who reads the sentence."""
     meta = profile["metadata"]
     namespace, service = operator
+    asked = {**(query or {}), "uid": str(meta["uid"])}
     about = f"/api/v1/namespaces/{quote(str(meta['namespace']))}/workflowprofiles/{quote(str(meta['name']))}{part}"
     try:
-        answer = client.get(_proxy(namespace, service) + about, {"uid": str(meta["uid"])})
+        answer = client.get(_proxy(namespace, service) + about, asked)
         if isinstance(shard := answer.get("shard"), str):  # each shard has a Service of its name
-            answer = client.get(_proxy(namespace, shard) + about, {"uid": str(meta["uid"])})
+            answer = client.get(_proxy(namespace, shard) + about, asked)
     except KubeError as error:
         return {}, why(error, namespace, service, own=own)
     if "shard" in answer:
@@ -39,6 +41,11 @@ def ask(
     if not isinstance(answer.get(holds), list):
         return {}, f"Service {namespace}/{service} is not the operator; name it with --operator NAMESPACE/SERVICE"
     return answer, ""
+
+
+def runs_part(run: str) -> tuple[str, str, dict[str, str]]:
+    """What to ``ask`` for the runs that the operator's history keeps, one line each, or for ``run`` in full."""
+    return ("/runs", "pods", {"run": run}) if run else ("/runs", "runs", {})
 
 
 def _proxy(namespace: str, service: str) -> str:

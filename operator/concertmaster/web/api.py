@@ -105,7 +105,7 @@ class Api:
                 self._what_if,
                 ("pods", "no-retries"),
             ),
-            Route(f"{_ONE}/runs", "The newest runs and the typical one", WorkflowRuns, self._runs),
+            Route(f"{_ONE}/runs", "Runs that the history keeps, newest first", WorkflowRuns, self._runs, _PAGE),
             Route(f"{_ONE}/runs/{{run}}", "One run, or latest, or typical", RunView, self._run),
             Route(
                 f"{_ONE}/compare",
@@ -205,7 +205,8 @@ class Api:
         return TrendDocument(trends=view.trends(Period(name), reader_of(request).days(view.profile)))
 
     def _runs(self, request: web.Request) -> Answer:
-        return self._pages.view(request).runs
+        found, cut = self._pages.view(request).runs, paging(request)
+        return found.model_copy(update={"runs": found.runs[cut.offset : cut.offset + cut.limit]})
 
     def _what_if(self, request: web.Request) -> Answer:
         return self._pages.view(request).what_if(request.query)[1]
@@ -214,12 +215,12 @@ class Api:
         name = request.match_info["run"]
         found = self._pages.view(request).run(name)
         if found is None:
-            raise web.HTTPNotFound(text=f"run {name} is not among the newest runs that the operator serves")
+            raise web.HTTPNotFound(text=f"the operator keeps no run {name}")
         return found
 
     def _compare(self, request: web.Request) -> Answer:
         names = word(request, "before") or "typical", word(request, "after") or "latest"
         found = self._pages.view(request).compared(*names)
         if found is None:
-            raise web.HTTPNotFound(text=f"runs {names[0]} and {names[1]} are not both served by the operator")
+            raise web.HTTPNotFound(text=f"the operator does not keep both runs {names[0]} and {names[1]}")
         return found

@@ -36,6 +36,7 @@ def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Appli
     pages, api = Pages(), Api()
     app.router.add_get("/", pages.fleet)
     app.router.add_get("/workflows/{namespace}/{profile}", pages.workflow)
+    app.router.add_get("/workflows/{namespace}/{profile}/runs", pages.runs)
     app.router.add_get("/workflows/{namespace}/{profile}/compare", pages.compare)
     routes = api.routes()
     for route in routes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from concertmaster.web.charts.gantt import gantt_chart
 from concertmaster.web.charts.graph import graph_chart
 from concertmaster.web.charts.series import series_chart
 from concertmaster.web.charts.usage import usage_bars
-from concertmaster.web.queries import fleet_query, word
-from concertmaster.web.readers import NotAllowed
+from concertmaster.web.queries import fleet_query, paging, word
+from concertmaster.web.readers import NotAllowed, Raw
 from concertmaster.web.security import reader_of
 from concertmaster.web.vendored import INTEGRITY
 from concertmaster.web.what_if import SLIDERS
@@ -78,7 +80,6 @@ class Pages:
         view = self.view(request)
         chosen = view.run(word(request, "run") or TYPICAL) or view.run(LATEST)
         trend = view.detail.get("trend") or {}
-        # Where the operator did not answer once it is not asked again.
         kept = reader_of(request).days(view.profile) if view.detail else {}
         days = daily.rows(kept.get("days") or ())
         change, found = view.what_if(request.query)
@@ -110,6 +111,13 @@ class Pages:
         names = word(request, "before") or TYPICAL, word(request, "after") or LATEST
         return page(request, "compare.html", w=view, names=names, c=view.compared(*names))
 
+    async def runs(self, request: web.Request) -> web.Response:
+        """The runs of a workflow."""
+        return await asyncio.to_thread(self._runs, request)
+
+    def _runs(self, request: web.Request) -> web.Response:
+        return page(request, "runs.html", w=self.view(request), cut=paging(request), waiting=waiting)
+
     def view(self, request: web.Request) -> WorkflowView:
         """The workflow a request names. Raises HTTPNotFound."""
         namespace, name = request.match_info["namespace"], request.match_info["profile"]
@@ -118,12 +126,14 @@ class Pages:
         if profile is None:
             raise web.HTTPNotFound(text=f"There is no WorkflowProfile {name} in namespace {namespace}.")
         detail, problem = reader.detail(profile)
+        # Where the operator did not answer once it is not asked again.
+        past: Callable[[str], Raw] = partial(reader.runs, profile) if detail else lambda _: {}
         try:
             fleet, _ = reader.fleet()
         except NotAllowed:  # one may get a profile without the right to list them
-            return WorkflowView(profile, detail, problem, (), time.time())
+            return WorkflowView(profile, detail, problem, (), time.time(), past)
         changes = [c for c in fleet.change_rows if (c.namespace, c.profile) == (namespace, name)]
-        return WorkflowView(profile, detail, problem, changes, fleet.now)
+        return WorkflowView(profile, detail, problem, changes, fleet.now, past)
 
 
 def _choices(view: FleetView) -> dict[str, list[str]]:

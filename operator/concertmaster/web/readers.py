@@ -46,6 +46,10 @@ class Reader(Protocol):
     def days(self, profile: Raw) -> Raw:
         """The daily rows of a profile's workflow (see ``report.daily``), empty where they cannot be had."""
 
+    def runs(self, profile: Raw, run: str = "") -> Raw:
+        """The runs of a profile's workflow that are kept (``WorkflowRuns``), or ``run`` in full (``RunView``); empty where
+        they cannot be had."""
+
 
 @dataclass(frozen=True)
 class MemoryReader:
@@ -55,6 +59,7 @@ class MemoryReader:
     details: Mapping[tuple[str, str], Raw] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     kept: Mapping[tuple[str, str], Raw] = field(default_factory=dict)
+    past: Callable[[Raw, str], Raw] = lambda _, __: {}
 
     def fleet(self) -> tuple[FleetView, tuple[str, ...]]:
         """See ``Reader``."""
@@ -72,6 +77,10 @@ class MemoryReader:
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""
         return self.kept.get(full_name(profile), {})
+
+    def runs(self, profile: Raw, run: str = "") -> Raw:
+        """See ``Reader``."""
+        return self.past(profile, run)
 
 
 class ClusterReader:
@@ -160,3 +169,8 @@ class ClusterReader:
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""
         return operator_service.ask(self._client, self._operator, profile, "/days", "days")[0]
+
+    def runs(self, profile: Raw, run: str = "") -> Raw:
+        """See ``Reader``."""
+        part, holds, query = operator_service.runs_part(run)
+        return operator_service.ask(self._client, self._operator, profile, part, holds, query=query, own=self._own)[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,13 +52,15 @@ class ChangePoint:
 
 @dataclass(frozen=True)
 class WorkflowView:
-    """``detail`` is empty where the operator could not be asked; ``problem`` then says why."""
+    """``detail`` is empty where the operator could not be asked; ``problem`` then says why. ``past`` asks for the runs that
+    the history keeps, or for the one it is given the name of."""
 
     profile: Raw
     detail: Raw
     problem: str
     changes: Sequence[ChangeRow]
     now: float
+    past: Callable[[str], Raw] = field(default=lambda _: _EMPTY)
 
     @cached_property
     def row(self) -> WorkflowRow:
@@ -163,29 +165,38 @@ class WorkflowView:
         except ValidationError:
             return RecentRuns(currency=self.row.currency or "USD", typical=None, runs=(), series=())
 
-    @property
+    @cached_property
     def runs(self) -> WorkflowRuns:
-        """The served runs, one line each; ``total`` are those of the window."""
-        known = self.recent
-        return WorkflowRuns(
-            namespace=self.key.namespace,
-            kind=self.key.kind,
-            workflow=self.key.name,
-            currency=known.currency,
-            total=len(known.series),
-            runs=tuple(RunSummary.model_validate(r.model_dump()) for r in known.runs),
-        )
+        """All runs that the history keeps, one line each; where it cannot be asked, the newest of the ``total`` known."""
+        try:
+            return WorkflowRuns.model_validate(self.past(""))
+        except ValidationError:
+            known = self.recent
+            return WorkflowRuns(
+                namespace=self.key.namespace,
+                kind=self.key.kind,
+                workflow=self.key.name,
+                currency=known.currency,
+                total=len(known.series),
+                runs=tuple(RunSummary.model_validate(r.model_dump()) for r in known.runs),
+            )
 
     def run(self, name: str) -> RunView | None:
-        """A served run by its name; ``latest`` and ``typical`` are names too."""
+        """A run by its name; ``latest`` and ``typical`` are names too. Only for older ones the history is asked."""
         known = self.recent
         if name == LATEST:
             return known.runs[0] if known.runs else None
         wanted = known.typical if name == TYPICAL else name
-        return next((r for r in known.runs if r.run == wanted), None)
+        found = next((r for r in known.runs if r.run == wanted), None)
+        if found is not None or wanted is None:
+            return found
+        try:
+            return RunView.model_validate(self.past(wanted))
+        except ValidationError:
+            return None
 
     def compared(self, before: str, after: str) -> RunComparisonView | None:
-        """Two served runs; None where one of them is not served."""
+        """Two runs; None where one of them is not known."""
         one, other = self.run(before), self.run(after)
         return compared_views(self.key, one, other) if one is not None and other is not None else None
 

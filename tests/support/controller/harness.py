@@ -23,6 +23,7 @@ from concertmaster.controller.interfaces import (
 )
 from concertmaster.controller.policy_statuses import PolicyStatuses
 from concertmaster.controller.profiles.assessor import Assessor
+from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.status_update import notes as transitions
 from concertmaster.controller.registry import Registry
 from concertmaster.controller.reporting.publisher import Publisher
@@ -227,7 +228,8 @@ class Bed:
         access = AccessChecker(self.client)
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock)
-        assessor = Assessor(self.sources, self.history, self.analyzer, shares=shares)
+        self.outputs = Outputs(self.history)
+        assessor = Assessor(self.sources, self.history, self.analyzer, self.outputs, shares)
         stages = Stages(
             Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}),

@@ -15,6 +15,7 @@ from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.watchdog import KindsLost
 from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.conditions import Reason
+from concertmaster.core.times import parse_time
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
@@ -46,6 +47,14 @@ def test_the_first_cycle_gives_recommendations_and_the_second_does_nothing(bed: 
     bed.run(seconds=INTERVAL)
     assert bed.writes() == []
     assert len(bed.analyzer.cases) == 1
+
+
+def test_each_cycle_says_with_what_the_runs_of_a_workflow_are_read(bed: Bed) -> None:
+    bed.run()
+    bed.run(seconds=INTERVAL)
+    (observed,) = bed.outputs.details.observed.values()
+    assert (observed.definition.key.name, observed.policy.analysis.max_runs) == ("etl", 200)
+    assert observed.as_of == parse_time(bed.status()["dataUntil"])
 
 
 def test_discovery_brings_recommendations_in_the_same_cycle() -> None:

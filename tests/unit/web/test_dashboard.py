@@ -16,7 +16,7 @@ from concertmaster.core.model.daily import RUN, Baseline, DailyRow
 from concertmaster.report import daily
 from concertmaster.web.readers import MemoryReader, Unavailable
 from concertmaster.web.vendored import INTEGRITY
-from tests.support.web.analysed import analysed
+from tests.support.web.analysed import analysed, past
 from tests.support.web.objects import HOSTILE, change, hostile, profile, recommendation, result, running
 from tests.support.web.server import Dashboard, dashboard, memory
 
@@ -86,6 +86,32 @@ def test_the_page_of_a_workflow_has_the_months_that_the_operator_remembers() -> 
         assert ("Months" in text) is shown
         assert ("median duration 30m00s -> 15m00s (-50%" in text) is shown
         assert all((month in text) is shown for month in ("2025-11", "2025-12"))
+
+
+def test_every_run_that_is_kept_is_listed_shown_and_compared() -> None:
+    flow, document = analysed()
+    reader = memory(flow, details={("demo", "nightly"): document}, past=lambda _, run: past(run))
+    at = "/workflows/demo/nightly"
+    with dashboard(reader) as served:
+        assert f'href="{at}/runs"' in served.get(at).text
+        first, rest = (served.get(f"{at}/runs?limit=20&offset={n}") for n in (0, 20))
+        rows = [re.findall(rf'<a href="{at}\?run=(run-\d+)">', page.text) for page in (first, rest)]
+        assert rows[0] + rows[1] == [f"run-{n}" for n in reversed(range(30))]
+        assert "1 to 20 of 30" in first.text and "21 to 30 of 30" in rest.text
+        assert ("Older" in first.text, "Older" in rest.text) == (True, False)
+        shown = served.get(f"{at}?run=run-1").text
+        assert "<strong>run-1</strong>" in shown and '<option value="run-1" selected>' in shown
+        assert "run-29 took" in Elements(served.get(f"{at}/compare?before=run-1&after=latest").text).text
+        assert "does not keep both" in served.get(f"{at}/compare?before=run-99").text
+        listed = served.get(f"/api/v1{at}/runs?limit=7&offset=25").json
+        assert (listed["total"], [r["run"] for r in listed["runs"]]) == (30, [f"run-{n}" for n in (4, 3, 2, 1, 0)])
+        assert served.get(f"/api/v1{at}/runs/run-1").json["run"] == "run-1"
+
+
+def test_where_the_history_cannot_be_asked_the_newest_runs_are_listed(fleet: Dashboard) -> None:
+    text = fleet.get("/workflows/demo/nightly/runs").text
+    assert "Only the newest 11 of 30 runs are at hand" in text
+    assert "run-29" in text
 
 
 # --- who may open it
@@ -267,7 +293,7 @@ def test_two_runs_are_compared(fleet: Dashboard) -> None:
     assert {"Time split", "Steps of both runs"} <= {a.get("aria-label") for _, a in text.found}
     assert "Critical path of run-28: extract → train → publish" in text.text
     older = fleet.get("/workflows/demo/nightly/compare?before=run-1&after=run-28").text
-    assert "The operator serves the newest runs only" in older
+    assert "The operator does not keep both of these runs" in older
     assert "concertmaster compare run-1 run-28 --prometheus URL" in older
 
 

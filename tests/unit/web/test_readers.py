@@ -26,7 +26,8 @@ def answers(request: Request) -> Answer:
     if "proxy" in request.path:
         assert request.query["uid"] == "uid-etl-nightly-0"
         part = request.path.rpartition("/")[2]
-        return Answer(body={"days": [{"day": "2027-01-01"}]} if part == "days" else {"recommendations": []})
+        parts = {"days": {"days": [{"day": "2027-01-01"}]}, "runs": {"runs": []}}
+        return Answer(body=parts.get(part, {"recommendations": []}))
     if request.path.endswith("/workflowprofiles/nightly-0"):
         return Answer(body=profile())
     if request.path.endswith("/workflowprofiles/gone"):
@@ -91,5 +92,8 @@ def test_one_workflow_comes_from_the_api_server_and_its_analysis_from_the_operat
         assert found is not None
         assert reader.detail(found) == ({"recommendations": []}, "")
         assert reader.days(found)["days"]
+        assert reader.runs(found) == {"runs": []}
+        assert reader.runs(found, "run-1") == {}, "no run, but the answer about all of them"
+        assert server.requests[-1].query["run"] == "run-1"
         assert "/services/concertmaster:http/proxy/api/v1/namespaces/etl/" in server.requests[-1].path
         assert reader.profile("etl", "gone") is None

@@ -202,6 +202,10 @@ class HistoryProvider:
             self._unwritable = True
             log.warning("the daily rows of %s and later workflows were not written: %s", key, error)
 
+    def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> list[RunRecord]:
+        """The newest runs of a workflow, oldest first. Safe to call from any thread."""
+        return self.store.runs(definition.key, limit=limit, definition=definition, as_of=as_of)
+
     def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
         """Daily rows of a workflow or a step. Safe to call from any thread."""
         return self.store.daily.rows(key, step=step)

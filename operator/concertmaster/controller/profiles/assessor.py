@@ -110,6 +110,7 @@ class Assessor:
         self._failures.keep_only(uids)
         self._fleet.keep_only({s.key for s in subjects})
         self._outputs.keep_only(uids)
+        self._outputs.observe(subjects)
         return subjects
 
     def record_changes(self, changed: Iterable[WorkflowKey], answered: Iterable[WorkflowKey] = ()) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import History, ProfileAnalysis
 from concertmaster.controller.registry import Entry
-from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model import WorkflowKey
+from concertmaster.core.times import parse_time
 
 
 class Outputs:
@@ -31,6 +33,15 @@ class Outputs:
         if detail is not None:
             self.details.restore(entry.namespace, entry.name, entry.uid, detail, key)
         self.series.restore(entry.uid, key, series)
+
+    def observe(self, subjects: Iterable[Subject]) -> None:
+        """Say with what the runs of each workflow are read."""
+        self.details.observed = {
+            s.entry.uid: Observed(s.resolved.definition, s.policy, parse_time(until) if until else None)
+            for s in subjects
+            for until in [s.entry.status.data_until]
+            if s.resolved.definition is not None and s.policy is not None
+        }
 
     def keep_only(self, uids: Collection[str]) -> None:
         """Forget profiles that are gone; the history does so in its own time."""

@@ -11,20 +11,26 @@ from __future__ import annotations
 import hmac
 import threading
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.policy import Policy
+from concertmaster.engines import complete
 from concertmaster.report import daily
 from concertmaster.report.detail import encode
+from concertmaster.report.runs.views import History, kept_runs
 
 MOST_BYTES = 64 * 1024 * 1024  # packed; about 10,000 workflows
 
 
 class LongTermHistory(Protocol):
-    """The daily rows of the history. Called from any thread."""
+    """The runs and daily rows of the history. Called from any thread."""
+
+    def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> Sequence[RunRecord]:
+        """The newest ``limit`` runs of a workflow, oldest first; facts are complete until ``as_of`` (unix seconds)."""
 
     def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
         """Rows of a workflow, or of one of its steps, oldest first."""
@@ -43,6 +49,15 @@ class _Kept:
     key: WorkflowKey | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What runs of a workflow are read with; facts are complete until ``as_of`` (unix seconds)."""
+
+    definition: WorkflowDefinition
+    policy: Policy
+    as_of: float | None
+
+
 class Details:
     """Documents by namespace and name of the profile. Safe to use from several threads."""
 
@@ -52,6 +67,7 @@ class Details:
         self._kept: dict[tuple[str, str], _Kept] = {}  # in the order of the analyses
         self._bytes = 0
         self.history: LongTermHistory | None = None  # set once it is open
+        self.observed: Mapping[str, Observed] = {}  # by uid of the profile, as of the last cycle
         self.elsewhere: Callable[[str], str | None] = lambda namespace: None  # the other shard that has a namespace
 
     def put(self, namespace: str, name: str, uid: str, document: bytes, key: WorkflowKey | None = None) -> None:
@@ -91,6 +107,17 @@ class Details:
         if step != RUN:
             return encode(daily.view(rows, step))
         return encode(daily.view(rows, step, self.history.baseline(kept.key), self.history.adoptions(kept.key)))
+
+    def runs(self, namespace: str, name: str, uid: str, run: str = "") -> bytes | None:
+        """All runs of the profile's workflow that the history keeps, one line each, or ``run`` in full, for those who know
+        the uid. Raises HistoryError."""
+        kept, known = self._of(namespace, name, uid), self.observed.get(uid)
+        if kept is None or known is None or self.history is None:
+            return None
+        records = self.history.past_runs(known.definition, known.policy.analysis.max_runs, known.as_of)
+        history = History.of(*complete(known.definition, records), known.policy.pricing)
+        found = kept_runs(history, run)
+        return found.model_dump_json(by_alias=True, exclude_none=True).encode() if found is not None else None
 
     def _of(self, namespace: str, name: str, uid: str) -> _Kept | None:
         with self._lock:

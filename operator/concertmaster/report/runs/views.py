@@ -77,6 +77,14 @@ def workflow_runs(history: History, *, limit: int, outcome: Outcome | None = Non
     )
 
 
+def kept_runs(history: History, run: str) -> WorkflowRuns | RunView | None:
+    """All runs, one line each, or ``run`` in full; None where there is none of that name."""
+    if not run:
+        return workflow_runs(history, limit=len(history.runs))
+    at = history.find(run)
+    return run_view(history, at) if at is not None else None
+
+
 def summary(history: History, at: int) -> RunSummary:
     """The run at that position as one line."""
     record, run = history.runs[at], history.executed[at]

@@ -115,3 +115,7 @@ class TenantReader:
     def days(self, profile: Raw) -> Raw:
         """The daily rows of a profile that ``profile`` gave."""
         return self.source.days(profile)
+
+    def runs(self, profile: Raw, run: str = "") -> Raw:
+        """The runs of a profile that ``profile`` gave."""
+        return self.source.runs(profile, run)

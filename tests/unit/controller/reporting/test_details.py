@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from concertmaster.api.views.runs import RunView, WorkflowRuns
+from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.health import Health
-from concertmaster.controller.reporting.details import Details
+from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.core.model import WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.history import HistoryError
 from concertmaster.report import daily, detail
 from concertmaster.report.result import view as view_of
@@ -154,6 +160,9 @@ def test_the_document_is_cut_to_size_and_says_so() -> None:
 class Recorded:
     """A history with one row a day of two steps."""
 
+    def past_runs(self, definition: WorkflowDefinition, limit: int, as_of: float | None) -> list[RunRecord]:
+        return []
+
     def daily(self, key: WorkflowKey, step: str = RUN) -> list[DailyRow]:
         if step not in (RUN, "load"):
             return []
@@ -198,3 +207,70 @@ def test_a_history_that_cannot_be_read_is_unavailable() -> None:
     details.put("demo", "etl", UID, b"{}", WorkflowKey("demo", "CronJob", "etl"))
     path = f"/api/v1/namespaces/demo/workflowprofiles/etl/days?uid={UID}"
     assert served(details, lambda root: get(f"{root}{path}"))[0] == 503
+
+
+class TestRunsOfTheHistory:
+    """Every run that the history keeps is at hand, not only the newest, which the analysis comes with."""
+
+    CASE = next(c for c in cases() if c.name == "over-requested")
+    AT = "/api/v1/namespaces/demo/workflowprofiles/etl/runs"
+
+    def details(self, path: Path, most: int = 200, lost: int = 0) -> Details:
+        """With the runs of the case; ``lost``: pods of the newest that have not ended yet."""
+        history = HistoryProvider(str(path / "history.db"))
+        key, newest = self.CASE.definition.key, self.CASE.runs[-1]
+        given = {r.run: r.steps for r in self.CASE.runs}
+        history.store.add({key: given | {newest.run: newest.steps[: len(newest.steps) - lost]}})
+        details = Details()
+        details.history = history
+        details.put("demo", "etl", UID, b"{}", key)
+        policy = Policy(analysis=AnalysisSettings(max_runs=most))
+        details.observed = {UID: Observed(self.CASE.definition, policy, newest.end)}
+        return details
+
+    def test_all_are_listed_and_each_is_shown_in_full(self, tmp_path: Path) -> None:
+        details = self.details(tmp_path)
+        status, _, body = served(details, lambda root: get(f"{root}{self.AT}?uid={UID}"))
+        listed = WorkflowRuns.model_validate_json(body)
+        newest_first = [r.run for r in reversed(self.CASE.runs)]
+        assert (status, listed.total, [r.run for r in listed.runs]) == (200, 30, newest_first)
+        _, _, body = served(details, lambda root: get(f"{root}{self.AT}?uid={UID}&run={newest_first[-1]}"))
+        oldest = RunView.model_validate_json(body)
+        assert oldest.run == newest_first[-1]
+        assert [p.step for p in oldest.critical_path] == ["extract", "transform", "load"]
+
+    def test_there_are_as_many_as_the_policy_analyses(self, tmp_path: Path) -> None:
+        _, _, body = served(self.details(tmp_path, most=7), lambda root: get(f"{root}{self.AT}?uid={UID}"))
+        assert json.loads(body)["total"] == 7
+
+    def test_a_run_in_progress_is_none_of_them(self, tmp_path: Path) -> None:
+        _, _, body = served(self.details(tmp_path, lost=1), lambda root: get(f"{root}{self.AT}?uid={UID}"))
+        assert json.loads(body)["total"] == 29
+
+    @pytest.mark.parametrize("asked", ["uid=wrong", "uid=", f"uid={UID}&run=none"])
+    def test_others_and_unknown_runs_get_nothing(self, tmp_path: Path, asked: str) -> None:
+        assert served(self.details(tmp_path), lambda root: get(f"{root}{self.AT}?{asked}"))[0] == 404
+
+    def test_before_the_first_cycle_there_are_none(self, tmp_path: Path) -> None:
+        details = self.details(tmp_path)
+        details.observed = {}
+        assert served(details, lambda root: get(f"{root}{self.AT}?uid={UID}"))[0] == 404
+
+    def test_they_are_read_one_after_the_other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        details, reading, most = self.details(tmp_path), [0], [0]
+
+        def slowly(*_: str) -> bytes:
+            reading[0] += 1
+            most[0] = max(most[0], reading[0])
+            time.sleep(0.05)
+            reading[0] -= 1
+            return b"{}"
+
+        monkeypatch.setattr(details, "runs", slowly)
+
+        def many(root: str) -> list[int]:
+            with ThreadPoolExecutor(4) as pool:
+                return [a[0] for a in pool.map(lambda _: get(f"{root}{self.AT}?uid={UID}"), range(4))]
+
+        assert served(details, many) == [200] * 4
+        assert most == [1]

@@ -6,7 +6,7 @@ import click
 
 from concertmaster.api.views.runs import RunComparisonView
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
-from concertmaster.cli.commands.explore.runs import position
+from concertmaster.cli.commands.explore.runs import position, unknown
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.report.runs.comparison import comparison_view
@@ -50,8 +50,5 @@ def _served(origin: Origin, before: str, after: str, workflow: str | None) -> Ru
     view = origin.served(workflow)
     found = view.compared(before, after)
     if found is None:
-        missing = next(name for name in (before, after) if view.run(name) is None)
-        raise UserError(
-            f"run {missing} is not among the newest that the operator serves; older ones need --prometheus URL"
-        )
+        raise unknown(next(name for name in (before, after) if view.run(name) is None))
     return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import webbrowser
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,7 +23,9 @@ from concertmaster.net.background import in_background
 from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.served import recent_runs
+from concertmaster.report.runs.views import History, kept_runs
 from concertmaster.report.workflows.fleet import FleetView
+from concertmaster.report.workflows.rows import full_name
 from concertmaster.web.app import application, interrupted, serve
 from concertmaster.web.gates.secret import Secret, SecretGate
 from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unavailable
@@ -92,10 +96,19 @@ def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
     """An analysis made now."""
     found = list(analyzed(facts, window=window))
     raw = [profile_of(w) for w in found]
+    histories = {
+        full_name(p): History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
+        for p, w in zip(raw, found, strict=True)
+    }
+
+    def past(profile: Mapping[str, Any], run: str) -> dict[str, Any]:
+        known = kept_runs(histories[full_name(profile)], run)
+        return known.model_dump(mode="json", by_alias=True) if known is not None else {}
+
     documents = {
         (str(p["metadata"]["namespace"]), str(p["metadata"]["name"])): detail.document(
             results.view(w.result), w.result.profile, None, recent_runs(w.result.analysis)
         )
         for p, w in zip(raw, found, strict=True)
     }
-    return MemoryReader(FleetView(raw, (), facts.until), documents, tuple(str(m) for m in facts.missing))
+    return MemoryReader(FleetView(raw, (), facts.until), documents, tuple(str(m) for m in facts.missing), past=past)

@@ -53,7 +53,7 @@ class Origin:
         return found
 
     def served(self, workflow: str) -> WorkflowView:
-        """The workflow (or profile) of that name with the newest runs that the operator serves. Raises UserError."""
+        """The workflow (or profile) of that name with the runs that the operator keeps. Raises UserError."""
         client = profiles.connect(self.kubeconfig, self.context)
         place = next(iter(self.span.namespaces), None) or profiles.default_namespace(self.kubeconfig, self.context)
         found = [
@@ -65,10 +65,15 @@ class Origin:
             what = "no WorkflowProfile is" if not found else "several WorkflowProfiles are"
             raise UserError(f"{what} about {workflow} in namespace {place}: kubectl get wfp -n {place} lists them")
         profile = found[0].profile
-        detail, problem = details.ask(self.kubeconfig, profile, details.place(self.operator), self.context)
+        where = details.place(self.operator)
+        detail, problem = details.ask(self.kubeconfig, profile, where, self.context)
         if problem:
             raise UserError(f"the operator could not be reached: {problem}. Or name a source of runs: --prometheus URL")
-        return WorkflowView(profile, detail, "", (), time.time())
+
+        def past(run: str) -> dict[str, Any]:
+            return details.ask_runs(self.kubeconfig, profile, where, self.context, run)
+
+        return WorkflowView(profile, detail, "", (), time.time(), past)
 
 
 def origin_options(command: F) -> F:

@@ -25,8 +25,8 @@ _OUTCOMES = [o.value for o in Outcome if o not in (Outcome.RUNNING, Outcome.SKIP
 def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome: str | None, output: str) -> None:
     """List the runs of WORKFLOW, newest first, or show one RUN with its critical path and its pods.
 
-    RUN is a name, or latest or typical. From a cluster these are the newest runs that the operator serves; with --facts or
-    --prometheus all runs of the window.
+    RUN is a name, or latest or typical. From a cluster these are the runs that the operator keeps (spec.analysis.maxRuns and
+    window of the policy); with --facts or --prometheus all runs of the window.
     """
     found = _one(origin, workflow, run) if run is not None else _many(origin, workflow, limit, outcome)
     if output == "json":
@@ -36,7 +36,7 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
     else:
         click.echo(text.plain(runs_table(found)))
         if found.total > len(found.runs):
-            more = f"--limit {found.total}" if origin.recorded else "older ones need --prometheus URL"
+            more = f"--limit {found.total}" if len(found.runs) == limit else "older ones need --prometheus URL"
             click.echo(f"{found.total - len(found.runs)} more: {more}")
 
 
@@ -47,7 +47,8 @@ def _many(origin: Origin, workflow: str, limit: int, outcome: str | None) -> Wor
         return workflow_runs(history, limit=limit, outcome=wanted)
     page = origin.served(workflow).runs
     runs = [r for r in page.runs if wanted in (None, r.outcome)]
-    return page.model_copy(update={"runs": tuple(runs[:limit])})
+    unseen = page.total - len(page.runs)  # where an operator of an older version has served the newest only
+    return page.model_copy(update={"runs": tuple(runs[:limit]), "total": len(runs) + unseen})
 
 
 def _one(origin: Origin, workflow: str, run: str) -> RunView:
@@ -56,8 +57,15 @@ def _one(origin: Origin, workflow: str, run: str) -> RunView:
         return run_view(history, position(history, run))
     found = origin.served(workflow).run(run)
     if found is None:
-        raise UserError(f"run {run} is not among the newest that the operator serves; older ones need --prometheus URL")
+        raise unknown(run)
     return found
+
+
+def unknown(run: str) -> UserError:
+    """What to do about a run that the operator does not keep."""
+    return UserError(
+        f"the operator keeps no run {run}: runs WORKFLOW lists those it has; older ones need --prometheus URL"
+    )
 
 
 def position(history: History, run: str) -> int:

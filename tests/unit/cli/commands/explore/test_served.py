@@ -1,9 +1,10 @@
-"""``runs`` and ``compare`` in a cluster: the newest runs, as the operator serves them."""
+"""``runs`` and ``compare`` in a cluster: all runs that the operator keeps, or the newest of an older operator."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,12 +15,15 @@ from concertmaster.api.views.runs import RunComparisonView, RunView, WorkflowRun
 from concertmaster.cli import cli
 from concertmaster.cli.errors import UserError
 from tests.support.controller.apiserver import Answer, ApiServer, Request, failure
-from tests.support.web.analysed import analysed
+from tests.support.web.analysed import analysed, past
 
 PROFILE, DOCUMENT = analysed()
 
 
-def answers(request: Request) -> Answer:
+def answers(request: Request, *, older: bool = False) -> Answer:
+    if request.path.endswith("/runs"):
+        found = past(request.query.get("run", "")) if request.query["uid"] == "uid-nightly" and not older else {}
+        return Answer(body=found) if found else failure(404, "NotFound")
     if "/proxy/" in request.path:
         return Answer(body=DOCUMENT) if request.query["uid"] == "uid-nightly" else failure(404, "NotFound")
     return Answer(body={"items": [PROFILE], "metadata": {}})
@@ -27,7 +31,17 @@ def answers(request: Request) -> Answer:
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Iterator[Path]:
-    server = ApiServer(answers)
+    yield from served(tmp_path, answers)
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[Path]:
+    """The cluster of an operator that serves the newest runs only."""
+    yield from served(tmp_path, partial(answers, older=True))
+
+
+def served(tmp_path: Path, by: Callable[[Request], Answer]) -> Iterator[Path]:
+    server = ApiServer(by)
     server.start()
     file = tmp_path / "kubeconfig"
     parts = {"name": "x", "cluster": {"server": server.url}, "user": {}, "context": {"cluster": "x", "user": "x"}}
@@ -41,12 +55,27 @@ def call(kubeconfig: Path, *arguments: str) -> Result:
     return CliRunner().invoke(cli, [*arguments, "--kubeconfig", str(kubeconfig), "-n", "demo"])
 
 
-def test_the_newest_runs_are_listed(kubeconfig: Path) -> None:
+def test_all_runs_of_the_history_are_listed(kubeconfig: Path) -> None:
     page = WorkflowRuns.model_validate_json(call(kubeconfig, "runs", "nightly", "-o", "json").output)
-    assert [r.run for r in page.runs[:2]] == ["run-29", "run-28"]
-    table = call(kubeconfig, "runs", "nightly")
+    assert [r.run for r in page.runs] == [f"run-{n}" for n in reversed(range(30))]
+    table = call(kubeconfig, "runs", "nightly", "--limit", "4")
     assert table.exit_code == 0, table.output
-    assert "19 more: older ones need --prometheus URL" in table.output
+    assert table.output.splitlines()[-1] == "26 more: --limit 30"
+    assert "more" not in call(kubeconfig, "runs", "nightly", "--outcome", "succeeded").output
+
+
+def test_of_an_older_operator_the_newest_runs_are_listed(older: Path) -> None:
+    page = WorkflowRuns.model_validate_json(call(older, "runs", "nightly", "-o", "json").output)
+    assert [r.run for r in page.runs[:2]] == ["run-29", "run-28"]
+    assert "19 more: older ones need --prometheus URL" in call(older, "runs", "nightly").output
+
+
+def test_an_old_run_is_shown_and_compared_with_a_new_one(kubeconfig: Path) -> None:
+    view = RunView.model_validate_json(call(kubeconfig, "runs", "nightly", "run-1", "-o", "json").output)
+    assert (view.run, len(view.pods)) == ("run-1", 4)
+    made = call(kubeconfig, "compare", "run-1", "latest", "--workflow", "nightly", "-o", "json")
+    found = RunComparisonView.model_validate_json(made.output)
+    assert (found.before.run, found.steps[0].step) == ("run-1", "train")
 
 
 def test_one_run_is_shown_and_two_are_compared(kubeconfig: Path) -> None:
@@ -60,8 +89,8 @@ def test_one_run_is_shown_and_two_are_compared(kubeconfig: Path) -> None:
     ("arguments", "error", "message"),
     [
         (("runs", "other"), UserError, "no WorkflowProfile is about other in namespace demo"),
-        (("runs", "nightly", "run-1"), UserError, "older ones need --prometheus URL"),
-        (("compare", "run-1", "latest", "--workflow", "nightly"), UserError, "run run-1 is not among the newest"),
+        (("runs", "nightly", "run-99"), UserError, "older ones need --prometheus URL"),
+        (("compare", "run-99", "latest", "--workflow", "nightly"), UserError, "the operator keeps no run run-99"),
         (("compare", "typical", "latest"), click.UsageError, "--workflow"),
     ],
 )
