@@ -147,9 +147,13 @@ def _drain(leader: int) -> None:
 def _updated(text: str, demo: str) -> str:
     """The README with the output of each command it shows taken from the demo."""
     for command in re.findall(r"```console\n\$ (kubectl (?:get wfp|concertmaster)[^\n]*)", text):
-        shown = re.search(rf"=== {re.escape(command)}\n(.*?)\n\n?=== ", demo, re.DOTALL)
+        whole, _, part = command.partition(" | ")
+        shown = re.search(rf"=== {re.escape(whole)}\n(.*?)\n\n?=== ", demo, re.DOTALL)
         assert shown is not None, command
         block = rf"(```console\n\$ {re.escape(command)}\n).*?(```)"
         output = shown[1].rstrip() + "\n"
+        if part:  # an excerpt
+            done = subprocess.run(["sh", "-c", part], input=output, capture_output=True, text=True, check=True)
+            output = done.stdout
         text = re.sub(block, lambda m, output=output: m[1] + output + m[2], text, count=1, flags=re.DOTALL)
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,21 +70,24 @@ def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
 
 
-def test_offline_commands_of_the_readme_run() -> None:
-    commands = re.findall(r"^\$ (concertmaster analyze --facts \S+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert commands
-    for command in commands:
-        words = [sys.executable, "-m", *command.split()]
-        answer = subprocess.run(
-            words,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
-            timeout=60,
-            check=False,
-        )
-        assert answer.returncode == 0, answer.stderr
+@pytest.mark.parametrize("command", ["analyze", "compare", "report"])
+def test_offline_commands_of_the_readme_print_what_it_shows(command: str) -> None:
+    blocks = re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    examples = [example for block in blocks for example in re.split(r"^\$ ", block, flags=re.MULTILINE)]
+    (found,) = [e for e in examples if e.startswith(f"concertmaster {command} ") and "--facts" in e]
+    line, _, shown = found.partition("\n")
+    python = shlex.quote(sys.executable)
+    answer = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{python} -m {line}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == shown or (command == "analyze" and not shown and answer.stdout)
 
 
 def test_make_targets_named_in_pages_exist() -> None:
