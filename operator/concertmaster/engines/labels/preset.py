@@ -52,14 +52,17 @@ def base(run: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Preset:
     """The labels of one engine. ``keys`` are its label keys, ``more`` further ones that identify its pods; ``first`` is
-    the number of a first attempt. ``beside`` are containers whose exit does not affect the outcome. ``infers``: whether
-    a pod's labels alone identify the engine. ``daemons`` are steps that run beside all others of a run; ``found_by`` is
-    a key that all its pods have, None for the workflow's."""
+    the number of a first attempt. ``written`` is what to paste where a workflow is defined, ``main`` the containers whose
+    sizes can be set there (None: each by its name), ``comment`` what begins a comment there. ``beside`` are containers
+    whose exit does not affect the outcome. ``infers``: whether a pod's labels alone identify the engine. ``daemons`` are
+    steps that run beside all others of a run; ``found_by`` is a key that all its pods have, None for the workflow's."""
 
     name: str
     title: str
     keys: PodLabels
-    remedies: Callable[[Sizes], str | None]
+    written: Callable[[Sizes], str | None]
+    main: frozenset[str] | None = None
+    comment: str = "#"
     more: tuple[str, ...] = ()
     first: int = 0
     beside: frozenset[str] = frozenset()
@@ -70,6 +73,17 @@ class Preset:
     of_item: Read = field(default=lambda fact, keys: value(fact, keys.item))
     daemons: tuple[StepSpec, ...] = ()
     found_by: str | None = None
+
+    def remedies(self, sizes: Sizes) -> str | None:
+        """What to paste where a workflow is defined, to set these sizes. A container beside the work has none there: its
+        size, set for the work, would starve that."""
+        own = {place: values for place, values in sizes.items() if self.main is None or place[1] in self.main}
+        others = [
+            f"{self.comment} step {step}, container {container}: set where that container is added to the pod"
+            for step, container in sizes
+            if (step, container) not in own
+        ]
+        return "\n".join([*filter(None, [self.written(own)]), *others]) or None
 
     def labels(self, override: PodLabels | None = None) -> PodLabels:
         """Its label keys, overridden by those that a profile or policy sets."""

@@ -132,7 +132,8 @@ def test_a_pod_without_a_run_is_said() -> None:
 @pytest.mark.parametrize("preset", [*ALL, PLAIN], ids=lambda p: p.name)
 def test_sizes_become_what_can_be_pasted(preset: Any) -> None:
     assert preset.remedies({}) is None
-    text = preset.remedies({("transform", "base"): SIZES, ("driver", "main"): {"limits.cpu": "2"}})
+    work = sorted(preset.main or {"base"})[0]
+    text = preset.remedies({("transform", work): SIZES, ("driver", work): {"limits.cpu": "2"}})
     assert text is not None
     assert "transform" in text or preset.name in ("prefect", "github-actions", "jenkins")
     words = {
@@ -147,23 +148,25 @@ def test_sizes_become_what_can_be_pasted(preset: Any) -> None:
         "nextflow": "  withName: 'transform' {\n    cpus = 1\n    memory = '1536 MB'\n  }",
         "podLabels": "# step transform, container base\nresources:\n  requests:\n    cpu: 500m",
         "prefect": "work_pool:\n  job_variables:\n    cpu_request: 500m\n    memory_request: 1536Mi",
-        "spark": "  transform:\n    coreRequest: 500m\n    memory: 1152m\n    memoryOverhead: 384m",
+        "spark": '  transform:\n    coreRequest: "500m"\n    memory: 1152m\n    memoryOverhead: 384m',
         "volcano": "  - name: transform\n    template:\n      spec:\n        containers:\n        - name: base",
     }
     assert words[preset.name] in text
 
 
 def test_what_is_pasted_is_what_its_language_reads() -> None:
-    sizes = {("transform", "build"): SIZES}
+    def sizes(name: str) -> dict[tuple[str, str], dict[str, str]]:
+        return {("transform", sorted(BY_NAME[name].main or {"build"})[0]): SIZES}
+
     for name in ("gitlab", "github-actions", "volcano", "spark", "prefect"):
-        assert yaml.safe_load(BY_NAME[name].remedies(sizes) or ""), name
-    assert yaml.safe_load(BY_NAME["gitlab"].remedies(sizes) or "")["transform"]["variables"] == {
+        assert yaml.safe_load(BY_NAME[name].remedies(sizes(name)) or ""), name
+    assert yaml.safe_load(BY_NAME["gitlab"].remedies(sizes("gitlab")) or "")["transform"]["variables"] == {
         "KUBERNETES_CPU_REQUEST": "500m", "KUBERNETES_MEMORY_REQUEST": "1536Mi", "KUBERNETES_MEMORY_LIMIT": "1536Mi"
     }  # fmt: skip
     for name in ("kubeflow-pipelines",):
-        ast.parse(BY_NAME[name].remedies(sizes) or "")
+        ast.parse(BY_NAME[name].remedies(sizes(name)) or "")
     for name in ("dagster", "flyte"):
-        ast.parse(f"{BY_NAME[name].remedies(sizes)}\ndef f(): ...")
+        ast.parse(f"{BY_NAME[name].remedies(sizes(name))}\ndef f(): ...")
     node = yaml.safe_load(BY_NAME["kubeflow-trainer"].remedies({("node", "node"): SIZES}) or "")
     assert node["spec"]["trainer"]["resourcesPerNode"]["requests"] == {"cpu": "500m", "memory": "1536Mi"}
     worker = BY_NAME["dagster"].remedies({("run-worker", "dagster"): SIZES}) or ""
@@ -172,7 +175,8 @@ def test_what_is_pasted_is_what_its_language_reads() -> None:
 
 @pytest.mark.parametrize("preset", ALL, ids=lambda p: p.name)
 def test_other_resources_are_set_where_the_engine_has_a_word_for_them(preset: Any) -> None:
-    text = preset.remedies({("a", "b"): {**SIZES, "requests.ephemeral-storage": "2Gi", "limits.nvidia.com/gpu": "1"}})
+    work = sorted(preset.main or {"b"})[0]
+    text = preset.remedies({("a", work): {**SIZES, "requests.ephemeral-storage": "2Gi", "limits.nvidia.com/gpu": "1"}})
     assert ("2Gi" in text) is (preset.name not in ("kubeflow-pipelines", "nextflow", "spark"))
     assert "_ephemeral-" not in text
     assert "nvidia.com/gpu_" not in text

@@ -39,5 +39,6 @@ DAGSTER = Preset(
     keys=PodLabels("dagster/job", "dagster/run-id", "dagster/op", preset="dagster"),
     of_step=_step,
     daemons=(StepSpec(WORKER, daemon=True, conditional=True),),
-    remedies=remedies,
+    written=remedies,
+    main=frozenset({"dagster"}),
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from concertmaster.core.model import PodLabels
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.labels import snippets
-from concertmaster.engines.labels.preset import Preset
+from concertmaster.engines.labels.preset import MAIN, Preset
 
 
 def _resources(amounts: dict[str, str]) -> str:
@@ -35,5 +35,6 @@ FLYTE = Preset(
     name="flyte",
     title="Flyte",
     keys=PodLabels("workflow-name", "execution-id", "node-id", preset="flyte"),
-    remedies=remedies,
+    written=remedies,
+    main=frozenset({MAIN, "primary"}),
 )

@@ -37,5 +37,5 @@ GITHUB = Preset(
     of_workflow=_scale_set,
     of_run=lambda fact, keys: fact.pod,
     of_step=lambda fact, keys: "runner",
-    remedies=remedies,
+    written=remedies,
 )

@@ -48,5 +48,5 @@ GITLAB = Preset(
     of_workflow=_project,
     of_run=lambda fact, keys: value(fact, keys.run) or fact.pod,
     of_step=lambda fact, keys: value(fact, keys.step) or "job",
-    remedies=remedies,
+    written=remedies,
 )

@@ -53,5 +53,5 @@ JENKINS = Preset(
     of_workflow=_job,
     of_run=_build,
     of_step=lambda fact, keys: "agent",
-    remedies=remedies,
+    written=remedies,
 )

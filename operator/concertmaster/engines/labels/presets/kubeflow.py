@@ -19,7 +19,7 @@ from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common.names import argo_pod_name
 from concertmaster.engines.labels import snippets
-from concertmaster.engines.labels.preset import Preset, base, value
+from concertmaster.engines.labels.preset import MAIN, Preset, base, value
 
 _WORKFLOW, _V2 = "workflows.argoproj.io/workflow", "pipelines.kubeflow.org/v2_component"
 _JOBSET = "jobset.sigs.k8s.io/"
@@ -81,7 +81,8 @@ PIPELINES = Preset(
     of_workflow=_pipeline,
     of_run=lambda fact, keys: value(fact, keys.run) or value(fact, _WORKFLOW),
     of_step=_task,
-    remedies=pipeline_remedies,
+    written=pipeline_remedies,
+    main=frozenset({MAIN}),
 )
 
 TRAINER = Preset(
@@ -97,5 +98,5 @@ TRAINER = Preset(
     ),
     infers=False,
     of_workflow=lambda fact, keys: base(run) if (run := value(fact, keys.workflow)) else None,
-    remedies=trainer_remedies,
+    written=trainer_remedies,
 )

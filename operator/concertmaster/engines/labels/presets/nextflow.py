@@ -14,7 +14,7 @@ from __future__ import annotations
 from concertmaster.core.model import PodLabels
 from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.labels import snippets
-from concertmaster.engines.labels.preset import Preset
+from concertmaster.engines.labels.preset import MAIN, Preset
 
 
 def remedies(sizes: Sizes) -> str | None:
@@ -39,5 +39,7 @@ NEXTFLOW = Preset(
         item="nextflow.io/taskName",
         preset="nextflow",
     ),
-    remedies=remedies,
+    written=remedies,
+    main=frozenset({MAIN}),
+    comment="//",
 )

@@ -43,5 +43,6 @@ PREFECT = Preset(
     more=(DEPLOYMENT,),
     of_workflow=_deployment,
     of_step=lambda fact, keys: "flow",
-    remedies=remedies,
+    written=remedies,
+    main=frozenset({"prefect-job"}),
 )

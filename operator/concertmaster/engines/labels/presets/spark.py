@@ -30,7 +30,7 @@ def remedies(sizes: Sizes) -> str | None:
     for (role, _), values in sizes.items():
         lines = []
         if cpu := values.get("requests.cpu"):
-            lines.append(f"    coreRequest: {cpu}")
+            lines.append(f'    coreRequest: "{cpu}"')  # a whole number of cores would be no text
             conf.append(f"#   --conf spark.kubernetes.{role}.request.cores={cpu}")
         if cpu := values.get("limits.cpu"):
             lines.append(f'    coreLimit: "{cpu}"')
@@ -55,5 +55,6 @@ SPARK = Preset(
     more=(APPLICATION,),
     found_by="spark-app-selector",
     of_workflow=_application,
-    remedies=remedies,
+    written=remedies,
+    main=frozenset({"spark-kubernetes-driver", "spark-kubernetes-executor"}),
 )

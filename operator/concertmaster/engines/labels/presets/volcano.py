@@ -39,5 +39,5 @@ VOLCANO = Preset(
         preset="volcano",
     ),
     of_workflow=lambda fact, keys: base(run) if (run := value(fact, keys.workflow)) else None,
-    remedies=remedies,
+    written=remedies,
 )
