@@ -140,7 +140,7 @@ CHANGE_POINTS = f"{_one('change_timestamp_seconds')} * 1000"
 """Annotation of the workflow dashboard: its values are the moments, in milliseconds."""
 
 CHANGES = (
-    Panel("Changes in flight", "Written, or under verification; orphaned ones wait for a person.", [
+    Panel("Changes in progress", "Written, or under verification; orphaned ones wait for a person.", [
         ("sum by (phase) (concertmaster_changes_in_flight)", "{{phase}}"),
         ("sum(concertmaster_changes_orphaned)", "orphaned"),
     ]),

@@ -86,7 +86,7 @@ class Cgroup:
             else:
                 self._write("cpu", "cpu.cfs_period_us", str(_PERIOD))
                 self._write("cpu", "cpu.cfs_quota_us", quota)
-            # What holds it back is its limit, also where others keep the machine busy: who is starved is not throttled.
+            # Its limit is what throttles it, also where others keep the machine busy: who is starved is not throttled.
             self._write("cpu", "cpu.weight" if self._one else "cpu.shares", str(10_000 if self._one else 262_144))
 
     def _place(self, controller: str) -> Path:

@@ -31,7 +31,7 @@ from tests.support.cluster.operator_bed import (
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-WAIT = 300.0  # seconds each run of ``report`` waits for a node
+WAIT = 300.0  # seconds of scheduling latency in each run of ``report``
 
 
 def hourly(

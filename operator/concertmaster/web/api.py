@@ -84,7 +84,7 @@ class Api:
             Route(f"{_ONE}/nodes", "Steps of the graph", NodeRow, self._nodes, many=True),
             Route(
                 f"{_ONE}/bottlenecks",
-                "Steps that hold the run back, the largest critical-path time first",
+                "Steps on the critical path, the largest critical-path time first",
                 NodeRow,
                 self._bottlenecks,
                 many=True,

@@ -43,7 +43,7 @@ class WorkflowContext:
     now: float
     data_until: float | None
     collected: bool  # whether its namespace is read in this cycle
-    in_flight: dict[str, WorkflowChangeView]  # all changes in flight by uid, whosever they are; shared by all contexts
+    in_flight: dict[str, WorkflowChangeView]  # all in progress by uid, whosever they are; shared by all contexts
     foreseen: tuple[int, str | None] | None = None
 
     def foresee(self, sides_: Callable[[WorkflowContext, float, float], BeforeAfter]) -> tuple[int, str | None]:

@@ -61,13 +61,13 @@ class ChangesOutcome:
 
     @property
     def blocked(self) -> Mapping[PolicyRef, Mapping[str, int]]:
-        """Plans by policy and by the check that holds them back."""
+        """Plans by policy and by the check that blocks them."""
         return self.tally.blocked if self.tally is not None else {}
 
 
 @dataclass(slots=True)
 class _Cycle:
-    """One call of the stage: what the cycle knows, and what came of it. ``early``: only for what is in flight."""
+    """One call of the stage: what the cycle knows, and what came of it. ``early``: only for what is in progress."""
 
     snapshot: ClusterSnapshot
     subjects: Sequence[Subject]
@@ -114,7 +114,7 @@ class Changes:
         self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> list[str]:  # fmt: skip
-        """Early in a cycle: what is in flight alone, so that neither an analysis nor a user's query delays a rollback.
+        """Early in a cycle: what is in progress alone, so that neither an analysis nor a user's query delays a rollback.
         The arguments are those of ``__call__``. Returns the problems."""
         self._followed = None
         policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
@@ -128,7 +128,7 @@ class Changes:
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> ChangesOutcome:  # fmt: skip
         """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
-        watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in flight is left
+        watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in progress is left
         alone unless somebody wrote it since."""
         policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
         cycle = _Cycle(snapshot, subjects, data_until, now, heartbeat, policies)
@@ -229,7 +229,7 @@ class Changes:
     def _deleted(
         self, cycle: _Cycle, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView]
     ) -> None:
-        """Changes in flight whose objects are gone are rolled back from the journal."""
+        """Changes in progress whose objects are gone are rolled back from the journal."""
         present = {c.uid: c for c in listed}
         known = {(s.entry.namespace, s.entry.name): s for s in cycle.subjects}
         for uid, body in journaled.items():
@@ -261,7 +261,7 @@ class Changes:
     # --- one workflow
 
     def _follow(self, context: WorkflowContext, known: Mapping[str, str]) -> None:
-        """One step of each change in flight, except those that are as an earlier stage of the cycle left them."""
+        """One step of each change in progress, except those that are as an earlier stage of the cycle left them."""
         allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
             after = self._verifier.follow(context, change, allowed)

@@ -51,7 +51,7 @@ class Rollback:
         return self._writer.carry_out(announced, end, now) if end is not None else announced
 
     def distrust(self, change: WorkflowChangeView, wrong: str, now: float) -> WorkflowChangeView | None:
-        """End a change in flight whose status is not what was proposed. Its status is not used for any write."""
+        """End a change in progress whose status is not what was proposed. Its status is not used for any write."""
         text = f"{wrong}; the target is left as it is. {self._undo_of(change)}"
         return self._writer.carry_out(change, conflict(text, applied=change.applied is not None), now)
 

@@ -47,7 +47,7 @@ class Verifier:
         self._history = history
 
     def follow(self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool) -> WorkflowChangeView | None:
-        """Apply the next step of one change in flight."""
+        """Apply the next step of one change in progress."""
         scope, now = context.scope, context.now
         decidable = not change.undecidable(scope)
         observed = ObservedState(

@@ -136,7 +136,7 @@ class PolicyFacts:
     discovered: int = 0
     changes_in_flight: int = 0
     obstacles: tuple[str, ...] = ()
-    blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that holds them back
+    blocked: Mapping[str, int] = field(default_factory=dict)  # plans by the check that blocks them
     overridden: int = 0  # profiles it selects and another policy governs
     targets: frozenset[tuple[str, str, str]] = frozenset()  # apiVersion, kind and namespace of what it governs
     problems: tuple[str, ...] = ()

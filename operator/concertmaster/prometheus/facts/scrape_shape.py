@@ -17,7 +17,7 @@ _MOVABLE = ("namespace", "pod", "container", "node", "uid")
 
 @dataclass(frozen=True, slots=True)
 class ScrapeShape:
-    """What the two families of series call their labels; ``present`` is False when the metrics source knows no pods at
+    """What the two families of series call their labels; ``present`` is False when the metrics source has no pods at
     all."""
 
     state: LabelScheme = PLAIN

@@ -795,7 +795,7 @@ def test_a_target_deleted_or_made_anew_is_left_alone() -> None:
     assert again.cpu() == "1500m"
 
 
-# --- policy, profile or change gone in flight
+# --- policy, profile or change gone while it is in progress
 
 
 @pytest.mark.parametrize("how", ["suspend", "recommend", "delete"])

@@ -20,7 +20,7 @@ from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, worth
 
 _SIZES = (2, 4, 8, 16, 32)
-_SMALL = 120.0  # seconds of work: a pod that works longer is not small, however long it waits for a node
+_SMALL = 120.0  # seconds of work: a pod that works longer is not small, whatever its scheduling latency
 _CALLS = 200  # newest executions used to estimate the cost of a call
 _MOST_OF = 0.9  # share of the best gain that the smallest batch must reach
 _NO_LONGER = -0.02  # a run 2% longer counts as unchanged

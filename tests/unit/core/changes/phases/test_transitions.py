@@ -1,4 +1,4 @@
-"""What becomes of a change in each phase: status, journal and event as one piece of data."""
+"""A change in each phase: status, journal and event as one piece of data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``overlapping-runs``: what becomes of starts that are due while a run is in progress."""
+"""``overlapping-runs``: starts that are due while a run is in progress."""
 
 from __future__ import annotations
 
