@@ -185,12 +185,13 @@ class FakeLive:
 @dataclass
 class FakeAnalyzer:
     """Returns a recommendation that contains the number of runs. ``failing`` workflows raise; ``takes`` are the seconds
-    of one analysis, counted by ``clock``."""
+    of one analysis, counted by ``clock``; ``more``: further fields of the status."""
 
     cases: list[Case] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     takes: float = 0.0
     clock: float = 0.0
+    more: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, case: Case) -> ProfileAnalysis:
         self.cases.append(case)
@@ -201,7 +202,7 @@ class FakeAnalyzer:
         ready = ConditionUpdate(
             ConditionType.READY, count > 0, Reason.ANALYZED if count else Reason.NO_RUNS, f"{count} runs"
         )
-        document = {"advice": [f"{count} runs"], "dataUntil": "2025-10-09T08:53:20Z", "score": 50 + count}
+        document = {"advice": [f"{count} runs"], "dataUntil": "2025-10-09T08:53:20Z", "score": 50 + count} | self.more
         return ProfileAnalysis(document, ready, ConditionUpdate(ConditionType.OBJECTIVES_MET, True, Reason.MET, "all"))
 
 

@@ -17,7 +17,7 @@ from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.conditions import Reason
 from concertmaster.core.times import parse_time
 from concertmaster.kube import errors
-from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES
+from concertmaster.kube.objects import CLUSTER_POLICIES, EVENTS, NAMESPACES, POLICIES, PROFILES, Resource
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
@@ -55,6 +55,38 @@ def test_each_cycle_says_with_what_the_runs_of_a_workflow_are_read(bed: Bed) -> 
     (observed,) = bed.outputs.details.observed.values()
     assert (observed.definition.key.name, observed.policy.analysis.max_runs) == ("etl", 200)
     assert observed.as_of == parse_time(bed.status()["dataUntil"])
+
+
+def test_a_policy_of_a_namespace_ranks_and_adds_up_its_own_workflows_only() -> None:
+    bed = Bed()
+    item = {
+        "action": "Right-size a",
+        "id": "right-size",
+        "impact": "5 USD a month",
+        "severity": "Low",
+        "state": "Active",
+    }
+    bed.analyzer.more = {"recommendations": [item], "minor": 2, "summary": {"target": "CronJob/etl"}}
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.client.put(CLUSTER_POLICIES, None, "baseline", spec={})
+    for namespace in ("demo", "other", "ungoverned"):
+        bed.client.put(NAMESPACES, None, namespace)
+        bed.cronjob(namespace=namespace)
+        bed.profile(namespace=namespace)
+    for namespace in ("demo", "other"):
+        bed.policy(namespace=namespace)
+    bed.run()
+    bed.run(seconds=INTERVAL)
+
+    def shown(kind: Resource, name: str, namespace: str | None) -> tuple[list[str], str, int]:
+        status = bed.status(kind, name, namespace)
+        return status["top"], status["totals"]["moneyPerMonth"], status["totals"]["minor"]
+
+    for namespace in ("demo", "other"):
+        line = f"{namespace}/etl right-size: 5 USD a month; Right-size a"
+        assert shown(POLICIES, "team", namespace) == ([line], "5 USD", 2)
+    line = "ungoverned/etl right-size: 5 USD a month; Right-size a"
+    assert shown(CLUSTER_POLICIES, "baseline", None) == ([line], "5 USD", 2), "what no other policy governs"
 
 
 def test_discovery_brings_recommendations_in_the_same_cycle() -> None:

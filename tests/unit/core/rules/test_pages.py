@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from concertmaster.core.fleet.materiality import SEVERITIES
 from concertmaster.core.lifecycle.states import step_of
+from concertmaster.core.model.policy import Materiality, Pricing
 from concertmaster.core.rules import RULES, Rule
 from tests.support import checklist
 from tests.support.core.scenarios import SCENARIOS
@@ -39,6 +41,29 @@ def test_the_page_lists_every_setting(rule: object) -> None:
     assert set(rule.settings) == wanted  # type: ignore[attr-defined]
     for part in ("**Looks at**", "**Fires**", "tays silent**", "**Expected**", "**Severity**", "**Risk**"):
         assert part in page, part
+
+
+def test_severities_and_thresholds_in_the_list_are_those_of_the_code() -> None:
+    page = (PAGES / "README.md").read_text()
+    rows = re.findall(r"^\| (\w+) \| (\d+)(?:,[^|]*)? \| ([^|]*) \|$", page, re.MULTILINE)
+    assert [(name, float(value)) for name, value, _ in rows] == [(s.value, least) for s, least in SEVERITIES]
+    scale = Pricing()
+    worth = {"run-hours": scale.run_hour, "failed runs": scale.failed_run, "USD": 1.0}
+    assert f"`spec.pricing.runHour` ({scale.run_hour:g})" in page
+    assert f"failed run `spec.pricing.failedRun` ({scale.failed_run:g})" in page
+    for name, value, examples in rows:
+        for amount, unit in re.findall(r"(\d+) ([a-zA-Z -]+)", examples):
+            assert int(amount) * worth[unit] == float(value), (name, amount, unit)
+    assert (
+        page.index("| Medium |") < page.index("| Low | what else is published |") < page.index("| Info | minor items |")
+    )
+    least = Materiality()
+    for line in (
+        f"| failed runs avoided | {least.failed_runs:g} |",
+        f"| run time saved | {100 * least.run_share:g}% of the run and {least.run_minutes:g} minutes |",
+        f"| money saved | {least.money:g} unit of the currency, or {100 * least.cost_share:g}% of the workflow's cost |",
+    ):
+        assert line in page
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,9 @@ import pytest
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
 from concertmaster.core.model import Level
-from concertmaster.core.model.policy import ApplySettings, Bounds, Range
+from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
+from concertmaster.core.pipeline import analyze_workflow
+from tests.support.builders import NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Scenario, argo, cron_job, noise, scenario, task
 
@@ -154,10 +156,12 @@ def test_a_small_gain_is_silent_and_the_threshold_a_setting() -> None:
 
 
 def test_a_run_that_waits_for_slots_most_of_its_time_has_no_good_score() -> None:
-    """Blocked for three quarters of the run it scored 97."""
-    score = scenarios.parallelism().analysis().score
-    (part,) = (p for p in score.parts if p.name == "waiting")
-    assert part.value == 0.0
-    assert "a free slot" in part.why
-    assert score.total is not None
-    assert score.total <= 85
+    """Blocked for three quarters of the run it scored 97: no points for waiting, and what a remedy would save deducted."""
+    blocked = scenarios.parallelism()
+    assert blocked.analysis().score.total == 85
+    score = analyze_workflow(blocked.definition, blocked.runs, Policy(), profile="p", now=NOW).analysis.score
+    points = {p.name: round(p.weight * (p.value or 0.0)) for p in score.parts if p.shown}
+    assert points == {"success": 40, "stability": 20, "efficiency": 25, "waiting": 0, "speed": 0}
+    assert [(p.name, p.weight) for p in score.parts if p.shown and p.deducted] == [("speed", 20)]
+    assert score.total == 65
+    assert "a free slot" in next(p.why for p in score.parts if p.name == "waiting")
