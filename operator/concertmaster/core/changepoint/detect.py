@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps
+from concertmaster.core.changepoint.seasons import explained_by_hour, explained_by_weekend
 from concertmaster.core.changepoint.segment import (
     MIN_SEGMENT,
     MOST_VALUES,
@@ -100,8 +101,14 @@ def _adjusted(times: Numbers | None, values: Numbers, inputs: Numbers | None) ->
     series = prepare(times, values, inputs)
     if isinstance(series, str):
         return series
-    explained = explained_by(series.inputs, series.y) if series.is_log else None
-    return _Adjusted(series if explained is None else replace(series, y=series.y - explained), explained is not None)
+    if not series.is_log:
+        return _Adjusted(series, False)
+    by_input = explained_by(series.inputs, series.y)
+    y = series.y if by_input is None else series.y - by_input
+    for season in (explained_by_hour, explained_by_weekend):
+        explained = season(series.time, y)
+        y = y if explained is None else y - explained
+    return _Adjusted(replace(series, y=y), by_input is not None)
 
 
 def _in_groups(arrays: Sequence[Floats | None], each: Callable[[list[int]], Sequence[T]]) -> list[T | None]:
