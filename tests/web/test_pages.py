@@ -25,7 +25,14 @@ from tests.support.web.server import NOW, Dashboard, dashboard, memory
 from tests.support.web.tenants import TwoTenants, in_cluster
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-PAGES = ("/", "/workflows/demo/nightly", "/workflows/demo/nightly/compare?before=typical&after=latest", "/nothing")
+PAGES = (
+    "/",
+    "/?q=zzz",  # no workflow has such a name
+    "/workflows/demo/nightly",
+    "/workflows/demo/nightly/runs",
+    "/workflows/demo/nightly/compare?before=typical&after=latest",
+    "/nothing",
+)
 # Contrast of every visible text with what is behind it, as WCAG 2.2 computes it; texts below 4.5 (3 where large).
 CONTRAST = """(() => {
   const channel = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;

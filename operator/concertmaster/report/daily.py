@@ -10,6 +10,7 @@ from typing import Any
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
+from concertmaster.report import impact as impacts
 from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
 
@@ -72,6 +73,7 @@ def rows(days: Sequence[Mapping[str, Any]]) -> list[DailyRow]:
                 cost=d["cost"],
                 wasted=d["wastedCost"],
                 queue=d["queueSeconds"],
+                metrics=d.get("metrics") or {},
                 score=d["score"],
             )
         )
@@ -103,16 +105,20 @@ def by_month(rows: Sequence[DailyRow]) -> list[tuple[str, DailyRow]]:
     return [(label, row) for label, row in months if row is not None]
 
 
-def months(rows: Sequence[DailyRow]) -> list[list[str]]:
-    """The cells of ``months_table``, the newest months as text."""
-    return [[label, *_cells(row)] for label, row in by_month(rows)[-MONTHS:]]
+def months(rows: Sequence[DailyRow]) -> tuple[list[str], list[list[str]]]:
+    """The names of users' metrics in the newest months, and the cells of ``months_table``, which end with their sums."""
+    found = by_month(rows)[-MONTHS:]
+    names = sorted({name for _, row in found for name in row.metrics})
+    return names, [
+        [label, *_cells(row), *(cell(row.metrics.get(name), impacts.number) for name in names)] for label, row in found
+    ]
 
 
 def months_table(rows: Sequence[DailyRow], currency: str) -> str:
     """The newest months, one line each; empty without rows."""
     header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "WASTED", "WAITED", "SCORE"]
-    found = months(rows)
-    return table(header, found) if found else ""
+    names, found = months(rows)
+    return table([*header, *names], found) if found else ""
 
 
 def progress(baseline: Mapping[str, Any] | None, rows: Sequence[DailyRow], currency: str) -> str:

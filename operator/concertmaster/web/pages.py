@@ -82,6 +82,7 @@ class Pages:
         trend = view.detail.get("trend") or {}
         kept = reader_of(request).days(view.profile) if view.detail else {}
         days = daily.rows(kept.get("days") or ())
+        metrics, months = daily.months(days)
         change, found = view.what_if(request.query)
         return page(
             request,
@@ -94,7 +95,8 @@ class Pages:
             usage=usage_bars(view.steps, [line for i in view.items for line in i.get("items") or ()]),
             points=view.points,
             integrity=INTEGRITY,
-            months=daily.months(days),
+            metrics=[f"#{name}" for name in metrics],
+            months=months,
             progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
             waiting=waiting,
             change=change,

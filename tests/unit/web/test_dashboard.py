@@ -75,17 +75,35 @@ def test_late_runs_stand_on_the_first_page_and_all_in_progress_on_that_of_their_
 def test_the_page_of_a_workflow_has_the_months_that_the_operator_remembers() -> None:
     flow, document = analysed()
     days = [
-        DailyRow(day, RUN, 2, 2, 0, 2, 1800.0, p50=900.0, p95=950.0, cost=0.5, wasted=0.1, queue=4.0, score=80)
-        for day in (20_400, 20_440)
+        DailyRow(
+            day,
+            RUN,
+            2,
+            2,
+            0,
+            2,
+            1800.0,
+            p50=900.0,
+            p95=950.0,
+            cost=0.5,
+            wasted=0.1,
+            queue=4.0,
+            metrics={"tokens": tokens},
+            score=80,
+        )
+        for day, tokens in ((20_400, 1200.0), (20_439, 30_000.0), (20_440, 45_000.0))
     ]
     first = Baseline(days[0].start, 30, p50=1800.0, p95=2000.0, success=1.0, cost=0.5, score=60)
     place = ("demo", "nightly")
     for kept, shown in (({place: daily.view(days, RUN, first)}, True), ({}, False)):
         with dashboard(memory(flow, details={place: document}, kept=kept)) as served:
-            text = Elements(served.get("/workflows/demo/nightly").text).text
+            page = served.get("/workflows/demo/nightly").text
+        text = Elements(page).text
         assert ("Months" in text) is shown
         assert ("median duration 30m00s -> 15m00s (-50%" in text) is shown
-        assert all((month in text) is shown for month in ("2025-11", "2025-12"))
+        for row in (r"2025-11</td>[^\n]*>1200</td></tr>", r"2025-12</td>[^\n]*>75000</td></tr>"):
+            assert (re.search(row, page) is not None) is shown
+        assert (">tokens</th>" in page) is shown
 
 
 def test_every_run_that_is_kept_is_listed_shown_and_compared() -> None:

@@ -59,6 +59,9 @@ class ObjectiveRow(ApiModel):
     workflow: str | None = None
     name: str
     verdict: str = Field(description="Met, Missed or Unknown.")
+    margin: float | None = Field(
+        default=None, description="Relative distance to the target, negative where it is missed; null: unknown."
+    )
     text: str
 
 

@@ -169,10 +169,15 @@ class FleetView:
 
     @cached_property
     def objectives(self) -> list[ObjectiveRow]:
-        """Missed ones first."""
+        """Missed ones first, those furthest from their target before the others."""
         found = [o for p in self.profiles for o in rows.objective_rows(p)]
         order = [ObjectiveResult.MISSED, ObjectiveResult.UNKNOWN, ObjectiveResult.MET]
-        return sorted(found, key=lambda o: (order.index(ObjectiveResult(o.verdict)), o.namespace, o.profile, o.name))
+
+        def place(o: ObjectiveRow) -> tuple[Any, ...]:
+            far = (o.margin is None, o.margin or 0.0)
+            return order.index(ObjectiveResult(o.verdict)), *far, o.namespace, o.profile, o.name
+
+        return sorted(found, key=place)
 
     @cached_property
     def degradations(self) -> list[Degradation]:

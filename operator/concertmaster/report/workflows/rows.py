@@ -18,6 +18,8 @@ from concertmaster.report import impact as impacts
 MONTH = 30 * 86400.0
 _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)")
+_FIGURES = re.compile(r", (\S+) \(target (<=|>=) (\S+?)\)")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]\d{1,2})?)%?")
 _OBJECTIVE = re.compile(rf"(.{{1,80}}?): ({'|'.join(r.value for r in ObjectiveResult)})\b")
 _EFFECT = re.compile(r"(Duration|Cost|Failures) ([+-]?[0-9]+(?:\.[0-9]+)?) ?%")
 _SEVERITIES = [s.value for s in Severity]
@@ -129,10 +131,25 @@ def objective_rows(profile: Raw) -> list[ObjectiveRow]:
                     workflow=workflow_name(profile),
                     name=match[1],
                     verdict=match[2],
+                    margin=_margin(str(line)[match.end(2) :]),
                     text=str(line)[match.start(2) :],
                 )
             )
     return rows
+
+
+def _margin(figures: str) -> float | None:
+    """Relative distance of ``, 38m06s (target <= 35m00s)`` to its target; None where either is unknown or no number."""
+    found = _FIGURES.match(figures)
+    actual, target = (_amount(found[1]), _amount(found[3])) if found is not None else (None, None)
+    if found is None or actual is None or not target:
+        return None
+    return (target - actual if found[2] == "<=" else actual - target) / target
+
+
+def _amount(shown: str) -> float | None:
+    """A duration in seconds, or a number with or without a per cent sign."""
+    return float(found[1]) if (found := _NUMBER.fullmatch(shown)) is not None else seconds_of(shown)
 
 
 def degradations(profile: Raw) -> Iterator[Degradation]:

@@ -134,3 +134,25 @@ def test_an_action_that_kubectl_cuts_off_is_written_in_full_and_workflows_have_t
     flow["status"]["summary"]["target"] = "CronJob/upload"
     (objective,) = view(flow).objectives
     assert (objective.profile, objective.workflow) == ("nightly-0", "upload")
+
+
+def test_missed_objectives_are_ordered_by_how_far_they_are_from_their_target() -> None:
+    given = (
+        ["duration p95: Missed, 38m06s (target <= 35m00s), degrading"],  # 9% over
+        ["success: Missed, 49.5% (target >= 99.0%), steady", "duration p50: Met, 1m00s (target <= 1h00m), steady"],
+        [
+            "tokens per run: Missed, 1.2e+06 (target <= 100000), unknown",
+            "queue time p95: Unknown, unknown (target <= 1m00s)",
+        ],
+        ["cost per run: Missed, as somebody wrote it"],
+    )
+    rows = view(*(profile(n, objectives=lines) for n, lines in enumerate(given))).objectives
+    assert [(o.profile, o.name) for o in rows] == [
+        ("nightly-2", "tokens per run"),
+        ("nightly-1", "success"),
+        ("nightly-0", "duration p95"),
+        ("nightly-3", "cost per run"),
+        ("nightly-2", "queue time p95"),
+        ("nightly-1", "duration p50"),
+    ]
+    assert [o.margin for o in rows] == pytest.approx([-11.0, -0.5, -186 / 2100, None, None, 59 / 60])
