@@ -11,6 +11,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model.definitions import CACHE_BYTES, CacheContent
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_LONGEST = 100  # characters of an age: the search takes time quadratic in its length
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -88,7 +89,7 @@ def _cache(step: StepAnalysis) -> tuple[str | None, float | None]:
     if not isinstance(memoize, Mapping) or not isinstance(name, str) or not name or "{{" in name:
         return None, None
     written = memoize.get("maxAge")
-    parts = _AGE.findall(written) if isinstance(written, str) else []
+    parts = _AGE.findall(written) if isinstance(written, str) and len(written) <= _LONGEST else []
     return name, sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else None
 
 
