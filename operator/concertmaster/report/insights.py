@@ -194,6 +194,16 @@ def view(insights: Insights) -> dict[str, Any]:
         if seconds is not None
         else None,
         "lastChange": _change_view(insights.change) if insights.change is not None else None,
+        "causes": [
+            {
+                "since": iso(c.time),
+                "step": c.step,
+                "beforeSeconds": number(c.seconds[0]) if c.seconds is not None else None,
+                "afterSeconds": number(c.seconds[1]) if c.seconds is not None else None,
+                "what": c.what or None,
+            }
+            for c in insights.causes
+        ],
         "timeSplitSeconds": {f.name: number(getattr(split, f.name)) for f in fields(split)}
         if split is not None
         else None,

@@ -14,6 +14,7 @@ from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, RunningRow, WorkflowRow
 from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunSummary, RunView, WorkflowRuns
 from concertmaster.api.views.workflow import CacheRow, NodeRow, WhatIfView
+from concertmaster.core import text
 from concertmaster.core.analysis.daily.trends import extended
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.replay import WhatIf
@@ -148,13 +149,13 @@ class WorkflowView:
     def points(self) -> list[ChangePoint]:
         """Since when runs take longer or less long, with what was changed at the same time."""
         trend, insights = self.detail.get("trend") or _EMPTY, self.detail.get("insights") or _EMPTY
-        last = insights.get("lastChange")
+        causes = {c["since"]: c for c in insights.get("causes") or ()}
         found = []
         for change in trend.get("changes") or ():
             since, ratio = str(change.get("since") or ""), change.get("ratio")
             if since and isinstance(ratio, int | float):
                 shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
-                found.append(ChangePoint(shown, _cause(last, since)))
+                found.append(ChangePoint(shown, _cause(causes.get(since))))
         return found
 
     @cached_property
@@ -235,11 +236,15 @@ class WorkflowView:
         return trend_report.document([made], _UTC, "UTC", self.recent.currency)
 
 
-def _cause(last: Raw | None, since: str) -> str:
-    """What is known of the cause of a change point. The analysis names the last change of image, template or resources
-    only, so that nothing is said about whether there was one at an earlier change point."""
-    if last is None:
-        return "; no change of image, template or resources is known"
-    if last["since"] == since:
-        return f", at the same time as: {last['what']}"
-    return f"; the last known change was at {to_minute(parse_time(last['since']))}: {last['what']}"
+def _cause(known: Raw | None) -> str:
+    """What is known of the cause of a change point; empty for one whose cause was not worked out."""
+    if known is None:
+        return ""
+    step = ""
+    if known["step"] is not None:
+        step = f", {known['step']} {text.duration(known['beforeSeconds'])} -> {text.duration(known['afterSeconds'])}"
+    return (
+        f"{step}, at the same time as: {known['what']}"
+        if known["what"]
+        else f"{step}; no change of image, template or resources then"
+    )

@@ -276,14 +276,22 @@ def test_the_workflow_page_has_every_part(fleet: Dashboard) -> None:
 
 
 def test_a_change_point_says_what_is_known_of_its_cause() -> None:
-    """At the moment of the last change it is named; elsewhere nothing is said of whether there was one."""
+    """The step, and what was changed at the same time; a change ten runs later is not taken for the cause."""
     image = "image of train from registry.example/etl:1 to registry.example/etl:2"
-    after = " ".join(causes(changed_at=15))
-    assert re.search(rf"Since \d{{4}}-\d\d-\d\d \d\d:\d\d UTC: \+4\d%, at the same time as: {re.escape(image)}", after)
-    (later,) = causes(changed_at=25)
-    assert re.search(rf"\+4\d%; the last known change was at 2025-10-04 \d\d:\d\d UTC: {re.escape(image)}", later)
-    (none,) = causes(changed_at=None)
-    assert none.endswith("%; no change of image, template or resources is known")
+    (after,) = causes(changed_at=15)
+    since = r"Since \d{4}-\d\d-\d\d \d\d:\d\d UTC: \+4\d%, train 10m05s -> 15m05s"
+    assert re.fullmatch(rf"{since}, at the same time as: {re.escape(image)}", after)
+    for changed_at in (25, None):
+        (none,) = causes(changed_at)
+        assert re.fullmatch(rf"{since}; no change of image, template or resources then", none)
+
+
+def test_of_an_operator_that_names_no_causes_the_change_points_are_shown_alone() -> None:
+    flow, document = analysed(changed_at=15)
+    older = {**document, "insights": {k: v for k, v in document["insights"].items() if k != "causes"}}
+    with dashboard(memory(flow, details={("demo", "nightly"): older})) as served:
+        text = served.get("/workflows/demo/nightly").text
+    assert re.search(r"<li><strong>Since [^<]*%</strong></li>", text)
 
 
 def causes(changed_at: int | None) -> list[str]:

@@ -27,6 +27,7 @@ from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
+from concertmaster.core.analysis.runs.changes import PointCause, between, differences, longest, point_causes, signature
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
@@ -80,7 +81,7 @@ class Insights:
     """``slow``: problems, most costly first. ``change``: None when nothing changed in the window. ``next_run``: forecast
     duration of a further run. ``split``: mean seconds of a run by time category of its critical chain. ``inputs`` and
     ``widths``: steps whose duration depends on their input or their number of pods. ``risks``: duration objectives that
-    the current trend will miss, by name."""
+    the current trend will miss, by name. ``causes``: of the newest change points of the duration, oldest first."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
@@ -94,6 +95,7 @@ class Insights:
     drop: SuccessDrop | None = None
     caches: tuple[CacheUse, ...] = ()
     volumes: tuple[VolumeFill, ...] = ()
+    causes: tuple[PointCause, ...] = ()
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -113,6 +115,7 @@ def insights(analysis: Analysis) -> Insights:
         drop=success_drop(analysis.runs),
         caches=cache_uses(analysis),
         volumes=volume_fills(analysis),
+        causes=point_causes(good, analysis.trend.points, analysis.figures),
     )
 
 
@@ -145,20 +148,10 @@ def _rose(detection: Detection) -> bool:
     return any(p.direction is Direction.UP and p.ratio >= LEAST_GROWTH for p in detection.points[-1:])
 
 
-def _longest(run: RunRecord) -> dict[str, float]:
-    """Seconds of the longest execution of each step."""
-    longest: dict[str, float] = {}
-    for e in run.steps:
-        span = e.span
-        if span is not None and span >= longest.get(e.step, span):
-            longest[e.step] = span
-    return longest
-
-
 def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) -> tuple[SlowRuns, ...]:
     if not runs or not steps:
         return ()
-    table = [[longest.get(step) for step in steps] for longest in [figures.of(_longest, r) for r in runs]]
+    table = [[longest.get(step) for step in steps] for longest in [figures.of(longest, r) for r in runs]]
     totals = [run.makespan or math.nan for run in runs]
     least = MIN_EXTRA * median(totals)
     return tuple(
@@ -168,45 +161,10 @@ def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) 
     )
 
 
-_Signature = tuple[str | None, frozenset[tuple[str, str, str | None, float | None, float | None]]]
-
-
-def _signature(run: RunRecord) -> _Signature:
-    """The parts of a run that people change: its template, and image and requests of its containers."""
-    return run.fingerprint, frozenset(
-        (e.step, c.name, c.image, c.cpu_request, c.memory_request)
-        for e in run.steps
-        for c in e.containers
-        if not c.init
-    )
-
-
-def differences(old: RunRecord, new: RunRecord) -> str:
-    """What was changed between two runs, as text; empty when no difference is known."""
-    return _between(_signature(old), _signature(new))
-
-
-def _between(before: _Signature, after: _Signature) -> str:
-    if before == after:
-        return ""
-    known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
-    parts = []
-    for step, name in sorted(known):
-        was = next(v for v in before[1] if v[:2] == (step, name))
-        now = next(v for v in after[1] if v[:2] == (step, name))
-        if was[2] != now[2] and was[2] and now[2]:
-            parts.append(f"image of {step} from {was[2]} to {now[2]}")
-        if was[3:] != now[3:]:
-            parts.append(f"requests of {step}")
-    if not parts and before[0] is not None and after[0] is not None and before[0] != after[0]:
-        parts.append("template")
-    return ", ".join(parts)
-
-
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
     """The latest change between two consecutive runs (oldest first), judged on all runs since the change before it."""
-    signatures = [figures.of(_signature, run) for run in runs]
-    places = [i for i in range(1, len(runs)) if _between(signatures[i - 1], signatures[i])]
+    signatures = [figures.of(signature, run) for run in runs]
+    places = [i for i in range(1, len(runs)) if between(signatures[i - 1], signatures[i])]
     if not places:
         return None
     at = places[-1]

@@ -15,8 +15,8 @@ from concertmaster.api.views.runs import (
     WorkflowRuns,
 )
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.analysis.insights import differences
 from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, prepare, time_split, total_split
+from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.analysis.runs.comparison import typical_run
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.core.model.policy import Pricing

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass, classify, reasons_of
-from concertmaster.core.analysis.insights import differences
+from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, share_interval

@@ -1,0 +1,116 @@
+"""What people changed between runs, and with which of it, and with which step, a change point of the duration coincides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.changepoint import ChangePoint, Direction
+from concertmaster.core.model import RunRecord
+
+POINTS = 5
+"""The newest change points whose causes are worked out."""
+_NEAR = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
+_MAIN = 0.2  # least part of the change of the run that a step which is named makes up
+
+Signature = tuple[str | None, frozenset[tuple[str, str, str | None, float | None, float | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class PointCause:
+    """What is known of the cause of the change point at ``time`` (unix seconds). ``step``: the one that changed most in its
+    direction, with its median ``seconds`` before and after; ``what``: what was changed then, empty when nothing is known."""
+
+    time: float
+    step: str | None = None
+    seconds: tuple[float, float] | None = None
+    what: str = ""
+
+
+def signature(run: RunRecord) -> Signature:
+    """The parts of a run that people change: its template, and image and requests of its containers."""
+    return run.fingerprint, frozenset(
+        (e.step, c.name, c.image, c.cpu_request, c.memory_request)
+        for e in run.steps
+        for c in e.containers
+        if not c.init
+    )
+
+
+def differences(old: RunRecord, new: RunRecord) -> str:
+    """What was changed between two runs, as text; empty when no difference is known."""
+    return between(signature(old), signature(new))
+
+
+def between(before: Signature, after: Signature) -> str:
+    """The same for their signatures."""
+    if before == after:
+        return ""
+    known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
+    parts = []
+    for step, name in sorted(known):
+        was = next(v for v in before[1] if v[:2] == (step, name))
+        now = next(v for v in after[1] if v[:2] == (step, name))
+        if was[2] != now[2] and was[2] and now[2]:
+            parts.append(f"image of {step} from {was[2]} to {now[2]}")
+        if was[3:] != now[3:]:
+            parts.append(f"requests of {step}")
+    if not parts and before[0] is not None and after[0] is not None and before[0] != after[0]:
+        parts.append("template")
+    return ", ".join(parts)
+
+
+def longest(run: RunRecord) -> dict[str, float]:
+    """Seconds of the longest execution of each step."""
+    found: dict[str, float] = {}
+    for e in run.steps:
+        span = e.span
+        if span is not None and span >= found.get(e.step, span):
+            found[e.step] = span
+    return found
+
+
+def point_causes(
+    runs: Sequence[RunRecord], points: Sequence[ChangePoint], figures: RunFigures
+) -> tuple[PointCause, ...]:
+    """The causes of the newest change points, oldest first. ``runs``: oldest first. A point is judged on the runs since the
+    one before it and until the one after it."""
+    ends = [r.end if r.end is not None else -math.inf for r in runs]
+    places = [next((i for i, end in enumerate(ends) if end >= p.time), len(runs)) for p in points]
+    bounds = [0, *places, len(runs)]
+    found = []
+    for number, (point, at) in enumerate(zip(points, places, strict=True), 1):
+        if number > len(points) - POINTS:
+            step = _step(runs[bounds[number - 1] : at], runs[at : bounds[number + 1]], point, figures)
+            found.append(PointCause(point.time, *step, _changed(runs, at, figures)))
+    return tuple(found)
+
+
+def _step(
+    before: Sequence[RunRecord], after: Sequence[RunRecord], point: ChangePoint, figures: RunFigures
+) -> tuple[str | None, tuple[float, float] | None]:
+    if not before or not after:
+        return None, None
+    sides = [[figures.of(longest, r) for r in side] for side in (before, after)]
+    totals = [median(r.makespan or 0.0 for r in side) for side in (before, after)]
+    way = 1.0 if point.direction is Direction.UP else -1.0
+    best, least = None, _MAIN * abs(totals[1] - totals[0])
+    for step in sorted({name for side in sides for run in side for name in run}):
+        seconds = [[run[step] for run in side if step in run] for side in sides]
+        if all(seconds):
+            was, now = median(seconds[0]), median(seconds[1])
+            if way * (now - was) > least:
+                best, least = (step, (was, now)), way * (now - was)
+    return best or (None, None)
+
+
+def _changed(runs: Sequence[RunRecord], at: int, figures: RunFigures) -> str:
+    """What was changed between the two runs nearest to that position."""
+    close = range(max(0, at - 3), min(len(runs), at + 3))
+    signatures = {i: figures.of(signature, runs[i]) for i in close}
+    changes = {i: what for h, i in pairwise(close) if (what := between(signatures[h], signatures[i]))}
+    return next((changes[at + off] for off in _NEAR if at + off in changes), "")

@@ -1,0 +1,102 @@
+"""Each change point of a trend, with the step and the change that it coincides with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from concertmaster.core.analysis.insights import insights
+from concertmaster.core.analysis.runs.changes import POINTS, PointCause, point_causes
+from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.changepoint import ChangePoint, Direction
+from concertmaster.core.model import RunRecord
+from concertmaster.core.model.policy import AnalysisSettings, Policy
+from tests.support.builders import DAY, NOW, container, definition, run, step
+
+FLOW = definition(step("extract"), step("train", ["extract"], 1))
+LONG = Policy(analysis=AnalysisSettings(window_seconds=400 * DAY))
+
+
+def history(
+    count: int, seconds: Callable[[int], dict[str, float]], image: Callable[[int], int] = lambda _: 1
+) -> list[RunRecord]:
+    """One run a day that varies by 2%; containers of ``train`` have the image of that version."""
+    chance = random.Random(5)
+
+    def one(i: int) -> RunRecord:
+        made = {
+            name: s * chance.lognormvariate(0, 0.02)
+            for name, s in ({"extract": 60.0, "train": 600.0} | seconds(i)).items()
+        }
+        return run(
+            FLOW.graph,
+            made,
+            number=i,
+            start=NOW - (count - i) * DAY,
+            containers=lambda name: (container(image=f"etl:{image(i) if name == 'train' else 0}"),),
+        )
+
+    return [one(i) for i in range(count)]
+
+
+def found(runs: list[RunRecord]) -> list[tuple[str, str | None, str]]:
+    """The run of each change point, with its step and what was changed."""
+    at = {r.end: r.run for r in runs}
+    return [(at[c.time], c.step, c.what) for c in insights(analyze(FLOW, runs, now=NOW, policy=LONG)).causes]
+
+
+def test_every_change_point_has_its_own_cause() -> None:
+    """An image that slows train; then extract alone gets slower; then another image makes train fast again."""
+
+    def seconds(i: int) -> dict[str, float]:
+        return {"train": 900.0 if 30 <= i < 90 else 600.0, "extract": 60.0 if i < 60 else 460.0}
+
+    runs = history(120, seconds, image=lambda i: 1 + (i >= 30) + (i >= 90))
+    assert found(runs) == [
+        ("run-30", "train", "image of train from etl:1 to etl:2"),
+        ("run-60", "extract", ""),
+        ("run-90", "train", "image of train from etl:2 to etl:3"),
+    ]
+    (first, *_) = insights(analyze(FLOW, runs, now=NOW, policy=LONG)).causes
+    assert first.seconds == pytest.approx((600.0, 900.0), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("late", "what"), [(0, True), (1, True), (2, True), (-1, True), (-2, True), (4, False), (-4, False)]
+)
+def test_a_change_some_runs_apart_is_the_cause_only_if_it_is_near(late: int, what: bool) -> None:
+    runs = history(60, lambda i: {"train": 600.0 if i < 30 else 900.0}, image=lambda i: 1 + (i >= 30 + late))
+    ((at, name, changed),) = found(runs)
+    assert (at, name) == ("run-30", "train")
+    assert (changed == "image of train from etl:1 to etl:2") is what
+    assert bool(changed) is what
+
+
+def test_the_nearest_of_two_changes_counts() -> None:
+    runs = history(60, lambda i: {"train": 600.0 if i < 30 else 900.0})
+    runs = [replace(r, fingerprint=f"f{(i >= 28) + (i >= 30)}") for i, r in enumerate(runs)]
+    assert found(runs) == [("run-30", "train", "template")]
+
+
+def test_a_step_that_makes_up_little_of_the_change_is_not_named() -> None:
+    """The run waits longer between its steps: none of them takes longer."""
+    runs = history(60, lambda _: {})
+    slow = [replace(r, end=(r.end or 0.0) + (400.0 if i >= 30 else 0.0)) for i, r in enumerate(runs)]
+    assert [name for _, name, _ in found(slow)] == [None]
+
+
+def test_only_the_newest_points_are_worked_out() -> None:
+    runs = history(80, lambda i: {"train": 600.0 + 300.0 * (i // 10 % 2)})
+    points = [
+        ChangePoint(i, runs[i].end or 0.0, 1.5, 1.4, 1.6, Direction.UP if i // 10 % 2 else Direction.DOWN, 1.0)
+        for i in range(10, 80, 10)
+    ]
+    causes = point_causes(runs, points, RunFigures())
+    assert [c.time for c in causes] == [p.time for p in points[-POINTS:]]
+    assert {c.step for c in causes} == {"train"}
+    assert point_causes([], points[:1], RunFigures()) == (PointCause(points[0].time),)
+    assert point_causes(runs, (), RunFigures()) == ()
