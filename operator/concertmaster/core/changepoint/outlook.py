@@ -23,7 +23,8 @@ class OutlookState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveForecast:
-    """``level``: the percentile at the current end of the trend; ``at``: when it reaches the limit (unix seconds)."""
+    """``level``: the percentile at the current end of the trend; ``at``: when it reaches the limit, or passed it if it is
+    missed already (unix seconds)."""
 
     state: OutlookState
     level: float | None = None
@@ -52,12 +53,12 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     tilt = slope.likely if rising or slope.high < 0 else 0.0
     level = float(np.quantile(y - tilt * (time - now), min(max(percentile, 0.0), 1.0)))
     seconds = math.exp(min(level, 700.0))
-    if level > math.log(limit):
-        return ObjectiveForecast(OutlookState.MISSED, seconds)
-    if not rising:
-        return ObjectiveForecast(OutlookState.MET, seconds)
     missing = math.log(limit) - level
-    at = Interval(*(now + missing / s for s in (slope.high, slope.likely, slope.low)))
+    if not rising:
+        return ObjectiveForecast(OutlookState.MISSED if missing < 0 else OutlookState.MET, seconds)
+    at = Interval(*sorted(now + missing / s for s in (slope.high, slope.likely, slope.low)))
+    if missing < 0:
+        return ObjectiveForecast(OutlookState.MISSED, seconds, at)
     if at.likely - now > float(time[-1] - time[0]):
         return ObjectiveForecast(OutlookState.MET, seconds)
     return ObjectiveForecast(OutlookState.AT_RISK, seconds, at)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from concertmaster.core.analysis.runs.executions import BySteps, Executions, executions_by_step
+from concertmaster.core.analysis.runs.starts import stopped_runs
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import RunRecord, StepExecution
 
@@ -16,7 +17,7 @@ class Rows:
     """Views of the records of one analysis, each computed on first use."""
 
     def __init__(self, analysis: Analysis) -> None:
-        self._runs, self._figures = analysis.runs, analysis.figures
+        self._runs, self._figures, self._definition = analysis.runs, analysis.figures, analysis.definition
         self.failing = frozenset(s.step for s in analysis.steps if s.failures.failed)  # steps with a failed execution
 
     @cached_property
@@ -29,6 +30,13 @@ class Rows:
         """Succeeded executions of known duration, by step and run."""
         timed = _joined((name, of.timed) for name, of in self._executions)
         return {step: timed.get(step, {}) for step in self.all}
+
+    @cached_property
+    def undisturbed(self) -> tuple[RunRecord, ...]:
+        """The records without runs that were stopped because the next one was due: what failed then is no fault of its
+        step."""
+        stopped = stopped_runs(self._definition, self._runs)
+        return tuple(run for run in self._runs if run.run not in stopped) if stopped else self._runs
 
     @cached_property
     def _executions(self) -> list[tuple[str, Executions]]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
+from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
 from concertmaster.core.schedule import due
 
 MOST = 3000  # scheduled starts that are examined
@@ -53,6 +53,12 @@ class Starts:
     replaced: tuple[int, ...]
     interval: float
 
+    @property
+    def company(self) -> frozenset[int]:
+        """Indices in ``spans`` of runs during which another was in progress: those of ``beside``, and those they overlap."""
+        late = frozenset(self.beside)
+        return late | {i - 1 for i in late if self.spans[i].begin < self.spans[i - 1].end}
+
 
 def spans_of(runs: Sequence[RunRecord]) -> tuple[Span, ...]:
     """The runs with known begin and end. A run that was suspended takes its slot before its first pod."""
@@ -78,6 +84,23 @@ def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Mappi
     """By run name, the seconds it began late because another run was in progress; other runs are left out."""
     starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
     return starts.behind if starts is not None else {}
+
+
+def scheduler_of(definition: WorkflowDefinition) -> Scheduler | None:
+    """The object that starts the workflow by a schedule: another one, or the workflow itself."""
+    if definition.scheduler is not None:
+        return definition.scheduler
+    own = "schedule" in definition.declared or "schedules" in definition.declared
+    return Scheduler(definition.key.kind, definition.key.name, definition.declared) if own else None
+
+
+def stopped_runs(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> frozenset[str]:
+    """Names of the runs that ``concurrencyPolicy: Replace`` stopped because the next one was due."""
+    by = scheduler_of(definition)
+    if by is None or by.declared.get("concurrencyPolicy") != "Replace" or not may_meet(definition, runs):
+        return frozenset()
+    starts = starts_of(definition, runs)
+    return frozenset(starts.spans[i].run.run for i in starts.replaced) if starts is not None else frozenset()
 
 
 def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Starts | None:

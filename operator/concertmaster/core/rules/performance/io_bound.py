@@ -103,19 +103,18 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
 def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Finding | None:
     cores = median([r.cores for r in rows]) or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
-    stalled = median(r.stalled for r in rows)
+    stalled, rate, network = (median(getattr(r, name) for r in rows) for name in ("stalled", "rate", "network"))
     # Relative to one core, or the request if smaller: a single thread cannot use more than one. With a measured disk
-    # stall, use close to a small request is no sign of computation.
+    # stall or much traffic, use close to a small request is no sign of computation.
     seen = stalled is not None and stalled >= _STALLED
-    busy = cores / min(1.0, sum(requests)) if requests and not seen else cores
+    moving = network is not None and network >= _BUSY_NETWORK
+    busy = cores / min(1.0, sum(requests)) if requests and not (seen or moving) else cores
     if busy > evidence.settings.number("maxCpuPercent", 30.0) / 100:
         return None
-    rate = median(r.rate for r in rows)
     left = 1.0 - stalled if seen and stalled is not None else min(1.0, cores)
     bound = evidence.worth(WhatIf.scale_step(step.step, left), evidence.settings.number("minGainPercent", 10.0))
     if bound is None:
         return None
-    network = median(r.network for r in rows)
     todo, why, known = _cause(stalled, rate, network)
     part = HALF if known else QUARTER
     share, seconds = attainable(bound, part)

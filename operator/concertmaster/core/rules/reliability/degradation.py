@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changepoint import ChangePoint, Direction
@@ -127,6 +128,23 @@ def _same_time(one: float | None, other: float | None) -> bool:
     return min(apart, _DAY - apart) <= _HOURS
 
 
+def _explained_by_company(
+    evidence: Evidence, before: Sequence[RunRecord], after: Sequence[RunRecord], least: float
+) -> bool:
+    """Whether runs only take longer because more of them overlap others (``overlapping-runs``): those that overlap none do
+    not, or those that do always took that long."""
+    definition, runs = evidence.analysis.definition, evidence.analysis.runs
+    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
+    if starts is None or not starts.beside:
+        return False
+    company = {starts.spans[i].run.run for i in starts.company}
+    for beside in (False, True):
+        was, now = ([r.makespan for r in part if (r.run in company) is beside] for part in (before, after))
+        if min(len(was), len(now)) >= MIN_RUNS:
+            return compare(was, now).ratio - 1 < least
+    return False
+
+
 def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
     """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
     old, new = summarize(before), summarize(after)
@@ -153,11 +171,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not before or not after:
         return
     was, now = upper_median(before), upper_median(after)
-    like = like_for_like(
-        [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
-    )
+    parts = [r for r in good if (r.end or 0.0) < point.time], [r for r in good if (r.end or 0.0) >= point.time]
+    like = like_for_like(*parts)
     if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
         return  # explained by a busier hour or a working day, however significant the difference to the weekend before
+    if _explained_by_company(evidence, *parts, least):
+        return
     alike = like.ratio
     culprit = _culprit(analysis, point.time)
     name = culprit[0].step if culprit else None

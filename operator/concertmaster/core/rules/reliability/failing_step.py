@@ -81,7 +81,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 
 def _always(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
-    streak, before = _streak(analysis.runs)
+    streak, before = _streak(evidence.rows.undisturbed)
     if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
         return
     if _chance(len(streak), before) > _CHANCE:
@@ -117,12 +117,12 @@ def _retried(runs: Sequence[RunRecord], steps: Collection[str]) -> dict[str, tup
 
 
 def _often(evidence: Evidence) -> Iterator[Finding]:
-    analysis = evidence.analysis
-    if not analysis.enough:
+    if not evidence.analysis.enough:
         return
-    culprits = {r.run: _culprits(r) for r in analysis.runs if r.outcome is Outcome.FAILED}
-    tolerated = _tolerated(analysis.runs)
-    for repeat in repeated(analysis.runs, culprits, _retried(analysis.runs, evidence.rows.failing)):
+    runs = evidence.rows.undisturbed
+    culprits = {r.run: _culprits(r) for r in runs if r.outcome is Outcome.FAILED}
+    tolerated = _tolerated(runs)
+    for repeat in repeated(runs, culprits, _retried(runs, evidence.rows.failing)):
         if repeat.step in tolerated:
             continue
         own = sum(classify(e) not in _ELSEWHERE for e in repeat.failures)

@@ -1,7 +1,8 @@
 """``objective-at-risk``: an objective that is met today and will be missed if the current trend continues.
 
 A date is given only when the whole interval of the slope is positive, and no further ahead than the trend has been
-observed. Objectives already missed are reported by the ObjectivesMet condition.
+observed. Growth may have passed an objective that the window as a whole still meets: then the date lies in the past.
+Objectives already missed are reported by the ObjectivesMet condition.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from math import comb
 
 from concertmaster.core import text
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.changepoint import ObjectiveForecast, OutlookState, outlook
 from concertmaster.core.model import Category, Finding, Level, Outcome
 from concertmaster.core.rules.base import Evidence, Rule
@@ -73,20 +75,32 @@ def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Fin
     left = found.at.likely - evidence.analysis.now
     date = datetime.fromtimestamp(found.at.likely, tz=UTC).strftime("%Y-%m-%d")
     early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (found.at.low, found.at.high))
-    slope = (row.limit - found.level) / left * 7 * _DAY if left > 0 else 0.0
+    slope = (row.limit - found.level) / left * 7 * _DAY if left else 0.0
+    limit = shown(row.limit)
+    passed = found.level > row.limit
     return Finding(
         about=row.id,
-        action=f"Stop the growth of {row.name} before {date}, when it passes its objective of {shown(row.limit)}",
+        action=(
+            f"Stop the growth of {row.name}, which passed its objective of {limit} on {date}"
+            if passed
+            else f"Stop the growth of {row.name} before {date}, when it passes its objective of {limit}"
+        ),
         because=(
             f"it is at {shown(found.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
             f"{'' if row.money else _culprit(evidence)}"
         ),
-        otherwise=f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)",
+        otherwise=(
+            "the objective is missed as older runs leave the window, which as a whole still meets it"
+            if passed
+            else f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)"
+        ),
         category=Category.COST if row.money else Category.PERFORMANCE,
         current=f"{row.name} {shown(found.level)}",
-        proposed=f"at most {shown(row.limit)}",
+        proposed=f"at most {limit}",
         expected=(
-            f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - found.level)} are left of it"
+            f"{shown(found.level - row.limit)} less meets the objective again"
+            if passed
+            else f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - found.level)} are left of it"
         ),
         confidence=0.6,
         objective=row.name,
@@ -142,9 +156,10 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation per objective that a trend will exceed."""
     if not evidence.analysis.enough:
         return
+    met = {o.name for o in evidence.analysis.objectives if o.verdict is ObjectiveResult.MET}
     for row in _watched(evidence):
         forecast = outlook(row.times, row.values, row.limit, percentile=row.percentile, now=evidence.analysis.now)
-        if forecast.state is OutlookState.AT_RISK:
+        if forecast.state is OutlookState.AT_RISK or (forecast.state is OutlookState.MISSED and row.name in met):
             recommended = _finding(evidence, row, forecast)
             if recommended is not None:
                 yield recommended

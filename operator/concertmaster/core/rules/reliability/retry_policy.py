@@ -252,7 +252,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough or not evidence.rows.failing:
         return
     wanted = evidence.settings.number("targetPercent", 100 * analysis.policy.objectives.min_success) / 100
-    attempts = _collect(analysis.runs, evidence.rows.failing)
+    attempts = _collect(evidence.rows.undisturbed, evidence.rows.failing)
     for name, own in attempts.items():
         failed = sum(not c.attempts[-1] for c in own.chains)
         spec = analysis.definition.graph.step(name)

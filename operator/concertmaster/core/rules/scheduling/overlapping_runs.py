@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.starts import Starts, may_meet, starts_of
+from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
@@ -19,14 +19,6 @@ from concertmaster.core.stats.comparison import MIN_RUNS, compare
 _FEWEST = 3  # starts or runs
 _ROOM = 1.1  # times the duration that 95% of the runs do not exceed
 _MOST_BESIDE = 0.5  # share of starts; above it, Forbid would skip every other one
-
-
-def _scheduler(evidence: Evidence) -> Scheduler | None:
-    definition = evidence.analysis.definition
-    if definition.scheduler is not None:
-        return definition.scheduler
-    own = "schedule" in definition.declared or "schedules" in definition.declared
-    return Scheduler(definition.key.kind, definition.key.name, definition.declared) if own else None
 
 
 def _line(by: Scheduler) -> tuple[str, str] | None:
@@ -164,7 +156,7 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         return None
     timed = [(i, s) for i, s in enumerate(starts.spans) if s.run.outcome.timed]
     # A run that another one overlaps is slowed down too: the reference is runs without overlap at either end.
-    company = places | {i for i, s in timed if i + 1 in places and starts.spans[i + 1].begin < s.end}
+    company = starts.company
     both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
     effect = compare([s.run.makespan for s in alone], [s.run.makespan for s in both])
     share = len(company) / runs
@@ -225,7 +217,7 @@ _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule with overlapping runs."""
     analysis = evidence.analysis
-    by = _scheduler(evidence)
+    by = scheduler_of(analysis.definition)
     if by is None or len(analysis.runs) < analysis.options.min_runs or not may_meet(analysis.definition, analysis.runs):
         return
     judge = _BY_POLICY.get(str(by.declared.get("concurrencyPolicy") or "Allow"))

@@ -52,6 +52,24 @@ def test_a_step_that_moves_much_over_the_network_is_named() -> None:
     assert "network: 60.1 MiB a second" in item.evidence
 
 
+@pytest.mark.parametrize(("received", "found"), [(60e6, 1), (1e6, 0)])
+def test_much_traffic_is_no_computation_however_small_the_request(received: float, found: int) -> None:
+    """A request that fits a step that waits: four fifths of it are used."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(300)
+        small = measured(cpu_seconds=0.12 * seconds, cpu_sampled_seconds=seconds, cpu_request=0.15)
+        return {
+            "extract": value(60),
+            "transform": Pod(seconds, containers=small, network=(received * seconds, 0.0)),
+            "load": value(30),
+        }
+
+    of = etl(transform=resources(requests={"cpu": "150m", "memory": "1Gi"}))
+    assert len(scenario(of, 20, work).recommended("io-bound")) == found
+
+
 def test_busy_steps_unknown_cpu_and_short_steps_are_silent() -> None:
     value = noise()
     assert scenario(etl(), 20, lambda _: {"extract": value(60), "transform": value(300)}).recommended("io-bound") == []

@@ -129,6 +129,25 @@ def test_runs_that_are_replaced_should_end() -> None:
     assert item.saving_per_month is not None
 
 
+@pytest.mark.parametrize(("policy", "rule"), [("Replace", "overlapping-runs"), ("Forbid", "failing-step")])
+def test_a_run_that_is_replaced_is_no_failure_of_the_step_it_was_at(policy: str, rule: str) -> None:
+    """Argo stops the pods of a run that it replaces, and they fail."""
+    runs = tuple(
+        replace(
+            r,
+            outcome=Outcome.FAILED,
+            end=(r.start or 0.0) + 590,
+            steps=tuple(replace(e, outcome=Outcome.FAILED, reason="Error") for e in r.steps),
+        )
+        if i % 3 == 1 or i >= 30
+        else r
+        for i, r in enumerate(replacing().runs)
+    )
+    made = replace(replacing(), manifest=cron(policy), runs=runs)
+    rules = ("overlapping-runs", "failing-step", "retry-policy")
+    assert [name for name in rules if made.recommended(name)] == [rule]
+
+
 def test_runs_that_fail_by_themselves_are_not_replaced() -> None:
     """They end long before the next start; under another policy even an end at that moment is none of its doing."""
     early = [replace(r, end=(r.start or 0.0) + 200) for r in replacing().runs]
@@ -150,6 +169,22 @@ def test_runs_beside_another_are_kept_apart() -> None:
     assert (edit.pointer, edit.current, edit.proposed) == ("/spec/concurrencyPolicy", None, '"Forbid"')
     assert item.gain_seconds is not None
     assert item.gain_seconds.low > 0
+
+
+def test_runs_that_are_longer_as_more_of_them_overlap_are_no_degradation() -> None:
+    """From the middle on every other run takes long enough to slow the next one; before, every eighth."""
+    value = noise()
+
+    def lengths(company: float) -> list[float]:
+        each = [8 if i < 60 else 2 for i in range(120)]
+        return [value({0: 840.0, 1: 400.0 * company}.get(i % n, 400.0)) for i, n in enumerate(each)]
+
+    starts = [DUE - (120 - i) * 600 + 2.0 for i in range(120)]
+    crowded = of(cron("Allow"), starts, lengths(2.0))
+    assert crowded.analysis().trend.points, "the case must tempt the rule"
+    assert crowded.recommended("degradation") == []
+    slower = of(cron("Allow"), starts, [s * (1.4 if i >= 60 else 1.0) for i, s in enumerate(lengths(2.0))])
+    assert len(slower.recommended("degradation")) == 1
 
 
 def test_of_many_that_overlap_the_schedule_is_changed() -> None:
