@@ -256,21 +256,22 @@ class TestRunsOfTheHistory:
         details.observed = {}
         assert served(details, lambda root: get(f"{root}{self.AT}?uid={UID}"))[0] == 404
 
-    def test_they_are_read_one_after_the_other(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        details, reading, most = self.details(tmp_path), [0], [0]
 
-        def slowly(*_: str) -> bytes:
-            reading[0] += 1
-            most[0] = max(most[0], reading[0])
-            time.sleep(0.05)
-            reading[0] -= 1
-            return b"{}"
+def test_runs_are_read_one_after_the_other_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    details, reading, most = Details(), [0], [0]
 
-        monkeypatch.setattr(details, "runs", slowly)
+    def slowly(*_: str) -> bytes:
+        reading[0] += 1
+        most[0] = max(most[0], reading[0])
+        time.sleep(0.05)
+        reading[0] -= 1
+        return b"{}"
 
-        def many(root: str) -> list[int]:
-            with ThreadPoolExecutor(4) as pool:
-                return [a[0] for a in pool.map(lambda _: get(f"{root}{self.AT}?uid={UID}"), range(4))]
+    monkeypatch.setattr(details, "runs", slowly)
 
-        assert served(details, many) == [200] * 4
-        assert most == [1]
+    def many(root: str) -> list[int]:
+        with ThreadPoolExecutor(4) as pool:
+            return [a[0] for a in pool.map(lambda _: get(f"{root}{TestRunsOfTheHistory.AT}?uid={UID}"), range(4))]
+
+    assert served(details, many) == [200] * 4
+    assert most == [1]
