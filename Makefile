@@ -137,9 +137,15 @@ bench-advice: $(READY) ## planted problems and healthy workflows: what is recomm
 
 bench-late: $(READY) ## runs in progress: error of the expected end, precision and lead time of late runs (about 3 minutes)
 	@$(BIN)/python -m benchmarks.late_runs
+	@$(BIN)/python -m benchmarks.page
+
+bench-history: $(READY) ## size of 400 days of daily rows, scaled to 10,000 workflows (about 2 minutes)
+	@$(BIN)/python -m benchmarks.history_size
+	@$(BIN)/python -m benchmarks.page
 
 bench-pages: $(READY) ## the dashboard with 10,000 workflows: seconds of each page by what its reader may see (about 1 minute)
 	@$(BIN)/python -m benchmarks.pages
+	@$(BIN)/python -m benchmarks.page
 
 chaos: $(READY) ## faults of every kind against a running operator; CAMPAIGN=name runs one (each at most 20 minutes), SEED=1
 	@nice -n 5 $(BIN)/python -m benchmarks.chaos $(CAMPAIGN) --seed $(or $(SEED),1)
@@ -166,4 +172,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late bench-pages bench-krr bench-idle bench-speed
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-krr bench-idle bench-speed

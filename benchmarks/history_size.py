@@ -1,7 +1,7 @@
 """Size of the daily rows of a fleet after 400 days, and the time to write and read them.
 
 ``python -m benchmarks.history_size [--workflows 500] [--steps 5]`` writes the rows of that many workflows into a real
-history file and prints bytes per row, scaled to 10,000 workflows.
+history file; the result is bytes per row, scaled to 10,000 workflows.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import json
 import random
 import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.daily import RUN, DailyRow
 from concertmaster.history import Store
 from concertmaster.history.daily import KEEP_DAYS
 
+RESULT = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "history.json"
 FLEET = 10_000
 TODAY = 20_400
 
@@ -46,8 +49,23 @@ def row(step: str, day: int, chance: random.Random) -> DailyRow:
     )
 
 
+def lines(result: dict[str, Any]) -> list[str]:
+    """The section of RESULTS.md. Times are in the result file: they are those of the machine that day."""
+    return [
+        "",
+        "## Size of the daily rows (`make bench-history`)",
+        "",
+        f"A history file of {result['workflows']:,} workflows with {result['steps']} steps each after {KEEP_DAYS} days,"
+        f" scaled to {FLEET:,} workflows. Measured {result['date']}.",
+        "",
+        "| bytes a row | rows of the fleet | size of the fleet's history |",
+        "|---|---|---|",
+        f"| {result['bytesPerRow']:g} | {result['rowsOf10000Workflows']:,} | {result['gibOf10000Workflows']:g} GiB |",
+    ]
+
+
 def main() -> None:
-    """Write, measure, print."""
+    """Write the rows, measure, print, and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workflows", type=int, default=500)
     parser.add_argument("--steps", type=int, default=5)
@@ -81,21 +99,21 @@ def main() -> None:
             fleet = perf_counter() - begun
         rows_written = options.workflows * KEEP_DAYS * len(steps)
         size = path.stat().st_size
-    print(
-        json.dumps(
-            {
-                "rows": rows_written,
-                "bytesPerRow": round(size / rows_written, 1),
-                "rowsOf10000Workflows": FLEET * KEEP_DAYS * len(steps),
-                "gibOf10000Workflows": round(size / options.workflows * FLEET / 2**30, 2),
-                "microsecondsPerRowWritten": round(1e6 * wrote / rows_written, 1),
-                "millisecondsPerWorkflowAndAnalysis": round(1e3 * again / options.workflows, 2),
-                "millisecondsToRead400Days": round(1e3 * read, 2),
-                "secondsToRead30DaysOf10000Workflows": round(fleet * FLEET / options.workflows, 2),
-            },
-            indent=2,
-        )
-    )
+    result = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "workflows": options.workflows,
+        "steps": options.steps,
+        "rows": rows_written,
+        "bytesPerRow": round(size / rows_written, 1),
+        "rowsOf10000Workflows": FLEET * KEEP_DAYS * len(steps),
+        "gibOf10000Workflows": round(size / options.workflows * FLEET / 2**30, 2),
+        "microsecondsPerRowWritten": round(1e6 * wrote / rows_written, 1),
+        "millisecondsPerWorkflowAndAnalysis": round(1e3 * again / options.workflows, 2),
+        "millisecondsToRead400Days": round(1e3 * read, 2),
+        "secondsToRead30DaysOf10000Workflows": round(fleet * FLEET / options.workflows, 2),
+    }
+    print("\n".join(lines(result)))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

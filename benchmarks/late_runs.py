@@ -16,11 +16,12 @@ import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.page import ROOT
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.gather import from_file
 from concertmaster.core.analysis.running.by_input import adjusted
@@ -28,6 +29,8 @@ from concertmaster.core.analysis.running.forecast import forecast_run
 from concertmaster.core.analysis.running.timeline import Timeline, progress, timelines
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowKey
 
+ROOT = Path(__file__).resolve().parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "late.json"
 HISTORY = 20  # earlier runs before the first forecast
 LOOKS = 40  # moments at which each run is forecast
 AT = (0.1, 0.25, 0.5, 0.75, 0.9)  # share of the run at which errors are reported
@@ -62,9 +65,35 @@ class Tally:
         }
 
 
+def lines(result: dict[str, Any]) -> list[str]:
+    """The section of RESULTS.md."""
+
+    def percent(share: float | None) -> str:
+        return "-" if share is None else f"{share:.0%}"
+
+    rows = [
+        f"| {name} ({r['runs']:,}) | {', '.join(percent(r['medianErrorOfEnd'][at]) for at in ('10%', '50%', '90%'))}"
+        f" | {percent(r['coverageOf90Percent'])} | {percent(r['recall'])} of {r['lateRuns']} | {percent(r['precision'])}"
+        f" | {percent(r['calledBeforeDeadline'])} | {percent(r['medianLeadOfAllowedTime'])} |"
+        for name, r in result["sets"].items()
+    ]
+    return [
+        "",
+        "## Runs in progress: expected end, and runs called late (`make bench-late`)",
+        "",
+        f"Runs replayed as they went, each looked at {LOOKS} times with what was known then; the deadline is {ALLOWED:g}"
+        f" times the median of the runs before ([method](../docs/methods/late.md)). Measured {result['date']}.",
+        "",
+        "| runs | error of the end, median at 10%, 50%, 90% of the run | ends inside the 90% interval | late runs called"
+        " (recall) | calls that were right (precision) | called before the deadline | lead, median, of the allowed time |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
 def main() -> None:
-    """Replay all sets and print the results."""
-    figures: dict[str, object] = {}
+    """Replay all sets, print the results, and write the result file."""
+    figures: dict[str, Any] = {}
     facts = from_file(ROOT / "examples" / "facts" / "demo.jsonl.gz")
     tally = Tally()
     for workflow in analyzed(facts):
@@ -85,7 +114,9 @@ def main() -> None:
         for file in sorted((Path(data) / "slowsteps" / "dev").glob("*.csv.gz"))[::4]:
             replay(list(requests(file))[:120], tally)
         figures["recorded requests without steps"] = tally.report()
-    print(json.dumps(figures, indent=2))
+    result = {"date": datetime.now(UTC).date().isoformat(), "sets": figures}
+    print("\n".join(lines(result)))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def replay(runs: Sequence[RunRecord], tally: Tally) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, fleet_table, idle, krr, looks, loop, moved, through
+from benchmarks import campaigns, fleet_table, history_size, idle, krr, late_runs, looks, loop, moved, pages, through
 from benchmarks.advice import report as advice
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
@@ -61,7 +61,21 @@ def _campaigns() -> list[str]:
     """Lines of the page for the benchmarks with separate result files."""
     parts = [
         part
-        for part in (through, looks, idle, krr, campaigns, moved, loop, advice, chaos, torture)
+        for part in (
+            through,
+            looks,
+            late_runs,
+            idle,
+            history_size,
+            pages,
+            krr,
+            campaigns,
+            moved,
+            loop,
+            advice,
+            chaos,
+            torture,
+        )
         if part.RESULT.is_file()
     ]
     return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]

@@ -12,12 +12,16 @@ import json
 import resource
 import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 from concertmaster.kube.client import ClientLimits
 from tests.support.web.objects import change, profile, recommendation, result
 from tests.support.web.tenants import Bed, TwoTenants, in_cluster
 
+RESULT = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "pages.json"
 IN_ONE = 10  # workflows per namespace
 REPEATS = 5
 READERS: dict[str, str | int] = {"everybody's": "*", "a hundred namespaces": 100, "one namespace": 1}
@@ -38,8 +42,29 @@ def two_tenants(workflows: int) -> TwoTenants:
     return made
 
 
+def lines(result: dict[str, Any]) -> list[str]:
+    """The section of RESULTS.md."""
+    titles = list(next(iter(result["readers"].values()))["pages"])
+    rows = []
+    for who, r in result["readers"].items():
+        cells = [f"{r['first']:.2f} s", *(f"{r['pages'][title]:.3f} s" for title in titles)]
+        rows.append(f"| {who} | {' | '.join(cells)} |")
+    return [
+        "",
+        "## Pages of the dashboard (`make bench-pages`)",
+        "",
+        f"{result['workflows']:,} workflows in {result['namespaces']:,} namespaces, by what the reader may see; CPU seconds"
+        f" of one core with the bench's API server, median of {REPEATS}; the first page comes with the list, later readers'"
+        f" with their reviews. At most {result['mostMemoryMiB']} MiB. Measured {result['date']}.",
+        "",
+        f"| reader | first page | {' | '.join(titles)} |",
+        "|---|---|" + "---|" * len(titles),
+        *rows,
+    ]
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the result file."""
     workflows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     pages = {
         "fleet": "/",
@@ -50,16 +75,22 @@ def main() -> None:
         "JSON summary": "/api/v1/summary",
         "JSON, 500 workflows": "/api/v1/workflows?limit=500",
     }
-    figures: dict[str, object] = {"workflows": workflows, "namespaces": -(-workflows // IN_ONE)}
+    readers: dict[str, Any] = {}
     with in_cluster(two_tenants(workflows), ClientLimits()) as bed:
-        for number, who in enumerate(READERS):
+        for who in READERS:
             token = who.replace(" ", "-").replace("'", "")
-            seconds = timed(bed, "/", token)
-            figures[f"{who}: first page{', with the first list' if number == 0 else ', with its reviews'}"] = seconds
+            first = timed(bed, "/", token)
             found = {title: median(timed(bed, path, token) for _ in range(REPEATS)) for title, path in pages.items()}
-            figures[f"{who}: seconds"] = found
-    figures["mostMemoryMiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(figures, indent=2))
+            readers[who] = {"first": first, "pages": found}
+    result = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "workflows": workflows,
+        "namespaces": -(-workflows // IN_ONE),
+        "mostMemoryMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "readers": readers,
+    }
+    print("\n".join(lines(result)))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def timed(bed: Bed, path: str, token: str) -> float:

@@ -1,0 +1,42 @@
+"""Sections of the page of results: each row has a cell for every column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks import history_size, late_runs, pages
+
+LATE = {
+    "date": "2026-11-22",
+    "sets": {
+        "recorded": late_runs.Tally(
+            errors={share: [0.1, 0.2] for share in late_runs.AT}, inside=[True, False], late=2, caught=1, early=[0.05]
+        ).report(),
+        "nothing was called": late_runs.Tally(errors={share: [0.1] for share in late_runs.AT}).report(),
+    },
+}
+HISTORY = {"date": "2026-11-22", "workflows": 500, "steps": 5, "bytesPerRow": 68.0, "rowsOf10000Workflows": 24_000_000,
+           "gibOf10000Workflows": 1.52}  # fmt: skip
+READERS = {who: {"first": 5.0, "pages": {"fleet": 0.02, "last page": 0.1}} for who in ("everybody's", "one namespace")}
+PAGES = {"date": "2026-11-22", "workflows": 10_000, "namespaces": 1000, "mostMemoryMiB": 601, "readers": READERS}
+
+
+@pytest.mark.parametrize(
+    ("lines", "result", "row"),
+    [
+        (late_runs.lines, LATE, "| recorded (2) | 15%, 15%, 15% | 50% | 50% of 2 | 100% | 100% | 5% |"),
+        (late_runs.lines, LATE, "| nothing was called (1) | 10%, 10%, 10% | - | - of 0 | - | - | - |"),
+        (history_size.lines, HISTORY, "| 68 | 24,000,000 | 1.52 GiB |"),
+        (pages.lines, PAGES, "| one namespace | 5.00 s | 0.020 s | 0.100 s |"),
+    ],
+)
+def test_a_section_is_a_table_with_its_date(
+    lines: Callable[[dict[str, Any]], list[str]], result: dict[str, Any], row: str
+) -> None:
+    made = lines(result)
+    assert row in made
+    assert "Measured 2026-11-22." in " ".join(made)
+    assert len({line.replace("[method]", "").count("|") for line in made if line.startswith("|")}) == 1
