@@ -103,7 +103,7 @@ def main() -> None:
     for seed in range(4):
         replay(drawn(seed), tally)
     figures["drawn runs, one step slow in one of seven"] = tally.report()
-    for title, reported in (("known", True), ("not known", False)):
+    for title, reported in (("size known", True), ("size not known", False)):
         tally = Tally()
         for seed in range(4):
             runs = drawn(seed, varied=True)
