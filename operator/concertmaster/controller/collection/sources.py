@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -36,9 +37,9 @@ from concertmaster.settings import Settings, Source
 
 log = logging.getLogger("concertmaster.sources")
 
-_SLACK = 60.0  # seconds of the past not worth a query
 _RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
 _TOGETHER = 1_000  # workflows: of more, spans of the past are too much memory
+_AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analyzed first
 _LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
 
 
@@ -53,8 +54,10 @@ class MetricsSources:
         stop: threading.Event,
         connect: Callable[[Source], PrometheusClient] = PrometheusClient,
         shards: Callable[[], int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shards = shards  # how many processes ask the same sources
+        self._clock = clock
         self._settings = settings
         self._history = history
         self._stop = stop
@@ -216,23 +219,16 @@ class MetricsSources:
 
     def _back(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
         """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
-        demand = reading.demand
+        demand, begun = reading.demand, self._clock()
         want = demand.now - self._reach(demand)
         marks = self._watermarks(demand.source)
         newest = float(int(demand.now - client.source.delay_seconds))
         lows = marks.lows((d.key for d in demand.workflows), newest)
-        reading.unread = {key: low for key, low in lows.items() if low > want + _SLACK}  # also where reading on fails
-        tops: dict[str, float] = {}
-        for key, low in reading.unread.items():
-            tops[key.namespace] = max(low, tops.get(key.namespace, low))
-        groups: dict[float, set[str]] = {}
-        for namespace, top in tops.items():
-            groups.setdefault(top, set()).add(namespace)
         oversize = self._oversize[demand.source]
         for top, namespaces in (
             (mark, part)
-            for mark in sorted(groups, reverse=True)
-            for group in oversize.groups(groups[mark], demand.now)
+            for mark, behind in reading.behind(lows, want).items()
+            for group in oversize.groups(behind, demand.now)
             for part in reading.parts(group, _TOGETHER)
         ):
             label_keys, options = self._asking(reading, namespaces)
@@ -252,8 +248,9 @@ class MetricsSources:
                 marks.lower(lows, namespaces, chunk.since, chunk.complete_until)
                 if self._stop.is_set():
                     return
-        reading.unread = {key: low for key, low in lows.items() if low > want + _SLACK}
-        reading.more = reading.more or bool(reading.unread)
+            if self._clock() - begun > _AT_ONCE:
+                break
+        reading.more = bool(reading.behind(lows, want)) or reading.more
 
     def _keep(
         self, found: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool

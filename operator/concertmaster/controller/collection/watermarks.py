@@ -11,6 +11,7 @@ from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError, Store
 
+_SLACK = 60.0  # seconds of the past not worth a query
 KEPT_EVERY = 600.0  # seconds that a process which starts may have to read again, although nothing ended in them
 
 
@@ -185,6 +186,18 @@ class Reading:
     changed: set[WorkflowKey] = field(default_factory=set)
     unassigned: Counter[str] = field(default_factory=Counter)
     unread: dict[WorkflowKey, float] = field(default_factory=dict)
+
+    def behind(self, lows: Mapping[WorkflowKey, float], want: float) -> dict[float, list[str]]:
+        """Namespaces by the moment down to which they were read, unless that is ``want`` (unix seconds). What was read
+        furthest comes first: where the past of all takes long, some workflows are advised while others are read."""
+        self.unread = {key: low for key, low in lows.items() if low > want + _SLACK}
+        tops: dict[str, float] = {}
+        for key, low in self.unread.items():
+            tops[key.namespace] = max(low, tops.get(key.namespace, low))
+        groups: dict[float, list[str]] = {}
+        for namespace, top in sorted(tops.items(), key=lambda known: (known[1], known[0])):
+            groups.setdefault(top, []).append(namespace)
+        return groups
 
     def parts(self, namespaces: Iterable[str], most: int) -> Iterator[list[str]]:
         """``namespaces`` in parts of at most ``most`` workflows, or of one namespace."""

@@ -4,9 +4,10 @@ pods."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ class Reader:
     keeper: HistoryProvider = field(init=False)
     sources: MetricsSources = field(init=False)
     now: float = NOW
+    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.start()
@@ -151,6 +153,7 @@ class Reader:
             self.keeper,
             stop=threading.Event(),
             connect=FakeClient,  # type: ignore[arg-type]
+            clock=self.clock,
         )
 
     def restart(self) -> None:
@@ -234,6 +237,21 @@ def test_the_past_of_many_workflows_is_read_in_parts(
     assert set(spans) == {("a",), ("b",), ("c", "d")}
     assert len({tuple(of) for of in spans.values()}) == 1
     assert report.changed == {d.key for d in definitions}
+
+
+def test_where_the_past_takes_long_some_workflows_are_read_first(
+    harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are advised while the others are read."""
+    monkeypatch.setattr(module, "_TOGETHER", 1)
+    ticks = count(0.0, 40.0)  # seconds: as long as every part takes
+    slow = Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks))
+    definitions = tuple(cronjob("etl", namespace) for namespace in ("a", "b", "c"))
+    demand, reports = CollectionRequest("default", definitions, 2 * DAY, NOW, True), list[SourceReport]()
+    while not reports or reports[-1].more:
+        reports.append(slow.sources.collect(demand, lambda _: None))
+    assert [len(r.unread) for r in reports] == [3, 2, 2, 1, 1, 0]
+    assert reports[1].unread.keys() == {d.key for d in definitions[1:]}
 
 
 def test_what_was_read_is_not_read_again(reader: Reader, harness: Harness) -> None:
