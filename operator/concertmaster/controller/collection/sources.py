@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.collector import REASONS, without_series
@@ -20,7 +21,7 @@ from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.placement import Placement
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.collection.watermarks import Reading, Watermarks
+from concertmaster.controller.collection.watermarks import SLACK, Reading, Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
@@ -221,36 +222,34 @@ class MetricsSources:
         """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
         demand, begun = reading.demand, self._clock()
         want = demand.now - self._reach(demand)
-        marks = self._watermarks(demand.source)
-        newest = float(int(demand.now - client.source.delay_seconds))
-        lows = marks.lows((d.key for d in demand.workflows), newest)
-        oversize = self._oversize[demand.source]
-        for top, namespaces in (
-            (mark, part)
-            for mark, behind in reading.behind(lows, want).items()
-            for group in oversize.groups(behind, demand.now)
-            for part in reading.parts(group, _TOGETHER)
-        ):
+        marks, oversize = self._watermarks(demand.source), self._oversize[demand.source]
+        lows = marks.lows((d.key for d in demand.workflows), float(int(demand.now - client.source.delay_seconds)))
+        reading.lack(lows, want)  # also where reading on fails
+
+        def read(namespaces: list[str], since: float, until: float) -> bool:
+            """Whether anything ended in that span."""
             label_keys, options = self._asking(reading, namespaces)
-            floor = max(want, top - self._settings.limits.backfill_per_cycle.seconds)
-            chunks = backfill(
-                client,
-                namespaces=namespaces,
-                since=floor,
-                until=top,
-                now=demand.now,
-                label_keys=label_keys,
-                options=options,
-            )
-            for chunk in chunks:
+            past, some = partial(backfill, client, now=demand.now, label_keys=label_keys, options=options), False
+            for chunk in past(namespaces=namespaces, since=since, until=until):
                 reading.heartbeat("collect")
                 self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
                 marks.lower(lows, namespaces, chunk.since, chunk.complete_until)
+                some = some or bool(chunk.facts)
                 if self._stop.is_set():
-                    return
-            if self._clock() - begun > _AT_ONCE:
+                    break
+            return some
+
+        late = False
+        for top, namespaces in reading.behind(lambda names: oversize.groups(names, demand.now), _TOGETHER):
+            since, span, some = top, self._settings.limits.backfill_per_cycle.seconds, False
+            while not (some or late) and since > want + SLACK:
+                until, since = since, max(want, since - span)
+                some = read(namespaces, since, until)
+                span *= 2  # of a long time in which nothing ended, all at once
+                late = self._stop.is_set() or self._clock() - begun > _AT_ONCE
+            if late:
                 break
-        reading.more = bool(reading.behind(lows, want)) or reading.more
+        reading.more = reading.lack(lows, want) or reading.more
 
     def _keep(
         self, found: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError, Store
 
-_SLACK = 60.0  # seconds of the past not worth a query
+SLACK = 60.0  # seconds of the past not worth a query
 KEPT_EVERY = 600.0  # seconds that a process which starts may have to read again, although nothing ended in them
 
 
@@ -187,29 +187,31 @@ class Reading:
     unassigned: Counter[str] = field(default_factory=Counter)
     unread: dict[WorkflowKey, float] = field(default_factory=dict)
 
-    def behind(self, lows: Mapping[WorkflowKey, float], want: float) -> dict[float, list[str]]:
-        """Namespaces by the moment down to which they were read, unless that is ``want`` (unix seconds). What was read
-        furthest comes first: where the past of all takes long, some workflows are advised while others are read."""
-        self.unread = {key: low for key, low in lows.items() if low > want + _SLACK}
-        tops: dict[str, float] = {}
+    def lack(self, lows: Mapping[WorkflowKey, float], want: float) -> bool:
+        """Note which workflows were not read down to ``want`` (unix seconds); whether there are any."""
+        self.unread = {key: low for key, low in lows.items() if low > want + SLACK}
+        return bool(self.unread)
+
+    def behind(
+        self, together: Callable[[Iterable[str]], Iterable[list[str]]], most: int
+    ) -> list[tuple[float, list[str]]]:
+        """Namespaces of these, and the moment down to which they were read. What was read furthest comes first: where the
+        past of all takes long, some workflows are advised while others are read. Read at once are those that may be asked
+        for ``together``, in parts of at most ``most`` workflows, or of one namespace."""
+        sizes, tops = Counter(d.key.namespace for d in self.demand.workflows), dict[str, float]()
         for key, low in self.unread.items():
             tops[key.namespace] = max(low, tops.get(key.namespace, low))
-        groups: dict[float, list[str]] = {}
-        for namespace, top in sorted(tops.items(), key=lambda known: (known[1], known[0])):
-            groups.setdefault(top, []).append(namespace)
-        return groups
-
-    def parts(self, namespaces: Iterable[str], most: int) -> Iterator[list[str]]:
-        """``namespaces`` in parts of at most ``most`` workflows, or of one namespace."""
-        sizes = Counter(d.key.namespace for d in self.demand.workflows)
-        part, size = list[str](), 0
-        for name in namespaces:
-            if part and size + sizes[name] > most:
-                yield part
-                part, size = [], 0
-            part, size = [*part, name], size + sizes[name]
-        if part:
-            yield part
+        parts = list[tuple[float, list[str]]]()
+        for top in sorted(set(tops.values())):
+            for group in together(name for name, own in tops.items() if own == top):
+                part, size = list[str](), 0
+                for name in group:
+                    if part and size + sizes[name] > most:
+                        parts.append((top, part))
+                        part, size = [], 0
+                    part, size = [*part, name], size + sizes[name]
+                parts.append((top, part))
+        return parts
 
     def definitions(self, namespaces: Iterable[str]) -> list[WorkflowDefinition]:
         wanted = set(namespaces)

@@ -76,7 +76,8 @@ def backfill(
     """The same over a long span, newest first, so that recommendations do not wait for the oldest run.
 
     Each chunk covers at most ``options.longest`` seconds and is complete when it is yielded; one that is too large is
-    halved, and a few times one that the source has no time for. ``at_once`` chunks are asked for at a time, so that the
+    halved, and a few times one that the source has no time for. Where nothing ended in the newest chunk, one query tells
+    whether there is anything at all. ``at_once`` chunks are asked for at a time, so that the
     source evaluates one while another is decoded and used; one at a time once the source had no time. Raises MetricsError
     between chunks; what was yielded stays true, and the caller may go on later with ``until`` set to the ``since`` of the
     last chunk.
@@ -85,7 +86,7 @@ def backfill(
     end = float(int(min(until, now - client.source.delay_seconds)))
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
-    patience = SHORTER_AFTER_TIMEOUT
+    patience, doubtful = SHORTER_AFTER_TIMEOUT, True
     asked: deque[tuple[float, Future[Collection]]] = deque()
     position = end  # everything between it and ``end`` is asked for
     while end > since:
@@ -112,6 +113,12 @@ def backfill(
             yield replace(collection, complete_until=end)
             end = begin
             length = min(most, length * 2)
+            doubtful = doubtful and not (collection.facts or collection.left_out)
+            if doubtful and end - since > most:
+                doubtful = False
+                if _Reading(client, tuple(label_keys), chosen).nothing(scope, since, end):
+                    yield Collection(since, end, shards=0, blind=collection.blind)
+                    return
             continue
         asked.clear()  # of what follows the refused span; it is asked for again when its turn comes
         position = end
@@ -202,6 +209,13 @@ class _Reading:
         return replace(
             whole, since=since, complete_until=min(waiting, default=end), left_out=tuple(left_out), shards=len(parts)
         )
+
+    def nothing(self, namespaces: tuple[str, ...], since: float, end: float) -> bool:
+        """Whether it is known, by one query, that these had no pods of runs in the span."""
+        try:
+            return not self._namespaces(replace(self.scope, namespaces=namespaces), since, end)
+        except (TooLarge, TimedOut):
+            return False
 
     def _namespaces(self, scope: QueryScope, since: float, end: float) -> tuple[str, ...]:
         window = window_of(since, end, self.options)

@@ -254,6 +254,13 @@ def test_where_the_past_takes_long_some_workflows_are_read_first(
     assert reports[1].unread.keys() == {d.key for d in definitions[1:]}
 
 
+def test_a_long_time_in_which_nothing_ended_is_read_at_once(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 3)
+    assert reader.read("etl", window=7 * DAY).more  # the newest day has pods
+    assert not reader.read("etl", window=7 * DAY).more
+    assert reader.runs("etl") == 3
+
+
 def test_what_was_read_is_not_read_again(reader: Reader, harness: Harness) -> None:
     harness.pods = hourly("etl", 10)
     reader.read_all("etl")

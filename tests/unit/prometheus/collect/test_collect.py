@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -476,6 +476,17 @@ def test_a_source_evaluates_the_next_chunk_while_one_is_used(store: Store) -> No
         time.sleep(0.01)
     (second,) = reading
     assert (second.since, second.complete_until) == (oldest, first.since)
+
+
+@pytest.mark.parametrize(("older", "expected"), [(False, [6, 240]), (True, [6, 12, 18, 24])])
+def test_a_long_time_without_pods_is_one_query(store: Store, older: bool, expected: list[int]) -> None:
+    """Of what lies before an empty chunk, one query tells whether there is anything."""
+    namespaces = [({"namespace": "etl"}, "1")] if older else []
+    store.script = lambda asked: vector(namespaces if asked.query.startswith("count by (namespace) (") else [])
+    reading = backfill(client(store), namespaces=["etl"], since=NOW - 864_000, until=NOW, now=NOW + 60, at_once=1)
+    first = list(islice(reading, 4))
+    assert [int(NOW - chunk.since) // 3600 for chunk in first] == expected
+    assert [asked.query[:20] for asked in store.asked].count("count by (namespace)") == 1
 
 
 def test_a_backfill_that_breaks_off_keeps_what_it_gave(store: Store) -> None:
