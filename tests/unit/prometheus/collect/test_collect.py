@@ -231,7 +231,9 @@ def test_one_fault_anywhere_and_nothing_is_used(
         return reply if len(store.asked) > place else vector(rows(asked.query))
 
     store.script = script
-    asking = client(store, maxElements=200, timeoutSeconds=0.3, deadlineSeconds=1)
+    # Beside other load even a good answer takes longer than 0.3 s now and then.
+    patience = {"timeoutSeconds": 0.3, "deadlineSeconds": 1} if error is TimedOut else {}
+    asking = client(store, maxElements=200, **patience)
     with pytest.raises(error) as caught:
         look(asking, shortest=600.0)
     assert "main" in str(caught.value) and "token" not in str(caught.value)
