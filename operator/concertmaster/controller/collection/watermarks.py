@@ -196,8 +196,8 @@ class Reading:
         self, together: Callable[[Iterable[str]], Iterable[list[str]]], most: int
     ) -> list[tuple[float, list[str]]]:
         """Namespaces of these, and the moment down to which they were read. What was read furthest comes first: where the
-        past of all takes long, some workflows are advised while others are read. Read at once are those that may be asked
-        for ``together``, in parts of at most ``most`` workflows, or of one namespace."""
+        past of all takes long, some workflows have recommendations while others are read. Read at once are those that may
+        be asked for ``together``, in parts of at most ``most`` workflows, or of one namespace."""
         sizes, tops = Counter(d.key.namespace for d in self.demand.workflows), dict[str, float]()
         for key, low in self.unread.items():
             tops[key.namespace] = max(low, tops.get(key.namespace, low))

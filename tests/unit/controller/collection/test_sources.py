@@ -242,7 +242,7 @@ def test_the_past_of_many_workflows_is_read_in_parts(
 def test_where_the_past_takes_long_some_workflows_are_read_first(
     harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are advised while the others are read."""
+    """They have recommendations while the others are read."""
     monkeypatch.setattr(module, "_TOGETHER", 1)
     ticks = count(0.0, 40.0)  # seconds: as long as every part takes
     slow = Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks))
