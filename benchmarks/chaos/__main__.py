@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.chaos import mistakes, noisy, poison, stores
+from benchmarks.chaos import histories, mistakes, noisy, poison, stores
 from benchmarks.chaos.loopfaults import admission, kills, lease, silence, stopping
 from benchmarks.chaos.report import RESULT
 from concertmaster.kube.depth import allow_deep_documents
@@ -19,6 +19,7 @@ CAMPAIGNS: dict[str, Callable[[int], dict[str, Any]]] = {
     "poison": poison.measure,
     "noisy": noisy.measure,
     "stores": stores.measure,
+    "histories": histories.measure,
     "mistakes": mistakes.measure,
     "admission": admission.measure,
     "lease": lease.measure,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chaos import mistakes, noisy, poison, stores
+from benchmarks.chaos import histories, mistakes, noisy, poison, stores
 from benchmarks.chaos.loopfaults import admission, kills, lease, silence, stopping
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "chaos.json"
@@ -18,6 +18,7 @@ def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "poison": poison.lines,
         "noisy": noisy.lines,
         "stores": stores.lines,
+        "histories": histories.lines,
         "mistakes": mistakes.lines,
         "admission": admission.lines,
         "lease": lease.lines,

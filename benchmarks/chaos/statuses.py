@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.chaos.bed import Bed
+import time
+
+from benchmarks.chaos.bed import HEALTHY, Bed, Operator
+
+
+def until_recommended(bed: Bed, op: Operator, seconds: float = 420.0) -> None:
+    """Wait until every healthy workflow has recommendations."""
+    until = time.monotonic() + seconds
+    while bed.with_recommendations() < HEALTHY and time.monotonic() < until and op.process.running:
+        time.sleep(1)
 
 
 def observed(bed: Bed) -> dict[str, int]:

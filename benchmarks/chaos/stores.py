@@ -1,5 +1,4 @@
-"""Failing metrics sources and histories: are data lost, does the status report it, and does the operator recover by
-itself?"""
+"""Failing metrics sources: are data lost, does the status report it, and does the operator recover by itself?"""
 
 from __future__ import annotations
 
@@ -11,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from benchmarks.chaos import histories
 from benchmarks.chaos.bed import HEALTHY, Bed, Operator, operator, started
 from benchmarks.chaos.corpus import ARGO
 from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy
-from benchmarks.chaos.statuses import dated, observed, stale
+from benchmarks.chaos.statuses import dated, observed, stale, until_recommended
 
 CYCLES = 2  # cycles with a fault; at most twice as many for recovery
 
@@ -106,30 +104,21 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 def measure(seed: int = 1) -> dict[str, Any]:
     """Run the campaign; ``seed`` determines when the intermittent metrics source fails."""
     faults = {**FAULTS, "fails half of the time": _now_and_then(random.Random(seed))}
-    found: dict[str, Any] = {"healthy": HEALTHY, "stores": {}, "histories": {}}
+    found: dict[str, Any] = {"healthy": HEALTHY, "stores": {}}
     with (
         started(discover=[{"apiVersion": ARGO, "kind": "WorkflowTemplate"}]) as bed,
         proxy(bed.prometheus.url) as store,
     ):
         sources = [{"name": "default", "url": store.url, "delaySeconds": 5}]
         with operator(bed, sources, name="stores") as op:
-            _until_recommended(bed, op)
+            until_recommended(bed, op)
             op.wait_cycles(2, 120)
             for name in [*faults, *CHANGES]:
                 found["stores"][name] = _fault(bed, op, store, name, faults)
             found |= {"restarts": 0 if op.process.running else 1, **op.memory()}
         found["stores"]["its past and our history are gone"] = _past_gone(bed, store, sources)
         found["stores"]["its clock is 10 minutes behind ours"] = _clock(bed, sources)
-        for name, damage in histories.HISTORIES.items():
-            found["histories"][name] = histories.start(bed, sources, name, damage)
     return found
-
-
-def _until_recommended(bed: Bed, op: Operator, seconds: float = 420.0) -> bool:
-    until = time.monotonic() + seconds
-    while bed.with_recommendations() < HEALTHY and time.monotonic() < until and op.process.running:
-        time.sleep(1)
-    return bed.with_recommendations() == HEALTHY
 
 
 def _fault(bed: Bed, op: Operator, store: Proxy, name: str, faults: Mapping[str, Fault]) -> dict[str, Any]:
@@ -199,7 +188,7 @@ def _judged(bed: Bed, op: Operator, before: Mapping[str, int], store: Proxy | No
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
-    yield f"### Stores and histories that fail: {found['healthy']} workflows"
+    yield f"### Metrics sources that fail: {found['healthy']} workflows"
     yield ""
     yield "| the store ... | cycles meanwhile | runs lost | say so, of these dated | cycles until all is well | alive |"
     yield "|---|---|---|---|---|---|"
@@ -207,8 +196,6 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         well = row["cycles_until_well"] if not row["still_stale"] else "not"
         statuses = f"{row['said']}, {row['dated']}"
         yield f"| {name} | {row['cycles']} | {row['lost_runs']} | {statuses} | {well} | {_yes(row['alive'])} |"
-    yield ""
-    yield from histories.lines(found["histories"])
     if "peak_rss_mib" in found:
         yield ""
         yield f"Restarts: {found['restarts']}; peak memory {found['peak_rss_mib']} MiB."
