@@ -255,17 +255,18 @@ def test_built_in_prices_are_only_for_their_currency() -> None:
     assert resolve(None, policy("p", units)).pricing.units == {"tokens": 2e-6}
 
 
-def test_a_shared_template_is_only_changed_by_its_owner() -> None:
+@pytest.mark.parametrize("mode", [ApplyMode.APPROVE, ApplyMode.AUTO])
+def test_a_shared_template_is_only_changed_by_its_owner(mode: ApplyMode) -> None:
     shared = {
         "workflowRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "ClusterWorkflowTemplate", "name": "shared"}
     }
-    auto = policy("p", {"apply": {"mode": "Auto"}})
+    auto = policy("p", {"apply": {"mode": mode.value}})
     stranger = resolve(profile(shared), auto, cluster_template_owners=["platform"])
     assert stranger.apply.mode is ApplyMode.RECOMMEND
     assert "does not name etl in clusterTemplateOwners" in stranger.notes[0]
     owner = resolve(profile(shared), auto, cluster_template_owners=["etl"])
-    assert owner.apply.mode is ApplyMode.AUTO and owner.notes == ()
-    assert resolve(profile(), auto).apply.mode is ApplyMode.AUTO
+    assert owner.apply.mode is mode and owner.notes == ()
+    assert resolve(profile(), auto).apply.mode is mode
     assert resolve(profile(shared), policy("p")).notes == ()
 
 

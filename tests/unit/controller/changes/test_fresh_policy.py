@@ -245,6 +245,24 @@ def test_what_is_left_to_a_person_ends_once_that_person_undid_it_or_deleted_it(w
     assert not [c for c in bed.all() if c.phase == "Verifying"]
 
 
+def test_a_status_is_not_written_over_a_version_that_was_not_read() -> None:
+    """The phase is the same, but another writer has counted runs meanwhile."""
+    bed = applied()
+    path = bed.one().ref.path
+
+    def other_leader(at: str) -> None:
+        if at == f"{path}/status":
+            bed.client.objects[path]["status"]["verifiedRuns"] = 77
+            bed.client.objects[path]["metadata"]["resourceVersion"] = "of-another"
+            seen.append(at)
+            bed.client.before_write = lambda at: seen.append(bed.one().status["verifiedRuns"])
+
+    seen: list[object] = []
+    bed.client.before_write = other_leader
+    later(bed, 3)
+    assert seen[:2] == [f"{path}/status", 77], "what the other wrote stood until it had been read"
+
+
 def test_a_status_is_not_written_over_a_phase_that_somebody_else_wrote() -> None:
     bed = applied()
     path = bed.one().ref.path

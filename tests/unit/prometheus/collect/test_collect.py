@@ -262,7 +262,7 @@ def test_numbers_that_are_none_are_missing_not_zero(store: Store) -> None:
 def test_numbers_beyond_sense_end_no_reading(store: Store, seed: int) -> None:
     """An interval of 1e-300 s made a loop of 1e300 rounds, which stopped the operator for everybody."""
     chance = random.Random(seed)
-    nonsense = ("-1", "0", "1e308", "-1e308", "1e-300", "9e17", "-9e17")
+    nonsense = ("-1", "0", "1e308", "-1e308", "1e-300", "9e17", "-9e17", "1e19", "1e100")
 
     def script(asked: Asked) -> Reply:
         try:
@@ -276,6 +276,8 @@ def test_numbers_beyond_sense_end_no_reading(store: Store, seed: int) -> None:
     for fact in found.facts:
         for inside in fact.containers:
             assert inside.expected_samples is None or 0 < inside.expected_samples < 2**63
+            for amount in (inside.cpu_seconds, inside.memory_sampled_peak, inside.memory_request, inside.cpu_request):
+                assert amount is None or abs(amount) <= 1e18
 
 
 def test_an_empty_store_is_asked_little_and_named(store: Store) -> None:

@@ -73,6 +73,12 @@ def test_a_cell_is_never_a_formula() -> None:
     assert rows[0]["team"] == "data"
 
 
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@"])
+def test_whatever_a_spreadsheet_takes_for_a_formula_is_quoted(begin: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(document(report(profile(summary={"target": f"{begin}1/x", "top": ""})), "csv")))
+    assert row["kind"] == f"'{begin}1"
+
+
 def test_json_is_the_model() -> None:
     made = report(profile(), profile(1, results=[result()]))
     assert PeriodReport.model_validate_json(document(made, "json")) == made

@@ -1,0 +1,27 @@
+"""The numbers that the documents promise as bounds are those of the code: tests of the bounds set smaller ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from concertmaster.controller.collection import run_objects
+from concertmaster.controller.discovery import labelled, time_shares
+from concertmaster.history.runs import reader
+from concertmaster.settings.model import Limits
+
+DOCS = Path(__file__).parents[2] / "docs"
+PROMISED = [
+    ("threat-model.md", f"lists of namespaces take turns of {run_objects.MAX_TURN_SECONDS:g} s, "),
+    ("threat-model.md", f", {run_objects.MAX_LIST_SECONDS:g} s of a cycle together"),
+    ("threat-model.md", f"the newest runs with {reader.MOST_EXECUTIONS:,} step executions are analyzed"),
+    ("threat-model.md", f"namespaces take turns for the {labelled.MOST:,} places"),
+    ("threat-model.md", f"{time_shares.SHARE:g} s of a cycle for each namespace"),
+    ("operations.md", f"`limits.historyPerNamespace` ({Limits().history_per_namespace})"),
+]
+
+
+@pytest.mark.parametrize(("page", "words"), PROMISED)
+def test_a_bound_is_the_one_that_is_promised(page: str, words: str) -> None:
+    assert words in (DOCS / page).read_text()
