@@ -43,16 +43,20 @@ class DiscoveryPlan:
 
 def reference(entry: Entry) -> tuple[str, str, str] | None:
     """API version, kind and name a profile's ``workflowRef`` names, or None when it has none."""
-    return _reference(entry.spec_text)
+    return (_remembered if len(entry.spec_text) <= _SHORT else _reference)(entry.spec_text)
 
 
-@lru_cache(maxsize=1 << 15)  # asked several times a cycle for every profile
 def _reference(spec_text: str) -> tuple[str, str, str] | None:
     spec = json.loads(spec_text)
     ref = spec.get("workflowRef") if isinstance(spec, dict) else None
     if not isinstance(ref, dict):
         return None
     return str(ref.get("apiVersion", "")), str(ref.get("kind", "")), str(ref.get("name", ""))
+
+
+# Asked several times a cycle for every profile. A text stays remembered when the profile was edited since.
+_remembered = lru_cache(maxsize=1 << 15)(_reference)
+_SHORT = 1_000  # characters; nearly all profiles are discovered and have 200
 
 
 def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from concertmaster.api.discovery import Discovered, DiscoveryTarget, discover
 from concertmaster.api.models.policy import OptimizationPolicy
-from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan
+from concertmaster.controller.discovery.profiles import DiscoveryPlan, plan, reference
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Entry, Registry
 from concertmaster.core.model.policy import PolicyRef
@@ -116,6 +119,20 @@ def test_a_kind_that_was_not_listed_is_no_proof() -> None:
 
 def test_people_s_profiles_are_never_withdrawn() -> None:
     assert plan([], listed(), [entry("mine", ours=False)]).withdraw == ()
+
+
+def test_no_edit_of_a_large_profile_is_remembered() -> None:
+    """A tenant who edits one a thousand times would take the memory of the operator."""
+    short = entry("mine")
+    tracemalloc.start()
+    try:
+        for n in range(100):
+            large = replace(short, spec_text=json.dumps({**short.spec, "graph": f"{n}{'x' * 200_000}"}))
+            assert reference(large) == ("batch/v1", "CronJob", "etl") == reference(short)
+        now, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert now < 2_000_000
 
 
 def test_a_suspended_policy_makes_and_takes_nothing() -> None:
