@@ -144,7 +144,7 @@ class Store(Analyses):
     ) -> int:
         """Keep the newest ``max_runs`` runs of each workflow (a number, or one per workflow) that ended after
         ``before`` (unix seconds), in the namespaces that ``owns`` is true of; returns the number of pods deleted. Not all
-        at once: others wait to write meanwhile."""
+        at once: others wait to write meanwhile. Definitions that were in force before go as well."""
         gone = 0
         keys = [key for key in self.keys() if owns(key.namespace)]
         for start in range(0, len(keys), _AT_ONCE):
@@ -155,6 +155,8 @@ class Store(Analyses):
                     recent = set(rows.newest(self._db, number, most, before))
                     gone += rows.keep_only(self._db, number, recent, before)
                     amounts.keep_only(self._db, number, recent)
+                    old = "DELETE FROM fingerprints WHERE workflow = ? AND last_seen < ?"
+                    self._db.execute(old, (number, before))
         if gone:
             self._engine.shrink()
         with self._engine.reading():

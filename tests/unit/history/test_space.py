@@ -97,6 +97,17 @@ def test_a_namespace_is_full_until_it_has_room_again(small: Store) -> None:
     assert small.full == frozenset()
 
 
+def test_definitions_that_no_run_was_of_are_forgotten(store: Store, place: Place) -> None:
+    """One who edits a template all day would have a row for each edit for ever."""
+    write(store, GREEDY, *range(10))
+    for n in range(10):
+        store.note_definitions({GREEDY: f"edition-{n}"}, 100.0 * n)
+    store.prune(max_runs=100, before=750.0)
+    left = sorted(str(name) for (name,) in place.raw("SELECT fingerprint FROM fingerprints"))
+    assert left == ["edition-8", "edition-9"]
+    assert [r.fingerprint for r in store.runs(GREEDY)] == ["edition-8", "edition-9"]
+
+
 def test_there_is_none_where_none_is_given(make_place: Callable[[], Place]) -> None:
     with make_place().open() as store:
         write(store, GREEDY, *range(200))
