@@ -10,6 +10,7 @@ import numpy as np
 
 from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, Numbers, detect, prepare, trend_start
 from concertmaster.core.model import Interval
+from concertmaster.core.stats.summary import Floats
 
 
 class OutlookState(StrEnum):
@@ -51,14 +52,22 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
     rising = slope.low > 0
     tilt = slope.likely if rising or slope.high < 0 else 0.0
-    level = float(np.quantile(y - tilt * (time - now), min(max(percentile, 0.0), 1.0)))
+    share = min(max(percentile, 0.0), 1.0)
+    level = float(np.quantile(y - tilt * (time - now), share))
     seconds = math.exp(min(level, 700.0))
     missing = math.log(limit) - level
     if not rising:
         return ObjectiveForecast(OutlookState.MISSED if missing < 0 else OutlookState.MET, seconds)
-    at = Interval(*sorted(now + missing / s for s in (slope.high, slope.likely, slope.low)))
+    at = Interval(
+        *sorted(now + _ahead(time - now, y, s, share, math.log(limit)) for s in (slope.low, slope.likely, slope.high))
+    )
     if missing < 0:
         return ObjectiveForecast(OutlookState.MISSED, seconds, at)
     if at.likely - now > float(time[-1] - time[0]):
         return ObjectiveForecast(OutlookState.MET, seconds)
     return ObjectiveForecast(OutlookState.AT_RISK, seconds, at)
+
+
+def _ahead(since: Floats, y: Floats, slope: float, share: float, limit: float) -> float:
+    """Seconds until a line of this slope through the runs reaches ``limit``. A steeper one is higher at its end as well."""
+    return (limit - float(np.quantile(y - slope * since, share))) / slope

@@ -208,6 +208,32 @@ def test_outlook_dates_a_rising_trend() -> None:
     assert seen.level == pytest.approx(600 * math.exp(0.6), rel=0.08)
 
 
+def test_outlook_holds_the_day_the_objective_is_missed_in_its_interval() -> None:
+    """The level at the end of a trend is as uncertain as its slope: 95% promised, of about 50 series with a date."""
+    dated = held = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        days = np.arange(168) / 12 - 14
+        growth, margin = rng.uniform(0.015, 0.03), np.log(rng.uniform(1.05, 1.15))
+        values = 600 * np.exp(growth * days + 0.06 * rng.standard_normal(days.size))
+        seen = outlook(days * DAY, values, 600 * float(np.exp(margin)), now=0.0)
+        if seen.at is not None and seen.state is OutlookState.AT_RISK:
+            dated += 1
+            held += seen.at.low <= margin / growth * DAY <= seen.at.high
+    assert dated >= 40
+    assert held >= 0.88 * dated
+
+
+def test_outlook_of_growth_that_passed_the_limit_says_when() -> None:
+    days = np.arange(56) / 4 - 14
+    values = 600 * np.exp(0.02 * days + 0.01 * np.random.default_rng(1).standard_normal(days.size))
+    seen = outlook(days * DAY, values, 600 * math.exp(-0.08), now=0.0)
+    assert seen.state is OutlookState.MISSED
+    assert seen.at is not None
+    assert seen.at.low <= seen.at.likely <= seen.at.high < 0
+    assert seen.at.likely == pytest.approx(-4 * DAY, rel=0.2)
+
+
 def test_outlook_when_met_missed_or_unknown() -> None:
     rng = np.random.default_rng(18)
     times, values = days(40), lognormal(rng, 40)

@@ -27,6 +27,7 @@ from concertmaster.core.times import to_minute, weekend
 _DAY = 86400.0
 _CHANCE = 0.0005  # highest p-value to report: nobody should investigate a chance finding
 _CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen values cannot reach lower p-values
+_SMALL = 0.25  # of an increase, on logarithms
 _HOURS = 2 * 3600.0  # seconds apart that still count as the same time of day
 
 _Same = Callable[[float | None, float | None], bool]
@@ -34,12 +35,18 @@ _Same = Callable[[float | None, float | None], bool]
 
 
 def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The last change if it is a significant increase of at least ``least`` and has not been reverted, else None."""
-    if not points:
-        return None
-    last = points[-1]
-    up = last.direction is Direction.UP and math.isfinite(last.ratio) and last.ratio - 1 >= least
-    return last if up and _clear(1.0 - last.confidence, last.ratio, last.low) else None
+    """The last change if it is a significant increase of at least ``least`` and has not been reverted, else None. A change
+    that is small beside it, and small itself, may follow: a level rarely stays where it jumped to."""
+    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest
+    for point in reversed(points):
+        size = math.log(point.ratio)
+        if size >= bar:
+            stands = size + after >= bar and largest <= _SMALL * size
+            return point if stands and _clear(1.0 - point.confidence, point.ratio, point.low) else None
+        if not abs(size) < bar:
+            return None
+        after, largest = after + size, max(largest, abs(size))
+    return None
 
 
 def _clear(chance: float, ratio: float, low: float) -> bool:

@@ -20,17 +20,23 @@ from concertmaster.core.rules.resources.places import shared
 
 _LEAST = 60.0  # seconds: a slow image pull must not time out a two-second step
 _HUNG = 2.0  # times the limit derived from the other executions: a slow execution is no hang
+_USUAL = 3  # executions of an item
 _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
 
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """One step: run times (s) of its succeeded executions, and of all that ended."""
+    """One step: run times (s) of its succeeded executions, of all that ended, and of the latter by item of a fan-out."""
 
     step: StepAnalysis
     spec: StepSpec
     good: list[float]
     all: list[float]
+    items: tuple[list[float], ...] = ()
+
+    def usual(self, seconds: float) -> bool:
+        """Whether an item takes that long in most runs: it is larger than the others and does not hang."""
+        return any(len(own) >= _USUAL and sum(v >= seconds for v in own) > len(own) / 2 for own in self.items)
 
 
 def _times(evidence: Evidence) -> Iterator[_Times]:
@@ -48,7 +54,12 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             continue
         rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
         good = [e for found in evidence.rows.succeeded.get(step.step, {}).values() for e in found]
-        yield _Times(step, spec, *([e.span for e in r if e.span is not None] for r in (good, rows)))
+        items: dict[str, list[float]] = {}
+        for e in rows:
+            if e.item is not None and e.span is not None:
+                items.setdefault(e.item, []).append(e.span)
+        succeeded, ended = ([e.span for e in r if e.span is not None] for r in (good, rows))
+        yield _Times(step, spec, succeeded, ended, tuple(items.values()))
 
 
 def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
@@ -77,7 +88,7 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]]
     values, good = sorted(row.all), sorted(row.good)
     for count in range(min(max(1, round(_MOST_HUNG * len(values))), len(values)), 0, -1):
         least = values[-count]
-        if count < len(values) and least < _HUNG * values[-count - 1]:
+        if (count < len(values) and least < _HUNG * values[-count - 1]) or row.usual(least):
             continue
         limit = _finding(evidence, [v for v in good if v < least])
         if limit.seconds is not None and least >= _HUNG * limit.seconds:

@@ -24,6 +24,20 @@ def test_a_step_that_became_slower_is_named_with_its_time() -> None:
     assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
 
 
+@pytest.mark.parametrize(("then", "found"), [(1.0, 1), (0.96, 1), (0.75, 0)])
+def test_a_small_change_after_it_does_not_hide_a_regression(then: float, found: int) -> None:
+    """Up by two thirds after half of the runs, and for the last fifth to ``then`` of that."""
+    value = noise(spread=0.01)
+
+    def work(i: int) -> Work:
+        level = 1.0 if i < 30 else 2.0 if i < 48 else 2.0 * then
+        return {"extract": value(60), "transform": value(240 * level), "load": value(60)}
+
+    made = scenario(etl(), 60, work)
+    assert len(made.analysis().trend.points) == (1 if then == 1.0 else 2), "the case must tempt the rule"
+    assert len(made.recommended("degradation")) == found
+
+
 def test_working_days_after_a_weekend_are_no_degradation() -> None:
     """Every six hours from a Saturday to a Thursday."""
     value, every, count = noise(spread=0.03), DAY / 4, 22

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from concertmaster.core.model.policy import AnalysisSettings
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, argo, cron_job, noise, scenario, task
+from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, noise, scenario, task
 
 
 def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
@@ -17,6 +19,22 @@ def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
     assert item.edits[0].pointer == "/spec/templates/2/activeDeadlineSeconds"
     assert 1.5 * 320 <= limit <= 600  # above every healthy run with headroom, far below the hang
     assert "earlier" in item.expected
+
+
+@pytest.mark.parametrize(
+    ("large", "hangs"), [(4, False), (None, True)], ids=["always the same item", "another each time"]
+)
+def test_an_item_that_always_takes_long_does_not_hang(large: int | None, hangs: bool) -> None:
+    of = argo(task("split"), task("search", "split", withItems=list("abcdefgh")), task("join", "search"))
+    value = noise()
+
+    def work(i: int) -> Work:
+        long = large if large is not None else i % 8
+        search: list[Pod | float] = [value(1500 if k == long else 100) for k in range(8)]
+        return {"split": value(20), "search": search, "join": value(30)}
+
+    found = scenario(of, 40, work).recommended("timeout")
+    assert any(r.id == "timeout.search" for r in found) is hangs
 
 
 def test_steps_without_a_limit_share_one_quiet_line() -> None:
