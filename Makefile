@@ -131,7 +131,7 @@ bench-krr: $(READY) ## KRR=DIR (a checkout of robusta-dev/krr, KRR_PYTHON its in
 	@$(BIN)/python -m benchmarks.krr --krr $(KRR) $(if $(KRR_PYTHON),--python $(KRR_PYTHON)) $(if $(SIZE),--workflows $(SIZE))
 	@$(BIN)/python -m benchmarks.page
 
-bench-advice: $(READY) ## planted problems and healthy workflows: what is recommended, and how it ranks (about 10 minutes)
+bench-advice: $(READY) ## planted problems and healthy workflows: what is recommended, and how it ranks (about 40 minutes)
 	@nice -n 5 $(BIN)/python -m benchmarks.advice
 	@$(BIN)/python -m benchmarks.page
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.advice import kinds_cost, kinds_platform, kinds_reliability, kinds_speed
+from benchmarks.advice import kinds_cost, kinds_hidden, kinds_platform, kinds_reliability, kinds_speed
 from benchmarks.advice.healthy import healthy
 from benchmarks.advice.law import Flow
 from benchmarks.advice.plant import base
@@ -22,7 +22,7 @@ from benchmarks.advice.score import Tally, check_healthy, judge, summary, top
 from benchmarks.advice.weeks import replay_one, together
 from concertmaster.core.model.policy import Policy
 
-KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS, *kinds_platform.KINDS)
+KINDS = (*kinds_cost.KINDS, *kinds_reliability.KINDS, *kinds_speed.KINDS, *kinds_platform.KINDS, *kinds_hidden.KINDS)
 
 
 def one_seed(seed: int, count: int, only: Collection[str], *, verbose: bool) -> Tally:
@@ -80,7 +80,10 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--healthy", type=int, default=200)
     parser.add_argument(
-        "--weeks", type=int, default=40, help="healthy workflows followed for two weeks (-1: none at all)"
+        "--weeks",
+        type=int,
+        default=8,
+        help="healthy workflows of each seed followed for two weeks (-1: none at all, earlier figures stay)",
     )
     parser.add_argument("--only", nargs="+", default=[], help="names of kinds")
     parser.add_argument("--verbose", action="store_true", help="say what was missed")
@@ -88,12 +91,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     only = frozenset(options.only)
-    seeds = [(s, options.healthy, only, options.verbose) for s in range(options.first, options.first + options.seeds)]
+    numbers = range(options.first, options.first + options.seeds)
+    seeds = [(s, options.healthy, only, options.verbose) for s in numbers]
     with ProcessPoolExecutor(options.jobs) as pool:
         tallies = list(pool.map(_seed, seeds))
-        rows = _weeks(options.first, options.weeks, only) if options.weeks >= 0 else []
+        rows = [row for s in numbers for row in _weeks(s, options.weeks, only)] if options.weeks >= 0 else []
         seen = together(pool.map(replay_one, rows, chunksize=2))
-    result: dict[str, Any] = {**summary(tallies), "weeks": seen.summary()} if tallies else {"weeks": seen.summary()}
+    earlier = json.loads(RESULT.read_text()).get("weeks") if RESULT.is_file() else None
+    result: dict[str, Any] = {**(summary(tallies) if tallies else {}), "weeks": seen.summary() if rows else earlier}
     print("\n".join([*seen.flickers, *seen.small]) if options.verbose else "", seen.summary())
     if tallies:
         print(plain(result))

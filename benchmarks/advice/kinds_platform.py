@@ -15,7 +15,7 @@ _VOLUME_MONTH = 0.08  # per GiB
 _HALF_HOUR = HOUR / 2
 
 
-def _every_half_hour(rng: Rng, flow: Flow, engine: str, low: float, high: float) -> Flow:
+def every_half_hour(rng: Rng, flow: Flow, engine: str, low: float, high: float) -> Flow:
     """A half-hourly schedule, with runs longer in the same proportion."""
     seconds = float(rng.uniform(low, high)) * _HALF_HOUR
     flow = replace(flow, engine=engine, every=_HALF_HOUR, schedule="*/30 * * * *", noise=0.05)
@@ -40,7 +40,7 @@ def _fits(seconds: float) -> Number:
 
 def starts_skipped(rng: Rng, flow: Flow) -> Plant:
     """A CronWorkflow whose runs take longer than its interval; Forbid skips starts due meanwhile."""
-    flow = _every_half_hour(rng, flow, "cron", 1.2, 1.7)
+    flow = every_half_hour(rng, flow, "cron", 1.2, 1.7)
     bad = replace(flow, meets="Forbid")
     number = _fits(chain_seconds(flow))
     return Plant("starts-skipped", bad, flow, ("overlapping-runs",), None, "", number=number, also=_LONG)
@@ -48,7 +48,7 @@ def starts_skipped(rng: Rng, flow: Flow) -> Plant:
 
 def starts_late(rng: Rng, flow: Flow) -> Plant:
     """A CronJob whose runs take longer than its interval; each run starts as soon as the previous one has ended."""
-    flow = _every_half_hour(rng, flow, "cronjob", 1.3, 1.8)
+    flow = every_half_hour(rng, flow, "cronjob", 1.3, 1.8)
     bad = replace(flow, meets="Forbid")
     number = _fits(chain_seconds(flow))
     return Plant("starts-late", bad, flow, ("overlapping-runs",), None, "", number=number, also=_LONG)
@@ -56,7 +56,7 @@ def starts_late(rng: Rng, flow: Flow) -> Plant:
 
 def runs_replaced(rng: Rng, flow: Flow) -> Plant:
     """A CronJob with concurrencyPolicy Replace: some runs are deleted when the next one is due."""
-    flow = _every_half_hour(rng, flow, "cronjob", 0.8, 0.9)
+    flow = every_half_hour(rng, flow, "cronjob", 0.8, 0.9)
     bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.18, 0.25)))
     _, runs = runs_of(bad)
     lost = sum(r.outcome is Outcome.UNKNOWN for r in runs) / len(runs) * 30 * DAY / bad.every
@@ -66,7 +66,7 @@ def runs_replaced(rng: Rng, flow: Flow) -> Plant:
 
 def runs_beside(rng: Rng, flow: Flow) -> Plant:
     """Parallel runs that compete for nodes."""
-    flow = _every_half_hour(rng, flow, "cron", 0.85, 0.92)
+    flow = every_half_hour(rng, flow, "cron", 0.85, 0.92)
     flow = replace(flow, meets="Allow", noise=float(rng.uniform(0.13, 0.18)))
     bad = replace(flow, crowding=float(rng.uniform(1.4, 1.7)))
     also = ("variance", "degradation", "straggler", *_LONG)

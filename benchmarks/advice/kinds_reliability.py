@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 
-from benchmarks.advice.law import HOUR, MI
+import numpy as np
+
+from benchmarks.advice.law import DAY, HOUR, MI
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, sized, wide
+from benchmarks.advice.truth import runs_of
+from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
+
+_UNITS = {"d": DAY, "h": HOUR, "m": 60.0, "s": 1.0}
 
 
 def out_of_memory(rng: Rng, flow: Flow) -> Plant:
@@ -79,15 +87,35 @@ def failure_rate(rng: Rng, flow: Flow) -> Plant:
     return Plant("failure-rate", bad, mended, ("failing-step",), "enrich", "failed_runs", also=also)
 
 
-def growth(rng: Rng, flow: Flow) -> Plant:
-    """Run time that grows week by week towards the objective."""
+def growing(rng: Rng, flow: Flow, limit: float) -> tuple[Plant, float]:
+    """Run time that grows by about 2% a day, with an objective of the median ``limit`` times the present one; and the days
+    until it is missed."""
     flow = replace(flow, every=2 * HOUR, noise=0.04)
-    flow = replace(flow, steps=tuple(replace(s, growth=float(rng.uniform(0.018, 0.024))) for s in flow.steps))
-    whole = chain_seconds(flow)
-    policy = Policy(objectives=Objectives(duration=Quantiles(p95=whole * 1.15)))
-    mended = replace(flow, steps=tuple(replace(s, growth=0.0) for s in flow.steps))
-    rules = ("objective-at-risk",)
-    return Plant("growth", flow, mended, rules, None, "", also=("degradation",), policy=policy)
+    level = float(np.median([r.makespan for r in runs_of(flow)[1] if r.makespan]))
+    rate = float(rng.uniform(0.018, 0.024))
+    bad = replace(flow, steps=tuple(replace(s, growth=rate) for s in flow.steps))
+    policy = Policy(objectives=Objectives(duration=Quantiles(p50=level * limit)))
+    plant = Plant("growth", bad, flow, ("objective-at-risk",), None, "", also=("degradation",), policy=policy)
+    return plant, math.log(limit) / rate
+
+
+def growth(rng: Rng, flow: Flow) -> Plant:
+    """Growth that leads beyond an objective. The number is the day with its interval, as the text states them."""
+    plant, days = growing(rng, flow, float(rng.uniform(1.08, 1.14)))
+
+    def number(item: Recommendation) -> bool:
+        stated = re.search(r"missed in (\S+) \(between (\S+) and (\S+) from now", item.otherwise)
+        if stated is None:
+            return False
+        likely, low, high = (_days(text) for text in stated.groups())
+        return abs(likely / days - 1) <= 0.35 and 0.9 * low <= days <= 1.1 * high
+
+    return replace(plant, number=number)
+
+
+def _days(text: str) -> float:
+    """Days from a duration as printed, as ``9d01h``."""
+    return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([dhms])", text)) / DAY
 
 
 def missed(rng: Rng, flow: Flow) -> Plant:

@@ -54,10 +54,10 @@ class Step:
     ``uneven``: factor of the largest item over the others. ``transient``: share of attempts that fail transiently,
     ``broken``: share of executions that fail permanently. ``growth`` of the work and ``peak_growth`` of the memory peak
     per day (logarithmic). From ``since`` days before the end on, work is multiplied by ``factor``, and ``then_broken``
-    fail permanently. ``keys``: number of different inputs (0: unknown). ``waits_cpu``, ``waits_io``: share of its time
-    waiting for CPU, and stalled on disk. ``loose``: dependencies without data. ``pipelined``: each item begins when the
-    same item of the previous step has ended. ``gpus`` of ``gpu_resource`` are reserved, ``gpus_busy`` of them used, each
-    ``gpu_use`` of the time (0 to 1).
+    fail permanently. ``receives``: bytes a second over the network. ``keys``: number of different inputs (0: unknown).
+    ``waits_cpu``, ``waits_io``: share of its time waiting for CPU, and stalled on disk. ``loose``: dependencies without
+    data. ``pipelined``: each item begins when the same item of the previous step has ended. ``gpus`` of
+    ``gpu_resource`` are reserved, ``gpus_busy`` of them used, each ``gpu_use`` of the time (0 to 1).
     """
 
     name: str
@@ -89,6 +89,7 @@ class Step:
     keys: int = 0
     waits_cpu: float = 0.0
     waits_io: float = 0.0
+    receives: float = 0.0
     wait: float = 1.0
     start: float = 3.0
     loose: tuple[str, ...] = ()

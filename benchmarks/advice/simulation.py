@@ -66,11 +66,13 @@ def play_all(
             continue
         runs.append(play(flow, key, names, number, time, flow.crowding if time < free else 1.0))
         free = max(free, runs[-1].end or free)
-    return _cut(runs) if flow.meets == "Replace" else runs
+    return _cut(runs, Outcome.FAILED if flow.engine == "cron" else Outcome.UNKNOWN) if flow.meets == "Replace" else runs
 
 
-def _cut(runs: list[RunRecord]) -> list[RunRecord]:
-    """Truncate runs that are deleted when the next one is due; their outcome is unknown."""
+def _cut(runs: list[RunRecord], outcome: Outcome) -> list[RunRecord]:
+    """Truncate runs that end when the next one is due: Argo stops them, and their pods fail; a CronJob deletes them, and
+    their outcome is unknown."""
+    reason = "Error" if outcome is Outcome.FAILED else None
     found = []
     for run, after in zip_longest(runs, runs[1:]):
         cut = after.start if after is not None else None
@@ -78,11 +80,11 @@ def _cut(runs: list[RunRecord]) -> list[RunRecord]:
             found.append(run)
             continue
         rows = tuple(
-            e if (e.finished or 0.0) <= cut else replace(e, finished=cut, outcome=Outcome.UNKNOWN)
+            e if (e.finished or 0.0) <= cut else replace(e, finished=cut, outcome=outcome, reason=reason)
             for e in run.steps
             if (e.started or 0.0) < cut
         )
-        found.append(replace(run, end=cut, outcome=Outcome.UNKNOWN, steps=rows))
+        found.append(replace(run, end=cut, outcome=outcome, steps=rows))
     return found
 
 
@@ -258,4 +260,5 @@ def _execute(
         node=f"node-{node}", ready=ready, created=created, scheduled=scheduled, started=started, finished=finished,
         outcome=outcome, reason=reason, containers=tuple(containers), input_fingerprint=key,
         input_size=size * run.size * 1e9 if step.sizes else None, volumes=volumes,
+        network_receive_bytes=step.receives * work if step.receives else None,
     )  # fmt: skip

@@ -1,0 +1,53 @@
+"""Planted problems beside something that hides them: a season, a small request, a schedule, an objective still met."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.advice.kinds_platform import every_half_hour
+from benchmarks.advice.kinds_reliability import growing
+from benchmarks.advice.law import DAY, MI
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng
+from benchmarks.advice.truth import runs_of
+from concertmaster.core.model import Outcome
+
+MINUTES = "run_minutes"
+
+
+def degraded_in_season(rng: Rng, flow: Flow) -> Plant:
+    """One step that is slower since a certain date, in runs that take longer by day and shorter at weekends."""
+    flow = replace(flow, daily=float(rng.uniform(0.1, 0.2)), weekly=float(rng.uniform(0.1, 0.25)))
+    flow = flow.having("transform", seconds=900.0)
+    bad = flow.having("transform", since=float(rng.uniform(3, 7)), factor=float(rng.uniform(1.4, 1.8)))
+    also = ("split-long-step",)
+    return Plant("degraded-in-season", bad, flow, ("degradation",), "transform", MINUTES, also=also)
+
+
+def network_bound(rng: Rng, flow: Flow) -> Plant:
+    """A step that waits for the network, with a CPU request that fits the little it uses."""
+    cpu = float(rng.uniform(0.06, 0.2))
+    flow = flow.having("transform", seconds=900.0, cpu=cpu, cpu_request=round(cpu / 0.75, 3))
+    bad = flow.having("transform", receives=float(rng.uniform(30, 90)) * MI)
+    mended = flow.having("transform", seconds=900.0 * 0.5 * (1.0 + cpu))  # half of what is not computation
+    return Plant("network-bound", bad, mended, ("io-bound",), "transform", MINUTES, bound=True)
+
+
+def runs_stopped(rng: Rng, flow: Flow) -> Plant:
+    """A CronWorkflow with concurrencyPolicy Replace: pods of some runs are stopped, and fail, when the next one is due."""
+    flow = every_half_hour(rng, flow, "cron", 0.88, 0.95)
+    bad = replace(flow, meets="Replace", noise=float(rng.uniform(0.12, 0.18)))
+    _, runs = runs_of(bad)
+    lost = sum(r.outcome is Outcome.FAILED for r in runs) / len(runs) * 30 * DAY / bad.every
+    rules, also = ("overlapping-runs",), ("objective-at-risk", "variance", "timeout", "split-long-step")
+    return Plant("runs-stopped", bad, flow, rules, None, "failed_runs", also=also, amount=lost)
+
+
+def objective_passed(rng: Rng, flow: Flow) -> Plant:
+    """Growth that has passed an objective which the window as a whole still meets."""
+    plant, _ = growing(rng, flow, float(rng.uniform(0.92, 0.96)))
+    return replace(
+        plant, kind="objective-passed", number=lambda item: ", which passed its objective of " in item.action
+    )
+
+
+KINDS: tuple[Kind, ...] = (degraded_in_season, network_bound, runs_stopped, objective_passed)
