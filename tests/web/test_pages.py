@@ -164,7 +164,7 @@ def test_a_phone_needs_no_sideways_scrolling(chromium: Browser, running: Dashboa
         assert page.evaluate(beyond) == []
 
 
-@pytest.mark.parametrize("path", PAGES[:3])
+@pytest.mark.parametrize("path", [p for p in PAGES if p not in ("/?q=zzz", "/nothing")])  # those with tables
 def test_a_phone_shows_every_value_of_a_table_beside_the_name_of_its_column(
     chromium: Browser, running: Dashboard, path: str
 ) -> None:
