@@ -409,7 +409,7 @@ def test_a_patch_is_copied_by_a_button(page: Page, running: Dashboard) -> None:
     assert page.evaluate(state).strip() in ("copied", "selected: press Ctrl+C")
 
 
-@pytest.mark.parametrize("path", PAGES[:3])
+@pytest.mark.parametrize("path", [PAGES[0], PAGES[2], PAGES[4]])
 def test_pages_say_the_same_without_scripts(chromium: Browser, running: Dashboard, path: str) -> None:
     texts = []
     for enabled in (True, False):
