@@ -45,10 +45,13 @@ def define(raw: Mapping[str, Any]) -> WorkflowDefinition:
 
 def _steps(spec: Mapping[str, Any], problems: Problems) -> tuple[StepSpec, ...]:
     """Replicated Jobs in topological order. One that others await Ready serves them, and its end means nothing, unless
-    the set only succeeds with it: then its end is awaited by the set, and by no other Job."""
+    the set only succeeds with it: then its end is awaited by the set, and by no other Job. Nor does the end of one mean
+    anything that the success policy does not name, unless another awaits it."""
     waits = dependencies(spec, problems)
-    needed = _needed(spec, waits, problems)
+    targets, needed = _needed(spec, waits, problems)
+    awaited = {other for row in waits.values() for other, ready in row.items() if not ready}
     served = {other for row in waits.values() for other, ready in row.items() if ready} - needed
+    served |= set(waits) - targets - awaited
     steps: dict[str, StepSpec] = {}
     for i, raw in enumerate(sequence(spec.get("replicatedJobs"), "spec.replicatedJobs", problems)):
         where = f"spec.replicatedJobs[{i}]"
@@ -100,13 +103,13 @@ def dependencies(spec: Mapping[str, Any], problems: Problems) -> dict[str, dict[
     return waits
 
 
-def _needed(spec: Mapping[str, Any], names: Iterable[str], problems: Problems) -> set[str]:
-    """The replicated Jobs without whose end the set does not succeed."""
+def _needed(spec: Mapping[str, Any], names: Iterable[str], problems: Problems) -> tuple[set[str], set[str]]:
+    """The replicated Jobs with whose end the set may succeed, and those without whose end it does not."""
     policy = mapping(spec.get("successPolicy"), "spec.successPolicy", problems)
-    if policy.get("operator") == "Any":
-        return set()
-    targets = sequence(policy.get("targetReplicatedJobs"), "spec.successPolicy.targetReplicatedJobs", problems)
-    return {str(name) for name in targets} or set(names)
+    named = sequence(policy.get("targetReplicatedJobs"), "spec.successPolicy.targetReplicatedJobs", problems)
+    targets = {str(name) for name in named} or set(names)
+    either = policy.get("operator") == "Any" and len(targets) > 1
+    return targets, set() if either else targets
 
 
 def count_replicas(spec: Mapping[str, Any], problems: Problems) -> dict[str, int]:

@@ -48,6 +48,16 @@ def test_what_only_has_to_be_ready_serves_the_others() -> None:
     assert d.graph.step("a").daemon  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("operator", ["Any", "All"])
+def test_a_job_that_the_success_policy_does_not_name_ends_no_run(operator: str) -> None:
+    """It is killed once the named ones have succeeded."""
+    policy = {"successPolicy": {"operator": operator, "targetReplicatedJobs": ["a"]}}
+    d = job_set(replicated("a"), replicated("b"), **policy)
+    assert [(s.name, s.daemon) for s in d.graph.steps] == [("a", False), ("b", True)]
+    d = job_set(replicated("b"), replicated("a", "b", status="Complete"), **policy)
+    assert [(s.name, s.daemon) for s in d.graph.steps] == [("b", False), ("a", False)]
+
+
 def test_what_has_to_be_ready_and_to_succeed_is_work_beside_the_others() -> None:
     """The set ends with its last Job, also when that was the first to start; and fails with it."""
     d = job_set(replicated("a"), replicated("b"), startupPolicy={"startupPolicyOrder": "InOrder"})
