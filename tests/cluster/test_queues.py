@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from concertmaster.cli import cli
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.core.analysis.shared.caches import cache_uses
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
@@ -20,6 +22,7 @@ from concertmaster.history import Store
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.report.insights import sentences
+from concertmaster.report.result import first_status
 from testbed.cluster import Cluster
 from tests.support.builders import NOW
 from tests.support.chart.bed import minimal_crd
@@ -201,5 +204,24 @@ def test_semaphores_and_caches_are_read_where_allowed_and_their_commands_work(cl
     assert "10 entries, " in line
     aged = cache_uses(replace(result.analysis, now=time.time()))[0]
     assert (aged.stale, len(aged.content.entries if aged.content else ())) == (5, 10)
+    _the_report_adds_caches_up(cluster, namespace, first_status(result))
     run_printed(cluster, use.invalidate)
     assert cluster.run_kubectl("get", "configmap", "etl-cache", "-n", namespace).returncode != 0
+
+
+def _the_report_adds_caches_up(cluster: Cluster, namespace: str, status: dict[str, Any]) -> None:
+    """Two profiles with this status, as the API server keeps it, share one cache."""
+    install_crds(cluster)
+    ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "etl"}
+    for name in ("etl", "etl-late"):
+        meta = {"name": name, "namespace": namespace}
+        kind = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowProfile"}
+        apply(cluster, {**kind, "metadata": meta, "spec": {"workflowRef": ref}})
+        patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+        cluster.kubectl("-n", namespace, "patch", "wfp", name, *patch)
+    words = ["report", "-n", namespace, "--kubeconfig", str(cluster.kubeconfig()), "--output", "md"]
+    found = CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False).output
+    assert "50% of 40 lookups hit, " in found
+    assert found.count("| etl-cache | 20") == 2
+
+

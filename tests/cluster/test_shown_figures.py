@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,24 @@ def test_trends_count_every_run_once(harness: Harness) -> None:
         assert sum(p["runs"]["failed"] for p in periods) == len(FAILED), length
 
 
-def test_the_report_has_savings_costs_and_demand(harness: Harness, analysis: dict[str, Any]) -> None:
+def test_trends_have_the_figures_of_each_period_and_compare_the_last_two(harness: Harness) -> None:
+    (found,) = harness.json("analyze", "--trends")["workflows"]
+    known = [of["transform"] for of in harness.seconds]
+    for length in ("hourly", "daily", "weekly", "monthly"):
+        figures = [p["figures"]["durationSeconds"] for p in found["trends"][length]["steps"]["transform"]["periods"]]
+        assert sum(f["count"] for f in figures) == RUNS, length
+        mean = sum(f["mean"] * f["count"] for f in figures) / RUNS
+        assert mean == pytest.approx(statistics.mean(known), rel=1e-3), length
+        assert (min(f["min"] for f in figures), max(f["max"] for f in figures)) == (min(known), max(known)), length
+        assert all(f["min"] <= f["p50"] <= f["p95"] <= f["p99"] <= f["max"] for f in figures), length
+    compared = found["trends"]["daily"]["comparison"]
+    last, before = (date.fromisoformat(compared[name].split()[0]) for name in ("period", "before"))
+    assert last - before == timedelta(days=1)
+    duration = compared["figures"]["durationSeconds"]
+    assert duration["low"] < duration["ratio"] < duration["high"]
+
+
+def test_the_report_has_savings_and_costs(harness: Harness, analysis: dict[str, Any]) -> None:
     report = harness.json("report", "--days", "14", "--by", "team")
     assert (report["summary"]["workflows"], report["summary"]["runs"], report["summary"]["failedRuns"]) == (1, RUNS, 2)
     assert [e["id"] for e in report["top"]][:2] == ["retry-policy.load", "bottleneck.transform"]

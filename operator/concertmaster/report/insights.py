@@ -12,11 +12,11 @@ from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
 from concertmaster.core.analysis.failures import SuccessDrop
 from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
-from concertmaster.core.analysis.shared.caches import CacheUse
 from concertmaster.core.analysis.shared.volumes import VolumeFill
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.times import iso, to_minute
+from concertmaster.report import caches
 from concertmaster.report.view import number
 
 _SHOWN_RULES = ("data-quality", "demand-forecast")
@@ -113,24 +113,6 @@ def _items(rate: ItemRate) -> str:
     return f"A run works on {rate.per_run:,.0f} {rate.unit}, {rate.per_second:.3g} a second{cost} (medians)"
 
 
-def _cache(use: CacheUse) -> str:
-    """Hits, the steps that profit most, what lies in it, and how to empty it."""
-    asked = f"{text.percent(use.hits / use.lookups)} of {text.count(use.lookups, 'lookup')} hit" if use.lookups else ""
-    top = (
-        [f"{s.step} {text.percent(s.hits / s.lookups)}" for s in use.steps[:3] if s.lookups]
-        if len(use.steps) > 1
-        else []
-    )
-    saved = sum(s.saved for s in use.steps)
-    parts = [f"{asked} ({', '.join(top)})" if top else asked, f"{text.duration(saved)} of work saved" if saved else ""]
-    if use.content is not None and use.fill is not None:
-        number = len(use.content.entries)
-        parts.append(f"{number} {'entry' if number == 1 else 'entries'}, {text.percent(use.fill)} of 1Mi")
-        parts += [f"{use.stale} older than maxAge"] if use.stale else []
-    known = "; ".join(p for p in parts if p) or "not used in these runs"
-    return f"Cache {use.name}: {known}; empty it with: {use.invalidate}"
-
-
 def _volume(fill: VolumeFill) -> str:
     """How full it is, whose it is, and until when it holds what is written to it."""
     whose = "" if fill.shared else " (one for each run; the fullest)"
@@ -175,7 +157,7 @@ def sentences(insights: Insights, total: int) -> list[str]:
     lines += [_growth(insights.growth)] if insights.growth is not None else []
     lines += [_input(effect) for effect in insights.inputs[:2]]
     lines += [_width(effect) for effect in insights.widths[:2]]
-    lines += [_cache(use) for use in insights.caches[:2]]
+    lines += [caches.sentence(use) for use in insights.caches[:2]]
     lines += [_volume(fill) for fill in insights.volumes[:2]]
     for name, outlook in insights.risks:
         if outlook.at is not None:
@@ -210,7 +192,7 @@ def view(insights: Insights) -> dict[str, Any]:
         "successDrop": _drop_view(insights.drop) if insights.drop is not None else None,
         "inputGrowth": _growth_view(insights.growth) if insights.growth is not None else None,
         "inputs": [_input_view(effect) for effect in insights.inputs],
-        "caches": [_cache_view(use) for use in insights.caches],
+        "caches": [caches.view(use) for use in insights.caches],
         "volumes": [_volume_view(fill) for fill in insights.volumes],
         "slowRuns": [
             {"runs": list(s.runs), "steps": list(s.steps), "extraSeconds": number(s.extra_seconds)}
@@ -267,23 +249,6 @@ def _input_view(effect: InputEffect) -> dict[str, Any]:
         "largest": number(effect.largest_input),
         "seconds": [number(s) for s in effect.seconds] if effect.seconds is not None else None,
         "memoryRequests": [{"upTo": number(size), "bytes": number(request, 12)} for size, request in effect.sizes],
-    }
-
-
-def _cache_view(use: CacheUse) -> dict[str, Any]:
-    content = use.content
-    return {
-        "name": use.name,
-        "namespace": use.namespace,
-        "lookups": use.lookups,
-        "hits": use.hits,
-        "entries": len(content.entries) if content is not None else None,
-        "bytes": content.size if content is not None else None,
-        "staleEntries": use.stale if content is not None else None,
-        "steps": [
-            {"step": s.step, "lookups": s.lookups, "hits": s.hits, "savedSeconds": number(s.saved)} for s in use.steps
-        ],
-        "invalidate": use.invalidate,
     }
 
 

@@ -1,15 +1,31 @@
-"""The first line of a status: the result of an analysis in one or two sentences."""
+"""The first lines of a status: the result of an analysis in one or two sentences, and the shape of its graph."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.pattern import pattern, step_levels
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.fleet.together import together
-from concertmaster.core.model import Recommendation
+from concertmaster.core.model import Recommendation, WorkflowGraph
 from concertmaster.core.times import iso
 from concertmaster.report import impact as impacts
+
+_LEVELS, _PARALLEL = 12, 6  # levels of the graph that are shown, and steps of each
+
+
+def graph_line(graph: WorkflowGraph) -> str | None:
+    """The pattern of a graph and the groups of steps that can run in parallel, level by level; None without steps."""
+    name = pattern(graph)
+    if name is None:
+        return None
+    groups = [
+        ", ".join(level[:_PARALLEL]) + (f" and {len(level) - _PARALLEL} more" if len(level) > _PARALLEL else "")
+        for level in step_levels(graph)
+    ]
+    more = [f"{len(groups) - _LEVELS} more levels"] if len(groups) > _LEVELS else []
+    return f"{name.value}: {' | '.join([*groups[:_LEVELS], *more])}"
 
 
 def overview(

@@ -24,10 +24,10 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.schedule import next_run
 from concertmaster.core.text import json_size
 from concertmaster.core.times import iso
+from concertmaster.report import caches, insights
 from concertmaster.report import impact as impacts
-from concertmaster.report import insights
 from concertmaster.report import recommendation_log as remembered
-from concertmaster.report.overview import overview
+from concertmaster.report.overview import graph_line, overview
 from concertmaster.report.recommendation_log import clip
 
 MAX_BYTES = 16 * 1024
@@ -183,7 +183,9 @@ def document(
     open_ = [current[s.id] for s in active if s.id in current]
     status: Document = {
         "advice": overview(analysis, open_, minor, result.profile, next_expected),
+        "caches": caches.entries(result.insights.caches),
         "dataUntil": iso(data_until),
+        "graph": clip(graph_line(analysis.definition.graph) or "", 400) or None,
         "insights": [clip(line, 400) for line in insights.lines(result)[:10]],
         "minor": len(minor),
         "moreRecommendations": sum(s not in full for s in active),
@@ -203,7 +205,7 @@ def document(
             f"{key.kind}/{key.name}",
         ),
     }
-    empty = [k for k in ("remaining", "results") if not status[k]]
+    empty = [k for k in ("caches", "remaining", "results") if not status[k]]
     return _bounded({k: v for k, v in status.items() if v is not None and k not in empty})
 
 

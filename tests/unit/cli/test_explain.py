@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.cli.commands.explain import demand_table, describe, graph_line
+from concertmaster.cli.commands.explain import demand_table, describe
 
 PROFILE = {
     "metadata": {"name": "wftmpl-etl", "namespace": "demo"},
@@ -52,13 +52,6 @@ def test_else_the_next_step_is_reported(identifier: str, profile: dict[str, obje
     text = describe(item | {"evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}, profile)
     assert "kubectl concertmaster explain" not in text
     assert wanted in " ".join(text.split())
-
-
-def test_the_graph_is_named_with_its_levels() -> None:
-    levels = [["split"], [f"s{i}" for i in range(8)], ["join"]]
-    line = graph_line({"pattern": {"name": "fan-out/fan-in", "levels": levels}})
-    assert line.strip() == ("Pattern: fan-out/fan-in; steps by level: split | s0, s1, s2, s3, s4, s5 and 2 more | join")
-    assert graph_line({}) == ""
 
 
 def test_a_demand_forecast_prints_its_hours_as_a_table() -> None:

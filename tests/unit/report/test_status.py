@@ -26,7 +26,7 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import Observation, advance
-from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity, WorkflowDefinition
+from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.model.recommendations import SizeItem
 from concertmaster.core.pipeline import AnalysisResult
@@ -34,6 +34,7 @@ from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
 from concertmaster.report import fleet, markdown, tables
 from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.overview import graph_line
 from concertmaster.report.status_document import MAX_BYTES, clip, document, words
 from concertmaster.report.view import workflow_view
 from concertmaster.report.workflows.merged import recommendations
@@ -89,6 +90,17 @@ def test_the_resource_accepts_it_as_it_is() -> None:
     assert profile.status.summary.open == len(status["recommendations"]) + status["moreRecommendations"]
     assert len(status["recommendations"]) == 5
     assert status["advice"][0].startswith(f"{status['summary']['open']} recommendations from 14 runs in 14d, worth ")
+
+
+def test_the_graph_is_one_line_with_groups_that_may_run_in_parallel() -> None:
+    parallel = [step(f"s{i}", ["split"]) for i in range(8)]
+    join = step("join", [s.name for s in parallel])
+    graph = WorkflowGraph((step("split"), *parallel, join))
+    assert graph_line(graph) == "fan-out/fan-in: split | s0, s1, s2, s3, s4, s5 and 2 more | join"
+    chain = WorkflowGraph(tuple(step(f"s{i}", [f"s{i - 1}"] if i else []) for i in range(14)))
+    assert (graph_line(chain) or "").endswith("s11 | 2 more levels")
+    assert graph_line(WorkflowGraph(())) is None
+    assert _status(10)["graph"] == graph_line(CHAIN.graph)
 
 
 def test_equal_evidence_gives_an_equal_document() -> None:

@@ -74,6 +74,24 @@ class RunningStatus(ApiModel):
     )
 
 
+class CacheStatus(ApiModel):
+    """Use of one cache of memoized steps by the runs analysed."""
+
+    entries: int | None = Field(
+        default=None, ge=0, description="Entries in the cache; absent where it cannot be read.", examples=[12]
+    )
+    hits: int = Field(ge=0, description="Lookups answered by the cache.", examples=[30])
+    lookups: int = Field(ge=0, description="Executions of steps that looked up a result.", examples=[40])
+    name: Line400 = Field(description="Name of the cache's ConfigMap.", examples=["etl-cache"])
+    saved_seconds: int = Field(
+        ge=0,
+        description="Work avoided: hits at the mean duration of their step.",
+        examples=[7200],
+        json_schema_extra=schema(unit="seconds"),
+    )
+    stale: int | None = Field(default=None, ge=0, description="Entries older than maxAge.", examples=[2])
+
+
 class SummaryStatus(ApiModel):
     """The figures of one line of ``kubectl get``."""
 
@@ -119,11 +137,23 @@ class WorkflowProfileStatus(ApiModel):
         description="Result in one or two sentences: the value of the recommendations, or that no action is needed.",
         examples=[["2 recommendations from 30 runs in 14d, worth 41 run-hours, 12.5 USD a month in total."]],
     )
+    caches: tuple[CacheStatus, ...] = Field(
+        default=(),
+        max_length=5,
+        description="Caches of memoized steps, most work saved first.",
+        examples=[[{"name": "etl-cache", "lookups": 40, "hits": 30, "savedSeconds": 7200}]],
+        json_schema_extra=schema(list_map="name"),
+    )
     conditions: tuple[Condition, ...] = conditions_field("Ready, MetricsAvailable, TargetResolved, ObjectivesMet")
     data_until: Timestamp | None = Field(
         default=None,
         description="Time up to which the data behind this status is complete.",
         examples=["2027-01-31T00:40:00Z"],
+    )
+    graph: Line400 | None = Field(
+        default=None,
+        description="Pattern of the step graph, and its steps in groups that can run in parallel, in order.",
+        examples=["fan-out/fan-in: split | align, sort | merge"],
     )
     insights: tuple[Line400, ...] = Field(
         default=(),

@@ -200,6 +200,20 @@ class MonthRow(ApiModel):
     queueing_hours: float
 
 
+class CacheRow(ApiModel):
+    """Use of one cache by one workflow, in the window of its analysis."""
+
+    namespace: str
+    profile: str
+    workflow: str | None = None
+    cache: str
+    lookups: int
+    hits: int
+    saved_seconds: int = Field(description="Work avoided: hits at the mean duration of their step.")
+    entries: int | None = Field(description="Null where the cache cannot be read.")
+    stale: int | None = Field(description="Entries older than maxAge.")
+
+
 class PeriodReport(ApiModel):
     """A report over a period, from the cluster's statuses or from facts."""
 
@@ -219,6 +233,7 @@ class PeriodReport(ApiModel):
     )
     results: tuple[ResultRow, ...] = Field(description="Implemented within the period, newest first.")
     demand: tuple[str, ...]
+    caches: tuple[CacheRow, ...] = Field(default=(), description="Caches of memoized steps, most work saved first.")
     label: str | None = Field(description="Label that costByLabel is about.")
     cost_by_label: tuple[CostGroup, ...]
     cost_by_namespace: tuple[CostGroup, ...]

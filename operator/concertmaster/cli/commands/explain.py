@@ -97,11 +97,12 @@ def command(
             click.echo("\n".join(planner.lines(item)))
     for result in made:
         click.echo(text.plain("\n".join(carried_out(result))))
+    if recommendation is None and status.get("graph"):
+        click.echo(text.plain(f"Graph: {status['graph']}\n"))
     if recommendation is None and not problem:
         currency = str((detail.get("cost") or {}).get("currency") or "USD")
         if costs := cost_table(detail.get("costComponents") or (), currency):
             click.echo(text.plain(f"Cost by component, now and after the recommendations above:\n\n{costs}\n"))
-        click.echo(text.plain(graph_line(detail)), nl=False)
         kept = details.ask_days(kubeconfig, raw, where, context)
         rows = daily.rows(kept.get("days") or ())
         if months := daily.months_table(rows, currency):
@@ -121,18 +122,6 @@ def command(
 def _step(detail: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
     """The figures of the step a recommendation is about; empty without any."""
     return next((s for s in detail.get("steps") or () if s["name"] == item.get("step")), {})
-
-
-def graph_line(detail: dict[str, Any]) -> str:
-    """The pattern of the workflow with its steps, level by level; empty where it is not known."""
-    found = detail.get("pattern") or {}
-    if not found.get("name"):
-        return ""
-    levels = [
-        ", ".join(level[:6]) + (f" and {len(level) - 6} more" if len(level) > 6 else "") for level in found["levels"]
-    ]
-    shown = [*levels[:12], f"{len(levels) - 12} more levels"] if len(levels) > 12 else levels
-    return f"Pattern: {found['name']}; steps by level: {' | '.join(shown)}\n\n"
 
 
 def _figures(step: dict[str, Any]) -> str:

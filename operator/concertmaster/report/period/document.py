@@ -12,6 +12,7 @@ from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
+from concertmaster.report.workflows.caches import cache_rows
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import moment
 
@@ -64,6 +65,7 @@ def period_report(
         adopted=None if adoptions is None else adopted(adoptions, scope.since, scope.until),
         results=tuple(results),
         demand=tuple(_demand(view)),
+        caches=cache_rows(view.profiles),
         label=label,
         cost_by_label=groups(rows, lambda r: r.labels.get(label, UNLABELLED)) if label else (),
         cost_by_namespace=groups(rows, lambda r: r.namespace),

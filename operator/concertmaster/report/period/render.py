@@ -13,6 +13,7 @@ from concertmaster.api.views.fleet import PeriodReport, WorkflowRow
 from concertmaster.core import text
 from concertmaster.report.html.environment import amounts, hours, impact_line, money, render, stylesheet, when
 from concertmaster.report.markdown import table
+from concertmaster.report.workflows.caches import cache_totals
 
 FORMATS = ("html", "md", "json", "csv")
 
@@ -27,7 +28,13 @@ def html(report: PeriodReport) -> str:
     style = stylesheet()
     digest = base64.b64encode(hashlib.sha256(str(style).encode()).digest()).decode()
     return render(
-        "report.html", r=report, adopted=adopted_text(report), style=style, style_hash=digest, version=__version__
+        "report.html",
+        r=report,
+        adopted=adopted_text(report),
+        cached=cache_totals(report.caches),
+        style=style,
+        style_hash=digest,
+        version=__version__,
     )
 
 
@@ -103,7 +110,7 @@ def markdown(report: PeriodReport) -> str:
         *([f"- Changes waiting for approval: {s.waiting_changes}"] if report.source == "cluster" else []),
         *(f"- In the period: {adopted}" for adopted in [adopted_text(report)] if adopted),
     ]
-    return "\n".join([*lines, *_actions(report), *_months(report), *_costs(report)]).rstrip() + "\n"
+    return "\n".join([*lines, *_actions(report), *_months(report), *_caches(report), *_costs(report)]).rstrip() + "\n"
 
 
 def _actions(report: PeriodReport) -> list[str]:
@@ -163,6 +170,23 @@ def _months(report: PeriodReport) -> list[str]:
         ],
     )
     return lines
+
+
+def _caches(report: PeriodReport) -> list[str]:
+    rows = [
+        (
+            f"{c.namespace}/{c.workflow or c.profile}",
+            c.cache,
+            c.lookups,
+            text.percent(c.hits / c.lookups) if c.lookups else "–",
+            text.duration(c.saved_seconds) if c.saved_seconds else "–",
+            "–" if c.entries is None else c.entries,
+            "–" if c.stale is None else c.stale,
+        )
+        for c in report.caches
+    ]
+    lines = _section("Caches", ["Workflow", "Cache", "Lookups", "Hits", "Work saved", "Entries", "Stale"], rows)
+    return [*lines, "", f"{cache_totals(report.caches)}."] if rows else []
 
 
 def _costs(report: PeriodReport) -> list[str]:

@@ -138,3 +138,34 @@ def test_ten_thousand_workflows_make_a_file_that_opens() -> None:
     assert len(html) < 1_000_000
     assert re.search(r"9500 more; the CSV and JSON forms have all", html)
     assert len(made.top) == 10
+
+
+CACHES = [
+    {"name": "etl-cache", "lookups": 40, "hits": 30, "savedSeconds": 7200, "entries": 12, "stale": 2},
+    {"name": "private", "lookups": 10, "hits": 0, "savedSeconds": 0},
+]
+
+
+def test_caches_of_all_workflows_are_added_up() -> None:
+    whole = report(
+        profile(name="one", caches=CACHES), profile(name="two", caches=[CACHES[0] | {"savedSeconds": 14_400}])
+    )
+    assert [(c.profile, c.cache, c.saved_seconds) for c in whole.caches] == [
+        ("two", "etl-cache", 14_400),
+        ("one", "etl-cache", 7200),
+        ("one", "private", 0),
+    ]
+    total = "67% of 90 lookups hit, 6h00m of work saved in the runs analysed."
+    lines = document(whole, "md").splitlines()
+    assert total in lines
+    cells = [[c.strip() for c in line.split("|")[2:-1]] for line in lines if "cache |" in line or "private" in line]
+    assert cells[-1] == ["private", "10", "0%", "–", "–", "–"]
+    assert ["etl-cache", "40", "75%", "2h00m", "12", "2"] in cells
+    page = " ".join(Elements(document(whole, "html")).text.split())
+    assert total in page
+    assert "etl-cache 40 75%" in page
+
+
+def test_without_caches_there_is_no_section() -> None:
+    for form in ("md", "html"):
+        assert "Caches" not in document(report(profile()), form)

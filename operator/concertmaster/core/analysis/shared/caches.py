@@ -47,6 +47,11 @@ class CacheUse:
         return sum(s.hits for s in self.steps)
 
     @property
+    def saved(self) -> float:
+        """Seconds of work avoided in the window."""
+        return sum(s.saved for s in self.steps)
+
+    @property
     def fill(self) -> float | None:
         """Used share (0 to 1) of the capacity of a ConfigMap; None when unknown."""
         return None if self.content is None else self.content.size / CACHE_BYTES

@@ -1,0 +1,46 @@
+"""Caches of memoized steps over all workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from concertmaster.api.views.fleet import CacheRow
+from concertmaster.core import text
+from concertmaster.report.workflows.rows import Raw, full_name, workflow_name
+
+MOST = 50
+
+
+def cache_rows(profiles: Iterable[Raw]) -> tuple[CacheRow, ...]:
+    """The caches in the statuses of ``profiles``, most work saved first; a shared one is listed with each workflow."""
+    found = [row for profile in profiles for row in _rows(profile)]
+    found.sort(key=lambda r: (-r.saved_seconds, r.namespace, r.profile, r.cache))
+    return tuple(found[:MOST])
+
+
+def _rows(profile: Raw) -> Iterable[CacheRow]:
+    status = profile.get("status")
+    caches = status.get("caches") if isinstance(status, Mapping) else None
+    namespace, name = full_name(profile)
+    for cache in caches if isinstance(caches, list) else ():
+        yield CacheRow(
+            namespace=namespace,
+            profile=name,
+            workflow=workflow_name(profile),
+            cache=cache["name"],
+            lookups=cache["lookups"],
+            hits=cache["hits"],
+            saved_seconds=cache["savedSeconds"],
+            entries=cache.get("entries"),
+            stale=cache.get("stale"),
+        )
+
+
+def cache_totals(rows: Iterable[CacheRow]) -> str:
+    """All caches in one sentence; empty without any lookup."""
+    known = list(rows)
+    lookups, saved = sum(r.lookups for r in known), sum(r.saved_seconds for r in known)
+    if not lookups:
+        return ""
+    hit = text.percent(sum(r.hits for r in known) / lookups)
+    return f"{hit} of {text.count(lookups, 'lookup')} hit, {text.duration(saved)} of work saved in the runs analysed"
