@@ -78,7 +78,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--healthy", type=int, default=200)
+    parser.add_argument(
+        "--healthy", type=int, default=200, help="of each seed (-1: nor anything planted, earlier figures stay)"
+    )
     parser.add_argument(
         "--weeks",
         type=int,
@@ -94,11 +96,12 @@ def main() -> int:
     numbers = range(options.first, options.first + options.seeds)
     seeds = [(s, options.healthy, only, options.verbose) for s in numbers]
     with ProcessPoolExecutor(options.jobs) as pool:
-        tallies = list(pool.map(_seed, seeds))
+        tallies = list(pool.map(_seed, seeds)) if options.healthy >= 0 else []
         rows = [row for s in numbers for row in _weeks(s, options.weeks, only)] if options.weeks >= 0 else []
         seen = together(pool.map(replay_one, rows, chunksize=2))
-    earlier = json.loads(RESULT.read_text()).get("weeks") if RESULT.is_file() else None
-    result: dict[str, Any] = {**(summary(tallies) if tallies else {}), "weeks": seen.summary() if rows else earlier}
+    earlier: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    weeks = seen.summary() if rows else earlier.get("weeks")
+    result: dict[str, Any] = {**(summary(tallies) if tallies else earlier), "weeks": weeks}
     print("\n".join([*seen.flickers, *seen.small]) if options.verbose else "", seen.summary())
     if tallies:
         print(plain(result))
