@@ -131,7 +131,7 @@ def _start(bed: Bed, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
         "advised": bed.with_recommendations(),
         "lost_runs": sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
         "stale": stale(bed),
-        "said": problem or _last_error(bed.directory / f"{slug}.log"),
+        "said": (problem or _last_error(bed.directory / f"{slug}.log")).replace(f"{bed.directory}/", ""),
     }
     print(f"  history {name}: {row}", flush=True)
     return row
@@ -160,7 +160,6 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "| the history is ... at the start | starts | alive | advised | runs lost | the operator says |"
     yield "|---|---|---|---|---|---|"
     for name, row in found["histories"].items():
-        cause = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:140]
-        cause = re.sub(r"/\S+/", "", cause)
+        cause = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:200]
         alive = "yes" if row.get("alive") else "-"
         yield f"| {name} | {'yes' if row['starts'] else 'no'} | {alive} | {row['advised']} | {row['lost_runs']} | {cause} |"

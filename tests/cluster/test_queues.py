@@ -223,5 +223,3 @@ def _the_report_adds_caches_up(cluster: Cluster, namespace: str, status: dict[st
     found = CliRunner().invoke(cli, words, catch_exceptions=False, standalone_mode=False).output
     assert "50% of 40 lookups hit, " in found
     assert found.count("| etl-cache | 20") == 2
-
-

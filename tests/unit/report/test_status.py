@@ -26,7 +26,16 @@ from concertmaster.core.lifecycle.history import (
 )
 from concertmaster.core.lifecycle.implementation import Field
 from concertmaster.core.lifecycle.states import Observation, advance
-from concertmaster.core.model import Category, Impact, Interval, Level, Recommendation, Severity, WorkflowDefinition, WorkflowGraph
+from concertmaster.core.model import (
+    Category,
+    Impact,
+    Interval,
+    Level,
+    Recommendation,
+    Severity,
+    WorkflowDefinition,
+    WorkflowGraph,
+)
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.model.recommendations import SizeItem
 from concertmaster.core.pipeline import AnalysisResult
