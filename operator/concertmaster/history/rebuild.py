@@ -121,7 +121,8 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
     """Times of the pod come from the metrics where they have them, so that history and live records agree."""
     if seen is None or live.outcome is Outcome.CACHED:
         return live
-    ended = seen.finished if seen.outcome not in (Outcome.UNKNOWN, Outcome.RUNNING) else None
+    vanished = seen.outcome in (Outcome.UNKNOWN, Outcome.RUNNING)
+    ends = (live.finished, seen.finished) if vanished else (seen.finished, live.finished)
     return replace(
         live,
         uid=live.uid or seen.uid,
@@ -130,7 +131,10 @@ def _joined(live: StepExecution, seen: StepExecution | None) -> StepExecution:
         scheduled=seen.scheduled if seen.scheduled is not None else live.scheduled,
         started=seen.started if seen.started is not None else live.started,
         serving=min((t for t in (live.serving, seen.serving) if t is not None), default=None),
-        finished=ended if ended is not None else live.finished,
+        # The pods of a Job that has failed are deleted while they run: only the metrics know until when they did.
+        finished=None
+        if live.outcome is Outcome.RUNNING and vanished
+        else next((t for t in ends if t is not None), None),
         reason=live.reason or seen.reason,
         containers=_containers(live.containers, seen.containers),
         network_receive_bytes=seen.network_receive_bytes,

@@ -216,6 +216,21 @@ def test_a_live_record_is_joined_with_what_the_metrics_saw(make_place: Callable[
             assert load.cache_hit
 
 
+@pytest.mark.parametrize(
+    ("outcome", "known", "end"),
+    [(Outcome.UNKNOWN, None, 11.0), (Outcome.UNKNOWN, 9.0, 9.0), (Outcome.RUNNING, None, None)],
+    ids=["nobody saw its end", "its engine did", "it may still run"],
+)
+def test_a_pod_that_vanished_ends_when_it_was_last_seen(
+    store: Store, outcome: Outcome, known: float | None, end: float | None
+) -> None:
+    """A Job that exceeds its deadline deletes its pods while they run: no object ever shows their end."""
+    reported = StepExecution("job", pod="pod-1", created=0.0, finished=known, outcome=outcome)
+    store.add({KEY: {"r1": [ran("1", 1.0, "job", outcome=Outcome.UNKNOWN)]}}, records=[live(reported)])
+    (record,) = store.runs(KEY)
+    assert [e.finished for e in record.steps] == [end]
+
+
 @pytest.mark.parametrize(("pod", "earliest"), [(7.0, 7.0), (9.0, 8.0), (None, 8.0)])
 def test_a_daemon_serves_from_the_first_moment_that_anybody_saw(
     store: Store, pod: float | None, earliest: float

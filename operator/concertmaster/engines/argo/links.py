@@ -91,14 +91,17 @@ class Links:
             raise _Beyond
 
     def _seen_through(self, identity: str) -> Iterator[Node]:
-        """Composite parents that contain the node: it inherits their dependencies."""
+        """Parents whose dependencies the node inherits: composites that contain it, and the task in which a hook began."""
         node = self._nodes[identity]
-        if node.hooked or identity in self._earlier:
+        if identity in self._earlier:
             return
         for parent in self._parents.get(identity, ()):
             self._spend()
+            if node.hooked:
+                if _began_during(node, parent):
+                    yield parent
             # Dependents of a failed retry are its children too, but did wait for it.
-            if parent.composite and (parent.kind != "Retry" or _inside(node.name, parent.name)):
+            elif parent.composite and (parent.kind != "Retry" or _inside(node.name, parent.name)):
                 yield parent
 
     def _join(self, identity: str) -> _Waited:
@@ -111,7 +114,7 @@ class Links:
         if not parents:
             return node.started, frozenset()
         through = {p.id for p in self._seen_through(identity)}
-        if len(parents) == len(through) == 1 and parents[0].id in self._memo:
+        if len(parents) == len(through) == 1 and parents[0].id in self._memo and not node.hooked:
             return self._memo[parents[0].id]
         times: list[float | None] = []
         steps: set[str] = set()
@@ -120,13 +123,10 @@ class Links:
             if parent.id in through:
                 at, names = self._memo.get(parent.id, (None, frozenset()))
                 self._spend(len(names))
-                times.append(at)
+                times.append(node.started if node.hooked else at)
                 steps |= names
                 continue
             if node.hooked:
-                if _began_during(node, parent):
-                    times.append(node.started)
-                    continue
                 waited = [n for leaf in self._exits(parent) for n in (leaf, *self._handlers_passed(leaf, node))]
                 ends = [n.finished for n in waited if n.finished is not None]
                 # A composite ends when the controller observes the end of its leaves: the delay in between is not

@@ -8,8 +8,9 @@ start of its containers is unknown until the metrics contain it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
@@ -67,7 +68,8 @@ def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefin
     nodes = settle_nodes(read_nodes(obj.status, obj.name, obj.problems))
     first_version = _first_version(obj)
     links = Links(nodes, obj.problems)
-    executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, definition, first_version)]
+    steps_of = cache(partial(_steps_of, definition=definition))
+    executions = [e for n in nodes.values() for e in _executions(n, obj.name, links, steps_of, first_version)]
     if links.beyond:
         executions = [replace(e, ready=None, after=None) for e in executions]
     if _OUTCOMES.get(str(obj.status.get("phase"))) is not None:
@@ -112,12 +114,15 @@ def _first_version(obj: KubeObject) -> bool:
 
 
 def _executions(
-    node: Node, run: str, links: Links, definition: WorkflowDefinition | None, first_version: bool
+    node: Node, run: str, links: Links, steps_of: Callable[[str], tuple[str, ...]], first_version: bool
 ) -> Iterator[StepExecution]:
-    """Executions that one node represents: none for composites, several for a composite that was skipped or cached."""
+    """Executions that one node represents: none for composites, several for a composite that was skipped or cached.
+    ``steps_of``: the steps of the graph that a task name represents."""
     if node.composite or node.kind == "Container":
         return
     ready, after = links.before(node)
+    if after is not None and any(steps_of(name) != (name,) for name in after):
+        after = tuple(sorted({step for name in after for step in steps_of(name)}))
     raw_message = node.raw.get("message")
     message = " ".join(raw_message.split())[:200] if isinstance(raw_message, str) and raw_message else None
     cached = node.cache_hit
@@ -144,7 +149,7 @@ def _executions(
     )
     if not base.step:
         base = replace(base, step=_template(node) or "main")
-    for step in _steps_of(base.step, definition) if node.kind != "Pod" or cached else (base.step,):
+    for step in steps_of(base.step) if node.kind != "Pod" or cached else (base.step,):
         yield replace(base, step=step)
 
 
@@ -164,7 +169,7 @@ def _attempt(attempts: Sequence[int]) -> int:
     return number
 
 
-def _steps_of(key: str, definition: WorkflowDefinition | None) -> tuple[str, ...]:
+def _steps_of(key: str, *, definition: WorkflowDefinition | None) -> tuple[str, ...]:
     """Steps of the graph that a task name represents: the task itself, or everything inside it."""
     if definition is None or definition.graph.step(key) is not None:
         return (key,)

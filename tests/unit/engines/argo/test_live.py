@@ -176,6 +176,39 @@ def test_a_skipped_or_cached_composite_stands_for_all_its_steps(fields: dict[str
     assert [e.step for e in found] == ["prepare.check", "prepare.clean", "prepare.fetch"]
 
 
+def node(identity: str, kind: str, begun: float, ended: float, *children: str, **more: Any) -> dict[str, Any]:
+    """A node of the table; children by id."""
+    name = RUN if identity == RUN else f"{RUN}.{identity}"
+    times = {"startedAt": stamp(begun), "finishedAt": stamp(ended)}
+    found = {"id": identity, "name": name, "type": kind, "phase": "Succeeded", "children": list(children)}
+    return {identity: {**found, **times, "templateName": "run", **more}}
+
+
+def test_what_follows_a_skipped_composite_waited_for_the_steps_inside_it() -> None:
+    table = {
+        **node(RUN, "DAG", 0.0, 9.0, "prepare"),
+        **node("prepare", "Skipped", 0.0, 0.0, "work", phase="Skipped"),
+        **node("work", "Pod", 0.0, 9.0),
+    }
+    steps = read_run(Controller(NESTED, RUN).workflow(nodes=table), KEY, the_definition(NESTED)).record.steps
+    inside = ("prepare.check", "prepare.clean", "prepare.fetch")
+    assert {e.step: e.after for e in steps} == {**dict.fromkeys(inside, ()), "work": inside}
+
+
+@pytest.mark.parametrize(("begun", "ready", "after"), [(4.0, 4.0, ("s",)), (13.0, 12.0, ("a",))])
+def test_a_hook_that_begins_while_its_task_runs_waited_for_what_the_task_did(
+    begun: float, ready: float, after: tuple[str, ...]
+) -> None:
+    table = {
+        **node(RUN, "DAG", 0.0, 30.0, "s"),
+        **node("s", "Pod", 0.0, 2.0, "a"),
+        **node("a", "Pod", 3.0, 12.0, "a.hooks.told"),
+        **node("a.hooks.told", "Pod", begun, 30.0, nodeFlag={"hooked": True}),
+    }
+    hook = read(Controller(NESTED, RUN).workflow(nodes=table)).record.steps[-1]
+    assert (hook.step, hook.ready, hook.after) == ("a.hooks.told", ready, after)
+
+
 def test_waiting_nodes_have_no_pod() -> None:
     tasks = [
         {"name": "a", "template": "run"},
