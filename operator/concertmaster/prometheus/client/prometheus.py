@@ -44,6 +44,7 @@ class PrometheusClient:
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self.learned_interval: float | None = None
+        self.sampled_interval: float | None = None  # seconds, of the container with most samples, seen within the hour
         self.hourly = Hourly()
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's

@@ -5,7 +5,7 @@ its text, the source and its proxies allow. With lives of one class that is five
 jobs, finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved
 labels, pods without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three
 classes. A quiet shard costs three. Pods that request GPUs or ephemeral storage, or mount persistent volumes, cost one
-more for each of the three.
+more for each of the three; a source that hides ``up`` costs one more.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.
@@ -23,6 +23,7 @@ from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect import sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
+from concertmaster.prometheus.collect.exposure import target_state
 from concertmaster.prometheus.collect.lives import by_life, twice, window_of
 from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
 from concertmaster.prometheus.facts.assemble import Usage
@@ -94,10 +95,7 @@ class Shard:
         return self._exposing(window)
 
     def _exposing(self, window: TimeRange) -> TargetState:
-        targets = vanish.read_targets(self._ask("targets", queries.targets(self.scope, window)))
-        if targets.seen or not window.long:
-            return targets
-        return vanish.read_targets(self._ask("targets", queries.targets(self.scope, window, window.range)))
+        return target_state(self._ask, self.client, self.scope, window, self.end)
 
     def _finished(self, window: TimeRange) -> tuple[dict[str, str], dict[str, float]]:
         """Names of the pods that ended or vanished, and the times of ends that are known already, by uid."""

@@ -42,7 +42,7 @@ class TargetState:
 
 
 def read_targets(vector: Vector) -> TargetState:
-    """The state from the ``targets`` query."""
+    """The state from the ``targets`` query, of the jobs that exposed pods."""
     sets: dict[str, set[TargetKey]] = {"up": set(), "down": set(), "seen": set(), "now": set()}
     interval: float | None = None
     evaluations: list[tuple[int, float]] = []
@@ -54,9 +54,10 @@ def read_targets(vector: Vector) -> TargetState:
         name = "down" if stat == "up" and value == 0 else stat
         if name in sets:
             sets[name].add((job, instance))
+    jobs = {job for job, _ in sets["seen"]}
     return TargetState(
-        frozenset(sets["up"]),
-        frozenset(sets["down"]),
+        frozenset(target for target in sets["up"] if target[0] in jobs),
+        frozenset(target for target in sets["down"] if target[0] in jobs),
         frozenset(sets["seen"]),
         frozenset(sets["now"]),
         interval,

@@ -172,28 +172,33 @@ def jobs(scope: QueryScope, window: TimeRange, named: Sequence[str] = ()) -> str
     return f"max by (__name__, series, {names}) ({series})"
 
 
-def targets(scope: QueryScope, window: TimeRange, within: str = "") -> str:
-    """What exposes pods: per scrape target whether it is up, how many pods it exposed in the window and exposes now.
+def targets(scope: QueryScope, window: TimeRange, within: str = "", *, timed: bool = True) -> str:
+    """What exposes pods: per scrape target whether it is up, and how many pods it exposed in the window.
     ``within``: the range by which the window is read (default: sparse where it is long).
 
-    The ``stat`` label says which: ``up``, ``seen``, ``now``. A vanished pod is believed only with this at hand.
-    ``interval`` is the smallest interval in seconds at which any container of the metrics source is sampled;
-    ``recorded:<span>`` how often the recording rules were evaluated in so many seconds.
+    The ``stat`` label says which: ``up`` (of all jobs: a join with those that expose pods would read all of these once
+    more), ``seen``. A vanished pod is believed only with this at hand. With ``timed``, ``interval`` is the smallest interval
+    in seconds at which any container of the metrics source is sampled; ``recorded:<span>`` how often the recording rules
+    were evaluated in so many seconds.
     """
     info = selector("kube_pod_info", scope.of(scope.state))
-    seen = f"last_over_time({info}{within or window.sparse})"
     up = selector("up", equalities(scope.extra_matchers))
     memory = selector(WORKING_SET, [*equalities(scope.extra_matchers), scope.usage.match("container", "!=", "")])
     marker = selector(
         recorded.NAME, [*equalities(scope.extra_matchers), matcher(recorded.FIGURE, "=", recorded.MARKER)]
     )
-    return by_stat(
-        up=f"max by (job, instance) ({up}) and on (job) group by (job) ({seen})",
-        seen=f"count by (job, instance) ({seen})",
-        now=f"count by (job, instance) ({info})",
-        interval=f"300 / max(count_over_time({memory}[300s]))",
-        **{f"recorded:{span}": recorded.evaluations(marker, span) for span in recorded.SPANS},
-    )
+    parts = {
+        "up": f"max by (job, instance) ({up})",
+        "seen": f"count by (job, instance) (last_over_time({info}{within or window.sparse}))",
+    }
+    if timed:
+        parts["interval"] = f"300 / max(count_over_time({memory}[300s]))"
+    return by_stat(**parts, **{f"recorded:{span}": recorded.evaluations(marker, span) for span in recorded.SPANS})
+
+
+def exposing(scope: QueryScope) -> str:
+    """The targets that expose pods at the pinned time (``stat="now"``): the next best evidence where ``up`` is hidden."""
+    return by_stat(now=f"count by (job, instance) ({selector('kube_pod_info', scope.of(scope.state))})")
 
 
 def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
@@ -255,13 +260,12 @@ def _relevant(scope: QueryScope, within: str = "") -> str:
 
 
 def _ended(scope: QueryScope, back: str = "") -> str:
-    """Pods that have ended at a moment."""
+    """Pods that have ended at a moment: by their phase, whose series kube-state-metrics has for each phase, 0 or 1."""
     scheme = scope.state
-    key = scheme.names(POD)
+    by = f"max by ({scheme.names(POD)})"
     terminal = selector("kube_pod_status_phase", scope.of(scheme, scheme.match("phase", "=~", _TERMINAL)))
-    phase = selector("kube_pod_status_phase", scope.of(scheme))
     done = selector("kube_pod_completion_time", scope.of(scheme))
-    return f"{terminal}{back} == 1 or on ({key}) ({done}{back} unless on ({key}) {phase}{back})"
+    return f"({by} ({terminal}{back}) or {by} ({done}{back}) > bool 0) == 1"
 
 
 def last_values(

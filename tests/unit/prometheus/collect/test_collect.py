@@ -645,6 +645,7 @@ def test_target_states_are_read() -> None:
             [
                 ({"stat": "up", "job": "ksm", "instance": "k:1"}, 1),
                 ({"stat": "up", "job": "ksm", "instance": "k:2"}, 0),
+                ({"stat": "up", "job": "node-exporter", "instance": "n:1"}, 1),  # exposes no pods
                 ({"stat": "seen", "job": "ksm", "instance": "k:2"}, 7),
                 ({"stat": "now", "job": "ksm", "instance": "k:1"}, 3),
                 ({"stat": "interval"}, 15),
@@ -940,6 +941,34 @@ def test_records_are_asked_only_where_they_hold_every_sample(
     assert found.recorded == used
     assert any('figure="peak"' in asked.query for asked in store.asked) == bool(used)
     assert [f.containers[0].memory_sampled_peak for f in found.facts] == [5e8]
+
+
+def test_how_often_containers_are_sampled_is_asked_once_an_hour(store: Store) -> None:
+    """It concerns every container of the source; facts are the same when it is not asked."""
+    store.script = lambda asked: vector(rows(asked.query))
+    asking = client(store)
+
+    def asked(until: float) -> tuple[list[bool], Sequence[Any]]:
+        before = len(store.asked)
+        found = collect(asking, namespaces=["etl"], since=NOW - 600, until=NOW, now=until, label_keys=("step",))
+        return ["300 / max" in a.query for a in store.asked[before:] if '"seen"' in a.query], found.facts
+
+    first, again = asked(NOW + 60), asked(NOW + 60)
+    assert (first[0], again[0]) == ([True], [False])
+    assert first[1] == again[1]
+    assert asking.sampled_interval == 30
+
+
+def test_where_up_is_hidden_one_more_query_tells_who_exposes_pods(store: Store) -> None:
+    def hidden(asked: Asked) -> Reply:
+        if '"now"' in asked.query:
+            return vector([({"stat": "now", "job": "ksm", "instance": "k:1"}, 1)])
+        return vector([(labels, value) for labels, value in rows(asked.query) if labels.get("stat") != "up"])
+
+    store.script = hidden
+    found = look(client(store))
+    assert sum('"now"' in asked.query for asked in store.asked) == 1
+    assert len(found.facts) == 1
 
 
 def test_of_several_evaluators_the_worst_counts() -> None:

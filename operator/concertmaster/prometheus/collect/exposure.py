@@ -1,0 +1,31 @@
+"""What exposes pods, and how often containers are sampled: the ``targets`` query, and what it need not ask each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.facts.vanish import TargetState, read_targets
+from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
+
+
+def target_state(
+    ask: Callable[[str, str], Vector], client: PrometheusClient, scope: QueryScope, window: TimeRange, end: float
+) -> TargetState:
+    """The state at ``end`` (unix seconds); ``ask`` takes a query's name and text. Raises MetricsError."""
+
+    def state(within: str = "") -> TargetState:
+        # Every container of the source is counted for it, so that it is asked once an hour.
+        timed = client.hourly.due("sampled interval", end) or client.sampled_interval is None
+        found = read_targets(ask("targets", queries.targets(scope, window, within, timed=timed)))
+        if timed:
+            client.sampled_interval = found.interval
+        if found.seen and not found.known:
+            found = replace(found, exposing=read_targets(ask("exposing", queries.exposing(scope))).exposing)
+        return replace(found, interval=client.sampled_interval)
+
+    found = state()
+    return found if found.seen or not window.long else state(window.range)
