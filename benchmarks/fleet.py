@@ -37,7 +37,7 @@ from testbed.process import Process, TemporaryDirectory, free_port, http_ok
 from testbed.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[1]
-PREPARED = 0.003  # seconds per pod to load it into the metrics source
+PREPARED = 0.0019  # seconds per pod to load it into the metrics source; what it takes longer is missing from ``ahead``
 INTERVAL = 60.0
 _PAUSE = 5.0  # a longer pause between two cycles is the interval, a shorter one is the backfill
 
@@ -162,6 +162,8 @@ def measure(played: Load) -> dict[str, Any]:
                 with_recommendations = _wait_for_recommendations(cluster, workflows, log, begin, limit, operator)
                 whole = _wait_for_pause(log, begin, limit, operator)
                 cold = used()
+                found = {"advice_s": with_recommendations, "whole_s": whole, **cold, **_rss(operator.pid)}
+                print(f"  {json.dumps(found)}", flush=True)  # should steady cycles be interrupted
                 had = len(_cycles(log))
                 while len(_cycles(log)) < had + STEADY:
                     _must_run(operator, limit)
@@ -196,6 +198,9 @@ def measure(played: Load) -> dict[str, Any]:
                     "load": round(os.getloadavg()[2], 1),
                     "date": datetime.now(UTC).date().isoformat(),
                 }
+            except BaseException:
+                print(f"  until then: {json.dumps(used())}, {json.dumps(_rss(operator.pid))}", flush=True)
+                raise
             finally:
                 operator.stop()
 

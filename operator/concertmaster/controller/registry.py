@@ -11,10 +11,10 @@ import json
 import re
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from hashlib import blake2b
 from typing import Any
 
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -29,7 +29,6 @@ from concertmaster.report.fleet import headlines, minor_count
 
 _FRAME = frozenset({"conditions", "observedGeneration", "running"})
 _RULE = re.compile(r" \(([a-z-]+)\)$")
-_REMEMBERED = ("recommendations", "remaining", "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,7 @@ class StatusView:
     minor: int = 0
     running: tuple[Mapping[str, Any], ...] = ()  # runs in progress
     packed: bytes | None = None  # what it remembers of earlier recommendations, compressed
+    document: bytes = field(default=b"", compare=False)  # a fingerprint of the whole as it stands, timestamps included
 
     @property
     def ready(self) -> str:
@@ -56,16 +56,12 @@ class StatusView:
     @property
     def memory(self) -> RecommendationHistory:
         """The states of earlier recommendations in the status."""
-        return (
-            memory.read(json.loads(zlib.decompress(self.packed)))
-            if self.packed is not None
-            else RecommendationHistory()
-        )
+        return memory.unpacked(self.packed) if self.packed is not None else RecommendationHistory()
 
     @classmethod
     def of(cls, status: Mapping[str, Any] | None, ref: ObjectRef | None = None) -> StatusView:
         """The view of a status document; an absent one has no digest. ``ref``: the profile it belongs to."""
-        status = status or {}
+        status = _plain(status or {})
         listed = [r for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id")]
         return cls(
             digest=digest(status),
@@ -74,10 +70,13 @@ class StatusView:
             recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
             data_until=status.get("dataUntil"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
-            packed=_packed(status),
+            packed=memory.packed(status),
+            document=_fingerprint(status),
             running=tuple(dict(r) for r in status.get("running") or () if isinstance(r, Mapping)),
             noted=tuple(match[1] for i in status.get("insights") or () if (match := _RULE.search(str(i)))),
-            headlines=tuple(headlines(_named(ref, status))) if ref is not None else (),
+            headlines=tuple(headlines({"metadata": {"namespace": ref.namespace, "name": ref.name}, "status": status}))
+            if ref is not None
+            else (),
             minor=minor_count([{"status": status}]),
         )
 
@@ -188,7 +187,7 @@ class Registry:
             if event == "DELETED" or meta.get("deletionTimestamp"):
                 return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
             known = entries.get(uid)
-            entry = _entry(resource, obj, self._clock())
+            entry = _entry(resource, obj, self._clock(), known)
             entries[uid] = entry
         if resource.namespaced and not self._owns(entry.namespace):
             return EventEffect.NOTHING
@@ -260,28 +259,28 @@ def _older(held: str, listed: str) -> bool:
     return held != listed
 
 
-def _entry(resource: Resource, obj: Mapping[str, Any], now: float) -> Entry:
+def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry | None = None) -> Entry:
+    """What is kept of an object; what has not changed is that of ``known``."""
     meta = obj.get("metadata") or {}
+    ref = known.ref if known is not None else ObjectRef.of(resource, obj)
+    spec_text = json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True)
+    status = _plain(obj.get("status") or {})
+    same = known is not None and known.status.document == _fingerprint(status)  # own writes come back as events
     return Entry(
-        ref=ObjectRef.of(resource, obj),
+        ref=ref,
         generation=int(meta.get("generation") or 0),
         resource_version=str(meta.get("resourceVersion", "")),
         created=_unix(meta.get("creationTimestamp")),
         labels=dict(meta.get("labels") or {}),
-        spec_text=json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True),
-        status=StatusView.of(obj.get("status"), ObjectRef.of(resource, obj)),
+        spec_text=known.spec_text if known is not None and known.spec_text == spec_text else spec_text,
+        status=known.status if known is not None and same else StatusView.of(status, ref),
         recorded=now,
         line=WorkflowChangeView(obj).line() if resource == CHANGES else None,
     )
 
 
-def _named(ref: ObjectRef, status: Mapping[str, Any]) -> dict[str, Any]:
-    return {"metadata": {"namespace": ref.namespace, "name": ref.name}, "status": status}
-
-
-def _packed(status: Mapping[str, Any]) -> bytes | None:
-    kept = {k: _plain(status[k]) for k in _REMEMBERED if status.get(k)}
-    return zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), 6) if kept else None
+def _fingerprint(status: Mapping[str, Any]) -> bytes:
+    return blake2b(json.dumps(status).encode(), digest_size=12).digest()
 
 
 def _plain(value: Any) -> Any:

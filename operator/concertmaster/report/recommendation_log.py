@@ -5,7 +5,9 @@ Whatever a hand may have made of a status is survived: an entry that cannot be r
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from concertmaster.core.model import Category
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso, parse_time
 
+_READ = ("recommendations", "remaining", "results")
 _NOTHING = "(nothing)"
 _NUMBER = r"([+-]?[0-9]{1,6}(?:\.[0-9])?)"
 _EFFECT = re.compile(rf"(Duration|Cost|Failures)(?: {_NUMBER} ?%(?: \({_NUMBER} to {_NUMBER} ?%\))?)?")
@@ -174,6 +177,17 @@ def _amount(effect: RelativeEffect) -> str | None:
 
 
 # --- reading
+
+
+def packed(status: Mapping[str, Any]) -> bytes | None:
+    """The part of a status that ``read`` needs, compressed; None for nothing."""
+    kept = {key: status[key] for key in _READ if status.get(key)}
+    return zlib.compress(json.dumps(kept, separators=(",", ":")).encode(), 6) if kept else None
+
+
+def unpacked(content: bytes) -> RecommendationHistory:
+    """What ``read`` makes of it."""
+    return read(json.loads(zlib.decompress(content)))
 
 
 def read(status: Mapping[str, Any]) -> RecommendationHistory:

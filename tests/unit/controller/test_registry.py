@@ -54,6 +54,21 @@ def test_what_an_event_means(registry: Registry) -> None:
     assert registry.snapshot().profiles == ()
 
 
+def test_a_status_that_comes_back_is_the_one_that_was_written(registry: Registry) -> None:
+    """Nothing of it is kept twice; one that differs by a time alone is another."""
+    status = {"dataUntil": "2026-01-02T00:00:00Z", "conditions": [{"type": "Ready", "status": "True"}]}
+    registry.observe(PROFILES, None, obj())
+    written = StatusView.of(status)
+    registry.wrote("uid-etl", written)
+    registry.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
+    assert registry.snapshot().profiles[0].status is written
+    later = status | {"dataUntil": "2026-01-03T00:00:00Z"}
+    registry.observe(PROFILES, "MODIFIED", obj(version="7", status=later))
+    assert registry.snapshot().profiles[0].status.data_until == "2026-01-03T00:00:00Z"
+    registry.observe(PROFILES, "MODIFIED", obj(version="8"))
+    assert registry.snapshot().profiles[0].status == StatusView.of(None)
+
+
 def test_an_object_being_deleted_is_gone(registry: Registry) -> None:
     registry.observe(PROFILES, None, obj())
     dying = obj(version="6", metadata={"deletionTimestamp": "2026-01-02T00:00:00Z"})

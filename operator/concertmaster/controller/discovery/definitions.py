@@ -15,6 +15,7 @@ from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.profiles import reference
+from concertmaster.controller.discovery.shared_steps import SharedSteps
 from concertmaster.controller.discovery.targets import Target, Targets
 from concertmaster.controller.discovery.time_shares import WAITS, TimeShares
 from concertmaster.controller.registry import Entry
@@ -67,6 +68,7 @@ class Definitions:
     def __init__(self, shares: TimeShares | None = None) -> None:
         self._shares = shares or TimeShares()
         self._cache: dict[str, _Cached] = {}
+        self._steps = SharedSteps()
         self._faults: dict[str, str] = {}  # logged already, by profile
 
     def resolve(self, entry: Entry, targets: Targets) -> Resolved:
@@ -129,7 +131,7 @@ class Definitions:
             resolved = _undefined(raw, kind, name)
         else:
             started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
-            definition = with_triggers(definition, started)
+            definition = self._steps.share(with_triggers(definition, started))
             if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
             hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
@@ -140,6 +142,8 @@ class Definitions:
         """Forget profiles that are gone."""
         for uid in [u for u in self._cache if u not in uids]:
             del self._cache[uid]
+        known = (cached.resolved.definition for cached in self._cache.values())
+        self._steps.keep_only(definition for definition in known if definition is not None)
         self._faults = {uid: fault for uid, fault in self._faults.items() if uid in uids}
 
     def _own(self, entry: Entry) -> Resolved:

@@ -105,6 +105,7 @@ class Memory:
         self._outputs = outputs
         self._known: dict[str, Remembered] = {}
         self._asked: set[str] = set()  # profiles that the history was asked for
+        outputs.details.stored = self._detail
 
     def get(self, uid: str) -> Remembered | None:
         """What this process remembers of a profile."""
@@ -132,6 +133,7 @@ class Memory:
             member = FleetMember(key, np.frombuffer(row.runs).reshape(-1, 4), row.upcoming)
             self._fleet.restore(member, waits=row.waits, edition=row.record.edition)
         self._outputs.restore(entry, key, row.detail, row.series)
+        self._outputs.details.release(entry.namespace, entry.name)
         self._known[entry.uid] = Remembered(row.record, key, -1 if kept.stale else revision, row.body, entry.status)
 
     def put(self, uid: str, record: AnalysisRecord, key: WorkflowKey, revision: int) -> None:
@@ -176,8 +178,16 @@ class Memory:
 
     def _keep(self, entry: Entry, known: Remembered) -> None:
         """Keep it for the next process. A disk that is full costs the next start and nothing else."""
+        try:
+            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(self._row(entry, known)))
+        except HistoryError as error:
+            log.info("the analysis of %s is not kept for the next start: %s", entry.ref, error)
+        else:
+            self._outputs.details.release(entry.namespace, entry.name)
+
+    def _row(self, entry: Entry, known: Remembered) -> _Row:
         member, waits = self._fleet.member(known.key)
-        row = _Row(
+        return _Row(
             __version__,
             known.body or "",
             known.record,
@@ -187,7 +197,8 @@ class Memory:
             waits,
             self._outputs.series.lines(entry.uid),
         )
-        try:
-            self._history.keep_analysis(entry.uid, known.key, msgspec.msgpack.encode(row))
-        except HistoryError as error:
-            log.info("the analysis of %s is not kept for the next start: %s", entry.ref, error)
+
+    def _detail(self, uid: str) -> bytes | None:
+        """The details that the history keeps of a profile, packed. Called from any thread."""
+        kept = self._history.analysis(uid)
+        return _DECODER.decode(kept.content).detail if kept is not None else None

@@ -1,4 +1,5 @@
-"""Details of each profile for the HTTP server: the last analysis in full, packed, within a bound.
+"""Details of each profile for the HTTP server: the last analysis in full, packed. It is read from the history when somebody
+asks; what the history does not keep yet stands in memory, within a bound.
 
 An answer is given to whoever knows the profile's uid. It is random and part of the object, so that those who may read the
 profile get what was found out about it, whichever way they reach the port; and there is no list to ask for. Besides the
@@ -12,7 +13,7 @@ import hmac
 import threading
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
@@ -23,7 +24,7 @@ from concertmaster.report import daily
 from concertmaster.report.detail import encode
 from concertmaster.report.runs.views import History, kept_runs
 
-MOST_BYTES = 64 * 1024 * 1024  # packed; about 10,000 workflows
+MOST_BYTES = 64 * 1024 * 1024  # packed, of those in memory
 
 
 class LongTermHistory(Protocol):
@@ -45,7 +46,7 @@ class LongTermHistory(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Kept:
     uid: str
-    packed: bytes
+    packed: bytes | None  # None: the history has it
     key: WorkflowKey | None = None
 
 
@@ -67,6 +68,7 @@ class Details:
         self._kept: dict[tuple[str, str], _Kept] = {}  # in the order of the analyses
         self._bytes = 0
         self.history: LongTermHistory | None = None  # set once it is open
+        self.stored: Callable[[str], bytes | None] = lambda uid: None  # what the history keeps, packed, by uid
         self.observed: Mapping[str, Observed] = {}  # by uid of the profile, as of the last cycle
         self.elsewhere: Callable[[str], str | None] = lambda namespace: None  # the other shard that has a namespace
 
@@ -75,27 +77,35 @@ class Details:
         self.restore(namespace, name, uid, zlib.compress(document, 6), key)
 
     def packed(self, namespace: str, name: str) -> bytes | None:
-        """A document as it is kept."""
+        """A document as it is kept. Raises HistoryError."""
         with self._lock:
             kept = self._kept.get((namespace, name))
-        return kept.packed if kept is not None else None
+        return self._packed(kept) if kept is not None else None
+
+    def release(self, namespace: str, name: str) -> None:
+        """The history keeps the document from here on."""
+        with self._lock:
+            if (kept := self._kept.get((namespace, name))) is not None:
+                self._bytes -= len(kept.packed or b"")
+                self._kept[namespace, name] = replace(kept, packed=None)
 
     def restore(self, namespace: str, name: str, uid: str, packed: bytes, key: WorkflowKey | None = None) -> None:
         """Keep a document that ``packed`` gave."""
         kept = _Kept(uid, packed, key)
         with self._lock:
             self._drop((namespace, name))
-            if len(kept.packed) > self._most:
+            if len(packed) > self._most:
                 return
             self._kept[namespace, name] = kept
-            self._bytes += len(kept.packed)
+            self._bytes += len(packed)
             while self._bytes > self._most:
-                self._drop(next(iter(self._kept)))
+                self._drop(next(key for key, kept in self._kept.items() if kept.packed is not None))
 
     def get(self, namespace: str, name: str, uid: str) -> bytes | None:
-        """The document, for those who know the uid; None as well when there is none."""
+        """The document, for those who know the uid; None as well when there is none. Raises HistoryError."""
         kept = self._of(namespace, name, uid)
-        return zlib.decompress(kept.packed) if kept is not None else None
+        packed = self._packed(kept) if kept is not None else None
+        return zlib.decompress(packed) if packed is not None else None
 
     def days(self, namespace: str, name: str, uid: str, step: str = RUN) -> bytes | None:
         """The daily rows of the profile's workflow or of one of its steps, for those who know the uid. Raises
@@ -119,6 +129,9 @@ class Details:
         found = kept_runs(history, run)
         return found.model_dump_json(by_alias=True, exclude_none=True).encode() if found is not None else None
 
+    def _packed(self, kept: _Kept) -> bytes | None:
+        return kept.packed if kept.packed is not None else self.stored(kept.uid)
+
     def _of(self, namespace: str, name: str, uid: str) -> _Kept | None:
         with self._lock:
             kept = self._kept.get((namespace, name))
@@ -133,4 +146,4 @@ class Details:
     def _drop(self, key: tuple[str, str]) -> None:
         gone = self._kept.pop(key, None)
         if gone is not None:
-            self._bytes -= len(gone.packed)
+            self._bytes -= len(gone.packed or b"")

@@ -95,9 +95,7 @@ class Server:
 
     async def _profile(self, request: web.Request) -> web.Response:
         """The last analysis of a profile in full; errors in the form of the Kubernetes API, which clients can read."""
-        place = request.match_info
-        found = self._details.get(place["namespace"], place["name"], request.query.get("uid", ""))
-        return self._answer(place["namespace"], found)
+        return await self._read(request, self._details.get)
 
     async def _days(self, request: web.Request) -> web.Response:
         """The daily rows of a profile's workflow, or with ``step`` of that step."""
@@ -107,11 +105,11 @@ class Server:
         """The runs of a profile's workflow, or with ``run`` that run in full."""
         return await self._read(request, self._details.runs, "run")
 
-    async def _read(self, request: web.Request, read: Callable[..., bytes | None], part: str) -> web.Response:
+    async def _read(self, request: web.Request, read: Callable[..., bytes | None], *parts: str) -> web.Response:
         """What ``read`` finds in the history. One after the other: putting thousands of pods together takes seconds, and who
         asks often must neither fill the pool of threads nor keep the cycle from its turn."""
         place, query = request.match_info, request.query
-        who = (place["namespace"], place["name"], query.get("uid", ""), query.get(part, ""))
+        who = (place["namespace"], place["name"], query.get("uid", ""), *(query.get(part, "") for part in parts))
         try:
             async with self._reading:
                 found = await asyncio.to_thread(read, *who)

@@ -135,6 +135,38 @@ def test_memory_is_bounded_and_the_stalest_goes_first() -> None:
     assert details.get("demo", "p99", "uid-99") is not None  # what never fits takes nobody's place
 
 
+def test_what_the_history_keeps_takes_no_memory_and_is_served_from_there() -> None:
+    """And only to those who know the uid."""
+    details, rows = Details(most_bytes=200), dict[str, bytes | None]()
+    details.stored = rows.get
+    for uid in (f"uid-{i}" for i in range(100)):
+        details.put("demo", uid, uid, uid.encode())
+        rows[uid] = details.packed("demo", uid)
+        details.release("demo", uid)
+    assert [details.get("demo", f"uid-{i}", f"uid-{i}") for i in range(100)] == [
+        f"uid-{i}".encode() for i in range(100)
+    ]
+    assert details.get("demo", "uid-1", "uid-2") is None
+    assert details.packed("demo", "uid-1") == rows["uid-1"]
+    details.put("demo", "uid-1", "uid-1", b"renewed")  # not kept yet
+    assert details.get("demo", "uid-1", "uid-1") == b"renewed"
+    del rows["uid-2"]  # a history that was set aside
+    assert details.get("demo", "uid-2", "uid-2") is None
+
+
+def test_an_answer_that_the_history_cannot_give_is_an_error_and_not_nothing() -> None:
+    def away(_: str) -> bytes | None:
+        raise HistoryError("the disk is gone")
+
+    details = Details()
+    details.put("demo", "etl", UID, b"{}")
+    details.release("demo", "etl")
+    details.stored = away
+    status, _, body = served(details, lambda at: get(f"{at}/api/v1/namespaces/demo/workflowprofiles/etl?uid={UID}"))
+    assert status == 503
+    assert "disk" not in json.loads(body)["message"]
+
+
 def test_a_new_profile_of_the_same_name_does_not_inherit() -> None:
     details = Details()
     details.put("demo", "etl", "old", b"{}")
