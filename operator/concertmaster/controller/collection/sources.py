@@ -33,6 +33,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
+from concertmaster.prometheus.collect.pace import Pace
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.settings import Settings, Source
 
@@ -68,6 +69,7 @@ class MetricsSources:
         self._marks: dict[str, Watermarks] = {}
         self._placements: dict[str, Placement] = {}
         self._oversize: dict[str, Oversize] = {}
+        self._paces: dict[str, Pace] = {}
         self._nodes = NodeCapacity()
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
         self.pods: PodIndex | None = None  # labels that no source exports
@@ -189,7 +191,6 @@ class MetricsSources:
             if gaps.fresh:
                 until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
             groups.setdefault(max(until, horizon), []).append(namespace)
-        budget = self._settings.limits.backfill_per_cycle.seconds
         store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
         oversize = self._oversize[name]
         for since, namespaces in (
@@ -198,7 +199,7 @@ class MetricsSources:
             label_keys, options = self._asking(reading, namespaces)
             position, spent = since, 0.0
             while position < end and not self._stop.is_set():
-                if spent >= budget:
+                if spent >= self._settings.limits.backfill_per_cycle.seconds:
                     reading.more = True
                     break
                 reading.heartbeat("collect")
@@ -229,8 +230,11 @@ class MetricsSources:
         def read(namespaces: list[str], since: float, until: float) -> bool:
             """Whether anything ended in that span."""
             label_keys, options = self._asking(reading, namespaces)
+            count, pace = len(reading.definitions(namespaces)), self._paces.setdefault(demand.source, Pace())
+            options = replace(options, longest=pace.longest(count, options.longest))
             past, some = partial(backfill, client, now=demand.now, label_keys=label_keys, options=options), False
             for chunk in past(namespaces=namespaces, since=since, until=until):
+                pace.learn(chunk, count)
                 reading.heartbeat("collect")
                 self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
                 marks.lower(lows, namespaces, chunk.since, chunk.complete_until)
