@@ -66,6 +66,14 @@ def _by_run(rows: list[_Row]) -> dict[str, list[float]]:
     return by_run
 
 
+def _shared(inside: list[_Row], outside: list[_Row], shift: float) -> bool:
+    """Whether a pool is still slow, by half of its ``shift`` (log scale), without its slowest node."""
+    levels = {n: median([r.relative for r in inside if r.node == n]) or 0.0 for n in sorted({r.node for r in inside})}
+    slowest = max(levels, key=lambda n: levels[n])
+    rest = grouped_shift(_by_run([r for r in inside if r.node != slowest]), _by_run(outside))
+    return rest is None or rest.shift >= shift / 2
+
+
 def _slowest(rows: list[_Row], least: float) -> _Slow | None:
     """The pool, else the node, that is significantly slower than the rest; None if none is."""
     nodes = {r.node for r in rows}
@@ -81,7 +89,9 @@ def _slowest(rows: list[_Row], least: float) -> _Slow | None:
         if len(inside) < _LEAST or len(outside) < _LEAST:
             continue
         shift = grouped_shift(_by_run(inside), _by_run(outside))
-        if shift is not None and shift.shift >= math.log1p(least) and shift.p_value * len(groups) < _CHANCE:
+        if shift is None or shift.shift < math.log1p(least) or shift.p_value * len(groups) >= _CHANCE:
+            continue
+        if len(members) == 1 or _shared(inside, outside, shift.shift):
             candidates.append(_Slow(name, members, math.exp(shift.shift), len(inside), len(outside)))
     # The larger group first: a slow pool explains its nodes.
     return max(candidates, key=lambda s: (s.inside * math.log(s.ratio), s.name), default=None)

@@ -87,6 +87,11 @@ def _at_least(cv: float, count: int) -> float:
     return cv * max(0.0, 1.0 - _ONE_SIDED * math.sqrt((0.5 + cv**2) / count))
 
 
+def _spread_of_others(rows: Sequence[StepExecution]) -> float | None:
+    """Coefficient of variation without the slowest execution: a single one makes no step unpredictable."""
+    return summarize(sorted(e.duration or 0.0 for e in rows)[:-1]).cv
+
+
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
     analysis = evidence.analysis
     longest = _longest(by_run)
@@ -95,6 +100,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
     threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
     middle = median([e.duration or 0.0 for e in rows])
     if len(rows) < 10 or summary.cv is None or not middle or _at_least(summary.cv, len(rows)) <= threshold:
+        return None
+    if (_spread_of_others(rows) or 0.0) <= threshold:
         return None
     explained = _by_size(rows)
     if explained is not None and summary.cv * math.sqrt(1 - explained) <= threshold:

@@ -28,6 +28,26 @@ def test_a_single_node() -> None:
     assert "node node0" in scenario(etl(), 42, work).one("node-skew").action
 
 
+def test_a_slow_node_is_not_blamed_on_the_others_of_its_pool() -> None:
+    """A pool as a whole is named when its other nodes are slow as well."""
+
+    def action(seed: int, *slow: int) -> str:
+        value, chance = noise(seed), random.Random(seed)
+
+        def work(_: int) -> Work:
+            places = {n: chance.randrange(4) for n in STEPS}
+            return {
+                n: Pod(value(s * (2 if places[n] in slow else 1)), node=f"pool-{'ab'[places[n] // 2]}-{places[n]}")
+                for n, s in STEPS.items()
+            }
+
+        return scenario(etl(), 80, work).one("node-skew").action
+
+    for seed in range(6):
+        assert "node pool-b-3 " in action(seed, 3)
+        assert "pool pool-b-* " in action(seed, 2, 3)
+
+
 def test_a_node_with_longer_steps_is_not_blamed() -> None:
     value = noise()
     places = {"extract": "node1", "transform": "node2", "load": "node1"}

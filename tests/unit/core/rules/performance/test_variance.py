@@ -45,6 +45,18 @@ def test_spread_that_input_sizes_explain_is_silent() -> None:
     assert scenario(ONE, 40, work).recommended("variance") == []
 
 
+def test_a_single_slow_run_is_no_variance() -> None:
+    """A second one is: nothing else is known of what varies."""
+
+    def found(*slow: int) -> int:
+        value = noise(spread=0.2)
+        runs = scenario(ONE, 16, lambda i: {"load": value(200) * (8 if i in slow else 1), "tell": 10.0})
+        return len(runs.recommended("variance"))
+
+    assert found(9) == 0
+    assert found(4, 9) == 1
+
+
 def test_steady_steps_and_those_off_the_path_are_silent() -> None:
     value = noise(spread=0.2)
     assert scenario(ONE, 40, lambda _: {"load": value(200), "tell": 10.0}).recommended("variance") == []
