@@ -235,9 +235,10 @@ def _score_parts(result: AnalysisResult) -> list[str]:
 
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
-    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, the reasons of
-    entries in short, memory that any analysis can renew, insights, results, decisions of people, and only then Active
-    recommendations, from the end. A recommendation that gives way is remembered in short."""
+    """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, insights, the
+    reasons of entries in short, memory that any analysis can renew, results, decisions of people, and only then Active
+    recommendations, from the end. A recommendation that gives way is remembered in short. Step lines and insights go
+    before reasons: the operator serves all of them (``explain``), while programs read reasons from here."""
     shown = status["recommendations"]
 
     def large() -> bool:
@@ -255,13 +256,14 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
                 del status["remaining"][remembered.least(status["remaining"])]
             if gone["state"] == "Active":
                 status["moreRecommendations"] += 1
-            only_remember()
+            only_remember(active=active)
 
-    def only_remember() -> None:
+    def only_remember(*, active: bool) -> None:
         """A list says less about the last entries, before any of them is lost."""
         for entry in reversed(status.get("remaining", [])):
-            for key in remembered.REASONS & entry.keys() if large() else ():
-                del entry[key]
+            if active or entry["state"] != "Active":
+                for key in remembered.REASONS & entry.keys() if large() else ():
+                    del entry[key]
 
     def forget(*, decisions: bool) -> None:
         rest = status.get("remaining", [])
@@ -278,10 +280,11 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
 
     drop("steps", STEPS // 2)
     give_way(active=False)
-    only_remember()
-    forget(decisions=False)
+    only_remember(active=False)
     drop("steps", FEW)
     drop("insights", FEW)
+    only_remember(active=True)
+    forget(decisions=False)
     learn_less()
     forget(decisions=True)
     give_way(active=True)

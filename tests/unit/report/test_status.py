@@ -216,9 +216,9 @@ def test_a_long_past_never_exceeds_its_size_and_costs_no_recommendations() -> No
 
 
 def test_dismissals_outlast_what_any_analysis_gives_again() -> None:
-    """Six recommendations are dismissed and one is back in spite of it, and all of these decisions stay."""
-    found = [_recommendation(i, "y" * 150) for i in range(12)]
-    memory = _memory(found, dismissals={r.id: "not in May " + "z" * 90 for r in found[6:]})
+    """Eight recommendations are dismissed and one is back in spite of it, and all of these decisions stay."""
+    found = [_recommendation(i, "y" * 150) for i in range(14)]
+    memory = _memory(found, dismissals={r.id: "not in May " + "z" * 300 for r in found[6:]})
     reported = {"action": "y" * 160, "severity": "Low", "category": "Cost"}
 
     def past(state: RecommendationState, name: str, dismissal: str | None = None) -> list[TrackedRecommendation]:
@@ -254,6 +254,17 @@ def test_a_list_says_the_same_of_recommendations_beyond_those_in_full() -> None:
     assert [e["id"] for e in entries] == [r.id for r in found]
     assert [(e["id"], name) for e in entries for name in CONTRACT if e[name] is None] == []
     assert [(i["step"], i["old"], i["new"]) for i in entries[14]["items"]] == [("step-14", "2", "1050m")]
+
+
+def test_reasons_outlast_insights() -> None:
+    """The operator serves insights to everybody; a list of other programs reads statuses alone."""
+    found = [_recommendation(i, "y" * 150) for i in range(12)]
+    long = replace(_recommendation(0, "w" * 400), rule="data-quality")
+    result = replace(_result(found), minor=(long,) * 10)
+    status = document(result, _memory(found), data_until=NOW)
+    assert json_size(status) <= MAX_BYTES - 2048
+    assert [r["id"] for r in status["remaining"] if "because" not in r] == []
+    assert len(status["insights"]) < 10
 
 
 def test_where_a_status_is_large_reasons_give_way_before_any_recommendation_or_result_does() -> None:
