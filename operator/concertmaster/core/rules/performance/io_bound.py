@@ -21,6 +21,7 @@ from concertmaster.core.rules.upper_bound import HALF, QUARTER, assumption, atta
 _MIB = 1024.0**2
 _BUSY_DISK = 20 * _MIB  # bytes per second from which the disk is worth examining
 _BUSY_NETWORK = 20 * _MIB  # bytes per second, likewise; about a fifth of a gigabit link
+_IDLE = 0.1  # cores up to which a step waits, whatever for
 _STALLED = 0.2  # share of the time stalled on I/O
 
 
@@ -116,6 +117,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
     if bound is None:
         return None
     todo, why, known = _cause(stalled, rate, network)
+    # Some use of the CPU and no cause is also what too large a request looks like: counted only for a missed objective.
+    counted = known or cores <= _IDLE or evidence.misses_duration
     part = HALF if known else QUARTER
     share, seconds = attainable(bound, part)
     name = evidence.title(step.step)
@@ -133,8 +136,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Findi
         proposed=todo,
         expected=f"{gain_sentence(share, seconds)}, {assumption('off-CPU time', part)}",
         confidence=0.4,
-        gain_seconds=seconds,
-        gain_share=share,
+        gain_seconds=seconds if counted else None,
+        gain_share=share if counted else None,
         evidence=(
             f"stalled on the disk: {text.percent(stalled)} of the time (PSI)"
             if stalled is not None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from concertmaster.core.model.policy import Objectives, Quantiles
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, noise, scenario
 from tests.support.core.scenarios import etl, measured, resources
@@ -50,6 +53,26 @@ def test_a_step_that_moves_much_over_the_network_is_named() -> None:
     assert item.proposed == "compression, parallel transfers, or data that is nearer (same zone, a cache)"
     assert "moves 60 MiB a second over the network" in item.because
     assert "network: 60.1 MiB a second" in item.evidence
+
+
+@pytest.mark.parametrize(
+    ("cores", "stalled", "limit", "counted"),
+    [(0.05, 0.0, None, True), (0.2, 0.0, None, False), (0.2, 0.6, None, True), (0.2, 0.0, 300.0, True)],
+)
+def test_some_use_of_the_cpu_and_no_cause_is_counted_only_for_a_missed_objective(
+    cores: float, stalled: float, limit: float | None, counted: bool
+) -> None:
+    """Too large a request looks the same, and is what right-size names."""
+    value = noise()
+
+    def work(_: int) -> Work:
+        seconds = value(600)
+        used = {"cpu_seconds": cores * seconds, "cpu_sampled_seconds": seconds, "io_waiting_seconds": stalled * seconds}
+        return {"extract": value(60), "transform": Pod(seconds, containers=measured(**used)), "load": value(30)}
+
+    objectives = Objectives(duration=Quantiles(p50=limit))
+    item = replace(scenario(etl(), 20, work), objectives=objectives).one("io-bound")
+    assert (item.gain_seconds is not None) == counted
 
 
 @pytest.mark.parametrize(("received", "found"), [(60e6, 1), (1e6, 0)])
