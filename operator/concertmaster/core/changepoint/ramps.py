@@ -14,6 +14,7 @@ PLACES = 16  # candidate positions for the start and the end of a ramp
 MIN_LENGTH = 6  # values; a shorter ramp cannot be distinguished from a step
 STEP_PARAMETERS = 2  # level and position, per step
 RAMP_PARAMETERS = 3  # a second level, start and end
+LINE_PARAMETERS = 1  # growth all along has a slope only
 
 
 def find_ramps(values: Floats, edges: list[int]) -> list[tuple[int, int, tuple[int, ...]]]:
@@ -61,9 +62,9 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
     shape -= shape.mean(axis=1, keepdims=True)
     centred = y - y.mean()
     squares = float(centred @ centred) - (shape @ centred) ** 2 / np.sum(shape**2, axis=1)
-    best = int(np.argmin(squares))
-    ramp_squares = max(float(squares[best]), 1e-300)
-    gain = n * math.log(max(step_squares, 1e-300) / ramp_squares)
-    if gain <= (RAMP_PARAMETERS - STEP_PARAMETERS * len(edges)) * math.log(n):
+    parameters = np.where((start == 0) & (end == n - 1), LINE_PARAMETERS, RAMP_PARAMETERS)
+    costs = n * np.log(np.maximum(squares, 1e-300)) + parameters * math.log(n)
+    best = int(np.argmin(costs))
+    if costs[best] >= n * math.log(max(step_squares, 1e-300)) + STEP_PARAMETERS * len(edges) * math.log(n):
         return None
     return int(start[best]), int(end[best])

@@ -296,3 +296,18 @@ def test_steady_growth_cut_into_levels_still_rises() -> None:
         rising += trend.low > 0
     assert flat == 0
     assert rising <= 2
+
+
+def test_growth_cut_into_one_step_still_reaches_the_limit() -> None:
+    """A fifth more in two weeks, four runs a day: one step may describe the half of it as well as a line does."""
+    reached = sudden = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        i, noise = np.arange(56), rng.normal(0, 0.06, 56)
+        times, now = 1.7e9 + 21600.0 * i, 1.7e9 + 21600.0 * 56
+        growing = 1000.0 * (1 + 0.2 * i / 55) * np.exp(noise)
+        reached += outlook(times, growing, 1236.0, now=now).state is not OutlookState.MET
+        stepped = 1000.0 * np.where(i >= rng.integers(14, 42), 1.2, 1.0) * np.exp(noise)
+        sudden += outlook(times, stepped, 1236.0, now=now).state is OutlookState.AT_RISK
+    assert reached >= 48
+    assert sudden == 0
