@@ -236,9 +236,8 @@ def _score_parts(result: AnalysisResult) -> list[str]:
 
 def _bounded(status: Document, reserve: int = 2048) -> Document:
     """Drop until ``reserve`` bytes are left for the conditions: step lines, what is no longer to be done, insights, the
-    reasons of entries in short, memory that any analysis can renew, results, decisions of people, and only then Active
-    recommendations, from the end. A recommendation that gives way is remembered in short. Step lines and insights go
-    before reasons: the operator serves all of them (``explain``), while programs read reasons from here."""
+    reasons of entries in short (the operator serves insights too, programs read reasons here), memory that any analysis
+    can renew, results, decisions of people, and only then Active recommendations, from the end, remembered in short."""
     shown = status["recommendations"]
 
     def large() -> bool:
