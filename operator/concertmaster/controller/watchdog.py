@@ -85,7 +85,7 @@ class Watchdog:
         for resource in self._kinds:
             listed: list[dict[str, Any]] = []
             begun = self._clock()
-            found = scan(self._client, resource, self._namespaces, _into(listed), metadata_only=True)
+            found = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
             if resource == PROFILES:
                 self._note_loss(any(p.kind is ProblemKind.KIND_MISSING for p in found.problems))
             if not found.complete:
@@ -121,16 +121,3 @@ class Watchdog:
             raise KindsLost(
                 f"{resource.plural} were gone and are back, but their watch is not; the process ends to be started anew"
             )
-
-
-_COMPARED = ("uid", "resourceVersion", "generation", "deletionTimestamp")
-
-
-def _into(listed: list[dict[str, Any]]) -> Callable[[dict[str, Any]], None]:
-    """Keeps of an object what is compared: with their managed fields ten thousand would take hundreds of megabytes."""
-
-    def keep(item: dict[str, Any]) -> None:
-        metadata = item.get("metadata") or {}
-        listed.append({"metadata": {key: metadata[key] for key in _COMPARED if key in metadata}})
-
-    return keep

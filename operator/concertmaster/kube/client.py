@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +34,7 @@ from concertmaster.kube.errors import (
     Unreachable,
     from_status,
 )
-from concertmaster.kube.pages import FIRST_PAGE, Page
+from concertmaster.kube.pages import FIRST_PAGE, MetadataPage, Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
@@ -155,11 +156,10 @@ class KubeClient:
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
         picked = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         query = {"limit": str(limit), **{k: v for k, v in picked.items() if v}}
+        decode = partial(_decode_page, MetadataPage if metadata_only else Page)
         while True:
             try:
-                page = self._request(
-                    "GET", path, _decode_page, query=query, accept=METADATA_ONLY if metadata_only else None
-                )
+                page = self._request("GET", path, decode, query=query, accept=METADATA_ONLY if metadata_only else None)
             except Expired as error:
                 if not error.continue_token or error.continue_token == query.get("continue"):
                     raise
@@ -283,10 +283,10 @@ def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) 
     )
 
 
-def _decode_page(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> Page:
+def _decode_page(made: type[Page], status: int, payload: bytes, headers: Mapping[str, str], what: str) -> Page:
     if 200 <= status < 300:
         try:
-            return Page(payload)
+            return made(payload)
         except ValueError as error:
             raise Busy(f"{what}: {_NOT_JSON}", status=status) from error
     _decode(status, payload, headers, what)

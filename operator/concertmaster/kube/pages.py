@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 FIRST_PAGE = 10
 """Objects of the first page of a list: nothing is known of their size yet."""
 
@@ -70,3 +72,36 @@ class Page:
 
     def _value(self, at: int) -> tuple[Any, int]:
         return _DECODER.raw_decode(self._text, self._skip(at))
+
+
+class _Place(msgspec.Struct):  # null is what a server in Go makes of what it never set
+    token: str | None = msgspec.field(name="continue", default=None)
+
+
+class _Item(msgspec.Struct):
+    metadata: dict[str, msgspec.Raw] | None = None
+
+
+class _Listing(msgspec.Struct):
+    metadata: _Place = msgspec.field(default_factory=_Place)
+    items: list[_Item] | None = None
+
+
+_LISTING = msgspec.json.Decoder(_Listing)
+
+
+class MetadataPage(Page):
+    """A page of which only metadata are taken. Managed fields, most of its text, are passed over: nobody asks for them."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises ValueError for what is no list of objects."""
+        try:
+            found = _LISTING.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise ValueError(str(error)) from error
+        self.token, self._items = found.metadata.token or "", found.items or []
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for item in self._items:
+            known = {key: value for key, value in (item.metadata or {}).items() if key != "managedFields"}
+            yield {"metadata": {key: msgspec.json.decode(value) for key, value in known.items()}}

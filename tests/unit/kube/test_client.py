@@ -150,6 +150,37 @@ def test_metadata_only_lists_ask_for_metadata() -> None:
         assert server.requests[0].headers["Accept"] == METADATA_ONLY
 
 
+def test_of_metadata_managed_fields_are_not_kept_and_the_rest_is() -> None:
+    def pages(request: Request) -> Answer:
+        number = int(request.query.get("continue", "0"))
+        metadata = {"name": f"p{number}", "generation": 2, "labels": {"a": "b"}, "ownerReferences": [{"uid": "u"}]}
+        whole = {
+            "kind": "Pod",
+            "metadata": metadata | {"managedFields": [{"fieldsV1": {"f:status": {}}}]},
+            "spec": {"x": 1},
+        }
+        return Answer(body={"items": [whole], "metadata": {"continue": "1" if not number else None}})
+
+    with serving(pages) as (_, client):
+        found = list(client.items(PODS, metadata_only=True))
+    rest = {"generation": 2, "labels": {"a": "b"}, "ownerReferences": [{"uid": "u"}]}
+    assert found == [{"metadata": {"name": f"p{n}", **rest}} for n in range(2)]
+
+
+@pytest.mark.parametrize("text", ['{"items":null,"metadata":{"continue":null}}', '{"items":[]}', "{}"])
+def test_lists_of_metadata_may_be_empty(text: str) -> None:
+    with serving([Answer(raw=text.encode())]) as (_, client):
+        assert list(client.items(PODS, metadata_only=True)) == []
+
+
+@pytest.mark.parametrize(
+    "text", ['{"items":[{"metadata":{}},}', '{"items":[', '["items"]', '{"items":[{"metadata":7}]}', "<html>"]
+)
+def test_what_is_no_list_of_metadata_is_no_empty_list(text: str) -> None:
+    with serving([Answer(raw=text.encode())]) as (_, client), pytest.raises(errors.Busy, match="not JSON"):
+        list(client.items(PODS, metadata_only=True))
+
+
 def test_requests_carry_identity_and_field_manager() -> None:
     with serving([Answer()], token="s3cret") as (server, client):
         client.patch(PODS, [{"op": "test", "path": "/a", "value": 1}], kind="json")
