@@ -3,7 +3,10 @@ and run nothing of what a cluster holds."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +22,13 @@ from tests.support.cluster.operator_bed import wait_for
 from tests.support.web.analysed import analysed
 from tests.support.web.browser import browser, complaints, tab
 from tests.support.web.login import SIGN_IN, login
-from tests.support.web.objects import HOSTILE, change, hostile, profile, result
+from tests.support.web.objects import HOSTILE, change, hostile, profile, recommendation, result
 from tests.support.web.objects import running as in_progress
 from tests.support.web.server import NOW, Dashboard, dashboard, memory
 from tests.support.web.tenants import TwoTenants, in_cluster
 
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs" / "images"
 PAGES = (
     "/",
     "/?q=zzz",  # no workflow has such a name
@@ -108,7 +112,7 @@ def follow(page: Page, element: str) -> None:
 
 def screenshot(page: Page, file: Path, height: int) -> None:
     """The top of a page."""
-    page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": 1100, "height": height})
+    page.screenshot(path=file, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": height})
 
 
 def submit(page: Page, form: str) -> None:
@@ -208,6 +212,27 @@ def test_a_filter_is_typed_and_sent_by_keyboard(page: Page) -> None:
         page.evaluate("[...document.querySelectorAll('main td a')].map(a => a.textContent)") == ["etl/nightly-17"] * 2
     )
     assert page.evaluate("document.querySelector('input[name=q]').value") == "nightly-17"
+
+
+def test_filters_are_chosen_from_lists_and_leave_what_they_name(chromium: Browser) -> None:
+    scheduled = profile(2)
+    scheduled["status"]["summary"]["target"] = "CronJob/nightly-2"
+    profiles = (profile(0, recommendations=[recommendation(severity="High")]), profile(1), scheduled)
+    left = {
+        "severity": ("High", "etl/nightly-0"),
+        "label": ("team=ml", "etl/nightly-1"),
+        "kind": ("CronJob", "etl/nightly-2"),
+    }
+    with dashboard(memory(*profiles)) as served, tab(chromium) as page:
+        page.goto(served.entrance)
+        for name, (choice, workflow) in left.items():
+            page.goto(served.url)
+            assert page.locator("[aria-label='All workflows'] tbody tr").count() == 3
+            page.locator(f"select[name={name}]").select_option(choice)
+            follow(page, "button:text-is('Show')")
+            shown = page.locator("[aria-label='All workflows'] td:first-child a").all_text_contents()
+            assert shown == [workflow], name
+            assert page.locator(f"select[name={name}]").input_value() == choice
 
 
 def test_lists_are_paged_and_sorted_by_links(page: Page) -> None:
@@ -469,17 +494,35 @@ def test_the_report_is_styled_under_its_own_policy_and_runs_nothing(chromium: Br
 def test_the_screenshots_of_the_docs_are_of_these_pages(
     chromium: Browser, pytestconfig: pytest.Config, tmp_path: Path
 ) -> None:
-    flow, found = analysed("nightly-etl")
-    profiles = [*(profile(i, results=[result()] if i % 3 == 0 else []) for i in range(7)), flow]
+    """The pages of the demo's recording, as docs/try.md shows them."""
     folder = IMAGES if pytestconfig.getoption("--update-golden") else tmp_path
-    reader = memory(*profiles, changes=(change(),), details={("demo", "nightly-etl"): found})
-    with dashboard(reader) as served, tab(chromium, 1100) as page:
-        page.goto(served.entrance)
-        screenshot(page, folder / "dashboard-fleet.png", 900)
-        page.goto(f"{served.url}/workflows/demo/nightly-etl")
-        top = page.evaluate("[...document.querySelectorAll('h2')].find(e => e.textContent === 'Graph').offsetTop")
-        page.evaluate(f"document.body.style.marginTop = '-{top - 20}px'; document.body.style.overflow = 'visible'")
-        screenshot(page, folder / "dashboard-workflow.png", 1100)
+    command = [
+        sys.executable,
+        "-m",
+        "concertmaster",
+        "dashboard",
+        "--no-open",
+        "--facts",
+        "examples/facts/demo.jsonl.gz",
+    ]
+    paths = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+    with subprocess.Popen(command, cwd=ROOT, env=paths, stdout=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            entrance = served.stdout.readline().removeprefix("Dashboard: ").strip()
+            with tab(chromium) as page:
+                page.goto(entrance)
+                screenshot(page, folder / "dashboard-fleet.png", 1120)
+                page.goto(f"{entrance.partition('/?')[0]}/workflows/demo/wftmpl-blast-search")
+                graph = page.evaluate(
+                    "[...document.querySelectorAll('h2')].find(e => e.textContent === 'Graph').offsetTop"
+                )
+                page.evaluate(
+                    f"document.body.style.marginTop = '-{graph - 20}px'; document.body.style.overflow = 'visible'"
+                )
+                screenshot(page, folder / "dashboard-workflow.png", 1120)
+        finally:
+            served.terminate()
     for name in ("dashboard-fleet.png", "dashboard-workflow.png"):
         assert (folder / name).stat().st_size > 20_000
         assert (IMAGES / name).is_file(), "write it with --update-golden"

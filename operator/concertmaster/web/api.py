@@ -100,7 +100,7 @@ class Api:
             Route(f"{_ONE}/trends", "Trends by hour, day, week or month", TrendDocument, self._trends, ("period",)),
             Route(
                 f"{_ONE}/what-if",
-                "The newest runs replayed with a change: scale.STEP=0.5 for any step, pods, no-retries",
+                "The newest runs and the typical one, replayed with a change: scale.STEP=0.5 for any step, pods, no-retries",
                 WhatIfView,
                 self._what_if,
                 ("pods", "no-retries"),

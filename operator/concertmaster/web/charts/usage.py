@@ -60,11 +60,12 @@ def _bar(
         return None if value is None else round(2 + value * scale, 1)
 
     show = text.cpu if resource == "cpu" else text.memory
+    exact = text.cpu if resource == "cpu" else text.memory_quantity
     what = "mean" if resource == "cpu" else "peak"
     figures = [f"{what} per run: median {show(spread[2])}, {show(spread[0])} to {show(spread[4])}"]
-    figures.append(f"request {show(request)}" if request is not None else "no request")
-    figures += [f"limit {show(limit)}"] if limit is not None else []
-    figures += [f"recommended request {show(new)}"] if new is not None else []
+    figures.append(f"request {exact(request)}" if request is not None else "no request")
+    figures += [f"limit {exact(limit)}"] if limit is not None else []
+    figures += [f"recommended request {exact(new)}"] if new is not None else []
     return UsageBar(
         step,
         container,
