@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.advice.kinds_platform import every_half_hour
 from benchmarks.advice.kinds_reliability import growing
 from benchmarks.advice.law import DAY, MI
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized
 from benchmarks.advice.truth import runs_of
 from concertmaster.core.model import Outcome
 
@@ -32,6 +32,15 @@ def network_bound(rng: Rng, flow: Flow) -> Plant:
     return Plant("network-bound", bad, mended, ("io-bound",), "transform", MINUTES, bound=True)
 
 
+def idle_over(rng: Rng, flow: Flow) -> Plant:
+    """One long step that requests a multiple of the little CPU it uses, and waits for nothing that is seen."""
+    cpu = float(rng.uniform(0.12, 0.28))
+    flow = flow.having("transform", seconds=900.0, cpu=cpu, cpu_request=round(cpu / 0.75, 3))
+    bad = flow.having("transform", cpu_request=round(cpu * float(rng.uniform(5, 10)), 2))
+    number = sized("transform", "requests.cpu", cpu, cpu * 1.6 + 0.05)
+    return Plant("cpu-over-idle", bad, flow, ("right-size",), "transform", "money", number=number)
+
+
 def runs_stopped(rng: Rng, flow: Flow) -> Plant:
     """A CronWorkflow with concurrencyPolicy Replace: pods of some runs are stopped, and fail, when the next one is due."""
     flow = every_half_hour(rng, flow, "cron", 0.88, 0.95)
@@ -50,4 +59,4 @@ def objective_passed(rng: Rng, flow: Flow) -> Plant:
     )
 
 
-KINDS: tuple[Kind, ...] = (degraded_in_season, network_bound, runs_stopped, objective_passed)
+KINDS: tuple[Kind, ...] = (degraded_in_season, network_bound, idle_over, runs_stopped, objective_passed)
