@@ -34,6 +34,7 @@ _SAME = (
     ("timeout", "retry-policy"),
     ("node-skew", "variance"),
     ("straggler", "variance"),
+    ("straggler", "timeout"),
     ("cpu-request", "variance"),
     ("degradation", "variance"),
 )
@@ -90,7 +91,7 @@ def _causes(cause: Recommendation, symptom: Recommendation) -> bool:
     """Whether the cause explains the symptom: failures by fewer failures, lost time by a gain in time."""
     if symptom.rule == "retry-policy":
         return cause.failures_avoided is not None
-    return cause.gain_share is not None
+    return cause.gain_share is not None and symptom.failures_avoided is None
 
 
 def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:

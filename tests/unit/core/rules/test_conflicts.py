@@ -74,7 +74,7 @@ def test_what_only_saves_money_explains_no_slowness() -> None:
 
 
 def test_gains_of_one_step_are_not_added_up() -> None:
-    found = resolve([item("straggler", gain_share=GAIN), item("cache-step", gain_share=GAIN), item("timeout")])
+    found = resolve([item("straggler", gain_share=GAIN), item("cache-step", gain_share=GAIN), item("right-size")])
     assert found[0].expected == "20% of each run"
     assert found[1].expected == "20% of each run, not on top of straggler.load"
     assert found[2].expected == "20% of each run"
@@ -135,6 +135,17 @@ def test_a_symptom_of_the_same_step_is_merged_into_what_treats_it() -> None:
     assert len(resolve([item("timeout", "fetch", gain_share=GAIN), item("variance", gain_share=GAIN)])) == 2
     (limit,) = resolve([item("timeout", failures_avoided=GAIN), item("retry-policy")])
     assert limit.rule == "timeout"
+
+
+def test_an_item_that_most_runs_wait_for_is_one_recommendation() -> None:
+    """A straggler, another item in each run, that a time limit would end as well. A limit that kills is another matter."""
+    gain = Interval(0.2, 0.3, 0.4)
+    straggler, hang = item("straggler", gain_share=gain), item("timeout", gain_share=gain, because="5 of 50 hung")
+    (kept,) = resolve([hang, straggler])
+    assert kept.id == straggler.id
+    assert "5 of 50 hung" in kept.evidence
+    tight = item("timeout", failures_avoided=gain)
+    assert [r.id for r in resolve([straggler, tight])] == [straggler.id, tight.id]
 
 
 def test_retries_are_only_hopeless_where_every_run_fails() -> None:
