@@ -18,7 +18,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.engines import assign, by_object, define_all, merge_executions
 from concertmaster.engines.argo.traits import ARGO
-from concertmaster.engines.common.executions import merge_facts
+from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.tekton.traits import TEKTON
 from tests.support.engines.argo_oracle import Controller, leaf, pods, template
@@ -187,14 +187,12 @@ def test_a_known_step_wins_over_an_unknown_one() -> None:
     ],
 )  # fmt: skip
 def test_outcome_of_a_pod(fact: PodFact, outcome: Outcome, reason: str | None) -> None:
-    from concertmaster.engines.common.executions import execution
 
     found = execution(fact, "s")
     assert (found.outcome, found.reason) == (outcome, reason)
 
 
 def test_times_of_a_pod() -> None:
-    from concertmaster.engines.common.executions import execution
 
     init = ContainerFact("init", init=True, started=2.0, finished=3.0)
     fact = PodFact("a", "p", "u", created=0.0, started=1.0, containers=(init, main(started=5.0, finished=9.0)))
@@ -204,3 +202,10 @@ def test_times_of_a_pod() -> None:
     )  # the kubelet's acceptance, without anything better
     skewed = replace(fact, finished=4.0)
     assert execution(skewed, "s").duration == 0.0  # clocks apart never give a negative duration
+
+
+@pytest.mark.parametrize(("seen", "end"), [(50.0, 50.0), (None, 3.0)])
+def test_a_pod_that_vanished_before_its_first_sample_ends_with_its_start(seen: float | None, end: float) -> None:
+    fact = PodFact("a", "p", "u", created=1.0, started=3.0, last_seen=seen, vanished=True)
+    e = execution(fact, "job")
+    assert (e.finished, e.outcome, e.reason) == (end, Outcome.UNKNOWN, "Vanished")

@@ -54,9 +54,9 @@ class Node:
 
     @property
     def composite(self) -> bool:
-        """Whether it only contains other nodes. A composite answered from a cache contains none and counts as a
-        leaf."""
-        return self.kind in COMPOSITE and not (self.cache_hit and not self.children)
+        """Whether it only contains other nodes. A composite answered from a cache contains none, though its dependents may
+        be its children, and counts as a leaf."""
+        return self.kind in COMPOSITE and not self.cache_hit
 
     @property
     def daemoned(self) -> bool:

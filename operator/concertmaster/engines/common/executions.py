@@ -33,8 +33,8 @@ def execution(
 
     ``main`` names the containers that do the work (empty: all except init containers and ``beside``); ``beside`` names
     those whose exit does not decide the outcome (sidecars, which the engine itself kills). A pod that vanished ends at
-    its last sample with outcome Unknown. If no container start is known, the start is the time the kubelet accepted the
-    pod, which precedes the image pull.
+    its last sample, or with its start if it was gone before the first, with outcome Unknown. If no container start is
+    known, the start is the time the kubelet accepted the pod, which precedes the image pull.
     """
     aside = {*beside, *(c.name for c in fact.containers if c.sidecar)}
     working = [c for c in fact.containers if not c.init and (c.name in main if main else c.name not in aside)]
@@ -43,7 +43,7 @@ def execution(
     finished = fact.finished if fact.finished is not None else max(ends, default=None)
     outcome, reason = _outcome(fact, working, aside)
     if finished is None and fact.vanished:
-        finished = fact.last_seen
+        finished = fact.last_seen if fact.last_seen is not None else started
         if outcome is Outcome.UNKNOWN:
             reason = reason or "Vanished"
     if started is not None and finished is not None and finished < started:

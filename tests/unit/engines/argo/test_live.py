@@ -168,6 +168,7 @@ def test_cache_hits_and_misses() -> None:
     [
         {"type": "Skipped", "phase": "Skipped", "message": "when 'x' evaluated false"},
         {"type": "Steps", "memoizationStatus": {"hit": True}},
+        {"type": "Steps", "memoizationStatus": {"hit": True}, "children": ["its dependent"]},
     ],
 )
 def test_a_skipped_or_cached_composite_stands_for_all_its_steps(fields: dict[str, Any]) -> None:
