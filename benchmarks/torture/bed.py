@@ -12,12 +12,14 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from benchmarks.torture.argo_behaviour import BEHAVIOUR
-from benchmarks.torture.argo_graphs import GRAPHS
-from benchmarks.torture.argo_mixed import ARGUMENTS, MIXED, NEEDED
-from benchmarks.torture.other_sets import JOBS, JOBSETS, PIPELINES
-from benchmarks.torture.parts import ARGO, Object
 from benchmarks.torture.truth import unix
+from benchmarks.torture.workflows.argo_behaviour import BEHAVIOUR
+from benchmarks.torture.workflows.argo_graphs import GRAPHS
+from benchmarks.torture.workflows.argo_mixed import ARGUMENTS, MIXED, NEEDED
+from benchmarks.torture.workflows.argo_nested import NESTED
+from benchmarks.torture.workflows.jobs import JOBS, JOBSETS
+from benchmarks.torture.workflows.parts import ARGO, Object
+from benchmarks.torture.workflows.pipelines import PIPELINES
 from testbed.cluster import Cluster
 from testbed.components import ARGO_V4
 from testbed.controlplane import ControlPlane, Options, argo_version
@@ -27,6 +29,7 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2
+_ARGO = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED)
 NOT_RUN = {"library"}  # only contains templates for others
 RUN_KINDS = {
     "Workflow": "workflows.argoproj.io",
@@ -50,14 +53,14 @@ class Play:
 
 def names() -> list[str]:
     """Names of the workflows to run."""
-    every = (*GRAPHS, *BEHAVIOUR, *MIXED, *PIPELINES, *JOBS, *JOBSETS)
+    every = (*_ARGO, *PIPELINES, *JOBS, *JOBSETS)
     return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
 
 
 def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
     """One run of each workflow."""
     tail = f"-r{number:04d}"
-    for template in (*GRAPHS, *BEHAVIOUR, *MIXED):
+    for template in _ARGO:
         name = template["metadata"]["name"]
         if name in chosen:
             yield {
@@ -102,7 +105,7 @@ def define(cluster: Cluster) -> None:
     """Create the namespace and all definitions."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
-    workflows = (*GRAPHS, *map(_as_served, (*BEHAVIOUR, *MIXED)), *PIPELINES)
+    workflows = (*map(_as_served, _ARGO), *PIPELINES)
     cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
 
 
@@ -233,5 +236,9 @@ def _keep(found: Play, pod: Object) -> None:
         if condition["type"] == "Ready" and condition["status"] == "True" and since is not None:
             found.ready[meta["uid"]] = min(since, found.ready.get(meta["uid"], since))
     known = found.pods.get(meta["uid"])
+    if (
+        known is not None and "deletionTimestamp" in known["metadata"]
+    ):  # the first request, not the last with less grace
+        meta |= {k: known["metadata"][k] for k in ("deletionTimestamp", "deletionGracePeriodSeconds")}
     if known is None or int(known["metadata"]["resourceVersion"]) <= int(meta["resourceVersion"]):
         found.pods[meta["uid"]] = pod

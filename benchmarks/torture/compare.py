@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names
 from benchmarks.torture.faults import Row, history_faults, live_faults, path_faults, with_pods
-from benchmarks.torture.parts import Object
 from benchmarks.torture.truth import Key, Truth
 from benchmarks.torture.truth_argo import ArgoRun
 from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_run
+from benchmarks.torture.workflows.parts import Object
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, assign, run_kind
 from concertmaster.engines.define import define_all

@@ -17,7 +17,7 @@ from statistics import fmean, stdev
 
 from benchmarks.torture.bed import NAMESPACE, Play, over, remove, runs_of, wave
 from benchmarks.torture.compare import placed_records
-from benchmarks.torture.parts import Object
+from benchmarks.torture.workflows.parts import Object
 from concertmaster.core.model import Interval, Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Materiality, Policy
 from concertmaster.core.pipeline import analyze_workflow

@@ -40,8 +40,8 @@ class Leaf:
 @dataclass(slots=True)
 class Truth:
     """One run. ``unknown_items``: steps whose items only the run object contains, so that the history cannot name them;
-    ``alike``: its pods are not numbered; ``in_order``: its parts start when those before are ready, of which no metric
-    tells."""
+    ``alike``: its pods are not numbered; ``early``: parts of it begin while those they follow still run, once they are
+    ready or have reached some state, of which no metric tells; ``sampled``: only samples tell when a pod of it ended."""
 
     workflow: str
     run: str
@@ -49,7 +49,8 @@ class Truth:
     leaves: dict[Key, Leaf] = field(default_factory=dict)
     unknown_items: frozenset[str] = frozenset()
     alike: bool = False
-    in_order: bool = False
+    early: bool = False
+    sampled: bool = False
     free: dict[Key, float] = field(default_factory=dict)  # ready times of daemons that ended later
     served: dict[Key, float] = field(
         default_factory=dict

@@ -11,11 +11,13 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 
 from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
 
 _ITEM = re.compile(r"\((\d+:.*)\)$", re.DOTALL)
 _TRY = re.compile(r"\((\d+)\)$")
+_HOOK = re.compile(r"(^|\.)hooks\.[^.]+$")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _PHASES = {"Succeeded": "Succeeded", "Failed": "Failed", "Error": "Failed", "Skipped": "Skipped", "Omitted": "Skipped"}
 _INNER = {"Steps", "DAG", "TaskGroup", "StepGroup", "Retry"}
@@ -29,6 +31,11 @@ def _dense(keys: dict[str, Key]) -> dict[str, Key]:
     return {i: (s, item, sorted(numbers[s, item]).index(attempt)) for i, (s, item, attempt) in keys.items()}
 
 
+def _tasks(template: Object) -> list[Object]:
+    """The tasks or steps of a template; none if it has a pod."""
+    return [*(template.get("dag") or {}).get("tasks", ()), *(s for group in template.get("steps") or () for s in group)]
+
+
 class ArgoRun:
     """The node table of one Workflow, read by boundaries."""
 
@@ -38,6 +45,7 @@ class ArgoRun:
         packed = self.status.get("compressedNodes")
         table = json.loads(gzip.decompress(base64.b64decode(packed))) if packed else self.status.get("nodes") or {}
         self.nodes: dict[str, Object] = table
+        self.early = False
         self.retry_of = {
             child: node["id"]
             for node in table.values()
@@ -53,6 +61,11 @@ class ArgoRun:
         found = Truth(workflow, self.name, _PHASES.get(self.status.get("phase", ""), "Running"))
         leaves = {i: n for i, n in self.nodes.items() if self._is_leaf(n)}
         keys = _dense({i: self.key(n) for i, n in leaves.items()})
+        parts = {i: self._not_run(n) for i, n in leaves.items()}
+        inside = {
+            i: [(f"{s}.{p}" if p else s, item, at) for p in parts[i] or [""]] for i, (s, item, at) in keys.items()
+        }
+        keys |= {i: own[0] for i, own in inside.items()}
         for identity, node in leaves.items():
             memo = node.get("memoizationStatus") or {}
             outcome = "Cached" if memo.get("hit") else _PHASES.get(node.get("phase", ""), "Running")
@@ -60,11 +73,15 @@ class ArgoRun:
             if outcome == "Running" and found.outcome != "Running":  # not updated when the run failed
                 outcome, ended = "Unknown", ended or self.status["finishedAt"]
             ran = outcome not in ("Skipped", "Cached")
-            before = frozenset(keys[i] for i in self._before(node) if i in keys and i != identity)
+            before = frozenset(k for i in self._before(node) if i in keys and i != identity for k in inside[i])
             if not keys[identity][0]:
                 continue
-            found.add(Leaf(*keys[identity], outcome, unix(node.get("startedAt")), unix(ended),
-                           node["name"] if node["type"] == "Pod" and ran else None, before, ran))  # fmt: skip
+            leaf = Leaf(*keys[identity], outcome, unix(node.get("startedAt")), unix(ended),
+                        node["name"] if node["type"] == "Pod" and ran else None, before, ran)  # fmt: skip
+            found.add(leaf)
+            for step, *_ in inside[identity][1:]:
+                found.add(replace(leaf, step=step))
+        found.early = self.early
         found.unknown_items = frozenset(k[0] for k in keys.values() if k[1] is not None and self._dynamic(k[0]))
         for node in leaves.values():
             if self._template(node).get("daemon"):
@@ -84,7 +101,24 @@ class ArgoRun:
         if node["type"] == "Container":
             return False
         cached = (node.get("memoizationStatus") or {}).get("hit")
-        return node["type"] not in _INNER or bool(cached and not node.get("children"))
+        return node["type"] not in _INNER or bool(cached)
+
+    def _not_run(self, node: Object) -> list[str]:
+        """Names of the tasks inside a node with a template of tasks that was skipped, or answered from a cache; none for
+        all others, and where the template calls itself."""
+        around: list[str] = []
+        outer = self._outer(node)
+        while outer is not None:
+            around.append(outer.get("templateName", ""))
+            outer = self._outer(outer)
+        return [] if node["type"] == "Pod" else self._called(self._template(node), around)
+
+    def _called(self, template: Object, around: list[str]) -> list[str]:
+        if template.get("name") in around:
+            return []
+        inner = [*around, str(template.get("name"))]
+        called = [(t["name"], self._called(self._template(t), inner)) for t in _tasks(template)]
+        return [f"{name}.{part}" if part else name for name, parts in called for part in parts or [""]]
 
     def _task(self, node: Object) -> Object:
         """The node that represents the task: the retry around an attempt."""
@@ -173,7 +207,7 @@ class ArgoRun:
         task = self._task(node)
         boundary = task.get("boundaryID")
         name, item = self._label(task)
-        if name.endswith("onExit") or name.startswith("hooks."):
+        if name.endswith("onExit") or _HOOK.search(name):
             return self._before_handler(task, name, item, boundary)
         if boundary not in self.nodes:
             return []
@@ -192,13 +226,17 @@ class ArgoRun:
     def _before_handler(self, task: Object, name: str, item: str | None, boundary: str | None) -> list[str]:
         if boundary in self.nodes:  # handler of a task: depends on the same item of it
             owner = name.split(".")[0]
-            return [
-                leaf
+            owners = [
+                n
                 for n in self._siblings(boundary)
                 if (self._label(n)[0] == owner and (item is None or self._label(n)[1] == item))
                 or (item is None and self._label(n)[1] is not None and self._label(n)[0] == name)
-                for leaf in self._inside(n)
             ]
+            if _HOOK.search(name) and any(n["finishedAt"] > task["startedAt"] for n in owners if n.get("finishedAt")):
+                # Its expression became true while the task ran: it waited for what the task had waited for.
+                self.early = True
+                return [leaf for n in owners if self._label(n)[0] == owner for leaf in self._before(n)]
+            return [leaf for n in owners for leaf in self._inside(n)]
         if name.startswith("hooks."):
             return []
         main = [
@@ -207,10 +245,11 @@ class ArgoRun:
         return [n["id"] for n in main]
 
     def _template(self, node: Object) -> Object:
+        """The template of a node or task."""
         reference = node.get("templateRef")
         if reference:
             return dict(self.referenced.get(reference["template"], {}))
-        return dict(self.templates.get(node.get("templateName", ""), {}))
+        return dict(self.templates.get(node.get("templateName") or node.get("template") or "", {}))
 
     def _dependencies(self, template: Object, name: str) -> set[str]:
         """Names of the tasks that a task depends on, in its own template."""
@@ -225,6 +264,5 @@ class ArgoRun:
     def _dynamic(self, step: str) -> bool:
         """Whether a step, or one around it, fans out over a list that only exists at run time."""
         last = step.split(".")
-        tasks = [t for template in self.templates.values() for t in (template.get("dag") or {}).get("tasks") or ()]
-        tasks += [s for template in self.templates.values() for group in template.get("steps") or () for s in group]
+        tasks = [t for template in self.templates.values() for t in _tasks(template)]
         return any(t["name"] in last and ("withParam" in t or "{{" in str(t.get("withSequence"))) for t in tasks)

@@ -113,7 +113,8 @@ def set_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
     """A JobSet: each replicated Job is a step, its replica and completion index the item."""
     outcome = {"Completed": "Succeeded", "Failed": "Failed"}.get(raw["status"].get("terminalState", ""), "Running")
     name = raw["metadata"]["name"]
-    found = Truth(workflow, name, outcome, in_order=_in_order(raw["spec"]))
+    ready = [d for part in raw["spec"]["replicatedJobs"] for d in part.get("dependsOn") or () if d["status"] == "Ready"]
+    found = Truth(workflow, name, outcome, early=_in_order(raw["spec"]) or bool(ready))
     leaves: dict[str, list[Key]] = {}
     rows: list[tuple[Object, str, str]] = []
     for part in raw["spec"]["replicatedJobs"]:

@@ -10,11 +10,9 @@ import pytest
 from benchmarks.torture import report
 from benchmarks.torture.approved import Change
 from benchmarks.torture.bed import Play
-from benchmarks.torture.compare import end_daemons
 from benchmarks.torture.faults import Row, history_faults
 from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
-from benchmarks.torture.truth_argo import ArgoRun
 from benchmarks.torture.truth_others import set_run
 from concertmaster.core.model import Interval, Outcome, StepExecution
 from concertmaster.engines import build_runs
@@ -52,42 +50,6 @@ def test_drag_is_what_the_run_would_lose() -> None:
     assert drag(DIAMOND, "c") == 10.0  # then b decides
     assert drag(DIAMOND, "b") == 0.0
     assert drag(DIAMOND, "a") == 10.0
-
-
-def node(
-    identity: str, shown: str, kind: str, begun: int, ended: int, phase: str = "Succeeded", **more: object
-) -> dict[str, object]:
-    return {
-        "id": identity, "name": identity, "displayName": shown, "type": kind, "phase": phase,
-        "startedAt": STAMP.format(begun), "finishedAt": STAMP.format(ended), **more,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("pod_ended", "load", "outcome"),
-    [
-        (12, "Succeeded", "Failed"),
-        (18, "Succeeded", "Succeeded"),
-        (31, "Failed", "Succeeded"),
-        (18, "Running", "Failed"),
-    ],
-)
-def test_a_daemon_that_was_there_to_the_end_has_not_failed(pod_ended: int, load: str, outcome: str) -> None:
-    templates = [{"name": "main", "dag": {"tasks": [{"name": "db", "template": "d"}]}}, {"name": "d", "daemon": True}]
-    nodes = [
-        node("w", "w", "DAG", 0, 20, templateName="main"),
-        node("db", "db", "Pod", 0, 4, "Failed", boundaryID="w", templateName="d"),
-        node("load", "load", "Pod", 5, 18, load, boundaryID="w", templateName="t"),
-    ]
-    if load == "Running":
-        nodes[-1]["finishedAt"] = None
-    status = {"phase": "Failed", "finishedAt": STAMP.format(20), "nodes": {n["id"]: n for n in nodes}}
-    read = ArgoRun({"metadata": {"name": "w"}, "spec": {"templates": templates}, "status": status}).truth("t")
-    terminated = {"finishedAt": STAMP.format(pod_ended)}
-    pod = {"metadata": {"name": "p"}, "status": {"containerStatuses": [{"state": {"terminated": terminated}}]}}
-    key = ("db", None, 0)
-    end_daemons(read, Play(0.0, pods={"u": pod}), {"u": ("w", key)})
-    assert read.leaves[key].outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -131,11 +93,11 @@ def test_a_step_that_its_engine_gave_up_before_its_pod_ended_is_named(given_up: 
     assert ("a, which its engine gave up before it ended" in row.unknown) is named
 
 
-@pytest.mark.parametrize("in_order", [True, False])
-def test_a_chain_from_history_may_only_be_unknown_where_parts_wait_for_readiness(in_order: bool) -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_a_chain_from_history_may_only_be_unknown_where_parts_wait_for_readiness(early: bool) -> None:
     both = run_graphs.definition(run_graphs.task("a"), run_graphs.task("b", "a"))
     found = truth(a=(0, 2, ()), b=(3, 9, ()))
-    found.in_order = in_order
+    found.early = early
     pods, places, seen = {}, {}, []
     for step, (begun, ended) in {"a": (0.0, 2.0), "b": (3.0, 9.0)}.items():
         state = {"terminated": {"finishedAt": f"1970-01-01T00:00:{ended:02.0f}Z"}}
@@ -149,35 +111,8 @@ def test_a_chain_from_history_may_only_be_unknown_where_parts_wait_for_readiness
         )
     row = Row("w")
     faults = history_faults(found, build_runs(both.key, "w-1", seen, both), both, places, Play(0.0, pods=pods), row)
-    assert (row.unknown == {"what its parts waited for"}) is in_order
-    assert any("did not wait for" in fault for fault in faults) is not in_order
-
-
-def test_a_workflow_is_read_by_the_boundaries_of_its_nodes() -> None:
-    tasks = [
-        {"name": "fan", "template": "t", "withItems": ["x"]},
-        {"name": "end", "template": "t", "dependencies": ["fan"]},
-    ]
-    nodes = [
-        node("w", "w", "DAG", 0, 30, templateName="main", children=["g"]),
-        node("g", "fan", "TaskGroup", 0, 20, boundaryID="w", children=["r"]),
-        node("r", "fan(0:x)", "Retry", 0, 20, boundaryID="w", children=["r0", "r1"]),
-        node("r0", "fan(0:x)(0)", "Pod", 0, 8, "Failed", boundaryID="w", nodeFlag={"retried": True}),
-        node("r1", "fan(0:x)(1)", "Pod", 10, 20, boundaryID="w", nodeFlag={"retried": True}),
-        node("e", "end", "Pod", 21, 30, boundaryID="w"),
-    ]
-    raw = {
-        "metadata": {"name": "w"},
-        "spec": {"templates": [{"name": "main", "dag": {"tasks": tasks}}, {"name": "t"}]},
-        "status": {"phase": "Succeeded", "nodes": {n["id"]: n for n in nodes}},
-    }
-    found = ArgoRun(raw).truth("w")
-    assert {k: leaf.outcome for k, leaf in found.leaves.items()} == {
-        ("fan", "0:x", 0): "Failed",
-        ("fan", "0:x", 1): "Succeeded",
-        ("end", None, 0): "Succeeded",
-    }
-    assert chain_faults(found, [("fan", "0:x", 0), ("fan", "0:x", 1), ("end", None, 0)]) == []
+    assert (row.unknown == {"what its parts waited for"}) is early
+    assert any("did not wait for" in fault for fault in faults) is not early
 
 
 def job_set(**spec: Any) -> Truth:

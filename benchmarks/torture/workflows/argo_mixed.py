@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.torture.parts import Object, container, dag, generous, pod, steps, task, workflow
+from benchmarks.torture.workflows.parts import Object, container, dag, generous, pod, steps, task, workflow
 
 _A, _B, _C = pod("short", 1), pod("work", 3), generous("long", 7)
 _EACH = pod("each", 2, inputs=["item"])

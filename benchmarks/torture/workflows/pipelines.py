@@ -1,10 +1,10 @@
-"""Tekton pipelines, Jobs and JobSets of the set."""
+"""Tekton pipelines of the set."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.torture.parts import LARGE, SMALL, Object
+from benchmarks.torture.workflows.parts import LARGE, SMALL, Object
 
 
 def _task(name: str, *after: str, seconds: str = "2", sim: Object | None = None, **more: Any) -> Object:
@@ -160,96 +160,33 @@ PIPELINES: tuple[Object, ...] = (
             ]
         },
     ),
-)
-
-
-def _pod(seconds: int, **sim: str) -> Object:
-    annotations = {
-        "sim/startup": "0",
-        "sim/duration": str(seconds),
-        **{f"sim/{k.replace('_', '-')}": v for k, v in sim.items()},
-    }
-    return {
-        "metadata": {"annotations": annotations},
-        "spec": {
-            "restartPolicy": "Never",
-            "containers": [{"name": "work", "image": "sim/work:1", "command": ["work"], "resources": SMALL}],
-        },
-    }
-
-
-def _job(name: str, template: Object, **spec: Any) -> Object:
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": template, **spec}}
-
-
-JOBS: tuple[Object, ...] = (
-    _job("jb-single", _pod(3)),
-    _job("jb-waves", _pod(2), completions=5, parallelism=2),
-    _job("jb-indexed", _pod(2), completions=4, parallelism=2, completionMode="Indexed"),
-    _job(
-        "jb-retry",
-        _pod(1, exit_code="1", fail_until="1"),
-        completions=2,
-        parallelism=2,
-        completionMode="Indexed",
-        backoffLimitPerIndex=2,
-    ),
-    _job("jb-failed", _pod(1, exit_code="1"), backoffLimit=0),
-    _job(
-        "jb-policy",
-        _pod(2, exit_code="42"),
-        completions=4,
-        parallelism=2,
-        completionMode="Indexed",
-        backoffLimitPerIndex=1,
-        maxFailedIndexes=3,
-        podFailurePolicy={"rules": [{"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [42]}}]},
-    ),
-    _job(
-        "jb-flaky",
-        _pod(1, exit_code="1", fail_until="2"),
-        completions=3,
-        parallelism=3,
-        completionMode="Indexed",
-        backoffLimitPerIndex=3,
-        podFailurePolicy={
-            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+    _pipeline(
+        "tk-arrays",
+        _task(
+            "list",
+            spec={"results": [{"name": "parts", "type": "array"}, {"name": "go"}]},
+            sim={"results": '{"parts": "[\\"p\\",\\"q\\",\\"r\\"]", "go": "yes"}'},
+        ),
+        _task(
+            "each",
+            when=[{"input": "$(tasks.list.results.go)", "operator": "in", "values": ["yes"]}],
+            matrix={"params": [{"name": "part", "value": "$(tasks.list.results.parts[*])"}]},
+            retries=1,
+            sim={"fail-step": "0", "fail-until": "1"},
+            spec={"params": [{"name": "part"}]},
+        ),
+        _task("never", when=[{"input": "$(tasks.list.results.go)", "operator": "notin", "values": ["yes"]}]),
+        _task("behind", "never", "each"),
+        _task("join", "each", onError="continue", sim={"fail-step": "1"}, seconds="1,2"),
+        _task("last", "join"),
+        **{
+            "finally": [
+                _task(
+                    "tell",
+                    params=[{"name": "n", "value": "$(tasks.list.results.go)"}],
+                    spec={"params": [{"name": "n"}]},
+                )
+            ]
         },
     ),
-    _job("jb-queued", _pod(3), completions=2, parallelism=2, suspend=True),
-)
-
-
-def _set(name: str, *jobs: Object, **spec: Any) -> Object:
-    return {
-        "apiVersion": "jobset.x-k8s.io/v1alpha2",
-        "kind": "JobSet",
-        "metadata": {"name": name},
-        "spec": {"replicatedJobs": list(jobs), **spec},
-    }
-
-
-def _part(name: str, template: Object, after: str | None = None, replicas: int = 1, **spec: Any) -> Object:
-    found: Object = {"name": name, "replicas": replicas, "template": {"spec": {"template": template, **spec}}}
-    return {**found, "dependsOn": [{"name": after, "status": "Complete"}]} if after else found
-
-
-JOBSETS: tuple[Object, ...] = (
-    _set(
-        "js-staged", _part("load", _pod(2)), _part("workers", _pod(4), "load", 2), _part("report", _pod(1), "workers")
-    ),
-    _set(
-        "js-indexed",
-        _part("workers", _pod(3), None, 2, completions=2, parallelism=2, completionMode="Indexed"),
-        _part("end", _pod(1), "workers"),
-    ),
-    _set(
-        "js-ordered",
-        _part("first", _pod(8)),
-        _part("second", _pod(3), None, 2),
-        _part("third", _pod(2)),
-        startupPolicy={"startupPolicyOrder": "InOrder"},
-    ),
-    _set("js-queued", _part("load", _pod(2)), _part("end", _pod(2), "load"), suspend=True),
-    _set("js-failed", _part("load", _pod(1)), _part("bad", _pod(1, exit_code="1"), "load", 1, backoffLimit=0)),
 )

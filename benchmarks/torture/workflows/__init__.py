@@ -1,0 +1,1 @@
+"""The workflows of the set: Argo by theme, Tekton pipelines, Jobs and JobSets."""
