@@ -105,7 +105,9 @@ def _in_currency(metrics: Iterable[ExtraMetricSpec]) -> dict[str, float]:
 
 
 def _input(spec: InputSpec) -> InputSource:
-    return InputSource(spec.unit, spec.step, spec.parameter, spec.annotation, spec.env, spec.json_path)
+    return InputSource(
+        spec.unit, spec.step, spec.parameter, spec.annotation, spec.env, spec.json_path, bool(spec.bytes_read)
+    )
 
 
 def _objectives(base: ObjectivesSpec, over: ObjectivesSpec | None) -> tuple[Objectives, tuple[str, ...]]:

@@ -18,7 +18,7 @@ from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, cap
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import DailyRow
 from concertmaster.core.model.facts import owners_of_jobs
-from concertmaster.core.model.metrics import with_metrics
+from concertmaster.core.model.metrics import with_bytes_read, with_metrics
 from concertmaster.core.rules import DataGaps
 
 DailyRows = Callable[[WorkflowKey], Sequence[DailyRow]]
@@ -110,8 +110,10 @@ class FactsAnalysis:
             for run, rows in executions.items()
             for record in engines.build_runs(definition.key, run, rows, definition, as_of=self._facts.until)
         )
-        values = answers.metrics(mine, self._policies.metrics(definition))
-        return [with_metrics(record, values) for record in built]
+        policy = self._policies.of(definition)
+        values = answers.metrics(mine, policy.extra_metrics)
+        sized = (with_bytes_read(record, policy.inputs, policy.extra_metrics) for record in built)
+        return [with_metrics(record, values) for record in sized]
 
 
 def analyzed(

@@ -12,6 +12,7 @@ from typing import Any
 
 _MI = 1024.0**2
 BYTES = "bytes"  # unit of input sizes that are not counts
+READ = "bytes read"  # unit of input sizes that bytes read stand in for
 
 
 def duration(seconds: float | None) -> str:
@@ -69,11 +70,16 @@ def input_size(size: float | None, unit: str) -> str:
     """An input size: ``1.2 GB`` for bytes, ``12,000 rows`` for counts."""
     if size is None or not math.isfinite(size):
         return "unknown"
-    if unit != BYTES:
+    if unit not in (BYTES, READ):
         return f"{size:,.3g} {unit}" if 0 < abs(size) < 100 else f"{size:,.0f} {unit}"
     power = next((p for p in (4, 3, 2, 1) if size >= 1000**p * 0.9995), 0)
     shown = f"{size / 1000**power:.3g}"
     return f"{shown} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def input_name(unit: str) -> str:
+    """What input sizes in this unit are: ``input``, or what stands in for it."""
+    return "bytes read (a proxy for input)" if unit == READ else "input"
 
 
 def cpu_quantity(cores: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from concertmaster.core.known import total
 from concertmaster.core.model import InputSource, RunRecord, StepExecution
+from concertmaster.core.model.inputs import sources_of
 from concertmaster.core.model.quantity import Quantity
 from concertmaster.core.model.scalar import ScalarError
 from concertmaster.engines.common.jsonpath import JsonPathError, find
@@ -90,9 +91,8 @@ def _of_step(
     run: str,
     problems: Problems,
 ) -> float | None:
-    mine = sorted((s for s in sources if s.step in (None, e.step)), key=lambda s: s.step is None)
     own = values.pods.get(e.pod or "")
-    for source in mine:
+    for source in sources_of(sources, e.step):
         size = _size(own.of(source), source, run, problems) if own is not None else None
         size = whole[source] if size is None else size
         if size is not None:

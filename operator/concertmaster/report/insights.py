@@ -86,8 +86,8 @@ def _input(effect: InputEffect) -> str:
     )
     sizes = ", ".join(f"{text.memory_quantity(m)} up to {text.input_size(s, effect.unit)}" for s, m in effect.sizes)
     return (
-        f"{effect.step} follows its input ({text.count(effect.executions, 'execution')}): {followed}"
-        f"{f' (request {sizes})' if sizes else ''}"
+        f"{effect.step} follows its {text.input_name(effect.unit)} ({text.count(effect.executions, 'execution')}):"
+        f" {followed}{f' (request {sizes})' if sizes else ''}"
     )
 
 
@@ -95,8 +95,8 @@ def _growth(growth: InputGrowth) -> str:
     before, after = (text.input_size(size, growth.unit) for size in growth.inputs)
     return (
         f"Runs take {text.duration(growth.seconds[1])} instead of {text.duration(growth.seconds[0])} since"
-        f" {to_minute(growth.time)} because their input grew from {before} to {after} (medians); at equal input they are as"
-        " fast as before"
+        f" {to_minute(growth.time)} because their {text.input_name(growth.unit)} grew from {before} to {after} (medians);"
+        " at equal input they are as fast as before"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.core.model.enums import Per
-from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS
 from concertmaster.history import RunCache, Store
@@ -58,6 +58,15 @@ def test_only_what_changed_is_put_together_again(store: Store) -> None:
     assert kept(before, after) == ["r0", "r2", "r3"]
     assert after == read(store, None)
     assert [r.steps[0].node for r in after] == [None, "n7", None, None, None]
+
+
+def test_bytes_read_are_inputs_from_the_moment_they_are_asked_for(store: Store) -> None:
+    cache, _ = warm(store)
+    store.add({KEY: {"r1": pods(1, network_receive_bytes=5e9)}})
+    proxied = replace(TWO, inputs=(InputSource(bytes_read=True),))
+    for _ in range(2):  # the second time out of the cache
+        assert [r.input_total for r in read(store, cache, of=proxied)] == [None, 5e9, None, None]
+    assert [r.input_total for r in read(store, cache)] == [None] * 4
 
 
 def test_a_live_record_changes_its_run(store: Store) -> None:

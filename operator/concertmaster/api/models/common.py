@@ -152,14 +152,16 @@ class ExtraMetricSpec(ApiModel):
 
 _INPUT_RULES = [
     rule(
-        "[has(self.parameter), has(self.annotation), has(self.env), has(self.jsonPath)].filter(x, x).size() == 1",
-        "exactly one of parameter, annotation, env and jsonPath must be set",
-    )
+        "[has(self.parameter), has(self.annotation), has(self.env), has(self.jsonPath), has(self.bytesRead)]"
+        ".filter(x, x).size() == 1",
+        "exactly one of parameter, annotation, env, jsonPath and bytesRead must be set",
+    ),
+    rule("!has(self.bytesRead) || self.bytesRead", "bytesRead is true, or the entry is left out"),
 ]
 
 
 class InputSpec(ApiModel):
-    """Where the object of a run holds the size of its input, as a number or a quantity such as 1.5Gi."""
+    """Where the object of a run holds the size of its input, as a number or a quantity such as 1.5Gi; or bytes read."""
 
     model_config = ConfigDict(json_schema_extra=schema(rules=_INPUT_RULES))
 
@@ -167,6 +169,12 @@ class InputSpec(ApiModel):
         default=None,
         description="Annotation of the run (of a Job also of its pods) that holds the size.",
         examples=["example.com/input-bytes"],
+    )
+    bytes_read: bool | None = Field(
+        default=None,
+        description="Bytes that the pods of a step read from disk and network, as a proxy for its input where no other"
+        " source is declared. Reads vary for other reasons too: a step that lost its cache reads more of the same input.",
+        examples=[True],
     )
     env: EnvName | None = Field(
         default=None,

@@ -135,7 +135,8 @@ def _figures(step: dict[str, Any]) -> str:
         parts.append(f"critical-path time {text.duration(step['dragSeconds'])}")
     if (given := step.get("input")) is not None:
         usual, largest = (text.input_size(given[name], given["unit"]) for name in ("p50", "max"))
-        parts.append(f"input {usual} in the median of {text.count(given['runs'], 'run')}, at most {largest}")
+        name = text.input_name(given["unit"])
+        parts.append(f"{name} {usual} in the median of {text.count(given['runs'], 'run')}, at most {largest}")
     parts += resources_used(step)
     if step["failedExecutions"]:
         parts.append(f"{step['failedExecutions']} failed")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from concertmaster.core.known import total
 from concertmaster.core.model.enums import PAID, MetricRole, Per
-from concertmaster.core.model.inputs import ExtraMetric
+from concertmaster.core.model.inputs import ExtraMetric, InputSource, by_bytes_read
 from concertmaster.core.model.runs import RunRecord, StepExecution
 
 MODEL = "\x1f"
@@ -21,6 +22,26 @@ def with_metrics(run: RunRecord, values: Mapping[ExtraMetric, ByRun]) -> RunReco
     for metric in sorted(values, key=lambda m: m.per is Per.STEP):
         run = with_values(run, metric, values[metric].get(run.run, {}))
     return run
+
+
+def with_bytes_read(run: RunRecord, sources: Sequence[InputSource], metrics: Sequence[ExtraMetric]) -> RunRecord:
+    """``run`` with bytes read as the input sizes of the steps for which they stand in. What a pod has read says how large
+    its input was once it is over."""
+    if not any(source.bytes_read for source in sources):
+        return run
+    proxied = {step for step in {e.step for e in run.steps} if by_bytes_read(sources, metrics, step)}
+    return replace(
+        run,
+        steps=tuple(
+            replace(e, input_size=bytes_read(e)) if e.step in proxied and e.outcome.over else e for e in run.steps
+        ),
+    )
+
+
+def bytes_read(execution: StepExecution) -> float | None:
+    """Bytes that the step's own containers read from disk and its pod received; None when unknown."""
+    from_disk = (c.fs_read_bytes for c in execution.containers if not (c.init or c.sidecar))
+    return total((*from_disk, execution.network_receive_bytes))
 
 
 def with_values(run: RunRecord, metric: ExtraMetric, values: Mapping[str, float]) -> RunRecord:

@@ -21,7 +21,7 @@ from concertmaster.core.model.enums import (
     NotifyEvent,
     OnSame,
 )
-from concertmaster.core.model.inputs import ExtraMetric, InputSource
+from concertmaster.core.model.inputs import ExtraMetric, InputSource, by_bytes_read, sources_of
 from concertmaster.core.model.pricing import Pricing as Pricing  # re-exported as part of the policy
 
 SCORE_WEIGHTS: Mapping[str, int] = {
@@ -262,11 +262,13 @@ class Policy:
         return next((m for m in self.extra_metrics if m.role is role), None)
 
     def input_unit(self, step: str | None = None) -> str:
-        """Unit of a step's input size: ``bytes``, or the name of what is counted."""
+        """Unit of the input size of a step (None: of the run): ``bytes``, ``bytes read`` or the name of what is counted."""
         for metric in self.extra_metrics:
             if metric.role is MetricRole.INPUT_SIZE:
                 return metric.unit or "bytes"
-        sources = [s for s in self.inputs if s.step in (None, step)]
+        if by_bytes_read(self.inputs, self.extra_metrics, step):
+            return "bytes read"
+        sources = [s for s in sources_of(self.inputs, step) if not s.bytes_read]
         return "items" if sources and sources[0].unit is InputUnit.COUNT else "bytes"
 
     def rule(self, name: str) -> RuleSettings:

@@ -10,7 +10,7 @@ from itertools import repeat
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.metrics import ByRun, with_metrics
+from concertmaster.core.model.metrics import ByRun, with_bytes_read, with_metrics
 from concertmaster.engines import RunBuilder
 from concertmaster.history import amounts, rows
 from concertmaster.history.rebuild import rebuild
@@ -103,7 +103,7 @@ class RunReader:
                 made = rebuild(name, found.pods[name], found.live.get(name), builder)
                 run = KeptRun(found.digests.get(name, b""), self._moment, made)
             earlier = run.completed or repeat(None)
-            run.completed = [_completed(r, last, found) for r, last in zip(run.records, earlier, strict=False)]
+            run.completed = [self._completed(r, last, found) for r, last in zip(run.records, earlier, strict=False)]
             records += [record for _, record in run.completed]
             if not any(r.outcome is Outcome.RUNNING for r in run.records):  # time alone may say it is
                 over[name] = run
@@ -119,16 +119,20 @@ class RunReader:
         known = self._kept.runs.get(name) if self._kept is not None else None
         return known if known is not None and known.digest == digest and known.as_of <= self._moment else None
 
-
-def _completed(record: RunRecord, before: tuple[object, RunRecord] | None, found: RunRows) -> tuple[object, RunRecord]:
-    """The record with the fingerprint that was in force when it started, if that was observed, and with what users' queries
-    say of it; the same object as ``before`` where they say the same."""
-    mark = record.fingerprint
-    if mark is None and record.start is not None:
-        start = record.start
-        mark = next((f for f, first, last in found.marks if first <= start <= last), None)
-    observed = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in found.values.items()]
-    if before is not None and before[0] == observed:
-        return before
-    marked = record if mark is record.fingerprint else replace(record, fingerprint=mark)
-    return observed, with_metrics(marked, found.values)
+    def _completed(
+        self, record: RunRecord, before: tuple[object, RunRecord] | None, found: RunRows
+    ) -> tuple[object, RunRecord]:
+        """The record with the fingerprint that was in force when it started, if that was observed, with what users' queries
+        say of it, and with the bytes its pods read where those stand in for its input; the same object as ``before`` where
+        they say the same."""
+        mark = record.fingerprint
+        if mark is None and record.start is not None:
+            start = record.start
+            mark = next((f for f, first, last in found.marks if first <= start <= last), None)
+        observed = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in found.values.items()]
+        if before is not None and before[0] == observed:
+            return before
+        marked = record if mark is record.fingerprint else replace(record, fingerprint=mark)
+        if self._definition is not None:
+            marked = with_bytes_read(marked, self._definition.inputs, self._definition.metrics)
+        return observed, with_metrics(marked, found.values)

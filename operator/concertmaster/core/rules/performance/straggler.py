@@ -20,19 +20,26 @@ from concertmaster.core.rules.rows import ByRun
 _EVEN = 1.25  # times the median up to which items count as balanced
 
 
-def _cause(found: Skew, by_run: ByRun) -> tuple[str, str]:
-    """Remedy and explanation, by what the stragglers have in common."""
+def _cause(found: Skew, by_run: ByRun, unit: str) -> tuple[str, str]:
+    """Remedy and explanation, by what the stragglers have in common. ``unit``: of input sizes."""
     if found.same_item is not None:
         name, share = found.same_item
         size = _relative_size(by_run)
-        more = f", with {size:.1f} times the input of the median item" if size is not None and size >= 1.5 else ""
+        more = (
+            f", with {size:.1f} times the {text.input_name(unit)} of the median item"
+            if size is not None and size >= 1.5
+            else ""
+        )
         return f"split item {name}", f"item {name} is the last in {text.percent(share)} of them{more}"
     if found.same_node is not None:
         name, share = found.same_node
         return f"check node {name}", f"the last item ran on node {name} in {text.percent(share)} of them"
     size = _relative_size(by_run)
     if size is not None and size >= 1.5:
-        return "split its largest inputs", f"the last item has {size:.1f} times the input of the median one"
+        return (
+            "split its largest inputs",
+            f"the last item has {size:.1f} times the {text.input_name(unit)} of the median one",
+        )
     return "split its work into even parts", "it is another item and node each time"
 
 
@@ -59,7 +66,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
     if gains is None:
         return None
     share, seconds = gains
-    todo, why = _cause(measured, by_run)
+    todo, why = _cause(measured, by_run, evidence.analysis.policy.input_unit(step.step))
     name = evidence.title(step.step)
     return Finding(
         step=step.step,

@@ -112,6 +112,8 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
         return None
     share, seconds = attainable(bound)
     name = evidence.title(step.step)
+    unit = analysis.policy.input_unit(step.step)
+    sizes = "input sizes" if unit != text.READ else text.input_name(unit)
     low, high = text.duration(summary.minimum), text.duration(summary.maximum)
     return Finding(
         step=step.step,
@@ -132,7 +134,7 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding |
         gain_share=share,
         evidence=(
             "at most: replayed with the step at no more than its median",
-            f"input sizes explain {text.percent(explained)} of the spread"
+            f"{sizes} explain {text.percent(explained)} of the spread"
             if explained is not None
             else "input sizes are unknown",
         ),

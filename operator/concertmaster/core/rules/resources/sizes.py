@@ -47,8 +47,8 @@ def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator
         others = "".join(f", {m} up to {size}" for size, m in more)
         known = sum(r.input_size is not None for r in container.runs)
         yield (
-            f"memory of {evidence.title(step)} follows its input ({text.count(known, 'run')}): {memory} up to {size} of"
-            f" input{others}"
+            f"memory of {evidence.title(step)} follows its {text.input_name(unit)} ({text.count(known, 'run')}): {memory} up"
+            f" to {size}{'' if unit == text.READ else ' of input'}{others}"
         )
     if (until := memory_lasts_until(container, request)) is not None:
         yield (

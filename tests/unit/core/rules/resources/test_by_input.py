@@ -81,6 +81,27 @@ def test_things_counted_have_their_name() -> None:
     assert items.input_unit("transform") == "items"
 
 
+def test_a_proxy_is_called_one() -> None:
+    """In the sizes, in insights, and where longer runs are explained by it."""
+    proxy = Policy(inputs=(InputSource(bytes_read=True),))
+    found = analyzed(two_kinds, peak=lambda size: 250 * MI + 0.2 * size, policy=proxy)
+    (line,) = [e for e in right_size(found).evidence if "follows its" in e]
+    assert line == (
+        "memory of transform follows its bytes read (a proxy for input) (60 runs): 480Mi up to 970 MB, 1984Mi up to 7.9 GB"
+    )
+    assert any(
+        s.startswith("transform follows its bytes read (a proxy for input)")
+        for s in result.view(found)["insightSentences"]
+    )
+    chance = random.Random(4)
+    grown = analyzed(
+        lambda i: (2e9 if i >= 40 else 1e9) * chance.lognormvariate(0, 0.2),
+        seconds=lambda size: size / 4e6,
+        policy=proxy,
+    )
+    assert any("because their bytes read (a proxy for input) grew" in s for s in result.view(grown)["insightSentences"])
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_memory_that_does_not_follow_its_input_is_one_size(known: bool) -> None:
     found = analyzed(two_kinds if known else lambda i: 1e9)
