@@ -180,6 +180,7 @@ def test_record_and_analyze_read_the_queries_of_a_profile(client: PrometheusClie
         assert (found["runs"]["succeeded"], found["runs"]["failed"], found["successRate"]) == (1, 1, 0.5)
         assert {s["name"] for s in found["steps"]} == set(AGENT)
         objectives = {o["name"]: o["actual"] for o in found["objectives"]}
+        assert objectives["cache hits (cache-hits)"].startswith(f"{100 * HITS / REQUESTS:.0f}")
         assert objectives["tokens per run"] == f"{sum(t for _, t in AGENT.values()):g}"
 
 
