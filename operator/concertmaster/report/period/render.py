@@ -197,8 +197,10 @@ def _costs(report: PeriodReport) -> list[str]:
         ("workflow", report.cost_by_workflow),
         ("step", report.cost_by_step),
     ):
-        rows = [(g.name, g.workflows, g.runs, money(g.cost_per_month, g.currency)) for g in found]
-        lines += _section(f"Cost by {title}", [title.capitalize(), "Workflows", "Runs", "Cost per month"], rows)
+        many = title not in ("workflow", "step")  # others sum up several workflows
+        header = [title.capitalize(), *(["Workflows"] if many else []), "Runs", "Cost per month"]
+        rows = [(g.name, *([g.workflows] if many else []), g.runs, money(g.cost_per_month, g.currency)) for g in found]
+        lines += _section(f"Cost by {title}", header, rows)
     return lines
 
 

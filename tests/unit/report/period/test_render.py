@@ -125,8 +125,9 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
         ("Demand forecast", "etl/nightly-0: 5 cores"),
         ("Cost by label team", "data"),
         ("Cost by namespace", "etl"),
-        ("Cost by workflow", "etl/nightly-0"),
-        ("Cost by step", "etl/nightly-0/transform"),
+        ("Cost by namespace Namespace Workflows Runs", ""),
+        ("Cost by workflow Workflow Runs", "etl/nightly-0"),
+        ("Cost by step Step Runs", "etl/nightly-0/transform"),
     ):
         assert part.lower() in text.lower(), part
         assert shown in text, shown
