@@ -17,7 +17,7 @@ from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Interval, Level, Outcome, RunRecord, Severity, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval, share_interval
-from concertmaster.core.rules.reliability.repeated import Repeated, repeated
+from concertmaster.core.rules.reliability.repeated import Repeated, repeated, rise
 from concertmaster.core.times import to_minute
 
 _CHANCE = 0.05  # probability of such a streak for runs that fail only occasionally
@@ -57,6 +57,12 @@ def _chance(streak: int, before: Sequence[RunRecord]) -> float:
     return float(((failed + 1) / (len(before) + 2)) ** streak) if before else 0.0
 
 
+def _lately(before: Sequence[RunRecord], streak: Sequence[RunRecord]) -> Sequence[RunRecord]:
+    """The runs of ``before`` since failures increased (the streak may be part of that); all of them without an increase."""
+    at = rise([r.outcome is Outcome.FAILED for r in (*before, *streak)])
+    return before if at is None else before[at:]
+
+
 def _reason(failures: Sequence[StepExecution]) -> str:
     """The most frequent failure, with exit code and message if known from live objects."""
     reported: Counter[str] = Counter()
@@ -84,7 +90,7 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
     streak, before = _streak(evidence.rows.undisturbed)
     if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
         return
-    if _chance(len(streak), before) > _CHANCE:
+    if _chance(len(streak), _lately(before, streak)) > _CHANCE:
         return
     each = [_culprits(r) for r in streak]
     tolerated = _tolerated(before)

@@ -112,6 +112,16 @@ def test_more_failures_since_a_day_are_reported_though_some_runs_succeed() -> No
     assert f"{100 * item.failures_avoided.likely:.0f}% of the runs no longer fail" == item.expected
 
 
+def test_a_row_within_an_increase_is_judged_by_the_rate_since_then() -> None:
+    """Half of the runs fail since the 26th: three in a row at the end do not mean that all of them will."""
+    (item,) = made(dict.fromkeys((26, 27, 29, 30, 31, 33, 35, 39, 40, 41), "Error")).recommended("failing-step")
+    assert item.severity is not Severity.CRITICAL
+    assert item.failures_avoided is not None
+    assert item.failures_avoided.likely < 0.75
+    (item,) = made(dict.fromkeys((26, *range(31, 42)), "Error")).recommended("failing-step")
+    assert item.severity is Severity.CRITICAL
+
+
 def test_what_an_increase_costs_is_not_promised_with_hindsight() -> None:
     """The interval holds the true increase nine times in ten, although its start is chosen so that failures lie behind."""
     chance, within, found = random.Random(1), 0, 0
