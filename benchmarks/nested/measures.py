@@ -23,6 +23,7 @@ from concertmaster.core.sizing import by_input, cpu, cpu_request, memory, memory
 from concertmaster.core.sizing.cpu import CpuOptions
 from concertmaster.core.sizing.memory import MemoryOptions
 from concertmaster.core.stats import regression
+from concertmaster.core.stats.alternatives import LINE
 
 # The package exports the function of the same name.
 detecting = import_module("concertmaster.core.changepoint.detect")
@@ -122,8 +123,9 @@ def all_measures(data: Path) -> Iterator[Measure]:
     ):
         variants: dict[str, Variant] = {
             "shipped": {},
-            "line alone": {(regression, "NOISY"): np.inf, (regression, "NOISY_UPPER"): np.inf},
-            "upper from 0.2": {(regression, "NOISY_UPPER"): 0.2},
+            "line alone": {(regression, "likelihoods"): lambda off: np.eye(off.shape[0])[LINE]},
+            "best alone": {(regression, "likelihoods"): lambda off: np.eye(off.shape[0])[off.mean(axis=1).argmin()]},
+            "upper half": {(regression, "UPPER"): 0.5},
             **{f"nearest {share:g}": {(regression, span): share} for share in spans},
         }
         of_target = cases.relations(data, target)

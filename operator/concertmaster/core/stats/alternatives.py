@@ -1,4 +1,4 @@
-"""Competing models of run time and memory over input size, vectorised over queries with runs of their own.
+"""Models of run time and memory over input size, vectorised over queries with runs of their own.
 
 Every function takes ``queries`` (shape (m,)), and for each of them the inputs ``x`` (ascending) and values ``y`` of the runs
 to use, both of shape (m, n): the same runs each time for a prediction, all but one for cross-validation.
@@ -25,18 +25,23 @@ TINY = 1e-300
 
 
 def predictions(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
-    """Log predictions of each model (rows) for each query; ``span``, ``fading``: see ``line``."""
+    """Log predictions of each model (rows) for each query; ``span``, ``fading``: see ``line``. None falls below the least
+    value, or as inputs grow beyond the largest."""
     smallest = _smallest(x)
     size, value = np.log(np.maximum(x, smallest[:, None])), np.log(y)
     asked = np.log(np.maximum(queries, smallest))
     exponent, level = power(size, value)
     least = value.min(axis=1)
+    by_line = np.log(np.maximum(line(queries, x, y, span, fading=fading), TINY))
+    near = _near_power(asked, size, value)
+    # A start-up makes the exponent rise with the input, saturation makes it fall: halfway to the line, if steeper.
+    near = np.where(queries > x[:, -1], near + np.maximum(by_line - near, 0.0) / 2.0, near)
     return np.array(
         [
-            np.log(np.maximum(line(queries, x, y, span, fading=fading), TINY)),
-            np.maximum(_near_power(asked, size, value), least),
+            by_line,
+            np.maximum(near, least),
             np.maximum(level + exponent * asked, least),
-            np.median(value, axis=1),
+            _median(value),
         ]
     )
 

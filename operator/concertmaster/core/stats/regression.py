@@ -1,17 +1,17 @@
 """Run time and memory of a step as a function of input size, for the prediction of other inputs.
 
 Observed runs often have smaller inputs than future ones, and neither quantity is a straight line over the whole range:
-start-up dominates small inputs, memory saturates or jumps when a tool changes its method. The prediction is therefore a
-line through the runs with the nearest inputs only (local regression, Cleveland 1979). The line never falls as inputs grow.
-Beyond the largest one it is extrapolated if values increase with inputs beyond doubt, or, with few runs, without exception;
-else every larger input counts as the largest. Run time is close to linear and noisy, hence a wide neighbourhood with equal
-weights; memory is curved and less noisy, hence a narrow one with weights that decrease with distance.
+start-up dominates small inputs, memory saturates or jumps when a tool changes its method. A line through the runs with the
+nearest inputs only (local regression, Cleveland 1979) follows that. Run time is close to linear and noisy, hence a wide
+neighbourhood with equal weights; memory is curved and less noisy, hence a narrow one with weights that decrease with
+distance. Where inputs span orders of magnitude and noise is multiplicative, a few neighbours are not enough: a power law
+through neighbours, one through all runs, or, where the input explains nothing, their median is better.
 
-Where the line misses held-out runs by a fifth and more, or inputs span orders of magnitude and noise is multiplicative, a
-few neighbours are not enough. Then the line competes with models on logarithms: a power law through neighbours, one through
-all runs, and their median where the input explains nothing. For the largest inputs and beyond, only the larger runs decide:
-small runs, dominated by start-up, are not informative there. Beyond the largest input, growth is limited to that of the
-power law of the larger half of the runs, whose exponent is shrunk towards a moderate one while these are few or noisy.
+None of these is right for every step, and choosing one by a few held-out runs is a gamble. The prediction is therefore
+their mean on logarithms, weighted by the likelihood of the held-out runs under each (stacking by pseudo-likelihood; Geisser
+and Eddy 1979, Yao et al. 2018). For the largest inputs and beyond, only the larger runs count: small runs, dominated by
+start-up, are not informative there. Predictions beyond the largest input increase if values increase with inputs beyond
+doubt, or, with few runs, without exception; else every larger input counts as the largest.
 """
 
 from __future__ import annotations
@@ -19,23 +19,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from concertmaster.core.stats import alternatives
-from concertmaster.core.stats.alternatives import LINE, Floats
+from concertmaster.core.stats.alternatives import Floats
 
 RUNTIME_SPAN = 0.4
 MEMORY_SPAN = 0.25
 FEWEST_RUNS = 3
-# Mean error on logarithms of held-out runs from which the line has to compete: of all runs, and of the UPPER share of them
-# for inputs like theirs and beyond, where a power law underestimates steps with a long start-up.
-NOISY, NOISY_UPPER = 0.2, 0.3
+# Share of the runs, the larger ones, that weigh the models for inputs like theirs and beyond.
 UPPER = 0.3
-# Share of the error of the power law through all runs that a competing model has to save.
-WORTH = 0.05
-FEWEST_TO_CHOOSE = 6
-_EQUAL = 1.0 + 1e-9
+# Errors on logarithms that count as none.
+LEAST_ERROR = 1e-3
 # Number of held-out runs, spread over the inputs, for the comparison.
 MOST_LEFT_OUT = 24
 # One-sided normal quantile of 1%: significance of a rank correlation.
@@ -68,70 +65,39 @@ class InputRelation:
         return len(self.values)
 
     def predict(self, inputs: Sequence[float] | Floats) -> Floats:
-        """Expected value per input (bytes), same shape; for a non-finite input the median of all runs."""
+        """Expected value per input (bytes), same shape; for a non-finite one, or if all runs had the same, their median."""
         queries = np.asarray(inputs, dtype=np.float64)
-        out = np.full(queries.shape, float(np.median(self.values)) if self.values else math.nan)
+        out = np.full(queries.shape, median(self.values) if self.values else math.nan)
         flat, asked = out.reshape(-1), queries.reshape(-1)
         known = np.flatnonzero(np.isfinite(asked))
-        if self.enough and known.size:
+        if self.enough and known.size and self.inputs[0] < self.inputs[-1]:
             x, y = np.array(self.inputs), np.array(self.values)
-            lower, upper, bounded = self._chosen(x, y)
+            lower, upper = self._weights(x, y)
             grows = self.explained or bool((y[1:] >= y[:-1]).all())
             for part in np.array_split(known, -(-known.size // MOST_AT_ONCE)):
                 held = np.clip(asked[part], 0.0, LARGEST if grows else x[-1])
+                each = np.broadcast_to(x, (held.size, x.size)), np.broadcast_to(y, (held.size, y.size))
+                logs = alternatives.predictions(held, *each, self.span, fading=self.fading)
                 large = held >= x[int(x.size * (1.0 - UPPER))]
-                for of_kind, chosen in ((~large, lower), (large, upper)):
-                    if of_kind.any():
-                        flat[part[of_kind]] = self._at(held[of_kind], x, y, chosen, bounded=bounded)
+                flat[part] = np.exp(np.where(large, upper @ logs, lower @ logs))
         return out
 
-    def _at(self, queries: Floats, x: Floats, y: Floats, chosen: int, *, bounded: bool) -> Floats:
-        """Prediction of the model ``chosen``; beyond the largest input a line extrapolated from there, limited by the growth
-        of the power law of the larger half of the runs if ``bounded``."""
-        within = np.minimum(queries, x[-1])
-        predicted = self._by(within, x, y, chosen)
-        over = queries > x[-1]
-        if over.any():
-            edge, further = predicted[over], queries[over]
-            predicted[over] = np.maximum(edge, self._by(further, x, y, LINE))
-            if bounded and x[-1] > 0.0:
-                size, half = np.log(np.maximum(x, x[x > 0.0].min())), x.size // 2
-                exponent = float(alternatives.power(size[None, half:], np.log(y)[None, half:])[0][0])
-                predicted[over] = np.minimum(predicted[over], edge * (further / x[-1]) ** exponent)
-        return predicted
-
-    def _by(self, queries: Floats, x: Floats, y: Floats, chosen: int) -> Floats:
-        each = np.broadcast_to(x, (queries.size, x.size)), np.broadcast_to(y, (queries.size, y.size))
-        if chosen == LINE:
-            return alternatives.line(queries, *each, self.span, fading=self.fading)
-        return np.asarray(np.exp(alternatives.predictions(queries, *each, self.span, fading=self.fading)[chosen]))
-
-    def _chosen(self, x: Floats, y: Floats) -> tuple[int, int, bool]:
-        """Models for smaller and for larger inputs, and whether extrapolation must be limited."""
-        if x.size <= alternatives.FEWEST_NEIGHBOURS - 1 or x[0] == x[-1]:
-            return LINE, LINE, False
+    def _weights(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Weights of the models for smaller and for larger inputs."""
         places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
         rest = np.arange(x.size - 1)[None, :]
         rest = rest + (rest >= places[:, None])
-        runs = x[places], x[rest], y[rest]
-        truth, few = np.log(y[places]), x.size < FEWEST_TO_CHOOSE
-        upper = 0 if few else int(places.size * (1.0 - UPPER))
-        missed = np.abs(np.log(alternatives.line(*runs, self.span, fading=self.fading)) - truth)
-        if not (missed.mean() > NOISY or missed[upper:].mean() > NOISY_UPPER):
-            return LINE, LINE, False
-        off = np.abs(alternatives.predictions(*runs, self.span, fading=self.fading) - truth)
-        noisy = bool(off[LINE, upper:].mean() > NOISY_UPPER)
-        return (
-            _choice(off.mean(axis=1), few=few) if off[LINE].mean() > NOISY else LINE,
-            _choice(off[:, upper:].mean(axis=1), few=few) if noisy else LINE,
-            noisy,
-        )
+        predicted = alternatives.predictions(x[places], x[rest], y[rest], self.span, fading=self.fading)
+        off = np.abs(predicted - np.log(y[places]))
+        return likelihoods(off), likelihoods(off[:, int(places.size * (1.0 - UPPER)) :])
 
 
-def _choice(errors: Floats, *, few: bool) -> int:
-    """The model with the least error, if significantly better than the power law of all runs."""
-    best = int(np.argmax(errors <= errors.min() * _EQUAL))  # the first on ties, which differ by rounding only
-    return best if not few and errors[best] < (1.0 - WORTH) * errors[alternatives.POWER] else alternatives.POWER
+def likelihoods(off: Floats) -> Floats:
+    """Relative likelihood of errors ``off`` (models, held-out runs) that follow Laplace's law, with its scale estimated from
+    them; the sum is 1."""
+    logs = -off.shape[1] * np.log(np.maximum(off.mean(axis=1), LEAST_ERROR))
+    likelihoods = np.exp(logs - logs.max())
+    return np.asarray(likelihoods / likelihoods.sum())
 
 
 def fit_runtime(inputs: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> InputRelation:
