@@ -145,7 +145,7 @@ def undisclosed(
 ) -> dict[PolicyRef, tuple[str, ...]]:
     """Policies that ask for cluster-wide targets where none may be shown, with what to do."""
     owning = {namespace for namespaces in cluster_owners.values() for namespace in namespaces}
-    found: dict[PolicyRef, tuple[str, ...]] = {}
+    names: dict[PolicyRef, tuple[str, ...]] = {}
     for policy in policies:
         kinds = sorted({e.kind for e in policy.spec.discover if e.kind is not None and e.kind in CLUSTER_KINDS})
         if isinstance(policy, ClusterOptimizationPolicy):
@@ -155,8 +155,8 @@ def undisclosed(
             shown = policy.metadata.namespace in owning
             cure = "name this namespace in clusterTemplateOwners of the operator's configuration"
         if kinds and not shown:
-            found[ref(policy)] = (f"{' and '.join(kinds)} objects are discovered in named namespaces only; {cure}",)
-    return found
+            names[ref(policy)] = (f"{' and '.join(kinds)} objects are discovered in named namespaces only; {cure}",)
+    return names
 
 
 def _may_show(

@@ -122,7 +122,7 @@ def discover_labelled(
     workflows: dict[PodLabels, list[LabelledWorkflow]] = {}
     for one in sorted({*seen, *kept}, key=lambda w: (w not in kept, w.namespace, w.labels.value)):
         workflows.setdefault(replace(one.labels, value=""), []).append(one)
-    found: dict[tuple[str, str], LabelledDiscovery] = {}
+    discoveries: dict[tuple[str, str], LabelledDiscovery] = {}
     notes: dict[PolicyRef, list[str]] = {}
     for policy, entry, keys in asked_for(policies):
         mine = [
@@ -133,7 +133,7 @@ def discover_labelled(
         for w in mine[: entry.max_profiles]:
             name = profile_name(w.labels)
             target = LabelledTarget(_written(entry), w.labels)
-            found.setdefault(
+            discoveries.setdefault(
                 (w.namespace, name), LabelledDiscovery(w.namespace, name, target, ref(policy), not policy.spec.suspend)
             )
         if len(mine) > entry.max_profiles:
@@ -142,7 +142,9 @@ def discover_labelled(
                 f"{len(mine)} workflows were found by {what}, and {entry.max_profiles} of them have a profile; raise "
                 "maxProfiles of that entry, or discover in fewer namespaces"
             )
-    return tuple(found[key] for key in sorted(found)), {policy: tuple(texts) for policy, texts in notes.items()}
+    return tuple(discoveries[key] for key in sorted(discoveries)), {
+        policy: tuple(texts) for policy, texts in notes.items()
+    }
 
 
 def _written(declared: PodLabelKeys) -> dict[str, str]:

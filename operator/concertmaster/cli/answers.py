@@ -93,11 +93,11 @@ def executions(definition: WorkflowDefinition, answers: Iterable[AnswerFact]) ->
     for a in rows:
         by_query = reported.setdefault((a.step, moments[a.step, a.run]), {})
         by_query.setdefault(kinds[a.query], {})[a.run] = a.value
-    found: dict[str, list[StepExecution]] = {}
+    by_step: dict[str, list[StepExecution]] = {}
     for (step, seen), by_kind in reported.items():
         for run, execution in from_queries(definition, step, by_kind, seen).items():
-            found.setdefault(run, []).append(execution)
-    return found
+            by_step.setdefault(run, []).append(execution)
+    return by_step
 
 
 def metrics(answers: Iterable[AnswerFact], wanted: Sequence[ExtraMetric]) -> Mapping[ExtraMetric, ByRun]:

@@ -59,11 +59,11 @@ def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None) -> list[C
         for item in merged.recommendations(profile):
             if item.get("state") != "Active":
                 continue
-            found = impacts.parse(item.get("impact"))
-            one = Chosen(profile, str(item["id"]), str(item.get("action") or ""), value(found, Pricing()))
+            impact = impacts.parse(item.get("impact"))
+            one = Chosen(profile, str(item["id"]), str(item.get("action") or ""), value(impact, Pricing()))
             if (currency := impacts.currency(item.get("impact"))) is not None:
                 priced.setdefault(currency, one)
-            if below is None or (found != Impact() and one.worth < below.amount):
+            if below is None or (impact != Impact() and one.worth < below.amount):
                 items.append(one)
     if below is not None:
         _assert_comparable(below, priced)

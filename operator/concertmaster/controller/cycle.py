@@ -208,8 +208,8 @@ class Cycle:
     ) -> None:
         updates = self._policies.updates(snapshot, subjects, self._collector, changed, now, record.problem)
         self._publisher.publish("policy", [updates], {v.entry.uid: v.entry for v in snapshot.policies.views}, record)
-        found = self._registry.snapshot()
-        states = Counter(e.status.ready for e in (*found.policies, *found.cluster_policies))
+        registered = self._registry.snapshot()
+        states = Counter(e.status.ready for e in (*registered.policies, *registered.cluster_policies))
         for state in ("True", "False", "Unknown"):
             self._telemetry.policies.labels(state).set(states[state])
 

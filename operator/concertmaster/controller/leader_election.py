@@ -105,17 +105,17 @@ class LeaderElection:
         """Return when this operator may work. Without the right to use leases it may at once, and says so."""
         reported = ""
         while True:
-            found = await self._take()
-            if found.state is LeaseState.FORBIDDEN:
-                log.warning("a second operator would not be noticed: %s", found.message)
-            if found.state is LeaseState.HELD and self._lease.sharded:
+            result = await self._take()
+            if result.state is LeaseState.FORBIDDEN:
+                log.warning("a second operator would not be noticed: %s", result.message)
+            if result.state is LeaseState.HELD and self._lease.sharded:
                 await self._outwait()
                 continue
-            if found.state in (LeaseState.HELD, LeaseState.FORBIDDEN):
+            if result.state in (LeaseState.HELD, LeaseState.FORBIDDEN):
                 self._active(1)
                 return
             self._active(0)
-            waiting = self._waiting(found)
+            waiting = self._waiting(result)
             if waiting != reported:
                 log.warning("%s", waiting)
                 reported = waiting
@@ -139,34 +139,34 @@ class LeaderElection:
         pause = self._every
         while True:
             await asyncio.sleep(pause)
-            found = await self._take()
-            pause = self._every if found.state is LeaseState.HELD or self._alone else self._every / 5
-            if found.state is LeaseState.OTHER:
+            result = await self._take()
+            pause = self._every if result.state is LeaseState.HELD or self._alone else self._every / 5
+            if result.state is LeaseState.OTHER:
                 self._active(0)
-                raise LeadershipLost(f"{found.holder} took over the lease {self._where.namespace}/{self._where.name}")
-            if found.state is LeaseState.UNKNOWN:
-                log.warning("the lease could not be renewed: %s", found.message)
+                raise LeadershipLost(f"{result.holder} took over the lease {self._where.namespace}/{self._where.name}")
+            if result.state is LeaseState.UNKNOWN:
+                log.warning("the lease could not be renewed: %s", result.message)
                 if not self._alone and self._clock() - self._renewed >= self._lasts:
                     self._active(0)
-                    raise LeadershipLost(f"the lease was not renewed for {self._lasts} s: {found.message}")
+                    raise LeadershipLost(f"the lease was not renewed for {self._lasts} s: {result.message}")
 
     async def _take(self) -> LeaseResult:
         begun = self._clock()
-        found = await asyncio.to_thread(self._lease.take)
-        if found.state is LeaseState.HELD:
+        result = await asyncio.to_thread(self._lease.take)
+        if result.state is LeaseState.HELD:
             if self._clock() - self._renewed >= self.settling:
                 self.joined = self._clock()
             self._renewed = begun
-        self._alone = found.state is LeaseState.FORBIDDEN or (self._alone and found.state is LeaseState.UNKNOWN)
-        return found
+        self._alone = result.state is LeaseState.FORBIDDEN or (self._alone and result.state is LeaseState.UNKNOWN)
+        return result
 
     async def release(self) -> None:
         """Release the lease."""
         await asyncio.to_thread(self._lease.release)
         self._client.close()
 
-    def _waiting(self, found: LeaseResult) -> str:
+    def _waiting(self, result: LeaseResult) -> str:
         lease = f"{self._where.namespace}/{self._where.name}"
-        if found.state is LeaseState.OTHER:
-            return f"standby: {found.holder} holds the lease {lease}; one operator works at a time"
-        return f"waiting for the lease {lease}: {found.message}"
+        if result.state is LeaseState.OTHER:
+            return f"standby: {result.holder} holds the lease {lease}; one operator works at a time"
+        return f"waiting for the lease {lease}: {result.message}"

@@ -98,8 +98,8 @@ def _wait_for_kinds(
     while True:
         problem = ""
         try:
-            found = client.get(f"/apis/{API_VERSION}")
-            served = frozenset(str(r.get("name", "")) for r in found.get("resources") or ())
+            api_resources = client.get(f"/apis/{API_VERSION}")
+            served = frozenset(str(r.get("name", "")) for r in api_resources.get("resources") or ())
             lacking = [r.plural for r in OURS[:2] if r.plural not in served]
             if not lacking:
                 return served

@@ -108,23 +108,23 @@ class SnapshotBuilder:
 
     def _capacity(self) -> dict[str, Capacity]:
         """The ResourceQuotas and LimitRanges in reach; none where they cannot be read: then nothing is known to bind."""
-        found: dict[str, Capacity] = {}
+        capacities: dict[str, Capacity] = {}
         for resource in (RESOURCE_QUOTAS, LIMIT_RANGES):
-            scan(self._client, resource, self._scope, partial(add, found))
-        return found
+            scan(self._client, resource, self._scope, partial(add, capacities))
+        return capacities
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
         """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.
 
         Listed namespaces are read one by one: that right can be given for them alone.
         """
-        found: dict[str, dict[str, str]] = {}
+        labels_of: dict[str, dict[str, str]] = {}
         problems: list[Problem] = []
 
         def visit(obj: dict[str, Any]) -> None:
             meta = obj.get("metadata") or {}
             if not meta.get("deletionTimestamp") and self._owns(str(meta.get("name", ""))):
-                found[str(meta.get("name", ""))] = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
+                labels_of[str(meta.get("name", ""))] = {str(k): str(v) for k, v in (meta.get("labels") or {}).items()}
 
         for name in self._scope:
             one = read(self._client, NAMESPACES, None, name)
@@ -135,11 +135,11 @@ class SnapshotBuilder:
         if not self._scope:
             problems += scan(self._client, NAMESPACES, (), visit, metadata_only=True).problems
         if not problems:
-            return found, ()
+            return labels_of, ()
         for name in self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}:
             if self._owns(name):
-                found.setdefault(name, {})
-        return found, (f"labels of namespaces are unknown: {problems[0].message}",)
+                labels_of.setdefault(name, {})
+        return labels_of, (f"labels of namespaces are unknown: {problems[0].message}",)
 
     def _carry_out(self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}

@@ -85,11 +85,11 @@ class Watchdog:
         for resource in self._kinds:
             listed: list[dict[str, Any]] = []
             begun = self._clock()
-            found = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
+            scanned = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
             if resource == PROFILES:
-                self._note_loss(any(p.kind is ProblemKind.KIND_MISSING for p in found.problems))
-            if not found.complete:
-                problems += [p.message for p in found.problems]
+                self._note_loss(any(p.kind is ProblemKind.KIND_MISSING for p in scanned.problems))
+            if not scanned.complete:
+                problems += [p.message for p in scanned.problems]
                 complete = False
                 continue
             agreement = self._registry.compare(resource, listed, begun)

@@ -64,26 +64,26 @@ _WATCH_LOG = WatchLogFilter()
 def settings(*, scanning: bool) -> kopf.OperatorSettings:
     """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
     logging.getLogger("kopf._cogs.clients.watching").addFilter(_WATCH_LOG)
-    found = kopf.OperatorSettings()
+    options = kopf.OperatorSettings()
     # Silent dead watches are kopf's most reported fault: bound every stream. The API server sends a bookmark every minute,
     # so that a stream without a byte for longer is dead, whatever its connection says.
-    found.watching.inactivity_timeout = 70
-    found.watching.server_timeout = 300
-    found.watching.client_timeout = 330
-    found.watching.connect_timeout = 10
-    found.watching.chunk_size = _PAGE
-    found.posting.enabled = False  # no aggregation, no rate limit: kube.events does it
-    found.execution.max_workers = 2
-    found.queueing.idle_timeout = 0.1  # two tasks per object live that long after each event
-    found.queueing.exit_timeout = 0.5
-    found.networking.request_timeout = 30
-    found.networking.connect_timeout = 10
-    found.networking.error_backoffs = Backoffs()
-    found.networking.enforce_retry_after = True
-    found.scanning.disabled = not scanning
-    found.process.ultimate_exiting_timeout = 20
-    found.peering.standalone = True
-    return found
+    options.watching.inactivity_timeout = 70
+    options.watching.server_timeout = 300
+    options.watching.client_timeout = 330
+    options.watching.connect_timeout = 10
+    options.watching.chunk_size = _PAGE
+    options.posting.enabled = False  # no aggregation, no rate limit: kube.events does it
+    options.execution.max_workers = 2
+    options.queueing.idle_timeout = 0.1  # two tasks per object live that long after each event
+    options.queueing.exit_timeout = 0.5
+    options.networking.request_timeout = 30
+    options.networking.connect_timeout = 10
+    options.networking.error_backoffs = Backoffs()
+    options.networking.enforce_retry_after = True
+    options.scanning.disabled = not scanning
+    options.process.ultimate_exiting_timeout = 20
+    options.peering.standalone = True
+    return options
 
 
 def operator_registry(

@@ -78,14 +78,14 @@ class WorkflowChangeView:
     @property
     def spec(self) -> Mapping[str, Any]:
         """The spec, empty when there is none."""
-        found = self.raw.get("spec")
-        return found if isinstance(found, Mapping) else {}
+        spec = self.raw.get("spec")
+        return spec if isinstance(spec, Mapping) else {}
 
     @property
     def status(self) -> dict[str, Any]:
         """A copy of the status that may be changed."""
-        found = self.raw.get("status")
-        return dict(found) if isinstance(found, Mapping) else {}
+        status = self.raw.get("status")
+        return dict(status) if isinstance(status, Mapping) else {}
 
     @property
     def profile(self) -> str:
@@ -110,8 +110,8 @@ class WorkflowChangeView:
     @property
     def decision(self) -> str | None:
         """Approve, Reject or None."""
-        found = self.spec.get("decision")
-        return str(found) if found else None
+        decision = self.spec.get("decision")
+        return str(decision) if decision else None
 
     @property
     def phase(self) -> str:
@@ -142,17 +142,17 @@ class WorkflowChangeView:
     @property
     def verdict(self) -> Verdict | None:
         """The outcome of its verification; None before it is decided."""
-        found = self.status.get("verdict")
-        return Verdict(found) if found in set(Verdict) else None
+        verdict = self.status.get("verdict")
+        return Verdict(verdict) if verdict in set(Verdict) else None
 
     @property
     def target(self) -> ChangeTarget | None:
         """The object its plan is for."""
-        found = (self.status.get("plan") or {}).get("target")
-        if not isinstance(found, Mapping):
+        target = (self.status.get("plan") or {}).get("target")
+        if not isinstance(target, Mapping):
             return None
-        space = str(found["namespace"]) if found.get("namespace") else None
-        word = {key: str(found.get(key) or "") for key in ("apiVersion", "kind", "name", "uid", "resourceVersion")}
+        space = str(target["namespace"]) if target.get("namespace") else None
+        word = {key: str(target.get(key) or "") for key in ("apiVersion", "kind", "name", "uid", "resourceVersion")}
         return ChangeTarget(word["apiVersion"], word["kind"], word["name"], space, word["uid"], word["resourceVersion"])
 
     @property
@@ -164,20 +164,20 @@ class WorkflowChangeView:
     @property
     def fingerprint(self) -> str | None:
         """Fingerprint of the definition right after it was written."""
-        found = ((self.status.get("plan") or {}).get("target") or {}).get("fingerprint")
-        return str(found) if found else None
+        fingerprint = ((self.status.get("plan") or {}).get("target") or {}).get("fingerprint")
+        return str(fingerprint) if fingerprint else None
 
     def operations(self, which: str) -> list[Operation] | None:
         """``patch`` or ``inverse`` of its plan; None when there is none or it is no JSON Patch."""
         try:
-            found = json.loads((self.status.get("plan") or {}).get(which) or "")
+            operations = json.loads((self.status.get("plan") or {}).get(which) or "")
         except (ValueError, TypeError):
             return None
-        if not isinstance(found, list) or not all(
-            isinstance(o, dict) and isinstance(o.get("path"), str) for o in found
+        if not isinstance(operations, list) or not all(
+            isinstance(o, dict) and isinstance(o.get("path"), str) for o in operations
         ):
             return None
-        return found
+        return operations
 
     def condition(self, kind: ConditionType) -> Mapping[str, Any]:
         """The condition of that type, empty without one."""
@@ -185,9 +185,9 @@ class WorkflowChangeView:
 
     def since(self, kind: ConditionType) -> float | None:
         """Since when that condition is as it is (unix seconds)."""
-        found = self.condition(kind).get("lastTransitionTime")
+        since = self.condition(kind).get("lastTransitionTime")
         try:
-            return parse_time(str(found)) if found else None
+            return parse_time(str(since)) if since else None
         except ValueError:
             return None
 

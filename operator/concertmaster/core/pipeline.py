@@ -112,11 +112,11 @@ def analyze_workflow(
         then = analyze(definition, [*earlier.older, *runs], now=now - lag, policy=policy, figures=figures)
         return assessed(replace(evidence, analysis=then), ids)
 
-    def settled(found: list[Recommendation]) -> list[Recommendation]:
+    def settled(recommendations: list[Recommendation]) -> list[Recommendation]:
         if published is None or not unchanged(definition, runs, now - max(LAGS)):
-            return found
+            return recommendations
         before = [r for r in analysis.runs if (r.end or now) <= now - LAGS[0]]
-        return settle(published, found, reproduced, confirm=enough(analysis.runs, before))
+        return settle(published, recommendations, reproduced, confirm=enough(analysis.runs, before))
 
     recommendations = recommend(evidence, trust=earlier.trust, published=published or (), settle=settled)
     gains = [(r.id, r.gain_share.likely) for r in recommendations if not r.minor and r.gain_share is not None]

@@ -34,16 +34,18 @@ def parted(runs: Sequence[RunRecord], since: float) -> tuple[Sequence[RunRecord]
 
 
 def settle(
-    published: Collection[str], found: list[Recommendation], at: Earlier, *, confirm: bool
+    published: Collection[str], recommendations: list[Recommendation], at: Earlier, *, confirm: bool
 ) -> list[Recommendation]:
-    """The current recommendations ``found``, damped by what was ``published``. ``at``: recommendations of the analysis so
+    """The current ``recommendations``, damped by what was ``published``. ``at``: recommendations of the analysis so
     many seconds ago; ``confirm``: whether the analysis of a day ago has nearly as many runs."""
-    kept = _held(published, found, at)
+    kept = _held(published, recommendations, at)
     ids = {r.id for r in kept}
-    new = {r.id for r in found if _waits(r) and r.id not in published and r.id not in ids} if confirm else set()
+    new = (
+        {r.id for r in recommendations if _waits(r) and r.id not in published and r.id not in ids} if confirm else set()
+    )
     if new:
         new -= {r.id for r in at(LAGS[0], ()) if not r.minor}
-    return [_small(r) if r.id in new else r for r in found if r.id not in ids] + kept
+    return [_small(r) if r.id in new else r for r in recommendations if r.id not in ids] + kept
 
 
 def enough(now: Sequence[RunRecord], then: Sequence[RunRecord]) -> bool:
@@ -59,8 +61,8 @@ def _small(item: Recommendation) -> Recommendation:
     return replace(item, minor=True, severity=Severity.INFO)
 
 
-def _held(published: Collection[str], found: Collection[Recommendation], at: Earlier) -> list[Recommendation]:
-    given = {r.id for r in found if not r.minor}
+def _held(published: Collection[str], recommendations: Collection[Recommendation], at: Earlier) -> list[Recommendation]:
+    given = {r.id for r in recommendations if not r.minor}
     missing = {i for i in published if i not in given and i.partition(".")[0] not in _STATES}
     kept: list[Recommendation] = []
     for lag in LAGS:

@@ -86,7 +86,7 @@ def _graph(settled: Sequence[Sequence[StepExecution]], definition: WorkflowDefin
     names = sorted({n for run in spans for n in run}, key=lambda n: (_typical_begin(n, spans), n))
     before = {n: [m for m in names if m != n and _precedes(m, n, spans)] for n in names}
     if definition is not None and definition.engine.starts_when_ready:
-        before = {n: [m for m in found if not _began_by_another(m, n, spans)] for n, found in before.items()}
+        before = {n: [m for m in earlier if not _began_by_another(m, n, spans)] for n, earlier in before.items()}
     present = {n: sum(n in run for run in spans) for n in names}
     known = {s.name: s for s in definition.graph.steps} if definition else {}
     steps = []

@@ -141,8 +141,8 @@ class DailyTables:
         for of, day, metric, amount in self._db.execute(query, args):
             metrics.setdefault((of, day), {})[metric] = amount
         query = f"SELECT step, {_COLUMNS} FROM daily WHERE workflow = ? AND day >= ?{only} ORDER BY day, step"
-        found = self._db.execute(query, args).fetchall()
-        return [_row(names.get(of, "?"), values, metrics.get((of, values[0]), {})) for of, *values in found]
+        rows = self._db.execute(query, args).fetchall()
+        return [_row(names.get(of, "?"), values, metrics.get((of, values[0]), {})) for of, *values in rows]
 
     def _write(self, number: int, row: DailyRow) -> None:
         place = self._step(number, row.step)

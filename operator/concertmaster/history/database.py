@@ -91,8 +91,8 @@ class Database:
     def watermarks(self, source: str) -> dict[str, float]:
         """All watermarks of a source, by shard."""
         with self._engine.reading():
-            found = self._db.execute("SELECT shard, until FROM watermarks WHERE source = ?", (source,))
-            return {str(shard): float(until) for shard, until in found}
+            rows = self._db.execute("SELECT shard, until FROM watermarks WHERE source = ?", (source,))
+            return {str(shard): float(until) for shard, until in rows}
 
     def watermark_sources(self) -> list[str]:
         """Sources with watermarks, in a fixed order."""

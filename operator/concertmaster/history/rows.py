@@ -99,18 +99,18 @@ def bodies_of_runs(
     db: Connection, number: int, runs: Sequence[str]
 ) -> tuple[dict[str, list[bytes]], dict[str, float | None]]:
     """The rows of each of ``runs`` as stored, in a fixed order, and when the newest of them ended."""
-    found: dict[str, list[bytes]] = {run: [] for run in runs}
+    by_run: dict[str, list[bytes]] = {run: [] for run in runs}
     ends: dict[str, float | None] = {}
     for part in _chunks(runs):
         for table in ("pods", "records"):
             query = f"SELECT run, ended, body FROM {table} WHERE workflow = ? AND run IN ({_marks(part)})"
             for run, ended, body in db.execute(query, (number, *part)):
-                found[run].append(body)
+                by_run[run].append(body)
                 known = ends.get(run)
                 ends[run] = ended if known is None else max(known, ended) if ended is not None else known
-    for bodies in found.values():
+    for bodies in by_run.values():
         bodies.sort()  # in a fraction of the time of the database
-    return found, ends
+    return by_run, ends
 
 
 def sizes_of_runs(db: Connection, number: int, runs: Sequence[str]) -> dict[str, int]:

@@ -69,16 +69,16 @@ class Space:
                     ends[workflow, run] = max(ended, ends.get((workflow, run), ended))
         up_to: dict[int, float] = {}  # bytes of the runs of each workflow down to this one, from the newest
         ranked: list[tuple[float, Run]] = []
-        for found in sorted(sizes, key=lambda of: (ends.get(of, inf), of), reverse=True):
-            up_to[found[0]] = up_to.get(found[0], 0.0) + sizes[found]
-            ranked.append((up_to[found[0]], found))
+        for key in sorted(sizes, key=lambda of: (ends.get(of, inf), of), reverse=True):
+            up_to[key[0]] = up_to.get(key[0], 0.0) + sizes[key]
+            ranked.append((up_to[key[0]], key))
         left = sum(up_to.values())
         gone: list[Run] = []
-        for _, found in sorted(ranked, reverse=True):
+        for _, key in sorted(ranked, reverse=True):
             if left <= _CUT_TO * self._most:
                 break
-            left -= sizes[found]
-            gone.append(found)
+            left -= sizes[key]
+            gone.append(key)
         for table in (*_TABLES, "amounts"):
             db.executemany(f"DELETE FROM {table} WHERE workflow = ? AND run = ?", gone)
         return left

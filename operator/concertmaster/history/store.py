@@ -188,10 +188,10 @@ class Store(Analyses):
             if number is None:
                 return []
             names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
-            found = reader.fetch(self._db, number, names, self._lost)
+            selected = reader.fetch(self._db, number, names, self._lost)
             if (noted := self._noted.get(key)) is not None:
-                found = replace(found, marks=[_extended(mark, *noted) for mark in found.marks])
-        records = reader.records(found)
+                selected = replace(selected, marks=[_extended(mark, *noted) for mark in selected.marks])
+        records = reader.records(selected)
         records = [r for r in records if r.steps or r.outcome is Outcome.FAILED]
         records = [r for r in records if since is None or r.end is None or r.end >= since]
         records.sort(key=lambda r: (r.end or r.start or 0.0, r.run))
@@ -227,13 +227,13 @@ class Store(Analyses):
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:
         """Workflows by namespace and name of the runs their own objects report, of these workflows only."""
-        found: dict[tuple[str, str], WorkflowKey] = {}
+        live: dict[tuple[str, str], WorkflowKey] = {}
         with self._engine.reading():
             for key in keys:
                 number = rows.known_id(self._db, key)
                 query = "SELECT run FROM records WHERE workflow = ?"
-                found |= {(key.namespace, run): key for (run,) in self._db.execute(query, (number,))}
-        return found
+                live |= {(key.namespace, run): key for (run,) in self._db.execute(query, (number,))}
+        return live
 
     def keys(self) -> list[WorkflowKey]:
         """Workflows with runs or a definition on record, in a fixed order."""

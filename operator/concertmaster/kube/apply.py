@@ -47,12 +47,12 @@ class WriteResult:
 
 def last_write(managed: Any) -> tuple[str, float]:
     """The manager that wrote the spec last, and when, by the object's ``managedFields``."""
-    found = [
+    writes = [
         (parse_time(str(entry["time"])), str(entry.get("manager") or ""))
         for entry in managed or ()
         if entry.get("time") and not entry.get("subresource") and "f:spec" in (entry.get("fieldsV1") or {})
     ]
-    at, manager = max(found, default=(0.0, ""))
+    at, manager = max(writes, default=(0.0, ""))
     return manager, at
 
 

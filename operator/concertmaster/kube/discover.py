@@ -73,8 +73,8 @@ def scan(
     ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items. An object that cannot be taken is a
     problem of its own and stops no other.
     """
-    found = [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)]
-    return Scan(resource, sum(s.seen for s in found), tuple(p for s in found for p in s.problems))
+    scans = [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)]
+    return Scan(resource, sum(s.seen for s in scans), tuple(p for s in scans for p in s.problems))
 
 
 def scan_changed(
@@ -96,13 +96,13 @@ def scan_changed(
                 meta = obj.get("metadata") or {}
                 changed.append((meta.get("namespace"), str(meta.get("name", ""))))
 
-        found = listed = _scan_place(client, resource, place, note, True)
+        scanned = listed = _scan_place(client, resource, place, note, True)
         if listed.complete and len(changed) > max(_FEW, listed.seen // _FEW):
-            found = _scan_place(client, resource, place, visit, False)
+            scanned = _scan_place(client, resource, place, visit, False)
         elif listed.complete:
-            found = _read_each(client, resource, changed, visit) or _scan_place(client, resource, place, visit, False)
+            scanned = _read_each(client, resource, changed, visit) or _scan_place(client, resource, place, visit, False)
         seen += listed.seen
-        problems += found.problems
+        problems += scanned.problems
     return Scan(resource, seen, tuple(problems))
 
 

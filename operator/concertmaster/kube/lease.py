@@ -162,5 +162,5 @@ class LeaseWatch:
 
 
 def _spec(obj: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = obj.get("spec")
-    return found if isinstance(found, Mapping) else {}
+    spec = obj.get("spec")
+    return spec if isinstance(spec, Mapping) else {}

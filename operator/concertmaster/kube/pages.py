@@ -54,8 +54,8 @@ class Page:
             at = self._after(at, "}")
 
     def _skip(self, at: int) -> int:
-        found = _SPACE.match(self._text, at)
-        return found.end() if found is not None else at
+        space = _SPACE.match(self._text, at)
+        return space.end() if space is not None else at
 
     def _is(self, sign: str, at: int) -> bool:
         return self._text.startswith(sign, self._skip(at))
@@ -96,10 +96,10 @@ class MetadataPage(Page):
     def __init__(self, payload: bytes) -> None:
         """Raises ValueError for what is no list of objects."""
         try:
-            found = _LISTING.decode(payload)
+            listing = _LISTING.decode(payload)
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from error
-        self.token, self._items = found.metadata.token or "", found.items or []
+        self.token, self._items = listing.metadata.token or "", listing.items or []
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for item in self._items:

@@ -66,11 +66,11 @@ class ExpiringCache(Generic[K, V]):
     def get(self, key: K) -> tuple[V] | None:
         """The value, or None when there is none (any more)."""
         with self._lock:
-            found = self._values.get(key)
-            if found is None:
+            entry = self._values.get(key)
+            if entry is None:
                 return None
-            if self._clock() < found[0]:
-                return (found[1],)
+            if self._clock() < entry[0]:
+                return (entry[1],)
             del self._values[key]
             return None
 
@@ -121,17 +121,17 @@ class Reviewer:
             status = self._ask(TOKEN_REVIEWS.path(), TOKEN_REVIEWS.api_version, TOKEN_REVIEWS.kind, spec)
         except Rejected:
             status = {}  # nothing that can be a token
-        found = _identity(status, self._audiences)
+        identity = _identity(status, self._audiences)
         seconds = self._ages.unknown
-        if found is not None:
+        if identity is not None:
             end = _end(token)
             left = self._ages.known if end is None else min(self._ages.known, end - self._wall())
             if left > 0:
                 seconds = left
             else:  # the API server's own cache knew it for some seconds longer
-                found = None
-        self._identities.put(key, found, seconds)
-        return found
+                identity = None
+        self._identities.put(key, identity, seconds)
+        return identity
 
     def allowed(self, who: Identity, right: Right, name: str = "") -> bool:
         """Whether they have a right, on the object called ``name`` where one is given."""

@@ -107,18 +107,18 @@ def by_month(rows: Sequence[DailyRow]) -> list[tuple[str, DailyRow]]:
 
 def months(rows: Sequence[DailyRow]) -> tuple[list[str], list[list[str]]]:
     """The names of users' metrics in the newest months, and the cells of ``months_table``, which end with their sums."""
-    found = by_month(rows)[-MONTHS:]
-    names = sorted({name for _, row in found for name in row.metrics})
+    shown = by_month(rows)[-MONTHS:]
+    names = sorted({name for _, row in shown for name in row.metrics})
     return names, [
-        [label, *_cells(row), *(cell(row.metrics.get(name), impacts.number) for name in names)] for label, row in found
+        [label, *_cells(row), *(cell(row.metrics.get(name), impacts.number) for name in names)] for label, row in shown
     ]
 
 
 def months_table(rows: Sequence[DailyRow], currency: str) -> str:
     """The newest months, one line each; empty without rows."""
     header = ["MONTH", "RUNS", "SUCCESS", "P50", "P95", f"COST ({currency})", "WASTED", "WAITED", "SCORE"]
-    names, found = months(rows)
-    return table([*header, *names], found) if found else ""
+    names, cells = months(rows)
+    return table([*header, *names], cells) if cells else ""
 
 
 def progress(baseline: Mapping[str, Any] | None, rows: Sequence[DailyRow], currency: str) -> str:

@@ -66,11 +66,11 @@ def of_entry(entry: Mapping[str, Any]) -> Impact:
         likely = amounts.get(name)
         return Interval(likely, likely, likely) if likely is not None else None
 
-    found = Impact(sure("runMinutesPerMonth"), sure("failedRunsPerMonth"), sure("moneyPerMonth"))
+    impact = Impact(sure("runMinutesPerMonth"), sure("failedRunsPerMonth"), sure("moneyPerMonth"))
     if about is None:
-        return found
+        return impact
     measure = next((name for name, unit in UNITS.items() if unit == about["unit"]), "money")
-    return replace(found, **{measure: Interval(about["low"], about["likely"], about["high"])})
+    return replace(impact, **{measure: Interval(about["low"], about["likely"], about["high"])})
 
 
 def currency(words: object) -> str | None:

@@ -28,8 +28,8 @@ def view(result: AnalysisResult) -> View:
 def _pattern(result: AnalysisResult) -> View:
     """What the graph is called, and which steps may run side by side, level by level."""
     graph = result.analysis.definition.graph
-    found = pattern(graph)
-    return {"name": found.value if found is not None else None, "levels": [list(level) for level in step_levels(graph)]}
+    name = pattern(graph)
+    return {"name": name.value if name is not None else None, "levels": [list(level) for level in step_levels(graph)]}
 
 
 def current(result: AnalysisResult, target: Mapping[str, Any] | None = None) -> list[CurrentRecommendation]:

@@ -78,13 +78,13 @@ def samples(result: AnalysisResult, memory: RecommendationHistory) -> tuple[Samp
     waiting = memory_of(memory)
     open_items = [r for r in result.recommendations if r.id in waiting]
     steps = sorted(analysis.steps, key=lambda s: -(s.path.seconds if s.path is not None else 0.0))
-    found = [
+    made = [
         *_runs(analysis),
         *_money(analysis, open_items),
         *_state(analysis, open_items),
         *(s for step in steps[: analysis.policy.metrics.steps] for s in _step(step, analysis)),
     ]
-    return tuple(s for s in found if math.isfinite(s.value))
+    return tuple(s for s in made if math.isfinite(s.value))
 
 
 def memory_of(memory: RecommendationHistory) -> frozenset[str]:

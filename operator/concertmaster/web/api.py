@@ -120,11 +120,11 @@ class Api:
         """The coroutine that answers a route; reading from the cluster happens beside the event loop."""
 
         async def answer(request: web.Request) -> web.Response:
-            found = await asyncio.to_thread(route.answer, request)
-            if not isinstance(found, BaseModel):
-                text = f"[{','.join(m.model_dump_json(by_alias=True) for m in found)}]"
+            body = await asyncio.to_thread(route.answer, request)
+            if not isinstance(body, BaseModel):
+                text = f"[{','.join(m.model_dump_json(by_alias=True) for m in body)}]"
             else:
-                text = found.model_dump_json(by_alias=True)
+                text = body.model_dump_json(by_alias=True)
             return web.Response(text=text, content_type="application/json")
 
         return answer
@@ -149,15 +149,15 @@ class Api:
         if state in ("", RecommendationState.ACTIVE):
             items = view.top(at.offset + at.limit)[at.offset :]
             return RecommendationPage(total=view.totals.recommendations, offset=at.offset, items=tuple(items))
-        found = [e for p in view.profiles for e in rows.recommendations(p) if e.state == state]
+        entries = [e for p in view.profiles for e in rows.recommendations(p) if e.state == state]
         return RecommendationPage(
-            total=len(found), offset=at.offset, items=tuple(found[at.offset : at.offset + at.limit])
+            total=len(entries), offset=at.offset, items=tuple(entries[at.offset : at.offset + at.limit])
         )
 
     def _changes(self, request: web.Request) -> Answer:
         view, at = reader_of(request).fleet()[0].chosen(filter_of(request)), paging(request)
-        found = sorted(view.change_rows, key=lambda c: c.created or "", reverse=True)
-        return ChangePage(total=len(found), offset=at.offset, items=tuple(found[at.offset : at.offset + at.limit]))
+        changes = sorted(view.change_rows, key=lambda c: c.created or "", reverse=True)
+        return ChangePage(total=len(changes), offset=at.offset, items=tuple(changes[at.offset : at.offset + at.limit]))
 
     def _running(self, request: web.Request) -> Answer:
         view, at = reader_of(request).fleet()[0].chosen(filter_of(request)), paging(request)
@@ -191,8 +191,8 @@ class Api:
 
     def _recommendations_of(self, request: web.Request) -> Answer:
         state = word(request, "state")
-        found = [e for e in self._pages.view(request).recommendations if state in ("", e.state)]
-        return RecommendationPage(total=len(found), offset=0, items=tuple(found))
+        entries = [e for e in self._pages.view(request).recommendations if state in ("", e.state)]
+        return RecommendationPage(total=len(entries), offset=0, items=tuple(entries))
 
     def _cache(self, request: web.Request) -> Answer:
         return self._pages.view(request).cache
@@ -205,22 +205,22 @@ class Api:
         return TrendDocument(trends=view.trends(Period(name), reader_of(request).days(view.profile)))
 
     def _runs(self, request: web.Request) -> Answer:
-        found, cut = self._pages.view(request).runs, paging(request)
-        return found.model_copy(update={"runs": found.runs[cut.offset : cut.offset + cut.limit]})
+        runs, cut = self._pages.view(request).runs, paging(request)
+        return runs.model_copy(update={"runs": runs.runs[cut.offset : cut.offset + cut.limit]})
 
     def _what_if(self, request: web.Request) -> Answer:
         return self._pages.view(request).what_if(request.query)[1]
 
     def _run(self, request: web.Request) -> Answer:
         name = request.match_info["run"]
-        found = self._pages.view(request).run(name)
-        if found is None:
+        run = self._pages.view(request).run(name)
+        if run is None:
             raise web.HTTPNotFound(text=f"the operator keeps no run {name}")
-        return found
+        return run
 
     def _compare(self, request: web.Request) -> Answer:
         names = word(request, "before") or "typical", word(request, "after") or "latest"
-        found = self._pages.view(request).compared(*names)
-        if found is None:
+        comparison = self._pages.view(request).compared(*names)
+        if comparison is None:
             raise web.HTTPNotFound(text=f"the operator does not keep both runs {names[0]} and {names[1]}")
-        return found
+        return comparison

@@ -54,8 +54,8 @@ def application(gate: Gate, ready: Callable[[], str] | None = None) -> web.Appli
 
 def _probe(problem: Callable[[], str]) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
-        found = problem()
-        return web.Response(status=503 if found else 200, text=f"{found or 'ok'}\n")
+        failure = problem()
+        return web.Response(status=503 if failure else 200, text=f"{failure or 'ok'}\n")
 
     return answer
 

@@ -40,4 +40,4 @@ class Certificate:
             log.warning("the renewed certificate cannot be used, the one before is served on: %s", error)
 
     def _state(self) -> tuple[tuple[int, int], ...]:
-        return tuple((found.st_mtime_ns, found.st_ino) for found in (f.stat() for f in self._files))
+        return tuple((stat.st_mtime_ns, stat.st_ino) for stat in (f.stat() for f in self._files))

@@ -83,7 +83,7 @@ class Pages:
         kept = reader_of(request).days(view.profile) if view.detail else {}
         days = daily.rows(kept.get("days") or ())
         metrics, months = daily.months(days)
-        change, found = view.what_if(request.query)
+        change, answer = view.what_if(request.query)
         return page(
             request,
             "workflow.html",
@@ -100,7 +100,7 @@ class Pages:
             progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
             waiting=waiting,
             change=change,
-            what_if=found,
+            what_if=answer,
             sliders=[str(s["name"]) for s in view.steps[:SLIDERS]],
         )
 

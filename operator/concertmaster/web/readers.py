@@ -71,8 +71,8 @@ class MemoryReader:
 
     def detail(self, profile: Raw) -> tuple[Raw, str]:
         """See ``Reader``."""
-        found = self.details.get(full_name(profile))
-        return (found, "") if found is not None else ({}, "no analysis of this workflow is at hand")
+        detail = self.details.get(full_name(profile))
+        return (detail, "") if detail is not None else ({}, "no analysis of this workflow is at hand")
 
     def days(self, profile: Raw) -> Raw:
         """See ``Reader``."""
@@ -132,7 +132,7 @@ class ClusterReader:
         now, notes = self._clock(), []
         places: Sequence[str | None] = self._namespaces or [None]
         try:
-            found = [
+            profiles = [
                 p for place in places for p in self._client.items(PROFILES.path(place), label_selector=self._selector)
             ]
         except NotFound:
@@ -146,7 +146,7 @@ class ClusterReader:
         except KubeError as error:
             changes = []
             notes.append(f"WorkflowChanges could not be read: {error}")
-        view = FleetView(found, changes, now)
+        view = FleetView(profiles, changes, now)
         view.prepare()
         self.read_once = True
         return view, tuple(notes)

@@ -69,30 +69,30 @@ def replayed(key: WorkflowKey, graph: WorkflowGraph, runs: Sequence[RunView], ch
     """The gain of a change over the served runs of which all pods are known."""
     whole = [r for r in runs if r.outcome is Outcome.SUCCEEDED and not r.more_pods]
     known = prepare([observed(key, r).record for r in whole], graph)
-    found = gain(known, graph, change)
+    predicted = gain(known, graph, change)
     usable = [run.replayed for run in known if run.usable]
     return WhatIfView(
-        runs_used=found.runs_used,
+        runs_used=predicted.runs_used,
         mean_seconds=number(fmean(usable)) if usable else None,
-        saved_seconds=_amount(found.seconds, "seconds"),
-        saved_share=_amount(found.share, "share of the duration"),
-        text=sentence(found),
-        reason=found.reason,
+        saved_seconds=_amount(predicted.seconds, "seconds"),
+        saved_share=_amount(predicted.share, "share of the duration"),
+        text=sentence(predicted),
+        reason=predicted.reason,
     )
 
 
-def sentence(found: Gain) -> str:
+def sentence(predicted: Gain) -> str:
     """The outcome in words."""
-    if found.seconds is None or found.share is None:
-        return f"Not known: {found.reason}."
-    low, likely, high = found.seconds.low, found.seconds.likely, found.seconds.high
+    if predicted.seconds is None or predicted.share is None:
+        return f"Not known: {predicted.reason}."
+    low, likely, high = predicted.seconds.low, predicted.seconds.likely, predicted.seconds.high
     if likely == 0 and low == high == 0:
-        return f"No difference over {text.count(found.runs_used, 'run')}."
+        return f"No difference over {text.count(predicted.runs_used, 'run')}."
     way = "shorter" if likely >= 0 else "longer"
     ends = sorted((low, high), key=abs)
     span = " to ".join(f"{'-' if (e < 0) != (likely < 0) and e != 0 else ''}{text.duration(abs(e))}" for e in ends)
-    share = text.percent(abs(found.share.likely))
-    runs = text.count(found.runs_used, "run")
+    share = text.percent(abs(predicted.share.likely))
+    runs = text.count(predicted.runs_used, "run")
     return f"{text.duration(abs(likely))} ({share}) {way} per run, 90% interval {span}, over {runs}."
 
 
@@ -104,7 +104,7 @@ def _amount(interval: Interval | None, unit: str) -> Amount | None:
 
 def _number(value: str | None, most: float) -> float | None:
     try:
-        found = float(value or "")
+        parsed = float(value or "")
     except ValueError:
         return None
-    return min(most, max(0.0, found)) if found == found else None
+    return min(most, max(0.0, parsed)) if parsed == parsed else None

@@ -71,8 +71,8 @@ class WorkflowView:
     @property
     def status(self) -> Raw:
         """The profile's status."""
-        found = self.profile.get("status")
-        return found if isinstance(found, Mapping) else _EMPTY
+        status = self.profile.get("status")
+        return status if isinstance(status, Mapping) else _EMPTY
 
     @property
     def key(self) -> WorkflowKey:
@@ -102,13 +102,13 @@ class WorkflowView:
     @property
     def recommendations(self) -> list[ListEntry]:
         """The same as the API gives them."""
-        found = []
+        entries = []
         for item in self.items:
             try:
-                found.append(ListEntry.model_validate(fleet.entry(self.profile, item)))
+                entries.append(ListEntry.model_validate(fleet.entry(self.profile, item)))
             except ValidationError:
                 continue  # edited by hand
-        return found
+        return entries
 
     @property
     def steps(self) -> Sequence[Raw]:
@@ -139,24 +139,24 @@ class WorkflowView:
     def marks(self, name: str) -> str:
         """The marks of a step for people: over-allocated (memory), inconsistent."""
         marks = next((s["marks"] for s in self.steps if s["name"] == name), _EMPTY)
-        found = []
+        names = []
         for key, label in _MARKS.items():
             which = ", ".join(marks.get(f"{key}Resources") or ())
-            found += [f"{label} ({which})" if which else label] if marks.get(key) is True else []
-        return ", ".join(found) or "–"
+            names += [f"{label} ({which})" if which else label] if marks.get(key) is True else []
+        return ", ".join(names) or "–"
 
     @property
     def points(self) -> list[ChangePoint]:
         """Since when runs take longer or less long, with what was changed at the same time."""
         trend, insights = self.detail.get("trend") or _EMPTY, self.detail.get("insights") or _EMPTY
         causes = {c["since"]: c for c in insights.get("causes") or ()}
-        found = []
+        points = []
         for change in trend.get("changes") or ():
             since, ratio = str(change.get("since") or ""), change.get("ratio")
             if since and isinstance(ratio, int | float):
                 shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
-                found.append(ChangePoint(shown, _cause(causes.get(since))))
-        return found
+                points.append(ChangePoint(shown, _cause(causes.get(since))))
+        return points
 
     @cached_property
     def recent(self) -> RecentRuns:
@@ -188,9 +188,9 @@ class WorkflowView:
         if name == LATEST:
             return known.runs[0] if known.runs else None
         wanted = known.typical if name == TYPICAL else name
-        found = next((r for r in known.runs if r.run == wanted), None)
-        if found is not None or wanted is None:
-            return found
+        run = next((r for r in known.runs if r.run == wanted), None)
+        if run is not None or wanted is None:
+            return run
         try:
             return RunView.model_validate(self.past(wanted))
         except ValidationError:
@@ -216,12 +216,12 @@ class WorkflowView:
     def cache(self) -> list[CacheRow]:
         """Cache hits of each step in the served runs."""
         pods = [p for r in self.recent.runs for p in r.pods]
-        found = []
+        cached = []
         for step in dict.fromkeys(p.step for p in pods):
             outcomes = [p.outcome for p in pods if p.step == step]
             hits = sum(o is Outcome.CACHED for o in outcomes)
-            found.append(CacheRow(step=step, executions=len(outcomes), hits=hits, hit_share=hits / len(outcomes)))
-        return found
+            cached.append(CacheRow(step=step, executions=len(outcomes), hits=hits, hit_share=hits / len(outcomes)))
+        return cached
 
     def trends(self, period: Period, days: Raw = _EMPTY) -> dict[str, Any]:
         """Durations and success by hour, day, week or month, in UTC. ``days``: daily rows, which reach further back."""

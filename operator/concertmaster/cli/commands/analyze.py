@@ -103,12 +103,12 @@ def command(
     def shown(definition: WorkflowDefinition) -> tuple[tuple[float, str], Any]:
         """The rank of one workflow, and its trends as text or its view."""
         workflow = analysis.of(definition)
-        found = workflow.trends(facts, lengths, zone, rows) if with_trends else []
+        trends = workflow.trends(facts, lengths, zone, rows) if with_trends else []
         if only_trends:
-            return workflow.rank, _trends_text(workflow, found, zone)
+            return workflow.rank, _trends_text(workflow, trends, zone)
         view = results.view(workflow.result)
         if with_trends:
-            view["trends"] = trend_report.document(found, zone, zone.key, workflow.result.analysis.pricing.currency)
+            view["trends"] = trend_report.document(trends, zone, zone.key, workflow.result.analysis.pricing.currency)
         return workflow.rank, view
 
     workflows = [content for _, content in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]

@@ -34,8 +34,8 @@ def command(ctx: click.Context, words: tuple[str, ...], candidates: bool) -> Non
     elif words == ("kubectl",):
         click.echo(_KUBECTL, nl=False)
     elif len(words) == 1 and words[0] in _SHELLS:
-        found = get_completion_class(words[0])
-        assert found is not None
-        click.echo(found(group, {}, "concertmaster", "_CONCERTMASTER_COMPLETE").source())
+        completion = get_completion_class(words[0])
+        assert completion is not None
+        click.echo(completion(group, {}, "concertmaster", "_CONCERTMASTER_COMPLETE").source())
     else:
         raise click.UsageError("name one shell: bash, zsh, fish or kubectl")

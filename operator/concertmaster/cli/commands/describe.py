@@ -56,12 +56,12 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
 
 def _recommendations(raw: Mapping[str, Any]) -> list[str]:
     """The most valuable ones, one line each, with the command that shows the first of them in full."""
-    found = list(fleet.headlines(raw))
-    if not found:
+    headlines = list(fleet.headlines(raw))
+    if not headlines:
         return []
     name, namespace = raw["metadata"]["name"], raw["metadata"]["namespace"]
     explain = f"kubectl concertmaster explain {name}"
-    shown = [(h, impacts.monthly(h.impact, h.currency or "")) for h in found[:SHOWN]]
+    shown = [(h, impacts.monthly(h.impact, h.currency or "")) for h in headlines[:SHOWN]]
     room = _COLUMNS - max(len(h.id) for h, _ in shown) - max(len(worth) for _, worth in shown)
     rows = [
         [h.id, fleet.change(h.action, max(_CHANGE, room)), worth, cell(h.confidence, text.percent)]
@@ -73,7 +73,7 @@ def _recommendations(raw: Mapping[str, Any]) -> list[str]:
         "",
         *table(["ID", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE"], rows).splitlines(),
         *([f"{left} more: {explain} -n {namespace}"] if left > 0 else []),
-        f"Details: {explain} {found[0].id} -n {namespace}",
+        f"Details: {explain} {headlines[0].id} -n {namespace}",
     ]
 
 

@@ -116,13 +116,13 @@ def command(
         click.echo(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
 
 
-def _document(found: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:
-    by_name = {(p["metadata"].get("namespace") or "", p["metadata"]["name"]): p for p in found}
+def _document(items: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:
+    by_name = {(p["metadata"].get("namespace") or "", p["metadata"]["name"]): p for p in items}
     entries = []
     for h in order:
         profile = by_name[h.namespace, h.profile]
         item = profiles.entry(profile, h.id)
         if item is not None:
             entries.append(fleet.entry(profile, item))
-    sums = totals([h for p in found for h in fleet.headlines(p)])
-    return {"totals": fleet.totals_document(sums, fleet.minor_count(found)), "top": entries}
+    sums = totals([h for p in items for h in fleet.headlines(p)])
+    return {"totals": fleet.totals_document(sums, fleet.minor_count(items)), "top": entries}

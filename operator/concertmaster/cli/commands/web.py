@@ -75,8 +75,8 @@ def command(
         lambda: "" if reader.read_once else "the first list of WorkflowProfiles was not read yet",
     )
 
-    def bound(found: int) -> None:
-        click.echo(f"Listening on {address}:{found} ({'HTTPS' if certificate is not None else 'HTTP'})", err=True)
+    def bound(port: int) -> None:
+        click.echo(f"Listening on {address}:{port} ({'HTTPS' if certificate is not None else 'HTTP'})", err=True)
 
     try:
         asyncio.run(_serve(app, (address, port), bound, reader, certificate))

@@ -183,10 +183,10 @@ def _served(origin: Origin, workflow: str, whatif: WhatIf, named: set[str], work
     if workers:
         runs = [observed(view.key, r).record for r in view.recent.runs if not r.more_pods]
         return _workers(runs, workers)
-    found = view.replayed(whatif)
-    if found.saved_seconds is None:
-        raise UserError(found.reason or "the runs cannot be replayed")
-    return found.text
+    outcome = view.replayed(whatif)
+    if outcome.saved_seconds is None:
+        raise UserError(outcome.reason or "the runs cannot be replayed")
+    return outcome.text
 
 
 def _check(workflow: str, named: set[str], known: set[str]) -> None:

@@ -170,7 +170,7 @@ class FactReader:
 
 
 def _ask(unknown: dict[str, str], topic: str, read: Callable[[], Iterable[Any]]) -> Any:
-    """What ``found`` finds; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
+    """What ``read`` returns; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
     try:
         return tuple(read())
     except Unreadable as error:

@@ -52,8 +52,8 @@ class WorkflowContext:
         if self.foreseen is None:
             before = sides_(self, self.now, self.policy.analysis.window_seconds).before
             verify = self.policy.apply.verify
-            found = foresee(before, max(verify.min_runs, verify.max_runs))
-            self.foreseen = len(before), found.warns() if found is not None else None
+            forecast = foresee(before, max(verify.min_runs, verify.max_runs))
+            self.foreseen = len(before), forecast.warns() if forecast is not None else None
         return self.foreseen
 
     def may_write(self, *, new: bool = False) -> bool:
@@ -107,8 +107,8 @@ class WorkflowContext:
         if ref is None:
             return None
         kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
-        found = self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
-        return found.unpack() if found is not None else None
+        target = self.snapshot.targets.get(kind, self.subject.entry.namespace, name)
+        return target.unpack() if target is not None else None
 
     def certainly_gone(self, task: str | None = None) -> bool:
         """Whether that object, which is not listed, is known not to exist."""
@@ -124,9 +124,9 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     shared = shared_by(ref.kind)
     if shared is None:
         return Scope(ref)
-    found = targets.get(ref.kind, namespace, ref.name)
-    if found is not None:
-        return Scope(ref, shared.names(found.unpack(), None))
+    target = targets.get(ref.kind, namespace, ref.name)
+    if target is not None:
+        return Scope(ref, shared.names(target.unpack(), None))
     return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace) else None)
 
 

@@ -45,10 +45,10 @@ class ControlGroup:
                 rows[definition.key] = events, definition, max(before, ours, *edited)
         self._rows = list(rows.values())
 
-    def common(self, subject: Subject, found: BeforeAfter, applied: float) -> Common | None:
-        """How the run times of the other workflows moved since ``applied``, over the span of the runs ``found`` of
+    def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> Common | None:
+        """How the run times of the other workflows moved since ``applied``, over the span of the runs of
         ``subject``."""
-        first = min((r.start for r in found.before[-BASELINE:] if r.start is not None), default=applied)
+        first = min((r.start for r in before_after.before[-BASELINE:] if r.start is not None), default=applied)
         until = self._until.get(subject.source, self._now)
         control_group: list[BeforeAfter] = []
         for other, definition, changed in self._near(subject):

@@ -213,10 +213,10 @@ class Proposals:
             return
         if not context.may_write(new=True):
             return
-        found = self._apply.apply(fresh, made, raw, context.now, lambda: context.may_write(new=True))
-        if found is not None and found.phase == ChangePhase.VERIFYING:
-            found = self._fingerprinted(context, found) or found
-        context.put(found)
+        outcome = self._apply.apply(fresh, made, raw, context.now, lambda: context.may_write(new=True))
+        if outcome is not None and outcome.phase == ChangePhase.VERIFYING:
+            outcome = self._fingerprinted(context, outcome) or outcome
+        context.put(outcome)
 
     def _fingerprinted(self, context: WorkflowContext, change: WorkflowChangeView) -> WorkflowChangeView | None:
         """Record the fingerprint of the changed definition, to detect later edits by others."""
@@ -229,8 +229,8 @@ class Proposals:
         def resolve(kind: str, name: str) -> Mapping[str, Any] | None:
             if (kind, name) == (TASK, change.task):
                 return changed
-            found = context.snapshot.targets.get(kind, space, name)
-            return found.unpack() if found is not None else None
+            target = context.snapshot.targets.get(kind, space, name)
+            return target.unpack() if target is not None else None
 
         definition = define(raw, resolve, namespace=space)
         if definition is None or definition.fingerprint is None:

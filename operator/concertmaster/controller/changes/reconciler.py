@@ -200,17 +200,17 @@ class Changes:
 
     def _list(self, outcome: ChangesOutcome) -> list[WorkflowChangeView] | None:
         """All WorkflowChange objects, None when they cannot be read: nothing is decided on a partial list."""
-        found: list[WorkflowChangeView] = []
+        changes: list[WorkflowChangeView] = []
 
         def visit(obj: dict[str, Any]) -> None:
             if not (obj.get("metadata") or {}).get("deletionTimestamp"):
-                found.append(WorkflowChangeView(obj))
+                changes.append(WorkflowChangeView(obj))
 
         seen = scan(self._client, CHANGES, self._namespaces, visit)
         if not seen.complete:
             outcome.problems.append(f"nothing is changed: {seen.problems[0].message}")
             return None
-        return found
+        return changes
 
     @staticmethod
     @contextmanager

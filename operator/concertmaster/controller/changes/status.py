@@ -90,11 +90,11 @@ def promise(plan: Plan) -> str:
     return f"{plan.says()}{part}: {span} {way} {what}, likely {likely}"
 
 
-def effect(found: Predicted | None, measure: str) -> dict[str, Any]:
+def effect(predicted: Predicted | None, measure: str) -> dict[str, Any]:
     """An Effect of the status; only its measure when nothing is known."""
-    if found is None or found.measure != measure:
+    if predicted is None or predicted.measure != measure:
         return {"measure": measure}
-    rows = {"high": found.high, "likely": found.likely, "low": found.low}
+    rows = {"high": predicted.high, "likely": predicted.likely, "low": predicted.low}
     shown = {k: v for k, v in ((k, _percent(v)) for k, v in rows.items()) if v is not None}
     return {**shown, "measure": measure}
 
@@ -116,10 +116,10 @@ def with_conditions(
 ) -> dict[str, Any]:
     """The status with these conditions."""
     current = conditions.update(status.get("conditions") or (), findings, generation=generation, now=now)
-    found = {**status, "conditions": current}
+    updated = {**status, "conditions": current}
     if generation is not None:
-        found["observedGeneration"] = generation
-    return found
+        updated["observedGeneration"] = generation
+    return updated
 
 
 def _percent(share: float) -> str | None:

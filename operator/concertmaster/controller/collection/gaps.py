@@ -28,18 +28,18 @@ class Gaps:
         """Start a collection: its first reading of the present replaces the earlier findings about the present."""
         self._begun = True
 
-    def learn(self, found: Collection, *, present: bool) -> None:
+    def learn(self, collected: Collection, *, present: bool) -> None:
         """Record the series that one reading lacked. ``present``: the reading covered the present, not only the past."""
         self.fresh = False
         if present:
             if self._begun:
                 self._earlier, self._present, self._begun = self._present, {}, False
-            for missing in found.missing:
+            for missing in collected.missing:
                 if missing.series in _NOW:
                     self._present.setdefault(missing.series, self._earlier.get(missing.series, missing))
-        if len(found.facts) >= LEAST and (present or not self._judged):  # the past is read newest first
+        if len(collected.facts) >= LEAST and (present or not self._judged):  # the past is read newest first
             self._judged = True
-            lasting = {m.series: m for m in found.missing if m.series not in _NOW}
+            lasting = {m.series: m for m in collected.missing if m.series not in _NOW}
             self._lasting = {s: self._lasting.get(s, m) for s, m in lasting.items()}
 
     @property
@@ -50,5 +50,5 @@ class Gaps:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Everything missing, essential series first."""
-        found = [*self._lasting.values(), *(m for m in self._present.values() if not m.essential)]
-        return tuple(str(m) for m in sorted(found, key=lambda m: (not m.essential, m.series)))
+        gaps = [*self._lasting.values(), *(m for m in self._present.values() if not m.essential)]
+        return tuple(str(m) for m in sorted(gaps, key=lambda m: (not m.essential, m.series)))

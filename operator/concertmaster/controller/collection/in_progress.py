@@ -51,11 +51,11 @@ class RunsInProgress:
         """Those of ``refs`` nobody has examined yet, at most ``MOST_READ``; they count as examined from now on."""
         with self._lock:
             new = (r for r in refs if r.uid not in self._known and r.uid not in self._passed)
-            found = list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MOST_READ))
-            self._passed.update(dict.fromkeys(r.uid for r in found))
+            unread = list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MOST_READ))
+            self._passed.update(dict.fromkeys(r.uid for r in unread))
             while len(self._passed) > MOST_KNOWN:
                 del self._passed[next(iter(self._passed))]
-        return found
+        return unread
 
     def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
         """A run of an observed workflow is in progress. Beyond ``MOST_KNOWN`` the namespace with most of them forgets
@@ -99,9 +99,9 @@ class RunsInProgress:
                 break
             if run.record is None:
                 self.over(run.ref.uid)
-        found: dict[WorkflowKey, tuple[RunRecord, ...]] = {}
+        runs: dict[WorkflowKey, tuple[RunRecord, ...]] = {}
         with self._lock:
             for run in self._known.values():
                 if run.record is not None:
-                    found[run.key] = (*found.get(run.key, ()), run.record)
-        return found
+                    runs[run.key] = (*runs.get(run.key, ()), run.record)
+        return runs

@@ -286,8 +286,8 @@ class LiveRuns:
         self._kinds.doubt()
         self._note(f"the watch of runs ended and is started again: {type(error).__name__}: {str(error)[:200]}")
 
-    def _note_missing(self, ref: ObjectRef, found: LiveRun, missing: str) -> str:
-        why = missing or "; ".join(found.problems[:2]) or found.reason or "the steps are not all there"
+    def _note_missing(self, ref: ObjectRef, run: LiveRun, missing: str) -> str:
+        why = missing or "; ".join(run.problems[:2]) or run.reason or "the steps are not all there"
         why = f"only the end is known live: {why}"
         self._note(f"of {ref} {why}")
         return why

@@ -42,8 +42,8 @@ class Waiting:
         packed = self.packed  # which may be given up meanwhile
         if packed is None:
             return None
-        found = json.loads(zlib.decompress(packed))
-        return found if isinstance(found, dict) else None
+        obj = json.loads(zlib.decompress(packed))
+        return obj if isinstance(obj, dict) else None
 
 
 def pack(resource: Resource, obj: Mapping[str, Any]) -> bytes:

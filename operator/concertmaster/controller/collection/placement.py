@@ -49,7 +49,7 @@ class Placement:
 
     def place(
         self,
-        found: Collection,
+        collected: Collection,
         definitions: Sequence[WorkflowDefinition],
         *,
         present: bool,
@@ -58,9 +58,11 @@ class Placement:
         """The pods of one reading in their places, with those that waited for it. ``present``: it reached about now.
         ``live``: runs whose own objects said which workflow selects them, by labels their pods may not carry."""
         self._recognised.update(live or {})
-        waiting_for = {(f.namespace, f.owner_name) for f in found.facts} | set(live or ())
+        waiting_for = {(f.namespace, f.owner_name) for f in collected.facts} | set(live or ())
         waiting = [f for f in self._held.values() if _runs_of(f) & waiting_for]
-        placed = assign([*found.facts, *waiting], definitions, job_owners=found.job_owners, recognised=self._recognised)
+        placed = assign(
+            [*collected.facts, *waiting], definitions, job_owners=collected.job_owners, recognised=self._recognised
+        )
         for fact in waiting:
             del self._held[fact.uid]
         for fact in placed.undecided:

@@ -103,16 +103,16 @@ class QueryPool:
 
     def arrived(self) -> set[WorkflowKey]:
         """Workflows that can go on: their answer has arrived, or a thread is free that they did not get last time."""
-        found: set[WorkflowKey] = set()
+        keys: set[WorkflowKey] = set()
         for author, job in self._jobs.items():
             if job.answer.done() and not job.announced:
                 job.announced = True
-                found.add(author.workflow)
+                keys.add(author.workflow)
         busy = {author.workflow.namespace for author, job in self._jobs.items() if not job.answer.done()}
         waiting = {workflow for workflow in self._turned_away if workflow.namespace in busy}
-        found |= self._turned_away - waiting
+        keys |= self._turned_away - waiting
         self._turned_away = waiting
-        return found
+        return keys
 
     def may(self, namespace: str, number: int) -> bool:
         """Whether the namespace's share of the cycle's queries holds so many more. Counts them if it does."""

@@ -39,20 +39,20 @@ class RunObjects:
         wanted, kind = children(raw), kind_of(ref.resource)
         if wanted is None or kind is None or kind.children is None:
             return [], ""
-        found: list[dict[str, Any]] = []
+        objects: list[dict[str, Any]] = []
         size = 0
         try:
             path = kind.children.path(ref.namespace)
             for item in self._client.items(path, label_selector=wanted.selector, chunk=_CHILDREN_PAGE):
-                found.append(wanted.reduce(item))
-                size += decoded_bytes(json.dumps(found[-1]).encode())
+                objects.append(wanted.reduce(item))
+                size += decoded_bytes(json.dumps(objects[-1]).encode())
                 if size > MOST_CHILDREN_BYTES:
                     return [], f"its {kind.children.plural} are too large together ({MOST_CHILDREN_BYTES >> 20} MiB)"
-                if len(found) > MOST_CHILDREN:
+                if len(objects) > MOST_CHILDREN:
                     return [], f"it has more than {MOST_CHILDREN} {kind.children.plural}"
         except Forbidden:
             return [], f"the operator may not list {kind.children.plural} in namespace {ref.namespace}"
-        return found, ""
+        return objects, ""
 
     def workloads(self, ref: ObjectRef, raw: Mapping[str, Any], resource: Resource | None) -> list[dict[str, Any]]:
         """Workloads of Kueue that represent a run; none where they may not be read (None)."""

@@ -80,8 +80,8 @@ class MetricsSources:
 
     def allows(self, source: str, namespace_labels: Mapping[str, str]) -> bool:
         """Whether a namespace with these labels may use the source."""
-        found = self._settings.source(source)
-        return found is not None and found.namespace_selector.matches(namespace_labels)
+        configured = self._settings.source(source)
+        return configured is not None and configured.namespace_selector.matches(namespace_labels)
 
     def close(self) -> None:
         """Close all connections."""
@@ -203,7 +203,7 @@ class MetricsSources:
                     reading.more = True
                     break
                 reading.heartbeat("collect")
-                found = collect(
+                collected = collect(
                     client,
                     namespaces=namespaces,
                     since=position,
@@ -212,12 +212,12 @@ class MetricsSources:
                     label_keys=label_keys,
                     options=options,
                 )
-                self._keep(found, namespaces, reading, gaps, present=True)
-                marks.advance(namespaces, found.complete_until, facts=bool(found.facts or found.jobs))
-                if found.complete_until <= position:
+                self._keep(collected, namespaces, reading, gaps, present=True)
+                marks.advance(namespaces, collected.complete_until, facts=bool(collected.facts or collected.jobs))
+                if collected.complete_until <= position:
                     break  # pods are held back until their source is up again
-                spent += found.complete_until - position
-                position = found.complete_until
+                spent += collected.complete_until - position
+                position = collected.complete_until
 
     def _back(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
         """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
@@ -256,21 +256,21 @@ class MetricsSources:
         reading.more = reading.lack(lows, want) or reading.more
 
     def _keep(
-        self, found: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
+        self, collected: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
     ) -> None:
-        for warning in found.warnings:
+        for warning in collected.warnings:
             log.info("source %s: %s", reading.demand.source, warning)
-        if found.left_out:
-            log.warning("source %s: %s", reading.demand.source, left_out_of(found.left_out))
-            self._oversize[reading.demand.source].record(found.left_out, reading.demand.now)
-        gaps.learn(found, present=present)
+        if collected.left_out:
+            log.warning("source %s: %s", reading.demand.source, left_out_of(collected.left_out))
+            self._oversize[reading.demand.source].record(collected.left_out, reading.demand.now)
+        gaps.learn(collected, present=present)
         if self.pods is not None:
-            found = replace(found, facts=self.pods.labelled(found.facts))
+            collected = replace(collected, facts=self.pods.labelled(collected.facts))
         definitions = reading.definitions(namespaces)
         picked = [d.key for d in definitions if d.run_selector]
         live = self._history.store.live_runs(picked) if picked else {}
-        placed = self._placements[reading.demand.source].place(found, definitions, present=present, live=live)
-        ends = job_ends(found.jobs, definitions, placed.executions)
+        placed = self._placements[reading.demand.source].place(collected, definitions, present=present, live=live)
+        ends = job_ends(collected.jobs, definitions, placed.executions)
         for reason, pods in placed.unassigned.items():
             reading.unassigned[reason] += pods.count
         if placed.executions or ends:

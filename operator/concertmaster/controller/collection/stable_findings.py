@@ -19,23 +19,25 @@ class StableFindings(Generic[K]):
     def __init__(self) -> None:
         self._found: dict[K, dict[str, str]] = {}
 
-    def learn(self, subject: K, found: Mapping[str, str]) -> None:
+    def learn(self, subject: K, findings: Mapping[str, str]) -> None:
         """Record the findings of the latest reading of ``subject``: sentences by what makes two of them the same
         finding."""
         before = self._found.pop(subject, {})
-        if found:
-            kept = {kind: sentence for kind, sentence in before.items() if kind in found}  # in their first order, too
+        if findings:
+            kept = {
+                kind: sentence for kind, sentence in before.items() if kind in findings
+            }  # in their first order, too
             self._found[subject] = dict(
-                list((kept | {k: s for k, s in found.items() if k not in kept}).items())[:_MOST]
+                list((kept | {k: s for k, s in findings.items() if k not in kept}).items())[:_MOST]
             )
 
-    def add(self, subject: K, found: Mapping[str, str]) -> None:
+    def add(self, subject: K, findings: Mapping[str, str]) -> None:
         """Add findings of a reading of the past of ``subject``: they do not show which ones have ended since."""
-        self.learn(subject, {**self._found.get(subject, {}), **found})
+        self.learn(subject, {**self._found.get(subject, {}), **findings})
 
     def keep_only(self, subjects: Container[K]) -> None:
         """Forget the findings of all other subjects: these are no longer read, so nothing would end their findings."""
-        self._found = {subject: found for subject, found in self._found.items() if subject in subjects}
+        self._found = {subject: findings for subject, findings in self._found.items() if subject in subjects}
 
     def of(self, subject: K) -> tuple[str, ...]:
         """The findings of one subject."""

@@ -132,11 +132,11 @@ class UserQueries:
             call = partial(_ask_durations, client, definition, since, until)
             self._take(source, definition, self._pool.ask(author, call), read)
 
-    def _take(self, source: str, definition: WorkflowDefinition, found: _Durations, read: DurationsRead) -> None:
-        for step, answers in found.by_step.items():
-            if self._store(definition, step, answers, found.until):
+    def _take(self, source: str, definition: WorkflowDefinition, durations: _Durations, read: DurationsRead) -> None:
+        for step, answers in durations.by_step.items():
+            if self._store(definition, step, answers, durations.until):
                 read.changed.add(definition.key)
-        DurationMarks(self._keeper.store, source, definition).extend(found.since, found.until)
+        DurationMarks(self._keeper.store, source, definition).extend(durations.since, durations.until)
 
     def _store(self, definition: WorkflowDefinition, step: str, answers: Answers, until: float) -> bool:
         """Store runs not seen before, and outcomes not known before: where no query says when, a run ended when its

@@ -36,7 +36,7 @@ class ConfigMaps:
     def read(self, definitions: Sequence[WorkflowDefinition]) -> Mapping[WorkflowKey, NamedConfigMaps]:
         """What each workflow's ConfigMaps say; workflows that name none, or none that may be read, are left out."""
         seen: dict[tuple[str, str], Mapping[str, Any] | None] = {}
-        found: dict[WorkflowKey, NamedConfigMaps] = {}
+        by_workflow: dict[WorkflowKey, NamedConfigMaps] = {}
         for definition in definitions:
             place = definition.key.namespace
             sizes: dict[str, int] = {}
@@ -52,8 +52,8 @@ class ConfigMaps:
                 if content is not None:
                     caches[name] = content
             if sizes or caches:
-                found[definition.key] = NamedConfigMaps(sizes, caches)
-        return found
+                by_workflow[definition.key] = NamedConfigMaps(sizes, caches)
+        return by_workflow
 
     def _get(
         self, namespace: str, name: str, seen: dict[tuple[str, str], Mapping[str, Any] | None]

@@ -130,11 +130,11 @@ class Definitions:
         if definition is None:
             resolved = _undefined(raw, kind, name)
         else:
-            started = [t for t in (trigger(found.unpack()) for found in triggers) if t is not None]
+            started = [t for t in (trigger(item.unpack()) for item in triggers) if t is not None]
             definition = self._steps.share(with_triggers(definition, started))
             if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
-            hidden = "".join(f"; {text.listing(found)} cannot be read: {why}" for why, found in unseen.items())
+            hidden = "".join(f"; {text.listing(item)} cannot be read: {why}" for why, item in unseen.items())
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
         return self._remember(entry, tuple(dict.fromkeys(parts)), _parts(triggers), resolved)
 

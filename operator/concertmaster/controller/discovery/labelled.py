@@ -105,11 +105,11 @@ class LabelledWorkflows:
                 del known[keys]
         for keys, workflows in self._known.items():
             self._known[keys] = {w: at for w, at in workflows.items() if now - at <= DAY}
-        found = tuple(w for workflows in self._known.values() for w in workflows)
+        workflows_now = tuple(w for workflows in self._known.values() for w in workflows)
         # Of these no source has a label: only live pods can tell of them.
         hidden = tuple(keys for keys in every if now - self._exported.get(keys, 0.0) > DAY)
         warnings = self._pods.follow(hidden) if self._pods is not None else ()
-        return Labelled(found, (*notes, *warnings))
+        return Labelled(workflows_now, (*notes, *warnings))
 
     def _ask(self, source: str, keys: PodLabels, places: Iterable[str], now: float) -> None:
         since = {place: self._asked.get((source, keys, place), 0.0) for place in places}

@@ -131,13 +131,13 @@ class PodIndex:
         """Namespace and labels of the pods that have the label by which such pods are found."""
         finder = preset_of(keys).finder(keys)
         with self._lock:
-            found = [
+            matching = [
                 (namespace, dict(pod.labels))
                 for namespace, pods in self._pods.items()
                 for pod in pods.values()
                 if finder in pod.labels
             ]
-        return iter(found)
+        return iter(matching)
 
     def names(self, namespaces: Collection[str]) -> tuple[str, ...]:
         """Names of the pods noted in these namespaces."""

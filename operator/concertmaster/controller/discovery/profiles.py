@@ -113,10 +113,10 @@ def _present(profiles: Sequence[Entry]) -> tuple[set[_Key], dict[_Key, list[Entr
     theirs: set[_Key] = set()
     ours: dict[_Key, list[Entry]] = {}
     for entry in profiles:
-        found = _identity(entry)
-        if found is None:
+        id_ = _identity(entry)
+        if id_ is None:
             continue
-        key = (entry.namespace, *found)
+        key = (entry.namespace, *id_)
         if is_discovered(entry.labels):
             ours.setdefault(key, []).append(entry)
         else:

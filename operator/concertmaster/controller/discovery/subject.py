@@ -196,15 +196,15 @@ def facts_by_policy(
 ) -> dict[PolicyRef, PolicyTally]:
     """For each policy the number of profiles it governs and of those another policy governs, their targets, and what
     ``reports`` have on pods in their namespaces that fit no single workflow."""
-    found: dict[PolicyRef, PolicyTally] = {}
+    tallies: dict[PolicyRef, PolicyTally] = {}
     for s in subjects:
         if s.policy is None:
             continue
         for other in s.overridden:
-            found.setdefault(other, PolicyTally()).overridden += 1
+            tallies.setdefault(other, PolicyTally()).overridden += 1
         if s.policy.source is None:
             continue
-        tally = found.setdefault(s.policy.source, PolicyTally())
+        tally = tallies.setdefault(s.policy.source, PolicyTally())
         tally.matched += 1
         tally.headlines += s.entry.status.headlines
         tally.minor += s.entry.status.minor
@@ -216,7 +216,7 @@ def facts_by_policy(
         if (ref := reference(s.entry)) is not None:
             tally.targets.add((ref[0], ref[1], s.entry.namespace))
         tally.targets |= {(t.ref.resource.api_version, t.ref.resource.kind, s.entry.namespace) for t in s.held}
-    return found
+    return tallies
 
 
 @dataclass(slots=True)
@@ -257,11 +257,11 @@ class PolicyTally:
 
 def reach(subjects: Sequence[Subject]) -> dict[WorkflowKey, tuple[int, float]]:
     """How much of each workflow's past is analysed: the newest runs (number) of the last seconds."""
-    found: dict[WorkflowKey, tuple[int, float]] = {}
+    reaches: dict[WorkflowKey, tuple[int, float]] = {}
     for s in subjects:
-        runs, window = found.get(s.key, _KEPT_UNREAD)
+        runs, window = reaches.get(s.key, _KEPT_UNREAD)
         if s.policy is not None:
             analysis = s.policy.analysis
             runs, window = max(runs, analysis.max_runs), max(window, analysis.window_seconds)
-        found[s.key] = (runs, window)
-    return found
+        reaches[s.key] = (runs, window)
+    return reaches

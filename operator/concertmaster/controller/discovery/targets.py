@@ -47,18 +47,18 @@ class Target:
 
     def unpack(self) -> dict[str, Any]:
         """The object (without status and bulky metadata)."""
-        found = json.loads(zlib.decompress(self.packed))
-        return found if isinstance(found, dict) else {}
+        obj = json.loads(zlib.decompress(self.packed))
+        return obj if isinstance(obj, dict) else {}
 
 
 class Targets:
     """All targets of one cycle, with what could not be listed."""
 
-    def __init__(self, found: Mapping[TargetId, Target], scans: Mapping[Resource, Scan]) -> None:
-        self._found = found
+    def __init__(self, targets: Mapping[TargetId, Target], scans: Mapping[Resource, Scan]) -> None:
+        self._found = targets
         self._scans = scans
         self._triggers: dict[TargetId, list[Target]] = {}
-        for target in found.values():
+        for target in targets.values():
             if target.starts is not None:
                 key = (target.starts[0], target.ref.namespace or "", target.starts[1])
                 self._triggers.setdefault(key, []).append(target)
@@ -87,14 +87,14 @@ class Targets:
 
     def unseen(self, kind: str, namespace: str) -> Problem | None:
         """Why an object of a companion's ``kind`` may exist although it was not listed; None when all were listed."""
-        found = next((s for r, s in self._scans.items() if r.kind == kind), None)
-        return found.problem_for(namespace) if found is not None else None
+        scan_of_kind = next((s for r, s in self._scans.items() if r.kind == kind), None)
+        return scan_of_kind.problem_for(namespace) if scan_of_kind is not None else None
 
     def certain(self, api_version: str, kind: str, namespace: str) -> bool:
         """Whether a target that was not listed is known not to exist."""
         resource = target_resource(api_version, kind)
-        found = self._scans.get(resource) if resource else None
-        return found is not None and found.problem_for(namespace) is None
+        scan_of_kind = self._scans.get(resource) if resource else None
+        return scan_of_kind is not None and scan_of_kind.problem_for(namespace) is None
 
     def triggers(self, namespace: str, kind: str, name: str) -> list[Target]:
         """The objects in ``namespace`` that only start the template ``kind`` ``name``."""
@@ -116,8 +116,8 @@ def kinds_to_list(references: Iterable[tuple[str, str]]) -> tuple[Resource, ...]
         wanted.setdefault((api_version, kind))
         for companion in companions(api_version, kind):
             wanted.setdefault((api_version, companion))
-    found = (target_resource(api_version, kind) for api_version, kind in wanted)
-    return tuple(r for r in found if r is not None)
+    resources = (target_resource(api_version, kind) for api_version, kind in wanted)
+    return tuple(r for r in resources if r is not None)
 
 
 def refresh(

@@ -49,12 +49,12 @@ def _reported(subject: Subject, leader: Subject, count: int) -> Subject:
     )
 
 
-def _shared(found: ConditionUpdate, text: str) -> ConditionUpdate:
+def _shared(update: ConditionUpdate, text: str) -> ConditionUpdate:
     """TargetResolved with the notice; a problem with the target takes precedence over the notice."""
-    if found.status is not True:
-        return found
-    reason = Reason.SHARED_TARGET if found.reason is Reason.FOUND else found.reason
-    return replace(found, reason=reason, message=f"{found.message}; {text}")
+    if update.status is not True:
+        return update
+    reason = Reason.SHARED_TARGET if update.reason is Reason.FOUND else update.reason
+    return replace(update, reason=reason, message=f"{update.message}; {text}")
 
 
 def _recommending(policy: Policy | None, why: str) -> Policy | None:

@@ -53,10 +53,10 @@ def _baseline(result: AnalysisResult) -> Baseline | None:
 def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Adoption]:
     """States of recommendations; where one was implemented, with its verdict. Latest first."""
     impacts = {r.id: r.impact for r in result.recommendations}
-    found: dict[str, Adoption] = {}
+    adoptions: dict[str, Adoption] = {}
     for s in memory.standings:
         gain = impacts.get(s.id, Impact())
-        found[s.id] = Adoption(
+        adoptions[s.id] = Adoption(
             s.id,
             s.state.value,
             s.since,
@@ -66,10 +66,10 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Ad
             failures=_likely(gain.failed_runs),
         )
     for o in memory.outcomes:
-        known = found.get(o.id, Adoption(o.id, "", o.since, o.since))
+        known = adoptions.get(o.id, Adoption(o.id, "", o.since, o.since))
         if known.state == RecommendationState.ACTIVE.value and known.since > o.since:
             continue  # recommended again since
-        found[o.id] = replace(
+        adoptions[o.id] = replace(
             known,
             state=ROLLED_BACK if o.undone else RecommendationState.IMPLEMENTED.value,
             since=o.since,
@@ -77,7 +77,7 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Ad
             verdict=o.verdict.value if o.verdict is not None else None,
             measured=o.measured.likely if o.measured is not None else None,
         )
-    return sorted(found.values(), key=lambda a: (-a.since, a.recommendation))
+    return sorted(adoptions.values(), key=lambda a: (-a.since, a.recommendation))
 
 
 def _likely(amount: Interval | None) -> float | None:

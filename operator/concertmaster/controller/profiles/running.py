@@ -48,12 +48,12 @@ class RunningForecasts:
             if not (runs := running.get(subject.key)):
                 continue
             try:
-                found = self._forecasts(subject, runs, now)
+                forecasts = self._forecasts(subject, runs, now)
             except HistoryError as error:
                 log.info("runs in progress of %s are not forecast: %s", subject.key, error)
                 continue
-            self._documents[subject.entry.uid] = document(found)
-            late[subject.entry.uid] = sum(f.late for f in found)
+            self._documents[subject.entry.uid] = document(forecasts)
+            late[subject.entry.uid] = sum(f.late for f in forecasts)
         self._late = late
         self._series.late(late)
 
@@ -69,11 +69,11 @@ class RunningForecasts:
             known = self._courses[definition.key] = (ended, timelines(earlier))
         graph = definition.graph
         after = {s.name: s.depends_on for s in graph.steps} if any(s.depends_on for s in graph.steps) else None
-        found = []
+        forecasts = []
         for at in (progress(run, now) for run in runs):
             if at is None:
                 continue
             fitting = adjusted(at, known[1], after)
             allowed = deadline_seconds(policy.objectives, fitting)
-            found.append(forecast_run(at, fitting, allowed, after))
-        return [f for f in found if f is not None]
+            forecasts.append(forecast_run(at, fitting, allowed, after))
+        return [f for f in forecasts if f is not None]

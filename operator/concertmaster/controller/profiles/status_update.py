@@ -193,7 +193,7 @@ def notes(entry: Entry, after: StatusView) -> list[Note]:
 
     A metrics source at fault is one Event about one of the objects that depend on it, not one about each of them."""
     before = entry.status
-    found = [
+    made = [
         _note(entry, t)
         for t in conditions.transitions(before.conditions, after.conditions)
         if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
@@ -202,11 +202,11 @@ def notes(entry: Entry, after: StatusView) -> list[Note]:
     if fresh and before.data_until is not None:  # not those of the first analysis of a workflow
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
-        found.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
+        made.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))
         if degraded := [i for i in fresh if i.partition(".")[0] == "degradation"]:
             text = f"runs take longer than before: {', '.join(degraded)}; to read it: {how}"
-            found.append(Note(entry.ref, EventType.WARNING, "Degraded", text))
-    return [*found, *_outcomes(entry, before, after), *_late(entry, before, after)]
+            made.append(Note(entry.ref, EventType.WARNING, "Degraded", text))
+    return [*made, *_outcomes(entry, before, after), *_late(entry, before, after)]
 
 
 def _late(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
@@ -219,16 +219,16 @@ def _late(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
 def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]:
     """Recommendations that were applied, and their measured effect."""
     known = {(o.get("id"), o.get("since")): o for o in before.outcomes}
-    found = []
+    made = []
     for outcome in after.outcomes:
         earlier = known.get((outcome.get("id"), outcome.get("since")))
         if earlier is None and before.digest is not None:
             text = f"{outcome.get('id')} was applied by {outcome.get('by')}; measuring its impact over the next runs"
-            found.append(Note(entry.ref, EventType.NORMAL, "Implemented", text))
+            made.append(Note(entry.ref, EventType.NORMAL, "Implemented", text))
         if outcome.get("verdict") and earlier is not None and not earlier.get("verdict"):
             text = f"{outcome.get('id')}, applied {outcome.get('since')}: {outcome.get('effect')}"
-            found.append(Note(entry.ref, EventType.NORMAL, "EffectMeasured", text))
-    return found
+            made.append(Note(entry.ref, EventType.NORMAL, "EffectMeasured", text))
+    return made
 
 
 def _worth_reporting(transition: Transition) -> bool:

@@ -126,8 +126,8 @@ class Details:
             return None
         records = self.history.past_runs(known.definition, known.policy.analysis.max_runs, known.as_of)
         history = History.of(*complete(known.definition, records), known.policy.pricing)
-        found = kept_runs(history, run)
-        return found.model_dump_json(by_alias=True, exclude_none=True).encode() if found is not None else None
+        stored = kept_runs(history, run)
+        return stored.model_dump_json(by_alias=True, exclude_none=True).encode() if stored is not None else None
 
     def _packed(self, kept: _Kept) -> bytes | None:
         return kept.packed if kept.packed is not None else self.stored(kept.uid)

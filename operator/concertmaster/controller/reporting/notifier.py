@@ -69,8 +69,8 @@ class Notifier:
             return
         for target in self._routes.get(note.ref.uid, ()):
             if event in target.events:
-                found = _SUBJECT.match(note.text)
-                subject = next((g for g in found.groups() if g), "") if found is not None else ""
+                match = _SUBJECT.match(note.text)
+                subject = next((g for g in match.groups() if g), "") if match is not None else ""
                 message = Message(event, note.ref.namespace or "", note.ref.name, note.text, self._clock(), subject)
                 self._sender.offer(target.receiver, message)
 
@@ -79,21 +79,21 @@ class Notifier:
         if view.policy is None:
             return ()
         labels = None if view.ref.namespace is None else namespaces.get(view.ref.namespace, {})
-        found = []
+        problems = []
         for target in view.policy.spec.notify:
             receiver = self._receivers.get(target.receiver)
             known = ", ".join(sorted(self._receivers)) or "none"
             if receiver is None:
-                found.append(
+                problems.append(
                     f"notify: {target.receiver} is no receiver of the operator's configuration (it has: {known}); correct "
                     "the name or add the receiver to the configuration"
                 )
             elif labels is not None and not receiver.namespace_selector.matches(labels):
-                found.append(
+                problems.append(
                     f"notify: namespace {view.ref.namespace} may not use receiver {target.receiver}: its labels do not "
                     "match namespaceSelector of the operator's configuration"
                 )
-        return tuple(found)
+        return tuple(problems)
 
     def digest(self, view: PolicyView, status: Mapping[str, Any], namespaces: Mapping[str, Mapping[str, str]]) -> None:
         """Send the weekly digest of a policy where one is due: from Monday, 08:00 UTC, on."""

@@ -112,15 +112,15 @@ class Server:
         who = (place["namespace"], place["name"], query.get("uid", ""), *(query.get(part, "") for part in parts))
         try:
             async with self._reading:
-                found = await asyncio.to_thread(read, *who)
+                body = await asyncio.to_thread(read, *who)
         except HistoryError:
             return web.json_response(_UNREADABLE, status=503, headers=_SAFE)
-        return self._answer(place["namespace"], found)
+        return self._answer(place["namespace"], body)
 
-    def _answer(self, namespace: str, found: bytes | None) -> web.Response:
+    def _answer(self, namespace: str, body: bytes | None) -> web.Response:
         """The document; without one, the name of the shard that has the namespace, to be asked instead."""
-        if found is not None:
-            return web.Response(body=found, content_type="application/json", headers=_SAFE)
+        if body is not None:
+            return web.Response(body=body, content_type="application/json", headers=_SAFE)
         if (shard := self._details.elsewhere(namespace)) is not None:
             return web.json_response({"shard": shard}, headers=_SAFE)
         return web.json_response(_UNKNOWN, status=404, headers=_SAFE)

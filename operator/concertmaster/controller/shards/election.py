@@ -60,10 +60,10 @@ class ShardElection(LeaderElection):
         self._active(1)
 
     async def _take(self) -> LeaseResult:
-        found = await super()._take()
-        if found.state is LeaseState.FORBIDDEN:
+        result = await super()._take()
+        if result.state is LeaseState.FORBIDDEN:
             raise LeadershipLost(
-                f"a shard cannot work without its lease: {found.message}. Grant get, list, create and patch of leases in "
+                f"a shard cannot work without its lease: {result.message}. Grant get, list, create and patch of leases in "
                 "the release's namespace, as the chart does"
             )
         before = self.ownership.problem
@@ -74,4 +74,4 @@ class ShardElection(LeaderElection):
             self.changed()
         if self.ownership.problem and self.ownership.problem != before:
             log.warning("the leases of the other shards could not be read: %s", self.ownership.problem)
-        return found
+        return result

@@ -151,8 +151,8 @@ class Ownership:
 
     def elsewhere(self, namespace: str) -> str | None:
         """The other shard that looks after ``namespace`` at present; None where it is this one, or nobody is known."""
-        found = owner(namespace, self._latest[0])
-        return found if found != self.own else None
+        shard = owner(namespace, self._latest[0])
+        return shard if shard != self.own else None
 
     def may_write(self, path: str, body: Any = None) -> bool:
         """Whether nobody else can be writing the object of this request."""
@@ -167,10 +167,10 @@ class Ownership:
 def places(path: str, body: Any, template_owners: Mapping[str, Collection[str]]) -> tuple[str, ...]:
     """The namespaces of which one must be owned for a write: that of the object, that of the object an Event is about, or
     those that own a cluster-wide template."""
-    if (found := _CLUSTER_OBJECT.match(path)) is not None:
-        return tuple(template_owners.get(found[1], ())) or (CLUSTER,)
-    if (found := _NAMESPACED.match(path)) is None:
+    if (match := _CLUSTER_OBJECT.match(path)) is not None:
+        return tuple(template_owners.get(match[1], ())) or (CLUSTER,)
+    if (match := _NAMESPACED.match(path)) is None:
         return (CLUSTER,)
-    if found[2] == "events" and isinstance(body, Mapping):
+    if match[2] == "events" and isinstance(body, Mapping):
         return (str((body.get("regarding") or {}).get("namespace") or CLUSTER),)
-    return (found[1],)
+    return (match[1],)

@@ -61,7 +61,7 @@ class Summaries:
 
     def others(self, alive: Collection[str]) -> list[Mapping[str, PolicyFacts]] | None:
         """The parts of all other shards; None while one is missing or was made for another set of shards."""
-        found: list[Mapping[str, PolicyFacts]] = []
+        summaries: list[Mapping[str, PolicyFacts]] = []
         for shard in sorted(alive):
             if shard == self._own:
                 continue
@@ -69,9 +69,9 @@ class Summaries:
             if part is None or set(part.shards) != set(alive):
                 self._awaited = frozenset(alive)
                 return None
-            found.append(part.policies)
+            summaries.append(part.policies)
         self._awaited = frozenset()
-        return found
+        return summaries
 
     def arrived(self) -> bool:
         """Whether parts that a cycle waited for are there now: another cycle is worth it."""
@@ -79,8 +79,8 @@ class Summaries:
 
     def _read(self, shard: str) -> Part | None:
         try:
-            found = self._client.get(CONFIG_MAPS.path(self._namespace, _name(shard)))
-            return _PART.validate_json(str((found.get("data") or {}).get(_KEY, "")))
+            config_map = self._client.get(CONFIG_MAPS.path(self._namespace, _name(shard)))
+            return _PART.validate_json(str((config_map.get("data") or {}).get(_KEY, "")))
         except Stopped:
             raise
         except KubeError as error:

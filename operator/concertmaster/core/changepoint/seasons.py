@@ -53,8 +53,8 @@ def explained_by_hour(times: Floats, logs: Floats) -> Floats | None:
         step = _medians(left, hours)
         left = left - step[hours[0]]
         effect = effect + step
-    found = effect[hours[0]]
-    return found - float(np.median(found))
+    explained = effect[hours[0]]
+    return explained - float(np.median(explained))
 
 
 def explained_by_weekend(times: Floats, logs: Floats) -> Floats | None:

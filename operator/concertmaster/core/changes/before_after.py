@@ -106,7 +106,7 @@ def requested(
     declaring = cache(definition.graph.declaring)
 
     def of(run: RunRecord) -> bool | None:
-        found = None
+        matches = None
         for e in run.steps if amounts else ():
             step = declaring(e.step)
             if step is None:
@@ -118,14 +118,14 @@ def requested(
                         continue
                     if old is not None and math.isclose(amount, old, rel_tol=_SAME):
                         return False
-                    found = found or math.isclose(amount, new, rel_tol=_SAME) or None
-        return found
+                    matches = matches or math.isclose(amount, new, rel_tol=_SAME) or None
+        return matches
 
     return of
 
 
 def silent(
-    found: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float
+    before_after: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float
 ) -> str | None:  # fmt: skip
     """Why the absence of runs since the change (``applied``) counts as harm; None if it does not. Runs must have been due by
     ``until``, the time up to which metrics are complete. If pods are rejected, nothing runs and nothing fails either.
@@ -133,11 +133,11 @@ def silent(
     Due means two scheduled starts, or else three times the longest pause between runs before the change (the next of eleven
     pauses is that long by chance once in hundreds of changes, even for a Poisson process).
     """
-    starts = [r.start for r in found.before if r.start is not None]
-    if found.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
+    starts = [r.start for r in before_after.before if r.start is not None]
+    if before_after.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
         return None
     pauses = [later - earlier for earlier, later in pairwise(starts)]
-    longest = max(r.makespan or 0.0 for r in found.before)
+    longest = max(r.makespan or 0.0 for r in before_after.before)
     if definition is not None and definition.schedule:
         due = upcoming(definition, applied, until, most=_MISSED)
         kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
@@ -175,10 +175,10 @@ def _logged(runs: Sequence[RunRecord], sizes: Sizes) -> tuple[list[float], list[
     return [s for s, _ in rows], [size for _, size in rows]
 
 
-def comparable(found: BeforeAfter) -> Sizes:
+def comparable(before_after: BeforeAfter) -> Sizes:
     """The size that makes runs comparable: input size if known for all runs, else the number of items (excluding retries,
     since otherwise a change that causes retries would explain away its own harm)."""
-    runs = (*found.before, *found.after)
+    runs = (*before_after.before, *before_after.after)
     inputs = {r.run: r.input_total or 0.0 for r in runs}
     if runs and all(size > 0 for size in inputs.values()):
         return inputs

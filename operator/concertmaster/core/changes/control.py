@@ -35,10 +35,10 @@ def common(others: Sequence[BeforeAfter]) -> Common | None:
     return Common(len(ratios), middle, low, high)
 
 
-def _ratio(found: BeforeAfter) -> float | None:
+def _ratio(before_after: BeforeAfter) -> float | None:
     """Ratio of durations after to before at equal input size; None with too few runs."""
-    sizes = comparable(found)
-    before, after = good(found.before), good(found.after)
+    sizes = comparable(before_after)
+    before, after = good(before_after.before), good(before_after.after)
     if min(len(before), len(after)) < MIN_RUNS:
         return None
     seen = compare(

@@ -24,9 +24,9 @@ def parts(pointer: str) -> list[str]:
     return [p.replace("~1", "/").replace("~0", "~") for p in pointer.split("/")[1:]]
 
 
-def join(found: Iterable[str]) -> str:
+def join(tokens: Iterable[str]) -> str:
     """The JSON pointer with these parts, escaped."""
-    return "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in found)
+    return "".join("/" + p.replace("~", "~0").replace("/", "~1") for p in tokens)
 
 
 def find(document: Any, pointer: str) -> tuple[bool, Any]:

@@ -263,21 +263,21 @@ def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float
     return None
 
 
-def widened(found: Predicted, spread: float) -> Predicted:
+def widened(predicted: Predicted, spread: float) -> Predicted:
     """The interval in which a verification will measure the change.
 
     A rule's interval is for the mean of the observed runs. What later runs measure also varies with their own noise
     (``spread``, a standard error) and the error of the replay, which grows with the size of the change: the prediction
     combines all three.
     """
-    if found.measure == "Duration":
-        low, likely, high = (math.log1p(max(v, 1e-3 - 1.0)) for v in (found.low, found.likely, found.high))
+    if predicted.measure == "Duration":
+        low, likely, high = (math.log1p(max(v, 1e-3 - 1.0)) for v in (predicted.low, predicted.likely, predicted.high))
         more = math.hypot(_Z * MODEL_ERROR * likely, _Z * spread)
         ends = (likely - math.hypot(likely - low, more), likely + math.hypot(high - likely, more))
-        return replace(found, low=math.expm1(ends[0]), high=math.expm1(ends[1]))
-    noise = _Z * spread * (1.0 + found.likely)  # cost per run scales with duration
+        return replace(predicted, low=math.expm1(ends[0]), high=math.expm1(ends[1]))
+    noise = _Z * spread * (1.0 + predicted.likely)  # cost per run scales with duration
     ends = (
-        found.likely - math.hypot(found.likely - found.low, noise),
-        found.likely + math.hypot(found.high - found.likely, noise),
+        predicted.likely - math.hypot(predicted.likely - predicted.low, noise),
+        predicted.likely + math.hypot(predicted.high - predicted.likely, noise),
     )
-    return replace(found, low=max(-1.0, ends[0]), high=ends[1])
+    return replace(predicted, low=max(-1.0, ends[0]), high=ends[1])

@@ -57,22 +57,27 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 
 
 def verify(
-    aim: Aim, found: BeforeAfter, settings: VerifySettings, *, age: float,
+    aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
     steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
     silence: str | None = None,
 ) -> Verification:  # fmt: skip
     """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``common``: common
     factor of other workflows' run times (``control.common``); ``silence``: why the absence of runs counts as harm
     (``before_after.silent``)."""
-    sizes = comparable(found)
-    found = replace(found, before=baseline(found.before, sizes, settings.max_runs))
-    runs = (len(found.before), min(len(found.after), settings.max_runs))
-    harm = silence or _killed(found, steps, lowers_memory) or _failing(found) or _clearly_slower(found, sizes, common)
+    sizes = comparable(before_after)
+    before_after = replace(before_after, before=baseline(before_after.before, sizes, settings.max_runs))
+    runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
+    harm = (
+        silence
+        or _killed(before_after, steps, lowers_memory)
+        or _failing(before_after)
+        or _clearly_slower(before_after, sizes, common)
+    )
     if harm:
-        return Verification(Verdict.WORSE, True, harm, *runs, _measured(aim, found, sizes, pricing, common))
+        return Verification(Verdict.WORSE, True, harm, *runs, _measured(aim, before_after, sizes, pricing, common))
     over = age >= settings.max_age_seconds
-    seconds = _watched(found, sizes, settings, over, common)
-    measured = _measured(aim, found, sizes, pricing, common)
+    seconds = _watched(before_after, sizes, settings, over, common)
+    measured = _measured(aim, before_after, sizes, pricing, common)
     slower = seconds.verdict is Verdict.WORSE and (
         aim is Aim.FASTER or (seconds.ratio >= 1.0 + MARGIN and seconds.low >= 1.0 + TOLERATED)
     )
@@ -85,11 +90,13 @@ def verify(
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
-    return replace(_judged(aim, found, seconds, settings, last), measured=measured)
+    return replace(_judged(aim, before_after, seconds, settings, last), measured=measured)
 
 
-def _judged(aim: Aim, found: BeforeAfter, seconds: Comparison, settings: VerifySettings, last: bool) -> Verification:
-    runs = (len(found.before), min(len(found.after), settings.max_runs))
+def _judged(
+    aim: Aim, before_after: BeforeAfter, seconds: Comparison, settings: VerifySettings, last: bool
+) -> Verification:
+    runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
     if aim is Aim.FASTER:
         if seconds.verdict is Verdict.IMPROVED:
             return Verification(Verdict.IMPROVED, False, seconds.reason, *runs)
@@ -97,7 +104,7 @@ def _judged(aim: Aim, found: BeforeAfter, seconds: Comparison, settings: VerifyS
             return Verification(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
     elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
         reason = f"runs are not slower by more than {percent(HARMLESS)}: {seconds.reason}"
-        better = aim is Aim.CHEAPER or _failed(found.after) < _failed(found.before)
+        better = aim is Aim.CHEAPER or _failed(before_after.after) < _failed(before_after.before)
         return Verification(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
     if not last:
         return Verification(None, False, _waiting(runs, settings), *runs)
@@ -106,9 +113,9 @@ def _judged(aim: Aim, found: BeforeAfter, seconds: Comparison, settings: VerifyS
 
 
 def _watched(
-    found: BeforeAfter, sizes: Sizes, settings: VerifySettings, final: bool, common: Common | None
+    before_after: BeforeAfter, sizes: Sizes, settings: VerifySettings, final: bool, common: Common | None
 ) -> Comparison:
-    before, after = good(found.before), good(found.after)
+    before, after = good(before_after.before), good(before_after.after)
     return watch(
         [r.makespan for r in before],
         [r.makespan for r in after],
@@ -122,15 +129,15 @@ def _watched(
 
 
 def _measured(
-    aim: Aim, found: BeforeAfter, sizes: Sizes, pricing: Pricing | None, common: Common | None
+    aim: Aim, before_after: BeforeAfter, sizes: Sizes, pricing: Pricing | None, common: Common | None
 ) -> Predicted | None:
     """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration."""
     if aim is Aim.SAFER:
-        if not found.after or not found.before:
+        if not before_after.after or not before_after.before:
             return None
-        low = likely = high = _failed(found.after) - _failed(found.before)
+        low = likely = high = _failed(before_after.after) - _failed(before_after.before)
         return Predicted("Failures", low, likely, high)
-    before, after = good(found.before), good(found.after)
+    before, after = good(before_after.before), good(before_after.after)
     figures: list[list[float | None]] = [[r.makespan for r in side] for side in (before, after)]
     if aim is Aim.CHEAPER:
         prices = pricing or Pricing()
@@ -151,37 +158,41 @@ def _measured(
     return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
 
 
-def _killed(found: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> str | None:
+def _killed(before_after: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> str | None:
     """A new OOM kill after a lower memory request."""
     if not lowers_memory:
         return None
     each: list[Collection[str]] = [(s,) for s in steps] or [()]  # by step: earlier kills of one do not hide new ones
-    new = [n for s in each if (n := killed_for_memory(found.after, s)) and not killed_for_memory(found.before, s)]
-    if not new or len(found.before) < QUIET_RUNS:
+    new = [
+        n
+        for s in each
+        if (n := killed_for_memory(before_after.after, s)) and not killed_for_memory(before_after.before, s)
+    ]
+    if not new or len(before_after.before) < QUIET_RUNS:
         return None
     killed = count(max(new), "run")
-    return f"{killed} after it had a container killed for lack of memory, none of {len(found.before)} before"
+    return f"{killed} after it had a container killed for lack of memory, none of {len(before_after.before)} before"
 
 
-def _failing(found: BeforeAfter) -> str | None:
+def _failing(before_after: BeforeAfter) -> str | None:
     """More failing runs than the failure rate before explains."""
-    if len(found.before) < MIN_RUNS:
+    if len(before_after.before) < MIN_RUNS:
         return None
-    earlier = sum(_bad(r) for r in found.before)
-    a, b = earlier + 0.5, len(found.before) - earlier + 0.5
+    earlier = sum(_bad(r) for r in before_after.before)
+    a, b = earlier + 0.5, len(before_after.before) - earlier + 0.5
     failures = 0
-    for number, run in enumerate(found.after, start=1):
+    for number, run in enumerate(before_after.after, start=1):
         failures += _bad(run)
         if not _bad(run):
             continue
         if _at_least(failures, number, a, b) <= FAILURE_LEVEL / (failures * (failures + 1)):
-            return f"{failures} of {number} runs after it failed, {earlier} of {len(found.before)} before"
+            return f"{failures} of {number} runs after it failed, {earlier} of {len(before_after.before)} before"
     return None
 
 
-def _clearly_slower(found: BeforeAfter, sizes: Sizes, common: Common | None) -> str | None:
+def _clearly_slower(before_after: BeforeAfter, sizes: Sizes, common: Common | None) -> str | None:
     """The first runs after the change all far exceed anything before it."""
-    before, after = good(found.before), good(found.after)
+    before, after = good(before_after.before), good(before_after.after)
     looked = SOONEST if len(before) >= 20 else MIN_RUNS
     if len(before) < 8 or len(after) < looked:
         return None

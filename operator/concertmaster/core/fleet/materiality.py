@@ -30,12 +30,12 @@ def impact(item: Recommendation, analysis: Analysis) -> Impact:
     )
 
 
-def value(found: Impact, pricing: Pricing) -> float:
+def value(effect: Impact, pricing: Pricing) -> float:
     """The likely effect per month on one scale, in the pricing's currency."""
     return (
-        likely_gain(found.money)
-        + likely_gain(found.run_minutes) / 60.0 * pricing.run_hour
-        + likely_gain(found.failed_runs) * pricing.failed_run
+        likely_gain(effect.money)
+        + likely_gain(effect.run_minutes) / 60.0 * pricing.run_hour
+        + likely_gain(effect.failed_runs) * pricing.failed_run
     )
 
 

@@ -54,22 +54,22 @@ class Fleet:
 
     def meets(self, key: WorkflowKey, spans: Floats) -> list[tuple[str, float]]:
         """(workflow, mean cores) reserved by others during the spans, largest first; they sum to ``load``."""
-        found: dict[str, float] = {}
+        delays: dict[str, float] = {}
         elsewhere, beyond = 0.0, 0
         for place, cores in self._shares(spans):
             other = self.members[place]
             if other.key == key:
                 continue
             if other.key.namespace == key.namespace:
-                found[other.key.name] = found.get(other.key.name, 0.0) + cores
+                delays[other.key.name] = delays.get(other.key.name, 0.0) + cores
             elif self.across:
                 name = f"{other.key.namespace}/{other.key.name}"
-                found[name] = found.get(name, 0.0) + cores
+                delays[name] = delays.get(name, 0.0) + cores
             else:
                 elsewhere, beyond = elsewhere + cores, beyond + 1
         if beyond:
-            found[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
-        return sorted(found.items(), key=lambda kv: (-kv[1], kv[0]))
+            delays[f"{beyond} {'workflow' if beyond == 1 else 'workflows'} of other namespaces"] = elsewhere
+        return sorted(delays.items(), key=lambda kv: (-kv[1], kv[0]))
 
     def _shares(self, spans: Floats) -> Iterator[tuple[int, float]]:
         """(index, mean cores) of the members that reserve cores during the spans: one pass over all runs per span,
@@ -150,8 +150,8 @@ def member(
 ) -> FleetMember:
     """A workflow as a fleet member. Runs and pods with unknown times are left out; a pod without a request counts with its
     observed use."""
-    found = [figures.of(_past, run) for run in with_pods(definition, runs)[1]]
-    rows = np.array(sorted(past for past in found if past is not None), dtype=np.float64).reshape(-1, 4)
+    pasts = [figures.of(_past, run) for run in with_pods(definition, runs)[1]]
+    rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
     return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)))
 
 

@@ -104,10 +104,10 @@ def _share(outcome: ImplementationResult, outcomes: Sequence[ImplementationResul
     return mine / math.fsum(promises)
 
 
-def _scaled(found: Predicted, share: float | None) -> RelativeEffect:
+def _scaled(predicted: Predicted, share: float | None) -> RelativeEffect:
     if share is None:
-        return RelativeEffect(found.measure)
-    return RelativeEffect(found.measure, found.likely * share, found.low * share, found.high * share)
+        return RelativeEffect(predicted.measure)
+    return RelativeEffect(predicted.measure, predicted.likely * share, predicted.low * share, predicted.high * share)
 
 
 def _lowers_memory(path: str, old: str | None, new: str | None) -> bool:

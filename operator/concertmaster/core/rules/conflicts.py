@@ -101,7 +101,7 @@ def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
     for item in items:
         causes = [a for a, b in _CAUSES if b == item.rule]
         # Recommendations that only save money (a smaller request) do not explain slowness.
-        found = next(
+        cause = next(
             (
                 o
                 for o in items
@@ -109,14 +109,14 @@ def _explained(items: Sequence[Recommendation]) -> list[Recommendation]:
             ),
             None,
         )
-        if found is None or f"see {found.id}" in item.action:
+        if cause is None or f"see {cause.id}" in item.action:
             out.append(item)
             continue
-        changed = replace(item, action=f"{item.action}; first see {found.id}")
-        if found in items[: items.index(item)]:
+        changed = replace(item, action=f"{item.action}; first see {cause.id}")
+        if cause in items[: items.index(item)]:
             out.append(changed)
         else:
-            late.append((items.index(found), changed))
+            late.append((items.index(cause), changed))
     for place, item in late:
         at = next(i for i, o in enumerate(out) if o.id == items[place].id)
         out.insert(at + 1, item)

@@ -91,19 +91,19 @@ class RunReader:
             amounts.read(db, number, metrics),
         )
 
-    def records(self, found: RunRows) -> list[RunRecord]:
+    def records(self, selected: RunRows) -> list[RunRecord]:
         """The records of all runs in the order of their names. Those that are over are kept where the cache has room, and
         all others of the workflow forgotten."""
         builder = RunBuilder(self._key, self._definition, self._as_of)
         over: dict[str, KeptRun] = {}
         records: list[RunRecord] = []
-        for name in found.names:
-            run = found.known.get(name)
+        for name in selected.names:
+            run = selected.known.get(name)
             if run is None:
-                made = rebuild(name, found.pods[name], found.live.get(name), builder)
-                run = KeptRun(found.digests.get(name, b""), self._moment, made)
+                made = rebuild(name, selected.pods[name], selected.live.get(name), builder)
+                run = KeptRun(selected.digests.get(name, b""), self._moment, made)
             earlier = run.completed or repeat(None)
-            run.completed = [self._completed(r, last, found) for r, last in zip(run.records, earlier, strict=False)]
+            run.completed = [self._completed(r, last, selected) for r, last in zip(run.records, earlier, strict=False)]
             records += [record for _, record in run.completed]
             if not any(r.outcome is Outcome.RUNNING for r in run.records):  # time alone may say it is
                 over[name] = run
@@ -120,7 +120,7 @@ class RunReader:
         return known if known is not None and known.digest == digest and known.as_of <= self._moment else None
 
     def _completed(
-        self, record: RunRecord, before: tuple[object, RunRecord] | None, found: RunRows
+        self, record: RunRecord, before: tuple[object, RunRecord] | None, selected: RunRows
     ) -> tuple[object, RunRecord]:
         """The record with the fingerprint that was in force when it started, if that was observed, with what users' queries
         say of it, and with the bytes its pods read where those stand in for its input; the same object as ``before`` where
@@ -128,11 +128,11 @@ class RunReader:
         mark = record.fingerprint
         if mark is None and record.start is not None:
             start = record.start
-            mark = next((f for f, first, last in found.marks if first <= start <= last), None)
-        observed = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in found.values.items()]
+            mark = next((f for f, first, last in selected.marks if first <= start <= last), None)
+        observed = mark, [(metric, of_runs.get(record.run)) for metric, of_runs in selected.values.items()]
         if before is not None and before[0] == observed:
             return before
         marked = record if mark is record.fingerprint else replace(record, fingerprint=mark)
         if self._definition is not None:
             marked = with_bytes_read(marked, self._definition.inputs, self._definition.metrics)
-        return observed, with_metrics(marked, found.values)
+        return observed, with_metrics(marked, selected.values)

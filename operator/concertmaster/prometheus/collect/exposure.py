@@ -20,12 +20,12 @@ def target_state(
     def state(within: str = "") -> TargetState:
         # Every container of the source is counted for it, so that it is asked once an hour.
         timed = client.hourly.due("sampled interval", end) or client.sampled_interval is None
-        found = read_targets(ask("targets", queries.targets(scope, window, within, timed=timed)))
+        exposure = read_targets(ask("targets", queries.targets(scope, window, within, timed=timed)))
         if timed:
-            client.sampled_interval = found.interval
-        if found.seen and not found.known:
-            found = replace(found, exposing=read_targets(ask("exposing", queries.exposing(scope))).exposing)
-        return replace(found, interval=client.sampled_interval)
+            client.sampled_interval = exposure.interval
+        if exposure.seen and not exposure.known:
+            exposure = replace(exposure, exposing=read_targets(ask("exposing", queries.exposing(scope))).exposing)
+        return replace(exposure, interval=client.sampled_interval)
 
-    found = state()
-    return found if found.seen or not window.long else state(window.range)
+    exposure = state()
+    return exposure if exposure.seen or not window.long else state(window.range)

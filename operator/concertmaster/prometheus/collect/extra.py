@@ -30,7 +30,7 @@ def step_values(
 ) -> dict[str, float]:
     """What a step's own query of that kind gives by run, of runs that ended in (since, until], unix seconds. Raises
     MetricsError."""
-    found = run_values(
+    values = run_values(
         client,
         step.queries[kind],
         namespace=definition.key.namespace,
@@ -39,7 +39,7 @@ def step_values(
         run_label=definition.series_run_label or _RUN,
         name=f"{kind.value} of step {step.name}",
     )
-    return {run: value for (run, _), value in found.items()}
+    return {run: value for (run, _), value in values.items()}
 
 
 def metric_values(

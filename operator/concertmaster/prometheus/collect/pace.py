@@ -25,7 +25,7 @@ class Pace:
             return min(longest, _FIRST)
         return min(longest, max(_SHORTEST, MOST_PODS / (self._rate * workflows)))
 
-    def learn(self, found: Collection, workflows: int) -> None:
+    def learn(self, collected: Collection, workflows: int) -> None:
         """A span of so many workflows was read."""
-        if found.facts and workflows > FEW:
-            self._rate = len(found.facts) / max(1.0, found.complete_until - found.since) / workflows
+        if collected.facts and workflows > FEW:
+            self._rate = len(collected.facts) / max(1.0, collected.complete_until - collected.since) / workflows

@@ -52,14 +52,14 @@ def collect(
     reading = _Reading(client, tuple(label_keys), chosen)
     while True:
         try:
-            found = reading.over(tuple(sorted(set(namespaces))), since, end)
+            collection = reading.over(tuple(sorted(set(namespaces))), since, end)
         except TooLarge:
             if end - since <= chosen.shortest:
                 raise
             end = float(int(since + max(chosen.shortest, (end - since) / 2)))
         else:
-            _check_any(found)
-            return found
+            _check_any(collection)
+            return collection
 
 
 def backfill(
@@ -95,9 +95,9 @@ def backfill(
             reading = _Reading(client, tuple(label_keys), chosen)
             asked.append((begin, in_background(partial(reading.over, scope, begin, position), name="backfill")))
             position = begin
-        begin, found = asked.popleft()
+        begin, pending = asked.popleft()
         try:
-            collection = found.result()
+            collection = pending.result()
         except TooLarge:
             if end - begin <= chosen.shortest:
                 raise
@@ -157,12 +157,12 @@ class _Reading:
             if not names:
                 raise
         if len(names) == 1:
-            found = self._in_spans(names[0], since, end)
+            collection = self._in_spans(names[0], since, end)
         else:
             middle = len(names) // 2
             left, right = names[:middle], names[middle:]
             if half:
-                found = _joined([self.over(left, since, end, half=True), self.over(right, since, end, half=True)])
+                collection = _joined([self.over(left, since, end, half=True), self.over(right, since, end, half=True)])
             else:
                 other = _Reading(self.client, self.label_keys, self.options)
                 beside = in_background(partial(other.over, left, since, end, half=True), name="half")
@@ -170,9 +170,9 @@ class _Reading:
                     last = self.over(right, since, end, half=True)
                 finally:
                     wait([beside])  # nothing is asked any more for a span that was given up
-                found = _joined([beside.result(), last])
+                collection = _joined([beside.result(), last])
                 self.queries += other.queries
-        return replace(found, queries=self.queries - before)
+        return replace(collection, queries=self.queries - before)
 
     def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
         scope = replace(self.scope, namespaces=namespaces)
@@ -224,11 +224,11 @@ class _Reading:
         return tuple(sorted(row[0] for row, _ in answer.select(scope.state.name("namespace"))))
 
 
-def _check_any(found: Collection) -> None:
+def _check_any(collection: Collection) -> None:
     """Raises TooLarge when every namespace was refused: then it is the metrics source's limit that must change."""
-    if not found.shards and len({span.namespace for span in found.left_out}) > 1:
+    if not collection.shards and len({span.namespace for span in collection.left_out}) > 1:
         raise TooLarge(
-            found.left_out[0].why,
+            collection.left_out[0].why,
             where="every namespace, even over the shortest span",
             remedy="Raise the limits of the metrics source or maxElements of the source",
         )

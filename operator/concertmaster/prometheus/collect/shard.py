@@ -198,10 +198,10 @@ class Shard:
         """Names that several pods bore, of those that are known by name alone."""
         unclear = assemble.unidentified(usage)
         names = [d.pod for d in members if (d.namespace, d.pod) in unclear or gpus.requests_gpus(d)]
-        found: set[PodName] = set()
+        pods: set[PodName] = set()
         for answer in self._by_name("reused", names, partial(of_containers.reused, self.scope, window), at):
-            found |= {(row[0], row[1]) for row, _ in answer.select(*self.scope.state.columns("namespace", "pod"))}
-        return found
+            pods |= {(row[0], row[1]) for row, _ in answer.select(*self.scope.state.columns("namespace", "pod"))}
+        return pods
 
     def _nodes(self, facts: tuple[PodFact, ...], window: TimeRange) -> tuple[PodFact, ...]:
         """Facts with the types and prices of their nodes, where a policy asks for them."""
@@ -222,10 +222,10 @@ class Shard:
     def _volumes(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> None:
         """Add what was used of the persistent volumes that the pods mounted."""
         claims = {claim for draft in members for claim in draft.claims}
-        found: volumes.Amounts = {}
+        amounts: volumes.Amounts = {}
         for answer in self._by_name("volumes", claims, partial(extended.volumes, self.scope, window), at):
-            volumes.read_volumes(answer, self.scope.usage, found)
-        volumes.join_volumes(members, found)
+            volumes.read_volumes(answer, self.scope.usage, amounts)
+        volumes.join_volumes(members, amounts)
 
     def _by_name(
         self,

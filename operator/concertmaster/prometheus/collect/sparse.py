@@ -29,10 +29,10 @@ def moments(finished: Mapping[str, str], ends: Mapping[str, float], end: float, 
 
 def at_moments(names: Sequence[str], moments: Mapping[str, int]) -> Mapping[int, Sequence[str]]:
     """The names by the moment at which to ask for each."""
-    found: dict[int, list[str]] = {}
+    by_moment: dict[int, list[str]] = {}
     for name in names:
-        found.setdefault(moments[name], []).append(name)
-    return found
+        by_moment.setdefault(moments[name], []).append(name)
+    return by_moment
 
 
 def whole(drafts: Mapping[str, PodDraft]) -> Mapping[str, PodDraft]:

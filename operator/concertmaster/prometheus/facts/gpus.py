@@ -72,12 +72,12 @@ def _container(
 
 def _request(inside: ContainerDraft) -> tuple[str, float] | None:
     """Resource and number of GPUs a container holds. Extended resources may not differ in request and limit."""
-    found = {
+    requests = {
         name: n for side in (inside.limits, inside.requests) for name, n in side.items() if _DOMAIN in name and n > 0
     }
-    if not found:
+    if not requests:
         return None
-    return resource_name(max(found, key=lambda name: (found[name], name))), sum(found.values())
+    return resource_name(max(requests, key=lambda name: (requests[name], name))), sum(requests.values())
 
 
 def resource_name(exported: str) -> str:

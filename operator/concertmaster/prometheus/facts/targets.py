@@ -19,14 +19,14 @@ def scrape_interval(targets: Iterable[Mapping[str, Any]], delivered: Iterable[tu
     containers that run now ("" for what a series lacks). While none runs, targets with cAdvisor's path are meant.
     """
     jobs = {(job, path) for job, path in delivered if job}
-    found: set[float] = set()
+    intervals: set[float] = set()
     for target in targets:
         labels = target.get("labels")
         job = str(labels.get("job", "")) if isinstance(labels, Mapping) else ""
         path = urlsplit(str(target.get("scrapeUrl", ""))).path
         if (job, path) in jobs or (job, "") in jobs or (not jobs and path.endswith(_CADVISOR)):
-            found.add(seconds(str(target.get("scrapeInterval", ""))))
-    return found.pop() if len(found) == 1 and min(found) > 0 else None
+            intervals.add(seconds(str(target.get("scrapeInterval", ""))))
+    return intervals.pop() if len(intervals) == 1 and min(intervals) > 0 else None
 
 
 def seconds(text: str) -> float:

@@ -82,6 +82,6 @@ def _named(text: str, message: str) -> int | None:
     """The place of the first name the message quotes."""
     for match in _NAMED.finditer(message):
         name = match[1] or match[2]
-        if found := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
-            return found.start() + 1
+        if place := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            return place.start() + 1
     return None

@@ -82,15 +82,15 @@ def finished(scope: QueryScope, window: TimeRange) -> str:
     key = scope.state.names(POD)
     seen, there = _relevant(scope, window.range), _relevant(scope)
     before, now = _ended(scope, f" offset {window.known}s"), _ended(scope)
-    found = (
+    times = (
         f"group by ({key}) (({seen}) unless on ({key}) ({before})"
         f" unless on ({key}) (({there}) unless on ({key}) ({now})))"
     )
     if not window.long:
-        return found
+        return times
     done = selector("kube_pod_completion_time", scope.of(scope.state))
     ends = f"max by ({key}) (last_over_time({done}{window.sparse})) > time() - {window.length}"
-    return f'{found} or label_replace({ends}, "stat", "ended", "", "")'
+    return f'{times} or label_replace({ends}, "stat", "ended", "", "")'
 
 
 def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:

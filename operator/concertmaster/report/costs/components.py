@@ -22,13 +22,13 @@ MOST = 40  # rows; the rest is added up
 def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[View]:
     """The rows, most expensive first; amounts a month are null without a rate of runs."""
     rate = analysis.cost.runs_per_month
-    found = components(analysis.runs, analysis.costs)
-    saved: list[dict[str, float]] = [{} for _ in found]
+    parts = components(analysis.runs, analysis.costs)
+    saved: list[dict[str, float]] = [{} for _ in parts]
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely > 0:
-            for place, share in _shares(analysis, found, item).items():
+            for place, share in _shares(analysis, parts, item).items():
                 saved[place][item.id] = share * item.saving_per_month.likely
-    rows = [_row(analysis, c, rate, saving) for c, saving in zip(found, saved, strict=True)]
+    rows = [_row(analysis, c, rate, saving) for c, saving in zip(parts, saved, strict=True)]
     return rows if len(rows) <= MOST else [*rows[: MOST - 1], _rest(rows[MOST - 1 :])]
 
 
@@ -62,34 +62,34 @@ def _beside(analysis: Analysis, part: Component) -> bool:
     return part.container not in {c.name for c in spec.sized if not c.sidecar}
 
 
-def _shares(analysis: Analysis, found: Sequence[Component], item: Recommendation) -> dict[int, float]:
+def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation) -> dict[int, float]:
     """Which part of a recommendation's saving concerns which component, by place; together 1 where any does."""
     weights: dict[int, float] = {}
-    pointers = _pointers(analysis, found)
+    pointers = _pointers(analysis, parts)
     for edit in item.edits:
         places = [
             n
             for n, (pointer, holder) in pointers.items()
             if edit.pointer.startswith(f"{pointer}/") and holder == edit.holder
         ]
-        held = sum(found[n].per_run for n in places)
+        held = sum(parts[n].per_run for n in places)
         for n in places:
-            part = found[n].per_run / held if held else 1.0 / len(places)
+            part = parts[n].per_run / held if held else 1.0 / len(places)
             weights[n] = weights.get(n, 0.0) + edit.weight * part
     if not sum(weights.values()):
         about = item.id.partition(".")[2]
-        places = [n for n, c in enumerate(found) if c.container == about] or [
-            n for n, c in enumerate(found) if item.step in (None, c.step)
+        places = [n for n, c in enumerate(parts) if c.container == about] or [
+            n for n, c in enumerate(parts) if item.step in (None, c.step)
         ]
-        weights = {n: found[n].per_run for n in places}
+        weights = {n: parts[n].per_run for n in places}
     total = sum(weights.values())
     return {n: w / total for n, w in weights.items() if w > 0} if total else {}
 
 
-def _pointers(analysis: Analysis, found: Sequence[Component]) -> dict[int, tuple[str, str | None]]:
+def _pointers(analysis: Analysis, parts: Sequence[Component]) -> dict[int, tuple[str, str | None]]:
     """Where the resources of components are declared, with the object that holds them."""
     known = {}
-    for n, part in enumerate(found):
+    for n, part in enumerate(parts):
         spec = analysis.definition.graph.declaring(part.step or "")
         own = next((c for c in spec.sized if c.name == part.container), None) if spec is not None else None
         if own is not None and own.resources_pointer is not None:

@@ -18,8 +18,8 @@ Days = Mapping[tuple[str, str], Sequence[DailyRow]]
 def within(days: Days, since: float, until: float) -> dict[tuple[str, str], list[DailyRow]]:
     """The days of a period (unix seconds), the one in which it begins included; workflows without any are left out."""
     first = since // DAY_SECONDS
-    found = {name: [r for r in rows if r.day >= first and r.start < until] for name, rows in days.items()}
-    return {name: rows for name, rows in found.items() if rows}
+    kept = {name: [r for r in rows if r.day >= first and r.start < until] for name, rows in days.items()}
+    return {name: rows for name, rows in kept.items() if rows}
 
 
 def counted(view: FleetView, days: Days, since: float, until: float) -> FleetView:
@@ -62,23 +62,23 @@ def months(view: FleetView, days: Days) -> tuple[MonthRow, ...]:
             if row.count:
                 label = datetime.fromtimestamp(row.start, UTC).strftime("%Y-%m")
                 by_month.setdefault(label, []).append((currency.get(name, "USD"), name, row))
-    return tuple(_month(label, found) for label, found in sorted(by_month.items()))
+    return tuple(_month(label, of_month) for label, of_month in sorted(by_month.items()))
 
 
-def _month(label: str, found: Sequence[tuple[str, tuple[str, str], DailyRow]]) -> MonthRow:
+def _month(label: str, rows: Sequence[tuple[str, tuple[str, str], DailyRow]]) -> MonthRow:
     cost: dict[str, float] = {}
     wasted: dict[str, float] = {}
-    for unit, _, row in found:
+    for unit, _, row in rows:
         for sums, amount in ((cost, row.cost), (wasted, row.wasted)):
             if amount is not None:
                 sums[unit] = sums.get(unit, 0.0) + amount
-    succeeded, failed = sum(r.succeeded for *_, r in found), sum(r.failed for *_, r in found)
+    succeeded, failed = sum(r.succeeded for *_, r in rows), sum(r.failed for *_, r in rows)
     return MonthRow(
         month=label,
-        workflows=len({name for _, name, _ in found}),
-        runs=sum(r.count for *_, r in found),
+        workflows=len({name for _, name, _ in rows}),
+        runs=sum(r.count for *_, r in rows),
         success_percent=round(100.0 * succeeded / (succeeded + failed), 1) if succeeded + failed else None,
         cost=dict(sorted(cost.items())),
         wasted_cost=dict(sorted(wasted.items())),
-        queueing_hours=sum(r.queue or 0.0 for *_, r in found) / 3600.0,
+        queueing_hours=sum(r.queue or 0.0 for *_, r in rows) / 3600.0,
     )

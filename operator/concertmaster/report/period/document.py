@@ -94,9 +94,9 @@ def adopted(adoptions: Sequence[Adoption], since: float, until: float) -> Adopti
 
 def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> tuple[CostGroup, ...]:
     """Cost a month by group, the most expensive first; workflows of unknown cost are counted and add nothing."""
-    found: dict[tuple[str, str], list[WorkflowRow]] = {}
+    members_of: dict[tuple[str, str], list[WorkflowRow]] = {}
     for row in rows:
-        found.setdefault((name(row), row.currency or "USD"), []).append(row)
+        members_of.setdefault((name(row), row.currency or "USD"), []).append(row)
     made = [
         CostGroup(
             name=group,
@@ -105,7 +105,7 @@ def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> t
             runs=sum(r.runs or 0 for r in members),
             cost_per_month=sum(r.cost_per_month or 0.0 for r in members),
         )
-        for (group, currency), members in found.items()
+        for (group, currency), members in members_of.items()
     ]
     made.sort(key=lambda g: (-g.cost_per_month, g.name))
     return tuple(made[:MOST_GROUPS])

@@ -191,7 +191,7 @@ def _caches(report: PeriodReport) -> list[str]:
 
 def _costs(report: PeriodReport) -> list[str]:
     lines: list[str] = []
-    for title, found in (
+    for title, costs in (
         (f"label {report.label}", report.cost_by_label),
         ("namespace", report.cost_by_namespace),
         ("workflow", report.cost_by_workflow),
@@ -199,22 +199,22 @@ def _costs(report: PeriodReport) -> list[str]:
     ):
         many = title not in ("workflow", "step")  # others sum up several workflows
         header = [title.capitalize(), *(["Workflows"] if many else []), "Runs", "Cost per month"]
-        rows = [(g.name, *([g.workflows] if many else []), g.runs, money(g.cost_per_month, g.currency)) for g in found]
+        rows = [(g.name, *([g.workflows] if many else []), g.runs, money(g.cost_per_month, g.currency)) for g in costs]
         lines += _section(f"Cost by {title}", header, rows)
     return lines
 
 
 def adopted_text(report: PeriodReport) -> str:
     """What became of recommendations within the period; empty where it is not known."""
-    found = report.adopted
-    if found is None:
+    adopted = report.adopted
+    if adopted is None:
         return ""
     return (
-        f"{found.recommended} recommended, {found.implemented} implemented ({found.improved} of them measured as improved),"
-        f" {found.rolled_back} rolled back, {found.dismissed} dismissed, {found.obsolete} obsolete"
+        f"{adopted.recommended} recommended, {adopted.implemented} implemented ({adopted.improved} of them measured as"
+        f" improved), {adopted.rolled_back} rolled back, {adopted.dismissed} dismissed, {adopted.obsolete} obsolete"
     )
 
 
 def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    found = [[text.plain(str(cell)) for cell in row] for row in rows]
-    return ["", f"## {title}", "", *table(header, found)] if found else []
+    cells = [[text.plain(str(cell)) for cell in row] for row in rows]
+    return ["", f"## {title}", "", *table(header, cells)] if cells else []

@@ -13,9 +13,9 @@ MOST = 50
 
 def cache_rows(profiles: Iterable[Raw]) -> tuple[CacheRow, ...]:
     """The caches in the statuses of ``profiles``, most work saved first; a shared one is listed with each workflow."""
-    found = [row for profile in profiles for row in _rows(profile)]
-    found.sort(key=lambda r: (-r.saved_seconds, r.namespace, r.profile, r.cache))
-    return tuple(found[:MOST])
+    caches = [row for profile in profiles for row in _rows(profile)]
+    caches.sort(key=lambda r: (-r.saved_seconds, r.namespace, r.profile, r.cache))
+    return tuple(caches[:MOST])
 
 
 def _rows(profile: Raw) -> Iterable[CacheRow]:

@@ -151,11 +151,11 @@ class FleetView:
 
     def top(self, limit: int = 10) -> list[ListEntry]:
         """The most valuable recommendations."""
-        found = []
+        entries = []
         for h in self.ranked[:limit]:
             entry = next((e for e in rows.active(self._by_name[h.namespace, h.profile]) if e.id == h.id), None)
-            found += [entry] if entry is not None else []
-        return found
+            entries += [entry] if entry is not None else []
+        return entries
 
     @cached_property
     def change_rows(self) -> list[ChangeRow]:
@@ -170,14 +170,14 @@ class FleetView:
     @cached_property
     def objectives(self) -> list[ObjectiveRow]:
         """Missed ones first, those furthest from their target before the others."""
-        found = [o for p in self.profiles for o in rows.objective_rows(p)]
+        objectives = [o for p in self.profiles for o in rows.objective_rows(p)]
         order = [ObjectiveResult.MISSED, ObjectiveResult.UNKNOWN, ObjectiveResult.MET]
 
         def place(o: ObjectiveRow) -> tuple[Any, ...]:
             far = (o.margin is None, o.margin or 0.0)
             return order.index(ObjectiveResult(o.verdict)), *far, o.namespace, o.profile, o.name
 
-        return sorted(found, key=place)
+        return sorted(objectives, key=place)
 
     @cached_property
     def degradations(self) -> list[Degradation]:
@@ -187,8 +187,8 @@ class FleetView:
     @cached_property
     def results(self) -> list[ResultRow]:
         """Implemented recommendations, newest first; and changes of the operator that no status lists any more."""
-        found = [r for p, row in zip(self.profiles, self.rows, strict=True) for r in rows.result_rows(p, row)]
-        return sorted(found, key=lambda r: r.since or "", reverse=True)
+        results = [r for p, row in zip(self.profiles, self.rows, strict=True) for r in rows.result_rows(p, row)]
+        return sorted(results, key=lambda r: r.since or "", reverse=True)
 
     @cached_property
     def late(self) -> list[tuple[WorkflowRow, float]]:
@@ -199,8 +199,8 @@ class FleetView:
     @cached_property
     def running(self) -> list[RunningRow]:
         """Runs in progress, late ones and those whose deadline is next first."""
-        found = [run for p in self.profiles for run in running_rows(p)]
-        return sorted(found, key=lambda r: (not r.late, r.deadline or "~", r.expected_end or "~"))
+        runs = [run for p in self.profiles for run in running_rows(p)]
+        return sorted(runs, key=lambda r: (not r.late, r.deadline or "~", r.expected_end or "~"))
 
     @cached_property
     def totals(self) -> Totals:

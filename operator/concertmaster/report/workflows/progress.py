@@ -20,7 +20,7 @@ def running_rows(profile: Raw) -> list[RunningRow]:
     """Its runs in progress, in the order of the status: late ones first."""
     namespace, name = full_name(profile)
     status = profile.get("status")
-    found = status.get("running") if isinstance(status, Mapping) else None
+    running = status.get("running") if isinstance(status, Mapping) else None
     return [
         RunningRow(
             namespace=namespace,
@@ -32,7 +32,7 @@ def running_rows(profile: Raw) -> list[RunningRow]:
             deadline=_time(run.get("deadline")),
             **{field: _time(run.get(key)) for field, key in _TIMES.items()},
         )
-        for run in (found if isinstance(found, list) else ())
+        for run in (running if isinstance(running, list) else ())
         if isinstance(run, Mapping)
     ]
 

@@ -140,16 +140,16 @@ def objective_rows(profile: Raw) -> list[ObjectiveRow]:
 
 def _margin(figures: str) -> float | None:
     """Relative distance of ``, 38m06s (target <= 35m00s)`` to its target; None where either is unknown or no number."""
-    found = _FIGURES.match(figures)
-    actual, target = (_amount(found[1]), _amount(found[3])) if found is not None else (None, None)
-    if found is None or actual is None or not target:
+    match = _FIGURES.match(figures)
+    actual, target = (_amount(match[1]), _amount(match[3])) if match is not None else (None, None)
+    if match is None or actual is None or not target:
         return None
-    return (target - actual if found[2] == "<=" else actual - target) / target
+    return (target - actual if match[2] == "<=" else actual - target) / target
 
 
 def _amount(shown: str) -> float | None:
     """A duration in seconds, or a number with or without a per cent sign."""
-    return float(found[1]) if (found := _NUMBER.fullmatch(shown)) is not None else seconds_of(shown)
+    return float(match[1]) if (match := _NUMBER.fullmatch(shown)) is not None else seconds_of(shown)
 
 
 def degradations(profile: Raw) -> Iterator[Degradation]:
@@ -213,8 +213,8 @@ def change_row(change: Raw) -> ChangeRow:
     meta, spec, status = _map(change, "metadata"), _map(change, "spec"), _map(change, "status")
     phase = str(status.get("phase") or "")
     known = ChangePhase(phase) if phase in set(ChangePhase) else None
-    found = [c for c in _list(status, "conditions") if c.get("message")]
-    newest = max(found, key=lambda c: str(c.get("lastTransitionTime") or ""), default=None)
+    with_message = [c for c in _list(status, "conditions") if c.get("message")]
+    newest = max(with_message, key=lambda c: str(c.get("lastTransitionTime") or ""), default=None)
     return ChangeRow(
         namespace=str(meta.get("namespace") or ""),
         name=str(meta.get("name") or ""),
@@ -259,7 +259,7 @@ def currency(profile: Raw) -> str | None:
     """The currency that its recommendations name."""
     status = _map(profile, "status")
     lines = [i.get("impact") for i in (*_list(status, "recommendations"), *_list(status, "remaining"))]
-    return next((found for line in lines if (found := impacts.currency(line))), None)
+    return next((code for line in lines if (code := impacts.currency(line))), None)
 
 
 def moment(value: object) -> float | None:
@@ -275,13 +275,13 @@ def _verdict(value: object) -> Verdict | None:
 
 
 def _map(raw: Raw, key: str) -> Raw:
-    found = raw.get(key)
-    return found if isinstance(found, Mapping) else {}
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _list(raw: Raw, key: str) -> list[Raw]:
-    found = raw.get(key)
-    return [i for i in found if isinstance(i, Mapping)] if isinstance(found, list | tuple) else []
+    value = raw.get(key)
+    return [i for i in value if isinstance(i, Mapping)] if isinstance(value, list | tuple) else []
 
 
 def _number(value: object) -> float | None:

@@ -48,7 +48,7 @@ def _served(origin: Origin, before: str, after: str, workflow: str | None) -> Ru
     if workflow is None:
         raise click.UsageError("name the workflow of the runs with --workflow, or a source of runs with --prometheus")
     view = origin.served(workflow)
-    found = view.compared(before, after)
-    if found is None:
+    comparison = view.compared(before, after)
+    if comparison is None:
         raise unknown(next(name for name in (before, after) if view.run(name) is None))
-    return found
+    return comparison

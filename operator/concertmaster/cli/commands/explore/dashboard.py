@@ -94,11 +94,11 @@ def _read_ahead(reader: Reader) -> None:
 
 def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
     """An analysis made now."""
-    found = list(analyzed(facts, window=window))
-    raw = [profile_of(w) for w in found]
+    workflows = list(analyzed(facts, window=window))
+    raw = [profile_of(w) for w in workflows]
     histories = {
         full_name(p): History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
-        for p, w in zip(raw, found, strict=True)
+        for p, w in zip(raw, workflows, strict=True)
     }
 
     def past(profile: Mapping[str, Any], run: str) -> dict[str, Any]:
@@ -109,6 +109,6 @@ def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
         (str(p["metadata"]["namespace"]), str(p["metadata"]["name"])): detail.document(
             results.view(w.result), w.result.profile, None, recent_runs(w.result.analysis)
         )
-        for p, w in zip(raw, found, strict=True)
+        for p, w in zip(raw, workflows, strict=True)
     }
     return MemoryReader(FleetView(raw, (), facts.until), documents, tuple(str(m) for m in facts.missing), past=past)

@@ -39,32 +39,32 @@ class Origin:
         """The runs of the workflows of these names (none: of all) from facts or a Prometheus. Raises UserError where there
         are none, or where one name is that of several workflows."""
         facts = options.read_facts(self.facts_file, self.source, self.span)
-        found = [
+        histories = [
             History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
             for w in analyzed(facts, window=self.span.window, names=names)
         ]
-        found = [h for h in found if h.runs]
-        if not found:
+        histories = [h for h in histories if h.runs]
+        if not histories:
             name = f" of a workflow named {', '.join(names)}" if names else ""
             raise UserError(f"no finished run{name} was found among {text.count(len(facts.pods), 'pod')}")
-        if names and len(found) > len(names):
-            keys = ", ".join(str(h.definition.key) for h in found)
+        if names and len(histories) > len(names):
+            keys = ", ".join(str(h.definition.key) for h in histories)
             raise UserError(f"several workflows have that name: {keys}; choose one with --namespace")
-        return found
+        return histories
 
     def served(self, workflow: str) -> WorkflowView:
         """The workflow (or profile) of that name with the runs that the operator keeps. Raises UserError."""
         client = profiles.connect(self.kubeconfig, self.context)
         place = next(iter(self.span.namespaces), None) or profiles.default_namespace(self.kubeconfig, self.context)
-        found = [
+        matches = [
             view
             for p in profiles.each(client, place)
             if workflow in ((view := WorkflowView(p, {}, "", (), time.time())).row.workflow, view.row.profile)
         ]
-        if len(found) != 1:
-            what = "no WorkflowProfile is" if not found else "several WorkflowProfiles are"
+        if len(matches) != 1:
+            what = "no WorkflowProfile is" if not matches else "several WorkflowProfiles are"
             raise UserError(f"{what} about {workflow} in namespace {place}: kubectl get wfp -n {place} lists them")
-        profile = found[0].profile
+        profile = matches[0].profile
         where = details.place(self.operator)
         detail, problem = details.ask(self.kubeconfig, profile, where, self.context)
         if problem:

@@ -102,10 +102,10 @@ def from_cluster(
 ) -> PeriodReport:
     """From statuses and what the operator's ``archive`` holds, with the reader's own rights."""
     places: Sequence[str | None] = namespaces or [None]
-    found = [p for place in places for p in profiles.each(client, place, selector)]
-    kept = archive.days(found)
+    raw_profiles = [p for place in places for p in profiles.each(client, place, selector)]
+    kept = archive.days(raw_profiles)
     rows, problem = kept.rows, kept.problem
-    notes = [_SOURCE.format(len(rows), len(found))]
+    notes = [_SOURCE.format(len(rows), len(raw_profiles))]
     notes += [f"Daily rows and cost by step are left out: {problem}."] if problem else []
     changes: list[dict[str, Any]] = []
     try:
@@ -114,7 +114,7 @@ def from_cluster(
         notes.append(f"WorkflowChanges are left out: {error}")
     except KubeError as error:
         notes.append(f"WorkflowChanges could not be read: {error}")
-    known = {(p["metadata"].get("namespace"), p["metadata"]["name"]) for p in found}
+    known = {(p["metadata"].get("namespace"), p["metadata"]["name"]) for p in raw_profiles}
     changes = [
         c
         for c in changes
@@ -122,7 +122,7 @@ def from_cluster(
     ]
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
     scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
-    view = FleetView(found, changes, now)
+    view = FleetView(raw_profiles, changes, now)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
     steps = [] if problem else archive.steps(counting)
     return period_report(
@@ -133,7 +133,7 @@ def from_cluster(
 def from_facts(facts: gather.Facts, window: float | None, *, days: float, label: str | None) -> PeriodReport:
     """From an analysis made now."""
     workflows = list(analyzed(facts, window=window))
-    found = [profile_of(w) for w in workflows]
+    raw_profiles = [profile_of(w) for w in workflows]
     since = max(facts.since, facts.until - days * _DAY)
     notes = [plain(str(m)) for m in facts.missing]
     if since > facts.until - days * _DAY:
@@ -141,9 +141,9 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     notes.append(
         "Only the operator knows what was implemented, dismissed or measured: run without --facts or --prometheus."
     )
-    places = sorted({str(p["metadata"]["namespace"]) for p in found})
+    places = sorted({str(p["metadata"]["namespace"]) for p in raw_profiles})
     scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
-    return period_report(FleetView(found, (), facts.until), scope, steps=_steps(workflows), notes=notes)
+    return period_report(FleetView(raw_profiles, (), facts.until), scope, steps=_steps(workflows), notes=notes)
 
 
 def profile_of(workflow: AnalyzedWorkflow) -> dict[str, Any]:

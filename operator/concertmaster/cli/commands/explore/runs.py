@@ -28,16 +28,16 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
     RUN is a name, or latest or typical. From a cluster these are the runs that the operator keeps (spec.analysis.maxRuns and
     window of the policy); with --facts or --prometheus all runs of the window.
     """
-    found = _one(origin, workflow, run) if run is not None else _many(origin, workflow, limit, outcome)
+    answer = _one(origin, workflow, run) if run is not None else _many(origin, workflow, limit, outcome)
     if output == "json":
-        click.echo(found.model_dump_json(by_alias=True, indent=2))
-    elif isinstance(found, RunView):
-        click.echo(text.plain(run_text(found)))
+        click.echo(answer.model_dump_json(by_alias=True, indent=2))
+    elif isinstance(answer, RunView):
+        click.echo(text.plain(run_text(answer)))
     else:
-        click.echo(text.plain(runs_table(found)))
-        if found.total > len(found.runs):
-            more = f"--limit {found.total}" if len(found.runs) == limit else "older ones need --prometheus URL"
-            click.echo(f"{found.total - len(found.runs)} more: {more}")
+        click.echo(text.plain(runs_table(answer)))
+        if answer.total > len(answer.runs):
+            more = f"--limit {answer.total}" if len(answer.runs) == limit else "older ones need --prometheus URL"
+            click.echo(f"{answer.total - len(answer.runs)} more: {more}")
 
 
 def _many(origin: Origin, workflow: str, limit: int, outcome: str | None) -> WorkflowRuns:
@@ -55,10 +55,10 @@ def _one(origin: Origin, workflow: str, run: str) -> RunView:
     if origin.recorded:
         (history,) = origin.histories([workflow])
         return run_view(history, position(history, run))
-    found = origin.served(workflow).run(run)
-    if found is None:
+    seen = origin.served(workflow).run(run)
+    if seen is None:
         raise unknown(run)
-    return found
+    return seen
 
 
 def unknown(run: str) -> UserError:

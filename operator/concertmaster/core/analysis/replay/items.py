@@ -82,17 +82,17 @@ def _wait_by_round(
     Then sort the places topologically."""
     waits: list[tuple[int, ...]] = []
     for (step, group), rows in zip(built.origin, built.rows, strict=True):
-        found = _waits(built, layout, links, step, group, rows)
+        waited = _waits(built, layout, links, step, group, rows)
         around = again.get(step)
         if around is not None and group is not None and len(group) > around.items:
             inside = [s for s, other in again.items() if other == around]
             if not any(before in inside for before in layout.waits[step]):
                 number = int(group[around.items])
                 earlier = (*group[: around.items], str(number - 1))
-                found = (
-                    (*found, *(p for s in inside for p in built.by_prefix.get((s, earlier), ()))) if number else found
+                waited = (
+                    (*waited, *(p for s in inside for p in built.by_prefix.get((s, earlier), ()))) if number else waited
                 )
-        waits.append(tuple(dict.fromkeys(found)))
+        waits.append(tuple(dict.fromkeys(waited)))
     order = topological_order(waits)
     places_in_order = [*order.order, *order.cyclic]
     new = {old: at for at, old in enumerate(places_in_order)}

@@ -45,12 +45,12 @@ def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[Executed
     if layout.limits or len(runs) < FEWEST:
         return none
     columns = [_columns(run, layout) for run in runs]
-    regular = [k for k, found in enumerate(columns) if found is not None]
+    regular = [k for k, column in enumerate(columns) if column is not None]
     if len(regular) < FEWEST:
         return none
     with np.errstate(over="ignore", invalid="ignore"):  # runs with such values are not regular
-        found = _executed([runs[k] for k in regular], [c for c in columns if c is not None], layout)
-    for k, run in zip(regular, found, strict=True):
+        executed = _executed([runs[k] for k in regular], [c for c in columns if c is not None], layout)
+    for k, run in zip(regular, executed, strict=True):
         none[k] = run
     return none
 

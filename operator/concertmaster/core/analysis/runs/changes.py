@@ -66,12 +66,12 @@ def between(before: Signature, after: Signature) -> str:
 
 def longest(run: RunRecord) -> dict[str, float]:
     """Seconds of the longest execution of each step."""
-    found: dict[str, float] = {}
+    seconds_by_step: dict[str, float] = {}
     for e in run.steps:
         span = e.span
-        if span is not None and span >= found.get(e.step, span):
-            found[e.step] = span
-    return found
+        if span is not None and span >= seconds_by_step.get(e.step, span):
+            seconds_by_step[e.step] = span
+    return seconds_by_step
 
 
 def point_causes(
@@ -82,12 +82,12 @@ def point_causes(
     ends = [r.end if r.end is not None else -math.inf for r in runs]
     places = [next((i for i, end in enumerate(ends) if end >= p.time), len(runs)) for p in points]
     bounds = [0, *places, len(runs)]
-    found = []
+    causes = []
     for number, (point, at) in enumerate(zip(points, places, strict=True), 1):
         if number > len(points) - POINTS:
             step = _step(runs[bounds[number - 1] : at], runs[at : bounds[number + 1]], point, figures)
-            found.append(PointCause(point.time, *step, _changed(runs, at, figures)))
-    return tuple(found)
+            causes.append(PointCause(point.time, *step, _changed(runs, at, figures)))
+    return tuple(causes)
 
 
 def _step(

@@ -72,7 +72,7 @@ def cache_uses(analysis: Analysis) -> tuple[CacheUse, ...]:
             steps.setdefault(name, []).append(_hits(analysis, step))
             ages.setdefault(name, []).append(age)
     read = analysis.definition.config_maps.caches
-    return tuple(_use(analysis, name, found, ages[name], read.get(name)) for name, found in sorted(steps.items()))
+    return tuple(_use(analysis, name, hits, ages[name], read.get(name)) for name, hits in sorted(steps.items()))
 
 
 def _use(

@@ -122,14 +122,14 @@ def capacity_by_namespace(objects: Iterable[Mapping[str, Any]]) -> dict[str, Cap
     return capacities
 
 
-def add(found: dict[str, Capacity], raw: Mapping[str, Any]) -> None:
+def add(capacities: dict[str, Capacity], raw: Mapping[str, Any]) -> None:
     """Add one object of any kind to the capacities."""
     space = str((raw.get("metadata") or {}).get("namespace") or "default")
-    here = found.get(space, UNBOUND)
+    here = capacities.get(space, UNBOUND)
     if raw.get("kind") == "LimitRange":
-        found[space] = replace(here, ranges=(*here.ranges, *ranges_of(raw)))
+        capacities[space] = replace(here, ranges=(*here.ranges, *ranges_of(raw)))
     elif raw.get("kind") == "ResourceQuota" and (quota := quota_of(raw)) is not None:
-        found[space] = replace(here, quotas=(*here.quotas, replace(quota, used={})))
+        capacities[space] = replace(here, quotas=(*here.quotas, replace(quota, used={})))
 
 
 def _amounts(rows: Mapping[str, Any] | None) -> dict[str, float]:

@@ -106,7 +106,7 @@ def _caching(evidence: Evidence) -> ChecklistItem:
     repeats: list[str] = []
     known = any(s.memoized for s in _steps(evidence))
     for spec in (s for s in _steps(evidence) if not s.memoized):
-        rows = [e for found in evidence.rows.all.get(spec.name, {}).values() for e in found if e.input_fingerprint]
+        rows = [e for of_run in evidence.rows.all.get(spec.name, {}).values() for e in of_run if e.input_fingerprint]
         if len(rows) < 10:
             continue
         known = True

@@ -86,14 +86,14 @@ def _best_size(evidence: Evidence, runs: Sequence[ExecutedRun], pods: _Pods) -> 
     """The batch size that shortens the run most (True), else the largest that does not lengthen it (False)."""
     tried = []
     for size in _sizes(evidence.analysis.definition.graph, pods):
-        found = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
-        if found.share is not None:
-            tried.append((size, found, found.share.likely))
+        gain = evidence.gain(WhatIf.batch_items(pods.step, size), runs)
+        if gain.share is not None:
+            tried.append((size, gain, gain.share.likely))
     shorter = [t for t in tried if worth(t[1], evidence.settings.number("minGainPercent", 5.0)) is not None]
     if shorter:
         best = max(t[2] for t in shorter)
-        size, found, _ = next(t for t in shorter if t[2] >= _MOST_OF * best)
-        return size, found, True
+        size, gain, _ = next(t for t in shorter if t[2] >= _MOST_OF * best)
+        return size, gain, True
     same = [t for t in tried if t[2] >= _NO_LONGER]
     return (same[-1][0], same[-1][1], False) if same else None
 

@@ -64,13 +64,13 @@ def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interva
 
 
 def _finding(
-    evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], found: CacheAdvice
+    evidence: Evidence, step: StepAnalysis, spec: StepSpec, rows: list[StepExecution], advice: CacheAdvice
 ) -> Finding | None:
     analysis = evidence.analysis
-    ratio, age = found.hit_ratio or 0.0, text.duration(found.max_age).removesuffix("m00s").removesuffix("h00m")
-    hours = f"{round((found.max_age or 0.0) / 3600)}h"
+    ratio, age = advice.hit_ratio or 0.0, text.duration(advice.max_age).removesuffix("m00s").removesuffix("h00m")
+    hours = f"{round((advice.max_age or 0.0) / 3600)}h"
     gains = evidence.worth(WhatIf.cache_hit(step.step, ratio), evidence.settings.number("minGainPercent", 5.0))
-    saving = _saving(evidence, rows, found.hits)
+    saving = _saving(evidence, rows, advice.hits)
     month = analysis.cost.per_month
     worthwhile = saving is not None and month is not None and saving.likely >= 0.05 * month
     if gains is None and not worthwhile:
@@ -81,18 +81,18 @@ def _finding(
     first = (
         gain_sentence(*gains)
         if gains is not None
-        else f"no shorter run, but {text.duration(found.saved_seconds)} less pod time"
+        else f"no shorter run, but {text.duration(advice.saved_seconds)} less pod time"
     )
     return Finding(
         step=step.step,
         action=f"Cache the results of {name} for {hours}",
         because=(
-            f"{found.hits} of its {found.known} executions with known inputs repeat those of an earlier one"
+            f"{advice.hits} of its {advice.known} executions with known inputs repeat those of an earlier one"
             " (image, command and"
-            f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {found.distinct} different ones in all"
+            f" inputs alike), {text.percent(ratio)} {evidence.runs(step.runs)}; {advice.distinct} different ones in all"
         ),
         otherwise=(
-            f"known results keep being recomputed, {text.duration(found.saved_seconds)} of pod time in {evidence.window()}"
+            f"known results keep being recomputed, {text.duration(advice.saved_seconds)} of pod time in {evidence.window()}"
         ),
         category=Category.PERFORMANCE if gains is not None else Category.COST,
         risk=Level.MEDIUM,
@@ -100,7 +100,7 @@ def _finding(
         current="no cache",
         proposed=f"cache of at most {hours}, hit ratio {text.percent(ratio)}",
         expected=", ".join(p for p in (first, money) if p),
-        confidence=min(0.8, found.known / (found.known + 20.0)),
+        confidence=min(0.8, advice.known / (advice.known + 20.0)),
         gain_seconds=gains[1] if gains is not None else None,
         gain_share=gains[0] if gains is not None else None,
         saving_per_month=saving,
@@ -125,12 +125,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         spec = step.spec
         if spec is None or spec.memoized or spec.waits or spec.daemon or (step.duration.mean or 0.0) <= 0.1:
             continue
-        rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
+        rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
         if not any(e.input_fingerprint for e in rows):
             continue
-        found = cache_advice(_keyed(rows))
-        if found.max_age is not None and (found.hit_ratio or 0.0) >= least:
-            recommended = _finding(evidence, step, spec, rows, found)
+        advice = cache_advice(_keyed(rows))
+        if advice.max_age is not None and (advice.hit_ratio or 0.0) >= least:
+            recommended = _finding(evidence, step, spec, rows, advice)
             if recommended is not None:
                 yield recommended
 

@@ -69,11 +69,11 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if (step.duration.p50 or 0.0) < evidence.settings.number("minSeconds", 600.0):
             continue  # dividing a step is manual work that a few minutes do not justify
         busy = _busy(step)
-        found = _parts(evidence, step.step) if busy is not None and busy >= _BUSY else None
-        gains = worth(found[1], evidence.settings.number("minGainPercent", 10.0)) if found is not None else None
-        if found is None or gains is None or busy is None:
+        cut = _parts(evidence, step.step) if busy is not None and busy >= _BUSY else None
+        gains = worth(cut[1], evidence.settings.number("minGainPercent", 10.0)) if cut is not None else None
+        if cut is None or gains is None or busy is None:
             continue
-        parts, (share, seconds) = found[0], _halves(evidence, step.step, gains)
+        parts, (share, seconds) = cut[0], _halves(evidence, step.step, gains)
         name = evidence.title(step.step)
         yield Finding(
             step=step.step,

@@ -20,10 +20,10 @@ from concertmaster.core.rules.rows import ByRun
 _EVEN = 1.25  # times the median up to which items count as balanced
 
 
-def _cause(found: Skew, by_run: ByRun, unit: str) -> tuple[str, str]:
+def _cause(skewed: Skew, by_run: ByRun, unit: str) -> tuple[str, str]:
     """Remedy and explanation, by what the stragglers have in common. ``unit``: of input sizes."""
-    if found.same_item is not None:
-        name, share = found.same_item
+    if skewed.same_item is not None:
+        name, share = skewed.same_item
         size = _relative_size(by_run)
         more = (
             f", with {size:.1f} times the {text.input_name(unit)} of the median item"
@@ -31,8 +31,8 @@ def _cause(found: Skew, by_run: ByRun, unit: str) -> tuple[str, str]:
             else ""
         )
         return f"split item {name}", f"item {name} is the last in {text.percent(share)} of them{more}"
-    if found.same_node is not None:
-        name, share = found.same_node
+    if skewed.same_node is not None:
+        name, share = skewed.same_node
         return f"check node {name}", f"the last item ran on node {name} in {text.percent(share)} of them"
     size = _relative_size(by_run)
     if size is not None and size >= 1.5:

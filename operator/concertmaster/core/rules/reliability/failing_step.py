@@ -94,11 +94,11 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
         return
     each = [_culprits(r) for r in streak]
     tolerated = _tolerated(before)
-    common = [name for name in each[-1] if name not in tolerated and all(name in found for found in each)]
+    common = [name for name in each[-1] if name not in tolerated and all(name in failed for failed in each)]
     if not common:
         return
     step = common[0]
-    failures = [found[step] for found in each]
+    failures = [failed[step] for failed in each]
     if sum(classify(e) in _OTHERS for e in failures) > len(failures) / 2:
         return
     yield _finding(evidence, step, streak, before, failures)
@@ -136,39 +136,39 @@ def _often(evidence: Evidence) -> Iterator[Finding]:
             yield _frequent(evidence, repeat)
 
 
-def _avoided(found: Repeated) -> Interval | None:
+def _avoided(repeat: Repeated) -> Interval | None:
     """Share of runs that would no longer fail, with its 90% interval. The start of an increase is chosen with hindsight, so
     that failures lie behind it and successes before it: of those behind it one is taken for a success and one run more is
     counted, before it half a failure more."""
-    if found.since is None:
-        return share_interval(found.failed, found.of)
-    share = share_interval(max(1, found.failed - 1), found.of + 1)
-    usual = (found.earlier + 0.5) / (found.before + 1)
+    if repeat.since is None:
+        return share_interval(repeat.failed, repeat.of)
+    share = share_interval(max(1, repeat.failed - 1), repeat.of + 1)
+    usual = (repeat.earlier + 0.5) / (repeat.before + 1)
     return share and Interval(*(max(0.0, v - usual) for v in (share.low, share.likely, share.high)))
 
 
-def _frequent(evidence: Evidence, found: Repeated) -> Finding:
-    name, reason = evidence.title(found.step), _reason(found.failures)
-    usual = found.earlier / found.before if found.before else 0.0
-    share, rate = found.failed / found.of, f"{found.failed} of {text.count(found.of, 'run')}"
-    avoided = _avoided(found)
-    since = f" since {_when(found.since)}" if found.since is not None else ""
-    earlier = f", {found.earlier} of the {found.before} before" if found.before else ""
-    tried = f"; {found.helped} of {text.count(found.retries, 'retry', 'retries')} helped" if found.retries else ""
-    pods = median([e.duration or 0.0 for e in found.failures]) or 0.0
-    message = next((e.message for e in reversed(found.failures) if e.message), None)
+def _frequent(evidence: Evidence, repeat: Repeated) -> Finding:
+    name, reason = evidence.title(repeat.step), _reason(repeat.failures)
+    usual = repeat.earlier / repeat.before if repeat.before else 0.0
+    share, rate = repeat.failed / repeat.of, f"{repeat.failed} of {text.count(repeat.of, 'run')}"
+    avoided = _avoided(repeat)
+    since = f" since {_when(repeat.since)}" if repeat.since is not None else ""
+    earlier = f", {repeat.earlier} of the {repeat.before} before" if repeat.before else ""
+    tried = f"; {repeat.helped} of {text.count(repeat.retries, 'retry', 'retries')} helped" if repeat.retries else ""
+    pods = median([e.duration or 0.0 for e in repeat.failures]) or 0.0
+    message = next((e.message for e in reversed(repeat.failures) if e.message), None)
     return Finding(
-        step=found.step,
+        step=repeat.step,
         action=f"Fix {name}: {rate} failed there with {reason}{since}",
         because=f"{rate} failed at {name}{since}{earlier} ({evidence.window()}){tried}",
         otherwise=f"{text.percent(share)} of the runs keep failing at {name}, each after {text.duration(pods)}",
         current=f"{text.percent(share)} of the runs fail there",
-        proposed=f"{text.percent(usual)} of the runs, as before" if found.before else "runs that succeed",
+        proposed=f"{text.percent(usual)} of the runs, as before" if repeat.before else "runs that succeed",
         expected=f"{text.percent(avoided.likely if avoided is not None else share)} of the runs no longer fail",
         confidence=0.8,
         failures_avoided=avoided,
         evidence=(
-            f"newest failure: pod {found.failures[-1].pod or 'unknown'}, ended {_when(found.failures[-1].finished)}",
+            f"newest failure: pod {repeat.failures[-1].pod or 'unknown'}, ended {_when(repeat.failures[-1].finished)}",
             *((f"its message: {message[:200]}",) if message else ()),
         ),
     )

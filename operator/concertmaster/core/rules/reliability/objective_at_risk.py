@@ -64,20 +64,20 @@ def _culprit(evidence: Evidence) -> str:
     return f"; most of it from {evidence.title(step.step)}, {text.duration(seconds)} more each week"
 
 
-def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Finding | None:
-    if found.at is None or found.level is None:
+def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> Finding | None:
+    if forecast.at is None or forecast.level is None:
         return None
     currency = evidence.analysis.pricing.currency
 
     def shown(value: float) -> str:
         return text.money(value, currency) if row.money else text.duration(value)
 
-    left = found.at.likely - evidence.analysis.now
-    date = datetime.fromtimestamp(found.at.likely, tz=UTC).strftime("%Y-%m-%d")
-    early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (found.at.low, found.at.high))
-    slope = (row.limit - found.level) / left * 7 * _DAY if left else 0.0
+    left = forecast.at.likely - evidence.analysis.now
+    date = datetime.fromtimestamp(forecast.at.likely, tz=UTC).strftime("%Y-%m-%d")
+    early, late = (text.duration(max(0.0, t - evidence.analysis.now)) for t in (forecast.at.low, forecast.at.high))
+    slope = (row.limit - forecast.level) / left * 7 * _DAY if left else 0.0
     limit = shown(row.limit)
-    passed = found.level > row.limit
+    passed = forecast.level > row.limit
     return Finding(
         about=row.id,
         action=(
@@ -86,7 +86,7 @@ def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Fin
             else f"Stop the growth of {row.name} before {date}, when it passes its objective of {limit}"
         ),
         because=(
-            f"it is at {shown(found.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
+            f"it is at {shown(forecast.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
             f"{'' if row.money else _culprit(evidence)}"
         ),
         otherwise=(
@@ -95,12 +95,12 @@ def _finding(evidence: Evidence, row: _Watched, found: ObjectiveForecast) -> Fin
             else f"the objective is missed in {text.duration(left)} (between {early} and {late} from now)"
         ),
         category=Category.COST if row.money else Category.PERFORMANCE,
-        current=f"{row.name} {shown(found.level)}",
+        current=f"{row.name} {shown(forecast.level)}",
         proposed=f"at most {limit}",
         expected=(
-            f"{shown(found.level - row.limit)} less meets the objective again"
+            f"{shown(forecast.level - row.limit)} less meets the objective again"
             if passed
-            else f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - found.level)} are left of it"
+            else f"{shown(slope)} less growth a week keeps the objective; {shown(row.limit - forecast.level)} are left of it"
         ),
         confidence=0.6,
         objective=row.name,

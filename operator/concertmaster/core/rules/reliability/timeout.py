@@ -52,8 +52,8 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             spans = [(r.run_time, r.outcome.value == "Succeeded") for r in analysis.runs if r.run_time is not None]
             yield _Times(step, spec, [s for s, ok in spans if ok], [s for s, _ in spans])
             continue
-        rows = [e for found in evidence.rows.all.get(step.step, {}).values() for e in found]
-        good = [e for found in evidence.rows.succeeded.get(step.step, {}).values() for e in found]
+        rows = [e for executions in evidence.rows.all.get(step.step, {}).values() for e in executions]
+        good = [e for executions in evidence.rows.succeeded.get(step.step, {}).values() for e in executions]
         items: dict[str, list[float]] = {}
         for e in rows:
             if e.item is not None and e.span is not None:

@@ -17,17 +17,17 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         yield _finding(evidence, cheaper)
 
 
-def _finding(evidence: Evidence, found: CheaperModel) -> Finding:
-    metric, usual, other = found.metric, found.usual, found.other
-    less = Interval(1.0 - found.effect.high, 1.0 - found.effect.ratio, 1.0 - found.effect.low)
+def _finding(evidence: Evidence, cheaper: CheaperModel) -> Finding:
+    metric, usual, other = cheaper.metric, cheaper.usual, cheaper.other
+    less = Interval(1.0 - cheaper.effect.high, 1.0 - cheaper.effect.ratio, 1.0 - cheaper.effect.low)
     unit = metric.unit or metric.name
     much = f"{text.percent(less.likely)} less ({share_range(less)})"
     before, after = text.plain(usual.model), text.plain(other.model)
     now, then = (f"{use.mean:.4g} {unit} per execution" for use in (usual, other))
     return Finding(
-        step=found.step,
-        about=f"model.{found.step}",
-        action=f"Change model of {evidence.title(found.step)}: {before} -> {after}",
+        step=cheaper.step,
+        about=f"model.{cheaper.step}",
+        action=f"Change model of {evidence.title(cheaper.step)}: {before} -> {after}",
         because=(
             f"on model {after} the same step {'cost' if metric.role is MetricRole.COST else f'used {unit}:'} {much} than on"
             f" {before} at the same success rate, in {len(other.amounts)} executions against {len(usual.amounts)}"
@@ -39,11 +39,11 @@ def _finding(evidence: Evidence, found: CheaperModel) -> Finding:
         proposed=f"{then} on {after}",
         expected=f"{share_range(less)} less {unit} per execution",
         confidence=0.7,
-        saving_per_month=_saving(evidence, found, less),
+        saving_per_month=_saving(evidence, cheaper, less),
         evidence=(
             _succeeded(usual),
             _succeeded(other),
-            "amounts at equal input size" if found.effect.adjusted else "input sizes are not known for all of them",
+            "amounts at equal input size" if cheaper.effect.adjusted else "input sizes are not known for all of them",
             "whether the answers are as good cannot be seen from cost and success alone",
         ),
     )
@@ -54,14 +54,14 @@ def _succeeded(use: ModelUse) -> str:
     return f"{text.plain(use.model)}: {share} of {text.count(use.known, 'execution')} succeeded"
 
 
-def _saving(evidence: Evidence, found: CheaperModel, less: Interval) -> Interval | None:
+def _saving(evidence: Evidence, cheaper: CheaperModel, less: Interval) -> Interval | None:
     """Money per month: cost of the executions on the usual model times the saving, at the current run rate."""
     analysis = evidence.analysis
     rate, runs = analysis.cost.runs_per_month, len(analysis.runs)
-    price = analysis.pricing.units.get(found.metric.name)
-    if price is None and found.metric.role is MetricRole.COST:
+    price = analysis.pricing.units.get(cheaper.metric.name)
+    if price is None and cheaper.metric.role is MetricRole.COST:
         price = 1.0
     if price is None or rate is None or not runs:
         return None
-    paid = sum(found.usual.amounts) / runs * price * rate
+    paid = sum(cheaper.usual.amounts) / runs * price * rate
     return Interval(*(max(0.0, v) * paid for v in (less.low, less.likely, less.high)))

@@ -67,7 +67,7 @@ def _merged(rows: list[ContainerUsage]) -> ContainerUsage:
         ambiguous=ambiguous,
         unsampled=unsampled,
         coverage=(executions - ambiguous - unsampled) / executions if executions else None,
-        runs=tuple(_one_run(time, found) for time, found in sorted(by_time.items())),
+        runs=tuple(_one_run(time, of_time) for time, of_time in sorted(by_time.items())),
     )
 
 

@@ -66,8 +66,8 @@ def _verified(evidence: Evidence, holder: str | None, row: SizeRow) -> tuple[Edi
     )
 
 
-def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], left_out: Sequence[str]) -> Finding:
-    ordered = sorted(found, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
+def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[SizeRow], left_out: Sequence[str]) -> Finding:
+    ordered = sorted(sizes, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
     saving = _total(ordered)
     runs = min(r.runs for r in ordered)
     lowered = [r for r in ordered if r.old is not None and r.new < r.old]
@@ -108,9 +108,9 @@ def _finding(evidence: Evidence, holder: str | None, found: Sequence[SizeRow], l
     )
 
 
-def _bound(evidence: Evidence, found: Sequence[SizeRow]) -> Iterator[str]:
+def _bound(evidence: Evidence, sizes: Sequence[SizeRow]) -> Iterator[str]:
     """What limited a size from below or above."""
-    for row in found:
+    for row in sizes:
         if row.bound_by:
             title = evidence.title(row.place.step.step)
             yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"
@@ -133,9 +133,9 @@ def items(row: SizeRow) -> Iterator[SizeItem]:
         )
 
 
-def _total(found: Sequence[SizeRow]) -> Interval | None:
+def _total(sizes: Sequence[SizeRow]) -> Interval | None:
     """The sum with its standard error: errors of single rows are nearly independent."""
-    parts = [r.saving for r in found if r.saving is not None]
+    parts = [r.saving for r in sizes if r.saving is not None]
     if not parts:
         return None
     likely = math.fsum(p.likely for p in parts)
@@ -144,19 +144,19 @@ def _total(found: Sequence[SizeRow]) -> Interval | None:
     return Interval(likely - below, likely, likely + above)
 
 
-def _action(evidence: Evidence, found: Sequence[SizeRow]) -> str:
-    if len(found) == 1:
-        row, kind = found[0], _KINDS[found[0].resource]
+def _action(evidence: Evidence, sizes: Sequence[SizeRow]) -> str:
+    if len(sizes) == 1:
+        row, kind = sizes[0], _KINDS[sizes[0].resource]
         old = _amount(row, row.old) if row.old is not None else "not set"
         return f"Right-size {kind} request of {evidence.title(row.place.step.step)}: {old} -> {_amount(row, row.new)}"
-    steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in found))
+    steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in sizes))
     counts = [
-        (sum(r.old is not None and r.new < r.old for r in found), "lower"),
-        (sum(r.old is not None and r.new > r.old for r in found), "raise"),
-        (sum(r.old is None for r in found), "set"),
+        (sum(r.old is not None and r.new < r.old for r in sizes), "lower"),
+        (sum(r.old is not None and r.new > r.old for r in sizes), "raise"),
+        (sum(r.old is None for r in sizes), "set"),
     ]
     verbs = ", ".join(f"{verb} {number}" for number, verb in counts if number)
-    return f"Right-size {len(found)} requests of {text.listing(steps)} ({verbs})"
+    return f"Right-size {len(sizes)} requests of {text.listing(steps)} ({verbs})"
 
 
 def _observed(evidence: Evidence, row: SizeRow) -> str:
@@ -169,18 +169,18 @@ def _observed(evidence: Evidence, row: SizeRow) -> str:
     return f"{name} peaked at {_used(row)}{request}"
 
 
-def _expected(evidence: Evidence, found: Sequence[SizeRow], saving: Interval | None) -> str:
-    hours = {kind: math.fsum(r.freed for r in found if r.resource == kind) for kind in ("cpu", "memory")}
+def _expected(evidence: Evidence, sizes: Sequence[SizeRow], saving: Interval | None) -> str:
+    hours = {kind: math.fsum(r.freed for r in sizes if r.resource == kind) for kind in ("cpu", "memory")}
     freed = [
         f"{hours[kind]:.2g} {unit}"
         for kind, unit in (("cpu", "core-hours"), ("memory", "GiB-hours"))
         if hours[kind] > 0
     ]
-    first = "".join(f"; {r.first}" for r in found if r.first)
+    first = "".join(f"; {r.first}" for r in sizes if r.first)
     if not freed:
-        return f"requests cover the largest peak of all {text.count(min(r.runs for r in found), 'run')}{first}"
+        return f"requests cover the largest peak of all {text.count(min(r.runs for r in sizes), 'run')}{first}"
     money = f" ({text.money(saving.likely, evidence.analysis.pricing.currency)} a month)" if saving else ""
-    slower = max(r.slower for r in found)
+    slower = max(r.slower for r in sizes)
     effect = (
         f"at most {text.percent(slower, 1)} longer on a full node" if slower >= 5e-4 else "no impact on run duration"
     )

@@ -76,44 +76,44 @@ def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str] | None:
     return min(fits, bounds) if fits is not None else bounds
 
 
-def _raise(evidence: Evidence, scope: _Scope, found: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
-    if scope.limit is None or found.limit is None or found.limit <= scope.limit:
+def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
+    if scope.limit is None or least.limit is None or least.limit <= scope.limit:
         return None
-    capacity, by = _capacity(evidence, scope) or (found.limit, "")
-    bound = f" (limited by {by})" if capacity < found.limit else ""
-    found = replace(found, limit=min(found.limit, capacity))
-    if found.limit is None or found.limit <= scope.limit:
+    capacity, by = _capacity(evidence, scope) or (least.limit, "")
+    bound = f" (limited by {by})" if capacity < least.limit else ""
+    least = replace(least, limit=min(least.limit, capacity))
+    if least.limit is None or least.limit <= scope.limit:
         return None
-    change = WhatIf(parallelism=tuple((s, found.limit) for s in scope.limits))
+    change = WhatIf(parallelism=tuple((s, least.limit) for s in scope.limits))
     gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:
         return None
     share, seconds = gains
     held, wait = _held_back(runs)
-    then = (found.now or 0.0) - seconds.likely
+    then = (least.now or 0.0) - seconds.likely
     waited = sum(any(limit.kind == "capacity" for limit in run.limits) for run in runs)
-    edits = _edit(scope, found.limit)
-    modest = found.limit <= 2 * scope.limit and not waited
+    edits = _edit(scope, least.limit)
+    modest = least.limit <= 2 * scope.limit and not waited
     return Finding(
         step=scope.step,
         about=scope.about,
-        action=f"Raise parallelism of {scope.name}: {scope.limit} -> {found.limit}{bound}",
+        action=f"Raise parallelism of {scope.name}: {scope.limit} -> {least.limit}{bound}",
         because=(
-            f"at most {scope.limit} of its {found.width} pods run at a time; on the critical path pods waited"
+            f"at most {scope.limit} of its {least.width} pods run at a time; on the critical path pods waited"
             f" {text.duration(wait)} per run for a free slot, in {held} of {text.count(len(runs), 'run')}"
             f" ({evidence.window()})"
         ),
-        otherwise=f"runs keep taking {text.duration(found.now)} instead of {text.duration(then)}",
+        otherwise=f"runs keep taking {text.duration(least.now)} instead of {text.duration(then)}",
         risk=Level.LOW if modest else Level.MEDIUM,
         current=f"{scope.limit} pods at a time",
-        proposed=f"{found.limit} pods at a time",
+        proposed=f"{least.limit} pods at a time",
         expected=gain_sentence(share, seconds),
         confidence=0.9 if modest else 0.7,
         gain_seconds=seconds,
         gain_share=share,
         edits=edits,
         evidence=(
-            f"replayed without any limit a run takes {text.duration(found.best)}; {found.limit} is the "
+            f"replayed without any limit a run takes {text.duration(least.best)}; {least.limit} is the "
             + (f"largest limit that fits{bound}" if bound else "smallest limit within 2% of it"),
             f"pods waited 10 s or more for a node in {waited} of {len(runs)} runs",
         ),
