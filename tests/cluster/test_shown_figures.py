@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,6 +38,8 @@ RUNS, EVERY = 30, 8 * 3600.0
 GI, MI = 2.0**30, 2.0**20
 FAILED = (7, 19)  # runs whose load fails
 SLOW = 28  # the run whose transform took four times as long
+RISEN = "risen"  # namespace of the same workflow, whose failures become more frequent
+WELL, MORE_OFTEN = 28, (29, 32, 36, 40)  # runs before any fails, and those of the 14 after them that do
 CORES = {"extract": 0.05, "transform": 0.7, "load": 0.5}  # of the one core each asks for
 PEAK = {"extract": 60 * MI, "transform": 500 * MI, "load": 980 * MI}  # of 1Gi each
 POLICY: dict[str, Any] = {
@@ -59,6 +61,25 @@ POLICY: dict[str, Any] = {
 }
 
 
+ROLES: dict[str, Any] = {
+    **POLICY,
+    "metadata": {"name": "team", "namespace": RISEN},
+    "spec": {
+        "pricing": {"currency": "EUR", "units": [{"metric": "tokens", "price": "0.00001"}]},
+        "extraMetrics": [
+            {
+                "name": name,
+                "role": role,
+                "per": "Step",
+                "unit": name,
+                "query": f"sum by (run, step) (last_over_time(call_{name}[$window]))",
+            }
+            for name, role in (("tokens", "Tokens"), ("pages", "Items"), ("errors", "Errors"))
+        ],
+    },
+}
+
+
 @dataclass(frozen=True)
 class Harness:
     """Where the metrics are, what was loaded (seconds by step, of each run), and the file of manifests."""
@@ -67,20 +88,21 @@ class Harness:
     seconds: list[dict[str, float]]
     manifests: Path
 
-    def ask(self, *words: str, definitions: bool = True) -> str:
+    def ask(self, *words: str, definitions: bool = True, namespace: str = NAMESPACE) -> str:
         """The answer of a command about the last two weeks."""
-        where = ["--prometheus", self.url, "-n", NAMESPACE]
-        more = ["--definitions", str(self.manifests)] if definitions else []
+        where = ["--prometheus", self.url, "-n", namespace]
+        file = self.manifests if namespace == NAMESPACE else self.manifests.with_name(f"{namespace}.yaml")
+        more = ["--definitions", str(file)] if definitions else []
         answer = CliRunner().invoke(cli, [*words, *where, *more])
         assert answer.exit_code == 0, answer.output
         return answer.stdout
 
-    def json(self, *words: str) -> Any:
+    def json(self, *words: str, namespace: str = NAMESPACE) -> Any:
         """The same as JSON."""
-        return json.loads(self.ask(*words, "-o", "json"))
+        return json.loads(self.ask(*words, "-o", "json", namespace=namespace))
 
 
-def _pod(run: str, step: str, created: float, seconds: float, *, failed: bool) -> PodLife:
+def _pod(run: str, step: str, created: float, seconds: float, *, failed: bool, namespace: str = NAMESPACE) -> PodLife:
     started = created + 4.0
     life = ContainerLife(
         "main",
@@ -94,9 +116,9 @@ def _pod(run: str, step: str, created: float, seconds: float, *, failed: bool) -
         terminated_reason="Error" if failed else "Completed",
     )
     return PodLife(
-        namespace=NAMESPACE,
+        namespace=namespace,
         pod=argo_pod_name_of(run, f"{run}.{step}", step),
-        uid=f"{run}-{step}",
+        uid=f"{namespace}-{run}-{step}",
         created=created,
         scheduled=created + 1.0,
         started=created + 1.0,
@@ -126,6 +148,34 @@ def _lives(end: float) -> tuple[list[PodLife], list[dict[str, float]]]:
     return pods, seconds
 
 
+def _failing_more_often(end: float) -> list[PodLife]:
+    """Only the last step of each run: 28 runs that succeed, then 14 of which four fail."""
+    chance, every = random.Random(11), 7.5 * 3600.0
+    count = WELL + 14
+    pods = []
+    for n in range(count):
+        moment = float(int(end - (count - n) * every))
+        for step in ("extract", "transform", "load"):
+            took, failed = 100.0 + chance.randrange(6), step == "load" and n in MORE_OFTEN
+            pods.append(_pod(f"etl-{n:05}", step, moment, took, failed=failed, namespace=RISEN))
+            moment += took + 5.0
+    return pods
+
+
+def _with_amounts(text: list[str], calls: Sequence[PodLife]) -> list[str]:
+    """Each call takes 2,000 tokens and 100 for each page, and fails on a page in twenty."""
+    chance = random.Random(3)
+    pages = {call.uid: float(chance.randint(5, 30)) for call in calls}
+    lines: list[str] = []
+    for metric, fixed, each in (("call_tokens", 2000.0, 100.0), ("call_pages", 0.0, 1.0), ("call_errors", 0.0, 0.05)):
+        lines.append(f"# TYPE {metric} gauge\n")
+        for call in calls:
+            series = f'{metric}{{namespace="{RISEN}",run="{call.owner_name}",step="transform"}}'
+            amount = fixed + each * pages[call.uid]
+            lines += [f"{series} {amount} {call.created + 60.0 * minute:.0f}\n" for minute in range(11)]
+    return ["".join(text).removesuffix("# EOF\n"), *lines, "# EOF\n"]
+
+
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     end = time.time() - 60.0
@@ -134,9 +184,13 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     manifest["metadata"] = {"name": "etl", "namespace": NAMESPACE, "labels": {"team": "data"}}
     file = tmp_path_factory.mktemp("manifests") / "all.yaml"
     file.write_text(yaml.safe_dump_all([manifest, POLICY]))
+    risen = {**manifest, "metadata": {"name": "etl", "namespace": RISEN}}
+    file.with_name("risen.yaml").write_text(yaml.safe_dump_all([risen, ROLES]))
     server = PrometheusServer([])
     try:
-        server.load_openmetrics(render(pods, Grid(end - 14 * 86400.0, end)))
+        other = _failing_more_often(end)
+        text = list(render([*pods, *other], Grid(end - 14 * 86400.0, end)))
+        server.load_openmetrics(_with_amounts(text, [p for p in other if p.uid.endswith("transform")]))
         with server:
             yield Harness(server.url, seconds, file)
     finally:
@@ -179,6 +233,27 @@ def test_use_of_cpu_and_memory(analysis: dict[str, Any]) -> None:
         (container,) = step["containers"]
         assert container["cpuMeanCores"] == pytest.approx(CORES[name], rel=0.02)
         assert container["memoryPeakBytes"] == pytest.approx(PEAK[name], rel=0.01)
+
+
+def test_failures_that_become_more_frequent_have_a_date_and_a_step(harness: Harness) -> None:
+    (found,) = harness.json("analyze", namespace=RISEN)["workflows"]
+    drop = found["insights"]["successDrop"]
+    assert drop["step"] == "load"
+    assert (drop["failedBefore"], drop["failedAfter"]) == (0, len(MORE_OFTEN))
+    assert WELL <= drop["runsBefore"] <= MORE_OFTEN[0]
+    said = next(line for line in found["insightSentences"] if "runs failed since" in line)
+    assert said.startswith(f"{len(MORE_OFTEN)} of ") and "most of them at load" in said
+    assert {r["id"] for r in found["recommendations"]} & {"retry-policy.load", "failing-step.load"}
+
+
+def test_items_errors_and_tokens_reach_objectives_rates_and_batches(harness: Harness) -> None:
+    (found,) = harness.json("analyze", namespace=RISEN)["workflows"]
+    assert {o["name"]: o["actual"] for o in found["objectives"]}["errors per item"] == "5.0%"
+    (line,) = [s for s in found["insightSentences"] if "pages" in s and s.startswith("A run works on ")]
+    assert "EUR each (medians)" in line
+    every = [*found["recommendations"], *found["minor"]]
+    (batches,) = [r for r in every if r["id"] == "batch-small-steps.transform.tokens"]
+    assert "each call takes 2,000 tokens whatever it works on and 100 for each" in batches["because"]
 
 
 def test_marks_of_steps(analysis: dict[str, Any]) -> None:

@@ -35,6 +35,28 @@ RUNS = {
 AGENT = {"plan": (2.0, 800), "retrieve": (6.0, 1500), "answer": (9.0, 4200)}  # seconds, tokens
 COST, HITS, REQUESTS = 0.031, 2, 5
 FAILED = ("agent-1", "answer")
+NIGHT = {"load": (-400.0, -340.0, 1), "publish": (-340.0, -310.0, 3)}  # begin, end (seconds from now), attempts
+TIMED: dict[str, object] = {
+    "apiVersion": "concertmaster.dev/v1alpha1",
+    "kind": "WorkflowProfile",
+    "metadata": {"name": "night", "namespace": NAMESPACE},
+    "spec": {
+        "graph": {
+            "seriesRunLabel": "run",
+            "steps": [
+                {
+                    "name": name,
+                    **({"dependsOn": ["load"]} if name == "publish" else {}),
+                    **{
+                        f"{what}Query": f'max by (run) (last_over_time(job_{what}{{step="{name}"}}[$window]))'
+                        for what in ("start", "end", "attempts", "outcome")
+                    },
+                }
+                for name in NIGHT
+            ],
+        }
+    },
+}
 
 
 @dataclass
@@ -86,6 +108,14 @@ def agent_page(run: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def night_page(run: str, now: float) -> str:
+    lines = []
+    for step, (begin, end, attempts) in NIGHT.items():
+        amounts = {"start": now + begin, "end": now + end, "attempts": attempts, "outcome": 1}
+        lines += [f'job_{what}{{run="{run}",step="{step}"}} {amount}' for what, amount in amounts.items()]
+    return "\n".join(lines) + "\n"
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[PrometheusClient]:
     """A store in which all runs have come and gone."""
@@ -94,6 +124,7 @@ def client() -> Iterator[PrometheusClient]:
     with PrometheusServer([scrape]) as prometheus:
         for number, (run, steps) in enumerate(RUNS.items()):
             exporter.page = airflow_page(run, steps) + agent_page(f"agent-{number}")
+            exporter.page += night_page(f"night-{number}", time.time()) if number else ""
             wait_until(lambda: scraped(prometheus) == {run}, run)  # noqa: B023 - called at once
         exporter.page = ""
         wait_until(lambda: scraped(prometheus) == set(), "nothing")
@@ -124,7 +155,10 @@ def example(name: str) -> tuple[WorkflowProfile, WorkflowDefinition]:
 
 def records(client: PrometheusClient, name: str) -> list[RunRecord]:
     """What the operator's own path makes of the example's runs: durations kept in the history, extra metrics joined."""
-    profile, definition = example(name)
+    return kept(client, *example(name))
+
+
+def kept(client: PrometheusClient, profile: WorkflowProfile, definition: WorkflowDefinition) -> list[RunRecord]:
     now = time.time() + client.source.delay_seconds  # nothing more is coming
     keeper = HistoryProvider(":memory:")
     try:
@@ -166,6 +200,22 @@ def test_an_agent_with_tokens_cost_and_cache_hits(client: PrometheusClient) -> N
         assert {e.step: e.extra["tokens"] for e in record.steps} == {step: t for step, (_, t) in AGENT.items()}
         assert record.makespan == pytest.approx(sum(seconds for seconds, _ in AGENT.values()))
     assert [r.outcome for r in found] == [Outcome.SUCCEEDED, Outcome.FAILED]
+
+
+def test_begin_end_and_attempts_are_what_the_queries_of_a_step_say(client: PrometheusClient) -> None:
+    definition = define(TIMED)
+    assert definition is not None and definition.graph.problems == ()
+    (record,) = kept(client, WorkflowProfile.model_validate(TIMED), definition)
+    assert record.outcome is Outcome.SUCCEEDED
+    last = {e.step: e for e in record.steps}
+    begin = last["load"].started or 0.0
+    assert abs(time.time() - begin) < 1000.0
+    for step, (started, finished, attempts) in NIGHT.items():
+        assert last[step].finished == pytest.approx(begin + finished - NIGHT["load"][0], abs=0.01)
+        assert record.makespan == pytest.approx(NIGHT["publish"][1] - NIGHT["load"][0], abs=0.01)
+        mine = [e for e in record.steps if e.step == step]
+        assert [e.outcome for e in mine] == [Outcome.FAILED] * (attempts - 1) + [Outcome.SUCCEEDED]
+        assert mine[0].started == pytest.approx(begin + started - NIGHT["load"][0], abs=0.01)
 
 
 def test_record_and_analyze_read_the_queries_of_a_profile(client: PrometheusClient, tmp_path: Path) -> None:
