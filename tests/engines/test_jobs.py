@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from concertmaster.core.model import JobFact, Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import assign, build_runs
+from concertmaster.core.model import InputSource, JobFact, Outcome, RunRecord, Source, WorkflowDefinition, WorkflowKey
+from concertmaster.engines import assign, build_runs, run_kind, with_inputs
 from concertmaster.engines.jobs.live import read_run, workflow_of
 from concertmaster.prometheus.collect.reading import Collection
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario
@@ -77,6 +77,26 @@ def test_completions_in_waves(scenario: Scenario, records: Mapping[str, RunRecor
     assert (spec.width, spec.parallelism, len(record.steps)) == (6, 2, 6)
     spans = [(e.created or 0.0, e.finished or 0.0) for e in record.steps]
     assert max(sum(a <= t < b for a, b in spans) for t, _ in spans) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "size"),
+    [(InputSource(env="INPUT_BYTES"), 2.0 * 2**30), (InputSource(annotation="example.com/rows"), 12)],
+)
+def test_environment_and_annotations_of_a_job_are_its_input(
+    scenario: Scenario,
+    records: Mapping[str, RunRecord],
+    definitions: Definitions,
+    source: InputSource,
+    size: float,
+) -> None:
+    job, pods, key = scenario.of("Job", "waves"), scenario.pods_of("Job", "waves"), records["waves"].workflow
+    kind = run_kind(job)
+    assert kind is not None
+    live = read_run(job, pods, key, definitions[key]).record
+    record, problems = with_inputs(live, (source,), job, pods, kind.values)
+    assert problems == ()
+    assert (record.input_size, {e.input_size for e in record.steps}) == (size, {size})
 
 
 def test_indexed_jobs(scenario: Scenario, records: Mapping[str, RunRecord], definitions: Definitions) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import (
+    InputSource,
+    InputUnit,
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowKey,
+)
+from concertmaster.engines import run_kind, with_inputs
 from concertmaster.engines.tekton.live import read_run, workflow_of
 from tests.support.engines.expected import TEKTON, Row
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about
@@ -104,6 +114,15 @@ def test_steps_of_a_task_follow_one_another(run: Run) -> None:
     pod = run.pods[run.step("build").pod or ""]
     starts = {s["state"]["terminated"]["startedAt"] for s in pod["status"]["containerStatuses"]}
     assert len(starts) == 1
+
+
+@about("chain")
+def test_a_result_passed_on_to_a_task_is_its_input(run: Run) -> None:
+    source, kind = InputSource(InputUnit.COUNT, "report", parameter="value"), run_kind(run.object)
+    assert kind is not None
+    record, problems = with_inputs(run.record, (source,), run.object, run.task_runs, kind.values)
+    assert problems == ()
+    assert {e.step: e.input_size for e in record.steps if e.input_size is not None} == {"report": 3.0}
 
 
 @about("grid")
