@@ -68,6 +68,10 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         assert whole.returncode == 0, whole.stderr
         assert "not reached" not in whole.stderr
         assert all(f"({identifier})" in whole.stdout for identifier in reported)
+        (progress,) = [line for line in whole.stdout.splitlines() if line.startswith("Since the baseline of ")]
+        assert "(30 runs), last 14 days: median duration 10m" in progress
+        assert "%, target -20 to -30%)" in progress and progress.endswith("success 100% -> 100%.")
+        assert "Graph: single step: job\n" in whole.stdout and "Trend by month:" in whole.stdout
         one = explain(admin, namespace, "right-size")
         for part in (
             "Confidence: ",

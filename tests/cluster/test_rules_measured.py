@@ -21,7 +21,7 @@ from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.engines.common.names import argo_pod_name_of
 from testbed.openmetrics import ContainerLife, Grid, PodLife, render
 from tests.support.builders import DAY, MI, NOW
-from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
+from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
 
 # What these rest on is not in these series: live objects, users' queries, or other workflows. They have tests of their own.
@@ -87,9 +87,26 @@ def archiving() -> Scenario:
     return scenario(etl(), 42, work)
 
 
+def pod_sized() -> Scenario:
+    """One container without requests in a pod that requests 4Gi and uses 500Mi."""
+    value = noise()
+    nothing = {"cpu_request": None, "memory_request": None, "cpu_seconds": None, "cpu_sampled_seconds": None}
+    used = measured(**nothing, memory_sampled_peak=500 * MI)
+    body = {"image": "registry.example/etl:1", "command": ["work"]}
+    level = {"requests": {"cpu": "1", "memory": "4Gi"}}
+    manifest = argo(task("work"), templates={"work": {"container": body, "podResources": level}})
+    return scenario(manifest, 42, lambda _: {"work": Pod(value(600), containers=used)})
+
+
 @cache
 def scenarios() -> dict[str, Scenario]:
-    more = {"nothing": healthy(), "network": downloading(), "storage": filling(), "archive": archiving()}
+    more = {
+        "nothing": healthy(),
+        "network": downloading(),
+        "storage": filling(),
+        "archive": archiving(),
+        "pod-level": pod_sized(),
+    }
     return {**{rule: SCENARIOS[rule]() for rule in MEASURED}, **more}
 
 
@@ -243,6 +260,17 @@ def test_ephemeral_storage_close_to_its_limit_is_a_row_for_a_person(recommended:
     (item,) = _of(recommended["storage"], "right-size")
     assert {i.field for i in item.items} == {"requests.ephemeral-storage", "limits.ephemeral-storage"}
     assert item.edits == ()
+
+
+@pytest.mark.timeout(600)
+def test_the_request_of_a_pod_is_what_is_sized_and_paid(recommended: dict[str, AnalysisResult]) -> None:
+    (item,) = _of(recommended["pod-level"], "right-size")
+    rows = {row.field: row for row in item.items}
+    assert rows.keys() >= {"requests.memory"} and {row.container for row in item.items} == {"pod"}
+    assert 520 <= int(rows["requests.memory"].new.removesuffix("Mi")) <= 1024
+    assert {e.pointer.rpartition("/podResources/")[1] for e in item.edits} == {"/podResources/"}
+    (step,) = recommended["pod-level"].analysis.steps
+    assert step.containers[0].memory_request == 4096 * MI
 
 
 @pytest.mark.timeout(600)
