@@ -60,9 +60,11 @@ def phases(bed: Bed, place: str) -> list[str]:
 
 
 def reject_all(bed: Bed, place: str) -> None:
-    """A person rejects every plan."""
+    """A person rejects every plan; ended changes are left alone, since they may be pruned meanwhile."""
     who = json.loads(bed.cluster.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
     for change in bed.cluster.get("wfc", "-n", place)["items"]:
+        if (change.get("status") or {}).get("phase", "Proposed") != "Proposed":
+            continue
         name = change["metadata"]["name"]
         decision = json.dumps({"spec": {"decision": "Reject", "decidedBy": who}})
         bed.cluster.kubectl("patch", "wfc", name, "-n", place, "--type=merge", "-p", decision)
