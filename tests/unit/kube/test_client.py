@@ -235,7 +235,7 @@ def test_stopping_ends_the_pause_between_attempts() -> None:
         begun = time.monotonic()
         with pytest.raises(errors.Stopped):
             client.get(PODS)
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < 15.0  # the pause asked for is 20 s
 
 
 def test_a_missing_kubeconfig_is_explained(tmp_path: Path) -> None:

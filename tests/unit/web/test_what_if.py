@@ -42,10 +42,10 @@ def test_a_step_beside_the_critical_path_saves_nothing() -> None:
 
 
 def test_an_answer_takes_less_than_300_ms() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(5):
         VIEW.what_if({"scale.train": "0.5", "scale.extract": "0.9", "no-retries": "1"})
-    seconds = (time.perf_counter() - begun) / 5
+    seconds = (time.process_time() - begun) / 5
     print(f"{seconds * 1000:.0f} ms")  # 11 ms; the limit is generous for busy machines
     assert seconds < 0.3
 

@@ -74,24 +74,29 @@ def test_a_cycle_waits_for_slow_namespaces_a_bounded_time(
     assert sum(waited) == PATIENCE_IN_ALL
 
 
-def test_nobody_waits_for_a_namespace_whose_last_query_was_slow(gate: threading.Event) -> None:
-    pool = QueryPool(10, patience=1.0)
-    ask(pool, author("slow"), lambda: time.sleep(1.2))
+def test_nobody_waits_for_a_namespace_whose_last_query_was_slow(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = QueryPool(10, patience=0.5)
+    ask(pool, author("slow"), lambda: time.sleep(0.7))
     settle(pool, 1)
     ask(pool, author("slow"))
     pool.begin()
-    begun = time.monotonic()
+    waited: list[float] = []
+    monkeypatch.setattr(query_pool, "wait", lambda answers, seconds: waited.append(seconds))
     assert ask(pool, author("slow"), lambda: gate.wait(20)) is None
-    assert time.monotonic() - begun < 0.8
+    assert sum(waited) == 0.0
 
 
-def test_a_slow_query_is_waited_for_in_one_cycle_only(gate: threading.Event) -> None:
-    pool = QueryPool(10, patience=0.5)
+def test_a_slow_query_is_waited_for_in_one_cycle_only(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(query_pool, "wait", lambda answers, seconds: waited.append(seconds))
+    pool = QueryPool(10, patience=0.5, clock=lambda: sum(waited))
     assert ask(pool, author("slow"), lambda: gate.wait(20)) is None
+    assert waited == [0.5]
     pool.begin()
-    begun = time.monotonic()
     assert ask(pool, author("slow")) is None
-    assert time.monotonic() - begun < 0.4
+    assert sum(waited) == 0.5
 
 
 def test_slow_namespaces_leave_threads_to_the_others(gate: threading.Event) -> None:

@@ -121,6 +121,6 @@ def test_stopping_is_quick_and_for_good(stage: SnapshotBuilder, watch: RunWatch)
     soon(lambda: stage.begun == [ARGO])
     begun = time.monotonic()
     assert watch.stop(5.0)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 4.5
     watch.follow(Watch(JOBS))
     assert stage.begun == [ARGO]

@@ -221,7 +221,7 @@ def test_a_slow_duration_query_is_taken_up_in_a_later_cycle_with_its_own_span(ke
     begun = time.monotonic()
     assert read(queries, client, graph()).changed == set()
     assert read(queries, client, graph(), now=NOW + 300.0).changed == set()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10  # the query takes 20 s
     assert queries.problems([graph()]) == {}
     gate.set()
     until(lambda: bool(queries.arrived()))

@@ -69,7 +69,7 @@ def test_a_chain_of_ten_thousand_needs_no_recursion() -> None:
 def test_two_thousand_tasks_in_well_under_a_second() -> None:
     parents = [list(range(max(0, i - 4), i)) for i in range(2122)]
     durations = [float(i % 7 + 1) for i in range(2122)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     path = longest_path(durations, parents)
-    assert time.perf_counter() - begin < 0.5  # 50 ms is the goal on a quiet machine; the benchmark measures it
+    assert time.process_time() - begin < 0.5  # 50 ms is the goal on a quiet machine; the benchmark measures it
     assert sum(durations[i] for i in path.chain) == path.length

@@ -75,16 +75,16 @@ def test_a_fleet_of_thousands_of_workflows_is_asked_in_a_moment() -> None:
         members.append(FleetMember(WorkflowKey("demo", "CronJob", f"w{i}"), runs))
     fleet = Fleet(members)
     spans = members[0].runs[:, :2]
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert fleet.load(members[0].key, spans) == pytest.approx(3_000 * 100 * 1200 / (14 * DAY), rel=0.05)
-    assert time.perf_counter() - begun < 5.0  # adds up 300,000 runs
-    begun = time.perf_counter()
+    assert time.process_time() - begun < 5.0  # adds up 300,000 runs
+    begun = time.process_time()
     for minutes in range(10):
         fleet.load(members[1].key, spans + 60.0 * minutes)
-    assert time.perf_counter() - begun < 1.0
-    begun = time.perf_counter()
+    assert time.process_time() - begun < 1.0
+    begun = time.process_time()
     assert len(fleet.demand(NOW, 72).hours) == 72
-    assert time.perf_counter() - begun < 30.0
-    begun = time.perf_counter()
+    assert time.process_time() - begun < 30.0
+    begun = time.process_time()
     fleet.demand(NOW + 1, 72)
-    assert time.perf_counter() - begun < 0.1
+    assert time.process_time() - begun < 0.1
