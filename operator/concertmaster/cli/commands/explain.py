@@ -97,18 +97,11 @@ def command(
             click.echo("\n".join(planner.lines(item)))
     for result in made:
         click.echo(text.plain("\n".join(carried_out(result))))
-    if recommendation is None and status.get("graph"):
-        click.echo(text.plain(f"Graph: {status['graph']}\n"))
-    if recommendation is None and not problem:
-        currency = str((detail.get("cost") or {}).get("currency") or "USD")
-        if costs := cost_table(detail.get("costComponents") or (), currency):
-            click.echo(text.plain(f"Cost by component, now and after the recommendations above:\n\n{costs}\n"))
-        kept = details.ask_days(kubeconfig, raw, where, context)
-        rows = daily.rows(kept.get("days") or ())
-        if months := daily.months_table(rows, currency):
-            click.echo(f"Trend by month:\n\n{months}\n")
-        if since := daily.progress(kept.get("baseline"), rows, currency):
-            click.echo(text.plain(f"{since}.\n"))
+    if recommendation is None:
+        if status.get("graph"):
+            click.echo(text.plain(f"Graph: {status['graph']}\n"))
+        if not problem:
+            _print_figures(detail, details.ask_days(kubeconfig, raw, where, context))
     if problem:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
@@ -117,6 +110,18 @@ def command(
         )
     if status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")
+
+
+def _print_figures(detail: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Of the whole workflow: cost by component, and what the daily rows and the baseline ``kept`` tell."""
+    currency = str((detail.get("cost") or {}).get("currency") or "USD")
+    if costs := cost_table(detail.get("costComponents") or (), currency):
+        click.echo(text.plain(f"Cost by component, now and after the recommendations above:\n\n{costs}\n"))
+    rows = daily.rows(kept.get("days") or ())
+    if months := daily.months_table(rows, currency):
+        click.echo(f"Trend by month:\n\n{months}\n")
+    if since := daily.progress(kept.get("baseline"), rows, currency):
+        click.echo(text.plain(f"{since}.\n"))
 
 
 def _step(detail: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:

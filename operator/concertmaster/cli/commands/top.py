@@ -89,28 +89,35 @@ def command(
     order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
     if sort_by != "impact":
         order.sort(key=_SORT[sort_by])
-    if output in ("json", "yaml"):
-        document = _document(selected, order[:limit])
-        if output == "json":
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-        else:
-            click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
-        return
-    if output == "name":
+    if output == "json":
+        click.echo(json.dumps(_document(selected, order[:limit]), indent=2, ensure_ascii=False))
+    elif output == "yaml":
+        click.echo(yaml.safe_dump(_document(selected, order[:limit]), sort_keys=False, allow_unicode=True), nl=False)
+    elif output == "name":
         for h in order[:limit]:
             click.echo(text.plain(f"{h.namespace}/{h.profile}/{h.id}"))
-        return
-    click.echo(fleet.totals_sentence(totals(headlines)))
+    else:
+        click.echo(fleet.totals_sentence(totals(headlines)))
+        _print_table(order, limit, wide=output == "wide")
+        places = "" if limited else " -A"
+        if namespaces and not all_namespaces:
+            places = f" -n {','.join(namespaces)}"
+        _print_next(order, fleet.minor_count(selected), places + (f" -l {shlex.quote(selector)}" if selector else ""))
+
+
+def _print_table(order: list[Any], limit: int, *, wide: bool) -> None:
+    """The first ``limit`` lines, and the command that gives them all."""
     if order:
-        wide = output == "wide"
         click.echo(text.plain(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide))))
     if len(order) > limit:
         click.echo(f"{len(order) - limit} more: kubectl concertmaster top --limit {len(order)}")
-    if below := fleet.minor_count(selected):
-        places = f" -n {','.join(namespaces)}" if namespaces and not all_namespaces else "" if limited else " -A"
-        chosen = f" -l {shlex.quote(selector)}" if selector else ""
+
+
+def _print_next(order: list[Any], below: int, chosen: str) -> None:
+    """Where to read on: the items ``below`` the thresholds among what was ``chosen``, and details of the first line."""
+    if below:
         items = text.count(below, "minor item")
-        click.echo(f"{items} below the thresholds: kubectl concertmaster list --all{places}{chosen}")
+        click.echo(f"{items} below the thresholds: kubectl concertmaster list --all{chosen}")
     if order:
         first = order[0]
         click.echo(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
