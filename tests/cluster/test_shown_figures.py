@@ -351,6 +351,7 @@ def test_the_report_has_savings_and_costs(harness: Harness, analysis: dict[str, 
     assert [e["id"] for e in report["top"]][:2] == ["retry-policy.load", "bottleneck.transform"]
     assert report["summary"]["available"]["money"]["EUR"] > 0
     assert report["costByStep"] and report["costByNamespace"] and report["costByWorkflow"]
+    assert "compute" in {row["name"] for row in report["costByComponent"]}
     assert report["summary"]["costPerMonth"]["EUR"] == pytest.approx(analysis["cost"]["perMonth"], rel=0.05)
     page = harness.ask("report", "--days", "14", "-o", "html")
     assert "Optimize transform" in page and "<script" not in page

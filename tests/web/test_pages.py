@@ -333,8 +333,7 @@ def test_the_workflow_page_holds_what_its_guide_lists(page: Page, running: Dashb
         "[...document.querySelectorAll('[aria-label=\"Time split\"] tbody tr')].map(r => r.innerText)"
     )
     assert [row.partition("\t")[0] for row in shown] == [
-        "execution", "startup", "scheduling latency", "queued for a limit or lock", "failed attempts and back-off",
-        "controller",
+        "execution", "startup", "scheduling latency",
     ]  # fmt: skip
     assert "Critical path: " in text
     assert count("svg[aria-label^='Durations'] circle.dot") >= 10

@@ -1,4 +1,4 @@
-"""What the operator keeps of many workflows: daily rows of each, and cost by step of the most expensive."""
+"""What the operator keeps of many workflows: daily rows of each, and components of the cost of the most expensive."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from concertmaster.api.views.fleet import CostGroup
 from concertmaster.core.model.daily import Adoption, DailyRow
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.report import daily
-from concertmaster.report.period.document import MOST_GROUPS
+from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
 
 Raw = Mapping[str, Any]
 _AT_ONCE = 8
-_MOST_ASKED = 50  # workflows whose steps are asked for
+_MOST_ASKED = 50  # workflows whose components are asked for
 
 
 @dataclass(slots=True)
@@ -49,26 +48,21 @@ class Archive:
                 return ArchivedDays(problem=problem)
         return kept
 
-    def steps(self, view: FleetView) -> list[CostGroup]:
-        """Cost a month by step of the most expensive workflows, the most expensive first."""
+    def priced(self, view: FleetView) -> list[PricedWorkflow]:
+        """The most expensive workflows, with the components of their cost."""
         rows = [r for r in view.page("cost", limit=_MOST_ASKED) if r.cost_per_month]
         by_name = {full_name(p): p for p in view.profiles}
         chosen = [by_name[r.namespace, r.profile] for r in rows]
-        made = []
-        for row, (_, (answer, _)) in zip(rows, self._each(chosen, "", "recommendations"), strict=True):
-            for step in answer.get("steps") or ():
-                cost, rate = step.get("costPerRun"), row.runs_per_month
-                if cost and rate:
-                    made.append(
-                        CostGroup(
-                            name=f"{row.namespace}/{row.workflow or row.profile}/{step['name']}",
-                            currency=row.currency or "USD",
-                            workflows=1,
-                            runs=row.runs or 0,
-                            cost_per_month=cost * rate,
-                        )
-                    )
-        return sorted(made, key=lambda g: (-g.cost_per_month, g.name))[:MOST_GROUPS]
+        return [
+            PricedWorkflow(
+                f"{row.namespace}/{row.workflow or row.profile}",
+                row.currency or "USD",
+                row.runs or 0,
+                row.runs_per_month or 0.0,
+                answer.get("costComponents") or (),
+            )
+            for row, (_, (answer, _)) in zip(rows, self._each(chosen, "", "recommendations"), strict=True)
+        ]
 
     def _each(self, profiles: Sequence[Raw], part: str, holds: str) -> Iterator[tuple[Raw, tuple[dict[str, Any], str]]]:
         """Answers in the order of the profiles; the first alone, since its problem is mostly that of all."""

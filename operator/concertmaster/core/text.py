@@ -37,6 +37,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours // 24}d{hours % 24:02d}h"
 
 
+def signed(seconds: float) -> str:
+    """A difference of durations: ``+5m28s``, ``-12s``, ``0s``."""
+    return f"{'+' if seconds > 0 else '-'}{duration(abs(seconds))}" if abs(seconds) >= 0.05 else "0s"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     """``41%`` from 0.41; ``unknown`` for None."""
     if share is None or not math.isfinite(share):

@@ -119,7 +119,7 @@ def _text(trends: Trends, zone: tzinfo, currency: str) -> str:
     title = trends.period.value.upper() + (
         f" (the newest {len(buckets)} of {left_out + len(buckets)})" if left_out else ""
     )
-    header = ["PERIOD", "RUNS", "SUCCESS", "MIN", "AVG", "MAX", "P95", "P99", "COST", "NOTE"]
+    header = ["PERIOD", "RUNS", "SUCCESS", "MIN", "AVG", "MAX", "P95", "P99", f"COST ({currency})", "NOTE"]
     lines = [title, table(header, _rows(buckets, trends.period, zone))]
     lines.append(_compared(trends.workflow.difference, trends.period, zone, currency))
     steps = _steps(trends)

@@ -79,7 +79,10 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _problem(request, error.status, error.reason, error.text or error.reason)
+        text = error.text or error.reason
+        if text == "404: Not Found":  # of no route: the others say what is missing
+            text = "There is no page at this address."
+        return _problem(request, error.status, error.reason, text)
     except Exception:
         log.exception("%s failed", request.path)
         return _problem(request, 500, "The dashboard failed", "The log has the details; please report it.")

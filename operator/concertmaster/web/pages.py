@@ -15,7 +15,7 @@ from concertmaster import __version__
 from concertmaster.core.times import iso, to_minute
 from concertmaster.report import daily
 from concertmaster.report.html.environment import render
-from concertmaster.report.runs.tables import waiting
+from concertmaster.report.runs.tables import split_rows, waiting
 from concertmaster.report.runs.views import LATEST, TYPICAL
 from concertmaster.report.workflows.fleet import SORT, FleetView
 from concertmaster.web.charts.gantt import gantt_chart
@@ -99,6 +99,7 @@ class Pages:
             months=months,
             progress=daily.progress(kept.get("baseline"), days, view.recent.currency),
             waiting=waiting,
+            parts=split_rows([chosen.time_split if chosen is not None else None, view.mean_split]),
             change=change,
             what_if=answer,
             sliders=[str(s["name"]) for s in view.steps[:SLIDERS]],
@@ -111,7 +112,9 @@ class Pages:
     def _compare(self, request: web.Request) -> web.Response:
         view = self.view(request)
         names = word(request, "before") or TYPICAL, word(request, "after") or LATEST
-        return page(request, "compare.html", w=view, names=names, c=view.compared(*names))
+        c = view.compared(*names)
+        parts = split_rows([c.before.time_split, c.after.time_split]) if c is not None else []
+        return page(request, "compare.html", w=view, names=names, c=c, parts=parts)
 
     async def runs(self, request: web.Request) -> web.Response:
         """The runs of a workflow."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.api.views.fleet import ChangeRow, ObjectiveRow, ResultRow, RunningRow, WorkflowRow
-from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunSummary, RunView, WorkflowRuns
+from concertmaster.api.views.runs import RecentRuns, RunComparisonView, RunSummary, RunView, TimeSplitView, WorkflowRuns
 from concertmaster.api.views.workflow import CacheRow, NodeRow, WhatIfView
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.trends import extended
@@ -157,6 +157,14 @@ class WorkflowView:
                 shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
                 points.append(ChangePoint(shown, _cause(causes.get(since))))
         return points
+
+    @property
+    def mean_split(self) -> TimeSplitView | None:
+        """The time split of an average run."""
+        try:
+            return TimeSplitView.model_validate((self.detail.get("insights") or _EMPTY).get("timeSplitSeconds"))
+        except ValidationError:
+            return None
 
     @cached_property
     def recent(self) -> RecentRuns:

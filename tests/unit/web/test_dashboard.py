@@ -320,13 +320,34 @@ def test_two_runs_are_compared(fleet: Dashboard) -> None:
     assert "Critical path of run-28: extract → train → publish" in text.text
     older = fleet.get("/workflows/demo/nightly/compare?before=run-1&after=run-28").text
     assert "The operator does not keep both of these runs" in older
-    assert "concertmaster compare run-1 run-28 --prometheus URL" in older
+    assert "concertmaster compare run-1 run-28 --workflow nightly-etl -n demo --prometheus URL" in older
+
+
+def test_every_part_of_the_time_is_compared() -> None:
+    """Also what happens to few workflows; what took no time in either run is left out."""
+    flow, document = analysed()
+    for run in document["recent"]["runs"]:
+        run["timeSplit"] |= {"suspended": 90.0 if run["run"] == "run-29" else 20.0, "work": 600.0}
+    with dashboard(memory(flow, details={("demo", "nightly"): document})) as served:
+        compared = served.get("/workflows/demo/nightly/compare?before=run-29&after=run-28").text
+        whole = served.get("/workflows/demo/nightly?run=run-29").text
+    (split,) = re.findall(r'aria-label="Time split">.*?</table>', compared, flags=re.S)
+    rows = [re.findall(r"<t[dh][^>]*>([^<]*)", row) for row in split.split("<tr>")[1:]]
+    assert rows == [
+        ["Time on the critical path", "run-29", "run-28", "Difference"],
+        ["execution", "10m00s", "10m00s", "0s"],
+        ["startup", "6s", "6s", "0s"],
+        ["scheduling latency", "3s", "3s", "0s"],
+        ["suspended before its first pod", "1m30s", "20s", "-1m10s"],
+    ]
+    assert re.search(r"suspended before its first pod</td><td class=\"num\">1m30s", whole)
 
 
 def test_errors_are_pages_for_people_and_json_for_programs(fleet: Dashboard) -> None:
     page = fleet.get("/workflows/demo/nothing")
     assert page.status == 404
     assert "There is no WorkflowProfile nothing in namespace demo" in page.text
+    assert "There is no page at this address." in fleet.get("/nothing").text
     answer = fleet.get("/api/v1/workflows/demo/nothing")
     assert answer.status == 404
     assert answer.json == {"error": "There is no WorkflowProfile nothing in namespace demo."}

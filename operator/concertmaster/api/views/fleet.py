@@ -179,13 +179,16 @@ class AdoptionInPeriod(ApiModel):
 
 
 class CostGroup(ApiModel):
-    """Cost of the workflows, or steps, of one group."""
+    """Cost of the workflows, or the steps or components, of one group."""
 
     name: str
     currency: str
     workflows: int
     runs: int
     cost_per_month: float
+    after_per_month: float | None = Field(
+        default=None, description="Once the open recommendations are applied; of steps and components."
+    )
 
 
 class MonthRow(ApiModel):
@@ -240,6 +243,10 @@ class PeriodReport(ApiModel):
     cost_by_workflow: tuple[CostGroup, ...]
     cost_by_step: tuple[CostGroup, ...] = Field(
         description="Of the most expensive workflows; from the cluster, as far as the operator could be asked."
+    )
+    cost_by_component: tuple[CostGroup, ...] = Field(
+        default=(),
+        description="Of the same workflows: compute of steps, sidecars by name, and priced metrics such as tokens.",
     )
     months: tuple[MonthRow, ...] = Field(
         default=(), description="Calendar months of the period, where the operator could be asked for its daily rows."

@@ -1,7 +1,8 @@
 """Cost by component: each container of each step, sidecars and priced metrics, now and after the open recommendations.
 
 A recommendation's saving goes to the containers whose fields it sets, in proportion to what each field saves; one without
-fields to the components of its step. Savings of several recommendations are added: those that are left stand together.
+fields to the containers it sizes, else to the components of its step. Savings of several recommendations are added: those
+that are left stand together.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ def _shares(analysis: Analysis, parts: Sequence[Component], item: Recommendation
             part = parts[n].per_run / held if held else 1.0 / len(places)
             weights[n] = weights.get(n, 0.0) + edit.weight * part
     if not sum(weights.values()):
-        about = item.id.partition(".")[2]
-        places = [n for n, c in enumerate(parts) if c.container == about] or [
+        about, sized = item.id.partition(".")[2], {(i.step, i.container) for i in item.items}
+        places = [n for n, c in enumerate(parts) if c.container == about or (c.step, c.container) in sized] or [
             n for n, c in enumerate(parts) if item.step in (None, c.step)
         ]
         weights = {n: parts[n].per_run for n in places}

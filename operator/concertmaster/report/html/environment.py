@@ -34,6 +34,7 @@ def environment(*folders: Path) -> Environment:
     )
     made.filters |= {
         "duration": lambda seconds: "–" if seconds is None else text.duration(seconds) if seconds else "0s",
+        "signed": text.signed,
         "share": lambda share: "–" if share is None else text.percent(share),
         "amount": lambda value: "–" if value is None else impacts.number(value),
         "money": money,

@@ -10,6 +10,7 @@ from concertmaster.api.views.fleet import AdoptionInPeriod, CostGroup, PeriodRep
 from concertmaster.core.model.daily import ROLLED_BACK, Adoption
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
+from concertmaster.report.costs.groups import MOST, PricedWorkflow, by_component, by_step
 from concertmaster.report.period.days import Days, counted, months, within
 from concertmaster.report.workflows import rows
 from concertmaster.report.workflows.caches import cache_rows
@@ -18,7 +19,6 @@ from concertmaster.report.workflows.rows import moment
 
 TOP = 10
 MOST_WORKFLOWS = 10_000
-MOST_GROUPS = 50
 _DAY = 86400.0
 UNLABELLED = "(no label)"
 
@@ -38,13 +38,13 @@ def period_report(
     view: FleetView,
     scope: Scope,
     *,
-    steps: Sequence[CostGroup] = (),
+    priced: Sequence[PricedWorkflow] = (),
     days: Days | None = None,
     adoptions: Sequence[Adoption] | None = None,
     notes: Iterable[str] = (),
 ) -> PeriodReport:
-    """The report. ``steps``: cost by component, where it is known. ``days`` and ``adoptions``: daily rows and what became of
-    recommendations, which may reach further back than what the profiles say; None: not known."""
+    """The report. ``priced``: workflows whose cost is known by component. ``days`` and ``adoptions``: daily rows and what
+    became of recommendations, which may reach further back than what the profiles say; None: not known."""
     known = within(days or {}, scope.since, scope.until)
     view = counted(view, known, scope.since, scope.until) if known else view
     rows = view.page(limit=MOST_WORKFLOWS)
@@ -70,7 +70,8 @@ def period_report(
         cost_by_label=groups(rows, lambda r: r.labels.get(label, UNLABELLED)) if label else (),
         cost_by_namespace=groups(rows, lambda r: r.namespace),
         cost_by_workflow=groups(rows, lambda r: f"{r.namespace}/{r.workflow or r.profile}"),
-        cost_by_step=tuple(steps),
+        cost_by_step=by_step(priced),
+        cost_by_component=by_component(priced),
         months=months(view, known),
         counted=len(known),
         workflows=tuple(rows),
@@ -108,7 +109,7 @@ def groups(rows: Sequence[WorkflowRow], name: Callable[[WorkflowRow], str]) -> t
         for (group, currency), members in members_of.items()
     ]
     made.sort(key=lambda g: (-g.cost_per_month, g.name))
-    return tuple(made[:MOST_GROUPS])
+    return tuple(made[:MOST])
 
 
 def _demand(view: FleetView) -> Iterable[str]:

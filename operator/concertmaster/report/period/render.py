@@ -195,11 +195,23 @@ def _costs(report: PeriodReport) -> list[str]:
         (f"label {report.label}", report.cost_by_label),
         ("namespace", report.cost_by_namespace),
         ("workflow", report.cost_by_workflow),
+        ("component", report.cost_by_component),
         ("step", report.cost_by_step),
     ):
         many = title not in ("workflow", "step")  # others sum up several workflows
+        after = title in ("component", "step")
         header = [title.capitalize(), *(["Workflows"] if many else []), "Runs", "Cost per month"]
-        rows = [(g.name, *([g.workflows] if many else []), g.runs, money(g.cost_per_month, g.currency)) for g in costs]
+        header += ["After recommendations"] if after else []
+        rows = [
+            (
+                g.name,
+                *([g.workflows] if many else []),
+                g.runs,
+                money(g.cost_per_month, g.currency),
+                *([money(g.after_per_month, g.currency)] if after else []),
+            )
+            for g in costs
+        ]
         lines += _section(f"Cost by {title}", header, rows)
     return lines
 

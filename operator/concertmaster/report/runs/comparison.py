@@ -103,10 +103,10 @@ def answer(compared: RunComparison, before: RunSummary, after: RunSummary) -> li
     lines += [_sentence(step) for step in named[:_NAMED]]
     against = [s for s in compared.steps if abs(s.extra) >= least and s not in named]
     if against:
-        listed = ", ".join(f"{s.step} {signed(s.extra)}" for s in against[:_NAMED])
+        listed = ", ".join(f"{s.step} {text.signed(s.extra)}" for s in against[:_NAMED])
         lines.append(f"In the other direction: {listed}.")
     if abs(compared.tail) >= least:
-        lines.append(f"After the last pod: {signed(compared.tail)} until the run ended.")
+        lines.append(f"After the last pod: {text.signed(compared.tail)} until the run ended.")
     if compared.template_changed:
         lines.append("The workflow definition changed between the two runs.")
     paths = [" -> ".join(path) for path in compared.paths]
@@ -127,11 +127,13 @@ def _sentence(step: StepComparison) -> str:
         f.name: getattr(step.after or zero, f.name) - getattr(step.before or zero, f.name) for f in fields(TimeSplit)
     }
     large = sorted((n for n in parts if abs(parts[n]) >= max(0.1 * abs(step.extra), 0.5)), key=lambda n: -abs(parts[n]))
-    where = ", ".join(f"{PARTS[name]} {signed(parts[name])}" for name in large)
+    where = ", ".join(f"{PARTS[name]} {text.signed(parts[name])}" for name in large)
     path = " (not on the critical path before)" if step.before is None else ""
     path = " (no longer on the critical path)" if step.after is None else path
     changed = _differences(step)
-    return f"{step.step}{path}: {signed(step.extra)} ({where})" + (f"; {changed}." if changed else "; no known change.")
+    return f"{step.step}{path}: {text.signed(step.extra)} ({where})" + (
+        f"; {changed}." if changed else "; no known change."
+    )
 
 
 def _differences(step: StepComparison) -> str:
@@ -146,8 +148,3 @@ def _value(difference: Difference, value: str | float | None) -> str:
     if difference.kind == "throttling":
         return text.percent(value)
     return f"{value:g}"
-
-
-def signed(seconds: float) -> str:
-    """A difference of durations: ``+5m28s``, ``-12s``, ``0s``."""
-    return f"{'+' if seconds > 0 else '-'}{text.duration(abs(seconds))}" if abs(seconds) >= 0.05 else "0s"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from concertmaster.api.views.runs import RunComparisonView, RunView, TimeSplitView, WorkflowRuns
 from concertmaster.core import text
 from concertmaster.report import impact as impacts
-from concertmaster.report.runs.comparison import PARTS, signed
+from concertmaster.report.runs.comparison import PARTS
 from concertmaster.report.tables import table
 
 
@@ -82,7 +84,7 @@ def comparison_text(compared: RunComparisonView) -> str:
             s.step,
             seconds(s.before_seconds),
             seconds(s.after_seconds),
-            signed(s.extra_seconds) if s.before or s.after else "off path",
+            text.signed(s.extra_seconds) if s.before or s.after else "off path",
             ", ".join(f"{d.kind} {d.before} -> {d.after}" for d in s.differences),
         ]
         for s in compared.steps
@@ -98,12 +100,16 @@ def split_table(splits: dict[str, TimeSplitView | None]) -> str:
         return "The time split is unknown: not all pods of the run are known."
     header = ["TIME", *splits, *(["DIFFERENCE"] if len(known) == 2 else [])]
     rows = []
-    for name, label in PARTS.items():
-        values = [None if s is None else getattr(s, name) for s in splits.values()]
-        if any(values):
-            row = [label, *(seconds(v) for v in values)]
-            rows.append([*row, signed(getattr(known[1], name) - getattr(known[0], name))] if len(known) == 2 else row)
+    for label, values in split_rows(list(splits.values())):
+        row = [label, *(seconds(v) for v in values)]
+        rows.append([*row, text.signed((values[1] or 0.0) - (values[0] or 0.0))] if len(known) == 2 else row)
     return table(header, rows)
+
+
+def split_rows(splits: Sequence[TimeSplitView | None]) -> list[tuple[str, list[float | None]]]:
+    """Each part of the time split that took time, with its seconds in each of the splits."""
+    rows = [(label, [None if s is None else getattr(s, name) for s in splits]) for name, label in PARTS.items()]
+    return [(label, values) for label, values in rows if any(values)]
 
 
 def waiting(split: TimeSplitView | None) -> float | None:

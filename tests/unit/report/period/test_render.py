@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from concertmaster.api.views.fleet import CostGroup, PeriodReport
+from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.core.model.daily import Adoption
 from concertmaster.core.times import parse_time
+from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
@@ -110,9 +111,17 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
     flow = profile(recommendations=[slow, recommendation()], results=[result()], insights=["5 cores (demand-forecast)"])
     flow["status"]["objectives"] = ["success: Missed, 80% of 99%"]
     scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
-    steps = [CostGroup(name="etl/nightly-0/transform", currency="USD", workflows=1, runs=29, cost_per_month=21.5)]
+    cost = {
+        "step": "transform",
+        "component": "proxy",
+        "kind": "sidecar",
+        "perRun": 0.5,
+        "perMonth": 15,
+        "afterPerMonth": 9,
+    }
+    priced = [PricedWorkflow("etl/nightly-0", "USD", 29, 30.0, [cost])]
     adopted = [Adoption("timeout.a", "Implemented", NOW - 9 * 86400.0, NOW - 8 * 86400.0, verdict="Improved")]
-    made = period_report(FleetView((flow,), (change(),), NOW), scope, steps=steps, adoptions=adopted)
+    made = period_report(FleetView((flow,), (change(),), NOW), scope, priced=priced, adoptions=adopted)
     text = re.sub(r"[\s|]+", " ", Elements(document(made, "html")).text if form == "html" else document(made, "md"))
     for part, shown in (
         ("savings available", "12.5 USD"),
@@ -127,7 +136,8 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
         ("Cost by namespace", "etl"),
         ("Cost by namespace Namespace Workflows Runs", ""),
         ("Cost by workflow Workflow Runs", "etl/nightly-0"),
-        ("Cost by step Step Runs", "etl/nightly-0/transform"),
+        ("Cost by component Component Workflows Runs", "sidecar proxy 1 29 15 USD 9 USD"),
+        ("Cost by step Step Runs", "etl/nightly-0/transform 29 15 USD 9 USD"),
     ):
         assert part.lower() in text.lower(), part
         assert shown in text, shown

@@ -10,18 +10,19 @@ from typing import Any
 
 import click
 
-from concertmaster.api.views.fleet import CostGroup, PeriodReport
+from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cluster_options, details, gather, options, profiles
 from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.archive import Archive
 from concertmaster.cli.errors import UserError
-from concertmaster.core.analysis.cost import cost_by_step
 from concertmaster.core.text import listing, plain
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError
 from concertmaster.kube.objects import CHANGES
 from concertmaster.report import result as results
+from concertmaster.report.costs import components
+from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.period.days import counted, within
 from concertmaster.report.period.document import Scope, period_report
 from concertmaster.report.period.render import FORMATS, document
@@ -106,7 +107,7 @@ def from_cluster(
     kept = archive.days(raw_profiles)
     rows, problem = kept.rows, kept.problem
     notes = [_SOURCE.format(len(rows), len(raw_profiles))]
-    notes += [f"Daily rows and cost by step are left out: {problem}."] if problem else []
+    notes += [f"Daily rows and cost by step and component are left out: {problem}."] if problem else []
     changes: list[dict[str, Any]] = []
     try:
         changes = [c for place in places for c in client.items(CHANGES.path(place))]
@@ -124,9 +125,9 @@ def from_cluster(
     scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
     view = FleetView(raw_profiles, changes, now)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
-    steps = [] if problem else archive.steps(counting)
+    priced = [] if problem else archive.priced(counting)
     return period_report(
-        view, scope, steps=steps, days=rows, adoptions=None if problem else kept.adoptions, notes=notes
+        view, scope, priced=priced, days=rows, adoptions=None if problem else kept.adoptions, notes=notes
     )
 
 
@@ -143,7 +144,9 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     )
     places = sorted({str(p["metadata"]["namespace"]) for p in raw_profiles})
     scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
-    return period_report(FleetView(raw_profiles, (), facts.until), scope, steps=_steps(workflows), notes=notes)
+    return period_report(
+        FleetView(raw_profiles, (), facts.until), scope, priced=[_priced(w) for w in workflows], notes=notes
+    )
 
 
 def profile_of(workflow: AnalyzedWorkflow) -> dict[str, Any]:
@@ -158,20 +161,14 @@ def profile_of(workflow: AnalyzedWorkflow) -> dict[str, Any]:
     }
 
 
-def _steps(workflows: Sequence[AnalyzedWorkflow]) -> list[CostGroup]:
-    """Cost a month by step, the most expensive first."""
-    groups = []
-    for workflow in workflows:
-        analysis = workflow.result.analysis
-        key, rate, runs = analysis.definition.key, analysis.cost.runs_per_month, len(analysis.runs)
-        for step, cost in cost_by_step(analysis.runs, analysis.costs).items() if rate is not None else ():
-            groups.append(
-                CostGroup(
-                    name=f"{key.namespace}/{key.name}/{step}",
-                    currency=analysis.pricing.currency,
-                    workflows=1,
-                    runs=runs,
-                    cost_per_month=cost / runs * (rate or 0.0),
-                )
-            )
-    return sorted(groups, key=lambda g: (-g.cost_per_month, g.name))[:50]
+def _priced(workflow: AnalyzedWorkflow) -> PricedWorkflow:
+    """The workflow with the components of its cost."""
+    analysis = workflow.result.analysis
+    key = analysis.definition.key
+    return PricedWorkflow(
+        f"{key.namespace}/{key.name}",
+        analysis.pricing.currency,
+        len(analysis.runs),
+        analysis.cost.runs_per_month or 0.0,
+        components.view(analysis, workflow.result.recommendations),
+    )

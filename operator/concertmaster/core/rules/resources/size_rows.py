@@ -283,9 +283,9 @@ def _edits(
 
 
 def _priced(evidence: Evidence, row: SizeRow) -> SizeRow:
-    """The row with its savings per month and per run; unchanged without a request to compare with."""
+    """The row with its savings per month and per run; none without a request to compare with."""
     if row.old is None:
-        return row
+        return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))
     container, analysis = row.place.container, evidence.analysis
     pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
     less = (row.old - row.new) / (_GIB if row.resource == "memory" else 1.0)

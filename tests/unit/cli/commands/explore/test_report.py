@@ -35,6 +35,15 @@ def test_from_facts_every_amount_rests_on_the_analysis(tmp_path: Path) -> None:
     by_workflow = {g.name: g.cost_per_month for g in made.cost_by_workflow}
     steps = [g for g in made.cost_by_step if g.name.startswith("demo/blast-search/")]
     assert sum(g.cost_per_month for g in steps) == pytest.approx(by_workflow["demo/blast-search"], rel=0.01)
+    (compute,) = made.cost_by_component
+    assert (compute.name, compute.workflows, compute.runs) == ("compute", 3, made.summary.runs)
+    assert compute.after_per_month is not None
+    saved = compute.cost_per_month - compute.after_per_month
+    assert saved == pytest.approx(made.summary.available.money["USD"], rel=0.01)
+    unchanged = {g.name.removeprefix("demo/") for g in made.cost_by_step if g.after_per_month == g.cost_per_month}
+    assert unchanged == {  # join gets a request it has not, and raises another: neither is a saving
+        "blast-search/join", "blast-search/split", "blast-search/index", "sra-search/index", "sra-search/merge",
+    }  # fmt: skip
     assert any("14 of 30 days" in note for note in made.notes)
 
 
@@ -89,6 +98,21 @@ def adoption(id_: str, state: str, first: float, since: float, verdict: str | No
     return {"id": id_, "state": state, "first": first, "since": since, "verdict": verdict}
 
 
+def component(step: str | None, name: str, kind: str, per_run: float, after: float = 1.0) -> dict[str, object]:
+    """A component of the cost, as the operator serves it; ``after`` is the share that the recommendations leave."""
+    month = {"perMonth": per_run * 30, "afterPerMonth": per_run * 30 * after}
+    return {"step": step, "component": name, "kind": kind, "perRun": per_run, "unusedPerRun": 0.0, **month}
+
+
+COMPONENTS = [
+    component("extract", "main", "container", 0.25, 0.4),
+    component("extract", "proxy", "sidecar", 0.05),
+    component("ask", "tokens", "metric", 0.05),
+    component(None, "tokens", "metric", 0.01),  # of no step
+    component("publish", "main", "container", 0.0),
+]
+
+
 def test_a_long_period_is_counted_from_daily_rows() -> None:
     """100 days, of which the analysis window knows 14; one workflow the operator has not analysed since it started."""
     days = [day("2026-09-01", 1000), day("2026-11-10", 30), day("2026-12-10", 40), day("2027-01-10", 50, cost=None)]
@@ -109,8 +133,7 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
             return failure(404, "NotFound")
         if request.path.endswith("/days"):
             return Answer(body={"days": days, "adoptions": adoptions})
-        steps = [{"name": "extract", "costPerRun": 0.25}, {"name": "publish", "costPerRun": None}]
-        return Answer(body={"recommendations": [], "steps": steps})
+        return Answer(body={"recommendations": [], "costComponents": COMPONENTS})
 
     with serving(answer) as (_, client):
         made = from_cluster(client, [], None, days=100, label="team", now=NOW, archive=Archive(client, OPERATOR))
@@ -140,9 +163,15 @@ def test_a_long_period_is_counted_from_daily_rows() -> None:
     )
     assert months["2027-01"].cost == {}
     assert months["2026-12"].queueing_hours == pytest.approx(4.0)
-    (step,) = made.cost_by_step
-    assert step.name == "etl/nightly-0/extract"
-    assert step.cost_per_month == pytest.approx(0.25 * 120 / first * 30, rel=0.01)
+    rate = 120 / first * 30
+    steps = {g.name: (g.cost_per_month, g.after_per_month) for g in made.cost_by_step}
+    assert steps == {
+        "etl/nightly-0/extract": (pytest.approx(0.30 * rate, rel=0.01), pytest.approx(0.15 * rate, rel=0.01)),
+        "etl/nightly-0/ask": (pytest.approx(0.05 * rate, rel=0.01), pytest.approx(0.05 * rate, rel=0.01)),
+    }
+    assert {g.name: (round(g.cost_per_month / rate, 2), g.workflows) for g in made.cost_by_component} == {
+        "compute": (0.25, 1), "tokens": (0.06, 1), "sidecar proxy": (0.05, 1),
+    }  # fmt: skip
 
 
 def test_an_operator_that_cannot_be_reached_is_asked_once_and_named() -> None:
