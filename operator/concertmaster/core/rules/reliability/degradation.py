@@ -34,18 +34,20 @@ _Same = Callable[[float | None, float | None], bool]
 """Whether two starts (unix seconds) are alike."""
 
 
-def _standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
-    """The last change if it is a significant increase of at least ``least`` and has not been reverted, else None. A change
-    that is small beside it, and small itself, may follow: a level rarely stays where it jumped to."""
+def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
+    """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
+    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may a further
+    increase that is not significant, for it takes nothing back."""
     bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest
     for point in reversed(points):
         size = math.log(point.ratio)
-        if size >= bar:
-            stands = size + after >= bar and largest <= _SMALL * size
-            return point if stands and _clear(1.0 - point.confidence, point.ratio, point.low) else None
-        if not abs(size) < bar:
+        if size >= bar and _clear(1.0 - point.confidence, point.ratio, point.low):
+            return point if size + after >= bar and largest <= _SMALL * size else None
+        if not size > -bar:
             return None
-        after, largest = after + size, max(largest, abs(size))
+        after += size
+        if size < bar:
+            largest = max(largest, abs(size))
     return None
 
 
@@ -169,7 +171,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for the workflow if its last change is a persistent slowdown."""
     analysis = evidence.analysis
     least = evidence.settings.number("minIncreasePercent", 10.0) / 100
-    point = _standing(analysis.trend.points, least)
+    point = standing(analysis.trend.points, least)
     if point is None or not analysis.enough:
         return
     good = [r for r in analysis.runs if r.outcome.timed and r.end is not None]

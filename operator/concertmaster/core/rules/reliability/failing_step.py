@@ -20,7 +20,7 @@ from concertmaster.core.rules.base import Evidence, Rule, mean_interval, share_i
 from concertmaster.core.rules.reliability.repeated import Repeated, repeated, rise
 from concertmaster.core.times import to_minute
 
-_CHANCE = 0.05  # probability of such a streak for runs that fail only occasionally
+_CHANCE = 0.05  # probability of such a streak anywhere in the window, for runs that fail only occasionally
 _OTHERS = (FailureClass.OOM, FailureClass.DEADLINE)  # covered by rules of their own
 _ELSEWHERE = (*_OTHERS, FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # not caused by the step
 
@@ -90,7 +90,8 @@ def _always(evidence: Evidence) -> Iterator[Finding]:
     streak, before = _streak(evidence.rows.undisturbed)
     if not analysis.enough or len(streak) < evidence.settings.number("minFailures", 3):
         return
-    if _chance(len(streak), _lately(before, streak)) > _CHANCE:
+    lately = _lately(before, streak)
+    if _chance(len(streak), lately) * len(lately) > _CHANCE:  # a streak is looked for after every run
         return
     each = [_culprits(r) for r in streak]
     tolerated = _tolerated(before)

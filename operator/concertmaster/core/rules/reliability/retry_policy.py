@@ -1,4 +1,4 @@
-"""``retry-policy``: the retry limit a step needs: enough to reach the target success rate, without useless retries.
+"""``retry-policy``: the retry limit a step needs: enough that few runs fail, without useless retries.
 
 Attempts are grouped by item, since what counts is whether the item succeeded in the end. OOM-killed executions are handled
 separately: a retry with the same memory fails again, so ``memory-request`` (or more memory on each retry) comes first.
@@ -8,11 +8,11 @@ Limits are raised only where further attempts are known, or can be expected, to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from concertmaster.core import text
-from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.analysis.failures import FailureClass
 from concertmaster.core.known import median
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import (
@@ -22,70 +22,18 @@ from concertmaster.core.model import (
     Interval,
     Level,
     Outcome,
-    RunRecord,
-    StepExecution,
     StepSpec,
 )
 from concertmaster.core.rules.base import Evidence, Rule, share_interval
-from concertmaster.core.rules.reliability.retries import Chain, RetryLimit, retry_limit
+from concertmaster.core.rules.reliability.attempts import Attempts, collect
+from concertmaster.core.rules.reliability.retries import RetryLimit, retry_limit
 from concertmaster.core.rules.resources.places import shared
+from concertmaster.core.stats.quantiles import beta_cdf
 
 _PASSING = (FailureClass.EVICTION, FailureClass.IMAGE_PULL)  # transient and not caused by the program
 _USELESS_SHARE = 0.1  # success share of retries below which they are useless
 _SEEN = 10  # retries required to judge their success
-
-
-_AT_ONCE = Chain((True,))
-
-
-@dataclass(slots=True)
-class _Attempts:
-    """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
-
-    chains: list[Chain] = field(default_factory=list)
-    items: list[int] = field(default_factory=list)  # chains per run
-    classes: Counter[FailureClass] = field(default_factory=Counter)
-    out_of_memory: int = 0
-    retries: int = 0
-    helped: int = 0
-    repeated_seconds: float = 0.0  # of failed attempts after the first retry
-    seconds: float = 0.0
-
-
-def _collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, _Attempts]:
-    """Attempts of those of ``steps`` that failed at least once."""
-    attempts: dict[str, _Attempts] = {}
-    for run in runs:
-        groups: dict[tuple[str, str | None], list[StepExecution]] = {}
-        for e in run.steps:
-            if e.step in steps and e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
-                groups.setdefault((e.step, e.item), []).append(e)
-        counts: dict[str, int] = {}
-        for (step, _), rows in groups.items():
-            if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
-                own = attempts.setdefault(step, _Attempts())
-                counts[step] = counts.get(step, 0) + 1
-                own.seconds += rows[0].duration or 0.0
-                own.chains.append(_AT_ONCE)
-                continue
-            rows.sort(key=lambda e: (e.attempt, e.started or 0.0))
-            own = attempts.setdefault(step, _Attempts())
-            counts[step] = counts.get(step, 0) + 1
-            own.seconds += sum(e.duration or 0.0 for e in rows)
-            classes = [c for c in (classify(e) for e in rows) if c is not None]
-            if FailureClass.OOM in classes:
-                own.out_of_memory += 1
-                continue
-            own.classes.update(classes)
-            succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows)
-            failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
-            own.chains.append(Chain(succeeded))
-            own.retries += len(rows) - 1
-            own.helped += len(rows) > 1 and succeeded[-1]
-            own.repeated_seconds += sum(failed[2:])
-        for step, count in counts.items():
-            attempts[step].items.append(count)
-    return attempts
+_CHANCE = 0.05  # probability of as many failures in a workflow with an immaterial number of them
 
 
 def _edits(evidence: Evidence, spec: StepSpec | None, limit: int, classes: Counter[FailureClass]) -> tuple[Edit, ...]:
@@ -119,7 +67,15 @@ def _why(classes: Counter[FailureClass]) -> str:
     return text.listing([f"{count} {kind.value}" for kind, count in classes.most_common()])
 
 
-def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit, target: float, now: int) -> Finding:
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """``executions``: share of the step's executions that must succeed; ``why``: what requires it."""
+
+    executions: float
+    why: str
+
+
+def _more(evidence: Evidence, step: str, own: Attempts, recommended: RetryLimit, goal: _Goal, now: int) -> Finding:
     analysis = evidence.analysis
     spec = analysis.definition.graph.step(step)
     limit = recommended.limit or 0
@@ -158,8 +114,8 @@ def _more(evidence: Evidence, step: str, own: _Attempts, recommended: RetryLimit
         snippet=analysis.definition.engine.retries(step, limit),
         evidence=(
             recommended.reason,
-            f"{limit} is the smallest limit with which {text.percent(target, 2)} of executions succeed, as required for"
-            f" {text.percent(analysis.policy.objectives.min_success)} of runs to succeed",
+            f"{limit} is the smallest limit with which {text.percent(goal.executions, 2)} of executions succeed, as required"
+            f" for {goal.why}",
             *_memory_note(own),
         ),
     )
@@ -179,7 +135,7 @@ def _spent(evidence: Evidence, step: str) -> float | None:
     return median(failed) if failed else step_analysis.duration.p50 if step_analysis else None
 
 
-def _memory_note(own: _Attempts) -> tuple[str, ...]:
+def _memory_note(own: Attempts) -> tuple[str, ...]:
     if not own.out_of_memory:
         return ()
     return (
@@ -189,7 +145,7 @@ def _memory_note(own: _Attempts) -> tuple[str, ...]:
     )
 
 
-def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Finding | None:
+def _fewer(evidence: Evidence, step: str, own: Attempts, now: int | None) -> Finding | None:
     """Reduces useless retries to one."""
     analysis = evidence.analysis
     if own.retries < _SEEN or own.helped / own.retries > _USELESS_SHARE or (now is not None and now < 2):
@@ -224,7 +180,7 @@ def _fewer(evidence: Evidence, step: str, own: _Attempts, now: int | None) -> Fi
     )
 
 
-def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Interval | None:
+def _saving(evidence: Evidence, step: str, own: Attempts, failed: int) -> Interval | None:
     """Money per month spent on repeated attempts, by the requests of the step. The uncertain part is the number of failing
     executions, whose relative error is that of a count."""
     analysis = evidence.analysis
@@ -239,11 +195,38 @@ def _saving(evidence: Evidence, step: str, own: _Attempts, failed: int) -> Inter
     return Interval(money * max(0.0, 1 - error), money, money * (1 + error)) if money > 0 else None
 
 
-def _target(success: float, attempts: dict[str, _Attempts], own: _Attempts) -> float:
+def _goals(evidence: Evidence, attempts: dict[str, Attempts], own: Attempts) -> Iterator[_Goal]:
+    """What the limit must reach, strictest first: fewer failed runs a month than are material, then the objective. Failed
+    runs matter beside a met objective too (5% of hourly runs are 36 a month), but only where they are too frequent and too
+    far apart to be the few, or the one outage, that any workflow has."""
+    given = evidence.settings.number("targetPercent", 0.0)
+    least = given / 100 or evidence.analysis.policy.objectives.min_success
+    rate = evidence.analysis.cost.runs_per_month
+    few = evidence.analysis.options.materiality.failed_runs
+    goals = [(least, f"{text.percent(least)} of runs to succeed")]
+    if not given and rate is not None and 0 < few < rate * (1 - least):
+        runs = len(own.items)
+        if own.occasions and beta_cdf(few / rate, own.occasions, runs - own.occasions + 1.0) <= _CHANCE:
+            goals.insert(0, (1 - few / rate, f"failed runs to be immaterial (at most {few:g} a month)"))
+    for share, why in goals:
+        yield _Goal(_target(share, attempts, own), why)
+
+
+def _target(success: float, attempts: dict[str, Attempts], own: Attempts) -> float:
     """Success each execution must reach, so that all failing steps together reach ``success`` per run."""
     failing = sum(any(not c.attempts[-1] for c in a.chains) for a in attempts.values())
     items = median([float(i) for i in own.items]) or 1.0
     return float(success ** (1.0 / max(1.0, items * failing)))
+
+
+def _enough(goals: Iterable[_Goal], own: Attempts) -> tuple[_Goal, RetryLimit] | None:
+    """The strictest goal that is missed and that some limit reaches, with that limit."""
+    for goal in goals:
+        recommended = retry_limit(own.chains, goal.executions)
+        reached = recommended.success_now is not None and recommended.success_now >= goal.executions
+        if recommended.limit is not None and not reached:
+            return goal, recommended
+    return None
 
 
 def evaluate(evidence: Evidence) -> Iterator[Finding]:
@@ -251,8 +234,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     if not analysis.enough or not evidence.rows.failing:
         return
-    wanted = evidence.settings.number("targetPercent", 100 * analysis.policy.objectives.min_success) / 100
-    attempts = _collect(evidence.rows.undisturbed, evidence.rows.failing)
+    attempts = collect(evidence.rows.undisturbed, evidence.rows.failing)
     for name, own in attempts.items():
         failed = sum(not c.attempts[-1] for c in own.chains)
         spec = analysis.definition.graph.step(name)
@@ -262,21 +244,15 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         if fewer is not None:
             yield fewer
             continue
-        target = _target(wanted, attempts, own)
-        recommended = retry_limit(own.chains, target)
         now = spec.retry_limit
         if now is None:  # a limit known only at run time: use the retries made before giving up
             now = max((len(c.attempts) - 1 for c in own.chains if not c.attempts[-1]), default=None)
-        if (
-            failed < evidence.settings.number("minFailures", 2)
-            or now is None
-            or recommended.limit is None
-            or recommended.success_now is None
-            or recommended.limit <= now
-            or recommended.success_now >= target
-        ):
+        if failed < evidence.settings.number("minFailures", 2) or now is None:
             continue
-        yield _more(evidence, name, own, recommended, target, now)
+        enough = _enough(_goals(evidence, attempts, own), own)
+        if enough is not None and (enough[1].limit or 0) > now:
+            goal, recommended = enough
+            yield _more(evidence, name, own, recommended, goal, now)
 
 
 RULE = Rule(

@@ -41,14 +41,14 @@ class _Times:
 
 def _times(evidence: Evidence) -> Iterator[_Times]:
     """A Job's deadline applies to the whole Job including retries; every other limit to one pod from its creation, so that
-    scheduling, image pull and start-up count too."""
+    scheduling, image pull and start-up count too. Whether a step has a limit is unknown where only its pods are known."""
     analysis = evidence.analysis
     of_run = analysis.definition.engine.deadline_of_run
     for step in analysis.steps:
         spec = step.spec
-        if spec is None or spec.waits or spec.daemon or spec.has_timeout is None:
+        if spec is None or spec.waits or spec.daemon:
             continue
-        if of_run:
+        if of_run and spec.has_timeout is not None:
             spans = [(r.run_time, r.outcome.value == "Succeeded") for r in analysis.runs if r.run_time is not None]
             yield _Times(step, spec, [s for s, ok in spans if ok], [s for s, _ in spans])
             continue
@@ -97,7 +97,7 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]]
 
 
 def _hang(evidence: Evidence, row: _Times) -> Finding | None:
-    """An execution far beyond the others, on a step without a limit (or with one too high to stop it)."""
+    """An execution far beyond the others, on a step without a limit, or with one too high to stop it (known or not)."""
     apart = _apart(evidence, row)
     if apart is None:
         return None
@@ -124,7 +124,7 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
             f"the next hang holds the run and its nodes until somebody intervenes, as one did for {text.duration(longest)}"
         ),
         risk=Level.LOW if limit.runs >= 20 else Level.MEDIUM,
-        current=text.duration(now) if now is not None else "no limit",
+        current=_limit_now(row.spec, longest),
         proposed=text.duration(limit.seconds),
         expected=f"a hang like that ends {text.duration(longest - limit.seconds)} earlier",
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
@@ -133,6 +133,13 @@ def _hang(evidence: Evidence, row: _Times) -> Finding | None:
         edits=edits,
         evidence=(f"the limit {limit.reason}, from {limit.runs} executions",),
     )
+
+
+def _limit_now(spec: StepSpec, hung: float) -> str:
+    """The limit that did not end a hang of ``hung`` seconds."""
+    if spec.timeout_seconds is not None:
+        return text.duration(spec.timeout_seconds)
+    return "no limit" if spec.has_timeout is False else f"none below {text.duration(hung)}"
 
 
 def _tight(evidence: Evidence, row: _Times) -> Finding | None:
@@ -186,7 +193,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     lines: list[str] = []
     for row in rows:
         limit = _finding(evidence, row.good)
-        if row.spec.has_timeout or limit.seconds is None or row.spec.pointer in spoken - {None}:
+        if row.spec.has_timeout is not False or limit.seconds is None or row.spec.pointer in spoken - {None}:
             continue
         limits[row.step.step] = limit.seconds
         lines.append(f"{row.step.step}: {text.duration(limit.seconds)}, longest seen {text.duration(limit.longest)}")

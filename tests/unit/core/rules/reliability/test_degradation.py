@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import RunRecord
-from concertmaster.core.rules.reliability.degradation import like_for_like
+from concertmaster.core.rules.reliability.degradation import like_for_like, standing
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
@@ -36,6 +37,24 @@ def test_a_small_change_after_it_does_not_hide_a_regression(then: float, found: 
     made = scenario(etl(), 60, work)
     assert len(made.analysis().trend.points) == (1 if then == 1.0 else 2), "the case must tempt the rule"
     assert len(made.recommended("degradation")) == found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "found"),
+    [
+        pytest.param([(1.4, 1e-9, 1.3), (1.11, 9e-4, 1.06)], 0, id="a further rise that is not significant"),
+        pytest.param([(1.4, 1e-9, 1.3), (1.2, 1e-9, 1.15)], 1, id="a further one that is"),
+        pytest.param([(1.4, 1e-9, 1.3), (1.11, 9e-4, 1.06), (0.7, 1e-9, 0.6)], None, id="reverted since"),
+        pytest.param([(0.7, 1e-9, 0.6), (1.11, 9e-4, 1.06)], None, id="none but the one that is not significant"),
+    ],
+)
+def test_the_last_significant_increase_stands(sizes: list[tuple[float, float, float]], found: int | None) -> None:
+    """Changes by factor, p-value and lower bound."""
+    points = [
+        ChangePoint(i, NOW + i, r, low, r * r / low, Direction.UP if r > 1 else Direction.DOWN, 1 - p)
+        for i, (r, p, low) in enumerate(sizes)
+    ]
+    assert standing(points, 0.1) == (None if found is None else points[found])
 
 
 def test_working_days_after_a_weekend_are_no_degradation() -> None:

@@ -122,6 +122,14 @@ def test_a_row_within_an_increase_is_judged_by_the_rate_since_then() -> None:
     assert item.severity is Severity.CRITICAL
 
 
+@pytest.mark.parametrize(("streak", "critical"), [(3, False), (6, True)])
+def test_a_row_that_occasional_failures_bring_by_chance_is_none(streak: int, critical: bool) -> None:
+    """One of six runs fails: among a hundred, three failures in a row are likely somewhere, six are not."""
+    fails = {*range(0, 92, 6), *range(100 - streak, 100)}
+    found = made(dict.fromkeys(fails, "Error"), 100).recommended("failing-step")
+    assert any(r.severity is Severity.CRITICAL for r in found) is critical
+
+
 def test_what_an_increase_costs_is_not_promised_with_hindsight() -> None:
     """The interval holds the true increase nine times in ten, although its start is chosen so that failures lie behind."""
     chance, within, found = random.Random(1), 0, 0

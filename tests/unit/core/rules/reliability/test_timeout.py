@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model.policy import AnalysisSettings
+from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.model.policy import AnalysisSettings, Policy
+from concertmaster.core.rules import Evidence, recommend
+from tests.support.builders import NOW
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Pod, Work, argo, cron_job, noise, scenario, task
 
@@ -19,6 +22,24 @@ def test_a_hang_gets_a_limit_its_siblings_never_reach() -> None:
     assert item.edits[0].pointer == "/spec/templates/2/activeDeadlineSeconds"
     assert 1.5 * 320 <= limit <= 600  # above every healthy run with headroom, far below the hang
     assert "earlier" in item.expected
+
+
+@pytest.mark.parametrize(("hung", "found"), [((30,), 1), ((), 0)])
+def test_a_hang_is_found_where_only_pods_are_known(hung: tuple[int, ...], found: int) -> None:
+    """Of a workflow known by labels of its pods nobody knows the limits, only that none ended the hang."""
+    value = noise()
+    made = scenario(
+        scenarios.etl(),
+        42,
+        lambda i: {"extract": 60.0, "transform": 10800.0 if i in hung else value(300), "load": 30.0},
+    )
+    known = made.definition
+    bare = tuple(replace(s, has_timeout=None, pointer=None, declared={}) for s in known.graph.steps)
+    of = replace(known, graph=replace(known.graph, steps=bare))
+    items = [
+        r for r in recommend(Evidence(analyze(of, made.runs, now=NOW, policy=Policy()), "wfp")) if r.rule == "timeout"
+    ]
+    assert [(r.id, r.current, r.edits) for r in items] == [("timeout.transform", "none below 3h00m", ())] * found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""Attempts of the steps that failed: the evidence of ``retry-policy``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from concertmaster.core.analysis.failures import FailureClass, classify
+from concertmaster.core.model import Outcome, RunRecord, StepExecution
+from concertmaster.core.rules.reliability.retries import Chain
+
+_AT_ONCE = Chain((True,))
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
+
+    chains: list[Chain] = field(default_factory=list)
+    items: list[int] = field(default_factory=list)  # chains per run
+    classes: Counter[FailureClass] = field(default_factory=Counter)
+    out_of_memory: int = 0
+    retries: int = 0
+    helped: int = 0
+    repeated_seconds: float = 0.0  # of failed attempts after the first retry
+    seconds: float = 0.0
+    occasions: int = 0  # rows of runs that failed here: an outage of an hour is one, however many runs it hit
+    failed_before: bool = False  # in the run read last
+
+
+def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, Attempts]:
+    """Attempts of those of ``steps`` that failed at least once."""
+    attempts: dict[str, Attempts] = {}
+    for run in runs:
+        groups: dict[tuple[str, str | None], list[StepExecution]] = {}
+        for e in run.steps:
+            if e.step in steps and e.outcome in (Outcome.SUCCEEDED, Outcome.FAILED):
+                groups.setdefault((e.step, e.item), []).append(e)
+        counts: dict[str, int] = {}
+        ended: dict[str, bool] = {}  # by step that ran, whether an item failed for good
+        for (step, _), rows in groups.items():
+            if len(rows) == 1 and rows[0].outcome is Outcome.SUCCEEDED:  # the common case
+                own = attempts.setdefault(step, Attempts())
+                counts[step] = counts.get(step, 0) + 1
+                own.seconds += rows[0].duration or 0.0
+                own.chains.append(_AT_ONCE)
+                ended.setdefault(step, False)
+                continue
+            rows.sort(key=lambda e: (e.attempt, e.started or 0.0))
+            own = attempts.setdefault(step, Attempts())
+            counts[step] = counts.get(step, 0) + 1
+            own.seconds += sum(e.duration or 0.0 for e in rows)
+            classes = [c for c in (classify(e) for e in rows) if c is not None]
+            if FailureClass.OOM in classes:
+                own.out_of_memory += 1
+                continue
+            own.classes.update(classes)
+            succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows)
+            failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
+            own.chains.append(Chain(succeeded))
+            own.retries += len(rows) - 1
+            own.helped += len(rows) > 1 and succeeded[-1]
+            ended[step] = ended.get(step, False) or not succeeded[-1]
+            own.repeated_seconds += sum(failed[2:])
+        for step, count in counts.items():
+            attempts[step].items.append(count)
+        for step, bad in ended.items():
+            own = attempts[step]
+            own.occasions += bad and not own.failed_before
+            own.failed_before = bad
+    return attempts
