@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.advice.kinds_platform import every_half_hour
 from benchmarks.advice.kinds_reliability import growing
-from benchmarks.advice.law import DAY, MI
+from benchmarks.advice.law import DAY, HOUR, MI
 from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized
 from benchmarks.advice.truth import runs_of
 from concertmaster.core.model import Outcome
@@ -59,4 +59,14 @@ def objective_passed(rng: Rng, flow: Flow) -> Plant:
     )
 
 
-KINDS: tuple[Kind, ...] = (degraded_in_season, network_bound, idle_over, runs_stopped, objective_passed)
+def flaky_within_the_objective(rng: Rng, flow: Flow) -> Plant:
+    """Transient failures of few of many runs: success meets its objective, and every month a dozen runs fail."""
+    flow = replace(flow, every=2 * HOUR)
+    bad = flow.having("load", transient=float(rng.uniform(0.03, 0.045)), retries=0)
+    mended = bad.having("load", retries=2)
+    return Plant("flaky-few", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))
+
+
+KINDS: tuple[Kind, ...] = (
+    degraded_in_season, network_bound, idle_over, runs_stopped, objective_passed, flaky_within_the_objective,
+)  # fmt: skip
