@@ -36,23 +36,23 @@ _Same = Callable[[float | None, float | None], bool]
 
 def standing(points: Sequence[ChangePoint], least: float) -> ChangePoint | None:
     """The last significant change if it is an increase of at least ``least`` that has not been reverted, else None. A change
-    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may a further
-    increase that is not significant, for it takes nothing back."""
-    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest
+    that is small beside it, and small itself, may follow, for a level rarely stays where it jumped to; so may one that is
+    not significant, such as a weekend, as long as the increase stands with it."""
+    bar, after, largest = math.log1p(least), 0.0, 0.0  # of the changes after it: their sum, and the largest small one
     for point in reversed(points):
         size = math.log(point.ratio)
         if size >= bar and _clear(1.0 - point.confidence, point.ratio, point.low):
             return point if size + after >= bar and largest <= _SMALL * size else None
-        if not size > -bar:
+        if size <= -bar and _clear(1.0 - point.confidence, 1.0 / point.ratio, 1.0 / point.high):
             return None
         after += size
-        if size < bar:
+        if abs(size) < bar:
             largest = max(largest, abs(size))
     return None
 
 
 def _clear(chance: float, ratio: float, low: float) -> bool:
-    """Whether a rise by the factor ``ratio``, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
+    """Whether a change by the factor ``ratio`` > 1, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
     width = math.log(ratio / low) if 0 < low < ratio else 0.0
     return chance < _CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= _CLEAR
 

@@ -44,6 +44,9 @@ def test_a_small_change_after_it_does_not_hide_a_regression(then: float, found: 
     [
         pytest.param([(1.4, 1e-9, 1.3), (1.11, 9e-4, 1.06)], 0, id="a further rise that is not significant"),
         pytest.param([(1.4, 1e-9, 1.3), (1.2, 1e-9, 1.15)], 1, id="a further one that is"),
+        pytest.param([(1.4, 1e-9, 1.3), (0.87, 2e-3, 0.81)], 0, id="a fall that is not significant"),
+        pytest.param([(1.4, 1e-9, 1.3), (0.72, 2e-3, 0.6)], None, id="one that leaves nothing of it"),
+        pytest.param([(1.4, 1e-9, 1.3), (0.87, 1e-9, 0.81)], None, id="a fall that is"),
         pytest.param([(1.4, 1e-9, 1.3), (1.11, 9e-4, 1.06), (0.7, 1e-9, 0.6)], None, id="reverted since"),
         pytest.param([(0.7, 1e-9, 0.6), (1.11, 9e-4, 1.06)], None, id="none but the one that is not significant"),
     ],
