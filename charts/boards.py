@@ -46,13 +46,13 @@ FLEET = (
     Panel("Cost per month", "At the present rate of runs.", [
         (f"sum by (currency) ({_each('cost', _ID + ', currency')})", "{{currency}}"),
     ], kind="stat", width=4),
-    Panel("Waste a month", "Reserved or spent without use.", [
+    Panel("Waste per month", "Reserved or spent without use.", [
         (f"sum by (currency) ({_each('waste', _ID + ', currency')})", "{{currency}}"),
     ], kind="stat", width=4),
-    Panel("Savings available a month", "What the open recommendations promise.", [
+    Panel("Savings available per month", "What the open recommendations promise.", [
         (f"sum by (currency) ({_each('saving', _ID + ', currency')})", "{{currency}}"),
     ], kind="stat", width=4),
-    Panel("Hours of waiting a month", "For nodes.", [
+    Panel("Scheduling latency per month", "Hours in which runs wait for a node.", [
         (f"sum({_each('waiting_hours')})", "hours"),
     ], kind="stat", width=4),
     Panel("Objectives missed", "Of all with data.", [
@@ -65,7 +65,7 @@ FLEET = (
     Panel("Most time to save", "Hours of run time in 30 days.", [
         (f"topk(10, {_each('saving_hours')} > 0)", "{{namespace}}/{{workflow}}"),
     ], kind="table"),
-    Panel("Lowest scores", "Success, steadiness, use of requests, waiting.", [
+    Panel("Lowest scores", "Success, stability, use of requests, scheduling latency.", [
         (f"bottomk(10, {_each('score')})", "{{namespace}}/{{workflow}}"),
     ], kind="table"),
     Panel("Objectives missed by workflow", "Each objective that is missed at present.", [
@@ -78,7 +78,7 @@ FLEET = (
         (f"topk(10, {_each('consecutive_failures')} > 0)", "{{namespace}}/{{workflow}} failed"),
         (f"topk(10, {_each('run_late')} > 0)", "{{namespace}}/{{workflow}} late"),
     ], kind="table"),
-    Panel("Cost a month by namespace", "At the rate of runs of each moment.", [
+    Panel("Cost per month by namespace", "At the rate of runs of each moment.", [
         (f"sum by (namespace, currency) ({_each('cost', _ID + ', currency')})", "{{namespace}} {{currency}}"),
     ], width=12),
     Panel("Savings available by namespace", "Falls as recommendations are applied.", [
@@ -88,7 +88,7 @@ FLEET = (
         (f"sum by (severity) ({_each('open_recommendations', _ID + ', severity')})", "{{severity}}"),
     ]),
     Panel("Mean score by namespace", "0 to 100.", [(f"avg by (namespace) ({_each('score')})", "{{namespace}}")]),
-    Panel("Hours of waiting by namespace", "For nodes, in 30 days.", [
+    Panel("Scheduling latency by namespace", "Hours in 30 days.", [
         (f"sum by (namespace) ({_each('waiting_hours')})", "{{namespace}}"),
     ]),
 )  # fmt: skip
@@ -101,7 +101,7 @@ WORKFLOW = (
     Panel("Failed in a row", "Since the last run that succeeded.", [
         (_one("consecutive_failures"), "runs"),
     ], kind="stat", width=4),
-    Panel("Runs a month", "At the present rate.", [(_one("runs_per_month"), "runs")], kind="stat", width=4),
+    Panel("Runs per month", "At the present rate.", [(_one("runs_per_month"), "runs")], kind="stat", width=4),
     Panel("Since the last run", "Finished runs only.", [
         (f"time() - {_one('last_run_timestamp_seconds')}", "ago"),
     ], "s", kind="stat", width=4),
@@ -109,7 +109,7 @@ WORKFLOW = (
     Panel("Run time", "Quantiles of the window; vertical lines are change points.", [
         (_one("duration_seconds", "quantile"), "p{{quantile}}"),
     ], "s", width=12),
-    Panel("Waiting for nodes", "Longest wait of a run's pods; quantiles of the window.", [
+    Panel("Scheduling latency", "Longest of a run's pods; quantiles of the window.", [
         (_one("queue_seconds", "quantile"), "p{{quantile}}"),
     ], "s", width=12),
     Panel("Critical path by step", "Share of the run time that each step adds.", [
