@@ -142,6 +142,7 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     notes.append(
         "Only the operator knows what was implemented, dismissed or measured: run without --facts or --prometheus."
     )
+    notes += _cut(workflows, since)
     places = sorted({str(p["metadata"]["namespace"]) for p in raw_profiles})
     scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
     return period_report(
@@ -159,6 +160,17 @@ def profile_of(workflow: AnalyzedWorkflow) -> dict[str, Any]:
         "spec": {},
         "status": results.first_status(workflow.result),
     }
+
+
+def _cut(workflows: Sequence[AnalyzedWorkflow], since: float) -> list[str]:
+    """Which workflows had more runs from ``since`` (unix seconds) on than their figures are made of."""
+    found = []
+    for w in workflows:
+        used, ended = len(w.result.analysis.runs), sum(r.end is not None and r.end >= since for r in w.runs)
+        if used < ended:
+            key = w.result.analysis.definition.key
+            found.append(f"{key.namespace}/{key.name} ({used} of {ended})")
+    return [f"Of some workflows only the newest runs count (analysis.maxRuns): {listing(found)}."] if found else []
 
 
 def _priced(workflow: AnalyzedWorkflow) -> PricedWorkflow:

@@ -45,6 +45,7 @@ def test_from_facts_every_amount_rests_on_the_analysis(tmp_path: Path) -> None:
         "blast-search/join", "blast-search/split", "blast-search/index", "sra-search/index", "sra-search/merge",
     }  # fmt: skip
     assert any("14 of 30 days" in note for note in made.notes)
+    assert any("demo/align-reads (200 of 336)" in note for note in made.notes)
 
 
 def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
