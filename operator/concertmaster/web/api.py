@@ -26,7 +26,7 @@ from concertmaster.core.analysis.periods import Period
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.report.workflows import rows
 from concertmaster.web.pages import Pages
-from concertmaster.web.queries import filter_of, fleet_query, paging, word
+from concertmaster.web.queries import checked, filter_of, fleet_query, paging, word
 from concertmaster.web.security import reader_of
 
 ROOT = "/api/v1"
@@ -120,6 +120,7 @@ class Api:
         """The coroutine that answers a route; reading from the cluster happens beside the event loop."""
 
         async def answer(request: web.Request) -> web.Response:
+            checked(request, route.parameters)
             body = await asyncio.to_thread(route.answer, request)
             if not isinstance(body, BaseModel):
                 text = f"[{','.join(m.model_dump_json(by_alias=True) for m in body)}]"
@@ -199,8 +200,6 @@ class Api:
 
     def _trends(self, request: web.Request) -> Answer:
         name = word(request, "period") or Period.DAILY.value
-        if name not in set(Period):
-            raise web.HTTPBadRequest(text=f"period is one of {', '.join(p.value for p in Period)}")
         view = self._pages.view(request)
         return TrendDocument(trends=view.trends(Period(name), reader_of(request).days(view.profile)))
 
@@ -209,7 +208,11 @@ class Api:
         return runs.model_copy(update={"runs": runs.runs[cut.offset : cut.offset + cut.limit]})
 
     def _what_if(self, request: web.Request) -> Answer:
-        return self._pages.view(request).what_if(request.query)[1]
+        view = self._pages.view(request)
+        known = {f"scale.{s['name']}" for s in view.steps}
+        if known and (unknown := [name for name in request.query if name.startswith("scale.") and name not in known]):
+            raise web.HTTPBadRequest(text=f"there is no step {unknown[0].removeprefix('scale.')}")
+        return view.what_if(request.query)[1]
 
     def _run(self, request: web.Request) -> Answer:
         name = request.match_info["run"]

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
+from concertmaster.core.analysis.periods import Period
+from concertmaster.core.model.enums import RecommendationState, Severity
 from concertmaster.report.workflows.fleet import SORT, Filter
 
 PAGE = 50
 MOST = 500  # lines of one page
 _LONG = 253
+TEXT: dict[str, Any] = {"type": "string"}
+PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # what each is, and its JSON schema
+    "namespace": ("Only workflows of this namespace.", TEXT),
+    "label": ("Only workflows with this label, as key or key=value.", TEXT),
+    "kind": ("Only workflows of this kind.", TEXT),
+    "severity": ("Only with a recommendation of at least this severity.", {"enum": [s.value for s in Severity]}),
+    "q": ("Only workflows with this text in namespace or name.", TEXT),
+    "sort": ("Order.", {"enum": list(SORT), "default": "impact"}),
+    "reverse": ("1: the other way round.", {"enum": ["0", "1"]}),
+    "offset": ("Lines before the first.", {"type": "integer", "minimum": 0, "default": 0}),
+    "limit": ("Most lines.", {"type": "integer", "minimum": 1, "maximum": MOST, "default": PAGE}),
+    "state": ("Only in this state.", {"enum": [s.value for s in RecommendationState]}),
+    "pods": ("Most pods at a time; 0: as now.", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 0}),
+    "no-retries": ("1: every pod succeeds at its first attempt.", {"enum": ["0", "1"]}),
+    "period": ("Length of a period.", {"enum": [p.value for p in Period], "default": Period.DAILY.value}),
+    "before": ("The run compared with: a name, latest or typical.", {**TEXT, "default": "typical"}),
+    "after": ("The run in question: a name, latest or typical.", {**TEXT, "default": "latest"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +99,11 @@ def fleet_query(request: web.Request) -> FleetQuery:
     return FleetQuery(
         filter_of(request), sort if sort in SORT else "impact", word(request, "reverse") == "1", paging(request)
     )
+
+
+def checked(request: web.Request, names: Iterable[str]) -> None:
+    """Raises HTTPBadRequest where one of these parameters has a value that it does not take."""
+    for name in names:
+        given, taken = word(request, name), PARAMETERS[name][1].get("enum")
+        if given and taken and given not in taken:
+            raise web.HTTPBadRequest(text=f"{name} is one of {', '.join(taken)}.")

@@ -10,7 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from concertmaster.web.api import Api, Route
-from concertmaster.web.openapi import PARAMETERS, encoded
+from concertmaster.web.openapi import encoded
+from concertmaster.web.queries import PARAMETERS
 from tests.support.web.analysed import analysed
 from tests.support.web.objects import change, profile
 from tests.support.web.server import Dashboard, dashboard, memory
@@ -40,6 +41,26 @@ def test_every_address_answers_with_its_model(running: Dashboard, route: Route) 
     kind = list[route.model] if route.many else route.model  # type: ignore[name-defined]
     assert TypeAdapter(kind).validate_json(answer.text)
     assert set(route.parameters) <= set(PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("workflows?severity=high", "severity is one of Info, Low, Medium, High, Critical."),
+        ("summary?severity=high", "severity is one of Info, Low, Medium, High, Critical."),
+        ("workflows?sort=size", "sort is one of impact, name, namespace, score, success, p95, cost, open."),
+        ("recommendations?state=Open", "state is one of Active, Dismissed, Implemented, Obsolete."),
+        (
+            "workflows/demo/nightly/recommendations?state=open",
+            "state is one of Active, Dismissed, Implemented, Obsolete.",
+        ),
+        ("workflows/demo/nightly/trends?period=yearly", "period is one of hourly, daily, weekly, monthly."),
+        ("workflows/demo/nightly/what-if?scale.trian=0.5", "there is no step trian"),
+    ],
+)
+def test_a_value_that_is_not_taken_is_said_and_not_ignored(running: Dashboard, query: str, said: str) -> None:
+    answer = running.get(f"/api/v1/{query}")
+    assert (answer.status, answer.json) == (400, {"error": said})
 
 
 def test_the_page_about_it_names_every_address() -> None:

@@ -351,7 +351,6 @@ def test_errors_are_pages_for_people_and_json_for_programs(fleet: Dashboard) -> 
     answer = fleet.get("/api/v1/workflows/demo/nothing")
     assert answer.status == 404
     assert answer.json == {"error": "There is no WorkflowProfile nothing in namespace demo."}
-    assert fleet.get("/api/v1/workflows/demo/nightly/trends?period=yearly").status == 400
 
 
 def test_a_cluster_that_cannot_be_read_says_why() -> None:
