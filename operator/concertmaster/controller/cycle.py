@@ -180,8 +180,8 @@ class Cycle:
     def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Verify changes in progress."""
         if self._changes is not None:
-            until, beat = self._collector.data_until, self._health.heartbeat
-            for problem in self._changes.follow(snapshot, subjects, until, now, beat, behind=self._behind):
+            reports, beat = self._collector.reports, self._health.heartbeat
+            for problem in self._changes.follow(snapshot, subjects, reports, now, beat, behind=self._behind):
                 record.problem(problem)
 
     def _change(
@@ -190,8 +190,8 @@ class Cycle:
         """Make the changes that policies allow."""
         if self._changes is None:
             return ChangesOutcome()
-        until, beat = self._collector.data_until, self._health.heartbeat
-        outcome = self._changes(snapshot, subjects, until, now, beat, behind=self._behind)
+        reports, beat = self._collector.reports, self._health.heartbeat
+        outcome = self._changes(snapshot, subjects, reports, now, beat, behind=self._behind)
         for problem in outcome.problems:
             record.problem(problem)
         if outcome.tally is not None:

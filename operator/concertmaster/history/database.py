@@ -101,9 +101,9 @@ class Database:
 
     def drop_watermarks(self, source: str, shards: Iterable[str]) -> None:
         """Forget how far these shards of a source were read."""
-        with self._transaction():
-            query = "DELETE FROM watermarks WHERE source = ? AND shard = ?"
-            self._db.executemany(query, [(source, shard) for shard in shards])
+        if rows := [(source, shard) for shard in shards]:
+            with self._transaction():
+                self._db.executemany("DELETE FROM watermarks WHERE source = ? AND shard = ?", rows)
 
     # --- inside
 

@@ -26,7 +26,16 @@ from concertmaster.controller.registry import Registry
 from concertmaster.controller.snapshot import SnapshotBuilder
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.model import Category, Edit, Interval, Outcome, Recommendation, RunRecord, WorkflowDefinition
+from concertmaster.core.model import (
+    Category,
+    Edit,
+    Interval,
+    Outcome,
+    Recommendation,
+    RunRecord,
+    WorkflowDefinition,
+    WorkflowKey,
+)
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError, HistoryFull, HistoryReadOnly
 from concertmaster.kube import errors
@@ -180,6 +189,7 @@ class Bed:
         self.coverage: float | None = 1.0
         self.allowed = True
         self.behind = False
+        self.unread: dict[WorkflowKey, float] = {}  # down to which moment workflows are read
         self.client.allows = lambda attributes: self.allowed  # type: ignore[method-assign]
         self.cronjob()
         self.policy(**apply)
@@ -244,11 +254,11 @@ class Bed:
         self.stage._registry = registry
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scenario)
-        until = {"default": self.now - 30.0}
-        self.problems = self.changes.follow(scenario, subjects, until, self.now, behind=self.behind)
+        reports = {"default": report(data_until=self.now - 30.0, unread=self.unread)}
+        self.problems = self.changes.follow(scenario, subjects, reports, self.now, behind=self.behind)
         if early:
             return {}
-        outcome = self.changes(scenario, subjects, until, self.now, behind=self.behind)
+        outcome = self.changes(scenario, subjects, reports, self.now, behind=self.behind)
         self.problems, self.blocked = self.problems + outcome.problems, outcome.blocked
         if outcome.tally is not None:
             self.metrics.observe(outcome.tally)

@@ -13,6 +13,7 @@ from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.discovery.targets import Targets
+from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.before_after import BeforeAfter, foresee
@@ -41,7 +42,7 @@ class WorkflowContext:
     control_group: ControlGroup
     policies: PolicyReader
     now: float
-    data_until: float | None
+    report: SourceReport | None  # of its metrics source
     collected: bool  # whether its namespace is read in this cycle
     in_flight: dict[str, WorkflowChangeView]  # all in progress by uid, whosever they are; shared by all contexts
     foreseen: tuple[int, str | None] | None = None
@@ -60,6 +61,16 @@ class WorkflowContext:
         """Whether the policy still says what this cycle follows, asked of the API server. Nothing ``new`` is written while
         the watches are behind."""
         return not (new and self.policies.behind) and self.policies.unchanged(self.subject)
+
+    @property
+    def data_until(self) -> float | None:
+        """Up to when the metrics source has been read (unix seconds)."""
+        return self.report.data_until if self.report is not None else None
+
+    def read_since(self, moment: float) -> bool:
+        """Whether the workflow's runs since ``moment`` (unix seconds) are read: others would seem not to have come."""
+        low = self.report.unread.get(self.subject.key, moment) if self.report is not None else moment
+        return self.collected and low <= moment
 
     @property
     def why_not(self) -> str:

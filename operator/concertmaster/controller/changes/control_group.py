@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
-from concertmaster.controller.interfaces import History
+from concertmaster.controller.interfaces import History, SourceReport
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, split_runs
 from concertmaster.core.changes.control import common
@@ -23,10 +23,10 @@ class ControlGroup:
 
     def __init__(
         self, subjects: Sequence[Subject], changes: Sequence[WorkflowChangeView], history: History,
-        data_until: Mapping[str, float | None], now: float, heartbeat: Callable[[str], None] = lambda _: None,
+        reports: Mapping[str, SourceReport], now: float, heartbeat: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._history = history
-        self._until = {source: until or now for source, until in data_until.items()}
+        self._until = {source: report.data_until or now for source, report in reports.items()}
         self._now = now
         self._beat = heartbeat
         self._runs: dict[WorkflowKey, Sequence[RunRecord]] = {}

@@ -27,7 +27,7 @@ from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.changes.verifier import Verifier
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.discovery.subject import Subject
-from concertmaster.controller.interfaces import Candidate, History
+from concertmaster.controller.interfaces import Candidate, History, SourceReport
 from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
@@ -71,7 +71,7 @@ class _Cycle:
 
     snapshot: ClusterSnapshot
     subjects: Sequence[Subject]
-    data_until: Mapping[str, float | None]
+    reports: Mapping[str, SourceReport]
     now: float
     heartbeat: Callable[[str], None]
     policies: PolicyReader
@@ -111,27 +111,27 @@ class Changes:
         self._followed: dict[str, str] | None = None  # in this cycle: versions by uid as they were left
 
     def follow(
-        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
+        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> list[str]:  # fmt: skip
         """Early in a cycle: what is in progress alone, so that neither an analysis nor a user's query delays a rollback.
         The arguments are those of ``__call__``. Returns the problems."""
         self._followed = None
         policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
-        cycle = _Cycle(snapshot, subjects, data_until, now, heartbeat, policies, early=True)
+        cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, early=True)
         with self._guarded("the changes", cycle.outcome):
             self._reconcile(cycle)
         return cycle.outcome.problems + self._writer.drain_problems()
 
     def __call__(
-        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], data_until: Mapping[str, float | None], now: float,
+        self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], reports: Mapping[str, SourceReport], now: float,
         heartbeat: Callable[[str], None] = lambda _: None, *, behind: bool = False,
     ) -> ChangesOutcome:  # fmt: skip
-        """Look after every change and every policy that allows some. ``data_until`` by metrics source; ``behind``: the
+        """Look after every change and every policy that allows some. ``reports`` by metrics source; ``behind``: the
         watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in progress is left
         alone unless somebody wrote it since."""
         policies = PolicyReader(self._client, self._access, snapshot.policies, behind)
-        cycle = _Cycle(snapshot, subjects, data_until, now, heartbeat, policies)
+        cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies)
         with self._guarded("the changes", cycle.outcome):
             self._reconcile(cycle)
         self._followed = None
@@ -175,7 +175,7 @@ class Changes:
         in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # each plan compares with them, and they are few
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
         facts = FactReader(self._client, self._access, self._secure)
-        control = ControlGroup(cycle.subjects, listed, self._history, cycle.data_until, cycle.now, cycle.heartbeat)
+        control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)
         for subject in cycle.subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])
             due = any(c.phase in IN_FLIGHT for c in mine) if cycle.early else mine or _may_change(subject)
@@ -184,7 +184,7 @@ class Changes:
             cycle.heartbeat("changes")
             context = WorkflowContext(
                 subject, subject.policy, mine, ledger, cycle.snapshot, facts, control, cycle.policies, cycle.now,
-                cycle.data_until.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
+                cycle.reports.get(subject.source), subject.entry.namespace not in control.unread, in_flight,
             )  # fmt: skip
             with self._guarded(f"changes of {context.workflow}", cycle.outcome):
                 self._follow(context, followed)

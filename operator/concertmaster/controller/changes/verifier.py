@@ -98,10 +98,10 @@ class Verifier:
             step = conflict(decision.reason, applied=change.applied is not None)
             return self._writer.carry_out(change, step, context.now)
         target, definition = change.target, context.definition
-        if decision.step is not Step.VERIFY or target is None or not context.collected:
-            return None  # runs of a namespace that is not read in this cycle would seem not to have come
         applied = change.applied
-        if definition is None or applied is None:
+        if decision.step is not Step.VERIFY or target is None or definition is None or applied is None:
+            return None
+        if not context.read_since(applied):
             return None
         if change.fingerprint is None and definition.fingerprint is not None:
             change = self._writer.carry_out(change, marked(change, definition.fingerprint), context.now) or change

@@ -82,11 +82,6 @@ class Collector:
         """Whether a source has more of the past to read."""
         return any(report.more for report in self.reports.values())
 
-    @property
-    def data_until(self) -> Mapping[str, float | None]:
-        """Up to when each source's facts are complete."""
-        return {name: report.data_until for name, report in self.reports.items()}
-
     def names(self) -> Sequence[str]:
         """Names of the configured sources."""
         return self._sources.names()

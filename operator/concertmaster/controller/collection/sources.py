@@ -179,9 +179,9 @@ class MetricsSources:
         store, name, now = self._history.store, reading.demand.source, reading.demand.now
         end = float(int(now - client.source.delay_seconds))
         horizon = now - self._reach(reading.demand)
-        groups: dict[float, list[str]] = {}
-        marks = self._watermarks(name)
-        for namespace in sorted({d.key.namespace for d in reading.demand.workflows}):
+        marks, groups = self._watermarks(name), dict[float, list[str]]()
+        marks.read_without(keys := [d.key for d in reading.demand.workflows])
+        for namespace in sorted({key.namespace for key in keys}):
             until = marks.until(namespace)
             if until is None:
                 continue  # never read: all of it is the past, read newest first

@@ -53,13 +53,26 @@ class Watermarks:
                 self.ahead[namespace] = kept, until
         self.history.store.set_watermarks(self.source, moved)
 
+    def read_without(self, keys: Collection[WorkflowKey]) -> None:
+        """The namespaces of workflows ``keys`` are about to be read for these: note up to when they were for their others,
+        whose definitions cannot be had at present (their kind is denied or missing, say). They lack what comes now."""
+        marks, dropped = self._known()
+        read, namespaces = {_past(key, dropped) for key in keys}, {key.namespace for key in keys}
+        lacking = [s for s in marks if s.startswith(_PAST) and s not in read and _namespace(s) in namespaces]
+        untils = {_missed(s): self.until(_namespace(s)) for s in lacking if _missed(s) not in marks}
+        self.history.store.set_watermarks(self.source, {s: at for s, at in untils.items() if at is not None})
+        self.history.store.drop_watermarks(self.source, [_refilled(s) for s in lacking if _refilled(s) in marks])
+
     def lows(self, keys: Iterable[WorkflowKey], newest: float) -> dict[WorkflowKey, float]:
-        """How far back each workflow was read: at first as far as its namespace is complete, else not at all."""
+        """How far back each workflow was read without a gap: at first as far as its namespace is complete, else not at
+        all."""
         marks, dropped = self._known()
         lows: dict[WorkflowKey, float] = {}
         for key in keys:
-            known, until = marks.get(_past(key, dropped)), marks.get(key.namespace)
-            lows[key] = -known if known is not None else until if until is not None else newest
+            past, until = _past(key, dropped), marks.get(key.namespace, newest)
+            known = marks.get(past)
+            gap = known is None or _missed(past) in marks
+            lows[key] = marks.get(_refilled(past), until) if known is None or gap else -known
         return lows
 
     def lower(
@@ -69,11 +82,20 @@ class Watermarks:
         marks, dropped = self._known()
         spaces = frozenset(namespaces)
         moved = {space: complete_until for space in spaces if space not in marks}
+        filled = list[str]()
         for key, low in lows.items():
-            if key.namespace in spaces and since < low <= complete_until + 1.0:
-                lows[key] = since
-                moved[_past(key, dropped)] = -since
+            if key.namespace not in spaces or not since < low <= complete_until + 1.0:
+                continue
+            past = _past(key, dropped)
+            if (missed := marks.get(_missed(past))) is not None and since > missed:
+                lows[key] = moved[_refilled(past)] = since
+                continue
+            if missed is not None:  # here begins what was read before
+                filled += [_missed(past), _refilled(past)]
+            lows[key] = min(since, -marks.get(past, -since))
+            moved[past] = -lows[key]
         self.history.store.set_watermarks(self.source, moved)
+        self.history.store.drop_watermarks(self.source, filled)
 
     def complete_until(self, namespaces: Collection[str]) -> float | None:
         """Up to when all of these namespaces are complete; None when one was never read or the history is away."""
@@ -143,8 +165,9 @@ def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Call
                 return shard not in places
             if key is None:
                 return True
-            if kind == "past":
-                return shard != _past(key, dropped)
+            if kind != "durations":
+                past = _past(key, dropped)
+                return shard not in (past, _missed(past), _refilled(past))
             return marks.get(shard.removesuffix(_PAST_OF), before - 1.0) < before
 
         store.drop_watermarks(source, [s for s in marks if owns(_namespace(s)) and spent(s)])
@@ -159,6 +182,7 @@ def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Call
 
 
 _DROPPED = "dropped:"
+_PAST = "past:"
 _PAST_OF = ":past"
 
 
@@ -167,7 +191,17 @@ def _past(key: WorkflowKey, dropped: Mapping[str, float]) -> str:
 
     A workflow whose history was dropped starts a new one.
     """
-    return f"past:{key}:{dropped.get(f'{_DROPPED}{key}', 0.0):.0f}"
+    return f"{_PAST}{key}:{dropped.get(f'{_DROPPED}{key}', 0.0):.0f}"
+
+
+def _missed(past: str) -> str:
+    """Shard of the moment from which on a workflow was not read although its namespace was."""
+    return f"missed:{past.removeprefix(_PAST)}"
+
+
+def _refilled(past: str) -> str:
+    """Shard of the moment down to which such a gap has been filled since."""
+    return f"refilled:{past.removeprefix(_PAST)}"
 
 
 def _namespace(shard: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
+from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import LIMIT_RANGES, PODS, RESOURCE_QUOTAS
@@ -101,6 +102,19 @@ def test_no_run_although_some_were_due_is_a_harm_and_rolled_back() -> None:
     done = bed.one()
     assert (done.phase, done.verdict, bed.cpu()) == ("Completed", Verdict.WORSE, "2")
     assert "although the schedule had 2 due" in bed.message(C.VERIFIED)
+
+
+def test_no_run_is_missed_of_a_workflow_that_is_not_read_down_to_its_change_yet() -> None:
+    """Its kind could not be listed for a day, say: its runs meanwhile are read newest first."""
+    bed = applied()
+    at = bed.one().applied or 0.0
+    key = WorkflowKey("demo", "CronJob", "etl")
+    bed.unread = {key: at + 60.0}
+    bed.run(3 * HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.unread = {key: at - 60.0}
+    bed.run(HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2")
 
 
 def test_no_run_is_missed_in_a_namespace_that_is_not_read_in_this_cycle(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,6 +289,47 @@ def test_what_ended_while_a_namespace_waited_is_read_afterwards(reader: Reader, 
     assert reader.runs("etl") == 5
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_ended_while_a_workflow_could_not_be_listed_is_read_when_it_can(
+    reader: Reader, harness: Harness, restarts: bool
+) -> None:
+    """Its kind is denied, missing or away for a day, while others of its namespace are read on."""
+    harness.pods = hourly("etl", 40) + hourly("other", 40)
+    reader.read_all("etl", "other")
+    for step in range(1, 9):
+        reader.now = NOW + 3 * 3600.0 * step
+        harness.pods.append(pod("etl", reader.now - 300.0))
+        if restarts:
+            reader.restart()
+        reader.read_all("other")
+    assert reader.runs("etl") == 40
+    first = reader.read("etl", "other")
+    assert cronjob("etl").key in first.changed
+    reader.read_all("etl", "other")
+    assert reader.runs("etl") == 48
+    harness.looks.clear()
+    reader.now += 300.0
+    reader.read("etl", "other")
+    assert [kind for kind, *_ in harness.looks] == ["forward"], "it is read once"
+
+
+def test_a_long_gap_of_a_workflow_is_read_in_parts_also_where_it_is_away_again(
+    reader: Reader, harness: Harness
+) -> None:
+    harness.pods = hourly("etl", 20, end=NOW - 600.0)
+    reader.read_all("etl", "other", window=7 * DAY)
+    reader.now = NOW + 4 * DAY
+    harness.pods += hourly("etl", 90, end=reader.now - 600.0)
+    reader.read_all("other", window=7 * DAY)
+    assert reader.read("etl", "other", window=7 * DAY).more, "a day of four"
+    reader.restart()
+    reader.now += 3600.0
+    harness.pods.append(pod("etl", reader.now - 1200.0))
+    reader.read_all("other", window=7 * DAY)
+    reader.read_all("etl", "other", window=7 * DAY)
+    assert reader.runs("etl") == 111
+
+
 def test_strays_are_forgotten_with_the_last_profile_of_their_namespace(reader: Reader, harness: Harness) -> None:
     key = cronjob("etl").key
     reader.read("etl")
