@@ -36,7 +36,7 @@ def _clock(ahead: float) -> None:
     time.time = lambda: real() + ahead
 
 
-def _disk(fault: str) -> None:
+def break_disk(fault: str) -> None:
     """``full``: databases cannot grow. ``read-only``: databases cannot be written."""
     connect = sqlite3.connect
 
@@ -59,7 +59,7 @@ def main() -> int:
     if ahead := os.environ.get("CHAOS_CLOCK"):
         _clock(float(ahead))
     if fault := os.environ.get("CHAOS_DISK"):
-        _disk(fault)
+        break_disk(fault)
     settings = load(sys.argv[1])
     if interval := os.environ.get("CHAOS_INTERVAL"):  # shorter than the configuration allows
         settings = settings.model_copy(update={"interval": Duration(f"{float(interval):.0f}s")})
