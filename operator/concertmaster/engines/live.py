@@ -55,6 +55,7 @@ def live_run(
         ordered = [replace(e, after=None) for e in ordered]
     begin, end = span(ordered)
     at, until = timestamp(obj.status.get(started)), timestamp(obj.status.get(finished))
+    created = timestamp(obj.meta.get("creationTimestamp"))
     record = RunRecord(
         workflow=key,
         run=obj.name,
@@ -64,9 +65,9 @@ def live_run(
         source=Source.LIVE,
         steps=tuple(ordered),
         fingerprint=fingerprint,
+        created=created,
     )
     over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
-    created = timestamp(obj.meta.get("creationTimestamp"))
     return LiveRun(record, over and complete, obj.problems.all(), created=created, started=at, finished=until)
 
 

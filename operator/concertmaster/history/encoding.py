@@ -77,20 +77,19 @@ def encode_record(record: RunRecord) -> bytes:
     head: list[object] = [*known, dict(record.extra)]
     held = record.suspension
     suspended = None if held is None else [held.seconds, held.by, held.evictions]
-    if record.pauses or record.input_size is not None or held is not None:
-        head += _trimmed([[list(pause) for pause in record.pauses], record.input_size, suspended])
-    return _deflate([head, [_execution_row(e) for e in record.steps]])
+    more = _trimmed([[list(p) for p in record.pauses] or None, record.input_size, suspended, record.created])
+    return _deflate([[*head, *more], [_execution_row(e) for e in record.steps]])
 
 
 def decode_record(body: bytes, key: WorkflowKey, run: str) -> RunRecord:
     """The record that ``encode_record`` wrote."""
     (start, end, outcome, source, mark, extra, *more), rows = _inflate(body)
-    idle, size, held = (*more, *[None] * (3 - len(more)))[:3]
+    idle, size, held, created = (*more, *[None] * (4 - len(more)))[:4]
     pauses = tuple((float(a), float(b)) for a, b in idle or ())
     steps = tuple(_execution(r) for r in rows)
     suspension = Suspension(*held) if held is not None else None
     return RunRecord(
-        key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size, suspension
+        key, run, start, end, Outcome(outcome), Source(source), steps, mark, extra, pauses, size, suspension, created
     )
 
 

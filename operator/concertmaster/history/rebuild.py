@@ -23,6 +23,7 @@ from concertmaster.engines import RunBuilder, span
 
 _SIZES = ("cpu_request", "cpu_limit", "memory_request", "memory_limit")
 _SLACK = 120.0  # seconds around a live run in which pods of its name are its own
+_SECOND = 1.0  # resolution of the times of objects
 
 
 def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, builder: RunBuilder) -> list[RunRecord]:
@@ -42,7 +43,9 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
 
 
 def same_run(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records of one name can be about one run, by their times."""
+    """Whether two records of one name can be about one run: of one object or, if that is unknown, by their times."""
+    if one.created is not None and other.created is not None:
+        return one.created == other.created
     if one.start is None or other.start is None:
         return True
     first, second = (one, other) if one.start <= other.start else (other, one)
@@ -174,4 +177,5 @@ def _within(e: StepExecution, live: RunRecord) -> bool:
     times = [t for t in (e.created, e.started, e.finished) if t is not None]
     if not times or live.start is None:
         return True
-    return min(times) >= live.start - _SLACK and (live.end is None or min(times) <= live.end + _SLACK)
+    since = live.start - _SLACK if live.created is None else live.created - _SECOND
+    return min(times) >= since and (live.end is None or min(times) <= live.end + _SLACK)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution
 from concertmaster.history.rebuild import join
 from concertmaster.history.store import Store
@@ -78,3 +80,31 @@ def test_the_pod_made_again_under_its_name_is_joined(store: Store) -> None:
         joined = join(live, order)
         assert [(e.uid, e.outcome) for e in joined.steps] == [(None, Outcome.SUCCEEDED), ("two", Outcome.SUCCEEDED)]
         assert joined.end == RETRIED.end
+
+
+BORN = T0 - 5.0
+
+
+@pytest.mark.parametrize("gap", [20.0, 110.0, 2 * HOUR])
+@pytest.mark.parametrize("names", [("load-a", "load-b"), ("load", "load")])  # of Jobs, and of TaskRuns
+def test_an_object_made_again_under_its_name_leaves_the_failure_of_the_first(
+    store: Store, gap: float, names: tuple[str, str]
+) -> None:
+    first = replace(pod("load", 0, 10, Outcome.FAILED), pod=names[0], uid="one")
+    second = replace(pod("load", gap, 10), pod=names[1], uid="two")
+    for e, outcome, born in ((first, Outcome.FAILED, BORN), (second, Outcome.SUCCEEDED, T0 + gap - 3.0)):
+        store.add({}, records=[replace(record(outcome, e), created=born)])
+        store.add({KEY: {"etl-1": (e,)}})
+    assert [(r.outcome, r.makespan) for r in store.runs(KEY)] == [(Outcome.FAILED, 10), (Outcome.SUCCEEDED, 10)]
+
+
+@pytest.mark.parametrize("pause", [20.0, 110.0, 2 * HOUR])
+def test_what_a_run_did_before_it_was_stopped_is_no_run_of_its_own(store: Store, pause: float) -> None:
+    """A suspended Job loses its pods, a retried Workflow those of the failed steps: its object is the same."""
+    lost = replace(pod("load", 0, 10, Outcome.UNKNOWN), uid="lost")
+    store.add({KEY: {"etl-1": (lost,)}})
+    again = replace(pod("load", pause, 50), uid="again")
+    store.add({}, records=[replace(record(Outcome.SUCCEEDED, again), created=BORN)])
+    store.add({KEY: {"etl-1": (again,)}})
+    run = the_run(store)
+    assert (run.outcome, run.makespan, run.created) == (Outcome.SUCCEEDED, 50, BORN)

@@ -131,7 +131,8 @@ class RunRecord:
 
     ``pauses``: (from, to) between a failed end and a retry of the same run, in which nothing was waited for; excluded from
     the run's time: see ``without_pauses``. ``input_size``: of the run as a whole, in the unit its source declares; sizes of
-    steps are part of their executions.
+    steps are part of their executions. ``created``: creation of the run's object in unix seconds, which a retry keeps and
+    a run made again under its name does not; None: unknown (no live object).
     """
 
     workflow: WorkflowKey
@@ -148,6 +149,7 @@ class RunRecord:
     suspension: Suspension | None = (
         None  # before the first pod, so not part of the run's time; None: unknown (no live object)
     )
+    created: float | None = None
 
     @property
     def input_total(self) -> float | None:
