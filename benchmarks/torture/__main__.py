@@ -15,7 +15,7 @@ from benchmarks.torture import bed, report
 from benchmarks.torture.approved import approve
 from benchmarks.torture.compare import collected, compare
 from benchmarks.torture.faults import Row
-from benchmarks.torture.recommended import carry_out, trials
+from benchmarks.torture.recommended import Trial, carry_out, outcomes, trials
 from concertmaster.prometheus.collect.reading import Collection
 from testbed.cluster import Cluster
 from testbed.prometheus import PrometheusServer
@@ -35,8 +35,13 @@ def main() -> int:
     parser.add_argument(
         "--again", type=Path, help="compare a play that was kept; with --tries, try its recommendations"
     )
+    parser.add_argument(
+        "--large", action="store_true", help="with --again: right-sizings of large requests as WorkflowChanges"
+    )
     parser.add_argument("--dry", action="store_true", help="do not write the result file")
     arguments = parser.parse_args()
+    if arguments.large:
+        return _large(arguments)
     keep = _nothing if arguments.dry else report.write
     result, lines = (_again if arguments.again else _played)(arguments, keep)
     _say(report.summary(result))
@@ -65,6 +70,20 @@ def _played(arguments: argparse.Namespace, keep: Keep) -> tuple[dict[str, Any], 
         if arguments.tries == 0:
             return _compared(arguments, play, metrics, keep)[1:]
         return _tried(arguments, cluster, prometheus, play, metrics, keep)
+
+
+def _large(arguments: argparse.Namespace) -> int:
+    """Have an operator right-size workflows whose steps request far more than they use; runs must end as in the play that
+    was kept."""
+    play, _ = pickle.loads(arguments.again.read_bytes())
+    chosen = outcomes(play).keys() & (arguments.only or bed.names())
+    found = [Trial(name, "right-size", "", "", None) for name in sorted(chosen)]
+    with bed.bed() as (cluster, prometheus):
+        bed.define(cluster, large=True)
+        changes = approve(cluster, prometheus, play, found, arguments.tries or 5, _say)
+    if not arguments.dry:
+        report.write_large(changes)
+    return 1 if _said(report.broken((), changes)) else 0
 
 
 def _compared(

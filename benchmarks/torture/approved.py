@@ -30,8 +30,6 @@ from testbed.cluster import Cluster
 from testbed.process import Process, TemporaryDirectory, TestbedError
 from testbed.prometheus import PrometheusServer
 
-RULES = frozenset({"right-size", "cpu-request", "memory-request", "parallelism"})
-LONG = frozenset({"lengthy", "long-fan", "daemon"})  # a minute or more per run
 FIRST = 100  # number of the first run
 _PATIENCE = 240.0  # seconds for the operator's next action
 _TRIES = 3  # plans per recommendation
@@ -75,12 +73,6 @@ class Change:
         return self.promised[0] - room <= effect <= self.promised[1] + room
 
 
-def of_operator(trial: Trial) -> bool:
-    """Whether an operator may apply it: published, for a field that it may change, and for a workflow without long
-    runs."""
-    return trial.published and trial.rule in RULES and trial.workflow not in LONG
-
-
 def approve(
     cluster: Cluster,
     prometheus: PrometheusServer,
@@ -91,7 +83,7 @@ def approve(
 ) -> dict[tuple[str, str], Change]:
     """All changes that the operator may make among ``found``, by workflow and id. The definitions are restored at the
     end."""
-    wanted = [t for t in found if of_operator(t)]
+    wanted = [t for t in found if not t.left_out]
     pristine = {name: declared(cluster, name) for name in dict.fromkeys(t.workflow for t in wanted)}
     for raw in pristine.values():
         restore(cluster, raw)  # created instead of applied: objects owned by server-side apply belong to GitOps

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import IO
+from typing import IO, Any
 
 from benchmarks.torture.truth import unix
 from benchmarks.torture.workflows.argo_behaviour import BEHAVIOUR
@@ -18,7 +18,7 @@ from benchmarks.torture.workflows.argo_graphs import GRAPHS
 from benchmarks.torture.workflows.argo_mixed import ARGUMENTS, MIXED, NEEDED
 from benchmarks.torture.workflows.argo_nested import NESTED
 from benchmarks.torture.workflows.jobs import JOBS, JOBSETS
-from benchmarks.torture.workflows.parts import ARGO, Object
+from benchmarks.torture.workflows.parts import ARGO, SMALL, Object
 from benchmarks.torture.workflows.pipelines import PIPELINES
 from testbed.cluster import Cluster
 from testbed.components import ARGO_V4
@@ -29,7 +29,8 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2
-_ARGO = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED)
+ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED)
+LARGE = {"requests": {"cpu": "200m", "memory": "1Gi"}}  # what memory saves is worth a recommendation
 NOT_RUN = {"library"}  # only contains templates for others
 RUN_KINDS = {
     "Workflow": "workflows.argoproj.io",
@@ -53,14 +54,14 @@ class Play:
 
 def names() -> list[str]:
     """Names of the workflows to run."""
-    every = (*_ARGO, *PIPELINES, *JOBS, *JOBSETS)
+    every = (*ARGO_SET, *PIPELINES, *JOBS, *JOBSETS)
     return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
 
 
 def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
     """One run of each workflow."""
     tail = f"-r{number:04d}"
-    for template in _ARGO:
+    for template in ARGO_SET:
         name = template["metadata"]["name"]
         if name in chosen:
             yield {
@@ -101,11 +102,13 @@ def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
         yield control_plane.cluster, prometheus
 
 
-def define(cluster: Cluster) -> None:
-    """Create the namespace and all definitions."""
+def define(cluster: Cluster, *, large: bool = False) -> None:
+    """Create the namespace and all definitions; ``large``: with large requests instead of small ones."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
-    workflows = (*map(_as_served, _ARGO), *PIPELINES)
+    workflows = [*map(_as_served, ARGO_SET), *PIPELINES]
+    if large:
+        workflows = [enlarged(w) for w in workflows]
     cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
 
 
@@ -130,6 +133,15 @@ def _as_served(template: Object) -> Object:
         if "memoize" in part and argo_version() == ARGO_V4:
             del part["memoize"]["cache"]["configMap"]["key"]
     return found
+
+
+def enlarged(part: Any) -> Any:
+    """A part of a definition with large requests instead of small ones."""
+    if part == SMALL:
+        return LARGE
+    if isinstance(part, dict):
+        return {key: enlarged(value) for key, value in part.items()}
+    return [enlarged(value) for value in part] if isinstance(part, list) else part
 
 
 def _waves(

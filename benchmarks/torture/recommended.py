@@ -26,6 +26,7 @@ from concertmaster.engines import complete
 from concertmaster.prometheus.collect.reading import Collection
 from testbed.cluster import Cluster
 
+OF_OPERATOR = frozenset({"right-size", "cpu-request", "memory-request", "parallelism"})  # rules
 _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)
 FIRST = 500  # number of the first run
 _ABREAST = 2  # runs of one workflow at a time where no run time is measured
@@ -53,6 +54,13 @@ class Trial:
     def rule(self) -> str:
         """The rule of the recommendation."""
         return self.id.partition(".")[0]
+
+    @property
+    def left_out(self) -> str:
+        """Why no operator makes it as a WorkflowChange; empty if one may."""
+        if self.rule not in OF_OPERATOR:
+            return "no field that an operator sets"
+        return "" if self.published else "not published: nothing to gain"
 
     @property
     def gain(self) -> float | None:

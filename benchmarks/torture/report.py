@@ -94,6 +94,7 @@ def result(
                 "refused": t.refused,
                 "runs": t.runs,
                 "worse": t.worse,
+                "left_out": t.left_out,
                 "change": _change(made.get((t.workflow, t.id))),
             }
             for t in tried
@@ -123,6 +124,14 @@ def write(found: dict[str, Any]) -> None:
     RESULT.write_text(json.dumps({**kept, found["argo"]: merged(kept.get(found["argo"]), found)}, indent=1) + "\n")
 
 
+def write_large(changes: Changes) -> None:
+    """Store the right-sizings of large requests next to the other results of the version."""
+    kept = json.loads(RESULT.read_text())
+    own = kept[BY_NAME[argo_version()].version]
+    own["large"] = {**own.get("large", {}), **{workflow: _change(c) for (workflow, _), c in sorted(changes.items())}}
+    RESULT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
 def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
     """A result, completed by an earlier one for workflows that were not run, and recommendations that were not tried."""
     if before is None:
@@ -134,6 +143,7 @@ def merged(before: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, An
     earlier = {(row["workflow"], row["id"]): row for row in known if row["workflow"] in run}
     tried = [_completed(row, earlier.get((row["workflow"], row["id"]))) for row in tried or ()]
     return {
+        **before,
         **found,
         "workflows": sorted([*others, *found["workflows"]], key=lambda row: str(row["name"])),
         "recommendations": sorted([*kept, *tried], key=lambda row: str(row["workflow"])),
@@ -144,7 +154,8 @@ def _completed(row: dict[str, Any], before: dict[str, Any] | None) -> dict[str, 
     """A recommendation with what an earlier try of the other way has shown."""
     if before is None:
         return row
-    return {**(row if row["runs"] or row["refused"] else before), "change": row["change"] or before["change"]}
+    tried = row if row["runs"] or row["refused"] else before
+    return {**tried, "left_out": row["left_out"], "change": row["change"] or before["change"]}
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -178,7 +189,25 @@ def lines(kept: dict[str, Any]) -> list[str]:
         wrong = [f"- {text}" for r in rows for text in r["faults"]]
         out += [f"Not exact with Argo {version}:", "", *wrong] if wrong else [f"Nothing differs with Argo {version}."]
         out += _recommended(found.get("recommendations") or ())
+        out += _enlarged(found.get("large") or {})
     return out
+
+
+def _enlarged(changes: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The right-sizings of the set with large requests."""
+    if not changes:
+        return []
+    made = [c for c in changes.values() if c["runs"]]
+    return [
+        "",
+        f"With every step of {len(changes)} further workflows requesting 200m and 1Gi (`--large`), their right-sizing is"
+        f" worth it: {len(made)} were made as WorkflowChanges in mode Approve, {sum(not c['worse'] for c in made)} left the"
+        f" workflow finishing as before, and {_held(made)} promised intervals hold.",
+        "",
+        "| workflow | as WorkflowChange | promised | found | |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join([name, *_change_cells(change, None)])} |" for name, change in sorted(changes.items())),
+    ]
 
 
 def _recommended(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -193,8 +222,8 @@ def _recommended(rows: Sequence[dict[str, Any]]) -> list[str]:
         "",
         f"{len(rows)} recommendations have a command. Of {len(pasted)} run as printed, {fine} were taken and left the"
         f" workflow finishing as before; {_held(rows)} promised intervals of the run time have what the runs show. The"
-        f" operator may make {len(asked)} of them itself (published, of a kind of field that it changes, of a workflow that"
-        f" does not take long): {len(made)} were made as WorkflowChanges in mode Approve,"
+        f" operator may make {len(asked)} of them itself (published, of a kind of field that it changes):"
+        f" {len(made)} were made as WorkflowChanges in mode Approve,"
         f" {sum(not c['worse'] for c in made)} left the workflow finishing as before, and {_held(made)} promised intervals"
         " hold.",
         "",
@@ -216,13 +245,14 @@ def _cells(row: dict[str, Any]) -> list[str]:
     promised = "-" if row["promised"] is None else f"{row['promised'][0]:g} to {row['promised'][1]:g}"
     gain = "-" if row["gain"] is None else f"{row['gain']:g}"
     printed = "refused" if row["refused"] else _ends(row)
-    return [row["workflow"], row["action"], printed, promised, gain, *_change_cells(row["change"], row["holds"])]
+    cells = _change_cells(row["change"], row["holds"], row.get("left_out") or "-")
+    return [row["workflow"], row["action"], printed, promised, gain, *cells]
 
 
-def _change_cells(change: dict[str, Any] | None, printed: bool | None) -> list[str]:
+def _change_cells(change: dict[str, Any] | None, printed: bool | None, left_out: str = "-") -> list[str]:
     words = {None: "", True: "holds", False: "missed"}
     if change is None:
-        return ["-", "-", "-", words[printed]]
+        return [left_out, "-", "-", words[printed]]
     if not change["runs"]:
         return ["not made", "-", "-", change["said"].replace("|", "/")]
     low_high = "-"

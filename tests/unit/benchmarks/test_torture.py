@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.torture import report
+from benchmarks.torture import bed, report
 from benchmarks.torture.approved import Change
 from benchmarks.torture.bed import Play
 from benchmarks.torture.faults import Row, history_faults
@@ -188,13 +190,40 @@ def test_the_page_shows_each_recommendation_on_both_ways() -> None:
         "| w | Raise it | 1 runs end as before | 3 to 5 | 4 | 5 runs end as before, Improved | duration -30 to -20% |"
         in ("\n".join(lines))
     )
-    assert lines[-1] == "| w | Set a time limit | 2 runs end as before | - | - | - | - | - |  |"
+    left_out = "no field that an operator sets"
+    assert lines[-1] == f"| w | Set a time limit | 2 runs end as before | - | - | {left_out} | - | - |  |"
     assert any("1 of 1 promised intervals of the run time" in line and "1 were made" in line for line in lines)
+
+
+def test_what_no_operator_makes_says_why() -> None:
+    small = Trial("w", "right-size", "kubectl patch", "Right-size it", None, published=False)
+    assert small.left_out == "not published: nothing to gain"
+    assert replace(small, published=True).left_out == ""
+    assert replace(small, id="retry-policy.a", published=True).left_out == "no field that an operator sets"
+
+
+def test_right_sizings_of_large_requests_have_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "RESULT", tmp_path / "torture.json")
+    report.write(report.result([], 5))
+    refused = replace(change(), runs=0, said="not proposed")
+    report.write_large({("w", "right-size"): change()})
+    report.write_large({("x", "right-size"): refused})
+    report.write(report.result([], 5))  # a later play of small requests leaves them
+    lines = report.lines(json.loads(report.RESULT.read_text()))
+    assert lines[-2].startswith("| w | 5 runs end as before, Improved | duration -30 to -20% |")
+    assert lines[-1] == "| x | not made | - | - | not proposed |"
+    assert any("2 further workflows" in line and "1 were made" in line for line in lines)
+
+
+def test_large_requests_are_those_of_every_step() -> None:
+    found = json.dumps([bed.enlarged(d) for d in (*bed.ARGO_SET, *bed.PIPELINES)])
+    assert '"memory": "1Gi"' in found and '"memory": "32Mi"' not in found
 
 
 def test_a_play_of_some_workflows_keeps_what_is_known_of_the_others() -> None:
     def played(name: str, live: int, change: str | None = None, runs: int = 5) -> dict[str, Any]:
         tried = {"workflow": name, "id": "right-size", "live": live, "change": change, "runs": runs, "refused": ""}
+        tried["left_out"] = ""
         return {"workflows": [{"name": name, "live": live}], "recommendations": [tried]}
 
     assert report.merged(None, played("a", 1)) == played("a", 1)
