@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import requests
 from prometheus_api_client import PrometheusConnect
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
@@ -22,6 +21,7 @@ from urllib3.util.retry import Retry
 from concertmaster import __version__
 from concertmaster.net.retry import RETRYABLE_STATUS, Breaker, RetryPolicy, Tools, parse_retry_after, retrying
 from concertmaster.prometheus.client import credentials, scrub
+from concertmaster.prometheus.client.adapter import PromptAdapter
 from concertmaster.prometheus.client.errors import (
     AuthFailed,
     Crowded,
@@ -62,7 +62,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         # Retries are ours: the library's know no deadline and skip POST.
         super().__init__(url=source.url, session=session, retry=Retry(0, read=False))
-        session.mount(source.url, HTTPAdapter(max_retries=Retry(0, read=False), pool_maxsize=4))
+        session.mount(source.url, PromptAdapter(max_retries=Retry(0, read=False), pool_maxsize=4))
         self._source = source
         self._policy = policy
         self._breaker = breaker

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import math
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,6 +207,29 @@ def test_an_answer_that_drips_is_given_up(store: Store) -> None:
     store.script = [Reply(b'{"status":"success"' + b" " * 1000, drip=0.05)]
     with pytest.raises(TimedOut):
         PrometheusClient(source(store.url, timeout_seconds=0.3)).instant("up", 1.0)
+
+
+@pytest.mark.parametrize(
+    "piece", [b"H", b"X-More: 1\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["status", "headers", "continue"]
+)
+def test_an_answer_whose_head_never_ends_is_given_up(piece: bytes) -> None:
+    """It would hold up the cycle until the liveness probe fails, and again after each restart."""
+    first = b"HTTP/1.1 200 OK\r\n" if piece.startswith(b"X") else b""
+
+    def drip(listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # at the latest, the client disconnects
+            made, _ = listening.accept()
+            with made:
+                made.sendall(first)
+                while True:
+                    made.sendall(piece)
+                    time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(TimedOut, match=r"no whole answer within 0\.3 s"):
+            PrometheusClient(source(url, timeout_seconds=0.3)).instant("up", 1.0)
 
 
 def test_nobody_listens() -> None:
