@@ -80,11 +80,12 @@ def _a_directory(file: Path) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _full(file: Path) -> Iterator[Mapping[str, str]]:
-    """No room for the newer half of what the metrics have."""
+    """A backup without the newer half of what the metrics have, restored where there is no room for it."""
     with sqlite3.connect(file) as db:
         (newer,) = db.execute("SELECT avg(ended) FROM pods").fetchone()
         db.execute("DELETE FROM pods WHERE ended > ?", (newer,))
-        db.execute("DELETE FROM watermarks")
+        for table in ("watermarks", "analyses"):
+            db.execute(f"DELETE FROM {table}")
     db.execute("VACUUM")
     db.close()
     yield {"CHAOS_DISK": "full"}

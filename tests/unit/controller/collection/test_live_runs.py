@@ -595,6 +595,19 @@ def test_recursion_and_nonsense_in_a_status_are_survived(harness: Harness) -> No
     assert any("etl-odd" in note for note in seen.notes)
 
 
+def test_a_run_nested_too_deeply_is_left_out_by_its_name_and_the_next_one_is_read(harness: Harness) -> None:
+    """It would end the thread of the watch, and with it the runs of everybody."""
+    deep: list[Any] = []
+    for _ in range(1_200):
+        deep = [deep]
+    assert not harness.see(WORKFLOWS, etl_run("etl-deep", nodes={"a": {"inputs": deep}}))
+    assert harness.see(WORKFLOWS, etl_run())
+    seen = harness.look()
+    assert [r.run for r in harness.runs(ETL)] == ["etl-x7k2z"]
+    (note,) = (note for note in seen.notes if "etl-deep" in note)
+    assert "nested deeper than 100 levels" in note
+
+
 # --- joining ----------------------------------------------------------------------------------------------------------
 
 
