@@ -248,10 +248,12 @@ class LiveRuns:
         if raw is None or definition is None or kind is None or ended(raw):
             return None
         try:
-            run = kind.read(raw, self._objects.children(ref, raw)[0], definition.key, definition)
+            parts, _ = self._objects.children(ref, raw)
+            run = kind.read(raw, parts, definition.key, definition)
+            record, _ = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
         except _UNREADABLE:
             return None  # reported when it has ended
-        record = as_in_history(run.record, definition)
+        record = as_in_history(record, definition)
         return replace(record, start=record.start if record.start is not None else run.started)
 
     @staticmethod

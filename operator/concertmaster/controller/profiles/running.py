@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.controller.discovery.subject import Subject
@@ -13,6 +14,7 @@ from concertmaster.core.analysis.running.by_input import adjusted
 from concertmaster.core.analysis.running.forecast import RunForecast, deadline_seconds, forecast_run
 from concertmaster.core.analysis.running.timeline import NEWEST, Timeline, progress, timelines
 from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.core.model.enums import MetricRole
 from concertmaster.history import HistoryError
 from concertmaster.report.running import document
 
@@ -69,10 +71,13 @@ class RunningForecasts:
             known = self._courses[definition.key] = (ended, timelines(earlier))
         graph = definition.graph
         after = {s.name: s.depends_on for s in graph.steps} if any(s.depends_on for s in graph.steps) else None
+        # Sizes by query win once a run is over; what its object says until then may be of another kind.
+        queried = policy.metric(MetricRole.INPUT_SIZE) is not None
         forecasts = []
         for at in (progress(run, now) for run in runs):
             if at is None:
                 continue
+            at = replace(at, inputs={}) if queried else at
             fitting = adjusted(at, known[1], after)
             allowed = deadline_seconds(policy.objectives, fitting)
             forecasts.append(forecast_run(at, fitting, allowed, after))

@@ -705,6 +705,16 @@ def test_a_run_in_progress_is_read_in_every_look_until_it_has_ended(harness: Har
     assert harness.look().running == {}
 
 
+def test_a_run_in_progress_is_read_with_its_input(harness: Harness) -> None:
+    raw = under_way()
+    raw["spec"]["arguments"] = {"parameters": [{"name": "size", "value": "1.5Gi"}]}
+    harness.see(WORKFLOWS, harness.client.add(WORKFLOWS, raw))
+    sized = replace(ETL, inputs=(InputSource(parameter="size"),))
+    (run,) = harness.look(sized).running[ETL.key]
+    assert run.input_size == 1.5 * 2**30
+    assert {e.input_size for e in run.steps} == {1.5 * 2**30}
+
+
 def test_a_run_in_progress_that_the_watch_does_not_bring_is_found(harness: Harness) -> None:
     """The watch of Workflows asks for finished ones only."""
     harness.client.add(WORKFLOWS, under_way())

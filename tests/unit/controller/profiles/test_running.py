@@ -80,6 +80,19 @@ def test_an_objective_is_the_deadline(bed: Bed) -> None:
     assert entry["deadline"] < entry["expectedEnd"]
 
 
+@pytest.mark.parametrize("queried", [False, True])
+def test_the_forecast_follows_the_input_unless_a_query_says_the_others(bed: Bed, queried: bool) -> None:
+    """What a query calls rows, the object of a run in progress may count in bytes."""
+    rows = [ended(n, 600.0 + 60.0 * n) for n in range(20)]
+    bed.history.runs_of["etl"] = [replace(r, input_size=10.0 + n) for n, r in enumerate(rows)][::-1]
+    if queried:
+        metric = {"name": "rows", "role": "InputSize", "query": "max by (run) (last_over_time(x[$window]))"}
+        bed.policy(extraMetrics=[metric])
+    cycle(bed)
+    ends = [cycle(bed, replace(going(60.0), input_size=size))[0]["expectedEnd"] for size in (12.0, 100.0)]
+    assert (ends[0] == ends[1]) is queried
+
+
 def test_few_runs_or_no_history_give_no_forecast(bed: Bed) -> None:
     bed.history.runs_of["etl"] = [ended(n) for n in range(3)]
     cycle(bed)
