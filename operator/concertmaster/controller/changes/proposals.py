@@ -60,7 +60,8 @@ class Proposals:
             raw = context.listed(candidate.recommendation.holder)
             if raw is None:
                 continue  # the Task it is about has gone: the next analysis knows
-            factor = context.ledger.factor(candidate.recommendation.rule, context.workflow)
+            learns = context.policy.analysis.learning
+            factor = context.ledger.factor(candidate.recommendation.rule, context.workflow) if learns else 1.0
             own = replace(candidate, recommendation=corrected(candidate.recommendation, factor))
             if mine is not None:
                 self._decided(context, mine, own, raw)
