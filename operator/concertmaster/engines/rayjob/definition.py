@@ -23,9 +23,8 @@ from concertmaster.engines.common.manifest import (
 )
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.pod_level import pod_level
-from concertmaster.engines.rayjob.traits import RAYJOB
+from concertmaster.engines.rayjob.traits import HEAD, RAYJOB, SUBMITTER
 
-HEAD, SUBMITTER = "head", "submitter"
 _IMMATERIAL = frozenset({"suspend", "ttlSecondsAfterFinished", "shutdownAfterJobFinishes", "deletionStrategy", "jobId"})
 
 

@@ -15,7 +15,7 @@ from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.common.placing import NO_CANDIDATES, Context, Placed, Placement, Rejected, by_namespace
 from concertmaster.engines.common.runs import possible, workflow_of_run
 from concertmaster.engines.common.selectors import label_value
-from concertmaster.engines.rayjob.definition import HEAD, SUBMITTER
+from concertmaster.engines.rayjob.traits import HEAD, SUBMITTER
 
 LABELS = _GROUP, _ORIGIN_NAME, _ORIGIN_KIND = tuple(
     f"ray.io/{name}" for name in ("group", "originated-from-cr-name", "originated-from-crd")

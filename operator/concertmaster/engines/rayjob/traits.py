@@ -1,10 +1,49 @@
 """Field names of RayJobs that rules read. KubeRay uses the spec as of the start of the run, so no field may be
-changed."""
+changed; sizes are set where RayJobs are made."""
 
 from __future__ import annotations
 
 from concertmaster.core.model import EngineTraits, ObjectKind
+from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.labels import snippets
 
 RUN = ObjectKind("ray.io/v1", "RayJob", "rayjobs")
+HEAD, SUBMITTER = "head", "submitter"
 
-RAYJOB = EngineTraits(name="RayJob", kinds=(RUN,), deadline_of_run=True, clean_up_fields=("shutdownAfterJobFinishes",))
+
+def remedies(sizes: Sizes) -> str | None:
+    """Head, groups of workers and submitter of a RayJob, with these sizes."""
+    by_step: dict[str, list[str]] = {}
+    for (step, container), values in sizes.items():
+        lines = [f"- name: {container}", *snippets.yaml_lines(values, 2)]
+        by_step.setdefault(step, []).extend(lines)
+    cluster, workers, submitter = [], [], []
+    for step, lines in by_step.items():
+        if step == SUBMITTER:
+            submitter = ["  submitterPodTemplate:", "    spec:", *_indented(["containers:", *lines], 6)]
+        elif step == HEAD:
+            cluster = [
+                "    headGroupSpec:",
+                "      template:",
+                "        spec:",
+                *_indented(["containers:", *lines], 10),
+            ]
+        else:
+            pod = ["      template:", "        spec:", *_indented(["containers:", *lines], 10)]
+            workers += [f"    - groupName: {step}", *pod]
+    cluster += ["    workerGroupSpecs:", *workers] if workers else []
+    cluster = ["  rayClusterSpec:", *cluster] if cluster else []
+    return snippets.joined([["# RayJob (ray.io/v1)", "spec:", *cluster, *submitter] if by_step else []])
+
+
+def _indented(lines: list[str], by: int) -> list[str]:
+    return [" " * by + line for line in lines]
+
+
+RAYJOB = EngineTraits(
+    name="RayJob",
+    kinds=(RUN,),
+    deadline_of_run=True,
+    clean_up_fields=("shutdownAfterJobFinishes",),
+    remedies=remedies,
+)

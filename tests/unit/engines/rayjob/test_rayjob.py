@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from concertmaster.core.model import Outcome, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, assign, build_run, define, end_alone, ended, infer_definitions, run_kind
@@ -180,3 +181,21 @@ def test_runs_nobody_declared_are_inferred_where_labels_name_their_origin() -> N
     ]
     (definition,) = infer_definitions(facts)
     assert (str(definition.key), [s.name for s in definition.graph.steps]) == ("RayJob/ml/train", ["head"])
+
+
+def test_sizes_become_what_can_be_pasted() -> None:
+    """Each size is where KubeRay reads it: what was pasted, read again, asks for it."""
+    size = {"requests.cpu": "2500m", "requests.memory": "3Gi", "limits.memory": "4Gi"}
+    places = [("head", "ray-head"), ("gpu", "ray-worker"), ("gpu", "metrics"), ("submitter", "ray-job-submitter")]
+    text = selected().engine.remedies(dict.fromkeys(places, size))
+    assert text is not None and text.startswith("# RayJob (ray.io/v1)\n")
+    pasted = yaml.safe_load(text)["spec"]
+    again = define({**manifest(), "spec": pasted})
+    assert again is not None and not again.graph.problems
+    found = {(s.name, c.name): c.resources for s in again.graph.steps for c in s.containers}
+    wanted = {"requests": {"cpu": "2500m", "memory": "3Gi"}, "limits": {"memory": "4Gi"}}
+    assert {place: dict(resources) for place, resources in found.items()} == dict.fromkeys(places, wanted)
+    assert selected().engine.remedies({}) is None
+    assert yaml.safe_load(selected().engine.remedies({("gpu", "ray-worker"): size}) or "")["spec"].keys() == {
+        "rayClusterSpec"
+    }
