@@ -245,7 +245,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     promised = "-" if row["promised"] is None else f"{row['promised'][0]:g} to {row['promised'][1]:g}"
     gain = "-" if row["gain"] is None else f"{row['gain']:g}"
     printed = "refused" if row["refused"] else _ends(row)
-    cells = _change_cells(row["change"], row["holds"], row.get("left_out") or "-")
+    cells = _change_cells(row["change"], row["holds"], row.get("left_out") or "not tried")
     return [row["workflow"], row["action"], printed, promised, gain, *cells]
 
 
