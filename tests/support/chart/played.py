@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import subprocess
@@ -49,9 +48,9 @@ def steps(text: str) -> Iterator[Step]:
 
 
 def shown(expected: str, output: str) -> bool:
-    """Whether some line of ``output`` equals the expected one, where ``*`` matches anything."""
-    pattern = " ".join(expected.split()).replace("[", "[[]")
-    return any(fnmatch.fnmatchcase(" ".join(line.split()), pattern) for line in output.splitlines())
+    """Whether some line of ``output`` equals the expected one, where ``...`` stands for anything."""
+    pattern = re.escape(" ".join(expected.split())).replace(re.escape("..."), ".*")
+    return any(re.fullmatch(pattern, " ".join(line.split())) for line in output.splitlines())
 
 
 def check(step: Step, command: str, environment: Mapping[str, str]) -> str:
