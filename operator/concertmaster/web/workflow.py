@@ -155,7 +155,7 @@ class WorkflowView:
             since, ratio = str(change.get("since") or ""), change.get("ratio")
             if since and isinstance(ratio, int | float):
                 shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
-                points.append(ChangePoint(shown, _cause(causes.get(since))))
+                points.append(ChangePoint(shown, _interval(change) + _cause(causes.get(since))))
         return points
 
     @property
@@ -242,6 +242,14 @@ class WorkflowView:
         if days.get("days"):
             made = extended(made, daily.rows(days["days"]), _UTC, since=since, until=self.now)
         return trend_report.document([made], _UTC, "UTC", self.recent.currency)
+
+
+def _interval(change: Raw) -> str:
+    """The 95% interval of a change: figures of other methods, such as medians, lie within it."""
+    low, high = change.get("low"), change.get("high")
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return ""
+    return f" (95% interval {100 * (low - 1):+.0f} to {100 * (high - 1):+.0f}%)"
 
 
 def _cause(known: Raw | None) -> str:

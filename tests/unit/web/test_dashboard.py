@@ -279,7 +279,7 @@ def test_a_change_point_says_what_is_known_of_its_cause() -> None:
     """The step, and what was changed at the same time; a change ten runs later is not taken for the cause."""
     image = "image of train from registry.example/etl:1 to registry.example/etl:2"
     (after,) = causes(changed_at=15)
-    since = r"Since \d{4}-\d\d-\d\d \d\d:\d\d UTC: \+4\d%, train 10m05s -> 15m05s"
+    since = r"Since \d{4}-\d\d-\d\d \d\d:\d\d UTC: \+4\d% \(95% interval \+4\d to \+[45]\d%\), train 10m05s -> 15m05s"
     assert re.fullmatch(rf"{since}, at the same time as: {re.escape(image)}", after)
     for changed_at in (25, None):
         (none,) = causes(changed_at)
@@ -291,7 +291,7 @@ def test_of_an_operator_that_names_no_causes_the_change_points_are_shown_alone()
     older = {**document, "insights": {k: v for k, v in document["insights"].items() if k != "causes"}}
     with dashboard(memory(flow, details={("demo", "nightly"): older})) as served:
         text = served.get("/workflows/demo/nightly").text
-    assert re.search(r"<li><strong>Since [^<]*%</strong></li>", text)
+    assert re.search(r"<li><strong>Since [^<]*%</strong> \(95% interval [^)]*%\)</li>", text)
 
 
 def causes(changed_at: int | None) -> list[str]:
