@@ -156,15 +156,16 @@ class KubeClient:
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
         picked = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         query = {"limit": str(limit), **{k: v for k, v in picked.items() if v}}
-        decode = partial(_decode_page, MetadataPage if metadata_only else Page)
+        decode, resumed = partial(_decode_page, MetadataPage if metadata_only else Page), False
         while True:
             try:
                 page = self._request("GET", path, decode, query=query, accept=METADATA_ONLY if metadata_only else None)
             except Expired as error:
-                if not error.continue_token or error.continue_token == query.get("continue"):
+                if not error.continue_token or resumed:  # the new place is forgotten as well: it would never end
                     raise
-                query["continue"] = error.continue_token
+                query["continue"], resumed = error.continue_token, True
                 continue
+            resumed = False
             try:
                 yield from page
             except ValueError as error:

@@ -142,6 +142,34 @@ def test_cycles_come_at_the_interval_and_a_failing_one_does_not_end_the_loop() -
     assert 2 <= len(calls) <= 5
 
 
+def test_a_cycle_that_fails_as_a_whole_is_counted_and_not_ready() -> None:
+    """What the alert ConcertmasterCyclesFailing is about."""
+    telemetry, health, calls = Telemetry(), Health(stall_after=60.0), list[int]()
+
+    def cycle() -> bool:
+        calls.append(1)
+        raise RecursionError("one object of somebody")
+
+    async def scenario() -> None:
+        worker = Worker("test")
+        loop = Loop(cycle, worker, Pace(0.05, settle=0.0, gap=0.0), health, failed=telemetry.cycle_failed)
+        task = asyncio.create_task(loop.run())
+        while len(calls) < 3:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        worker.close(5.0)
+
+    health.cycle_done()  # an earlier one went well
+    asyncio.run(scenario())
+    with pytest.raises(NotReady, match="failed as a whole"):
+        health.check_ready()
+    text = telemetry.render().decode()
+    (count,) = (
+        line.split()[1] for line in text.splitlines() if line.startswith('concertmaster_failures_total{stage="cycle"}')
+    )
+    assert float(count) >= 2
+
+
 def test_a_change_wakes_the_loop_after_the_burst_has_settled() -> None:
     calls: list[float] = []
 

@@ -139,6 +139,21 @@ def test_a_list_whose_place_was_forgotten_goes_on() -> None:
         assert [i["n"] for i in client.items(PODS)] == [1, 2]
 
 
+def test_a_list_whose_every_place_is_forgotten_ends() -> None:
+    """The cycle would ask for ever, and with it everybody wait."""
+
+    def pages(request: Request) -> Answer:
+        token = f"{request.query.get('continue', '')}x"
+        if len(token) > 50:
+            return Answer(body={"items": [], "metadata": {}})
+        return Answer(410, {"reason": "Expired", "message": "compacted", "metadata": {"continue": token}})
+
+    with serving(pages) as (server, client):
+        with pytest.raises(errors.Expired):
+            list(client.items(PODS))
+        assert len(server.requests) == 2
+
+
 def test_a_list_that_cannot_go_on_says_so() -> None:
     with serving([failure(410, "Expired")]) as (_, client), pytest.raises(errors.Expired):
         list(client.items(PODS))
