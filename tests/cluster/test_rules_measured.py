@@ -6,6 +6,7 @@ those series and the manifest. What it measures must agree with what the unit te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -98,6 +99,21 @@ def pod_sized() -> Scenario:
     return scenario(manifest, 42, lambda _: {"work": Pod(value(600), containers=used)})
 
 
+def skewed() -> Scenario:
+    """The straggler reads four times as much as each of the other seven items."""
+    of = SCENARIOS["straggler"]()
+    runs = [
+        replace(run, steps=tuple(replace(e, containers=_reading(e), input_size=None) for e in run.steps))
+        for run in of.runs
+    ]
+    return replace(of, runs=runs)
+
+
+def _reading(execution: StepExecution) -> tuple[ContainerFact, ...]:
+    """The execution's containers, reading as many bytes from disk as it has input."""
+    return tuple(replace(c, fs_read_bytes=execution.input_size) for c in execution.containers)
+
+
 @cache
 def scenarios() -> dict[str, Scenario]:
     more = {
@@ -106,6 +122,7 @@ def scenarios() -> dict[str, Scenario]:
         "storage": filling(),
         "archive": archiving(),
         "pod-level": pod_sized(),
+        "skewed": skewed(),
     }
     return {**{rule: SCENARIOS[rule]() for rule in MEASURED}, **more}
 
@@ -188,14 +205,19 @@ def _objects() -> list[dict[str, Any]]:
         {**s.manifest, "metadata": {**s.manifest["metadata"], "namespace": namespace_of(rule)}}
         for rule, s in scenarios().items()
     ]
-    found.append(
+    specs = {
+        "objective-at-risk": {"objectives": {"duration": {"p50": "7m"}}},
+        "skewed": {"inputs": [{"bytesRead": True}]},
+    }
+    found += [
         {
             "apiVersion": "concertmaster.dev/v1alpha1",
             "kind": "OptimizationPolicy",
-            "metadata": {"name": "p", "namespace": namespace_of("objective-at-risk")},
-            "spec": {"objectives": {"duration": {"p50": "7m"}}},
+            "metadata": {"name": "p", "namespace": namespace_of(rule)},
+            "spec": spec,
         }
-    )
+        for rule, spec in specs.items()
+    ]
     return found
 
 
@@ -253,6 +275,18 @@ def test_network_bytes_reach_the_cause_and_the_figures_of_the_step(recommended: 
     assert step is not None
     assert step.network is not None
     assert step.network.rate == pytest.approx(61 * MI, rel=0.15)  # up to an interval before the end is not seen
+
+
+@pytest.mark.timeout(600)
+def test_a_straggler_that_was_given_more_is_known_by_what_it_reads(recommended: dict[str, AnalysisResult]) -> None:
+    (item,) = _of(recommended["skewed"], "straggler")
+    ratio = re.search(r"; split item 2:c$", item.action) and re.search(
+        r"with ([\d.]+) times the bytes read", item.because
+    )
+    assert ratio, (item.action, item.because)
+    assert float(ratio[1]) == pytest.approx(4.0, rel=0.3)  # up to an interval before the end is not seen
+    (plain,) = _of(recommended["straggler"], "straggler")
+    assert "times the" not in plain.because
 
 
 @pytest.mark.timeout(600)
