@@ -145,6 +145,21 @@ def test_a_receiver_in_trouble_is_tried_again_with_the_same_number(bed: Bed, hoo
     assert bed.pauses[1] == 7.0
 
 
+@pytest.mark.parametrize(("headers", "tries"), [({}, 6), ({"Retry-After": "110"}, 3)])
+def test_by_default_there_are_six_tries_within_five_minutes(
+    bed: Bed, hook: Hook, headers: dict[str, str], tries: int
+) -> None:
+    hook.answers = [(503, headers)] * 50
+    paused: list[float] = []
+    tools = Tools(wall=lambda: bed.now, monotonic=lambda: sum(paused), sleep=paused.append, chance=lambda: 1.0)
+    sender = Sender([bed.receiver], count=bed.count, tools=tools)
+    sender.offer("team", message())
+    sender.close(120.0)
+    assert bed.counts == {("team", "failed"): 1}
+    assert len(hook.got) == tries
+    assert sum(paused) <= 300.0
+
+
 def test_tries_are_limited(bed: Bed, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
     hook.answers = [(503, {})] * 50
     bed.sender.offer("team", message())

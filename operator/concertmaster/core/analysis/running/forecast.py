@@ -9,6 +9,7 @@ to wait for it.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +19,12 @@ from concertmaster.core.analysis.running.timeline import Progress, Timeline, bef
 from concertmaster.core.model.policy import Objectives
 
 MIN_RUNS = 5  # earlier runs required for a forecast
-BAND = (0.05, 0.95)
+TAIL = 0.05  # probability of an end before the interval, and of one after it
 LATE_FROM = 0.8  # probability of missing the deadline at which a run counts as late
 USUAL_FACTOR = 1.5  # times the 95th percentile: the deadline of a workflow without a duration objective
 MOST_STEPS = 300  # per run; larger runs are forecast from their elapsed time alone
 MOST_COMPARED = 10  # running steps that are compared for the decisive one
-_BEYOND = 0.25  # assumed remaining share of its elapsed time for a step that is slower than ever before
+_BEYOND = 0.25  # median remaining share of its elapsed time for a step that is slower than ever before
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ def forecast_run(
     else:
         ends, seen = _whole(at.elapsed, earlier)
     ends = np.maximum(ends, at.elapsed)
-    low, middle, high = (at.start + float(v) for v in np.quantile(ends, [BAND[0], 0.5, BAND[1]]))
+    # Of n earlier ends the k-th has a further one below it with probability k / (n + 1).
+    tail = max(0.0, (TAIL * (len(ends) + 1) - 1) / (len(ends) - 1))
+    low, middle, high = (at.start + float(v) for v in np.quantile(ends, [tail, 0.5, 1 - tail]))
     deadline = at.start + allowed if allowed is not None else None
     risk = 0.0
     if deadline is not None:
@@ -102,7 +105,7 @@ def _lengths(so_far: float, step: str, earlier: Sequence[Timeline]) -> tuple[lis
     possible = sorted(v for v in lasted if v > so_far)
     if len(possible) < min(3, len(lasted)):
         # Slower than (almost) ever: the past does not show its remaining time, only that of the steps after it.
-        return [so_far * (1.0 + _BEYOND)] * len(lasted), len(lasted)
+        return _unseen(so_far, len(lasted)), len(lasted)
     turn = itertools.cycle(possible[len(possible) // 2 :] + possible[: len(possible) // 2])
     return [v if v > so_far else next(turn) for v in lasted], len(possible)
 
@@ -159,4 +162,9 @@ def _whole(elapsed: float, earlier: Sequence[Timeline]) -> tuple[np.ndarray, int
     possible = whole[whole > elapsed]
     if len(possible) >= min(3, len(whole)):
         return possible, len(possible)
-    return np.full(len(whole), elapsed * (1.0 + _BEYOND)), len(whole)
+    return np.array(_unseen(elapsed, len(whole))), len(whole)
+
+
+def _unseen(so_far: float, n: int) -> list[float]:
+    """Durations beyond any seen: the rest is exponential, in proportion to what has passed."""
+    return [so_far * (1.0 - _BEYOND * math.log2(1.0 - (i + 0.5) / n)) for i in range(n)]

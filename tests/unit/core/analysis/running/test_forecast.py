@@ -59,6 +59,25 @@ def test_a_step_that_is_slower_than_ever_is_not_expected_to_end_now() -> None:
     assert found.by == "train"
 
 
+def test_the_end_of_a_step_that_is_slower_than_ever_is_uncertain() -> None:
+    """Nine in ten of an exponential rest with a median of a quarter: up to 1.1 times as long as it took so far."""
+    found = forecast_run(at(700.0, {"train": 100.0}, {"load": 100.0}), usual(), None)
+    assert found is not None
+    assert found.low - START < 700.0 + 50.0 + 0.05 * 600.0
+    assert found.high - START == pytest.approx(100.0 + 600.0 * 2.1 + 50.0, rel=0.1)
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_the_interval_holds_nine_in_ten_of_further_runs(count: int) -> None:
+    chance, held = random.Random(3), 0
+    for _ in range(400):
+        *earlier, further = (chance.lognormvariate(6.0, 0.4) for _ in range(count + 1))
+        found = forecast_run(at(0.0, {}), [Timeline(seconds, {}, {}) for seconds in earlier], None)
+        assert found is not None
+        held += found.low <= START + further <= found.high
+    assert 0.88 <= held / 400 <= 0.93
+
+
 def test_the_slowest_of_parallel_branches_decides() -> None:
     earlier = [Timeline(400.0 + n, {"a": 0.0, "b": 0.0}, {"a": 100.0 + n, "b": 390.0 + n}) for n in range(10)]
     found = forecast_run(at(50.0, {"a": 0.0, "b": 0.0}), earlier, None)
