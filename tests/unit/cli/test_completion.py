@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import cli
+from concertmaster.cli import cli, profiles
+from concertmaster.kube.objects import CHANGES, PROFILES
+from tests.support.controller.fakes import MemoryClient
 
 
 def candidates(*words: str) -> list[str]:
@@ -26,6 +28,20 @@ def test_commands_options_and_values_are_completed() -> None:
 def test_without_a_cluster_no_name_is_offered_and_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")
     assert candidates("explain", "night") == []
+
+
+def test_names_ids_and_changes_of_the_cluster_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MemoryClient()
+    shown = [{"id": i, "state": "Active"} for i in ("right-size", "retry-policy.load", "timeout")]
+    client.put(PROFILES, "demo", "nightly-etl", status={"recommendations": shown})
+    client.put(PROFILES, "demo", "report", status={"recommendations": [{"id": "straggler.scan", "state": "Active"}]})
+    client.put(PROFILES, "other", "nightly-copy")
+    client.put(CHANGES, "demo", "etl-1")
+    client.put(CHANGES, "demo", "etl-2", spec={"decision": "Approve"})
+    monkeypatch.setattr(profiles, "connect", lambda *_: client)
+    assert candidates("describe", "-n", "demo", "night") == ["nightly-etl"]
+    assert candidates("explain", "-n", "demo", "nightly-etl", "r") == ["right-size", "retry-policy.load"]
+    assert candidates("approve", "-n", "demo", "") == ["etl-1"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, Numbers, detect, prepare, trend_start
+from concertmaster.core.changepoint.ramps import is_step
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.summary import Floats
 
@@ -36,7 +37,8 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     """When the ``percentile`` (0 to 1) of ``values`` (positive, one per run) exceeds ``limit`` (same unit).
 
     Extrapolates the trend since the last change (robust slope of the logs) with the spread of the runs around it. A date is
-    given only when the whole 95% interval of the slope is positive, and no further ahead than the trend has been observed.
+    given only when the whole 95% interval of the slope is positive and no single step describes the runs better, and no
+    further ahead than the trend has been observed.
     """
     series = prepare(times, values)
     if isinstance(series, str):
@@ -50,7 +52,7 @@ def outlook(times: Numbers, values: Numbers, limit: float, *, percentile: float 
     if trend is None or time.size < MIN_TREND:
         return ObjectiveForecast(OutlookState.UNKNOWN)
     slope = Interval(*(math.log1p(max(s, -0.999999)) / WEEK for s in (trend.low, trend.likely, trend.high)))
-    rising = slope.low > 0
+    rising = slope.low > 0 and not is_step(time, y, slope.likely)
     tilt = slope.likely if rising or slope.high < 0 else 0.0
     share = min(max(percentile, 0.0), 1.0)
     level = float(np.quantile(y - tilt * (time - now), share))

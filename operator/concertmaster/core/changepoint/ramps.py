@@ -68,3 +68,24 @@ def _ramp(values: Floats, edges: list[int]) -> tuple[int, int] | None:
     if costs[best] >= n * math.log(max(step_squares, 1e-300)) + STEP_PARAMETERS * len(edges) * math.log(n):
         return None
     return int(start[best]), int(end[best])
+
+
+def is_step(x: Floats, values: Floats, slope: float) -> bool:
+    """Whether one step describes ``values`` at ``x`` (ascending, shape (n,)) better than growth all along by ``slope`` (per
+    unit of ``x``), by the same criterion. Steps of the size of the noise are too small to be change points, and tilt a line.
+    """
+    n = values.size
+    line = slope * (x - float(np.median(x)))
+    residuals = values - line - float(np.median(values - line))
+    bound = 3.0 * mad_sigma(residuals)
+    if n < 2 * MIN_LENGTH or bound <= 0:
+        return False
+    y = line + np.clip(residuals, -bound, bound)
+    x, y = x - x.mean(), y - y.mean()
+    place = np.arange(MIN_LENGTH, n - MIN_LENGTH + 1)
+    before = np.cumsum(y)[place - 1]
+    total = float(y @ y)
+    straight = total - float(x @ y) ** 2 / float(x @ x)
+    stepped = total - float(np.max(before**2 * n / (place * (n - place))))
+    fits = [n * math.log(max(squares, 1e-300)) for squares in (straight, stepped)]
+    return fits[1] + STEP_PARAMETERS * math.log(n) < fits[0] + LINE_PARAMETERS * math.log(n)

@@ -224,6 +224,19 @@ def test_outlook_holds_the_day_the_objective_is_missed_in_its_interval() -> None
     assert held >= 0.88 * dated
 
 
+def test_outlook_seldom_takes_a_step_of_the_size_of_the_noise_for_growth() -> None:
+    """56 runs in 14 days with noise of 6%, at a limit 3% above their newest level."""
+    chance, days, at_risk = np.random.default_rng(4), np.arange(56) / 4 - 14, {"step": 0, "growth": 0}
+    for _ in range(80):
+        quiet = np.exp(0.06 * chance.standard_normal(56))
+        levels = {"step": np.where(days >= chance.uniform(-11, -3), 1.06, 1.0), "growth": 1 + 0.2 * (days + 14) / 14}
+        for name, level in levels.items():
+            seen = outlook(days * DAY, 600 * level * quiet, 600 * 1.03 * float(level[-1]), now=0.0)
+            at_risk[name] += seen.state is OutlookState.AT_RISK
+    assert at_risk["step"] <= 20
+    assert at_risk["growth"] >= 48
+
+
 def test_outlook_of_growth_that_passed_the_limit_says_when() -> None:
     days = np.arange(56) / 4 - 14
     values = 600 * np.exp(0.02 * days + 0.01 * np.random.default_rng(1).standard_normal(days.size))
