@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from concertmaster.cli.commands.describe import MOST_LINES, lines
+from concertmaster.cli.commands.describe import lines
 from tests.support.web.objects import change, profile, recommendation, running
 
 
@@ -20,7 +20,7 @@ def test_runs_in_progress_stand_with_their_end_and_deadline() -> None:
     ]
     assert [line.split()[0] for line in shown[start + 2 : start + 4]] == ["run-0", "run-1"]
     assert "run-2" not in "\n".join(shown), "three lines are enough for a screen"
-    assert len(shown) <= MOST_LINES
+    assert len(shown) <= 40
 
 
 def test_nothing_is_said_of_runs_where_none_is_in_progress() -> None:
@@ -35,7 +35,7 @@ def test_the_largest_status_fits_on_a_screen_and_says_what_was_left_out() -> Non
     late = [running(name=f"run-{n}") for n in range(9)]
     full = profile(recommendations=items, moreRecommendations=3, conditions=conditions, steps=steps, running=late)
     shown = lines(full, [change(n) for n in range(9)])
-    assert len(shown) <= MOST_LINES
+    assert len(shown) <= 40
     named = [n for n in range(6) if any(line.startswith(f"right-size.s{n} ") for line in shown)]
     assert named == [0, 1, 2, 3, 4], "those in full, in their order"
     assert "3 more: kubectl concertmaster explain nightly-0 -n etl" in shown

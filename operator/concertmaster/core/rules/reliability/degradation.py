@@ -19,7 +19,7 @@ from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
-from concertmaster.core.rules.base import Evidence, Rule, share_range
+from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
@@ -28,6 +28,7 @@ _DAY = 86400.0
 _CHANCE = 0.0005  # highest p-value to report: nobody should investigate a chance finding
 _CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen values cannot reach lower p-values
 _SMALL = 0.25  # of an increase, on logarithms
+_APART = 0.05  # of the former level
 _HOURS = 2 * 3600.0  # seconds apart that still count as the same time of day
 
 _Same = Callable[[float | None, float | None], bool]
@@ -189,8 +190,6 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     alike = like.ratio
     culprit = _culprit(analysis, point.time)
     name = culprit[0].step if culprit else None
-    slower = text.percent(now / was - 1)
-    action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
     blame = (
         f": {name} went from {text.duration(culprit[1])} to {text.duration(culprit[2])}"
         if culprit
@@ -198,25 +197,31 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     )
     low, likely, high = min(point.low, alike), min(point.ratio, alike), point.high
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (low, likely, high)))
+    seconds = share.scaled(now)
+    medians = now / was - 1
+    apart = abs(likely - 1 - medians) >= _APART  # the medians are of other hours or days
+    slower = text.percent(likely - 1 if apart else medians)
+    alone = f"; +{slower} beside runs of the same hours and days" if apart else ""
+    action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
     rate = analysis.cost.runs_per_month
-    weekly = f" ({text.duration((now - was) * rate * 7 / 30)} a week at the present rate)" if rate else ""
+    weekly = f" ({text.duration(seconds.likely * rate * 7 / 30)} a week at the present rate)" if rate else ""
     broken = _broken(evidence.objectives, before, after)
     yield Finding(
         step=name,
         action=action,
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
-            f" {len(before)} before in {evidence.window()}, +{text.percent(now / was - 1)}) since {to_minute(point.time)}"
+            f" {len(before)} before in {evidence.window()}, +{text.percent(medians)}{alone}) since {to_minute(point.time)}"
             f"{blame}{_coincidence(analysis, point.time, name)}"
         ),
-        otherwise=f"every run stays {text.duration(now - was)} longer{weekly}"
+        otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),
         current=f"{text.duration(now)} median",
-        proposed=f"{text.duration(was)} median, as before",
-        expected=f"{share_range(share)}, likely {text.percent(share.likely)} ({text.duration(now - was)}) of each run",
+        proposed=f"{text.duration(now - seconds.likely)} median, as before",
+        expected=gain_sentence(share, seconds),
         confidence=point.confidence,
         objective=f"duration {broken}" if broken else None,
-        gain_seconds=Interval(now * share.low, now - was, now * share.high),
+        gain_seconds=seconds,
         gain_share=share,
         evidence=(
             f"change of the median by a factor {point.ratio:.2f}, 95% interval {point.low:.2f} to {point.high:.2f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -97,6 +98,27 @@ def test_a_step_on_a_monday_is_found_within_a_day_and_a_half(seed: int) -> None:
     value, monday = noise(seed, spread=0.1), NOW // DAY * DAY - 3 * DAY
     week = _hourly(lambda start: value(210 if weekend(start) else 375 if start >= monday else 300))
     assert week.one("degradation").id == "degradation.a"
+
+
+def test_what_a_weekend_adds_to_the_medians_is_in_no_other_figure() -> None:
+    """From Thursday to Monday evening, half as long at the weekend, and half as long again since Monday."""
+    monday, value = NOW // DAY * DAY - 3 * DAY, noise(1, spread=0.05)
+    manifest, starts = argo(task("a")), [NOW // DAY * DAY - 7 * DAY + i * DAY / 24 for i in range(114)]
+    seconds = [150 if weekend(t) else 450 if t >= monday else 300 for t in starts]
+    graph = define(manifest).graph
+    runs = tuple(
+        simulate(graph, {"a": value(s)}, number=i, start=t)
+        for i, (s, t) in enumerate(zip(seconds, starts, strict=True))
+    )
+    item = Scenario(manifest, runs).one("degradation")
+    assert "beside runs of the same hours and days" in item.because
+    assert int(re.findall(r"\(\+(\d+)%\)", item.action)[0]) == pytest.approx(50, abs=8)
+    gain, share = item.gain_seconds, item.gain_share
+    assert gain is not None
+    assert share is not None
+    assert gain.low <= gain.likely <= gain.high
+    assert gain.likely == pytest.approx(150, rel=0.15)
+    assert share.likely == pytest.approx(1 / 3, rel=0.15)
 
 
 @settings(max_examples=25)
