@@ -374,6 +374,19 @@ def test_old_recommendations_waits_while_the_past_is_read_again(bed: Bed) -> Non
     assert second.status()["advice"] == ["4 runs"]
 
 
+def test_old_recommendations_stand_where_the_past_that_is_read_again_cannot_be_kept(bed: Bed) -> None:
+    """A backup of the history, say, was restored on a full disk."""
+    bed.run()
+    second = Bed()
+    second.client.objects = bed.client.objects
+    second.history.runs_of["etl"] = [run("etl", 1)]
+    second.sources.reports["default"] = report(ok=False, unread={ETL: NOW})
+    for _ in range(2):
+        second.run(seconds=INTERVAL)
+        assert second.status()["advice"] == ["3 runs"]
+    assert second.state()["Ready"] == ("False", "Stale")
+
+
 def test_a_first_recommendations_does_not_wait_for_the_whole_past(bed: Bed) -> None:
     bed.sources.reports["default"] = report(more=True)
     assert bed.run() is True
