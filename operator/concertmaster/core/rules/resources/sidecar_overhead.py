@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
 from concertmaster.core.known import median
-from concertmaster.core.model import Category, ContainerFact, Finding, Interval, Level, RunRecord
+from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
 
@@ -53,7 +53,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         spec = analysis.definition.graph.step(step)
         if spec is None or not spec.containers:
             continue
-        own_names = {c.name for c in spec.containers if not c.sidecar}
+        own_names = {POD, *(c.name for c in spec.containers if not c.sidecar)}  # requests of a pod are no container
         if all(name in own_names or name in _EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
         for run, rows in by_run.items():

@@ -48,6 +48,13 @@ def test_the_request_of_the_pod_is_sized_and_no_container_gets_one() -> None:
     assert {o["path"] for o in patch if o["op"] != "test"} == {"/spec/templates/1/podResources/requests/memory"}
 
 
+def test_the_request_of_the_pod_is_no_sidecar() -> None:
+    """With a measured CPU time all of what the pod requests was reported as the cost of a sidecar named pod."""
+    pods = facts(500, cpu_seconds=150.0, cpu_sampled_seconds=600.0)
+    found = seen(workflow({"requests": {"cpu": "1", "memory": "4Gi"}}), pods)
+    assert found.recommended("sidecar-overhead") == []
+
+
 def test_the_pod_is_never_recommended_below_what_its_containers_request_together() -> None:
     level, own = {"requests": {"cpu": "1", "memory": "4Gi"}}, {"requests": {"memory": "2Gi"}}
     pods = facts(500, memory_request=2048 * MI)
