@@ -102,6 +102,15 @@ def applied(cluster: Cluster, kind: str, name: str, spec: dict[str, Any]) -> dic
     return body
 
 
+def written(value: Any) -> Any:
+    """A value without the empty ones that Tekton's webhook adds to what was applied."""
+    if isinstance(value, list):
+        return [written(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: written(v) for k, v in value.items() if v is not None and v != {}}
+
+
 def kustomized(cluster: Cluster, tmp_path: Any, manifest: dict[str, Any], entry: str) -> dict[str, Any]:
     """What kustomize builds of the manifest in Git with the plan's entry."""
     (tmp_path / "object.yaml").write_text(yaml.safe_dump(manifest))
@@ -149,7 +158,7 @@ def test_the_next_run_has_what_was_planned_for_a_tekton_task(
     wrote = patch_object(client, ref, operations)
     assert wrote.outcome is PatchOutcome.DONE, wrote.message
     changed = client.get(ref.path)
-    assert kustomized(cluster, tmp_path, manifest, made.kustomize)["spec"] == changed["spec"]
+    assert kustomized(cluster, tmp_path, manifest, made.kustomize)["spec"] == written(changed["spec"])
     assert run(cluster, f"{name}-2", name) == {
         "step-fetch": {"cpu": "150m", "memory": "192Mi"},
         "step-build": {"cpu": "250m", "memory": "192Mi"},

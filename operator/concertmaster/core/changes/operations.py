@@ -66,6 +66,31 @@ def _change(raw: Any, pointer: str, new: object) -> tuple[list[Operation], list[
     )
 
 
+def of_manifest(raw: Mapping[str, Any], patch: Sequence[Operation]) -> list[Operation]:
+    """``patch`` of the object ``raw`` for the manifest that it was applied from: where the API server or a webhook completed
+    ``raw`` with an empty object, such as ``resources: {}``, the manifest may have none, so it is added with its content."""
+    present: Any = raw
+    adapted: list[Operation] = []
+    for operation in patch:
+        if operation["op"] != "add":
+            adapted.append(operation)
+            continue
+        way, value = jsonpatch.parts(operation["path"]), operation["value"]
+        while _hollow(jsonpatch.find(present, jsonpatch.join(way[:-1]))[1]):
+            value = {way.pop(): value}
+        path = jsonpatch.join(way)
+        if path != operation["path"]:
+            adapted.pop()  # the test that the field is absent
+        adapted.append({**operation, "path": path, "value": value})
+        present = jsonpatch.apply(present, [operation])
+    return adapted
+
+
+def _hollow(value: Any) -> bool:
+    """An object without a value at any depth."""
+    return isinstance(value, Mapping) and all(_hollow(v) for v in value.values())
+
+
 def _swap(path: str, old: object, new: object) -> list[Operation]:
     return [{"op": "test", "path": path, "value": old}, {"op": "replace", "path": path, "value": new}]
 

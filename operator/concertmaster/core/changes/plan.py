@@ -20,7 +20,7 @@ from typing import Any
 
 from concertmaster.core.changes.fields import Refused, Setting, describe, progress, resolve_setting
 from concertmaster.core.changes.json_patch import Operation, PatchFailed, compact
-from concertmaster.core.changes.operations import operations, version_test
+from concertmaster.core.changes.operations import of_manifest, operations, version_test
 from concertmaster.core.model import TASK, Category, Edit, Level, ObjectKind, PatchableKinds, Recommendation
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds
@@ -79,7 +79,7 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The ``patch`` to write, its ``inverse``, and the predicted effect.
+    """The ``patch`` to write, its ``inverse``, the same for the manifest in Git, and the predicted effect.
 
     ``whole`` is False when the maximum step allows only part of the recommended change.
     """
@@ -97,6 +97,7 @@ class Plan:
     settings: tuple[Setting, ...]
     patch: tuple[Operation, ...]
     inverse: tuple[Operation, ...]
+    manifest_patch: tuple[Operation, ...]
     predicted: Predicted | None
     whole: bool
     factor: float = 1.0  # the ledger's correction of the prediction
@@ -117,7 +118,7 @@ class Plan:
         """The same change as an entry of a kustomization's ``patches``, as JSON on one line."""
         group, _, version = self.target.api_version.rpartition("/")
         target = {"group": group, "version": version, "kind": self.target.kind, "name": self.target.name}
-        return compact({"patch": compact(list(self.patch)), "target": target})
+        return compact({"patch": compact(list(self.manifest_patch)), "target": target})
 
     def operations(self, resource_version: str) -> list[Operation]:
         """The patch for one version of the object: it fails if the object has been written since."""
@@ -189,6 +190,7 @@ def plan(
         settings=tuple(s for _, s in changing),
         patch=patch,
         inverse=inverse,
+        manifest_patch=tuple(of_manifest(raw, patch)),
         predicted=predict(item, part, monthly_cost, spread),
         whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing) and len(edits) == len(item.edits),
         factor=item.factor,

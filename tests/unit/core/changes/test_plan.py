@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,22 @@ def test_the_inverse_tests_our_value_and_brings_the_old_one_back() -> None:
     foreign = jsonpatch.apply(changed, [{"op": "replace", "path": f"{TRAIN}/cpu", "value": "3"}])
     with pytest.raises(jsonpatch.PatchFailed, match="1500m"):
         jsonpatch.apply(foreign, found.inverse)
+
+
+@pytest.mark.parametrize("empty", [{"resources": {}}, {"resources": {"requests": {}}}])
+def test_the_patch_for_git_applies_where_the_api_server_added_empty_objects(empty: dict[str, Any]) -> None:
+    in_git = template(resources=None)
+    del in_git["spec"]["templates"][1]["container"]["resources"]
+    raw = copy.deepcopy(in_git)
+    raw["spec"]["templates"][1]["container"] |= empty
+    made = planned(recommended(cpu(None, "1"), Edit(f"{TRAIN}/memory", None, "1Gi")), raw)
+    patch = json.loads(json.loads(made.kustomize)["patch"])
+    changed = jsonpatch.apply(raw, made.patch)
+    assert jsonpatch.apply(in_git, patch) == jsonpatch.apply(raw, patch) == changed
+    assert changed["spec"]["templates"][1]["container"]["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}}
+    in_git["spec"]["templates"][1]["name"] = "other"
+    with pytest.raises(jsonpatch.PatchFailed):
+        jsonpatch.apply(in_git, patch)
 
 
 def test_two_requests_of_a_container_without_any_are_added_and_taken_back_in_order() -> None:
