@@ -33,6 +33,7 @@ HERE = Path(__file__).parent
 SCRAPE_SECONDS = 2
 FULL = argo_version() == ARGO_V4  # the newer version is played on the CRDs it is installed with
 LARGE = 17_000  # bytes from which Argo compresses the node table, instead of a megabyte
+PACKED = ("zstd", "brotli") if FULL else ("gzip", "gzip")  # with what, in the play and on full CRDs: 3.7 has no choice
 LIMIT = 420  # the first test also waits for the play
 
 
@@ -50,7 +51,7 @@ PROFILES = (
     profile("adhoc", apiVersion="argoproj.io/v1alpha1", kind="Workflow", matchLabels={"app": "etl"}),
     profile("training", apiVersion="jobset.x-k8s.io/v1alpha2", kind="JobSet"),
 )
-FULL_CRDS = ("fan-items", "nested", "library", "retry-oom", "containers", "locked")
+FULL_CRDS = ("fan-items", "nested", "library", "retry-oom", "containers", "locked", "wide")
 DECLARING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "Task", "CronJob", "Job")
 
 
@@ -73,13 +74,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def played() -> Played:
     """Everything ran, was read, was deleted, and was collected from Prometheus; nothing runs any more."""
-    options = replace(Options.engines(full_crds=FULL), argo_settings={"MAX_WORKFLOW_SIZE": str(LARGE)})
+    options = replace(Options.engines(full_crds=FULL), argo_settings=packing(PACKED[0]))
     with bed(options) as cluster, PrometheusServer(scrapes_of(cluster, f"{SCRAPE_SECONDS}s")) as prometheus:
         scenario = scenarios.play(cluster)
         prometheus.wait_for_scrapes()  # the last ends are seen
         scenarios.remove(cluster)
         prometheus.wait_for_scrapes()  # and so is the emptiness
         return Played(scenario, _collected(prometheus, scenario))
+
+
+def packing(algorithm: str) -> dict[str, str]:
+    """Settings of Argo's controller with which it packs large node tables that way."""
+    return {"MAX_WORKFLOW_SIZE": str(LARGE), "WORKFLOW_COMPRESSION_ALGORITHM": algorithm}
 
 
 @contextmanager
@@ -108,7 +114,9 @@ def _collected(prometheus: PrometheusServer, scenario: Scenario) -> Collection:
 @pytest.fixture(scope="session")
 def full_crds_scenario(played: Played) -> Scenario:
     """A few Argo runs on a server that has Argo's full CRDs, after the play is over."""
-    options = Options(controller_manager=True, scheduler=True, kwok=True, argo=True, full_crds=True)
+    options = Options(
+        controller_manager=True, scheduler=True, kwok=True, argo=True, full_crds=True, argo_settings=packing(PACKED[1])
+    )
     with bed(options) as cluster:
         return scenarios.play_some(cluster, FULL_CRDS)
 

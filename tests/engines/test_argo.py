@@ -7,7 +7,8 @@ import pytest
 from concertmaster.core.analysis.replay import critical_chain, executed
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
 from concertmaster.engines.argo.live import workflow_of
-from tests.support.engines.argo_runs import ADHOC, Definitions, Run
+from tests.engines.conftest import PACKED
+from tests.support.engines.argo_runs import ADHOC, Definitions, Run, packed_with
 from tests.support.engines.argo_runs import agree as agree  # what the fixture asks of every run
 from tests.support.engines.expected import ARGO
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about, documents
@@ -147,7 +148,7 @@ def test_a_memoized_step_that_hits_its_cache(run: Run) -> None:
 
 @about("wide")
 def test_a_compressed_node_table(run: Run) -> None:
-    assert "compressedNodes" in run.object["status"]
+    assert packed_with(run.object["status"]) == PACKED[0]
     assert len(run.record.steps) == 33
 
 
