@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -43,6 +44,12 @@ def explain(kubeconfig: Path, namespace: str, *arguments: str) -> subprocess.Com
     )  # fmt: skip
 
 
+def amount(money: str) -> float:
+    """The number in an amount of money."""
+    (found,) = re.findall(r"[\d.]+", money.replace(",", ""))
+    return float(found)
+
+
 def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
@@ -71,6 +78,10 @@ def test_explain_gets_evidence_and_patches_and_says_when_it_cannot(
         (progress,) = [line for line in whole.stdout.splitlines() if line.startswith("Since the baseline of ")]
         assert "(30 runs), last 14 days: median duration 10m" in progress
         assert "%, target -20 to -30%)" in progress and progress.endswith("success 100% -> 100%.")
+        costs = whole.stdout.partition("Cost by component, now and after the recommendations above:\n")[2]
+        (row,) = [re.split(r" {2,}", line) for line in costs.splitlines() if line.startswith("job  ")]
+        assert row[:2] == ["job", "main"] and "right-size" in row[-1].split(", "), costs
+        assert 0 < amount(row[5]) < amount(row[4]), costs
         assert "Graph: single step: job\n" in whole.stdout and "Trend by month:" in whole.stdout
         one = explain(admin, namespace, "right-size")
         for part in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from concertmaster.cli import cli
 from testbed.cluster import Cluster
 from testbed.lives import JobLife, PodLife
 from testbed.prometheus import PrometheusServer
@@ -28,6 +31,7 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.cluster.published import own_address, publish
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -67,6 +71,23 @@ def peaks(cluster: Cluster, namespace: str, name: str) -> list[str]:
     return [line for line in lines if "schedules and history" in line]
 
 
+def demand(cluster: Cluster, namespace: str, name: str) -> dict[str, list[str]]:
+    """The table of ``explain`` about the busiest hours ahead: its heading, then cores, GiB and runs by hour."""
+    words = [
+        "explain",
+        f"cronjob-{name}",
+        "demand-forecast",
+        "-n",
+        namespace,
+        "--operator",
+        f"{namespace}/concertmaster",
+    ]
+    place = ["--kubeconfig", str(cluster.kubeconfig("admin"))]
+    said = CliRunner().invoke(cli, [*words, *place], catch_exceptions=False, standalone_mode=False).output
+    rows = [re.split(r" {2,}", line.strip()) for line in said.splitlines() if " UTC  " in line or "HOUR  " in line]
+    return {hour: amounts for hour, *amounts in rows}
+
+
 def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
     cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
 ) -> None:
@@ -91,6 +112,8 @@ def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
         policy(namespace, discover=DISCOVER_CRONJOBS),
     )
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
+    config["listen"]["address"] = "0.0.0.0"
+    publish(cluster, namespace, own_address(), config["listen"]["port"])
     with operator(cluster, tmp_path, config) as op:
         clash = wait_for("the clash", lambda: recommended(cluster, namespace, "report").get("schedule-clash"), 120)
         assert f"its runs wait {int(WAIT // 60)}m0" in clash["because"]
@@ -103,6 +126,13 @@ def test_the_operator_tells_of_clashes_and_peaks_and_asks_nothing_for_it(
         assert f"{hour:02d}:00 UTC" in peak
         # 40 cores for ten of sixty minutes, and the crawl's 8 and the report's one with their parts of an hour
         assert "schedules and history" in peak
+        table = demand(cluster, namespace, "nightly")
+        assert table.pop("HOUR") == ["CPU", "MEMORY", "RUNS"]
+        cores = {when: float(amounts[0].removesuffix(" cores")) for when, amounts in table.items()}
+        nights = {when for when in cores if when.endswith(f" {hour:02d}:00 UTC")}
+        assert len(nights) == 3  # of the next 72 hours
+        assert all(40 / 6 <= cores[when] <= 41 / 6 + 8 / 6 + 1 for when in nights)
+        assert max(used for when, used in cores.items() if when not in nights) < 40 / 6
         for quiet in ("crawl", "nightly"):  # they wait for nobody
             assert "schedule-clash" not in recommended(cluster, namespace, quiet)
         for small in ("crawl", "report"):

@@ -36,7 +36,7 @@ def test_the_cheaper_model_is_named_with_its_interval(
 ) -> None:
     install_crds(cluster)
     end = time.time() - 30.0
-    pods, jobs = runs_of_cronjob(namespace, "ask", 24, end)
+    pods, jobs = runs_of_cronjob(namespace, "ask", 60, end, every=1800.0)
     text = history(pods, jobs, end)
     for i, (pod, job) in enumerate(zip(pods, jobs, strict=True)):
         labels = {"namespace": namespace, "run": job.name, "step": "job", "model": "small" if i % 2 else "large"}
@@ -57,4 +57,4 @@ def test_the_cheaper_model_is_named_with_its_interval(
         item = wait_for("the cheaper model", recommended, 150.0)
     assert ": large -> small" in item["action"]
     assert "the same step cost 40% less" in item["because"]
-    assert "at the same success rate, in 12 executions against 12" in item["because"]
+    assert "at the same success rate, in 30 executions against 30" in item["because"]

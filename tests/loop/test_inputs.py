@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks.loop_bed import Bed, Pace, bed
 from concertmaster.core.model import RunRecord
+from concertmaster.core.times import parse_time
 from concertmaster.engines.define import define
 from concertmaster.history import Store
 from testbed.controlplane import argo_version
@@ -29,6 +30,7 @@ NAME = "sized"
 SMALL, LARGE = 20, 20  # runs
 BESIDE = 8
 GB = 10**9
+HUGE = 100 * GB  # input of a run that is still going on at the end
 SETTLE = 40.0  # seconds for the metrics of the last runs to be read and analysed; four times as many on a busy machine
 _RUNS = f"/apis/argoproj.io/v1alpha1/namespaces/{NAME}/workflows"
 _BINARIES = (
@@ -77,11 +79,13 @@ POLICY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Played:
-    """The input of each run as it was submitted, the runs of the history, and the status of the profile."""
+    """The input of each run as it was submitted, the runs of the history, the status of the profile, and what it says of a
+    run in progress."""
 
     submitted: Mapping[str, float]
     runs: tuple[RunRecord, ...]
     status: Mapping[str, Any]
+    running: Mapping[str, Any]
 
 
 def seconds_of(size: float) -> float:
@@ -129,6 +133,12 @@ def play(loop: Bed, seconds: float = 600.0) -> Played:
     loop.cluster.apply(POLICY, validate=False)
     end, waiting, submitted = time.monotonic() + seconds, list(enumerate(sizes)), {}
     profile: dict[str, Any] = {}
+
+    def latest() -> dict[str, Any]:
+        """The profile as it is now."""
+        found = loop.client.items(f"/apis/concertmaster.dev/v1alpha1/namespaces/{NAME}/workflowprofiles")
+        return next(iter(found), {})
+
     over = time.time()  # the last moment at which a run was still missing
     while time.monotonic() < end:
         for number, size in waiting[: max(0, BESIDE - going(loop))]:
@@ -136,9 +146,7 @@ def play(loop: Bed, seconds: float = 600.0) -> Played:
             loop.client.create(_RUNS, run)
             submitted[run["metadata"]["name"]] = float(run["spec"]["arguments"]["parameters"][0]["value"][:-1]) * GB
             waiting.pop(0)
-        profile = next(
-            iter(loop.client.items(f"/apis/concertmaster.dev/v1alpha1/namespaces/{NAME}/workflowprofiles")), {}
-        )
+        profile = latest()
         status = profile.get("status") or {}
         if waiting or int((status.get("runs") or {}).get("succeeded") or 0) < len(sizes):
             over = time.time()
@@ -147,12 +155,18 @@ def play(loop: Bed, seconds: float = 600.0) -> Played:
         time.sleep(1.0)
     else:
         raise TestbedError(f"not over after {seconds:.0f} s: {profile.get('status')}\n{loop.operator.tail(30)}")
+    loop.client.create(_RUNS, workflow(len(sizes), HUGE))
+    running: list[dict[str, Any]] = []
+    while not running and time.monotonic() < end + 240.0:
+        time.sleep(1.0)
+        running = list((latest().get("status") or {}).get("running") or ())
     loop.operator.stop()
     definition = define(TEMPLATE)
     assert definition is not None
     with Store(str(loop.history)) as store:
         runs = store.runs(definition.key, definition=definition, as_of=time.time())
-    return Played(submitted, tuple(runs), profile["status"])
+    done = tuple(run for run in runs if run.run in submitted)
+    return Played(submitted, done, profile["status"], running[0] if running else {})
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +188,12 @@ def test_memory_is_sized_by_input(played: Played) -> None:
     requests = [int(m) for m in re.findall(r"(\d+)Mi up to", line.partition("(request ")[2])]
     assert len(requests) >= 2 and requests == sorted(requests) and requests[-1] >= 2 * requests[0], line
     assert "peak memory" in line and "run time" in line, line
+
+
+def test_the_end_of_a_run_in_progress_is_forecast_by_its_input(played: Played) -> None:
+    """The largest input before took half a minute; this run takes five."""
+    start, expected = (parse_time(played.running[name]) for name in ("startTime", "expectedEnd"))
+    assert expected - start > 4 * seconds_of(8 * GB), played.running
 
 
 def machine_slowed(played: Played) -> bool:

@@ -1,0 +1,80 @@
+"""What earlier changes brought corrects what is promised later, unless ``analysis.learning`` is switched off: the operator
+on a real API server, with the changes of another workflow that brought nothing of what they promised."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.cluster import Cluster
+from testbed.prometheus import PrometheusServer
+from tests.support.cluster.operator_bed import (
+    apply,
+    cronjob,
+    history,
+    install_crds,
+    operator,
+    policy,
+    profile,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+LEARNS, IGNORES, BROKEN = "learns", "ignores", "broken"
+CHANGES = 12  # four ratios of 1 weigh as much before anything is known: 4 of 16
+
+
+def broken_promises() -> dict[str, Any]:
+    """A status that remembers right-sizings which changed nothing."""
+    result = {
+        "id": "right-size", "action": "Right-size it", "by": "kubectl", "verdict": "Same",
+        "promised": "Cost -40% (-50 to -30%)", "measured": "Cost 0% (-2 to 2%)", "sets": "/spec/x: 2 -> 1",
+    }  # fmt: skip
+    days = [f"2025-10-{day:02}T00:00:00Z" for day in range(1, CHANGES + 1)]
+    return {"results": [{**result, "since": day, "judged": day} for day in days]}
+
+
+def test_promises_are_corrected_by_what_earlier_changes_brought_unless_that_is_switched_off(
+    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
+) -> None:
+    install_crds(cluster)
+    end = time.time() - 30.0
+    lives = [runs_of_cronjob(namespace, name, 30, end) for name in (LEARNS, IGNORES)]
+    prometheus = make_prometheus(
+        history=history([p for ps, _ in lives for p in ps], [j for _, js in lives for j in js], end)
+    )
+    ref = {"apiVersion": "batch/v1", "kind": "CronJob"}
+    asks = {"apply": {"mode": "Approve"}}
+    off = {"selector": {"matchLabels": {"workflow": IGNORES}}, "priority": 1, "analysis": {"learning": "Disabled"}}
+    apply(cluster, policy(namespace, **asks), policy(namespace, "off", **asks, **off))
+    for name in (LEARNS, IGNORES, BROKEN):
+        made = profile(namespace, name, workflowRef={**ref, "name": name})
+        made["metadata"]["labels"] = {"workflow": name}
+        apply(cluster, made, *([] if name == BROKEN else [cronjob(namespace, name)]))
+    patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": broken_promises()}))
+    cluster.kubectl("patch", "wfp", BROKEN, "-n", namespace, *patch)
+    with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
+
+        def proposed() -> dict[str, dict[str, Any]]:
+            items = cluster.get("wfc", "-n", namespace)["items"]
+            found = {
+                c["spec"]["profileRef"]["name"]: c["status"] for c in items if c.get("status", {}).get("predicted")
+            }
+            return found if found.keys() == {LEARNS, IGNORES} else {}
+
+        effects = {name: status["predicted"] for name, status in wait_for("two proposals", proposed).items()}
+        profiles = {p["metadata"]["name"]: p for p in cluster.get("wfp", "-n", namespace)["items"]}
+    records = {
+        name: next(r["trackRecord"] for r in profiles[name]["status"]["recommendations"] if r["id"] == "right-size")
+        for name in effects
+    }
+    assert records[LEARNS] == f"{records[IGNORES]}; this one counts 25%"
+    assert records[IGNORES].startswith("predictions of this rule held in ")
