@@ -15,7 +15,6 @@ def test_runs_on_full_crds(name: str, full_crds_scenario: Scenario) -> None:
     found = define_all(full_crds_scenario.objects["WorkflowTemplate"].values())
     run = Run(full_crds_scenario, {definition.key: definition for definition in found}, name)
     agree(run)
-    assert ("compressedNodes" in run.object["status"]) is (name == "wide")
     assert name != "wide" or packed_with(run.object["status"]) == PACKED[1]
 
 

@@ -56,6 +56,7 @@ def live_run(
     begin, end = span(ordered)
     at, until = timestamp(obj.status.get(started)), timestamp(obj.status.get(finished))
     created = timestamp(obj.meta.get("creationTimestamp"))
+    restored = created is not None and at is not None and at < created  # from a backup: it tells nothing of the run
     record = RunRecord(
         workflow=key,
         run=obj.name,
@@ -65,7 +66,7 @@ def live_run(
         source=Source.LIVE,
         steps=tuple(ordered),
         fingerprint=fingerprint,
-        created=created,
+        created=None if restored else created,
     )
     over = outcome is not Outcome.RUNNING and all(e.outcome is not Outcome.RUNNING for e in ordered)
     return LiveRun(record, over and complete, obj.problems.all(), created=created, started=at, finished=until)

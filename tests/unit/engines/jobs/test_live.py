@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from concertmaster.core.model import Outcome, Source, WorkflowKey
 from concertmaster.engines import run_kind
 from concertmaster.engines.jobs.live import read_run, workflow_of
+from tests.support.engines.argo_oracle import stamp
 from tests.support.engines.job_objects import job
 from tests.support.engines.json_values import JSON
 from tests.support.engines.live_jobs import live_job, pod
@@ -47,6 +48,13 @@ def test_indexes_tell_items_apart() -> None:
 def test_pods_that_are_gone_make_the_record_incomplete() -> None:
     assert not read_run(live_job(succeeded=2), [pod("a", 2, 9)], KEY).complete
     assert not read_run(live_job(), [], KEY).complete
+
+
+def test_the_creation_of_an_object_that_was_restored_after_its_run_is_not_that_of_the_run() -> None:
+    object_of_run, work = live_job(succeeded=1), [pod("a", 2, 20)]
+    assert read_run(object_of_run, work, KEY, job()).record.created == 0.0
+    object_of_run["metadata"]["creationTimestamp"] = stamp(86400)
+    assert read_run(object_of_run, work, KEY, job()).record.created is None
 
 
 def test_a_failed_and_a_running_job() -> None:
