@@ -38,7 +38,12 @@ def yaml_lines(values: Mapping[str, str], indent: int) -> list[str]:
     lines = ["resources:"]
     for section, amounts in sections(values).items():
         lines += [f"  {section}:", *(f"    {resource}: {amount}" for resource, amount in amounts.items())]
-    return [" " * indent + line for line in lines]
+    return indented(lines, indent)
+
+
+def indented(lines: Sequence[str], by: int) -> list[str]:
+    """The lines, each further in by so many spaces."""
+    return [" " * by + line for line in lines]
 
 
 def mebibytes(amount: str) -> int:

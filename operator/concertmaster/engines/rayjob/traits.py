@@ -20,24 +20,20 @@ def remedies(sizes: Sizes) -> str | None:
     cluster, workers, submitter = [], [], []
     for step, lines in by_step.items():
         if step == SUBMITTER:
-            submitter = ["  submitterPodTemplate:", "    spec:", *_indented(["containers:", *lines], 6)]
+            submitter = ["  submitterPodTemplate:", "    spec:", *snippets.indented(["containers:", *lines], 6)]
         elif step == HEAD:
             cluster = [
                 "    headGroupSpec:",
                 "      template:",
                 "        spec:",
-                *_indented(["containers:", *lines], 10),
+                *snippets.indented(["containers:", *lines], 10),
             ]
         else:
-            pod = ["      template:", "        spec:", *_indented(["containers:", *lines], 10)]
+            pod = ["      template:", "        spec:", *snippets.indented(["containers:", *lines], 10)]
             workers += [f"    - groupName: {step}", *pod]
     cluster += ["    workerGroupSpecs:", *workers] if workers else []
     cluster = ["  rayClusterSpec:", *cluster] if cluster else []
     return snippets.joined([["# RayJob (ray.io/v1)", "spec:", *cluster, *submitter] if by_step else []])
-
-
-def _indented(lines: list[str], by: int) -> list[str]:
-    return [" " * by + line for line in lines]
 
 
 RAYJOB = EngineTraits(
