@@ -29,7 +29,7 @@ from concertmaster.controller.reporting.cycle_log import CycleLog
 from concertmaster.controller.reporting.publisher import Publisher
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.controller.shards.shard import Shard
-from concertmaster.controller.snapshot import ClusterSnapshot, SnapshotBuilder
+from concertmaster.controller.snapshot import ClusterSnapshot, NamespacesUnread, SnapshotBuilder
 from concertmaster.controller.watchdog import Watchdog
 
 log = logging.getLogger("concertmaster.cycle")
@@ -96,8 +96,11 @@ class Cycle:
             self._finish(record, tally, None, [], begun)
             return False
         with record.stage("discover", self._telemetry):
-            snapshot = self._snapshots.build(discovering=True, heartbeat=lambda: self._health.heartbeat("discover"))
-            subjects = self._assessor.subjects(snapshot)
+            snapshot = self._discover(record)
+            subjects = self._assessor.subjects(snapshot) if snapshot is not None else []
+        if snapshot is None:
+            self._finish(record, tally, None, [], begun)
+            return False
         self._policies.route(subjects, snapshot)
         self._telemetry.learned(self._assessor.learned.ledger)
         record.problems += snapshot.notes
@@ -134,6 +137,14 @@ class Cycle:
         if not watched.complete and not watched.problems:
             record.problem("the watches are behind the cluster; nothing is decided on half a picture")
         return watched.complete
+
+    def _discover(self, record: CycleLog) -> ClusterSnapshot | None:
+        """The cluster as it is now; None when so little of it can be read that nothing can be decided."""
+        try:
+            return self._snapshots.build(discovering=True, heartbeat=lambda: self._health.heartbeat("discover"))
+        except NamespacesUnread as error:
+            record.problem(str(error))
+            return None
 
     def _collect(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
         """Metrics sources first, then finished runs from the engines' own objects."""

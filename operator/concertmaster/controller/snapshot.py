@@ -56,6 +56,10 @@ class ClusterSnapshot:
         return bool(self.created or self.withdrawn)
 
 
+class NamespacesUnread(Exception):
+    """The namespaces could not be read yet: which policies select what is not known."""
+
+
 class SnapshotBuilder:
     """Builds the snapshot, keeping targets from cycle to cycle. ``namespaces`` empty: the whole cluster."""
 
@@ -76,6 +80,7 @@ class SnapshotBuilder:
         self._owners = cluster_template_owners
         self._owns = owns
         self._targets = NO_TARGETS
+        self._labels: dict[str, dict[str, str]] | None = None  # of the namespaces when they could last be read
         self._policies: PolicyIndex | None = None
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
@@ -97,8 +102,7 @@ class SnapshotBuilder:
         known = discovery.labelled(registered.profiles)
         by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
         wanted = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        complete = all(v.policy is not None for v in policies.views)
-        plan = discovery.plan((*wanted, *by_labels), self._targets, registered.profiles, complete=complete)
+        plan = discovery.plan((*wanted, *by_labels), self._targets, registered.profiles, complete=policies.complete)
         problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded)
         obstacles = {
             p: tuple(t for texts in problems for t in texts.get(p, ()))
@@ -114,7 +118,8 @@ class SnapshotBuilder:
         return capacities
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
-        """Labels of the namespaces in reach. Where they cannot be read, names are known and labels are not.
+        """Labels of the namespaces in reach: those of an earlier cycle where they cannot be read just now; where that is
+        not allowed, names are known and labels are not. Raises NamespacesUnread.
 
         Listed namespaces are read one by one: that right can be given for them alone.
         """
@@ -135,7 +140,13 @@ class SnapshotBuilder:
         if not self._scope:
             problems += scan(self._client, NAMESPACES, (), visit, metadata_only=True).problems
         if not problems:
+            self._labels = labels_of
             return labels_of, ()
+        passing = [p for p in problems if p.kind is ProblemKind.UNAVAILABLE]
+        if passing and self._labels is None:
+            raise NamespacesUnread(f"nothing is decided before the namespaces are read: {passing[0].message}")
+        if passing and self._labels is not None:
+            return self._labels, (f"labels of namespaces are those of an earlier cycle: {passing[0].message}",)
         for name in self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}:
             if self._owns(name):
                 labels_of.setdefault(name, {})

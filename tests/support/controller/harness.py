@@ -214,8 +214,11 @@ def run(name: str, number: int, outcome: Outcome = Outcome.SUCCEEDED) -> RunReco
 class Bed:
     """The operator's components; ``sync`` replaces the watches."""
 
-    def __init__(self, *, namespaces: Sequence[str] = (), patient: bool = True) -> None:
-        self.client = MemoryClient()
+    def __init__(
+        self, *, namespaces: Sequence[str] = (), patient: bool = True, client: MemoryClient | None = None
+    ) -> None:
+        """``client``: the cluster of an earlier process."""
+        self.client = client or MemoryClient()
         self.registry = Registry()
         self.sources = FakeSources({"default": report()})
         self.history = FakeHistory()
@@ -225,7 +228,8 @@ class Bed:
         self.telemetry = Telemetry()
         self.now = NOW
         self.patient = patient
-        self.client.put(NAMESPACES, None, "demo")
+        if client is None:
+            self.client.put(NAMESPACES, None, "demo")
         access = AccessChecker(self.client)
         self.writer = StatusWriter(self.client, parallelism=1)
         shares = TimeShares(clock=lambda: self.analyzer.clock)
@@ -288,6 +292,9 @@ class Bed:
 
     def policy(self, name: str = "team", namespace: str = "demo", **spec: Any) -> dict[str, Any]:
         return self.client.put(POLICIES, namespace, name, spec=spec)
+
+    def cluster_policy(self, name: str, **spec: Any) -> dict[str, Any]:
+        return self.client.put(CLUSTER_POLICIES, None, name, spec=spec)
 
     def cronjob(self, name: str = "etl", namespace: str = "demo", **labels: str) -> dict[str, Any]:
         pod = {"spec": {"containers": [{"name": "main", "image": "x"}]}}

@@ -475,6 +475,47 @@ def test_a_passing_fault_of_the_list_is_not_even_noticed_by_the_profile(bed: Bed
     assert bed.writes() == []
 
 
+def test_namespaces_that_cannot_be_read_just_now_take_no_policy_out_of_force() -> None:
+    """A policy that selects by their labels would select nothing, and what it discovered would be withdrawn."""
+    bed = _selected_by_label()
+    bed.run()
+    assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
+    bed.writes()
+    bed.client.lists[NAMESPACES.path()] = errors.Busy("overloaded", status=503)
+    bed.run(seconds=INTERVAL)
+    assert bed.writes() == []
+    after = Bed(client=bed.client)
+    after.history.runs_of = bed.history.runs_of
+    after.run(seconds=INTERVAL)
+    assert after.writes() == [], "nothing is decided before they were read once"
+    del bed.client.lists[NAMESPACES.path()]
+    after.run(seconds=INTERVAL)
+    assert after.state(name="cronjob-etl")["Ready"] == ("True", "Analyzed")
+
+
+def test_a_policy_that_cannot_be_parsed_withdraws_no_profile() -> None:
+    bed = _selected_by_label()
+    bed.run()
+    spec = bed.client.objects[CLUSTER_POLICIES.path(None, "gold")]["spec"]
+    bed.cluster_policy("gold", **{**spec, "priority": "high"})
+    bed.run(seconds=INTERVAL)
+    assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
+    bed.cluster_policy("gold", **{**spec, "discover": []})
+    bed.run(seconds=INTERVAL)
+    assert PROFILES.path("demo", "cronjob-etl") not in bed.client.objects
+
+
+def _selected_by_label() -> Bed:
+    """A CronJob that a cluster policy discovers by a label of its namespace."""
+    bed = Bed()
+    bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "gold"}})
+    bed.cronjob()
+    selector = {"matchLabels": {"tier": "gold"}}
+    bed.cluster_policy("gold", discover=DISCOVER, namespaceSelector=selector)
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    return bed
+
+
 def test_a_change_between_two_intervals_asks_only_for_what_is_new(bed: Bed) -> None:
     bed.run()
     bed.run(seconds=10.0)

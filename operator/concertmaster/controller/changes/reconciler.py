@@ -246,7 +246,7 @@ class Changes:
             ref = subject.profile.spec.workflow_ref if subject is not None and subject.policy is not None else None
             of = scope_of(ref, change.namespace, cycle.snapshot.targets) if ref is not None else None
             with self._guarded(f"{change.ref}, deleted during its verification", cycle.outcome):
-                if not allowed or (subject is not None and cycle.policies.unchanged(subject)):
+                if subject is None or cycle.policies.unchanged(subject):
                     bounds = policy.apply.bounds if allowed and policy is not None else None
                     self._rollback.recover(body, of=of, bounds=bounds, now=cycle.now)
 

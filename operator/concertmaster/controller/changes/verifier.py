@@ -88,7 +88,13 @@ class Verifier:
         raw = context.listed(change.task)
         if raw is None and not context.certainly_gone(change.task):
             return TargetState.UNKNOWN
-        return self._writer.target_state(change, raw)
+        listed = self._writer.target_state(change, raw)
+        if listed is TargetState.AS_WRITTEN:
+            return listed
+        # What could not be listed in this cycle is as it was before, perhaps before the change: only the object itself
+        # tells that somebody else changed it.
+        present = self._writer.target_state(change, self._writer.target(change))
+        return TargetState.UNKNOWN if present is TargetState.AS_WRITTEN else present
 
     def _verify(
         self, context: WorkflowContext, change: WorkflowChangeView, obstacle: str | None

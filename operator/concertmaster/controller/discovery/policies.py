@@ -71,12 +71,15 @@ class PolicyIndex:
         self._namespaces = namespaces
         self._owners = cluster_template_owners
         self._by_namespace: dict[str, list[OptimizationPolicy]] = {}
-        self._cluster: list[ClusterOptimizationPolicy] = []
+        self._cluster = [p for p in self.parsed if isinstance(p, ClusterOptimizationPolicy)]
         for policy in self.parsed:
-            if isinstance(policy, ClusterOptimizationPolicy):
-                self._cluster.append(policy)
-            else:
+            if isinstance(policy, OptimizationPolicy):
                 self._by_namespace.setdefault(policy.metadata.namespace or "", []).append(policy)
+
+    def complete(self, namespace: str) -> bool:
+        """Whether all policies that may select something in ``namespace`` are known: it was read, and they were parsed."""
+        unparsed = {v.ref.namespace for v in self.views if v.policy is None}
+        return namespace in self._namespaces and not unparsed & {None, namespace}
 
     def renewed(self, snapshot: Snapshot) -> PolicyIndex:
         """The same for other policies."""

@@ -7,7 +7,7 @@ policy selects it any more. A list that failed, a kind that vanished or a suspen
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -66,9 +66,13 @@ def labelled(profiles: Iterable[Entry]) -> list[LabelledWorkflow]:
 
 
 def plan(
-    wanted: Iterable[DesiredProfile], targets: Targets, profiles: Sequence[Entry], *, complete: bool = True
+    wanted: Iterable[DesiredProfile],
+    targets: Targets,
+    profiles: Sequence[Entry],
+    *,
+    complete: Callable[[str], bool] = lambda _: True,
 ) -> DiscoveryPlan:
-    """Compare what should exist with what does. ``complete``: every policy could be read."""
+    """Compare what should exist with what does. ``complete``: whether all policies for a namespace are known."""
     theirs, ours, names = _present(profiles)
     create: list[DesiredProfile] = []
     relabel: list[Relabelling] = []
@@ -101,7 +105,7 @@ def plan(
     for key, entries in ours.items():
         if key in theirs:
             withdraw += entries  # a user's own profile describes this workflow now
-        elif key not in asked and _known_unwanted(entries[0], key, targets, complete):
+        elif key not in asked and _known_unwanted(entries[0], key, targets, complete(key[0])):
             withdraw += entries
     return DiscoveryPlan(
         tuple(create), tuple(relabel), tuple(withdraw), counts, {k: tuple(v) for k, v in obstacles.items()}
@@ -133,12 +137,12 @@ def _identity(entry: Entry) -> tuple[str, str] | None:
 
 
 def _known_unwanted(entry: Entry, key: _Key, targets: Targets, complete: bool) -> bool:
-    """A present target that no policy selects is unwanted; an absent one must be known to be deleted. Pods come and go:
-    their workflow keeps its profile until no policy selects it."""
+    """A present target that no policy selects is unwanted, once all policies are known; an absent one must be known
+    to be deleted. Pods come and go: their workflow keeps its profile until no policy selects it."""
     ref = reference(entry)
-    if ref is None:
+    if ref is None or targets.get(key[1], key[0], key[2]) is not None:
         return complete
-    return targets.get(key[1], key[0], key[2]) is not None or targets.certain(ref[0], ref[1], key[0])
+    return targets.certain(ref[0], ref[1], key[0])
 
 
 def _label_changes(entry: Entry, desired: DesiredProfile, targets: Targets) -> dict[str, str | None]:

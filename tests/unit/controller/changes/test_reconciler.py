@@ -761,6 +761,18 @@ def test_a_foreign_edit_of_the_field_during_the_proof_ends_it(value: str) -> Non
     assert bed.cpu() == value
 
 
+def test_a_list_older_than_the_write_is_not_mistaken_for_somebodys_edit() -> None:
+    """What cannot be listed just now keeps its last known state, which is that before the change."""
+    bed = applied()
+    bed.client.lists[CRONJOB.path()] = errors.Unreachable("reset")
+    bed.run()
+    assert bed.one().phase == "Verifying"
+    del bed.client.lists[CRONJOB.path()]
+    bed.run()
+    later(bed, 3, 3000.0)
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.WORSE, "2")
+
+
 def test_another_order_of_the_list_is_not_written_into() -> None:
     bed = applied()
     base = "/spec/jobTemplate/spec/template/spec/containers"
@@ -884,6 +896,18 @@ def test_a_deleted_change_whose_policy_is_gone_is_reported_and_left() -> None:
     bed.run()
     assert bed.cpu() == "1500m"
     assert any("to undo it: kubectl -n demo patch" in p for p in bed.problems)
+
+
+def test_a_deleted_change_is_not_given_up_for_a_policy_that_was_suspended_a_moment_ago() -> None:
+    """The watch lags behind: what it shows is no reason to forget how to roll the change back."""
+    bed = applied()
+    bed.delete(CHANGES, bed.one().name)
+    bed.policy(suspend=True)
+    bed.client.on_request = lambda method, path: bed.policy() if method == "LIST" else None
+    bed.run()
+    assert (bed.cpu(), bed.problems) == ("1500m", [])
+    bed.run()
+    assert bed.cpu() == "2"
 
 
 def test_changes_that_cannot_be_listed_stop_everything() -> None:
