@@ -47,6 +47,10 @@ class Passing:
         stores = self.method != "GET" and "dryRun" not in self.query and not self.path.startswith(_QUESTIONS)
         return stores and not self.lease and "/events" not in self.path
 
+    def lists(self, plural: str) -> bool:
+        """Whether it lists objects of a kind."""
+        return self.method == "GET" and not self.watch and self.path.endswith(f"/{plural}")
+
     @property
     def target(self) -> bool:
         """Whether it writes a user's object."""

@@ -26,6 +26,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 KILLS, WORKFLOWS, SPACES = 100, 90, 3
 LONGEST = 60.0  # maximum seconds from liveness to the kill if its trigger does not occur
 MOST = 25 * 60.0  # seconds, after which no further kill starts
+UNLISTED = 10.0  # seconds: longer than a list is retried
 PENDING = 6  # minimum number of workflows waiting for a change
 INTERVAL = 3.0  # seconds between cycles
 MOMENTS = {"before": "before", "done": "before the answer to", "answered": "after"}
@@ -44,6 +45,7 @@ class Faults(random.Random):
         self._at = ("time", 0)
         self._aim = "changes"  # which writes are counted
         self._errors, self._lost, self._frozen = 0.0, 0.0, False
+        self._unlisted, self._listed_from = False, 0.0
         self._lock = threading.Lock()
 
     def draw(self) -> dict[str, str]:
@@ -55,11 +57,13 @@ class Faults(random.Random):
         self._errors = self.choice([0.0, 0.0, 0.05, 0.2])
         self._lost = self.choice([0.0, 0.0, 0.05, 0.2])
         self._frozen = self.random() < 0.15
+        self._unlisted = self.random() < 0.25
         return {"CHAOS_DISK": "full"} if self.random() < 0.15 else {}
 
     def calm(self) -> None:
         """End all faults."""
         self._at, self._errors, self._lost, self._frozen = ("time", 0), 0.0, 0.0, False
+        self._unlisted, self._listed_from = False, 0.0
 
     @property
     def by_time(self) -> bool:
@@ -76,6 +80,8 @@ class Faults(random.Random):
             return Fault(lost=True)
         if passing.watch:
             return None
+        if passing.lists("cronjobs") and time.monotonic() < self._listed_from:
+            return self._count("failed lists", Fault(code=503))
         if self.random() < self._errors:
             return self._count("API errors", Fault(code=self.choice([429, 500, 503, 504])))
         if passing.write and self.random() < self._lost:
@@ -83,7 +89,9 @@ class Faults(random.Random):
         return None
 
     def done(self, passing: Passing, _: int) -> None:
-        """Called after a response."""
+        """Called after a response. CronJobs may be unlistable from a change of one: the last list is older then."""
+        if passing.target and self._unlisted:
+            self._listed_from = time.monotonic() + UNLISTED
         if self._counts(passing):
             self._reached("answered", passing)
 
