@@ -9,7 +9,6 @@ repeated.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
 
 from concertmaster import __version__
+from concertmaster.kube.answers import FIRST_PAGE, NOT_JSON, MetadataPage, Page, decode_object, decode_page, whole
 from concertmaster.kube.configuration import Connection, connection_of, load_configuration, one_line
 from concertmaster.kube.errors import (
     Busy,
@@ -32,16 +32,13 @@ from concertmaster.kube.errors import (
     Stopped,
     Unauthorized,
     Unreachable,
-    from_status,
 )
-from concertmaster.kube.pages import FIRST_PAGE, MetadataPage, Page
 from concertmaster.net.retry import RetryPolicy, Tools, retrying
 
 T = TypeVar("T")
 _REVIEWS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")  # reads that are sent as POST
 FIELD_MANAGER = "concertmaster"
 CHUNK = 500
-_NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
@@ -156,7 +153,7 @@ class KubeClient:
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
         picked = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         query = {"limit": str(limit), **{k: v for k, v in picked.items() if v}}
-        decode, resumed = partial(_decode_page, MetadataPage if metadata_only else Page), False
+        decode, resumed = partial(decode_page, MetadataPage if metadata_only else Page), False
         while True:
             try:
                 page = self._request("GET", path, decode, query=query, accept=METADATA_ONLY if metadata_only else None)
@@ -169,7 +166,7 @@ class KubeClient:
             try:
                 yield from page
             except ValueError as error:
-                raise Busy(f"GET {path}: {_NOT_JSON}", status=200) from error
+                raise Busy(f"GET {path}: {NOT_JSON}", status=200) from error
             if not page.token:
                 return
             query["continue"] = page.token
@@ -190,7 +187,7 @@ class KubeClient:
         """Send one request, repeating it on transient faults within the deadline (seconds; None: that of the client's
         limits); KubeError when it fails for good."""
         more: dict[str, Any] = {"content_type": content_type, "accept": accept, "deadline": deadline}
-        return self._request(method, path, _decode, query=query, body=body, **more)
+        return self._request(method, path, decode_object, query=query, body=body, **more)
 
     def _request(
         self,
@@ -211,7 +208,7 @@ class KubeClient:
                 raise Stopped(f"{what}: the operator is stopping")
             if method != "GET" and not path.startswith(_REVIEWS) and not self._may_write(path, body):
                 raise NotLeader(f"{what}: not sent, because the lease was not renewed in time or is another's")
-            return decode(*self._send(method, path, query, body, content_type, accept, what), what)
+            return decode(*self._send(method, path, query, body, content_type, accept, what, until), what)
 
         most = self._limits
         policy = RetryPolicy(most.attempts, most.first_pause, most.longest_pause)
@@ -227,6 +224,7 @@ class KubeClient:
         content_type: str,
         accept: str | None,
         what: str,
+        until: float,
     ) -> tuple[int, bytes, Mapping[str, str]]:
         headers = {"Accept": accept or "application/json"}
         if body is not None:
@@ -244,7 +242,7 @@ class KubeClient:
             )
             answer = self._api.call_api(*call, _request_timeout=(self._limits.connect, self._limits.read))
             status = answer.status
-            payload = answer.read()
+            payload = whole(answer.response, lambda: self._tools.monotonic() > until)
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"{what}: {self.server} does not answer: {one_line(error)}") from error
         except ApiException as error:  # the transport wraps TLS errors in it
@@ -261,39 +259,3 @@ def _worth(error: Exception, tries: int) -> float | None:
     if not isinstance(error, KubeError) or not (error.retryable or (isinstance(error, Unauthorized) and tries == 1)):
         return None
     return error.retry_after or 0.0
-
-
-def _decode(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> dict[str, Any]:
-    try:
-        document = json.loads(payload) if payload else {}
-    except ValueError:
-        document = None
-    if 200 <= status < 300:
-        if not isinstance(document, dict):
-            raise Busy(f"{what}: {_NOT_JSON}", status=status)
-        return document
-    details = document if isinstance(document, dict) else {}
-    text = str(details.get("message") or payload[:200].decode("utf-8", "replace"))
-    raise from_status(
-        status,
-        what,
-        text,
-        str(details.get("reason") or ""),
-        retry_after=_seconds(headers.get("Retry-After")),
-        continue_token=str((details.get("metadata") or {}).get("continue") or ""),
-    )
-
-
-def _decode_page(made: type[Page], status: int, payload: bytes, headers: Mapping[str, str], what: str) -> Page:
-    if 200 <= status < 300:
-        try:
-            return made(payload)
-        except ValueError as error:
-            raise Busy(f"{what}: {_NOT_JSON}", status=status) from error
-    _decode(status, payload, headers, what)
-    raise Busy(f"{what}: HTTP status {status} is not expected", status=status)
-
-
-def _seconds(header: str | None) -> float | None:
-    """A Retry-After in seconds; its other form, a date, is not used by the API server."""
-    return float(header) if header and header.isdecimal() else None

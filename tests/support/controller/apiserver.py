@@ -30,7 +30,8 @@ class Request:
 
 @dataclass
 class Answer:
-    """One scripted response. ``hang``: seconds of delay; ``drop`` closes the connection without a response."""
+    """One scripted response. ``hang``: seconds of delay; ``drop`` closes the connection without a response;
+    ``drip``: seconds after each byte of the body."""
 
     status: int = 200
     body: Any = None
@@ -38,6 +39,7 @@ class Answer:
     hang: float = 0.0
     drop: bool = False
     raw: bytes | None = None
+    drip: float = 0.0
 
 
 class ApiServer:
@@ -77,7 +79,10 @@ class ApiServer:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
-                self.wfile.write(payload)
+                for at in range(len(payload) if answer.drip else 0):
+                    self.wfile.write(payload[at : at + 1])
+                    time.sleep(answer.drip)
+                self.wfile.write(b"" if answer.drip else payload)
 
             do_GET = do_POST = do_PATCH = do_DELETE = _serve
 

@@ -63,6 +63,15 @@ def test_a_server_that_hangs_is_given_up_on() -> None:
         assert time.monotonic() - begun < 4.0
 
 
+def test_an_answer_that_comes_byte_by_byte_is_given_up_at_the_deadline() -> None:
+    limits = ClientLimits(connect=0.5, read=2.0, deadline=0.5, attempts=2, first_pause=0.01, longest_pause=0.01)
+    with serving([Answer(body={"kind": "x" * 2000}, drip=0.02)], limits=limits) as (_, client):
+        begun = time.monotonic()
+        with pytest.raises(errors.Unreachable, match="not complete in time"):
+            client.get(PODS)
+        assert time.monotonic() - begun < 20.0, "it takes 40 s as a whole"
+
+
 def test_retry_after_beyond_the_deadline_ends_the_request_at_once() -> None:
     with serving([failure(429, "TooManyRequests", **{"Retry-After": "60"})]) as (server, client):
         begun = time.monotonic()

@@ -1,17 +1,25 @@
-"""Pages of a list, decoded object by object: a page of definitions of a megabyte each takes twenty times that as a whole."""
+"""Answers of the API server: read within a time limit, and decoded.
+
+Pages of a list are decoded object by object: a page of definitions of a megabyte each takes twenty times that as a whole.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+import urllib3
+
+from concertmaster.kube.errors import Busy, from_status
 
 FIRST_PAGE = 10
 """Objects of the first page of a list: nothing is known of their size yet."""
 
+NOT_JSON = "the answer is not JSON (a proxy in between, or it was cut short)"
+_CHUNK = 65_536
 _PAGE_BYTES = 4 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -105,3 +113,53 @@ class MetadataPage(Page):
         for item in self._items:
             known = {key: value for key, value in (item.metadata or {}).items() if key != "managedFields"}
             yield {"metadata": {key: msgspec.json.decode(value) for key, value in known.items()}}
+
+
+def whole(answer: urllib3.BaseHTTPResponse, late: Callable[[], bool]) -> bytes:
+    """The body of an answer. HTTPError when it is still being sent when it is ``late``: the limit of a socket holds
+    for each read, so that a body that comes byte by byte would be waited for until the liveness probe fails."""
+    parts: list[bytes] = []
+    while part := answer.read1(_CHUNK):
+        parts.append(part)
+        if late():
+            answer.close()
+            raise urllib3.exceptions.HTTPError("its answer is not complete in time")
+    return b"".join(parts)
+
+
+def decode_object(status: int, payload: bytes, headers: Mapping[str, str], what: str) -> dict[str, Any]:
+    """The object of an answer; KubeError for one that tells of a failure. ``what`` names the request."""
+    try:
+        document = json.loads(payload) if payload else {}
+    except ValueError:
+        document = None
+    if 200 <= status < 300:
+        if not isinstance(document, dict):
+            raise Busy(f"{what}: {NOT_JSON}", status=status)
+        return document
+    details = document if isinstance(document, dict) else {}
+    text = str(details.get("message") or payload[:200].decode("utf-8", "replace"))
+    raise from_status(
+        status,
+        what,
+        text,
+        str(details.get("reason") or ""),
+        retry_after=_seconds(headers.get("Retry-After")),
+        continue_token=str((details.get("metadata") or {}).get("continue") or ""),
+    )
+
+
+def decode_page(made: type[Page], status: int, payload: bytes, headers: Mapping[str, str], what: str) -> Page:
+    """The page of an answer, as ``decode_object``."""
+    if 200 <= status < 300:
+        try:
+            return made(payload)
+        except ValueError as error:
+            raise Busy(f"{what}: {NOT_JSON}", status=status) from error
+    decode_object(status, payload, headers, what)
+    raise Busy(f"{what}: HTTP status {status} is not expected", status=status)
+
+
+def _seconds(header: str | None) -> float | None:
+    """A Retry-After in seconds; its other form, a date, is not used by the API server."""
+    return float(header) if header and header.isdecimal() else None
