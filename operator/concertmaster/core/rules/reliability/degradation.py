@@ -30,6 +30,7 @@ _CLEAR = 6.0  # standard errors, for few runs: ranks of a dozen values cannot re
 _SMALL = 0.25  # of an increase, on logarithms
 _APART = 0.05  # of the former level
 _HOURS = 2 * 3600.0  # seconds apart that still count as the same time of day
+_OTHER_HOURS = 1.25  # times as long as at other hours: more than the time of day usually makes
 
 _Same = Callable[[float | None, float | None], bool]
 """Whether two starts (unix seconds) are alike."""
@@ -106,15 +107,24 @@ def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
 def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
     """Runs after compared with runs before that began at the same time of day, on working days or weekends alike. Each run
     is divided by the median of its peers, which removes the effect of hour and kind of day. With too few peers, any time
-    of such days counts; None without such days."""
+    of such days counts. Where a side then covers less than a day, other hours may be the difference: None unless it is
+    larger than hours usually make. None without such days, too."""
     for same in (_same_time, _same_days):
         now = _multiples(after, before, same)
         if len(now) >= max(MIN_RUNS, len(after) / 2):
             like = [r for r in before if any(same(r.start, a.start) for a in after)]
             was = _multiples(like, like, same)
             if len(was) >= MIN_RUNS:
-                return compare(was, now, level=0.05)
+                found = compare(was, now, level=0.05)
+                apart = same is _same_time or min(_covered(like), _covered(after)) >= _DAY
+                return found if apart or found.low >= _OTHER_HOURS else None
     return None
+
+
+def _covered(runs: Sequence[RunRecord]) -> float:
+    """Seconds from the first start to the last."""
+    starts = [r.start for r in runs if r.start is not None]
+    return max(starts) - min(starts) if starts else 0.0
 
 
 def _multiples(runs: Sequence[RunRecord], others: Sequence[RunRecord], same: _Same) -> list[float]:

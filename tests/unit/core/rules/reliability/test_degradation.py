@@ -74,14 +74,19 @@ def test_working_days_after_a_weekend_are_no_degradation() -> None:
     assert week.recommended("degradation") == []
 
 
-def _hourly(seconds: Callable[[float], float]) -> Scenario:
-    """The 200 runs up to a Tuesday morning, with one weekend among them; ``seconds`` by the start of a run."""
-    manifest, first = argo(task("a")), NOW - 2 * DAY - 200 * DAY / 24
+def _every(period: float, count: int, first: float, seconds: Callable[[float], float]) -> Scenario:
+    """``count`` runs, one each ``period`` from ``first`` on (seconds); ``seconds`` by the start of a run."""
+    manifest = argo(task("a"))
     graph = define(manifest).graph
-    starts = [first + i * DAY / 24 for i in range(200)]
+    starts = [first + i * period for i in range(count)]
     return Scenario(
         manifest, tuple(simulate(graph, {"a": seconds(t)}, number=i, start=t) for i, t in enumerate(starts))
     )
+
+
+def _hourly(seconds: Callable[[float], float]) -> Scenario:
+    """The 200 runs up to a Tuesday morning, with one weekend among them; ``seconds`` by the start of a run."""
+    return _every(DAY / 24, 200, NOW - 2 * DAY - 200 * DAY / 24, seconds)
 
 
 @pytest.mark.parametrize("seed", [16, 44, 124])
@@ -98,6 +103,29 @@ def test_a_step_on_a_monday_is_found_within_a_day_and_a_half(seed: int) -> None:
     value, monday = noise(seed, spread=0.1), NOW // DAY * DAY - 3 * DAY
     week = _hourly(lambda start: value(210 if weekend(start) else 375 if start >= monday else 300))
     assert week.one("degradation").id == "degradation.a"
+
+
+def _half_a_day(step: float, *, days_before: int = 0) -> Scenario:
+    """Every ten minutes from midnight to noon, half a day after the given days: since six o'clock on the last one ``step``
+    times as long."""
+    value, last = noise(3, spread=0.05), (NOW // DAY - 4) * DAY
+    busy = last + DAY / 4
+    count = days_before * 144 + 72
+    return _every(600, count, last - days_before * DAY, lambda t: value(300 * (step if t >= busy else 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("step", "days_before", "found"),
+    [
+        pytest.param(1.2, 0, 0, id="what the hour may be"),
+        pytest.param(1.5, 0, 1, id="more than the hour makes"),
+        pytest.param(1.2, 2, 1, id="at hours seen on other days"),
+    ],
+)
+def test_within_a_day_a_change_is_not_taken_for_that_of_the_hour(step: float, days_before: int, found: int) -> None:
+    day = _half_a_day(step, days_before=days_before)
+    assert day.analysis().trend.points, "the case must tempt the rule"
+    assert len(day.recommended("degradation")) == found
 
 
 def test_what_a_weekend_adds_to_the_medians_is_in_no_other_figure() -> None:
