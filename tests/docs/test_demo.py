@@ -82,7 +82,7 @@ def test_every_recommendation_has_number_unit_window_impact_and_command(demo: st
 
 def test_the_drawn_regression_is_found_dated_and_attributed(demo: str) -> None:
     (item,) = [r for r in _recommendations(demo) if r["Id"] == "degradation.search"]
-    factor = re.search(r"\+(\d+)%\)", item["Because"])
+    factor = re.search(r"\+(\d+)%\)", item["Action"])
     assert factor is not None
     assert 24 <= int(factor[1]) <= 36  # drawn: 1.3 times (examples/demo/data/NOTICE.md)
     assert "blast:2.14 to registry.example/blast:2.15" in item["Because"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -12,6 +13,7 @@ from concertmaster.core.analysis.drivers import InputEffect, WidthEffect
 from concertmaster.core.analysis.failures import SuccessDrop
 from concertmaster.core.analysis.insights import ChangeEffect, InputGrowth, Insights, SlowRuns
 from concertmaster.core.analysis.replay import TimeSplit
+from concertmaster.core.analysis.runs.changes import PointCause
 from concertmaster.core.analysis.shared.volumes import VolumeFill
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.pipeline import AnalysisResult
@@ -168,8 +170,8 @@ def sentences(insights: Insights, total: int) -> list[str]:
     return lines
 
 
-def view(insights: Insights) -> dict[str, Any]:
-    """The same as data."""
+def view(insights: Insights, causes: Sequence[PointCause]) -> dict[str, Any]:
+    """The same as data, with the causes of the change points of the duration."""
     seconds, split = insights.next_run.seconds, insights.split
     return {
         "nextRunSeconds": {"low": number(seconds.low), "likely": number(seconds.likely), "high": number(seconds.high)}
@@ -184,7 +186,7 @@ def view(insights: Insights) -> dict[str, Any]:
                 "afterSeconds": number(c.seconds[1]) if c.seconds is not None else None,
                 "what": c.what or None,
             }
-            for c in insights.causes
+            for c in causes
         ],
         "timeSplitSeconds": {f.name: number(getattr(split, f.name)) for f in fields(split)}
         if split is not None

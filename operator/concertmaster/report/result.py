@@ -20,7 +20,7 @@ def view(result: AnalysisResult) -> View:
     return workflow_view(result.analysis, result.recommendations, result.minor) | {
         "pattern": _pattern(result),
         "costComponents": components.view(result.analysis, result.recommendations),
-        "insights": insights.view(result.insights),
+        "insights": insights.view(result.insights, result.analysis.causes),
         "insightSentences": insights.lines(result),
     }
 

@@ -27,7 +27,7 @@ from concertmaster.core.analysis.replay import TimeSplit, time_split
 from concertmaster.core.analysis.replay.forecast import MIN_RUNS, forecast
 from concertmaster.core.analysis.replay.overhead import Prediction
 from concertmaster.core.analysis.replay.work import Work, work_of
-from concertmaster.core.analysis.runs.changes import PointCause, between, differences, longest, point_causes, signature
+from concertmaster.core.analysis.runs.changes import between, differences, longest, signature
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.shared.caches import CacheUse, cache_uses
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
@@ -81,7 +81,7 @@ class Insights:
     """``slow``: problems, most costly first. ``change``: None when nothing changed in the window. ``next_run``: forecast
     duration of a further run. ``split``: mean seconds of a run by time category of its critical chain. ``inputs`` and
     ``widths``: steps whose duration depends on their input or their number of pods. ``risks``: duration objectives that
-    the current trend will miss, by name. ``causes``: of the newest change points of the duration, oldest first."""
+    the current trend will miss, by name."""
 
     slow: tuple[SlowRuns, ...]
     change: ChangeEffect | None
@@ -95,7 +95,6 @@ class Insights:
     drop: SuccessDrop | None = None
     caches: tuple[CacheUse, ...] = ()
     volumes: tuple[VolumeFill, ...] = ()
-    causes: tuple[PointCause, ...] = ()
 
 
 def insights(analysis: Analysis) -> Insights:
@@ -115,7 +114,6 @@ def insights(analysis: Analysis) -> Insights:
         drop=success_drop(analysis.runs),
         caches=cache_uses(analysis),
         volumes=volume_fills(analysis),
-        causes=point_causes(good, analysis.trend.points, analysis.figures),
     )
 
 

@@ -14,6 +14,7 @@ from concertmaster.core.analysis.cost import Costs, CostSummary, summarize_cost
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, critical_share, time_split
+from concertmaster.core.analysis.runs.changes import PointCause, point_causes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
@@ -32,7 +33,8 @@ class Analysis:
 
     ``runs``: the records considered (oldest first); ``succeeded``, ``failed`` and ``unknown`` count their outcomes.
     ``executed``: the succeeded runs as graphs, built once for all what-ifs of the rules. ``enough`` is False below
-    ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not.
+    ``policy.analysis.min_runs`` finished runs; recommendations require them, figures do not. ``causes``: of the newest
+    change points of ``trend``, oldest first.
     """
 
     definition: WorkflowDefinition
@@ -47,6 +49,7 @@ class Analysis:
     queue: Summary
     steps: tuple[StepAnalysis, ...]
     trend: Detection
+    causes: tuple[PointCause, ...]
     cost: CostSummary
     objectives: tuple[ObjectiveAssessment, ...]
     score: Score
@@ -165,6 +168,7 @@ def analyze(
         queue=queue,
         steps=steps,
         trend=trend,
+        causes=point_causes(timed, trend.points, figures),
         cost=cost,
         objectives=objectives,
         score=score,

@@ -1,9 +1,8 @@
 """``degradation``: since when a workflow is slower, by how much, and because of which step.
 
-Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists. Names the step whose own
-change is nearest in time and explains most of the seconds, and any change of template or image between the last run before
-and the first run after. Where input sizes are known, their effect is removed first: runs that take longer because of larger
-input are no degradation (see ``analysis.insights``).
+Fires on an upward change point of the makespan of more than ``minIncreasePercent`` that persists. Names the step, and the
+change of template, image or requests, that the trend shows with it (``Analysis.causes``). Where input sizes are known, their
+effect is removed first: runs that take longer because of larger input are no degradation (see ``analysis.insights``).
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from concertmaster.core import text
+from concertmaster.core.analysis.runs.changes import PointCause
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
-from concertmaster.core.analysis.steps.step import StepAnalysis
-from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.changepoint import ChangePoint, Direction
+from concertmaster.core.changepoint import ChangePoint
 from concertmaster.core.known import upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
@@ -57,51 +55,6 @@ def _clear(chance: float, ratio: float, low: float) -> bool:
     """Whether a change by the factor ``ratio`` > 1, with p-value ``chance`` and lower 95% bound ``low``, is significant."""
     width = math.log(ratio / low) if 0 < low < ratio else 0.0
     return chance < _CHANCE or width <= 0 or 1.96 * math.log(ratio) / width >= _CLEAR
-
-
-def _step_medians(runs: Sequence[RunRecord], step: str, time: float) -> tuple[float, float] | None:
-    before: list[float] = []
-    after: list[float] = []
-    for run in runs:
-        seconds = [e.duration for e in run.steps if e.step == step and e.duration is not None]
-        if seconds and run.end is not None:
-            (before if run.end < time else after).append(max(seconds))
-    return (upper_median(before), upper_median(after)) if before and after else None
-
-
-def _culprit(analysis: Analysis, time: float) -> tuple[StepAnalysis, float, float] | None:
-    """The step whose median rose most across the change, among those with a change point of their own near it."""
-    good = [r for r in analysis.runs if r.outcome.timed]
-    ends = [r.end for r in good if r.end is not None]
-    gap = (max(ends) - min(ends)) / max(1, len(ends) - 1) if len(ends) > 1 else 0.0
-    best: tuple[StepAnalysis, float, float] | None = None
-    for step in analysis.steps:
-        near = any(p.direction is Direction.UP and abs(p.time - time) <= 3 * gap for p in step.trend.points)
-        medians = _step_medians(good, step.step, time) if near else None
-        if medians is not None and medians[1] > medians[0]:
-            rise = medians[1] - medians[0]
-            if best is None or rise > best[2] - best[1]:
-                best = (step, *medians)
-    return best
-
-
-def _coincidence(analysis: Analysis, time: float, step: str | None) -> str:
-    good = [r for r in analysis.runs if r.end is not None]
-    before = [r for r in good if (r.end or 0.0) < time]
-    after = [r for r in good if (r.end or 0.0) >= time]
-    if not before or not after:
-        return ""
-    old, new = before[-1], after[0]
-    if old.fingerprint is not None and new.fingerprint is not None and old.fingerprint != new.fingerprint:
-        return "; the template changed at the same time"
-    images = [
-        {c.image for e in r.steps if step is None or e.step == step for c in e.containers if not c.init and c.image}
-        for r in (old, new)
-    ]
-    if images[0] and images[1] and images[0] != images[1]:
-        gone, come = sorted(images[0] - images[1]), sorted(images[1] - images[0])
-        return f"; the image changed from {text.listing(gone)} to {text.listing(come)} at the same time"
-    return ""
 
 
 def like_for_like(before: Sequence[RunRecord], after: Sequence[RunRecord]) -> Comparison | None:
@@ -198,19 +151,21 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if _explained_by_company(evidence, *parts, least):
         return
     alike = like.ratio
-    culprit = _culprit(analysis, point.time)
-    name = culprit[0].step if culprit else None
+    cause = next((c for c in analysis.causes if c.time == point.time), PointCause(point.time))
+    name = cause.step
     blame = (
-        f": {name} went from {text.duration(culprit[1])} to {text.duration(culprit[2])}"
-        if culprit
+        f": {name} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}"
+        if cause.seconds is not None
         else "; no single step explains it"
     )
-    low, likely, high = min(point.low, alike), min(point.ratio, alike), point.high
+    changed = f"; changed at the same time: {cause.what}" if cause.what else ""
+    # As the trend says, unless hours or days add to it.
+    likely = alike if point.ratio - alike >= _APART else point.ratio
+    low, high = min(point.low, alike), point.high
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (low, likely, high)))
     seconds = share.scaled(now)
-    medians = now / was - 1
-    apart = abs(likely - 1 - medians) >= _APART  # the medians are of other hours or days
-    slower = text.percent(likely - 1 if apart else medians)
+    slower = text.percent(likely - 1)
+    apart = abs(likely - now / was) >= _APART  # the medians are of other hours or days
     alone = f"; +{slower} beside runs of the same hours and days" if apart else ""
     action = f"Investigate regression in {name or 'this workflow'} since {to_minute(point.time)} (+{slower})"
     rate = analysis.cost.runs_per_month
@@ -221,8 +176,8 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         action=action,
         because=(
             f"runs take {text.duration(now)} instead of {text.duration(was)} (median of {len(after)} runs after against"
-            f" {len(before)} before in {evidence.window()}, +{text.percent(medians)}{alone}) since {to_minute(point.time)}"
-            f"{blame}{_coincidence(analysis, point.time, name)}"
+            f" {len(before)} before in {evidence.window()}{alone}) since {to_minute(point.time)}"
+            f"{blame}{changed}"
         ),
         otherwise=f"every run stays {text.duration(seconds.likely)} longer{weekly}"
         + (f", and the objective {broken} is missed, which the runs before met" if broken else ""),

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.runs.changes import POINTS, PointCause, point_causes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
@@ -46,7 +45,7 @@ def history(
 def found(runs: list[RunRecord]) -> list[tuple[str, str | None, str]]:
     """The run of each change point, with its step and what was changed."""
     at = {r.end: r.run for r in runs}
-    return [(at[c.time], c.step, c.what) for c in insights(analyze(FLOW, runs, now=NOW, policy=LONG)).causes]
+    return [(at[c.time], c.step, c.what) for c in analyze(FLOW, runs, now=NOW, policy=LONG).causes]
 
 
 def test_every_change_point_has_its_own_cause() -> None:
@@ -61,7 +60,7 @@ def test_every_change_point_has_its_own_cause() -> None:
         ("run-60", "extract", ""),
         ("run-90", "train", "image of train from etl:2 to etl:3"),
     ]
-    (first, *_) = insights(analyze(FLOW, runs, now=NOW, policy=LONG)).causes
+    (first, *_) = analyze(FLOW, runs, now=NOW, policy=LONG).causes
     assert first.seconds == pytest.approx((600.0, 900.0), rel=0.02)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from concertmaster.core import text
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import RunRecord
 from concertmaster.core.rules.reliability.degradation import like_for_like, standing
@@ -24,6 +25,18 @@ def test_a_step_that_became_slower_is_named_with_its_time() -> None:
     assert item.id == "degradation.transform"
     assert item.gain_seconds is not None
     assert item.gain_seconds.likely == pytest.approx(120, rel=0.1)
+
+
+def test_step_seconds_and_increase_are_those_of_the_trend() -> None:
+    made = scenarios.degradation()
+    item, analysis = made.one("degradation"), made.analysis()
+    (cause,), (point,) = analysis.causes, analysis.trend.points
+    assert cause.seconds is not None
+    assert (
+        f"{cause.step} went from {text.duration(cause.seconds[0])} to {text.duration(cause.seconds[1])}" in item.because
+    )
+    assert item.because.endswith(f"changed at the same time: {cause.what}")
+    assert item.action.endswith(f"(+{text.percent(point.ratio - 1)})")
 
 
 @pytest.mark.parametrize(("then", "found"), [(1.0, 1), (0.96, 1), (0.75, 0)])
