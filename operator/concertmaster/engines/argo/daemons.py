@@ -76,10 +76,11 @@ def settle_nodes(nodes: Mapping[str, Node]) -> dict[str, Node]:
     A daemon is marked Succeeded if the controller terminated it, in a template that completed or failed for another
     reason. The controller marks it Failed if it observes the end of the pod while the run continues.
     """
+    made_good = {c for n in nodes.values() if n.kind == "Retry" and n.phase == "Succeeded" for c in n.children}
     failed = {
         n.raw.get("boundaryID")
-        for n in nodes.values()
-        if n.phase in _FAILED and not n.daemoned and n.kind not in _GROUPS
+        for i, n in nodes.items()
+        if n.phase in _FAILED and not n.daemoned and n.kind not in _GROUPS and i not in made_good
     }
 
     def ended_on_request(node: Node) -> bool:

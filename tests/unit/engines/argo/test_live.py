@@ -288,6 +288,23 @@ def test_a_daemon_that_was_ended_has_not_failed(around: str, load: str, code: st
     assert read(raw).record.steps[0].outcome is outcome
 
 
+def test_an_attempt_that_was_repeated_is_no_reason_for_a_failure_beside_a_daemon() -> None:
+    """The daemon ended too early, and the run failed by that alone: ``load`` had succeeded at its second attempt."""
+    raw = beside_a_daemon("Failed", phase="Failed", outputs={"exitCode": "0"})
+    nodes = raw["status"]["nodes"]
+    tries = [
+        {**nodes["load"], "id": f"load{k}", "name": f"r[1].load({k})", "phase": p}
+        for k, p in enumerate(("Failed", "Succeeded"))
+    ]
+    nodes["load"] |= {"type": "Retry", "children": ["load0", "load1"]}
+    nodes |= {node["id"]: node for node in tries}
+    assert [(e.step, e.attempt, e.outcome) for e in read(raw).record.steps] == [
+        ("db", 0, Outcome.FAILED),
+        ("load", 0, Outcome.FAILED),
+        ("load", 1, Outcome.SUCCEEDED),
+    ]
+
+
 def test_containers_of_a_container_set_are_inside_their_pod() -> None:
     raw = one_node()
     raw["status"]["nodes"]["c"] = {"id": "c", "name": f"{RUN}.a.main", "type": "Container", "phase": "Succeeded"}
