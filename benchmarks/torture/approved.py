@@ -139,7 +139,8 @@ class _Approval:
 
     def _run(self, workflows: set[str]) -> None:
         numbers = range(self._number, self._number + self._runs)
-        wave(self._cluster, self._later, [run for at in numbers for run in runs_of(at, sorted(workflows))], self._say)
+        for number in numbers:  # one run of each at a time: beside more, a wide one would wait for the machine
+            wave(self._cluster, self._later, list(runs_of(number, sorted(workflows))), self._say)
         self._number = numbers.stop
         self._last |= dict.fromkeys(workflows, numbers)
 

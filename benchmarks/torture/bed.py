@@ -43,12 +43,14 @@ _ALSO = ("workflowtemplates.argoproj.io", "pipelines.tekton.dev", "taskruns.tekt
 
 @dataclass
 class Play:
-    """Final objects by kind and name, all pods that ever existed, and the ready time of each pod by uid."""
+    """Final objects by kind and name, all pods that ever existed, and when each was ready and gone, by uid (unix
+    seconds)."""
 
     begun: float
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
     ready: dict[str, float] = field(default_factory=dict)
+    gone: dict[str, float] = field(default_factory=dict)
     ended: float = 0.0
 
 
@@ -190,8 +192,9 @@ def wave(
 @contextmanager
 def _watched(cluster: Cluster, found: Play) -> Iterator[None]:
     """Watch all pods and keep the latest state of each, including those deleted before they could be listed."""
-    arguments = ("get", "pods", "-n", NAMESPACE, "--watch", "-o", "json", f"--kubeconfig={cluster.kubeconfig()}")
-    process = subprocess.Popen([cluster.kubectl_path, *arguments], stdout=subprocess.PIPE, text=True)
+    arguments = ("get", "pods", "-n", NAMESPACE, "--watch", "--output-watch-events", "-o", "json")
+    command = [str(cluster.kubectl_path), *arguments, f"--kubeconfig={cluster.kubeconfig()}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     reader = threading.Thread(target=_record, args=(process.stdout, found), daemon=True)
     reader.start()
     try:
@@ -207,9 +210,11 @@ def _record(stream: IO[str] | None, found: Play) -> None:
     for line in stream or ():
         text += line
         if line == "}\n":  # kubectl indents, so only the end of an object is a line of its own
-            thing, _ = decoder.raw_decode(text)
-            text = ""
+            event, _ = decoder.raw_decode(text)
+            text, thing = "", event["object"]
             _keep(found, thing)
+            if event["type"] == "DELETED":
+                found.gone[thing["metadata"]["uid"]] = time.time()
 
 
 def over(thing: Object) -> bool:

@@ -37,8 +37,8 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
             leaf.begun = unix(pod["metadata"]["creationTimestamp"])
             if "deletionTimestamp" not in pod["metadata"]:  # otherwise the metrics may have missed its end
                 leaf.ended = ended(pod) or leaf.ended
-            elif leaf.ended is None:  # deleted while it ran: no status ever had its end
-                leaf.ended = _deleted(pod)
+            elif leaf.ended is None:  # deleted while it ran: no status ever had its end, which its engine waits for
+                leaf.ended = play.gone.get(uid, _deleted(pod))
                 found.sampled = True
             if key in found.free and uid in play.ready:
                 found.free[key] = min(found.free[key], play.ready[uid])

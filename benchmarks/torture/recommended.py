@@ -120,7 +120,8 @@ def carry_out(
             for trial in now if side else ():
                 trial.refused = _paste(cluster, trial.command)
             numbers = range(number, number := number + runs)
-            wave(cluster, later, _runs_of(numbers, [t for t in timed if not t.refused]), say)
+            for at in numbers:  # one by one, as a wide one would otherwise wait for the machine
+                wave(cluster, later, _runs_of([at], [t for t in timed if not t.refused]), say)
         for at in range(0, runs, _ABREAST):
             wave(cluster, later, _runs_of(numbers[at : at + _ABREAST], [t for t in others if not t.refused]), say)
         for trial in now:
