@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from concertmaster.core import text
+from concertmaster.core.analysis.replay import WhatIf, replay
 from concertmaster.core.analysis.runs.changes import PointCause
 from concertmaster.core.analysis.runs.starts import may_meet, starts_of
 from concertmaster.core.changepoint import ChangePoint
@@ -18,6 +20,7 @@ from concertmaster.core.known import upper_median
 from concertmaster.core.model import Category, Finding, Interval, Level, RunRecord
 from concertmaster.core.model.policy import Objectives
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
+from concertmaster.core.rules.reliability import failing_step
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.stats.summary import summarize
 from concertmaster.core.times import to_minute, weekend
@@ -118,6 +121,18 @@ def _explained_by_company(
     return False
 
 
+def _retries_alone(evidence: Evidence, before: Sequence[RunRecord], after: Sequence[RunRecord], least: float) -> bool:
+    """Whether runs replayed without their retried attempts do not take ``least`` longer, and ``failing-step`` reports the
+    failures."""
+    own = replace(evidence, settings=evidence.analysis.policy.rule(failing_step.RULE.name))
+    if not (own.settings.enabled and any(True for _ in failing_step.evaluate(own))):
+        return False
+    first = WhatIf.without_failed_attempts()
+    seconds = {r.run: replay(r, first) for r in evidence.analysis.executed if r.usable}
+    was, now = ([seconds.get(r.run) for r in part] for part in (before, after))
+    return compare(was, now).ratio - 1 < least
+
+
 def _broken(wanted: Objectives, before: Sequence[float], after: Sequence[float]) -> str | None:
     """The first duration objective met before the change and missed after it, as ``p95 of 30m00s``."""
     old, new = summarize(before), summarize(after)
@@ -148,7 +163,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     like = like_for_like(*parts)
     if now <= was or like is None or like.ratio - 1 < least or not _clear(like.p_value, like.ratio, like.low):
         return  # explained by a busier hour or a working day, however significant the difference to the weekend before
-    if _explained_by_company(evidence, *parts, least):
+    if _explained_by_company(evidence, *parts, least) or _retries_alone(evidence, *parts, least):
         return
     alike = like.ratio
     cause = next((c for c in analysis.causes if c.time == point.time), PointCause(point.time))

@@ -16,7 +16,7 @@ from concertmaster.core.rules.reliability.degradation import like_for_like, stan
 from concertmaster.core.times import weekend
 from tests.support.builders import DAY, NOW, run_record
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Scenario, Work, argo, define, noise, scenario, simulate, task
+from tests.support.core.scenario_builder import Pod, Scenario, Work, argo, define, noise, scenario, simulate, task
 from tests.support.core.scenarios import etl
 
 
@@ -185,3 +185,31 @@ def test_a_change_that_chance_brings_about_is_silent(seed: int) -> None:
     steady = scenario(argo(task("a")), 42, lambda _: {"a": value(300)})
     assert steady.analysis().trend.points, "the case must tempt the rule"
     assert steady.recommended("degradation") == []
+
+
+@pytest.mark.parametrize(
+    ("retries", "slower", "fail", "rules"),
+    [
+        pytest.param(True, 1.0, True, {"failing-step"}, id="only longer by retries of a step that fails"),
+        pytest.param(True, 1.5, True, {"failing-step", "degradation"}, id="and by the step itself"),
+        pytest.param(False, 1.5, True, {"failing-step", "degradation"}, id="by the step alone"),
+        pytest.param(True, 1.0, False, {"degradation"}, id="by retries that always help"),
+    ],
+)
+def test_what_retries_add_is_left_to_the_step_that_fails(
+    retries: bool, slower: float, fail: bool, rules: set[str]
+) -> None:
+    """From the middle on, a step of four minutes fails at first, and in every second run for good."""
+    value = noise(spread=0.02)
+
+    def work(i: int) -> Work:
+        late = i >= 18
+        failures = ((value(150), "Error"),) if late and retries else ()
+        fails = "Error" if late and fail and i % 2 else None
+        seconds = value(240 * (slower if late else 1.0))
+        return {"extract": value(60), "transform": Pod(seconds, failures=failures, fails=fails), "load": value(60)}
+
+    made = scenario(etl(), 42, work)
+    assert made.analysis().trend.points, "the case must tempt the rule"
+    assert {i.rule for i in made.recommended()} & {"failing-step", "degradation"} == rules
+    assert made.recommended("degradation"), "without the other rule it is reported"
