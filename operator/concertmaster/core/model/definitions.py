@@ -147,6 +147,7 @@ class StepSpec:
     waits: bool = False  # suspend and the like: it has no pod and only waits
     daemon: bool = False  # keeps running beside its successors, which start once it is ready
     locks: tuple[str, ...] = ()  # mutexes and semaphores it needs, as "<kind>/<name>"
+    outer_locks: tuple[str, ...] = ()  # of them, those an enclosing template holds once for all its pods
     indexed: bool = False  # Indexed Job: items are identified by completion index
     path: tuple[NameSegment, ...] = ()  # how the engine names this step's nodes; empty if names carry no information
     selector: tuple[LabelRequirement, ...] = ()  # pods of this step, for user-declared graphs

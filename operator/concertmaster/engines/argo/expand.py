@@ -270,6 +270,7 @@ class Expansion:
             waits=leaf.podless if leaf else False,
             daemon=leaf.daemon if leaf else False,
             locks=tuple(dict.fromkeys((*place.locks, *read_locks(called.body, where, self.problems)))),
+            outer_locks=place.locks,
             path=place.path,
             pointer=called.at,
             declared=declared(called),

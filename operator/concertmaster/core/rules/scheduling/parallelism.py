@@ -15,6 +15,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.replay import (
     EnoughParallelism,
     ExecutedRun,
+    Limit,
     WhatIf,
     enough_parallelism,
     replay,
@@ -22,7 +23,7 @@ from concertmaster.core.analysis.replay import (
 )
 from concertmaster.core.analysis.replay.parallelism import TOLERANCE
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Level
+from concertmaster.core.model import Category, Edit, Finding, Level, WorkflowDefinition
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 
 
@@ -67,7 +68,7 @@ def _held_back(runs: list[ExecutedRun]) -> tuple[int, float]:
     return sum(w >= 1.0 for w in waits), sum(waits) / len(waits) if waits else 0.0
 
 
-def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str] | None:
+def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str]:
     """The most concurrent pods of the scope allowed by quotas, nodes and the policy, and which of them applies."""
     steps = evidence.analysis.definition.graph.steps
     inside = [s for s in steps if None in scope.limits or s.name in scope.limits]
@@ -76,14 +77,32 @@ def _capacity(evidence: Evidence, scope: _Scope) -> tuple[int, str] | None:
     return min(fits, bounds) if fits is not None else bounds
 
 
+def _locks(definition: WorkflowDefinition, wanted: int) -> tuple[tuple[Limit, ...], str]:
+    """The mutexes and semaphores known to admit fewer than the ``wanted`` pods, each of which holds them by itself, and
+    their names."""
+    sizes = definition.config_maps.semaphores
+    limits: dict[str, Limit] = {}
+    for name in dict.fromkeys(n for s in definition.graph.steps for n in s.locks):
+        size = 1 if name.startswith("mutex/") else sizes.get(name, wanted)
+        holders = frozenset(s.name for s in definition.graph.steps if name in {*s.locks} - {*s.outer_locks})
+        if size < wanted and holders:
+            limits[name] = Limit(size, holders, "lock")
+    return tuple(limits.values()), text.listing([f"{n.partition('/')[0]} {n.rpartition('/')[2]}" for n in limits])
+
+
 def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: list[ExecutedRun]) -> Finding | None:
     if scope.limit is None or least.limit is None or least.limit <= scope.limit:
         return None
-    capacity, by = _capacity(evidence, scope) or (least.limit, "")
-    bound = f" (limited by {by})" if capacity < least.limit else ""
-    least = replace(least, limit=min(least.limit, capacity))
+    wanted, (capacity, by) = least.limit, _capacity(evidence, scope)
+    locks, names = _locks(evidence.analysis.definition, wanted)
+    if locks:
+        runs = [replace(run, limits=(*run.limits, *locks)) for run in runs]
+        least = enough_parallelism(runs, evidence.analysis.definition.graph, scope.limits)
+        by = names if least.limit is not None and least.limit < min(wanted, capacity) else by
+    least = replace(least, limit=min(least.limit or wanted, capacity))
     if least.limit is None or least.limit <= scope.limit:
         return None
+    bound = f" (limited by {by})" if least.limit < wanted else ""
     change = WhatIf(parallelism=tuple((s, least.limit) for s in scope.limits))
     gains = evidence.worth(change, evidence.settings.number("minGainPercent", 5.0), runs)
     if gains is None:

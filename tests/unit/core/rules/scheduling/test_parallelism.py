@@ -9,7 +9,8 @@ import pytest
 
 from concertmaster.core.changes.admission.capacity import Capacity, Nodes
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
-from concertmaster.core.model import Level
+from concertmaster.core.model import Level, Recommendation
+from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.policy import ApplySettings, Bounds, Policy, Range
 from concertmaster.core.pipeline import analyze_workflow
 from tests.support.builders import NOW
@@ -94,6 +95,51 @@ def test_the_policy_bounds_the_parallelism() -> None:
     bounds = ApplySettings(bounds=Bounds(parallelism=Range(1, 6)))
     item = replace(scenarios.parallelism(), apply=bounds).one("parallelism")
     assert item.action == "Raise parallelism of main: 2 -> 6 (limited by apply.bounds.parallelism of the policy)"
+
+
+def _holding(size: int | None, *, of_each_pod: bool = True, whole: bool = False) -> list[Recommendation]:
+    """What is recommended for eight searches of 100 s, two at a time, that hold the semaphore ``limits/db`` of that size,
+    each by itself or together; the limit is that of the whole run or of the template."""
+    lock = {"synchronization": {"semaphores": [{"configMapKeyRef": {"name": "limits", "key": "db"}}]}}
+    limit = {"parallelism": 2}
+    templates = {
+        "main": ({} if whole else limit) | ({} if of_each_pod else lock),
+        "search": lock if of_each_pod else {},
+    }
+    tasks = task("plan"), task("search", "plan", withItems=list("abcdefgh"))
+    value = noise()
+    made = scenario(
+        argo(*tasks, templates=templates, **(limit if whole else {})),
+        20,
+        lambda _: {"plan": value(10), "search": [value(100) for _ in range(8)]},
+    )
+    definition = made.definition
+    known = NamedConfigMaps({"semaphore/limits/db": size} if size else {})
+    result = analyze_workflow(
+        replace(definition, config_maps=known), made.runs, Policy(), profile="wfp", now=NOW
+    ).recommendations
+    return [r for r in result if r.rule == "parallelism"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("size", "limit"), [(3, 3), (4, 4), (20, 8), (None, 8)])
+def test_a_semaphore_that_pods_hold_binds_and_the_gain_is_the_one_it_allows(
+    size: int | None, limit: int, whole: bool
+) -> None:
+    (item,) = _holding(size, whole=whole)
+    assert item.proposed == f"{limit} pods at a time"
+    assert item.action.endswith("(limited by semaphore db)") is (limit < 8)
+    assert item.gain_seconds is not None
+    assert item.gain_seconds.likely == pytest.approx((4 - math.ceil(8 / limit)) * 103, rel=0.1)
+
+
+def test_nothing_is_recommended_that_a_semaphore_leaves_no_room_for() -> None:
+    assert _holding(2) == []
+
+
+def test_a_semaphore_that_pods_hold_together_does_not_bind() -> None:
+    (item,) = _holding(2, of_each_pod=False)
+    assert item.proposed == "8 pods at a time"
 
 
 def test_the_limit_of_the_whole_run() -> None:
