@@ -169,6 +169,8 @@ class KubeClient:
                 raise Busy(f"GET {path}: {NOT_JSON}", status=200) from error
             if not page.token:
                 return
+            if page.token == query.get("continue"):
+                raise Busy(f"GET {path}: the list goes on at the place where it already was")
             query["continue"] = page.token
             if not metadata_only:
                 query["limit"] = str(limit := page.next_limit(limit, chunk))

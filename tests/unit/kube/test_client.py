@@ -72,6 +72,14 @@ def test_an_answer_that_comes_byte_by_byte_is_given_up_at_the_deadline() -> None
         assert time.monotonic() - begun < 20.0, "it takes 40 s as a whole"
 
 
+def test_a_list_that_goes_on_at_the_same_place_is_given_up() -> None:
+    page = {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "here"}}
+    with serving([Answer(body=page)]) as (server, client):
+        with pytest.raises(errors.Busy, match="where it already was"):
+            list(client.items(PODS))
+        assert len(server.requests) == 2
+
+
 def test_retry_after_beyond_the_deadline_ends_the_request_at_once() -> None:
     with serving([failure(429, "TooManyRequests", **{"Retry-After": "60"})]) as (server, client):
         begun = time.monotonic()
