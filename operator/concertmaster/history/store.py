@@ -206,9 +206,10 @@ class Store(Analyses):
         definition: WorkflowDefinition,
         as_of: float,
         after: float | None = None,
+        cache: RunCache | None = None,
     ) -> Evidence:
         """The input of an analysis of ``runs`` in short, without rebuilding those that ended long ago; ``after``: since
-        when runs count as fresh."""
+        when runs count as fresh. What is put together stays in the ``cache`` for ``runs``."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
@@ -223,6 +224,7 @@ class Store(Analyses):
                 as_of=as_of,
                 lost=self._lost,
                 after=after,
+                cache=cache,
             )
 
     def live_runs(self, keys: Iterable[WorkflowKey]) -> dict[tuple[str, str], WorkflowKey]:

@@ -13,7 +13,8 @@ from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS
-from concertmaster.history import RunCache, Store
+from concertmaster.history import Evidence, RunCache, Store, rows
+from concertmaster.history.encoding import decode_execution
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
 
@@ -36,6 +37,23 @@ def store() -> Iterator[Store]:
 
 def read(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> list[RunRecord]:
     return store.runs(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
+
+
+def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> Evidence:
+    return store.evidence(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The rows of pods that were decoded, in order."""
+    found: list[bytes] = []
+
+    def noted(body: bytes) -> StepExecution:
+        found.append(body)
+        return decode_execution(body)
+
+    monkeypatch.setattr(rows, "decode_execution", noted)
+    return found
 
 
 def kept(before: list[RunRecord], after: list[RunRecord]) -> list[str]:
@@ -125,6 +143,8 @@ def test_any_sequence_of_readings_is_as_without_a_cache(store: Store) -> None:
         store.add({KEY: {f"r{name}": rows}})
         if chance.random() < 0.2:
             store.note_definitions({KEY: chance.choice(["v1", "v2"])}, now)
+        if chance.random() < 0.5:
+            assert seen(store, cache, as_of=now) == seen(store, None, as_of=now)
         assert read(store, cache, as_of=now) == read(store, None, as_of=now)
 
 
@@ -143,6 +163,47 @@ def test_workflows_whose_turn_comes_too_late_are_not_kept() -> None:
     assert turn(flows[:2]) == [True, True]
     assert turn(flows) == [False] * 4
     store.close()
+
+
+def test_what_the_evidence_took_is_put_together_once(store: Store, decoded: list[bytes]) -> None:
+    cache = RunCache()
+    seen(store, cache)
+    assert len(decoded) == 8
+    found = read(store, cache)
+    assert len(decoded) == 8
+    assert found == read(store, None)
+
+
+def test_what_changed_since_the_evidence_is_read(store: Store, decoded: list[bytes]) -> None:
+    cache = RunCache()
+    seen(store, cache)
+    store.add({KEY: {"r4": pods(4), "r1": pods(1, node="n7")}})
+    decoded.clear()
+    found = read(store, cache)
+    assert len(decoded) == 4
+    assert found == read(store, None)
+    assert [r.steps[0].node for r in found] == [None, "n7", None, None, None]
+
+
+def test_the_evidence_of_another_definition_or_workflow_is_not_used(store: Store, decoded: list[bytes]) -> None:
+    other = replace(TWO, graph=WorkflowGraph((StepSpec("a"), StepSpec("b"))))
+    cache, another = RunCache(), replace(TWO, key=replace(KEY, name="another"))
+    store.add({another.key: {"r": [ran("n", 100.0)]}})
+    seen(store, cache)
+    assert read(store, cache, of=other) == read(store, None, of=other)
+    cache = RunCache()
+    seen(store, cache)
+    seen(store, cache, of=another)
+    decoded.clear()
+    read(store, cache)
+    assert len(decoded) == 8
+
+
+def test_a_run_that_was_going_on_for_the_evidence_may_be_over_when_it_is_read(store: Store) -> None:
+    store.add({KEY: {"r9": [ran("9a", NOW - 60.0)]}})
+    cache = RunCache()
+    assert seen(store, cache).due is not None
+    assert [r.outcome for r in read(store, cache, as_of=NOW + LOST_SECONDS)][-1] is Outcome.UNKNOWN
 
 
 def test_figures_stay_with_the_runs_they_are_of(store: Store) -> None:

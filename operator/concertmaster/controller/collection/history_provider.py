@@ -181,7 +181,13 @@ class HistoryProvider:
         """See ``interfaces.History``."""
         try:
             return self.store.evidence(
-                definition.key, limit=limit, since=since, definition=definition, as_of=as_of, after=after
+                definition.key,
+                limit=limit,
+                since=since,
+                definition=definition,
+                as_of=as_of,
+                after=after,
+                cache=self._cache,
             )
         except HistoryDamaged as error:
             log.error("%s", error)

@@ -14,6 +14,7 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, Wor
 from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
 from concertmaster.history.rebuild import rebuild
+from concertmaster.history.runs.cache import KeptRun, RunCache, digest
 from concertmaster.history.sql import Connection
 
 GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
@@ -69,18 +70,26 @@ def evidence(
     as_of: float,
     lost: list[str],
     after: float | None = None,
+    cache: RunCache | None = None,
 ) -> Evidence:
     """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
-    fresh."""
+    fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once."""
     names = rows.newest(db, number, limit + GOING_ON, since)
     bodies, ends = rows.bodies_of_runs(db, number, names)
     recent = [n for n in names if (end := ends.get(n)) is None or as_of - end < LOST_SECONDS]
     builder = RunBuilder(key, definition, as_of)
-    seen: dict[str, _Recent] = {}
-    for part in rows.in_parts(recent, {n: sum(map(len, bodies[n])) for n in recent}):
+    kept = (cache or RunCache()).before_reading(definition)
+    digests = {n: digest(bodies[n]) for n in recent}
+    same = {n: run for n in recent if (run := kept.same(n, digests[n], as_of)) is not None}
+    seen = {n: _Recent.of(run.records, as_of) for n, run in same.items()}
+    others = [n for n in recent if n not in same]
+    for place, part in enumerate(rows.in_parts(others, {n: sum(map(len, bodies[n])) for n in others})):
         pods = rows.pods_of_runs(db, number, part, lost)
         live = rows.records_of_runs(db, number, key, part, lost)
-        seen |= {n: _Recent.of(rebuild(n, pods[n], live.get(n), builder), as_of) for n in part}
+        made = {n: KeptRun(digests[n], as_of, rebuild(n, pods[n], live.get(n), builder)) for n in part}
+        seen |= {n: _Recent.of(run.records, as_of) for n, run in made.items()}
+        if place == 0:
+            kept.runs |= {n: run for n, run in made.items() if run.over}
     known = hashlib.blake2b(digest_size=16)
     due: list[float] = []
     newest: list[float] = []

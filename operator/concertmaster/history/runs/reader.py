@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_bytes_read, with_metrics
 from concertmaster.engines import RunBuilder
 from concertmaster.history import amounts, rows
 from concertmaster.history.rebuild import rebuild
-from concertmaster.history.runs.cache import KeptRun, RunCache
+from concertmaster.history.runs.cache import KeptRun, RunCache, digest
 from concertmaster.history.sql import Connection
 
 MOST_EXECUTIONS = 50_000
@@ -65,9 +64,10 @@ class RunReader:
         digests: dict[str, bytes] = {}
         known: dict[str, KeptRun] = {}
         if self._kept is not None:
-            bodies, _ = rows.bodies_of_runs(db, number, names)
-            digests = {n: hashlib.blake2b(b"".join(bodies[n]), digest_size=16).digest() for n in names}
-            known = {n: run for n in names if (run := self._same(n, digests[n])) is not None}
+            asked = [n for n in names if n in self._kept.runs] if self._kept.brief else names
+            bodies, _ = rows.bodies_of_runs(db, number, asked)
+            digests = {n: digest(bodies[n]) for n in asked}
+            known = {n: run for n in asked if (run := self._kept.same(n, digests[n], self._moment)) is not None}
         pods: dict[str, list[StepExecution]] = {}
         live: dict[str, RunRecord] = {}
         room = MOST_EXECUTIONS - sum([len(r.steps) for run in known.values() for r in run.records])
@@ -105,7 +105,7 @@ class RunReader:
             earlier = run.completed or repeat(None)
             run.completed = [self._completed(r, last, selected) for r, last in zip(run.records, earlier, strict=False)]
             records += [record for _, record in run.completed]
-            if not any(r.outcome is Outcome.RUNNING for r in run.records):  # time alone may say it is
+            if run.over:
                 over[name] = run
         if self._kept is not None:
             self._kept.runs = over
@@ -113,11 +113,6 @@ class RunReader:
         if self._cache is not None:
             self._cache.note(self._key, sum([len(r.steps) for r in records]))
         return records
-
-    def _same(self, name: str, digest: bytes) -> KeptRun | None:
-        """The run as it was put together from the same rows."""
-        known = self._kept.runs.get(name) if self._kept is not None else None
-        return known if known is not None and known.digest == digest and known.as_of <= self._moment else None
 
     def _completed(
         self, record: RunRecord, before: tuple[object, RunRecord] | None, selected: RunRows
