@@ -15,7 +15,15 @@ from concertmaster.api.views.runs import (
     WorkflowRuns,
 )
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.analysis.replay import ExecutedRun, TimeSplit, chain_splits, prepare, time_split, total_split
+from concertmaster.core.analysis.replay import (
+    ExecutedRun,
+    TimeSplit,
+    chain_splits,
+    critical_chain,
+    prepare,
+    time_split,
+    total_split,
+)
 from concertmaster.core.analysis.runs.changes import differences
 from concertmaster.core.analysis.runs.comparison import typical_run
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
@@ -87,9 +95,13 @@ def kept_runs(history: History, run: str) -> WorkflowRuns | RunView | None:
 
 def summary(history: History, at: int) -> RunSummary:
     """The run at that position as one line."""
+    return _summary(history, at, path_parts(history.executed[at]))
+
+
+def _summary(history: History, at: int, path: tuple[PathPart, ...]) -> RunSummary:
     record, run = history.runs[at], history.executed[at]
     split, cost = time_split(run), run_cost(record, history.pricing)
-    slowest = max(path_parts(run), key=lambda p: p.seconds, default=None)
+    slowest = max(path, key=lambda p: p.seconds, default=None)
     return RunSummary(
         run=record.run,
         started=iso(record.start),
@@ -110,7 +122,7 @@ def summary(history: History, at: int) -> RunSummary:
 def run_view(history: History, at: int, *, most_pods: int = MOST_PODS) -> RunView:
     """The run at that position in full, with all pods of its critical path and at most ``most_pods`` others."""
     record, run = history.runs[at], history.executed[at]
-    critical = {attempt.source for attempt, _ in chain_splits(run)}
+    path, critical = path_parts(run), {attempt.source for attempt in critical_chain(run)}
     order = sorted(range(len(record.steps)), key=lambda i: (_begin(record.steps[i]), record.steps[i].step))
     shown = order
     if len(order) > most_pods:
@@ -119,10 +131,10 @@ def run_view(history: History, at: int, *, most_pods: int = MOST_PODS) -> RunVie
         shown = [i for i in order if i in chosen]
     start = record.start or 0.0
     return RunView(
-        **summary(history, at).model_dump(),
+        **dict(_summary(history, at, path)),
         template=record.fingerprint,
         tail_seconds=number(run.tail) or 0.0 if run.usable else 0.0,
-        critical_path=path_parts(run),
+        critical_path=path,
         pods=tuple(_pod(record.steps[i], start, i in critical) for i in shown),
         more_pods=len(order) - len(shown),
         problems=run.problems,
