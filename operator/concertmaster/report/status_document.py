@@ -67,31 +67,23 @@ def objective_line(assessment: ObjectiveAssessment) -> str:
     return f"{a.name}: {a.verdict.value}, {a.actual} (target {a.bound} {a.target}), {a.trend.value.lower()}"
 
 
-def _percent_string(share: float | None) -> str | None:
-    if share is None:
-        return None
-    shown = f"{100 * share:.1f}"
-    return shown[:-2] if shown.endswith(".0") else shown
-
-
-def _amount(value: float | None) -> str | None:
-    if value is None or value < 0:
-        return None
-    shown = f"{value:.4f}".rstrip("0").rstrip(".")
-    return shown or "0"
+def _decimal(value: float | None, digits: int = 4) -> str | None:
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if value is not None and value >= 0 else None
 
 
 def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: str) -> Document:
     makespan = analysis.makespan
     figures: Document = {
-        "costPerRun": _amount(analysis.cost.per_run.total if analysis.cost.per_run else None),
+        "costPerMonth": _decimal(analysis.cost.per_month),
+        "costPerRun": _decimal(analysis.cost.per_run.total if analysis.cost.per_run else None),
         "impact": round(worth),
         "open": len(active),
         "p50": text.duration(makespan.p50) if makespan.count else None,
         "p95": text.duration(makespan.p95) if makespan.count else None,
         "p99": text.duration(makespan.p99) if makespan.count else None,
         "queueing": text.duration(analysis.queue.mean) if analysis.queue.mean is not None else None,
-        "successPercent": _percent_string(analysis.success_rate),
+        "runsPerMonth": _decimal(analysis.cost.runs_per_month),
+        "successPercent": _decimal(None if (share := analysis.success_rate) is None else 100 * share, 1),
         "target": target,
         "top": clip(active[0], 60) if active else None,
     }

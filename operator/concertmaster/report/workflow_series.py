@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.workflow import Analysis
+from concertmaster.core.fleet.together import together
 from concertmaster.core.known import median, total
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Outcome, Recommendation, Severity, WorkflowKey
@@ -120,9 +121,9 @@ def _money(analysis: Analysis, items: Sequence[Recommendation]) -> Iterator[Samp
     rate, per_run = analysis.cost.runs_per_month, analysis.cost.per_run
     if per_run is not None and rate is not None:
         yield Sample("waste", per_run.wasted * rate, currency)
-    yield Sample("saving", sum(r.impact.money.likely for r in items if r.impact.money is not None), currency)
-    minutes = sum(r.impact.run_minutes.likely for r in items if r.impact.run_minutes is not None)
-    yield Sample("saving_hours", minutes / 60.0)
+    worth = together((r.id, r.impact) for r in items)
+    yield Sample("saving", worth.money.likely if worth.money is not None else 0.0, currency)
+    yield Sample("saving_hours", worth.run_minutes.likely / 60.0 if worth.run_minutes is not None else 0.0)
 
 
 def _state(analysis: Analysis, items: Sequence[Recommendation]) -> Iterator[Sample]:

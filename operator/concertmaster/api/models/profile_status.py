@@ -95,6 +95,12 @@ class CacheStatus(ApiModel):
 class SummaryStatus(ApiModel):
     """The figures of one line of ``kubectl get``."""
 
+    cost_per_month: Amount | None = Field(
+        default=None,
+        description="Cost of the workflow in 30 days at the present rate of runs.",
+        examples=["12.6"],
+        json_schema_extra=schema(unit="the currency of the policy's pricing"),
+    )
     cost_per_run: Amount | None = Field(
         default=None,
         description="Mean cost of a run.",
@@ -116,6 +122,12 @@ class SummaryStatus(ApiModel):
         default=None,
         description="Longest scheduling latency of a pod in a run, mean over the runs.",
         examples=["1m10s"],
+    )
+    runs_per_month: Amount | None = Field(
+        default=None,
+        description="Runs in 30 days at the present rate.",
+        examples=["30"],
+        json_schema_extra=schema(unit="runs in 30 days"),
     )
     success_percent: Percent | None = Field(
         default=None, description="Share of finished runs that succeeded.", examples=["96.7"]

@@ -9,10 +9,11 @@ from concertmaster.api.views.fleet import MonthRow, WorkflowRow
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model.daily import DAY_SECONDS, DailyRow
 from concertmaster.report.workflows.fleet import FleetView
-from concertmaster.report.workflows.rows import MONTH
 
 Days = Mapping[tuple[str, str], Sequence[DailyRow]]
 """Rows of whole runs by namespace and name of the profile."""
+
+_MONTH = 30 * DAY_SECONDS
 
 
 def within(days: Days, since: float, until: float) -> dict[tuple[str, str], list[DailyRow]]:
@@ -45,9 +46,9 @@ def _of_period(row: WorkflowRow, days: Sequence[DailyRow], since: float, until: 
             "success_percent": round(100.0 * whole.success, 1) if whole.success is not None else None,
             "p50_seconds": whole.p50,
             "p95_seconds": whole.p95,
-            "runs_per_month": whole.count / span * MONTH,
+            "runs_per_month": whole.count / span * _MONTH,
             "cost_per_run": whole.cost / whole.count if whole.cost is not None else None,
-            "cost_per_month": whole.cost / span * MONTH if whole.cost is not None else None,
+            "cost_per_month": whole.cost / span * _MONTH if whole.cost is not None else None,
             "queueing_seconds": whole.queue / whole.count if whole.queue is not None else None,
         }
     )

@@ -15,7 +15,6 @@ from concertmaster.core.times import parse_time
 from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 
-MONTH = 30 * 86400.0
 _UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)")
 _FIGURES = re.compile(r", (\S+) \(target (<=|>=) (\S+?)\)")
@@ -59,7 +58,6 @@ def workflow_row(profile: Raw) -> WorkflowRow:
     severities = [str(i["severity"]) for i in items if i.get("severity") in _SEVERITIES]
     analysed = bool(summary)
     serious = missed > 0 or any(s in _SERIOUS for s in severities)
-    cost, rate = _number(summary.get("costPerRun")), runs_per_month(profile)
     return WorkflowRow(
         namespace=str(meta.get("namespace") or ""),
         profile=str(meta.get("name") or ""),
@@ -76,9 +74,9 @@ def workflow_row(profile: Raw) -> WorkflowRow:
         p95_seconds=seconds_of(summary.get("p95")),
         queueing_seconds=seconds_of(summary.get("queueing")),
         currency=currency(profile),
-        cost_per_run=cost,
-        cost_per_month=cost * rate if cost is not None and rate is not None else None,
-        runs_per_month=rate,
+        cost_per_run=_number(summary.get("costPerRun")),
+        cost_per_month=_number(summary.get("costPerMonth")),
+        runs_per_month=_number(summary.get("runsPerMonth")),
         impact=_number(summary.get("impact")) or 0.0,
         open=_integer(summary.get("open")) or 0,
         missed=missed,
@@ -232,19 +230,6 @@ def change_row(change: Raw) -> ChangeRow:
         created=_text(meta.get("creationTimestamp")),
         message=_text(newest.get("message")) if newest is not None else None,
     )
-
-
-def runs_per_month(profile: Raw) -> float | None:
-    """Rate of runs from the first to the last of the analysis window."""
-    runs = _map(_map(profile, "status"), "runs")
-    first, last, count = (
-        moment(runs.get("firstStart")),
-        moment(runs.get("lastEnd")),
-        _integer(runs.get("observed")) or 0,
-    )
-    if first is None or last is None or count < 2 or last <= first:
-        return None
-    return (count - 1) / (last - first) * MONTH
 
 
 def condition(raw: Raw, kind: str) -> bool | None:
