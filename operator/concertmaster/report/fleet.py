@@ -38,6 +38,16 @@ def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
             )
 
 
+def entries(profile: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """``items``, recommendations of the profile (see ``report.workflows.merged``), as ``concertmaster list -o json`` prints
+    them; applied ones with their measured effect."""
+    results = reversed((profile.get("status") or {}).get("results") or ())
+    effects = {o["id"]: o.get("effect") for o in results}
+    for item in items:
+        effect = effects.get(item["id"]) if item["state"] == "Implemented" else None
+        yield entry(profile, {**item, "effect": effect}, minor=item["state"] == "Minor")
+
+
 def entry(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: bool = False) -> dict[str, Any]:
     """One recommendation as ``concertmaster list -o json`` prints it."""
     return entry_model(profile, item, minor=minor).model_dump(mode="json", by_alias=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, profiles
+from concertmaster.cli import cluster_options, documents, profiles
 from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
@@ -18,6 +18,7 @@ from concertmaster.report import fleet
 from concertmaster.report import impact as impacts
 from concertmaster.report.status_document import SHOWN
 from concertmaster.report.tables import cell, table
+from concertmaster.report.workflows import merged
 from concertmaster.report.workflows.progress import running_rows
 
 MOST_LINES = 40
@@ -27,12 +28,21 @@ _COLUMNS, _CHANGE = 120, 30  # characters for id, change and impact together, an
 
 @click.command("describe")
 @click.argument("profile", shell_complete=cluster_options.profile_names)
+@documents.OPTION
 @cluster_options.cluster
-def command(profile: str, namespace: str | None, context: str | None, kubeconfig: Path | None) -> None:
-    """Describe a workflow: PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders)."""
+def command(profile: str, output: str, namespace: str | None, context: str | None, kubeconfig: Path | None) -> None:
+    """Describe a workflow: PROFILE is the name of a WorkflowProfile, or KIND/NAME of the workflow (wftmpl/ingest-orders).
+
+    JSON and YAML hold the WorkflowProfile, its recommendations as list -o json prints them, and its WorkflowChanges.
+    """
     client = profiles.connect(kubeconfig, context)
     raw = profiles.read(client, namespace or profiles.default_namespace(kubeconfig, context), profile)
-    click.echo(text.plain("\n".join(lines(raw, _changes(client, raw)))))
+    changes = _changes(client, raw)
+    if output == "text":
+        click.echo(text.plain("\n".join(lines(raw, changes))))
+        return
+    entries = list(fleet.entries(raw, merged.recommendations(raw)))
+    documents.echo({"profile": raw, "recommendations": entries, "changes": changes}, output)
 
 
 def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> list[str]:

@@ -6,14 +6,14 @@ import re
 import shlex
 import textwrap
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from concertmaster.api.labelled import labels_of
-from concertmaster.cli import cluster_options, details, profiles
+from concertmaster.cli import cluster_options, details, documents, profiles
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import Planner
 from concertmaster.core import text
@@ -44,11 +44,11 @@ _LABELS = (
     ("trackRecord", "Track record"),
 )
 
-
 # Rules that recommend to optimize a step: what-if shows the gain beforehand.
 _TRIED = frozenset(
     {"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"}
 )
+_Rows = Sequence[dict[str, Any]]
 
 
 @click.command("explain")
@@ -56,19 +56,22 @@ _TRIED = frozenset(
 @click.argument("recommendation", required=False, shell_complete=cluster_options.recommendation_ids)
 @cluster_options.operator(", for details that do not fit into the status")
 @click.option("--all", "with_minor", is_flag=True, help="Minor items too; they come from the operator.")
+@documents.OPTION
 @cluster_options.cluster
 def command(
     profile: str,
     recommendation: str | None,
     operator: str | None,
     with_minor: bool,
+    output: str,
     namespace: str | None,
     context: str | None,
     kubeconfig: Path | None,
 ) -> None:
     """Print what is known about RECOMMENDATION (default: all) of the WorkflowProfile PROFILE.
 
-    The operator is asked through the API server; without it, what the status contains is printed.
+    The operator is asked through the API server; without it, what the status contains is printed. JSON and YAML hold the
+    recommendations as list -o json prints them.
     """
     where = details.place(operator)
     place = namespace or profiles.default_namespace(kubeconfig, context)
@@ -88,19 +91,11 @@ def command(
                 + (f" (in its status; the operator could not be reached: {problem})" if problem else "")
             )
         items = chosen
-    if not items and not made:
-        click.echo(next(iter(status.get("advice") or ()), "the operator has not analysed this profile yet"))
-    planner = Planner(client, raw) if recommendation is not None else None
-    for item in items:
-        click.echo(text.plain(describe(item, raw, _step(detail, item))))
-        if planner is not None and item["state"] in ("Active", "Dismissed"):
-            click.echo("\n".join(planner.lines(item)))
-    for result in made:
-        click.echo(text.plain("\n".join(carried_out(result))))
-    if recommendation is None:
-        if status.get("graph"):
-            click.echo(text.plain(f"Graph: {status['graph']}\n"))
-        if not problem:
+    if output != "text":
+        documents.echo(list(fleet.entries(raw, items)), output)
+    else:
+        _print(items, raw, detail, made, Planner(client, raw) if recommendation is not None else None)
+        if recommendation is None and not problem:
             _print_figures(detail, details.ask_days(kubeconfig, raw, where, context))
     if problem:
         more = int(status.get("moreRecommendations") or 0)
@@ -108,8 +103,23 @@ def command(
         click.echo(
             f"Showing only what the status contains{left}: the operator could not be reached ({problem}).", err=True
         )
-    if status.get("dataUntil"):
+    if output == "text" and status.get("dataUntil"):
         click.echo(f"Based on data until {status['dataUntil']}.")
+
+
+def _print(items: _Rows, raw: dict[str, Any], detail: dict[str, Any], made: _Rows, planner: Planner | None) -> None:
+    """``items`` as text, with their plans where a ``planner`` is given, and the implementations ``made``."""
+    status = raw.get("status") or {}
+    if not items and not made:
+        click.echo(next(iter(status.get("advice") or ()), "the operator has not analysed this profile yet"))
+    for item in items:
+        click.echo(text.plain(describe(item, raw, _step(detail, item))))
+        if planner is not None and item["state"] in ("Active", "Dismissed"):
+            click.echo("\n".join(planner.lines(item)))
+    for result in made:
+        click.echo(text.plain("\n".join(carried_out(result))))
+    if planner is None and status.get("graph"):
+        click.echo(text.plain(f"Graph: {status['graph']}\n"))
 
 
 def _print_figures(detail: dict[str, Any], kept: dict[str, Any]) -> None:

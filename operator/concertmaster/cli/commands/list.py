@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
-from concertmaster.cli import cluster_options, details, profiles
+from concertmaster.cli import cluster_options, details, documents, profiles
 from concertmaster.core import text
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model.enums import Category, RecommendationState, Severity
@@ -62,12 +60,12 @@ def command(
     everywhere = profiles.each(client, None, selector)
     entries: list[Entry] = []
     for profile in everywhere if all_namespaces else profiles.within(client, places, selector):
-        entries += _entries(profile)
+        entries += fleet.entries(profile, merged.recommendations(profile))
         if with_minor:
             known, problem = details.ask(kubeconfig, profile, details.place(operator), context)
             if problem:
                 click.echo(f"{profile['metadata']['name']}: minor items are not known: {problem}", err=True)
-            entries += [fleet.entry(profile, item, minor=True) for item in merged.minor(known)]
+            entries += fleet.entries(profile, merged.minor(known))
     entries = [
         e
         for e in entries
@@ -77,14 +75,6 @@ def command(
     ]
     entries.sort(key=lambda e: _order(e, sort_by))
     _print(entries, output)
-
-
-def _entries(profile: Mapping[str, Any]) -> Iterator[Entry]:
-    results = reversed((profile.get("status") or {}).get("results") or ())
-    effects = {o["id"]: o.get("effect") for o in results}
-    for item in merged.recommendations(profile):
-        effect = effects.get(item["id"]) if item["state"] == "Implemented" else None
-        yield fleet.entry(profile, {**item, "effect": effect})
 
 
 def _order(entry: Entry, key: str) -> tuple[Any, ...]:
@@ -107,10 +97,8 @@ def _rank(entry: Mapping[str, Any]) -> int:
 
 
 def _print(entries: list[Entry], output: str) -> None:
-    if output == "json":
-        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
-    elif output == "yaml":
-        click.echo(yaml.safe_dump(entries, sort_keys=False, allow_unicode=True), nl=False)
+    if output in ("json", "yaml"):
+        documents.echo(entries, output)
     elif output == "name":
         for e in entries:
             click.echo(text.plain(f"{e['namespace']}/{e['profile']}/{e['id']}"))

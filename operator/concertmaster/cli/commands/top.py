@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
-from concertmaster.cli import cluster_options, profiles
+from concertmaster.cli import cluster_options, documents, profiles
 from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
 from concertmaster.core.model import Interval
@@ -89,10 +87,8 @@ def command(
     order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
     if sort_by != "impact":
         order.sort(key=_SORT[sort_by])
-    if output == "json":
-        click.echo(json.dumps(_document(selected, order[:limit]), indent=2, ensure_ascii=False))
-    elif output == "yaml":
-        click.echo(yaml.safe_dump(_document(selected, order[:limit]), sort_keys=False, allow_unicode=True), nl=False)
+    if output in ("json", "yaml"):
+        documents.echo(_document(selected, order[:limit]), output)
     elif output == "name":
         for h in order[:limit]:
             click.echo(text.plain(f"{h.namespace}/{h.profile}/{h.id}"))

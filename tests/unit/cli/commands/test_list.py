@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from concertmaster.cli import details, profiles
+from concertmaster.cli.commands import describe, explain
 from concertmaster.cli.commands import list as list_
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.fakes import MemoryClient
@@ -113,3 +117,35 @@ def test_a_key_that_does_not_exist_is_refused_with_those_that_do() -> None:
     result = CliRunner().invoke(list_.command, ["--sort-by", "colour"])
     assert result.exit_code == 2
     assert all(f"'{key}'" in result.output for key in ORDERS)
+
+
+@pytest.mark.parametrize(("output", "parse"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_explain_and_describe_print_the_same_entries_for_other_programs(
+    output: str, parse: Callable[[str], Any]
+) -> None:
+    def printed(command: click.Command, *options: str) -> Any:
+        result = CliRunner().invoke(command, [*options, "-o", output])
+        assert result.exit_code == 0, result.output
+        return parse(result.stdout)
+
+    listed = printed(list_.command, "-n", "b")
+    assert [e["id"] for e in listed] == ["right-size", "timeout.load"]
+    assert printed(explain.command, "cronjob-etl", "-n", "b") == listed
+    assert printed(explain.command, "cronjob-etl", "timeout.load", "-n", "b") == listed[1:]
+    described = printed(describe.command, "cronjob-etl", "-n", "b")
+    assert described["recommendations"] == listed
+    assert described["profile"]["metadata"]["name"] == "cronjob-etl"
+    assert described["changes"] == []
+
+
+def test_explain_prints_minor_items_for_other_programs_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"id": "variance.load", "action": "x", "category": "Performance", "severity": "Info"}
+    monkeypatch.setattr(details, "ask", lambda *_: ({"minor": [small]}, None))
+
+    def ids(*options: str) -> list[tuple[str, bool]]:
+        result = CliRunner().invoke(explain.command, ["cronjob-etl", "-n", "b", "-o", "json", *options])
+        return [(e["id"], e["minor"]) for e in json.loads(result.stdout)]
+
+    assert ("variance.load", True) not in ids()
+    assert ids("--all")[-1] == ("variance.load", True)
+    assert ids("variance.load") == [("variance.load", True)]
