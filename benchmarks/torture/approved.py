@@ -265,7 +265,8 @@ def _policy() -> dict[str, Any]:
             "mode": "Approve",
             "maxRisk": "High",
             "cooldown": "0s",
-            "bounds": {"maxStepPercent": 1000},
+            # The small requests of the set are inside, since nothing is rolled back to a value that is not.
+            "bounds": {"maxStepPercent": 1000, "memory": {"min": "16Mi"}, "cpu": {"min": "10m"}},
             # A verdict after as many runs as the prediction is compared with; harmless changes are kept.
             "verify": {"minRuns": 5, "maxRuns": 5, "onSame": "Keep"},
         },

@@ -206,15 +206,11 @@ def _watched(cluster: Cluster, found: Play) -> Iterator[None]:
 
 
 def _record(stream: IO[str] | None, found: Play) -> None:
-    text, decoder = "", json.JSONDecoder()
-    for line in stream or ():
-        text += line
-        if line == "}\n":  # kubectl indents, so only the end of an object is a line of its own
-            event, _ = decoder.raw_decode(text)
-            text, thing = "", event["object"]
-            _keep(found, thing)
-            if event["type"] == "DELETED":
-                found.gone[thing["metadata"]["uid"]] = time.time()
+    for line in stream or ():  # an event each
+        event = json.loads(line)
+        _keep(found, event["object"])
+        if event["type"] == "DELETED":
+            found.gone[event["object"]["metadata"]["uid"]] = time.time()
 
 
 def over(thing: Object) -> bool:
