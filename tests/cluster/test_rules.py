@@ -20,31 +20,9 @@ from concertmaster.report.result import first_status
 from testbed.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, install_crds
 from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
-from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
+from tests.support.core.scenarios import LOOK, PATCHES, SCENARIOS, STEPS, etl, measured, resources
 
 CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
-# Rules whose recommendations are a place to look at, not a field to set.
-LOOK = {
-    "batch-small-steps",
-    "best-practices",
-    "bottleneck",
-    "budget",
-    "data-quality",
-    "degradation",
-    "demand-forecast",
-    "failing-step",
-    "io-bound",
-    "node-skew",
-    "objective-at-risk",
-    "overlap-stages",
-    "queue-time",
-    "sidecar-overhead",
-    "split-long-step",
-    "straggler",
-    "variance",
-}
-OTHERS = {"volume-size"}  # patches another object than the workflow: tests/cluster/test_volumes.py
-PATCHES = sorted(set(SCENARIOS) - LOOK - OTHERS)
 
 
 @pytest.fixture(scope="module")

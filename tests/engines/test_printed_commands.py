@@ -4,7 +4,6 @@ real controllers and full CRDs: both write the same, and the next run has it."""
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
-from tests.support.engines.scenario import ended
+from tests.support.engines.scenario import ended, paste, succeeded
 
 SPACE = "printed"
 Object = dict[str, Any]
@@ -120,13 +119,6 @@ class Bed:
         """The workflow as it was declared."""
         self.cluster.kubectl("replace", "-f", "-", input=json.dumps(manifest(name)))
 
-    def paste(self, name: str) -> None:
-        """Run the printed command in a shell."""
-        kubectl = f"{self.cluster.kubectl_path} --kubeconfig={self.cluster.kubeconfig()} "
-        command = self.commands[name].replace("kubectl ", kubectl, 1)
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-
     def run(self, name: str) -> Mapping[str, str]:
         """What the main container of a run requests that succeeded."""
         self._runs += 1
@@ -143,11 +135,7 @@ class Bed:
             resource = "workflows.argoproj.io" if argo else "pipelineruns.tekton.dev"
             label = f"workflows.argoproj.io/workflow={run}" if argo else f"tekton.dev/pipelineRun={run}"
         found: Object = wait_for(f"the end of {run}", lambda: self._over(resource, run))
-        status = found["status"]
-        good = status.get("phase") == "Succeeded" or any(
-            c["type"] in ("Complete", "Succeeded") and c["status"] == "True" for c in status.get("conditions") or ()
-        )
-        assert good, status
+        assert succeeded(found), found["status"]
         (pod,) = self.cluster.get("pods", "-n", SPACE, "-l", label)["items"]
         main = next(c for c in pod["spec"]["containers"] if c["name"] in ("main", "step-main"))
         requests: Mapping[str, str] = main["resources"]["requests"]
@@ -194,6 +182,6 @@ def test_what_is_printed_writes_what_the_operator_writes_and_the_next_run_has_it
     assert bed_after.run(name) == ASKED
     literal = '"1"' if WORKFLOWS[name] == "CronJob" else "1"
     assert f'"value":{literal}' in bed_after.commands[name].replace(" ", ""), "what the object holds is tested"
-    bed_after.paste(name)
+    paste(bed_after.cluster, bed_after.commands[name])
     assert bed_after.spec(name) == planned
     assert bed_after.run(name) == after

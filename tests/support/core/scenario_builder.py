@@ -26,9 +26,15 @@ from concertmaster.core.model.policy import AnalysisSettings, ApplySettings, Obj
 from concertmaster.core.rules import RULES, DataGaps, Evidence, Fleet, recommend
 from concertmaster.engines.argo import definition as argo_definition
 from concertmaster.engines.jobs import definition as job_engine
+from concertmaster.engines.tekton import definition as tekton_definition
 from tests.support.builders import DAY, NOW, container, run_record
 
 Manifest = dict[str, Any]
+_READERS: Mapping[str, Callable[[Manifest], WorkflowDefinition]] = {
+    "argoproj.io/v1alpha1": argo_definition.define,
+    "batch/v1": job_engine.define,
+    "tekton.dev/v1": tekton_definition.define,
+}
 
 
 def task(name: str, *after: str, **more: Any) -> Manifest:
@@ -86,10 +92,20 @@ def cron_job(schedule: str = "7 * * * *", resources: Mapping[str, Any] | None = 
     }
 
 
+def pipeline(resources: Mapping[str, Any]) -> Manifest:
+    """A Pipeline ``report`` with one task of one step ``main``."""
+    step = {"name": "main", "image": "registry.example/report:1", "command": ["report"], "computeResources": resources}
+    return {
+        "apiVersion": "tekton.dev/v1",
+        "kind": "Pipeline",
+        "metadata": {"name": "report", "namespace": "demo"},
+        "spec": {"tasks": [{"name": "work", "taskSpec": {"steps": [step]}}]},
+    }
+
+
 def define(manifest: Manifest) -> WorkflowDefinition:
     """The definition that its engine reads from the manifest."""
-    reader = argo_definition.define if manifest["apiVersion"].startswith("argoproj") else job_engine.define
-    found = reader(manifest)
+    found = _READERS[manifest["apiVersion"]](manifest)
     assert not found.graph.problems, found.graph.problems
     return found
 

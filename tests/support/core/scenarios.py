@@ -246,7 +246,8 @@ def cache_step() -> Scenario:
         "inputs": {"parameters": [{"name": "day"}]},
         "outputs": {"parameters": [{"name": "model", "valueFrom": {"path": "/tmp/model"}}]},
     }
-    of = argo(task("fetch"), task("model", "fetch"), task("tell", "model"), templates={"model": keyed})
+    day = {"parameters": [{"name": "day", "value": "{{workflow.creationTimestamp}}"}]}
+    of = argo(task("fetch"), task("model", "fetch", arguments=day), task("tell", "model"), templates={"model": keyed})
     value = noise()
 
     def work(i: int) -> Work:
@@ -478,3 +479,27 @@ def best_practices() -> Scenario:
     untagged = {"container": {"image": "etl", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}
     value = noise()
     return scenario(etl(load=untagged), 42, lambda _: {n: value(s) for n, s in STEPS.items()})
+
+
+# Rules whose recommendations are a place to look at, not a field to set.
+LOOK = {
+    "batch-small-steps",
+    "best-practices",
+    "bottleneck",
+    "budget",
+    "data-quality",
+    "degradation",
+    "demand-forecast",
+    "failing-step",
+    "io-bound",
+    "node-skew",
+    "objective-at-risk",
+    "overlap-stages",
+    "queue-time",
+    "sidecar-overhead",
+    "split-long-step",
+    "straggler",
+    "variance",
+}
+OTHERS = {"volume-size"}  # patches another object than the workflow: tests/cluster/test_volumes.py
+PATCHES = sorted(set(SCENARIOS) - LOOK - OTHERS)

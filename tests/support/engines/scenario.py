@@ -7,6 +7,7 @@ deletion.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -96,6 +97,23 @@ def ended(thing: Object) -> bool:
         return thing["metadata"].get("labels", {}).get("workflows.argoproj.io/completed") == "true"
     wanted = {"Succeeded": ("True", "False"), "Complete": ("True",), "Completed": ("True",), "Failed": ("True",)}
     return any(c["status"] in wanted.get(c["type"], ()) for c in status.get("conditions") or ())
+
+
+def succeeded(thing: Object) -> bool:
+    """Whether a Workflow, PipelineRun or Job has succeeded."""
+    status = thing.get("status") or {}
+    good = [
+        c for c in status.get("conditions") or () if c["type"] in ("Complete", "Succeeded") and c["status"] == "True"
+    ]
+    return status.get("phase") == "Succeeded" or bool(good)
+
+
+def paste(cluster: Cluster, command: str) -> None:
+    """Run a printed command in a shell; it must succeed."""
+    kubectl = f"{cluster.kubectl_path} --kubeconfig={cluster.kubeconfig()} "
+    words = ["sh", "-c", command.replace("kubectl ", kubectl, 1)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
 def play(cluster: Cluster, *, seconds: float = 240.0, say: Callable[[str], None] = lambda _: None) -> Scenario:
