@@ -73,8 +73,10 @@ def prepared(name: str, of: Scenario) -> Scenario:
     spec = manifest["spec"]
     for template in spec.get("templates", ()):
         template.get("container", {}).setdefault("command", ["work"])
-        if "outputs" in template:
-            values = {row["name"]: "1" for row in template["outputs"]["parameters"]}
+        values = {row["name"]: "1" for row in template.get("outputs", {}).get("parameters", ())}
+        if "outputs.result" in str(spec):
+            values["result"] = "1"
+        if values:
             template["metadata"] = {"annotations": {"sim/outputs": json.dumps(values)}}
     if manifest["kind"] == "CronWorkflow" and argo_version() == ARGO_V4:  # has no other field
         spec["schedules"] = [spec.pop("schedule")]
