@@ -6,21 +6,22 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from concertmaster.api.discovery import DiscoveryTarget, discover, undisclosed, wanted_kinds
 from concertmaster.api.labelled import discover_labelled
+from concertmaster.api.models.policy import ClusterOptimizationPolicy
 from concertmaster.controller.discovery import profiles as discovery
+from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
 from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Registry, Snapshot
-from concertmaster.core.changes.admission.capacity import Capacity, add
+from concertmaster.core.changes.admission.capacity import Capacity
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import Problem, ProblemKind, read, scan
-from concertmaster.kube.objects import LIMIT_RANGES, NAMESPACES, PROFILES, RESOURCE_QUOTAS
+from concertmaster.kube.objects import NAMESPACES, PROFILES
 from concertmaster.kube.profiles import (
     ProfileWriteOutcome,
     ProfileWriteResult,
@@ -48,7 +49,7 @@ class ClusterSnapshot:
     created: int = 0
     withdrawn: int = 0
     notes: tuple[str, ...] = ()
-    capacity: Mapping[str, Capacity] = field(default_factory=dict)  # by namespace
+    capacity: Mapping[str, Capacity] | None = None  # by namespace; None: not read yet
 
     @property
     def changed(self) -> bool:
@@ -80,7 +81,9 @@ class SnapshotBuilder:
         self._owners = cluster_template_owners
         self._owns = owns
         self._targets = NO_TARGETS
+        self._capacities = Capacities(client, namespaces)
         self._labels: dict[str, dict[str, str]] | None = None  # of the namespaces when they could last be read
+        self._unlabelled: Collection[str] = ()  # namespaces whose labels may not be read
         self._policies: PolicyIndex | None = None
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
@@ -92,9 +95,9 @@ class SnapshotBuilder:
         kinds = kinds_to_list(references | set(wanted_kinds(policies.parsed)))
         self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns)
         notes += tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
-        snapshot = ClusterSnapshot(
-            registered, namespaces, policies, self._targets, notes=notes, capacity=self._capacity()
-        )
+        capacity, unread = self._capacities.refresh()
+        notes += unread
+        snapshot = ClusterSnapshot(registered, namespaces, policies, self._targets, notes=notes, capacity=capacity)
         if not discovering:
             return snapshot
         seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
@@ -102,7 +105,9 @@ class SnapshotBuilder:
         known = discovery.labelled(registered.profiles)
         by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
         wanted = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        plan = discovery.plan((*wanted, *by_labels), self._targets, registered.profiles, complete=policies.complete)
+        plan = discovery.plan(
+            (*wanted, *by_labels), self._targets, registered.profiles, complete=self._complete(policies)
+        )
         problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded)
         obstacles = {
             p: tuple(t for texts in problems for t in texts.get(p, ()))
@@ -110,12 +115,12 @@ class SnapshotBuilder:
         }
         return self._carry_out(snapshot, replace(plan, obstacles=obstacles))
 
-    def _capacity(self) -> dict[str, Capacity]:
-        """The ResourceQuotas and LimitRanges in reach; none where they cannot be read: then nothing is known to bind."""
-        capacities: dict[str, Capacity] = {}
-        for resource in (RESOURCE_QUOTAS, LIMIT_RANGES):
-            scan(self._client, resource, self._scope, partial(add, capacities))
-        return capacities
+    def _complete(self, policies: PolicyIndex) -> Callable[[str], bool]:
+        """Whether all policies that may select something in a namespace are known, also by its labels."""
+        selectors = [p.spec for p in policies.parsed if isinstance(p, ClusterOptimizationPolicy)]
+        by_label = any(spec.namespace_selector is not None and spec.discover for spec in selectors)
+        unlabelled = self._unlabelled if by_label else ()
+        return lambda namespace: policies.complete(namespace) and namespace not in unlabelled
 
     def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
         """Labels of the namespaces in reach: those of an earlier cycle where they cannot be read just now; where that is
@@ -140,17 +145,18 @@ class SnapshotBuilder:
         if not self._scope:
             problems += scan(self._client, NAMESPACES, (), visit, metadata_only=True).problems
         if not problems:
-            self._labels = labels_of
+            self._labels, self._unlabelled = labels_of, ()
             return labels_of, ()
         passing = [p for p in problems if p.kind is ProblemKind.UNAVAILABLE]
         if passing and self._labels is None:
             raise NamespacesUnread(f"nothing is decided before the namespaces are read: {passing[0].message}")
         if passing and self._labels is not None:
             return self._labels, (f"labels of namespaces are those of an earlier cycle: {passing[0].message}",)
-        for name in self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}:
-            if self._owns(name):
-                labels_of.setdefault(name, {})
-        return labels_of, (f"labels of namespaces are unknown: {problems[0].message}",)
+        known = self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}
+        self._unlabelled = {name for name in known if self._owns(name) and name not in labels_of}
+        return labels_of | {name: {} for name in self._unlabelled}, (
+            f"labels of namespaces are unknown: {problems[0].message}",
+        )
 
     def _carry_out(self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}

@@ -126,8 +126,8 @@ class WorkflowContext:
         ref = self.workflow_ref
         if ref is None:
             return False
-        kind = ref.kind if task is None else TASK
-        return self.snapshot.targets.certain(ref.api_version, kind, self.subject.entry.namespace)
+        kind, name = (ref.kind, ref.name) if task is None else (TASK, task)
+        return self.snapshot.targets.certain(ref.api_version, kind, self.subject.entry.namespace, name)
 
 
 def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
@@ -138,7 +138,7 @@ def scope_of(ref: WorkflowRef, namespace: str, targets: Targets) -> Scope:
     target = targets.get(ref.kind, namespace, ref.name)
     if target is not None:
         return Scope(ref, shared.names(target.unpack(), None))
-    return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace) else None)
+    return Scope(ref, frozenset() if targets.certain(ref.api_version, ref.kind, namespace, ref.name) else None)
 
 
 def elsewhere(

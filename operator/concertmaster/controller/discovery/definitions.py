@@ -113,6 +113,7 @@ class Definitions:
         kind, _, name = target.id
         parts: list[Part] = [(kind, entry.namespace, name, target.version)]
         unseen: dict[str, list[str]] = {}  # what could not be looked at, by the reason
+        passing: list[Problem] = []
 
         def look(other_kind: str, other_name: str) -> Mapping[str, Any] | None:
             other = targets.get(other_kind, entry.namespace, other_name)
@@ -121,12 +122,17 @@ class Definitions:
             if other is not None:
                 return other.unpack()
             if (problem := targets.unseen(other_kind, entry.namespace)) is not None:
+                if problem.kind is ProblemKind.UNAVAILABLE:
+                    passing.append(problem)
                 unseen.setdefault(problem.message, []).append(f"{other_kind} {other_name}")
                 raise Unreadable(problem.message)
             return None
 
         raw = target.unpack()
         definition = define(raw, look, namespace=entry.namespace)
+        if passing:  # the part that is seen is not analysed as if it were the whole
+            cached = self._cache.get(entry.uid)
+            return cached.resolved if cached is not None else _absent(passing[0], kind, name, entry.namespace)
         if definition is None:
             resolved = _undefined(raw, kind, name)
         else:

@@ -142,7 +142,7 @@ def _known_unwanted(entry: Entry, key: _Key, targets: Targets, complete: bool) -
     ref = reference(entry)
     if ref is None or targets.get(key[1], key[0], key[2]) is not None:
         return complete
-    return targets.certain(ref[0], ref[1], key[0])
+    return targets.certain(ref[0], ref[1], key[0], key[2])
 
 
 def _label_changes(entry: Entry, desired: DesiredProfile, targets: Targets) -> dict[str, str | None]:

@@ -90,11 +90,11 @@ class Targets:
         scan_of_kind = next((s for r, s in self._scans.items() if r.kind == kind), None)
         return scan_of_kind.problem_for(namespace) if scan_of_kind is not None else None
 
-    def certain(self, api_version: str, kind: str, namespace: str) -> bool:
-        """Whether a target that was not listed is known not to exist."""
+    def certain(self, api_version: str, kind: str, namespace: str, name: str) -> bool:
+        """Whether the target ``name``, which was not listed, is known not to exist."""
         resource = target_resource(api_version, kind)
         scan_of_kind = self._scans.get(resource) if resource else None
-        return scan_of_kind is not None and scan_of_kind.problem_for(namespace) is None
+        return scan_of_kind is not None and scan_of_kind.problem_for(namespace, name) is None
 
     def triggers(self, namespace: str, kind: str, name: str) -> list[Target]:
         """The objects in ``namespace`` that only start the template ``kind`` ``name``."""

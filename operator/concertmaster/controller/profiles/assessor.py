@@ -89,7 +89,7 @@ class Assessor:
         self.again = False  # the last pass found a reason for another one at once
         self._seen = LiveRunsReport()
         self._forecasts = RunningForecasts(history, self._outputs.series)
-        self._capacity: Mapping[str, Capacity] = {}
+        self._capacity: Mapping[str, Capacity] | None = None
 
     def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
@@ -187,7 +187,7 @@ class Assessor:
         """The outcome of one profile: a fresh analysis where something changed, else the remembered one."""
         known = without_analysis(subject, report, self._recalled(subject))
         definition, policy = subject.resolved.definition, subject.policy
-        if definition is None or policy is None or not read:
+        if definition is None or policy is None or not read or self._capacity is None:
             return known
         if known.ready is None and report is not None and definition.key in report.unread:
             return replace(known, ready=backfilling(definition, policy, report, now))

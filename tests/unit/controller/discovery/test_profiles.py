@@ -205,8 +205,8 @@ def test_one_namespace_s_fault_leaves_the_others() -> None:
     client.lists[CRONJOB.path("a")] = errors.Forbidden("no", status=403)
     found = refresh(client, [CRONJOB], ("a", "b"), NO_TARGETS)
     assert found.get("CronJob", "b", "etl") is not None
-    assert found.certain("batch/v1", "CronJob", "b")
-    assert not found.certain("batch/v1", "CronJob", "a")
+    assert found.certain("batch/v1", "CronJob", "b", "etl")
+    assert not found.certain("batch/v1", "CronJob", "a", "etl")
 
 
 def test_a_mere_trigger_is_known_as_one() -> None:

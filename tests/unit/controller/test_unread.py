@@ -1,0 +1,99 @@
+"""What cannot be read in a cycle decides nothing: the last known state holds, also for a new process."""
+
+from __future__ import annotations
+
+import pytest
+
+from concertmaster.kube import errors
+from concertmaster.kube.objects import LIMIT_RANGES, NAMESPACES, PROFILES, RESOURCE_QUOTAS, Resource
+from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, resource, run
+
+DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
+BUSY = errors.Busy("overloaded", status=503)
+TASKS, PIPELINES = resource("tekton.dev/v1", "Task"), resource("tekton.dev/v1", "Pipeline")
+
+
+def _next_process(bed: Bed) -> Bed:
+    """Another process on the same cluster and history."""
+    after = Bed(client=bed.client)
+    after.now, after.history.runs_of, after.history.kept = bed.now, bed.history.runs_of, bed.history.kept
+    return after
+
+
+@pytest.mark.parametrize("kind", [RESOURCE_QUOTAS, LIMIT_RANGES])
+def test_quotas_that_cannot_be_read_just_now_still_bound_recommendations(kind: Resource) -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.client.put(RESOURCE_QUOTAS, "demo", "small", spec={"hard": {"requests.cpu": "4"}})
+    limits = [{"type": "Container", "max": {"cpu": "2"}}]
+    bed.client.put(LIMIT_RANGES, "demo", "small", spec={"limits": limits})
+    bed.run()
+    known = bed.analyzer.cases[-1].environment.capacity
+    bed.writes()
+    bed.client.lists[kind.path()] = BUSY
+    bed.run(seconds=INTERVAL)
+    assert (len(bed.analyzer.cases), bed.writes()) == (1, [])
+    bed.history.runs_of["etl"].append(run("etl", 2))
+    bed.sources.changed.add(bed.analyzer.cases[0].definition.key)
+    bed.run(seconds=INTERVAL)
+    assert bed.analyzer.cases[-1].environment.capacity == known
+    after = _next_process(bed)
+    after.run(seconds=INTERVAL)
+    assert (after.analyzer.cases, after.status()["advice"]) == ([], ["2 runs"]), "nothing is known to bind yet"
+    del bed.client.lists[kind.path()]
+    after.history.runs_of["etl"].append(run("etl", 3))
+    after.sources.changed.add(bed.analyzer.cases[0].definition.key)
+    after.run(seconds=INTERVAL)
+    assert after.analyzer.cases[-1].environment.capacity == known
+
+
+def test_a_pipeline_whose_tasks_are_not_read_yet_keeps_its_recommendations() -> None:
+    bed = Bed()
+    bed.client.put(PIPELINES, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
+    bed.client.put(TASKS, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+    bed.history.runs_of["ci"] = [run("ci", 1)]
+    bed.run()
+    after = _next_process(bed)
+    bed.client.lists[TASKS.path()] = BUSY
+    after.run(seconds=INTERVAL)
+    assert after.analyzer.cases == []
+    assert after.state(name="ci")["TargetResolved"] == ("Unknown", "TargetUnavailable")
+    assert after.status(name="ci")["advice"] == ["1 runs"]
+    del bed.client.lists[TASKS.path()]
+    after.run(seconds=INTERVAL)
+    assert after.state(name="ci")["Ready"] == ("True", "Analyzed")
+
+
+def test_namespaces_that_may_not_be_read_any_more_withdraw_nothing() -> None:
+    bed = Bed()
+    bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "gold"}})
+    bed.cronjob()
+    bed.cluster_policy("gold", discover=DISCOVER, namespaceSelector={"matchLabels": {"tier": "gold"}})
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.run()
+    bed.client.lists[NAMESPACES.path()] = errors.Forbidden("no", status=403)
+    bed.writes()
+    bed.run(seconds=INTERVAL)
+    assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
+    after = _next_process(bed)
+    after.run(seconds=INTERVAL)
+    assert PROFILES.path("demo", "cronjob-etl") in bed.client.objects
+
+
+def test_an_object_that_became_unreadable_keeps_its_profile() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.policy(discover=DISCOVER)
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    bed.run()
+    deep: list[object] = []
+    for _ in range(300):
+        deep = [deep]
+    obj = bed.client.objects[CRONJOB.path("demo", "etl")]
+    obj["spec"]["deep"], obj["metadata"]["resourceVersion"] = deep, "999"
+    bed.run(seconds=INTERVAL)
+    assert bed.state(name="cronjob-etl")["TargetResolved"] == ("False", "Unsupported")
+    assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
