@@ -66,7 +66,10 @@ class AccessChecker:
             raise
         except KubeError:
             return None
-        granted = bool((answer.get("status") or {}).get("allowed"))
+        status = answer.get("status") or {}
+        granted = bool(status.get("allowed"))
+        if not granted and status.get("evaluationError") and not status.get("denied"):
+            return None  # an authorizer failed: nobody has said no
         self._known[right] = (granted, now)
         return granted
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
+from concertmaster.controller.discovery.config_maps import ConfigMaps
+from concertmaster.controller.interfaces import LiveRunsReport
+from concertmaster.core.model.definitions import NONE_READ, NamedConfigMaps
 from concertmaster.kube import errors
-from concertmaster.kube.objects import LIMIT_RANGES, NAMESPACES, PROFILES, RESOURCE_QUOTAS, Resource
+from concertmaster.kube.access import AccessChecker, Right
+from concertmaster.kube.objects import (
+    CONFIG_MAPS,
+    LIMIT_RANGES,
+    NAMESPACES,
+    PROFILES,
+    RESOURCE_QUOTAS,
+    Resource,
+)
+from tests.support.controller.changes_bed import Bed as ChangesBed
+from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, resource, run
+from tests.support.core.scenario_builder import argo, define, task
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
 BUSY = errors.Busy("overloaded", status=503)
@@ -97,3 +113,70 @@ def test_an_object_that_became_unreadable_keeps_its_profile() -> None:
     bed.run(seconds=INTERVAL)
     assert bed.state(name="cronjob-etl")["TargetResolved"] == ("False", "Unsupported")
     assert bed.status(name="cronjob-etl")["advice"] == ["1 runs"]
+
+
+LIMITS = ("GET", CONFIG_MAPS.path("demo", "limits"))
+
+
+def test_a_semaphore_that_cannot_be_read_just_now_keeps_its_size() -> None:
+    lock = {"synchronization": {"semaphore": {"configMapKeyRef": {"name": "limits", "key": "db"}}}}
+    definition = define(argo(task("a"), templates={"a": lock}))
+    client = MemoryClient()
+    client.put(CONFIG_MAPS, "demo", "limits", data={"db": "3"})
+    maps, size = ConfigMaps(client, AccessChecker(client)), NamedConfigMaps({"semaphore/limits/db": 3})
+    client.faults[LIMITS] = [BUSY]
+    assert maps.read([definition]) == {definition.key: None}
+    assert maps.read([definition]) == {definition.key: size}
+    client.faults[LIMITS] = [BUSY]
+    assert maps.read([definition]) == {definition.key: size}
+    del client.objects[CONFIG_MAPS.path("demo", "limits")]
+    assert maps.read([definition]) == {}, "it is known to be gone"
+
+
+def test_nothing_is_analysed_before_its_config_maps_were_read() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    bed.history.runs_of["etl"] = [run("etl", 1)]
+    key = run("etl", 1).workflow
+    bed.live.seen = [LiveRunsReport(config_maps={key: None}), LiveRunsReport(config_maps={key: NONE_READ})]
+    bed.run()
+    assert bed.analyzer.cases == []
+    bed.run(seconds=INTERVAL)
+    assert bed.state()["Ready"] == ("True", "Analyzed")
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        ({"allowed": False, "evaluationError": "webhook does not answer"}, None),
+        ({"allowed": False, "evaluationError": "webhook does not answer", "denied": True}, False),
+        ({"allowed": False}, False),
+        ({"allowed": True, "evaluationError": "webhook does not answer"}, True),
+    ],
+)
+def test_an_authorizer_that_failed_has_denied_nothing(status: dict[str, object], answer: bool | None) -> None:
+    client = MemoryClient()
+    client._create = lambda path, body: {"status": status}  # type: ignore[method-assign]
+    assert AccessChecker(client).allowed(Right("patch", CRONJOB)) is answer
+
+
+@pytest.mark.parametrize("right_known", [True, False])
+def test_a_change_waits_while_the_trial_of_its_pod_is_not_answered(right_known: bool) -> None:
+    bed, busy = ChangesBed(), True
+
+    def trial(method: str, path: str) -> None:
+        if busy and right_known:
+            raise BUSY
+
+    def allows(attributes: Mapping[str, str]) -> bool:
+        if busy and not right_known and attributes["resource"] == "pods":
+            raise BUSY
+        return True
+
+    bed.client.trial, bed.client.allows = trial, allows  # type: ignore[method-assign]
+    bed.run()
+    assert (bed.cpu(), bed.counted("refused", check="namespace-limits")) == ("2", 1.0)
+    busy = False
+    bed.run()
+    assert bed.cpu() == "1500m"

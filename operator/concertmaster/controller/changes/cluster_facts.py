@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from concertmaster.core.changes.admission.capacity import ranges_of
@@ -64,6 +65,7 @@ class FactReader:
         unknown: dict[str, str] = {}
         space = plan.namespace
         ask = partial(_ask, unknown)
+        tried = self._pod_refused(plan, raw, definition)
         active = None if self.secure is False else ask("active_runs", lambda: self._active(plan, space))
         return ClusterFacts(
             owners=owners(raw, [s.pointer for s in plan.settings], FIELD_MANAGER),
@@ -76,7 +78,7 @@ class FactReader:
             active_runs=None if active is None else len(active),
             pods=_pods(plan, definition),
             definition=definition,
-            pod_refused=next(self._pod_refused(plan, raw, definition), None),
+            pod_refused=next(iter(ask("pod_refused", lambda: islice(tried, 1)) or ()), None),
             write_access=self._may_write(plan),
             unknown=unknown,
         )
@@ -99,7 +101,10 @@ class FactReader:
     def _pod_refused(self, plan: Plan, raw: Mapping[str, Any], definition: WorkflowDefinition | None) -> Iterator[str]:
         """What the API server answers to the changed pod where it takes the present one, tried where the operator may
         create pods (a dry run creates none)."""
-        if self.access.allowed(Right("create", PODS, plan.namespace)) is not True:
+        allowed = self.access.allowed(Right("create", PODS, plan.namespace))
+        if allowed is None:
+            raise Unreadable("the API server could not be asked about the right to try one")
+        if not allowed:
             return
         for before, after in pod_trials(plan, raw, definition):
             refused = self._try_pod(plan.namespace, after)
@@ -114,8 +119,8 @@ class FactReader:
             raise
         except (Forbidden, Rejected) as error:
             return str(error)
-        except KubeError:
-            return None  # no answer is not a refusal: the computed result still holds
+        except KubeError as error:
+            raise Unreadable(str(error)) from error
         return None
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:

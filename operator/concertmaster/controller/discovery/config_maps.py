@@ -1,7 +1,8 @@
 """ConfigMaps that workflows name (semaphores, caches of memoized steps), read once per cycle where that is allowed.
 
 The chart does not grant it by default: a ConfigMap may hold anything. Single ones are read by name, none is listed, and
-of what they hold only sizes and times are kept.
+of what they hold only sizes and times are kept: what cannot be read just now stays as it was, so that no recommendation
+goes beyond a semaphore for a moment.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from typing import Any
 
 from concertmaster.controller.interfaces import Heartbeat, Live, LiveRunsReport
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.definitions import CacheContent, NamedConfigMaps
+from concertmaster.core.model.definitions import NONE_READ, CacheContent, NamedConfigMaps
 from concertmaster.engines.argo.config_maps import cache_content, caches_of, semaphore_size, semaphores_of
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import KubeError, NotFound, Stopped
+from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import CONFIG_MAPS
 
 log = logging.getLogger("concertmaster.live")
 
 MOST = 1000  # ConfigMaps per cycle
+_Answer = Mapping[str, Any] | KubeError | None
 
 
 class ConfigMaps:
@@ -32,49 +34,59 @@ class ConfigMaps:
         self._client = client
         self._access = access
         self._argo = argo_namespace
+        self._known: dict[WorkflowKey, NamedConfigMaps] = {}
 
-    def read(self, definitions: Sequence[WorkflowDefinition]) -> Mapping[WorkflowKey, NamedConfigMaps]:
-        """What each workflow's ConfigMaps say; workflows that name none, or none that may be read, are left out."""
-        seen: dict[tuple[str, str], Mapping[str, Any] | None] = {}
-        by_workflow: dict[WorkflowKey, NamedConfigMaps] = {}
+    def read(self, definitions: Sequence[WorkflowDefinition]) -> Mapping[WorkflowKey, NamedConfigMaps | None]:
+        """What each workflow's ConfigMaps say; workflows that name none, or none that may be read, are left out. None: they
+        could not be read yet."""
+        seen: dict[tuple[str, str], _Answer] = {}
+        by_workflow: dict[WorkflowKey, NamedConfigMaps | None] = {}
         for definition in definitions:
-            place = definition.key.namespace
-            sizes: dict[str, int] = {}
-            for lock, (name, key) in semaphores_of(definition).items():
-                raw = self._get(place, name, seen)
-                size = semaphore_size(raw, key) if raw is not None else None
-                if size is not None:
-                    sizes[lock] = size
-            caches: dict[str, CacheContent] = {}
-            for name in caches_of(definition):
-                raw = self._get(self._argo or place, name, seen)
-                content = cache_content(raw) if raw is not None else None
-                if content is not None:
-                    caches[name] = content
-            if sizes or caches:
-                by_workflow[definition.key] = NamedConfigMaps(sizes, caches)
-        return by_workflow
+            try:
+                by_workflow[definition.key] = self._of(definition, seen)
+            except KubeError:
+                by_workflow[definition.key] = self._known.get(definition.key)
+        self._known = {key: found for key, found in by_workflow.items() if found is not None}
+        return {key: found for key, found in by_workflow.items() if found != NONE_READ}
 
-    def _get(
-        self, namespace: str, name: str, seen: dict[tuple[str, str], Mapping[str, Any] | None]
-    ) -> Mapping[str, Any] | None:
+    def _of(self, definition: WorkflowDefinition, seen: dict[tuple[str, str], _Answer]) -> NamedConfigMaps:
+        place = definition.key.namespace
+        sizes: dict[str, int] = {}
+        for lock, (name, key) in semaphores_of(definition).items():
+            raw = self._get(place, name, seen)
+            size = semaphore_size(raw, key) if raw is not None else None
+            if size is not None:
+                sizes[lock] = size
+        caches: dict[str, CacheContent] = {}
+        for name in caches_of(definition):
+            raw = self._get(self._argo or place, name, seen)
+            content = cache_content(raw) if raw is not None else None
+            if content is not None:
+                caches[name] = content
+        return NamedConfigMaps(sizes, caches)
+
+    def _get(self, namespace: str, name: str, seen: dict[tuple[str, str], _Answer]) -> Mapping[str, Any] | None:
+        """None for one that is not there or may not be read. Raises KubeError when that is not known now."""
         place = (namespace, name)
         if place not in seen:
             seen[place] = self._asked(namespace, name) if len(seen) < MOST else None
-        return seen[place]
+        answer = seen[place]
+        if isinstance(answer, KubeError):
+            raise answer
+        return answer
 
-    def _asked(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        if self._access.allowed(Right("get", CONFIG_MAPS, namespace)) is not True:
+    def _asked(self, namespace: str, name: str) -> _Answer:
+        if self._access.allowed(Right("get", CONFIG_MAPS, namespace)) is False:
             return None
         try:
             return self._client.get(CONFIG_MAPS.path(namespace, name))
-        except NotFound:
+        except (Forbidden, NotFound):
             return None
         except Stopped:
             raise
         except KubeError as error:
             log.warning("ConfigMap %s/%s cannot be read: %s", namespace, name, error)
-            return None
+            return error
 
 
 class WithConfigMaps:

@@ -187,14 +187,16 @@ class Assessor:
         """The outcome of one profile: a fresh analysis where something changed, else the remembered one."""
         known = without_analysis(subject, report, self._recalled(subject))
         definition, policy = subject.resolved.definition, subject.policy
-        if definition is None or policy is None or not read or self._capacity is None:
+        if definition is None or policy is None or not read:
             return known
         if known.ready is None and report is not None and definition.key in report.unread:
             return replace(known, ready=backfilling(definition, policy, report, now))
         missing = report.missing if report is not None else ()
         notes = (*self._seen.by_workflow.get(definition.key, ()), *(report.notes(definition.key) if report else ()))
-        capacity = self._capacity.get(definition.key.namespace, UNBOUND)
-        definition = replace(definition, config_maps=self._seen.config_maps.get(definition.key, NONE_READ))
+        bounds, maps = self._capacity, self._seen.config_maps.get(definition.key, NONE_READ)
+        if bounds is None or maps is None:  # not read yet
+            return known
+        capacity, definition = bounds.get(definition.key.namespace, UNBOUND), replace(definition, config_maps=maps)
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
         edition, others = subject.resolved.edition, self._fleet.edition_for(definition.key)
         rest = (self.learned.decided(subject.entry), capacity, definition.config_maps)

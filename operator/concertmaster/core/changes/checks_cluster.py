@@ -75,6 +75,8 @@ def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
         return blocked("; ".join(r.message for r in refused[:3]))
     if facts.pod_refused is not None:
         return blocked(f"the API server would refuse the pods of the next run: {facts.pod_refused}")
+    if "pod_refused" in facts.unknown:
+        return blocked(f"no answer to a trial of the pods of the next run: {facts.why('pod_refused')}")
     return passed("the API server would create the pods")
 
 
