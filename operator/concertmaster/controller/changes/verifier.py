@@ -135,8 +135,8 @@ class Verifier:
             result = replace(result, reason=text)
         fields = verification_fields(result, str((change.status.get("predicted") or {}).get("measure") or "Duration"))
         if result.restore and obstacle is not None:
-            text = f"{result.reason}; {obstacle}"
-            return self._writer.carry_out(change, change.orphaned(Reason.OUT_OF_BOUNDS, text), context.now)
+            orphan = change.orphaned(Reason.OUT_OF_BOUNDS, f"{result.reason}; {obstacle}")
+            return self._writer.carry_out(change, written.judged_and_left(orphan, result, fields), context.now)
         if result.restore:
             step = written.rolling_back(result.reason, result, fields)
             return self._rollback.restore(change, step, context.now, context.may_write)

@@ -11,6 +11,7 @@ import pytest
 from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.registry import Registry
 from concertmaster.core.changes.plan import digest_of
+from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from concertmaster.kube.objects import CLUSTER_POLICIES
 from tests.support.controller.change_steps import HOUR, applied, later
@@ -204,6 +205,8 @@ def test_a_roll_back_out_of_the_bounds_is_left_to_a_person(why: str) -> None:
         return
     assert bed.state(C.ORPHANED) == ("True", "OutOfBounds")
     assert "cpu 2 is outside 50m to 1800m (apply.bounds)" in bed.message(C.ORPHANED)
+    if why == "harm":
+        assert (bed.state(C.VERIFIED), bed.one().verdict) == (("False", "Worse"), Verdict.WORSE)
     bed.writes()
     bed.run(HOUR)
     assert bed.writes() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.changes.phases.transition import C, ChangeEvent, JournalAction, Transition, conflict
@@ -58,6 +59,13 @@ def rolling_back(
     intent = ConditionUpdate(C.RESTORED, None, Reason.IN_PROGRESS, f"{_INTENT}{reason}")
     conditions = (intent,) if result is None else (_judged(result), intent)
     return Transition(None, conditions, fields or {}, JournalAction.PUT_FIRST)
+
+
+def judged_and_left(orphan: Transition, result: Verification, fields: Mapping[str, Any]) -> Transition:
+    """What a verification found out about a change that must not be rolled back: ``orphan``, with the verdict."""
+    if orphan == Transition(None):  # said before
+        return orphan
+    return replace(orphan, conditions=(_judged(result), *orphan.conditions), fields=fields)
 
 
 def announced(message: str) -> str:
