@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,16 @@ from testbed.controlplane import ControlPlane
 from testbed.openmetrics import ContainerLife, PodLife
 from testbed.prometheus import PrometheusServer
 from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
-from tests.support.cluster.operator_bed import apply, history, operator, profile, settings, wait_for
+from tests.support.cluster.operator_bed import (
+    apply,
+    history,
+    operator,
+    policy,
+    profile,
+    settings,
+    wait_for,
+    with_series,
+)
 from tests.support.engines.argo_oracle import stamp
 
 
@@ -29,6 +39,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 RUNS = 12
 FETCH, REPORT = 120.0, 30.0
+TOKENS = {
+    "name": "tokens",
+    "role": "Tokens",
+    "per": "Step",
+    "query": "sum by (run, step) (last_over_time(call_tokens[$window]))",
+}
 SPEC: dict[str, Any] = {
     "entrypoint": "main",
     "templates": [
@@ -112,11 +128,16 @@ def test_repeated_inputs_are_found_and_new_ones_are_not(
     end = float(int(time.time() - 60.0))
     begun = {f"etl-{i:05d}": end - (RUNS - i) * 3600.0 for i in range(RUNS)}
     series = history([p for run, at in begun.items() for p in pods(run, at)], [], end, days=0.6)
+    for run, at in begun.items():  # a fetch spends 1,000 tokens; what it costs beside that is a thousandth of it
+        series = with_series(
+            series, "call_tokens", {"namespace": PLACE, "run": run, "step": "fetch"}, at, at + 300, 1000.0
+        )
     prometheus = make_prometheus(history=series)
     install_argo(cluster)
     apply(
         cluster,
         {"apiVersion": ARGO, "kind": "WorkflowTemplate", "metadata": {"name": "etl", "namespace": PLACE}, "spec": SPEC},
+        policy(PLACE, pricing={"units": [{"metric": "tokens", "price": "0.001"}]}, extraMetrics=[TOKENS]),
         profile(PLACE, "etl", workflowRef={"apiVersion": ARGO, "kind": "WorkflowTemplate", "name": "etl"}),
         *(workflow(run, i, at) for i, (run, at) in enumerate(begun.items())),
     )
@@ -134,6 +155,9 @@ def test_repeated_inputs_are_found_and_new_ones_are_not(
     assert item["action"] == "Cache the results of fetch for 12h"
     assert item["because"].startswith("9 of its 12 executions with known inputs repeat those of an earlier one")
     assert "75%" in item["because"]
+    # 720 runs a month and three quarters of their tokens.
+    money = re.search(r"([\d,.]+) USD a month", item["expected"])
+    assert money is not None and 530 < float(money[1].replace(",", "")) < 600, item
     assert (
         '1/memoize","value":{"key":"get-{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}","maxAge":"12h"'
         in item["how"]

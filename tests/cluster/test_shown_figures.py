@@ -74,7 +74,7 @@ ROLES: dict[str, Any] = {
                 "unit": name,
                 "query": f"sum by (run, step) (last_over_time(call_{name}[$window]))",
             }
-            for name, role in (("tokens", "Tokens"), ("pages", "Items"), ("errors", "Errors"))
+            for name, role in (("tokens", "Tokens"), ("pages", "Items"), ("errors", "Errors"), ("rows", "InputSize"))
         ],
     },
 }
@@ -163,11 +163,12 @@ def _failing_more_often(end: float) -> list[PodLife]:
 
 
 def _with_amounts(text: list[str], calls: Sequence[PodLife]) -> list[str]:
-    """Each call takes 2,000 tokens and 100 for each page, and fails on a page in twenty."""
+    """Each call is given 1,000 rows a page, takes 2,000 tokens and 100 for each page, and fails on a page in twenty."""
     chance = random.Random(3)
     pages = {call.uid: float(chance.randint(5, 30)) for call in calls}
     lines: list[str] = []
-    for metric, fixed, each in (("call_tokens", 2000.0, 100.0), ("call_pages", 0.0, 1.0), ("call_errors", 0.0, 0.05)):
+    amounts = {"tokens": (2000.0, 100.0), "pages": (0.0, 1.0), "errors": (0.0, 0.05), "rows": (0.0, 1000.0)}
+    for metric, (fixed, each) in ((f"call_{name}", by) for name, by in amounts.items()):
         lines.append(f"# TYPE {metric} gauge\n")
         for call in calls:
             series = f'{metric}{{namespace="{RISEN}",run="{call.owner_name}",step="transform"}}'
@@ -254,6 +255,15 @@ def test_items_errors_and_tokens_reach_objectives_rates_and_batches(harness: Har
     every = [*found["recommendations"], *found["minor"]]
     (batches,) = [r for r in every if r["id"] == "batch-small-steps.transform.tokens"]
     assert "each call takes 2,000 tokens whatever it works on and 100 for each" in batches["because"]
+
+
+def test_the_input_of_a_step_is_that_of_the_step_alone(harness: Harness) -> None:
+    (found,) = harness.json("analyze", namespace=RISEN)["workflows"]
+    given = {name: step["input"] for name, step in _steps(found).items()}
+    assert given["extract"] is None and given["load"] is None, given
+    known = given["transform"]
+    assert (known["unit"], known["runs"]) == ("rows", WELL + 14)
+    assert 25_000 < known["max"] <= 30_000, "the most pages of a call, a thousand rows each"
 
 
 def test_marks_of_steps(analysis: dict[str, Any]) -> None:

@@ -81,9 +81,13 @@ def test_completions_in_waves(scenario: Scenario, records: Mapping[str, RunRecor
 
 @pytest.mark.parametrize(
     ("source", "size"),
-    [(InputSource(env="INPUT_BYTES"), 2.0 * 2**30), (InputSource(annotation="example.com/rows"), 12)],
+    [
+        (InputSource(env="INPUT_BYTES"), 2.0 * 2**30),
+        (InputSource(annotation="example.com/rows"), 12),
+        (InputSource(json_path=".metadata.annotations['example.com/rows']"), 12),
+    ],
 )
-def test_environment_and_annotations_of_a_job_are_its_input(
+def test_environment_annotations_and_paths_of_a_job_are_its_input(
     scenario: Scenario,
     records: Mapping[str, RunRecord],
     definitions: Definitions,
