@@ -55,7 +55,8 @@ class SourceReport:
     seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by namespace and
     engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
     before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by namespace. ``nodes``:
-    what the nodes behind the source have allocatable.
+    what the nodes behind the source have allocatable. ``outages``: spans (unix seconds) in which it failed or knew of no
+    pods, as far as this process has seen.
     """
 
     source: str
@@ -75,6 +76,7 @@ class SourceReport:
     namespace_unplaced: Mapping[tuple[str, EngineTraits], tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: Nodes = UNKNOWN_NODES
+    outages: tuple[tuple[float, float], ...] = ()
 
     def notes(self, key: WorkflowKey) -> tuple[str, ...]:
         """What is unusual about the metrics of a workflow, each a sentence."""

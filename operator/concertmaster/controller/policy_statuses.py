@@ -27,6 +27,7 @@ class PolicyStatuses:
         self._health = health
         self._notifier = notifier
         self._shard = shard
+        self._changed = ChangesOutcome()  # of the last cycle that could read the changes
 
     def route(self, subjects: Sequence[Subject], snapshot: ClusterSnapshot) -> None:
         """Events from now on reach the receivers of the policies in force."""
@@ -43,6 +44,8 @@ class PolicyStatuses:
         problem: Callable[[str], object],
     ) -> list[StatusUpdate]:
         """The statuses to write; ``problem`` is called with the reason where those of other shards are not known."""
+        if changed.tally is not None:
+            self._changed = changed
         tallies = facts_by_policy(subjects, collector.reports)
         updates: list[StatusUpdate] = []
         known: list[tuple[PolicyView, PolicyFacts]] = []
@@ -51,8 +54,8 @@ class PolicyStatuses:
             facts = (tally or PolicyTally()).facts(
                 notes=self._notifier.problems(view, snapshot.namespaces) if self._notifier is not None else (),
                 discovered=snapshot.discovered.get(view.ref, 0),
-                in_flight=changed.in_flight.get(view.ref, 0),
-                blocked=changed.blocked.get(view.ref, {}),
+                in_flight=self._changed.in_flight.get(view.ref, 0),
+                blocked=self._changed.blocked.get(view.ref, {}),
                 obstacles=snapshot.obstacles.get(view.ref, ()),
             )
             known.append((view, facts))

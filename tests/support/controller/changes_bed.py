@@ -189,6 +189,7 @@ class Bed:
         self.coverage: float | None = 1.0
         self.allowed = True
         self.behind = False
+        self.outages: tuple[tuple[float, float], ...] = ()  # of the metrics source
         self.unread: dict[WorkflowKey, float] = {}  # down to which moment workflows are read
         self.client.allows = lambda attributes: self.allowed  # type: ignore[method-assign]
         self.cronjob()
@@ -254,7 +255,7 @@ class Bed:
         self.stage._registry = registry
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)
         subjects = self.assessor.subjects(scenario)
-        reports = {"default": report(data_until=self.now - 30.0, unread=self.unread)}
+        reports = {"default": report(data_until=self.now - 30.0, unread=self.unread, outages=self.outages)}
         self.problems = self.changes.follow(scenario, subjects, reports, self.now, behind=self.behind)
         if early:
             return {}

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from concertmaster.controller.changes.reconciler import ChangesOutcome
+from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.model.definitions import NONE_READ, NamedConfigMaps
+from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import (
     CONFIG_MAPS,
     LIMIT_RANGES,
     NAMESPACES,
+    POLICIES,
     PROFILES,
     RESOURCE_QUOTAS,
     Resource,
 )
 from tests.support.controller.changes_bed import Bed as ChangesBed
 from tests.support.controller.fakes import MemoryClient
-from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, resource, run
+from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
 from tests.support.core.scenario_builder import argo, define, task
 
 DISCOVER = [{"apiVersion": "batch/v1", "kind": "CronJob"}]
@@ -180,3 +186,40 @@ def test_a_change_waits_while_the_trial_of_its_pod_is_not_answered(right_known: 
     busy = False
     bed.run()
     assert bed.cpu() == "1500m"
+
+
+def test_a_source_tells_when_it_could_not_see() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    spans = []
+    for ok in (True, False, False, True):
+        bed.sources.reports["default"] = report(ok=ok)
+        bed.run(seconds=INTERVAL)
+        spans.append(bed.cycle._collector.reports["default"].outages)
+    began = NOW + INTERVAL
+    assert spans[:2] == [(), ((began, began + INTERVAL),)]
+    assert spans[2:] == [((began, began + 2 * INTERVAL),), ((began, began + 3 * INTERVAL),)]
+
+
+def test_changes_that_cannot_be_listed_are_not_said_to_be_none() -> None:
+    bed = Bed()
+    bed.cronjob()
+    bed.profile()
+    bed.policy()
+    team = PolicyRef(POLICIES.kind, "demo", "team")
+    outcomes = [ChangesOutcome(Counter({team: 2}), Tally()), ChangesOutcome(), ChangesOutcome(tally=Tally())]
+
+    class Changes:
+        def follow(self, *_: Any, **__: Any) -> list[str]:
+            return []
+
+        def __call__(self, *_: Any, **__: Any) -> ChangesOutcome:
+            return outcomes.pop(0)
+
+    bed.cycle._changes = Changes()  # type: ignore[assignment]
+    told = []
+    for _ in range(3):
+        bed.run(seconds=INTERVAL)
+        told.append(bed.status(POLICIES, "team")["changesInFlight"])
+    assert told == [2, 2, 0]

@@ -67,6 +67,11 @@ class WorkflowContext:
         """Up to when the metrics source has been read (unix seconds)."""
         return self.report.data_until if self.report is not None else None
 
+    @property
+    def outages(self) -> tuple[tuple[float, float], ...]:
+        """When the metrics source saw no pods (unix seconds)."""
+        return self.report.outages if self.report is not None else ()
+
     def read_since(self, moment: float) -> bool:
         """Whether the workflow's runs since ``moment`` (unix seconds) are read: others would seem not to have come."""
         low = self.report.unread.get(self.subject.key, moment) if self.report is not None else moment

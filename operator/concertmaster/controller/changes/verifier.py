@@ -125,7 +125,9 @@ class Verifier:
             lowers_memory=lowers_memory(PATCHABLE.get(target.kind), change.operations("patch") or ()),
             pricing=context.policy.pricing,
             common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
-            silence=silent(runs, definition, applied=applied, until=context.data_until or applied),
+            silence=silent(
+                runs, definition, applied=applied, until=context.data_until or applied, blind=context.outages
+            ),
         )
         if result.verdict is Verdict.WORSE:
             # Pods that were never created name no step: the whole change is then at fault.

@@ -16,6 +16,7 @@ from concertmaster.kube.errors import Stopped
 log = logging.getLogger("concertmaster.cycle")
 
 _LASTING = 3  # consecutive readings after which a new kind of fault replaces the reported one
+_OUTAGES = 50  # remembered of a source
 _QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
 
 REASONS = {
@@ -52,6 +53,7 @@ class _Outage:
 
     reason: Reason
     message: str
+    since: float  # unix seconds
     others: int = 0  # readings in a row that failed for another reason
 
     def settled(self, report: SourceReport) -> SourceReport:
@@ -75,6 +77,7 @@ class Collector:
         self._read: dict[str, float] = {}
         self._asked: list[CollectionRequest] = []  # in this cycle
         self._outages: dict[str, _Outage] = {}
+        self._over: dict[str, list[tuple[float, float]]] = {}  # the last outages of each source
         self.reports: Mapping[str, SourceReport] = {}
 
     @property
@@ -107,7 +110,7 @@ class Collector:
             elif reports[name].ok and (last := self.reports.get(name)) is not None and not last.ok:
                 # Little or nothing was queried: a source that was down counts as up only after a real reading.
                 reports[name] = replace(reports[name], ok=False, reason=last.reason, message=last.message)
-        self.reports = self._settled(reports)
+        self.reports = self._settled(reports, now)
         return self.reports
 
     def ask_users(self) -> Mapping[str, SourceReport]:
@@ -126,13 +129,22 @@ class Collector:
         self.reports = reports
         return reports
 
-    def _settled(self, reports: Mapping[str, SourceReport]) -> Mapping[str, SourceReport]:
-        """``reports`` with steady sentences about sources that are down."""
+    def _settled(self, reports: Mapping[str, SourceReport], now: float) -> Mapping[str, SourceReport]:
+        """``reports`` with steady sentences about sources that are down, and when they were."""
         down = {name: report for name, report in reports.items() if not report.ok}
+        for name in self._outages.keys() & reports.keys() - down.keys():
+            self._over[name] = [*self._over.get(name, ())[-_OUTAGES:], (self._outages[name].since, now)]
+        begun = now - self._interval  # about when it was read last
         self._outages = {
-            name: self._outages.get(name) or _Outage(report.reason, report.message) for name, report in down.items()
+            name: self._outages.get(name) or _Outage(report.reason, report.message, begun)
+            for name, report in down.items()
         }
-        return {name: self._outages[name].settled(r) if name in down else r for name, r in reports.items()}
+        told: dict[str, SourceReport] = {}
+        for name, report in reports.items():
+            going = [(self._outages[name].since, now)] if name in down else []
+            steady = self._outages[name].settled(report) if name in down else report
+            told[name] = replace(steady, outages=(*self._over.get(name, ()), *going))
+        return told
 
     def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport | str:
         """Finished runs from the engines' own objects; a sentence when reading them failed."""

@@ -23,6 +23,7 @@ NOISY_BASELINE = 200  # runs: used when BASELINE is too few for the noise and ol
 _ALIKE = 0.1  # level at which older runs count as different: lenient, since they are optional
 _QUIET = 12  # runs before a change that show how often runs occur
 _MISSED = 2  # scheduled starts
+_LOOKED_AT = 200  # of these, where some may have been missed by the metrics source alone
 _GRACE = 600.0  # seconds until a started run is known
 _AT_ONCE = 1.0  # seconds: timestamps are whole seconds, so they do not order a run and a write of the same second
 _CACHED = (
@@ -125,13 +126,15 @@ def requested(
 
 
 def silent(
-    before_after: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float
+    before_after: BeforeAfter, definition: WorkflowDefinition | None, *, applied: float, until: float,
+    blind: Sequence[tuple[float, float]] = (),
 ) -> str | None:  # fmt: skip
     """Why the absence of runs since the change (``applied``) counts as harm; None if it does not. Runs must have been due by
     ``until``, the time up to which metrics are complete. If pods are rejected, nothing runs and nothing fails either.
 
     Due means two scheduled starts, or else three times the longest pause between runs before the change (the next of eleven
-    pauses is that long by chance once in hundreds of changes, even for a Poisson process).
+    pauses is that long by chance once in hundreds of changes, even for a Poisson process). In spans that are ``blind``, when
+    the metrics source saw no pods, none was due: runs may have come.
     """
     starts = [r.start for r in before_after.before if r.start is not None]
     if before_after.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
@@ -139,13 +142,18 @@ def silent(
     pauses = [later - earlier for earlier, later in pairwise(starts)]
     longest = max(r.makespan or 0.0 for r in before_after.before)
     if definition is not None and definition.schedule:
-        due = upcoming(definition, applied, until, most=_MISSED)
+        due = [
+            t
+            for t in upcoming(definition, applied, until, most=_LOOKED_AT if blind else _MISSED)
+            if not any(a - longest <= t <= b for a, b in blind)
+        ][:_MISSED]
         kept = median(pauses) <= 1.5 * max((b - a for a, b in pairwise(due)), default=0.0)
         if len(due) < _MISSED or not kept or until - due[-1] < longest + _GRACE:
             return None
         return f"no run since the change, although the schedule had {_MISSED} due: are its pods refused?"
     pause = max(*pauses, applied - starts[-1])
-    if until - applied < 3.0 * pause + longest + _GRACE:
+    hidden = sum(max(0.0, min(b, until) - max(a - longest, applied)) for a, b in blind)
+    if until - applied - hidden < 3.0 * pause + longest + _GRACE:
         return None
     return f"no run for {duration(until - applied)} since the change, never more than {duration(pause)} before it"
 

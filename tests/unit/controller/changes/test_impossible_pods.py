@@ -104,6 +104,17 @@ def test_no_run_although_some_were_due_is_a_harm_and_rolled_back() -> None:
     assert "although the schedule had 2 due" in bed.message(C.VERIFIED)
 
 
+def test_no_run_is_missed_while_the_metrics_source_saw_no_pods() -> None:
+    """kube-state-metrics was down for two starts of the schedule: whether runs came is not known."""
+    bed = applied()
+    at = bed.one().applied or 0.0
+    bed.outages = ((at + 60.0, at + 3 * HOUR),)
+    bed.run(3 * HOUR + 900.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.run(2 * HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2"), "no run comes afterwards either"
+
+
 def test_no_run_is_missed_of_a_workflow_that_is_not_read_down_to_its_change_yet() -> None:
     """Its kind could not be listed for a day, say: its runs meanwhile are read newest first."""
     bed = applied()

@@ -42,6 +42,17 @@ def test_two_starts_of_a_schedule_without_a_run_are_a_harm(hours: float, harm: b
     assert not harm or "although the schedule had 2 due" in str(text)
 
 
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_starts_while_no_pods_were_seen_are_not_missed(scheduled: bool) -> None:
+    blind = [(APPLIED - HOUR, APPLIED + 10.0), (APPLIED + 0.5 * HOUR, APPLIED + 4.5 * HOUR)]
+    found = split_runs(RUNS, applied=APPLIED, since=None, now=APPLIED + 30 * HOUR)
+    quiet = [
+        silent(found, hourly() if scheduled else None, applied=APPLIED, until=APPLIED + h * HOUR, blind=blind) is None
+        for h in (4.9, 6.0, 8.0)
+    ]
+    assert quiet == [True, True, False]
+
+
 @pytest.mark.parametrize(("hours", "harm"), [(2.0, False), (3.2, False), (3.4, True)])
 def test_without_a_schedule_three_times_the_longest_pause_is(hours: float, harm: bool) -> None:
     text = said(hours, hourly(schedule=None))
