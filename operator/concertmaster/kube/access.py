@@ -45,7 +45,7 @@ class AccessChecker:
         self._known: dict[Right, tuple[bool, float]] = {}
 
     def allowed(self, right: Right) -> bool | None:
-        """Whether the operator has ``right``; None when the server cannot be asked."""
+        """Whether the operator has ``right``, as far as the server could last be asked; None when it never could."""
         now = self._clock()
         known = self._known.get(right)
         if known and now - known[1] < (_GRANTED_FOR if known[0] else _DENIED_FOR):
@@ -65,11 +65,11 @@ class AccessChecker:
         except Stopped:
             raise
         except KubeError:
-            return None
+            return known[0] if known else None
         status = answer.get("status") or {}
         granted = bool(status.get("allowed"))
         if not granted and status.get("evaluationError") and not status.get("denied"):
-            return None  # an authorizer failed: nobody has said no
+            return known[0] if known else None  # an authorizer failed: nobody has said no
         self._known[right] = (granted, now)
         return granted
 

@@ -17,6 +17,7 @@ from concertmaster.core.model.policy import PolicyRef
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import (
+    ACCESS_REVIEWS,
     CONFIG_MAPS,
     LIMIT_RANGES,
     NAMESPACES,
@@ -223,3 +224,16 @@ def test_changes_that_cannot_be_listed_are_not_said_to_be_none() -> None:
         bed.run(seconds=INTERVAL)
         told.append(bed.status(POLICIES, "team")["changesInFlight"])
     assert told == [2, 2, 0]
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_what_the_api_server_last_said_of_a_right_holds_while_it_cannot_be_asked(granted: bool) -> None:
+    client, now = MemoryClient(), [0.0]
+    access, right = AccessChecker(client, clock=lambda: now[0]), Right("patch", CRONJOB)
+    client.allows = lambda attributes: granted  # type: ignore[method-assign]
+    assert access.allowed(right) is granted
+    now[0] += 2 * 3600.0
+    client.faults[("POST", ACCESS_REVIEWS.path())] = [BUSY]
+    assert access.allowed(right) is granted
+    client.allows = lambda attributes: not granted  # type: ignore[method-assign]
+    assert access.allowed(right) is not granted

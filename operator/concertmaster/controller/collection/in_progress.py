@@ -48,14 +48,17 @@ class RunsInProgress:
         self._keys: Collection[WorkflowKey] = ()
 
     def unknown(self, refs: Iterable[ObjectRef]) -> list[ObjectRef]:
-        """Those of ``refs`` nobody has examined yet, at most ``MOST_READ``; they count as examined from now on."""
+        """Those of ``refs`` nobody has examined yet, at most ``MOST_READ``."""
         with self._lock:
             new = (r for r in refs if r.uid not in self._known and r.uid not in self._passed)
-            unread = list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MOST_READ))
-            self._passed.update(dict.fromkeys(r.uid for r in unread))
+            return list(itertools.islice(in_turns(new, lambda ref: ref.namespace), MOST_READ))
+
+    def examined(self, uid: str) -> None:
+        """A run was read, or is gone."""
+        with self._lock:
+            self._passed[uid] = None
             while len(self._passed) > MOST_KNOWN:
                 del self._passed[next(iter(self._passed))]
-        return unread
 
     def note(self, ref: ObjectRef, key: WorkflowKey) -> None:
         """A run of an observed workflow is in progress. Beyond ``MOST_KNOWN`` the namespace with most of them forgets

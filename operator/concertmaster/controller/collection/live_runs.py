@@ -236,6 +236,7 @@ class LiveRuns:
                     for ref in self._in_progress.unknown(ObjectRef.of(kind.resource, o) for o in listed):
                         if (raw := self._objects.listed(ref)) is not None:
                             self.wants(kind.resource, raw)
+                        self._in_progress.examined(ref.uid)
             except Stopped:
                 raise
             except KubeError as error:

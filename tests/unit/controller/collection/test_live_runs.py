@@ -730,6 +730,22 @@ def test_a_run_in_progress_that_the_watch_does_not_bring_is_found(harness: Harne
     assert len(listed) == 4, "the stranger once, the other in every look"
 
 
+def test_runs_in_progress_that_could_not_be_read_are_found_later(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.look()
+    for n in range(3):
+        harness.client.add(WORKFLOWS, under_way(f"etl-{n}"))
+
+    def away(*_: Any, **__: Any) -> dict[str, Any]:
+        raise errors.Unreachable("connection refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.client, "request", away)
+        assert harness.look().running == {}
+    assert len(harness.look().running[ETL.key]) == 3
+
+
 def test_a_run_in_progress_that_is_deleted_is_forgotten(harness: Harness) -> None:
     raw = harness.client.add(WORKFLOWS, under_way())
     harness.see(WORKFLOWS, raw)
