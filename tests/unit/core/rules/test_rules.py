@@ -239,8 +239,8 @@ class TestDegradation:
         assert item.id == "degradation.transform"
         assert item.gain_seconds is not None
         assert item.gain_seconds.likely == pytest.approx(120, rel=0.25)
-        assert "the image changed from etl:1 to etl:2" in item.because
-        assert "+3" in item.because or "+2" in item.because
+        assert "; changed at the same time: image of transform from etl:1 to etl:2" in item.because
+        assert "(+29%)" in item.action
 
     def test_noise_and_recovery_are_silent(self) -> None:
         assert recommended(CHAIN, daily(CHAIN.graph, 14, noisy(EVEN, 0.15, seed=4)), "degradation") == []
