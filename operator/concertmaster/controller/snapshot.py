@@ -148,9 +148,9 @@ class SnapshotBuilder:
             self._labels, self._unlabelled = labels_of, ()
             return labels_of, ()
         passing = [p for p in problems if p.kind is ProblemKind.UNAVAILABLE]
-        if passing and self._labels is None:
-            raise NamespacesUnread(f"nothing is decided before the namespaces are read: {passing[0].message}")
-        if passing and self._labels is not None:
+        if passing:
+            if self._labels is None:
+                raise NamespacesUnread(f"nothing is decided before the namespaces are read: {passing[0].message}")
             return self._labels, (f"labels of namespaces are those of an earlier cycle: {passing[0].message}",)
         known = self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}
         self._unlabelled = {name for name in known if self._owns(name) and name not in labels_of}
