@@ -30,6 +30,7 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.engines.remedy_languages import pasted, values
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -90,9 +91,14 @@ def test_three_engines_have_their_profiles_runs_and_snippets(
             assert all(step in lines for step in steps), lines
             assert any(r["id"] == "right-size" for r in status["recommendations"]), status["recommendations"]
         name = found["nightly_etl"]["metadata"]["name"]
-        assert 'k8s.V1Container(name="base", resources=k8s.V1ResourceRequirements(' in explain(cluster, namespace, name)
-        assert "withName: 'STAR_ALIGN' {" in explain(cluster, namespace, "nextflow-rnaseq")
-        assert "# SparkApplication" in explain(cluster, namespace, "spark-sales-etl")
+        for profile, preset, words in (
+            (name, "airflow", 'k8s.V1Container(name="base", resources=k8s.V1ResourceRequirements('),
+            ("nextflow-rnaseq", "nextflow", "withName: 'STAR_ALIGN' {"),
+            ("spark-sales-etl", "spark", "# SparkApplication"),
+        ):
+            said = explain(cluster, namespace, profile)
+            assert words in said
+            assert values(preset, pasted(said))
         assert op.next_cycles(1)[0]["profiles"] == 3
 
         # Nobody asks for Spark any more: its profile goes, the others stay.

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from concertmaster.cli import cli
 from concertmaster.engines.labels.presets import BY_NAME
+from concertmaster.report.fleet import item_of
 from testbed.cluster import Cluster
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
@@ -30,6 +31,7 @@ from tests.support.cluster.operator_bed import (
     wait_for,
 )
 from tests.support.cluster.recorded_pods import recorded
+from tests.support.engines.remedy_languages import pasted, values
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -73,6 +75,11 @@ def own(namespace: str, workflow: str, end: float) -> list[PodLife]:
             name = f"{workflow}-{i}-{step}-{item or 0}-{attempt}"
             pods.append(life(namespace, name, start + at, 80.0 if phase == "Failed" else 240.0, labels, phase=phase))
     return pods
+
+
+def sizes(profile: dict[str, Any]) -> list[str]:
+    """What its right-sizing sets, line by line."""
+    return next(list(r["items"]) for r in profile["status"]["recommendations"] if r["id"] == "right-size")
 
 
 def test_workflows_of_every_preset_are_found_named_and_advised(
@@ -119,3 +126,6 @@ def test_workflows_of_every_preset_are_found_named_and_advised(
         )
         said = CliRunner().invoke(cli, ["explain", name, "right-size", *words], catch_exceptions=False).output
         assert snippet in said, (value, said)
+        preset = played[value].preset if value in played else "podLabels"
+        proposed = {row["new"] for line in sizes(found[value]) if (row := item_of(line)) is not None}
+        assert proposed and proposed <= set(values(preset, pasted(said))), (value, proposed, said)

@@ -17,9 +17,8 @@ from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.ordering import pair_retries
 from concertmaster.engines.common.placing import Context, Placed, Placement, Rejected
 from concertmaster.engines.labels.definition import TRAITS
-from concertmaster.engines.labels.preset import MAIN, Preset
+from concertmaster.engines.labels.preset import ALONE, MAIN, Preset
 
-ALONE = "run"  # the step of a run without step pods, whose worker does all the work
 NO_RUN = "its labels name a workflow, but no run"
 
 

@@ -19,6 +19,9 @@ from concertmaster.engines.common.selectors import label_value
 MAIN = "main"
 """The step of a pod without a step label, and the name used for a container that is named after its pod."""
 
+ALONE = "run"
+"""The step of a run whose only pods are those that otherwise run beside its steps: they do all the work."""
+
 _MOST_ATTEMPTS = 1000  # a larger value is not a plausible number of attempts
 _LONGEST = 63  # characters of a name in a status, as for label values
 _STRANGE = re.compile(r"[^-_.A-Za-z0-9]+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from concertmaster.core.model import EngineTraits, ObjectKind
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
+from concertmaster.engines.common import snippets
 
 RUN = ObjectKind("ray.io/v1", "RayJob", "rayjobs")
 HEAD, SUBMITTER = "head", "submitter"

@@ -173,6 +173,11 @@ def test_what_is_pasted_is_what_its_language_reads() -> None:
     assert json.loads(worker.partition("tags=")[2].removesuffix(")"))
 
 
+def test_a_run_without_pods_for_its_steps_is_sized_where_its_only_pod_is_made() -> None:
+    """Its step has a name that no op, and no group of workers, has."""
+    assert "@job(tags=" in (BY_NAME["dagster"].remedies({("run", "dagster"): SIZES}) or "")
+
+
 @pytest.mark.parametrize("preset", ALL, ids=lambda p: p.name)
 def test_other_resources_are_set_where_the_engine_has_a_word_for_them(preset: Any) -> None:
     work = sorted(preset.main or {"b"})[0]

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
+from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset, value
 
 OPERATOR = "kubernetes_pod_operator"

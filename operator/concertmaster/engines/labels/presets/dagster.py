@@ -13,8 +13,8 @@ import json
 
 from concertmaster.core.model import PodFact, PodLabels, StepSpec
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
-from concertmaster.engines.labels.preset import Preset, value
+from concertmaster.engines.common import snippets
+from concertmaster.engines.labels.preset import ALONE, Preset, value
 
 WORKER = "run-worker"
 
@@ -28,8 +28,9 @@ def remedies(sizes: Sizes) -> str | None:
     blocks = []
     for (step, _), values in sizes.items():
         tags = {"dagster-k8s/config": {"container_config": {"resources": snippets.sections(values)}}}
-        head = "# run worker: tags of the job" if step == WORKER else f"# op {step}: its op_tags, or @op"
-        blocks.append([head, f"{'@job' if step == WORKER else '@op'}(tags={json.dumps(tags)})"])
+        worker = step in (WORKER, ALONE)
+        head = "# run worker: tags of the job" if worker else f"# op {step}: its op_tags, or @op"
+        blocks.append([head, f"{'@job' if worker else '@op'}(tags={json.dumps(tags)})"])
     return snippets.joined(blocks)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
+from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset, value
 
 SCALE_SET, RUNNER = "actions.github.com/scale-set-name", "actions-ephemeral-runner"

@@ -13,7 +13,7 @@ import re
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
+from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset, value
 
 LABEL = "jenkins/label"

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
+from concertmaster.engines.common import snippets
 from concertmaster.engines.common.names import argo_pod_name
-from concertmaster.engines.labels import snippets
 from concertmaster.engines.labels.preset import MAIN, Preset, base, value
 
 _WORKFLOW, _V2 = "workflows.argoproj.io/workflow", "pipelines.kubeflow.org/v2_component"

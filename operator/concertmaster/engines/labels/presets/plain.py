@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concertmaster.core.model import PodLabels
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
+from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset
 
 

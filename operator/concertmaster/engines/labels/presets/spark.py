@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.core.model.engines import Sizes
-from concertmaster.engines.labels import snippets
+from concertmaster.engines.common import snippets
 from concertmaster.engines.labels.preset import Preset, base, value
 
 APPLICATION = "sparkoperator.k8s.io/app-name"
