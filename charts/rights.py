@@ -29,7 +29,8 @@ def values(text: str) -> str:
     """The text of values.yaml with an updated section ``engines``."""
     lines = ["engines:"]
     for name, engines in switches().items():
-        reads = listing([kind for e in engines if e.chart is not None for kind in e.chart.reads])
+        kinds = [kind for e in engines if e.chart is not None for kind in e.chart.reads]
+        reads = listing(kinds, limit=len(kinds))
         lines += [f"  # -- Read {reads}.", f"  {name}: true"]
     return _VALUES.sub("\n".join(lines) + "\n", text)
 

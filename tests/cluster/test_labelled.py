@@ -17,8 +17,7 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
-from tests.support.chart.bed import minimal_crd
-from tests.support.cluster.labelled_pods import airflow, applications, nextflow, spark
+from tests.support.cluster.labelled_pods import airflow, nextflow, spark
 from tests.support.cluster.operator_bed import (
     ROOT,
     apply,
@@ -104,48 +103,6 @@ def test_three_engines_have_their_profiles_runs_and_snippets(
         # Nobody asks for Spark any more: its profile goes, the others stay.
         apply(cluster, policy(namespace, discover=ENTRIES[:2]))
         wait_for("two profiles", lambda: set(profiles(cluster, namespace)) == {"nightly_etl", "rnaseq"})
-
-
-def test_the_object_of_a_run_says_how_it_ended_where_its_pods_do_not(
-    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
-) -> None:
-    """Executors are deleted as their driver ends, so that their own end is never seen."""
-    install_crds(cluster)
-    apply(cluster, minimal_crd("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications"))
-    cluster.kubectl(
-        "wait", "--for=condition=Established", "crd/sparkapplications.sparkoperator.k8s.io", "--timeout=30s"
-    )
-    end = time.time() - 30.0
-    lives = [
-        replace(
-            pod,
-            finished=None,
-            deleted=pod.finished,
-            containers=[replace(c, finished=None, terminated_reason=None) for c in pod.containers],
-        )
-        if "-exec-" in pod.pod
-        else pod
-        for pod in spark(namespace, RUNS, end)
-    ]
-    prometheus = make_prometheus(history=history(lives, [], end, days=0.5))
-    apply(cluster, *applications(namespace, RUNS, end, failed=2), policy(namespace, discover=ENTRIES[2:]))
-
-    def summary(*, live: bool) -> dict[str, Any]:
-        directory = tmp_path / str(live)
-        directory.mkdir()
-        config = settings(directory, {"default": prometheus.url}, namespaces=[namespace], live=live)
-        with operator(cluster, directory, config):
-            wanted = {"observed": RUNS, "succeeded": RUNS - 1} if live else {"observed": RUNS, "unknown": RUNS}
-
-            def runs() -> dict[str, Any]:
-                found = profiles(cluster, namespace).get("sales-etl", {}).get("status", {}).get("runs", {})
-                return found if wanted.items() <= found.items() else {}
-
-            found: dict[str, Any] = wait_for(f"runs of {wanted}", runs)
-            return found
-
-    assert "succeeded" not in {k: v for k, v in summary(live=False).items() if v}
-    assert not summary(live=True).get("unknown")
 
 
 def test_labels_of_live_pods_stand_in_for_an_allow_list(

@@ -50,6 +50,7 @@ PASTED = {
     "example-c-pipeline_main": "containerTemplate(name: 'ubuntu'",
     "sample-app": "containerTemplate(name: 'curltest'",
     "mnist": "- name: worker",
+    "forecast": "- groupName: gpu",
     "own-flow": "# step first, container base",
     DECLARED: "# step first, container base",
 }

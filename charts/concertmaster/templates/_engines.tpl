@@ -56,6 +56,9 @@
   verbs: [list, watch]
 {{- end }}
 {{- if .Values.engines.podLabels }}
+- apiGroups: [ray.io]
+  resources: [rayjobs]
+  verbs: [list, watch]
 - apiGroups: [sparkoperator.k8s.io]
   resources: [sparkapplications]
   verbs: [list, watch]

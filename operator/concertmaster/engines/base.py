@@ -160,11 +160,6 @@ class Engine:
         kind = self.traits.object_kind(str(raw.get("kind")))
         return kind is not None and kind.kind in self.defining and kind.group == api_group(raw)
 
-    def run_kind(self, raw: Raw) -> RunKind | None:
-        """The run kind of an object, by its apiVersion and kind; None if it is not a run of this engine."""
-        known = (k for k in self.run_kinds if (k.object.group, k.object.kind) == (api_group(raw), raw.get("kind")))
-        return next(known, None)
-
 
 def api_group(raw: Raw) -> str:
     """The API group of an object, empty for the core group."""

@@ -98,14 +98,16 @@ class Claims:
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
         """The workflow a live object is a run of; None if that workflow is not observed. Never raises."""
-        engine, kind = by_run(raw), run_kind(raw)
-        if engine is None or kind is None:
-            return None
+        claimed = (self._claimed(raw, engine.traits, kind) for engine, kind in by_run(raw))
+        return next((definition for definition in claimed if definition is not None), None)
+
+    def _claimed(self, raw: Mapping[str, Any], traits: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:
+        """The workflow of one engine that a live object is a run of."""
         key = kind.workflow_of(raw)
         named = self._by_key.get(key) if key is not None else None
-        if key is not None and not engine.traits.kinds:  # such workflows are profiles, known by a pod label
-            return self._labelled.get((engine.traits, key.namespace, key.name))
-        return named if named is not None else self._selected(KubeObject.of(raw), engine.traits, kind)
+        if key is not None and not traits.kinds:  # such workflows are profiles, known by a pod label
+            return self._labelled.get((traits, key.namespace, key.name))
+        return named if named is not None else self._selected(KubeObject.of(raw), traits, kind)
 
     def _selected(self, run: KubeObject, engine: EngineTraits, kind: RunKind) -> WorkflowDefinition | None:
         """The workflow that selects a run by name and labels; the longest name prefix wins."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from concertmaster.core.model import EngineTraits, ObjectKind, PatchableKinds, StepExecution, WorkflowDefinition
 from concertmaster.engines.argo.engine import ENGINE as ARGO
-from concertmaster.engines.base import PODS, Engine, RunKind, SharedKind, Trigger
+from concertmaster.engines.base import PODS, Engine, RunKind, SharedKind, Trigger, api_group
 from concertmaster.engines.graph.engine import engine as graph
 from concertmaster.engines.jobs.engine import ENGINE as JOB
 from concertmaster.engines.jobset.engine import ENGINE as JOBSET
@@ -32,6 +32,7 @@ _OBJECTS: Mapping[tuple[str, str], ObjectKind] = {
         *(k for run in engine.run_kinds for k in (run.object, run.children) if k is not None and k is not PODS),
     )
 }
+_RUNS = tuple((engine, run) for engine in reversed(ENGINES) for run in engine.run_kinds)
 PATCHABLE: PatchableKinds = {kind.kind: kind for engine in ENGINES for kind in engine.traits.kinds if kind.fields}
 CLUSTER_KINDS = frozenset(kind.kind for kind in _OBJECTS.values() if not kind.namespaced)
 OWNER_KINDS = tuple(sorted({kind for engine in ENGINES for kind in engine.owner_kinds}))
@@ -80,12 +81,12 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
     return engine.settle(executions, definition) if engine is not None else list(executions)
 
 
-def by_run(raw: Mapping[str, Any]) -> Engine | None:
-    """The engine whose run an object is, by its apiVersion and kind; None if no engine observes such runs."""
-    return next((engine for engine in ENGINES if engine.run_kind(raw) is not None), None)
+def by_run(raw: Mapping[str, Any]) -> tuple[tuple[Engine, RunKind], ...]:
+    """The engines that observe runs of an object's apiVersion and kind, and how each does, the most specific one first."""
+    group, kind = api_group(raw), raw.get("kind")
+    return tuple(row for row in _RUNS if row[1].object.kind == kind and row[1].object.group == group)
 
 
 def run_kind(raw: Mapping[str, Any]) -> RunKind | None:
-    """How to read a live run object; None if no engine observes such runs."""
-    engine = by_run(raw)
-    return engine.run_kind(raw) if engine is not None else None
+    """How to read a live run object, the same for all engines that observe such runs; None if there are none."""
+    return next((kind for _, kind in by_run(raw)), None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Any
 
 from testbed.lives import ContainerLife, PodLife
 
@@ -92,26 +90,3 @@ def spark(namespace: str, count: int, end: float) -> list[PodLife]:
             pod = f"{APPLICATION}-{i:016x}-exec-{n}"
             pods.append(life(namespace, pod, start + 30, 800, labels, container=container, owner=owner, peak=500 * MI))
     return pods
-
-
-def applications(namespace: str, count: int, end: float, failed: int) -> list[dict[str, Any]]:
-    """The SparkApplications of ``spark``; number ``failed`` of them failed."""
-    found = []
-    for i in range(count):
-        start = end - 2400.0 - (count - 1 - i) * EVERY
-        first, last = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(t)) for t in (start - 5.0, start + 910.0))
-        found.append(
-            {
-                "apiVersion": "sparkoperator.k8s.io/v1beta2",
-                "kind": "SparkApplication",
-                "metadata": {"name": f"{APPLICATION}-{int(start * 1e9)}", "namespace": namespace},
-                "spec": {"mode": "cluster"},
-                "status": {
-                    "applicationState": {"state": "FAILED" if i == failed else "COMPLETED"},
-                    "sparkApplicationId": f"spark-{i:032x}",
-                    "lastSubmissionAttemptTime": first,
-                    "terminationTime": last,
-                },
-            }
-        )
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,27 @@ def test_what_an_engine_declares_fits_together(engine: Engine) -> None:
         )
         assert all("resource" in pattern.groupindex for pattern in kind.fields)
     for run in engine.run_kinds:
-        assert by_run({"apiVersion": run.object.api_version, "kind": run.object.kind}) is engine
+        raw = {"apiVersion": run.object.api_version, "kind": run.object.kind}
+        assert any(other is engine and kind is run for other, kind in by_run(raw))
+
+
+def test_runs_that_several_engines_observe_are_read_alike() -> None:
+    """Whose run one is differs between a kind of objects and the labels of its pods; how it is read does not."""
+    shared = [
+        rows
+        for run in (run for engine in ENGINES for run in engine.run_kinds)
+        if len(rows := by_run({"apiVersion": run.object.api_version, "kind": run.object.kind})) > 1
+    ]
+    assert {engine.name for rows in shared for engine, _ in rows} == {"RayJob", "KubeRay"}
+    for (preset, first), (product, second) in shared:
+        assert (preset.name, product.name) == ("KubeRay", "RayJob"), "the labels of pods are the more specific"
+        assert replace(first, workflow_of=second.workflow_of) == second
 
 
 def test_no_two_engines_claim_one_name() -> None:
     declared = Counter((kind.group, kind.kind) for engine in ENGINES for kind in engine.traits.kinds)
-    runs = Counter((run.object.group, run.object.kind) for engine in ENGINES for run in engine.run_kinds)
     shorts = Counter(kind.short for engine in ENGINES for kind in engine.traits.kinds if kind.short is not None)
-    for counted in (declared, runs, shorts, Counter(engine.name for engine in ENGINES)):
+    for counted in (declared, shorts, Counter(engine.name for engine in ENGINES)):
         assert set(counted.values()) == {1}
     assert len(PATCHABLE) == sum(bool(kind.fields) for engine in ENGINES for kind in engine.traits.kinds)
 

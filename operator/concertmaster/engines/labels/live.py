@@ -1,4 +1,4 @@
-"""Outcomes of runs that have an object besides their labelled pods: SparkApplications and TrainJobs.
+"""Outcomes of runs that have an object besides their labelled pods: SparkApplications, TrainJobs and RayJobs.
 
 Their steps come from the pods. Executors are deleted while running, as soon as their driver has finished, so that the
 outcome of most Spark runs cannot be derived from pods alone.
@@ -19,6 +19,7 @@ from concertmaster.engines.common.manifest import mapping, sequence, text, times
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.labels.preset import base
 from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.rayjob.live import RUNS
 
 SPARK = ObjectKind("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications")
 TRAIN = ObjectKind("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs")
@@ -82,6 +83,7 @@ APPLICATIONS = RunKind(
 TRAIN_JOBS = RunKind(
     TRAIN, ended=lambda obj: _train(obj)[0] is not Outcome.RUNNING, workflow_of=workflow_of, read=read_train
 )
-RUN_KINDS: Mapping[str, RunKind] = {"spark": APPLICATIONS, "kubeflow-trainer": TRAIN_JOBS}
+RAY_JOBS = replace(RUNS, workflow_of=workflow_of)
+RUN_KINDS: Mapping[str, RunKind] = {"spark": APPLICATIONS, "kubeflow-trainer": TRAIN_JOBS, "kuberay": RAY_JOBS}
 """By preset. Volcano Jobs are left out: their kind has the name of the one in ``batch``, and their pods end with
 them."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from concertmaster.core.model import PodFact, WorkflowKey
-from concertmaster.engines.base import ChartSwitch, Engine, RunKind
+from concertmaster.engines.base import ChartSwitch, Engine
 from concertmaster.engines.common.names import generated_base
 from concertmaster.engines.jobs.pods import settle
 from concertmaster.engines.rayjob.definition import define
-from concertmaster.engines.rayjob.live import ended, read_run, workflow_of
+from concertmaster.engines.rayjob.live import RUNS
 from concertmaster.engines.rayjob.pods import LABELS, origin, place, submits
-from concertmaster.engines.rayjob.traits import RAYJOB, RUN
+from concertmaster.engines.rayjob.traits import RAYJOB
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:
@@ -23,7 +23,7 @@ ENGINE = Engine(
     define=lambda raw, resolve, namespace: define(raw),
     place=place,
     settle=settle,
-    run_kinds=(RunKind(RUN, ended=ended, workflow_of=workflow_of, read=read_run, parts=("Job",)),),
+    run_kinds=(RUNS,),
     owner_kinds=("RayCluster",),
     selects=lambda fact, definitions, context: submits(fact, context),
     pod_labels=LABELS,

@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from concertmaster.core.model import Outcome, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.base import RunKind
 from concertmaster.engines.common.manifest import text
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.live import LiveRun, live_run
+from concertmaster.engines.rayjob.traits import RUN
 
 _OUTCOMES = {"SUCCEEDED": Outcome.SUCCEEDED, "FAILED": Outcome.FAILED, "STOPPED": Outcome.UNKNOWN}
 
@@ -45,3 +47,6 @@ def read_run(
     run = live_run(obj, key, (), outcome, started="startTime", finished="endTime")
     reason = text(obj.status.get("reason"), "status.reason", obj.problems)
     return replace(run, reason=reason if outcome is Outcome.FAILED else None)
+
+
+RUNS = RunKind(RUN, ended=ended, workflow_of=workflow_of, read=read_run, parts=("Job",))

@@ -60,11 +60,16 @@ def _run_of_cluster(fact: PodFact) -> str:
     return (generated_base(fact.owner_name or "") or "").removesuffix("-raycluster")
 
 
+def group_of(label: str) -> str:
+    """Name of the group that a pod's label tells; empty if there is none."""
+    return HEAD if label == _HEAD_GROUP else label
+
+
 def _group(fact: PodFact) -> str:
     """Name of the group, which is the step: from its label, else from the part of the pod's name after the
     cluster's."""
     labelled = label_value(fact.labels, _GROUP)
     if labelled is not None:
-        return HEAD if labelled == _HEAD_GROUP else labelled
+        return group_of(labelled)
     match = _POD.fullmatch(fact.pod.removeprefix(fact.owner_name or ""))
     return HEAD if match is None else match["group"] or HEAD

@@ -9,12 +9,17 @@ from concertmaster.engines.common import snippets
 
 RUN = ObjectKind("ray.io/v1", "RayJob", "rayjobs")
 HEAD, SUBMITTER = "head", "submitter"
+_AUTOSCALER = "autoscaler"  # KubeRay adds this container to the head, and sizes it by a field of its own
 
 
 def remedies(sizes: Sizes) -> str | None:
     """Head, groups of workers and submitter of a RayJob, with these sizes."""
     by_step: dict[str, list[str]] = {}
+    autoscaler: list[str] = []
     for (step, container), values in sizes.items():
+        if (step, container) == (HEAD, _AUTOSCALER):
+            autoscaler = ["    autoscalerOptions:", *snippets.yaml_lines(values, 6)]
+            continue
         lines = [f"- name: {container}", *snippets.yaml_lines(values, 2)]
         by_step.setdefault(step, []).extend(lines)
     cluster, workers, submitter = [], [], []
@@ -32,8 +37,9 @@ def remedies(sizes: Sizes) -> str | None:
             pod = ["      template:", "        spec:", *snippets.indented(["containers:", *lines], 10)]
             workers += [f"    - groupName: {step}", *pod]
     cluster += ["    workerGroupSpecs:", *workers] if workers else []
+    cluster += autoscaler
     cluster = ["  rayClusterSpec:", *cluster] if cluster else []
-    return snippets.joined([["# RayJob (ray.io/v1)", "spec:", *cluster, *submitter] if by_step else []])
+    return snippets.joined([["# RayJob (ray.io/v1)", "spec:", *cluster, *submitter] if sizes else []])
 
 
 RAYJOB = EngineTraits(

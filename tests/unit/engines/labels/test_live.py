@@ -1,4 +1,4 @@
-"""SparkApplications and TrainJobs: whose run one is, how it ended, and that its pods are found under the same name."""
+"""SparkApplications, TrainJobs, RayJobs: whose run one is, how it ended, and that its pods are found under the same name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, RunBuilder, end_alone, ended, run_kind
+from concertmaster.engines import define as engine_define
 from concertmaster.engines.labels.definition import define
 from concertmaster.history.rebuild import rebuild
 
@@ -115,3 +116,24 @@ def test_whatever_stands_in_a_status_breaks_nothing(status: object) -> None:
         assert kind is not None
         assert not ended(raw)
         assert end_alone(kind.read(raw, (), key, None)) is None
+
+
+def test_a_ray_job_is_of_the_profile_of_its_labels_before_any_other() -> None:
+    """Its pods are as well; without such a profile a runSelector picks it."""
+    status = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED", "startTime": START, "endTime": END}
+    raw = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayJob",
+        "metadata": {"name": "forecast-x7k2z", "namespace": "demo", "creationTimestamp": START},
+        "status": status,
+    }
+    labelled = defined("kuberay", "forecast")
+    meta = {"name": "forecasts", "namespace": "demo"}
+    selector = {"apiVersion": "ray.io/v1", "kind": "RayJob", "namePrefix": "forecast"}
+    selected = engine_define({"kind": "WorkflowProfile", "apiVersion": "concertmaster.dev/v1alpha1", "metadata": meta,
+                              "spec": {"runSelector": selector}})  # fmt: skip
+    assert selected is not None
+    assert Claims([selected, labelled]).of(raw) is labelled
+    assert Claims([selected]).of(raw) is selected
+    found = record(raw, labelled.key)
+    assert (found.run, found.outcome) == ("forecast-x7k2z", Outcome.SUCCEEDED)

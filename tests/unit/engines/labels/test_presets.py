@@ -15,6 +15,7 @@ from concertmaster.engines import ENGINES, assign, build_run, define, infer_defi
 from concertmaster.engines.common.names import pod_label
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.labels.presets import ALL, BY_NAME, PLAIN
+from concertmaster.engines.registry import OWNER_KINDS
 
 RECORDED = Path(__file__).parents[3] / "support" / "engines" / "pod_labels"
 PAGE = (Path(__file__).parents[4] / "docs" / "engines" / "labels.md").read_text()
@@ -71,7 +72,8 @@ def test_labels_that_are_read_are_asked_for(name: str, row: dict[str, Any]) -> N
         return
     definition = profile(name, row["is"]["workflow"])
     asked = labels_in_use([definition])
-    assert set(asked.run_keys) & row["labels"].keys(), "or its pods are not found"
+    owner = row.get("owner", (None, None))[0]
+    assert owner in OWNER_KINDS or set(asked.run_keys) & row["labels"].keys(), "or its pods are not found"
     few = {k: v for k, v in row["labels"].items() if k in asked.keys}
     assert (
         assign([fact({**row, "labels": few})], [definition]).executions == assign([fact(row)], [definition]).executions
@@ -145,6 +147,7 @@ def test_sizes_become_what_can_be_pasted(preset: Any) -> None:
         "jenkins": "containerTemplate(name: 'base', resourceRequestCpu: '500m', resourceRequestMemory: '1536Mi', ",
         "kubeflow-pipelines": 'task.set_cpu_request("500m")\ntask.set_memory_request("1536Mi")',
         "kubeflow-trainer": "# TrainingRuntime: replicated Job transform, container base\nresources:\n  requests:",
+        "kuberay": "    - groupName: transform\n      template:\n        spec:\n          containers:\n          - name:",
         "nextflow": "  withName: 'transform' {\n    cpus = 1\n    memory = '1536 MB'\n  }",
         "podLabels": "# step transform, container base\nresources:\n  requests:\n    cpu: 500m",
         "prefect": "work_pool:\n  job_variables:\n    cpu_request: 500m\n    memory_request: 1536Mi",
@@ -176,6 +179,15 @@ def test_what_is_pasted_is_what_its_language_reads() -> None:
 def test_a_run_without_pods_for_its_steps_is_sized_where_its_only_pod_is_made() -> None:
     """Its step has a name that no op, and no group of workers, has."""
     assert "@job(tags=" in (BY_NAME["dagster"].remedies({("run", "dagster"): SIZES}) or "")
+    spec = yaml.safe_load(BY_NAME["kuberay"].remedies({("run", "ray-head"): SIZES}) or "")["spec"]
+    assert spec["rayClusterSpec"].keys() == {"headGroupSpec"}
+
+
+def test_the_autoscaler_of_a_ray_cluster_is_sized_by_its_own_field() -> None:
+    sizes = {("head", "ray-head"): SIZES, ("head", "autoscaler"): {"requests.cpu": "100m"}}
+    cluster = yaml.safe_load(BY_NAME["kuberay"].remedies(sizes) or "")["spec"]["rayClusterSpec"]
+    assert cluster["autoscalerOptions"]["resources"] == {"requests": {"cpu": "100m"}}
+    assert [c["name"] for c in cluster["headGroupSpec"]["template"]["spec"]["containers"]] == ["ray-head"]
 
 
 @pytest.mark.parametrize("preset", ALL, ids=lambda p: p.name)

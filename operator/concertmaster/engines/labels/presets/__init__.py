@@ -10,6 +10,7 @@ from concertmaster.engines.labels.presets.github import GITHUB
 from concertmaster.engines.labels.presets.gitlab import GITLAB
 from concertmaster.engines.labels.presets.jenkins import JENKINS
 from concertmaster.engines.labels.presets.kubeflow import PIPELINES, TRAINER
+from concertmaster.engines.labels.presets.kuberay import KUBERAY
 from concertmaster.engines.labels.presets.nextflow import NEXTFLOW
 from concertmaster.engines.labels.presets.plain import PLAIN
 from concertmaster.engines.labels.presets.prefect import PREFECT
@@ -24,6 +25,7 @@ ALL: tuple[Preset, ...] = (
     GITLAB,
     JENKINS,
     PIPELINES,
+    KUBERAY,
     NEXTFLOW,
     PREFECT,
     SPARK,
