@@ -1,5 +1,5 @@
 """Airflow's, Nextflow's and Spark's pods as they run in a real cluster: bound by its scheduler, exported with their labels
-by kube-state-metrics, scraped by Prometheus, read by the operator. What is said of them: tests/cluster/test_labelled.py."""
+by kube-state-metrics, scraped by Prometheus, read by the operator, which recommends sizes with what can be pasted."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from concertmaster.cli import cli
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.history import Store
+from concertmaster.report.fleet import item_of
 from testbed.cluster import Cluster
 from testbed.lives import PodLife
 from tests.support.cluster.labelled_pods import airflow, nextflow, spark
@@ -22,10 +25,11 @@ from tests.support.cluster.operator_bed import (
     settings,
     wait_for,
 )
+from tests.support.engines.remedy_languages import pasted, values
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-RUNS = 3
+RUNS = 5
 MI = 2.0**20
 ENTRIES = [
     {"podLabels": {"preset": "airflow"}},
@@ -101,20 +105,31 @@ def read(runs: Iterable[RunRecord]) -> list[tuple[str, str, str, int, str]]:
     return sorted((r.run, e.step, e.item or "", e.attempt, e.outcome.value) for r in runs for e in r.steps)
 
 
-def test_pods_that_run_in_a_cluster_become_runs_steps_items_and_attempts(
+PASTED = {
+    "airflow": 'executor_config={"pod_override": k8s.V1Pod(',
+    "nextflow": "withName: 'STAR_ALIGN' {",
+    "spark": "    coreRequest: ",
+}
+# Whether further pods of a run follow is not known before it was quiet for a quarter of an hour: here, half a minute.
+QUIET = """
+from concertmaster.engines import outcomes, runs
+outcomes.QUIET_SECONDS = runs.QUIET_SECONDS = 30.0
+"""
+
+
+def test_pods_that_run_in_a_cluster_become_runs_steps_items_attempts_and_recommendations(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
     end = 1_000_000.0 * 3600
     lives = dict(zip(LABELS, (make(namespace, RUNS, end) for make in (airflow, nextflow, spark)), strict=True))
     play(cluster, namespace, [stages(lives["nightly_etl"]), stages(lives["rnaseq"]), [lives["sales-etl"]]])
-    apply(cluster, policy(namespace, discover=ENTRIES))
+    apply(cluster, policy(namespace, discover=ENTRIES, analysis={"materiality": {"moneyPerMonth": "0.01"}}))
     config = settings(tmp_path, {"default": cluster.endpoints["prometheus"]}, namespaces=[namespace])
-    with operator(cluster, tmp_path, config):
+    with operator(cluster, tmp_path, config, first=QUIET):
 
         def kept() -> dict[str, list[RunRecord]]:
-            """Runs by workflow. Whether further pods follow is not known before a quarter of an hour has passed, and
-            recommendations wait for that; the history does not."""
+            """Runs by workflow."""
             profiles = {p["metadata"]["name"]: p for p in cluster.get("wfp", "-n", namespace)["items"]}
             with Store(str(tmp_path / "history.db")) as store:
                 keys = store.keys()
@@ -123,6 +138,15 @@ def test_pods_that_run_in_a_cluster_become_runs_steps_items_and_attempts(
             return runs if there == sum(map(len, lives.values())) else {}
 
         found = wait_for("all pods in the history", kept)
+
+        def analysed() -> dict[str, dict[str, Any]]:
+            """Profiles by workflow, once all runs of each count as ended."""
+            items = cluster.get("wfp", "-n", namespace)["items"]
+            ended = [p for p in items if p.get("status", {}).get("runs", {}).get("succeeded") == RUNS]
+            by_workflow = {p["spec"]["podLabels"]["value"]: p for p in ended}
+            return by_workflow if by_workflow.keys() == lives.keys() else {}
+
+        profiles = wait_for("all runs in the status", analysed)
     assert found.keys() == lives.keys()
     for workflow, runs in found.items():
         assert read(runs) == expected(workflow, lives[workflow])
@@ -131,3 +155,14 @@ def test_pods_that_run_in_a_cluster_become_runs_steps_items_and_attempts(
     assert (clean_up["extract"].finished or 0.0) <= (clean_up["clean_up"].created or 0.0)
     used = [c.memory_peak for runs in found.values() for run in runs for e in run.steps for c in e.containers]
     assert any(peak is not None and peak > 10 * MI for peak in used), "no usage was joined"
+    for workflow, profile in profiles.items():
+        steps = {p.labels[LABELS[workflow][1]] for p in lives[workflow]}
+        assert {line.split(":")[0] for line in profile["status"]["steps"]} == steps
+        (sizes,) = (r for r in profile["status"]["recommendations"] if r["id"] == "right-size")
+        rows = [row for line in sizes["items"] if (row := item_of(line)) is not None]
+        assert {row["step"] for row in rows} == steps, "every step asked for far more than it used"
+        words = ["-n", namespace, "--kubeconfig", str(cluster.kubeconfig("admin"))]
+        name, preset = profile["metadata"]["name"], profile["spec"]["podLabels"]["preset"]
+        said = CliRunner().invoke(cli, ["explain", name, "right-size", *words], catch_exceptions=False).output
+        assert PASTED[preset] in said
+        assert values(preset, pasted(said))

@@ -209,14 +209,16 @@ def operator(
     user: str = "admin",
     patience: float = 20.0,
     environment: Mapping[str, str] | None = None,
+    first: str = "",
 ) -> Iterator[Operator]:
-    """The operator as a separate process, killed at the end if it is still running."""
+    """The operator as a separate process, killed at the end if it is still running. ``first``: Python that runs before it
+    is imported."""
     file = directory / f"config-{config['listen']['port']}.yaml"
     file.write_text(yaml.safe_dump(dict(config)))
     log = directory / f"operator-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, str(file), str(cluster.kubeconfig(user)), str(patience)],
+            [sys.executable, "-c", first + MAIN, str(file), str(cluster.kubeconfig(user)), str(patience)],
             env={**os.environ, "PYTHONPATH": str(ROOT / "operator"), **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
