@@ -21,8 +21,19 @@ from concertmaster.core.model.policy import ChangeWindow
 _MINUTES = (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # divide an hour
 _HOURS = (2, 3, 4, 6, 8, 12)  # divide a day
 _DAY = 86400.0
+_NAMED = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_FIELDS = 5
 MOST_SCHEDULES = 50
 """Of one workflow: each is played forward by the minute, and an object may name thousands."""
+_LONGEST = 1000  # characters of a schedule: a field may list a value thousands of times
 
 
 class WindowUnusable(ValueError):
@@ -48,15 +59,11 @@ def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: 
 
 def due(definition: WorkflowDefinition, since: float, until: float, *, most: int) -> tuple[float, ...]:
     """Like ``upcoming``, for any time span and even if the schedule is suspended now."""
-    if not definition.schedule:
-        return ()
-    try:
-        zone = ZoneInfo(definition.schedule_time_zone or "UTC")
-    except (KeyError, ValueError, OSError):
+    zone = _zone(definition)
+    if zone is None:
         return ()
     moments: set[float] = set()
-    lines = dict.fromkeys(line.strip() for line in definition.schedule.split(";"))
-    for line in islice(lines, MOST_SCHEDULES):
+    for line in _lines(definition):
         try:
             starts = CronSim(line, datetime.fromtimestamp(since, tz=UTC).astimezone(zone))
             for _ in range(most):
@@ -67,6 +74,26 @@ def due(definition: WorkflowDefinition, since: float, until: float, *, most: int
         except (CronSimError, StopIteration):
             continue
     return tuple(sorted(moments)[:most])
+
+
+def readable(definition: WorkflowDefinition) -> bool:
+    """Whether the starts of the workflow's schedule are known. Engines know forms of a schedule that depend on when they
+    last started (``@every 1h``) or name a time zone of their own."""
+    return _zone(definition) is not None and all(len(line.split()) == _FIELDS for line in _lines(definition))
+
+
+def _zone(definition: WorkflowDefinition) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(definition.schedule_time_zone or "UTC")
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def _lines(definition: WorkflowDefinition) -> list[str]:
+    """The different schedules as cron lines of five fields, as far as they can be written like that."""
+    lines = dict.fromkeys(line.strip() for line in (definition.schedule or "").split(";"))
+    several = islice(filter(None, lines), MOST_SCHEDULES)
+    return [_NAMED.get(line, line.replace("?", "*")) if len(line) <= _LONGEST else "too long" for line in several]
 
 
 def widened(line: str, least: float) -> str | None:

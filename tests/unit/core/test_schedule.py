@@ -61,3 +61,18 @@ def test_thousands_of_schedules_take_no_longer_than_some() -> None:
 def test_the_same_schedule_many_times_counts_once() -> None:
     repeated = replace(CRON, schedule="; ".join(["0 3 * * *"] * 200 + ["0 2 * * *"]))
     assert _hours(upcoming(repeated, NOW, NOW + DAY)) == ["28 02:00", "28 03:00"]
+
+
+def test_named_schedules_and_question_marks_are_those_of_the_engines() -> None:
+    for named, line in (("@hourly", "0 * * * *"), ("@daily", "0 0 * * *"), ("0 2 ? * ?", "0 2 * * *")):
+        expected = upcoming(replace(CRON, schedule=line), NOW, NOW + 3 * DAY)
+        assert expected
+        assert upcoming(replace(CRON, schedule=named), NOW, NOW + 3 * DAY) == expected
+
+
+def test_a_schedule_of_a_megabyte_takes_no_time() -> None:
+    long = replace(CRON, schedule=",".join(["*"] * 700_000) + " * * * *")
+    begun = time.process_time()
+    for _ in range(10):
+        assert next_run(long, NOW) is None
+    assert time.process_time() - begun < 5

@@ -14,7 +14,7 @@ from concertmaster.core.changes.operations import tested, written
 from concertmaster.core.changes.power import POWER, Outlook, outlook, power, spread
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.schedule import upcoming
+from concertmaster.core.schedule import readable, upcoming
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
 from concertmaster.core.text import duration
 
@@ -132,16 +132,16 @@ def silent(
     """Why the absence of runs since the change (``applied``) counts as harm; None if it does not. Runs must have been due by
     ``until``, the time up to which metrics are complete. If pods are rejected, nothing runs and nothing fails either.
 
-    Due means two scheduled starts, or else three times the longest pause between runs before the change (the next of eleven
-    pauses is that long by chance once in hundreds of changes, even for a Poisson process). In spans that are ``blind``, when
-    the metrics source saw no pods, none was due: runs may have come.
+    Due means two starts of a schedule that can be read, or else three times the longest pause between runs before the
+    change (the next of eleven pauses is that long by chance once in hundreds of changes, even for a Poisson process). In
+    spans that are ``blind``, when the metrics source saw no pods, none was due: runs may have come.
     """
     starts = [r.start for r in before_after.before if r.start is not None]
     if before_after.begun or len(starts) < _QUIET or (definition is not None and definition.suspended):
         return None
     pauses = [later - earlier for earlier, later in pairwise(starts)]
     longest = max(r.makespan or 0.0 for r in before_after.before)
-    if definition is not None and definition.schedule:
+    if definition is not None and definition.schedule and readable(definition):
         due = [
             t
             for t in upcoming(definition, applied, until, most=_LOOKED_AT if blind else _MISSED)

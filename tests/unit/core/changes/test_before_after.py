@@ -70,6 +70,28 @@ def test_a_run_that_only_started_or_too_few_before_or_a_suspended_workflow_is_no
     assert (found.after, found.begun) == ((), 1)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "zone", "harm_after"),
+    [
+        ("@hourly", None, 2.4),
+        ("0 ? * * ?", None, 2.4),
+        ("@every 1h", None, 3.4),
+        ("CRON_TZ=Asia/Tokyo 0 * * * *", None, 3.4),
+        ("0 * * * *", "Mars/Olympus", 3.4),
+    ],
+)
+def test_every_form_of_a_schedule_that_an_engine_takes_shows_that_runs_are_missing(
+    schedule: str, zone: str | None, harm_after: float
+) -> None:
+    definition = hourly(schedule=schedule, schedule_time_zone=zone)
+    assert said(harm_after - 0.2, definition) is None
+    assert said(harm_after, definition) is not None
+
+
+def test_a_schedule_of_a_day_that_never_comes_misses_no_run() -> None:
+    assert said(100.0, hourly(schedule="0 0 30 2 *")) is None
+
+
 def test_a_schedule_that_never_started_the_runs_says_nothing_about_them() -> None:
     assert said(100.0, hourly(schedule="* * * * *")) is None or "schedule" not in str(said(100.0, hourly()))
     rare = hourly(schedule="*/5 * * * *")
