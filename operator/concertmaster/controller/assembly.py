@@ -17,6 +17,7 @@ from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.run_kinds import RunKinds, ServedRunKind
@@ -111,7 +112,7 @@ class Assembly:
     def build(self, worker: Worker, stop: threading.Event) -> tuple[Cycle, Background]:
         """The cycle and the watch of live runs, built in the thread that will run them; no watch where none is wanted."""
         s = self.settings
-        owners = s.template_owners()
+        owners, interval = s.template_owners(), float(s.interval.seconds)
         kept = s.history
         server = Address(kept.url, kept.schema_name, kept.password_file) if kept.url is not None else None
         owns = self.shard.ownership.owns if self.shard is not None else everything
@@ -134,7 +135,7 @@ class Assembly:
         stages = Stages(
             Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
             SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns),
-            Collector(sources, own_objects, self.health, interval=float(s.interval.seconds)),
+            Collector(sources, own_objects, self.health, Outages(lambda: history.store, interval), interval=interval),
             assessor,
             Publisher(
                 StatusWriter(self.client, per_second=s.limits.status_writes_per_second, stop=stop),

@@ -56,7 +56,7 @@ class SourceReport:
     engine. ``answered``: workflows of which a user's query that was slow has its answer now, which is not in the history
     before an analysis takes it. ``left_out``: sentences on metrics that are too many to be read, by namespace. ``nodes``:
     what the nodes behind the source have allocatable. ``outages``: spans (unix seconds) in which it failed or knew of no
-    pods, as far as this process has seen.
+    pods, or no process read it.
     """
 
     source: str

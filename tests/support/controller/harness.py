@@ -3,12 +3,13 @@ runs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
@@ -121,6 +122,17 @@ class FakeHistory:
     kept: dict[str, bytes] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     figures: dict[WorkflowKey, LongTermFigures] = field(default_factory=dict)
+    marks: dict[str, float] = field(default_factory=dict)
+
+    def watermarks(self, source: str) -> Mapping[str, float]:
+        return dict(self.marks)
+
+    def set_watermark(self, source: str, shard: str, until: float) -> None:
+        self.marks[shard] = until
+
+    def drop_watermarks(self, source: str, shards: Iterable[str]) -> None:
+        for shard in shards:
+            del self.marks[shard]
 
     def recorded(self, key: WorkflowKey) -> float:
         return max((row.until for row in self.figures[key].rows), default=0.0) if key in self.figures else 0.0
@@ -238,7 +250,7 @@ class Bed:
         stages = Stages(
             Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}),
-            Collector(self.sources, self.live, self.health, interval=INTERVAL),
+            Collector(self.sources, self.live, self.health, Outages(lambda: self.history, INTERVAL), interval=INTERVAL),
             assessor,
             Publisher(
                 self.writer,

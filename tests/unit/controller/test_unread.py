@@ -10,6 +10,7 @@ import pytest
 
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.tally import Tally
+from concertmaster.controller.collection.gaps import MOST_OUTAGES
 from concertmaster.controller.discovery.config_maps import ConfigMaps
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.model.definitions import NONE_READ, NamedConfigMaps
@@ -26,6 +27,7 @@ from concertmaster.kube.objects import (
     RESOURCE_QUOTAS,
     Resource,
 )
+from tests.support.controller.change_steps import HOUR
 from tests.support.controller.changes_bed import Bed as ChangesBed
 from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
@@ -40,6 +42,7 @@ def _next_process(bed: Bed) -> Bed:
     """Another process on the same cluster and history."""
     after = Bed(client=bed.client)
     after.now, after.history.runs_of, after.history.kept = bed.now, bed.history.runs_of, bed.history.kept
+    after.history.marks = bed.history.marks
     return after
 
 
@@ -189,18 +192,49 @@ def test_a_change_waits_while_the_trial_of_its_pod_is_not_answered(right_known: 
     assert bed.cpu() == "1500m"
 
 
-def test_a_source_tells_when_it_could_not_see() -> None:
+def outages(bed: Bed, *readings: bool, seconds: float = INTERVAL) -> list[tuple[tuple[float, float], ...]]:
+    """What the metrics source is said to have not seen after each of these readings, which succeed or fail."""
+    told = []
+    for ok in readings:
+        bed.sources.reports["default"] = report(ok=ok)
+        bed.run(seconds=seconds)
+        told.append(bed.cycle._collector.reports["default"].outages)
+    return told
+
+
+def seen_once() -> Bed:
     bed = Bed()
     bed.cronjob()
     bed.profile()
-    spans = []
-    for ok in (True, False, False, True):
-        bed.sources.reports["default"] = report(ok=ok)
-        bed.run(seconds=INTERVAL)
-        spans.append(bed.cycle._collector.reports["default"].outages)
+    return bed
+
+
+def test_a_source_tells_when_it_could_not_see() -> None:
+    spans = outages(seen_once(), True, False, False, True)
     began = NOW + INTERVAL
     assert spans[:2] == [(), ((began, began + INTERVAL),)]
     assert spans[2:] == [((began, began + 2 * INTERVAL),), ((began, began + 3 * INTERVAL),)]
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_process_that_starts_in_an_outage_knows_since_when_nothing_was_seen(sees: bool) -> None:
+    bed = seen_once()
+    outages(bed, True, True, False, False)
+    after = _next_process(bed)
+    began = NOW + INTERVAL  # the last moment that the history keeps: it is written every ten minutes
+    assert outages(after, sees, seconds=HOUR) == [((began, after.now),)]
+    assert outages(after, True) == [((began, after.now - (INTERVAL if sees else 0.0)),)]
+
+
+def test_outages_of_an_earlier_process_are_remembered_and_not_without_end() -> None:
+    bed = seen_once()
+    known = outages(bed, True, *[False, True] * (MOST_OUTAGES + 2))[-1]
+    assert len(known) <= MOST_OUTAGES + 1
+    assert known[-1] == (bed.now - 2 * INTERVAL, bed.now)
+    after = _next_process(bed)
+    later = outages(after, True, True)[-1]
+    assert known[-3:] == later[-4:-1]
+    assert len(bed.history.marks) <= MOST_OUTAGES + 2
 
 
 def test_changes_that_cannot_be_listed_are_not_said_to_be_none() -> None:

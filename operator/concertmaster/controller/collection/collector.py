@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.api.conditions import Reason
+from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import CollectionRequest, Live, LiveRunsReport, SourceReport, Sources
 from concertmaster.core.model import WorkflowDefinition
+from concertmaster.history import HistoryError
 from concertmaster.kube.errors import Stopped
 
 log = logging.getLogger("concertmaster.cycle")
 
 _LASTING = 3  # consecutive readings after which a new kind of fault replaces the reported one
-_OUTAGES = 50  # remembered of a source
 _QUIET = 0.9  # of the interval: a cycle that starts sooner than that after the last reading was woken by a change
 
 REASONS = {
@@ -53,7 +54,6 @@ class _Outage:
 
     reason: Reason
     message: str
-    since: float  # unix seconds
     others: int = 0  # readings in a row that failed for another reason
 
     def settled(self, report: SourceReport) -> SourceReport:
@@ -69,15 +69,17 @@ class _Outage:
 class Collector:
     """Reads what the cycle needs and keeps the last report of each source."""
 
-    def __init__(self, sources: Sources, live: Live | None, health: Health, *, interval: float) -> None:
+    def __init__(
+        self, sources: Sources, live: Live | None, health: Health, outages: Outages, *, interval: float
+    ) -> None:
         self._sources = sources
         self._live = live
         self._health = health
         self._interval = interval
         self._read: dict[str, float] = {}
         self._asked: list[CollectionRequest] = []  # in this cycle
-        self._outages: dict[str, _Outage] = {}
-        self._over: dict[str, list[tuple[float, float]]] = {}  # the last outages of each source
+        self._faults: dict[str, _Outage] = {}
+        self._outages = outages
         self.reports: Mapping[str, SourceReport] = {}
 
     @property
@@ -131,19 +133,19 @@ class Collector:
 
     def _settled(self, reports: Mapping[str, SourceReport], now: float) -> Mapping[str, SourceReport]:
         """``reports`` with steady sentences about sources that are down, and when they were."""
-        down = {name: report for name, report in reports.items() if not report.ok}
-        for name in self._outages.keys() & reports.keys() - down.keys():
-            self._over[name] = [*self._over.get(name, ())[-_OUTAGES:], (self._outages[name].since, now)]
-        begun = now - self._interval  # about when it was read last
-        self._outages = {
-            name: self._outages.get(name) or _Outage(report.reason, report.message, begun)
-            for name, report in down.items()
+        self._faults = {
+            name: self._faults.get(name) or _Outage(report.reason, report.message)
+            for name, report in reports.items()
+            if not report.ok
         }
         told: dict[str, SourceReport] = {}
         for name, report in reports.items():
-            going = [(self._outages[name].since, now)] if name in down else []
-            steady = self._outages[name].settled(report) if name in down else report
-            told[name] = replace(steady, outages=(*self._over.get(name, ()), *going))
+            steady = report if report.ok else self._faults[name].settled(report)
+            try:
+                spans = self._outages.spans(name, now, ok=report.ok, read=self._read.get(name, now))
+                told[name] = replace(steady, outages=spans)
+            except HistoryError:  # said by the report, and nothing is judged before the journal can be read
+                told[name] = steady
         return told
 
     def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport | str:

@@ -1,4 +1,4 @@
-"""Missing series of a metrics source, as one stable list.
+"""What a metrics source lacks: missing series, as one stable list, and spans in which it saw nothing.
 
 A quiet cycle has no pods to judge by, and a busy one counts other containers than the last. Reported as they come, these
 findings would change every status in every cycle. So a finding stays, in its first wording, until a reading with enough
@@ -7,9 +7,15 @@ pods no longer has it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from concertmaster.controller.collection.watermarks import KEPT_EVERY
 from concertmaster.prometheus.collect.reading import Collection
 from concertmaster.prometheus.facts.missing import LEAST, Missing
 
+MOST_OUTAGES = 50  # remembered of a source
+_OUTAGE, _SEEN = "outage:", "seen:"  # watermarks of no source: ends of outages, and last good readings
 _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present state, not about the pods that were read
 
 
@@ -52,3 +58,50 @@ class Gaps:
         """Everything missing, essential series first."""
         gaps = [*self._lasting.values(), *(m for m in self._present.values() if not m.essential)]
         return tuple(str(m) for m in sorted(gaps, key=lambda m: (not m.essential, m.series)))
+
+
+class Marks(Protocol):
+    """The watermarks of an open history."""
+
+    def watermarks(self, source: str) -> Mapping[str, float]:
+        """All of a source, by shard."""
+
+    def set_watermark(self, source: str, shard: str, until: float) -> None:
+        """Keep one."""
+
+    def drop_watermarks(self, source: str, shards: Iterable[str]) -> None:
+        """Forget some."""
+
+
+class Outages:
+    """When each metrics source saw no pods. The history keeps it, and up to when a source was read well: what passed
+    between that and the first good reading of a new process may have been an outage too."""
+
+    def __init__(self, marks: Callable[[], Marks], interval: float) -> None:
+        """``marks``: of the history at present; ``interval``: seconds between readings."""
+        self._marks = marks
+        self._interval = interval
+        self._well: dict[str, float] = {}  # last good reading of each source
+        self._since: dict[str, float] = {}  # of the outages that go on
+
+    def spans(self, source: str, now: float, *, ok: bool, read: float) -> tuple[tuple[float, float], ...]:
+        """Those so far (unix seconds). ``ok``: whether the source is up at ``now``, by its last real reading, at ``read``.
+        Raises HistoryError."""
+        marks, ended = self._marks().watermarks(""), f"{_OUTAGE}{source}:"
+        over = sorted((float(s.removeprefix(ended)), until) for s, until in marks.items() if s.startswith(ended))
+        kept, since = marks.get(f"{_SEEN}{source}"), self._since.get(source)
+        if since is None and source not in self._well:
+            since = kept
+        if not ok:
+            begun = self._well.get(source, now - self._interval) if since is None else since
+            self._since[source] = min(begun, now)
+            return (*over, (self._since[source], now))
+        if since is not None and since < now:
+            self._marks().set_watermark("", f"{ended}{since:.0f}", now)
+            over.append((since, now))
+        if since is not None or kept is None or read - kept >= KEPT_EVERY:
+            self._marks().set_watermark("", f"{_SEEN}{source}", read)
+        self._marks().drop_watermarks("", [f"{ended}{begun:.0f}" for begun, _ in over[:-MOST_OUTAGES]])
+        self._since.pop(source, None)
+        self._well[source] = read
+        return tuple(over)

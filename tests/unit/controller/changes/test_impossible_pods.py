@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import ConditionType as C
+from concertmaster.controller.collection.gaps import Outages
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
@@ -110,6 +111,24 @@ def test_no_run_is_missed_while_the_metrics_source_saw_no_pods() -> None:
     at = bed.one().applied or 0.0
     bed.outages = ((at + 60.0, at + 3 * HOUR),)
     bed.run(3 * HOUR + 900.0)
+    assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
+    bed.run(2 * HOUR)
+    assert (bed.one().phase, bed.cpu()) == ("Completed", "2"), "no run comes afterwards either"
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_a_restart_in_an_outage_does_not_take_its_silence_for_harm(restarted: bool) -> None:
+    bed = applied()
+    at = bed.one().applied or 0.0
+    outages = Outages(lambda: bed.history, 300.0)
+    outages.spans("default", at + 60.0, ok=True, read=at + 60.0)
+    bed.outages = outages.spans("default", at + 360.0, ok=False, read=at + 360.0)
+    bed.run(HOUR)
+    if restarted:
+        outages = Outages(lambda: bed.history, 300.0)
+    bed.outages = outages.spans("default", at + 3 * HOUR, ok=True, read=at + 3 * HOUR)
+    assert bed.outages == ((at + 60.0, at + 3 * HOUR),)
+    bed.run(2 * HOUR + 900.0)
     assert (bed.one().phase, bed.cpu()) == ("Verifying", "1500m")
     bed.run(2 * HOUR)
     assert (bed.one().phase, bed.cpu()) == ("Completed", "2"), "no run comes afterwards either"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import DurationMarks, Watermarks, note_dropped, prune
 from concertmaster.core.model import WorkflowKey
@@ -101,3 +102,24 @@ def test_tidying_forgets_them(keeper: HistoryProvider) -> None:
     keeper.tidy({HERE: (200, 14 * DAY)}, NOW)
     assert len(keeper.store.watermarks("default")) == 2
     assert present.span() == (NOW - DAY, NOW)
+
+
+def test_outages_are_kept_when_the_rest_is_forgotten(tmp_path: Path) -> None:
+    before = HistoryProvider(str(tmp_path / "history.db"))
+    outages = Outages(lambda: before.store, 300.0)
+    for at, ok in ((NOW, True), (NOW + 300.0, False), (NOW + 600.0, True), (NOW + 900.0, False)):
+        outages.spans("default", at, ok=ok, read=at)
+    prune(before.store, [], NOW + DAY, everywhere)
+    before.close()
+    after = HistoryProvider(str(tmp_path / "history.db"))
+    at = NOW + DAY
+    spans = Outages(lambda: after.store, 300.0).spans("default", at, ok=True, read=at)
+    after.close()
+    assert spans == ((NOW, NOW + 600.0), (NOW + 600.0, at))
+
+
+def test_a_source_that_was_not_read_in_a_cycle_is_known_up_to_its_last_reading(keeper: HistoryProvider) -> None:
+    outages = Outages(lambda: keeper.store, 300.0)
+    assert outages.spans("default", NOW, ok=True, read=NOW) == ()
+    assert outages.spans("default", NOW + 200.0, ok=True, read=NOW) == ()
+    assert outages.spans("default", NOW + 300.0, ok=False, read=NOW + 300.0) == ((NOW, NOW + 300.0),)
