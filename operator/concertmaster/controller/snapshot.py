@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,12 @@ from typing import Any
 from concertmaster.api.discovery import DiscoveryTarget, discover, undisclosed, wanted_kinds
 from concertmaster.api.labelled import discover_labelled
 from concertmaster.api.models.policy import ClusterOptimizationPolicy
+from concertmaster.api.policy import AnyPolicy
+from concertmaster.api.policy import ref as ref_of
 from concertmaster.controller.discovery import profiles as discovery
 from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.labelled import Labelled, LabelledWorkflows
+from concertmaster.controller.discovery.passing import Passing
 from concertmaster.controller.discovery.policies import PolicyIndex
 from concertmaster.controller.discovery.targets import NO_TARGETS, Target, Targets, kinds_to_list, refresh
 from concertmaster.controller.registry import Registry, Snapshot
@@ -49,12 +53,23 @@ class ClusterSnapshot:
     created: int = 0
     withdrawn: int = 0
     notes: tuple[str, ...] = ()
+    labels_old: bool = False  # those of the namespaces are of an earlier cycle: nothing new is written on them
     capacity: Mapping[str, Capacity] | None = None  # by namespace; None: not read yet
 
     @property
     def changed(self) -> bool:
         """Whether discovery made or withdrew profiles."""
         return bool(self.created or self.withdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Namespaces:
+    """Labels by namespace. ``old``: of an earlier cycle; ``denied``: for want of a right, at least just now."""
+
+    labels: dict[str, dict[str, str]]
+    notes: tuple[str, ...] = ()
+    old: bool = False
+    denied: bool = False
 
 
 class NamespacesUnread(Exception):
@@ -73,6 +88,7 @@ class SnapshotBuilder:
         *,
         labelled: LabelledWorkflows | None = None,
         owns: Callable[[str], bool] = lambda _: True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._labelled = labelled
         self._client = client
@@ -81,7 +97,9 @@ class SnapshotBuilder:
         self._owners = cluster_template_owners
         self._owns = owns
         self._targets = NO_TARGETS
-        self._capacities = Capacities(client, namespaces)
+        self._capacities = Capacities(client, namespaces, clock)
+        self._passing = Passing(clock=clock)
+        self._denials = Passing(namespaces, clock=clock)  # of targets
         self._labels: dict[str, dict[str, str]] | None = None  # of the namespaces when they could last be read
         self._unlabelled: Collection[str] = ()  # namespaces whose labels may not be read
         self._policies: PolicyIndex | None = None
@@ -89,15 +107,18 @@ class SnapshotBuilder:
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
         registered = self._registry.snapshot()
-        namespaces, notes = self._namespaces(registered)
+        reading = self._namespaces(registered)
+        namespaces = reading.labels
         policies = self._policies = PolicyIndex(registered, namespaces, self._owners, self._policies)
         references = {ref[:2] for ref in map(discovery.reference, registered.profiles) if ref is not None}
         kinds = kinds_to_list(references | set(wanted_kinds(policies.parsed)))
-        self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns)
-        notes += tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
+        self._targets = refresh(self._client, kinds, self._scope, self._targets, heartbeat, self._owns, self._denials)
+        notes = reading.notes + tuple(p.message for p in self._targets.problems if p.kind is ProblemKind.UNREADABLE)
         capacity, unread = self._capacities.refresh()
         notes += unread
-        snapshot = ClusterSnapshot(registered, namespaces, policies, self._targets, notes=notes, capacity=capacity)
+        snapshot = ClusterSnapshot(
+            registered, namespaces, policies, self._targets, notes=notes, labels_old=reading.old, capacity=capacity
+        )
         if not discovering:
             return snapshot
         seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
@@ -108,7 +129,8 @@ class SnapshotBuilder:
         plan = discovery.plan(
             (*wanted, *by_labels), self._targets, registered.profiles, complete=self._complete(policies)
         )
-        problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded)
+        selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
+        problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, selecting)
         obstacles = {
             p: tuple(t for texts in problems for t in texts.get(p, ()))
             for p in {p for texts in problems for p in texts}
@@ -117,14 +139,13 @@ class SnapshotBuilder:
 
     def _complete(self, policies: PolicyIndex) -> Callable[[str], bool]:
         """Whether all policies that may select something in a namespace are known, also by its labels."""
-        selectors = [p.spec for p in policies.parsed if isinstance(p, ClusterOptimizationPolicy)]
-        by_label = any(spec.namespace_selector is not None and spec.discover for spec in selectors)
+        by_label = any(_by_label(p) and p.spec.discover for p in policies.parsed)
         unlabelled = self._unlabelled if by_label else ()
         return lambda namespace: policies.complete(namespace) and namespace not in unlabelled
 
-    def _namespaces(self, snapshot: Snapshot) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
-        """Labels of the namespaces in reach: those of an earlier cycle where they cannot be read just now; where that is
-        not allowed, names are known and labels are not. Raises NamespacesUnread.
+    def _namespaces(self, snapshot: Snapshot) -> _Namespaces:
+        """The namespaces in reach, with the labels of an earlier cycle where they cannot be read just now; where that is not
+        allowed, names are known and labels are not. Raises NamespacesUnread.
 
         Listed namespaces are read one by one: that right can be given for them alone.
         """
@@ -144,19 +165,18 @@ class SnapshotBuilder:
                 visit(one)
         if not self._scope:
             problems += scan(self._client, NAMESPACES, (), visit, metadata_only=True).problems
-        if not problems:
-            self._labels, self._unlabelled = labels_of, ()
-            return labels_of, ()
-        passing = [p for p in problems if p.kind is ProblemKind.UNAVAILABLE]
-        if passing:
+        if passing := self._passing.of(NAMESPACES, problems):
             if self._labels is None:
                 raise NamespacesUnread(f"nothing is decided before the namespaces are read: {passing[0].message}")
-            return self._labels, (f"labels of namespaces are those of an earlier cycle: {passing[0].message}",)
+            note = f"labels of namespaces are those of an earlier cycle: {passing[0].message}"
+            return _Namespaces(self._labels, (note,), True, passing[0].kind is ProblemKind.FORBIDDEN)
+        if not problems:
+            self._labels, self._unlabelled = labels_of, ()
+            return _Namespaces(labels_of)
         known = self._scope or {e.namespace for e in (*snapshot.profiles, *snapshot.policies)}
         self._unlabelled = {name for name in known if self._owns(name) and name not in labels_of}
-        return labels_of | {name: {} for name in self._unlabelled}, (
-            f"labels of namespaces are unknown: {problems[0].message}",
-        )
+        note = f"labels of namespaces are unknown: {problems[0].message}"
+        return _Namespaces(labels_of | {name: {} for name in self._unlabelled}, (note,), denied=True)
 
     def _carry_out(self, snapshot: ClusterSnapshot, plan: discovery.DiscoveryPlan) -> ClusterSnapshot:
         obstacles: dict[PolicyRef, list[str]] = {p: list(texts) for p, texts in plan.obstacles.items()}
@@ -215,6 +235,10 @@ class SnapshotBuilder:
             return True
         log.warning("%s", result.message)
         return False
+
+
+def _by_label(policy: AnyPolicy) -> bool:
+    return isinstance(policy, ClusterOptimizationPolicy) and policy.spec.namespace_selector is not None
 
 
 def _as_target(target: Target) -> DiscoveryTarget:

@@ -222,7 +222,7 @@ class Bed:
         self.mortal.die_at, self.mortal.points = None, 0
         sources = FakeSources({"default": report()})
         self.registry = Registry()
-        self.stage = SnapshotBuilder(self.client, self.registry, (), {})
+        self.stage = SnapshotBuilder(self.client, self.registry, (), {}, clock=lambda: self.now)
         self.assessor = Assessor(sources, self.history, lambda case: 1 / 0)
         self.hand = ChangeWriter(self.client, Journal(lambda: self.pages))
         self.steps = Apply(self.hand)

@@ -249,7 +249,7 @@ class Bed:
         assessor = Assessor(self.sources, self.history, self.analyzer, self.outputs, shares)
         stages = Stages(
             Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
-            SnapshotBuilder(self.client, self.registry, namespaces, {}),
+            SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now),
             Collector(self.sources, self.live, self.health, Outages(lambda: self.history, INTERVAL), interval=INTERVAL),
             assessor,
             Publisher(

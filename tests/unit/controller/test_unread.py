@@ -11,7 +11,9 @@ import pytest
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.collection.gaps import MOST_OUTAGES
+from concertmaster.controller.discovery.capacities import Capacities
 from concertmaster.controller.discovery.config_maps import ConfigMaps
+from concertmaster.controller.discovery.passing import DENIED_FOR
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.model.definitions import NONE_READ, NamedConfigMaps
 from concertmaster.core.model.policy import PolicyRef
@@ -19,6 +21,7 @@ from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.objects import (
     ACCESS_REVIEWS,
+    CLUSTER_POLICIES,
     CONFIG_MAPS,
     LIMIT_RANGES,
     NAMESPACES,
@@ -27,7 +30,7 @@ from concertmaster.kube.objects import (
     RESOURCE_QUOTAS,
     Resource,
 )
-from tests.support.controller.change_steps import HOUR
+from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import Bed as ChangesBed
 from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import CRONJOB, INTERVAL, NOW, Bed, report, resource, run
@@ -93,6 +96,97 @@ def test_a_pipeline_whose_tasks_are_not_read_yet_keeps_its_recommendations() -> 
     assert after.state(name="ci")["Ready"] == ("True", "Analyzed")
 
 
+DENIED = errors.Forbidden("no", status=403)
+
+
+def test_a_pipeline_whose_tasks_are_denied_for_a_moment_is_analysed_as_the_whole_it_was() -> None:
+    bed = Bed()
+    bed.client.put(PIPELINES, "demo", "ci", spec={"tasks": [{"name": "build", "taskRef": {"name": "compile"}}]})
+    bed.client.put(TASKS, "demo", "compile", spec={"steps": [{"name": "run", "image": "x"}]})
+    bed.profile("ci", spec={"workflowRef": {"apiVersion": "tekton.dev/v1", "kind": "Pipeline", "name": "ci"}})
+
+    def containers(seconds: float) -> int:
+        """Of the definition that is analysed after one more run."""
+        bed.history.runs_of.setdefault("ci", []).append(run("ci", len(bed.history.runs_of.get("ci", ()))))
+        bed.sources.changed |= {c.definition.key for c in bed.analyzer.cases}
+        bed.run(seconds=seconds)
+        return len(bed.analyzer.cases[-1].definition.graph.steps[0].containers)
+
+    assert containers(0.0) == 1
+    bed.client.lists[TASKS.path()] = DENIED
+    assert containers(INTERVAL) == 1
+    said = "Pipeline ci with 1 step; Task compile cannot be read: the operator may not list tasks.tekton.dev"
+    assert said in bed.message("TargetResolved", name="ci")
+    assert containers(DENIED_FOR) == 0
+    assert said in bed.message("TargetResolved", name="ci")
+    del bed.client.lists[TASKS.path()]
+    assert containers(INTERVAL) == 1
+    assert bed.message("TargetResolved", name="ci") == "Pipeline ci with 1 step"
+
+
+def test_a_denial_right_after_good_answers_keeps_policies_in_force_for_a_time_and_is_said_at_once() -> None:
+    bed = Bed()
+    bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "gold"}})
+    bed.cronjob()
+    bed.cluster_policy("gold", discover=DISCOVER, namespaceSelector={"matchLabels": {"tier": "gold"}})
+    bed.run()
+
+    def ready() -> tuple[int, str]:
+        status = bed.status(CLUSTER_POLICIES, "gold", None)
+        return status["matchedProfiles"], next(c["message"] for c in status["conditions"] if c["type"] == "Ready")
+
+    bed.client.lists[NAMESPACES.path()] = DENIED
+    bed.run(seconds=INTERVAL)
+    matched, message = ready()
+    assert matched == 1
+    assert "labels of namespaces are those of an earlier cycle: the operator may not list namespaces" in message
+    bed.run(seconds=DENIED_FOR)
+    matched, message = ready()
+    assert (matched, PROFILES.path("demo", "cronjob-etl") in bed.client.objects) == (0, True)
+    assert "labels of namespaces are unknown: the operator may not list namespaces" in message
+    del bed.client.lists[NAMESPACES.path()]
+    bed.run(seconds=INTERVAL)
+    assert ready() == (1, "in force for 1 profile")
+
+
+@pytest.mark.parametrize("fault", [DENIED, BUSY])
+def test_nothing_new_is_written_on_labels_of_an_earlier_cycle(fault: Exception) -> None:
+    bed = ChangesBed()
+    items, bed.items = bed.items, None
+    bed.run()
+    bed.items = items
+    bed.client.lists[NAMESPACES.path()] = fault
+    bed.run()
+    assert (bed.all(), bed.cpu()) == ([], "2")
+    del bed.client.lists[NAMESPACES.path()]
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+def test_a_change_is_judged_and_rolled_back_on_labels_of_an_earlier_cycle() -> None:
+    bed = applied()
+    bed.client.lists[NAMESPACES.path()] = BUSY
+    later(bed, 2, 1500.0)
+    assert bed.cpu() == "2"
+
+
+def test_a_quota_that_is_denied_for_a_moment_still_bounds_and_one_that_stays_denied_does_not() -> None:
+    client, now = MemoryClient(), [0.0]
+    client.put(RESOURCE_QUOTAS, "demo", "small", spec={"hard": {"requests.cpu": "4"}})
+    capacities = Capacities(client, (), lambda: now[0])
+    known, _ = capacities.refresh()
+    assert known is not None
+    assert known["demo"].quotas
+    client.lists[RESOURCE_QUOTAS.path()] = DENIED
+    now[0] += DENIED_FOR - 1.0
+    kept, notes = capacities.refresh()
+    assert kept == known
+    assert ["may not list resourcequotas" in note for note in notes] == [True]
+    now[0] += 1.0
+    assert capacities.refresh() == ({}, ())
+    assert Capacities(client, (), lambda: now[0]).refresh() == ({}, ()), "it was never read"
+
+
 def test_namespaces_that_may_not_be_read_any_more_withdraw_nothing() -> None:
     bed = Bed()
     bed.client.put(NAMESPACES, None, "demo", metadata={"labels": {"tier": "gold"}})
@@ -141,6 +235,25 @@ def test_a_semaphore_that_cannot_be_read_just_now_keeps_its_size() -> None:
     assert maps.read([definition]) == {definition.key: size}
     del client.objects[CONFIG_MAPS.path("demo", "limits")]
     assert maps.read([definition]) == {}, "it is known to be gone"
+
+
+def test_a_semaphore_that_is_denied_although_the_right_was_granted_keeps_its_size() -> None:
+    lock = {"synchronization": {"semaphore": {"configMapKeyRef": {"name": "limits", "key": "db"}}}}
+    definition = define(argo(task("a"), templates={"a": lock}))
+    client, now = MemoryClient(), [0.0]
+    client.put(CONFIG_MAPS, "demo", "limits", data={"db": "3"})
+    maps, size = (
+        ConfigMaps(client, AccessChecker(client, clock=lambda: now[0])),
+        NamedConfigMaps({"semaphore/limits/db": 3}),
+    )
+    client.faults[LIMITS] = [DENIED]
+    assert maps.read([definition]) == {}, "it was never read"
+    assert maps.read([definition]) == {definition.key: size}
+    client.faults[LIMITS] = [DENIED] * 2
+    assert [maps.read([definition]) for _ in range(2)] == [{definition.key: size}] * 2
+    client.allows = lambda attributes: False  # type: ignore[method-assign]
+    now[0] += 3600.0
+    assert maps.read([definition]) == {}
 
 
 def test_nothing_is_analysed_before_its_config_maps_were_read() -> None:

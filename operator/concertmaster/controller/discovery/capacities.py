@@ -1,25 +1,27 @@
 """The ResourceQuotas and LimitRanges of each namespace, as they could last be read.
 
-A list that fails for a moment must not make recommendations that no quota bounds; what is denied binds nothing.
+A list that fails for a moment must not make recommendations that no quota bounds; what stays denied binds nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from concertmaster.controller.discovery.passing import Passing
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, add
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.discover import ProblemKind, scan
+from concertmaster.kube.discover import scan
 from concertmaster.kube.objects import LIMIT_RANGES, RESOURCE_QUOTAS, Resource
 
 
 class Capacities:
     """Remembers the last answers. ``namespaces`` empty: the whole cluster."""
 
-    def __init__(self, client: KubeClient, namespaces: Sequence[str]) -> None:
+    def __init__(self, client: KubeClient, namespaces: Sequence[str], clock: Callable[[], float]) -> None:
         self._client = client
         self._scope = tuple(namespaces)
+        self._passing = Passing(namespaces, clock=clock)
         self._known: dict[Resource, dict[str, Capacity]] = {}
 
     def refresh(self) -> tuple[Mapping[str, Capacity] | None, tuple[str, ...]]:
@@ -28,7 +30,7 @@ class Capacities:
         for resource in (RESOURCE_QUOTAS, LIMIT_RANGES):
             present: dict[str, Capacity] = {}
             problems = scan(self._client, resource, self._scope, partial(add, present)).problems
-            passing = [p for p in problems if p.kind is ProblemKind.UNAVAILABLE]
+            passing = self._passing.of(resource, problems)
             notes += [f"the last known {resource.plural} bound recommendations: {p.message}" for p in passing[:1]]
             if passing and resource not in self._known:
                 continue

@@ -44,6 +44,8 @@ class ConfigMaps:
         for definition in definitions:
             try:
                 by_workflow[definition.key] = self._of(definition, seen)
+            except Forbidden:  # although the right was granted, as far as it could last be asked about
+                by_workflow[definition.key] = self._known.get(definition.key, NONE_READ)
             except KubeError:
                 by_workflow[definition.key] = self._known.get(definition.key)
         self._known = {key: found for key, found in by_workflow.items() if found is not None}
@@ -80,7 +82,7 @@ class ConfigMaps:
             return None
         try:
             return self._client.get(CONFIG_MAPS.path(namespace, name))
-        except (Forbidden, NotFound):
+        except NotFound:
             return None
         except Stopped:
             raise

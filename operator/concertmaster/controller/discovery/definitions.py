@@ -122,7 +122,7 @@ class Definitions:
             if other is not None:
                 return other.unpack()
             if (problem := targets.unseen(other_kind, entry.namespace)) is not None:
-                if problem.kind is ProblemKind.UNAVAILABLE:
+                if problem in targets.passing:
                     passing.append(problem)
                 unseen.setdefault(problem.message, []).append(f"{other_kind} {other_name}")
                 raise Unreadable(problem.message)
@@ -130,9 +130,18 @@ class Definitions:
 
         raw = target.unpack()
         definition = define(raw, look, namespace=entry.namespace)
-        if passing:  # the part that is seen is not analysed as if it were the whole
-            cached = self._cache.get(entry.uid)
-            return cached.resolved if cached is not None else _absent(passing[0], kind, name, entry.namespace)
+        hidden = "".join(f"; {text.listing(item)} cannot be read: {why}" for why, item in unseen.items())
+        cached = self._cache.get(entry.uid)
+        if passing and cached is not None:  # the part that is seen is not analysed as if it were the whole
+            kept, said = cached.resolved, hidden if passing[0].kind is ProblemKind.FORBIDDEN else ""
+            whole = kept.definition  # as it was: what of it was changed since, by us too, is not known
+            return replace(
+                kept,
+                definition=replace(whole, fingerprint=None) if whole is not None else None,
+                finding=replace(kept.finding, message=f"{kept.finding.message}{said}"),
+            )
+        if passing and passing[0].kind is ProblemKind.UNAVAILABLE:
+            return _absent(passing[0], kind, name, entry.namespace)
         if definition is None:
             resolved = _undefined(raw, kind, name)
         else:
@@ -140,7 +149,6 @@ class Definitions:
             definition = self._steps.share(with_triggers(definition, started))
             if unseen:  # a partial definition would look like a changed one
                 definition = replace(definition, fingerprint=None)
-            hidden = "".join(f"; {text.listing(item)} cannot be read: {why}" for why, item in unseen.items())
             resolved = Resolved(definition, _judge(definition, f"{kind} {name}", hidden))
         return self._remember(entry, tuple(dict.fromkeys(parts)), _parts(triggers), resolved)
 

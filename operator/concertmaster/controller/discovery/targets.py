@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from concertmaster.controller.discovery.passing import Passing
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
@@ -54,7 +55,14 @@ class Target:
 class Targets:
     """All targets of one cycle, with what could not be listed."""
 
-    def __init__(self, targets: Mapping[TargetId, Target], scans: Mapping[Resource, Scan]) -> None:
+    def __init__(
+        self,
+        targets: Mapping[TargetId, Target],
+        scans: Mapping[Resource, Scan],
+        passing: Collection[Problem] = (),
+    ) -> None:
+        """``passing``: those of the problems that may be gone soon."""
+        self.passing = passing
         self._found = targets
         self._scans = scans
         self._triggers: dict[TargetId, list[Target]] = {}
@@ -127,9 +135,12 @@ def refresh(
     previous: Targets,
     heartbeat: Callable[[], None] = lambda: None,
     owns: Callable[[str], bool] = lambda _: True,
+    passes: Passing | None = None,
 ) -> Targets:
     """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
-    keeps its last known state; what is denied does not."""
+    keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon."""
+    passes = passes or Passing(namespaces)
+    soon_gone: list[Problem] = []
     targets: dict[TargetId, Target] = {}
     scans: dict[Resource, Scan] = {}
     for resource in resources:
@@ -155,12 +166,13 @@ def refresh(
             scans[resource] = scan_changed(client, resource, namespaces, visit, known)
         else:
             scans[resource] = scan(client, resource, namespaces, visit)
-        passing = [p for p in scans[resource].problems if p.kind is ProblemKind.UNAVAILABLE]
+        soon_gone += (gone := passes.of(resource, scans[resource].problems))
+        passing = [p for p in gone if p.kind is ProblemKind.UNAVAILABLE]
         for target in previous if passing else ():
             hidden = any(p.namespace is None or p.namespace == target.ref.namespace for p in passing)
             if target.ref.resource == resource and hidden and (not target.ref.namespace or owns(target.ref.namespace)):
                 targets.setdefault(target.id, target)
-    return Targets(targets, scans)
+    return Targets(targets, scans, soon_gone)
 
 
 def _out_of_reach(resource: Resource) -> Problem:
