@@ -41,7 +41,7 @@ from concertmaster.history import HistoryError, HistoryFull, HistoryReadOnly
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.events import EventRecorder
-from concertmaster.kube.objects import CHANGES, POLICIES, PROFILES, ObjectRef, Resource
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, NAMESPACES, POLICIES, PROFILES, ObjectRef, Resource
 from tests.support.controller.fakes import MemoryClient
 from tests.support.controller.harness import CRONJOB, FakeHistory, FakeSources, report
 from tests.support.core.change_samples import recommended
@@ -196,7 +196,7 @@ class Bed:
         self.policy(**apply)
         spec = {"workflowRef": {"apiVersion": "batch/v1", "kind": "CronJob", "name": "etl"}}
         self.client.put(PROFILES, "demo", "etl", spec=spec)
-        self.client.put(Resource("v1", "Namespace", "namespaces", namespaced=False), None, "demo")
+        self.client.put(NAMESPACES, None, "demo")
         self.problems: list[str] = []
         self.blocked: Mapping[PolicyRef, Mapping[str, int]] = {}
         self.metrics = ChangesTelemetry(CollectorRegistry())
@@ -248,7 +248,7 @@ class Bed:
         ``early``: the cycle stops after the changes in progress."""
         self.now += seconds
         registry = Registry()
-        for kind in (PROFILES, POLICIES, CHANGES):
+        for kind in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES):
             for path, obj in list(self.client.objects.items()):
                 if path.split("/")[-2] == kind.plural:
                     registry.observe(kind, "ADDED", obj)

@@ -6,28 +6,37 @@ effect at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.discovery.policies import PolicyIndex, as_document
+from concertmaster.controller.discovery.policies import as_document
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.registry import Registry
+from concertmaster.controller.snapshot import ClusterSnapshot
 from concertmaster.core.model.policy import Policy
 from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.errors import NotFound
-from concertmaster.kube.objects import CLUSTER_POLICIES, POLICIES, PROFILES, Resource
+from concertmaster.kube.errors import Forbidden, NotFound
+from concertmaster.kube.objects import CLUSTER_POLICIES, NAMESPACES, POLICIES, PROFILES, Resource
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyReader:
-    """Reads policies and profiles again. ``behind``: the watches lag behind the cluster."""
+    """Reads policies and profiles again. ``late``: the watches lag behind the cluster; ``namespaces``: those that the
+    operator reads by name (empty: it lists all)."""
 
     client: KubeClient
     access: AccessChecker
-    policies: PolicyIndex
-    behind: bool = False
+    snapshot: ClusterSnapshot
+    late: bool = False
+    namespaces: Sequence[str] = ()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the cycle does not know what the cluster has."""
+        return self.late or self.snapshot.labels_old
 
     def unchanged(self, subject: Subject) -> bool:
         """Whether the policy that the cycle follows for ``subject`` is the one in force now. Raises KubeError."""
@@ -51,16 +60,34 @@ class PolicyReader:
             return None
         for policy in self._list(POLICIES, entry.namespace):
             registry.observe(POLICIES, "ADDED", policy)
-        for policy in self._cluster_policies():
+        cluster_wide = self._cluster_policies()
+        for policy in cluster_wide:
             registry.observe(CLUSTER_POLICIES, "ADDED", policy)
-        return self.policies.renewed(registry.snapshot()).resolve(profile)[0]
+        labels = self._labels(entry.namespace) if cluster_wide else {}
+        return (
+            None if labels is None else self.snapshot.policies.renewed(registry.snapshot(), labels).resolve(profile)[0]
+        )
+
+    def _labels(self, namespace: str) -> dict[str, dict[str, str]] | None:
+        """The labels of the namespace, by which policies of the cluster select: by its name; none where they may not be
+        read, None when it is gone."""
+        try:
+            if self.namespaces:
+                found = [self.client.get(NAMESPACES.path(None, namespace))]
+            else:
+                found = list(self.client.items(NAMESPACES.path(), name=namespace, metadata_only=True))
+        except Forbidden:
+            return {namespace: {}}
+        except NotFound:
+            return None
+        return {namespace: found[0]["metadata"].get("labels") or {}} if found else None
 
     def _list(self, resource: Resource, namespace: str | None) -> list[dict[str, Any]]:
         return list(self.client.items(resource.path(namespace)))
 
     def _cluster_policies(self) -> list[dict[str, Any]]:
         """Empty where the operator has no right to them and so never saw one, or the cluster lacks the kind."""
-        followed = any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.policies.views)
+        followed = any(v.entry.ref.resource == CLUSTER_POLICIES for v in self.snapshot.policies.views)
         if not followed and self.access.allowed(Right("list", CLUSTER_POLICIES)) is False:
             return []
         try:

@@ -117,7 +117,7 @@ class Changes:
         """Early in a cycle: what is in progress alone, so that neither an analysis nor a user's query delays a rollback.
         The arguments are those of ``__call__``. Returns the problems."""
         self._followed = None
-        policies = PolicyReader(self._client, self._access, snapshot.policies, behind or snapshot.labels_old)
+        policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
         cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies, early=True)
         with self._guarded("the changes", cycle.outcome):
             self._reconcile(cycle)
@@ -130,7 +130,7 @@ class Changes:
         """Look after every change and every policy that allows some. ``reports`` by metrics source; ``behind``: the
         watches do not show what the cluster has, so that nothing new is written. What ``follow`` left in progress is left
         alone unless somebody wrote it since."""
-        policies = PolicyReader(self._client, self._access, snapshot.policies, behind or snapshot.labels_old)
+        policies = PolicyReader(self._client, self._access, snapshot, behind, self._namespaces)
         cycle = _Cycle(snapshot, subjects, reports, now, heartbeat, policies)
         with self._guarded("the changes", cycle.outcome):
             self._reconcile(cycle)

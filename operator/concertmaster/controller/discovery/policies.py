@@ -81,9 +81,9 @@ class PolicyIndex:
         unparsed = {v.ref.namespace for v in self.views if v.policy is None}
         return namespace in self._namespaces and not unparsed & {None, namespace}
 
-    def renewed(self, snapshot: Snapshot) -> PolicyIndex:
-        """The same for other policies."""
-        return PolicyIndex(snapshot, self._namespaces, self._owners)
+    def renewed(self, snapshot: Snapshot, namespaces: Mapping[str, Mapping[str, str]]) -> PolicyIndex:
+        """The same for other policies, and other labels of namespaces."""
+        return PolicyIndex(snapshot, {**self._namespaces, **namespaces}, self._owners)
 
     def resolve(self, profile: WorkflowProfile) -> tuple[Policy, tuple[PolicyRef, ...]]:
         """The policy in force for ``profile``, and those that also select it but are overridden."""

@@ -13,7 +13,7 @@ from concertmaster.controller.registry import Registry
 from concertmaster.core.changes.plan import digest_of
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
-from concertmaster.kube.objects import CLUSTER_POLICIES
+from concertmaster.kube.objects import CLUSTER_POLICIES, NAMESPACES
 from tests.support.controller.change_steps import HOUR, applied, later
 from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, POLICIES, PROFILES, Bed
 
@@ -78,6 +78,36 @@ def test_nor_is_anything_rolled_back_then(how: str, moment: str) -> None:
     later(bed, 2, 1500.0)
     assert bed.cpu() == "1500m"
     assert len(bed.client.target_writes) == 1
+
+
+def opted_in() -> Bed:
+    """A namespace whose label makes a policy of the cluster apply to it."""
+    bed = Bed()
+    bed.delete(POLICIES, "team")
+    spec = {"namespaceSelector": {"matchLabels": {"optimize": "yes"}}, "apply": {"mode": "Auto", "cooldown": "1h"}}
+    bed.client.put(CLUSTER_POLICIES, None, "opted-in", spec=spec)
+    bed.client.objects[SPACE]["metadata"]["labels"] = {"optimize": "yes"}
+    return bed
+
+
+SPACE = NAMESPACES.path(None, "demo")
+OPT_OUT: dict[str, Callable[[Bed], object]] = {
+    "label removed": lambda bed: bed.client.objects[SPACE]["metadata"].pop("labels"),
+    "namespace gone": lambda bed: bed.client.objects.pop(SPACE),
+    "not readable": lambda bed: bed.client.lists.update({NAMESPACES.path(): errors.Unreachable("timed out")}),
+    "no right any more": lambda bed: bed.client.lists.update({NAMESPACES.path(): errors.Forbidden("no", status=403)}),
+}
+
+
+@pytest.mark.parametrize("how", OPT_OUT)
+def test_a_namespace_that_opts_out_while_the_cycle_runs_causes_no_write(how: str) -> None:
+    bed = opted_in()
+    late(bed, lambda: OPT_OUT[how](bed), lambda method, path: method == "PATCH" and path.endswith("/status"))
+    bed.run()
+    assert (bed.cpu(), bed.client.target_writes) == ("2", [])
+    obeyed = opted_in()
+    obeyed.run()
+    assert obeyed.cpu() == "1500m"
 
 
 def test_a_policy_that_cannot_be_read_again_causes_no_write() -> None:
