@@ -202,7 +202,12 @@ TOGGLES: dict[str, tuple[dict[str, Any], set[str], set[str]]] = {
     ),
     "changes": (
         {"apply": {"enabled": True, "namespaces": ["PLACE"]}},
-        {"role/cm-concertmaster-apply", "rolebinding/cm-concertmaster-apply"},
+        {
+            "clusterrole/cm-concertmaster-apply",  # to list what else decides about new pods
+            "clusterrolebinding/cm-concertmaster-apply",
+            "role/cm-concertmaster-apply",
+            "rolebinding/cm-concertmaster-apply",
+        },
         set(),
     ),
     "trial pods": (

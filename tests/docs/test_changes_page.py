@@ -55,6 +55,10 @@ HELD: dict[str, tuple[str, str]] = {
         "tests/cluster/test_admission.py",
         "test_no_pod_that_the_server_refuses_is_taken",
     ),
+    "Admission policies and webhooks": (
+        "tests/unit/controller/changes/test_impossible_pods.py",
+        "test_where_no_pod_may_be_tried_and_a_webhook_decides_a_person_is_asked",
+    ),
     "No run although some": (
         "tests/unit/controller/changes/test_impossible_pods.py",
         "test_no_run_although_some_were_due_is_a_harm_and_rolled_back",

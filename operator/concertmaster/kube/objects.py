@@ -62,6 +62,19 @@ AUTOSCALERS = (
     (Resource("autoscaling.k8s.io/v1", "VerticalPodAutoscaler", "verticalpodautoscalers"), "targetRef"),
     (Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects"), "scaleTargetRef"),
 )
+# Who else decides about new objects. Policies in all versions that a server may serve: of one it does not, it has none.
+ADMISSION = tuple(
+    Resource(f"admissionregistration.k8s.io/{version}", kind, plural, namespaced=False)
+    for kind, plural, versions in (
+        ("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", ("v1",)),
+        ("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", ("v1",)),
+        ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", ("v1",)),
+        ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", ("v1",)),
+        ("MutatingAdmissionPolicy", "mutatingadmissionpolicies", ("v1", "v1beta1", "v1alpha1")),
+        ("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings", ("v1", "v1beta1", "v1alpha1")),
+    )
+    for version in versions
+)
 ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 from concertmaster.core.changes.admission.capacity import ranges_of
 from concertmaster.core.changes.admission.limits import LimitRange, ResourceQuota
+from concertmaster.core.changes.admission.others import deciders
 from concertmaster.core.changes.admission.pods import pod_trials, pods_at_a_time
 from concertmaster.core.changes.admission.quotas import quota_of
 from concertmaster.core.changes.checks_cluster import owners
@@ -27,6 +28,7 @@ from concertmaster.kube.access import AccessChecker, Right
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Rejected, Stopped
 from concertmaster.kube.objects import (
+    ADMISSION,
     AUTOSCALERS,
     LIMIT_RANGES,
     PODS,
@@ -43,19 +45,23 @@ class Unreadable(Exception):
 
 @dataclass(slots=True)
 class FactReader:
-    """Reads facts for the plans of one cycle. ``secure``: what the configuration says of Argo's templateReferencing."""
+    """Reads facts for the plans of one cycle. ``secure``: what the configuration says of Argo's templateReferencing;
+    ``labels``: of the namespaces, as far as they are known."""
 
     client: KubeClient
     access: AccessChecker
     secure: bool | None = None
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _lists: dict[tuple[str, str], list[dict[str, Any]] | Unreadable] = field(default_factory=dict)
 
     def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
-        """Only the other workflows that run the target, for the person who decides. ``workflow`` is the name of the
-        object that defines the workflow."""
+        """Only what a person must decide: the other workflows that run the target, and admission that cannot be asked.
+        ``workflow`` is the name of the object that defines the workflow."""
         unknown: dict[str, str] = {}
         return ClusterFacts(
-            shared_by=_ask(unknown, "shared_by", lambda: self._shared_by(plan, workflow)), unknown=unknown
+            shared_by=_ask(unknown, "shared_by", lambda: self._shared_by(plan, workflow)),
+            admission=_ask(unknown, "admission", lambda: self._admission(plan)),
+            unknown=unknown,
         )
 
     def read(
@@ -79,6 +85,7 @@ class FactReader:
             pods=_pods(plan, definition),
             definition=definition,
             pod_refused=next(iter(ask("pod_refused", lambda: islice(tried, 1)) or ()), None),
+            admission=ask("admission", lambda: self._admission(plan)),
             write_access=self._may_write(plan),
             unknown=unknown,
         )
@@ -110,6 +117,18 @@ class FactReader:
             refused = self._try_pod(plan.namespace, after)
             if refused is not None and self._try_pod(plan.namespace, before) is None:
                 yield refused
+
+    def _admission(self, plan: Plan) -> Iterable[str]:
+        """What else decides about the changed pods, where none may be tried."""
+        resized = any(s.resource != "parallelism" for s in plan.settings)
+        if not resized or self.access.allowed(Right("create", PODS, plan.namespace)) is not False:
+            return ()  # a right that could not be asked about holds the plan already
+        objects: dict[str, list[dict[str, Any]]] = {}
+        for resource in ADMISSION:
+            if self.access.allowed(Right("list", resource)) is False:
+                return (f"admission that it may not list ({resource.plural})",)
+            objects.setdefault(resource.kind, []).extend(self._list(resource, None))
+        return deciders(objects, plan.namespace, self.labels.get(plan.namespace, {}))
 
     def _try_pod(self, namespace: str, spec: Mapping[str, Any]) -> str | None:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "concertmaster-trial-"}, "spec": spec}

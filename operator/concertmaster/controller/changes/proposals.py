@@ -16,11 +16,10 @@ from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import Candidate
 from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
 from concertmaster.core.changes.checks import blocking, needs_decision, run_checks
-from concertmaster.core.changes.checks_cluster import other_workflows
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.ledger import corrected
 from concertmaster.core.changes.phases import proposed as steps
-from concertmaster.core.changes.phases.replan import Planner, caution_of, confirmed
+from concertmaster.core.changes.phases.replan import Planner, caution_of, concerns, confirmed
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan, plan
 from concertmaster.core.changes.reconcile import IN_FLIGHT
@@ -36,7 +35,7 @@ from concertmaster.kube.objects import target_resource
 
 C = ConditionType
 _OPEN_PROPOSALS = 5  # undecided plans per workflow: as many as a status shows
-_RESERVED_LENGTH = 150  # characters that a question always has for the other workflows concerned
+_RESERVED_LENGTH = 150  # characters that a question always has for what it must tell
 
 
 class Proposals:
@@ -152,12 +151,12 @@ class Proposals:
         approved = change.decision == Decision.APPROVE
         situation = self._situation(context, candidate, made, approved=approved)
         results = run_checks(made, situation)
-        shared_by = other_workflows(made, situation.facts) or ""
+        concern = concerns(made, situation.facts)
         step = steps.checked(
             results,
             approved=approved,
             undecided=change.is_(C.APPROVED) is None,
-            news="" if shared_by[:_RESERVED_LENGTH] in str(change.condition(C.APPROVED).get("message")) else shared_by,
+            news="" if concern[:_RESERVED_LENGTH] in str(change.condition(C.APPROVED).get("message")) else concern,
             question=question(change, made, caution_of(made, situation)),
             held=str(change.condition(C.APPLIED).get("message") or ""),
         )

@@ -174,7 +174,7 @@ class Changes:
             by_profile.setdefault((change.namespace, change.profile), []).append(change)
         in_flight = {c.uid: c for c in listed if c.phase in IN_FLIGHT}  # each plan compares with them, and they are few
         ledger = Ledger(line for c in listed if (line := c.line()) is not None)
-        facts = FactReader(self._client, self._access, self._secure)
+        facts = FactReader(self._client, self._access, self._secure, cycle.snapshot.namespaces)
         control = ControlGroup(cycle.subjects, listed, self._history, cycle.reports, cycle.now, cycle.heartbeat)
         for subject in cycle.subjects:
             mine = by_profile.pop((subject.entry.namespace, subject.entry.name), [])

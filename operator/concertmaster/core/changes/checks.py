@@ -23,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     cluster.controllers,
     cluster.shared_task,
     cluster.namespace_limits,
+    cluster.pod_admission,
     cluster.pod_spec_patch,
     cluster.write_access,
     cluster.secure_reference,
@@ -49,6 +50,7 @@ REMEDIES: Mapping[str, str] = {
     "owner": "commit the printed patch to its source (Git, Helm or kubectl), or set apply.gitOps to Apply",
     "controllers": "leave the sizing to that autoscaler, or remove it",
     "namespace-limits": "raise the ResourceQuota or LimitRange",
+    "pod-admission": "approve it, or let the operator try pods: apply.trialPods in the chart",
     "pod-spec-patch": "change the resources in the podSpecPatch",
     "write-access": "give the operator the right to patch; see the condition WriteAccess",
     "in-flight": "wait for the verification in progress, or raise apply.maxInFlight",
@@ -72,5 +74,5 @@ def blocking(results: Sequence[CheckResult], *, proposing: bool) -> list[CheckRe
 
 def needs_decision(results: Sequence[CheckResult]) -> bool:
     """Whether a check waits for an approval."""
-    asking = (name_of(policy.mode), name_of(cluster.shared_task))
+    asking = tuple(map(name_of, (policy.mode, cluster.shared_task, cluster.pod_admission)))
     return any(r.check in asking and not r.passed and r.waiting for r in results)

@@ -80,6 +80,24 @@ def namespace_limits(plan: Plan, situation: Situation) -> CheckResult:
     return passed("the API server would create the pods")
 
 
+def pod_admission(plan: Plan, situation: Situation) -> CheckResult:
+    """Blocks, until the change is approved, what admission policies and webhooks may refuse where no pod may be tried."""
+    if situation.facts.admission is None:
+        return blocked(f"what else decides about new pods is not known: {situation.facts.why('admission')}")
+    untried = untried_admission(situation.facts)
+    if untried is None:
+        return passed("nothing else decides about new pods, or they are tried")
+    if situation.approved:
+        return passed(f"a user approved it although {untried}")
+    return blocked(f"{untried}; it waits for a decision", waiting=True)
+
+
+def untried_admission(facts: ClusterFacts) -> str | None:
+    """Who decides about new pods without having been asked, as a sentence; None for nobody."""
+    who = listing(list(facts.admission or ()))
+    return f"the operator may not try a pod (apply.trialPods), and new pods are up to {who} too" if who else None
+
+
 def pod_spec_patch(plan: Plan, situation: Situation) -> CheckResult:
     """Blocks requests overridden by a podSpecPatch that sets resources: Argo applies it last."""
     if plan.kind is ChangeKind.RESOURCES and situation.facts.pod_spec_patch:

@@ -43,7 +43,7 @@ class ClusterFacts:
     ``shared_by``: other workflows that use it. ``pods``: how many pods of the step may run concurrently; ``secure``:
     whether Argo compares stored templates with the runs that use them; ``active_runs``: number of active runs.
     ``definition`` determines the pods; ``pod_refused``: the API server's rejection in a dry run of the changed pod, if it
-    accepts the current one.
+    accepts the current one; ``admission``: what else decides about new pods where none may be tried.
     """
 
     owners: tuple[str, ...] | None = ()
@@ -58,6 +58,7 @@ class ClusterFacts:
     write_access: bool | None = True
     definition: WorkflowDefinition | None = None
     pod_refused: str | None = None
+    admission: tuple[str, ...] | None = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     def why(self, topic: str) -> str:

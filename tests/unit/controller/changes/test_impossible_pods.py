@@ -12,7 +12,7 @@ from concertmaster.controller.collection.gaps import Outages
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
-from concertmaster.kube.objects import LIMIT_RANGES, PODS, RESOURCE_QUOTAS
+from concertmaster.kube.objects import ADMISSION, LIMIT_RANGES, PODS, RESOURCE_QUOTAS
 from tests.support.controller.change_steps import HOUR, applied
 from tests.support.controller.changes_bed import CRONJOB, DAY, PROFILES, Bed, cheaper, wider
 
@@ -93,6 +93,76 @@ def test_without_the_right_to_create_pods_none_is_tried() -> None:
     bed.run()
     assert bed.cpu() == "1500m"
     assert not [c for c in bed.client.calls if c[1] == PODS.path("demo")]
+
+
+WEBHOOKS = next(r for r in ADMISSION if r.kind == "ValidatingWebhookConfiguration")
+
+
+def with_webhook(bed: Bed) -> None:
+    """A webhook that is asked about new pods of all namespaces."""
+    rule = {"apiGroups": [""], "operations": ["CREATE"], "resources": ["pods"]}
+    bed.client.put(WEBHOOKS, None, "guard", webhooks=[{"name": "guard.dev", "rules": [rule]}])
+
+
+def test_where_no_pod_may_be_tried_and_a_webhook_decides_a_person_is_asked() -> None:
+    bed = Bed()
+    bed.client.allows = lambda attributes: attributes["resource"] != "pods"  # type: ignore[method-assign]
+    with_webhook(bed)
+    bed.run()
+    said = "new pods are up to ValidatingWebhookConfiguration guard too"
+    assert (bed.cpu(), bed.one().phase) == ("2", "Proposed")
+    assert said in bed.message(C.APPROVED)
+    bed.run()
+    assert bed.cpu() == "2"
+    bed.decide("Approve")
+    bed.run()
+    assert bed.cpu() == "1500m"
+
+
+def test_a_webhook_that_comes_while_a_change_waits_is_asked_about() -> None:
+    bed = Bed(mode="Approve")
+    bed.client.allows = lambda attributes: attributes["resource"] != "pods"  # type: ignore[method-assign]
+    bed.run()
+    assert "webhook" not in bed.message(C.APPROVED).lower()
+    with_webhook(bed)
+    bed.run()
+    assert "new pods are up to ValidatingWebhookConfiguration guard too" in bed.message(C.APPROVED)
+
+
+def test_a_webhook_is_asked_with_a_trial_where_pods_may_be_tried() -> None:
+    bed = Bed()
+    with_webhook(bed)
+    bed.run()
+    assert bed.cpu() == "1500m"
+    assert not [c for c in bed.client.calls if c[1] == WEBHOOKS.path()]
+
+
+def test_a_higher_parallelism_makes_no_other_pods_and_asks_nobody() -> None:
+    bed = Bed()
+    bed.client.allows = lambda attributes: attributes["resource"] != "pods"  # type: ignore[method-assign]
+    with_webhook(bed)
+    bed.cronjob(parallelism=2, completions=6)
+    bed.items = [wider("2", "3")]
+    bed.run()
+    assert len(bed.client.target_writes) == 1
+
+
+@pytest.mark.parametrize("denied", [True, False])
+def test_admission_that_cannot_be_listed_changes_nothing_by_itself(denied: bool) -> None:
+    bed = Bed()
+    rights = {"pods"} | ({WEBHOOKS.plural} if denied else set())
+    bed.client.allows = lambda attributes: attributes["resource"] not in rights  # type: ignore[method-assign]
+    if not denied:
+        bed.client.lists[WEBHOOKS.path()] = errors.Busy("overloaded", status=503)
+    bed.run()
+    assert bed.cpu() == "2"
+    if denied:
+        assert "admission that it may not list (validatingwebhookconfigurations)" in bed.message(C.APPROVED)
+        return
+    assert (bed.all(), bed.counted("refused", check="pod-admission")) == ([], 1.0)
+    bed.client.lists.clear()
+    bed.run()
+    assert bed.cpu() == "1500m"
 
 
 def test_no_run_although_some_were_due_is_a_harm_and_rolled_back() -> None:

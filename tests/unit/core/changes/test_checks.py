@@ -97,6 +97,8 @@ WIDER = planned(faster())
             "4 x 3 is more than the 10 of ResourceQuota q",
             {"quotas": (ResourceQuota("q", {"cpu": 10.0}),), "pods": 4, "plan": RAISED},
         ),
+        ("pod-admission", "up to webhook w too", {"admission": ("webhook w",)}),
+        ("pod-admission", "not known: timed out", {"admission": None, "unknown": {"admission": "timed out"}}),
         ("pod-spec-patch", "last word", {"pod_spec_patch": True}),
         ("write-access", "WriteAccess", {"write_access": False}),
         ("write-access", "could not be asked", {"write_access": None}),

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from concertmaster.core.changes.checks_cluster import other_workflows
+from concertmaster.core.changes.checks_cluster import other_workflows, untried_admission
 from concertmaster.core.changes.fields import Refused, Setting
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.operations import written
 from concertmaster.core.changes.plan import Plan
-from concertmaster.core.changes.situation import Situation
+from concertmaster.core.changes.situation import ClusterFacts, Situation
 from concertmaster.core.model import Edit, Recommendation
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import Bounds
@@ -74,5 +74,10 @@ def _edit(edit: Edit, value: Any) -> Edit:
 
 
 def caution_of(made: Plan, situation: Situation) -> str | None:
-    """Warnings for the approver: other workflows affected, and low power of the verification; None without any."""
-    return "; ".join(t for t in (other_workflows(made, situation.facts), situation.unsure) if t) or None
+    """Warnings for the approver: concerns, and low power of the verification; None without any."""
+    return "; ".join(t for t in (concerns(made, situation.facts), situation.unsure) if t) or None
+
+
+def concerns(made: Plan, facts: ClusterFacts) -> str:
+    """What only a person can take on: other workflows affected, and pods that cannot be tried. Empty for nothing."""
+    return "; ".join(t for t in (other_workflows(made, facts), untried_admission(facts)) if t)
