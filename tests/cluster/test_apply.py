@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,44 @@ import pytest
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Edit
 from concertmaster.engines import PATCHABLE
-from concertmaster.kube.apply import PatchOutcome, patch_object
+from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import ObjectRef, target_resource
 from testbed.cluster import Cluster
+from testbed.controlplane import ControlPlane, Options
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.apply_cases import CASES, CRON
+from tests.support.cluster.operator_bed import wait_for
 from tests.support.core.change_samples import recommended
 
 pytestmark = pytest.mark.cluster
 
+_ADMISSION = "admissionregistration.k8s.io/v1beta1"
+_LEAST = """[JSONPatch{op: "replace", path: "/spec/jobTemplate/spec/template/spec/containers/0/resources/requests/cpu",
+value: "300m"}]"""
+MUTATING: list[dict[str, Any]] = [
+    {
+        "apiVersion": _ADMISSION,
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": "least"},
+        "spec": {
+            "reinvocationPolicy": "Never",
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["cronjobs"]}
+                ]
+            },
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": _LEAST}}],
+        },
+    },
+    {
+        "apiVersion": _ADMISSION,
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "least"},
+        "spec": {"policyName": "least"},
+    },
+]
 DEMO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 
 
@@ -57,7 +86,8 @@ def test_a_plan_is_written_and_taken_back_to_the_very_same_object(
     ref, raw, edits = made(client, namespace, kind)
     found = plan(recommended(*edits), raw, PATCHABLE, profile="p", namespace=namespace)
     operations = found.operations(raw["metadata"]["resourceVersion"])
-    assert patch_object(client, ref, operations, dry_run=True).outcome is PatchOutcome.TRIED
+    tried = patch_object(client, ref, operations, dry_run=True)
+    assert as_planned(tried, raw, operations).outcome is PatchOutcome.TRIED, tried
     assert client.get(ref.path)["spec"] == raw["spec"]
     wrote = patch_object(client, ref, operations)
     assert wrote.outcome is PatchOutcome.DONE, wrote.message
@@ -86,3 +116,29 @@ def test_what_the_server_says_is_distinguished(client: KubeClient, namespace: st
     assert patch_object(client, ref, unknown, dry_run=True).outcome is PatchOutcome.REFUSED
     client.delete(ref.path, uid=ref.uid)
     assert patch_object(client, ref, found.patch).outcome is PatchOutcome.GONE
+
+
+def test_a_plan_that_a_mutating_policy_makes_another_of_is_refused(
+    make_control_plane: Callable[[Options], ControlPlane],
+) -> None:
+    """The policy gives every CronJob 300m of CPU."""
+    gates = (
+        "--feature-gates=MutatingAdmissionPolicy=true",
+        "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+    )
+    cluster = make_control_plane(Options(apiserver_args=gates)).cluster
+    client = KubeClient.connect(cluster.kubeconfig())
+    ref, raw, _ = made(client, "default", "CronJob")
+    found = plan(recommended(Edit(f"{CRON}/cpu", None, "250m")), raw, PATCHABLE, profile="p", namespace="default")
+    operations = found.operations(raw["metadata"]["resourceVersion"])
+    assert as_planned(patch_object(client, ref, operations, dry_run=True), raw, operations).outcome is (
+        PatchOutcome.TRIED
+    )
+    cluster.kubectl("apply", "-f", "-", input="\n---\n".join(map(json.dumps, MUTATING)))
+
+    def refused() -> WriteResult | None:
+        tried = as_planned(patch_object(client, ref, operations, dry_run=True), raw, operations)
+        return tried if tried.outcome is PatchOutcome.REFUSED else None
+
+    found_out = wait_for("a mutating policy in effect", refused)
+    assert f'admission would store "300m" at {CRON}/cpu' in found_out.message

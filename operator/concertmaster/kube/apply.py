@@ -8,11 +8,11 @@ literal old value; nothing is annotated, no finalizer is set.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from concertmaster.core.changes.json_patch import fits
+from concertmaster.core.changes.json_patch import apply, compact, difference, find, fits
 from concertmaster.core.times import parse_time
 from concertmaster.kube.client import FIELD_MANAGER, KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, NotFound, Rejected, Stopped
@@ -38,11 +38,12 @@ class PatchOutcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class WriteResult:
     """Outcome of one write, with a sentence when it did not succeed; ``at``: when, by the API server's clock (unix seconds;
-    None: it does not say)."""
+    None: it does not say); ``stored``: the object as the API server stored it, or would have."""
 
     outcome: PatchOutcome
     message: str = ""
     at: float | None = None
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
 
 def last_write(managed: Any) -> tuple[str, float]:
@@ -89,7 +90,19 @@ def patch_object(client: KubeClient, ref: ObjectRef, operations: Operations, *, 
         return _rejected(client, ref, operations, error)
     except KubeError as error:
         return WriteResult(PatchOutcome.UNCERTAIN, str(error))
-    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, at=written_at(answer))
+    return WriteResult(PatchOutcome.TRIED if dry_run else PatchOutcome.DONE, at=written_at(answer), stored=answer)
+
+
+def as_planned(tried: WriteResult, raw: Mapping[str, Any], operations: Operations) -> WriteResult:
+    """A dry run of ``operations`` on the object ``raw``, refused where admission (a mutating webhook or policy) would store
+    anything else in its spec: the verification would be of another change, and a rollback could not restore all of it."""
+    if tried.outcome is not PatchOutcome.TRIED:
+        return tried
+    place = difference(apply(raw, operations).get("spec"), tried.stored.get("spec"), "/spec")
+    if place is None:
+        return tried
+    text = f"admission would store {compact(find(tried.stored, place)[1])[:100]} at {place}, which is not the plan"
+    return WriteResult(PatchOutcome.REFUSED, f"{text}: exempt this object from the mutating webhook or policy")
 
 
 def _rejected(client: KubeClient, ref: ObjectRef, operations: Operations, error: Rejected) -> WriteResult:

@@ -82,6 +82,7 @@ class Memory(MemoryClient):
         super().__init__()
         self.mortal = mortal
         self.target_writes: list[list[dict[str, Any]]] = []
+        self.mutates: list[dict[str, Any]] = []  # what admission adds to each patch of a workflow
         self.before_write: Callable[[str], None] = lambda _: None
         self.trial: Callable[[str, str], None] = lambda *_: None  # raises the server's response to a pod
 
@@ -108,10 +109,10 @@ class Memory(MemoryClient):
             raise errors.NotFound(path, status=404)
         return self._applied(self.objects[path], body)
 
-    @staticmethod
-    def _applied(obj: dict[str, Any], body: Any) -> dict[str, Any]:
+    def _applied(self, obj: dict[str, Any], body: Any) -> dict[str, Any]:
+        added = self.mutates if obj["kind"] in ("CronJob", "Task") else []
         try:
-            return dict(jsonpatch.apply(obj, body))
+            return dict(jsonpatch.apply(obj, [*body, *added]))
         except jsonpatch.PatchFailed as error:
             raise errors.Rejected(f"testing value failed: {error}", status=422, reason="Invalid") from None
 

@@ -16,7 +16,7 @@ from concertmaster.core.changes.phases import proposed, written
 from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.core.changes.plan import Plan
 from concertmaster.core.model.enums import ChangePhase
-from concertmaster.kube.apply import PatchOutcome, WriteResult, written_at
+from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, written_at
 from concertmaster.kube.client import FIELD_MANAGER
 from concertmaster.kube.errors import Conflict, KubeError, Stopped
 from concertmaster.kube.objects import CHANGES
@@ -91,7 +91,7 @@ class Apply:
         """Write a plan that passed every check, on the version of the target that was judged. ``may_write`` is asked again
         when nothing but the write itself is left."""
         operations = plan.operations(str(raw["metadata"]["resourceVersion"]))
-        tried = self._writer.try_patch(plan, operations)
+        tried = as_planned(self._writer.try_patch(plan, operations), raw, operations)
         if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         who = None if change.decision is None else str(change.spec.get("decidedBy") or "somebody")

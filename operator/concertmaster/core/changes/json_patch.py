@@ -59,6 +59,21 @@ def fits(document: Any, operations: Sequence[Mapping[str, Any]]) -> bool:
     return True
 
 
+def difference(a: Any, b: Any, at: str = "") -> str | None:
+    """A pointer below ``at`` to where two documents differ; None where they are the same."""
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        found = (
+            difference(a[k], b[k], f"{at}{join([k])}") if k in a and k in b else f"{at}{join([k])}"
+            for k in sorted(a.keys() | b.keys())
+        )
+        return next(filter(None, found), None)
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return next(
+            filter(None, (difference(x, y, f"{at}/{i}") for i, (x, y) in enumerate(zip(a, b, strict=True)))), None
+        )
+    return None if _same(a, b) else at
+
+
 def compact(value: Any) -> str:
     """Canonical JSON on one line: equal documents give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

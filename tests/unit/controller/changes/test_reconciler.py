@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -934,6 +935,24 @@ def test_a_refused_dry_run_fails_the_plan_for_good() -> None:
     assert bed.cpu() == "2"
     bed.run()
     assert len(bed.client.target_writes) == 1  # a repetition under another name, once the server agrees
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [(CPU, "1800m"), (MEMORY, "9Gi"), ("/spec/jobTemplate/spec/parallelism", 3)],
+    ids=["the value itself", "one beside it", "another field"],
+)
+def test_what_admission_would_make_of_a_plan_is_not_written(pointer: str, value: Any) -> None:
+    bed = Bed()
+    before = copy.deepcopy(bed.target["spec"])
+    bed.client.mutates = [{"op": "add", "path": pointer, "value": value}]
+    bed.run()
+    assert bed.one().phase == "Failed"
+    assert f"admission would store {json.dumps(value)} at {pointer}" in bed.message(C.APPLIED)
+    for _ in range(3):
+        bed.run()
+    assert bed.target["spec"] == before
+    assert bed.client.target_writes == []
 
 
 def test_an_answer_that_never_came_is_looked_up() -> None:
