@@ -18,7 +18,7 @@ from testbed.controlplane import Options, argo_version
 from tests.engines.conftest import bed
 from tests.support.builders import MI
 from tests.support.cluster.operator_bed import wait_for
-from tests.support.core.scenario_builder import Manifest, Pod, Scenario, Work, cron_job, pipeline, scenario
+from tests.support.core.scenario_builder import Manifest, Pod, Scenario, Work, argo, cron_job, pipeline, scenario, task
 from tests.support.core.scenarios import OTHERS, PATCHES, SCENARIOS, measured
 from tests.support.engines.scenario import ended, paste, succeeded
 
@@ -29,6 +29,7 @@ RUNS = "workflows.argoproj.io,pipelineruns.tekton.dev,jobs.batch"
 CLAIM = "volume-size"
 GPUS = {"status": {part: {"nvidia.com/gpu": "8"} for part in ("capacity", "allocatable")}}
 LIMITED = {"requests": ASKED, "limits": ASKED}
+WHOLE = {"requests": {"cpu": "1", "memory": "4Gi"}}  # of a pod, whose container requests nothing
 OF_A_CONTAINER = {
     "right-size": lambda i, name: Pod(300, containers=measured(name=name, memory_sampled_peak=200 * MI)),
     "cpu-request": lambda i, name: Pod(300, containers=measured(name=name, cpu_limit=1.0, throttled_share=0.4)),
@@ -50,10 +51,28 @@ def of_container(rule: str, manifest: Manifest, step: str, container: str) -> Ca
     return lambda: scenario(manifest, 42, lambda i: {step: OF_A_CONTAINER[rule](i, container)})
 
 
+def of_pod(manifest: Manifest, step: str, container: str) -> Callable[[], Scenario]:
+    """A right-sizing of a pod's own resources."""
+    nothing = {"cpu_request": None, "memory_request": None}
+    used = measured(name=container, memory_sampled_peak=200 * MI, **nothing)
+    return lambda: scenario(manifest, 42, lambda _: {step: Pod(300, containers=used)})
+
+
+def sized_job() -> Manifest:
+    """A CronJob whose pods have resources of their own."""
+    manifest = cron_job(resources={})
+    manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]["resources"] = WHOLE
+    return manifest
+
+
+BODY = {"image": "registry.example/etl:1", "command": ["work"]}
+SIZED = argo(task("work"), templates={"work": {"container": BODY, "podResources": WHOLE}})
 CASES: dict[str, tuple[str, Callable[[], Scenario]]] = {
     **{rule: (rule, SCENARIOS[rule]) for rule in (*PATCHES, *sorted(OTHERS))},
     **{f"job-{r}": (r, of_container(r, cron_job(resources=LIMITED), "job", "report")) for r in OF_A_CONTAINER},
     **{f"tekton-{r}": (r, of_container(r, pipeline(LIMITED), "work", "step-main")) for r in OF_A_CONTAINER},
+    "job-pod": ("right-size", of_pod(sized_job(), "job", "report")),
+    **({"argo-pod": ("right-size", of_pod(SIZED, "work", "main"))} if argo_version() == ARGO_V4 else {}),  # new in 4.1
     "job-timeout": ("timeout", of_job(lambda _: {"job": 60.0})),
     "job-retry-policy": (
         "retry-policy",

@@ -219,7 +219,7 @@ class WorkflowChangeView:
         kind = PATCHABLE.get(target.kind)
         outside = within(kind, patch) or within(kind, inverse)
         if outside is not None:
-            return f"its plan writes {outside}; only parallelism and requests are ever changed"
+            return f"its plan writes {outside}; only parallelism and containers' requests are ever changed"
         undo = undoing(patch)
         if undo is None or compact(undo) != compact(inverse):
             return "the inverse in its status does not undo its patch"

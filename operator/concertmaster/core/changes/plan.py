@@ -211,7 +211,7 @@ def _allowed(
         if edit.holder != (target.name if target.kind == TASK else None):
             raise Refused(f"{item.id} sets {edit.place}, which is no field of {target}")
         if kind.resource(edit.pointer) is None:
-            raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and requests are ever changed")
+            raise Refused(f"{item.id} sets {edit.pointer}; only parallelism and containers' requests are ever changed")
     return kind, edits
 
 

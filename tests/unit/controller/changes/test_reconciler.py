@@ -615,7 +615,7 @@ def test_a_consistent_forgery_of_an_image_is_refused() -> None:
     forge(bed, source, EVIL, decision="Approve")
     bed.run()
     assert next(c for c in bed.all() if c.name == "forged").phase == "Failed"
-    assert "only parallelism and requests" in str(
+    assert "only parallelism and containers' requests" in str(
         next(c for c in bed.all() if c.name == "forged").condition(C.APPROVED)["message"]
     )
 

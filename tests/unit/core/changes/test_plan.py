@@ -228,11 +228,12 @@ def test_a_plan_may_change_the_step_template_and_a_step_that_leans_on_it() -> No
         "/spec/parallelism/x",
         "/spec/templates/-/parallelism",
         "/spec/templates/1/securityContext/runAsUser",
+        "/spec/templates/1/podResources/requests/cpu",
     ],
 )
 def test_nothing_but_parallelism_and_requests_is_ever_planned(pointer: str) -> None:
     assert PATCHABLE["WorkflowTemplate"].resource(pointer) is None
-    with pytest.raises(Refused, match="only parallelism and requests"):
+    with pytest.raises(Refused, match="only parallelism and containers' requests"):
         planned(recommended(Edit(pointer, None, "1")))
 
 
@@ -252,7 +253,7 @@ def test_a_right_sizing_leaves_a_request_whose_limit_moves_to_a_person_and_makes
     whole = planned(replace(item, edits=(cpu(), memory)), bounds=BOUNDS)
     assert whole.whole
     assert whole.predicted is None or found.predicted is None or found.predicted.likely > whole.predicted.likely
-    with pytest.raises(Refused, match="only parallelism and requests"):
+    with pytest.raises(Refused, match="only parallelism and containers' requests"):
         planned(replace(item, edits=(memory, limit)), bounds=BOUNDS)
 
 
