@@ -27,7 +27,7 @@ FULL = (
     'cp "$PLACE/history.db" "$PLACE/../kept.db" && mount -t tmpfs -o size=2m none "$PLACE" && '
     'mv "$PLACE/../kept.db" "$PLACE/history.db" && (cat /dev/zero > "$PLACE/ballast" 2>/dev/null || true) && exec "$@"'
 )
-ROOM = 'rm "$PLACE/ballast"'
+ROOM = 'test ! -e "$PLACE/history.db.damaged-1" && rm "$PLACE/ballast"'  # a full disk is no damage
 
 
 def _inside(root: Path, script: str) -> tuple[str, ...]:

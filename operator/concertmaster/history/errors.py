@@ -10,6 +10,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_DAMAGED = (
+    "SQLITE_CORRUPT",
+    "SQLITE_NOTADB",
+    "SQLITE_IOERR_READ",
+    "SQLITE_IOERR_SHORT_READ",
+    "SQLITE_IOERR_DATA",
+    "SQLITE_IOERR_CORRUPTFS",
+)
+"""What is wrong with the content of the file. Other faults of input and output (locks, the index of the log, memory) are of
+its place: a sound file would be set aside for them."""
+_FULL = (
+    "SQLITE_FULL",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_TRUNCATE",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_SHMSIZE",
+    "SQLITE_TOOBIG",
+)
+
 
 class HistoryError(Exception):
     """The history could not be read or written. The message says what, where and what to do."""
@@ -38,9 +57,9 @@ class HistoryDamaged(HistoryError):
 def translate(error: sqlite3.Error, path: str) -> HistoryError:
     """The error of this module for ``error`` of SQLite."""
     name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(
-        ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC", "SQLITE_TOOBIG")
-    ):
+    if name.startswith(_DAMAGED):
+        return HistoryDamaged(f"history {path} is damaged ({error}). It is set aside and rebuilt at the next start.")
+    if name.startswith(_FULL):
         return HistoryFull(
             f"history {path} has no space left to write ({error}). Nothing was lost: the write is repeated from the metrics "
             "once there is space. Enlarge the volume of historyPath, or lower maxRuns or the window; if it has space, check "
@@ -51,7 +70,7 @@ def translate(error: sqlite3.Error, path: str) -> HistoryError:
             f"history {path} is a directory. Remove it, or name a file in historyPath; a volume mounted with a subPath that "
             "does not exist yet becomes a directory."
         )
-    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH")):
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN", "SQLITE_AUTH", "SQLITE_IOERR")):
         return HistoryReadOnly(
             f"history {path} cannot be opened for writing ({error}). Check that the directory exists and that the "
             "operator's user may write there, or set historyPath to another place."
@@ -61,8 +80,6 @@ def translate(error: sqlite3.Error, path: str) -> HistoryError:
             f"history {path} is held by another process ({error}). Only one operator may use it: stop the other one, or "
             "give each its own historyPath."
         )
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR")):
-        return HistoryDamaged(f"history {path} is damaged ({error}). It is set aside and rebuilt at the next start.")
     return HistoryError(f"history {path} failed: {error} ({name or type(error).__name__})")
 
 

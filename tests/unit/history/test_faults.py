@@ -107,6 +107,28 @@ def test_a_full_disk_loses_nothing_and_says_so(path: str) -> None:
         assert len(store.runs(KEY)) == 301
 
 
+def test_a_start_on_a_full_disk_is_not_taken_for_damage(path: str) -> None:
+    """Not even the index of the write-ahead log, 32 KiB, has room."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(HistoryFull):
+            Store(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(Path(path).parent.glob("*damaged*"))
+    with Store(path) as store:
+        assert store.recovered is None
+        assert len(store.runs(KEY)) == 300
+
+
+@pytest.mark.parametrize("name", ["SHMMAP", "SHMOPEN", "LOCK", "NOMEM", "ACCESS", "FSTAT"])
+def test_a_fault_of_the_place_is_no_damage_of_the_file(name: str) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = f"SQLITE_IOERR_{name}"
+    assert isinstance(translate(error, "/data/history.db"), HistoryReadOnly)
+
+
 def test_a_held_file_is_not_taken_for_damage(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("concertmaster.history.schema._BUSY_SECONDS", 0.1)
     other = sqlite3.connect(path, isolation_level=None)
