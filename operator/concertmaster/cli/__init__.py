@@ -14,6 +14,7 @@ import click
 
 from concertmaster import __version__
 from concertmaster.cli.errors import UserError
+from concertmaster.core.text import plain
 from concertmaster.net.quiet import quiet_transport
 
 COMMANDS = {
@@ -92,7 +93,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {plain(str(error))}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader went away (head, less): not an error, but Python would complain when it flushes at exit.

@@ -1,4 +1,4 @@
-"""What commands print for other programs: JSON or YAML."""
+"""What commands print: text for people, JSON or YAML for other programs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from typing import Any
 import click
 import yaml
 
+from concertmaster.core.text import plain
+
 OPTION = click.option(
     "-o", "--output", type=click.Choice(["text", "yaml", "json"]), default="text", show_default=True, help="Form."
 )
+
+
+def say(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Prints text for people. Names and messages come from clusters, so none of them commands the terminal."""
+    click.echo(plain(text), err=err, nl=nl)
 
 
 def echo(document: Any, output: str) -> None:

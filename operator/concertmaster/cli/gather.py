@@ -17,6 +17,7 @@ from concertmaster.cli import answers
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.policies import Policies
 from concertmaster.core.model import AnswerFact, JobFact, PodFact
+from concertmaster.core.text import plain
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
 
@@ -77,7 +78,7 @@ def find_source(
 def progress(text: str) -> None:
     """A line on stderr for people; nothing when stderr is not a terminal."""
     if sys.stderr.isatty():
-        click.echo(f"\r\033[K{text}", err=True, nl=False)
+        click.echo(f"\r\033[K{plain(text)}", err=True, nl=False)
 
 
 def from_prometheus(

@@ -8,9 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from concertmaster.cli import profiles, selection
+from concertmaster.cli import main, profiles, selection
 from concertmaster.cli.commands import approve, dismiss
 from concertmaster.cli.errors import UserError
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.changes_bed import Bed
 from tests.support.controller.fakes import MemoryClient
@@ -68,6 +69,33 @@ def test_only_profiles_with_the_labels_are_decided_about(command: click.Command,
     CliRunner().invoke(command, ["--below", "1usd", "-A", "-l", "team=data", "-y", *reason])
     listed = [options for verb, path, options in fleet.calls if (verb, path) == ("LIST", PROFILES.path(None))]
     assert listed == [{"label_selector": "team=data"}]
+
+
+def test_names_and_texts_of_a_cluster_do_not_command_the_terminal(
+    fleet: MemoryClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is shown for a decision would otherwise be what an author of workflows wants to be seen."""
+    hostile = "lower a\x1b[2K\rnothing\x1b]52;c;aGk=\x07\u202e of x"
+    fleet.put(
+        PROFILES, "bad", "etl", status={"recommendations": [{**published("x", "1 USD a month"), "action": hostile}]}
+    )
+    outputs = [CliRunner().invoke(dismiss.command, ["--all", "-n", "bad", "--reason", "x"], input="n\n").output]
+    change = WorkflowChangeView({"metadata": {}, "spec": {}, "status": {"predicted": {"text": hostile}}})
+    monkeypatch.setattr(approve, "_read", lambda *_: change)
+    monkeypatch.setattr(approve, "_assert_decidable", lambda *_, **__: None)
+    outputs.append(CliRunner().invoke(approve.command, ["-n", "bad", "one"], input="n\n").output)
+
+    def refuse(*_: object) -> None:
+        raise UserError(hostile)
+
+    monkeypatch.setattr(profiles, "connect", refuse)
+    monkeypatch.setattr("sys.argv", ["concertmaster", "dismiss", "--all", "-n", "bad", "--reason", "x"])
+    with pytest.raises(SystemExit):
+        main()
+    outputs.append(capsys.readouterr().err)
+    for output in outputs:
+        assert "lower a" in output
+        assert output.replace("\n", "").isprintable(), output
 
 
 @pytest.mark.parametrize("call", [[], ["etl"], ["etl", "x", "--all"], ["etl", "x", "-A"], ["--all", "--undo"]])

@@ -13,10 +13,10 @@ import click
 
 from concertmaster.cli import gather, options
 from concertmaster.cli.analysis import AnalyzedWorkflow, DailyRows, FactsAnalysis
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.processes import in_processes
 from concertmaster.controller.malloc import collect_seldom
-from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period
 from concertmaster.core.analysis.trends import Trends
 from concertmaster.core.model import WorkflowDefinition
@@ -112,8 +112,10 @@ def command(
         return workflow.rank, view
 
     workflows = [content for _, content in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]
-    answer = text.plain("\n\n".join(workflows)) if only_trends else _render(workflows, output)
-    click.echo(answer, nl=output != "markdown")
+    if output == "json" and not only_trends:
+        click.echo(json.dumps({"workflows": workflows}, indent=2, ensure_ascii=False))
+    else:
+        say("\n\n".join(workflows) if only_trends else _render(workflows, output), nl=output != "markdown")
 
 
 def _history(file: Path | None) -> DailyRows:
@@ -141,13 +143,11 @@ def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneI
 
 
 def _render(views: list[dict[str, Any]], output: str) -> str:
-    if output == "json":
-        return json.dumps({"workflows": views}, indent=2, ensure_ascii=False)
     if output == "markdown":
-        return text.plain(markdown.render(views))
+        return markdown.render(views)
     if output == "table":
-        return text.plain(tables.fleet_table(views))
-    return text.plain("\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)]))
+        return tables.fleet_table(views)
+    return "\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)])
 
 
 def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from concertmaster.cli import cluster_options, profiles, selection
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.reconcile import FINISHED
@@ -59,15 +60,15 @@ def command(
         selected = list(profiles.each(client, None if all_namespaces else place, selector))
         changes = list(_waiting(client, selected, None if all_namespaces else place, most))
         if not changes:
-            click.echo("no change waits for a decision")
+            say("no change waits for a decision")
             return
     for one in changes:
-        click.echo(describe(one))
+        say(describe(one))
     if not yes:
         click.confirm(f"{decision} {'it' if len(changes) == 1 else f'all {len(changes)}'}?", abort=True)
     for one in changes:
         who = decide(client, one, decision)
-        click.echo(f"{decision} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")
+        say(f"{decision} by {who}; to follow it: kubectl describe wfc -n {one.namespace} {one.name}")
 
 
 def _assert_decidable(change: WorkflowChangeView, *, reject: bool) -> None:

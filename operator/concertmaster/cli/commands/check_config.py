@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from concertmaster import settings
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 
 
@@ -26,7 +27,7 @@ def command(file: Path | None, show_schema: bool) -> None:
     except settings.SettingsError as error:
         raise UserError(str(error)) from None
     for note in config.notes():
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     names = ", ".join(f"{s.name} ({s.url})" for s in config.sources)
     where = ", ".join(config.namespaces) or "every namespace it may read"
-    click.echo(f"{file} is valid: every {config.interval}, {where}, from {names}")
+    say(f"{file} is valid: every {config.interval}, {where}, from {names}")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from concertmaster.cli import cluster_options, documents, profiles
+from concertmaster.cli.documents import say
 from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
@@ -39,7 +40,7 @@ def command(profile: str, output: str, namespace: str | None, context: str | Non
     raw = profiles.read(client, namespace or profiles.default_namespace(kubeconfig, context), profile)
     changes = _changes(client, raw)
     if output == "text":
-        click.echo(text.plain("\n".join(lines(raw, changes))))
+        say("\n".join(lines(raw, changes)))
         return
     entries = list(fleet.entries(raw, merged.recommendations(raw)))
     documents.echo({"profile": raw, "recommendations": entries, "changes": changes}, output)

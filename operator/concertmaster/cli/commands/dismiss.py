@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from concertmaster.cli import cluster_options, dismissals, profiles, selection
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.text import count
@@ -62,18 +63,18 @@ def command(
         assert recommendation is not None
         if undo:
             dismissals.take_back(client, profiles.read(client, place, profile), recommendation)
-            click.echo(f"{recommendation} of {place}/{profile} is no longer dismissed")
+            say(f"{recommendation} of {place}/{profile} is no longer dismissed")
             return
         _one(client, place, profile, recommendation, words, only_print=only_print)
         return
     selected = list(profiles.each(client, None if all_namespaces else place, selector))
     items = selection.chosen(selected, most)
     if not items:
-        click.echo("no active recommendation is selected")
+        say("no active recommendation is selected")
         return
     if not yes and not only_print:
         for item in items:
-            click.echo(f"{item}: {item.action}")
+            say(f"{item}: {item.action}")
         click.confirm(f"Dismiss {count(len(items), 'recommendation')}?", abort=True)
     for item in items:
         meta = item.profile["metadata"]
@@ -106,9 +107,9 @@ def _one(
     dismissals.refuse_same(known, decision)
     holders = dismissals.holders(raw)
     if only_print or holders:
-        click.echo(dismissals.to_commit(raw, decision, holders))
+        say(dismissals.to_commit(raw, decision, holders))
         return
     dismissals.write(client, raw, decision)
     end = words.get("expirationTime")
     lasting = f" until {end}" if end is not None else "" if row else " until it changes materially"
-    click.echo(f"{recommendation} of {place}/{profile} is dismissed{lasting}; --undo removes the dismissal")
+    say(f"{recommendation} of {place}/{profile} is dismissed{lasting}; --undo removes the dismissal")

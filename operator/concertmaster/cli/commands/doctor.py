@@ -12,6 +12,7 @@ import click
 
 from concertmaster import settings
 from concertmaster.cli import cluster_options, options
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.kube.client import KubeClient
@@ -48,21 +49,21 @@ def command(
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
     bad = [c for c in checks if c.mark is Mark.FAIL]
     warned = sum(c.mark is Mark.WARN for c in checks)
-    click.echo(f"{text.count(len(checks), 'check')}: {len(bad)} failed, {warned} with a warning")
+    say(f"{text.count(len(checks), 'check')}: {len(bad)} failed, {warned} with a warning")
     if bad:
         raise UserError(f"{bad[0].name}: {bad[0].result}")
 
 
 def _print_checks(title: str, checks: Iterator[Check]) -> list[Check]:
     """Print each check as soon as it is known."""
-    click.echo(title)
+    say(title)
     lines = []
     for check in checks:
         lines.append(check)
-        click.echo(f"  {check.mark.value:<5} {check.name}: {check.result}")
+        say(f"  {check.mark.value:<5} {check.name}: {check.result}")
         if check.fix and check.mark is not Mark.OK:
-            click.echo(f"        do: {check.fix}")
-    click.echo()
+            say(f"        do: {check.fix}")
+    say("")
     return lines
 
 

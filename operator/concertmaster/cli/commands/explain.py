@@ -14,6 +14,7 @@ import click
 
 from concertmaster.api.labelled import labels_of
 from concertmaster.cli import cluster_options, details, documents, profiles
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import Planner
 from concertmaster.core import text
@@ -100,38 +101,36 @@ def command(
     if problem:
         more = int(status.get("moreRecommendations") or 0)
         left = f"; {more} more recommendations are not shown" if more and recommendation is None else ""
-        click.echo(
-            f"Showing only what the status contains{left}: the operator could not be reached ({problem}).", err=True
-        )
+        say(f"Showing only what the status contains{left}: the operator could not be reached ({problem}).", err=True)
     if output == "text" and status.get("dataUntil"):
-        click.echo(f"Based on data until {status['dataUntil']}.")
+        say(f"Based on data until {status['dataUntil']}.")
 
 
 def _print(items: _Rows, raw: dict[str, Any], detail: dict[str, Any], made: _Rows, planner: Planner | None) -> None:
     """``items`` as text, with their plans where a ``planner`` is given, and the implementations ``made``."""
     status = raw.get("status") or {}
     if not items and not made:
-        click.echo(next(iter(status.get("advice") or ()), "the operator has not analysed this profile yet"))
+        say(next(iter(status.get("advice") or ()), "the operator has not analysed this profile yet"))
     for item in items:
-        click.echo(text.plain(describe(item, raw, _step(detail, item))))
+        say(describe(item, raw, _step(detail, item)))
         if planner is not None and item["state"] in ("Active", "Dismissed"):
-            click.echo("\n".join(planner.lines(item)))
+            say("\n".join(planner.lines(item)))
     for result in made:
-        click.echo(text.plain("\n".join(carried_out(result))))
+        say("\n".join(carried_out(result)))
     if planner is None and status.get("graph"):
-        click.echo(text.plain(f"Graph: {status['graph']}\n"))
+        say(f"Graph: {status['graph']}\n")
 
 
 def _print_figures(detail: dict[str, Any], kept: dict[str, Any]) -> None:
     """Of the whole workflow: cost by component, and what the daily rows and the baseline ``kept`` tell."""
     currency = str((detail.get("cost") or {}).get("currency") or "USD")
     if costs := cost_table(detail.get("costComponents") or (), currency):
-        click.echo(text.plain(f"Cost by component, now and after the recommendations above:\n\n{costs}\n"))
+        say(f"Cost by component, now and after the recommendations above:\n\n{costs}\n")
     rows = daily.rows(kept.get("days") or ())
     if months := daily.months_table(rows, currency):
-        click.echo(f"Trend by month:\n\n{months}\n")
+        say(f"Trend by month:\n\n{months}\n")
     if since := daily.progress(kept.get("baseline"), rows, currency):
-        click.echo(text.plain(f"{since}.\n"))
+        say(f"{since}.\n")
 
 
 def _step(detail: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:

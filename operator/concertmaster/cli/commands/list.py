@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from concertmaster.cli import cluster_options, details, documents, profiles
+from concertmaster.cli.documents import say
 from concertmaster.core import text
 from concertmaster.core.fleet.materiality import value
 from concertmaster.core.model.enums import Category, RecommendationState, Severity
@@ -64,7 +65,7 @@ def command(
         if with_minor:
             known, problem = details.ask(kubeconfig, profile, details.place(operator), context)
             if problem:
-                click.echo(f"{profile['metadata']['name']}: minor items are not known: {problem}", err=True)
+                say(f"{profile['metadata']['name']}: minor items are not known: {problem}", err=True)
             entries += fleet.entries(profile, merged.minor(known))
     entries = [
         e
@@ -101,14 +102,14 @@ def _print(entries: list[Entry], output: str) -> None:
         documents.echo(entries, output)
     elif output == "name":
         for e in entries:
-            click.echo(text.plain(f"{e['namespace']}/{e['profile']}/{e['id']}"))
+            say(f"{e['namespace']}/{e['profile']}/{e['id']}")
     elif not entries:
-        click.echo("no recommendations", err=True)
+        say("no recommendations", err=True)
     else:
         header = ["NAMESPACE", "PROFILE", "ID", "SEVERITY", "STATE", "IMPACT", "ACTION"]
         wide = ["WORKFLOW", "CONFIDENCE", "EFFORT", "RISK"] if output == "wide" else []
         rows = [_row(e, bool(wide)) for e in entries]
-        click.echo(text.plain(table([*header, *wide], rows)))
+        say(table([*header, *wide], rows))
 
 
 def _row(e: Entry, wide: bool) -> list[str]:

@@ -8,6 +8,7 @@ import click
 
 from concertmaster import engines
 from concertmaster.cli import options
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.engines.common.redact import redacted
 
@@ -44,4 +45,4 @@ def command(file: Path, source: options.SourceOptions, span: options.Span) -> No
     except facts_file.FactsFileError as error:
         raise UserError(str(error)) from None
     reported = f", {len(facts.answers)} values of extra metrics and queries" if facts.answers else ""
-    click.echo(f"{file}: {count} pods, {len(facts.objects)} objects{reported}")
+    say(f"{file}: {count} pods, {len(facts.objects)} objects{reported}")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from concertmaster.cli import cluster_options, documents, profiles
+from concertmaster.cli.documents import say
 from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
 from concertmaster.core.model import Interval
@@ -82,7 +83,7 @@ def command(
     else:
         selected, limited = profiles.readable(client, selector, profiles.default_namespace(kubeconfig, context))
     if limited:
-        click.echo(limited, err=True)
+        say(limited, err=True)
     headlines = [h for profile in selected for h in fleet.headlines(profile)]
     order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
     if sort_by != "impact":
@@ -91,9 +92,9 @@ def command(
         documents.echo(_document(selected, order[:limit]), output)
     elif output == "name":
         for h in order[:limit]:
-            click.echo(text.plain(f"{h.namespace}/{h.profile}/{h.id}"))
+            say(f"{h.namespace}/{h.profile}/{h.id}")
     else:
-        click.echo(fleet.totals_sentence(totals(headlines)))
+        say(fleet.totals_sentence(totals(headlines)))
         _print_table(order, limit, wide=output == "wide")
         places = "" if limited else " -A"
         if namespaces and not all_namespaces:
@@ -104,19 +105,19 @@ def command(
 def _print_table(order: list[Any], limit: int, *, wide: bool) -> None:
     """The first ``limit`` lines, and the command that gives them all."""
     if order:
-        click.echo(text.plain(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide))))
+        say(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide)))
     if len(order) > limit:
-        click.echo(f"{len(order) - limit} more: kubectl concertmaster top --limit {len(order)}")
+        say(f"{len(order) - limit} more: kubectl concertmaster top --limit {len(order)}")
 
 
 def _print_next(order: list[Any], below: int, chosen: str) -> None:
     """Where to read on: the items ``below`` the thresholds among what was ``chosen``, and details of the first line."""
     if below:
         items = text.count(below, "minor item")
-        click.echo(f"{items} below the thresholds: kubectl concertmaster list --all{chosen}")
+        say(f"{items} below the thresholds: kubectl concertmaster list --all{chosen}")
     if order:
         first = order[0]
-        click.echo(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
+        say(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
 
 
 def _document(items: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from aiohttp.web import Application
 
 from concertmaster.cli import cluster_options, details
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.reporting.telemetry import configure_logging
 from concertmaster.kube import operator_service, reviews
@@ -76,7 +77,7 @@ def command(
     )
 
     def bound(port: int) -> None:
-        click.echo(f"Listening on {address}:{port} ({'HTTPS' if certificate is not None else 'HTTP'})", err=True)
+        say(f"Listening on {address}:{port} ({'HTTPS' if certificate is not None else 'HTTP'})", err=True)
 
     try:
         asyncio.run(_serve(app, (address, port), bound, reader, certificate))

@@ -9,6 +9,7 @@ import click
 from concertmaster.cli import options
 from concertmaster.cli.analysis import analyze
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import WhatIf
@@ -160,7 +161,7 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
             "name a change: --scale, --cpu, --drop, --limit, --cache, --batch, --no-retries or --workers"
         )
     if not origin.recorded:
-        click.echo(_served(origin, workflow, whatif, named, workers))
+        say(_served(origin, workflow, whatif, named, workers))
         return
     facts = options.read_facts(origin.facts_file, origin.source, origin.span)
     results = analyze(facts, window=origin.span.window, names=[workflow])
@@ -171,9 +172,9 @@ def command(workflow: str, origin: Origin, workers: str | None, **change: object
     analysis = results[0].analysis
     _check(workflow, named, {s.step for s in analysis.steps})
     if workers:
-        click.echo(_workers(analysis.runs, workers))
+        say(_workers(analysis.runs, workers))
         return
-    click.echo(describe(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))
+    say(describe(results[0], gain(analysis.executed, analysis.definition.graph, whatif)))
 
 
 def _served(origin: Origin, workflow: str, whatif: WhatIf, named: set[str], workers: str | None) -> str:

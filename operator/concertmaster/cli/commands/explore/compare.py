@@ -7,6 +7,7 @@ import click
 from concertmaster.api.views.runs import RunComparisonView
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
 from concertmaster.cli.commands.explore.runs import position, unknown
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
 from concertmaster.report.runs.comparison import comparison_view
@@ -26,7 +27,10 @@ def command(before: str, after: str, origin: Origin, workflow: str | None, outpu
     A RUN is a name, or latest or typical: compare typical latest answers "why was last night slow?".
     """
     view = _recorded(origin, before, after, workflow) if origin.recorded else _served(origin, before, after, workflow)
-    click.echo(view.model_dump_json(by_alias=True, indent=2) if output == "json" else text.plain(comparison_text(view)))
+    if output == "json":
+        click.echo(view.model_dump_json(by_alias=True, indent=2))
+    else:
+        say(comparison_text(view))
 
 
 def _recorded(origin: Origin, before: str, after: str, workflow: str | None) -> RunComparisonView:

@@ -15,6 +15,7 @@ import click
 from concertmaster.cli import cluster_options, details, gather, options
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.commands.explore.report import profile_of
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
@@ -74,7 +75,7 @@ def command(
 
     def ready(bound: int) -> None:
         url = f"http://127.0.0.1:{bound}/?token={secret.value}"
-        click.echo(f"Dashboard: {url}\nIt opens for this address only. Ctrl+C ends it.")
+        say(f"Dashboard: {url}\nIt opens for this address only. Ctrl+C ends it.")
         if show:
             webbrowser.open(url)
         # With many workflows the first list takes seconds: it is read while the browser starts.
@@ -82,7 +83,7 @@ def command(
 
     try:
         asyncio.run(serve(application(SecretGate(reader, secret, whose)), "127.0.0.1", port, ready, interrupted))
-        click.echo("ended", err=True)
+        say("ended", err=True)
     except OSError as error:
         raise UserError(f"cannot listen on 127.0.0.1:{port}: {error.strerror or error}") from None
 

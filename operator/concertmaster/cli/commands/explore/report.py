@@ -14,6 +14,7 @@ from concertmaster.api.views.fleet import PeriodReport
 from concertmaster.cli import cluster_options, details, gather, options, profiles
 from concertmaster.cli.analysis import AnalyzedWorkflow, analyzed
 from concertmaster.cli.archive import Archive
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core.text import listing, plain
 from concertmaster.kube import operator_service
@@ -88,7 +89,7 @@ def command(
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"{file}: cannot be written ({error.strerror or error}); choose another file") from None
-        click.echo(f"{file}: {made.summary.workflows} workflows, {made.since[:10]} to {made.until[:10]}", err=True)
+        say(f"{file}: {made.summary.workflows} workflows, {made.since[:10]} to {made.until[:10]}", err=True)
 
 
 def from_cluster(

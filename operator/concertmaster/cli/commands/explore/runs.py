@@ -6,8 +6,8 @@ import click
 
 from concertmaster.api.views.runs import RunView, WorkflowRuns
 from concertmaster.cli.commands.explore.origin import Origin, origin_options
+from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
-from concertmaster.core import text
 from concertmaster.core.model import Outcome
 from concertmaster.report.runs.tables import run_text, runs_table
 from concertmaster.report.runs.views import History, run_view, workflow_runs
@@ -32,12 +32,12 @@ def command(workflow: str, run: str | None, origin: Origin, limit: int, outcome:
     if output == "json":
         click.echo(answer.model_dump_json(by_alias=True, indent=2))
     elif isinstance(answer, RunView):
-        click.echo(text.plain(run_text(answer)))
+        say(run_text(answer))
     else:
-        click.echo(text.plain(runs_table(answer)))
+        say(runs_table(answer))
         if answer.total > len(answer.runs):
             more = f"--limit {answer.total}" if len(answer.runs) == limit else "older ones need --prometheus URL"
-            click.echo(f"{answer.total - len(answer.runs)} more: {more}")
+            say(f"{answer.total - len(answer.runs)} more: {more}")
 
 
 def _many(origin: Origin, workflow: str, limit: int, outcome: str | None) -> WorkflowRuns:
