@@ -51,15 +51,21 @@ def failed(error: KubeError) -> UserError:
 
 
 def _of_workflow(client: KubeClient, namespace: str, kind: str, name: str) -> dict[str, Any]:
-    """The profile of a workflow; ``kind`` is its kind or the engine's short name for it, in any case."""
+    """The profile of a workflow. ``kind``, in any case: that of its workflowRef, the engine's short name for it, or what
+    stands before the name in the column WORKFLOW of tables."""
     known = {short.lower(): full for full, short in KIND_SHORT.items()} | {full.lower(): full for full in KIND_SHORT}
-    full = known.get(kind.lower())
-    if full is None:
-        raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
-    for profile in each(client, namespace):
+    full = known.get(kind.lower(), kind)
+    found = list(each(client, namespace))
+    for profile in found:
         ref = (profile.get("spec") or {}).get("workflowRef") or {}
         if (ref.get("kind"), ref.get("name")) == (full, name):
             return profile
+    for profile in found:
+        shown = str(((profile.get("status") or {}).get("summary") or {}).get("target") or "").partition("/")
+        if (shown[0].lower(), shown[2]) == (full.lower(), name):
+            return profile
+    if kind.lower() not in known:
+        raise UserError(f"there is no kind {kind} of workflow; known: {', '.join(sorted(KIND_SHORT.values()))}")
     raise UserError(
         f"no WorkflowProfile in namespace {namespace} is about {full} {name}: kubectl get wfp -n {namespace} lists them"
     )

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model import Impact, Interval
+from concertmaster.core.model.policy import Pricing
 from concertmaster.core.text import plain
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import cell
 
 _BY_CATEGORY = {"Cost": "money", "Reliability": "failed_runs"}
-_CHANGE = 60  # characters of a change; all of it with -o wide
+_CHANGE = 72  # characters of a change; all of it with -o wide
 
 
 def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
     """The Active recommendations of a profile's status."""
     meta, status = profile.get("metadata") or {}, profile.get("status") or {}
-    workflow = str((status.get("summary") or {}).get("target") or meta.get("name"))
+    namespace, workflow = place(profile)
     for item in (*(status.get("recommendations") or ()), *(status.get("remaining") or ())):
         if isinstance(item, Mapping) and item.get("id") and item.get("state", "Active") == "Active":
             yield Headline(
-                str(meta.get("namespace") or ""),
+                namespace,
                 str(meta.get("name") or ""),
                 workflow,
                 str(item["id"]),
@@ -36,6 +37,13 @@ def headlines(profile: Mapping[str, Any]) -> Iterator[Headline]:
                 confidence(item.get("confidence")),
                 impacts.currency(item.get("impact")),
             )
+
+
+def place(profile: Mapping[str, Any]) -> tuple[str, str]:
+    """The namespace of a profile, and its workflow as tables show it: KIND/NAME, before its first analysis its own name."""
+    meta, status = profile.get("metadata") or {}, profile.get("status") or {}
+    workflow = (status.get("summary") or {}).get("target") or meta.get("name")
+    return str(meta.get("namespace") or ""), str(workflow)
 
 
 def entries(profile: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -139,13 +147,30 @@ def totals_document(totals: Totals, below: int) -> dict[str, Any]:
 
 
 def totals_sentence(totals: Totals) -> str:
-    """The sums as one line."""
-    parts = [f"{impacts.number(totals.run_hours)} run-hours", f"{impacts.number(totals.failed_runs)} failed runs"]
-    parts += [f"{impacts.number(v)} {k}" for k, v in totals.money.items()]
-    return (
-        f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}, worth "
-        f"{', '.join(parts)} a month"
+    """The sums as one line, which says of each that it is saved or avoided; sums of nothing are left out."""
+    saved = [f"{impacts.number(totals.run_hours)} run-hours"] if totals.run_hours else []
+    saved += [f"{impacts.number(v)} {k}" for k, v in totals.money.items() if v]
+    gains = [f"save {' and '.join(saved)}"] if saved else []
+    gains += [f"avoid {impacts.number(totals.failed_runs)} failed runs"] if totals.failed_runs else []
+    count = f"{text.count(totals.recommendations, 'recommendation')} for {text.count(totals.workflows, 'workflow')}"
+    return f"{count}: together they {' and '.join(gains)} a month" if gains else count
+
+
+def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str]) -> tuple[str, ...]:
+    """How the ranked table is read: its order, its units, and why a line has no figure. ``money``: the currencies."""
+    unit = "".join(f" {name}" for name in money) if len(money) == 1 else ""
+    order = (
+        "Impact: what is saved or avoided, with its 90% interval; a run-hour is one hour less of run time. Order: by impact,"
+        f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} (--run-hour,"
+        " --failed-run)."
     )
+    rest = (
+        "Confidence: in the finding, by number, coverage and fit of its runs; the interval holds where it is right. Risk: of"
+        " making the change."
+    )
+    if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
+        rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."
+    return order, rest
 
 
 def minor_count(profiles: Iterable[Mapping[str, Any]]) -> int:
@@ -154,8 +179,14 @@ def minor_count(profiles: Iterable[Mapping[str, Any]]) -> int:
 
 
 def change(action: str, most: int = _CHANGE) -> str:
-    """A change as a column of a table, cut where it is longer than ``most`` characters."""
-    return action if len(action) <= most else f"{action[: most - 1].rstrip(' ,;')}…"
+    """A change as a column of a table. One longer than ``most`` characters goes without what follows in parentheses, or is
+    cut after a word."""
+    if len(action) <= most:
+        return action
+    head, opened, _ = action.partition(" (")
+    if opened and action.endswith(")") and len(head) <= most:
+        return head
+    return f"{action[:most].rpartition(' ')[0].rstrip(' ,;:') or action[: most - 1]}…"
 
 
 def rows(headlines: Sequence[Headline], *, wide: bool = False) -> list[list[str]]:

@@ -10,6 +10,8 @@ import pytest
 
 from concertmaster.api.models.list_entry import ListEntry, json_schema
 from concertmaster.core.fleet.ranking import totals
+from concertmaster.core.model import Impact
+from concertmaster.core.model.policy import Pricing
 from concertmaster.report import fleet
 
 PROFILE: dict[str, Any] = {
@@ -87,21 +89,53 @@ def test_only_active_ones_are_headlines_and_minor_ones_are_counted() -> None:
         "runHoursPerMonth": "2.5",
         "workflows": 1,
     }
-    worth = "2.5 run-hours, 3 failed runs, 12.5 USD a month"
-    assert fleet.totals_sentence(sums) == f"2 recommendations for 1 workflow, worth {worth}"
+    worth = "save 2.5 run-hours and 12.5 USD and avoid 3 failed runs a month"
+    assert fleet.totals_sentence(sums) == f"2 recommendations for 1 workflow: together they {worth}"
+    assert fleet.totals_sentence(replace(sums, run_hours=0.0, failed_runs=0.0)).endswith("they save 12.5 USD a month")
+    assert fleet.totals_sentence(replace(sums, run_hours=0.0, money={})).endswith("they avoid 3 failed runs a month")
+    nothing = replace(sums, run_hours=0.0, failed_runs=0.0, money={"USD": 0.0})
+    assert fleet.totals_sentence(nothing) == "2 recommendations for 1 workflow"
     assert fleet.minor_count([PROFILE, PROFILE]) == 6
     assert fleet.top_line(headlines[1]) == "demo/wftmpl-etl retry-policy.a: 3 failed runs a month; retry"
+
+
+@pytest.mark.parametrize(
+    ("action", "shown"),
+    [
+        ("Raise parallelism of etl: 2 -> 15", "Raise parallelism of etl: 2 -> 15"),
+        (
+            "Start geo-index less often: */30 * * * * -> 0 * * * * (50% of its starts are skipped)",
+            "Start geo-index less often: */30 * * * * -> 0 * * * *",
+        ),
+        (
+            "Fix missing metrics; set metricLabelsAllowlist of kube-state-metrics, or name the labels",
+            "Fix missing metrics; set metricLabelsAllowlist of kube-state-metrics…",
+        ),
+        ("Fix " + 80 * "x", "Fix…"),
+        (80 * "x", 71 * "x" + "…"),
+    ],
+)
+def test_a_long_change_is_cut_where_its_sense_ends(action: str, shown: str) -> None:
+    assert fleet.change(action) == shown
+
+
+def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> None:
+    first, second = fleet.headlines(PROFILE)
+    order, rest = fleet.legend([first], Pricing(run_hour=3.0), {"USD": 1.0})
+    assert order.endswith("counted as 3 USD and a failed run as 10 USD (--run-hour, --failed-run).")
+    assert "Not measured" not in rest
+    order, rest = fleet.legend([first, replace(second, impact=Impact())], Pricing(), {"EUR": 1.0, "USD": 1.0})
+    assert order.endswith("counted as 2.5 and a failed run as 10 (--run-hour, --failed-run).")
+    assert "Not measured" in rest
 
 
 def test_the_table_says_the_change_in_words_and_its_id_last() -> None:
     """An id such as right-size tells a stranger neither what to do nor in which direction."""
     first, second = fleet.headlines(PROFILE)
-    long = replace(second, action="Investigate regression in transform since 2025-10-05 01:02 UTC (+35%)")
+    long = replace(second, action=f"Investigate regression in {'transform-' * 6}a since 2025-10-05 01:02 UTC (+35%)")
     rows = [dict(zip(fleet.HEADER, row, strict=True)) for row in fleet.rows([first, long])]
-    assert [r["CHANGE"] for r in rows] == [
-        "Right-size 2 containers",
-        "Investigate regression in transform since 2025-10-05 01:02…",
-    ]
+    assert rows[0]["CHANGE"] == "Right-size 2 containers"
+    assert rows[1]["CHANGE"] == "Investigate regression in…"
     assert [r["ID"] for r in rows] == ["right-size", "retry-policy.a"]
     assert [r["IMPACT PER MONTH"] for r in rows] == ["2.5 run-hours (2 to 3), 12.5 USD (10 to 15)", "3 failed runs"]
     (wide,) = (dict(zip(fleet.WIDE, row, strict=True)) for row in fleet.rows([long], wide=True))

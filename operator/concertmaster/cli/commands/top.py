@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ def command(
     if limited:
         say(limited, err=True)
     headlines = [h for profile in selected for h in fleet.headlines(profile)]
-    order = ranked(headlines, Pricing(run_hour=run_hour, failed_run=failed_run))
+    pricing, sums = Pricing(run_hour=run_hour, failed_run=failed_run), totals(headlines)
+    order = ranked(headlines, pricing)
     if sort_by != "impact":
         order.sort(key=_SORT[sort_by])
     if output in ("json", "yaml"):
@@ -94,15 +95,17 @@ def command(
         for h in order[:limit]:
             say(f"{h.namespace}/{h.profile}/{h.id}")
     else:
-        say(fleet.totals_sentence(totals(headlines)))
+        say(fleet.totals_sentence(sums))
         _print_table(order, limit, wide=output == "wide")
         places = "" if limited else " -A"
         if namespaces and not all_namespaces:
             places = f" -n {','.join(namespaces)}"
-        _print_next(order, fleet.minor_count(selected), places + (f" -l {shlex.quote(selector)}" if selector else ""))
+        if order:
+            say("\n".join(fleet.legend(order[:limit], pricing, sums.money)))
+        _print_next(order, selected, places + (f" -l {shlex.quote(selector)}" if selector else ""))
 
 
-def _print_table(order: list[Any], limit: int, *, wide: bool) -> None:
+def _print_table(order: list[Headline], limit: int, *, wide: bool) -> None:
     """The first ``limit`` lines, and the command that gives them all."""
     if order:
         say(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide)))
@@ -110,14 +113,17 @@ def _print_table(order: list[Any], limit: int, *, wide: bool) -> None:
         say(f"{len(order) - limit} more: kubectl concertmaster top --limit {len(order)}")
 
 
-def _print_next(order: list[Any], below: int, chosen: str) -> None:
-    """Where to read on: the items ``below`` the thresholds among what was ``chosen``, and details of the first line."""
-    if below:
+def _print_next(order: list[Headline], selected: Sequence[Mapping[str, Any]], chosen: str) -> None:
+    """Where to read on: the items below the thresholds of the ``selected`` profiles, which options ``chosen`` select, and
+    details of the first line, named as in its columns where no other profile is about the same workflow."""
+    if below := fleet.minor_count(selected):
         items = text.count(below, "minor item")
         say(f"{items} below the thresholds: kubectl concertmaster list --all{chosen}")
     if order:
         first = order[0]
-        say(f"Details: kubectl concertmaster explain {first.profile} {first.id} -n {first.namespace}")
+        same = {p["metadata"]["name"] for p in selected if fleet.place(p) == (first.namespace, first.workflow)}
+        name = first.workflow if len(same) == 1 else first.profile
+        say(f"Details: kubectl concertmaster explain {name} {first.id} -n {first.namespace}")
 
 
 def _document(items: list[dict[str, Any]], order: list[Any]) -> dict[str, Any]:

@@ -47,8 +47,8 @@ def shown(*arguments: str) -> str:
 def test_the_table_has_totals_above_and_what_is_left_out_and_the_command_for_details_beneath(
     client: MemoryClient,
 ) -> None:
-    first, header, *rows, below, last = shown().splitlines()
-    assert first == "2 recommendations for 2 workflows, worth 40 run-hours, 0 failed runs, 2 USD a month"
+    first, header, *rows, _, _, below, last = shown().splitlines()
+    assert first == "2 recommendations for 2 workflows: together they save 40 run-hours and 2 USD a month"
     assert header.split() == [
         "#",
         "NAMESPACE",
@@ -65,7 +65,21 @@ def test_the_table_has_totals_above_and_what_is_left_out_and_the_command_for_det
     assert [row.split()[:3] for row in rows] == [["1", "b", "CronJob/large"], ["2", "a", "CronJob/small"]]
     assert "Do something about large" in rows[0]
     assert below == "4 minor items below the thresholds: kubectl concertmaster list --all -A"
-    assert last == "Details: kubectl concertmaster explain large right-size -n b"
+    assert last == "Details: kubectl concertmaster explain CronJob/large right-size -n b"
+
+
+def test_of_two_profiles_of_one_workflow_the_details_name_the_profile(client: MemoryClient) -> None:
+    client.put(PROFILES, "b", "other", status={"summary": {"target": "CronJob/large"}})
+    assert shown().splitlines()[-1] == "Details: kubectl concertmaster explain large right-size -n b"
+
+
+@pytest.mark.parametrize("name", ["CronJob/large", "cronjob/large", "large"])
+def test_a_profile_is_found_by_what_the_column_of_workflows_shows(client: MemoryClient, name: str) -> None:
+    assert profiles.read(client, "b", name)["metadata"]["name"] == "large"
+    client.put(PROFILES, "b", "own", status={"summary": {"target": "WorkflowProfile/own"}})
+    assert profiles.read(client, "b", "WorkflowProfile/own")["metadata"]["name"] == "own"
+    with pytest.raises(UserError, match="no kind cronjobs of workflow"):
+        profiles.read(client, "b", "cronjobs/large")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +100,7 @@ def test_what_is_below_the_thresholds_is_listed_by_a_command_for_the_same_profil
 def test_where_everything_is_below_the_thresholds_their_number_still_stands(client: MemoryClient) -> None:
     client.put(PROFILES, "c", "minor-only", status={"minor": 3})
     assert shown("-n", "c").splitlines() == [
-        "0 recommendations for 0 workflows, worth 0 run-hours, 0 failed runs a month",
+        "0 recommendations for 0 workflows",
         "3 minor items below the thresholds: kubectl concertmaster list --all -n c",
     ]
 
@@ -131,7 +145,7 @@ def test_sort_by_orders_the_lines_and_equal_ones_by_impact(client: MemoryClient,
     client.put(PROFILES, "b", "failing", status=status)
     assert [line.split("/")[1] for line in shown("-o", "name", "--sort-by", key).splitlines()] == KEYS[key]
     assert [e["profile"] for e in json.loads(shown("-o", "json", "--sort-by", key))["top"]] == KEYS[key]
-    rows = shown("--sort-by", key).splitlines()[2:-2]
+    rows = shown("--sort-by", key).splitlines()[2:-4]
     assert [row.split()[2].removeprefix("CronJob/") for row in rows] == KEYS[key]
 
 
