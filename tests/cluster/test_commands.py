@@ -21,7 +21,7 @@ from tests.support.core.recommendation_history import lived
 
 ARGO_CRDS = Path(__file__).resolve().parents[2] / "examples" / "demo" / "argo-crds.yaml"
 PLACE = "demo"  # the statuses of the cases name it
-PRINTED = re.compile(r"(?:^|: +)(kubectl .+)$")
+PRINTED = re.compile(r"(?:^|: +| {3})(kubectl .+)$")
 
 
 @pytest.fixture(scope="module")

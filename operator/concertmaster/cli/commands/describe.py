@@ -66,7 +66,7 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
 
 
 def _recommendations(raw: Mapping[str, Any]) -> list[str]:
-    """The most valuable ones, one line each, with the command that shows the first of them in full."""
+    """The most valuable ones, one line each, with the command that shows it in full."""
     headlines = list(fleet.headlines(raw))
     if not headlines:
         return []
@@ -75,16 +75,21 @@ def _recommendations(raw: Mapping[str, Any]) -> list[str]:
     shown = [(h, impacts.monthly(h.impact, h.currency or "")) for h in headlines[:SHOWN]]
     room = _COLUMNS - max(len(h.id) for h, _ in shown) - max(len(worth) for _, worth in shown)
     rows = [
-        [h.id, fleet.change(h.action, max(_CHANGE, room)), worth, cell(h.confidence, text.percent)]
+        [
+            h.id,
+            fleet.change(h.action, max(_CHANGE, room)),
+            worth,
+            cell(h.confidence, text.percent),
+            f"{explain} {h.id} -n {namespace}",
+        ]
         for h, worth in shown
     ]
     left = sum(r.get("state") == "Active" for r in raw["status"].get("recommendations") or ()) - len(rows)
     left += int(raw["status"].get("moreRecommendations") or 0)
     return [
         "",
-        *table(["ID", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE"], rows).splitlines(),
+        *table(["ID", "CHANGE", "IMPACT PER MONTH", "CONFIDENCE", "DETAILS"], rows).splitlines(),
         *([f"{left} more: {explain} -n {namespace}"] if left > 0 else []),
-        f"Details: {explain} {headlines[0].id} -n {namespace}",
     ]
 
 
