@@ -160,7 +160,10 @@ def _action(evidence: Evidence, sizes: Sequence[SizeRow]) -> str:
 
 
 def _observed(evidence: Evidence, row: SizeRow) -> str:
-    name, old = evidence.title(row.place.step.step), _amount(row, row.old)
+    step = row.place.step
+    alone = len(step.spec.containers if step.spec is not None else step.containers) <= 1
+    name = evidence.title(step.step) if alone else row.title
+    old = _amount(row, row.old)
     request = f" of {old}" if row.old is not None else " (no request set)"
     if row.resource == "cpu":
         return f"{name} used at most {text.cores(row.peak)}{request}"

@@ -1,7 +1,7 @@
 """``sidecar-overhead``: sidecar containers that cost too much, or keep their pod alive.
 
 Sidecars are declared by the template or injected into the pod (service mesh proxy, log shipper). Their requests count for
-the whole life of each pod, and a pod ends only when they do.
+the whole life of each pod, and a pod ends only when they do. What a declared one requests is a row of ``right-size``.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
 
 @dataclass(slots=True)
 class _Sidecar:
-    """One sidecar over all pods: cost reserved and used per run (currency), and seconds it outlived the step."""
+    """One sidecar over all pods: cost reserved and used per run (currency), and seconds it outlived the step. ``injected``:
+    into pods of some step, whose template does not declare it."""
 
     reserved: dict[str, float] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
     late: list[float] = field(default_factory=list)
     steps: set[str] = field(default_factory=set)
     pods: int = 0
+    injected: bool = False
 
 
 def _others(facts: tuple[ContainerFact, ...], own: set[str]) -> set[str]:
@@ -54,6 +56,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
         if spec is None or not spec.containers:
             continue
         own_names = {POD, *(c.name for c in spec.containers if not c.sidecar)}  # requests of a pod are no container
+        declared = {c.name for c in spec.containers if c.sidecar}
         if all(name in own_names or name in _EXECUTOR for of, name in seen if of == step):
             continue  # no sidecar, as in most pods
         for run, rows in by_run.items():
@@ -69,6 +72,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     own = sidecars.setdefault(c.name, _Sidecar())
                     own.pods += 1
                     own.steps.add(step)
+                    own.injected |= c.name not in declared
                     seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.span
                     hours = (seconds or 0.0) / 3600
                     reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
@@ -94,7 +98,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     reserved = sum(own.reserved.values()) / runs
     share = reserved / per_run.total if per_run is not None and per_run.total > 0 else 0.0
     late = max(0.0, median(own.late) or 0.0)
-    costly = share >= evidence.settings.number("minCostPercent", 15.0) / 100
+    costly = own.injected and share >= evidence.settings.number("minCostPercent", 15.0) / 100
     lingering = late >= evidence.settings.number("minLateSeconds", 10.0)
     if not costly and not lingering:
         return None

@@ -21,6 +21,18 @@ def test_a_sidecar_that_reserves_much_and_uses_little() -> None:
     assert item.saving_per_month.likely > 0
 
 
+def test_what_a_declared_sidecar_requests_is_told_once_by_right_size() -> None:
+    injected = scenarios.sidecar_overhead()
+    requests = {"requests": {"cpu": "500m", "memory": "256Mi"}}
+    proxy = {"sidecars": [{"name": "proxy", "image": "registry.example/proxy:1", "resources": requests}]}
+    declared = replace(injected, manifest=etl(**dict.fromkeys(STEPS, proxy)))
+    assert not any(i.container == "proxy" for r in injected.recommended("right-size") for i in r.items)
+    assert declared.recommended("sidecar-overhead") == []
+    item = declared.one("right-size")
+    assert {i.step for i in item.items if i.container == "proxy"} == set(STEPS)
+    assert "transform/proxy used at most 0.01 cores of 500m" in item.because
+
+
 def _lingering(seconds: float) -> Scenario:
     small = container(name="logs", cpu_request=0.01, memory_request=10 * MI, cpu_seconds=0.1, cpu_sampled_seconds=10.0)
 
