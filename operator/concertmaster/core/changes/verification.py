@@ -1,6 +1,7 @@
 """Whether a change reached its aim: runs started after it against those ended before it, evaluated after every run.
 
-*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin. Harm overrides every aim: OOM kills,
+*Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin, and are improvements only if runs
+reserve less, or fail less. Harm overrides every aim: OOM kills,
 more failing runs, a clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the
 sequential test of ``verdict.watch``. Failing runs are judged by their probability under the failure rate before
 (Beta-binomial prediction, Jeffreys prior); the k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it
@@ -23,7 +24,7 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
 from concertmaster.core.schedule import interval
-from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, Common, Comparison, compare, watch
+from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, Common, Comparison, compare, watch
 from concertmaster.core.text import count, duration, percent
 
 HARMLESS = 0.10  # accepted increase of run time for a cheaper change, as a share
@@ -90,25 +91,34 @@ def verify(
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
-    return replace(_judged(aim, before_after, seconds, settings, last), measured=measured)
+    return replace(_judged(aim, before_after, seconds, settings, last, measured), measured=measured)
 
 
 def _judged(
-    aim: Aim, before_after: BeforeAfter, seconds: Comparison, settings: VerifySettings, last: bool
+    aim: Aim,
+    before_after: BeforeAfter,
+    seconds: Comparison,
+    settings: VerifySettings,
+    last: bool,
+    measured: Predicted | None,
 ) -> Verification:
     runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
+    durations = seconds.reason.removeprefix(UNDECIDED)  # it is decided here
     if aim is Aim.FASTER:
         if seconds.verdict is Verdict.IMPROVED:
             return Verification(Verdict.IMPROVED, False, seconds.reason, *runs)
         if seconds.verdict is Verdict.SAME:
             return Verification(Verdict.SAME, settings.on_same is OnSame.RESTORE, seconds.reason, *runs)
     elif seconds.high <= 1.0 + HARMLESS or seconds.verdict is Verdict.IMPROVED:
-        reason = f"runs are not slower by more than {percent(HARMLESS)}: {seconds.reason}"
-        better = aim is Aim.CHEAPER or _failed(before_after.after) < _failed(before_after.before)
+        reason = f"runs are not slower by more than {percent(HARMLESS)}: {durations}"
+        better = _failed(before_after.after) < _failed(before_after.before)
+        if aim is Aim.CHEAPER:
+            better = measured is None or measured.high < 0.0
+            reason += "" if better else "; no saving can be measured either"
         return Verification(Verdict.IMPROVED if better else Verdict.SAME, False, reason, *runs)
     if not last:
         return Verification(None, False, _waiting(runs, settings), *runs)
-    reason = f"after {count(runs[1], 'run')} it still cannot be verified: {seconds.reason}"
+    reason = f"after {count(runs[1], 'run')} it still cannot be verified: {durations}"
     return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs)
 
 

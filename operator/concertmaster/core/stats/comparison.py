@@ -24,6 +24,7 @@ MIN_RUNS = 3  # per side; fewer do not show the spread
 MOST_RUNS = 2000  # per side; more are thinned evenly, the interval is then far narrower than any margin
 LEVEL = 0.04  # nominal; on real step durations 3.6 to 4.7% of comparisons without a change are significant
 MARGIN = 0.05  # smaller changes are immaterial: Same
+UNDECIDED = "cannot tell yet: "  # what the reason of an inconclusive comparison begins with
 # Shift, in standard deviations of a run, to which the sequential form is most sensitive (20% when runs vary by 20%). Any
 # value is valid; it only affects the power.
 EXPECTED_SHIFT = 1.0
@@ -233,7 +234,7 @@ def _judged(low: float, high: float, common: Common | None) -> tuple[Verdict, st
         return Verdict.IMPROVED, f"faster: {span}"
     if high <= 1.0 + MARGIN and low >= 1.0 / (1.0 + MARGIN):
         return Verdict.SAME, f"no difference that matters: {span}"
-    return Verdict.INCONCLUSIVE, f"cannot tell yet: {span}"
+    return Verdict.INCONCLUSIVE, f"{UNDECIDED}{span}"
 
 
 def _prepared(

@@ -13,7 +13,7 @@ def test_a_kept_change_is_counted_at_each_step() -> None:
     assert bed.counted("proposed_total") == bed.counted("applied_total") == 1.0
     assert bed.counted("in_flight", phase="Verifying") == 1.0
     assert bed.counted("verdict_seconds_count") == 0.0
-    later(bed, 12)
+    later(bed, 12, cpu=0.5)
     assert bed.counted("verdicts_total", verdict="Improved") == 1.0
     assert bed.counted("restored_total", ground="verification") == 0.0
     assert bed.counted("verdict_seconds_count") == 1.0
