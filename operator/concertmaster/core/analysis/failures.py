@@ -89,6 +89,10 @@ class FailureSummary:
         known = self.executions - self.unknown
         return self.failed / known if known else None
 
+    def lasting(self, runs: int) -> int:
+        """Of ``runs`` with a failed attempt, about how many had no successful retry."""
+        return round(runs * (1 - self.retried / self.failed)) if self.failed else 0
+
 
 def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> FailureSummary:
     """Summary of the (run, execution) pairs of one step.

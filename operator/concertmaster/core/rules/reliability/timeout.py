@@ -158,6 +158,8 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     name = evidence.title(row.step.step)
     edits = _edit(evidence, row.spec, seconds)
     share = killed / max(1, row.step.executions)
+    runs = len(evidence.analysis.runs)
+    failed = min(row.step.failures.lasting(min(killed, row.step.runs)), evidence.analysis.failed)
     cause = (
         f"{killed} of {text.count(row.step.executions, 'execution')} were stopped by it"
         if killed
@@ -180,7 +182,7 @@ def _tight(evidence: Evidence, row: _Times) -> Finding | None:
             else "fewer than 1% of executions reach the limit"
         ),
         confidence=min(0.9, limit.runs / (limit.runs + 10.0)),
-        failures_avoided=share_interval(min(killed, row.step.runs), row.step.runs),
+        failures_avoided=share_interval(failed, runs),
         edits=edits,
         evidence=(f"the limit {limit.reason}, from {limit.runs} executions",),
     )

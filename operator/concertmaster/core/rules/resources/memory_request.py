@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
-from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import Category, Finding, Level, SizeItem
 from concertmaster.core.rules.base import Evidence, Rule, container_id, resource_edits, share_interval
@@ -60,7 +59,9 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
             f" {text.memory(died)}" + (f"; {first}" if first is not None else "")
         ),
         confidence=size.coverage_confidence,
-        failures_avoided=share_interval(_failed(evidence, step, killed), len(evidence.analysis.runs)),
+        failures_avoided=share_interval(
+            min(step.failures.lasting(killed), evidence.analysis.failed), len(evidence.analysis.runs)
+        ),
         items=tuple(
             SizeItem(
                 step.step,
@@ -76,15 +77,6 @@ def _finding(evidence: Evidence, place: Place) -> Finding | None:
         edits=edits,
         evidence=(*_evidence(container, size.coverage_confidence), *memory_outlook(evidence, place, request)),
     )
-
-
-def _failed(evidence: Evidence, step: StepAnalysis, killed: int) -> int:
-    """How many of the ``killed`` runs failed because of it, with no successful retry."""
-    failures = step.failures
-    if not failures.failed:
-        return 0
-    lasting = 1 - failures.retried / failures.failed
-    return min(round(killed * lasting), evidence.analysis.failed)
 
 
 def _sure(confidence: float) -> str:

@@ -80,6 +80,21 @@ def test_a_limit_that_kills_is_raised_in_its_own_notation() -> None:
     assert item.edits[0].proposed in ('"150s"', '"180s"')
 
 
+@pytest.mark.parametrize("helps", [True, False], ids=["a retry that helps", "no retry that helps"])
+def test_only_runs_that_failed_count_as_failures_avoided(helps: bool) -> None:
+    value = noise(spread=0.1)
+    of = argo(task("a"), templates={"a": {"timeout": "100s", "retryStrategy": {"limit": 1}}})
+
+    def work(i: int) -> dict[str, Pod]:
+        if i % 6:
+            return {"a": Pod(min(99.0, value(80)))}
+        stopped = ((100.0, "DeadlineExceeded"),)
+        return {"a": Pod(80, failures=stopped) if helps else Pod(100, failures=stopped, fails="DeadlineExceeded")}
+
+    avoided = scenario(of, 42, work).one("timeout").failures_avoided
+    assert (avoided is None) if helps else (avoided is not None and avoided.likely == pytest.approx(7 / 42))
+
+
 def test_a_limit_with_room_is_left_alone() -> None:
     value = noise()
     of = argo(task("a"), templates={"a": {"activeDeadlineSeconds": 600}})
