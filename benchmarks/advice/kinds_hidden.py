@@ -54,9 +54,7 @@ def runs_stopped(rng: Rng, flow: Flow) -> Plant:
 def objective_passed(rng: Rng, flow: Flow) -> Plant:
     """Growth that has passed an objective which the window as a whole still meets."""
     plant, _ = growing(rng, flow, float(rng.uniform(0.92, 0.96)))
-    return replace(
-        plant, kind="objective-passed", number=lambda item: ", which passed its objective of " in item.action
-    )
+    return replace(plant, kind="objective-passed", number=lambda item: ": missed objective of " in item.action)
 
 
 def flaky_within_the_objective(rng: Rng, flow: Flow) -> Plant:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
-from benchmarks.advice.__main__ import KINDS
+from benchmarks.advice.__main__ import KINDS, one_seed
 from benchmarks.advice.law import HOUR, Flow
 from benchmarks.advice.plant import base
 from benchmarks.advice.truth import runs_of
@@ -51,3 +52,12 @@ def test_runs_that_begin_beside_another_take_longer() -> None:
     alone, beside = half_hourly("cron", "Allow"), half_hourly("cron", "Allow", crowding=1.5)
     assert (alone[0].makespan, len(alone)) == (beside[0].makespan, len(beside))
     assert (beside[1].makespan or 0.0) > 1.4 * (alone[1].makespan or 0.0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["objective_passed", "growth", "unsampled", "no_time_limit", "busy_hour", "starts_late"]
+)
+def test_the_words_of_a_recommendation_are_what_the_bench_reads_its_number_from(kind: str) -> None:
+    tally = one_seed(1, 0, {kind}, verbose=False)
+    assert [a.kind for a in tally.answers if not a.number] == []
+    assert tally.answers

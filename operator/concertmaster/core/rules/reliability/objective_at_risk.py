@@ -80,11 +80,7 @@ def _finding(evidence: Evidence, row: _Watched, forecast: ObjectiveForecast) -> 
     passed = forecast.level > row.limit
     return Finding(
         about=row.id,
-        action=(
-            f"Stop the growth of {row.name}, which passed its objective of {limit} on {date}"
-            if passed
-            else f"Stop the growth of {row.name} before {date}, when it passes its objective of {limit}"
-        ),
+        action=f"Stop growth of {row.name}: {'missed' if passed else 'will miss'} objective of {limit} on {date}",
         because=(
             f"it is at {shown(forecast.level)} and grows by {shown(slope)} a week {evidence.runs(len(row.values))}"
             f"{'' if row.money else _culprit(evidence)}"
