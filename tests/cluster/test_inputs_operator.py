@@ -31,6 +31,7 @@ from tests.support.cluster.operator_bed import (
     cronjob,
     history,
     install_crds,
+    on_like_days,
     operator,
     profile,
     runs_of_cronjob,
@@ -82,11 +83,19 @@ def samples(namespace: str, jobs: list[JobLife], given: list[float]) -> Iterator
             yield f"input_rows{{{labels}}} {size} {job.created + 60 * minute:.0f}\n"
 
 
+def last(end: float) -> float:
+    """When the last run has ended, for data up to ``end`` (unix seconds)."""
+    return on_like_days(end, (RUNS + 1) * 3600.0)
+
+
 def exposition(namespace: str, end: float) -> list[str]:
     """The series of all runs."""
-    lives = {name: runs_of(namespace, name, end) for name in WORKFLOWS}
+    lives = {name: runs_of(namespace, name, last(end)) for name in WORKFLOWS}
     text = history(
-        [p for pods, _ in lives.values() for p in pods], [j for _, jobs in lives.values() for j in jobs], end
+        [*(p for pods, _ in lives.values() for p in pods), *runs_of_cronjob(namespace, "recent", 1, end)[0]],
+        [j for _, jobs in lives.values() for j in jobs],
+        end,
+        days=4.0,
     )
     given = [*samples(namespace, lives[GROWN][1], rows()), *samples(namespace, lives[EVEN][1], [800.0] * RUNS)]
     return ["".join(text).removesuffix("# EOF\n"), "# TYPE input_rows gauge\n", *given, "# EOF\n"]
@@ -121,7 +130,7 @@ def test_larger_inputs_are_no_regression_and_sizes_follow_them(
     install_crds(cluster)
     end = time.time() - 30.0
     prometheus = make_prometheus(history=exposition(namespace, end))
-    since = runs_of_cronjob(namespace, GROWN, RUNS, end)[0][MORE].created - 300.0
+    since = runs_of_cronjob(namespace, GROWN, RUNS, last(end))[0][MORE].created - 300.0
     ref = {"apiVersion": "batch/v1", "kind": "CronJob"}
     for name in WORKFLOWS:
         more = {} if name == UNKNOWN else {"extraMetrics": [METRIC]}
@@ -129,6 +138,7 @@ def test_larger_inputs_are_no_regression_and_sizes_follow_them(
         patch = ("--subresource=status", "--type=merge", "-p", changed(since))
         cluster.kubectl("patch", "wfp", name, "-n", namespace, *patch)
     config = settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])
+    config["limits"] = {"backfill": "4d"}
     config["listen"]["address"] = "0.0.0.0"
     publish(cluster, namespace, own_address(), config["listen"]["port"])
     with operator(cluster, tmp_path, config):

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from concertmaster.core.times import weekend
 from testbed.cluster import Cluster
 from testbed.lives import Grid, JobLife, PodLife
 from testbed.openmetrics import render
@@ -63,6 +64,14 @@ def install_crds(cluster: Cluster) -> None:
 def history(pods: list[PodLife], jobs: list[JobLife], end: float, *, days: float = 2.0) -> list[str]:
     """OpenMetrics text of these lifetimes up to ``end`` (unix seconds)."""
     return list(render(pods, Grid(end - days * 86400.0, end), jobs))
+
+
+def on_like_days(end: float, seconds: float) -> float:
+    """``end``, or the last moment before it (unix seconds) from which ``seconds``, at most two days, lie wholly on working
+    days or wholly on a weekend: runs of the one are not compared with runs of the other."""
+    while end > 0.0 and len({weekend(end - seconds), weekend(end - seconds / 2.0), weekend(end)}) > 1:
+        end -= 600.0
+    return end
 
 
 def with_series(
