@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -11,6 +11,7 @@ from statistics import median
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import RunRecord
+from concertmaster.core.stats.comparison import compare
 
 POINTS = 5
 """The newest change points whose causes are worked out."""
@@ -74,11 +75,20 @@ def longest(run: RunRecord) -> dict[str, float]:
     return seconds_by_step
 
 
+def inputs(run: RunRecord) -> dict[str, float]:
+    """What each step was given: the sum over its items, where that is known."""
+    sizes = {(e.step, e.item): e.input_size for e in run.steps if e.input_size is not None}
+    by_step: dict[str, float] = {}
+    for (step, _), size in sizes.items():
+        by_step[step] = by_step.get(step, 0.0) + size
+    return by_step
+
+
 def point_causes(
     runs: Sequence[RunRecord], points: Sequence[ChangePoint], figures: RunFigures
 ) -> tuple[PointCause, ...]:
-    """The causes of the newest change points, oldest first. ``runs``: oldest first. A point is judged on the runs since the
-    one before it and until the one after it."""
+    """The causes of the newest change points, oldest first, at equal input where it is known. ``runs``: oldest first. A
+    point is judged on the runs since the one before it and until the one after it."""
     ends = [r.end if r.end is not None else -math.inf for r in runs]
     places = [next((i for i, end in enumerate(ends) if end >= p.time), len(runs)) for p in points]
     bounds = [0, *places, len(runs)]
@@ -96,6 +106,7 @@ def _step(
     if not before or not after:
         return None, None
     sides = [[figures.of(longest, r) for r in side] for side in (before, after)]
+    given = [[figures.of(inputs, r) for r in side] for side in (before, after)]
     totals = [median(r.makespan or 0.0 for r in side) for side in (before, after)]
     way = 1.0 if point.direction is Direction.UP else -1.0
     best, least = None, _MAIN * abs(totals[1] - totals[0])
@@ -104,8 +115,26 @@ def _step(
         if all(seconds):
             was, now = median(seconds[0]), median(seconds[1])
             if way * (now - was) > least:
-                best, least = (step, (was, now)), way * (now - was)
+                ratio = _at_equal_input(step, sides, given)
+                own = way * (now - (was if ratio is None else now / ratio))  # the input accounts for the rest
+                if own > least:
+                    best, least = (step, (was, now)), own
     return best or (None, None)
+
+
+def _at_equal_input(
+    step: str, sides: Sequence[Sequence[Mapping[str, float]]], given: Sequence[Sequence[Mapping[str, float]]]
+) -> float | None:
+    """By which factor the step takes longer after than before for the same input; None where too few inputs are known."""
+    seconds = [[run[step] for run in side if step in run] for side in sides]
+    sizes = [
+        [size.get(step) for run, size in zip(*pair, strict=True) if step in run]
+        for pair in zip(sides, given, strict=True)
+    ]
+    if not all(any(size is not None for size in side) for side in sizes):
+        return None
+    alike = compare(*seconds, inputs_before=sizes[0], inputs_after=sizes[1])
+    return alike.ratio if alike.adjusted else None
 
 
 def _changed(runs: Sequence[RunRecord], at: int, figures: RunFigures) -> str:

@@ -99,3 +99,17 @@ def test_only_the_newest_points_are_worked_out() -> None:
     assert {c.step for c in causes} == {"train"}
     assert point_causes([], points[:1], RunFigures()) == (PointCause(points[0].time),)
     assert point_causes(runs, (), RunFigures()) == ()
+
+
+@pytest.mark.parametrize(("known", "blamed"), [(True, "extract"), (False, "train")])
+def test_a_step_that_was_given_more_is_no_cause(known: bool, blamed: str) -> None:
+    """Extract takes 300 s longer by itself; train 420 s, because it is given more."""
+    chance = random.Random(3)
+    given = [chance.uniform(0.8, 1.2) * (1.7 if i >= 30 else 1.0) for i in range(60)]
+    runs = history(60, lambda i: {"train": 600.0 * given[i], "extract": 360.0 if i >= 30 else 60.0})
+    if known:
+        runs = [
+            replace(r, steps=tuple(replace(e, input_size=given[i]) if e.step == "train" else e for e in r.steps))
+            for i, r in enumerate(runs)
+        ]
+    assert [step for _, step, _ in found(runs)] == [blamed]
