@@ -100,8 +100,10 @@ class Links:
             if node.hooked:
                 if _began_during(node, parent):
                     yield parent
-            # Dependents of a failed retry are its children too, but did wait for it.
-            elif parent.composite and (parent.kind != "Retry" or _inside(node.name, parent.name)):
+            # Dependents of a failed retry and of a handler are its children too, but did wait for it.
+            elif parent.composite and (
+                (parent.kind != "Retry" and not parent.hooked) or _inside(node.name, parent.name)
+            ):
                 yield parent
 
     def _join(self, identity: str) -> _Waited:
@@ -127,7 +129,8 @@ class Links:
                 steps |= names
                 continue
             if node.hooked:
-                waited = [n for leaf in self._exits(parent) for n in (leaf, *self._handlers_passed(leaf, node))]
+                left = [n for leaf in self._exits(parent) for n in (leaf, *self._handlers_passed(leaf, node))]
+                waited = [leaf for n in left for leaf in self._exits(n)]
                 ends = [n.finished for n in waited if n.finished is not None]
                 # A composite ends when the controller observes the end of its leaves: the delay in between is not
                 # theirs.

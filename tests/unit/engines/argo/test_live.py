@@ -210,6 +210,37 @@ def test_a_hook_that_begins_while_its_task_runs_waited_for_what_the_task_did(
     assert (hook.step, hook.ready, hook.after) == ("a.hooks.told", ready, after)
 
 
+def test_what_follows_a_failed_retry_and_the_exit_of_a_workflow_wait_for_the_steps_of_a_handler() -> None:
+    """Controllers link what follows to the handler of a failed retry alone, whose template may have several steps."""
+    hooked = {"nodeFlag": {"hooked": True}}
+    table = {
+        **node(RUN, "Steps", 0.0, 17.0, "[0]"),
+        **node("[0]", "StepGroup", 0.0, 12.0, "[0].a", name=f"{RUN}[0]"),
+        **node("[0].a", "Retry", 0.0, 4.0, "[0].a(0)", "[0].a.onExit", phase="Failed", name=f"{RUN}[0].a"),
+        **node("[0].a(0)", "Pod", 0.0, 4.0, phase="Failed", name=f"{RUN}[0].a(0)"),
+        **node(
+            "[0].a.onExit", "DAG", 4.0, 12.0, "tell", "[1]", name=f"{RUN}[0].a.onExit", outboundNodes=["tell"], **hooked
+        ),
+        **node("tell", "Pod", 5.0, 11.0, name=f"{RUN}[0].a.onExit.tell"),
+        **node("[1]", "StepGroup", 12.0, 16.0, "b", name=f"{RUN}[1]"),
+        **node("b", "DAG", 12.0, 14.0, "b.x", "b.onExit", name=f"{RUN}[1].b", outboundNodes=["b.x"]),
+        **node("b.x", "Pod", 12.0, 14.0, name=f"{RUN}[1].b.x"),
+        **node("b.onExit", "DAG", 14.0, 16.0, "told", name=f"{RUN}[1].b.onExit", outboundNodes=["told"], **hooked),
+        **node("told", "Pod", 14.0, 16.0, name=f"{RUN}[1].b.onExit.told"),
+        **node("end", "Pod", 17.0, 30.0, name=f"{RUN}.onExit", **hooked),
+    }
+    table[RUN]["outboundNodes"] = ["b.x"]
+    steps = {e.step: e for e in read(Controller(NESTED, RUN).workflow(nodes=table)).record.steps}
+    assert {name: e.after for name, e in steps.items()} == {
+        "a": (),
+        "a.onExit.tell": ("a",),
+        "b.x": ("a.onExit.tell",),
+        "b.onExit.told": ("b.x",),
+        "onExit": ("b.onExit.told", "b.x"),
+    }
+    assert (steps["b.x"].ready, steps["onExit"].ready) == (12.0, 16.0)
+
+
 def test_waiting_nodes_have_no_pod() -> None:
     tasks = [
         {"name": "a", "template": "run"},
