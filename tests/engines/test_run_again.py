@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord
-from concertmaster.engines import define
+from concertmaster.engines import assign, define, job_ends
 from concertmaster.history import Store
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.collect.reading import Collection, collect
+from concertmaster.settings import Source
 from testbed.cluster import Cluster
 from testbed.controlplane import Options
 from testbed.prometheus import PrometheusServer, scrapes_of
@@ -67,7 +70,7 @@ BUILD_1 = {
     "metadata": {"name": "build-1", "namespace": SPACE},
     "spec": {"pipelineRef": {"name": "build"}},
 }
-DEFINED = (cronjob("paused", duration="10"), cronjob("again", exit_code="3"), cronjob("moved", duration="6"), PIPELINE)
+DEFINED = (cronjob("paused", duration="20"), cronjob("again", exit_code="3"), cronjob("moved", duration="6"), PIPELINE)
 
 
 class Person:
@@ -111,11 +114,12 @@ class Person:
 @dataclass
 class Played:
     """Runs of each workflow in the operator's history after everything is over and gone, and the last state of their
-    objects. ``suspended``: when, in unix seconds."""
+    objects. ``suspended``: when, in unix seconds. ``seen``: what Prometheus has of them."""
 
     runs: dict[str, list[RunRecord]] = field(default_factory=dict)
     ends: dict[str, dict[str, Any]] = field(default_factory=dict)
     suspended: float = 0.0
+    seen: Collection | None = None
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +140,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
         cluster.apply(policy(SPACE, discover=kinds), namespace=SPACE)
         with operator(cluster, directory, settings(directory, {"default": prometheus.url}, namespaces=[SPACE])) as op:
             wait_for("the profiles", lambda: len(cluster.get("workflowprofile", "-n", SPACE)["items"]) == len(DEFINED))
-            _play(person, directory, found)
+            begun = time.time()
+            _play(person, directory, found, prometheus)
             prometheus.wait_for_scrapes()
             cluster.kubectl("delete", f"{RUN},taskruns.tekton.dev,{JOB},pods", "--all", "-n", SPACE, "--wait=true")
             prometheus.wait_for_scrapes()
             op.next_cycles(2)
             op.stop()
+        found.seen = collected(prometheus, begun)
     found.runs = {d["metadata"]["name"]: known(directory, d) for d in DEFINED}
     return found
 
@@ -154,7 +160,15 @@ def known(directory: Path, declared: Mapping[str, Any]) -> list[RunRecord]:
         return store.runs(definition.key, definition=definition, as_of=time.time())
 
 
-def _play(person: Person, directory: Path, found: Played) -> None:
+def collected(prometheus: PrometheusServer, begun: float) -> Collection:
+    """What Prometheus has from the moment ``begun`` (unix seconds) on."""
+    source = {"name": "default", "url": prometheus.url, "scrapeInterval": "2s"}
+    client = PrometheusClient(Source.model_validate(source))
+    now = time.time()
+    return collect(client, namespaces=[SPACE], since=begun, until=now, now=now + client.source.delay_seconds)
+
+
+def _play(person: Person, directory: Path, found: Played, prometheus: PrometheusServer) -> None:
     """Each run has been read in its first end before it is touched again."""
 
     def read(name: str, number: int) -> None:
@@ -168,6 +182,7 @@ def _play(person: Person, directory: Path, found: Played) -> None:
     person.apply(BUILD_1)
     person.cluster.kubectl("delete", "pod", person.running("moved-1"), "-n", SPACE)
     person.running("paused-1")
+    prometheus.wait_for_scrapes()
     person.suspend("paused-1", True)
     found.suspended = time.time()
     person.ended(JOB, "again-1")
@@ -205,6 +220,22 @@ def test_a_suspended_job_is_one_run_and_its_pause_no_run_time(played: Played) ->
     assert near(run.start, unix(job["status"]["startTime"]), LATE)
     assert near(run.end, unix(job["status"]["completionTime"]), LATE)
     assert (run.start or 0.0) - played.suspended >= PAUSE - 1.0
+
+
+def test_the_pause_of_a_suspended_job_is_no_run_time_in_the_history_either(played: Played) -> None:
+    """Metrics alone have the pod that was deleted as well, whose time counts."""
+    definition, seen = define(DEFINED[0]), played.seen
+    assert definition is not None and seen is not None
+    placed = assign(seen.facts, [definition], job_owners=seen.job_owners).executions
+    with Store(":memory:") as store:
+        store.add(placed, records=job_ends(seen.jobs, [definition], placed))
+        (run,) = store.runs(definition.key, definition=definition)
+    cut, whole = sorted(placed[definition.key]["paused-1"], key=lambda e: e.created or 0.0)
+    idle = (whole.created or 0.0) - (cut.finished or 0.0)
+    assert idle >= PAUSE - LATE
+    assert near(run.makespan, (whole.finished or 0.0) - (cut.created or 0.0) - idle, 2.0)
+    assert near(run.end, unix(played.ends["paused-1"]["status"]["completionTime"]), LATE)
+    assert run.outcome is Outcome.SUCCEEDED
 
 
 def test_a_failed_job_made_again_under_its_name_is_a_second_run(played: Played) -> None:

@@ -80,8 +80,18 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     outcome = runs[at].outcome
     if end.source is Source.LIVE or outcome in (Outcome.UNKNOWN, Outcome.RUNNING):
         outcome = end.outcome
-    record = replace(runs[at], outcome=outcome, suspension=end.suspension)
-    return [_sized(record, end.input_size) if i == at else r for i, r in enumerate(runs)]
+    record = replace(runs[at], outcome=outcome, suspension=end.suspension, pauses=_before_start(runs[at], end))
+    return [without_pauses(_sized(record, end.input_size)) if i == at else r for i, r in enumerate(runs)]
+
+
+def _before_start(run: RunRecord, end: RunRecord) -> tuple[tuple[float, float], ...]:
+    """The time in which nothing ran before the run was begun anew, as by a Job that was suspended: its start is when it
+    was resumed."""
+    if end.start is None:
+        return ()
+    early = [e.finished for e in run.steps if e.finished is not None and e.finished < end.start - _SECOND]
+    late = [e for e in run.steps if e.created is not None and e.created >= end.start - _SECOND]
+    return ((max(early), end.start),) if early and len(early) + len(late) == len(run.steps) else ()
 
 
 def _sized(run: RunRecord, size: float | None) -> RunRecord:
@@ -93,10 +103,11 @@ def _sized(run: RunRecord, size: float | None) -> RunRecord:
 
 
 def _began_with(run: RunRecord, end: RunRecord) -> bool:
-    """Whether the pods of ``run`` started while the run of ``end`` was in progress."""
+    """Whether pods of ``run`` started while the run of ``end`` was in progress."""
     if run.start is None or end.start is None:
         return True
-    return end.start - _SLACK <= run.start and (end.end is None or run.start <= end.end + _SLACK)
+    last = max((e.created for e in run.steps if e.created is not None), default=run.start)
+    return end.start - _SLACK <= max(run.start, last) and (end.end is None or run.start <= end.end + _SLACK)
 
 
 def join(live: RunRecord, rows: Sequence[StepExecution]) -> RunRecord:

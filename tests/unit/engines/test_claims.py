@@ -205,6 +205,8 @@ def test_a_job_whose_pods_tell_everything_and_one_of_somebody_else_add_nothing()
     done = replace(FAILED, succeeded=True, finished=30.0)
     assert ends(done, job_pod("backup-29333333", "u1")) == []
     assert ends(done) == []
+    (resumed,) = ends(replace(done, started=1e9), job_pod("backup-29333333", "u1"))
+    assert (resumed.start, resumed.outcome) == (1e9, Outcome.SUCCEEDED)
     assert [r.outcome for r in ends(done, job_pod("backup-29333333", "u1", phase=None))] == [Outcome.SUCCEEDED]
     assert ends(replace(FAILED, succeeded=None)) == []
     assert ends(replace(FAILED, owner_name="other")) == []

@@ -35,10 +35,12 @@ def read_run(
     """The run record of a Job with those of its pods that still exist. Never raises, whatever they contain."""
     obj = KubeObject.of(raw)
     status, problems = obj.status, obj.problems
-    steps = settle([_execution(p, definition, problems) for p in pods], definition)
+    outcome, reason, at = _outcome(status, problems)
+    executions = [_execution(p, definition, problems) for p in pods]
+    # A Job is Complete or Failed once the last of its pods is gone; it deletes those that still work.
+    steps = settle([e if e.finished is not None else replace(e, finished=at) for e in executions], definition)
     ends = {(e.item, e.attempt): e.finished for e in reversed(steps)}
     steps = [replace(e, ready=_ready(e, ends, status), after=() if e.attempt == 0 else (e.step,)) for e in steps]
-    outcome, reason, at = _outcome(status, problems)
     counted = sum(n for n in (status.get("succeeded"), status.get("failed")) if isinstance(n, int))
     complete = len(steps) >= max(1, counted)
     run = live_run(obj, key, steps, outcome, started="startTime", finished="completionTime", complete=complete)

@@ -128,8 +128,9 @@ def job_ends(
     """Ends of Jobs, as records without steps, where the pods in ``executions`` do not show them.
 
     A Job that exceeds its deadline deletes its pods, and one whose pods were all rejected never has any: the pods are
-    then unfinished or absent, while the Job itself reports the failure. Such a record is about the run of that name
-    that began together with the Job; Jobs have no uid in the metrics.
+    then unfinished or absent, while the Job itself reports the failure. A Job that was suspended starts anew when it is
+    resumed, which its pods do not show. Such a record is about the run of that name that was at work
+    when the Job started; Jobs have no uid in the metrics.
     """
     known = {d.key for d in definitions if d.engine == JOB}
     places = {(k.namespace, run): k for k in known for run in executions.get(k, {})}
@@ -141,7 +142,8 @@ def job_ends(
         if key is None:
             continue
         rows = executions.get(key, {}).get(fact.name, ())
-        if fact.succeeded and all(e.outcome in _ENDED for e in rows):
+        resumed = fact.started is not None and any(e.finished is not None and e.finished < fact.started for e in rows)
+        if fact.succeeded and not resumed and all(e.outcome in _ENDED for e in rows):
             continue
         outcome = Outcome.SUCCEEDED if fact.succeeded else Outcome.FAILED
         records.append(RunRecord(key, fact.name, fact.started, fact.finished, outcome, Source.HISTORY, ()))

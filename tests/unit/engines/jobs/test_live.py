@@ -57,6 +57,26 @@ def test_the_creation_of_an_object_that_was_restored_after_its_run_is_not_that_o
     assert read_run(object_of_run, work, KEY, job()).record.created is None
 
 
+def test_a_pod_that_the_end_of_its_job_deletes_ends_with_it() -> None:
+    """The deadline deletes what works; the Job fails once the last of its pods is gone."""
+    killed = pod("b", 2, 9)
+    killed["status"] |= {"phase": "Running", "containerStatuses": [{"name": "dump", "state": {"running": {}}}]}
+    indexes = {"a": "0", "b": "1"}
+    for own in (ended := pod("a", 2, 9), killed):
+        own["metadata"]["labels"] = {"batch.kubernetes.io/job-completion-index": indexes[own["metadata"]["name"]]}
+    raw = live_job("Failed", succeeded=1, failed=1)
+    raw["status"]["conditions"][0] |= {"reason": "DeadlineExceeded", "lastTransitionTime": stamp(60)}
+    definition = job(completions=2, parallelism=2, completionMode="Indexed")
+    record = read_run(raw, [ended, killed], KEY, definition).record
+    assert {(e.item, e.finished, e.outcome) for e in record.steps} == {
+        ("0", 9.0, Outcome.SUCCEEDED),
+        ("1", 60.0, Outcome.UNKNOWN),
+    }
+    assert (record.start, record.end, record.outcome) == (2.0, 60.0, Outcome.FAILED)
+    working = read_run(live_job(None), [killed], KEY, definition).record
+    assert [e.finished for e in working.steps] == [None]
+
+
 def test_a_failed_and_a_running_job() -> None:
     failed = read_run(live_job("Failed", failed=1), [pod("a", 2, 9, code=1)], KEY)
     assert failed.record.outcome is Outcome.FAILED
