@@ -219,6 +219,19 @@ def test_time_success_and_errors_of_a_workflow(harness: Harness, analysis: dict[
     assert analysis["makespanSeconds"]["mean"] == pytest.approx(statistics.mean(good), rel=0.01)
 
 
+def test_runs_beyond_the_limit_of_an_analysis_are_not_left_out_silently(
+    harness: Harness, analysis: dict[str, Any], tmp_path: Path
+) -> None:
+    assert analysis["runs"]["limitedTo"] is None
+    manifests = [*yaml.safe_load_all(harness.manifests.read_text())][:1]
+    file = tmp_path / "limited.yaml"
+    file.write_text(yaml.safe_dump_all([*manifests, {**POLICY, "spec": {"analysis": {"maxRuns": 10}}}]))
+    words = ("analyze", "--definitions", str(file))
+    (limited,) = json.loads(harness.ask(*words, "-o", "json", definitions=False))["workflows"]
+    assert (limited["runs"]["total"], limited["runs"]["limitedTo"]) == (10, 10)
+    assert "  the newest 10 runs in " in harness.ask(*words, definitions=False)
+
+
 def test_time_of_every_step_with_spread_and_count(harness: Harness, analysis: dict[str, Any]) -> None:
     for name in ("extract", "transform"):
         known, shown = [of[name] for of in harness.seconds], _steps(analysis)[name]["durationSeconds"]

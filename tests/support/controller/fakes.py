@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ class MemoryClient(KubeClient):
         self.lists: dict[str, Exception] = {}
         self.on_request: Callable[[str, str], None] = lambda *_: None
         self._uid = 0
+        self._creating = threading.Lock()
 
     def close(self) -> None:
         """Nothing to close."""
@@ -91,12 +93,14 @@ class MemoryClient(KubeClient):
         key = f"{path}/{meta['name']}"
         if key in self.objects:
             raise errors.Conflict(f"{key} exists", status=409, reason="AlreadyExists")
-        self._uid += 1
+        with self._creating:  # profiles are created several at a time
+            self._uid += 1
+            number = self._uid
         stored = copy.deepcopy(dict(body))
         stored["metadata"] = {
             **meta,
-            "uid": f"uid-{self._uid}",
-            "resourceVersion": str(self._uid),
+            "uid": f"uid-{number}",
+            "resourceVersion": str(number),
             "generation": 1,
             "creationTimestamp": "2026-01-01T00:00:00Z",
         }
