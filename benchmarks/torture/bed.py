@@ -17,6 +17,7 @@ from benchmarks.torture.workflows.argo_behaviour import BEHAVIOUR
 from benchmarks.torture.workflows.argo_graphs import GRAPHS
 from benchmarks.torture.workflows.argo_mixed import ARGUMENTS, MIXED, NEEDED
 from benchmarks.torture.workflows.argo_nested import NESTED
+from benchmarks.torture.workflows.argo_practice import PRACTICE
 from benchmarks.torture.workflows.jobs import JOBS, JOBSETS
 from benchmarks.torture.workflows.parts import ARGO, SMALL, Object
 from benchmarks.torture.workflows.pipelines import PIPELINES
@@ -29,7 +30,7 @@ from testbed.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2
-ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED)
+ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED, *PRACTICE)
 LARGE = {"requests": {"cpu": "200m", "memory": "1Gi"}}  # what memory saves is worth a recommendation
 NOT_RUN = {"library"}  # only contains templates for others
 RUN_KINDS = {
@@ -194,15 +195,29 @@ def _watched(cluster: Cluster, found: Play) -> Iterator[None]:
     """Watch all pods and keep the latest state of each, including those deleted before they could be listed."""
     arguments = ("get", "pods", "-n", NAMESPACE, "--watch", "--output-watch-events", "-o", "json")
     command = [str(cluster.kubectl_path), *arguments, f"--kubeconfig={cluster.kubeconfig()}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    reader = threading.Thread(target=_record, args=(process.stdout, found), daemon=True)
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    processes, over = [start()], threading.Event()
+
+    def watch() -> None:
+        while True:
+            _record(processes[-1].stdout, found)
+            processes[-1].wait()
+            if over.is_set():
+                return
+            processes.append(start())  # a busy API server closes the watch of a slow reader
+
+    reader = threading.Thread(target=watch, daemon=True)
     reader.start()
     try:
         yield
     finally:
-        process.terminate()
-        process.wait()
-        reader.join()
+        over.set()
+        while reader.is_alive():
+            processes[-1].terminate()
+            reader.join(1.0)
 
 
 def _record(stream: IO[str] | None, found: Play) -> None:

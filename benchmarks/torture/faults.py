@@ -11,7 +11,7 @@ from benchmarks.torture.truth import Key, Leaf, Object, Truth, chain_faults, dra
 from benchmarks.torture.truth_others import ended
 from concertmaster.core.analysis.replay import critical_chain, executed
 from concertmaster.core.analysis.replay.critical import step_drag
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model import UNKNOWN_STEP, Outcome, RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.engines import complete as whole_definition
 
 DRAG_SECONDS = 2.0  # times are whole seconds at both ends
@@ -147,6 +147,9 @@ def history_faults(
             named = e.attempt == key[2]
         if not named and (e.item or "").startswith("#") and any("itself" in p for p in definition.graph.problems):
             row.unknown.add("rounds of the recursion, and so the chain")
+            named = rounds = True
+        if not named and e.step.startswith(UNKNOWN_STEP) and key[0] in truth.unknown_items:
+            row.unknown.add(f"which of its steps a pod of {e.step} is, and so the chain")
             named = rounds = True
         if not named:
             faults.append(f"{key} is called {(e.step, e.item, e.attempt)}")

@@ -140,20 +140,26 @@ def drag(truth: Truth, step: str) -> float:
 def _makespan(truth: Truth, without: str | None) -> float:
     """Seconds from the first begin to the last end, with the original delays after dependencies. Skipped units take no
     time, but keep the time at which the controller reached them."""
-    ends: dict[Key, float] = {}
     timed = {k: leaf for k, leaf in truth.leaves.items() if leaf.ended is not None and leaf.begun is not None}
     start = min((leaf.begun or 0.0 for leaf in timed.values() if leaf.ran), default=0.0)
-    for key in sorted(timed, key=lambda k: (timed[k].begun or 0.0, timed[k].ended or 0.0)):
+    ends: dict[Key, float] = {}
+    open_keys: set[Key] = set()
+
+    def end(key: Key) -> float:
+        if key in ends:
+            return ends[key]
+        open_keys.add(key)
         leaf = timed[key]
         begun = leaf.begun or 0.0
-        waited = [
-            other
-            for k, other in truth.before(key, lambda o: o.ended is not None and o.begun is not None).items()
-            if k in ends and (other.ended or 0.0) <= begun + 2 * SECOND
-        ]
-        real = max((other.ended or 0.0 for other in waited), default=start)
-        ready = max((ends[other.key] for other in waited), default=start)
-        lag = max(0.0, begun - real)
+        nearest = truth.before(key, lambda o: o.ended is not None and o.begun is not None)
+        waited = {k: o.ended or 0.0 for k, o in nearest.items() if k not in open_keys}
+        waited = {k: ended for k, ended in waited.items() if ended <= begun + 2 * SECOND}
+        ready = max((end(k) for k in waited), default=start)
+        lag = max(0.0, begun - max(waited.values(), default=start))
         work = max(0.0, (leaf.ended or 0.0) - begun)
         ends[key] = ready if leaf.step == without else ready + lag + work
-    return max(ends.values(), default=start) - start
+        open_keys.discard(key)
+        return ends[key]
+
+    # First what began first, so that no call is deep; of several at one second, those that others waited for.
+    return max((end(k) for k in sorted(timed, key=lambda k: timed[k].begun or 0.0)), default=start) - start

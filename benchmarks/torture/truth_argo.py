@@ -17,6 +17,7 @@ from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
 
 _ITEM = re.compile(r"\((\d+:.*)\)$", re.DOTALL)
 _TRY = re.compile(r"\((\d+)\)$")
+_HANDLER = re.compile(r"\.(onExit|hooks\.[^.]+)$")
 _HOOK = re.compile(r"(^|\.)hooks\.[^.]+$")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _PHASES = {"Succeeded": "Succeeded", "Failed": "Failed", "Error": "Failed", "Skipped": "Skipped", "Omitted": "Skipped"}
@@ -51,6 +52,7 @@ class ArgoRun:
             for node in table.values()
             if node["type"] == "Retry"
             for child in node.get("children") or ()
+            if not _HANDLER.search(table.get(child, {}).get("displayName", ""))  # which its last attempt leads to
         }
         stored = self.status.get("storedWorkflowTemplateSpec") or raw["spec"]
         self.templates = {t["name"]: t for t in stored.get("templates") or ()}
@@ -200,7 +202,7 @@ class ArgoRun:
     def _before(self, node: Object) -> list[str]:
         """Leaves that a leaf may have waited for."""
         if node["id"] in self.retry_of:
-            tries = [c for c in self.nodes[self.retry_of[node["id"]]].get("children") or () if c in self.nodes]
+            tries = [c for c in self.nodes[self.retry_of[node["id"]]].get("children") or () if c in self.retry_of]
             at = tries.index(node["id"])
             if at > 0:
                 return self._inside(self.nodes[tries[at - 1]])

@@ -91,10 +91,10 @@ def job_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
     """A Job: each index is an item, a later pod of it the next attempt; without indexes pods cannot be
     distinguished."""
     done = {"Complete": "Succeeded", "Failed": "Failed"}
-    outcome = next(
-        (done[c["type"]] for c in raw["status"].get("conditions") or () if c["type"] in done and c["status"] == "True"),
-        "Running",
+    over: Object = next(
+        (c for c in raw["status"].get("conditions") or () if c["type"] in done and c["status"] == "True"), {}
     )
+    outcome = done.get(over.get("type", ""), "Running")
     found = Truth(workflow, raw["metadata"]["name"], outcome)
     indexed = raw["spec"].get("completionMode") == "Indexed"
     found.alike = not indexed
@@ -105,7 +105,10 @@ def job_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
         item = index if indexed else (str(position) if (raw["spec"].get("completions") or 1) > 1 else None)
         attempt = sum(1 for k in found.leaves if k[1] == item)
         before = frozenset({("job", item, attempt - 1)}) if attempt else frozenset[Key]()
-        found.add(_pod_leaf(pod, "job", item, attempt, before))
+        leaf = _pod_leaf(pod, "job", item, attempt, before)
+        if leaf.ended is None:  # deleted while it ran: the Job is over once all its pods are gone
+            leaf.ended = unix(over.get("lastTransitionTime"))
+        found.add(leaf)
     return found
 
 
@@ -123,12 +126,15 @@ def set_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
                 index = pod["metadata"].get("annotations", {}).get("batch.kubernetes.io/job-completion-index")
                 indexed = part["template"]["spec"].get("completionMode") == "Indexed"
                 item = f"{replica} / {index}" if indexed else str(replica)
+                earlier = sum(1 for _, own, _ in leaves.get(part["name"], ()) if own == item)
                 rows.append((pod, part["name"], item))
-                leaves.setdefault(part["name"], []).append((part["name"], item, 0))
+                leaves.setdefault(part["name"], []).append((part["name"], item, earlier))
     waits, serving = _waits(raw["spec"])
     for pod, step, item in rows:
         before = frozenset(k for d in waits[step] for k in leaves.get(d, ()))
         attempt = sum(1 for k in found.leaves if k[:2] == (step, item))
+        if attempt:
+            before = frozenset({(step, item, attempt - 1)})
         found.add(_pod_leaf(pod, step, item, attempt, before))
     for key, leaf in found.leaves.items():
         begun = [o.begun for o in found.leaves.values() if key in o.before and o.begun is not None]

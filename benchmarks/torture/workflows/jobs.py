@@ -70,6 +70,38 @@ JOBS: tuple[Object, ...] = (
         completionMode="Indexed",
         successPolicy={"rules": [{"succeededCount": 2}]},
     ),
+    _job(
+        "jb-given-up",
+        _pod(6, exit_code="1"),
+        completions=6,
+        parallelism=3,
+        completionMode="Indexed",
+        backoffLimitPerIndex=0,
+        maxFailedIndexes=1,
+    ),
+    _job(
+        "jb-stopped",
+        _pod(4, exit_code="3", fail_until="1"),
+        completions=4,
+        parallelism=2,
+        completionMode="Indexed",
+        backoffLimitPerIndex=1,
+        podFailurePolicy={
+            "rules": [
+                {"action": "Count", "onExitCodes": {"operator": "In", "values": [3]}},
+                {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [4]}},
+            ]
+        },
+    ),
+    _job(
+        "jb-leader",
+        _pod(4),
+        completions=4,
+        parallelism=2,
+        completionMode="Indexed",
+        backoffLimit=3,
+        successPolicy={"rules": [{"succeededIndexes": "0-1", "succeededCount": 1}]},
+    ),
 )
 
 
@@ -111,4 +143,22 @@ JOBSETS: tuple[Object, ...] = (
     ),
     _set("js-queued", _part("load", _pod(2)), _part("end", _pod(2), "load"), suspend=True),
     _set("js-failed", _part("load", _pod(1)), _part("bad", _pod(1, exit_code="1"), "load", 1, backoffLimit=0)),
+    _set(
+        "js-fan-in",
+        _part("left", _pod(2)),
+        _part(
+            "right",
+            _pod(2, exit_code="1", fail_until="1"),
+            None,
+            2,
+            completions=1,
+            completionMode="Indexed",
+            backoffLimitPerIndex=2,
+        ),
+        {
+            **_part("join", _pod(3), None, 1, completions=2, parallelism=2, completionMode="Indexed"),
+            "dependsOn": [{"name": "left", "status": "Complete"}, {"name": "right", "status": "Complete"}],
+        },
+        _part("end", _pod(1), "join"),
+    ),
 )

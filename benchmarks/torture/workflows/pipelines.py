@@ -189,4 +189,40 @@ PIPELINES: tuple[Object, ...] = (
             ]
         },
     ),
+    _pipeline(
+        "tk-stopped",
+        _task("a"),
+        _task("bad", "a", seconds="1", sim={"fail-step": "0"}, retries=1),
+        _task("slow", "a", seconds="4,3"),
+        _task("behind", "slow"),
+        _task("never", "bad", when=[{"input": "x", "operator": "in", "values": ["x"]}]),
+        **{
+            "finally": [
+                _task("alarm", when=[{"input": "$(tasks.bad.status)", "operator": "in", "values": ["Failed"]}]),
+                _task("cheer", when=[{"input": "$(tasks.status)", "operator": "in", "values": ["Succeeded"]}]),
+            ]
+        },
+    ),
+    _pipeline(
+        "tk-release",
+        _task("version", spec={"results": [{"name": "go"}]}, sim={"results": '{"go": "yes"}'}),
+        _task(
+            "test",
+            "version",
+            matrix={"params": [{"name": "os", "value": ["l", "m"]}, {"name": "py", "value": ["3", "4"]}]},
+            seconds="1,1",
+            spec={"params": [{"name": "os"}, {"name": "py"}]},
+        ),
+        _task("lint", "version", seconds="3", onError="continue", sim={"fail-step": "0"}),
+        _task(
+            "publish",
+            "test",
+            "lint",
+            when=[{"input": "$(tasks.version.results.go)", "operator": "in", "values": ["yes"]}],
+            retries=3,
+            sim={"fail-step": "0", "fail-until": "2"},
+        ),
+        _task("announce", "publish"),
+        **{"finally": [_task("sweep", retries=1, sim={"fail-step": "0", "fail-until": "1"})]},
+    ),
 )
