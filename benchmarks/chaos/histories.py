@@ -139,6 +139,7 @@ def _start(bed: Bed, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
         "advised": bed.with_recommendations(),
         "lost_runs": sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
         "stale": stale(bed),
+        "set_aside": any(bed.directory.glob(f"{file.name}.damaged-*")),  # only one whose content is damaged may be
         "said": (problem or _last_error(bed.directory / f"{slug}.log")).replace(f"{bed.directory}/", ""),
     }
     print(f"  history {name}: {row}", flush=True)
@@ -165,9 +166,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
     yield f"### Histories that are defective at the start: {found['healthy']} workflows"
     yield ""
-    yield "| the history is ... at the start | starts | alive | advised | runs lost | the operator says |"
-    yield "|---|---|---|---|---|---|"
+    yield "| the history is ... at the start | starts | alive | advised | runs lost | set aside | the operator says |"
+    yield "|---|---|---|---|---|---|---|"
     for name, row in found["histories"].items():
         cause = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:200]
-        alive = "yes" if row.get("alive") else "-"
-        yield f"| {name} | {'yes' if row['starts'] else 'no'} | {alive} | {row['advised']} | {row['lost_runs']} | {cause} |"
+        starts, alive, aside = ("yes" if row.get(mark) else "no" for mark in ("starts", "alive", "set_aside"))
+        yield f"| {name} | {starts} | {alive} | {row['advised']} | {row['lost_runs']} | {aside} | {cause} |"

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +129,24 @@ def seconds_with_two(found: Sequence[Write], users: Sequence[str]) -> tuple[int,
 def tally(found: Sequence[Write]) -> Counter[str]:
     """Writes by user, without leases."""
     return Counter(write.user for write in found if write.resource != "leases")
+
+
+def trail(found: Sequence[Write], key: tuple[str, str]) -> list[str]:
+    """What was written to the CronJob of this name and to its changes, a line each, for whoever investigates a violation."""
+    ours, lines = {key}, []
+    for write in found:
+        if write.resource == "workflowchanges/status":
+            target = WorkflowChangeView(write.after).target
+            if target is not None and (target.namespace, target.name) == key:
+                ours.add(write.key)
+        if write.key not in ours:
+            continue
+        at = datetime.fromtimestamp(write.at, UTC).isoformat(timespec="milliseconds")
+        if write.resource == "cronjobs":
+            what = json.dumps(write.after.get("spec", {}).get("jobTemplate", {}).get("spec"))
+        else:
+            status = write.after.get("status") or {}
+            last = [f"{c['type']}={c['status']}: {c.get('message', '')[:120]}" for c in status.get("conditions") or ()]
+            what = f"{status.get('phase')} {'; '.join(last)}"
+        lines.append(f"{at} {write.user} {write.verb} {write.resource} {write.name} {what}")
+    return lines

@@ -179,7 +179,9 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
     until(lambda: op.cycles() >= began + 2, 120.0, 1.0)
     op.process.stop()
     found = audit.writes(where.log)
-    wrong = [v.wrong for v in verdicts(where, made, person.foreign) if v.wrong]
+    judged = [v for v in verdicts(where, made, person.foreign) if v.wrong]
+    for verdict in judged:
+        print("\n".join([verdict.wrong, *audit.trail(found, verdict.name)]), flush=True)
     left = [str(c.ref) for c in where.unsettled()]
     return {
         "kills": number + 1,
@@ -189,7 +191,7 @@ def _played(where: Place, door: Gate, seed: int, kills: int, most: float) -> dic
         "person": dict(person.done),
         "faults": dict(faults.counts),
         "target_writes": _target_writes(found),
-        "violations": wrong,
+        "violations": [v.wrong for v in judged],
         "twice": _twice(found),
         "unannounced": _unannounced(found),
         "lost_phases": audit.wrong_phases(found),
