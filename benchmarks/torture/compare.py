@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names
-from benchmarks.torture.faults import Row, history_faults, live_faults, path_faults, with_pods
+from benchmarks.torture.faults import Row, live_faults, path_faults, with_pods
+from benchmarks.torture.history import history_faults
 from benchmarks.torture.truth import Key, Truth
 from benchmarks.torture.truth_argo import ArgoRun
 from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_run
@@ -105,9 +106,11 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
         faults = [] if live.complete else [f"not complete: {live.problems or live.reason}"]
         faults += live_faults(truth, live.record, leaf_of)
         executions = placed.get(definition.key, {}).get(name, ())
-        joined = _joined(definition, {name: executions} if executions else {}, live.record)
-        if joined is not None and not faults:
-            faults += path_faults(with_pods(truth, play, leaf_of), joined, definition, leaf_of)
+        stored = _stored(definition, {name: executions} if executions else {}, live.record)
+        if len(stored) != 1:
+            faults.append(f"{len(stored)} runs in the history instead of one")
+        elif not faults:
+            faults += path_faults(with_pods(truth, play, leaf_of), stored[0], definition, leaf_of)
         if faults:
             row.live[name] = faults
         built = build_runs(definition.key, name, executions, definition)
@@ -115,6 +118,9 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
             row.history[name] = [f"also placed in {others}"]
         elif faults := history_faults(truth, built, definition, leaf_of, play, row):
             row.history[name] = faults
+    for key, runs in placed.items():
+        row = rows.setdefault(key.name, Row(key.name))
+        row.history |= {name: ["a run that its engine never had"] for name in runs if name not in found}
     return list(rows.values())
 
 
@@ -180,11 +186,11 @@ def _children(raw: Object, play: Play) -> list[Object]:
     return [t for t in things if t["metadata"].get("labels", {}).get(label.get(raw["kind"], "job-name")) == name]
 
 
-def _joined(
+def _stored(
     definition: WorkflowDefinition, executions: Mapping[str, tuple[StepExecution, ...]], live: RunRecord
-) -> RunRecord | None:
+) -> list[RunRecord]:
+    """The runs that the operator stores for a live run and its pods: one, if it takes both for the same run."""
     with Store(":memory:") as store:
         key: WorkflowKey = definition.key
         store.add({key: executions} if executions else {}, records=[live])
-        found = store.runs(key, definition=definition)
-        return found[0] if len(found) == 1 else None
+        return list(store.runs(key, definition=definition))

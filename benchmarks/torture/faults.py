@@ -1,17 +1,17 @@
-"""Differences between a record of the operator and the truth, for live objects and for history alone."""
+"""Differences between a record of the operator and the truth: what both ways share, and live objects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
 from benchmarks.torture.bed import SCRAPE_SECONDS, Play
 from benchmarks.torture.truth import Key, Leaf, Object, Truth, chain_faults, drag, near, unix
 from benchmarks.torture.truth_others import ended
-from concertmaster.core.analysis.replay import critical_chain, executed
+from concertmaster.core.analysis.replay import ExecutedRun, critical_chain, executed
 from concertmaster.core.analysis.replay.critical import step_drag
-from concertmaster.core.model import UNKNOWN_STEP, Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition
 from concertmaster.engines import complete as whole_definition
 
 DRAG_SECONDS = 2.0  # times are whole seconds at both ends
@@ -84,13 +84,14 @@ def live_faults(truth: Truth, record: RunRecord, leaf_of: Mapping[str, tuple[str
 def _same(e: StepExecution, leaf: Leaf) -> list[str]:
     faults = [] if e.outcome.value == leaf.outcome else [f"{leaf.key}: {e.outcome.value}, true {leaf.outcome}"]
     if leaf.ran and leaf.begun is not None and not near(e.created, leaf.begun):
-        faults.append(f"{leaf.key}: created {_apart(e.created, leaf.begun)}")
+        faults.append(f"{leaf.key}: created {apart(e.created, leaf.begun)}")
     if leaf.ran and not near(e.finished, leaf.ended):
-        faults.append(f"{leaf.key}: finished {_apart(e.finished, leaf.ended)}")
+        faults.append(f"{leaf.key}: finished {apart(e.finished, leaf.ended)}")
     return faults
 
 
-def _apart(reported: float | None, true: float | None) -> str:
+def apart(reported: float | None, true: float | None) -> str:
+    """A reported time against the true one."""
     return f"{reported}, true {true}" if reported is None or true is None else f"{reported - true:+.0f} s"
 
 
@@ -106,10 +107,13 @@ def path_faults(
     chain = [_keyed(truth, record.steps[a.source], leaf_of) for a in critical_chain(run)]
     faults = chain_faults(truth, chain)
     if faults:
-        return [*faults, f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"]
-    if run.limits:
-        return []
-    reported = step_drag(run)
+        return [*faults, shown(chain)]
+    return [] if run.limits else drag_faults(truth, run, chain)
+
+
+def drag_faults(truth: Truth, run: ExecutedRun, chain: Sequence[Key]) -> list[str]:
+    """Differences in the drag of the steps of a chain, in a run that nothing limits."""
+    faults, reported = [], step_drag(run)
     for step in dict.fromkeys(k[0] for k in chain):
         true = drag(truth, step)
         if abs(reported.get(step, 0.0) - true) > DRAG_SECONDS + (SCRAPE_SECONDS if truth.sampled else 0.0):
@@ -117,86 +121,6 @@ def path_faults(
     return faults
 
 
-def history_faults(
-    truth: Truth,
-    built: list[RunRecord],
-    definition: WorkflowDefinition,
-    leaf_of: Mapping[str, tuple[str, Key]],
-    play: Play,
-    row: Row,
-) -> list[str]:
-    """Differences in a run built from metrics alone: steps, items, attempts, outcomes and times of its pods, and the
-    chain."""
-    pods = {k: leaf for k, leaf in truth.leaves.items() if leaf.pod}
-    expected = {uid: known[1] for uid, known in leaf_of.items() if known[0] == truth.run and uid in play.pods}
-    if not expected:
-        return [] if not any(r.steps for r in built) else ["steps of a run without pods"]
-    if len([r for r in built if r.steps]) != 1:
-        return [f"{len(built)} runs instead of one"]
-    record = built[0]
-    rounds = False
-    faults = []
-    found = {e.uid or "": e for e in record.steps}
-    faults += [f"{expected[uid]} is missing" for uid in expected if uid not in found]
-    faults += [f"{(e.step, e.item, e.attempt)} is made up" for uid, e in found.items() if uid not in expected]
-    for uid in set(expected) & set(found):
-        e, key, pod = found[uid], expected[uid], play.pods[uid]
-        named = (e.step, e.item, e.attempt) == key or truth.alike
-        if not named and e.step == key[0] and (e.item or "").startswith("#") and key[0] in truth.unknown_items:
-            row.unknown.add(f"items of {e.step}")
-            named = e.attempt == key[2]
-        if not named and (e.item or "").startswith("#") and any("itself" in p for p in definition.graph.problems):
-            row.unknown.add("rounds of the recursion, and so the chain")
-            named = rounds = True
-        if not named and e.step.startswith(UNKNOWN_STEP) and key[0] in truth.unknown_items:
-            row.unknown.add(f"which of its steps a pod of {e.step} is, and so the chain")
-            named = rounds = True
-        if not named:
-            faults.append(f"{key} is called {(e.step, e.item, e.attempt)}")
-        if not near(e.created, unix(pod["metadata"]["creationTimestamp"])):
-            faults.append(f"{key}: created {_apart(e.created, unix(pod['metadata']['creationTimestamp']))}")
-        if e.outcome is Outcome.UNKNOWN:
-            row.unknown.add(f"end of {e.step}")
-        elif (phase := pod["status"].get("phase")) in ("Succeeded", "Failed"):
-            true = phase if pods[key].outcome == "Unknown" else pods[key].outcome  # what the engine left, its pod knows
-            over = pods[key].ended
-            if e.outcome.value == true:
-                continue
-            if true == "Failed" and over is not None and (ended(pod) or 0.0) > over + 1.0:
-                row.unknown.add(f"{e.step}, which its engine gave up before it ended")
-            else:
-                faults.append(f"{key}: {e.outcome.value}, true {true}")
-    # A node whose deadline has passed fails before its pod is created.
-    row.unknown |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
-    if not faults and not rounds:
-        wrong = _chain_from_pods(truth, record, definition, leaf_of, play)
-        if wrong and truth.early:
-            row.unknown.add("what its parts waited for")
-        else:
-            faults += wrong
-    if record.outcome is Outcome.UNKNOWN:
-        row.unknown.add("outcome")
-    elif record.outcome.value != truth.outcome:
-        faults.append(f"outcome {record.outcome.value}, true {truth.outcome}")
-    return faults
-
-
-def _chain_from_pods(
-    truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Mapping[str, tuple[str, Key]], play: Play
-) -> list[str]:
-    """Differences in the critical chain built from metrics alone, which lacks everything without a pod."""
-    run = executed(record, whole_definition(definition, [record])[0].graph)
-    if not run.usable:
-        return []  # reported already: a pod without a known end
-    seen = with_pods(truth, play, leaf_of)
-    made = {key for uid, (name, key) in leaf_of.items() if name == truth.run and uid in play.pods}
-    for leaf in seen.leaves.values():
-        leaf.ran = leaf.ran and leaf.key in made
-        if leaf.step in truth.unknown_items:  # dependencies between items are unknown if their names are
-            around = {key[0] for key in leaf.before}
-            leaf.before |= {key for key in seen.leaves if key[0] in around and key != leaf.key}
-    keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}
-    steps = [record.steps[a.source] for a in critical_chain(run)]
-    chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]
-    faults = chain_faults(seen, chain)
-    return [*faults, f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"] if faults else []
+def shown(chain: Sequence[Key]) -> str:
+    """A chain as text."""
+    return f"chain {' > '.join(k[0] + (f'({k[1]})' if k[1] else '') for k in chain)}"

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.torture import bed, report
 from benchmarks.torture.approved import Change
 from benchmarks.torture.bed import Play
-from benchmarks.torture.faults import Row, history_faults
+from benchmarks.torture.faults import Row
+from benchmarks.torture.history import history_faults
 from benchmarks.torture.recommended import Trial
 from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag
 from benchmarks.torture.truth_others import set_run
