@@ -97,7 +97,7 @@ def compare(
     critical = student_quantile(1.0 - level / 2.0, groups.degrees)
     ratio, low, high = _freed(_interval(groups, critical), common)
     p = min(1.0, 2.0 * student_tail(abs(groups.t()), groups.degrees))
-    verdict, reason = _judged(low, high, common)
+    verdict, reason = _judged(low, high, common, adjusted)
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, True, reason)
 
 
@@ -182,7 +182,7 @@ def watch(
         critical = anytime_critical(groups.degrees, groups.information, SEQUENTIAL_LEVEL / 2.0)
         p = min(1.0, 2.0 / evidence(t, groups.degrees, groups.information))
     ratio, low, high = _freed(_interval(groups, critical), common)
-    verdict, reason = _judged(low, high, common)
+    verdict, reason = _judged(low, high, common, adjusted)
     decided = last or verdict is not Verdict.INCONCLUSIVE
     return Comparison(verdict, ratio, low, high, p, *counts, adjusted, decided, reason)
 
@@ -225,8 +225,8 @@ def _freed(ratios: tuple[float, float, float], common: Common | None) -> tuple[f
     return ratios if common is None else (ratio / common.ratio, low / common.high, high / common.low)
 
 
-def _judged(low: float, high: float, common: Common | None) -> tuple[Verdict, str]:
-    span = f"durations are {_percent(low)} to {_percent(high)} of what they were"
+def _judged(low: float, high: float, common: Common | None, adjusted: bool) -> tuple[Verdict, str]:
+    span = f"durations are {_percent(low)} to {_percent(high)} of what they were{' at equal input' if adjusted else ''}"
     span += f" ({common})" if common is not None else ""
     if low > 1.0:
         return Verdict.WORSE, f"slower: {span}"

@@ -36,11 +36,15 @@ _EXPRESSION = re.compile(r"\{\{[^{}]{1,500}\}\}|\$\([A-Za-z0-9_.\[\]*'-]{1,500}\
 def redacted(raw: Any) -> Any:
     """A copy of an object (or any part of one) without content that may be secret."""
     if isinstance(raw, Mapping):
-        return {
+        kept = {
             str(key): _expressions(value) if key in _TEXTS else redacted(value)
             for key, value in raw.items()
             if key not in _DROPPED
         }
+        labels = raw.get("podLabels")
+        if isinstance(labels, Mapping) and isinstance(labels.get("value"), str):
+            kept["podLabels"]["value"] = labels["value"]  # of the label that names the workflow
+        return kept
     if isinstance(raw, list | tuple):
         return [redacted(item) for item in raw]
     return raw

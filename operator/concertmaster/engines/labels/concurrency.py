@@ -21,7 +21,10 @@ def _airflow(workflow: str, limit: int) -> str:
 
 
 def _dagster(workflow: str, limit: int) -> str:
-    return f'# job {workflow}\nexecutor_def=k8s_job_executor.configured({{"max_concurrent": {limit}}}),'
+    return (
+        f"from dagster_k8s import k8s_job_executor\n\n# job {workflow}\n"
+        f'executor_def=k8s_job_executor.configured({{"max_concurrent": {limit}}}),'
+    )
 
 
 def _nextflow(workflow: str, limit: int) -> str:

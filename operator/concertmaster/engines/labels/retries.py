@@ -20,14 +20,14 @@ _GITLAB_MOST = 2  # the maximum that GitLab accepts
 
 def _airflow(step: str, limit: int) -> str:
     return (
-        f"# task {step.removesuffix('.pod')}\n"
+        f"from datetime import timedelta\n\n# task {step.removesuffix('.pod')}\n"
         f"retries={limit}, retry_delay=timedelta(seconds={_PAUSE}), retry_exponential_backoff=True,"
     )
 
 
 def _dagster(step: str, limit: int) -> str:
     policy = f"RetryPolicy(max_retries={limit}, delay={_PAUSE}, backoff=dg.Backoff.EXPONENTIAL)"
-    return f"# op {step}\n@dg.op(retry_policy=dg.{policy})"
+    return f"import dagster as dg\n\n# op {step}\n@dg.op(retry_policy=dg.{policy})"
 
 
 def _nextflow(step: str, limit: int) -> str:

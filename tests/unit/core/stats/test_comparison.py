@@ -48,9 +48,12 @@ def test_larger_inputs_are_not_blamed_on_the_change() -> None:
     rng = np.random.default_rng(3)
     small, large = np.exp(rng.normal(0, 0.4, 25)), np.exp(rng.normal(1.0, 0.4, 25))
     before, after = runs(rng, 25, sigma=0.1) * small, runs(rng, 25, sigma=0.1) * large
-    assert compare(before, after).verdict is Verdict.WORSE
+    raw = compare(before, after)
+    assert raw.verdict is Verdict.WORSE
+    assert raw.reason.endswith("of what they were")
     fair = compare(before, after, inputs_before=small, inputs_after=large)
     assert fair.adjusted
+    assert fair.reason.endswith("of what they were at equal input")
     assert fair.verdict is not Verdict.WORSE
     assert fair.low < 1.0 < fair.high
 

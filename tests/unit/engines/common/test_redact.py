@@ -58,3 +58,12 @@ def test_the_engines_read_the_same_from_it() -> None:
     kept = define_all([redacted(o) for o in objects])
     assert len(plain) == 3
     assert [replace(d, fingerprint=None) for d in kept] == [replace(d, fingerprint=None) for d in plain]
+
+
+def test_the_workflow_of_a_profile_by_labels_is_kept() -> None:
+    """Without the value of its label a recorded profile could not be read."""
+    labels = {"preset": "airflow", "value": "nightly_etl", "steps": [{"name": "load", "dependsOn": ["extract"]}]}
+    raw = {"kind": "WorkflowProfile", "metadata": {"name": "w", "namespace": "n"}, "spec": {"podLabels": labels}}
+    assert redacted(raw) == raw
+    container = {"podLabels": {"value": ["canary-1"]}, "env": [{"name": "podLabels", "value": "canary-2"}]}
+    assert "canary" not in json.dumps(redacted(container))

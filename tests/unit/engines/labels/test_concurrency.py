@@ -19,11 +19,12 @@ class Labelled(Scenario):
     """A scenario of a workflow that is known by the labels of its pods."""
 
     preset = "airflow"
+    steps: tuple[str, ...] = ("search",)
 
     @property
     def definition(self) -> Any:
-        labels = {"preset": self.preset, "value": "nightly", "steps": [{"name": "search"}]}
-        meta = {"name": "nightly", "namespace": "demo"}
+        labels = {"preset": self.preset, "value": "nightly", "steps": [{"name": name} for name in self.steps]}
+        meta = {"name": "airflow-nightly-4f1c2d3e", "namespace": "demo"}
         return define({"kind": "WorkflowProfile", "metadata": meta, "spec": {"podLabels": labels}})
 
 
@@ -35,6 +36,19 @@ def crowded(preset: str) -> list[Recommendation]:
     kind = type("Of", (Labelled,), {"preset": preset})
     found: list[Recommendation] = kind(made.manifest, made.runs).recommended("parallelism")
     return found
+
+
+def test_tasks_that_are_ready_at_once_get_one_too() -> None:
+    """Eight tasks without an order, each of one pod."""
+    names = [f"search-{letter}" for letter in "abcdefgh"]
+    value = noise()
+    made = scenario(argo(*map(task, names)), 12, lambda _: {
+        name: Pod(value(100), wait=1.0 + 115.0 * (i // 2)) for i, name in enumerate(names)
+    })  # fmt: skip
+    kind = type("Of", (Labelled,), {"steps": tuple(names)})
+    (item,) = kind(made.manifest, made.runs).recommended("parallelism")
+    assert item.proposed == "2 pods at a time"
+    assert item.snippet == "# DAG nightly\nmax_active_tasks=2,"
 
 
 @pytest.mark.parametrize("preset", sorted(CONCURRENCY))
@@ -56,6 +70,8 @@ def test_engines_without_such_a_setting_get_none() -> None:
 def test_yaml_is_yaml_and_python_is_python() -> None:
     assert yaml.safe_load(CONCURRENCY["spark"]("a", 4))["spec"]["dynamicAllocation"]["maxExecutors"] == 3
     for preset, around in (("airflow", "DAG({})"), ("dagster", "dict({})"), ("flyte", "{}")):
-        ast.parse(around.format(CONCURRENCY[preset]("a", 4).partition("\n")[2]))
+        head, _, arguments = CONCURRENCY[preset]("a", 4).rpartition("# ")
+        ast.parse(head)
+        ast.parse(around.format(arguments.partition("\n")[2]))
     ast.parse(CONCURRENCY["kubeflow-pipelines"]("a", 4) + "\n    pass")
     assert "queueSize = 4" in CONCURRENCY["nextflow"]("a", 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from concertmaster.engines.labels.definition import TRAITS
 from concertmaster.engines.labels.presets import BY_NAME
 from concertmaster.engines.labels.retries import RETRIES
 from tests.support.core import scenarios
+from tests.support.core.scenario_builder import Scenario
 
 
 def test_every_engine_with_a_snippet_is_a_preset() -> None:
@@ -24,10 +26,12 @@ def test_the_recommendation_is_in_the_words_of_the_engine(preset: str) -> None:
     of = scenarios.SCENARIOS["retry-policy"]()
     plain = of.one("retry-policy")
     assert plain.snippet is None
-    definition = of.definition
-    traits = replace(definition.engine, retries=TRAITS[preset].retries)
+    definition = replace(of.definition, engine=replace(of.definition.engine, retries=TRAITS[preset].retries))
+    kind = type("Of", (Scenario,), {"definition": property(lambda _: definition)})
+    (item,) = kind(of.manifest, of.runs).recommended("retry-policy")
     limit = int(plain.proposed.split()[0])
-    written = traits.retries(plain.step or "", limit) or ""
+    written = item.snippet or ""
+    assert written == TRAITS[preset].retries(plain.step or "", limit)
     assert str(limit + 1 if preset == "jenkins" else min(limit, 2) if preset == "gitlab" else limit) in written
 
 
@@ -36,7 +40,10 @@ def test_yaml_is_yaml_and_python_is_python() -> None:
     assert yaml.safe_load(RETRIES["spark"]("driver", 3))["spec"]["restartPolicy"]["onFailureRetries"] == 3
     for preset in ("dagster", "prefect", "flyte"):
         ast.parse(RETRIES[preset]("a", 3) + "\ndef task(): ...")
-    ast.parse(f"Operator({RETRIES['airflow']('a', 3).partition(chr(10))[2]})")
+    head, _, arguments = RETRIES["airflow"]("a", 3).partition("# task a\n")
+    given = eval(f"dict({arguments})", vars(datetime))
+    assert ast.unparse(ast.parse(head)) == "from datetime import timedelta"
+    assert given == {"retries": 3, "retry_delay": datetime.timedelta(seconds=30), "retry_exponential_backoff": True}
     ast.parse(f"task(){RETRIES['kubeflow-pipelines']('a', 3).partition(chr(10))[2]}")
     assert "maxRetries = 3" in RETRIES["nextflow"]("ALIGN", 3)
     assert "retry(count: 4, " in RETRIES["jenkins"]("a", 3)

@@ -140,10 +140,11 @@ def _raise(evidence: Evidence, scope: _Scope, least: EnoughParallelism, runs: li
     )
 
 
-def _running(run: ExecutedRun) -> int:
-    """The most pods of a run on nodes at the same time; pending pods do not count."""
+def _running(run: ExecutedRun, *, pending: bool = False) -> int:
+    """The most pods of a run on nodes at the same time; those that wait for one count only if ``pending``."""
     rows = [a for chains in run.chains for chain in chains for a in chain]
-    edges = sorted([(a.finished - a.starting - a.work, 1) for a in rows] + [(a.finished, -1) for a in rows])
+    begun = [a.finished - (a.span if pending else a.starting + a.work) for a in rows]
+    edges = sorted([(time, 1) for time in begun] + [(a.finished, -1) for a in rows])
     now = most = 0
     for _, change in edges:
         now += change
@@ -166,7 +167,9 @@ def _fits(runs: list[ExecutedRun], most: int, start_up: float) -> tuple[int, flo
 
 def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Finding | None:
     engine = evidence.analysis.definition.engine
-    if scope.step is not None or (scope.pointer is None and engine.concurrency(scope.name, 1) is None):
+    named = evidence.analysis.definition.pod_labels
+    workflow = named.value if named is not None and named.value else scope.name  # what its engine calls it
+    if scope.step is not None or (scope.pointer is None and engine.concurrency(workflow, 1) is None):
         return None
     crowded = [run for run in runs if any(limit.kind == "capacity" for limit in run.limits)]
     if len(crowded) < max(2, len(runs) / 2):
@@ -178,8 +181,10 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         return None
     most = max(_running(run) for run in runs)
     limit, seconds, now = _fits(runs, most, starting / (pending + starting))
-    wide = max(pods for run in runs for pods in run.pods.values()) if runs else 0
-    if limit >= (scope.limit if scope.limit is not None else wide) or seconds > (1.0 + TOLERANCE) * now:
+    if (
+        limit >= (scope.limit if scope.limit is not None else max(_running(run, pending=True) for run in runs))
+        or seconds > (1.0 + TOLERANCE) * now
+    ):
         return None
     edits = _edit(scope, limit)
     title = "Set" if scope.limit is None else "Lower"
@@ -201,7 +206,7 @@ def _lower(evidence: Evidence, scope: _Scope, runs: list[ExecutedRun]) -> Findin
         edits=edits,
         evidence=(f"{limit} is the smallest limit whose replay, with a node for each pod let in, is within 2% of now",),
         automatic=bool(edits),
-        snippet=None if edits else engine.concurrency(scope.name, limit),
+        snippet=None if edits else engine.concurrency(workflow, limit),
     )
 
 
