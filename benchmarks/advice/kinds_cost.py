@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.advice.law import GI, MI, Sidecar
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng, fitted, sized, wide
+from benchmarks.advice.numbers import retried, sized
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, fitted, wide
 from benchmarks.advice.truth import cost_of
 from concertmaster.core.model.policy import Objectives, Policy
 
@@ -39,7 +40,11 @@ def all_over(rng: Rng, flow: Flow) -> Plant:
     """Every container requests two to four times its usage."""
     steps = tuple(fitted(s, float(rng.uniform(0.2, 0.35)), float(rng.uniform(0.15, 0.35))) for s in flow.steps)
     mended = tuple(fitted(s, _ENOUGH, _ENOUGH) for s in flow.steps)
-    return Plant("all-over", replace(flow, steps=steps), replace(flow, steps=mended), ("right-size",), None, "money")
+    right = [sized(s.name, "requests.cpu", s.cpu, s.cpu * 1.6 + 0.05) for s in flow.steps]
+    return Plant(
+        "all-over", replace(flow, steps=steps), replace(flow, steps=mended), ("right-size",), None, "money",
+        number=lambda item: any(r.field == "requests.cpu" for r in item.items) and all(n(item) for n in right),
+    )  # fmt: skip
 
 
 def one_of_several(rng: Rng, flow: Flow) -> Plant:
@@ -82,7 +87,7 @@ def useless_retries(rng: Rng, flow: Flow) -> Plant:
     whole = bad.having("transform", broken=0.0)
     return Plant(
         "useless-retries", bad, mended, ("retry-policy",), "transform", "money",
-        also=("objective-at-risk", "failing-step"), whole=whole,
+        also=("objective-at-risk", "failing-step"), whole=whole, number=retried(0, 2),
     )  # fmt: skip
 
 

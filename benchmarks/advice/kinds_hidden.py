@@ -7,7 +7,8 @@ from dataclasses import replace
 from benchmarks.advice.kinds_platform import every_half_hour
 from benchmarks.advice.kinds_reliability import growing
 from benchmarks.advice.law import DAY, HOUR, MI
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng, sized
+from benchmarks.advice.numbers import retried, sized, slower, within
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng
 from benchmarks.advice.truth import runs_of
 from concertmaster.core.model import Outcome
 
@@ -19,8 +20,11 @@ def degraded_in_season(rng: Rng, flow: Flow) -> Plant:
     flow = replace(flow, daily=float(rng.uniform(0.1, 0.2)), weekly=float(rng.uniform(0.1, 0.25)))
     flow = flow.having("transform", seconds=900.0)
     bad = flow.having("transform", since=float(rng.uniform(3, 7)), factor=float(rng.uniform(1.4, 1.8)))
-    also = ("split-long-step",)
-    return Plant("degraded-in-season", bad, flow, ("degradation",), "transform", MINUTES, also=also)
+    also, number = (
+        ("split-long-step",),
+        slower("transform", bad.step("transform").factor, 0.2),
+    )  # medians of other hours
+    return Plant("degraded-in-season", bad, flow, ("degradation",), "transform", MINUTES, also=also, number=number)
 
 
 def network_bound(rng: Rng, flow: Flow) -> Plant:
@@ -29,7 +33,8 @@ def network_bound(rng: Rng, flow: Flow) -> Plant:
     flow = flow.having("transform", seconds=900.0, cpu=cpu, cpu_request=round(cpu / 0.75, 3))
     bad = flow.having("transform", receives=float(rng.uniform(30, 90)) * MI)
     mended = flow.having("transform", seconds=900.0 * 0.5 * (1.0 + cpu))  # half of what is not computation
-    return Plant("network-bound", bad, mended, ("io-bound",), "transform", MINUTES, bound=True)
+    number = within(r"moves ([\d.]+) MiB", bad.step("transform").receives / MI, 0.2)
+    return Plant("network-bound", bad, mended, ("io-bound",), "transform", MINUTES, number=number, bound=True)
 
 
 def idle_over(rng: Rng, flow: Flow) -> Plant:
@@ -48,7 +53,8 @@ def runs_stopped(rng: Rng, flow: Flow) -> Plant:
     _, runs = runs_of(bad)
     lost = sum(r.outcome is Outcome.FAILED for r in runs) / len(runs) * 30 * DAY / bad.every
     rules, also = ("overlapping-runs",), ("objective-at-risk", "variance", "timeout", "split-long-step")
-    return Plant("runs-stopped", bad, flow, rules, None, "failed_runs", also=also, amount=lost)
+    number = within(r"\((\d+%) are stopped", lost * bad.every / (30 * DAY), 0.2)
+    return Plant("runs-stopped", bad, flow, rules, None, "failed_runs", also=also, number=number, amount=lost)
 
 
 def objective_passed(rng: Rng, flow: Flow) -> Plant:
@@ -62,7 +68,8 @@ def flaky_within_the_objective(rng: Rng, flow: Flow) -> Plant:
     flow = replace(flow, every=2 * HOUR)
     bad = flow.having("load", transient=float(rng.uniform(0.03, 0.045)), retries=0)
     mended = bad.having("load", retries=2)
-    return Plant("flaky-few", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))
+    also = ("objective-at-risk",)
+    return Plant("flaky-few", bad, mended, ("retry-policy",), "load", "failed_runs", also=also, number=retried(1, 3))
 
 
 KINDS: tuple[Kind, ...] = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.advice.law import DAY, GI, HOUR, NOW, SLICE, Volume
-from benchmarks.advice.plant import Flow, Kind, Number, Plant, Rng, amount, chain_seconds
+from benchmarks.advice.numbers import Number, amount
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds
 from benchmarks.advice.simulation import starts
 from benchmarks.advice.truth import runs_of
 from concertmaster.core.model import Outcome, Recommendation

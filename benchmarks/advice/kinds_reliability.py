@@ -9,12 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.advice.law import DAY, HOUR, MI
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, sized, wide
+from benchmarks.advice.numbers import retried, seconds, sized, stated
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, wide
 from benchmarks.advice.truth import runs_of
 from concertmaster.core.model import Recommendation
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
-
-_UNITS = {"d": DAY, "h": HOUR, "m": 60.0, "s": 1.0}
 
 
 def out_of_memory(rng: Rng, flow: Flow) -> Plant:
@@ -45,14 +44,16 @@ def flaky(rng: Rng, flow: Flow) -> Plant:
     """Transient failures that a retry would fix, without a retry."""
     bad = flow.having("load", transient=float(rng.uniform(0.1, 0.2)), retries=0)
     mended = bad.having("load", retries=2)
-    return Plant("flaky", bad, mended, ("retry-policy",), "load", "failed_runs", also=("objective-at-risk",))
+    also = ("objective-at-risk",)
+    return Plant("flaky", bad, mended, ("retry-policy",), "load", "failed_runs", also=also, number=retried(1, 3))
 
 
 def flaky_fan_out(rng: Rng, flow: Flow) -> Plant:
     """One of many items fails occasionally and is not retried."""
     bad = wide(flow, int(rng.integers(8, 20)), transient=float(rng.uniform(0.008, 0.015)), retries=0)
     mended = bad.having("transform", retries=2)
-    return Plant("flaky-item", bad, mended, ("retry-policy",), "transform", "failed_runs", also=("objective-at-risk",))
+    rules, also = ("retry-policy",), ("objective-at-risk",)
+    return Plant("flaky-item", bad, mended, rules, "transform", "failed_runs", also=also, number=retried(1, 3))
 
 
 def hang(rng: Rng, flow: Flow) -> Plant:
@@ -60,7 +61,8 @@ def hang(rng: Rng, flow: Flow) -> Plant:
     bad = flow.having("extract", hang=float(rng.uniform(0.04, 0.08)), hang_seconds=4 * HOUR, timeout=None)
     mended = bad.having("extract", hang=0.0)
     also = ("variance", "bottleneck")
-    return Plant("hang", bad, mended, ("timeout",), "extract", "run_minutes", also=also, bound=True)
+    number = stated(r"time limit of \S+: (\w+)", flow.step("extract").seconds * 1.1, 2 * HOUR)
+    return Plant("hang", bad, mended, ("timeout",), "extract", "run_minutes", also=also, number=number, bound=True)
 
 
 def tight(rng: Rng, flow: Flow) -> Plant:
@@ -68,7 +70,9 @@ def tight(rng: Rng, flow: Flow) -> Plant:
     own = flow.step("transform")
     bad = flow.having("transform", cv=0.15, timeout=float(round(own.seconds * 1.2)), retries=0)
     mended = bad.having("transform", timeout=None)
-    return Plant("timeout-tight", bad, mended, ("timeout",), "transform", "failed_runs", also=("objective-at-risk",))
+    number = stated(r"time limit of .* -> (\w+)", own.seconds * 1.35, own.seconds * 4)  # 1.35: 99% of executions
+    also = ("objective-at-risk",)
+    return Plant("timeout-tight", bad, mended, ("timeout",), "transform", "failed_runs", also=also, number=number)
 
 
 def broken_since(rng: Rng, flow: Flow) -> Plant:
@@ -104,18 +108,13 @@ def growth(rng: Rng, flow: Flow) -> Plant:
     plant, days = growing(rng, flow, float(rng.uniform(1.08, 1.14)))
 
     def number(item: Recommendation) -> bool:
-        stated = re.search(r"missed in (\S+) \(between (\S+) and (\S+) from now", item.otherwise)
-        if stated is None:
+        text = re.search(r"missed in (\S+) \(between (\S+) and (\S+) from now", item.otherwise)
+        if text is None:
             return False
-        likely, low, high = (_days(text) for text in stated.groups())
+        likely, low, high = (seconds(words) / DAY for words in text.groups())
         return abs(likely / days - 1) <= 0.35 and 0.9 * low <= days <= 1.1 * high
 
     return replace(plant, number=number)
-
-
-def _days(text: str) -> float:
-    """Days from a duration as printed, as ``9d01h``."""
-    return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([dhms])", text)) / DAY
 
 
 def missed(rng: Rng, flow: Flow) -> Plant:

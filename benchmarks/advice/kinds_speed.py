@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.advice.law import DAY, HOUR, Sidecar
-from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, sized, wide
+from benchmarks.advice.numbers import sized, slower, stated, within
+from benchmarks.advice.plant import Flow, Kind, Plant, Rng, chain_seconds, wide
 from benchmarks.advice.simulation import gamma
 from concertmaster.core.model.policy import Objectives, Policy, Quantiles
 
@@ -29,7 +30,10 @@ def starved(rng: Rng, flow: Flow) -> Plant:
     own = flow.step("transform")
     share = float(rng.uniform(0.3, 0.45))
     bad = flow.having("transform", waits_cpu=share, cpu_request=round(own.cpu * (1 - share) * 0.4, 2))
-    return Plant("starved", bad, flow, ("cpu-request",), "transform", MINUTES, also=("right-size",), bound=True)
+    number = sized("transform", "requests.cpu", own.cpu * 0.8, own.cpu * 1.8)
+    return Plant(
+        "starved", bad, flow, ("cpu-request",), "transform", MINUTES, also=("right-size",), number=number, bound=True
+    )
 
 
 def narrow(rng: Rng, flow: Flow) -> Plant:
@@ -37,7 +41,8 @@ def narrow(rng: Rng, flow: Flow) -> Plant:
     items = int(rng.integers(10, 24))
     mended = wide(flow, items)
     bad = replace(mended, parallelism=int(rng.integers(2, 4)))
-    return Plant("parallelism-low", bad, mended, ("parallelism",), None, MINUTES)
+    number = stated(r"parallelism of \S+ \d+ -> (\d+)", items / 2, items)
+    return Plant("parallelism-low", bad, mended, ("parallelism",), None, MINUTES, number=number)
 
 
 def crowded(rng: Rng, flow: Flow) -> Plant:
@@ -53,7 +58,8 @@ def degraded(rng: Rng, flow: Flow) -> Plant:
     days, factor = float(rng.uniform(3, 9)), float(rng.uniform(1.5, 2.2))
     flow = flow.having("transform", seconds=600.0)
     bad = flow.having("transform", since=days, factor=factor)
-    return Plant("degraded", bad, flow, ("degradation",), "transform", MINUTES, also=("split-long-step",))
+    also, number = ("split-long-step",), slower("transform", factor)
+    return Plant("degraded", bad, flow, ("degradation",), "transform", MINUTES, also=also, number=number)
 
 
 def straggler(rng: Rng, flow: Flow) -> Plant:
@@ -61,15 +67,17 @@ def straggler(rng: Rng, flow: Flow) -> Plant:
     flow = wide(flow, int(rng.integers(6, 12)))
     bad = flow.having("transform", uneven=float(rng.uniform(2.5, 4)))
     mended = flow.having("transform", uneven=1.25)
-    return Plant("straggler", bad, mended, ("straggler",), "transform", MINUTES)
+    number = within(r"takes ([\d.]+) times as long", bad.step("transform").uneven, 0.2)
+    return Plant("straggler", bad, mended, ("straggler",), "transform", MINUTES, number=number)
 
 
 def slow_node(rng: Rng, flow: Flow) -> Plant:
     """One node that is much slower than the others."""
     flow = wide(flow, int(rng.integers(5, 9)))
     bad = replace(flow, slow_nodes=1, nodes=5, slow_factor=float(rng.uniform(1.6, 2.0)))
+    number, also = within(r"take (\d+%) longer there", bad.slow_factor - 1.0, 0.2), ("straggler", "variance")
     return Plant(
-        "slow-node", bad, replace(bad, slow_factor=1.0), ("node-skew",), None, MINUTES, also=("straggler", "variance")
+        "slow-node", bad, replace(bad, slow_factor=1.0), ("node-skew",), None, MINUTES, also=also, number=number
     )
 
 
@@ -84,14 +92,16 @@ def pending(rng: Rng, flow: Flow) -> Plant:
     """Pods that wait for nodes for minutes."""
     wait = float(rng.uniform(120, 260))
     bad = replace(flow, steps=tuple(replace(s, wait=wait) for s in flow.steps))
-    return Plant("pending", bad, flow, ("queue-time",), None, MINUTES, also=("batch-small-steps",), bound=True)
+    number, also = within(r"(\w+) per run, is waiting", 4 * wait, 0.2), ("batch-small-steps",)
+    return Plant("pending", bad, flow, ("queue-time",), None, MINUTES, also=also, number=number, bound=True)
 
 
 def pulling(rng: Rng, flow: Flow) -> Plant:
     """Large images that are pulled repeatedly."""
     start = float(rng.uniform(90, 180))
     bad = replace(flow, steps=tuple(replace(s, start=start) for s in flow.steps))
-    return Plant("image-pull", bad, flow, ("queue-time",), None, MINUTES, also=("batch-small-steps",), bound=True)
+    number, also = within(r"(\w+) per run, is pulling", 4 * start, 0.2), ("batch-small-steps",)
+    return Plant("image-pull", bad, flow, ("queue-time",), None, MINUTES, also=also, number=number, bound=True)
 
 
 def cacheable(rng: Rng, flow: Flow) -> Plant:
@@ -99,7 +109,8 @@ def cacheable(rng: Rng, flow: Flow) -> Plant:
     flow = replace(flow, engine="argo", noise=0.03).having("extract", seconds=900.0, keys=int(rng.integers(4, 9)))
     hit = 1 - flow.step("extract").keys / (14 * DAY / flow.every)
     mended = flow.having("extract", seconds=900.0 * (1 - hit))
-    return Plant("cacheable", flow, mended, ("cache-step",), "extract", MINUTES, also=("split-long-step",))
+    number, also = within(r"alike\), (\d+%)", hit, 0.05), ("split-long-step",)
+    return Plant("cacheable", flow, mended, ("cache-step",), "extract", MINUTES, also=also, number=number)
 
 
 def false_edge(rng: Rng, flow: Flow) -> Plant:
@@ -114,9 +125,8 @@ def tiny_items(rng: Rng, flow: Flow) -> Plant:
     """A fan-out of pods that take longer to start than to work, with low parallelism."""
     flow = replace(wide(flow, int(rng.integers(24, 40)), seconds=5.0, start=25.0), parallelism=4)
     mended = flow.having("transform", items=4, seconds=40.0)
-    return Plant(
-        "tiny-items", flow, mended, ("batch-small-steps",), "transform", MINUTES, also=("parallelism", "queue-time")
-    )
+    number, also = stated(r"1 -> (\d+) per pod", 4, 12), ("parallelism", "queue-time")
+    return Plant("tiny-items", flow, mended, ("batch-small-steps",), "transform", MINUTES, also=also, number=number)
 
 
 def tiny_chain(rng: Rng, flow: Flow) -> Plant:
@@ -148,9 +158,9 @@ def late_sidecar(rng: Rng, flow: Flow) -> Plant:
     flow = replace(flow, engine="argo")
     steps = tuple(replace(s, sidecar=Sidecar(cpu_request=0.06), sidecar_late=90.0) for s in flow.steps)
     mended = tuple(replace(s, sidecar_late=0.0) for s in steps)
-    return Plant(
-        "sidecar-late", replace(flow, steps=steps), replace(flow, steps=mended), ("sidecar-overhead",), None, MINUTES
-    )
+    bad, good = replace(flow, steps=steps), replace(flow, steps=mended)
+    number = within(r"alive (\w+) after", 90.0, 0.1)
+    return Plant("sidecar-late", bad, good, ("sidecar-overhead",), None, MINUTES, number=number)
 
 
 def varying(rng: Rng, flow: Flow) -> Plant:
@@ -179,7 +189,8 @@ def io_bound(rng: Rng, flow: Flow) -> Plant:
     flow = flow.having("transform", seconds=900.0, cpu=0.15, cpu_request=0.2)
     bad = flow.having("transform", waits_io=share)
     mended = flow.having("transform", seconds=900.0 * (1 - share))
-    return Plant("io-bound", bad, mended, ("io-bound",), "transform", MINUTES, bound=True)
+    number = within(r"stalled on the disk (\d+%)", share, 0.15)
+    return Plant("io-bound", bad, mended, ("io-bound",), "transform", MINUTES, number=number, bound=True)
 
 
 def barrier(rng: Rng, flow: Flow) -> Plant:
@@ -198,7 +209,8 @@ def clash(rng: Rng, flow: Flow) -> Plant:
     neighbour = replace(flow, name=f"{flow.name}-big", seed=flow.seed + 1, steps=(large,))
     bad = replace(flow, busy=(2.0, 3.5, float(rng.uniform(400, 600))))
     also = ("queue-time",)
-    return Plant("clash", bad, flow, ("schedule-clash",), None, MINUTES, also=also, bound=True, others=(neighbour,))
+    number = stated(r"Start \S+ (\w+) later", 0.6 * 2400.0, 6 * HOUR)
+    return Plant("clash", bad, flow, ("schedule-clash",), None, MINUTES, also, number, bound=True, others=(neighbour,))
 
 
 KINDS: tuple[Kind, ...] = (

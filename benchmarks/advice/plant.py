@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from benchmarks.advice.law import DAY, GI, HOUR, MI, Flow, Step
-from concertmaster.core.model import Recommendation
-from concertmaster.core.model.amounts import quantity
+from benchmarks.advice.numbers import Number
 from concertmaster.core.model.policy import Policy
 
-Number = Callable[[Recommendation], bool]
 Rng = np.random.Generator
 
 
@@ -99,25 +96,6 @@ def chain_seconds(flow: Flow) -> float:
     return max(ends.values())
 
 
-def sized(step: str, name: str, low: float, high: float) -> Number:
-    """Whether the table sets this field of the step between the two amounts (cores or bytes)."""
-
-    def right(item: Recommendation) -> bool:
-        rows = [r for r in item.items if r.step == step and r.field == name]
-        return bool(rows) and all(low <= amount(r.new) <= high for r in rows)
-
-    return right
-
-
-def amount(words: str) -> float:
-    """The value of a quantity as shown in the table: ``500m``, ``1.5Gi``, ``2 cores``."""
-    found = quantity(words.replace(" ", ""))
-    if found is None:
-        digits = re.match(r"[0-9.]+", words)
-        found = float(digits.group()) if digits else 0.0
-    return found
-
-
 __all__ = [
     "DAY",
     "GI",
@@ -125,13 +103,10 @@ __all__ = [
     "MI",
     "Flow",
     "Kind",
-    "Number",
     "Plant",
     "Rng",
-    "amount",
     "base",
     "chain_seconds",
     "fitted",
-    "sized",
     "wide",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.advice.score import BOUND, TOLERANCE
+
 RESULT = Path(__file__).parents[1] / "results" / "advice.json"
 
 _MEASURES = (
@@ -35,14 +37,20 @@ def lines(result: dict[str, Any]) -> list[str]:
             f"{weeks['workflows']} workflows followed for two weeks, analysed once a day: {weeks['flickers']} of"
             f" {weeks['recommendation_weeks']:.0f} recommendations a week appeared and vanished or vanished and came back"
             f" (target: at most 1 in 200); {weeks['moves']} proposed amounts moved, {weeks['small_moves']} of them by less"
-            " than 20% (target: none).",
+            " than 20% (target: none). Recommendations of the first analysis count too; problems that need other workflows"
+            " beside them are left out.",
         ]
     rows = result["kinds_table"].values()
     numbers, intervals = (sum(row[c] is not None for row in rows) for c in ("number", "interval"))
     out += [
         "",
-        f'A proposed number is compared for {numbers} kinds and the interval of the impact for {intervals}; "-": this'
-        " kind has none to compare.",
+        f"A number that is proposed or stated is compared for {numbers} kinds and the interval of the impact for"
+        f' {intervals}; "-": this kind has none to compare. An interval is right when the true effect lies within it or'
+        f" at most {TOLERANCE:.0%} outside; where the effect is said to be an upper bound, the true one need only reach"
+        f" {BOUND:.0%} of the likely value. Without either, {result['inside']:.1%} of {result['intervals']} published"
+        " intervals hold the true effect (promised: 90%). Of the"
+        f" {result['published']} published recommendations {result['beside']} are acceptable ones beside the planted"
+        " problem's own; their numbers are not compared.",
         "",
         "| kind | planted | found | right step | right number | interval | wrong beside it |",
         "|---|---|---|---|---|---|---|",

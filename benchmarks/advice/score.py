@@ -15,7 +15,11 @@ from concertmaster.core.model import Interval, Recommendation
 from concertmaster.core.model.policy import Policy, Pricing
 from concertmaster.core.pipeline import AnalysisResult, Environment, analyze_workflow, fleet_of
 
-_TOLERANCE = {"money": 0.25, "run_minutes": 0.15, "failed_runs": 0.15}
+TOLERANCE = 0.05
+"""Share by which a true effect may lie outside the published interval: the truth is that of one good fix, and sizes are
+proposed in round figures."""
+BOUND = 0.3
+"""Of an upper bound on the effect, the least share of the likely value that the true effect must reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Answer:
     published: tuple[str, ...]
     wrong: tuple[str, ...]
     note: str = ""
+    inside: bool | None = None  # whether the truth lies in the published interval, without any tolerance
+    beside: int = 0  # published ones that are acceptable beside the planted problem's own
 
     @property
     def right(self) -> bool:
@@ -78,7 +84,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
     allowed = {*plant.rules, *plant.also}
     wrong = [r for r in result.recommendations if r.rule not in allowed]
     wrong += [r for r in answers if plant.step and r not in placed]
-    right, seen = _covers(best, plant, truth)
+    right, inside, seen = _covers(best, plant, truth)
     answer = Answer(
         plant.kind,
         plant.flow.name,
@@ -90,6 +96,8 @@ def judge(plant: Plant, tally: Tally) -> Answer:
         tuple(r.id for r in result.recommendations),
         tuple(r.id for r in wrong),
         seen or ", ".join(r.id for r in result.minor if r.rule in plant.rules),
+        inside,
+        sum(r.rule in plant.also for r in result.recommendations),
     )
     tally.answers.append(answer)
     return answer
@@ -117,18 +125,18 @@ def _about(item: Recommendation, step: str) -> bool:
     return item.step == step or any(i.step == step for i in item.items) or step in item.id.split(".")[1:]
 
 
-def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bool | None, str]:
-    """Whether the predicted interval contains the truth, and both as text."""
+def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bool | None, bool | None, str]:
+    """Whether the predicted interval contains the truth, within the tolerance and strictly, and both as text."""
     if best is None or not plant.measure:
-        return None, ""
+        return None, None, ""
     promised: Interval | None = getattr(best.impact, plant.measure)
     real = float(getattr(truth, plant.measure))
     if promised is None:
-        return False, f"nothing promised, truth {real:.1f}"
-    slack = _TOLERANCE[plant.measure]
-    low, high = promised.low * (1 - slack), promised.high * (1 + slack)
+        return False, False, f"nothing promised, truth {real:.1f}"
+    low, high = promised.low * (1 - TOLERANCE), promised.high * (1 + TOLERANCE)
     words = f"{promised.low:.1f} {promised.likely:.1f} {promised.high:.1f}, truth {real:.1f}"
-    return (0.3 * promised.likely if plant.bound else low) <= real <= high, words
+    inside = promised.low <= real <= promised.high
+    return (BOUND * promised.likely if plant.bound else low) <= real <= high, inside, words
 
 
 def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[str]]:
@@ -158,6 +166,10 @@ def summary(tallies: Sequence[Tally]) -> dict[str, Any]:
         "precision": _share(published - wrong, published),
         "healthy_with_items": _share(sum(t.touched for t in tallies), healthy),
         "top_five_in_seven": _share(sum(n for n, _, _ in tops), sum(m for _, m, _ in tops)),
+        "intervals": sum(a.inside is not None for a in answers),
+        "inside": _share(sum(a.inside is True for a in answers), sum(a.inside is not None for a in answers)),
+        "published": published,
+        "beside": sum(a.beside for a in answers),
         "kinds_table": _table(answers),
         "healthy_items": dict(Counter(i for t in tallies for i in t.items).most_common()),
         "wrong": dict(Counter(f"{a.kind}: {w.partition('.')[0]}" for a in answers for w in a.wrong).most_common()),

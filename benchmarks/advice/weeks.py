@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.advice.law import DAY, HOUR, NOW, WINDOW, Flow
-from benchmarks.advice.plant import amount
+from benchmarks.advice.numbers import amount
 from benchmarks.advice.truth import runs_of
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Recommendation

@@ -10,9 +10,12 @@ import pytest
 
 from benchmarks.advice.__main__ import KINDS, one_seed
 from benchmarks.advice.law import HOUR, Flow
+from benchmarks.advice.numbers import Number, retried, sized, slower, within
 from benchmarks.advice.plant import base
+from benchmarks.advice.score import analyse
 from benchmarks.advice.truth import runs_of
-from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model import Outcome, Recommendation, RunRecord
+from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import RULES
 
 
@@ -54,10 +57,44 @@ def test_runs_that_begin_beside_another_take_longer() -> None:
     assert (beside[1].makespan or 0.0) > 1.4 * (alone[1].makespan or 0.0)
 
 
-@pytest.mark.parametrize(
-    "kind", ["objective_passed", "growth", "unsampled", "no_time_limit", "busy_hour", "starts_late"]
-)
+READ_FROM_WORDS = (
+    "objective_passed", "growth", "unsampled", "no_time_limit", "busy_hour", "starts_late", "flaky", "useless_retries",
+    "hang", "tight", "narrow", "degraded", "straggler", "slow_node", "pending", "pulling", "cacheable", "tiny_items",
+    "io_bound", "late_sidecar", "clash", "network_bound", "runs_stopped",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", READ_FROM_WORDS)
 def test_the_words_of_a_recommendation_are_what_the_bench_reads_its_number_from(kind: str) -> None:
     tally = one_seed(1, 0, {kind}, verbose=False)
     assert [a.kind for a in tally.answers if not a.number] == []
     assert tally.answers
+
+
+@pytest.mark.parametrize(
+    ("number", "right", "wrong"),
+    [
+        (retried(1, 3), "Set retries of load: 2, with backoff", "Set retries of load: 6, with backoff"),
+        (
+            retried(0, 2),
+            "Reduce retries of load: 6 -> 1; fix the cause",
+            "Reduce retries of load: 1 -> 6; fix the cause",
+        ),
+        (within(r"(\w+) per run", 860.0, 0.1), "14m15s per run, is waiting", "19m15s per run, is waiting"),
+        (within(r"(\d+%) are", 0.18, 0.1), "Forbid (18% are stopped)", "Forbid (25% are stopped)"),
+        (slower("load", 1.5), "load went from 10m09s to 15m02s", "load went from 10m09s to 12m02s"),
+        (within(r"moves (\d+)", 44.0, 0.1), "it moves 44 MiB a second", "it moves much"),
+    ],
+)
+def test_a_wrong_number_is_noticed(number: Number, right: str, wrong: str) -> None:
+    said = any_recommendation()
+    assert number(replace(said, action="", because=right))
+    assert not number(replace(said, action="", because=wrong))
+    assert not sized("load", "requests.cpu", 0.0, 99.0)(replace(said, items=()))
+
+
+def any_recommendation() -> Recommendation:
+    """Any recommendation."""
+    kind = next(k for k in KINDS if k.__name__ == "cpu_over")
+    result, _ = analyse(kind(np.random.default_rng(1), base(np.random.default_rng(1), "any")).flow, Policy())
+    return result.recommendations[0]
