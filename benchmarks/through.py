@@ -52,7 +52,7 @@ SHORTEST = 60.0  # seconds
 FEWEST = 20  # executions per step: six are its history
 PATIENCE = 1800.0
 AHEAD = 3600.0  # seconds the history goes on after it was made: metrics that end are reported as missing, rightly
-WITHIN = 0.02  # seconds by which the history extends beyond its creation
+WITHIN = 0.02  # largest relative difference from the adapter
 METRIC = ExtraMetric("input", f"max by (run) (last_over_time({SERIES}[$window]))", role=MetricRole.INPUT_SIZE)
 MEASURES = ("one request per step", "by input size")
 POLICY: dict[str, Any] = {

@@ -17,7 +17,7 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.lives import PodLife
 from testbed.prometheus import PrometheusServer
-from tests.support.cluster.labelled_pods import airflow, nextflow, spark
+from tests.support.cluster.labelled_pods import airflow, dagster, nextflow, spark
 from tests.support.cluster.operator_bed import (
     ROOT,
     apply,
@@ -33,7 +33,7 @@ from tests.support.engines.remedy_languages import pasted, values
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-RUNS = 8
+RUNS, FEWER = 8, 5
 ENTRIES = [
     {"podLabels": {"preset": "airflow"}},
     {"podLabels": {"preset": "nextflow", "workflow": "pipeline"}},
@@ -100,33 +100,51 @@ def test_three_engines_have_their_profiles_runs_and_snippets(
             assert values(preset, pasted(said))
         assert op.next_cycles(1)[0]["profiles"] == 3
 
-        # Nobody asks for Spark any more: its profile goes, the others stay.
-        apply(cluster, policy(namespace, discover=ENTRIES[:2]))
+        # Nobody asks for Spark any more: its profile goes, the others stay. Of these fewer runs are analysed, which is said.
+        assert all("limitedTo" not in p["status"]["runs"] for p in found.values())
+        apply(cluster, policy(namespace, discover=ENTRIES[:2], analysis={"maxRuns": FEWER}))
         wait_for("two profiles", lambda: set(profiles(cluster, namespace)) == {"nightly_etl", "rnaseq"})
 
+        def limits() -> set[tuple[int, int | None]]:
+            runs = [p["status"]["runs"] for p in profiles(cluster, namespace).values()]
+            return {(of["observed"], of.get("limitedTo")) for of in runs}
 
+        wait_for("the limit in both statuses", lambda: limits() == {(FEWER, FEWER)})
+
+
+@pytest.mark.parametrize(
+    ("played", "entry", "workflow", "steps"),
+    [
+        (airflow, ENTRIES[0], "nightly_etl", {"extract", "clean_up", "load"}),
+        (nextflow, ENTRIES[1], "rnaseq", {"STAR_ALIGN", "MULTIQC"}),
+        (spark, ENTRIES[2], "sales-etl", {"driver", "executor"}),
+        (dagster, {"podLabels": {"preset": "dagster"}}, "nightly_sales", {"run-worker", "extract", "load"}),
+    ],
+    ids=["airflow", "nextflow", "spark", "dagster"],
+)
 def test_labels_of_live_pods_stand_in_for_an_allow_list(
-    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path
-) -> None:
+    cluster: Cluster, namespace: str, make_prometheus: Callable[..., PrometheusServer], tmp_path: Path,
+    played: Callable[[str, int, float], list[PodLife]], entry: dict[str, Any], workflow: str, steps: set[str],
+) -> None:  # fmt: skip
     """The metrics know the pods and none of their labels; the API server has the pods."""
     install_crds(cluster)
     end = time.time() - 30.0
-    pods = airflow(namespace, 6, end)
+    pods = played(namespace, 6, end)
     apply(cluster, *(waiting(pod) for pod in pods))
     there = json.loads(cluster.run_kubectl("get", "pods", "-n", namespace, "-o", "json").stdout)["items"]
     uids = {p["metadata"]["name"]: p["metadata"]["uid"] for p in there}
     blind = [replace(pod, uid=uids[pod.pod], labels={}) for pod in pods]
     prometheus = make_prometheus(history=history(blind, [], end, days=0.5))
-    apply(cluster, policy(namespace, discover=ENTRIES[:1]))
+    apply(cluster, policy(namespace, discover=[entry]))
     with operator(cluster, tmp_path, settings(tmp_path, {"default": prometheus.url}, namespaces=[namespace])):
 
         def analysed() -> dict[str, Any]:
-            found = profiles(cluster, namespace).get("nightly_etl", {})
+            found = profiles(cluster, namespace).get(workflow, {})
             return found if condition(found, "Ready").get("reason") == "Analyzed" else {}
 
         status = wait_for("an analysis", analysed)["status"]
         assert status["runs"]["observed"] == 6
-        assert "clean_up" in " ".join(str(line) for line in status["steps"])
+        assert {line.split(":")[0] for line in status["steps"]} == steps
 
 
 def waiting(pod: PodLife) -> dict[str, Any]:

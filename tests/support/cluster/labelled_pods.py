@@ -1,4 +1,4 @@
-"""Runs of engines recognised by pod labels, as pod lifetimes: Airflow, Nextflow and Spark."""
+"""Runs of engines recognised by pod labels, as pod lifetimes: Airflow, Dagster, Nextflow and Spark."""
 
 from __future__ import annotations
 
@@ -55,6 +55,20 @@ def airflow(namespace: str, count: int, end: float) -> list[PodLife]:
         task("clean_up", 240, 600, attempt=2 if i == LOST else 1)
         for index in range(3):
             task("load", 860, 200 + 10 * index, map_index=str(index))
+    return pods
+
+
+def dagster(namespace: str, count: int, end: float) -> list[PodLife]:
+    """A job of two ops, and the run worker beside them."""
+    pods = []
+    for i in range(count):
+        start = end - 2400.0 - (count - 1 - i) * EVERY
+        given = {"dagster/job": "nightly_sales", "dagster/run-id": f"1c8b3d2e-5c7b-4b0e-9f0f-{i:012x}",
+                 "dagster/code-location": "sales"}  # fmt: skip
+        work = [("run", "", 0.0, 700.0), ("extract", "extract", 20.0, 200.0), ("load", "load", 240.0, 400.0)]
+        for name, op, at, seconds in work:
+            labels = given | ({"dagster/op": op} if op else {})
+            pods.append(life(namespace, f"dagster-{name}-{i:012x}", start + at, seconds, labels, container="dagster"))
     return pods
 
 

@@ -76,20 +76,26 @@ def _setters(text: str) -> list[str]:
     return found
 
 
-def _nextflow(text: str) -> list[str]:
-    """Scopes and settings, one a line, every scope closed."""
-    depth, found = 0, []
+def _scoped(text: str) -> Iterator[tuple[str, str]]:
+    """Settings, one a line, with the scopes they stand in, every one of which is closed: ``process.cpus`` and its value."""
+    scopes: list[str] = []
     for line in text.splitlines():
         if line.startswith("//"):
             continue
         match = _GROOVY.fullmatch(line.strip())
         assert match is not None, line
-        depth += bool(match["open"]) - bool(match["close"])
-        assert depth >= 0, text
-        if match["key"]:
-            found.append(match["text"] or match["number"])
-    assert depth == 0, text
-    return found
+        if match["open"]:
+            scopes.append(match["open"])
+        elif match["close"]:
+            assert scopes, text
+            scopes.pop()
+        else:
+            yield ".".join([*scopes, match["key"]]), match["text"] or match["number"]
+    assert not scopes, text
+
+
+def _nextflow(text: str) -> list[str]:
+    return [value for _, value in _scoped(text)]
 
 
 def _jenkins(text: str) -> list[str]:
@@ -116,6 +122,37 @@ def values(preset: str, text: str) -> list[str]:
     """The values that a snippet sets; fails where it is not of its language."""
     found = _LANGUAGES.get(preset, _yaml)(text)
     assert found, text
+    return found
+
+
+def _named(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Whole numbers that are keyword arguments or entries of a dict, by their names."""
+    for node in ast.walk(tree):
+        pairs: list[tuple[object, ast.expr]] = []
+        if isinstance(node, ast.keyword):
+            pairs = [(node.arg, node.value)]
+        elif isinstance(node, ast.Dict):
+            pairs = [
+                (key.value, value)
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant)
+            ]
+        for name, value in pairs:
+            if isinstance(value, ast.Constant) and type(value.value) is int:
+                yield str(name), value.value
+
+
+def numbers(preset: str, text: str) -> dict[str, int]:
+    """The whole numbers that a snippet sets, by name; fails where it is not of the language of Nextflow, or Python that
+    decorates a function or is passed to one."""
+    if preset == "nextflow":
+        return {name: int(value) for name, value in _scoped(text) if value.isdigit()}
+    head, *blocks = re.split(r"(?m)^# .*$", text)
+    ast.parse(head)
+    found: dict[str, int] = {}
+    for block in blocks:
+        decorates = block.strip().startswith("@")
+        found |= _named(ast.parse(f"{block}\ndef work(): ..." if decorates else f"function({block}\n)"))
     return found
 
 
