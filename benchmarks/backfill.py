@@ -29,7 +29,7 @@ from concertmaster.engines.argo.live import read_run
 from concertmaster.history.store import Store
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import backfill
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.openmetrics import Grid, render
 from testbed.process import TemporaryDirectory, http_get
 from testbed.prometheus import PrometheusServer
@@ -69,7 +69,7 @@ def measure_backfill(runs: int, steps: int, days: int) -> dict[str, Any]:
         prometheus = PrometheusServer(progress=print)
         prometheus.load_openmetrics(render(list(lives(1, steps, runs, end, days)), Grid(end - days * DAY, end)))
         with prometheus, Store(str(scratch / "history.db")) as store:
-            client = PrometheusClient(Source.model_validate({"name": "default", "url": prometheus.url}))
+            client = PrometheusClient(MetricsSource.model_validate({"name": "default", "url": prometheus.url}))
             definition = define_all([template(KEY.name, steps)])[0]
             touched, memory = samples_touched(prometheus), forget_peak()
             started, processor = time.monotonic(), time.process_time()

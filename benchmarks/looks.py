@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.fleet_workflows import lives
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import CollectOptions, backfill
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.lives import Grid
 from testbed.openmetrics import render
 from testbed.prometheus import PrometheusServer
@@ -44,7 +44,7 @@ def _store(url: str) -> tuple[float, float]:
 
 def look(url: str, end: float, span: float) -> dict[str, Any]:
     """Collect the ``span`` seconds before ``end`` (unix seconds) once."""
-    source = Source.model_validate({"name": "default", "url": url, "scrapeInterval": "30s"})
+    source = MetricsSource.model_validate({"name": "default", "url": url, "scrapeInterval": "30s"})
     spaces = [f"team-{n}" for n in range(NAMESPACES)]
     with PrometheusClient(source) as client:
         (cpu, samples), wall, own = _store(url), time.monotonic(), time.process_time()

@@ -141,7 +141,7 @@ def build() -> Schema:
         "shards": {"type": "integer", "minimum": 1, "maximum": 100},
         "history": _section(
             url={**_TEXT, "pattern": "^(postgres(ql)?://[^:@/]*(@[^@/]+|[^@/]*)/.+)?$"},
-            schema=_plain(model["$defs"]["History"]["properties"]["schema"]),
+            schema=_plain(model["$defs"]["HistorySettings"]["properties"]["schema"]),
             secret=_section(name=_TEXT, userKey={**_TEXT, "minLength": 1}, passwordKey={**_TEXT, "minLength": 1}),
             persistence=persistence,
             sizeLimit=_QUANTITY,

@@ -20,7 +20,7 @@ from concertmaster.engines.runs import build_runs
 from concertmaster.history import Store
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.prometheus import PrometheusServer
 
 NODE_NAME = "workflows.argoproj.io/node-name"
@@ -71,7 +71,7 @@ def collected(play: Play, prometheus: PrometheusServer) -> Collection:
     """The metrics of the set."""
     until = time.time()
     source = {"name": "default", "url": prometheus.url, "scrapeInterval": f"{SCRAPE_SECONDS}s"}
-    client = PrometheusClient(Source.model_validate(source))
+    client = PrometheusClient(MetricsSource.model_validate(source))
     return collect(
         client,
         namespaces=[NAMESPACE],

@@ -196,7 +196,7 @@ def test_the_database_is_named_and_its_credentials_come_from_the_secret(helm: He
         {"history": {"url": DATABASE, "schema": "prod", "secret": secret}, "networkPolicy": {"enabled": True}}
     )
     text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
-    assert settings.parse(text).history == settings.History(url=DATABASE, schema_name="prod")
+    assert settings.parse(text).history == settings.HistorySettings(url=DATABASE, schema_name="prod")
     (container,) = find(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
     given = {e["name"]: e["valueFrom"]["secretKeyRef"] for e in container["env"] if e["name"].startswith("PG")}
     assert given == {"PGUSER": {"name": "database", "key": "user"}, "PGPASSWORD": {"name": "database", "key": "secret"}}

@@ -13,7 +13,7 @@ from concertmaster.cli.analysis import analyze
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.openmetrics import ContainerLife, Grid, JobLife, NodeLife, PodLife, render
 from tests.support.builders import MI, NOW
 from tests.support.core.scenario_builder import cron_job
@@ -47,7 +47,7 @@ def lives(namespace: str = "demo", *beside: ContainerLife) -> Iterator[tuple[Pod
 
 
 @pytest.fixture(scope="module")
-def source() -> Iterator[Source]:
+def source() -> Iterator[MetricsSource]:
     from testbed.prometheus import PrometheusServer
 
     proxy = ContainerLife(
@@ -64,7 +64,7 @@ def source() -> Iterator[Source]:
         server.close()
 
 
-def analyzed(source: Source, pricing: dict[str, Any], namespace: str = "demo") -> AnalysisResult:
+def analyzed(source: MetricsSource, pricing: dict[str, Any], namespace: str = "demo") -> AnalysisResult:
     """The workflow under a policy with these prices."""
     policy = {
         "apiVersion": "concertmaster.dev/v1alpha1",
@@ -86,11 +86,11 @@ def costs(found: AnalysisResult) -> float:
     return per_run.total
 
 
-def test_flat_prices_are_those_of_the_policy(source: Source) -> None:
+def test_flat_prices_are_those_of_the_policy(source: MetricsSource) -> None:
     assert costs(analyzed(source, {})) == pytest.approx(0.1)
 
 
-def test_a_row_of_the_table_prices_the_nodes_that_it_fits(source: Source) -> None:
+def test_a_row_of_the_table_prices_the_nodes_that_it_fits(source: MetricsSource) -> None:
     rows = [{"instanceType": "m5.*", "spot": True, "cpuCoreHour": "0.072"}]
     found = analyzed(source, {"source": "NodeTable", "nodes": rows})
     assert costs(found) == pytest.approx((0.1 + 0.02) / 2)
@@ -98,12 +98,12 @@ def test_a_row_of_the_table_prices_the_nodes_that_it_fits(source: Source) -> Non
     assert step.pricing.cpu_core_hour == pytest.approx((0.36 + 0.072) / 2)
 
 
-def test_open_cost_prices_hold_where_there_are_some(source: Source) -> None:
+def test_open_cost_prices_hold_where_there_are_some(source: MetricsSource) -> None:
     found = analyzed(source, {"source": "OpenCost"})
     assert costs(found) == pytest.approx((0.5 * 1000 / 3600 + 0.1) / 2)
 
 
-def test_an_init_container_that_restarts_is_a_sidecar_and_costs_as_long_as_the_pod_lives(source: Source) -> None:
+def test_an_init_container_that_restarts_is_a_sidecar_and_costs_as_long_as_the_pod_lives(source: MetricsSource) -> None:
     found = analyzed(source, {}, "mesh")
     assert costs(found) == pytest.approx(0.2)
     execution = found.analysis.runs[0].steps[0]
@@ -116,7 +116,7 @@ def test_an_init_container_that_restarts_is_a_sidecar_and_costs_as_long_as_the_p
     assert item.id == "sidecar-overhead.proxy"
 
 
-def test_what_nodes_have_allocatable_is_read(source: Source) -> None:
+def test_what_nodes_have_allocatable_is_read(source: MetricsSource) -> None:
     client = PrometheusClient(source)
     try:
         found = NodeCapacity().of(client, NOW, answers=True)

@@ -13,7 +13,7 @@ import yaml
 
 from concertmaster.api import schema
 from concertmaster.api.kinds import KINDS, Kind
-from concertmaster.api.models.base import Resource
+from concertmaster.api.models.base import CustomResource
 from concertmaster.api.models.change import WorkflowChange
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
@@ -22,7 +22,7 @@ from testbed.cluster import Cluster
 
 HERE = Path(__file__).parent
 API = "concertmaster.dev/v1alpha1"
-MODELS: dict[str, type[Resource]] = {
+MODELS: dict[str, type[CustomResource]] = {
     model.__name__: model for model in (WorkflowProfile, OptimizationPolicy, ClusterOptimizationPolicy, WorkflowChange)
 }
 MISTAKES: list[dict[str, Any]] = yaml.safe_load((HERE / "mistakes.yaml").read_text())

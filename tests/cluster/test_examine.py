@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examine import Check, Examination, Mark
-from concertmaster.settings import Source
+from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
+from concertmaster.settings import MetricsSource
 from testbed.openmetrics import Grid, render
 from testbed.pytest_plugin import MakePrometheus
 from tests.support.cluster.histories import END, pod
@@ -20,8 +20,8 @@ GRID = Grid(END - 4000, END, kubelet_offset=0.0)
 LIVES = [pod("etl", f"step-{n}", -3900 + 10 * n, 3840) for n in range(3)]
 
 
-def examined(url: str, **fields: object) -> dict[str, Check]:
-    source = Source.model_validate(
+def examined(url: str, **fields: object) -> dict[str, Diagnostic]:
+    source = MetricsSource.model_validate(
         {"name": "default", "url": url, "delaySeconds": 0, "timeoutSeconds": 2, "deadlineSeconds": 2, **fields}
     )
     with PrometheusClient(source, sleep=lambda _: None) as client:
@@ -36,7 +36,7 @@ def history(change: Callable[[str], Iterable[str]] = lambda line: [line]) -> Ite
 
 def test_a_healthy_store_passes(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus(history=history()).url)
-    assert {name: check.result for name, check in checks.items() if check.mark is not Mark.OK} == {}
+    assert {name: check.result for name, check in checks.items() if check.mark is not DiagnosticStatus.OK} == {}
     assert checks["kube_pod_info"].result.endswith("series in the last 6 h")
     assert checks["retention"].result == "10y"
 
@@ -71,26 +71,28 @@ def _allow_list(line: str) -> Iterable[str]:
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        (_without_id, {"cgroup id": (Mark.WARN, "keep the label id")}),
-        (_moved, {"honor_labels": (Mark.WARN, "honorLabels: true")}),
-        (_two_clusters, {"one cluster": (Mark.FAIL, "extraMatchers")}),
-        (_slow, {"scrape interval": (Mark.WARN, "every 15s to 30s")}),
+        (_without_id, {"cgroup id": (DiagnosticStatus.WARN, "keep the label id")}),
+        (_moved, {"honor_labels": (DiagnosticStatus.WARN, "honorLabels: true")}),
+        (_two_clusters, {"one cluster": (DiagnosticStatus.FAIL, "extraMatchers")}),
+        (_slow, {"scrape interval": (DiagnosticStatus.WARN, "every 15s to 30s")}),
         (
             _allow_list,
             {
-                "kube_pod_created": (Mark.WARN, "kube-state-metrics"),
-                "kube_pod_status_phase": (Mark.FAIL, "kube-state-metrics"),
-                "container_memory_max_usage_bytes": (Mark.WARN, "cadvisor"),
+                "kube_pod_created": (DiagnosticStatus.WARN, "kube-state-metrics"),
+                "kube_pod_status_phase": (DiagnosticStatus.FAIL, "kube-state-metrics"),
+                "container_memory_max_usage_bytes": (DiagnosticStatus.WARN, "cadvisor"),
             },
         ),
     ],
     ids=["no id", "no honor_labels", "two clusters", "slow scrape", "allow-list"],
 )
 def test_each_defect_is_found_alone_and_with_its_cure(
-    make_prometheus: MakePrometheus, change: Callable[[str], Iterable[str]], wanted: dict[str, tuple[Mark, str]]
+    make_prometheus: MakePrometheus,
+    change: Callable[[str], Iterable[str]],
+    wanted: dict[str, tuple[DiagnosticStatus, str]],
 ) -> None:
     checks = examined(make_prometheus(history=history(change)).url)
-    odd = {name: check for name, check in checks.items() if check.mark is not Mark.OK}
+    odd = {name: check for name, check in checks.items() if check.mark is not DiagnosticStatus.OK}
     assert {name: check.mark for name, check in odd.items()} == {name: mark for name, (mark, _) in wanted.items()}
     for name, (_, fix) in wanted.items():
         assert fix in odd[name].fix
@@ -98,14 +100,14 @@ def test_each_defect_is_found_alone_and_with_its_cure(
 
 def test_extra_matchers_answer_the_question_of_clusters(make_prometheus: MakePrometheus) -> None:
     url = make_prometheus(history=history(_two_clusters)).url
-    assert examined(url, extraMatchers={"cluster": "prod-1"})["one cluster"].mark is Mark.OK
+    assert examined(url, extraMatchers={"cluster": "prod-1"})["one cluster"].mark is DiagnosticStatus.OK
 
 
 def test_an_empty_store_fails_what_a_recommendation_needs(make_prometheus: MakePrometheus) -> None:
     checks = examined(make_prometheus().url)
-    assert checks["metrics source"].mark is Mark.OK
-    assert checks["kube_pod_info"].mark is Mark.FAIL
-    assert checks["kube_pod_created"].mark is Mark.WARN
+    assert checks["metrics source"].mark is DiagnosticStatus.OK
+    assert checks["kube_pod_info"].mark is DiagnosticStatus.FAIL
+    assert checks["kube_pod_created"].mark is DiagnosticStatus.WARN
 
 
 def test_a_store_that_does_not_answer_is_one_finding() -> None:
@@ -113,5 +115,5 @@ def test_a_store_that_does_not_answer_is_one_finding() -> None:
         taken.bind(("127.0.0.1", 0))
         checks = examined(f"http://127.0.0.1:{taken.getsockname()[1]}")
     (check,) = checks.values()
-    assert (check.name, check.mark) == ("metrics source", Mark.FAIL)
+    assert (check.name, check.mark) == ("metrics source", DiagnosticStatus.FAIL)
     assert "Connection refused" in check.result

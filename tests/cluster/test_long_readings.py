@@ -14,7 +14,7 @@ from concertmaster.core.model import JobFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 from concertmaster.prometheus.queries.scope import TimeRange
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.lives import Grid, JobLife, PodLife
 from testbed.openmetrics import render
 from testbed.process import http_get
@@ -76,7 +76,7 @@ def read(
     server: PrometheusServer, monkeypatch: pytest.MonkeyPatch, *, sparsely: bool, span: float = DAY
 ) -> tuple[dict[str, PodFact], dict[str, JobFact], int]:
     """Pods and Jobs of a span, and the samples that Prometheus read for them."""
-    source = Source.model_validate({"name": "default", "url": server.url})
+    source = MetricsSource.model_validate({"name": "default", "url": server.url})
     before, pods, jobs = samples(server), dict[str, PodFact](), dict[str, JobFact]()
     with monkeypatch.context() as patch, PrometheusClient(source) as client:
         if not sparsely:

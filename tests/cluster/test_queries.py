@@ -21,7 +21,7 @@ from concertmaster.prometheus.guard.fence import fence
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.lives import PodLife
 from testbed.process import http_get
 from testbed.prometheus import PrometheusServer
@@ -47,8 +47,8 @@ def client(prometheus: PrometheusServer) -> PrometheusClient:
     return PrometheusClient(source(prometheus))
 
 
-def source(prometheus: PrometheusServer, **fields: Any) -> Source:
-    return Source.model_validate({"name": "default", "url": prometheus.url, **fields})
+def source(prometheus: PrometheusServer, **fields: Any) -> MetricsSource:
+    return MetricsSource.model_validate({"name": "default", "url": prometheus.url, **fields})
 
 
 def look(client: PrometheusClient, namespace: str, since: float, until: float, **options: Any) -> Collection:

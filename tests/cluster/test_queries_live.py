@@ -13,7 +13,7 @@ from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.cluster import Cluster
 from testbed.lives import KUBELET_JOB
 from tests.support.cluster.bed_jobs import job, pods_of, unix, until
@@ -22,7 +22,7 @@ from tests.support.cluster.bed_jobs import job, pods_of, unix, until
 @pytest.fixture
 def client(cluster: Cluster) -> PrometheusClient:
     return PrometheusClient(
-        Source.model_validate({"name": "default", "url": cluster.endpoints["prometheus"], "delaySeconds": 0})
+        MetricsSource.model_validate({"name": "default", "url": cluster.endpoints["prometheus"], "delaySeconds": 0})
     )
 
 

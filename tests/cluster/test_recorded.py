@@ -21,13 +21,13 @@ import yaml
 from charts.sync import CHART
 from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examine import Check, Examination, Mark
+from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.prometheus.queries import bulk
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.build import ensure
 from testbed.lives import PodLife
 from testbed.openmetrics import Grid, render
@@ -80,7 +80,7 @@ class Store:
 
     def client(self) -> PrometheusClient:
         return PrometheusClient(
-            Source.model_validate({"name": "default", "url": self.server.url, "scrapeInterval": "30s"})
+            MetricsSource.model_validate({"name": "default", "url": self.server.url, "scrapeInterval": "30s"})
         )
 
     def look(self) -> tuple[Collection, int]:
@@ -108,7 +108,7 @@ class Store:
         assert found is not None
         return int(float(found.group(1)))
 
-    def doctor(self) -> Check:
+    def doctor(self) -> Diagnostic:
         return next(c for c in Examination(self.client(), END + 60).run() if c.name == "recording rules")
 
 
@@ -143,7 +143,7 @@ def test_the_charts_rules_are_the_ones_the_operator_reads() -> None:
 
 def test_the_same_facts_from_fewer_samples(store: Store) -> None:
     direct, touched = store.look()
-    assert (direct.recorded, store.doctor().mark) == (0, Mark.OK)
+    assert (direct.recorded, store.doctor().mark) == (0, DiagnosticStatus.OK)
     assert "which is fine" in store.doctor().result
     store.record(-26 * HOUR)
     again, fewer = store.look()
@@ -181,7 +181,11 @@ def test_rules_younger_than_the_window_are_not_used(store: Store) -> None:
     assert again.recorded == 0
     assert again.facts == direct.facts
     found = store.doctor()
-    assert (found.mark, "not used" in found.result, "younger than an hour" in found.fix) == (Mark.WARN, True, True)
+    assert (found.mark, "not used" in found.result, "younger than an hour" in found.fix) == (
+        DiagnosticStatus.WARN,
+        True,
+        True,
+    )
 
 
 def test_rules_that_cover_short_lives_only_are_used_for_those(store: Store) -> None:
@@ -200,7 +204,7 @@ def test_a_rule_at_another_interval_is_not_used(store: Store) -> None:
     store.record(-3 * HOUR, groups, every=30)
     assert store.look()[0].recorded == 0
     found = store.doctor()
-    assert (found.mark, "where one per minute is at most 61" in found.result) == (Mark.WARN, True)
+    assert (found.mark, "where one per minute is at most 61" in found.result) == (DiagnosticStatus.WARN, True)
 
 
 def test_the_evaluator_that_missed_most_counts(store: Store) -> None:
@@ -210,7 +214,7 @@ def test_the_evaluator_that_missed_most_counts(store: Store) -> None:
         groups[0]["rules"][0]["labels"] = {"evaluator": replica}
         store.record(since, groups)
     assert store.look()[0].recorded == 0
-    assert store.doctor().mark is Mark.WARN
+    assert store.doctor().mark is DiagnosticStatus.WARN
 
 
 def test_a_rule_that_someone_narrowed_is_found_out(store: Store) -> None:

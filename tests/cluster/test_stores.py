@@ -16,9 +16,9 @@ import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, MetricsError, Partial
-from concertmaster.prometheus.collect.examine import Examination, Mark
+from concertmaster.prometheus.collect.examine import DiagnosticStatus, Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.openmetrics import Grid, render
 from testbed.prometheus import PrometheusServer
 from tests.support.cluster.histories import END, pod
@@ -60,7 +60,9 @@ def behind(prometheus: PrometheusServer, asked: Asked, path: str | None = None, 
 
 def look(url: str, **fields: Any) -> Collection:
     """The last two hours."""
-    client = PrometheusClient(Source.model_validate({"name": "s", "url": url, "scrapeInterval": "30s", **fields}))
+    client = PrometheusClient(
+        MetricsSource.model_validate({"name": "s", "url": url, "scrapeInterval": "30s", **fields})
+    )
     return collect(
         client,
         namespaces=["a", "b"],
@@ -154,9 +156,9 @@ def test_victoria_metrics_says_partial_in_a_field_of_its_own(
         look(store.url)
     partial = False
     assert look(store.url).facts == plain.facts
-    client = PrometheusClient(Source.model_validate({"name": "s", "url": store.url}))
+    client = PrometheusClient(MetricsSource.model_validate({"name": "s", "url": store.url}))
     found = {check.name: check for check in Examination(client, END + 60).run()}
-    assert (found["metrics source"].mark, found["retention"].mark) == (Mark.OK, Mark.OK)
+    assert (found["metrics source"].mark, found["retention"].mark) == (DiagnosticStatus.OK, DiagnosticStatus.OK)
     assert "not reported" in found["retention"].result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,27 @@ def test_unit_tests_stand_in_the_folder_of_their_room() -> None:
         room = path.parent.relative_to(ROOT / "tests" / "unit")
         if room.parts and room.parts[0] not in NOT_OF_THE_PACKAGE:
             assert (PACKAGE / room).is_dir(), f"{path.relative_to(ROOT)}: no room {room} in the package"
+
+
+def _declared(path: Path) -> Iterator[tuple[str, str]]:
+    """Public classes and type aliases of a module: the name, and what it stands for."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, str(path.relative_to(PACKAGE))
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name) and not target.id.isupper():
+                    yield target.id, ast.unparse(node.value)
+
+
+def test_a_name_of_a_type_has_one_meaning_in_the_package() -> None:
+    meanings: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for name, meaning in _declared(path):
+            if name[0].isupper():
+                meanings.setdefault(name, set()).add(meaning)
+    assert len(meanings) > 500
+    assert not {name: sorted(found) for name, found in meanings.items() if len(found) > 1}
 
 
 def test_no_room_holds_too_many_files() -> None:

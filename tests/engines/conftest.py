@@ -19,7 +19,7 @@ from concertmaster.engines import define_all
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.cluster import Cluster
 from testbed.components import ARGO_V4
 from testbed.controlplane import ControlPlane, Options, argo_version
@@ -99,7 +99,7 @@ def bed(options: Options) -> Iterator[Cluster]:
 
 def _collected(prometheus: PrometheusServer, scenario: Scenario) -> Collection:
     source = {"name": "default", "url": prometheus.url, "scrapeInterval": f"{SCRAPE_SECONDS}s"}
-    client = PrometheusClient(Source.model_validate(source))
+    client = PrometheusClient(MetricsSource.model_validate(source))
     until = time.time()
     return collect(
         client,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from concertmaster.controller.collection.placement import Placement
+from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.rules.resources.places import places
@@ -77,7 +77,7 @@ def test_a_long_fan_out_is_placed_whatever_is_read_together(
     facts = [f for f in history.facts if (f.owner_name or "").startswith("long-list-")]
     assert len(facts) == 25
     random.Random(seed).shuffle(facts)
-    placement = Placement()
+    placement = PodPlacer()
     found: set[str | None] = set()
     for look in range(LOOKS):
         part = Collection(history.since, history.complete_until, tuple(facts[look::LOOKS]))

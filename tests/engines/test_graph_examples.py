@@ -22,7 +22,7 @@ from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.prometheus import PrometheusServer, Scrape
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -128,7 +128,7 @@ def client() -> Iterator[PrometheusClient]:
             wait_until(lambda: scraped(prometheus) == {run}, run)  # noqa: B023 - called at once
         exporter.page = ""
         wait_until(lambda: scraped(prometheus) == set(), "nothing")
-        yield PrometheusClient(Source.model_validate({"name": "default", "url": prometheus.url}))
+        yield PrometheusClient(MetricsSource.model_validate({"name": "default", "url": prometheus.url}))
     exporter.server.shutdown()
 
 

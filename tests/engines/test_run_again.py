@@ -17,7 +17,7 @@ from concertmaster.engines import assign, define, job_ends
 from concertmaster.history import Store
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from testbed.cluster import Cluster
 from testbed.controlplane import Options
 from testbed.prometheus import PrometheusServer, scrapes_of
@@ -163,7 +163,7 @@ def known(directory: Path, declared: Mapping[str, Any]) -> list[RunRecord]:
 def collected(prometheus: PrometheusServer, begun: float) -> Collection:
     """What Prometheus has from the moment ``begun`` (unix seconds) on."""
     source = {"name": "default", "url": prometheus.url, "scrapeInterval": "2s"}
-    client = PrometheusClient(Source.model_validate(source))
+    client = PrometheusClient(MetricsSource.model_validate(source))
     now = time.time()
     return collect(client, namespaces=[SPACE], since=begun, until=now, now=now + client.source.delay_seconds)
 

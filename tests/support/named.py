@@ -15,7 +15,7 @@ import yaml
 from concertmaster.api.conditions import ConditionType
 from concertmaster.cli import COMMANDS, cli
 from concertmaster.controller.reporting.telemetry import Telemetry
-from concertmaster.core.analysis.steps.step import Marks
+from concertmaster.core.analysis.steps.step import StepFlags
 from concertmaster.core.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def exists(name: str) -> bool:
 @cache
 def marks() -> frozenset[str]:
     """The marks of a step, as in the status and in the JSON of ``analyze``."""
-    return frozenset(re.sub(r"_(\w)", lambda m: m[1].upper(), field.name) for field in fields(Marks))
+    return frozenset(re.sub(r"_(\w)", lambda m: m[1].upper(), field.name) for field in fields(StepFlags))
 
 
 @cache

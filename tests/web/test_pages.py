@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from concertmaster.report.period.document import Scope, period_report
+from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import document
 from concertmaster.report.workflows.fleet import FleetView
 from testbed import axe
@@ -477,7 +477,7 @@ def test_nothing_of_a_cluster_is_ever_run(chromium: Browser) -> None:
 
 
 def test_the_report_is_styled_under_its_own_policy_and_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
-    scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
+    scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
     file = tmp_path / "report.html"
     file.write_text(document(period_report(FleetView((*hostile(), profile()), (), NOW), scope), "html"))
     for width in (1280, 360):

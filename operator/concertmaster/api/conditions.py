@@ -18,11 +18,11 @@ __all__ = ["ConditionType", "ConditionUpdate", "Reason"]
 
 MAX_MESSAGE = 1000  # characters; the schema's bound
 
-Document = Mapping[str, Any]
+ConditionDocument = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
+class ConditionTransition:
     """A condition that changed its status or reason; ``before`` (status) is None and ``because`` (reason before) empty for
     a new one. For Events."""
 
@@ -38,7 +38,7 @@ _STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
 def update(
-    previous: Iterable[Document], findings: Iterable[ConditionUpdate], *, generation: int | None, now: float
+    previous: Iterable[ConditionDocument], findings: Iterable[ConditionUpdate], *, generation: int | None, now: float
 ) -> list[dict[str, Any]]:
     """The list of conditions after ``findings``, ready for a status.
 
@@ -64,7 +64,9 @@ def update(
     return [known[name] for name in sorted(known, key=_rank)]
 
 
-def reported(previous: Iterable[Document], findings: Iterable[ConditionUpdate], *, generation: int | None) -> bool:
+def reported(
+    previous: Iterable[ConditionDocument], findings: Iterable[ConditionUpdate], *, generation: int | None
+) -> bool:
     """Whether ``previous`` say all of ``findings`` already, so that an update would change nothing."""
     known = {entry.get("type"): entry for entry in previous}
     for finding in findings:
@@ -80,18 +82,20 @@ def reported(previous: Iterable[Document], findings: Iterable[ConditionUpdate], 
     return True
 
 
-def find(conditions: Iterable[Document], wanted: ConditionType) -> Document | None:
+def find(conditions: Iterable[ConditionDocument], wanted: ConditionType) -> ConditionDocument | None:
     """The condition of that type, or None."""
     return next((entry for entry in conditions if entry.get("type") == wanted), None)
 
 
-def holds(conditions: Iterable[Document], wanted: ConditionType) -> bool | None:
+def holds(conditions: Iterable[ConditionDocument], wanted: ConditionType) -> bool | None:
     """Whether the condition of that type is True or False; None when it is Unknown or absent."""
     entry = find(conditions, wanted)
     return {"True": True, "False": False}.get(str(entry.get("status"))) if entry is not None else None
 
 
-def transitions(previous: Iterable[Document], current: Iterable[Document]) -> list[Transition]:
+def transitions(
+    previous: Iterable[ConditionDocument], current: Iterable[ConditionDocument]
+) -> list[ConditionTransition]:
     """The conditions whose status or reason differs from before, in the order of ``current``."""
     known = {str(entry.get("type")): entry for entry in previous}
     changed = []
@@ -101,7 +105,7 @@ def transitions(previous: Iterable[Document], current: Iterable[Document]) -> li
             status = str(before.get("status")) if before is not None else None
             because = str(before.get("reason") or "") if before is not None else ""
             changed.append(
-                Transition(
+                ConditionTransition(
                     str(entry["type"]),
                     status,
                     str(entry["status"]),

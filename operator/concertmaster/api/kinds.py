@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic.config import JsonDict
 
-from concertmaster.api.models.base import GROUP, Resource, rule
+from concertmaster.api.models.base import GROUP, CustomResource, rule
 from concertmaster.api.models.change import WorkflowChange
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
@@ -27,7 +27,7 @@ class Column:
 class Kind:
     """What a CRD says beside its schema."""
 
-    model: type[Resource]
+    model: type[CustomResource]
     plural: str
     short_name: str
     columns: tuple[Column, ...]

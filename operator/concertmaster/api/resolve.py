@@ -38,7 +38,7 @@ from concertmaster.core.model.policy import (
     VerifySettings,
 )
 from concertmaster.core.model.pricing import NodePrice
-from concertmaster.core.model.scalars import Amount, Duration, Percent
+from concertmaster.core.model.scalars import DecimalAmount, Duration, Percent
 from concertmaster.engines.registry import CLUSTER_KINDS
 
 _T = TypeVar("_T")
@@ -252,5 +252,5 @@ def _seconds(value: Duration | None) -> float | None:
     return float(value.seconds) if value is not None else None
 
 
-def _number(value: Amount | None) -> float | None:
+def _number(value: DecimalAmount | None) -> float | None:
     return float(value.value) if value is not None else None

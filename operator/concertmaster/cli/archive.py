@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from concertmaster.core.model.daily import Adoption, DailyRow
+from concertmaster.core.model.daily import DailyRow, RecommendationOutcome
 from concertmaster.kube import operator_service
 from concertmaster.kube.client import KubeClient
 from concertmaster.report import daily
@@ -26,7 +26,7 @@ class ArchivedDays:
     (``problem``), where nothing was answered at all."""
 
     rows: dict[tuple[str, str], list[DailyRow]] = field(default_factory=dict)
-    adoptions: list[Adoption] = field(default_factory=list)
+    adoptions: list[RecommendationOutcome] = field(default_factory=list)
     problem: str = ""
 
 

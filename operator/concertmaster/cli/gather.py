@@ -50,7 +50,7 @@ def find_source(
     bearer_token_file: str | None,
     ca_file: str | None,
     matchers: Sequence[str],
-) -> settings.Source:
+) -> settings.MetricsSource:
     """The source the options name. Raises UserError with what to change."""
     if (url is None) == (config is None):
         raise click.UsageError("give --prometheus URL, or --config FILE with --source NAME")
@@ -82,7 +82,7 @@ def progress(text: str) -> None:
 
 
 def from_prometheus(
-    source: settings.Source,
+    source: settings.MetricsSource,
     *,
     namespaces: Sequence[str],
     window: float,

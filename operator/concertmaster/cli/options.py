@@ -60,7 +60,7 @@ class SourceOptions:
         """Whether they name one at all."""
         return bool(self.url or self.config)
 
-    def find(self) -> settings.Source:
+    def find(self) -> settings.MetricsSource:
         """The source. Raises UserError or a usage error with what to change."""
         return find_source(self.url, self.config, self.source_name, self.bearer_token_file, self.ca_file, self.matchers)
 
@@ -101,7 +101,7 @@ def source_options(command: F) -> F:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SpanOptions:
     """The options that say what to examine: namespaces, definitions and a window (seconds; None: the policy's) that
     ends at ``until``."""
 
@@ -114,7 +114,7 @@ class Span:
         """The Kubernetes objects of the definition files. Raises UserError."""
         return load_objects(self.definitions)
 
-    def ask(self, source: settings.Source, objects: Sequence[Mapping[str, Any]]) -> Facts:
+    def ask(self, source: settings.MetricsSource, objects: Sequence[Mapping[str, Any]]) -> Facts:
         """The facts of the span from a metrics store. Raises UserError."""
         return from_prometheus(
             source, namespaces=self.namespaces, window=self.window or WINDOW, objects=objects, now=self.until
@@ -126,7 +126,7 @@ def span_options(command: F) -> F:
 
     @functools.wraps(command)
     def call(**values: Any) -> Any:
-        return command(span=Span(**{f.name: values.pop(f.name) for f in fields(Span)}), **values)
+        return command(span=SpanOptions(**{f.name: values.pop(f.name) for f in fields(SpanOptions)}), **values)
 
     for option in reversed(
         (
@@ -157,7 +157,7 @@ def facts_option(command: F) -> F:
     """Adds ``--facts`` beside source and span, and hands the command a function ``read`` that gets the facts."""
 
     @functools.wraps(command)
-    def call(source: SourceOptions, span: Span, facts_file: Path | None, **values: Any) -> Any:
+    def call(source: SourceOptions, span: SpanOptions, facts_file: Path | None, **values: Any) -> Any:
         return command(read=lambda: read_facts(facts_file, source, span), window=span.window, **values)
 
     option = click.option(
@@ -169,7 +169,7 @@ def facts_option(command: F) -> F:
     return cast("F", option(source_options(span_options(call))))
 
 
-def read_facts(facts_file: Path | None, source: SourceOptions, span: Span) -> Facts:
+def read_facts(facts_file: Path | None, source: SourceOptions, span: SpanOptions) -> Facts:
     """Facts from a file, or else from the source the options name. Raises UserError."""
     if facts_file is None and not source.named:
         raise click.UsageError("give --facts FILE, --prometheus URL, or --config FILE with --source NAME")

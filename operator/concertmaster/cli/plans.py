@@ -113,7 +113,7 @@ def recommendation_of(item: Mapping[str, Any]) -> Recommendation:
     )
 
 
-class Planner:
+class PlanReader:
     """Plans and policy checks of one profile's recommendations, read once."""
 
     def __init__(self, client: KubeClient, raw: Mapping[str, Any]) -> None:

@@ -17,13 +17,13 @@ from concertmaster.core.changes.admission.capacity import UNKNOWN_NODES, Nodes
 from concertmaster.core.changes.ledger import Ledger, Line
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import EngineTraits, Recommendation, RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.definitions import NamedConfigMaps
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import FleetMember
-from concertmaster.history import Evidence, KeptAnalysis
+from concertmaster.history import KeptAnalysis, RunsEvidence
 from concertmaster.report.workflow_series import Sample
 
 Heartbeat = Callable[[str], None]
@@ -117,7 +117,7 @@ class LongTermFigures:
 
     rows: Sequence[DailyRow] = ()
     baseline: Baseline | None = None
-    adoptions: Sequence[Adoption] = ()
+    adoptions: Sequence[RecommendationOutcome] = ()
 
 
 class History(Protocol):
@@ -136,7 +136,7 @@ class History(Protocol):
 
     def evidence(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
-    ) -> Evidence:
+    ) -> RunsEvidence:
         """What identifies the input of an analysis of the same ``runs``, at a fraction of the cost of reading them. Runs
         that ended ``after`` that moment count as fresh."""
 

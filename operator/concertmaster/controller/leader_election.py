@@ -33,7 +33,7 @@ class LeadershipLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class LeaseIdentity:
     """Where the lease is, and who asks for it."""
 
     namespace: str
@@ -42,7 +42,9 @@ class Identity:
     shard: str = ""  # the Lease of this shard beside ``name``; empty: the operator works in one piece
 
 
-def identity(environment: Mapping[str, str] = os.environ, namespace_file: Path = _NAMESPACE_FILE) -> Identity | None:
+def identity(
+    environment: Mapping[str, str] = os.environ, namespace_file: Path = _NAMESPACE_FILE
+) -> LeaseIdentity | None:
     """The lease named by the Deployment's environment; None outside a cluster, where nobody else is expected."""
     name = environment.get("CONCERTMASTER_LEASE")
     if not name:
@@ -52,9 +54,9 @@ def identity(environment: Mapping[str, str] = os.environ, namespace_file: Path =
         return None
     pod = environment.get("POD_NAME") or socket.gethostname()
     if environment.get("CONCERTMASTER_SHARDED") != "true":
-        return Identity(namespace, name, pod)
+        return LeaseIdentity(namespace, name, pod)
     # Of a StatefulSet two pods of one name can be alive, when one was deleted by force while its node was away.
-    return Identity(namespace, name, f"{pod}_{secrets.token_hex(4)}", shard=pod)
+    return LeaseIdentity(namespace, name, f"{pod}_{secrets.token_hex(4)}", shard=pod)
 
 
 def _read(file: Path) -> str:
@@ -74,7 +76,7 @@ class LeaderElection:
     def __init__(
         self,
         client: KubeClient,
-        where: Identity,
+        where: LeaseIdentity,
         *,
         active: Callable[[float], object],
         heartbeat: Callable[[str], None],

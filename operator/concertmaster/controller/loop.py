@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class CyclePace:
     """Seconds: between the starts of cycles, to let a burst of changes settle, and at least between two cycles."""
 
     interval: float
@@ -93,7 +93,7 @@ class Loop:
         self,
         cycle: Callable[[], bool],
         worker: Worker,
-        pace: Pace,
+        pace: CyclePace,
         health: Health,
         *,
         fatal: tuple[type[Exception], ...] = (),

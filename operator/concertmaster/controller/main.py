@@ -25,8 +25,8 @@ from concertmaster.controller.assembly import Assembly, Background
 from concertmaster.controller.cycle import Cycle
 from concertmaster.controller.health import Health
 from concertmaster.controller.leader_election import LIMITS as ELECTION_LIMITS
-from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost, identity
-from concertmaster.controller.loop import Loop, Pace, Worker
+from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
+from concertmaster.controller.loop import CyclePace, Loop, Worker
 from concertmaster.controller.malloc import collect_seldom
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
 from concertmaster.controller.prerequisites import check as check_prerequisites
@@ -156,7 +156,7 @@ class Operator:
 
     async def _elect(self, stack: AsyncExitStack, stopping: asyncio.Event) -> LeaderElection | None:
         """The right to work, once no other operator of this release does; None where there is no lease to hold."""
-        own: Identity | None = identity()
+        own: LeaseIdentity | None = identity()
         if own is None:
             self._telemetry.active.set(1)
             return None
@@ -185,7 +185,7 @@ class Operator:
         election: LeaderElection | None,
     ) -> None:
         """Watches and loop until either ends or a signal comes."""
-        pace = Pace(float(self._settings.interval.seconds))
+        pace = CyclePace(float(self._settings.interval.seconds))
         loop = Loop(
             cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped), failed=self._telemetry.cycle_failed
         )

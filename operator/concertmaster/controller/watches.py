@@ -17,7 +17,7 @@ import kopf
 from concertmaster.controller.collection.pending import pack
 from concertmaster.controller.collection.run_kinds import ServedRunKind
 from concertmaster.controller.registry import EventEffect, Registry
-from concertmaster.kube.configuration import Connection
+from concertmaster.kube.configuration import ApiConnection
 from concertmaster.kube.objects import Resource
 
 _LONGEST_BACKOFF = 15.0
@@ -89,7 +89,7 @@ def settings(*, scanning: bool) -> kopf.OperatorSettings:
 def operator_registry(
     registry: Registry,
     kinds: Sequence[Resource],
-    connection: Callable[[], Connection],
+    connection: Callable[[], ApiConnection],
     changed: Callable[[], None],
 ) -> kopf.OperatorRegistry:
     """Handlers that copy events of ``kinds`` into ``registry`` and call ``changed`` when one has a meaning."""
@@ -99,7 +99,7 @@ def operator_registry(
     return handlers
 
 
-def _logged_in(connection: Callable[[], Connection]) -> kopf.OperatorRegistry:
+def _logged_in(connection: Callable[[], ApiConnection]) -> kopf.OperatorRegistry:
     """A registry of handlers with the operator's own credentials."""
     handlers = kopf.OperatorRegistry()
 
@@ -187,7 +187,7 @@ async def watch_runs(
     kinds: Collection[ServedRunKind],
     runs: Runs,
     arrived: Callable[[], None],
-    connection: Callable[[], Connection],
+    connection: Callable[[], ApiConnection],
     *,
     namespaces: Collection[str],
 ) -> None:

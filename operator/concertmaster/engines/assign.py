@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.common.executions import merge_facts
 from concertmaster.engines.common.ordering import begin
-from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Rejected, Unassigned
+from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Unassigned, Unplaced
 from concertmaster.engines.graph.traits import GRAPH
 from concertmaster.engines.registry import ENGINES
 
@@ -57,11 +57,11 @@ def _engine_of(fact: PodFact, definitions: Mapping[str, Sequence[WorkflowDefinit
     return _OF_OWNER.get(fact.owner_kind or "", _NOBODY)
 
 
-def _rejected(fact: PodFact) -> Rejected:
+def _rejected(fact: PodFact) -> Unplaced:
     if fact.owner_kind:
-        return Rejected(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
+        return Unplaced(fact, f"owned by a {fact.owner_kind}, which no engine here observes")
     # Only the label of a declared graph routes such a pod here.
-    return Rejected(fact, "it has no owner and no step selects it", GRAPH)
+    return Unplaced(fact, "it has no owner and no step selects it", GRAPH)
 
 
 def _grouped(placements: Sequence[Placement], known: Sequence[WorkflowDefinition]) -> Assignment:

@@ -20,7 +20,7 @@ from concertmaster.core.model.engines import Sizes
 from concertmaster.engines.common.manifest import Resolve
 from concertmaster.engines.common.objects import KubeObject
 from concertmaster.engines.common.placing import Context, Placement
-from concertmaster.engines.inputs import Values, of_annotations
+from concertmaster.engines.inputs import ValuesOf, of_annotations
 from concertmaster.engines.live import LiveRun
 
 Raw = Mapping[str, Any]
@@ -64,7 +64,7 @@ class RunKind:
     child_selector: Callable[[KubeObject], str] = lambda obj: ""
     parts: tuple[str, ...] = ()
     pod_labels: tuple[tuple[str, ...], ...] = ()
-    values: Values = of_annotations
+    values: ValuesOf = of_annotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class ChartSwitch:
 
 
 Define = Callable[[Raw, Resolve | None, str | None], WorkflowDefinition | None]
-Place = Callable[[Sequence[PodFact], Sequence[WorkflowDefinition], Context], Iterator[Placement]]
+PlacePods = Callable[[Sequence[PodFact], Sequence[WorkflowDefinition], Context], Iterator[Placement]]
 Settle = Callable[[Sequence[StepExecution], WorkflowDefinition | None], list[StepExecution]]
 
 
@@ -120,7 +120,7 @@ class Engine:
     traits: EngineTraits
     defining: tuple[str, ...]
     define: Define
-    place: Place
+    place: PlacePods
     settle: Settle = lambda executions, definition: list(executions)
     run_kinds: tuple[RunKind, ...] = ()
     companions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -45,12 +45,12 @@ class RunValues:
     pods: Mapping[str, NamedValues] = field(default_factory=dict)
 
 
-Values = Callable[[Raw, Sequence[Raw]], RunValues]
+ValuesOf = Callable[[Raw, Sequence[Raw]], RunValues]
 """Returns the named values of a run object and its children."""
 
 
 def with_inputs(
-    record: RunRecord, sources: Sequence[InputSource], raw: Raw, children: Sequence[Raw], read: Values
+    record: RunRecord, sources: Sequence[InputSource], raw: Raw, children: Sequence[Raw], read: ValuesOf
 ) -> tuple[RunRecord, tuple[str, ...]]:
     """``record`` with the input sizes that ``sources`` refer to, and messages about values that are not valid sizes.
 
@@ -142,7 +142,7 @@ def of_annotations(raw: Raw, children: Sequence[Raw]) -> RunValues:
     return RunValues(NamedValues(annotations=annotations_of(raw)))
 
 
-def of_pods(templates: Callable[[Raw], Iterable[Raw]]) -> Values:
+def of_pods(templates: Callable[[Raw], Iterable[Raw]]) -> ValuesOf:
     """Values of a run whose children are pods: those of the run are the annotations and environment of its pod
     templates, which ``templates`` returns; each pod adds its own."""
 

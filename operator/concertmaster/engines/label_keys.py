@@ -10,7 +10,7 @@ from concertmaster.engines.registry import ENGINES, by_traits
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class NeededLabels:
     """Label keys, both tuples sorted: ``run_keys`` make a pod part of a run, ``keys`` are all that are needed.
     ``nodes``: whether prices also need the labels of nodes."""
 
@@ -19,7 +19,7 @@ class Labels:
     nodes: bool = False
 
 
-def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> Labels:
+def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool = False) -> NeededLabels:
     """Label keys that the definitions' engines and selectors read. With ``undeclared`` those of all engines, so that
     workflows without a declaration can be inferred."""
     keys = {key for engine in ENGINES for key in engine.pod_labels} if undeclared else set[str]()
@@ -36,4 +36,4 @@ def labels_in_use(definitions: Iterable[WorkflowDefinition], *, undeclared: bool
         keys.update(term.key for term in definition.run_selector)
         for step in definition.graph.steps:
             keys.update(term.key for term in step.selector)
-    return Labels(tuple(sorted(keys | runs)), tuple(sorted(runs)), nodes)
+    return NeededLabels(tuple(sorted(keys | runs)), tuple(sorted(runs)), nodes)

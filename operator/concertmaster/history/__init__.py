@@ -11,7 +11,7 @@ from concertmaster.history.errors import (
     HistoryUnavailable,
 )
 from concertmaster.history.runs.cache import RunCache
-from concertmaster.history.runs.evidence import Evidence
+from concertmaster.history.runs.evidence import RunsEvidence
 from concertmaster.history.runs.reader import left_out
 from concertmaster.history.server import open_server
 from concertmaster.history.store import Added, Stats, Store
@@ -19,7 +19,6 @@ from concertmaster.history.store import Added, Stats, Store
 __all__ = [
     "Added",
     "Address",
-    "Evidence",
     "HistoryDamaged",
     "HistoryError",
     "HistoryFull",
@@ -28,6 +27,7 @@ __all__ = [
     "HistoryUnavailable",
     "KeptAnalysis",
     "RunCache",
+    "RunsEvidence",
     "Stats",
     "Store",
     "left_out",

@@ -13,7 +13,7 @@ from typing import Any
 
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.model import WorkflowKey
-from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.history.errors import translated
 from concertmaster.history.rows import known_id, make_id
 from concertmaster.history.schema import connect_readonly
@@ -43,7 +43,7 @@ class DailyTables:
         rows: Sequence[DailyRow],
         *,
         baseline: Baseline | None = None,
-        adoptions: Sequence[Adoption] = (),
+        adoptions: Sequence[RecommendationOutcome] = (),
     ) -> int:
         """Record rows (whole ones replace, others add), the baseline where there is none yet, and the states of
         recommendations. Returns the number of rows written; one that says nothing new is not."""
@@ -98,14 +98,14 @@ class DailyTables:
             row = self._db.execute(query, (known_id(self._db, key),)).fetchone()
             return None if row is None else Baseline(*row)
 
-    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+    def adoptions(self, key: WorkflowKey) -> list[RecommendationOutcome]:
         """States of the recommendations of a workflow, by the time they were first published."""
         with self._read():
             query = (
                 "SELECT recommendation, state, first, since, money, minutes, failures, by, verdict, measured "
                 "FROM adoptions WHERE workflow = ? ORDER BY first, recommendation"
             )
-            return [Adoption(*values) for values in self._db.execute(query, (known_id(self._db, key),))]
+            return [RecommendationOutcome(*values) for values in self._db.execute(query, (known_id(self._db, key),))]
 
     def prune(self, today: int, owns: Callable[[str], bool] = lambda _: True) -> int:
         """Delete what is older than ``KEEP_DAYS`` days, and workflows of which nothing is left in the namespaces that
@@ -170,7 +170,7 @@ class DailyTables:
         self._db.execute("INSERT INTO step_names VALUES (?, ?, ?)", (number, place, step))
         return place
 
-    def _adopt(self, number: int, adoptions: Sequence[Adoption]) -> None:
+    def _adopt(self, number: int, adoptions: Sequence[RecommendationOutcome]) -> None:
         query = (
             "INSERT INTO adoptions AS old VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (workflow, recommendation) DO UPDATE SET state = excluded.state, since = excluded.since, "

@@ -8,14 +8,14 @@ from typing import Self
 
 from concertmaster.history.daily import DailyTables
 from concertmaster.history.errors import HistoryReadOnly
-from concertmaster.history.sql import Connection, Engine
+from concertmaster.history.sql import Connection, DatabaseEngine
 from concertmaster.history.sqlite import SqliteEngine
 
 
 class Database:
     """One database. Safe to use from several threads of one process."""
 
-    def __init__(self, place: str | Engine, *, copy: bool = False) -> None:
+    def __init__(self, place: str | DatabaseEngine, *, copy: bool = False) -> None:
         """Open the file ``place`` (":memory:" for none), creating or rebuilding it, or use an open database.
         ``recovered`` is a sentence for people when a damaged file was set aside, or a copy lacks something. Raises
         HistoryError and its kinds.
@@ -23,7 +23,7 @@ class Database:
         ``copy``: work in memory on what the file holds, while its place cannot be written. Facts can be read again from
         the metrics, so that they are accepted; the journal cannot, and refuses writes.
         """
-        self._engine: Engine = SqliteEngine(place, copy=copy) if isinstance(place, str) else place
+        self._engine: DatabaseEngine = SqliteEngine(place, copy=copy) if isinstance(place, str) else place
         self.path = self._engine.place
         self.recovered = self._engine.recovered
         self._lost: list[str] = []  # rows whose bytes could not be read

@@ -11,7 +11,7 @@ _CUT_TO = 0.9  # of the bound, so that not every reading deletes
 _ROOM_AGAIN = 0.8
 ROW = 256  # bytes of a row beside its body: keys and index
 _TABLES = ("pods", "records")
-Run = tuple[int, str]  # of the workflow with that number
+NumberedRun = tuple[int, str]  # of the workflow with that number
 
 
 class Space:
@@ -56,8 +56,8 @@ class Space:
 
     def _cut(self, db: Connection, namespace: str) -> float:
         """Delete runs: the oldest of each workflow, beginning with the workflow that takes most. Returns what is left."""
-        sizes: dict[Run, float] = {}
-        ends: dict[Run, float] = {}  # of those that are over
+        sizes: dict[NumberedRun, float] = {}
+        ends: dict[NumberedRun, float] = {}  # of those that are over
         for table in _TABLES:
             query = (
                 f"SELECT workflow, run, max(ended), sum(length(body) + {ROW}) FROM {table} "
@@ -68,12 +68,12 @@ class Space:
                 if ended is not None:
                     ends[workflow, run] = max(ended, ends.get((workflow, run), ended))
         up_to: dict[int, float] = {}  # bytes of the runs of each workflow down to this one, from the newest
-        ranked: list[tuple[float, Run]] = []
+        ranked: list[tuple[float, NumberedRun]] = []
         for key in sorted(sizes, key=lambda of: (ends.get(of, inf), of), reverse=True):
             up_to[key[0]] = up_to.get(key[0], 0.0) + sizes[key]
             ranked.append((up_to[key[0]], key))
         left = sum(up_to.values())
-        gone: list[Run] = []
+        gone: list[NumberedRun] = []
         for _, key in sorted(ranked, reverse=True):
             if left <= _CUT_TO * self._most:
                 break

@@ -36,7 +36,7 @@ class Connection(Protocol):
         """Apply a statement once for each set of parameters, in as few round trips as possible."""
 
 
-class Engine(Protocol):
+class DatabaseEngine(Protocol):
     """One open database. Safe to use from several threads: one of them at a time is inside.
 
     Every method raises HistoryError and its kinds, never an error of the driver.

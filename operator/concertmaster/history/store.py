@@ -17,10 +17,10 @@ from concertmaster.core.model.metrics import ByRun
 from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
-from concertmaster.history.runs.evidence import GOING_ON, Evidence, evidence, newest_finished
+from concertmaster.history.runs.evidence import GOING_ON, RunsEvidence, evidence, newest_finished
 from concertmaster.history.runs.reader import Mark, RunReader
 from concertmaster.history.space import Space
-from concertmaster.history.sql import Engine
+from concertmaster.history.sql import DatabaseEngine
 
 _AT_ONCE = 100  # workflows pruned in one transaction
 _NOTED_EVERY = 3600.0  # seconds: how far the file may lag behind with what has not changed
@@ -51,7 +51,7 @@ class Stats:
 class Store(Analyses):
     """One history. Safe to use from several threads of one process."""
 
-    def __init__(self, place: str | Engine, *, copy: bool = False, most: float = inf) -> None:
+    def __init__(self, place: str | DatabaseEngine, *, copy: bool = False, most: float = inf) -> None:
         """See ``Database``; ``most``: bytes of the runs of one namespace."""
         super().__init__(place, copy=copy)
         self._space = Space(most)
@@ -207,13 +207,13 @@ class Store(Analyses):
         as_of: float,
         after: float | None = None,
         cache: RunCache | None = None,
-    ) -> Evidence:
+    ) -> RunsEvidence:
         """The input of an analysis of ``runs`` in short, without rebuilding those that ended long ago; ``after``: since
         when runs count as fresh. What is put together stays in the ``cache`` for ``runs``."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
-                return Evidence()
+                return RunsEvidence()
             return evidence(
                 self._db,
                 number,

@@ -23,7 +23,7 @@ from kubernetes.client.exceptions import ApiException
 
 from concertmaster import __version__
 from concertmaster.kube.answers import FIRST_PAGE, NOT_JSON, MetadataPage, Page, decode_object, decode_page, whole
-from concertmaster.kube.configuration import Connection, connection_of, load_configuration, one_line
+from concertmaster.kube.configuration import ApiConnection, connection_of, load_configuration, one_line
 from concertmaster.kube.errors import (
     Busy,
     Expired,
@@ -106,7 +106,7 @@ class KubeClient:
         included; when it returns False, the request raises NotLeader instead of being sent."""
         self._may_write = may_write
 
-    def connection(self) -> Connection:
+    def connection(self) -> ApiConnection:
         """The present credentials; a rotated token file or an expired login is read again."""
         return connection_of(self._api.configuration)
 

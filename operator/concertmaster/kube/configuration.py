@@ -15,7 +15,7 @@ from concertmaster.kube.errors import NoConnection
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Connection:
+class ApiConnection:
     """What another client needs to reach the same server with the same identity. Never printed: it holds a token."""
 
     server: str
@@ -32,13 +32,13 @@ class Connection:
         return f"Connection(server={self.server!r})"
 
 
-def connection_of(config: Configuration) -> Connection:
+def connection_of(config: Configuration) -> ApiConnection:
     """The present credentials; a rotated token file or an expired login is read again."""
     header: str | None = config.get_api_key_with_prefix("BearerToken") or config.get_api_key_with_prefix(
         "authorization"
     )
     scheme, _, token = header.partition(" ") if header and " " in header else ("Bearer", "", header or "")
-    return Connection(
+    return ApiConnection(
         server=str(config.host),
         ca_file=config.ssl_ca_cert,
         verify=bool(config.verify_ssl),

@@ -27,7 +27,7 @@ _BACKLOG = 128  # connections the kernel keeps until they are accepted
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServerLimits:
     """What clients may use.
 
     A client may take ``seconds`` to send a request, and an idle connection stays open for as long. ``connections`` are open
@@ -55,7 +55,7 @@ _Idle = RequestHandler | asyncio.Task[None]  # a connection, or one whose TLS ha
 class HttpServer:
     """Serves ``app`` between ``start`` and ``stop``. ``max_field_size`` bounds the bytes of a header."""
 
-    def __init__(self, app: web.Application, limits: Limits, *, max_field_size: int = 8190) -> None:
+    def __init__(self, app: web.Application, limits: ServerLimits, *, max_field_size: int = 8190) -> None:
         app.middlewares.insert(0, self._count())
         self._limits = limits
         self._runner = web.AppRunner(

@@ -9,7 +9,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.daily.rows import combine
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import cell, table
 from concertmaster.report.view import View, number
@@ -19,7 +19,10 @@ RECENT_DAYS = 14  # that are compared with the baseline
 
 
 def view(
-    rows: Sequence[DailyRow], step: str, baseline: Baseline | None = None, adoptions: Sequence[Adoption] = ()
+    rows: Sequence[DailyRow],
+    step: str,
+    baseline: Baseline | None = None,
+    adoptions: Sequence[RecommendationOutcome] = (),
 ) -> View:
     """What is served of a workflow (``step`` empty) or of a step."""
     first = None
@@ -45,10 +48,10 @@ def view(
     }
 
 
-def adoptions(served: Sequence[Mapping[str, Any]]) -> list[Adoption]:
+def adoptions(served: Sequence[Mapping[str, Any]]) -> list[RecommendationOutcome]:
     """What became of the recommendations that ``view`` served."""
     return [
-        Adoption(str(a["id"]), str(a["state"]), float(a["first"]), float(a["since"]), verdict=a["verdict"])
+        RecommendationOutcome(str(a["id"]), str(a["state"]), float(a["first"]), float(a["since"]), verdict=a["verdict"])
         for a in served
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from concertmaster.core import text
 from concertmaster.core.analysis.periods import Period, local
-from concertmaster.core.analysis.trends import Bucket, Difference, PeriodSeries, Trends
+from concertmaster.core.analysis.trends import Bucket, PeriodDifference, PeriodSeries, Trends
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.comparison import MIN_RUNS, Comparison
 from concertmaster.core.stats.summary import Summary
@@ -81,7 +81,7 @@ def _bucket(bucket: Bucket, period: Period, zone: tzinfo) -> View:
     }
 
 
-def _difference(difference: Difference, period: Period, zone: tzinfo) -> View:
+def _difference(difference: PeriodDifference, period: Period, zone: tzinfo) -> View:
     return {
         "period": label(difference.now.start, period, zone) if difference.now is not None else None,
         "before": label(difference.before.start, period, zone) if difference.before is not None else None,
@@ -154,7 +154,7 @@ def _row(bucket: Bucket, period: Period, zone: tzinfo) -> list[str]:
     ]
 
 
-def _compared(difference: Difference, period: Period, zone: tzinfo, currency: str) -> str:
+def _compared(difference: PeriodDifference, period: Period, zone: tzinfo, currency: str) -> str:
     """This period against the one before, as one sentence."""
     noun = _NOUN[period]
     if difference.now is None or difference.before is None:
@@ -221,7 +221,7 @@ def _shown(summary: Summary | None, field: str) -> str:
     return cell(value, text.duration)
 
 
-def _time(difference: Difference) -> float:
+def _time(difference: PeriodDifference) -> float:
     figures: Mapping[str, Summary] = (difference.now.figures or {}) if difference.now is not None else {}
     seconds = figures.get("durationSeconds")
     return (seconds.mean or 0.0) * seconds.count if seconds is not None else 0.0

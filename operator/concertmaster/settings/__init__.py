@@ -1,24 +1,24 @@
 """The operator's configuration: one YAML file, read once at start."""
 
-from concertmaster.settings.history import History
+from concertmaster.settings.history import HistorySettings
 from concertmaster.settings.load import SettingsError, load, parse, schema
 from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
 from concertmaster.settings.receiver import Receiver
-from concertmaster.settings.source import Auth, BasicAuth, Header, NamespaceSelector, Source, Tls
+from concertmaster.settings.source import Auth, BasicAuth, Header, MetricsSource, NamespaceSelector, Tls
 
 __all__ = [
     "Auth",
     "BasicAuth",
     "ClusterTemplateOwner",
     "Header",
-    "History",
+    "HistorySettings",
     "Limits",
     "Listen",
+    "MetricsSource",
     "NamespaceSelector",
     "Receiver",
     "Settings",
     "SettingsError",
-    "Source",
     "Tls",
     "load",
     "parse",

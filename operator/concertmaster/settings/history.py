@@ -12,7 +12,7 @@ from concertmaster.settings.source import FilePath, Section
 SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
 
 
-class History(Section):
+class HistorySettings(Section):
     """Where the history is kept, when not in the file of historyPath."""
 
     url: str | None = Field(

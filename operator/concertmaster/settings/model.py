@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.core.model.scalars import Duration, MemoryQuantity
 from concertmaster.settings import checks
-from concertmaster.settings.history import History
+from concertmaster.settings.history import HistorySettings
 from concertmaster.settings.receiver import Receiver, receiver_files
-from concertmaster.settings.source import DnsName, FilePath, Section, Source, credential_files
+from concertmaster.settings.source import DnsName, FilePath, MetricsSource, Section, credential_files
 
 
 class Listen(Section):
@@ -76,7 +76,7 @@ class Settings(Section):
     history_path: FilePath = Field(
         "/var/lib/concertmaster/history.db", description="SQLite file of run records; its folder must be writable."
     )
-    history: History = Field(History(), description="A database server in place of the file.")
+    history: HistorySettings = Field(HistorySettings(), description="A database server in place of the file.")
     namespaces: tuple[DnsName, ...] = Field(
         (), max_length=1000, description="Namespaces the operator observes; empty: all it may read."
     )
@@ -110,7 +110,7 @@ class Settings(Section):
         max_length=64,
         description="Receivers of notifications; policies refer to them by name in spec.notify, never by URL.",
     )
-    sources: tuple[Source, ...] = Field(
+    sources: tuple[MetricsSource, ...] = Field(
         max_length=64,
         description="Metrics sources, at least one; profiles and policies refer to them by name, never by URL.",
     )
@@ -143,7 +143,7 @@ class Settings(Section):
         checks.unique(names)
         return names
 
-    def source(self, name: str) -> Source | None:
+    def source(self, name: str) -> MetricsSource | None:
         """The source of that name, or None."""
         return next((source for source in self.sources if source.name == name), None)
 

@@ -40,7 +40,7 @@ PATTERNS = {
 
 DnsName = Annotated[str, StringConstraints(pattern=_DNS)]
 LabelName = Annotated[str, StringConstraints(pattern=_LABEL)]
-LabelValue = Annotated[str, StringConstraints(max_length=256)]
+MatchedValue = Annotated[str, StringConstraints(max_length=256)]
 HeaderName = Annotated[str, StringConstraints(pattern=_HEADER)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
@@ -161,7 +161,7 @@ class LabelNames(Section):
         return self
 
 
-class Source(Section):
+class MetricsSource(Section):
     """One metrics store that speaks the Prometheus HTTP API."""
 
     name: DnsName = Field(
@@ -181,7 +181,7 @@ class Source(Section):
         max_length=32,
         description='Extra parameters of every query, for example {partial_response: "false", dedup: "true"} (Thanos).',
     )
-    extra_matchers: dict[LabelName, LabelValue] = Field(
+    extra_matchers: dict[LabelName, MatchedValue] = Field(
         default_factory=dict,
         max_length=16,
         description="Label values every series must have. Needed where a source holds several clusters: {cluster: prod-1}.",
@@ -266,7 +266,7 @@ class Source(Section):
         return self
 
 
-def credential_files(source: Source) -> list[str]:
+def credential_files(source: MetricsSource) -> list[str]:
     """Every file the source names."""
     paths = [source.auth.bearer_token_file, source.tls.ca_file, source.tls.cert_file, source.tls.key_file]
     if source.auth.basic is not None:

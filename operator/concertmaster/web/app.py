@@ -12,7 +12,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from concertmaster.net.http_server import HttpServer, Limits
+from concertmaster.net.http_server import HttpServer, ServerLimits
 from concertmaster.report.html import environment
 from concertmaster.web.api import ROOT, Api
 from concertmaster.web.openapi import encoded
@@ -23,7 +23,7 @@ from concertmaster.web.security import Gate, guard
 log = logging.getLogger("concertmaster.web")
 _MOST_HEADER = 32_768  # bytes: tokens that list groups are long
 PROBES = ("/healthz", "/readyz")
-LIMITS = Limits(connections=512, answers=128, probes=PROBES)
+LIMITS = ServerLimits(connections=512, answers=128, probes=PROBES)
 STATIC = Path(__file__).resolve().parent / "static"
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 

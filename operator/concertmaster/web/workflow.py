@@ -44,7 +44,7 @@ _MARKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ChangePoint:
+class ChangePointText:
     """A change of the duration as text, and what is known of its cause."""
 
     shown: str
@@ -146,7 +146,7 @@ class WorkflowView:
         return ", ".join(names) or "–"
 
     @property
-    def points(self) -> list[ChangePoint]:
+    def points(self) -> list[ChangePointText]:
         """Since when runs take longer or less long, with what was changed at the same time."""
         trend, insights = self.detail.get("trend") or _EMPTY, self.detail.get("insights") or _EMPTY
         causes = {c["since"]: c for c in insights.get("causes") or ()}
@@ -155,7 +155,7 @@ class WorkflowView:
             since, ratio = str(change.get("since") or ""), change.get("ratio")
             if since and isinstance(ratio, int | float):
                 shown = f"Since {to_minute(parse_time(since))}: {100 * (ratio - 1):+.0f}%"
-                points.append(ChangePoint(shown, _interval(change) + _cause(causes.get(since))))
+                points.append(ChangePointText(shown, _interval(change) + _cause(causes.get(since))))
         return points
 
     @property

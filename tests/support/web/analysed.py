@@ -11,7 +11,7 @@ from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.served import recent_runs
-from concertmaster.report.runs.views import History, kept_runs
+from concertmaster.report.runs.views import RunHistory, kept_runs
 from tests.support.builders import DAY, NOW, container, daily, definition, step
 
 STEPS = (
@@ -62,5 +62,5 @@ def past(run: str = "") -> dict[str, Any]:
     """All runs of the same workflow, or one of them in full, as the operator's history has them."""
     flow = definition(*STEPS)
     runs = daily(flow.graph, 30, seconds, containers=lambda _: (container(cpu_sampled_seconds=None),))
-    found = kept_runs(History.of(flow, runs, Policy().pricing), run)
+    found = kept_runs(RunHistory.of(flow, runs, Policy().pricing), run)
     return found.model_dump(mode="json", by_alias=True) if found is not None else {}

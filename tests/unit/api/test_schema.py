@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api import reference, schema
 from concertmaster.api.kinds import KINDS, Kind
-from concertmaster.api.models.base import ApiModel, Resource
+from concertmaster.api.models.base import ApiModel, CustomResource
 from concertmaster.api.models.base import schema as extra
 from concertmaster.core.model.scalars import Duration, Percent
 
@@ -72,7 +72,7 @@ class Spec(ApiModel):
     span: Duration = Field(default=Duration("1h"), description="A span.", examples=["2h"])
 
 
-class Thing(Resource):
+class Thing(CustomResource):
     """A thing
     of the test."""
 
@@ -155,7 +155,7 @@ def bad(annotation: Any, **field: Any) -> Kind:
     )
     thing = type(
         "BadThing",
-        (Resource,),
+        (CustomResource,),
         {
             "__annotations__": {"spec": spec, "status": Plain | None},
             "spec": Field(description="Spec.", examples=[{}]),
@@ -199,7 +199,7 @@ class DefaultStatus(ApiModel):
     count: int = Field(default=0, ge=0, description="A count.", examples=[1])
 
 
-class Filled(Resource):
+class Filled(CustomResource):
     """A kind whose status has a default."""
 
     spec: Plain = Field(description="Spec.", examples=[{}])

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from concertmaster.cli.commands import doctor
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import POLICIES, PROFILES
-from concertmaster.prometheus.collect.examine import Check, Mark
+from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus
 from tests.support.controller.fakes import MemoryClient
 
 
@@ -32,8 +32,8 @@ def test_it_asks_the_cluster_of_the_context(client: MemoryClient, monkeypatch: p
     assert asked == ["prod"]
 
 
-def states() -> list[Check]:
-    return [check for check in doctor.cluster(None, None) if check.mark is Mark.WARN]
+def states() -> list[Diagnostic]:
+    return [check for check in doctor.cluster(None, None) if check.mark is DiagnosticStatus.WARN]
 
 
 def test_a_source_that_is_down_is_one_line_for_all_profiles_and_policies(client: MemoryClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster import engines
 from concertmaster.cli.gather import from_prometheus
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Labels, running, vector
 
 NOW = 1_000_000.0
@@ -59,7 +59,7 @@ def test_labels_of_engines_are_asked_for_without_any_definition(
 ) -> None:
     with running() as store:
         store.script = lambda asked: vector(rows(asked.query, owner, labels))
-        source = Source.model_validate({"name": "main", "url": store.url})
+        source = MetricsSource.model_validate({"name": "main", "url": store.url})
         facts = from_prometheus(source, namespaces=("ci",), window=3600.0, now=NOW)
     (pod,) = facts.pods
     assert dict(pod.labels) == {key.removeprefix("label_"): value for key, value in labels.items()}
@@ -73,7 +73,7 @@ def test_two_weeks_are_read_in_few_queries() -> None:
     """Each look through the index of the metrics source finds the pods of a week."""
     with running() as store:
         store.script = lambda asked: vector(rows(asked.query, ("Workflow", "nightly-x7k2z"), {}))
-        source = Source.model_validate({"name": "main", "url": store.url})
+        source = MetricsSource.model_validate({"name": "main", "url": store.url})
         from_prometheus(source, namespaces=("ci",), window=14 * 86_400.0, now=NOW)
         looks = [asked for asked in store.asked if asked.query.startswith("group by (namespace, pod, uid)")]
     assert len(looks) == 2

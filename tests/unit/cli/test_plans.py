@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.cli.plans import Planner, edits_of, recommendation_of
+from concertmaster.cli.plans import PlanReader, edits_of, recommendation_of
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import NAMESPACES, PROFILES, target_resource
 from tests.support.controller.fakes import MemoryClient
@@ -48,7 +48,7 @@ def test_the_plan_of_a_recommendation_on_a_task_is_made_on_the_task_and_names_wh
     client.put(NAMESPACES, None, "demo")
     patch = json.dumps([{"op": "test", "path": cpu, "value": "2"}, {"op": "replace", "path": cpu, "value": "1500m"}])
     how = f"kubectl -n demo patch task compile --type=json -p '{patch}'"
-    reported = "\n".join(Planner(client, profile).lines({"id": "cpu-request.a", "action": "Lower it", "how": how}))
+    reported = "\n".join(PlanReader(client, profile).lines({"id": "cpu-request.a", "action": "Lower it", "how": how}))
     assert "Plan: CPU request of container go from 2 to 1500m" in reported
     assert "kind: Task" in reported
     assert "blocked  shared-task       1 other Pipeline (nightly) runs Task compile too" in reported

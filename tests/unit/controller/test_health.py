@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 from concertmaster.controller.health import Health, NotReady, Stale
-from concertmaster.controller.loop import Loop, Pace, Worker
+from concertmaster.controller.loop import CyclePace, Loop, Worker
 from concertmaster.controller.reporting.server import LIMITS, Server
 from concertmaster.controller.reporting.telemetry import Telemetry
 
@@ -82,7 +82,7 @@ def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
         server = Server("127.0.0.1", 0, health, Telemetry())
         await server.start()
         hang, worker = threading.Event(), Worker("test")
-        loop = Loop(lambda: hang.wait(20) and False, worker, Pace(0.05, settle=0.0, gap=0.0), health)
+        loop = Loop(lambda: hang.wait(20) and False, worker, CyclePace(0.05, settle=0.0, gap=0.0), health)
         task = asyncio.create_task(loop.run())
         try:
             status, text = await asyncio.to_thread(get, server.bound_port, "/healthz")
@@ -110,7 +110,7 @@ def test_a_hanging_cycle_fails_the_probe_and_its_end_heals_it() -> None:
     asyncio.run(scenario())
 
 
-def run_loop(cycle: object, pace: Pace, seconds: float, wake_at: float | None = None) -> float:
+def run_loop(cycle: object, pace: CyclePace, seconds: float, wake_at: float | None = None) -> float:
     """Runs the loop for ``seconds``; returns when it was woken, in seconds of the monotonic clock."""
     woken = 0.0
 
@@ -138,7 +138,7 @@ def test_cycles_come_at_the_interval_and_a_failing_one_does_not_end_the_loop() -
         calls.append(time.monotonic())
         raise RuntimeError("broken")
 
-    run_loop(cycle, Pace(0.2, settle=0.0, gap=0.0), 0.75)
+    run_loop(cycle, CyclePace(0.2, settle=0.0, gap=0.0), 0.75)
     assert 2 <= len(calls) <= 5
 
 
@@ -152,7 +152,7 @@ def test_a_cycle_that_fails_as_a_whole_is_counted_and_not_ready() -> None:
 
     async def scenario() -> None:
         worker = Worker("test")
-        loop = Loop(cycle, worker, Pace(0.05, settle=0.0, gap=0.0), health, failed=telemetry.cycle_failed)
+        loop = Loop(cycle, worker, CyclePace(0.05, settle=0.0, gap=0.0), health, failed=telemetry.cycle_failed)
         task = asyncio.create_task(loop.run())
         while len(calls) < 3:
             await asyncio.sleep(0.01)
@@ -177,7 +177,7 @@ def test_a_change_wakes_the_loop_after_the_burst_has_settled() -> None:
         calls.append(time.monotonic())
         return False
 
-    woken = run_loop(cycle, Pace(60.0, settle=0.1, gap=0.0), 0.6, wake_at=0.2)
+    woken = run_loop(cycle, CyclePace(60.0, settle=0.1, gap=0.0), 0.6, wake_at=0.2)
     assert len(calls) == 2
     assert calls[1] - woken >= 0.09
 
@@ -189,7 +189,7 @@ def test_unfinished_work_runs_on_without_waiting_for_the_interval() -> None:
         calls.append(time.monotonic())
         return len(calls) < 3
 
-    run_loop(cycle, Pace(60.0, settle=0.0, gap=0.05), 0.5)
+    run_loop(cycle, CyclePace(60.0, settle=0.0, gap=0.05), 0.5)
     assert len(calls) == 3
 
 
@@ -204,7 +204,7 @@ def test_a_fatal_error_ends_the_loop() -> None:
         worker = Worker("test")
         try:
             with pytest.raises(Lost):
-                await Loop(cycle, worker, Pace(60.0), Health(stall_after=60.0), fatal=(Lost,)).run()
+                await Loop(cycle, worker, CyclePace(60.0), Health(stall_after=60.0), fatal=(Lost,)).run()
         finally:
             worker.close(5.0)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost, identity
+from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, NotFound, Unreachable
 from concertmaster.kube.lease import Lease, LeaseState
 
-WHERE = Identity("ops", "concertmaster", "pod-a")
+WHERE = LeaseIdentity("ops", "concertmaster", "pod-a")
 
 
 class OneLease(KubeClient):
@@ -164,13 +164,13 @@ def test_the_place_comes_from_the_environment_or_there_is_none(tmp_path: Path) -
     assert identity({"POD_NAMESPACE": "ops"}, file) is None
     assert identity({"CONCERTMASTER_LEASE": "c"}, file) is None
     file.write_text("ops\n")
-    assert identity({"CONCERTMASTER_LEASE": "c", "POD_NAME": "p"}, file) == Identity("ops", "c", "p")
-    assert identity({"CONCERTMASTER_LEASE": "c", "POD_NAME": "p", "POD_NAMESPACE": "n"}, file) == Identity(
+    assert identity({"CONCERTMASTER_LEASE": "c", "POD_NAME": "p"}, file) == LeaseIdentity("ops", "c", "p")
+    assert identity({"CONCERTMASTER_LEASE": "c", "POD_NAME": "p", "POD_NAMESPACE": "n"}, file) == LeaseIdentity(
         "n", "c", "p"
     )
 
 
-def turn(server: OneLease, reported: list[float], beats: list[str], where: Identity = WHERE) -> LeaderElection:
+def turn(server: OneLease, reported: list[float], beats: list[str], where: LeaseIdentity = WHERE) -> LeaderElection:
     return LeaderElection(server, where, active=reported.append, heartbeat=beats.append, every=0.02, lasts=1)
 
 
@@ -180,7 +180,7 @@ def test_standing_still_is_alive_and_ends_when_the_holder_leaves(
     first, second, beats = list[float](), list[float](), list[str]()
 
     async def scenario() -> None:
-        holder = turn(server, first, [], Identity("ops", "concertmaster", "pod-b"))
+        holder = turn(server, first, [], LeaseIdentity("ops", "concertmaster", "pod-b"))
         await holder.acquire()
         waiting = asyncio.create_task(turn(server, second, beats).acquire())
         await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ from concertmaster.core.analysis.daily.rows import combine, daily_rows
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowKey
 from concertmaster.core.model.daily import DAY_SECONDS as DAY
-from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import Pricing
 from concertmaster.history import Store
 from concertmaster.history.schema import MIGRATIONS
@@ -120,15 +120,15 @@ def test_the_first_baseline_stays(store: Store) -> None:
 
 
 def test_adoption_keeps_what_a_later_state_does_not_repeat(store: Store) -> None:
-    store.daily.record(KEY, [], adoptions=[Adoption("timeout.a", "Active", 5.0, 5.0, 12.5, 30.0)])
-    done = Adoption("timeout.a", "Implemented", 9.0, 8.0, by="kubectl", verdict="Improved", measured=-0.2)
+    store.daily.record(KEY, [], adoptions=[RecommendationOutcome("timeout.a", "Active", 5.0, 5.0, 12.5, 30.0)])
+    done = RecommendationOutcome("timeout.a", "Implemented", 9.0, 8.0, by="kubectl", verdict="Improved", measured=-0.2)
     store.daily.record(KEY, [], adoptions=[done])
     assert store.daily.adoptions(KEY) == [replace(done, first=5.0, money=12.5, minutes=30.0)]
 
 
 def test_adoptions_of_one_workflow_are_bounded(store: Store) -> None:
     for n in range(5):
-        store.daily.record(KEY, [], adoptions=[Adoption(f"r{n}.{m}", "Active", n, n) for m in range(100)])
+        store.daily.record(KEY, [], adoptions=[RecommendationOutcome(f"r{n}.{m}", "Active", n, n) for m in range(100)])
     assert len(store.daily.adoptions(KEY)) == 200
 
 

@@ -10,7 +10,7 @@ import pytest
 from concertmaster.core.model import Outcome, StepSpec, WorkflowDefinition, WorkflowGraph
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
-from concertmaster.history import Evidence, Store, rows
+from concertmaster.history import RunsEvidence, Store, rows
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Place
 
@@ -25,7 +25,7 @@ def store(place: Place) -> Iterator[Store]:
         yield found
 
 
-def seen(store: Store, as_of: float = NOW, *, limit: int = 10) -> Evidence:
+def seen(store: Store, as_of: float = NOW, *, limit: int = 10) -> RunsEvidence:
     return store.evidence(KEY, limit=limit, since=0.0, definition=TWO, as_of=as_of)
 
 
@@ -88,7 +88,7 @@ def test_runs_beyond_the_limit_do_not_count_and_those_going_on_take_no_place(sto
 
 def test_a_workflow_without_history_has_none(store: Store) -> None:
     nobody = replace(KEY, name="nobody")
-    assert store.evidence(nobody, limit=5, since=0.0, definition=TWO, as_of=NOW) == Evidence()
+    assert store.evidence(nobody, limit=5, since=0.0, definition=TWO, as_of=NOW) == RunsEvidence()
 
 
 def test_it_tells_how_many_runs_are_fresh_and_which_failed_last(store: Store) -> None:

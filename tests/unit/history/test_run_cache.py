@@ -13,7 +13,7 @@ from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS
-from concertmaster.history import Evidence, RunCache, Store, rows
+from concertmaster.history import RunCache, RunsEvidence, Store, rows
 from concertmaster.history.encoding import decode_execution
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
@@ -39,7 +39,7 @@ def read(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: Workfl
     return store.runs(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
 
 
-def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> Evidence:
+def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: WorkflowDefinition = TWO) -> RunsEvidence:
     return store.evidence(of.key, limit=100, since=0.0, definition=of, as_of=as_of, cache=cache)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from concertmaster.net.http_server import HttpServer, Limits
+from concertmaster.net.http_server import HttpServer, ServerLimits
 
-FEW = Limits(connections=8, answers=3, probes=("/healthz",), seconds=30.0)
+FEW = ServerLimits(connections=8, answers=3, probes=("/healthz",), seconds=30.0)
 LARGE = 8 << 20  # bytes, more than two sockets keep
 
 
@@ -62,7 +62,7 @@ class Place:
 
 
 @asynccontextmanager
-async def place(limits: Limits = FEW, tls: ssl.SSLContext | None = None) -> AsyncIterator[Place]:
+async def place(limits: ServerLimits = FEW, tls: ssl.SSLContext | None = None) -> AsyncIterator[Place]:
     go = asyncio.Event()
 
     async def quick(_: web.Request) -> web.Response:
@@ -189,7 +189,7 @@ def test_answers_under_way_make_no_room_however_many_an_address_has() -> None:
 
 def test_with_no_idle_connection_left_a_new_one_is_closed() -> None:
     async def scenario() -> None:
-        limits = Limits(connections=3, answers=3, seconds=30.0)
+        limits = ServerLimits(connections=3, answers=3, seconds=30.0)
         async with place(limits) as at:
             for _ in range(3):
                 await at.asked("/slow")
@@ -207,7 +207,7 @@ def tls() -> ssl.SSLContext:
 
 def test_a_handshake_that_is_never_begun_counts_and_ends(tls: ssl.SSLContext) -> None:
     async def scenario() -> None:
-        async with place(Limits(connections=4, answers=3, seconds=0.8), tls) as at:
+        async with place(ServerLimits(connections=4, answers=3, seconds=0.8), tls) as at:
             clients = [await at.client() for _ in range(8)]
             await until(lambda: at.server.open_connections == 4)
             assert await clients[0].disconnected()

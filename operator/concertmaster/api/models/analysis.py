@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from concertmaster.api.models.base import ApiModel, rule, schema
 from concertmaster.api.models.common import RUNS_ORDER
 from concertmaster.core.model.enums import RuleMode
-from concertmaster.core.model.scalars import Amount, Duration, Percent
+from concertmaster.core.model.scalars import DecimalAmount, Duration, Percent
 
 
 def _points(default: int, what: str) -> Any:
@@ -65,20 +65,20 @@ class MaterialitySpec(ApiModel):
         examples=["20"],
         json_schema_extra=schema(unit="percent"),
     )
-    failed_runs_per_month: Amount = Field(
-        default=Amount("1"),
+    failed_runs_per_month: DecimalAmount = Field(
+        default=DecimalAmount("1"),
         description="Minimum number of failed runs avoided in 30 days.",
         examples=["0.5"],
         json_schema_extra=schema(unit="runs in 30 days"),
     )
-    money_per_month: Amount = Field(
-        default=Amount("1"),
+    money_per_month: DecimalAmount = Field(
+        default=DecimalAmount("1"),
         description="Minimum amount of money saved in 30 days.",
         examples=["10"],
         json_schema_extra=schema(unit="the currency of the policy's pricing, in 30 days"),
     )
-    run_minutes_per_month: Amount = Field(
-        default=Amount("30"),
+    run_minutes_per_month: DecimalAmount = Field(
+        default=DecimalAmount("30"),
         description="Minimum run time saved in 30 days; applies together with runPercent.",
         examples=["120"],
         json_schema_extra=schema(unit="minutes in 30 days"),

@@ -32,10 +32,6 @@ class ApiModel(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
-    def to_dict(self) -> dict[str, Any]:
-        """What was given, with wire names: fields nobody set are left to the API server's defaults."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
-
 
 def rule(expression: str, message: str, **more: str) -> JsonDict:
     """One CEL rule. ``more`` may carry ``messageExpression``, ``fieldPath`` or ``reason``."""
@@ -135,7 +131,7 @@ class ObjectMeta(ApiModel):
     labels: dict[str, str] = Field(default_factory=dict)
 
 
-class Resource(ApiModel):
+class CustomResource(ApiModel):
     """What all kinds have beside spec and status."""
 
     api_version: str = API_VERSION

@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from concertmaster.api.models.base import ApiModel, Line160, Line400, Name, RecommendationId, Resource, rule, schema
+from concertmaster.api.models.base import (
+    ApiModel,
+    CustomResource,
+    Line160,
+    Line400,
+    Name,
+    RecommendationId,
+    rule,
+    schema,
+)
 from concertmaster.api.models.common import Condition, conditions_field, observed_generation_field
 from concertmaster.core.model.enums import ChangePhase, Decision, Verdict
 from concertmaster.core.model.scalars import SignedPercent
@@ -192,7 +201,7 @@ class WorkflowChangeStatus(ApiModel):
     )
 
 
-class WorkflowChange(Resource):
+class WorkflowChange(CustomResource):
     """One planned change of one workflow, its approval and its verification. Created by the operator."""
 
     kind: Literal["WorkflowChange"] = "WorkflowChange"

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from concertmaster.api.models.base import ApiModel, ShortName, rule, schema
-from concertmaster.core.model.scalars import Amount, Duration, Percent
+from concertmaster.core.model.scalars import DecimalAmount, Duration, Percent
 
 # Years are no objective for a run; the bound also keeps typing errors such as 20d for 20m from hiding for long.
 _POSITIVE = rule("self > duration('0s') && self <= duration('8760h')", "must be longer than 0s and at most 365d")
@@ -83,7 +83,7 @@ class TargetUtilization(ApiModel):
 class BudgetSpec(ApiModel):
     """The most of an extra metric one run may use."""
 
-    max_per_run: Amount = Field(
+    max_per_run: DecimalAmount = Field(
         description="Largest acceptable total of one run.",
         examples=["200000"],
         json_schema_extra=schema(unit="the unit of the metric"),
@@ -113,7 +113,7 @@ class ObjectivesSpec(ApiModel):
         examples=[{"sequential": "30s", "parallel": "15s", "conditional": "20s"}],
         json_schema_extra=schema(default="off"),
     )
-    max_cost_per_run: Amount | None = Field(
+    max_cost_per_run: DecimalAmount | None = Field(
         default=None,
         description="Highest acceptable mean cost of a run.",
         examples=["1.50"],
@@ -137,7 +137,7 @@ class ObjectivesSpec(ApiModel):
         examples=["95"],
         json_schema_extra=schema(default="95 unless profile or policy set it"),
     )
-    min_throughput_per_hour: Amount | None = Field(
+    min_throughput_per_hour: DecimalAmount | None = Field(
         default=None,
         description="Lowest acceptable number of finished runs per hour, on average over the window.",
         examples=["4"],

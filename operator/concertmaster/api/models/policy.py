@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.analysis import AnalysisSpec
 from concertmaster.api.models.apply import ApplySpec
-from concertmaster.api.models.base import ApiModel, Line80, Line400, Resource, ShortName, rule, schema
+from concertmaster.api.models.base import ApiModel, CustomResource, Line80, Line400, ShortName, rule, schema
 from concertmaster.api.models.common import (
     Condition,
     ExtraMetricSpec,
@@ -22,7 +22,7 @@ from concertmaster.api.models.discover import Discover
 from concertmaster.api.models.objectives import ObjectivesSpec
 from concertmaster.api.models.pricing import PricingSpec
 from concertmaster.core.model.enums import NotifyEvent, RuleMode
-from concertmaster.core.model.scalars import Amount, Percent
+from concertmaster.core.model.scalars import DecimalAmount, Percent
 
 
 class RuleSpec(ApiModel):
@@ -195,13 +195,17 @@ class ClusterOptimizationPolicySpec(OptimizationPolicySpec):
 class TotalsStatus(ApiModel):
     """What the published recommendations under the policy are worth together."""
 
-    failed_runs_per_month: Amount | None = Field(default=None, description="Failed runs avoided.", examples=["12"])
+    failed_runs_per_month: DecimalAmount | None = Field(
+        default=None, description="Failed runs avoided.", examples=["12"]
+    )
     minor: int | None = Field(
         default=None, ge=0, description="Recommendations below the materiality thresholds.", examples=[40]
     )
     money_per_month: Line80 | None = Field(default=None, description="Money saved, by currency.", examples=["124 USD"])
     recommendations: int | None = Field(default=None, ge=0, description="Active recommendations.", examples=[9])
-    run_hours_per_month: Amount | None = Field(default=None, description="Run time saved, in hours.", examples=["210"])
+    run_hours_per_month: DecimalAmount | None = Field(
+        default=None, description="Run time saved, in hours.", examples=["210"]
+    )
     workflows: int | None = Field(default=None, ge=0, description="Workflows with a recommendation.", examples=[7])
 
 
@@ -233,7 +237,7 @@ class PolicyStatus(ApiModel):
 _STATUS_EXAMPLE = {"matchedProfiles": 14}
 
 
-class OptimizationPolicy(Resource):
+class OptimizationPolicy(CustomResource):
     """Objectives of the workflows of one namespace, and what the operator may change."""
 
     kind: Literal["OptimizationPolicy"] = "OptimizationPolicy"
@@ -248,7 +252,7 @@ class OptimizationPolicy(Resource):
     )
 
 
-class ClusterOptimizationPolicy(Resource):
+class ClusterOptimizationPolicy(CustomResource):
     """Objectives of the workflows of many namespaces, and what the operator may change."""
 
     kind: Literal["ClusterOptimizationPolicy"] = "ClusterOptimizationPolicy"

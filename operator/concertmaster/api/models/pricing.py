@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.base import ApiModel, ShortName, rule, schema
 from concertmaster.core.model.enums import PriceSource
-from concertmaster.core.model.scalars import Amount
+from concertmaster.core.model.scalars import DecimalAmount
 
 Currency = Annotated[
     str,
@@ -27,7 +27,7 @@ class UnitPrice(ApiModel):
     """The price of one unit of an extra metric."""
 
     metric: ShortName = Field(description="Name of the extra metric.", examples=["tokens"])
-    price: Amount = Field(
+    price: DecimalAmount = Field(
         description="Price of one unit.",
         examples=["0.000002"],
         json_schema_extra=schema(unit="the currency, per unit of the metric"),
@@ -37,13 +37,13 @@ class UnitPrice(ApiModel):
 class NodePriceSpec(ApiModel):
     """Prices on nodes of one kind. A price that is not set is the flat one."""
 
-    cpu_core_hour: Amount | None = Field(
+    cpu_core_hour: DecimalAmount | None = Field(
         default=None,
         description="Price of one requested CPU core for one hour on these nodes.",
         examples=["0.048"],
         json_schema_extra=schema(unit="the currency, per core and hour", default="pricing.cpuCoreHour"),
     )
-    gpu_hour: Amount | None = Field(
+    gpu_hour: DecimalAmount | None = Field(
         default=None,
         description="Price of one requested GPU for one hour on these nodes.",
         examples=["3.06"],
@@ -55,7 +55,7 @@ class NodePriceSpec(ApiModel):
         examples=["m5.*"],
         json_schema_extra=schema(default="any"),
     )
-    memory_gib_hour: Amount | None = Field(
+    memory_gib_hour: DecimalAmount | None = Field(
         default=None,
         alias="memoryGiBHour",
         description="Price of one requested GiB of memory for one hour on these nodes.",
@@ -84,7 +84,7 @@ class PricingSpec(ApiModel):
         )
     )
 
-    cpu_core_hour: Amount | None = Field(
+    cpu_core_hour: DecimalAmount | None = Field(
         default=None,
         description="Price of one requested CPU core for one hour.",
         examples=["0.031"],
@@ -93,19 +93,19 @@ class PricingSpec(ApiModel):
     currency: Currency = Field(
         default="USD", description="Currency of all prices and costs, as an ISO 4217 code.", examples=["EUR"]
     )
-    failed_run: Amount = Field(
-        default=Amount("10"),
+    failed_run: DecimalAmount = Field(
+        default=DecimalAmount("10"),
         description="Value of an avoided failed run in the ranking of recommendations; not a cost.",
         examples=["25"],
         json_schema_extra=schema(unit="the currency, per failed run"),
     )
-    gpu_hour: Amount | None = Field(
+    gpu_hour: DecimalAmount | None = Field(
         default=None,
         description="Price of one requested GPU, or MIG slice, for one hour.",
         examples=["2.5"],
         json_schema_extra=schema(unit="the currency, per GPU and hour", default="0.95 when currency is USD, else 0"),
     )
-    memory_gib_hour: Amount | None = Field(
+    memory_gib_hour: DecimalAmount | None = Field(
         default=None,
         alias="memoryGiBHour",
         description="Price of one requested GiB of memory for one hour.",
@@ -118,8 +118,8 @@ class PricingSpec(ApiModel):
         description="Prices by kind of node, for source NodeTable; the first matching row applies, else the flat prices.",
         examples=[[{"instanceType": "m5.*", "spot": True, "cpuCoreHour": "0.012"}]],
     )
-    run_hour: Amount = Field(
-        default=Amount("2.5"),
+    run_hour: DecimalAmount = Field(
+        default=DecimalAmount("2.5"),
         description="Value of an hour of run time saved in the ranking of recommendations; not a cost.",
         examples=["10"],
         json_schema_extra=schema(unit="the currency, per hour"),
@@ -138,7 +138,7 @@ class PricingSpec(ApiModel):
         examples=[[{"metric": "tokens", "price": "0.000002"}]],
         json_schema_extra=schema(list_map="metric"),
     )
-    volume_gib_month: Amount | None = Field(
+    volume_gib_month: DecimalAmount | None = Field(
         default=None,
         alias="volumeGiBMonth",
         description="Price of one GiB of a persistent volume for 30 days, for the waste of oversized volumes. "

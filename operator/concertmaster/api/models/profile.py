@@ -8,11 +8,11 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from concertmaster.api.models.base import (
     ApiModel,
+    CustomResource,
     LabelKey,
     LabelValue,
     Name,
     RecommendationId,
-    Resource,
     SeriesLabel,
     StepName,
     Timestamp,
@@ -254,7 +254,7 @@ class WorkflowProfileSpec(ApiModel):
     )
 
 
-class WorkflowProfile(Resource):
+class WorkflowProfile(CustomResource):
     """Describes one workflow and carries its analysis. Read it with: kubectl describe wfp NAME."""
 
     kind: Literal["WorkflowProfile"] = "WorkflowProfile"

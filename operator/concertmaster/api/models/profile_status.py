@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from concertmaster.api.models.base import ApiModel, Line80, Line160, Line400, Line1000, Timestamp, schema
 from concertmaster.api.models.common import Condition, conditions_field, observed_generation_field
 from concertmaster.api.models.recommendation_status import RecommendationStatus, RemainingStatus, ResultStatus
-from concertmaster.core.model.scalars import Amount, Percent
+from concertmaster.core.model.scalars import DecimalAmount, Percent
 
 
 class RunsStatus(ApiModel):
@@ -95,13 +95,13 @@ class CacheStatus(ApiModel):
 class SummaryStatus(ApiModel):
     """The figures of one line of ``kubectl get``."""
 
-    cost_per_month: Amount | None = Field(
+    cost_per_month: DecimalAmount | None = Field(
         default=None,
         description="Cost of the workflow in 30 days at the present rate of runs.",
         examples=["12.6"],
         json_schema_extra=schema(unit="the currency of the policy's pricing"),
     )
-    cost_per_run: Amount | None = Field(
+    cost_per_run: DecimalAmount | None = Field(
         default=None,
         description="Mean cost of a run.",
         examples=["0.42"],
@@ -123,7 +123,7 @@ class SummaryStatus(ApiModel):
         description="Longest scheduling latency of a pod in a run, mean over the runs.",
         examples=["1m10s"],
     )
-    runs_per_month: Amount | None = Field(
+    runs_per_month: DecimalAmount | None = Field(
         default=None,
         description="Runs in 30 days at the present rate.",
         examples=["30"],

@@ -203,7 +203,7 @@ class MonthRow(ApiModel):
     queueing_hours: float
 
 
-class CacheRow(ApiModel):
+class WorkflowCacheRow(ApiModel):
     """Use of one cache by one workflow, in the window of its analysis."""
 
     namespace: str
@@ -236,7 +236,9 @@ class PeriodReport(ApiModel):
     )
     results: tuple[ResultRow, ...] = Field(description="Implemented within the period, newest first.")
     demand: tuple[str, ...]
-    caches: tuple[CacheRow, ...] = Field(default=(), description="Caches of memoized steps, most work saved first.")
+    caches: tuple[WorkflowCacheRow, ...] = Field(
+        default=(), description="Caches of memoized steps, most work saved first."
+    )
     label: str | None = Field(description="Label that costByLabel is about.")
     cost_by_label: tuple[CostGroup, ...]
     cost_by_namespace: tuple[CostGroup, ...]

@@ -108,7 +108,7 @@ class NamePart(ApiModel):
     whole: bool = False
 
 
-class GraphStep(ApiModel):
+class DeclaredStep(ApiModel):
     """A step as it is declared, as far as replays depend on it."""
 
     name: str
@@ -130,7 +130,7 @@ class GraphView(ApiModel):
 
     parallelism: int | None = Field(default=None, description="Maximum number of pods of a run at a time.")
     inferred: bool = False
-    steps: tuple[GraphStep, ...]
+    steps: tuple[DeclaredStep, ...]
 
 
 class RecentRuns(ApiModel):

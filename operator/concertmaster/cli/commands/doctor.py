@@ -19,7 +19,7 @@ from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError, NotFound
 from concertmaster.kube.objects import CLUSTER_POLICIES, OURS, POLICIES, PROFILES, Resource
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.examine import Check, Examination, Mark
+from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
 
 
 @click.command("doctor")
@@ -41,44 +41,44 @@ def command(
     """
     if skip_cluster and not source.named:
         raise click.UsageError("nothing to check: give --prometheus URL or --config FILE")
-    checks: list[Check] = []
+    checks: list[Diagnostic] = []
     if source.named:
         chosen = source.find()
         checks += _print_checks(f"Metrics source {chosen.url}", examine(chosen))
     if not skip_cluster:
         checks += _print_checks("Cluster", cluster(kubeconfig, namespace, context))
-    bad = [c for c in checks if c.mark is Mark.FAIL]
-    warned = sum(c.mark is Mark.WARN for c in checks)
+    bad = [c for c in checks if c.mark is DiagnosticStatus.FAIL]
+    warned = sum(c.mark is DiagnosticStatus.WARN for c in checks)
     say(f"{text.count(len(checks), 'check')}: {len(bad)} failed, {warned} with a warning")
     if bad:
         raise UserError(f"{bad[0].name}: {bad[0].result}")
 
 
-def _print_checks(title: str, checks: Iterator[Check]) -> list[Check]:
+def _print_checks(title: str, checks: Iterator[Diagnostic]) -> list[Diagnostic]:
     """Print each check as soon as it is known."""
     say(title)
     lines = []
     for check in checks:
         lines.append(check)
         say(f"  {check.mark.value:<5} {check.name}: {check.result}")
-        if check.fix and check.mark is not Mark.OK:
+        if check.fix and check.mark is not DiagnosticStatus.OK:
             say(f"        do: {check.fix}")
     say("")
     return lines
 
 
-def examine(source: settings.Source) -> Iterator[Check]:
+def examine(source: settings.MetricsSource) -> Iterator[Diagnostic]:
     """The checks of one metrics source."""
     with PrometheusClient(source) as client:
         yield from Examination(client, time.time()).run()
 
 
-def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None = None) -> Iterator[Check]:
+def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None = None) -> Iterator[Diagnostic]:
     """The checks of the resources in a cluster."""
     try:
         client = KubeClient.connect(kubeconfig, context=context)
     except KubeError as error:
-        yield Check("API server", Mark.FAIL, str(error), "give --kubeconfig FILE, or --skip-cluster")
+        yield Diagnostic("API server", DiagnosticStatus.FAIL, str(error), "give --kubeconfig FILE, or --skip-cluster")
         return
     try:
         for resource in OURS:
@@ -88,19 +88,21 @@ def cluster(kubeconfig: Path | None, namespace: str | None, context: str | None 
         client.close()
 
 
-def _installed(client: KubeClient, resource: Resource, namespace: str | None) -> Check:
+def _installed(client: KubeClient, resource: Resource, namespace: str | None) -> Diagnostic:
     try:
         count = sum(1 for _ in client.items(resource.path(namespace), metadata_only=True))
     except NotFound:
-        return Check(
+        return Diagnostic(
             resource.plural,
-            Mark.FAIL,
+            DiagnosticStatus.FAIL,
             "this kind is not installed",
             "kubectl apply --server-side -f crds/ (or the Helm chart)",
         )
     except KubeError as error:
-        return Check(resource.plural, Mark.FAIL, str(error), "give yourself the right to list it, or ask who has it")
-    return Check(resource.plural, Mark.OK, f"{count} objects")
+        return Diagnostic(
+            resource.plural, DiagnosticStatus.FAIL, str(error), "give yourself the right to list it, or ask who has it"
+        )
+    return Diagnostic(resource.plural, DiagnosticStatus.OK, f"{count} objects")
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ class _Cause:
     names: list[str] = field(default_factory=list)
 
 
-def _states(client: KubeClient, namespace: str | None) -> Iterator[Check]:
+def _states(client: KubeClient, namespace: str | None) -> Iterator[Diagnostic]:
     """Conditions of policies and profiles: one line for each cause, however many objects it concerns."""
     causes: dict[tuple[str, str], _Cause] = {}
     unseen: list[str] = []
@@ -129,14 +131,22 @@ def _states(client: KubeClient, namespace: str | None) -> Iterator[Check]:
             return  # reported by _installed
     if not watched:
         fix = "kubectl apply -f examples/policy.yaml, or create a WorkflowProfile"
-        yield Check(
-            "workflows", Mark.WARN, "nothing is watched: no profile exists and no policy has spec.discover", fix
+        yield Diagnostic(
+            "workflows",
+            DiagnosticStatus.WARN,
+            "nothing is watched: no profile exists and no policy has spec.discover",
+            fix,
         )
     if unseen:
         fix = "check that the operator runs and that its configuration includes the namespace"
-        yield Check(_objects(unseen), Mark.WARN, "not processed by any operator yet", fix)
+        yield Diagnostic(_objects(unseen), DiagnosticStatus.WARN, "not processed by any operator yet", fix)
     for cause in sorted(causes.values(), key=lambda c: -len(c.names)):
-        yield Check(_objects(cause.names), Mark.WARN, f"{cause.type} is {cause.status} ({cause.reason})", cause.message)
+        yield Diagnostic(
+            _objects(cause.names),
+            DiagnosticStatus.WARN,
+            f"{cause.type} is {cause.status} ({cause.reason})",
+            cause.message,
+        )
 
 
 def _learn(resource: Resource, raw: Mapping[str, Any], causes: dict[tuple[str, str], _Cause]) -> bool:

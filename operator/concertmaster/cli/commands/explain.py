@@ -16,7 +16,7 @@ from concertmaster.api.labelled import labels_of
 from concertmaster.cli import cluster_options, details, documents, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
-from concertmaster.cli.plans import Planner
+from concertmaster.cli.plans import PlanReader
 from concertmaster.core import text
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.report import daily, fleet
@@ -95,7 +95,7 @@ def command(
     if output != "text":
         documents.echo(list(fleet.entries(raw, items)), output)
     else:
-        _print(items, raw, detail, made, Planner(client, raw) if recommendation is not None else None)
+        _print(items, raw, detail, made, PlanReader(client, raw) if recommendation is not None else None)
         if recommendation is None and not problem:
             _print_figures(detail, details.ask_days(kubeconfig, raw, where, context))
     if problem:
@@ -106,7 +106,7 @@ def command(
         say(f"Based on data until {status['dataUntil']}.")
 
 
-def _print(items: _Rows, raw: dict[str, Any], detail: dict[str, Any], made: _Rows, planner: Planner | None) -> None:
+def _print(items: _Rows, raw: dict[str, Any], detail: dict[str, Any], made: _Rows, planner: PlanReader | None) -> None:
     """``items`` as text, with their plans where a ``planner`` is given, and the implementations ``made``."""
     status = raw.get("status") or {}
     if not items and not made:

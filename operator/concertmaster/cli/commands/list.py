@@ -24,7 +24,7 @@ _STATES = [s.value for s in RecommendationState]
 _SEVERITIES = [s.value for s in Severity]
 _CATEGORIES = [c.value for c in Category]
 _SORT = ("impact", "severity", "state", "namespace", "workflow", "id")
-Entry = dict[str, Any]
+ListedEntry = dict[str, Any]
 
 
 @click.command("list")
@@ -59,7 +59,7 @@ def command(
     client = profiles.connect(kubeconfig, context)
     places = namespaces or (profiles.default_namespace(kubeconfig, context),)
     everywhere = profiles.each(client, None, selector)
-    entries: list[Entry] = []
+    entries: list[ListedEntry] = []
     for profile in everywhere if all_namespaces else profiles.within(client, places, selector):
         entries += fleet.entries(profile, merged.recommendations(profile))
         if with_minor:
@@ -78,7 +78,7 @@ def command(
     _print(entries, output)
 
 
-def _order(entry: Entry, key: str) -> tuple[Any, ...]:
+def _order(entry: ListedEntry, key: str) -> tuple[Any, ...]:
     name = (entry["namespace"], entry["profile"], entry["id"])
     state, severity = _STATES.index(entry["state"] or "Active"), -_rank(entry)
     worth = -value(impacts.of_entry(entry), Pricing())
@@ -97,7 +97,7 @@ def _rank(entry: Mapping[str, Any]) -> int:
     return _SEVERITIES.index(entry.get("severity") or "Info")
 
 
-def _print(entries: list[Entry], output: str) -> None:
+def _print(entries: list[ListedEntry], output: str) -> None:
     if output in ("json", "yaml"):
         documents.echo(entries, output)
     elif output == "name":
@@ -112,7 +112,7 @@ def _print(entries: list[Entry], output: str) -> None:
         say(table([*header, *wide], rows))
 
 
-def _row(e: Entry, wide: bool) -> list[str]:
+def _row(e: ListedEntry, wide: bool) -> list[str]:
     action = str(e["action"])
     if e.get("effect"):
         action = f"{action} ({re.split(r' [(]|[;,]', str(e['effect']))[0]})"

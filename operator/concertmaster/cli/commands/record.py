@@ -19,7 +19,7 @@ POLICIES = ("OptimizationPolicy", "ClusterOptimizationPolicy")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @options.source_options
 @options.span_options
-def command(file: Path, source: options.SourceOptions, span: options.Span) -> None:
+def command(file: Path, source: options.SourceOptions, span: options.SpanOptions) -> None:
     """Write the facts of all runs that ended in the window to FILE (gzip when it ends in .gz).
 
     The file holds names, times, sizes and reasons, and what the queries of given profiles and policies say. Of the

@@ -39,7 +39,7 @@ from concertmaster.kube.objects import (
 )
 
 
-class Unreadable(Exception):
+class ListFailed(Exception):
     """A kind of object could not be listed; the message says why."""
 
 
@@ -52,7 +52,7 @@ class FactReader:
     access: AccessChecker
     secure: bool | None = None
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    _lists: dict[tuple[str, str], list[dict[str, Any]] | Unreadable] = field(default_factory=dict)
+    _lists: dict[tuple[str, str], list[dict[str, Any]] | ListFailed] = field(default_factory=dict)
 
     def sharing(self, plan: Plan, workflow: str) -> ClusterFacts:
         """Only what a person must decide: the other workflows that run the target, and admission that cannot be asked.
@@ -110,7 +110,7 @@ class FactReader:
         create pods (a dry run creates none)."""
         allowed = self.access.allowed(Right("create", PODS, plan.namespace))
         if allowed is None:
-            raise Unreadable("the API server could not be asked about the right to try one")
+            raise ListFailed("the API server could not be asked about the right to try one")
         if not allowed:
             return
         for before, after in pod_trials(plan, raw, definition):
@@ -139,7 +139,7 @@ class FactReader:
         except (Forbidden, Rejected) as error:
             return str(error)
         except KubeError as error:
-            raise Unreadable(str(error)) from error
+            raise ListFailed(str(error)) from error
         return None
 
     def _controllers(self, plan: Plan, namespace: str) -> Iterator[str]:
@@ -186,9 +186,9 @@ class FactReader:
                 self._lists[key] = []  # the cluster does not have this kind
             except KubeError as error:
                 hint = f"grant the operator list on {resource.plural}" if error.status == 403 else str(error)
-                self._lists[key] = Unreadable(f"{resource.kind} objects cannot be listed; {hint}")
+                self._lists[key] = ListFailed(f"{resource.kind} objects cannot be listed; {hint}")
         objects = self._lists[key]
-        if isinstance(objects, Unreadable):
+        if isinstance(objects, ListFailed):
             raise objects
         return objects
 
@@ -197,7 +197,7 @@ def _ask(unknown: dict[str, str], topic: str, read: Callable[[], Iterable[Any]])
     """What ``read`` returns; None, with the reason under ``topic`` in ``unknown``, where it cannot be read."""
     try:
         return tuple(read())
-    except Unreadable as error:
+    except ListFailed as error:
         unknown[topic] = str(error)
         return None
 

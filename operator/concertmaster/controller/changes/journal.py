@@ -20,7 +20,7 @@ def _deleted(change: Mapping[str, Any]) -> str:
     return f"{_DELETED}{change['metadata']['namespace']}/{spec['profileRef']['name']}/{spec['recommendation']}"
 
 
-class Pages(Protocol):
+class JournalPages(Protocol):
     """Where the journal is kept; the history's store is one."""
 
     def write_journal(self, key: str, body: str, at: float) -> None:
@@ -36,7 +36,7 @@ class Pages(Protocol):
 class Journal:
     """Entries by the uid of their WorkflowChange. ``pages`` gives the present store, which may be opened anew."""
 
-    def __init__(self, pages: Callable[[], Pages]) -> None:
+    def __init__(self, pages: Callable[[], JournalPages]) -> None:
         self._pages = pages
 
     def put(self, change: Mapping[str, Any], at: float) -> None:

@@ -47,7 +47,7 @@ log = logging.getLogger("concertmaster.changes")
 
 _DEFAULT_LIMIT = 20
 
-Candidates = Callable[[str], Sequence[Candidate] | None]
+CandidatesOf = Callable[[str], Sequence[Candidate] | None]
 """Recommendations that can be applied, by the profile's uid; None while this process has not analysed it."""
 
 
@@ -90,7 +90,7 @@ class Changes:
         history: History,
         access: AccessChecker,
         events: EventRecorder,
-        candidates: Candidates,
+        candidates: CandidatesOf,
         *,
         namespaces: Sequence[str] = (),
         owns: Callable[[str], bool] = lambda _: True,

@@ -15,11 +15,10 @@ from concertmaster.controller.collection import watermarks
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import DAY_SECONDS, RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import DAY_SECONDS, RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.history import (
     Address,
-    Evidence,
     HistoryDamaged,
     HistoryError,
     HistoryFull,
@@ -28,6 +27,7 @@ from concertmaster.history import (
     HistoryUnavailable,
     KeptAnalysis,
     RunCache,
+    RunsEvidence,
     Store,
     open_server,
 )
@@ -177,7 +177,7 @@ class HistoryProvider:
 
     def evidence(
         self, definition: WorkflowDefinition, *, limit: int, since: float, as_of: float, after: float | None = None
-    ) -> Evidence:
+    ) -> RunsEvidence:
         """See ``interfaces.History``."""
         try:
             return self.store.evidence(
@@ -220,7 +220,7 @@ class HistoryProvider:
         """The workflow as it was first analysed. Safe to call from any thread."""
         return self.store.daily.baseline(key)
 
-    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+    def adoptions(self, key: WorkflowKey) -> list[RecommendationOutcome]:
         """What became of the recommendations of a workflow. Safe to call from any thread."""
         return self.store.daily.adoptions(key)
 

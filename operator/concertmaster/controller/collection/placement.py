@@ -17,14 +17,14 @@ from concertmaster.prometheus.collect.reading import Collection
 MOST_RUNS = 20_000  # recognised runs remembered
 MOST_PODS = 5_000  # pods that wait for their run to be recognised
 
-Run = tuple[str, str]  # namespace and name
+RunId = tuple[str, str]  # namespace and name
 
 
-class Placement:
+class PodPlacer:
     """Places the pods of one source, and keeps what is unusual about them."""
 
     def __init__(self) -> None:
-        self._recognised: OrderedDict[Run, WorkflowKey] = OrderedDict()
+        self._recognised: OrderedDict[RunId, WorkflowKey] = OrderedDict()
         self._held: OrderedDict[str, PodFact] = OrderedDict()  # by uid, oldest first
         self._strays: StableFindings[WorkflowKey] = StableFindings()
         self._unattributed: StableFindings[tuple[str, EngineTraits]] = StableFindings()
@@ -53,7 +53,7 @@ class Placement:
         definitions: Sequence[WorkflowDefinition],
         *,
         present: bool,
-        live: Mapping[Run, WorkflowKey] | None = None,
+        live: Mapping[RunId, WorkflowKey] | None = None,
     ) -> Assignment:
         """The pods of one reading in their places, with those that waited for it. ``present``: it reached about now.
         ``live``: runs whose own objects said which workflow selects them, by labels their pods may not carry."""

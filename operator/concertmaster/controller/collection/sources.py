@@ -19,7 +19,7 @@ from concertmaster.controller.collection.collector import REASONS, without_serie
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
-from concertmaster.controller.collection.placement import Placement
+from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import SLACK, Reading, Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
@@ -35,7 +35,7 @@ from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.prometheus.collect.pace import Pace
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
-from concertmaster.settings import Settings, Source
+from concertmaster.settings import MetricsSource, Settings
 
 log = logging.getLogger("concertmaster.sources")
 
@@ -54,7 +54,7 @@ class MetricsSources:
         history: HistoryProvider,
         *,
         stop: threading.Event,
-        connect: Callable[[Source], PrometheusClient] = PrometheusClient,
+        connect: Callable[[MetricsSource], PrometheusClient] = PrometheusClient,
         shards: Callable[[], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,7 +67,7 @@ class MetricsSources:
         self._clients: dict[str, PrometheusClient] = {}
         self._gaps: dict[str, Gaps] = {}
         self._marks: dict[str, Watermarks] = {}
-        self._placements: dict[str, Placement] = {}
+        self._placements: dict[str, PodPlacer] = {}
         self._oversize: dict[str, Oversize] = {}
         self._paces: dict[str, Pace] = {}
         self._nodes = NodeCapacity()
@@ -95,7 +95,7 @@ class MetricsSources:
         before = client.requests
         gaps = self._gaps.setdefault(demand.source, Gaps())
         gaps.begin()
-        (placement := self._placements.setdefault(demand.source, Placement())).keep_only(demand.workflows)
+        (placement := self._placements.setdefault(demand.source, PodPlacer())).keep_only(demand.workflows)
         oversize = self._oversize.setdefault(demand.source, Oversize())
         oversize.keep_only({d.key.namespace for d in demand.workflows}, demand.now)
         ok, reason, message = True, Reason.COMPLETE, f"all queries to metrics source {demand.source} succeeded"

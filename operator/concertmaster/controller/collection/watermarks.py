@@ -15,7 +15,7 @@ SLACK = 60.0  # seconds of the past not worth a query
 KEPT_EVERY = 600.0  # seconds that a process which starts may have to read again, although nothing ended in them
 
 
-class History(Protocol):
+class OpenStore(Protocol):
     """Who has the open store, which is another one after a fault."""
 
     @property
@@ -31,7 +31,7 @@ class Watermarks:
     without facts writes nothing; it only counts while the history has the same mark.
     """
 
-    history: History
+    history: OpenStore
     source: str
     ahead: dict[str, tuple[float, float]] = field(default_factory=dict)
 

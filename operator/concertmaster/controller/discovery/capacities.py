@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from concertmaster.controller.discovery.passing import Passing
+from concertmaster.controller.discovery.passing import Passing, hidden
 from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity, add
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import scan
@@ -34,9 +34,8 @@ class Capacities:
             notes += [f"the last known {resource.plural} bound recommendations: {p.message}" for p in passing[:1]]
             if passing and resource not in self._known:
                 continue
-            hidden = {p.namespace for p in passing}
-            present = {n: c for n, c in present.items() if not hidden & {None, n}}
-            present |= {n: c for n, c in self._known.get(resource, {}).items() if hidden & {None, n}}
+            present = {n: c for n, c in present.items() if not hidden(passing, n)}
+            present |= {n: c for n, c in self._known.get(resource, {}).items() if hidden(passing, n)}
             self._known[resource] = present
         if len(self._known) < 2:
             return None, tuple(notes)

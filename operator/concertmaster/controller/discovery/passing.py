@@ -15,6 +15,11 @@ from concertmaster.kube.objects import Resource
 DENIED_FOR = 600.0  # seconds after the last good answer in which a denial may be a passing one
 
 
+def hidden(problems: Iterable[Problem], namespace: str | None) -> bool:
+    """Whether one of ``problems`` kept the objects of ``namespace`` from being read."""
+    return any(p.namespace is None or p.namespace == namespace for p in problems)
+
+
 class Passing:
     """Remembers when what was read well last. ``namespaces`` empty: the whole cluster."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from concertmaster.controller.discovery.passing import Passing
+from concertmaster.controller.discovery.passing import Passing, hidden
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
@@ -169,8 +169,8 @@ def refresh(
         soon_gone += (gone := passes.of(resource, scans[resource].problems))
         passing = [p for p in gone if p.kind is ProblemKind.UNAVAILABLE]
         for target in previous if passing else ():
-            hidden = any(p.namespace is None or p.namespace == target.ref.namespace for p in passing)
-            if target.ref.resource == resource and hidden and (not target.ref.namespace or owns(target.ref.namespace)):
+            ours = not target.ref.namespace or owns(target.ref.namespace)
+            if target.ref.resource == resource and ours and hidden(passing, target.ref.namespace):
                 targets.setdefault(target.id, target)
     return Targets(targets, scans, soon_gone)
 

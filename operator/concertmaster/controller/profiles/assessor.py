@@ -48,7 +48,7 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import Environment
 from concertmaster.core.rules import DataGaps
 from concertmaster.core.settling import LAGS, parted
-from concertmaster.history import Evidence, left_out
+from concertmaster.history import RunsEvidence, left_out
 from concertmaster.kube.writer import StatusUpdate
 
 REANALYZE_AFTER = 6 * 3600.0  # seconds: runs leave the window even when none arrive
@@ -221,7 +221,7 @@ class Assessor:
         inputs: str,
         now: float,
         until: float,
-    ) -> Evidence | None:
+    ) -> RunsEvidence | None:
         """The evidence for a new analysis; None when the last one holds. Pods of a run in progress are no reason."""
         remembered, revision = self.memory.get(subject.entry.uid), self._revisions[definition.key]
         stands = remembered is not None and remembered.stands(subject.entry, inputs, now)
@@ -241,7 +241,7 @@ class Assessor:
         self,
         subject: Subject,
         case: Case,
-        inputs: tuple[str, Evidence],
+        inputs: tuple[str, RunsEvidence],
         known: ProfileOutcome,
         tally: CycleCounts,
     ) -> ProfileOutcome:

@@ -9,7 +9,7 @@ from concertmaster.controller.interfaces import Case, LongTermFigures
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.model import Impact, Interval, Outcome
-from concertmaster.core.model.daily import ROLLED_BACK, Adoption, Baseline
+from concertmaster.core.model.daily import ROLLED_BACK, Baseline, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult
 
@@ -50,13 +50,13 @@ def _baseline(result: AnalysisResult) -> Baseline | None:
     )
 
 
-def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Adoption]:
+def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[RecommendationOutcome]:
     """States of recommendations; where one was implemented, with its verdict. Latest first."""
     impacts = {r.id: r.impact for r in result.recommendations}
-    adoptions: dict[str, Adoption] = {}
+    adoptions: dict[str, RecommendationOutcome] = {}
     for s in memory.standings:
         gain = impacts.get(s.id, Impact())
-        adoptions[s.id] = Adoption(
+        adoptions[s.id] = RecommendationOutcome(
             s.id,
             s.state.value,
             s.since,
@@ -66,7 +66,7 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Ad
             failures=_likely(gain.failed_runs),
         )
     for o in memory.outcomes:
-        known = adoptions.get(o.id, Adoption(o.id, "", o.since, o.since))
+        known = adoptions.get(o.id, RecommendationOutcome(o.id, "", o.since, o.since))
         if known.state == RecommendationState.ACTIVE.value and known.since > o.since:
             continue  # recommended again since
         adoptions[o.id] = replace(

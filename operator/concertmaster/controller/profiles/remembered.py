@@ -21,7 +21,7 @@ from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry, StatusView
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
-from concertmaster.history import Evidence, HistoryError
+from concertmaster.history import HistoryError, RunsEvidence
 
 log = logging.getLogger("concertmaster.analysis")
 
@@ -32,7 +32,7 @@ class AnalysisRecord:
     ``evidence``."""
 
     inputs: str
-    evidence: Evidence
+    evidence: RunsEvidence
     ready: ConditionUpdate
     objectives: ConditionUpdate
     at: float
@@ -46,7 +46,7 @@ LARGE = 100  # runs in the window; of a workflow with more, one more changes nex
 GROWTH = 0.05  # of these runs
 
 
-def too_few(before: Evidence, now: Evidence) -> bool:
+def too_few(before: RunsEvidence, now: RunsEvidence) -> bool:
     """Whether an analysis that rested on many runs waits for more of them: fewer than one in twenty have ended since, and
     none of these failed."""
     if now.runs <= LARGE or now.fresh >= GROWTH * before.runs:
@@ -57,7 +57,7 @@ def too_few(before: Evidence, now: Evidence) -> bool:
 @dataclass(slots=True)
 class Remembered:
     """The last analysis of one profile. ``revision``: how often new or corrected pods of its workflow had come until
-    then; most of them change nothing that is over (see ``Evidence``)."""
+    then; most of them change nothing that is over (see ``RunsEvidence``)."""
 
     record: AnalysisRecord
     key: WorkflowKey
@@ -140,7 +140,7 @@ class Memory:
         """A new analysis, not written yet."""
         self._known[uid] = Remembered(record, key, revision)
 
-    def holds(self, entry: Entry, evidence: Evidence, revision: int, *, urgent: bool) -> bool:
+    def holds(self, entry: Entry, evidence: RunsEvidence, revision: int, *, urgent: bool) -> bool:
         """Whether the last analysis holds with the ``evidence`` there is now: nothing that it rests on has changed by what
         came since, or too few runs to matter, unless each of them is waited for (``urgent``)."""
         known = self._known[entry.uid]

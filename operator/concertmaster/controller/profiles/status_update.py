@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason, Transition
+from concertmaster.api.conditions import ConditionTransition, ConditionType, ConditionUpdate, Reason
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.remembered import Remembered
@@ -231,7 +231,7 @@ def _outcomes(entry: Entry, before: StatusView, after: StatusView) -> list[Note]
     return made
 
 
-def _worth_reporting(transition: Transition) -> bool:
+def _worth_reporting(transition: ConditionTransition) -> bool:
     """Flips, and a first state only when it is bad: an installation of 500 profiles is no 500 pieces of news, nor is the
     end of their first reading."""
     if transition.reason in _QUIET or (transition.after == "True" and transition.because in _QUIET):
@@ -241,12 +241,12 @@ def _worth_reporting(transition: Transition) -> bool:
     return transition.before != transition.after and not (transition.before == "Unknown" and transition.after == "True")
 
 
-def _of_source(transition: Transition) -> bool:
+def _of_source(transition: ConditionTransition) -> bool:
     """Whether a whole metrics source failed or came back."""
     return (transition.because if transition.after == "True" else transition.reason) in SOURCE_FAULTS
 
 
-def _note(entry: Entry, transition: Transition) -> Note:
+def _note(entry: Entry, transition: ConditionTransition) -> Note:
     bad = transition.after == "False" and transition.type in _WARNINGS
     severity = EventType.WARNING if bad else EventType.NORMAL
     text = f"{transition.type} is {transition.after}: {transition.message}"

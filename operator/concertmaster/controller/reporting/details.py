@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines import complete
 from concertmaster.report import daily
 from concertmaster.report.detail import encode
-from concertmaster.report.runs.views import History, kept_runs
+from concertmaster.report.runs.views import RunHistory, kept_runs
 
 MOST_BYTES = 64 * 1024 * 1024  # packed, of those in memory
 
@@ -39,7 +39,7 @@ class LongTermHistory(Protocol):
     def baseline(self, key: WorkflowKey) -> Baseline | None:
         """The workflow as it was first analysed."""
 
-    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
+    def adoptions(self, key: WorkflowKey) -> list[RecommendationOutcome]:
         """What became of its recommendations."""
 
 
@@ -125,7 +125,7 @@ class Details:
         if kept is None or known is None or self.history is None:
             return None
         records = self.history.past_runs(known.definition, known.policy.analysis.max_runs, known.as_of)
-        history = History.of(*complete(known.definition, records), known.policy.pricing)
+        history = RunHistory.of(*complete(known.definition, records), known.policy.pricing)
         stored = kept_runs(history, run)
         return stored.model_dump_json(by_alias=True, exclude_none=True).encode() if stored is not None else None
 

@@ -19,10 +19,10 @@ from concertmaster.controller.health import Health, NotReady, Stale
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.telemetry import CONTENT_TYPE, Telemetry
 from concertmaster.history import HistoryError
-from concertmaster.net.http_server import HttpServer, Limits
+from concertmaster.net.http_server import HttpServer, ServerLimits
 
 # Answers with series of thousands of workflows have megabytes each; whoever asks besides Prometheus asks again.
-LIMITS = Limits(connections=256, answers=16, probes=("/healthz", "/readyz"))
+LIMITS = ServerLimits(connections=256, answers=16, probes=("/healthz", "/readyz"))
 
 
 class Server:
@@ -36,7 +36,7 @@ class Server:
         telemetry: Telemetry,
         details: Details | None = None,
         *,
-        limits: Limits = LIMITS,
+        limits: ServerLimits = LIMITS,
     ) -> None:
         self._address = address
         self._health = health

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost
+from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
 from concertmaster.controller.shards.ownership import Members, Ownership
 from concertmaster.controller.shards.shard import Shard
 from concertmaster.controller.shards.summaries import Summaries
@@ -27,13 +27,13 @@ class ShardElection(LeaderElection):
     def __init__(
         self,
         client: KubeClient,
-        where: Identity,
+        where: LeaseIdentity,
         *,
         active: Callable[[float], object],
         heartbeat: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        own = Identity(where.namespace, where.shard, where.identity)
+        own = LeaseIdentity(where.namespace, where.shard, where.identity)
         labels = {SHARD_OF: where.name}
         super().__init__(
             client, own, active=active, heartbeat=heartbeat, every=EVERY, lasts=LASTS, labels=labels, clock=clock

@@ -24,14 +24,14 @@ _KEY = "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShardPart:
     """One shard's part: the shards it counted with, and what it knows by the policy's name."""
 
     shards: tuple[str, ...]
     policies: Mapping[str, PolicyFacts]
 
 
-_PART = TypeAdapter(Part)
+_PART = TypeAdapter(ShardPart)
 
 
 class Summaries:
@@ -41,12 +41,12 @@ class Summaries:
         self._client = client
         self._namespace = namespace
         self._own = own
-        self._written: Part | None = None
+        self._written: ShardPart | None = None
         self._awaited: frozenset[str] = frozenset()
 
     def publish(self, alive: Collection[str], policies: Mapping[str, PolicyFacts]) -> None:
         """Write the own part where it changed. Raises KubeError."""
-        part = Part(tuple(sorted(alive)), policies)
+        part = ShardPart(tuple(sorted(alive)), policies)
         if part == self._written:
             return
         text = _PART.dump_json(part).decode()
@@ -77,7 +77,7 @@ class Summaries:
         """Whether parts that a cycle waited for are there now: another cycle is worth it."""
         return bool(self._awaited) and self.others(self._awaited) is not None
 
-    def _read(self, shard: str) -> Part | None:
+    def _read(self, shard: str) -> ShardPart | None:
         try:
             config_map = self._client.get(CONFIG_MAPS.path(self._namespace, _name(shard)))
             return _PART.validate_json(str((config_map.get("data") or {}).get(_KEY, "")))

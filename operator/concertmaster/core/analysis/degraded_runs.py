@@ -40,7 +40,7 @@ class SlowStep:
 
 
 @dataclass(frozen=True, slots=True)
-class SlowRuns:
+class DegradedRuns:
     """Runs (positions in the input) slowed by the same steps; ``seconds``: median loss per run."""
 
     runs: tuple[int, ...]
@@ -52,7 +52,7 @@ class SlowRuns:
 class Degraded:
     """All problems, largest total loss first."""
 
-    problems: tuple[SlowRuns, ...] = ()
+    problems: tuple[DegradedRuns, ...] = ()
 
     @property
     def runs(self) -> tuple[int, ...]:
@@ -137,7 +137,7 @@ def _problem(
     normal: Flags,
     harmless: set[int],
     known: NDArray[np.intp],
-) -> SlowRuns:
+) -> DegradedRuns:
     usual = median(total[normal])
     slow = []
     for column, name in enumerate(steps):
@@ -151,4 +151,4 @@ def _problem(
             slow.append(SlowStep(name, seconds, before))
     slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
     runs = tuple(int(run) for run in known[group])
-    return SlowRuns(runs, tuple(slow), median(total[group]) - usual)
+    return DegradedRuns(runs, tuple(slow), median(total[group]) - usual)

@@ -57,7 +57,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PeriodDifference:
     """The newest complete period (``now``) compared with the one before. ``figures`` by name: ratio with interval and
     verdict. ``success_p``: p-value of the difference in success rates, None without data. ``reason``: why nothing is
     compared; the figures are then empty."""
@@ -79,7 +79,7 @@ class PeriodSeries:
     """The periods of a workflow or of one of its steps in order, and the comparison of the last two complete ones."""
 
     buckets: tuple[Bucket, ...]
-    difference: Difference
+    difference: PeriodDifference
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +199,16 @@ def _values(rows: Sequence[_Row]) -> Values:
     return values
 
 
-def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> Difference:
+def _difference(buckets: Sequence[Bucket], values: Sequence[Values]) -> PeriodDifference:
     places = [i for i, b in enumerate(buckets) if b.whole]
     if not places:
-        return Difference(None, None, {}, None, "no complete period of data")
+        return PeriodDifference(None, None, {}, None, "no complete period of data")
     at = places[-1]
     now = buckets[at]
     if at == 0 or not buckets[at - 1].whole:
-        return Difference(now, None, {}, None, "the period before it was not seen from end to end")
+        return PeriodDifference(now, None, {}, None, "the period before it was not seen from end to end")
     before = buckets[at - 1]
     names = [name for name in values[at] if name in values[at - 1]]
     figures = {name: compare_amounts(values[at - 1][name], values[at][name]) for name in names}
     p = fisher(before.succeeded, before.failed, now.succeeded, now.failed)
-    return Difference(now, before, figures, p)
+    return PeriodDifference(now, before, figures, p)

@@ -32,7 +32,7 @@ _CACHED = (
 _SAME = 1e-6  # relative difference of amounts that are equal
 STUCK = 2.0  # times the longest run before: a run in progress for longer counts as one that took this long
 
-Sizes = dict[str, float]
+InputSizes = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def foresee(before: Sequence[RunRecord], max_runs: int) -> Outlook | None:
     return outlook(*_logged(baseline(before, sizes, max_runs), sizes), max_runs)
 
 
-def baseline(before: Sequence[RunRecord], sizes: Sizes, max_runs: int) -> tuple[RunRecord, ...]:
+def baseline(before: Sequence[RunRecord], sizes: InputSizes, max_runs: int) -> tuple[RunRecord, ...]:
     """The newest runs, and older ones of the same kind when the noise requires more. The choice depends only on runs before
     the change, so it cannot favour a verdict."""
     newest, older = tuple(before[-BASELINE:]), before[:-BASELINE]
@@ -177,13 +177,13 @@ def baseline(before: Sequence[RunRecord], sizes: Sizes, max_runs: int) -> tuple[
     return newest if alike.low > 1.0 or alike.high < 1.0 else tuple(before)
 
 
-def _logged(runs: Sequence[RunRecord], sizes: Sizes) -> tuple[list[float], list[float]]:
+def _logged(runs: Sequence[RunRecord], sizes: InputSizes) -> tuple[list[float], list[float]]:
     """Log durations of the succeeded runs that have any, and their sizes."""
     rows = [(r.makespan, sizes[r.run]) for r in good(runs) if r.makespan]
     return [s for s, _ in rows], [size for _, size in rows]
 
 
-def comparable(before_after: BeforeAfter) -> Sizes:
+def comparable(before_after: BeforeAfter) -> InputSizes:
     """The size that makes runs comparable: input size if known for all runs, else the number of items (excluding retries,
     since otherwise a change that causes retries would explain away its own harm)."""
     runs = (*before_after.before, *before_after.after)

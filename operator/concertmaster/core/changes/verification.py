@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import run_cost
-from concertmaster.core.changes.before_after import BeforeAfter, Sizes, baseline, comparable, good
+from concertmaster.core.changes.before_after import BeforeAfter, InputSizes, baseline, comparable, good
 from concertmaster.core.changes.plan import Aim, Predicted
 from concertmaster.core.changes.power import TOLERATED
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
@@ -123,7 +123,7 @@ def _judged(
 
 
 def _watched(
-    before_after: BeforeAfter, sizes: Sizes, settings: VerifySettings, final: bool, common: Common | None
+    before_after: BeforeAfter, sizes: InputSizes, settings: VerifySettings, final: bool, common: Common | None
 ) -> Comparison:
     before, after = good(before_after.before), good(before_after.after)
     return watch(
@@ -139,7 +139,7 @@ def _watched(
 
 
 def _measured(
-    aim: Aim, before_after: BeforeAfter, sizes: Sizes, pricing: Pricing | None, common: Common | None
+    aim: Aim, before_after: BeforeAfter, sizes: InputSizes, pricing: Pricing | None, common: Common | None
 ) -> Predicted | None:
     """The effect with its 90% interval: on reserved cost for Cheaper, on failures for Safer, else on duration."""
     if aim is Aim.SAFER:
@@ -200,7 +200,7 @@ def _failing(before_after: BeforeAfter) -> str | None:
     return None
 
 
-def _clearly_slower(before_after: BeforeAfter, sizes: Sizes, common: Common | None) -> str | None:
+def _clearly_slower(before_after: BeforeAfter, sizes: InputSizes, common: Common | None) -> str | None:
     """The first runs after the change all far exceed anything before it."""
     before, after = good(before_after.before), good(before_after.after)
     looked = SOONEST if len(before) >= 20 else MIN_RUNS

@@ -78,7 +78,7 @@ ROLLED_BACK = "RolledBack"  # the state of a recommendation whose change was rol
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
+class RecommendationOutcome:
     """Outcome of one recommendation: its ``state`` since ``since``, first published at ``first`` (unix seconds).
 
     ``money`` (currency units), ``minutes`` and ``failures``: likely gain per month as last published. If implemented, ``by``

@@ -13,8 +13,8 @@ from concertmaster.core.model.quantity import CpuQuantity, MemoryQuantity, Quant
 from concertmaster.core.model.scalar import EXACT, Scalar, ScalarError
 
 __all__ = [
-    "Amount",
     "CpuQuantity",
+    "DecimalAmount",
     "Duration",
     "MemoryQuantity",
     "Percent",
@@ -91,7 +91,7 @@ class SignedPercent(Scalar):
         return cls(_plain(percent, min(digits, 3)))
 
 
-class Amount(Scalar):
+class DecimalAmount(Scalar):
     """A non-negative decimal amount (money, tokens, runs): ``1.50``, ``200000``, ``0.000002``."""
 
     __slots__ = ()

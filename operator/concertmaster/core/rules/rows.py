@@ -10,7 +10,7 @@ from concertmaster.core.analysis.runs.starts import stopped_runs
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import RunRecord, StepExecution
 
-ByRun = Mapping[str, Sequence[StepExecution]]
+ExecutionsByRun = Mapping[str, Sequence[StepExecution]]
 
 
 class Rows:
@@ -21,12 +21,12 @@ class Rows:
         self.failing = frozenset(s.step for s in analysis.steps if s.failures.failed)  # steps with a failed execution
 
     @cached_property
-    def all(self) -> Mapping[str, ByRun]:
+    def all(self) -> Mapping[str, ExecutionsByRun]:
         """Executions that ran, whatever their outcome, by step and run (runs oldest first)."""
         return _joined((name, of.ran) for name, of in self._executions)
 
     @cached_property
-    def succeeded(self) -> Mapping[str, ByRun]:
+    def succeeded(self) -> Mapping[str, ExecutionsByRun]:
         """Succeeded executions of known duration, by step and run."""
         timed = _joined((name, of.timed) for name, of in self._executions)
         return {step: timed.get(step, {}) for step in self.all}

@@ -27,7 +27,7 @@ from concertmaster.engines.common.placing import (
     Context,
     Placed,
     Placement,
-    Rejected,
+    Unplaced,
     by_namespace,
 )
 from concertmaster.engines.common.runs import nearest, possible, selects_run
@@ -51,7 +51,7 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if fact.owner_name:
             runs.setdefault((fact.namespace, fact.owner_name), []).append(fact)
         else:
-            yield Rejected(fact, "pod of a Workflow whose name is unknown", ARGO)
+            yield Unplaced(fact, "pod of a Workflow whose name is unknown", ARGO)
     for (namespace, run), pods in sorted(runs.items()):
         yield from _place_run(
             run, pods, candidates.get(namespace, NO_CANDIDATES), context.recognised.get((namespace, run))
@@ -91,7 +91,7 @@ def _place_run(
         near = tuple(d.key for d in tried)
         for f in pods:
             selecting = possible("Workflow", run, f.labels, candidates.inferred)
-            yield Rejected(f, reason, ARGO if tried else None, near or selecting)
+            yield Unplaced(f, reason, ARGO if tried else None, near or selecting)
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Candidates) -> WorkflowDefinition | None:
@@ -139,10 +139,10 @@ def _in_definition(
     for fact in pods:
         name = names[fact.uid]
         if fact.pod.endswith("-agent") or (name is not None and (name.template or "").startswith("artgc-")):
-            yield Rejected(fact, "a helper pod of Argo (agent or artifact garbage collection)")
+            yield Unplaced(fact, "a helper pod of Argo (agent or artifact garbage collection)")
             continue
         if name is None:
-            yield Rejected(fact, "the pod is not named after its Workflow", ARGO)
+            yield Unplaced(fact, "the pod is not named after its Workflow", ARGO)
             continue
         match = known.root() if name.root else known.find(name)
         yield Placed(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-Part = Callable[[Any], Iterator[Any]]
+PathSegment = Callable[[Any], Iterator[Any]]
 
 _FIELD = re.compile(r"\.((?:\\.|[^.\[\\])+)")
 _QUOTED = re.compile(r"\[(?:'([^']*)'|\"([^\"]*)\")\]")
@@ -34,12 +34,12 @@ def find(path: str, document: object) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _parts(path: str) -> tuple[Part, ...]:
+def _parts(path: str) -> tuple[PathSegment, ...]:
     text = path.strip()
     if text.startswith("{") and text.endswith("}"):
         text = text[1:-1].strip()
     text = text.removeprefix("$")
-    parts: list[Part] = []
+    parts: list[PathSegment] = []
     at = 0
     while at < len(text):
         for pattern, make in _KINDS:
@@ -52,7 +52,7 @@ def _parts(path: str) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _field(name: str) -> Part:
+def _field(name: str) -> PathSegment:
     def below(value: Any) -> Iterator[Any]:
         if isinstance(value, Mapping) and name in value:
             yield value[name]
@@ -60,7 +60,7 @@ def _field(name: str) -> Part:
     return below
 
 
-def _element(index: int) -> Part:
+def _element(index: int) -> PathSegment:
     def below(value: Any) -> Iterator[Any]:
         if isinstance(value, list) and -len(value) <= index < len(value):
             yield value[index]
@@ -75,7 +75,7 @@ def _each(value: Any) -> Iterator[Any]:
         yield from value.values()
 
 
-def _equal(name: str, wanted: str) -> Part:
+def _equal(name: str, wanted: str) -> PathSegment:
     def below(value: Any) -> Iterator[Any]:
         for element in value if isinstance(value, list) else ():
             if isinstance(element, Mapping) and name in element and str(element[name]) == wanted:
@@ -84,7 +84,7 @@ def _equal(name: str, wanted: str) -> Part:
     return below
 
 
-_KINDS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Part]], ...] = (
+_KINDS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], PathSegment]], ...] = (
     (_ALL, lambda match: _each),
     (_FIELD, lambda match: _field(re.sub(r"\\(.)", r"\1", match.group(1)))),
     (_QUOTED, lambda match: _field(match.group(1) if match.group(1) is not None else match.group(2))),

@@ -25,7 +25,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class Unplaced:
     """A pod that belongs to no known workflow, with the reason (reasons are counted, so they name no pod).
 
     ``of`` is the engine whose runs may lack it, because the pod or its labels are inconsistent. None: the normal case
@@ -39,7 +39,7 @@ class Rejected:
     near: tuple[WorkflowKey, ...] = ()
 
 
-Placement = Placed | Rejected
+Placement = Placed | Unplaced
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from concertmaster.engines.common.placing import (
     Context,
     Placed,
     Placement,
-    Rejected,
+    Unplaced,
     by_namespace,
 )
 from concertmaster.engines.common.runs import nearest, possible, selects_run
@@ -37,7 +37,7 @@ from concertmaster.engines.jobs.traits import JOB
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 _INDEX = re.compile(r"-(\d+)-[a-z0-9]{5}$")
 _ENDED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED})
-Executions = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
+ExecutionsOf = Mapping[WorkflowKey, Mapping[str, Sequence[StepExecution]]]
 
 
 def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], context: Context) -> Iterator[Placement]:
@@ -45,12 +45,12 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
     candidates = by_namespace(definitions)
     for fact in facts:
         if not fact.owner_name:
-            yield Rejected(fact, "pod of a Job whose name is unknown", JOB)
+            yield Unplaced(fact, "pod of a Job whose name is unknown", JOB)
             continue
         definition, reason = _owner(fact, fact.owner_name, candidates.get(fact.namespace, NO_CANDIDATES), context)
         if definition is None:
             inferred = candidates.get(fact.namespace, NO_CANDIDATES).inferred
-            yield Rejected(fact, reason, near=possible("Job", fact.owner_name, fact.labels, inferred))
+            yield Unplaced(fact, reason, near=possible("Job", fact.owner_name, fact.labels, inferred))
         else:
             yield Placed(definition.key, fact.owner_name, job_execution(fact, definition.graph.steps))
 
@@ -123,7 +123,7 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
 
 
 def job_ends(
-    jobs: Iterable[JobFact], definitions: Iterable[WorkflowDefinition], executions: Executions
+    jobs: Iterable[JobFact], definitions: Iterable[WorkflowDefinition], executions: ExecutionsOf
 ) -> list[RunRecord]:
     """Ends of Jobs, as records without steps, where the pods in ``executions`` do not show them.
 

@@ -20,7 +20,7 @@ from concertmaster.engines.common.placing import (
     Context,
     Placed,
     Placement,
-    Rejected,
+    Unplaced,
     by_namespace,
 )
 from concertmaster.engines.common.runs import possible, selected
@@ -51,9 +51,9 @@ def place(facts: Sequence[PodFact], definitions: Sequence[WorkflowDefinition], c
         if read is None:
             if run is not None:
                 near = possible("PipelineRun", run, fact.labels, known.inferred)
-                yield Rejected(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
+                yield Unplaced(fact, "its PipelineRun belongs to no observed Pipeline", near=near)
             else:
-                yield Rejected(fact, _NO_LABELS, TEKTON)
+                yield Unplaced(fact, _NO_LABELS, TEKTON)
             continue
         yield Placed(read.definition.key, read.run, _execution(fact, read))
 

@@ -21,7 +21,7 @@ GOING_ON = 8  # runs of one workflow at a time that do not count against a limit
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class RunsEvidence:
     """``digest``: of the runs that are over. ``due``: the next moment (unix seconds up to which facts are complete) at
     which a run that is going on may count as over without any further fact; None: none is going on.
 
@@ -71,7 +71,7 @@ def evidence(
     lost: list[str],
     after: float | None = None,
     cache: RunCache | None = None,
-) -> Evidence:
+) -> RunsEvidence:
     """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
     fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once."""
     names = rows.newest(db, number, limit + GOING_ON, since)
@@ -112,7 +112,7 @@ def evidence(
             fresh += after is None or end > after
         failed += state.failed
     count, last = min(over, limit), max(newest, default=None)
-    return Evidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
+    return RunsEvidence(known.hexdigest(), min(due, default=None), count, fresh, last, max(failed, default=None))
 
 
 def newest_finished(records: list[RunRecord], limit: int) -> list[RunRecord]:

@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 
 from concertmaster.prometheus.client.errors import AuthFailed
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 
 _LONGEST = 65_536  # bytes; a token or a password is far below
 
 
-def headers(source: Source) -> dict[str, str]:
+def headers(source: MetricsSource) -> dict[str, str]:
     """All headers a source asks for. Raises AuthFailed naming the file that cannot be used, never its content."""
     fields: dict[str, str] = {}
     for name, header in source.headers.items():
@@ -30,7 +30,7 @@ def headers(source: Source) -> dict[str, str]:
     return fields
 
 
-def secret_headers(source: Source) -> frozenset[str]:
+def secret_headers(source: MetricsSource) -> frozenset[str]:
     """Names of the headers whose values come from files."""
     named = {name for name, header in source.headers.items() if header.value_file is not None}
     if source.auth.bearer_token_file is not None or source.auth.basic is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Gate:
+class RequestLimit:
     """``most`` gives the number of requests at a time, 1 or more."""
 
     def __init__(self, most: Callable[[], int], clock: Callable[[], float]) -> None:

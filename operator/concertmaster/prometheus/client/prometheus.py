@@ -14,7 +14,7 @@ from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.refusals import CHECK_URL
 from concertmaster.prometheus.client.transport import Transport
 from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, vector
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 
 _T = TypeVar("_T")
 
@@ -32,7 +32,7 @@ class PrometheusClient:
 
     def __init__(
         self,
-        source: Source,
+        source: MetricsSource,
         *,
         policy: RetryPolicy | None = None,
         breaker: Breaker | None = None,

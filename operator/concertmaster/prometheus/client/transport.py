@@ -32,10 +32,10 @@ from concertmaster.prometheus.client.errors import (
     TimedOut,
     TooLarge,
 )
-from concertmaster.prometheus.client.gate import Gate
+from concertmaster.prometheus.client.gate import RequestLimit
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
 from concertmaster.prometheus.client.vector import Envelope, Malformed, NotWhole, decode
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 
 _CONNECT_SECONDS = 5.0
 _CHUNK = 65_536
@@ -55,7 +55,7 @@ class _Again(Exception):
 class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships no types
     """The connection to one source: every request has a deadline, bounded attempts and a bounded answer."""
 
-    def __init__(self, source: Source, policy: RetryPolicy, breaker: Breaker, tools: Tools) -> None:
+    def __init__(self, source: MetricsSource, policy: RetryPolicy, breaker: Breaker, tools: Tools) -> None:
         session = requests.Session()
         session.trust_env = False  # a .netrc entry would replace the configured credentials
         session.proxies = dict(get_environ_proxies(source.url))
@@ -67,7 +67,7 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
         self._policy = policy
         self._breaker = breaker
         self._tools = tools
-        self.gate = Gate(lambda: source.max_concurrent_queries, tools.monotonic)
+        self.gate = RequestLimit(lambda: source.max_concurrent_queries, tools.monotonic)
         self._names = threading.local()
         self._verify: str | bool = source.tls.ca_file or not source.tls.insecure_skip_verify
         self._cert: tuple[str, str] | None = None

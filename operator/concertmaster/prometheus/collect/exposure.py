@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.facts.vanish import TargetState, read_targets
+from concertmaster.prometheus.facts.vanish import ScrapeTargets, read_targets
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 
 
 def target_state(
     ask: Callable[[str, str], Vector], client: PrometheusClient, scope: QueryScope, window: TimeRange, end: float
-) -> TargetState:
+) -> ScrapeTargets:
     """The state at ``end`` (unix seconds); ``ask`` takes a query's name and text. Raises MetricsError."""
 
-    def state(within: str = "") -> TargetState:
+    def state(within: str = "") -> ScrapeTargets:
         # Every container of the source is counted for it, so that it is asked once an hour.
         timed = client.hourly.due("sampled interval", end) or client.sampled_interval is None
         exposure = read_targets(ask("targets", queries.targets(scope, window, within, timed=timed)))

@@ -18,7 +18,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.collect.lives import window_of
-from concertmaster.prometheus.collect.shard import Shard
+from concertmaster.prometheus.collect.shard import QueryShard
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 
@@ -176,7 +176,7 @@ class _Reading:
 
     def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
         scope = replace(self.scope, namespaces=namespaces)
-        shard = Shard(self.client, scope, self.label_keys, self.options, since, end)
+        shard = QueryShard(self.client, scope, self.label_keys, self.options, since, end)
         try:
             return shard.collect()
         finally:

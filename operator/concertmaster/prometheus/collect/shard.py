@@ -29,7 +29,7 @@ from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanis
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
-from concertmaster.prometheus.facts.vanish import TargetState
+from concertmaster.prometheus.facts.vanish import ScrapeTargets
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import extended
 from concertmaster.prometheus.queries import recording_rule as recorded
@@ -40,7 +40,7 @@ _STORAGE = "ephemeral_storage"
 
 
 @dataclass(slots=True)
-class Shard:
+class QueryShard:
     """One set of namespaces over one span: the queries in order, each built from the results of the ones before it."""
 
     client: PrometheusClient
@@ -87,14 +87,14 @@ class Shard:
             recorded=self.recorded,
         )
 
-    def _targets(self, window: TimeRange) -> TargetState:
+    def _targets(self, window: TimeRange) -> ScrapeTargets:
         targets = self._exposing(window)
         if targets.seen or self._adopted or not self._shape().state.renamed:
             return targets
         self._adopt(state=True)
         return self._exposing(window)
 
-    def _exposing(self, window: TimeRange) -> TargetState:
+    def _exposing(self, window: TimeRange) -> ScrapeTargets:
         return target_state(self._ask, self.client, self.scope, window, self.end)
 
     def _finished(self, window: TimeRange) -> tuple[dict[str, str], dict[str, float]]:
@@ -140,7 +140,7 @@ class Shard:
             known |= {(job.namespace, job.name): job for job in read_jobs(answer, scope.state)}
         return tuple(known[key] for key in sorted(known))
 
-    def _measure(self, drafts: Sequence[PodDraft], targets: TargetState) -> tuple[PodFact, ...]:
+    def _measure(self, drafts: Sequence[PodDraft], targets: ScrapeTargets) -> tuple[PodFact, ...]:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
         reused = twice(drafts)
@@ -207,7 +207,7 @@ class Shard:
         """Facts with the types and prices of their nodes, where a policy asks for them."""
         if not self.options.nodes:
             return facts
-        known: dict[str, nodes.Node] = {}
+        known: dict[str, nodes.NodeFacts] = {}
         names = {fact.node for fact in facts if fact.node}
         for answer in self._by_name("nodes", names, partial(extended.nodes, self.scope, window)):
             nodes.read_nodes(answer, known)
@@ -222,7 +222,7 @@ class Shard:
     def _volumes(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> None:
         """Add what was used of the persistent volumes that the pods mounted."""
         claims = {claim for draft in members for claim in draft.claims}
-        amounts: volumes.Amounts = {}
+        amounts: volumes.ClaimBytes = {}
         for answer in self._by_name("volumes", claims, partial(extended.volumes, self.scope, window), at):
             volumes.read_volumes(answer, self.scope.usage, amounts)
         volumes.join_volumes(members, amounts)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.core.model import ContainerFact, PodFact
-from concertmaster.prometheus.facts.vanish import TargetState
+from concertmaster.prometheus.facts.vanish import ScrapeTargets
 
 LEAST = 3  # pods or containers needed before "none of them has it" is significant
 
@@ -141,7 +141,7 @@ def prices(facts: Sequence[PodFact]) -> list[Missing]:
     ]
 
 
-def state_metrics(targets: TargetState, held: int) -> list[Missing]:
+def state_metrics(targets: ScrapeTargets, held: int) -> list[Missing]:
     """What the state of the targets that expose pods means for pods held back."""
     missing = []
     if targets.lost:

@@ -14,7 +14,7 @@ _STEADY = 0.9  # of the most nodes at a time: with fewer at another hour, the cl
 
 
 @dataclass(slots=True)
-class Node:
+class NodeFacts:
     """``spot``: whether it may be taken away; None: no label is known. ``prices``: of an hour, by series."""
 
     instance_type: str | None = None
@@ -22,12 +22,12 @@ class Node:
     prices: dict[str, float] = field(default_factory=dict)
 
 
-def read_nodes(vector: Vector, nodes: dict[str, Node]) -> None:
+def read_nodes(vector: Vector, nodes: dict[str, NodeFacts]) -> None:
     """Add what an answer of the ``nodes`` query says of each node."""
     types, spots = [node_label(key) for key in INSTANCE_TYPES], {node_label(k): value for k, value in SPOT.items()}
     names = ("__name__", "series", "node", *types, *spots)
     for (name, series, node, *labels), value in vector.select(*names):
-        known = nodes.setdefault(node, Node())
+        known = nodes.setdefault(node, NodeFacts())
         metric = name or series
         if metric in NODE_PRICES:
             known.prices[metric] = value
@@ -39,7 +39,7 @@ def read_nodes(vector: Vector, nodes: dict[str, Node]) -> None:
             known.spot = bool(known.spot) or spot
 
 
-def with_nodes(facts: Iterable[PodFact], nodes: Mapping[str, Node]) -> tuple[PodFact, ...]:
+def with_nodes(facts: Iterable[PodFact], nodes: Mapping[str, NodeFacts]) -> tuple[PodFact, ...]:
     """Facts with type, capacity and prices of the node each pod ran on."""
     return tuple(
         replace(fact, instance_type=node.instance_type, spot=node.spot, node_prices=_prices(node))
@@ -59,7 +59,7 @@ def read_allocatable(vector: Vector) -> tuple[dict[str, float], dict[str, float]
     return known.get("largest", {}), most if steady else {}
 
 
-def _prices(node: Node) -> tuple[float, ...] | None:
+def _prices(node: NodeFacts) -> tuple[float, ...] | None:
     """Prices of a core, a GiB and a GPU; a node without GPUs has none of the last."""
     cpu, memory, gpu = (node.prices.get(name) for name in NODE_PRICES)
     return None if cpu is None or memory is None else (cpu, memory, gpu or 0.0)

@@ -20,7 +20,7 @@ TargetKey = tuple[str, str]  # job, instance
 
 
 @dataclass(frozen=True, slots=True)
-class TargetState:
+class ScrapeTargets:
     """The scrape targets that expose pods, at the pinned time."""
 
     up: frozenset[TargetKey] = frozenset()
@@ -41,7 +41,7 @@ class TargetState:
         return bool(self.seen) and self.known and not self.up
 
 
-def read_targets(vector: Vector) -> TargetState:
+def read_targets(vector: Vector) -> ScrapeTargets:
     """The state from the ``targets`` query, of the jobs that exposed pods."""
     sets: dict[str, set[TargetKey]] = {"up": set(), "down": set(), "seen": set(), "now": set()}
     interval: float | None = None
@@ -55,7 +55,7 @@ def read_targets(vector: Vector) -> TargetState:
         if name in sets:
             sets[name].add((job, instance))
     jobs = {job for job, _ in sets["seen"]}
-    return TargetState(
+    return ScrapeTargets(
         frozenset(target for target in sets["up"] if target[0] in jobs),
         frozenset(target for target in sets["down"] if target[0] in jobs),
         frozenset(sets["seen"]),
@@ -66,7 +66,7 @@ def read_targets(vector: Vector) -> TargetState:
 
 
 def split(
-    drafts: Iterable[PodDraft], targets: TargetState, since: float, now: float
+    drafts: Iterable[PodDraft], targets: ScrapeTargets, since: float, now: float
 ) -> tuple[list[PodDraft], list[PodDraft]]:
     """Drafts that may become facts, and drafts held back.
 
@@ -79,7 +79,7 @@ def split(
     return settled, held
 
 
-def _gone(draft: PodDraft, targets: TargetState, since: float, now: float) -> bool:
+def _gone(draft: PodDraft, targets: ScrapeTargets, since: float, now: float) -> bool:
     exposed_by = set(draft.seen)
     if exposed_by & targets.up:
         return True

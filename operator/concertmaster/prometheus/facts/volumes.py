@@ -10,16 +10,16 @@ from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.queries.extended import CLAIM
 from concertmaster.prometheus.queries.scope import LabelScheme
 
-Amounts = dict[tuple[str, str], dict[str, float]]  # (namespace, claim) -> used and capacity, bytes
+ClaimBytes = dict[tuple[str, str], dict[str, float]]  # (namespace, claim) -> used and capacity, bytes
 
 
-def read_volumes(vector: Vector, scheme: LabelScheme, amounts: Amounts) -> None:
+def read_volumes(vector: Vector, scheme: LabelScheme, amounts: ClaimBytes) -> None:
     """Add an answer of the ``volumes`` query."""
     for (stat, namespace, claim), value in vector.select("stat", *scheme.columns("namespace", CLAIM)):
         amounts.setdefault((namespace, claim), {})[stat] = value
 
 
-def join_volumes(drafts: Iterable[PodDraft], amounts: Amounts) -> None:
+def join_volumes(drafts: Iterable[PodDraft], amounts: ClaimBytes) -> None:
     """Join it to the pods that mounted a claim; one of the two amounts alone is not used."""
     for draft in drafts:
         for claim in draft.claims:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from concertmaster.api.views.fleet import AdoptionInPeriod, CostGroup, PeriodReport, WorkflowRow
-from concertmaster.core.model.daily import ROLLED_BACK, Adoption
+from concertmaster.core.model.daily import ROLLED_BACK, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.core.times import iso
 from concertmaster.report.costs.groups import MOST, PricedWorkflow, by_component, by_step
@@ -24,7 +24,7 @@ UNLABELLED = "(no label)"
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ReportScope:
     """What a report is about. ``since`` and ``until`` in unix seconds; ``source`` is cluster or facts."""
 
     since: float
@@ -36,11 +36,11 @@ class Scope:
 
 def period_report(
     view: FleetView,
-    scope: Scope,
+    scope: ReportScope,
     *,
     priced: Sequence[PricedWorkflow] = (),
     days: Days | None = None,
-    adoptions: Sequence[Adoption] | None = None,
+    adoptions: Sequence[RecommendationOutcome] | None = None,
     notes: Iterable[str] = (),
 ) -> PeriodReport:
     """The report. ``priced``: workflows whose cost is known by component. ``days`` and ``adoptions``: daily rows and what
@@ -79,7 +79,7 @@ def period_report(
     )
 
 
-def adopted(adoptions: Sequence[Adoption], since: float, until: float) -> AdoptionInPeriod:
+def adopted(adoptions: Sequence[RecommendationOutcome], since: float, until: float) -> AdoptionInPeriod:
     """What became of recommendations between two times (unix seconds)."""
     changed = [a for a in adoptions if since <= a.since < until]
     states = Counter(a.state for a in changed)

@@ -17,7 +17,7 @@ from concertmaster.core.analysis.runs.comparison import (
 )
 from concertmaster.core.model import WorkflowKey
 from concertmaster.report.runs.served import observed
-from concertmaster.report.runs.views import History, split_view, summary
+from concertmaster.report.runs.views import RunHistory, split_view, summary
 from concertmaster.report.view import number
 
 PARTS = {
@@ -34,7 +34,7 @@ _NAMED = 3  # steps that the answer names
 _SHARE = 0.1  # of the whole difference, which a step must make up to be named
 
 
-def comparison_view(history: History, before: int, after: int) -> RunComparisonView:
+def comparison_view(history: RunHistory, before: int, after: int) -> RunComparisonView:
     """The runs at two positions, the second against the first."""
     one, other = (ObservedRun.of(history.runs[i], history.executed[i]) for i in (before, after))
     order = [s.name for s in history.definition.graph.steps]

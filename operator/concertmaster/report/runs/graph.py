@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concertmaster.api.views.runs import GraphStep, GraphView, NamePart
+from concertmaster.api.views.runs import DeclaredStep, GraphView, NamePart
 from concertmaster.core.model import StepSpec, WorkflowGraph
 from concertmaster.core.model.definitions import NameSegment
 
@@ -17,8 +17,8 @@ def graph_of(view: GraphView) -> WorkflowGraph:
     return WorkflowGraph(tuple(map(_spec, view.steps)), view.parallelism, view.inferred)
 
 
-def _step(spec: StepSpec) -> GraphStep:
-    return GraphStep(
+def _step(spec: StepSpec) -> DeclaredStep:
+    return DeclaredStep(
         name=spec.name,
         depends_on=spec.depends_on,
         parallelism=spec.parallelism,
@@ -34,7 +34,7 @@ def _step(spec: StepSpec) -> GraphStep:
     )
 
 
-def _spec(step: GraphStep) -> StepSpec:
+def _spec(step: DeclaredStep) -> StepSpec:
     return StepSpec(
         step.name,
         depends_on=step.depends_on,

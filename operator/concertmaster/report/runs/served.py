@@ -13,7 +13,7 @@ from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import ContainerFact, RunRecord, StepExecution, WorkflowKey
 from concertmaster.core.times import parse_time
 from concertmaster.report.runs.graph import graph_view
-from concertmaster.report.runs.views import History, run_view
+from concertmaster.report.runs.views import RunHistory, run_view
 
 SERVED = 10  # newest runs
 PODS = 60  # of one run, besides its critical path
@@ -26,7 +26,7 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     chosen = newest if usual is None or usual in newest else (usual, *newest)
     good = [r for r in analysis.runs if r.outcome.timed and r.makespan is not None]
     known = dict(zip((r.run for r in good), analysis.executed, strict=True))
-    history = History.of(analysis.definition, chosen, analysis.pricing, known)
+    history = RunHistory.of(analysis.definition, chosen, analysis.pricing, known)
     names = [r.run for r in newest[-SERVED:]] + ([usual.run] if usual is not None else [])
     places = [i for i in reversed(range(len(history.runs))) if history.runs[i].run in names]
     recent = RecentRuns(
@@ -44,7 +44,7 @@ def recent_runs(analysis: Analysis) -> dict[str, Any]:
     return {**made, "runs": runs, "graph": graph}
 
 
-def _view(analysis: Analysis, history: History, at: int) -> str:
+def _view(analysis: Analysis, history: RunHistory, at: int) -> str:
     """The run at that position as JSON, a tenth of the model's size in memory; of its neighbours only the one before it
     matters."""
 

@@ -37,7 +37,7 @@ MOST_PODS = 500  # of one run
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class RunHistory:
     """The finished runs of one workflow, oldest first, with their executed graphs."""
 
     definition: WorkflowDefinition
@@ -52,7 +52,7 @@ class History:
         runs: Sequence[RunRecord],
         pricing: Pricing,
         executed: Mapping[str, ExecutedRun] | None = None,
-    ) -> History:
+    ) -> RunHistory:
         """Puts the graphs together, but for those that are ``executed`` already, by the name of the run."""
         finished = [r for r in runs if r.end is not None and r.outcome is not Outcome.RUNNING]
         finished.sort(key=lambda r: (r.end or 0.0, r.run))
@@ -71,7 +71,7 @@ class History:
         return next((i for i, r in enumerate(self.runs) if r.run == name), None)
 
 
-def workflow_runs(history: History, *, limit: int, outcome: Outcome | None = None) -> WorkflowRuns:
+def workflow_runs(history: RunHistory, *, limit: int, outcome: Outcome | None = None) -> WorkflowRuns:
     """The newest runs first, at most ``limit``."""
     chosen = [i for i in reversed(range(len(history.runs))) if outcome in (None, history.runs[i].outcome)]
     key = history.definition.key
@@ -85,7 +85,7 @@ def workflow_runs(history: History, *, limit: int, outcome: Outcome | None = Non
     )
 
 
-def kept_runs(history: History, run: str) -> WorkflowRuns | RunView | None:
+def kept_runs(history: RunHistory, run: str) -> WorkflowRuns | RunView | None:
     """All runs, one line each, or ``run`` in full; None where there is none of that name."""
     if not run:
         return workflow_runs(history, limit=len(history.runs))
@@ -93,12 +93,12 @@ def kept_runs(history: History, run: str) -> WorkflowRuns | RunView | None:
     return run_view(history, at) if at is not None else None
 
 
-def summary(history: History, at: int) -> RunSummary:
+def summary(history: RunHistory, at: int) -> RunSummary:
     """The run at that position as one line."""
     return _summary(history, at, path_parts(history.executed[at]))
 
 
-def _summary(history: History, at: int, path: tuple[PathPart, ...]) -> RunSummary:
+def _summary(history: RunHistory, at: int, path: tuple[PathPart, ...]) -> RunSummary:
     record, run = history.runs[at], history.executed[at]
     split, cost = time_split(run), run_cost(record, history.pricing)
     slowest = max(path, key=lambda p: p.seconds, default=None)
@@ -119,7 +119,7 @@ def _summary(history: History, at: int, path: tuple[PathPart, ...]) -> RunSummar
     )
 
 
-def run_view(history: History, at: int, *, most_pods: int = MOST_PODS) -> RunView:
+def run_view(history: RunHistory, at: int, *, most_pods: int = MOST_PODS) -> RunView:
     """The run at that position in full, with all pods of its critical path and at most ``most_pods`` others."""
     record, run = history.runs[at], history.executed[at]
     path, critical = path_parts(run), {attempt.source for attempt in critical_chain(run)}

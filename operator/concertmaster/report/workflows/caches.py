@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from concertmaster.api.views.fleet import CacheRow
+from concertmaster.api.views.fleet import WorkflowCacheRow
 from concertmaster.core import text
 from concertmaster.report.workflows.rows import Raw, full_name, workflow_name
 
 MOST = 50
 
 
-def cache_rows(profiles: Iterable[Raw]) -> tuple[CacheRow, ...]:
+def cache_rows(profiles: Iterable[Raw]) -> tuple[WorkflowCacheRow, ...]:
     """The caches in the statuses of ``profiles``, most work saved first; a shared one is listed with each workflow."""
     caches = [row for profile in profiles for row in _rows(profile)]
     caches.sort(key=lambda r: (-r.saved_seconds, r.namespace, r.profile, r.cache))
     return tuple(caches[:MOST])
 
 
-def _rows(profile: Raw) -> Iterable[CacheRow]:
+def _rows(profile: Raw) -> Iterable[WorkflowCacheRow]:
     status = profile.get("status")
     caches = status.get("caches") if isinstance(status, Mapping) else None
     namespace, name = full_name(profile)
     for cache in caches if isinstance(caches, list) else ():
-        yield CacheRow(
+        yield WorkflowCacheRow(
             namespace=namespace,
             profile=name,
             workflow=workflow_name(profile),
@@ -36,7 +36,7 @@ def _rows(profile: Raw) -> Iterable[CacheRow]:
         )
 
 
-def cache_totals(rows: Iterable[CacheRow]) -> str:
+def cache_totals(rows: Iterable[WorkflowCacheRow]) -> str:
     """All caches in one sentence; empty without any lookup."""
     known = list(rows)
     lookups, saved = sum(r.lookups for r in known), sum(r.saved_seconds for r in known)

@@ -15,7 +15,7 @@ _LETTERS = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class GraphNode:
     """One step. ``text`` and ``note`` are what fits into the box, ``title`` all of it."""
 
     x: float
@@ -32,7 +32,7 @@ class GraphChart:
 
     width: float
     height: float
-    nodes: tuple[Node, ...]
+    nodes: tuple[GraphNode, ...]
     edges: tuple[tuple[str, bool], ...]
     node_width: int = _WIDTH
     node_height: int = _HEIGHT
@@ -63,7 +63,7 @@ def graph_chart(steps: Sequence[Mapping[str, Any]]) -> GraphChart | None:
         figures += [f"critical {text.percent(share).replace(' ', '')}"] if share is not None else []
         name, note = str(step["name"]), ", ".join(figures)
         short = name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
-        nodes.append(Node(*at[i], short, note, f"{name}: {note}" if note else name, critical[i]))
+        nodes.append(GraphNode(*at[i], short, note, f"{name}: {note}" if note else name, critical[i]))
     edges = [
         (_path(at[p], at[i]), critical[p] and critical[i]) for i, above in enumerate(parents) for p in above if p in at
     ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.controller.collection.placement import Placement
+from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.core.model import (
     LabelRequirement,
     PodFact,
@@ -58,7 +58,7 @@ PICKED = WorkflowDefinition(
 @pytest.mark.parametrize("first", ["pods", "object"])
 def test_runs_selected_by_labels_their_pods_do_not_carry(first: str) -> None:
     """Labels of a Workflow are not those of its pods: its object says whose run it is, before or after its pods come."""
-    placement, run = Placement(), "adhoc-x7k2z"
+    placement, run = PodPlacer(), "adhoc-x7k2z"
     facts = a_run(run)
     other = a_run("adhoc-q9q9q")
     live = {("data", run): PICKED.key}
@@ -77,7 +77,7 @@ def test_pods_that_carry_another_value_do_not_wait() -> None:
     assert assign(facts, [PICKED]).undecided == ()
 
 
-def placed(placement: Placement, definition: WorkflowDefinition, looks: Sequence[Sequence[PodFact]]) -> dict[str, str]:
+def placed(placement: PodPlacer, definition: WorkflowDefinition, looks: Sequence[Sequence[PodFact]]) -> dict[str, str]:
     """Step by pod after all looks."""
     found: dict[str, StepExecution] = {}
     for look in looks:
@@ -97,19 +97,19 @@ def test_it_does_not_matter_which_pods_share_a_look(seed: int) -> None:
     facts = a_run("etl-x7k2z")
     expected = {e.pod: e.step for r in assign(facts, [definition]).executions.values() for e in r["etl-x7k2z"]}
     random.Random(seed).shuffle(facts)
-    assert placed(Placement(), definition, [[fact] for fact in facts]) == expected
+    assert placed(PodPlacer(), definition, [[fact] for fact in facts]) == expected
 
 
 def test_a_look_with_items_of_a_long_fan_out_only_is_placed_at_once() -> None:
     definition = the_definition(LOOP)
     items = [fact for fact in a_run("etl-x7k2z") if "-each-" in fact.pod][:5]
-    assert set(placed(Placement(), definition, [items]).values()) == {"each"}
+    assert set(placed(PodPlacer(), definition, [items]).values()) == {"each"}
 
 
 def test_a_pod_that_fits_no_step_of_its_template_is_no_matter_of_other_workflows() -> None:
     one, other = the_definition(LOOP), the_definition(LOOP, name="report")
     strange = PodFact("data", "etl-x7k2z-strange-123", "u", owner_kind="Workflow", owner_name="etl-x7k2z")
-    placement = Placement()
+    placement = PodPlacer()
     placement.place(collection([strange]), [one, other], present=True)
     assert set(placement.unplaced) == {one.key}
     assert placement.namespace_unplaced == {}

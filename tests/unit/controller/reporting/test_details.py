@@ -22,7 +22,7 @@ from concertmaster.controller.reporting.details import Details, Observed
 from concertmaster.controller.reporting.server import Server
 from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.model.daily import RUN, Adoption, Baseline, DailyRow
+from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import AnalysisSettings, Policy
 from concertmaster.history import HistoryError
 from concertmaster.report import daily, detail
@@ -203,8 +203,8 @@ class Recorded:
     def baseline(self, key: WorkflowKey) -> Baseline | None:
         return Baseline(1e9, 12, 60.0, 70.0, 1.0, 0.5, 90)
 
-    def adoptions(self, key: WorkflowKey) -> list[Adoption]:
-        return [Adoption("timeout.load", "Dismissed", 1e9, 2e9, money=3.0)]
+    def adoptions(self, key: WorkflowKey) -> list[RecommendationOutcome]:
+        return [RecommendationOutcome("timeout.load", "Dismissed", 1e9, 2e9, money=3.0)]
 
 
 def test_who_knows_the_uid_gets_the_daily_rows() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller.leader_election import Identity, LeaderElection, LeadershipLost
+from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity
 from concertmaster.controller.shards.election import LASTS, ShardElection
 from concertmaster.controller.shards.ownership import Ownership, places
 from concertmaster.kube.client import KubeClient
@@ -111,14 +111,14 @@ def _merged(known: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shard(server: Server, number: int, *, life: int = 0, door: Door | None = None) -> ShardElection:
-    where = Identity("ops", RELEASE, f"pod-{number}_{life}", shard=f"{RELEASE}-{number}")
+    where = LeaseIdentity("ops", RELEASE, f"pod-{number}_{life}", shard=f"{RELEASE}-{number}")
     return ShardElection(
         door or Door(server), where, active=lambda _: None, heartbeat=lambda _: None, clock=server.clock
     )
 
 
 def whole(server: Server, *, door: Door | None = None) -> LeaderElection:
-    where = Identity("ops", RELEASE, "pod-whole")
+    where = LeaseIdentity("ops", RELEASE, "pod-whole")
     return LeaderElection(
         door or Door(server), where, active=lambda _: None, heartbeat=lambda _: None, clock=server.clock
     )

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from concertmaster.core.model.scalars import (
-    Amount,
     CpuQuantity,
+    DecimalAmount,
     Duration,
     MemoryQuantity,
     Percent,
@@ -24,7 +24,7 @@ from concertmaster.core.model.scalars import (
     SignedPercent,
 )
 
-SCALARS = [Quantity, CpuQuantity, MemoryQuantity, Duration, Percent, SignedPercent, Amount]
+SCALARS = [Quantity, CpuQuantity, MemoryQuantity, Duration, Percent, SignedPercent, DecimalAmount]
 SUFFIXES = ["", "n", "u", "m", "k", "M", "G", "Ki", "Mi", "Gi", "e3", "E2", "e-3"]
 
 quantities = st.builds(
@@ -152,12 +152,12 @@ def test_no_percent_of_a_number_that_is_none(value: float) -> None:
 
 @given(st.decimals(0, 10**9, places=6))
 def test_amounts_are_exact(value: Decimal) -> None:
-    assert Amount(f"{value:f}").value == value
+    assert DecimalAmount(f"{value:f}").value == value
 
 
 def test_amounts_are_not_negative() -> None:
     with pytest.raises(ScalarError, match="not negative"):
-        Amount("-1")
+        DecimalAmount("-1")
 
 
 @pytest.mark.parametrize("scalar", SCALARS)

@@ -13,7 +13,7 @@ from scipy import stats
 
 from concertmaster.core.rules.performance.caching import AGES, HOUR, Keyed, cache_advice, hits_at
 from concertmaster.core.rules.performance.skew import FanOutItem, skew
-from concertmaster.core.rules.reliability.retries import Chain, retry_limit
+from concertmaster.core.rules.reliability.retries import AttemptChain, retry_limit
 from concertmaster.core.rules.reliability.timeouts import round_up, timeout_advice, tolerance_factor
 
 
@@ -59,14 +59,14 @@ class TestCaching:
 
 class TestRetries:
     @staticmethod
-    def _chains(count: int, fail: float, recover: float, limit: int, seed: int = 1) -> list[Chain]:
+    def _chains(count: int, fail: float, recover: float, limit: int, seed: int = 1) -> list[AttemptChain]:
         chance = random.Random(seed)
         chains = []
         for _ in range(count):
             attempts = [chance.random() >= fail]
             while not attempts[-1] and len(attempts) <= limit:
                 attempts.append(chance.random() < recover)
-            chains.append(Chain(tuple(attempts)))
+            chains.append(AttemptChain(tuple(attempts)))
         return chains
 
     def test_finds_the_smallest_limit_for_passing_failures(self) -> None:
@@ -86,9 +86,9 @@ class TestRetries:
         assert recommended.limit == 1
 
     def test_little_or_good_data(self) -> None:
-        assert retry_limit([Chain((False,))] * 3, 0.99).limit is None
-        assert retry_limit([Chain((True,))] * 20, 0.99).limit == 0
-        assert retry_limit([Chain(())] * 20, 0.99).limit is None
+        assert retry_limit([AttemptChain((False,))] * 3, 0.99).limit is None
+        assert retry_limit([AttemptChain((True,))] * 20, 0.99).limit == 0
+        assert retry_limit([AttemptChain(())] * 20, 0.99).limit is None
 
 
 class TestTimeouts:

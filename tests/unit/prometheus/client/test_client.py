@@ -28,7 +28,7 @@ from concertmaster.prometheus.client.errors import (
     TooLarge,
     Truncated,
 )
-from concertmaster.settings import Source, parse
+from concertmaster.settings import MetricsSource, parse
 from tests.support.data.metrics_store import Reply, Store, failure, running, success, vector
 
 ONE = [({"pod": "a"}, 1)]
@@ -53,8 +53,8 @@ def store() -> Iterator[Store]:
         yield found
 
 
-def source(url: str, **fields: Any) -> Source:
-    return Source.model_validate({"name": "main", "url": url, **fields})
+def source(url: str, **fields: Any) -> MetricsSource:
+    return MetricsSource.model_validate({"name": "main", "url": url, **fields})
 
 
 def client(store: Store, clock: Clock | None = None, breaker: Breaker | None = None, **fields: Any) -> PrometheusClient:

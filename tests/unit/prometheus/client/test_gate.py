@@ -10,8 +10,8 @@ import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable, TimedOut
-from concertmaster.prometheus.client.gate import Gate
-from concertmaster.settings import Source
+from concertmaster.prometheus.client.gate import RequestLimit
+from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Store, failure, running, vector
 
 ONE = [({"pod": "a"}, 1)]
@@ -24,7 +24,9 @@ def store() -> Iterator[Store]:
 
 
 def client(store: Store, **fields: object) -> PrometheusClient:
-    return PrometheusClient(Source.model_validate({"name": "main", "url": store.url, **fields}), sleep=lambda _: None)
+    return PrometheusClient(
+        MetricsSource.model_validate({"name": "main", "url": store.url, **fields}), sleep=lambda _: None
+    )
 
 
 def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
@@ -94,7 +96,7 @@ def test_what_the_store_asks_one_query_to_wait_all_of_them_wait(store: Store) ->
 
 def test_the_silence_ends() -> None:
     now = [100.0]
-    gate = Gate(lambda: 1, lambda: now[0])
+    gate = RequestLimit(lambda: 1, lambda: now[0])
     gate.silence(20.0)
     gate.silence(5.0)
     assert gate.quiet() == 20.0

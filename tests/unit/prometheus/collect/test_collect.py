@@ -32,11 +32,11 @@ from concertmaster.prometheus.collect.reading import Collection, CollectOptions,
 from concertmaster.prometheus.facts import assemble, missing, vanish
 from concertmaster.prometheus.facts.assemble import cgroup_uid, estimate_interval
 from concertmaster.prometheus.facts.drafts import PodDraft
-from concertmaster.prometheus.facts.vanish import TargetState, split
+from concertmaster.prometheus.facts.vanish import ScrapeTargets, split
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries.scope import PLAIN, QueryScope, TimeRange
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from concertmaster.settings.source import POD_LABEL_PREFIX, STATE_LABELS, USAGE_LABELS
 from tests.support.data.metrics_store import Asked, Labels, Reply, Store, failure, running, vector
 
@@ -99,7 +99,7 @@ def store() -> Iterator[Store]:
 
 
 def client(store: Store, **fields: Any) -> PrometheusClient:
-    source = Source.model_validate({"name": "main", "url": store.url, **fields})
+    source = MetricsSource.model_validate({"name": "main", "url": store.url, **fields})
     return PrometheusClient(source, sleep=lambda _: None, chance=lambda: 0.0)
 
 
@@ -604,8 +604,8 @@ def draft(last: float, *targets: tuple[str, str], **fields: Any) -> PodDraft:
     return PodDraft("etl", "p", "u", seen=dict.fromkeys(targets, last), **fields)
 
 
-def targets(up: Any = (), down: Any = (), now: Any = (), seen: Any = (K1,)) -> TargetState:
-    return TargetState(frozenset(up), frozenset(down), frozenset(seen), frozenset(now))
+def targets(up: Any = (), down: Any = (), now: Any = (), seen: Any = (K1,)) -> ScrapeTargets:
+    return ScrapeTargets(frozenset(up), frozenset(down), frozenset(seen), frozenset(now))
 
 
 @pytest.mark.parametrize(
@@ -634,7 +634,7 @@ def targets(up: Any = (), down: Any = (), now: Any = (), seen: Any = (K1,)) -> T
         pytest.param(draft(NOW - 1, K1, phases={"Failed"}), targets(down=[K1]), True, id="its end was seen"),
     ],
 )
-def test_which_pods_are_believed_gone(found: PodDraft, state: TargetState, gone: bool) -> None:
+def test_which_pods_are_believed_gone(found: PodDraft, state: ScrapeTargets, gone: bool) -> None:
     settled, held = split([found], state, NOW - 1000, NOW)
     assert (settled, held) == (([found], []) if gone else ([], [found]))
 
@@ -652,7 +652,7 @@ def test_target_states_are_read() -> None:
             ]
         )
     )
-    assert found == TargetState(frozenset({K1}), frozenset({K2}), frozenset({K2}), frozenset({K1}), 15.0)
+    assert found == ScrapeTargets(frozenset({K1}), frozenset({K2}), frozenset({K2}), frozenset({K1}), 15.0)
     assert found.known and not found.lost
     assert targets(down=[K1]).lost
 

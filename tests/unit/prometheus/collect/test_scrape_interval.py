@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect import scrape_interval
-from concertmaster.settings import Source
+from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Asked, Reply, Store, failure, running, success, vector
 
 NOW = 1_000_000.0
@@ -22,7 +22,7 @@ def store() -> Iterator[Store]:
 
 
 def client(store: Store, **more: str) -> PrometheusClient:
-    source = Source.model_validate({"name": "main", "url": store.url, **more})
+    source = MetricsSource.model_validate({"name": "main", "url": store.url, **more})
     return PrometheusClient(source, sleep=lambda _: None, chance=lambda: 0.0)
 
 

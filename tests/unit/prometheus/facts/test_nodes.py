@@ -9,8 +9,8 @@ from concertmaster.prometheus.facts import missing, nodes
 COLUMNS = ("__name__", "node", "label_node_kubernetes_io_instance_type", "label_eks_amazonaws_com_capacity_type")
 
 
-def read(*rows: tuple[tuple[str, str, str, str], float]) -> dict[str, nodes.Node]:
-    found: dict[str, nodes.Node] = {}
+def read(*rows: tuple[tuple[str, str, str, str], float]) -> dict[str, nodes.NodeFacts]:
+    found: dict[str, nodes.NodeFacts] = {}
     nodes.read_nodes(Vector(COLUMNS, tuple(r for r, _ in rows), [v for _, v in rows]), found)
     return found
 

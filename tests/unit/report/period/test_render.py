@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import pytest
 
 from concertmaster.api.views.fleet import PeriodReport
-from concertmaster.core.model.daily import Adoption
+from concertmaster.core.model.daily import RecommendationOutcome
 from concertmaster.core.times import parse_time
 from concertmaster.report.costs.groups import PricedWorkflow
-from concertmaster.report.period.document import Scope, period_report
+from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
 from tests.support.web.objects import Raw, change, hostile, profile, recommendation, result
@@ -22,7 +22,7 @@ NOW = parse_time("2027-01-31T01:00:00Z")
 
 
 def report(*profiles: Raw, changes: tuple[Raw, ...] = ()) -> PeriodReport:
-    scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
+    scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
     return period_report(FleetView(profiles, changes, NOW), scope, notes=["one", "one"])
 
 
@@ -110,7 +110,7 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
     slow = recommendation(id="degradation.search", action="Investigate regression in search", because="image 1 to 2")
     flow = profile(recommendations=[slow, recommendation()], results=[result()], insights=["5 cores (demand-forecast)"])
     flow["status"]["objectives"] = ["success: Missed, 80% of 99%"]
-    scope = Scope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
+    scope = ReportScope(NOW - 30 * 86400.0, NOW, "cluster", "All namespaces", "team")
     cost = {
         "step": "transform",
         "component": "proxy",
@@ -120,7 +120,9 @@ def test_every_part_is_in_the_forms_that_people_read(form: str) -> None:
         "afterPerMonth": 9,
     }
     priced = [PricedWorkflow("etl/nightly-0", "USD", 29, 30.0, [cost])]
-    adopted = [Adoption("timeout.a", "Implemented", NOW - 9 * 86400.0, NOW - 8 * 86400.0, verdict="Improved")]
+    adopted = [
+        RecommendationOutcome("timeout.a", "Implemented", NOW - 9 * 86400.0, NOW - 8 * 86400.0, verdict="Improved")
+    ]
     made = period_report(FleetView((flow,), (change(),), NOW), scope, priced=priced, adoptions=adopted)
     text = re.sub(r"[\s|]+", " ", Elements(document(made, "html")).text if form == "html" else document(made, "md"))
     for part, shown in (

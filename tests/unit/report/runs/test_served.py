@@ -16,7 +16,7 @@ from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.comparison import compared_views, comparison_view
 from concertmaster.report.runs.served import PODS, SERVED, recent_runs
-from concertmaster.report.runs.views import History, run_view
+from concertmaster.report.runs.views import RunHistory, run_view
 from tests.support.builders import NOW, container, daily, definition, run, step
 
 STEPS = (step("extract"), step("train", ["extract"]), step("publish", ["train"]))
@@ -49,7 +49,7 @@ def test_a_comparison_of_served_runs_is_the_one_of_their_records() -> None:
         )
         for i in (12, 13)
     ]
-    history = History.of(flow, runs, Policy().pricing)
+    history = RunHistory.of(flow, runs, Policy().pricing)
     exact = comparison_view(history, 0, 1)
     views = [run_view(history, i) for i in (0, 1)]
     again = compared_views(flow.key, *(v.model_validate_json(v.model_dump_json(exclude_none=True)) for v in views))
@@ -64,7 +64,7 @@ def test_a_wide_run_is_served_with_its_whole_critical_path() -> None:
     fan, last = wide.steps
     ends = [(fan.finished or 0.0) - (299 - i) / 100 for i in range(300)]
     pods = [replace(fan, item=f"{i}", pod=f"p{i}", finished=end) for i, end in enumerate(ends)]
-    history = History.of(flow, [replace(wide, steps=(*pods, last))], Policy().pricing)
+    history = RunHistory.of(flow, [replace(wide, steps=(*pods, last))], Policy().pricing)
     view = run_view(history, 0, most_pods=PODS)
     assert len(view.pods) == PODS
     assert view.more_pods == 241

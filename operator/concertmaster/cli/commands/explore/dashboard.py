@@ -24,7 +24,7 @@ from concertmaster.net.background import in_background
 from concertmaster.report import detail
 from concertmaster.report import result as results
 from concertmaster.report.runs.served import recent_runs
-from concertmaster.report.runs.views import History, kept_runs
+from concertmaster.report.runs.views import RunHistory, kept_runs
 from concertmaster.report.workflows.fleet import FleetView
 from concertmaster.report.workflows.rows import full_name
 from concertmaster.web.app import application, interrupted, serve
@@ -46,7 +46,7 @@ from concertmaster.web.readers import ClusterReader, MemoryReader, Reader, Unava
 @click.option("--open/--no-open", "show", default=True, help="Open a browser.")
 def command(
     source: options.SourceOptions,
-    span: options.Span,
+    span: options.SpanOptions,
     facts_file: Path | None,
     selector: str | None,
     context: str | None,
@@ -98,7 +98,7 @@ def _examined(facts: gather.Facts, window: float | None) -> MemoryReader:
     workflows = list(analyzed(facts, window=window))
     raw = [profile_of(w) for w in workflows]
     histories = {
-        full_name(p): History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
+        full_name(p): RunHistory.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
         for p, w in zip(raw, workflows, strict=True)
     }
 

@@ -13,7 +13,7 @@ from concertmaster.cli import cluster_options, details, options, profiles
 from concertmaster.cli.analysis import analyzed
 from concertmaster.cli.errors import UserError
 from concertmaster.core import text
-from concertmaster.report.runs.views import History
+from concertmaster.report.runs.views import RunHistory
 from concertmaster.web.workflow import WorkflowView
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,7 +24,7 @@ class Origin:
     """The options."""
 
     source: options.SourceOptions
-    span: options.Span
+    span: options.SpanOptions
     facts_file: Path | None
     kubeconfig: Path | None
     context: str | None
@@ -35,12 +35,12 @@ class Origin:
         """Whether facts or a Prometheus are named; all runs of the window are then at hand."""
         return self.facts_file is not None or self.source.named
 
-    def histories(self, names: Sequence[str]) -> list[History]:
+    def histories(self, names: Sequence[str]) -> list[RunHistory]:
         """The runs of the workflows of these names (none: of all) from facts or a Prometheus. Raises UserError where there
         are none, or where one name is that of several workflows."""
         facts = options.read_facts(self.facts_file, self.source, self.span)
         histories = [
-            History.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
+            RunHistory.of(w.result.analysis.definition, w.runs, w.result.analysis.pricing)
             for w in analyzed(facts, window=self.span.window, names=names)
         ]
         histories = [h for h in histories if h.runs]
@@ -80,7 +80,7 @@ def origin_options(command: F) -> F:
     """Adds the options and hands them to the command as ``origin``."""
 
     @functools.wraps(command)
-    def call(source: options.SourceOptions, span: options.Span, **values: Any) -> Any:
+    def call(source: options.SourceOptions, span: options.SpanOptions, **values: Any) -> Any:
         names = ("facts_file", "kubeconfig", "context", "operator")
         return command(origin=Origin(source, span, **{name: values.pop(name) for name in names}), **values)
 

@@ -25,7 +25,7 @@ from concertmaster.report import result as results
 from concertmaster.report.costs import components
 from concertmaster.report.costs.groups import PricedWorkflow
 from concertmaster.report.period.days import counted, within
-from concertmaster.report.period.document import Scope, period_report
+from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import FORMATS, document
 from concertmaster.report.workflows.fleet import FleetView
 
@@ -55,7 +55,7 @@ _SOURCE = (
 )
 def command(
     source: options.SourceOptions,
-    span: options.Span,
+    span: options.SpanOptions,
     facts_file: Path | None,
     days: float,
     label: str | None,
@@ -123,7 +123,7 @@ def from_cluster(
         if (c["metadata"].get("namespace"), ((c.get("spec") or {}).get("profileRef") or {}).get("name")) in known
     ]
     where = f"Namespaces {listing(list(namespaces), 10)}" if namespaces else "All namespaces"
-    scope = Scope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
+    scope = ReportScope(now - days * _DAY, now, "cluster", where + (f", {selector}" if selector else ""), label)
     view = FleetView(raw_profiles, changes, now)
     counting = counted(view, within(rows, scope.since, now), scope.since, now)
     priced = [] if problem else archive.priced(counting)
@@ -145,7 +145,9 @@ def from_facts(facts: gather.Facts, window: float | None, *, days: float, label:
     )
     notes += _cut(workflows, since)
     places = sorted({str(p["metadata"]["namespace"]) for p in raw_profiles})
-    scope = Scope(since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label)
+    scope = ReportScope(
+        since, facts.until, "facts", f"Namespaces {listing(places, 10)}" if places else "No workflow", label
+    )
     return period_report(
         FleetView(raw_profiles, (), facts.until), scope, priced=[_priced(w) for w in workflows], notes=notes
     )

@@ -10,7 +10,7 @@ from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import Outcome
 from concertmaster.report.runs.tables import run_text, runs_table
-from concertmaster.report.runs.views import History, run_view, workflow_runs
+from concertmaster.report.runs.views import RunHistory, run_view, workflow_runs
 
 _OUTCOMES = [o.value for o in Outcome if o not in (Outcome.RUNNING, Outcome.SKIPPED, Outcome.CACHED)]
 
@@ -68,7 +68,7 @@ def unknown(run: str) -> UserError:
     )
 
 
-def position(history: History, run: str) -> int:
+def position(history: RunHistory, run: str) -> int:
     """Where the run of that name is; ``latest`` and ``typical`` are names too. Raises UserError."""
     at = history.find(run)
     if at is None:

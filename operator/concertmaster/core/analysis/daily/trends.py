@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from concertmaster.core.analysis.daily.rows import combine
 from concertmaster.core.analysis.periods import Period, boundaries
-from concertmaster.core.analysis.trends import Bucket, Difference, PeriodSeries, Trends
+from concertmaster.core.analysis.trends import Bucket, PeriodDifference, PeriodSeries, Trends
 from concertmaster.core.model.daily import DAY_SECONDS, RUN, DailyRow
 from concertmaster.core.stats.summary import Summary
 
@@ -74,4 +74,4 @@ def _mean(amount: float | None, count: int) -> Summary | None:
     return Summary(count, amount / count) if amount is not None and count else None
 
 
-_NOT_COMPARED = Difference(None, None, {}, None, "daily rows keep no sample to compare")
+_NOT_COMPARED = PeriodDifference(None, None, {}, None, "daily rows keep no sample to compare")

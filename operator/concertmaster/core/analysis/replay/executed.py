@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from concertmaster.core.analysis.graph import LONGEST
-from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, Places, Row, places
+from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, ItemPlaces, ItemRow, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
@@ -86,7 +86,7 @@ def _executed(run: RunRecord, layout: Layout, locks: tuple[Limit, ...], daemons:
     if end >= LONGEST:
         return _unusable(run, layout, f"its times span {end:.3g} seconds, which cannot be")
     limits = (*locks, *layout.limits)
-    grouped: list[list[Row]] = [[] for _ in layout.names]
+    grouped: list[list[ItemRow]] = [[] for _ in layout.names]
     for row in rows:
         grouped[layout.index[row.execution.step]].append(row)
     placed = places(layout, grouped)
@@ -127,7 +127,7 @@ def _unusable(run: RunRecord, layout: Layout, why: str) -> ExecutedRun:
     return ExecutedRun(run.run, problems=(*layout.problems, why))
 
 
-def _span(run: RunRecord, rows: Sequence[Row]) -> tuple[float, float, float]:
+def _span(run: RunRecord, rows: Sequence[ItemRow]) -> tuple[float, float, float]:
     """Start of the run (unix seconds), and from there the end of its last pod and its own end (s)."""
     start = rows[0].begin
     if run.start is not None and _finite(run.start):
@@ -140,7 +140,7 @@ _Items = tuple[tuple[Attempt, ...], ...]
 
 
 def _timeline(
-    placed: Places, start: float, free: Mapping[int, float]
+    placed: ItemPlaces, start: float, free: Mapping[int, float]
 ) -> tuple[list[tuple[int, ...]], list[_Items], list[float], list[str]]:
     """By step: the steps it waited for, its pods by item, and when it was done (s from ``start``); and what contradicts the
     graph. ``free``: as ``_slot_free`` returns it."""
@@ -165,14 +165,14 @@ def _timeline(
     return parents, chains, done, problems
 
 
-def _ranks(placed: Places) -> tuple[int, ...]:
+def _ranks(placed: ItemPlaces) -> tuple[int, ...]:
     """Priority of each step among pods due at the same time: the order in which the steps began."""
     first = [own[0].begin if own else math.inf for own in placed.rows]
     order = sorted(range(len(first)), key=first.__getitem__)
     return tuple(sorted(order, key=order.__getitem__))
 
 
-def _pods(placed: Places, chains: Sequence[_Items]) -> dict[str, int]:
+def _pods(placed: ItemPlaces, chains: Sequence[_Items]) -> dict[str, int]:
     """Number of pods of each step that has any."""
     pods: dict[str, int] = {}
     for name, items in zip(placed.names, chains, strict=True):
@@ -187,13 +187,13 @@ def _longest(items: Sequence[Chain]) -> float:
     return max([chain_length(chain) for chain in items], default=0.0)
 
 
-def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:
+def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[ItemRow], int]:
     """Executions that ran, in order of start, and the number of those with unknown start or end.
 
     A daemon ends for its dependents when it becomes ready or, if that is unknown, when it starts; the rest of its life is
     no work of the run.
     """
-    rows: list[Row] = []
+    rows: list[ItemRow] = []
     unknown = 0
     for position, execution in enumerate(run.steps):
         if execution.step in daemons:
@@ -203,7 +203,7 @@ def _rows(run: RunRecord, daemons: frozenset[str]) -> tuple[list[Row], int]:
         if begin is None or not _finite(begin):
             begin = next((t for t in (execution.scheduled, execution.started) if t is not None and _finite(t)), None)
         if begin is not None and end is not None and _finite(end):
-            rows.append(Row(position, begin, end if end > begin else begin, execution))
+            rows.append(ItemRow(position, begin, end if end > begin else begin, execution))
         elif execution.outcome not in (Outcome.SKIPPED, Outcome.CACHED):
             unknown += 1
     rows.sort(key=lambda row: row.begin)
@@ -214,11 +214,11 @@ def _finite(value: float) -> bool:
     return -math.inf < value < math.inf
 
 
-def _items(rows: Sequence[Row]) -> list[list[Row]]:
+def _items(rows: Sequence[ItemRow]) -> list[list[ItemRow]]:
     """Executions of one step by fan-out item, attempts in order. Pods with equal item and attempt are separate items."""
     if len(rows) <= 1:
         return [list(rows)] if rows else []
-    out: dict[tuple[str | None, int], list[Row]] = {}
+    out: dict[tuple[str | None, int], list[ItemRow]] = {}
     seen: dict[tuple[str | None, int], int] = {}
     for row in rows:
         key = (row.execution.item, row.execution.attempt)
@@ -230,7 +230,7 @@ def _items(rows: Sequence[Row]) -> list[list[Row]]:
     return list(out.values())
 
 
-def _slot_free(rows: Sequence[Row], limits: Iterable[Limit]) -> dict[int, float]:
+def _slot_free(rows: Sequence[ItemRow], limits: Iterable[Limit]) -> dict[int, float]:
     """For each pod that had to wait: when (unix seconds) every limit had a free slot."""
     free: dict[int, float] = {}
     for limit in limits:
@@ -246,7 +246,7 @@ def _slot_free(rows: Sequence[Row], limits: Iterable[Limit]) -> dict[int, float]
     return free
 
 
-def _chain(attempts: Sequence[Row], start: float, ready: float, free: Mapping[int, float]) -> tuple[Attempt, ...]:
+def _chain(attempts: Sequence[ItemRow], start: float, ready: float, free: Mapping[int, float]) -> tuple[Attempt, ...]:
     """Attempts of one item; each becomes ready when the previous one ended."""
     out: list[Attempt] = []
     for number, (position, begin, end, execution) in enumerate(attempts):

@@ -23,7 +23,7 @@ CLOCK_TOLERANCE = 2.0
 Group = tuple[str, ...]
 
 
-class Row(NamedTuple):
+class ItemRow(NamedTuple):
     """One execution that ran: its position in the record, when its pod was created and when it ended (unix seconds)."""
 
     position: int
@@ -33,28 +33,28 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ItemPlaces:
     """The steps of one run, with one place per item for steps of a shared fan-out. ``waits[i]``: places that place i may
     have to wait for; ``rows[i]``: its executions; ``index``: all places of a step."""
 
     names: Sequence[str]
     waits: Sequence[tuple[int, ...]]
-    rows: Sequence[Sequence[Row]]
+    rows: Sequence[Sequence[ItemRow]]
     index: Mapping[str, tuple[int, ...]]
 
 
-def places(layout: Layout, grouped: Sequence[Sequence[Row]]) -> Places:
+def places(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> ItemPlaces:
     """``layout`` with its executions (``grouped`` by step), split by item where items proceed independently."""
     again = _again(layout, grouped)
     links = _links(layout, grouped, again)
     if not links and not again:
-        return Places(layout.names, layout.waits, grouped, layout.places)
+        return ItemPlaces(layout.names, layout.waits, grouped, layout.places)
     depth = _depths(links)
     for step, around in again.items():
         depth[step] = max(depth.get(step, 0), around.items + 1)
     built = _Built()
     for step, name in enumerate(layout.names):
-        by_group: dict[Group | None, list[Row]] = {}
+        by_group: dict[Group | None, list[ItemRow]] = {}
         for row in grouped[step]:
             group = _group(row, depth[step], again.get(step)) if step in depth else None
             by_group.setdefault(group, []).append(row)
@@ -62,10 +62,10 @@ def places(layout: Layout, grouped: Sequence[Sequence[Row]]) -> Places:
             built.add(step, name, group, rows, () if again else _waits(built, layout, links, step, group, rows))
     if again:
         _wait_by_round(built, layout, links, again)
-    return Places(built.names, built.waits, built.rows, {n: tuple(p) for n, p in built.index.items()})
+    return ItemPlaces(built.names, built.waits, built.rows, {n: tuple(p) for n, p in built.index.items()})
 
 
-def _again(layout: Layout, grouped: Sequence[Sequence[Row]]) -> dict[int, Retried]:
+def _again(layout: Layout, grouped: Sequence[Sequence[ItemRow]]) -> dict[int, Retried]:
     """Steps inside a template that was retried as a whole in this run."""
     twice = {
         around
@@ -108,13 +108,13 @@ class _Built:
 
     names: list[str] = field(default_factory=list)
     waits: list[tuple[int, ...]] = field(default_factory=list)
-    rows: list[Sequence[Row]] = field(default_factory=list)
+    rows: list[Sequence[ItemRow]] = field(default_factory=list)
     index: dict[str, list[int]] = field(default_factory=dict)
     of_step: dict[int, list[int]] = field(default_factory=dict)
     by_prefix: dict[tuple[int, Group], list[int]] = field(default_factory=dict)
     origin: list[tuple[int, Group | None]] = field(default_factory=list)
 
-    def add(self, step: int, name: str, group: Group | None, rows: Sequence[Row], waits: tuple[int, ...]) -> None:
+    def add(self, step: int, name: str, group: Group | None, rows: Sequence[ItemRow], waits: tuple[int, ...]) -> None:
         place = len(self.names)
         self.names.append(name)
         self.rows.append(rows)
@@ -133,7 +133,7 @@ def _waits(
     links: Mapping[tuple[int, int], int],
     step: int,
     group: Group | None,
-    rows: Sequence[Row],
+    rows: Sequence[ItemRow],
 ) -> tuple[int, ...]:
     """Places that one item of a step, executed as ``rows``, waits for. A step that did not run for the item is replaced by
     its own dependencies."""
@@ -155,7 +155,7 @@ def _waits(
     return tuple(positions)
 
 
-def _earlier(built: _Built, before: int, group: Group, rows: Sequence[Row]) -> Sequence[int]:
+def _earlier(built: _Built, before: int, group: Group, rows: Sequence[ItemRow]) -> Sequence[int]:
     """Fallback when an item has no known name on either side: places of a step that ended before this one began."""
     there = built.of_step.get(before, ())
     if not any(
@@ -167,7 +167,7 @@ def _earlier(built: _Built, before: int, group: Group, rows: Sequence[Row]) -> S
 
 
 def _links(
-    layout: Layout, grouped: Sequence[Sequence[Row]], again: Mapping[int, Retried]
+    layout: Layout, grouped: Sequence[Sequence[ItemRow]], again: Mapping[int, Retried]
 ) -> dict[tuple[int, int], int]:
     """By (step, dependency): the number of nested items, outermost first, that the two share; a round of a retried
     template counts as one."""
@@ -183,7 +183,7 @@ def _links(
     return links
 
 
-def _by_item(after: Sequence[Row], before: Sequence[Row]) -> bool:
+def _by_item(after: Sequence[ItemRow], before: Sequence[ItemRow]) -> bool:
     """Whether times contradict a barrier between two steps and agree with each item waiting only for its own."""
     ends: dict[Group, float] = {}
     for row in before:
@@ -203,7 +203,7 @@ def _by_item(after: Sequence[Row], before: Sequence[Row]) -> bool:
     )
 
 
-def _group(row: Row, depth: int, around: Retried | None = None) -> Group:
+def _group(row: ItemRow, depth: int, around: Retried | None = None) -> Group:
     item = row.execution.item
     levels = item.split(ITEM_JOIN) if item is not None else []
     if around is not None:

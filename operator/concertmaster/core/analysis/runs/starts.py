@@ -23,7 +23,7 @@ _REPLACED = 120.0  # s: longest gap between the last sample of a deleted pod and
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RunSpan:
     """One run: when it took its slot and when it released it (unix seconds)."""
 
     begin: float
@@ -44,7 +44,7 @@ class Starts:
     ``most``: most concurrent runs; ``replaced``: indices of runs that ended without success as the next one began;
     ``interval``: median seconds between scheduled starts."""
 
-    spans: tuple[Span, ...]
+    spans: tuple[RunSpan, ...]
     due: int
     skipped: tuple[float, ...]
     behind: Mapping[str, float]
@@ -60,10 +60,10 @@ class Starts:
         return late | {i - 1 for i in late if self.spans[i].begin < self.spans[i - 1].end}
 
 
-def spans_of(runs: Sequence[RunRecord]) -> tuple[Span, ...]:
+def spans_of(runs: Sequence[RunRecord]) -> tuple[RunSpan, ...]:
     """The runs with known begin and end. A run that was suspended takes its slot before its first pod."""
     spans = [
-        Span(r.start - (r.suspension.seconds if r.suspension is not None else 0.0), r.end, r)
+        RunSpan(r.start - (r.suspension.seconds if r.suspension is not None else 0.0), r.end, r)
         for r in runs
         if r.start is not None and r.end is not None and r.end > r.start
     ]
@@ -111,7 +111,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     moments = _moments(definition, spans)
     if len(moments) < 2:
         return None
-    served: dict[int, Span] = {}
+    served: dict[int, RunSpan] = {}
     for span in spans:
         at = bisect_right(moments, span.begin + _SECOND) - 1
         if at >= 0:
@@ -142,7 +142,7 @@ def starts_of(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Star
     )
 
 
-def _moments(definition: WorkflowDefinition, spans: Sequence[Span]) -> tuple[float, ...]:
+def _moments(definition: WorkflowDefinition, spans: Sequence[RunSpan]) -> tuple[float, ...]:
     """Scheduled starts (unix seconds) from the first run to the last; the newest ``MOST`` of them."""
     last = spans[-1].begin + _SECOND
     near = due(definition, last, last + _YEAR, most=2)
@@ -152,7 +152,7 @@ def _moments(definition: WorkflowDefinition, spans: Sequence[Span]) -> tuple[flo
     return due(definition, first, last, most=MOST)
 
 
-def _beside(spans: Sequence[Span]) -> tuple[tuple[int, ...], int]:
+def _beside(spans: Sequence[RunSpan]) -> tuple[tuple[int, ...], int]:
     beside = []
     most = 1
     running: list[float] = []
@@ -165,7 +165,7 @@ def _beside(spans: Sequence[Span]) -> tuple[tuple[int, ...], int]:
     return tuple(beside), most
 
 
-def _replaced(spans: Sequence[Span], moments: Sequence[float], gap: float) -> tuple[int, ...]:
+def _replaced(spans: Sequence[RunSpan], moments: Sequence[float], gap: float) -> tuple[int, ...]:
     near = min(_REPLACED, gap / 2)
     indices = []
     for i, (span, after) in enumerate(pairwise(spans)):

@@ -26,7 +26,7 @@ from concertmaster.core.stats.summary import Summary, summarize
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class StepFlags:
     """Flags beside the figures; None when unknown."""
 
     slow_outlier: bool | None = None  # mean above mean + 1 standard deviation of all steps' means
@@ -58,7 +58,7 @@ class StepAnalysis:
     containers: tuple[ContainerUsage, ...]
     path: CriticalShare | None
     trend: Detection
-    marks: Marks
+    marks: StepFlags
     network: NetworkUse | None = None
     pricing: Pricing = field(default_factory=Pricing)  # mean over the nodes it ran on
 
@@ -197,7 +197,9 @@ def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Col
     return columns
 
 
-def _marks(duration: Summary, containers: Sequence[ContainerUsage], means: Summary, options: AnalysisSettings) -> Marks:
+def _marks(
+    duration: Summary, containers: Sequence[ContainerUsage], means: Summary, options: AnalysisSettings
+) -> StepFlags:
     slow = None
     if duration.mean is not None and means.count >= 3 and means.mean is not None and means.variance is not None:
         slow = duration.mean > means.mean + means.variance**0.5
@@ -206,7 +208,7 @@ def _marks(duration: Summary, containers: Sequence[ContainerUsage], means: Summa
     over = tuple(r for r, shares in used.items() if any(u < options.over_allocated for u in shares))
     under = tuple(r for r, shares in used.items() if r != "gpu" and any(u > options.under_allocated for u in shares))
     known = any(used.values())
-    return Marks(
+    return StepFlags(
         slow_outlier=slow,
         inconsistent=cv > options.high_variance_cv if cv is not None and duration.count >= 3 else None,
         over_allocated=bool(over) if known else None,

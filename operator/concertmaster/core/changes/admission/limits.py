@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from concertmaster.core.text import count, resource_amount
 
-Amounts = Mapping[str, float]
+ByResource = Mapping[str, float]
 _UP, _DOWN = 1 + 1e-9, 1 - 1e-9
 
 
@@ -23,11 +23,11 @@ class LimitRange:
 
     name: str
     scope: str
-    least: Amounts = field(default_factory=dict)
-    most: Amounts = field(default_factory=dict)
-    default: Amounts = field(default_factory=dict)
-    default_request: Amounts = field(default_factory=dict)
-    ratio: Amounts = field(default_factory=dict)
+    least: ByResource = field(default_factory=dict)
+    most: ByResource = field(default_factory=dict)
+    default: ByResource = field(default_factory=dict)
+    default_request: ByResource = field(default_factory=dict)
+    ratio: ByResource = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class ResourceQuota:
     with prefix ``limits.``, and ``pods``."""
 
     name: str
-    hard: Amounts = field(default_factory=dict)
-    used: Amounts = field(default_factory=dict)
+    hard: ByResource = field(default_factory=dict)
+    used: ByResource = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Container:
     """Requests and limits of one container, cores and bytes by resource."""
 
     name: str
-    requests: Amounts = field(default_factory=dict)
-    limits: Amounts = field(default_factory=dict)
+    requests: ByResource = field(default_factory=dict)
+    limits: ByResource = field(default_factory=dict)
     init: bool = False  # ends before the others start
     known: bool = True  # False: added by the engine, with resources from its own configuration
 
@@ -194,7 +194,7 @@ def _beside(pod: Pod, level: Container) -> Iterator[Refusal]:
             yield Refusal("AboveLimit", text)
 
 
-def _within(limits: LimitRange, requests: Amounts, bounds: Amounts) -> Iterator[Refusal]:
+def _within(limits: LimitRange, requests: ByResource, bounds: ByResource) -> Iterator[Refusal]:
     """One container, or a whole pod, checked against one entry of a LimitRange."""
     scope = "" if limits.scope == "Container" else "of the pod "
 

@@ -15,12 +15,12 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.skew import FanOutItem, Skew, skew
-from concertmaster.core.rules.rows import ByRun
+from concertmaster.core.rules.rows import ExecutionsByRun
 
 _EVEN = 1.25  # times the median up to which items count as balanced
 
 
-def _cause(skewed: Skew, by_run: ByRun, unit: str) -> tuple[str, str]:
+def _cause(skewed: Skew, by_run: ExecutionsByRun, unit: str) -> tuple[str, str]:
     """Remedy and explanation, by what the stragglers have in common. ``unit``: of input sizes."""
     if skewed.same_item is not None:
         name, share = skewed.same_item
@@ -43,7 +43,7 @@ def _cause(skewed: Skew, by_run: ByRun, unit: str) -> tuple[str, str]:
     return "split its work into even parts", "it is another item and node each time"
 
 
-def _relative_size(by_run: ByRun) -> float | None:
+def _relative_size(by_run: ExecutionsByRun) -> float | None:
     """Input of the slowest item divided by the median item's, median over runs; None when sizes are unknown."""
     ratios = []
     for rows in by_run.values():
@@ -55,7 +55,7 @@ def _relative_size(by_run: ByRun) -> float | None:
     return median(ratios)
 
 
-def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
+def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
     items = {run: [FanOutItem(e.item, e.node, e.duration or 0.0) for e in rows] for run, rows in by_run.items()}
     measured = skew(items, least_runs=evidence.analysis.options.min_runs)
     least = evidence.settings.number("minRunsPercent", 30.0) / 100

@@ -19,14 +19,14 @@ from concertmaster.core.known import median
 from concertmaster.core.model import Category, Finding, Level, StepExecution
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
-from concertmaster.core.rules.rows import ByRun
+from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable
 from concertmaster.core.stats.summary import summarize
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
 
 
-def _longest(by_run: ByRun) -> dict[str, StepExecution]:
+def _longest(by_run: ExecutionsByRun) -> dict[str, StepExecution]:
     """The slowest execution of each run: the one the run waits for."""
     return {
         run: rows[0] if len(rows) == 1 else max(rows, key=lambda e: e.duration or 0.0) for run, rows in by_run.items()
@@ -92,7 +92,7 @@ def _spread_of_others(rows: Sequence[StepExecution]) -> float | None:
     return summarize(sorted(e.duration or 0.0 for e in rows)[:-1]).cv
 
 
-def _finding(evidence: Evidence, step: StepAnalysis, by_run: ByRun) -> Finding | None:
+def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
     analysis = evidence.analysis
     longest = _longest(by_run)
     rows = list(longest.values())

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.analysis.failures import FailureClass, classify
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.rules.reliability.retries import Chain
+from concertmaster.core.rules.reliability.retries import AttemptChain
 
-_AT_ONCE = Chain((True,))
+_AT_ONCE = AttemptChain((True,))
 
 
 @dataclass(slots=True)
 class Attempts:
     """Attempts of one step over all runs, one chain per item. ``out_of_memory`` chains are not among ``chains``."""
 
-    chains: list[Chain] = field(default_factory=list)
+    chains: list[AttemptChain] = field(default_factory=list)
     items: list[int] = field(default_factory=list)  # chains per run
     classes: Counter[FailureClass] = field(default_factory=Counter)
     out_of_memory: int = 0
@@ -58,7 +58,7 @@ def collect(runs: tuple[RunRecord, ...], steps: Collection[str]) -> dict[str, At
             own.classes.update(classes)
             succeeded = tuple(e.outcome is Outcome.SUCCEEDED for e in rows)
             failed = [e.duration or 0.0 for e in rows if e.outcome is Outcome.FAILED]
-            own.chains.append(Chain(succeeded))
+            own.chains.append(AttemptChain(succeeded))
             own.retries += len(rows) - 1
             own.helped += len(rows) > 1 and succeeded[-1]
             ended[step] = ended.get(step, False) or not succeeded[-1]

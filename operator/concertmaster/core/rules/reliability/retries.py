@@ -15,7 +15,7 @@ MOST = 5  # beyond five retries, fix the cause instead
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class AttemptChain:
     """Attempts of one item of one run, in order: True for success. ``wasted``: seconds of failed attempts."""
 
     attempts: tuple[bool, ...]
@@ -36,7 +36,7 @@ class RetryLimit:
     reason: str
 
 
-def retry_limit(chains: Sequence[Chain], target: float) -> RetryLimit:
+def retry_limit(chains: Sequence[AttemptChain], target: float) -> RetryLimit:
     """Retry limit from the attempts of each item. ``target``: success to reach (0 to 1)."""
     usable = [c for c in chains if c.attempts]
     if len(usable) < _LEAST:

@@ -16,7 +16,7 @@ from concertmaster.core.model.amounts import STORAGE
 from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
-from concertmaster.core.rules.resources.size_rows import SURE_RUNS, SizeRow, rows
+from concertmaster.core.rules.resources.size_rows import SURE_RUNS, RequestRow, rows
 from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.storage_rows import storage_rows
 
@@ -35,7 +35,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         for p in places(evidence.analysis)
         if own.settings.enabled and cpu_request.held_back(own, p) is not None
     )
-    groups: dict[str | None, list[SizeRow]] = {}
+    groups: dict[str | None, list[RequestRow]] = {}
     left_out = _left_out(evidence)
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
     off = [*rows(evidence, least, held_back), *storage_rows(evidence)]
@@ -59,14 +59,14 @@ def _left_out(evidence: Evidence) -> tuple[str, ...]:
     return tuple(f"left out: {title}, {why}" for title, why in reasons.items())
 
 
-def _verified(evidence: Evidence, holder: str | None, row: SizeRow) -> tuple[Edit, ...]:
+def _verified(evidence: Evidence, holder: str | None, row: RequestRow) -> tuple[Edit, ...]:
     """The row's edits; after a verified intermediate step, the next change goes to the final value."""
     return tuple(
         replace(e, sure=True) if evidence.sizing.is_own(holder, e.pointer, e.current) else e for e in row.edits
     )
 
 
-def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[SizeRow], left_out: Sequence[str]) -> Finding:
+def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow], left_out: Sequence[str]) -> Finding:
     ordered = sorted(sizes, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
     saving = _total(ordered)
     runs = min(r.runs for r in ordered)
@@ -108,7 +108,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[SizeRow], l
     )
 
 
-def _bound(evidence: Evidence, sizes: Sequence[SizeRow]) -> Iterator[str]:
+def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
     """What limited a size from below or above."""
     for row in sizes:
         if row.bound_by:
@@ -116,7 +116,7 @@ def _bound(evidence: Evidence, sizes: Sequence[SizeRow]) -> Iterator[str]:
             yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"
 
 
-def items(row: SizeRow) -> Iterator[SizeItem]:
+def items(row: RequestRow) -> Iterator[SizeItem]:
     """The row as lines of the table: the request, and the limit if it changes with it."""
     container = row.place.container
     limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
@@ -133,7 +133,7 @@ def items(row: SizeRow) -> Iterator[SizeItem]:
         )
 
 
-def _total(sizes: Sequence[SizeRow]) -> Interval | None:
+def _total(sizes: Sequence[RequestRow]) -> Interval | None:
     """The sum with its standard error: errors of single rows are nearly independent."""
     parts = [r.saving for r in sizes if r.saving is not None]
     if not parts:
@@ -144,7 +144,7 @@ def _total(sizes: Sequence[SizeRow]) -> Interval | None:
     return Interval(likely - below, likely, likely + above)
 
 
-def _action(evidence: Evidence, sizes: Sequence[SizeRow]) -> str:
+def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
     if len(sizes) == 1:
         row, kind = sizes[0], _KINDS[sizes[0].resource]
         old = _amount(row, row.old) if row.old is not None else "not set"
@@ -159,7 +159,7 @@ def _action(evidence: Evidence, sizes: Sequence[SizeRow]) -> str:
     return f"Right-size {len(sizes)} requests of {text.listing(steps)} ({verbs})"
 
 
-def _observed(evidence: Evidence, row: SizeRow) -> str:
+def _observed(evidence: Evidence, row: RequestRow) -> str:
     step = row.place.step
     alone = len(step.spec.containers if step.spec is not None else step.containers) <= 1
     name = evidence.title(step.step) if alone else row.title
@@ -172,7 +172,7 @@ def _observed(evidence: Evidence, row: SizeRow) -> str:
     return f"{name} peaked at {_used(row)}{request}"
 
 
-def _expected(evidence: Evidence, sizes: Sequence[SizeRow], saving: Interval | None) -> str:
+def _expected(evidence: Evidence, sizes: Sequence[RequestRow], saving: Interval | None) -> str:
     hours = {kind: math.fsum(r.freed for r in sizes if r.resource == kind) for kind in ("cpu", "memory")}
     freed = [
         f"{hours[kind]:.2g} {unit}"
@@ -190,14 +190,14 @@ def _expected(evidence: Evidence, sizes: Sequence[SizeRow], saving: Interval | N
     return f"{' and '.join(freed)} less reserved per run{money}; {effect}{first}"
 
 
-def _amount(row: SizeRow, value: float | None) -> str:
+def _amount(row: RequestRow, value: float | None) -> str:
     """A value as the patch writes it: rounding would display a different one."""
     if value is None:
         return "not set"
     return text.cpu(value) if row.resource == "cpu" else text.memory_quantity(value)
 
 
-def _used(row: SizeRow) -> str:
+def _used(row: RequestRow) -> str:
     return text.cpu(row.peak) if row.resource == "cpu" else text.memory(row.peak)
 
 

@@ -34,7 +34,7 @@ SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 
 
 @dataclass(frozen=True, slots=True)
-class SizeRow:
+class RequestRow:
     """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: money per
     month, negative when more is requested; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
     the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
@@ -71,7 +71,7 @@ class SizeRow:
         return self.new / self.peak - 1.0 if self.peak > 0 else 0.0
 
 
-def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[SizeRow]:
+def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[RequestRow]:
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
     another rule covers."""
     for place in places(evidence.analysis):
@@ -88,7 +88,7 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
                     yield _priced(evidence, row)
 
 
-def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
+def _memory(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
     container, current = place.container, place.container.memory_request
     if any(r.oom_killed for r in container.runs):
         return None
@@ -113,7 +113,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
-    return SizeRow(
+    return RequestRow(
         place,
         "memory",
         current,
@@ -127,7 +127,7 @@ def _memory(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
     )
 
 
-def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
+def _cpu(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
     container, current = place.container, place.container.cpu_request
     size = cpu_size(container, place.step)
     means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
@@ -154,7 +154,7 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> SizeRow | None:
         return None
     runs = len(means)
     lowered = current is not None and new < current
-    return SizeRow(
+    return RequestRow(
         place,
         "cpu",
         current,
@@ -282,7 +282,7 @@ def _edits(
     return tuple(replace(e, sure=True) for e in edits) if sure else edits
 
 
-def _priced(evidence: Evidence, row: SizeRow) -> SizeRow:
+def _priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     """The row with its savings per month and per run; none without a request to compare with."""
     if row.old is None:
         return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))

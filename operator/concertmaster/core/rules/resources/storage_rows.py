@@ -15,7 +15,7 @@ from concertmaster.core.model import Outcome, StepExecution
 from concertmaster.core.model.amounts import STORAGE, quantity
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place, places
-from concertmaster.core.rules.resources.size_rows import SizeRow
+from concertmaster.core.rules.resources.size_rows import RequestRow
 from concertmaster.core.sizing import plain_memory
 
 _ROOM = 1.2  # times the largest peak
@@ -29,7 +29,7 @@ _USED = re.compile(r"was using ([0-9.]+[KMGT]?i?), request")
 _LIMIT = re.compile(r"(?:limit of containers|local ephemeral storage limit) \"?([0-9.]+[KMGT]?i?)")
 
 
-def storage_rows(evidence: Evidence) -> Iterator[SizeRow]:
+def storage_rows(evidence: Evidence) -> Iterator[RequestRow]:
     """A row for each container whose ephemeral storage request is too small, or far too large."""
     for place in places(evidence.analysis):
         row = _row(evidence, place)
@@ -37,7 +37,7 @@ def storage_rows(evidence: Evidence) -> Iterator[SizeRow]:
             yield row
 
 
-def _row(evidence: Evidence, place: Place) -> SizeRow | None:
+def _row(evidence: Evidence, place: Place) -> RequestRow | None:
     container, runs = place.container, len(place.container.runs)
     evicted = _evictions(evidence, place)
     peaks = [r.storage_peak for r in container.runs if r.storage_peak is not None]
@@ -63,7 +63,7 @@ def _sized(
     *,
     enough: float = math.inf,
     clear: bool = True,
-) -> SizeRow | None:
+) -> RequestRow | None:
     """The row for ``target`` (bytes), within what the namespace allows. If that is less than ``enough``, the row states what
     has to be raised first: a smaller size would not help."""
     current, limit = place.container.storage_request, place.container.storage_limit
@@ -85,7 +85,7 @@ def _sized(
         return None
     first = evidence.above_capacity(STORAGE, new, new if moves else limit) or ""
     sure = min(0.9, runs / (runs + 5.0))
-    return SizeRow(place, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first)
+    return RequestRow(place, STORAGE, current, new, peak, runs, sure, clear=clear, bound_by=bound_by, first=first)
 
 
 def _evictions(evidence: Evidence, place: Place) -> list[float]:
