@@ -10,6 +10,7 @@ from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, Totals
 from concertmaster.core.model import Impact, Interval
 from concertmaster.core.model.policy import Pricing
+from concertmaster.core.model.recommendations import likely
 from concertmaster.core.text import plain
 from concertmaster.report import impact as impacts
 from concertmaster.report.tables import cell
@@ -79,9 +80,9 @@ def entry_model(profile: Mapping[str, Any], item: Mapping[str, Any], *, minor: b
             "action": item.get("action") or item["id"],
             "interval": _interval(impact, str(item.get("category")), impacts.currency(item.get("impact"))),
             "impact": {
-                "runMinutesPerMonth": _likely(impact.run_minutes),
-                "failedRunsPerMonth": _likely(impact.failed_runs),
-                "moneyPerMonth": _likely(impact.money),
+                "runMinutesPerMonth": likely(impact.run_minutes),
+                "failedRunsPerMonth": likely(impact.failed_runs),
+                "moneyPerMonth": likely(impact.money),
             },
             "confidence": confidence(item.get("confidence")),
             "items": [row for line in item.get("items") or () if (row := item_of(str(line))) is not None],
@@ -110,10 +111,6 @@ def _interval(impact: Impact, category: str, currency: str | None) -> dict[str, 
     amount: Interval = getattr(impact, name)
     unit = impacts.UNITS.get(name, f"{currency or 'money'}/month")
     return {"low": amount.low, "likely": amount.likely, "high": amount.high, "unit": unit}
-
-
-def _likely(amount: Interval | None) -> float | None:
-    return amount.likely if amount is not None else None
 
 
 def confidence(value: Any) -> float | None:

@@ -57,12 +57,12 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
         *(part for line in status.get("advice") or ("Not analysed yet.",) for part in textwrap.wrap(line, _WIDTH)),
     ]
     tail = _running(raw) + _conditions(status.get("conditions") or ()) + _made(changes)
-    told = _recommendations(raw)
-    steps = (status.get("steps") or ())[: max(0, min(_STEPS, MOST_LINES - len(head) - len(told) - len(tail) - 2))]
+    listing = _recommendations(raw)
+    steps = (status.get("steps") or ())[: max(0, min(_STEPS, MOST_LINES - len(head) - len(listing) - len(tail) - 2))]
     graph = status.get("graph")
     heading = textwrap.shorten(f"Steps ({graph}):", _WIDTH, placeholder=" ...):") if graph else "Steps:"
     listed = [textwrap.shorten(str(step), _WIDTH - 2, placeholder=" ...") for step in steps]
-    return [*head, *told, *(["", heading, *(f"  {line}" for line in listed)] if listed else []), *tail]
+    return [*head, *listing, *(["", heading, *(f"  {line}" for line in listed)] if listed else []), *tail]
 
 
 def _recommendations(raw: Mapping[str, Any]) -> list[str]:

@@ -138,15 +138,15 @@ class Collector:
             for name, report in reports.items()
             if not report.ok
         }
-        told: dict[str, SourceReport] = {}
+        settled: dict[str, SourceReport] = {}
         for name, report in reports.items():
             steady = report if report.ok else self._faults[name].settled(report)
             try:
                 spans = self._outages.spans(name, now, ok=report.ok, read=self._read.get(name, now))
-                told[name] = replace(steady, outages=spans)
+                settled[name] = replace(steady, outages=spans)
             except HistoryError:  # said by the report, and nothing is judged before the journal can be read
-                told[name] = steady
-        return told
+                settled[name] = steady
+        return settled
 
     def live_runs(self, definitions: Sequence[WorkflowDefinition]) -> LiveRunsReport | str:
         """Finished runs from the engines' own objects; a sentence when reading them failed."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 from concertmaster.controller.interfaces import Case, LongTermFigures
 from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.lifecycle.history import RecommendationHistory
-from concertmaster.core.model import Impact, Interval, Outcome
+from concertmaster.core.model import Impact, Outcome
 from concertmaster.core.model.daily import ROLLED_BACK, Baseline, RecommendationOutcome
 from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.model.recommendations import likely
 from concertmaster.core.pipeline import AnalysisResult
 
 
@@ -61,9 +62,9 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Re
             s.state.value,
             s.since,
             s.since,
-            money=_likely(gain.money),
-            minutes=_likely(gain.run_minutes),
-            failures=_likely(gain.failed_runs),
+            money=likely(gain.money),
+            minutes=likely(gain.run_minutes),
+            failures=likely(gain.failed_runs),
         )
     for o in memory.outcomes:
         known = adoptions.get(o.id, RecommendationOutcome(o.id, "", o.since, o.since))
@@ -78,7 +79,3 @@ def _adoptions(result: AnalysisResult, memory: RecommendationHistory) -> list[Re
             measured=o.measured.likely if o.measured is not None else None,
         )
     return sorted(adoptions.values(), key=lambda a: (-a.since, a.recommendation))
-
-
-def _likely(amount: Interval | None) -> float | None:
-    return amount.likely if amount is not None else None

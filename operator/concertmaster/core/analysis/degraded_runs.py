@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from concertmaster.core.stats.effects import LARGE, cliffs_delta
 from concertmaster.core.stats.modes import gaps
-from concertmaster.core.stats.robust import median
+from concertmaster.core.stats.robust import array_median
 from concertmaster.core.stats.summary import Floats, as_floats
 
 MIN_RUNS = 20  # with fewer runs a second mode cannot be distinguished from chance
@@ -111,8 +111,8 @@ def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, s
             slow, usual = known & (seconds > gap), known & (seconds <= gap)
             if slow.sum() < smallest or slow.sum() > usual.sum():
                 continue
-            step_loses = median(seconds[slow]) - median(seconds[usual])
-            run_loses = median(total[slow]) - median(total[usual])
+            step_loses = array_median(seconds[slow]) - array_median(seconds[usual])
+            run_loses = array_median(total[slow]) - array_median(total[usual])
             if run_loses >= PASSED_ON * step_loses and cliffs_delta(total[slow], total[usual]) >= LARGE:
                 flags.append(slow)
                 harmless.discard(column)
@@ -138,17 +138,17 @@ def _problem(
     harmless: set[int],
     known: NDArray[np.intp],
 ) -> DegradedRuns:
-    usual = median(total[normal])
+    usual = array_median(total[normal])
     slow = []
     for column, name in enumerate(steps):
         inside, outside = table[group, column], table[normal, column]
         inside, outside = inside[np.isfinite(inside)], outside[np.isfinite(outside)]
         if column in harmless or inside.size < MIN_PROBLEM or outside.size < MIN_PROBLEM:
             continue
-        seconds, before = median(inside), median(outside)
+        seconds, before = array_median(inside), array_median(outside)
         slower = seconds >= MIN_SLOWER * before and seconds - before >= MIN_EXTRA * usual
         if slower and cliffs_delta(inside, outside) >= LARGE:
             slow.append(SlowStep(name, seconds, before))
     slow.sort(key=lambda s: -(s.seconds - s.normal_seconds))
     runs = tuple(int(run) for run in known[group])
-    return DegradedRuns(runs, tuple(slow), median(total[group]) - usual)
+    return DegradedRuns(runs, tuple(slow), array_median(total[group]) - usual)

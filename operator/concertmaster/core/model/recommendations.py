@@ -22,6 +22,11 @@ class Interval:
         return Interval(low, likely, high) if factor >= 0 else Interval(high, likely, low)
 
 
+def likely(amount: Interval | None) -> float | None:
+    """The value without its interval; None when unknown."""
+    return amount.likely if amount is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class Impact:
     """Effect of a recommendation per month, in absolute amounts: minutes of run time saved, failed runs avoided, money saved

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from concertmaster.core.stats.robust import median, quantiles
+from concertmaster.core.stats.robust import array_median, quantiles
 from concertmaster.core.stats.summary import Floats
 
 GRID = 512
@@ -46,7 +46,7 @@ def _bandwidth(logs: Floats, values: Floats) -> float:
     ordered = np.sort(values)
     apart = ordered[1:] - ordered[:-1]
     apart = apart[apart > 0.0]
-    resolution = median(apart) / math.exp(middle) if apart.size else 0.0
+    resolution = array_median(apart) / math.exp(middle) if apart.size else 0.0
     silverman = float(0.9 * spread * logs.size**-0.2)
     return max(silverman, 0.6 * min(resolution, 1.0), SMALLEST_BANDWIDTH)
 

@@ -22,10 +22,10 @@ def mad_sigma(values: Floats) -> float:
     """Robust standard deviation: scaled median absolute deviation. 0 for no values or more than half of them equal."""
     if values.size == 0:
         return 0.0
-    return MAD_TO_SIGMA * median(np.abs(values - median(values)))
+    return MAD_TO_SIGMA * array_median(np.abs(values - array_median(values)))
 
 
-def median(values: Floats) -> float:
+def array_median(values: Floats) -> float:
     """Median of at least one finite value; on short arrays in a fifth of the time of NumPy's, which checks for NaN."""
     ordered = np.sort(values)
     return float(ordered[(ordered.size - 1) // 2] + ordered[ordered.size // 2]) / 2.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concertmaster.core.stats.robust import median
+from concertmaster.core.stats.robust import array_median
 from concertmaster.core.stats.summary import Floats
 
 BOUND = 1.0  # robust standard deviations at which residuals are bounded; 90% efficient on normal noise (Huber 1964)
@@ -48,7 +48,9 @@ class GroupShift:
         """The shift at which ``t`` equals ``target``, searched outwards from ``near``; infinite when no shift reaches
         it.
         """
-        start = near if near is not None else median(self.y[self.group == 1]) - median(self.y[self.group == 0])
+        start = (
+            near if near is not None else array_median(self.y[self.group == 1]) - array_median(self.y[self.group == 0])
+        )
         value = self.t(start) - target
         if value == 0:
             return start
@@ -68,7 +70,7 @@ class GroupShift:
 
     def _typical_error(self) -> float:
         residuals = self.y - _line(self.y, self.covariate, np.ones(self.y.size))
-        spread = 1.4826 * median(np.abs(residuals))
+        spread = 1.4826 * array_median(np.abs(residuals))
         return max(spread / math.sqrt(max(self.information, 1e-9)), 1e-9 * float(np.ptp(self.y)), 1e-12)
 
     def _between(self, target: float, a: float, at_a: float, b: float, at_b: float) -> float:
@@ -127,13 +129,13 @@ def _bounded_residuals(y: Floats, x: Floats | None) -> tuple[Floats, Floats]:
     residuals = y - _line(y, x, weights)
     for _ in range(6):  # least absolute deviations, a starting point robust to outliers
         size = np.abs(residuals)
-        typical = median(size)
+        typical = array_median(size)
         if typical <= 0:
             break
         weights = 1.0 / np.maximum(size, 1e-3 * typical)
         residuals = y - _line(y, x, weights)
     parameters = 1 if x is None else 2
-    scale = 1.4826 * median(np.sort(np.abs(residuals))[parameters:])
+    scale = 1.4826 * array_median(np.sort(np.abs(residuals))[parameters:])
     scale = max(scale, 1e-9)
     for _ in range(30):
         weights = np.minimum(1.0, BOUND * scale / np.maximum(np.abs(residuals), 1e-300))
