@@ -7,7 +7,7 @@ it is applied; another ``Bed.start`` on the same memory and journal is the next 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -225,7 +225,7 @@ class Bed:
         self.registry = Registry()
         self.stage = SnapshotBuilder(self.client, self.registry, (), {}, clock=lambda: self.now)
         self.assessor = Assessor(sources, self.history, lambda case: 1 / 0)
-        self.hand = ChangeWriter(self.client, Journal(lambda: self.pages))
+        self.hand = ChangeWriter(self.client, Journal(lambda: self.pages), clock=lambda: self.now)
         self.steps = Apply(self.hand)
         events = EventRecorder(self.client, instance="test", clock=lambda: self.now, burst=1000)
         self.events = events
@@ -244,14 +244,14 @@ class Bed:
             return None
         return [Candidate(i, self.coverage, 100.0) for i in self.items]
 
-    def run(self, seconds: float = 60.0, *, early: bool = False) -> dict[str, int]:
+    def run(self, seconds: float = 60.0, *, early: bool = False, unseen: Collection[str] = ()) -> dict[str, int]:
         """Run the stages of one cycle, ``seconds`` after the last one; returns the changes in progress by policy.
-        ``early``: the cycle stops after the changes in progress."""
+        ``early``: the cycle stops after the changes in progress. ``unseen``: uids that the watches have not brought."""
         self.now += seconds
         registry = Registry()
         for kind in (PROFILES, POLICIES, CLUSTER_POLICIES, CHANGES):
             for path, obj in list(self.client.objects.items()):
-                if path.split("/")[-2] == kind.plural:
+                if path.split("/")[-2] == kind.plural and obj["metadata"]["uid"] not in unseen:
                     registry.observe(kind, "ADDED", obj)
         self.stage._registry = registry
         scenario = self.stage.build(discovering=False, heartbeat=lambda: None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from concertmaster.api import conditions
-from concertmaster.controller.changes.status import new_object, object_name, plan_status
+from concertmaster.controller.changes.status import new_object, object_name, plan_for, plan_status
 from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.checks_cluster import owners
@@ -95,11 +95,11 @@ class Apply:
         if tried.outcome is not PatchOutcome.TRIED:
             return self._unwritten(change, tried, now)
         who = None if change.decision is None else str(change.spec.get("decidedBy") or "somebody")
-        begun = self._writer.carry_out(change, proposed.writing(plan.says(), who), now)
+        begun = self._writer.carry_out(change, proposed.writing(plan.says(), who, plan_for(change, raw)), now)
         if begun is None:
             return None
         if not may_write():
-            return self.settle(begun, now)
+            return self.settle(begun, now, WriteResult(PatchOutcome.CHANGED))  # nothing was sent
         self._writes.setdefault(plan.namespace, deque()).append(now)
         result = self._writer.patch(plan, operations)
         if result.outcome is PatchOutcome.UNCERTAIN:
@@ -109,11 +109,14 @@ class Apply:
     def settle(
         self, change: WorkflowChangeView, now: float, result: WriteResult | None = None
     ) -> WorkflowChangeView | None:
-        """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one."""
+        """Determine the outcome of a write that was begun; ``result`` is the server's answer, where there was one. Without
+        one, a target that is as before is waited for: the write may still be under way."""
         raw = self._writer.target(change)
         other_writers = owners(raw or {}, list(written_fields(change.operations("patch") or ())), FIELD_MANAGER)
         expected = str((change.status.get("predicted") or {}).get("text") or "written")
         target = self._writer.target_state(change, raw)
+        if result is None and self._writer.may_land(change, raw):
+            return change  # a later cycle reads the outcome
         step = written.settled(target, other_writers=other_writers, undo=change.undo(), expected=expected)
         if step.phase is ChangePhase.PROPOSED and result is not None and result.outcome is not PatchOutcome.CHANGED:
             return self._unwritten(change, result, now)

@@ -18,10 +18,11 @@ from typing import Any
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.cluster_facts import FactReader
-from concertmaster.controller.changes.context import WorkflowContext, scope_of
+from concertmaster.controller.changes.context import WorkflowContext
 from concertmaster.controller.changes.control_group import ControlGroup
 from concertmaster.controller.changes.policy_reader import PolicyReader
 from concertmaster.controller.changes.proposals import Proposals
+from concertmaster.controller.changes.recovery import Recovery
 from concertmaster.controller.changes.rollback import Rollback
 from concertmaster.controller.changes.tally import Tally
 from concertmaster.controller.changes.verifier import Verifier
@@ -102,6 +103,8 @@ class Changes:
         self._rollback = Rollback(writer)
         self._verifier = Verifier(writer, apply, self._rollback, history)
         self._proposals = Proposals(client, writer, apply, self._verifier)
+        self._recovery = Recovery(writer, self._reads)
+        self._unrecovered: frozenset[tuple[str, str]] = frozenset()  # workflows of changes deleted in progress
         self._access = access
         self._events = events
         self._candidates = candidates
@@ -154,7 +157,10 @@ class Changes:
         followed, self._followed = self._followed, {} if cycle.early else None
         tally = cycle.outcome.tally = self._writer.tally if followed is not None else self._writer.begin()
         if followed is None:
-            self._deleted(cycle, journaled, listed)
+            self._unrecovered = self._recovery.recover(
+                journaled, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,
+                partial(self._guarded, outcome=cycle.outcome),
+            )  # fmt: skip
         left = self._workflows(cycle, tally, listed, followed or {})
         for orphans in left if not cycle.early else ():
             tally.stand(orphans)
@@ -198,6 +204,10 @@ class Changes:
 
     # --- around the workflows
 
+    def _reads(self, namespace: str) -> bool:
+        """Whether the changes of a namespace are listed, and this process's to look after."""
+        return self._owns(namespace) and (not self._namespaces or namespace in self._namespaces)
+
     def _list(self, outcome: ChangesOutcome) -> list[WorkflowChangeView] | None:
         """All WorkflowChange objects, None when they cannot be read: nothing is decided on a partial list."""
         changes: list[WorkflowChangeView] = []
@@ -226,35 +236,11 @@ class Changes:
             log.exception("%s failed in an unexpected way", what)
             outcome.problems.append(f"{what} failed ({type(error).__name__}); the operator's log has the details")
 
-    def _deleted(
-        self, cycle: _Cycle, journaled: Mapping[str, Mapping[str, Any]], listed: Sequence[WorkflowChangeView]
-    ) -> None:
-        """Changes in progress whose objects are gone are rolled back from the journal."""
-        present = {c.uid: c for c in listed}
-        known = {(s.entry.namespace, s.entry.name): s for s in cycle.subjects}
-        for uid, body in journaled.items():
-            if uid in present:
-                if present[uid].phase in FINISHED:
-                    self._writer.noted(partial(self._writer.journal.drop, uid))
-                continue
-            change = WorkflowChangeView(body)
-            if not self._owns(change.namespace):
-                continue
-            subject = known.get((change.namespace, change.profile))
-            policy = subject.policy if subject is not None else None
-            allowed = subject is not None and _may_change(subject)
-            ref = subject.profile.spec.workflow_ref if subject is not None and subject.policy is not None else None
-            of = scope_of(ref, change.namespace, cycle.snapshot.targets) if ref is not None else None
-            with self._guarded(f"{change.ref}, deleted during its verification", cycle.outcome):
-                if subject is None or cycle.policies.unchanged(subject):
-                    bounds = policy.apply.bounds if allowed and policy is not None else None
-                    self._rollback.recover(body, of=of, bounds=bounds, now=cycle.now)
-
     def _profile_gone(self, change: WorkflowChangeView, now: float) -> None:
         """A change whose profile does not exist."""
         decision = without_profile(change.phase, change.profile)
-        if decision.step is Step.ORPHAN:
-            self._writer.carry_out(change, change.orphaned(Reason.PROFILE_GONE, decision.reason), now)
+        if decision.step in (Step.ORPHAN, Step.SETTLE_AND_ORPHAN):
+            self._verifier.orphan(change, Reason.PROFILE_GONE, decision.reason, now)
         elif decision.step is Step.WITHDRAW:
             self._writer.carry_out(change, superseded(decision.reason, Reason.PROFILE_GONE), now)
 
@@ -279,7 +265,9 @@ class Changes:
                 context.put(self._writer.carry_out(change, step, context.now))
         else:
             candidates = self._candidates(context.subject.entry.uid)
-            if candidates is not None and context.listed() is not None:
+            entry = context.subject.entry
+            waits = (entry.namespace, entry.name) in self._unrecovered
+            if candidates is not None and context.listed() is not None and not waits:
                 self._proposals.reconcile(context, proposed, candidates)
         self._prune(context)
 
@@ -289,6 +277,9 @@ class Changes:
         limit = context.policy.apply.change_history_limit if context.policy.source is not None else _DEFAULT_LIMIT
         excess = len(finished) - limit
         for change in sorted(finished, key=lambda c: (c.verdict is not None, c.created, c.name))[: max(0, excess)]:
+            # A journal that still had it would take it for one that was deleted in progress, and roll it back.
+            if not self._writer.noted(partial(self._writer.journal.drop, change.uid)):
+                return
             try:
                 self._client.delete(change.ref.path, uid=change.uid)
             except NotFound:

@@ -1,18 +1,15 @@
-"""Rolls changes back: announced in the status first, and from the journal for a change whose object was deleted."""
+"""Rolls changes back, announced in the status first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from concertmaster.api.conditions import ConditionType
-from concertmaster.controller.changes.tally import RollbackReason
 from concertmaster.controller.changes.writer import ChangeWriter
-from concertmaster.controller.workflow_change import Scope, WorkflowChangeView
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases import written
-from concertmaster.core.changes.phases.transition import ChangeEvent, Transition, conflict
-from concertmaster.core.changes.reconcile import TargetState
-from concertmaster.core.model.policy import Bounds
+from concertmaster.core.changes.phases.transition import Transition, conflict
 from concertmaster.kube.apply import PatchOutcome
 
 
@@ -64,37 +61,3 @@ class Rollback:
         if kept.digest != change.digest or kept.forged() is not None:
             return "What it was before is in the object's own history"
         return f"To roll the change back, as the journal has it: {kept.undo()}"
-
-    def recover(self, body: Mapping[str, Any], *, of: Scope | None, bounds: Bounds | None, now: float) -> None:
-        """Roll back a change whose object was deleted while it was in progress. ``of``: what it may be for; ``bounds`` of
-        the policy in force, None where none allows changes."""
-        change = WorkflowChangeView(body)
-        if change.undecidable(of):
-            return  # the next cycle reads again
-        noted = self._writer.noted(lambda: self._writer.journal.note_deleted(body, now))
-        if (wrong := change.forged(of)) is not None:
-            text = f"it was deleted during its verification, and the journal cannot roll it back: {wrong}"
-            self._writer.problems.append(f"{change.ref}: {text}")
-            self._writer.report(change, ChangeEvent("ChangeConflict", text))
-        elif not self._recovered(change, bounds):
-            return
-        if noted:  # otherwise the next cycle records it
-            self._writer.noted(lambda: self._writer.journal.drop(change.uid))
-
-    def _recovered(self, change: WorkflowChangeView, bounds: Bounds | None) -> bool:
-        """Roll back the values that are still in place; False when it must be retried."""
-        raw = self._writer.target(change)
-        if raw is None or self._writer.target_state(change, raw) is not TargetState.AS_WRITTEN:
-            return True
-        obstacle = "its policy is gone" if bounds is None else change.out_of_bounds(bounds)
-        if obstacle is not None:
-            self._writer.problems.append(f"{change.ref} was deleted and {obstacle}; to undo it: {change.undo()}")
-            return True
-        result = self._writer.write_inverse(change, raw)
-        if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
-            self._writer.problems.append(f"{change.ref} was deleted and is not rolled back yet: {result.message}")
-            return False
-        self._writer.tally.restored[RollbackReason.DELETED] += 1
-        text = "it was deleted during its verification, so the change was rolled back"
-        self._writer.report(change, ChangeEvent("ChangeRolledBack", text))
-        return True

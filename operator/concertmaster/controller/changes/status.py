@@ -8,6 +8,7 @@ from typing import Any
 
 from concertmaster.api import conditions
 from concertmaster.api.conditions import ConditionUpdate
+from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core import text
 from concertmaster.core.changes.json_patch import compact
 from concertmaster.core.changes.plan import Plan, Predicted
@@ -67,6 +68,13 @@ def plan_status(plan: Plan) -> dict[str, Any]:
         | effect(plan.predicted, MEASURES[plan.aim])
         | {"text": clip(promise(plan), 400)},
     }
+
+
+def plan_for(change: WorkflowChangeView, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan in the status of ``change``, with the version of its target ``raw`` that the write is for."""
+    plan = change.status.get("plan") or {}
+    version = str(raw["metadata"]["resourceVersion"])
+    return {**plan, "target": {**(plan.get("target") or {}), "resourceVersion": version}}
 
 
 def _correction(factor: float) -> dict[str, str]:

@@ -67,15 +67,12 @@ class Verifier:
             case Step.SETTLE:
                 return self._apply.settle(change, now)
             case Step.SETTLE_AND_ORPHAN:
-                settled = self._apply.settle(change, now)
-                if settled is None or settled.phase != ChangePhase.VERIFYING:
-                    return settled
-                return self._writer.carry_out(settled, settled.orphaned(Reason.POLICY_GONE, decision.reason), now)
+                return self.orphan(change, Reason.POLICY_GONE, decision.reason, now)
             case Step.ORPHAN:
                 target = before_verification(self._target_state(context, change), change.undo())
                 if decision.because is not Reason.POLICY_GONE and target.step is Step.CONFLICT:  # a person undid it
                     return self._writer.carry_out(change, conflict(target.reason, applied=True), now)
-                return self._writer.carry_out(change, change.orphaned(decision.because, decision.reason), now)
+                return self.orphan(change, decision.because, decision.reason, now)
             case Step.CONTINUE_ROLL_BACK:
                 return self._rollback.restore(change, None, now, context.may_write)
             case Step.ROLL_BACK:
@@ -83,6 +80,17 @@ class Verifier:
             case Step.VERIFY:
                 return self._verify(context, change, observed.out_of_bounds)
         return None  # the next cycle reads again
+
+    def orphan(self, change: WorkflowChangeView, because: Reason, why: str, now: float) -> WorkflowChangeView | None:
+        """Leave a change as it is; one whose write was begun only where it was written."""
+        if change.phase == ChangePhase.APPLIED:
+            if (wrong := change.forged()) is not None:
+                return self._rollback.distrust(change, wrong, now)
+            settled = self._apply.settle(change, now)
+            if settled is None or settled.phase != ChangePhase.VERIFYING:
+                return settled
+            change = settled
+        return self._writer.carry_out(change, change.orphaned(because, why), now)
 
     def _target_state(self, context: WorkflowContext, change: WorkflowChangeView) -> TargetState:
         raw = context.listed(change.task)

@@ -8,6 +8,7 @@ somebody else's.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -30,16 +31,22 @@ from concertmaster.kube.objects import ObjectRef, target_resource
 
 log = logging.getLogger("concertmaster.changes")
 
+LANDING = 90.0
+"""Seconds after which a write without an answer is not stored any more: the API server gives a request 60 seconds (its
+``--request-timeout``); the rest is for the way to it."""
+
 
 class ChangeWriter:
     """Reads targets, carries transitions out, and collects what is reported."""
 
-    def __init__(self, client: KubeClient, journal: Journal) -> None:
+    def __init__(self, client: KubeClient, journal: Journal, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.client = client
         self.journal = journal
         self.problems: list[str] = []
         self.tally = Tally()
         self._events: list[tuple[WorkflowChangeView, ChangeEvent]] = []
+        self._clock = clock
+        self._unanswered: dict[str, float] = {}  # by uid of the change: when the target was first seen as before
 
     def begin(self) -> Tally:
         """The counts of a new cycle."""
@@ -93,6 +100,18 @@ class ChangeWriter:
         return (
             WriteResult(PatchOutcome.GONE) if ref is None else patch_object(self.client, ref, operations, dry_run=True)
         )
+
+    def may_land(self, change: WorkflowChangeView, raw: Mapping[str, Any] | None) -> bool:
+        """Whether a write of the plan that was begun and never answered, perhaps by an earlier process, may still be stored
+        in ``raw``, the target as it is before it. The write tests the target's version, so that it fails on another one."""
+        target, version = change.target, ((raw or {}).get("metadata") or {}).get("resourceVersion")
+        as_before = self.target_state(change, raw) is TargetState.AS_BEFORE
+        if as_before and target is not None and target.resource_version == version:
+            since = self._unanswered.setdefault(change.uid, self._clock())
+            if self._clock() - since < LANDING:
+                return True
+        self._unanswered.pop(change.uid, None)
+        return False
 
     def write_inverse(
         self, change: WorkflowChangeView, raw: Mapping[str, Any], may_write: Callable[[], bool] = lambda: True

@@ -144,7 +144,7 @@ def without_profile(phase: str, profile: str) -> NextStep:
     """The next step of a change whose profile does not exist."""
     text = f"WorkflowProfile {profile} does not exist"
     if phase in IN_FLIGHT:
-        return NextStep(Step.ORPHAN, text)
+        return NextStep(Step.SETTLE_AND_ORPHAN if phase == ChangePhase.APPLIED else Step.ORPHAN, text)
     return NextStep(Step.WAIT) if phase in FINISHED else NextStep(Step.WITHDRAW, text)
 
 

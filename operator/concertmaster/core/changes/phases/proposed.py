@@ -76,13 +76,14 @@ def hold(shut: Sequence[CheckResult], said: str) -> Transition:
     return Transition(None, (ConditionUpdate(C.APPLIED, False, Reason.CHECK_BLOCKED, message),))
 
 
-def writing(says: str, approved_by: str | None) -> Transition:
-    """A plan that passed every check and is about to be written. ``approved_by`` None: approved by the policy."""
+def writing(says: str, approved_by: str | None, plan: Mapping[str, Any]) -> Transition:
+    """A plan that passed every check and is about to be written. ``approved_by`` None: approved by the policy; ``plan``:
+    that of the status, with the version of the target that the write is for."""
     approved = ConditionUpdate(C.APPROVED, True, Reason.AUTOMATIC, "the policy's mode is Auto")
     if approved_by is not None:
         approved = ConditionUpdate(C.APPROVED, True, Reason.APPROVED, f"approved by {approved_by}")
     intent = ConditionUpdate(C.APPLIED, None, Reason.IN_PROGRESS, f"about to be written: {says}")
-    return Transition(ChangePhase.APPLIED, (approved, intent), journal=JournalAction.MUST_PUT_FIRST)
+    return Transition(ChangePhase.APPLIED, (approved, intent), {"plan": plan}, JournalAction.MUST_PUT_FIRST)
 
 
 def refused(text: str) -> Transition:

@@ -70,7 +70,7 @@ def test_a_plan_that_passes_every_check_is_written_and_a_held_one_says_so_once()
 
 
 def test_nothing_is_written_that_the_journal_does_not_hold_first() -> None:
-    assert proposed.writing("CPU from 2 to 1", None).journal is JournalAction.MUST_PUT_FIRST
+    assert proposed.writing("CPU from 2 to 1", None, {}).journal is JournalAction.MUST_PUT_FIRST
     assert written.rolling_back("slower").journal is JournalAction.PUT_FIRST
 
 

@@ -1,0 +1,121 @@
+"""Changes whose objects were deleted while they were in progress: rolled back from the journal.
+
+A deletion is not concluded from a list alone, nor is a profile's: each is read again, because what is forgotten here is
+never rolled back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from concertmaster.controller.changes.context import scope_of
+from concertmaster.controller.changes.policy_reader import PolicyReader
+from concertmaster.controller.changes.tally import RollbackReason
+from concertmaster.controller.changes.writer import ChangeWriter
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.discovery.targets import Targets
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.phases.transition import ChangeEvent
+from concertmaster.core.changes.reconcile import FINISHED, TargetState
+from concertmaster.core.model.enums import ApplyMode
+from concertmaster.core.model.policy import Bounds
+from concertmaster.kube.apply import PatchOutcome
+from concertmaster.kube.errors import NotFound
+from concertmaster.kube.objects import PROFILES
+
+Workflow = tuple[str, str]  # namespace and name of its profile
+
+
+class Recovery:
+    """Compares the journal with the changes there are."""
+
+    def __init__(self, writer: ChangeWriter, reads: Callable[[str], bool]) -> None:
+        """``reads``: whether the changes of a namespace are among those listed, and this process's to look after."""
+        self._writer = writer
+        self._reads = reads
+
+    def recover(
+        self,
+        journaled: Mapping[str, Mapping[str, Any]],
+        listed: Sequence[WorkflowChangeView],
+        subjects: Iterable[Subject],
+        targets: Targets,
+        policies: PolicyReader,
+        now: float,
+        guarded: Callable[[str], AbstractContextManager[None]],
+    ) -> frozenset[Workflow]:
+        """Roll back what was deleted, and forget what is finished. Returns the workflows of which something deleted is
+        still to be rolled back: nothing may be changed on top of it."""
+        present = {c.uid: c for c in listed}
+        known = {(s.entry.namespace, s.entry.name): s for s in subjects}
+        pending: set[Workflow] = set()
+        for uid, body in journaled.items():
+            if uid in present:
+                if present[uid].phase in FINISHED:
+                    self._writer.noted(partial(self._writer.journal.drop, uid))
+                continue
+            change = WorkflowChangeView(body)
+            if not self._reads(change.namespace):
+                continue
+            workflow = (change.namespace, change.profile)
+            pending.add(workflow)
+            with guarded(f"{change.ref}, deleted during its verification"):
+                if self._recovered(body, known.get(workflow), targets, policies, now):
+                    pending.discard(workflow)
+        return frozenset(pending)
+
+    def _recovered(
+        self, body: Mapping[str, Any], subject: Subject | None, targets: Targets, policies: PolicyReader, now: float
+    ) -> bool:
+        """Whether nothing is left to do for one change: else the next cycle goes on."""
+        change = WorkflowChangeView(body)
+        if self._writer.fresh(change) is not None or not self._known(change, subject, policies):
+            return False
+        policy = subject.policy if subject is not None else None
+        ref = subject.profile.spec.workflow_ref if subject is not None and policy is not None else None
+        of = scope_of(ref, change.namespace, targets) if ref is not None else None
+        if change.undecidable(of):
+            return False
+        noted = self._writer.noted(lambda: self._writer.journal.note_deleted(body, now))
+        if (wrong := change.forged(of)) is not None:
+            text = f"it was deleted during its verification, and the journal cannot roll it back: {wrong}"
+            self._writer.problems.append(f"{change.ref}: {text}")
+            self._writer.report(change, ChangeEvent("ChangeConflict", text))
+        else:
+            allows = policy is not None and policy.apply.mode is not ApplyMode.RECOMMEND
+            if not self._rolled_back(change, policy.apply.bounds if policy is not None and allows else None):
+                return False
+        # Without the note, the next cycle makes it up: until then its rule would not know that it must ask.
+        return noted and self._writer.noted(lambda: self._writer.journal.drop(change.uid))
+
+    def _known(self, change: WorkflowChangeView, subject: Subject | None, policies: PolicyReader) -> bool:
+        """Whether the policy that the cycle follows for the change's profile is in force, or that profile is gone."""
+        if subject is not None:
+            return policies.unchanged(subject)
+        try:
+            self._writer.client.get(PROFILES.path(change.namespace, change.profile))
+        except NotFound:
+            return True
+        return False  # not seen by the watch yet
+
+    def _rolled_back(self, change: WorkflowChangeView, bounds: Bounds | None) -> bool:
+        """Roll back the values that are still in place; False when it must be retried. ``bounds`` of the policy in force,
+        None where none allows changes."""
+        raw = self._writer.target(change)
+        if raw is None or self._writer.target_state(change, raw) is not TargetState.AS_WRITTEN:
+            return not self._writer.may_land(change, raw)
+        obstacle = "its policy is gone" if bounds is None else change.out_of_bounds(bounds)
+        if obstacle is not None:
+            self._writer.problems.append(f"{change.ref} was deleted and {obstacle}; to undo it: {change.undo()}")
+            return True
+        result = self._writer.write_inverse(change, raw)
+        if result.outcome not in (PatchOutcome.DONE, PatchOutcome.GONE):
+            self._writer.problems.append(f"{change.ref} was deleted and is not rolled back yet: {result.message}")
+            return False
+        self._writer.tally.restored[RollbackReason.DELETED] += 1
+        text = "it was deleted during its verification, so the change was rolled back"
+        self._writer.report(change, ChangeEvent("ChangeRolledBack", text))
+        return True
