@@ -7,9 +7,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from concertmaster.controller import watches
 from concertmaster.controller.changes.apply import Apply
@@ -192,7 +192,13 @@ class Assembly:
             )
             return LabelWatch(runs, Watch((ServedRunKind(PODS, finder),)))
 
-        return PodIndex(start, self.access, list(namespaces) or [None])
+        places: Sequence[str | None] = list(namespaces) or [None]
+
+        def listing(finder: str) -> Iterator[dict[str, Any]]:
+            for place in places:
+                yield from self.client.items(PODS.path(place), label_selector=finder, metadata_only=True)
+
+        return PodIndex(start, self.access, places, listing=listing)
 
     def _live(self, history: HistoryProvider, worker: Worker) -> tuple[LiveRuns, RunWatch]:
         """Live runs and the watch that brings them."""

@@ -9,17 +9,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol
 
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.definition import preset_of
 from concertmaster.kube.access import Right
+from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import Resource
 
 PODS = Resource("v1", "Pod", "pods")
 MOST = 20_000  # pods remembered
+MOST_LISTED = 5 * MOST  # at the start of a watch
 MOST_WATCHES = 4  # keys by which pods are watched; more are read by nobody
 KEPT = 2 * 86_400.0  # seconds after a pod was seen last
 
@@ -29,6 +32,10 @@ class _Pod:
     uid: str
     labels: Mapping[str, str]
     seen: float
+
+
+Listing = Callable[[str], Iterable[Mapping[str, Any]]]
+"""The pods that have a label now. Raises KubeError."""
 
 
 class Rights(Protocol):
@@ -52,7 +59,8 @@ class PodIndex:
     """``wants`` is called from the threads of the watches, everything else from the cycle's.
 
     ``start`` makes a watch of pods with a label that hands them to ``wants``; ``places`` are the namespaces watched
-    (None: the whole cluster).
+    (None: the whole cluster). ``listing`` is asked before: a watch brings the pods there are one by one, and the metrics of
+    a workflow would be read while the labels of some of its pods are unknown.
     """
 
     def __init__(
@@ -61,9 +69,12 @@ class PodIndex:
         rights: Rights,
         places: Sequence[str | None],
         *,
+        listing: Listing = lambda _: (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._start = start
+        self._listing = listing
+        self._listed: dict[str, frozenset[str]] = {}  # by the key that is watched: those whose values were noted
         self._rights = rights
         self._places = places
         self._clock = clock
@@ -103,6 +114,7 @@ class PodIndex:
         watched = list(finders)[:MOST_WATCHES]
         for finder in [f for f in self._watches if f not in watched]:
             self._watches.pop(finder).stop(0.0)
+            self._listed.pop(finder, None)
         if not finders:
             return ()
         needed = [Right(verb, PODS, place) for place in self._places for verb in ("list", "watch")]
@@ -112,6 +124,7 @@ class PodIndex:
                 f"may not {'; '.join(map(str, lacking))}. Add the labels to kube-state-metrics' "
                 "--metric-labels-allowlist, or set engines.podLabels of the chart",
             )
+        unlisted = [note for finder in watched if (note := self._list(finder)) is not None]
         for finder in watched:
             if finder not in self._watches:
                 self._watches[finder] = self._start(finder, self)
@@ -120,7 +133,21 @@ class PodIndex:
         for watch in self._watches.values():
             watch.keep()
         self._forget()
-        return (more,) if more else ()
+        return (*unlisted, *([more] if more else []))
+
+    def _list(self, finder: str) -> str | None:
+        """Note the pods there are, once for each set of labels that are read. Returns what stands in the way."""
+        if self._keys <= self._listed.get(finder, frozenset()):
+            return None
+        try:
+            for obj in islice(self._listing(finder), MOST_LISTED):
+                self.wants(PODS, obj)
+        except Stopped:
+            raise
+        except KubeError as error:
+            return f"runs of pods with label {finder} may lack steps: the pods there are cannot be listed: {error}"
+        self._listed[finder] = self._keys
+        return None
 
     def stop(self, timeout: float) -> bool:
         """End all watches; True when they ended within ``timeout`` seconds each."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from concertmaster.controller.discovery.pod_index import KEPT, MOST_WATCHES, POD
 from concertmaster.core.model import PodFact, PodLabels
 from concertmaster.engines.labels.presets import BY_NAME
 from concertmaster.kube.access import Right
+from concertmaster.kube.errors import KubeError, Unreachable
 
 AIRFLOW, SPARK = BY_NAME["airflow"].keys, BY_NAME["spark"].keys
 
@@ -31,11 +33,20 @@ class Watch:
 class Harness:
     def __init__(self, denied: Callable[[Right], bool] = lambda right: False) -> None:
         self.now, self.watches, self.denied = 1000.0, dict[str, Watch](), denied
-        self.index = PodIndex(self.start, self, [None], clock=lambda: self.now)
+        self.present: list[dict[str, Any]] = []  # pods that the API server has
+        self.listings: list[str] = []
+        self.fault: KubeError | None = None
+        self.index = PodIndex(self.start, self, [None], listing=self.listing, clock=lambda: self.now)
 
     def start(self, finder: str, index: PodIndex) -> Watch:
         self.watches[finder] = Watch()
         return self.watches[finder]
+
+    def listing(self, finder: str) -> Iterator[dict[str, Any]]:
+        self.listings.append(finder)
+        if self.fault is not None:
+            raise self.fault
+        yield from (pod for pod in self.present if finder in pod["metadata"]["labels"])
 
     def missing(self, rights: Collection[Right]) -> tuple[Right, ...]:
         return tuple(r for r in rights if self.denied(r))
@@ -56,6 +67,40 @@ def test_labels_that_somebody_reads_are_kept_and_put_on_facts() -> None:
     assert [dict(f.labels) for f in harness.index.labelled(facts)] == [
         {"dag_id": "etl", "run_id": "exported", "task_id": "extract"}, {}
     ]  # fmt: skip
+
+
+def waiting(name: str, **labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "data", "uid": "u", "labels": labels}}
+
+
+def test_the_pods_there_are_are_all_known_before_the_watch_brings_the_first() -> None:
+    harness = Harness()
+    harness.present = [waiting(f"extract-{i}", dag_id="etl", task_id="extract") for i in range(3)]
+    assert harness.index.follow([AIRFLOW]) == ()
+    assert harness.index.names({"data"}) == ("extract-0", "extract-1", "extract-2")
+    assert len(list(harness.index.rows(AIRFLOW))) == 3
+    harness.index.follow([AIRFLOW])
+    assert harness.listings == ["dag_id"]
+
+
+def test_a_list_that_failed_is_said_and_asked_for_again() -> None:
+    harness = Harness()
+    harness.present, harness.fault = [waiting("extract-1", dag_id="etl")], Unreachable("reset")
+    (note,) = harness.index.follow([AIRFLOW])
+    assert note == "runs of pods with label dag_id may lack steps: the pods there are cannot be listed: reset"
+    assert set(harness.watches) == {"dag_id"}
+    harness.fault = None
+    assert harness.index.follow([AIRFLOW]) == ()
+    assert harness.index.names({"data"}) == ("extract-1",)
+
+
+def test_pods_are_listed_again_for_labels_that_were_not_read_before() -> None:
+    harness = Harness()
+    harness.present = [waiting("extract-1", dag_id="etl", stage="one")]
+    harness.index.follow([AIRFLOW])
+    harness.index.follow([replace(AIRFLOW, step="stage")])
+    assert harness.listings == ["dag_id", "dag_id"]
+    assert next(labels for _, labels in harness.index.rows(AIRFLOW)) == {"dag_id": "etl", "stage": "one"}
 
 
 def test_only_what_no_source_exports_is_watched() -> None:
