@@ -250,9 +250,9 @@ class Changes:
         """One step of each change in progress, except those that are as an earlier stage of the cycle left them."""
         allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
-            after = self._verifier.follow(context, change, allowed)
+            after = self._verifier.follow(context, change, allowed, early=self._followed is not None)
             context.put(after)
-            if self._followed is not None:
+            if self._followed is not None and change.uid not in self._verifier.waiting:
                 self._followed[change.uid] = (after or change).version
 
     def _workflow(self, context: WorkflowContext) -> None:

@@ -31,7 +31,7 @@ from concertmaster.core.changes.reconcile import (
 from concertmaster.core.changes.verification import SOONEST, scheduled, verify
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import WorkflowDefinition
-from concertmaster.core.model.enums import ChangePhase, Verdict
+from concertmaster.core.model.enums import ChangePhase, MetricRole, Verdict
 from concertmaster.engines import PATCHABLE
 
 _MOST_RUNS = 400  # of one workflow for one verification
@@ -45,9 +45,14 @@ class Verifier:
         self._apply = apply
         self._rollback = rollback
         self._history = history
+        self.waiting: set[str] = set()  # changes, by uid, whose runs' inputs are asked for later in this cycle
 
-    def follow(self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool) -> WorkflowChangeView | None:
-        """Apply the next step of one change in progress."""
+    def follow(
+        self, context: WorkflowContext, change: WorkflowChangeView, allowed: bool, *, early: bool = False
+    ) -> WorkflowChangeView | None:
+        """Apply the next step of one change in progress. ``early``: before the queries of users, which say what the newest
+        runs were given."""
+        self.waiting.discard(change.uid)
         scope, now = context.scope, context.now
         decidable = not change.undecidable(scope)
         observed = ObservedState(
@@ -78,7 +83,7 @@ class Verifier:
             case Step.ROLL_BACK:
                 return self._rollback.restore(change, written.rolling_back(decision.reason), now, context.may_write)
             case Step.VERIFY:
-                return self._verify(context, change, observed.out_of_bounds)
+                return self._verify(context, change, observed.out_of_bounds, early)
         return None  # the next cycle reads again
 
     def orphan(self, change: WorkflowChangeView, because: Reason, why: str, now: float) -> WorkflowChangeView | None:
@@ -105,7 +110,7 @@ class Verifier:
         return TargetState.UNKNOWN if present is TargetState.AS_WRITTEN else present
 
     def _verify(
-        self, context: WorkflowContext, change: WorkflowChangeView, obstacle: str | None
+        self, context: WorkflowContext, change: WorkflowChangeView, obstacle: str | None, early: bool
     ) -> WorkflowChangeView | None:
         decision = before_verification(self._target_state(context, change), change.undo())
         if decision.step is Step.CONFLICT:
@@ -124,6 +129,8 @@ class Verifier:
         window = context.policy.analysis.window_seconds + settings.max_age_seconds
         runs = self.split_runs(context, applied, window, change)
         steps = _changed(change, definition, runs)
+        asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
+        unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
         result = verify(
             change.aim,
             runs,
@@ -136,7 +143,11 @@ class Verifier:
             silence=silent(
                 runs, definition, applied=applied, until=context.data_until or applied, blind=context.outages
             ),
+            timed=not unknown,
         )
+        if unknown and result.verdict is None:
+            self.waiting.add(change.uid)
+            return None
         if result.verdict is Verdict.WORSE:
             # Pods that were never created name no step: the whole change is then at fault.
             result = replace(result, harmed=harmed_steps(runs, steps) or steps)

@@ -60,11 +60,11 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 def verify(
     aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
     steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
-    silence: str | None = None,
+    silence: str | None = None, timed: bool = True,
 ) -> Verification:  # fmt: skip
     """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``common``: common
     factor of other workflows' run times (``control.common``); ``silence``: why the absence of runs counts as harm
-    (``before_after.silent``)."""
+    (``before_after.silent``). ``timed``: whether durations can be compared yet; else only other harm ends it."""
     sizes = comparable(before_after)
     before_after = replace(before_after, before=baseline(before_after.before, sizes, settings.max_runs))
     runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
@@ -72,10 +72,12 @@ def verify(
         silence
         or _killed(before_after, steps, lowers_memory)
         or _failing(before_after)
-        or _clearly_slower(before_after, sizes, common)
+        or (_clearly_slower(before_after, sizes, common) if timed else None)
     )
     if harm:
         return Verification(Verdict.WORSE, True, harm, *runs, _measured(aim, before_after, sizes, pricing, common))
+    if not timed:
+        return Verification(None, False, _waiting(runs, settings), *runs)
     over = age >= settings.max_age_seconds
     seconds = _watched(before_after, sizes, settings, over, common)
     measured = _measured(aim, before_after, sizes, pricing, common)

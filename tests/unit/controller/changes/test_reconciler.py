@@ -1215,6 +1215,25 @@ def test_each_change_in_flight_takes_one_step_a_cycle(monkeypatch: pytest.Monkey
     later(bed, 1)
     seen = []
     follow = bed.changes._verifier.follow
-    monkeypatch.setattr(bed.changes._verifier, "follow", lambda *a: (seen.append(a[1].uid), follow(*a))[1])
+    monkeypatch.setattr(bed.changes._verifier, "follow", lambda *a, **k: (seen.append(a[1].uid), follow(*a, **k))[1])
     bed.run()
     assert len(seen) == 1
+
+
+def test_run_times_wait_for_the_query_that_says_what_runs_were_given() -> None:
+    bed = applied()
+    metric = {"name": "rows", "role": "InputSize", "query": "max by (run) (last_over_time(rows[$window]))"}
+    bed.client.objects[POLICIES.path("demo", "team")]["spec"]["extraMetrics"] = [metric]
+    runs = bed.history.runs_of["etl"]
+
+    def told() -> None:
+        runs[:] = [replace(r, input_size=r.makespan) for r in runs]
+
+    told()
+    bed.now += 10 * HOUR + 60.0
+    bed.runs(10, 1200.0, seed=2, spread=0.4)
+    bed.run(0.0, early=True)
+    assert bed.one().phase == "Verifying"
+    told()
+    bed.run(0.0)
+    assert bed.one().verdict != "Worse" and bed.cpu() == "1500m"

@@ -155,6 +155,16 @@ def test_retries_caused_by_the_change_do_not_count_as_more_work() -> None:
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY).verdict is Verdict.WORSE
 
 
+def test_before_inputs_are_known_only_harm_that_is_no_time_ends_it() -> None:
+    for seconds in (300.0, 6000.0):
+        rows = both(noisy(1, 30), noisy(2, 10, seconds))
+        assert verify(Aim.FASTER, rows, SETTINGS, age=DAY).verdict is not None
+        waiting = verify(Aim.FASTER, rows, SETTINGS, age=2 * SETTINGS.max_age_seconds, timed=False)
+        assert (waiting.verdict, waiting.restore, waiting.verified_runs) == (None, False, 10)
+    failing = both(noisy(1, 30), noisy(2, 10), outcome=Outcome.FAILED)
+    assert verify(Aim.FASTER, failing, SETTINGS, age=DAY, timed=False).verdict is Verdict.WORSE
+
+
 def test_more_input_is_not_taken_for_harm() -> None:
     rng = np.random.default_rng(3)
     applied = NOW - 30 * HOUR
