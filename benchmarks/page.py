@@ -14,7 +14,7 @@ from benchmarks import campaigns, fleet_table, history_size, idle, krr, late_run
 from benchmarks.advice import report as advice
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
-from benchmarks.torture import report as torture
+from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.torture import bed, report
+from benchmarks.torture import bed, report, tables
 from benchmarks.torture.approved import approve
 from benchmarks.torture.compare import collected, compare
 from benchmarks.torture.faults import Row
@@ -44,7 +44,7 @@ def main() -> int:
         return _large(arguments)
     keep = _nothing if arguments.dry else report.write
     result, lines = (_again if arguments.again else _played)(arguments, keep)
-    _say(report.summary(result))
+    _say(tables.summary(result))
     return 1 if lines else 0
 
 

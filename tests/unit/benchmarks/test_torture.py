@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.torture import bed, report
+from benchmarks.torture import bed, report, tables
 from benchmarks.torture.approved import Change
 from benchmarks.torture.bed import Play
 from benchmarks.torture.faults import Row
@@ -159,7 +159,11 @@ def test_a_promise_is_compared_with_the_engines_own_times() -> None:
     assert change().holds is True
     assert change(after=[19.0] * 5).holds is False, "5% shorter, and a second is another 5%"
     assert change(after=[17.0] * 5).holds is True, "15% shorter, and a second is another 5%"
-    assert change(measure="Cost", measured=-25.0, after=[20.0] * 5).effect == -25.0
+    noisy = change(before=[10.0, 30.0] * 3, after=[18.0] * 6)
+    assert noisy.holds is False, "no room for noise: the interval promises what later runs show"
+    cost = change(measure="Cost", measured=-25.0, after=[20.0] * 5)
+    assert (cost.effect, cost.holds) == (-25.0, True)
+    assert change(measure="Cost", measured=-31.0).holds is False, "a clock has no say in a cost"
     assert change(promised=None).holds is None
     assert change(after=[]).holds is None
 
@@ -186,14 +190,45 @@ def test_the_page_shows_each_recommendation_on_both_ways() -> None:
     )
     other = Trial("w", "timeout", "kubectl patch", "Set a time limit", None, runs=2)
     found = report.result([], 5, [trial, other], {("w", "parallelism"): change()})
-    lines = report.lines({"4.1.2": found})
+    lines = tables.lines({"4.1.2": found})
     assert (
         "| w | Raise it | 1 runs end as before | 3 to 5 | 4 | 5 runs end as before, Improved | duration -30 to -20% |"
         in ("\n".join(lines))
     )
     left_out = "no field that an operator sets"
     assert lines[-1] == f"| w | Set a time limit | 2 runs end as before | - | - | {left_out} | - | - |  |"
-    assert any("1 of 1 promised intervals of the run time" in line and "1 were made" in line for line in lines)
+    inside = "1 of 1 have what the runs show strictly inside, 0 more within the clock's second, 0 missed"
+    (told,) = [line for line in lines if "1 were made" in line]
+    assert told.count(inside) == 2
+    assert "2 of them shown by fewer than 5 runs" in told
+    assert "As printed only: 1 (no field that an operator sets)." in told
+    assert "Jobs and JobSets of the set are compared but not advised" in told
+
+
+@pytest.mark.parametrize(
+    ("made", "cell", "counted"),
+    [
+        (change(), "holds", "1 of 1 have what the runs show strictly inside, 0 more"),
+        (change(after=[17.0] * 5), "within a second", "0 of 1 have what the runs show strictly inside, 1 more within"),
+        (change(after=[19.0] * 5), "missed", "within the clock's second, 1 missed"),
+        (change(measure="Cost", measured=-31.0), "missed", "within the clock's second, 1 missed"),
+    ],
+)
+def test_what_misses_its_interval_is_shown_as_missed(made: Change, cell: str, counted: str) -> None:
+    trial = Trial("w", "right-size", "kubectl patch", "Right-size it", None, runs=5)
+    lines = tables.lines({"4.1.2": report.result([], 5, [trial], {("w", "right-size"): made})})
+    assert lines[-1].endswith(f"% | {cell} |")
+    assert any(counted in line for line in lines)
+
+
+def test_workflows_whose_recommendations_were_tried_with_one_version_only_are_listed() -> None:
+    trial = Trial("w", "timeout", "kubectl patch", "Set a time limit", None, runs=5)
+    rows = [Row("w", runs=5), Row("x", runs=5)]
+    kept = {"4.1.2": report.result(rows, 5, [trial]), "3.7.3": report.result(rows, 5)}
+    missing = "Recommendations not tried with Argo 3.7.3: those of 1 workflows (w)."
+    assert missing in tables.lines(kept)
+    kept["3.7.3"] = report.result(rows, 5, [])  # asked: it has none there
+    assert not any("not tried with" in line for line in tables.lines(kept))
 
 
 def test_what_no_operator_makes_says_why() -> None:
@@ -210,7 +245,7 @@ def test_right_sizings_of_large_requests_have_a_table(tmp_path: Path, monkeypatc
     report.write_large({("w", "right-size"): change()})
     report.write_large({("x", "right-size"): refused})
     report.write(report.result([], 5))  # a later play of small requests leaves them
-    lines = report.lines(json.loads(report.RESULT.read_text()))
+    lines = tables.lines(json.loads(report.RESULT.read_text()))
     assert lines[-2].startswith("| w | 5 runs end as before, Improved | duration -30 to -20% |")
     assert lines[-1] == "| x | not made | - | - | not proposed |"
     assert any("2 further workflows" in line and "1 were made" in line for line in lines)
@@ -228,6 +263,8 @@ def test_a_play_of_some_workflows_keeps_what_is_known_of_the_others() -> None:
         return {"workflows": [{"name": name, "live": live}], "recommendations": [tried]}
 
     assert report.merged(None, played("a", 1)) == played("a", 1)
+    once, again = ({**played(name, 1), "asked": [name]} for name in "ab")
+    assert report.merged(once, again)["asked"] == ["a", "b"]
     found = report.merged(report.merged(played("b", 1, "kept"), played("a", 2)), played("b", 3))
     assert [(r["name"], r["live"]) for r in found["workflows"]] == [("a", 2), ("b", 3)]
     tried = [(r["workflow"], r["live"], r["change"]) for r in found["recommendations"]]
