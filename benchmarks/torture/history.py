@@ -8,11 +8,20 @@ from benchmarks.torture.bed import Play
 from benchmarks.torture.faults import Row, apart, drag_faults, shown, with_pods
 from benchmarks.torture.truth import Key, Leaf, Object, Truth, chain_faults, near, unix
 from benchmarks.torture.truth_others import ended
-from concertmaster.core.analysis.replay import critical_chain, executed
-from concertmaster.core.model import UNKNOWN_STEP, Outcome, RunRecord, StepExecution, WorkflowDefinition
+from concertmaster.core.analysis.replay import ExecutedRun, critical_chain, executed
+from concertmaster.core.model import (
+    UNKNOWN_STEP,
+    Outcome,
+    RunRecord,
+    StepExecution,
+    WorkflowDefinition,
+    WorkflowGraph,
+)
 from concertmaster.engines import complete as whole_definition
 
 Places = Mapping[str, tuple[str, Key]]  # run and key by uid and by name of the pods
+_END = "end of "
+_GIVEN_UP = ", which its engine gave up before it ended"
 
 
 def history_faults(
@@ -27,51 +36,53 @@ def history_faults(
     if len([r for r in built if r.steps]) != 1:
         return [f"{len(built)} runs instead of one"]
     record = next(r for r in built if r.steps)
+    named = set[str]()  # of this run
     found = {e.uid or "": e for e in record.steps}
     faults = [f"{expected[uid]} is missing" for uid in expected if uid not in found]
     faults += [f"{(e.step, e.item, e.attempt)} is made up" for uid, e in found.items() if uid not in expected]
     rounds = False
     for uid in set(expected) & set(found):
         e, key, pod = found[uid], expected[uid], play.pods[uid]
-        wrong, blurred = _name_faults(truth, e, key, definition, row)
+        wrong, blurred = _name_faults(truth, e, key, definition, named)
         rounds = rounds or blurred
-        faults += [*wrong, *_time_faults(e, key, pod, row), *_outcome_faults(e, pods[key], pod, row)]
+        faults += [*wrong, *_time_faults(e, key, pod, named), *_outcome_faults(e, pods[key], pod, named)]
     # A node whose deadline has passed fails before its pod is created.
-    row.unknown |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
+    named |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
     if not faults and not rounds:
-        wrong = _path_faults(truth, record, definition, leaf_of, play, row)
+        wrong = _path_faults(truth, record, definition, leaf_of, play, named)
         if wrong and truth.early:
-            row.unknown.add("what its parts waited for")
+            named.add("what its parts waited for")
         else:
             faults += wrong
     if record.outcome is Outcome.UNKNOWN:
-        row.unknown.add("outcome")
+        named.add("outcome")
     elif record.outcome.value != truth.outcome:
         faults.append(f"outcome {record.outcome.value}, true {truth.outcome}")
+    row.unknown |= named
     return faults
 
 
 def _name_faults(
-    truth: Truth, e: StepExecution, key: Key, definition: WorkflowDefinition, row: Row
+    truth: Truth, e: StepExecution, key: Key, definition: WorkflowDefinition, named: set[str]
 ) -> tuple[list[str], bool]:
     """Whether a pod is called otherwise than by its engine; and whether the chain cannot be known for that."""
     if (e.step, e.item, e.attempt) == key or truth.alike:
         return [], False
     numbered = (e.item or "").startswith("#")
     if e.step == key[0] and numbered and key[0] in truth.unknown_items:
-        row.unknown.add(f"items of {e.step}")
+        named.add(f"items of {e.step}")
         if e.attempt == key[2]:
             return [], False
     if numbered and any("itself" in p for p in definition.graph.problems):
-        row.unknown.add("rounds of the recursion, and so the chain and drag")
+        named.add("rounds of the recursion, and so the chain and drag")
         return [], True
     if e.step.startswith(UNKNOWN_STEP) and key[0] in truth.unknown_items:
-        row.unknown.add(f"which of its steps a pod of {e.step} is, and so the chain and drag")
+        named.add(f"which of its steps a pod of {e.step} is, and so the chain and drag")
         return [], True
     return [f"{key} is called {(e.step, e.item, e.attempt)}"], False
 
 
-def _time_faults(e: StepExecution, key: Key, pod: Object, row: Row) -> list[str]:
+def _time_faults(e: StepExecution, key: Key, pod: Object, named: set[str]) -> list[str]:
     """Differences in the times of a pod. Of one that was deleted, the metrics may have missed the end; of one whose end
     they missed, the end is unknown, as is the start if it ended before any sample."""
     begun = started(pod)
@@ -86,9 +97,9 @@ def _time_faults(e: StepExecution, key: Key, pod: Object, row: Row) -> list[str]
         if near(reported, true) or (name != "created" and true is None):
             continue
         if name == "finished" and (e.outcome is Outcome.UNKNOWN or "deletionTimestamp" in pod["metadata"]):
-            row.unknown.add(f"end of {e.step}")
+            named.add(f"{_END}{e.step}")
         elif name in ("scheduled", "started") and e.outcome is Outcome.UNKNOWN:
-            row.unknown.add(f"start of {e.step}")
+            named.add(f"start of {e.step}")
         else:
             faults.append(f"{key}: {name} {apart(reported, true)}")
     return faults
@@ -108,9 +119,9 @@ def started(pod: Object) -> float | None:
     return min((at for at in begun if at is not None), default=None)
 
 
-def _outcome_faults(e: StepExecution, leaf: Leaf, pod: Object, row: Row) -> list[str]:
+def _outcome_faults(e: StepExecution, leaf: Leaf, pod: Object, named: set[str]) -> list[str]:
     if e.outcome is Outcome.UNKNOWN:
-        row.unknown.add(f"end of {e.step}")
+        named.add(f"{_END}{e.step}")
         return []
     phase = pod["status"].get("phase")
     if phase not in ("Succeeded", "Failed"):
@@ -119,18 +130,19 @@ def _outcome_faults(e: StepExecution, leaf: Leaf, pod: Object, row: Row) -> list
     if e.outcome.value == true:
         return []
     if true == "Failed" and leaf.ended is not None and (ended(pod) or 0.0) > leaf.ended + 1.0:
-        row.unknown.add(f"{e.step}, which its engine gave up before it ended")
+        named.add(f"{e.step}{_GIVEN_UP}")
         return []
     return [f"{leaf.key}: {e.outcome.value}, true {true}"]
 
 
 def _path_faults(
-    truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Places, play: Play, row: Row
+    truth: Truth, record: RunRecord, definition: WorkflowDefinition, leaf_of: Places, play: Play, named: set[str]
 ) -> list[str]:
     """Differences in the critical chain and the drag built from metrics alone, which lack everything without a pod."""
-    run = executed(record, whole_definition(definition, [record])[0].graph)
+    graph = whole_definition(definition, [record])[0].graph
+    run = executed(record, graph)
     if not run.usable:
-        row.unknown.add("chain and drag")
+        named.add("chain and drag")
         return []
     seen = with_pods(truth, play, leaf_of)
     made = {key for uid, (name, key) in leaf_of.items() if name == truth.run and uid in play.pods}
@@ -146,7 +158,18 @@ def _path_faults(
     chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]
     if faults := chain_faults(seen, chain):
         return [*faults, shown(chain)]
-    if run.limits:
-        row.unknown.add("drag under its limits")
+    wrong = drag_faults(seen, run, chain)
+    if wrong and (why := _blurs_drag(run, graph, named)):
+        named.add(f"drag, {why}")
         return []
-    return drag_faults(seen, run, chain)
+    return wrong
+
+
+def _blurs_drag(run: ExecutedRun, graph: WorkflowGraph, named: set[str]) -> str:
+    """Why the drag of a run cannot be known, or not be told from the engine's status; empty if it can."""
+    if run.limits or graph.limits or any(step.locks for step in graph.steps):
+        return "as limits hold it"
+    if graph.inferred:
+        return "as no object declares what its parts wait for"
+    ends = any(text.startswith(_END) or _GIVEN_UP in text for text in named)
+    return "as an end is unknown" if ends else ""

@@ -136,12 +136,12 @@ def test_a_wrong_chain_and_a_wrong_drag_from_history_are_noticed() -> None:
 
 
 def test_what_history_cannot_tell_is_named() -> None:
-    limited = run_graphs.definition(A, B, C, D, parallelism=1)
+    limited = replace(NO_RIVAL, graph=replace(NO_RIVAL.graph, parallelism=4))
+    assert history(definition=limited) == ([], replace(Row("w"), unknown={"drag, as limits hold it"}))
     missed = with_fields("d", outcome=Outcome.UNKNOWN, finished=38.0)
-    assert history(definition=replace(limited, graph=replace(limited.graph, parallelism=4)))[1].unknown == {
-        "drag under its limits"
-    }
     assert history(missed) == ([], replace(Row("w"), unknown={"end of d", "outcome"}))
+    early = with_fields("d", outcome=Outcome.UNKNOWN, finished=35.0)
+    assert history(early)[1].unknown == {"end of d", "outcome", "drag, as an end is unknown"}
     endless = with_fields("d", outcome=Outcome.UNKNOWN, finished=None)
     assert history(endless)[1].unknown == {"end of d", "outcome", "chain and drag"}
     deleted = shifted("d", "finished", -1.5)
