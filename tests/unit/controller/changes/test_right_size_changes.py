@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from concertmaster.controller.discovery.subject import Subject
+from concertmaster.controller.snapshot import Snapshot
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.model import Edit, Recommendation, SizeItem
 from concertmaster.core.model.enums import Verdict
@@ -76,3 +79,36 @@ def test_a_kill_in_a_later_round_of_a_recursion_rolls_it_back() -> None:
     done = bed.one()
     assert (done.verdict, done.status["restored"]) == (Verdict.WORSE, True)
     assert "again.job" in done.status["harmedSteps"]
+
+
+def shared(bed: Bed) -> Bed:
+    """A second step runs the same container: one field sizes both."""
+    known = bed.assessor.subjects
+
+    def subjects(scenario: Snapshot) -> Sequence[Subject]:
+        found = []
+        for subject in known(scenario):
+            definition = subject.resolved.definition
+            assert definition is not None
+            (step,) = definition.graph.steps
+            graph = replace(definition.graph, steps=(step, replace(step, name="second")))
+            resolved = replace(subject.resolved, definition=replace(definition, graph=graph))
+            found.append(replace(subject, resolved=resolved))
+        return found
+
+    bed.assessor.subjects = subjects  # type: ignore[method-assign]
+    return bed
+
+
+def test_a_kill_in_a_second_step_of_the_same_template_rolls_it_back() -> None:
+    bed = shared(made())
+    later(bed, 1, reason="OOMKilled", step="second")
+    done = bed.one()
+    assert (done.verdict, done.status["restored"], bed.cpu()) == (Verdict.WORSE, True, "2")
+    assert "second" in done.status["harmedSteps"]
+
+
+def test_a_kill_in_a_step_of_another_template_is_not_blamed_on_it() -> None:
+    bed = made()
+    later(bed, 1, reason="OOMKilled", step="other")
+    assert (bed.one().verdict, bed.cpu()) == (None, "1200m")

@@ -262,6 +262,19 @@ def test_a_dismissed_or_harmed_step_is_left_out_and_the_rest_stays() -> None:
     assert {i.step for i in only(sized(steps, WIDE, sizing=task)).items} == {"a", "b"}
 
 
+@pytest.mark.parametrize("count", [10, 60])
+def test_a_rolled_back_step_stays_left_out_until_its_change_is_gone(count: int) -> None:
+    """More runs at the old size are no new evidence: only the removal of the retained change opens the step again. A
+    change of it that was verified opens nothing while the other is retained."""
+    steps = [spec("a", 0), spec("b", 1)]
+    worse = _line(Verdict.WORSE, harmed=("a",))
+    for lines in ([worse], [worse, replace(_line(), finished=NOW)]):
+        (item,) = sized(steps, WIDE, count=count, sizing=sizing_history({}, lines))
+        assert {i.step for i in item.items} == {"b"}
+    (item,) = sized(steps, WIDE, count=count, sizing=sizing_history({}, []))
+    assert {i.step for i in item.items} == {"a", "b"}
+
+
 def test_after_one_verified_step_the_next_goes_all_of_the_way() -> None:
     pointer = "/spec/templates/0/container/resources/requests/memory"
     known = sizing_history({}, [_line(stayed=((pointer, "1Gi"),))])
