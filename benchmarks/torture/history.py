@@ -166,7 +166,7 @@ def _path_faults(
 
 
 def _blurs_drag(run: ExecutedRun, graph: WorkflowGraph, named: set[str]) -> str:
-    """Why the drag of a run cannot be known, or not be told from the engine's status; empty if it can."""
+    """Why the drag of a run is unknown, or does not follow from the engine's status; empty if it can."""
     if run.limits or graph.limits or any(step.locks for step in graph.steps):
         return "as limits hold it"
     if graph.inferred:
