@@ -145,13 +145,13 @@ def show(cluster: Cluster) -> None:
 
 def stay(cluster: Cluster, prometheus: str, port: int) -> None:
     """Keep everything running for interactive use."""
-    headline("everything stays up until Ctrl-C")
-    say(f"  export KUBECONFIG={cluster.kubeconfig()}")
-    say(f"  kubectl        {cluster.kubectl_path}")
-    say(f"  Prometheus     {prometheus}")
-    say(f"  operator       http://127.0.0.1:{port}/metrics")
-    say(f"  try            kubectl explain opol.spec --recursive; concertmaster list -n {NAMESPACE}")
-    try:
+    try:  # Ctrl-C may come as soon as the first of it is read
+        headline("everything stays up until Ctrl-C")
+        say(f"  export KUBECONFIG={cluster.kubeconfig()}")
+        say(f"  kubectl        {cluster.kubectl_path}")
+        say(f"  Prometheus     {prometheus}")
+        say(f"  operator       http://127.0.0.1:{port}/metrics")
+        say(f"  try            kubectl explain opol.spec --recursive; concertmaster list -n {NAMESPACE}")
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
