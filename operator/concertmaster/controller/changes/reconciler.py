@@ -156,6 +156,7 @@ class Changes:
             return
         followed, self._followed = self._followed, {} if cycle.early else None
         tally = cycle.outcome.tally = self._writer.tally if followed is not None else self._writer.begin()
+        self._unrecovered = self._recovery.missing(journaled, listed)
         if followed is None:
             self._unrecovered = self._recovery.recover(
                 journaled, listed, cycle.subjects, cycle.snapshot.targets, cycle.policies, cycle.now,

@@ -67,6 +67,15 @@ class Recovery:
                     pending.discard(workflow)
         return frozenset(pending)
 
+    def missing(
+        self, journaled: Mapping[str, Mapping[str, Any]], listed: Iterable[WorkflowChangeView]
+    ) -> frozenset[Workflow]:
+        """The workflows of changes in progress that are not among those listed: one may have been deleted since the early
+        stage of the cycle."""
+        present = {c.uid for c in listed}
+        gone = [WorkflowChangeView(body) for uid, body in journaled.items() if uid not in present]
+        return frozenset((c.namespace, c.profile) for c in gone)
+
     def _recovered(
         self, body: Mapping[str, Any], subject: Subject | None, targets: Targets, policies: PolicyReader, now: float
     ) -> bool:

@@ -14,7 +14,7 @@ from concertmaster.core.model import Edit
 from concertmaster.core.model.enums import Verdict
 from concertmaster.kube import errors
 from tests.support.controller.change_steps import applied, later
-from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, PROFILES, Bed, Died
+from tests.support.controller.changes_bed import CHANGES, CPU, CRONJOB, MEMORY, PROFILES, Bed, Died, cheaper
 from tests.support.core.change_samples import recommended
 
 TARGET = CRONJOB.path("demo", "etl")
@@ -174,6 +174,24 @@ def test_a_kept_change_is_not_pruned_before_the_journal_has_forgotten_it() -> No
     bed.run()
     assert len(bed.all()) == 1
     assert bed.cpu() == "1500m"
+
+
+def test_nothing_is_changed_on_top_of_a_change_that_is_deleted_in_the_middle_of_a_cycle() -> None:
+    bed = applied()
+    name, lists = bed.one().name, []
+
+    def deleting(method: str, path: str) -> None:
+        if (method, path) == ("LIST", CHANGES.path()):
+            lists.append(path)
+            if len(lists) == 2:  # the early stage has seen it
+                bed.delete(CHANGES, name)
+
+    bed.client.on_request = deleting
+    bed.items = [cheaper(current="1500m", proposed="1200m")]
+    bed.run()
+    assert (len(lists), bed.cpu(), bed.all()) == (2, "1500m", [])
+    bed.run()
+    assert bed.cpu() == "2"
 
 
 def test_nothing_is_changed_on_top_of_what_is_still_to_be_rolled_back() -> None:
