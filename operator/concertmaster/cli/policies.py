@@ -1,4 +1,4 @@
-"""Policies and profiles given as files or recorded, applied as the operator would apply them."""
+"""Policies and profiles given as files or recorded, applied as the operator would apply them, and the scale of policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from concertmaster.api.resolve import resolve
 from concertmaster.cli.errors import UserError
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.core.model.policy import Policy
+from concertmaster.core.model.policy import Policy, Pricing
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError
+from concertmaster.kube.objects import CLUSTER_POLICIES
 
 
 class Policies:
@@ -65,6 +68,44 @@ class Policies:
         if min_runs is not None:
             analysis = replace(analysis, min_runs=min_runs)
         return replace(policy, analysis=analysis)
+
+
+def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) -> tuple[Pricing, str]:
+    """Values of an hour of run time and of a failed run to rank by, and where they come from: the given ones, else those of
+    the ClusterOptimizationPolicies where all have the same, else the defaults."""
+    if run_hour is not None and failed_run is not None:
+        return Pricing(run_hour=run_hour, failed_run=failed_run), "--run-hour, --failed-run"
+    default, scales = Pricing(), dict[tuple[float, float], list[str]]()
+    for raw in _cluster_policies(client):
+        try:
+            pricing = resolve(None, ClusterOptimizationPolicy.model_validate(raw)).pricing
+        except ValueError:
+            continue  # not in force; its condition says why
+        scales.setdefault((pricing.run_hour, pricing.failed_run), []).append(str(raw["metadata"]["name"]))
+    options = "--run-hour, --failed-run"
+    if len(scales) == 1:
+        ((values, names),) = scales.items()
+        base, source = values, f"ClusterOptimizationPolicy {', '.join(names)}; {options}"
+    else:
+        differ = "cluster policies differ" if scales else "the default"
+        base, source = (default.run_hour, default.failed_run), f"{differ}; {options}"
+    if run_hour is not None or failed_run is not None:
+        source = options
+    return (
+        Pricing(
+            run_hour=base[0] if run_hour is None else run_hour,
+            failed_run=base[1] if failed_run is None else failed_run,
+        ),
+        source,
+    )
+
+
+def _cluster_policies(client: KubeClient) -> list[dict[str, Any]]:
+    """The cluster's policies; none without the right to list them."""
+    try:
+        return list(client.items(CLUSTER_POLICIES.path(None)))
+    except KubeError:
+        return []
 
 
 def _describes(profile: WorkflowProfile, definition: WorkflowDefinition) -> bool:

@@ -126,7 +126,11 @@ def confidence(value: Any) -> float | None:
 def top_line(headline: Headline) -> str:
     """One headline as one line of a policy's status."""
     worth = impacts.line(headline.impact, headline.currency or "")
-    return plain(f"{headline.namespace}/{headline.profile} {headline.id}: {worth}; {headline.action}")
+    known = [f"confidence {text.percent(headline.confidence)}"] if headline.confidence is not None else []
+    known += [f"effort {headline.effort}"] if headline.effort else []
+    known += [f"risk {headline.risk}"] if headline.risk else []
+    sure = f" ({', '.join(known)})" if known else ""
+    return plain(f"{headline.namespace}/{headline.profile} {headline.id}: {worth}{sure}; {headline.action}")
 
 
 def totals_document(totals: Totals, below: int) -> dict[str, Any]:
@@ -153,17 +157,17 @@ def totals_sentence(totals: Totals) -> str:
     return f"{count}: together they {' and '.join(gains)} a month" if gains else count
 
 
-def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str]) -> tuple[str, ...]:
-    """How the ranked table is read: its order, its units, and why a line has no figure. ``money``: the currencies."""
+def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], source: str) -> tuple[str, ...]:
+    """How the ranked table is read: its order, its units, and why a line has no figure. ``money``: the currencies;
+    ``source``: where the scale comes from."""
     unit = "".join(f" {name}" for name in money) if len(money) == 1 else ""
     order = (
         "Impact: what is saved or avoided, with its 90% interval; a run-hour is one hour less of run time. Order: by impact,"
-        f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} (--run-hour,"
-        " --failed-run)."
+        f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} ({source})."
     )
     rest = (
-        "Confidence: in the finding, by number, coverage and fit of its runs; the interval holds where it is right. Risk: of"
-        " making the change."
+        "Confidence: in the recommendation, by number, coverage and fit of its runs; the interval holds where it is right."
+        " Risk: of making the change."
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."

@@ -35,19 +35,21 @@ def overview(
     profile: str,
     next_expected: float | None,
 ) -> list[str]:
-    """The result in one or two sentences: what all recommendations are worth, or that nothing needs to be done, and what
-    the minor ones add up to."""
+    """The result in one or two sentences: what all recommendations are worth, or that nothing needs to be done, what could
+    not be assessed, and what the minor ones add up to."""
     known = sum(r.outcome.over for r in analysis.runs)
     window = text.window(analysis.covered_seconds)
     if known < analysis.options.min_runs:
         due = f"; next expected {iso(next_expected)}" if next_expected is not None else ""
         return [f"Insufficient data: {known} of {analysis.options.min_runs} required runs in {window}{due}."]
     runs = f"{text.count(known, 'run')} in {window}"
-    lines = [f"No action needed: {runs} analysed."]
+    lines = [f"No recommendation from {runs}." if analysis.unsampled else f"No action needed: {runs} analysed."]
     if published:
         total = together((r.id, r.impact) for r in published)
         worth = impacts.line(total, analysis.pricing.currency)
         lines = [f"{text.count(len(published), 'recommendation')} from {runs}, worth {worth} in total."]
+    if analysis.unsampled:
+        lines.append("Resource requests were not assessed: no container has usage samples (see data-quality).")
     if minor:
         money = sum(r.impact.money.likely for r in minor if r.impact.money is not None)
         sums = f", {text.money(money, analysis.pricing.currency)} a month in total" if money > 0 else ""

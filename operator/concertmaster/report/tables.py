@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from concertmaster.core import text
+from concertmaster.core.analysis.score import UNSAMPLED
 
 V = TypeVar("V")
 _WIDTH = 110  # characters of a paragraph
@@ -49,12 +50,16 @@ def fleet_table(views: Sequence[dict[str, Any]]) -> str:
 
 
 def waiting(view: dict[str, Any]) -> str:
-    """Why there is no recommendation: insufficient data, or nothing that needs action."""
+    """Why there is no recommendation: insufficient data, no samples, or nothing that needs action."""
     runs = view["runs"]
     known = runs["succeeded"] + runs["failed"]
     if known < runs["needed"]:
         return f"insufficient data: {known} of {runs['needed']} required runs"
-    return "no action needed"
+    return "requests not assessed: no usage samples" if _unsampled(view) else "no action needed"
+
+
+def _unsampled(view: dict[str, Any]) -> bool:
+    return any(p["why"] == UNSAMPLED for p in view["scoreParts"])
 
 
 def _marks(marks: dict[str, Any]) -> str:
@@ -153,6 +158,8 @@ def workflow_text(view: dict[str, Any]) -> str:
             if p["value"] is not None
         )
         lines.append(f"  score: {view['score']} of 100: {parts}")
+    elif _unsampled(view):
+        lines.append(f"  score: unknown, {UNSAMPLED}")
     lines += [
         f"  objective {o['name']}: {o['verdict']}, {o['actual']} (target {o['bound']} {o['target']}), {o['trend'].lower()}"
         for o in view["objectives"]

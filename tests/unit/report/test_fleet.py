@@ -121,11 +121,14 @@ def test_a_long_change_is_cut_where_its_sense_ends(action: str, shown: str) -> N
 
 def test_the_legend_says_how_lines_are_ordered_and_why_one_has_no_figure() -> None:
     first, second = fleet.headlines(PROFILE)
-    order, rest = fleet.legend([first], Pricing(run_hour=3.0), {"USD": 1.0})
-    assert order.endswith("counted as 3 USD and a failed run as 10 USD (--run-hour, --failed-run).")
+    order, rest = fleet.legend([first], Pricing(run_hour=3.0), {"USD": 1.0}, "the default")
+    assert order.endswith("counted as 3 USD and a failed run as 10 USD (the default).")
     assert "Not measured" not in rest
-    order, rest = fleet.legend([first, replace(second, impact=Impact())], Pricing(), {"EUR": 1.0, "USD": 1.0})
-    assert order.endswith("counted as 2.5 and a failed run as 10 (--run-hour, --failed-run).")
+    assert rest.startswith("Confidence: in the recommendation, by number, coverage and fit of its runs")
+    order, rest = fleet.legend(
+        [first, replace(second, impact=Impact())], Pricing(), {"EUR": 1.0, "USD": 1.0}, "--run-hour"
+    )
+    assert order.endswith("counted as 2.5 and a failed run as 10 (--run-hour).")
     assert "Not measured" in rest
 
 

@@ -295,6 +295,20 @@ def test_minor_items_are_one_line_with_their_sum_and_best_practices_one_line_of_
     assert status["scoreParts"][-1] == "best practices: 6 of 8 passed; missing: spec.onExit and image"
 
 
+@pytest.mark.parametrize("published", [0, 1])
+def test_what_could_not_be_assessed_is_said_and_is_not_called_healthy(published: int) -> None:
+    bare = container(cpu_seconds=None, memory_sampled_peak=None, memory_kernel_peak=None)
+    runs = daily(CHAIN.graph, 14, lambda _: {"extract": 60, "transform": 300, "load": 30}, containers=lambda _: (bare,))
+    found = [_recommendation(n, "x") for n in range(published)]
+    status = document(_result(found, analyze(CHAIN, runs, now=NOW)), _memory(found), data_until=NOW)
+    verdict, unassessed = status["advice"]
+    assert verdict.startswith(
+        "1 recommendation from 14 runs" if published else "No recommendation from 14 runs in 14d."
+    )
+    assert unassessed.startswith("Resource requests were not assessed: no container has usage samples")
+    assert "score" not in status
+
+
 def test_in_short_what_can_be_missed_goes_first() -> None:
     states = [
         ("Active", None),

@@ -225,7 +225,9 @@ class PolicyStatus(ApiModel):
         default=(),
         max_length=10,
         description="Most valuable recommendations under the policy, in that order.",
-        examples=[["demo/wftmpl-etl right-size: 12.5 USD (10 to 15) a month; Right-size 3 containers"]],
+        examples=[
+            ["demo/etl right-size: 12.5 USD a month (confidence 90%, effort Low, risk Low); Right-size 3 requests"]
+        ],
     )
     totals: TotalsStatus | None = Field(
         default=None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, documents, profiles
+from concertmaster.cli import cluster_options, documents, policies, profiles
 from concertmaster.cli.documents import say
 from concertmaster.core import text
 from concertmaster.core.fleet.ranking import Headline, ranked, totals
@@ -29,6 +29,8 @@ def _most(measure: str) -> Callable[[Headline], float]:
     return key
 
 
+_MOST = 1000  # lines of a table
+
 # Lines that are equal in it stay in the order of their impact.
 _SORT: dict[str, Callable[[Headline], Any]] = {
     "impact": lambda _: 0,
@@ -43,13 +45,19 @@ _SORT: dict[str, Callable[[Headline], Any]] = {
 
 @click.command("top")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most recommendations shown."
+    "--limit", type=click.IntRange(1, _MOST), default=20, show_default=True, help="Most recommendations shown."
 )
 @click.option(
-    "--run-hour", type=float, default=Pricing().run_hour, show_default=True, help="Value of an hour of run time."
+    "--run-hour",
+    type=float,
+    show_default=f"of the ClusterOptimizationPolicies, else {Pricing().run_hour:g}",
+    help="Value of an hour of run time.",
 )
 @click.option(
-    "--failed-run", type=float, default=Pricing().failed_run, show_default=True, help="Value of a failed run."
+    "--failed-run",
+    type=float,
+    show_default=f"of the ClusterOptimizationPolicies, else {Pricing().failed_run:g}",
+    help="Value of a failed run.",
 )
 @click.option(
     "--sort-by", type=click.Choice(list(_SORT)), default="impact", show_default=True, help="Order of the lines."
@@ -63,8 +71,8 @@ def command(
     all_namespaces: bool,
     selector: str | None,
     limit: int,
-    run_hour: float,
-    failed_run: float,
+    run_hour: float | None,
+    failed_run: float | None,
     sort_by: str,
     context: str | None,
     kubeconfig: Path | None,
@@ -73,7 +81,8 @@ def command(
     """Rank the recommendations of all workflows by what they are worth a month.
 
     All namespaces, unless -n names some (-n a,b); without the right to list them, the namespace of the context. Run time,
-    failed runs and money are brought to one scale by --run-hour and --failed-run.
+    failed runs and money are brought to one scale: spec.pricing.runHour and failedRun of the ClusterOptimizationPolicies
+    where all have the same, or --run-hour and --failed-run.
     """
     client = profiles.connect(kubeconfig, context)
     if all_namespaces:
@@ -85,7 +94,7 @@ def command(
     if limited:
         say(limited, err=True)
     headlines = [h for profile in selected for h in fleet.headlines(profile)]
-    pricing, sums = Pricing(run_hour=run_hour, failed_run=failed_run), totals(headlines)
+    (pricing, source), sums = policies.scale(client, run_hour, failed_run), totals(headlines)
     order = ranked(headlines, pricing)
     if sort_by != "impact":
         order.sort(key=_SORT[sort_by])
@@ -96,21 +105,33 @@ def command(
             say(f"{h.namespace}/{h.profile}/{h.id}")
     else:
         say(fleet.totals_sentence(sums))
-        _print_table(order, limit, wide=output == "wide")
         places = "" if limited else " -A"
         if namespaces and not all_namespaces:
             places = f" -n {','.join(namespaces)}"
+        places += f" -l {shlex.quote(selector)}" if selector else ""
+        _print_table(order, limit, places + _chosen(sort_by, run_hour, failed_run), wide=output == "wide")
         if order:
-            say("\n".join(fleet.legend(order[:limit], pricing, sums.money)))
-        _print_next(order, selected, places + (f" -l {shlex.quote(selector)}" if selector else ""))
+            say("\n".join(fleet.legend(order[:limit], pricing, sums.money, source)))
+        _print_next(order, selected, places)
 
 
-def _print_table(order: list[Headline], limit: int, *, wide: bool) -> None:
-    """The first ``limit`` lines, and the command that gives them all."""
+def _chosen(sort_by: str, run_hour: float | None, failed_run: float | None) -> str:
+    """The options of the order that were given, as part of a command."""
+    given = [f" --run-hour {run_hour:g}"] if run_hour is not None else []
+    given += [f" --failed-run {failed_run:g}"] if failed_run is not None else []
+    given += [f" --sort-by {sort_by}"] if sort_by != "impact" else []
+    return "".join(given)
+
+
+def _print_table(order: list[Headline], limit: int, chosen: str, *, wide: bool) -> None:
+    """The first ``limit`` lines, and the command that gives them all, of the profiles and in the order that the options
+    ``chosen`` select."""
     if order:
         say(table(fleet.WIDE if wide else fleet.HEADER, fleet.rows(order[:limit], wide=wide)))
     if len(order) > limit:
-        say(f"{len(order) - limit} more: kubectl concertmaster top --limit {len(order)}")
+        most = min(len(order), _MOST)
+        shape = " -o wide" if wide else ""
+        say(f"{len(order) - limit} more: kubectl concertmaster top --limit {most}{chosen}{shape}")
 
 
 def _print_next(order: list[Headline], selected: Sequence[Mapping[str, Any]], chosen: str) -> None:

@@ -1,9 +1,9 @@
 """A score from 0 to 100, reported together with its parts.
 
 Parts and default weights: success 40, use of requested resources 25, stability of run time 20, waiting 15. An unknown part
-is left out and the weights of the others are scaled up; without any part, or with fewer runs than recommendations require,
-there is no score. Missed objectives and run time that recommendations would save are deducted, up to 20 points each:
-deductions rather than parts, so that they cannot raise the score of a failing workflow.
+is left out and the weights of the others are scaled up; without any part, without a sample of any container, or with fewer
+runs than recommendations require, there is no score. Missed objectives and run time that recommendations would save are
+deducted, up to 20 points each: deductions rather than parts, so that they cannot raise the score of a failing workflow.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.stats.summary import Summary
 
 _GIB = 1024.0**3
+UNSAMPLED = "no usage samples; no score without them"
 _NO_CREDIT = 0.5  # an objective missed by this share, or run time reducible by it, gets the full deduction
 
 
@@ -71,10 +72,12 @@ def compute_score(
     trend: Detection,
     policy: Policy,
     target: float,
+    unsampled: bool = False,
     blocked: float = 0.0,
     objectives: Sequence[ObjectiveAssessment] = (),
 ) -> Score:
-    """The score of the given finished runs. ``makespan`` and ``queue`` in seconds; ``target``: utilization, 0 to 1.
+    """The score of the given finished runs. ``makespan`` and ``queue`` in seconds; ``target``: utilization, 0 to 1;
+    ``unsampled``: no container of the runs has usage samples.
 
     success: success rate; full marks at the target, none 20 points below it; stability: coefficient of variation of the
     makespan against twice the threshold for ``inconsistent``, halved during a slowdown; efficiency: used share of the
@@ -105,7 +108,8 @@ def compute_score(
         value = _clip(share / target if target else 1.0) if share <= 1 else _clip(1.0 / share)
         parts.append(ScorePart("efficiency", weights["efficiency"], value, why))
     else:
-        parts.append(ScorePart("efficiency", weights["efficiency"], None, "requests or usage unknown"))
+        why = UNSAMPLED if unsampled else "requests or usage unknown"
+        parts.append(ScorePart("efficiency", weights["efficiency"], None, why))
     if queue.mean is not None and makespan.mean:
         share = (queue.mean + blocked) / makespan.mean
         blocking = f" ({100 * blocked / makespan.mean:.0f}% for a free slot or a retry)" if blocked >= 1.0 else ""
@@ -114,7 +118,8 @@ def compute_score(
     else:
         parts.append(ScorePart("waiting", weights["waiting"], None, "scheduling times unknown"))
     parts.append(_objectives(objectives, weights["objectives"]))
-    return Score(_total(parts) if len(known) >= policy.analysis.min_runs else None, tuple(parts))
+    judged = len(known) >= policy.analysis.min_runs and not unsampled
+    return Score(_total(parts) if judged else None, tuple(parts))
 
 
 def attainable(score: Score, weight: int, gains: Sequence[float]) -> Score:

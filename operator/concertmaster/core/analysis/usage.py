@@ -62,6 +62,16 @@ class ContainerUsage:
         """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
         return _share([r.storage_peak for r in self.runs], self.storage_request)
 
+    @property
+    def sampled(self) -> bool:
+        """Whether any run has samples of its CPU or memory."""
+        return any(r.mean_cores is not None or r.memory_peak is not None for r in self.runs)
+
+
+def unsampled(containers: Sequence[ContainerUsage]) -> bool:
+    """Whether containers ran and none of them has a sample: requests cannot be assessed then."""
+    return bool(containers) and not any(c.sampled for c in containers)
+
 
 def _share(used: Sequence[float | None], request: float | None) -> float | None:
     middle = median(used) if request else None

@@ -19,7 +19,7 @@ from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.starts import lateness
 from concertmaster.core.analysis.score import Score, compute_score, efficiency_target
 from concertmaster.core.analysis.steps.step import StepAnalysis, analyze_steps
-from concertmaster.core.analysis.usage import ContainerUsage, weighted_utilization
+from concertmaster.core.analysis.usage import ContainerUsage, unsampled, weighted_utilization
 from concertmaster.core.changepoint import Detection, detect
 from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
@@ -86,6 +86,11 @@ class Analysis:
         return next((s for s in self.steps if s.step == name), None)
 
     @property
+    def unsampled(self) -> bool:
+        """Whether containers ran and none of them has usage samples."""
+        return unsampled([c for s in self.steps for c in s.containers])
+
+    @property
     def covered_seconds(self) -> float:
         """Seconds covered by the runs: the window, or less when only the newest ``max_runs`` were analysed."""
         window = self.options.window_seconds
@@ -150,6 +155,7 @@ def analyze(
         trend=trend,
         policy=policy,
         target=efficiency_target(containers, policy),
+        unsampled=unsampled(containers),
         blocked=_blocked(executed, figures),
         objectives=objectives,
     )

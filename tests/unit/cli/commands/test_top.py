@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import Any
 
 import click
@@ -15,7 +17,7 @@ from concertmaster.cli.commands import list as list_
 from concertmaster.cli.commands import top
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.errors import Forbidden
-from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.objects import CLUSTER_POLICIES, PROFILES
 from tests.support.controller.fakes import MemoryClient
 
 
@@ -111,13 +113,75 @@ def test_the_scale_is_an_option(client: MemoryClient) -> None:
     assert shown("-o", "name", "-n", "a").splitlines() == ["a/small/right-size"]
 
 
+def policy(client: MemoryClient, name: str, **pricing: str) -> None:
+    client.put(CLUSTER_POLICIES, None, name, spec={"pricing": pricing} if pricing else {})
+
+
+class TestTheScaleOfPolicies:
+    """`top` ranks by the scale of the policies, as status.top and IMPACT do."""
+
+    def test_one_scale_of_all_cluster_policies_is_taken_and_named(self, client: MemoryClient) -> None:
+        policy(client, "baseline", runHour="0.01")
+        policy(client, "second", runHour="0.01")
+        assert shown("-o", "name").splitlines() == ["a/small/right-size", "b/large/right-size"]
+        assert (
+            "a run-hour counted as 0.01 USD and a failed run as 10 USD"
+            " (ClusterOptimizationPolicy baseline, second; --run-hour, --failed-run).\n"
+        ) in shown()
+
+    def test_options_come_first_and_leave_the_other_value_to_the_policy(self, client: MemoryClient) -> None:
+        policy(client, "baseline", runHour="0.01", failedRun="7")
+        assert shown("-o", "name", "--run-hour", "3").splitlines() == ["b/large/right-size", "a/small/right-size"]
+        assert "counted as 3 USD and a failed run as 7 USD (--run-hour, --failed-run).\n" in shown("--run-hour", "3")
+
+    def test_where_policies_differ_the_defaults_hold_and_the_legend_says_so(self, client: MemoryClient) -> None:
+        policy(client, "baseline", runHour="0.01")
+        policy(client, "other")
+        assert shown("-o", "name").splitlines() == ["b/large/right-size", "a/small/right-size"]
+        scale = "counted as 2.5 USD and a failed run as 10 USD (cluster policies differ; --run-hour, --failed-run).\n"
+        assert scale in shown()
+
+    def test_without_the_right_to_read_them_or_without_any_the_defaults_hold(self, client: MemoryClient) -> None:
+        scale = "counted as 2.5 USD and a failed run as 10 USD (the default; --run-hour, --failed-run).\n"
+        assert scale in shown()
+        policy(client, "baseline", runHour="0.01")
+        client.lists[CLUSTER_POLICIES.path(None)] = Forbidden("clusteroptimizationpolicies: forbidden", status=403)
+        assert scale in shown()
+
+    def test_a_policy_that_is_not_in_force_has_no_scale(self, client: MemoryClient) -> None:
+        policy(client, "broken", runHour="a lot")
+        policy(client, "baseline", runHour="4")
+        assert "counted as 4 USD and a failed run as 10 USD (ClusterOptimizationPolicy baseline; " in shown()
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        ([], "--limit 2 -A"),
+        (["-n", "a,b"], "--limit 2 -n a,b"),
+        (["-l", "team in (x,y)"], "--limit 2 -A -l 'team in (x,y)'"),
+        (["--sort-by", "money", "-o", "wide"], "--limit 2 -A --sort-by money -o wide"),
+        (["--run-hour", "3", "--failed-run", "0.5"], "--limit 2 -A --run-hour 3 --failed-run 0.5"),
+    ],
+)
+def test_what_a_limit_leaves_out_is_shown_by_a_command_for_the_same_table(
+    given: list[str], command: str, client: MemoryClient
+) -> None:
+    rows = shown(*given, "--limit", "1").splitlines()
+    assert f"1 more: kubectl concertmaster top {command}" in rows
+    whole = shown(*shlex.split(command)).splitlines()
+    assert len([line for line in whole if re.match(r"[12] +[ab] ", line)]) == 2
+    assert not any(" more: " in line for line in whole)
+
+
 @pytest.mark.parametrize("command", [top.command, list_.command])
 @pytest.mark.parametrize(("place", "path"), [(["-A"], None), (["-n", "a"], "a")])
 def test_only_profiles_with_the_labels_are_shown(
     command: click.Command, place: list[str], path: str | None, client: MemoryClient
 ) -> None:
     assert CliRunner().invoke(command, [*place, "-l", "team=data"]).exit_code == 0
-    assert client.calls == [("LIST", PROFILES.path(path), {"label_selector": "team=data"})]
+    lists = [call for call in client.calls if call[1] != CLUSTER_POLICIES.path(None)]
+    assert lists == [("LIST", PROFILES.path(path), {"label_selector": "team=data"})]
 
 
 def test_yaml_and_json_are_one_document(client: MemoryClient) -> None:

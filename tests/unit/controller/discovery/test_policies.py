@@ -55,12 +55,12 @@ def test_a_policy_ranks_what_it_governs_and_adds_it_up() -> None:
     """`kubectl describe copol` answers the same as `top`, without the plugin."""
     rows = [
         Headline("demo", name, f"CronJob/{name}", "right-size", f"Right-size {name}", Impact(money=Interval(v, v, v)),
-                 "Low", "Low", "Low", currency="USD")
-        for name, v in (("a", 2.0), ("b", 30.0))
+                 "Low", "Low", "Low", confidence, "USD")
+        for name, v, confidence in (("a", 2.0, 0.91), ("b", 30.0, None))
     ]  # fmt: skip
     status = status_of({}, PolicyFacts(matched=2, headlines=rows, minor=7))
     assert status["top"] == [
-        "demo/b right-size: 30 USD a month; Right-size b",
-        "demo/a right-size: 2 USD a month; Right-size a",
+        "demo/b right-size: 30 USD a month (effort Low, risk Low); Right-size b",
+        "demo/a right-size: 2 USD a month (confidence 91%, effort Low, risk Low); Right-size a",
     ]
     assert (status["totals"]["moneyPerMonth"], status["totals"]["minor"]) == ("32 USD", 7)

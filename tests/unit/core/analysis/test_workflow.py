@@ -9,6 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.cost import runs_per_month
 from concertmaster.core.analysis.objectives import ObjectiveResult
+from concertmaster.core.analysis.score import UNSAMPLED, attainable
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import Outcome
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles
@@ -73,6 +74,25 @@ def test_nothing_observed_gives_unknowns_not_zeros() -> None:
     assert analysis.enough is False
     assert [o.name for o in analysis.objectives] == ["duration p95", "success", "step failure"]
     assert {o.verdict for o in analysis.objectives} == {ObjectiveResult.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("sampled", "judged"),
+    [
+        ({}, True),
+        ({"cpu_seconds": None}, True),
+        ({"memory_sampled_peak": None, "memory_kernel_peak": None}, True),
+        ({"cpu_seconds": None, "memory_sampled_peak": None, "memory_kernel_peak": None}, False),
+    ],
+)
+def test_without_a_usage_sample_of_any_container_there_is_no_score(sampled: dict[str, None], judged: bool) -> None:
+    facts = [container(**sampled)]
+    runs = daily(DIAMOND.graph, 12, lambda _: SECONDS, containers=lambda _: tuple(facts))
+    analysis = analyze(DIAMOND, runs, now=NOW)
+    assert (analysis.score.total is not None, analysis.unsampled) == (judged, not judged)
+    assert attainable(analysis.score, 20, [0.1]).total is None or judged
+    whys = [p.why for p in analysis.score.parts if p.name == "efficiency"]
+    assert (whys == [UNSAMPLED]) is not judged
 
 
 def test_steps_seen_but_not_declared_are_analysed_too() -> None:
