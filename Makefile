@@ -82,7 +82,7 @@ test-engines-newest: $(READY) ## the engines' tests with the newest JobSet, and 
 	@$(BIN)/python -m testbed build engines newest
 	@CONCERTMASTER_TESTBED_ENGINES=newest $(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/engines
 
-test-loop: $(READY) ## changes made, proven and taken back under the real Argo controller (minutes)
+test-loop: $(READY) ## changes made, verified and rolled back under the real Argo controller (minutes)
 	@$(BIN)/python -m testbed build engines
 	@$(BIN)/python -m testbed netns -- $(BIN)/pytest -q tests/loop
 
@@ -114,7 +114,7 @@ bench-through: $(READY) ## sizing through Prometheus and the operator against th
 bench-speed: $(READY) ## CPU time of an analysis, of its parts and of a status (about 1 minute)
 	@$(BIN)/python -m benchmarks.speed
 
-bench-looks: $(READY) ## what one look at the metrics costs Prometheus and the operator (about 3 minutes)
+bench-looks: $(READY) ## what one analysis cycle costs Prometheus and the operator (about 3 minutes)
 	@$(BIN)/python -m benchmarks.looks
 	@$(BIN)/python -m benchmarks.page
 

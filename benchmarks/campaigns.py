@@ -202,7 +202,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         "|---|---|---|",
         f"| measured effect inside the promised 90% interval | 80 to 98% | {found['inside_percent']}% of"
         f" {found['inside_of']} ({by_rule}) |",
-        f"| good changes taken back | <= 5% | {found['false_restores_percent']}% |",
+        f"| good changes rolled back | <= 5% | {found['false_restores_percent']}% |",
         f"| changes that came with 20% longer work caught | >= 90% | {found['slower_caught_percent']}% |",
         f"| changes that came with memory kills caught | - | {found['kills_caught_percent']}% |",
         f"| runs to the verdict (median): faster, cheaper, slower, kills | - | {runs['faster']}, {runs['cheaper']},"

@@ -101,7 +101,7 @@ def lines(result: dict[str, Any]) -> list[str]:
     ]
     return [
         "",
-        "## One look at the metrics (`make bench-looks`)",
+        "## One analysis cycle (`make bench-looks`)",
         "",
         f"{result['runs_an_hour']} runs of {STEPS} steps in an hour, {result['pods']:,} pods in {NAMESPACES} namespaces,"
         f" every scrape written. Load of the machine {result['load_average']}.",

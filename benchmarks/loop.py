@@ -81,10 +81,10 @@ def lines(result: dict[str, Any]) -> list[str]:
     kinds = ", ".join(KINDS)
     heads = [
         ("measured effect inside the promised 90% interval", "80 to 98%"),
-        ("good changes taken back", "<= 5%"),
+        ("good changes rolled back", "<= 5%"),
         ("changes that made the run 20% longer caught in time", ">= 90%"),
         ("changes after which pods were killed for memory caught", "-"),
-        ("starved steps proven faster", "-"),
+        ("starved steps verified faster", "-"),
         (f"runs to the verdict (median): {kinds}", "-"),
         (f"minutes to the verdict (median): {kinds}", "-"),
         (f"still undecided when the time was over: {kinds}", "-"),

@@ -114,7 +114,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         f"Each cell: by the workflow's own runs alone, then with {OTHERS} unchanged workflows as control"
         " (see benchmarks/moved.py).",
         "",
-        "| all work takes (campaigns) | effect inside the promise | good changes taken back | a fifth longer caught |",
+        "| all work takes (campaigns) | effect inside the promise | good changes rolled back | a fifth longer caught |",
         "|---|---|---|---|",
         *rows,
     ]

@@ -52,7 +52,7 @@ FLEET = (
     Panel("Savings available per month", "What the open recommendations promise.", [
         (f"sum by (currency) ({_each('saving', _ID + ', currency')})", "{{currency}}"),
     ], kind="stat", width=4),
-    Panel("Scheduling latency per month", "Hours in which runs wait for a node.", [
+    Panel("Scheduling latency per month", "Scheduling latency of all runs, in hours.", [
         (f"sum({_each('waiting_hours')})", "hours"),
     ], kind="stat", width=4),
     Panel("Objectives missed", "Of all with data.", [

@@ -166,7 +166,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
     yield f"### Histories that are defective at the start: {found['healthy']} workflows"
     yield ""
-    yield "| the history is ... at the start | starts | alive | advised | runs lost | set aside | the operator says |"
+    yield "| the history is ... at the start | starts | alive | recommending | runs lost | set aside | the operator says |"
     yield "|---|---|---|---|---|---|---|"
     for name, row in found["histories"].items():
         cause = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:200]

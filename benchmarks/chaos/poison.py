@@ -129,7 +129,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "| | healthy alone | with the corpus |"
     yield "|---|---|---|"
     for name, key in (
-        ("healthy workflows advised", "advised"),
+        ("healthy workflows with recommendations", "advised"),
         ("cycles until then", "cycles"),
         ("seconds until then", "seconds"),
         ("failed liveness probes", "failed_probes"),

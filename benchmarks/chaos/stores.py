@@ -190,7 +190,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
     yield f"### Metrics sources that fail: {found['healthy']} workflows"
     yield ""
-    yield "| the store ... | cycles meanwhile | runs lost | say so, of these dated | cycles until all is well | alive |"
+    yield "| the source ... | cycles meanwhile | runs lost | say so, of these dated | cycles until all is well | alive |"
     yield "|---|---|---|---|---|---|"
     for name, row in found["stores"].items():
         well = row["cycles_until_well"] if not row["still_stale"] else "not"

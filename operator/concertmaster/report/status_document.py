@@ -72,10 +72,10 @@ def _decimal(value: float | None, digits: int = 4) -> str | None:
 
 
 def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: str) -> Document:
-    makespan = analysis.makespan
+    makespan, cost = analysis.makespan, None if analysis.unpriced else analysis.cost
     figures: Document = {
-        "costPerMonth": _decimal(analysis.cost.per_month),
-        "costPerRun": _decimal(analysis.cost.per_run.total if analysis.cost.per_run else None),
+        "costPerMonth": _decimal(cost.per_month if cost else None),
+        "costPerRun": _decimal(cost.per_run.total if cost and cost.per_run else None),
         "impact": round(worth),
         "open": len(active),
         "p50": text.duration(makespan.p50) if makespan.count else None,

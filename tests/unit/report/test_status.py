@@ -309,6 +309,30 @@ def test_what_could_not_be_assessed_is_said_and_is_not_called_healthy(published:
     assert "score" not in status
 
 
+@pytest.mark.parametrize("unpriced", [None, "transform"])
+def test_a_run_priced_in_part_has_no_cost_and_says_which_step_it_lacks(unpriced: str | None) -> None:
+    bare = container(
+        cpu_request=None,
+        memory_request=None,
+        cpu_seconds=None,
+        cpu_sampled_seconds=None,
+        memory_sampled_peak=None,
+        memory_kernel_peak=None,
+    )
+    runs = daily(
+        CHAIN.graph,
+        14,
+        lambda _: {"extract": 60, "transform": 300, "load": 30},
+        containers=lambda name: (bare if name == unpriced else container(),),
+    )
+    status = document(_result([], analyze(CHAIN, runs, now=NOW)), RecommendationHistory(), data_until=NOW)
+    said = [line for line in status["insights"] if line.startswith("Cost per run unknown")]
+    assert said == (
+        [] if unpriced is None else [f"Cost per run unknown: no requests and no usage samples of {unpriced}"]
+    )
+    assert ("costPerRun" in status["summary"], "costPerMonth" in status["summary"]) == (unpriced is None,) * 2
+
+
 def test_in_short_what_can_be_missed_goes_first() -> None:
     states = [
         ("Active", None),

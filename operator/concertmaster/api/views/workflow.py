@@ -22,7 +22,7 @@ class NodeRow(ApiModel):
     waiting_seconds: float | None = Field(description="Mean scheduling latency.")
     starting_seconds: float | None = Field(description="Mean startup: image pull and init containers.")
     critical_share: float | None = Field(description="Share of runs with the step on the critical path, 0 to 1.")
-    critical_path_seconds: float | None = Field(description="Time a run would save if the step took no time (drag).")
+    critical_path_seconds: float | None = Field(description="Time a run would save if the step took no time.")
     failed_executions: int
     error_rate: float | None
     marks: tuple[str, ...]

@@ -30,6 +30,7 @@ REFRESH_AFTER = 24 * 3600.0  # seconds: a new dataUntil alone is worth a write o
 MOST_READING = 250  # statuses in a cycle that only say that metrics are being read: the reading waits for them
 
 _WARNINGS = frozenset({ConditionType.READY, ConditionType.METRICS_AVAILABLE, ConditionType.TARGET_RESOLVED})
+_DAY = 86400.0
 _QUIET = frozenset({Reason.PENDING, Reason.BACKFILLING})
 
 
@@ -91,12 +92,15 @@ def backfilling(
     definition: WorkflowDefinition, policy: Policy, report: SourceReport | None, now: float
 ) -> ConditionUpdate | None:
     """While the window is being read for the first time nothing is recommended: half of the runs are not the runs. The
-    message moves once, at half of the window: each step is a write for each of ten thousand profiles."""
+    message moves with each quarter of the window: each step is a write for each of ten thousand profiles."""
     oldest = report.unread.get(definition.key) if report is not None else None
     if oldest is None or report is None or not report.ok:
         return None
     window = policy.analysis.window_seconds
-    progress = text.window(window / 2) if now - oldest >= window / 2 else "less than half"
+    unit = _DAY if window >= 4 * _DAY else 1.0
+    quarters = min(3, int(4 * (now - oldest) / window))
+    read = text.window(max(1, quarters) * window / 4 // unit * unit)
+    progress = read if quarters else f"less than {read}"
     message = f"Backfilling {progress} of {text.window(window)}: recommendations follow when the window is read"
     return ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, message)
 

@@ -7,7 +7,7 @@ import pytest
 from concertmaster.controller.interfaces import SourceReport
 from concertmaster.controller.profiles.status_update import backfilling
 from concertmaster.core.model.conditions import Reason
-from concertmaster.core.model.policy import Policy
+from concertmaster.core.model.policy import AnalysisSettings, Policy
 from tests.support.builders import DAY, NOW, definition, step
 
 OF = definition(step("load"))
@@ -17,15 +17,27 @@ def report(**more: object) -> SourceReport:
     return SourceReport("default", True, Reason.COMPLETE, "", **more)  # type: ignore[arg-type]
 
 
-def test_it_says_whether_half_of_the_window_is_read_and_moves_once() -> None:
+def test_it_says_how_many_days_are_read_and_moves_with_each_quarter() -> None:
     """Each change of its message is a status write for each workflow."""
     days = [backfilling(OF, Policy(), report(more=True, unread={OF.key: NOW - days * DAY}), NOW) for days in range(14)]
     assert all(d is not None and (d.status, d.reason) == (False, Reason.BACKFILLING) for d in days)
     said = list(dict.fromkeys(d.message for d in days if d is not None))
     assert said == [
-        "Backfilling less than half of 14d: recommendations follow when the window is read",
+        "Backfilling less than 3d of 14d: recommendations follow when the window is read",
+        "Backfilling 3d of 14d: recommendations follow when the window is read",
         "Backfilling 7d of 14d: recommendations follow when the window is read",
+        "Backfilling 10d of 14d: recommendations follow when the window is read",
     ]
+
+
+@pytest.mark.parametrize(
+    ("window", "read", "said"), [(1.5, 0.2, "less than 9h of 36h"), (1.5, 0.8, "18h of 36h"), (5, 4, "3d of 5d")]
+)
+def test_windows_of_other_lengths_have_quarters_too(window: float, read: float, said: str) -> None:
+    policy = Policy(analysis=AnalysisSettings(window_seconds=window * DAY))
+    found = backfilling(OF, policy, report(more=True, unread={OF.key: NOW - read * DAY}), NOW)
+    assert found is not None
+    assert found.message.startswith(f"Backfilling {said}: ")
 
 
 @pytest.mark.parametrize("made", [None, report(), report(more=True)])

@@ -321,6 +321,13 @@ def test_from_approval_to_done_takes_two_verifications_at_most(count: int) -> No
     assert len(lines) == (1 if count >= 20 else 2)
 
 
+@pytest.mark.parametrize(("least", "rows"), [(0.2, 1), (0.5, 1), (0.7, 0)])
+def test_the_policy_says_how_much_a_size_must_change_to_be_recommended(least: float, rows: int) -> None:
+    """`apply.minChangePercent` holds for recommendations as for changes."""
+    found = sized([spec("a", 0)], {"a": fact(memory_sampled_peak=400 * MI)}, apply=ApplySettings(min_change=least))
+    assert sum(item.field == "requests.memory" for r in found for item in r.items) == rows
+
+
 def test_a_proposed_size_moves_only_by_a_material_step() -> None:
     """Peaks differ a little from week to week; what was proposed stands while it is enough and not a fifth too much."""
     steps = [spec("a", 0, memory="8Gi")]
