@@ -145,7 +145,8 @@ def trail(found: Sequence[Write], key: tuple[str, str]) -> list[str]:
         if write.resource == "cronjobs":
             what = json.dumps(write.after.get("spec", {}).get("jobTemplate", {}).get("spec"))
         else:
-            status = write.after.get("status") or {}
+            answer = write.after.get("status")
+            status = answer if isinstance(answer, Mapping) else {}  # that to a deletion says "Success"
             last = [f"{c['type']}={c['status']}: {c.get('message', '')[:120]}" for c in status.get("conditions") or ()]
             what = f"{status.get('phase')} {'; '.join(last)}"
         lines.append(f"{at} {write.user} {write.verb} {write.resource} {write.name} {what}")

@@ -116,3 +116,14 @@ def test_every_kind_that_may_be_changed_is_tried_in_every_field() -> None:
     kinds = {kind for kind in PATCHABLE if kind != "CronWorkflow"}  # its workflowSpec is a WorkflowTemplate's
     assert {kind for kind, _ in tried} == kinds
     assert all({"cpu", "memory"} <= {what for kind, what in tried if kind == each} for each in kinds)
+
+
+def test_the_trail_of_a_workflow_names_the_deletion_of_its_change() -> None:
+    target = {"apiVersion": "batch/v1", "kind": "CronJob", "name": "w1", "namespace": "demo", "uid": "u"}
+    status = {"phase": "Verifying", "plan": {"target": target}}
+    made = write("operator-a", 1.0, metadata={"name": "c", "namespace": "demo", "uid": "x"}, status=status)
+    answer = {"kind": "Status", "status": "Success"}
+    gone = Write("admin", "delete", "workflowchanges", "demo", "c", 2.0, 2.0, answer)
+    first, last = audit.trail([made, gone], ("demo", "w1"))
+    assert "Verifying" in first
+    assert "admin delete workflowchanges c" in last
