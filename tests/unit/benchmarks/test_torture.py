@@ -202,7 +202,7 @@ def test_the_page_shows_each_recommendation_on_both_ways() -> None:
     assert told.count(inside) == 2
     assert "2 of them shown by fewer than 5 runs" in told
     assert "As printed only: 1 (no field that an operator sets)." in told
-    assert "Jobs and JobSets of the set are compared but not advised" in told
+    assert "Jobs and JobSets of the set are compared but get no recommendations" in told
 
 
 @pytest.mark.parametrize(
