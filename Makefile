@@ -91,44 +91,45 @@ test-chart: $(READY) ## chart, image and rights on the real Helm and API server
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/chart
 
 test-web: $(READY) ## the pages in a real Chromium, which is installed where there is none (seconds)
-	@$(BIN)/python -m testbed.browser
+	@$(BIN)/python -m testbed.pages.browser
 	@$(BIN)/pytest -q tests/web
 
 test-docs: $(READY) ## examples, documents and the demo
 	@$(BIN)/pytest -q tests/docs
 
 docs: $(READY) ## the documentation site in build/site, links checked (the first time MkDocs is installed into the cache)
-	@$(BIN)/python -m testbed.site
+	@$(BIN)/python -m testbed.pages.site
 
 plugin: $(READY) ## the kubectl plugin as an archive with its krew manifest, in dist (BASE=address it will be published below)
 	@$(BIN)/python -m plugin.build $(if $(BASE),--base $(BASE))
 
 bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
-	@$(BIN)/python -m benchmarks.run --data $(BENCH_DATA)
+	@$(BIN)/python -m benchmarks.accuracy.run --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.page
 
 bench-through: $(READY) ## sizing through Prometheus and the operator against the adapter (BENCH_DATA=directory; about 10 minutes)
-	@$(BIN)/python -m benchmarks.through --data $(BENCH_DATA)
+	@$(BIN)/python -m benchmarks.accuracy.through --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.page
+
 bench-speed: $(READY) ## CPU time of an analysis, of its parts and of a status (about 1 minute)
-	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.accuracy.speed
 
 bench-looks: $(READY) ## what one analysis cycle costs Prometheus and the operator (about 3 minutes)
-	@$(BIN)/python -m benchmarks.looks
+	@$(BIN)/python -m benchmarks.scale.looks
 	@$(BIN)/python -m benchmarks.page
 
 bench-fleet: $(READY) ## one operator with SIZE workflows (200) of RUNS runs (14): cycles, queries, requests, memory (20 minutes and more)
-	@$(BIN)/python -m benchmarks.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m benchmarks.scale.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS))
 	@$(BIN)/python -m benchmarks.page
 
 bench-idle: $(READY) ## CPU of a cycle in which nothing has happened, with 200, 1,000 and 10,000 workflows (about 2 minutes)
-	@$(BIN)/python -m benchmarks.idle
+	@$(BIN)/python -m benchmarks.scale.idle
 	@$(BIN)/python -m benchmarks.page
 
 bench-krr: $(READY) ## KRR=DIR (a checkout of robusta-dev/krr, KRR_PYTHON its interpreter) beside analyze on one store (about 5 minutes)
 	@test -n "$(KRR)" || { echo "set KRR to a checkout of robusta-dev/krr" >&2; exit 1; }
-	@$(BIN)/python -m benchmarks.krr --krr $(KRR) $(if $(KRR_PYTHON),--python $(KRR_PYTHON)) $(if $(SIZE),--workflows $(SIZE))
+	@$(BIN)/python -m benchmarks.scale.krr --krr $(KRR) $(if $(KRR_PYTHON),--python $(KRR_PYTHON)) $(if $(SIZE),--workflows $(SIZE))
 	@$(BIN)/python -m benchmarks.page
 
 bench-advice: $(READY) ## planted problems and healthy workflows: what is recommended, and how it ranks (about 40 minutes)
@@ -136,15 +137,15 @@ bench-advice: $(READY) ## planted problems and healthy workflows: what is recomm
 	@$(BIN)/python -m benchmarks.page
 
 bench-late: $(READY) ## runs in progress: error of the expected end, precision and lead time of late runs (about 3 minutes)
-	@$(BIN)/python -m benchmarks.late_runs
+	@$(BIN)/python -m benchmarks.accuracy.late_runs
 	@$(BIN)/python -m benchmarks.page
 
 bench-history: $(READY) ## size of 400 days of daily rows, scaled to 10,000 workflows (about 2 minutes)
-	@$(BIN)/python -m benchmarks.history_size
+	@$(BIN)/python -m benchmarks.scale.history_size
 	@$(BIN)/python -m benchmarks.page
 
 bench-pages: $(READY) ## the dashboard with 10,000 workflows: seconds of each page by what its reader may see (about 1 minute)
-	@$(BIN)/python -m benchmarks.pages
+	@$(BIN)/python -m benchmarks.scale.pages
 	@$(BIN)/python -m benchmarks.page
 
 chaos: $(READY) ## faults of every kind against a running operator; CAMPAIGN=name runs one (each at most 20 minutes), SEED=1
@@ -158,10 +159,10 @@ bench-torture: $(READY) ## awkward workflows on the real controllers against the
 	@$(BIN)/python -m benchmarks.page
 
 bench-changes: $(READY) ## changes through the whole loop, simulated and with real parts: promised against measured (about 35 minutes)
-	@$(BIN)/python -m benchmarks.campaigns
-	@$(BIN)/python -m benchmarks.moved
+	@$(BIN)/python -m benchmarks.changes.campaigns
+	@$(BIN)/python -m benchmarks.changes.moved
 	@$(BIN)/python -m testbed build engines
-	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.loop
+	@$(BIN)/python -m testbed netns -- $(BIN)/python -m benchmarks.changes.loop
 	@$(BIN)/python -m benchmarks.page
 
 lock: ## renew the locked requirements (needs uv)

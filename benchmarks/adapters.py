@@ -6,9 +6,9 @@ from pathlib import Path
 # Scorers load this file by path, possibly without the package installed.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "operator"))
 
-from benchmarks.changes_adapters import degraded, detect_changes, verify_change
-from benchmarks.replay_adapters import forecast_run, predict_run
-from benchmarks.sizing_adapters import (
+from benchmarks.accuracy.changes_adapters import degraded, detect_changes, verify_change
+from benchmarks.accuracy.replay_adapters import forecast_run, predict_run
+from benchmarks.accuracy.sizing_adapters import (
     SizingPolicy,
     SizingPolicyCpu,
     memory_model,

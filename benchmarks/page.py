@@ -10,14 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import campaigns, fleet_table, history_size, idle, krr, late_runs, looks, loop, moved, pages, through
+from benchmarks.accuracy import late_runs, through
+from benchmarks.accuracy.run import RESULTS
 from benchmarks.advice import report as advice
+from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
+from benchmarks.scale import fleet_table, history_size, idle, krr, looks, pages
 from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
 
 

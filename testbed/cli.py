@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from testbed import manifests, netns, toolchain
-from testbed.build import cache_dir, ensure, resolve
-from testbed.components import COMPONENTS, GROUPS, archives_given, expand
-from testbed.controlplane import ControlPlane, Options
+from testbed import netns
+from testbed.install import manifests, toolchain
+from testbed.install.build import cache_dir, ensure, resolve
+from testbed.install.components import COMPONENTS, GROUPS, archives_given, expand
 from testbed.process import TestbedError
-from testbed.prometheus import PrometheusServer, scrapes_of
+from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.prometheus import PrometheusServer, scrapes_of
 
 # Values of `up --with` besides the bare control plane.
 PARTS = ("controller-manager", "scheduler", "kwok", "kube-state-metrics", "exporter", "prometheus")

@@ -26,12 +26,12 @@ from typing import Protocol
 
 import pytest
 
-from testbed.build import resolve
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane, Options
+from testbed.install.build import resolve
 from testbed.locking import locked
 from testbed.process import TestbedError
-from testbed.prometheus import PrometheusServer, Scrape
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.prometheus import PrometheusServer, Scrape
 
 STATE = "CONCERTMASTER_TESTBED_STATE"
 RUN = "CONCERTMASTER_TESTBED_RUN"

@@ -62,7 +62,7 @@ TIERS = (
     Tier("engines", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/engines")), 1200, bed=True),
     Tier("loop", (sys.executable, "-m", "testbed", "netns", "--", *_pytest("tests/loop")), 1500, bed=True),
     Tier("chart", _pytest("-n", "2", "--dist", "loadfile", "tests/chart"), 1800, bed=True),
-    Tier("browser", (sys.executable, "-m", "testbed.browser"), 600),
+    Tier("browser", (sys.executable, "-m", "testbed.pages.browser"), 600),
     Tier("web", _pytest("tests/web"), 600),
     Tier("docs", _pytest("tests/docs"), 900, bed=True),
 )

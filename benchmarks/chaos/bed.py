@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet_workflows import AHEAD, DAY, NAMESPACE, lives, template
+from benchmarks.scale.fleet_workflows import AHEAD, DAY, NAMESPACE, lives, template
 from concertmaster.engines import ENGINES
-from testbed.cgroups import Cgroup, CgroupUsage, group_name, unusable
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
-from testbed.lives import Grid
-from testbed.openmetrics import render
+from testbed.pods.cgroups import Cgroup, CgroupUsage, group_name, unusable
 from testbed.process import Process, TemporaryDirectory, free_port, http_ok
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import Grid
+from testbed.series.openmetrics import render
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 512 * 2**20  # bytes: resources.limits.memory of the chart

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, LIMIT, Bed, Operator, operator, started
 from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, victim
-from benchmarks.fleet_workflows import NAMESPACE
+from benchmarks.scale.fleet_workflows import NAMESPACE
 
 _PATIENCE = 420.0  # seconds for the operator to publish recommendations for all healthy workflows
 _LEFT_OUT = re.compile(r"note: |left out|ignored|cannot|only the first|no workflow|only starts|does not|larger|nested")

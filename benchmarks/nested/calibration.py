@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.accuracy.replay_adapters import as_work
+from benchmarks.accuracy.sizing_laws import FAMILIES, simulate
 from benchmarks.nested import cases
-from benchmarks.replay_adapters import as_work
-from benchmarks.sizing_laws import FAMILIES, simulate
 from concertmaster.core.analysis.replay.forecast import forecast
 from concertmaster.core.analysis.replay.overhead import predict, shape
 from concertmaster.core.changepoint import detect

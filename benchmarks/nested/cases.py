@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy.sizing_laws import FAMILIES, simulate
 from benchmarks.nested.choose import Rows
 from benchmarks.nested.cpu_laws import LAWS as CPU_LAWS
 from benchmarks.nested.cpu_laws import simulated_use
 from benchmarks.nested.input_laws import LAWS, wide_relations, wide_runs
-from benchmarks.sizing_laws import FAMILIES, simulate
 
 Places = NDArray[np.intp]
 # Share of the runs of a step that is known; the rest is predicted.

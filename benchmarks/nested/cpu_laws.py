@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy.sizing_laws import Runs, simulate
 from benchmarks.nested.choose import Rows
-from benchmarks.sizing_laws import Runs, simulate
 
 Rng = np.random.Generator
 KNOWN_AND_AHEAD = (20, 50, 120, 300)

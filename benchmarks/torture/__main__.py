@@ -17,8 +17,8 @@ from benchmarks.torture.compare import collected, compare
 from benchmarks.torture.faults import Row
 from benchmarks.torture.recommended import Trial, carry_out, outcomes, trials
 from concertmaster.prometheus.collect.reading import Collection
-from testbed.cluster import Cluster
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 
 Keep = Callable[[dict[str, Any]], None]
 _WAYS = ("changes", "printed")

@@ -18,16 +18,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.loop_bed import ROOT, Pace, operator_settings, start_operator
+from benchmarks.changes.loop_bed import ROOT, Pace, operator_settings, start_operator
 from benchmarks.torture.bed import NAMESPACE, SCRAPE_SECONDS, Play, over, runs_of, wave
 from benchmarks.torture.recommended import POLL, Trial, declared, outcome, outcomes, restore, runs_in, seconds
 from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES
-from testbed.cluster import Cluster
 from testbed.process import Process, TemporaryDirectory, TestbedError
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 
 FIRST = 100  # number of the first run
 _PATIENCE = 240.0  # seconds for the operator's next action

@@ -21,12 +21,12 @@ from benchmarks.torture.workflows.argo_practice import PRACTICE
 from benchmarks.torture.workflows.jobs import JOBS, JOBSETS
 from benchmarks.torture.workflows.parts import ARGO, SMALL, Object
 from benchmarks.torture.workflows.pipelines import PIPELINES
-from testbed.cluster import Cluster
-from testbed.components import ARGO_V4
-from testbed.controlplane import ControlPlane, Options, argo_version
-from testbed.engine_parts import require_namespace
+from testbed.install.components import ARGO_V4
 from testbed.process import TestbedError
-from testbed.prometheus import PrometheusServer, scrapes_of
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options, argo_version
+from testbed.services.engine_parts import require_namespace
+from testbed.services.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2

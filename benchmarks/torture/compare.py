@@ -21,7 +21,7 @@ from concertmaster.history import Store
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import MetricsSource
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 
 NODE_NAME = "workflows.argoproj.io/node-name"
 

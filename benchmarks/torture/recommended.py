@@ -23,7 +23,7 @@ from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.core.times import parse_time
 from concertmaster.engines import complete
 from concertmaster.prometheus.collect.reading import Collection
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 OF_OPERATOR = frozenset({"right-size", "cpu-request", "memory-request", "parallelism"})  # rules
 _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)

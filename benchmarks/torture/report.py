@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.components import BY_NAME
-from testbed.controlplane import argo_version
+from testbed.install.components import BY_NAME
+from testbed.services.controlplane import argo_version
 
 if TYPE_CHECKING:
     from benchmarks.torture.approved import Change

@@ -20,14 +20,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from testbed.build import ensure
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
 from testbed.demo.facts import DATA, FILE, ROOT
 from testbed.demo.history import DAYS, NAMESPACE, grid, pod_history
-from testbed.openmetrics import render
+from testbed.install.build import ensure
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
-from testbed.prometheus import PrometheusServer
+from testbed.series.openmetrics import render
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.prometheus import PrometheusServer
 
 COMPONENTS = ("etcd", "kube-apiserver", "kubectl", "prometheus", "promtool")
 EXAMPLES = ROOT / "examples" / "demo"

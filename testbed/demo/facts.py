@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from testbed.demo.history import DAYS, grid, pod_history
-from testbed.openmetrics import render
-from testbed.prometheus import PrometheusServer
+from testbed.series.openmetrics import render
+from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "examples" / "demo" / "data" / "wfinstances.json"

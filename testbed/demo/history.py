@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from testbed.lives import ContainerLife, Grid, PodLife
-from testbed.runs import fnv32a
+from testbed.series.lives import ContainerLife, Grid, PodLife
+from testbed.series.runs import fnv32a
 
 DAY = 86400.0
 HOUR = 3600.0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.controlplane import ControlPlane, Options
 from testbed.process import TemporaryDirectory
 from testbed.pytest_plugin import require_binaries
+from testbed.services.controlplane import ControlPlane, Options
 from tests.support.chart.bed import OTHER_KINDS, Audit, Bed, Helm
 
 HERE = Path(__file__).parent

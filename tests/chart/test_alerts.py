@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from testbed.build import ensure
+from testbed.install.build import ensure
 from testbed.process import run
 from tests.support.chart.bed import Helm, find
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from testbed.lives import PodLife
-from testbed.prometheus import PrometheusServer
-from testbed.runs import fnv32a
+from testbed.series.lives import PodLife
+from testbed.series.runs import fnv32a
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.rights import ARGO, DISCOVER, used
 from tests.support.cluster.operator_bed import apply, cronjob, history, policy, runs_of_cronjob, wait_for

@@ -27,7 +27,7 @@ from concertmaster.core.model import Outcome, WorkflowKey
 from concertmaster.core.model.enums import Verdict
 from concertmaster.report import result as results
 from concertmaster.report.workflow_series import samples
-from testbed.prometheus import PrometheusServer, Scrape
+from testbed.services.prometheus import PrometheusServer, Scrape
 from tests.support.chart.bed import promql_of
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.core.cases import Case, cases

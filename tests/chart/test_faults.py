@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, deployed, source
 from tests.support.chart.place import CRONJOBS, FAST, get, namespaces, with_recommendations
 from tests.support.chart.proxy import Fault, Passing, Pipe, Proxy

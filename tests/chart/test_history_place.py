@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.place import CRONJOBS, FAST, namespaces, with_recommendations
 from tests.support.cluster.operator_bed import Operator, apply, cronjob, history, policy, runs_of_cronjob, wait_for

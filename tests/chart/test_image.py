@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from image import prune, sbom
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, deployed, source
 from tests.support.chart.dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
 from tests.support.cluster.operator_bed import apply, condition, cronjob, history, policy, runs_of_cronjob, wait_for

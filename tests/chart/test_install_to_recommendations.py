@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.install_to_advice import NAMESPACE, measure
+from benchmarks.scale.install_to_advice import NAMESPACE, measure
 from tests.support.chart.bed import Bed
 
 pytestmark = pytest.mark.timeout(400)

@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-from testbed.build import ensure
-from testbed.controlplane import ControlPlane, Options
+from testbed.install.build import ensure
 from testbed.process import TemporaryDirectory, free_port
 from testbed.pytest_plugin import require_binaries
+from testbed.services.controlplane import ControlPlane, Options
 from tests.support.chart.bed import CHART, ROOT, Audit, Bed, Helm
 from tests.support.chart.pages import Pages, certificate, pages
 from tests.support.cluster.operator_bed import wait_for

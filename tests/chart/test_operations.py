@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from charts import boards
-from testbed.prometheus import PrometheusServer, Scrape
+from testbed.services.prometheus import PrometheusServer, Scrape
 from tests.support.chart.bed import ROOT, Bed, deployed, find, promql_of, source
 from tests.support.chart.played import PART_OF, adopt, check, environment, steps
 from tests.support.chart.release import LASTING, left_behind

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, deployed
 from tests.support.chart.played import PART_OF, Step, adopt, check, environment, steps
 from tests.support.chart.release import LASTING

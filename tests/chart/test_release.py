@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import KubectlError
+from testbed.services.cluster import KubectlError
 from tests.support.chart.bed import CHART, Bed, HelmError, source
 from tests.support.chart.release import LASTING, left_behind, newer_chart
 from tests.support.chart.values import EVERYTHING

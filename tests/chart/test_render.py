@@ -17,7 +17,7 @@ from charts import readme, sync, values_schema
 from concertmaster import settings
 from concertmaster.engines import ENGINES
 from concertmaster.prometheus.queries.recording_rule import GROUP
-from testbed.build import ensure
+from testbed.install.build import ensure
 from testbed.process import run
 from tests.support.chart.bed import CHART, Helm, HelmError, find
 from tests.support.chart.values import EVERYTHING, SECRET

@@ -17,7 +17,7 @@ import pytest
 from concertmaster.engines import ENGINES
 from concertmaster.engines.labels.live import RUN_KINDS
 from concertmaster.engines.labels.presets import ALL as PRESETS
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.rights import ARGO, DISCOVER, Triple, used
 from tests.support.cluster.operator_bed import (

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import KubectlError
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import KubectlError
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import Bed, deployed, source
 from tests.support.chart.place import CRONJOBS, FAST, REF, get, namespaces, state, with_recommendations
 from tests.support.cluster.operator_bed import apply, cronjob, history, policy, profile, runs_of_cronjob, wait_for

@@ -18,7 +18,7 @@ from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.history import HistoryError, Store
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
-from testbed.prometheus import PrometheusServer
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import CHART, ROOT, Bed, deployed, source
 from tests.support.chart.place import FAST, REF, get, namespaces, with_recommendations
 from tests.support.chart.release import newer_chart

@@ -19,7 +19,7 @@ from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Forbidden, Rejected
 from concertmaster.kube.objects import PODS
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, wait_for
 from tests.support.core.change_samples import cron_job, recommended
 

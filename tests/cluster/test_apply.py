@@ -16,8 +16,8 @@ from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, WriteResult, as_planned, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import ObjectRef, target_resource
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane, Options
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.apply_cases import CASES, CRON
 from tests.support.cluster.operator_bed import wait_for

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from concertmaster.engines.common.names import argo_pod_name_of
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
-from testbed.lives import PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.live_cluster import install_argo
 from tests.support.cluster.operator_bed import (

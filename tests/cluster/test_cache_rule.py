@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from concertmaster.engines.common.names import argo_pod_name_of
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
-from testbed.openmetrics import ContainerLife, PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.openmetrics import ContainerLife, PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
 from tests.support.cluster.operator_bed import (
     apply,

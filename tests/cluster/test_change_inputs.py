@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
-from testbed.lives import ContainerLife, JobLife, PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import ContainerLife, JobLife, PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.change_harness import cron_job
 from tests.support.cluster.labelled_pods import EVERY, MI, life
 from tests.support.cluster.operator_bed import (

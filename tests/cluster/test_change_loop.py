@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.core.model.amounts import quantity
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.change_harness import MOST, Harness, cron_job
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,

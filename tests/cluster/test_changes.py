@@ -18,8 +18,8 @@ import yaml
 from concertmaster.core.changes.plan import ChangeTarget, digest_of
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
-from testbed.cluster import Cluster
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     ROOT,

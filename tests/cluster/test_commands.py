@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.report.result import first_status
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, install_crds
 from tests.support.core.cases import Case, cases
 from tests.support.core.recommendation_history import lived

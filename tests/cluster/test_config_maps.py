@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.live_cluster import ARGO, DEMO_CRDS
 from tests.support.cluster.operator_bed import apply, install_crds, operator, policy, settings, wait_for

@@ -14,7 +14,7 @@ from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.settings import MetricsSource
-from testbed.openmetrics import ContainerLife, Grid, JobLife, NodeLife, PodLife, render
+from testbed.series.openmetrics import ContainerLife, Grid, JobLife, NodeLife, PodLife, render
 from tests.support.builders import MI, NOW
 from tests.support.core.scenario_builder import cron_job
 
@@ -48,7 +48,7 @@ def lives(namespace: str = "demo", *beside: ContainerLife) -> Iterator[tuple[Pod
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[MetricsSource]:
-    from testbed.prometheus import PrometheusServer
+    from testbed.services.prometheus import PrometheusServer
 
     proxy = ContainerLife(
         "proxy", cpu_seconds=100, memory_peak=50 * MI, cpu_request=1.0, memory_request=1024 * MI, init=True,

@@ -18,7 +18,7 @@ from concertmaster.api.models.change import WorkflowChange
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model.scalars import Quantity
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 HERE = Path(__file__).parent
 API = "concertmaster.dev/v1alpha1"

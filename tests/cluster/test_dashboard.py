@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,

@@ -8,7 +8,7 @@ from typing import Any
 from concertmaster.controller.discovery.targets import NO_TARGETS, Targets, refresh
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import target_resource
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 
 def _cronjob(namespace: str, name: str, schedule: str = "0 4 * * *") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from concertmaster.api.models.list_entry import ListEntry
 from concertmaster.cli import cli
 from concertmaster.core.text import json_size
 from concertmaster.report.result import first_status
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.core.cases import Case, cases
 from tests.support.core.recommendation_history import lived
 

@@ -12,8 +12,8 @@ import pytest
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
 from concertmaster.settings import MetricsSource
-from testbed.openmetrics import Grid, render
 from testbed.pytest_plugin import MakePrometheus
+from testbed.series.openmetrics import Grid, render
 from tests.support.cluster.histories import END, pod
 
 GRID = Grid(END - 4000, END, kubelet_offset=0.0)

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from concertmaster.cli import cli
-from testbed.cluster import Cluster
-from testbed.lives import JobLife, PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import JobLife, PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from concertmaster.cli import cli
 from concertmaster.cli.errors import UserError
 from concertmaster.kube.objects import PROFILES
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.change_harness import Harness, cron_job
 from tests.support.cluster.operator_bed import (
     apply,

@@ -19,8 +19,8 @@ import yaml
 from click.testing import CliRunner
 
 from concertmaster.cli import cli
-from testbed.lives import JobLife, PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import JobLife, PodLife
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import cronjob, history, policy, profile, runs_of_cronjob
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]

@@ -22,9 +22,9 @@ from click.testing import CliRunner
 
 from concertmaster.cli import cli
 from concertmaster.core.times import iso
-from testbed.cluster import Cluster
-from testbed.lives import JobLife, PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import JobLife, PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     apply,
     condition,

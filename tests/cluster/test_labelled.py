@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
-from testbed.lives import PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.labelled_pods import airflow, dagster, nextflow, spark
 from tests.support.cluster.operator_bed import (
     ROOT,

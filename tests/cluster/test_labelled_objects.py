@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from concertmaster.engines.labels.live import RUN_KINDS
-from testbed.cluster import Cluster
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.labelled_objects import applications, ray_jobs, taken, train_jobs
 from tests.support.cluster.labelled_pods import spark

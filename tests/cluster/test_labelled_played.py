@@ -14,8 +14,8 @@ from concertmaster.cli import cli
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.history import Store
 from concertmaster.report.fleet import item_of
-from testbed.cluster import Cluster
-from testbed.lives import PodLife
+from testbed.series.lives import PodLife
+from testbed.services.cluster import Cluster
 from tests.support.cluster.labelled_pods import airflow, nextflow, spark
 from tests.support.cluster.operator_bed import (
     apply,

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from concertmaster.cli import cli
 from concertmaster.engines.labels.presets import BY_NAME
 from concertmaster.report.fleet import item_of
-from testbed.cluster import Cluster
-from testbed.lives import PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.labelled_pods import EVERY, life
 from tests.support.cluster.operator_bed import (
     apply,

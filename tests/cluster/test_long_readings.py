@@ -15,10 +15,10 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 from concertmaster.prometheus.queries.scope import TimeRange
 from concertmaster.settings import MetricsSource
-from testbed.lives import Grid, JobLife, PodLife
-from testbed.openmetrics import render
 from testbed.process import http_get
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import Grid, JobLife, PodLife
+from testbed.series.openmetrics import render
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster import histories
 from tests.support.cluster.histories import END, main, pod
 

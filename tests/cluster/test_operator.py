@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     Operator,

@@ -19,9 +19,9 @@ import pytest
 
 from concertmaster.core.model import Outcome, RunRecord, Source, WorkflowKey
 from concertmaster.history import Store
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
-from testbed.prometheus import PrometheusServer
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,

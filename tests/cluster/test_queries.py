@@ -22,9 +22,9 @@ from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import MetricsSource
-from testbed.lives import PodLife
 from testbed.process import http_get
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import PodLife
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster import histories
 from tests.support.cluster.histories import DAYS, END, MIB
 from tests.support.data.promql_grammar import queries as random_queries

@@ -14,8 +14,8 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import MetricsSource
-from testbed.cluster import Cluster
-from testbed.lives import KUBELET_JOB
+from testbed.series.lives import KUBELET_JOB
+from testbed.services.cluster import Cluster
 from tests.support.cluster.bed_jobs import job, pods_of, unix, until
 
 

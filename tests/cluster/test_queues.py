@@ -23,7 +23,7 @@ from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.report.insights import sentences
 from concertmaster.report.result import first_status
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.builders import NOW
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.operator_bed import (

@@ -1,6 +1,6 @@
 """Steps as real processes: real CPU limits, real memory, real out-of-memory kills, in control groups of the kernel.
 
-Nothing is simulated but the kubelet (testbed/executor.py): what Prometheus scrapes is what the control groups say, and
+Nothing is simulated but the kubelet (testbed/pods/executor.py): what Prometheus scrapes is what the control groups say, and
 the operator's recommendations rest on it.
 """
 
@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model.amounts import quantity
-from testbed import cgroups
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane, Options
-from testbed.prometheus import PrometheusServer, scrapes_of
+from testbed.pods import cgroups
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.prometheus import PrometheusServer, scrapes_of
 from tests.support.cluster.operator_bed import (
     DISCOVER_CRONJOBS,
     apply,

@@ -28,11 +28,11 @@ from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import MetricsSource
-from testbed.build import ensure
-from testbed.lives import PodLife
-from testbed.openmetrics import Grid, render
+from testbed.install.build import ensure
 from testbed.process import http_get
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import PodLife
+from testbed.series.openmetrics import Grid, render
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.histories import END, MIB, main, pod, uid
 
 HOUR = 3600.0

@@ -12,7 +12,7 @@ from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.manifest import Problems
 from concertmaster.engines.common.pods import read_pod, reduced_pod
 from concertmaster.history.rebuild import join
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import apply
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]

@@ -17,7 +17,7 @@ from concertmaster.core.analysis.insights import insights
 from concertmaster.core.model import Recommendation
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.report.result import first_status
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import apply, install_crds
 from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
 from tests.support.core.scenarios import LOOK, PATCHES, SCENARIOS, STEPS, etl, measured, resources

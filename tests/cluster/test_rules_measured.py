@@ -20,7 +20,7 @@ from concertmaster.core.model import ContainerFact, Outcome, Recommendation, Ste
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules.upper_bound import HALF
 from concertmaster.engines.common.names import argo_pod_name_of
-from testbed.openmetrics import ContainerLife, Grid, PodLife, render
+from testbed.series.openmetrics import ContainerLife, Grid, PodLife, render
 from tests.support.builders import DAY, MI, NOW
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
@@ -224,7 +224,7 @@ def _objects() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def recommended() -> Iterator[dict[str, AnalysisResult]]:
     """The recommendations of the real pipeline, by scenario."""
-    from testbed.prometheus import PrometheusServer
+    from testbed.services.prometheus import PrometheusServer
 
     pods = [p for rule, s in scenarios().items() for p in _pods(rule, s)]
     service = ContainerLife("web", started=NOW - DAY, cpu_seconds=100.0, memory_peak=50 * MI)

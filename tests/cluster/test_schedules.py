@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from concertmaster.core.model import Outcome, RunRecord
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.builders import NOW
 from tests.support.core.scenario_builder import Scenario, cron_job, define, noise, simulate
 

@@ -20,10 +20,10 @@ import yaml
 
 from concertmaster.core.shards import CLUSTER, owner
 from concertmaster.core.times import parse_time
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane, Options
-from testbed.postgres import PostgresServer
 from testbed.pytest_plugin import MakePrometheus
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.postgres import PostgresServer
 from tests.support.cluster.operator_bed import (
     ROOT,
     Operator,

@@ -25,10 +25,10 @@ from click.testing import CliRunner
 
 from concertmaster.cli import cli
 from concertmaster.engines.common.names import argo_pod_name_of
-from testbed.lives import ContainerLife, Grid, PodLife
-from testbed.openmetrics import render
 from testbed.process import free_port
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import ContainerLife, Grid, PodLife
+from testbed.series.openmetrics import render
+from testbed.services.prometheus import PrometheusServer
 from tests.support.core.scenario_builder import argo, reads, task
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]

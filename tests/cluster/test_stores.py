@@ -19,8 +19,8 @@ from concertmaster.prometheus.client.errors import AuthFailed, BadQuery, Metrics
 from concertmaster.prometheus.collect.examine import DiagnosticStatus, Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import MetricsSource
-from testbed.openmetrics import Grid, render
-from testbed.prometheus import PrometheusServer
+from testbed.series.openmetrics import Grid, render
+from testbed.services.prometheus import PrometheusServer
 from tests.support.cluster.histories import END, pod
 from tests.support.data.metrics_store import Asked, Reply, Store, failure, running
 

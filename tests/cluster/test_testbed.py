@@ -16,13 +16,13 @@ from urllib.parse import quote
 import pytest
 
 from testbed import netns
-from testbed.cluster import Cluster, KubectlError
-from testbed.controlplane import ControlPlane, Options
-from testbed.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
+from testbed.pods.simulation import PodModel
 from testbed.process import TestbedError, http_get
-from testbed.prometheus import PrometheusServer, scrapes_of
 from testbed.pytest_plugin import MakePrometheus, require_binaries
-from testbed.simulation import PodModel
+from testbed.series.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
+from testbed.services.cluster import Cluster, KubectlError
+from testbed.services.controlplane import ControlPlane, Options
+from testbed.services.prometheus import PrometheusServer, scrapes_of
 from tests.support.cluster.bed_jobs import job, pods_of, unix, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent

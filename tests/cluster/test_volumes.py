@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import apply
 from tests.support.core.scenarios import SCENARIOS
 

@@ -38,7 +38,7 @@ def test_ci_runs_every_tier_with_the_cache_of_the_test_bed() -> None:
     (cache,) = [step["with"] for step in steps() if step.get("uses", "").startswith("actions/cache@")]
     patterns = re.findall(r"'([^']+)'", cache["key"])
     assert patterns and all(list(ROOT.glob(pattern)) for pattern in patterns)
-    assert "CONCERTMASTER_TESTBED_CACHE" in (ROOT / "testbed" / "build.py").read_text()
+    assert "CONCERTMASTER_TESTBED_CACHE" in (ROOT / "testbed" / "install" / "build.py").read_text()
 
 
 def test_actions_are_standard_ones_pinned_by_major_version() -> None:

@@ -19,8 +19,8 @@ import yaml
 
 from concertmaster import __version__
 from plugin import build
-from testbed.build import ensure
-from testbed.controlplane import ControlPlane, Options
+from testbed.install.build import ensure
+from testbed.services.controlplane import ControlPlane, Options
 from tests.support.cluster.operator_bed import install_crds
 from tests.support.named import ROOT
 from tests.support.web.analysed import analysed

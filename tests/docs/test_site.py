@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed import site
+from testbed.pages import site
 from testbed.process import TestbedError
 from tests.support.named import ROOT, is_command
 

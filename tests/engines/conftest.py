@@ -20,12 +20,12 @@ from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import MetricsSource
-from testbed.cluster import Cluster
-from testbed.components import ARGO_V4
-from testbed.controlplane import ControlPlane, Options, argo_version
-from testbed.engine_parts import require_namespace
-from testbed.prometheus import PrometheusServer, scrapes_of
+from testbed.install.components import ARGO_V4
 from testbed.pytest_plugin import require_binaries
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options, argo_version
+from testbed.services.engine_parts import require_namespace
+from testbed.services.prometheus import PrometheusServer, scrapes_of
 from tests.support.engines import scenario as scenarios
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 

@@ -19,10 +19,10 @@ from concertmaster.engines import PATCHABLE
 from concertmaster.kube.apply import PatchOutcome, patch_object
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, ObjectRef, target_resource
-from testbed.cluster import Cluster
-from testbed.components import ARGO_V4
-from testbed.controlplane import Options, argo_version
-from testbed.prometheus import PrometheusServer
+from testbed.install.components import ARGO_V4
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import Options, argo_version
+from testbed.services.prometheus import PrometheusServer
 from tests.engines.conftest import bed
 from tests.support.cluster.apply_cases import CASES
 from tests.support.cluster.operator_bed import (

@@ -23,7 +23,7 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.engines import define
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.settings import MetricsSource
-from testbed.prometheus import PrometheusServer, Scrape
+from testbed.services.prometheus import PrometheusServer, Scrape
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMESPACE = "ml"

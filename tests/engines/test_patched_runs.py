@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from testbed.cluster import Cluster
-from testbed.components import ARGO_V4
-from testbed.controlplane import Options, argo_version
+from testbed.install.components import ARGO_V4
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import Options, argo_version
 from tests.engines.conftest import bed
 from tests.support.builders import MI
 from tests.support.cluster.operator_bed import wait_for

@@ -16,10 +16,10 @@ import pytest
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES
-from testbed.cluster import Cluster
-from testbed.controlplane import Options
-from testbed.lives import ContainerLife, PodLife
-from testbed.prometheus import PrometheusServer
+from testbed.series.lives import ContainerLife, PodLife
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import Options
+from testbed.services.prometheus import PrometheusServer
 from tests.engines.conftest import bed
 from tests.support.cluster.operator_bed import (
     history,

@@ -18,9 +18,9 @@ from concertmaster.history import Store
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import MetricsSource
-from testbed.cluster import Cluster
-from testbed.controlplane import Options
-from testbed.prometheus import PrometheusServer, scrapes_of
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import Options
+from testbed.services.prometheus import PrometheusServer, scrapes_of
 from tests.engines.conftest import bed
 from tests.support.cluster.operator_bed import install_crds, operator, policy, settings, wait_for
 from tests.support.engines.scenario import ended

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.loop_bed import Outcome, Pace, Track, bed
-from benchmarks.loop_scenarios import KINDS, Scenario
-from testbed.controlplane import argo_version
-from testbed.engine_parts import require_namespace
+from benchmarks.changes.loop_bed import Outcome, Pace, Track, bed
+from benchmarks.changes.loop_scenarios import KINDS, Scenario
 from testbed.pytest_plugin import require_binaries
+from testbed.services.controlplane import argo_version
+from testbed.services.engine_parts import require_namespace
 
 HERE = Path(__file__).parent
 SECONDS = 900.0  # at most; three to four minutes on a machine that does nothing else

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks.loop_bed import Bed, Pace, bed
+from benchmarks.changes.loop_bed import Bed, Pace, bed
 from concertmaster.core.model import RunRecord
 from concertmaster.core.times import parse_time
 from concertmaster.engines.define import define
 from concertmaster.history import Store
-from testbed.controlplane import argo_version
-from testbed.engine_parts import require_namespace
 from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
+from testbed.services.controlplane import argo_version
+from testbed.services.engine_parts import require_namespace
 
 NAME = "sized"
 SMALL, LARGE = 20, 20  # runs

@@ -1,7 +1,7 @@
 """The closed loop under the real Argo controller: promised against measured, good changes kept, harmful ones rolled back.
 
 What happens inside pods follows a law the operator does not know: noise, drifting inputs, a share of the work that needs
-no CPU, nodes that are full, bursts no sample shows, memory that grows later (benchmarks/loop_scenarios.py).
+no CPU, nodes that are full, bursts no sample shows, memory that grows later (benchmarks/changes/loop_scenarios.py).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from concertmaster.report.period.document import ReportScope, period_report
 from concertmaster.report.period.render import document
 from concertmaster.report.workflows.fleet import FleetView
-from testbed import axe
+from testbed.pages import axe
 from tests.support.cluster.operator_bed import wait_for
 from tests.support.web.analysed import analysed
 from tests.support.web.browser import browser, complaints, tab

@@ -28,7 +28,7 @@ from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import Conflict, Forbidden, KubeError, Rejected
 from concertmaster.kube.objects import PODS
-from testbed.controlplane import DEFAULT_USERS, ControlPlane, Options
+from testbed.services.controlplane import DEFAULT_USERS, ControlPlane, Options
 
 ACCOUNT = "viewer@example.com"  # may read what the operator reads, but not create pods
 PROPOSED = {

@@ -19,13 +19,13 @@ from benchmarks.chaos.loopfaults.gate import Gate
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
-from testbed.cluster import Cluster
-from testbed.controlplane import DEFAULT_USERS, ControlPlane, Options
-from testbed.lives import ContainerLife, Grid, PodLife
-from testbed.openmetrics import render
 from testbed.process import Process, TemporaryDirectory, free_port, http_ok
-from testbed.prometheus import PrometheusServer
-from testbed.runs import runs_of_cronjob
+from testbed.series.lives import ContainerLife, Grid, PodLife
+from testbed.series.openmetrics import render
+from testbed.series.runs import runs_of_cronjob
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import DEFAULT_USERS, ControlPlane, Options
+from testbed.services.prometheus import PrometheusServer
 
 ROOT = Path(__file__).resolve().parents[3]
 DAY, HOUR = 86400.0, 3600.0

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 _QUESTIONS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")
 

@@ -24,10 +24,10 @@ import yaml
 
 from concertmaster.engines import ENGINES
 from concertmaster.engines.graph.traits import GRAPH
-from testbed.build import ensure
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
+from testbed.install.build import ensure
 from testbed.process import free_port
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
 from tests.support.cluster.operator_bed import Operator
 
 ROOT = Path(__file__).resolve().parents[3]

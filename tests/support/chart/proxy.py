@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import urllib3
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 
 def until(probe: Callable[[], Any], timeout: float = 30.0) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from concertmaster.core.model.amounts import quantity
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, target_resource
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.cluster.operator_bed import (
     wait_for,
 )

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from testbed.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
+from testbed.series.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
 
 END = 1_760_000_000.0
 DAYS = 2

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from testbed.lives import PodLife
+from testbed.series.lives import PodLife
 from tests.support.cluster.labelled_pods import APPLICATION, EVERY
 
 

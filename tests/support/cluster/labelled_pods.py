@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.lives import ContainerLife, PodLife
+from testbed.series.lives import ContainerLife, PodLife
 
 GI = 1024.0**3
 MI = 1024.0**2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from testbed.cluster import Cluster
-from testbed.controlplane import ControlPlane
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
 from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.operator_bed import (
     apply,

@@ -19,11 +19,11 @@ from typing import Any
 import yaml
 
 from concertmaster.core.times import weekend
-from testbed.cluster import Cluster
-from testbed.lives import Grid, JobLife, PodLife
-from testbed.openmetrics import render
 from testbed.process import free_port
-from testbed.runs import runs_of_cronjob as runs_of_cronjob
+from testbed.series.lives import Grid, JobLife, PodLife
+from testbed.series.openmetrics import render
+from testbed.series.runs import runs_of_cronjob as runs_of_cronjob
+from testbed.services.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[3]
 CRDS = ROOT / "crds"

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 from tests.support.chart.bed import Helm, find
 from tests.support.cluster.operator_bed import apply
 

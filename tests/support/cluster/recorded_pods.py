@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from concertmaster.engines.labels.presets import BY_NAME
-from testbed.lives import PodLife
+from testbed.series.lives import PodLife
 from tests.support.cluster.labelled_pods import EVERY, life
 
 _RECORDED = Path(__file__).parent.parent / "engines" / "pod_labels"

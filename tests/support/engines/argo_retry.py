@@ -7,7 +7,7 @@ import copy
 import json
 from typing import Any
 
-from testbed.cluster import Cluster
+from testbed.services.cluster import Cluster
 
 Object = dict[str, Any]
 COMPLETED = "workflows.argoproj.io/completed"

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from testbed.cluster import Cluster
 from testbed.process import TestbedError
+from testbed.services.cluster import Cluster
 from tests.support.engines.argo_retry import retry
 
 NAMESPACE = "engines"

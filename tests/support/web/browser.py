@@ -1,4 +1,4 @@
-"""A real Chromium, driven by Playwright: the one of ``testbed.browser``, as Playwright downloads none."""
+"""A real Chromium, driven by Playwright: the one of ``testbed.pages.browser``, as Playwright downloads none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, ViewportSize, sync_playwright
 
-from testbed.browser import ensure
+from testbed.pages.browser import ensure
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from benchmarks.campaigns import Campaign
-from benchmarks.loop import figures, lines, outcome_of
-from benchmarks.loop_bed import Outcome, Pace, Track
-from benchmarks.loop_scenarios import KINDS, WORK, Figures, Scenario
+from benchmarks.changes.campaigns import Campaign
+from benchmarks.changes.loop import figures, lines, outcome_of
+from benchmarks.changes.loop_bed import Outcome, Pace, Track
+from benchmarks.changes.loop_scenarios import KINDS, WORK, Figures, Scenario
 from concertmaster.core.model import ContainerFact, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import analyze_workflow

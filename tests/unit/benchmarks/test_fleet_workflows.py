@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import fleet_workflows
-from testbed.prometheus import PrometheusServer
+from benchmarks.scale import fleet_workflows
+from testbed.services.prometheus import PrometheusServer
 
 END = 1_700_000_007.0
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import history_size, late_runs, pages
+from benchmarks.accuracy import late_runs
+from benchmarks.scale import history_size, pages
 
 LATE = {
     "date": "2026-11-22",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fleet_table
+from benchmarks.scale import fleet_table
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.history import Store
-from testbed.postgres import PostgresServer
+from testbed.services.postgres import PostgresServer
 from tests.support.history_places import File, Place, Schema
 
 

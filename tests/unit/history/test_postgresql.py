@@ -23,7 +23,7 @@ from concertmaster.history import (
 )
 from concertmaster.history.postgresql import engine
 from concertmaster.history.postgresql.session import Session
-from testbed.postgres import PostgresServer
+from testbed.services.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
 

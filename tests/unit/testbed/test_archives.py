@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed import build
-from testbed.archives import Archive, unpack
-from testbed.components import ARGO_V4, BY_NAME, archives_given, expand
-from testbed.controlplane import ARGO, Options
+from testbed.install import build
+from testbed.install.archives import Archive, unpack
+from testbed.install.components import ARGO_V4, BY_NAME, archives_given, expand
 from testbed.process import TestbedError
+from testbed.services.controlplane import ARGO, Options
 
 GO_MOD, GO_SUM = b"module example.com/controller\n", b"example.com/x v1.0.0 h1:abc=\n"
 PINNED = Archive("EXAMPLE_ARCHIVE", hashlib.sha256(GO_MOD + GO_SUM).hexdigest(), "example.com, tag v1")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import axe
+from testbed.pages import axe
 from testbed.process import TestbedError
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed import build, toolchain
-from testbed.components import BY_NAME, COMPONENTS
+from testbed.install import build, toolchain
+from testbed.install.components import BY_NAME, COMPONENTS
 from testbed.locking import locked, shared, try_exclusive
 
 GO_VERSION = "1.26.6"
@@ -159,7 +159,7 @@ def test_the_cache_key_follows_module_files_flags_and_go_version(
     shutil.copytree(etcd.module_dir, tmp_path / "etcd")
     with (tmp_path / "etcd" / "go.sum").open("a") as file:
         file.write("\n")
-    monkeypatch.setattr("testbed.components.MODULES_DIR", tmp_path)
+    monkeypatch.setattr("testbed.install.components.MODULES_DIR", tmp_path)
     assert build.cache_key(etcd, GO_VERSION) != key
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed import cgroups
-from testbed.cgroups import Cgroup, roots
+from testbed.pods import cgroups
+from testbed.pods.cgroups import Cgroup, roots
 
 ONE = """tmpfs /sys/fs/cgroup tmpfs rw 0 0
 cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,relatime,cpu,cpuacct 0 0

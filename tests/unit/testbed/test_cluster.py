@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.cluster import Cluster, KubectlError
+from testbed.services.cluster import Cluster, KubectlError
 
 REFUSED = "Error from server (Invalid): spec is wrong"
 BUSY = "Error from server (Timeout): Timeout: request did not complete within requested timeout"

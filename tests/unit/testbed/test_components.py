@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from testbed.components import BY_NAME, COMPONENTS, GROUPS, NEWEST, Component, expand, parse_version
+from testbed.install.components import BY_NAME, COMPONENTS, GROUPS, NEWEST, Component, expand, parse_version
 
 
 @pytest.mark.parametrize("component", (*COMPONENTS, *NEWEST), ids=lambda c: c.name)

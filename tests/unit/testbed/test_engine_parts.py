@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from testbed import engine_parts, kwok, manifests, netns
-from testbed.controlplane import ControlPlane, Options
+from testbed import netns
+from testbed.install import manifests
+from testbed.pods import kwok
 from testbed.process import TestbedError
+from testbed.services import engine_parts
+from testbed.services.controlplane import ControlPlane, Options
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from testbed import cgroups, executor
-from testbed.executor import Api, Node
+from testbed.pods import cgroups, executor
+from testbed.pods.executor import Api, Node
 from testbed.process import TestbedError
 
 USAGE = cgroups.CgroupUsage(1.0, 0, 0, 0.0, 1, 1, 0)

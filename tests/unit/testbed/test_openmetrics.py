@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.cadvisor_series import working_set
-from testbed.lives import CADVISOR_PATH
-from testbed.naming import container_cgroup, label_name, series
-from testbed.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
+from testbed.series.cadvisor import working_set
+from testbed.series.lives import CADVISOR_PATH
+from testbed.series.naming import container_cgroup, label_name, series
+from testbed.series.openmetrics import ContainerLife, Grid, JobLife, PodLife, render
 
 START = 1_700_000_000.0
 LINE = re.compile(r"^([a-z_]+)\{(.*)\} (\S+) (\S+)$")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from testbed import process
-from testbed.cluster import Cluster
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_get, http_ok
+from testbed.services.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed import kwok
-from testbed.exporter import exposition, serve
+from testbed.pods import kwok
+from testbed.pods.exporter import exposition, serve
+from testbed.pods.simulation import PodModel, chance, parse_quantity
 from testbed.process import TestbedError
-from testbed.simulation import PodModel, chance, parse_quantity
 
 NOW = 1_700_000_100.0
 UID = "80000000-0000-4000-8000-ffffff000000"

@@ -26,7 +26,7 @@ from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds
 
 # Standard deviation of log(measured / predicted) per unit of the predicted log ratio: the error of the replay itself. Fitted
-# to 120 simulated campaigns (benchmarks/campaigns.py, with seeds other than those of the table).
+# to 120 simulated campaigns (benchmarks/changes/campaigns.py, with seeds other than those of the table).
 MODEL_ERROR = 0.04
 _Z = 1.645  # predictions are 90% intervals
 

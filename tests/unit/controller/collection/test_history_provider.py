@@ -11,7 +11,7 @@ import pytest
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import LongTermFigures
 from concertmaster.history import Address, HistoryError, HistoryReadOnly, HistoryUnavailable, Store
-from testbed.postgres import PostgresServer
+from testbed.services.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
 
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.accuracy.sizing_laws import simulate
 from benchmarks.nested.cases import Step as Runs
 from benchmarks.nested.cases import split
-from benchmarks.sizing_laws import simulate
 from concertmaster.core.sizing import memory_request
 from concertmaster.core.sizing.trend import driven_growth, order_z
 

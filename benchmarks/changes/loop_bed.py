@@ -1,0 +1,343 @@
+"""The loop with real components: control plane, Argo controller, Prometheus, the operator, and a client that submits
+runs.
+
+Real: etcd, API server, scheduler, controller manager, the Argo workflow controller, kube-state-metrics, Prometheus, and
+the operator as a process with a configuration file. Simulated: the inside of pods (kwok) and the container series of
+the kubelet (the test bed's exporter), as defined in testbed/pods/stages.yaml.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.changes.campaigns import Campaign
+from benchmarks.changes.loop_scenarios import Scenario
+from concertmaster.api.conditions import ConditionType
+from concertmaster.controller.workflow_change import WorkflowChangeView
+from concertmaster.core.changes.before_after import BeforeAfter, split_runs
+from concertmaster.core.changes.plan import Predicted
+from concertmaster.core.changes.verification import verify
+from concertmaster.core.model.enums import OnSame
+from concertmaster.core.model.policy import VerifySettings
+from concertmaster.engines.define import define
+from concertmaster.history import Store
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import CHANGES, Resource
+from testbed.install.components import ARGO_V4
+from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane, Options, argo_version
+from testbed.services.prometheus import PrometheusServer, scrapes_of
+
+ROOT = Path(__file__).resolve().parents[2]
+_COMPLETED = "workflows.argoproj.io/completed"
+_WORKFLOWS = Resource("argoproj.io/v1alpha1", "Workflow", "workflows")
+_TEMPLATES = "/apis/argoproj.io/v1alpha1/namespaces/{0}/workflowtemplates/{0}"
+_SETTLE = 2.0  # seconds: runs that start right after the change was written count for neither side
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Parameters of a loop. ``before``: runs before the change; ``least`` and ``most``: minimum and maximum runs after
+    a change that is kept; ``beside``: parallel runs of one workflow; ``active``: parallel runs of all. In seconds:
+    ``scrape``; ``interval`` of the operator's cycles; ``patience`` for the operator's next action; ``pause`` between
+    two polls."""
+
+    before: int = 12
+    least: int = 10
+    most: int = 30
+    beside: int = 3
+    active: int = 60
+    scrape: int = 2
+    interval: int = 10
+    patience: float = 150.0
+    pause: float = 1.5
+
+
+@dataclass
+class Track:
+    """Progress of one scenario: its submitted runs, and its change."""
+
+    scenario: Scenario
+    active: set[str] = field(default_factory=set)
+    ended: int = 0
+    after: int = 0
+    after_ended: int = 0
+    change: WorkflowChangeView | None = None
+    stuck_since: float | None = None
+    given_up: bool = False
+
+    @property
+    def applied(self) -> float | None:
+        return self.change.applied if self.change is not None else None
+
+    @property
+    def proven(self) -> bool:
+        return self.change is not None and self.change.verdict is not None
+
+    def look(self, pace: Pace, going: set[str], now: float) -> None:
+        """Update the set of unfinished runs; give up if the operator does nothing although it has all it needs."""
+        finished = self.active - going
+        self.active -= finished
+        self.ended += len(finished)
+        self.after_ended = max(0, self.after - len(self.active))
+        done = self.ended >= pace.before if self.applied is None else self.after_ended >= pace.most
+        stuck = done and not self.active and not self.proven
+        self.stuck_since = (self.stuck_since or now) if stuck else None
+        self.given_up = self.stuck_since is not None and now - self.stuck_since > pace.patience
+
+    def over(self, pace: Pace) -> bool:
+        """Whether the scenario has ended: the change was rolled back, or there is a verdict and enough runs to measure
+        it."""
+        if self.change is None or not self.proven:
+            return self.given_up
+        return bool(self.change.restored) or self.after_ended >= pace.least
+
+    def wants(self, pace: Pace, now: float) -> bool:
+        """Whether to start another run now."""
+        if self.over(pace) or len(self.active) >= pace.beside:
+            return False
+        if self.applied is None:
+            return self.ended + len(self.active) < pace.before
+        if self.proven:
+            return self.after < pace.least
+        return now >= self.applied + _SETTLE and self.after < pace.most
+
+
+class Bed:
+    """A running loop: `tracks` by namespace, and the processes it needs."""
+
+    def __init__(self, cluster: Cluster, operator: Process, history: Path, pace: Pace) -> None:
+        self.cluster = cluster
+        self.operator = operator
+        self.history = history
+        self.pace = pace
+        self.client = KubeClient.connect(cluster.kubeconfig())
+        self.tracks: dict[str, Track] = {}
+        self.started = 0
+
+    def add(self, scenarios: Sequence[Scenario]) -> None:
+        """Create the workflows, one namespace each."""
+        objects: list[dict[str, Any]] = []
+        for scenario in scenarios:
+            self.tracks[scenario.name] = Track(scenario)
+            objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.name}})
+        self.cluster.apply(*objects, validate=False)
+        for scenario in scenarios:  # not applied: what a server-side apply owns is Git's, and only suggested to
+            self.client.create(_TEMPLATES.format(scenario.name).rpartition("/")[0], scenario.template())
+        self.cluster.apply(
+            *(s.policy(least=self.pace.before - 2, most=self.pace.most) for s in scenarios), validate=False
+        )
+        limit = time.monotonic() + 300
+        while not self._accounts() >= self.tracks.keys():
+            if time.monotonic() > limit:
+                raise TestbedError("the controller manager made no service accounts within 300 s")
+            time.sleep(0.5)
+
+    def _accounts(self) -> set[str]:
+        """Namespaces whose service account exists, so that pods can be created."""
+        accounts = self.client.items("/api/v1/serviceaccounts", metadata_only=True)
+        return {a["metadata"]["namespace"] for a in accounts if a["metadata"]["name"] == "default"}
+
+    def play(self, seconds: float, say: Callable[[str], None] = lambda _: None) -> None:
+        """Submit runs until every scenario has ended, for at most ``seconds``."""
+        end = time.monotonic() + seconds
+        last_report = 0.0
+        while time.monotonic() < end and not all(t.over(self.pace) for t in self.tracks.values()):
+            if not self.operator.running:
+                raise TestbedError(f"the operator ended:\n{self.operator.tail(30)}")
+            self._look()
+            self._start()
+            if time.monotonic() - last_report > 15.0:
+                last_report = time.monotonic()
+                say(self.summary())
+            time.sleep(self.pace.pause)
+        self._look()
+        say(self.summary())
+
+    def summary(self) -> str:
+        """The state of all scenarios in one line."""
+        states: dict[str, int] = {}
+        for track in self.tracks.values():
+            state = "baseline"
+            if track.change is not None:
+                state = track.change.verdict.value if track.change.verdict is not None else track.change.phase
+            elif track.given_up:
+                state = "no change"
+            elif track.stuck_since is not None:
+                state = "waiting"
+            states[state] = states.get(state, 0) + 1
+        going = sum(len(t.active) for t in self.tracks.values())
+        return f"{self.started} runs, {going} going; {', '.join(f'{k} {v}' for k, v in sorted(states.items()))}"
+
+    def _look(self) -> None:
+        """Read runs and changes."""
+        now = time.time()
+        going: dict[str, set[str]] = {}
+        for run in self.client.items("/apis/argoproj.io/v1alpha1/workflows", label_selector=f"{_COMPLETED}!=true"):
+            meta = run["metadata"]
+            going.setdefault(meta["namespace"], set()).add(meta["name"])
+        for change in map(WorkflowChangeView, self.client.items(CHANGES.path(None))):
+            track = self.tracks.get(change.namespace)
+            if track is not None and change.applied is not None and (
+                track.change is None or track.change.uid == change.uid
+            ):  # fmt: skip
+                track.change = change
+        for name, track in self.tracks.items():
+            track.look(self.pace, going.get(name, set()), now)
+
+    def template(self, name: str) -> dict[str, Any]:
+        """The current WorkflowTemplate of a workflow."""
+        return self.client.get(_TEMPLATES.format(name))
+
+    def _start(self) -> None:
+        """Start due runs, workflows with the fewest runs first."""
+        now = time.time()
+        room = self.pace.active - sum(len(t.active) for t in self.tracks.values())
+        due = sorted((t for t in self.tracks.values() if t.wants(self.pace, now)), key=lambda t: t.ended)
+        due = due[: max(0, room)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._submit, due))
+
+    def _submit(self, track: Track) -> None:
+        if track.applied is not None:
+            track.after += 1
+        run = track.scenario.run(track.after)
+        self.client.create(_WORKFLOWS.path(track.scenario.name), run)
+        track.active.add(run["metadata"]["name"])
+        self.started += 1
+
+    # --- results
+
+    def results(self) -> list[Outcome]:
+        """The outcome of each scenario. Effects are measured over all runs in the operator's own history; call only
+        after the operator has stopped."""
+        store = Store(str(self.history))
+        try:
+            return [self._outcome(store, track) for track in self.tracks.values()]
+        finally:
+            store.close()
+
+    def _outcome(self, store: Store, track: Track) -> Outcome:
+        change = track.change
+        if change is None or change.applied is None:
+            return Outcome(Campaign(track.scenario.kind, "", "none", False, 0, None, None, None))
+        definition = define(track.scenario.template())
+        assert definition is not None
+        runs = store.runs(definition.key, definition=definition, as_of=time.time())
+        until = change.restored or time.time()
+        found = split_runs(runs, applied=change.applied, since=None, now=until)
+        measured = _effect(change, found)
+        promised = _promise(change)
+        reported = promised is not None and measured is not None and promised.measure == measured.measure
+        campaign = Campaign(
+            track.scenario.kind,
+            change.rule,
+            change.verdict.value if change.verdict is not None else "none",
+            bool(change.restored),
+            int(change.status.get("verifiedRuns") or 0),
+            (promised.low, promised.likely, promised.high) if promised is not None else None,
+            measured.likely if measured is not None else None,
+            promised.low <= measured.likely <= promised.high if reported and promised and measured else None,
+        )
+        proven = change.since(ConditionType.VERIFIED)
+        seconds = proven - change.applied if proven is not None else 0.0
+        message = str(change.condition(ConditionType.VERIFIED).get("message") or "")
+        return Outcome(campaign, len(found.after), seconds, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of one scenario: the number of ``measured_runs`` behind its effect, the seconds from the change to the
+    verdict, and the operator's messages."""
+
+    campaign: Campaign
+    measured_runs: int = 0
+    seconds: float = 0.0
+    said: str = ""
+
+    def line(self) -> str:
+        """One log line."""
+        c = self.campaign
+        promised = "nothing" if c.promised is None else " ".join(f"{100 * v:.1f}" for v in c.promised)
+        measured = "unknown" if c.measured is None else f"{100 * c.measured:.1f}"
+        return (
+            f"{c.kind} {c.rule} {c.verdict}{' restored' if c.restored else ''} after {c.runs} runs and"
+            f" {self.seconds:.0f} s: promised {promised}%, measured {measured}% on {self.measured_runs} runs;"
+            f" {self.said}"
+        )
+
+
+def _promise(change: WorkflowChangeView) -> Predicted | None:
+    found = change.status.get("predicted") or {}
+    if found.get("low") is None or found.get("high") is None or found.get("likely") is None:
+        return None
+    return Predicted(found["measure"], *(float(found[k]) / 100 for k in ("low", "likely", "high")))
+
+
+def _effect(change: WorkflowChangeView, found: BeforeAfter) -> Predicted | None:
+    """The effect over all observed runs, in the unit of the change's goal."""
+    settings = VerifySettings(min_runs=1, max_runs=1000, on_same=OnSame.KEEP)
+    return verify(change.aim, found, settings, age=0.0).measured
+
+
+@contextmanager
+def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed]:
+    """All components of the loop; must run inside a network namespace of the test bed."""
+    options = Options(
+        controller_manager=True,
+        scheduler=True,
+        kwok=True,
+        nodes=4,
+        kube_state_metrics=True,
+        exporter=True,
+        argo=True,
+        full_crds=argo_version() == ARGO_V4,  # Argo 4 is installed with its full CRDs
+    )
+    with TemporaryDirectory("concertmaster-loop-") as directory, ControlPlane(options, progress=say) as plane:
+        cluster = plane.cluster
+        with PrometheusServer(scrapes_of(cluster, f"{pace.scrape}s"), progress=say) as prometheus:
+            cluster.kubectl("apply", "--server-side", "--validate=false", "-f", str(ROOT / "crds"))
+            cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=250s")
+            history = directory / "history.db"
+            operator = start_operator(directory, operator_settings(pace, prometheus.url, history), cluster)
+            try:
+                yield Bed(cluster, operator, history, pace)
+            finally:
+                operator.stop()
+
+
+def operator_settings(pace: Pace, prometheus: str, history: Path) -> dict[str, Any]:
+    """The operator's configuration file."""
+    source = {"name": "default", "url": prometheus, "delaySeconds": pace.scrape, "scrapeInterval": f"{pace.scrape}s"}
+    return {
+        "interval": f"{pace.interval}s",
+        "historyPath": str(history),
+        "listen": {"address": "127.0.0.1", "port": free_port()},
+        "limits": {"backfill": "1h"},
+        "argoTemplateReferencing": "Other",
+        "sources": [source],
+    }
+
+
+def start_operator(directory: Path, settings: Mapping[str, Any], cluster: Cluster) -> Process:
+    """Start the operator as a process and wait until it is alive."""
+    file = directory / "concertmaster.yaml"
+    file.write_text(json.dumps(settings))  # JSON is YAML
+    operator = Process(
+        "operator",
+        [sys.executable, "-m", "concertmaster", "run", "--config", str(file)],
+        log=directory / "operator.log",
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
+    )
+    operator.start().wait_ready(lambda: http_ok(f"http://127.0.0.1:{settings['listen']['port']}/healthz"), timeout=240)
+    return operator

@@ -1,0 +1,120 @@
+"""Many workflows of the same shape: their objects, and the pods of their runs for the metrics source."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from testbed.series.lives import ContainerLife, Grid, PodLife
+from testbed.series.openmetrics import render
+from testbed.series.runs import argo_pod
+from testbed.services.prometheus import PrometheusServer
+
+DAY = 86400.0
+MI = 2.0**20
+NAMESPACE = "fleet"
+PER_NAMESPACE = 100  # workflows
+AHEAD = 3600.0  # seconds by which the history extends beyond its creation
+SCRAPE = 30.0
+LONGEST_RUN = 1200.0  # seconds from the start of a run to its last pod
+MOST_PODS = 25_000  # per block: needs 2 GB of memory while it is written
+LEAST_SPAN = 1500.0  # seconds of a block: pods of the longest run are in two of them, not in forty
+
+
+def namespace_of(workflow: int) -> str:
+    """Namespace of the workflow with that number."""
+    return f"{NAMESPACE}-{workflow // PER_NAMESPACE}"
+
+
+def template(name: str, steps: int, namespace: str = NAMESPACE) -> dict[str, Any]:
+    """A WorkflowTemplate: a first and a last step with all others in parallel between them."""
+    tasks: list[dict[str, Any]] = [{"name": "s0", "template": "s0"}]
+    tasks += [{"name": f"s{n}", "template": f"s{n}", "dependencies": ["s0"]} for n in range(1, steps - 1)]
+    tasks.append(
+        {"name": f"s{steps - 1}", "template": f"s{steps - 1}", "dependencies": [f"s{n}" for n in range(1, steps - 1)]}
+    )
+    containers = [
+        {
+            "name": f"s{n}",
+            "container": {
+                "image": "registry.example/fleet:1",
+                "command": ["work"],
+                "resources": {"requests": {"cpu": "500m", "memory": "512Mi"}},
+            },
+        }
+        for n in range(steps)
+    ]
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"entrypoint": "main", "templates": [{"name": "main", "dag": {"tasks": tasks}}, *containers]},
+    }
+
+
+def lives(
+    workflows: int,
+    steps: int,
+    runs: int,
+    end: float,
+    days: float,
+    place: Callable[[int], str] = lambda _: NAMESPACE,
+    *,
+    spread: float = AHEAD,
+    ahead: float = AHEAD,
+) -> Iterator[PodLife]:
+    """The pods of all runs that begin before ``end`` (unix seconds), oldest round first, with log-normal run times.
+    Every workflow has ``runs`` over ``days``; the starts of each round are spread over ``spread`` seconds, and the last
+    round begins ``ahead`` seconds before ``end``."""
+    chance = random.Random(1)
+    every = days * DAY / runs
+    for r in range(runs):
+        for w in range(workflows):
+            run = f"w{w:03}-{''.join(chance.choice('bcdfghjkmn2456789') for _ in range(5))}"
+            start = end - ahead - (runs - 1 - r) * every + w * spread / workflows
+            if start >= end:
+                return
+            ready = [start] * steps
+            for n in range(steps):
+                created = ready[n] if n else start
+                begun = created + 3
+                finished = float(round(begun + max(5.0, 90 * chance.lognormvariate(0, 0.2))))
+                for later in range(n + 1, steps):
+                    if n == 0 or later == steps - 1:
+                        ready[later] = max(ready[later], finished + 1)
+                inside = ContainerLife(
+                    "main",
+                    image="registry.example/fleet:1",
+                    started=begun,
+                    finished=finished,
+                    cpu_seconds=0.2 * (finished - begun),
+                    memory_peak=150 * MI * chance.lognormvariate(0, 0.1),
+                    cpu_request=0.5,
+                    memory_request=512 * MI,
+                    terminated_reason="Completed",
+                )
+                yield argo_pod(place(w), run, f"s{n}", created, inside, chance)
+
+
+def load(prometheus: PrometheusServer, pods: Iterable[PodLife], begin: float, end: float) -> int:
+    """Load pods, sorted by the start of their runs, into the metrics source at every scrape, in consecutive time spans,
+    so that the text of millions of pods is never in memory at once. Returns the number of pods."""
+    count, known = 0, list[PodLife]()
+    for pod in pods:
+        until = pod.created - LONGEST_RUN
+        if len(known) >= MOST_PODS and until - begin >= LEAST_SPAN:
+            begin = _span(prometheus, known, begin, until)
+            known = [p for p in known if (p.deleted or end) >= begin]
+        known.append(pod)
+        count += 1
+    _span(prometheus, known, begin, end + SCRAPE)
+    return count
+
+
+def _span(prometheus: PrometheusServer, pods: list[PodLife], begin: float, until: float) -> float:
+    """Load the scrapes from ``begin`` (inclusive) to ``until`` (exclusive); returns the time of the next scrape."""
+    count = max(1, int((until - begin) // SCRAPE))
+    grid = Grid(begin, begin + (count - 1) * SCRAPE + SCRAPE / 2, interval=SCRAPE, constant_interval=SCRAPE)
+    prometheus.load_trusted(render(pods, grid))
+    return begin + count * SCRAPE

@@ -1,0 +1,29 @@
+"""The operator as a separate process, for end-to-end benchmarks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from testbed.process import Process
+from testbed.services.cluster import Cluster
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def operator(cluster: Cluster, directory: Path, source: str, port: int, interval: float, more: str = "") -> Process:
+    """The operator's process, not started yet; history.db and operator.log are in ``directory``. ``more`` are
+    additional lines of its settings."""
+    config = directory / "concertmaster.yaml"
+    config.write_text(
+        f"interval: {interval:.0f}s\nhistoryPath: {directory / 'history.db'}\n"
+        f"listen: {{address: 127.0.0.1, port: {port}}}\n{more}"
+        f"sources:\n- {{name: default, url: '{source}', delaySeconds: 5}}\n"
+    )
+    return Process(
+        "operator",
+        [sys.executable, "-m", "concertmaster", "run", "--config", str(config)],
+        log=directory / "operator.log",
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
+    )

@@ -1,0 +1,1 @@
+"""Parts for tests of pages: Chromium, the accessibility checks, and the site of the documentation."""

@@ -1,0 +1,1 @@
+"""Processes of the bed: the control plane, the engines' controllers, Prometheus, PostgreSQL."""
