@@ -137,7 +137,7 @@ def _width(effect: WidthEffect) -> str:
 def lines(result: AnalysisResult) -> list[str]:
     """Insights, and what is no recommendation to act on but should be seen: gaps in the metrics, the busiest hour."""
     seen = [f"{item.action}: {item.because} ({item.rule})" for item in result.minor if item.rule in _SHOWN_RULES]
-    if result.analysis.cost.per_run is not None and (lacking := result.analysis.unpriced):
+    if lacking := result.analysis.cost.lacking:
         named = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
         seen.append(f"Cost per run unknown: no requests and no usage samples of {named}")
     return sentences(result.insights, result.analysis.succeeded) + seen

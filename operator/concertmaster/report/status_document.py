@@ -72,17 +72,17 @@ def _decimal(value: float | None, digits: int = 4) -> str | None:
 
 
 def _summary(analysis: Analysis, active: Sequence[str], worth: float, target: str) -> Document:
-    makespan, cost = analysis.makespan, None if analysis.unpriced else analysis.cost
+    makespan, cost = analysis.makespan, analysis.cost
     figures: Document = {
-        "costPerMonth": _decimal(cost.per_month if cost else None),
-        "costPerRun": _decimal(cost.per_run.total if cost and cost.per_run else None),
+        "costPerMonth": _decimal(cost.per_month),
+        "costPerRun": _decimal(cost.per_run.total if cost.per_run else None),
         "impact": round(worth),
         "open": len(active),
         "p50": text.duration(makespan.p50) if makespan.count else None,
         "p95": text.duration(makespan.p95) if makespan.count else None,
         "p99": text.duration(makespan.p99) if makespan.count else None,
         "queueing": text.duration(analysis.queue.mean) if analysis.queue.mean is not None else None,
-        "runsPerMonth": _decimal(analysis.cost.runs_per_month),
+        "runsPerMonth": _decimal(cost.runs_per_month),
         "successPercent": _decimal(None if (share := analysis.success_rate) is None else 100 * share, 1),
         "target": target,
         "top": clip(active[0], 60) if active else None,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from concertmaster.core.analysis.cost import cost_by_step
+from concertmaster.core.analysis.cost import AMOUNTS, cost_by_step
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
@@ -241,11 +241,7 @@ def workflow_view(
         "trend": _trend(analysis.trend),
         "cost": {
             "currency": analysis.pricing.currency,
-            "perRun": {
-                name: number(getattr(cost.per_run, name)) for name in ("requested", "used", "wasted", "units", "total")
-            }
-            if cost.per_run
-            else None,
+            "perRun": {name: number(getattr(cost.per_run, name)) for name in AMOUNTS} if cost.per_run else None,
             "perMonth": number(cost.per_month),
             "runsPerMonth": number(cost.runs_per_month),
         },

@@ -15,7 +15,10 @@ from pydantic import TypeAdapter
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.models.recommendation_status import EffectLine
+from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.daily.rows import daily_rows
 from concertmaster.core.analysis.insights import insights
+from concertmaster.core.analysis.objectives import ObjectiveResult
 from concertmaster.core.analysis.workflow import Analysis, analyze
 from concertmaster.core.lifecycle.history import (
     CurrentRecommendation,
@@ -37,14 +40,18 @@ from concertmaster.core.model import (
     WorkflowGraph,
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.model.policy import Objectives, Policy
 from concertmaster.core.model.recommendations import SizeItem
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules import Evidence, recommend
 from concertmaster.core.text import json_size
 from concertmaster.report import fleet, markdown, tables
 from concertmaster.report import recommendation_log as remembered
+from concertmaster.report.costs.components import cost_table
+from concertmaster.report.costs.components import view as cost_rows
 from concertmaster.report.overview import graph_line
 from concertmaster.report.status_document import MAX_BYTES, clip, document, words
+from concertmaster.report.tables import workflow_text
 from concertmaster.report.view import workflow_view
 from concertmaster.report.workflows.merged import recommendations
 from tests.support.builders import NOW, container, daily, definition, run, step
@@ -310,7 +317,8 @@ def test_what_could_not_be_assessed_is_said_and_is_not_called_healthy(published:
 
 
 @pytest.mark.parametrize("unpriced", [None, "transform"])
-def test_a_run_priced_in_part_has_no_cost_and_says_which_step_it_lacks(unpriced: str | None) -> None:
+def test_a_run_priced_in_part_has_no_cost_anywhere_and_says_which_step_it_lacks(unpriced: str | None) -> None:
+    whole = unpriced is None
     bare = container(
         cpu_request=None,
         memory_request=None,
@@ -325,12 +333,28 @@ def test_a_run_priced_in_part_has_no_cost_and_says_which_step_it_lacks(unpriced:
         lambda _: {"extract": 60, "transform": 300, "load": 30},
         containers=lambda name: (bare if name == unpriced else container(),),
     )
-    status = document(_result([], analyze(CHAIN, runs, now=NOW)), RecommendationHistory(), data_until=NOW)
+    policy = Policy(objectives=Objectives(max_cost_per_run=100.0))
+    analysis = analyze(CHAIN, runs, now=NOW, policy=policy)
+    status = document(_result([], analysis), RecommendationHistory(), data_until=NOW)
     said = [line for line in status["insights"] if line.startswith("Cost per run unknown")]
-    assert said == (
-        [] if unpriced is None else [f"Cost per run unknown: no requests and no usage samples of {unpriced}"]
-    )
-    assert ("costPerRun" in status["summary"], "costPerMonth" in status["summary"]) == (unpriced is None,) * 2
+    assert said == ([] if whole else [f"Cost per run unknown: no requests and no usage samples of {unpriced}"])
+    assert ("costPerRun" in status["summary"], "costPerMonth" in status["summary"]) == (whole, whole)
+    view = workflow_view(analysis, [])
+    assert (view["cost"]["perRun"] is not None, view["cost"]["perMonth"] is not None) == (whole, whole)
+    assert view["cost"]["runsPerMonth"] is not None
+    assert ("  cost: " in workflow_text(view)) is whole
+    assert {s["name"]: s["costPerRun"] is not None for s in view["steps"]} == {
+        name: name != unpriced for name in ("extract", "transform", "load")
+    }
+    (efficiency,) = [p for p in analysis.score.parts if p.name == "efficiency"]
+    assert (efficiency.value is not None) is whole
+    (objective,) = [o for o in analysis.objectives if o.name == "cost per run"]
+    assert (objective.verdict is ObjectiveResult.MET) is whole
+    rows = daily_rows(runs, analysis.pricing, analysis.figures, covered=0.0, until=NOW)
+    assert {row.cost is not None for row in rows if not row.step} == {whole}
+    assert (run_cost(runs[0], analysis.pricing) is not None) is whole
+    components = cost_table(cost_rows(analysis, []), "USD", whole=view["cost"]["perRun"] is not None)
+    assert ("total" in components, "extract" in components) == (whole, True)
 
 
 def test_in_short_what_can_be_missed_goes_first() -> None:

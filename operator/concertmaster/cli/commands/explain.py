@@ -123,8 +123,9 @@ def _print(items: _Rows, raw: dict[str, Any], detail: dict[str, Any], made: _Row
 
 def _print_figures(detail: dict[str, Any], kept: dict[str, Any]) -> None:
     """Of the whole workflow: cost by component, and what the daily rows and the baseline ``kept`` tell."""
-    currency = str((detail.get("cost") or {}).get("currency") or "USD")
-    if costs := cost_table(detail.get("costComponents") or (), currency):
+    cost = detail.get("cost") or {}
+    currency, whole = str(cost.get("currency") or "USD"), bool(cost.get("perRun"))
+    if costs := cost_table(detail.get("costComponents") or (), currency, whole=whole):
         say(f"Cost by component, now and after the recommendations above:\n\n{costs}\n")
     rows = daily.rows(kept.get("days") or ())
     if months := daily.months_table(rows, currency):

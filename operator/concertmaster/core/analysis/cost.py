@@ -23,24 +23,27 @@ _MONTH_SECONDS = 30 * _DAY_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Amounts in currency units. ``unpriced_steps``: executions without a price because their requests are unknown."""
+    """Amounts in currency units. ``lacking``: steps that ran and of which no execution has a price, for want of requests
+    and usage samples."""
 
     requested: float
     used: float
     wasted: float
     units: float
     total: float
-    unpriced_steps: int = 0
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """Mean per run over the priced runs, and the cost of a month of such runs (None without a known run rate)."""
+    """Mean per run over the runs that have a price as a whole, and the cost of a month of such runs (None without a known
+    run rate). ``lacking``: without such a run, the steps that lack a price."""
 
     runs: int
     per_run: Cost | None
     runs_per_month: float | None
     per_month: float | None
+    lacking: tuple[str, ...] = ()
 
 
 class ExecutionCost(NamedTuple):
@@ -52,6 +55,7 @@ class ExecutionCost(NamedTuple):
     total: float
 
 
+AMOUNTS = ("requested", "used", "wasted", "units", "total")  # of a ``Cost``, in its order
 _cost = partial(tuple.__new__, ExecutionCost)
 _Place = tuple[str | None, str | None, str | None]
 """Step, container and extra metric of a part of a cost."""
@@ -76,15 +80,19 @@ class Costs:
         return self._known(run)[2]
 
     def run(self, run: RunRecord) -> Cost | None:
-        """Cost of a run: its executions plus priced extra metrics. None when no execution could be priced."""
+        """Cost of a run: its executions plus priced extra metrics. None when a step of it, or all of it, has no price."""
+        cost = self._known(run)[1]
+        return None if cost is None or cost.lacking else cost
+
+    def known(self, run: RunRecord) -> Cost | None:
+        """Cost of those steps of a run that have a price: to compare it with other runs of the same steps."""
         return self._known(run)[1]
 
     def parts(self, run: RunRecord) -> list[tuple[_Place, float, float]]:
-        """(place, amount, used amount) of each component of a run, in currency units."""
-        known = self._parts.get(id(run))
-        if known is None:
-            known = self._parts[id(run)] = _parts(run, self.steps(run), self.pricing)
-        return known
+        """(place, amount, used amount) of each component of a run, in currency units; of a step without a price none."""
+        if id(run) not in self._parts:
+            self._parts[id(run)] = _parts(run, self.steps(run), self.pricing)
+        return self._parts[id(run)]
 
     def keep_only(self, runs: Collection[int]) -> None:
         """Drop the cached costs of all runs whose ``id()`` is not in ``runs``."""
@@ -143,11 +151,11 @@ def _amounts(
             requested += reserved
             used += consumed
             charged += reserved if reserved > consumed else consumed
-        if container.gpu_request:
+        if gpus := container.gpu_request:
             known = True
-            reserved = container.gpu_request * hours * pricing.gpu_hour
+            reserved = gpus * hours * pricing.gpu_hour
             requested += reserved
-            used += min(1.0, (container.gpu_used or 0.0) / container.gpu_request) * reserved
+            used += min(1.0, (container.gpu_used or 0.0) / gpus) * reserved
             charged += reserved
     if not known:
         return None
@@ -158,8 +166,8 @@ def _amounts(
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One component of the mean cost per run, in currency units: a container of a step, or a priced extra metric (then
-    ``step`` and ``container`` are set as far as known). ``unused`` is the part charged but not used."""
+    """One component of the mean cost per run: a container of a step, or a priced extra metric (``step`` and ``container``
+    as far as known). ``unused`` is the part charged but not used."""
 
     step: str | None
     container: str | None
@@ -169,26 +177,21 @@ class Component:
 
 
 def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]:
-    """Components of the mean cost per run, largest first."""
+    """Components of the mean cost per run as far as they have a price, largest first."""
     parts: dict[_Place, list[float]] = {}
-    priced = [r for r in runs if costs.run(r) is not None]
+    priced = [r for r in runs if costs.known(r) is not None]
     for run in priced:
         for place, amount, used in costs.parts(run):
-            part = parts.get(place)
-            if part is None:
-                part = parts[place] = [0.0, 0.0]
+            part = parts.setdefault(place, [0.0, 0.0])
             part[0] += amount
-            if amount > used:
-                part[1] += amount - used
-    n = max(1, len(priced))
-    items = [Component(*key, amount / n, unused / n) for key, (amount, unused) in parts.items()]
+            part[1] += max(0.0, amount - used)
+    items = [Component(*key, amount / len(priced), unused / len(priced)) for key, (amount, unused) in parts.items()]
     return tuple(sorted(items, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
 
 
 def _parts(
     run: RunRecord, executions: Sequence[ExecutionCost | None], pricing: Pricing
 ) -> list[tuple[_Place, float, float]]:
-    """(place, amount, used amount) of each component of a run, in currency units."""
     parts: list[tuple[_Place, float, float]] = []
     for e, cost in zip(run.steps, executions, strict=True):
         alone = len(e.containers) == 1  # the common case: the cost of the execution is that of its only container
@@ -202,8 +205,7 @@ def _parts(
             for e in run.steps:
                 if name in e.extra:
                     shares[e.step] = shares.get(e.step, 0.0) + e.extra[name]
-            rest = amount - math.fsum(shares.values())
-            if rest > 1e-9 * abs(amount):
+            if (rest := amount - math.fsum(shares.values())) > 1e-9 * abs(amount):
                 shares[None] = rest
             units = pricing.units[name]
             parts += [((step, None, name), share * units, share * units) for step, share in shares.items()]
@@ -221,7 +223,15 @@ def _of_run(run: RunRecord, executions: Sequence[ExecutionCost | None], pricing:
     if not known and not units:
         return None
     requested, used, wasted, total = map(math.fsum, zip(*known, strict=True)) if known else (0.0,) * 4
-    return Cost(requested, used, wasted, units, total + units, len(run.steps) - len(known))
+    return Cost(requested, used, wasted, units, total + units, _lacking(run, executions))
+
+
+def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tuple[str, ...]:
+    """Steps whose containers ran and of which no execution has a price."""
+    if None not in executions:
+        return ()
+    ran = {e.step for e in run.steps if e.span is not None and any(not c.init for c in e.containers)}
+    return tuple(sorted(ran - {e.step for e, c in zip(run.steps, executions, strict=True) if c is not None}))
 
 
 def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
@@ -238,8 +248,8 @@ def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
 def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:
     """Runs per 30 days at ``now`` (unix seconds), from the intervals between starts; None with fewer than two dated runs.
 
-    Runs that all started before any of them ended are one batch: the intervals within it do not predict the next start,
-    so the rate is taken over the time since the batch, at least one day.
+    Runs that all started before any of them ended are one batch, which does not predict the next start: the rate is taken
+    over the time since it, at least one day.
     """
     starts = sorted(r.start for r in runs if r.start is not None)
     if len(starts) < 2:
@@ -255,23 +265,17 @@ def summarize_cost(runs: Sequence[RunRecord], costs: Costs, now: float) -> CostS
     known = [c for c in (costs.run(r) for r in runs) if c is not None]
     rate = runs_per_month(runs, now)
     if not known:
-        return CostSummary(0, None, rate, None)
+        parts = {step for r in runs if (c := costs.known(r)) is not None for step in c.lacking}
+        return CostSummary(0, None, rate, None, tuple(sorted(parts)))
     n = len(known)
-    mean = Cost(
-        requested=math.fsum(c.requested for c in known) / n,
-        used=math.fsum(c.used for c in known) / n,
-        wasted=math.fsum(c.wasted for c in known) / n,
-        units=math.fsum(c.units for c in known) / n,
-        total=math.fsum(c.total for c in known) / n,
-        unpriced_steps=max(c.unpriced_steps for c in known),
-    )
-    return CostSummary(n, mean, rate, mean.total * rate if rate is not None else None)
+    requested, used, wasted, units, total = (math.fsum(getattr(c, name) for c in known) / n for name in AMOUNTS)
+    mean = Cost(requested, used, wasted, units, total)
+    return CostSummary(n, mean, rate, total * rate if rate is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRate:
-    """Medians of work items (extra metric with role Items): per run, per second of run time, and cost per item in currency
-    units (None when nothing is priced)."""
+    """Medians of work items (extra metric with role Items): per run, per second of run time, and cost per item."""
 
     unit: str
     per_run: float

@@ -86,11 +86,6 @@ class Analysis:
         return next((s for s in self.steps if s.step == name), None)
 
     @property
-    def unpriced(self) -> tuple[str, ...]:
-        """Steps that the cost per run lacks, for want of requests and usage samples."""
-        return _unpriced(self.runs, self.costs)
-
-    @property
     def unsampled(self) -> bool:
         """Whether containers ran and none of them has usage samples."""
         return unsampled([c for s in self.steps for c in s.containers])
@@ -206,13 +201,3 @@ def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:
     """Mean seconds per run that the critical path waited for a slot or lost to failed attempts."""
     splits = [split for split in (figures.of(time_split, run) for run in runs) if split is not None]
     return sum(s.limit + s.retry for s in splits) / len(splits) if splits else 0.0
-
-
-def _unpriced(runs: Sequence[RunRecord], costs: Costs) -> tuple[str, ...]:
-    """Steps whose containers ran without a request or a usage sample in every run: a cost per run would lack them."""
-    priced: dict[str, bool] = {}
-    for run in runs:
-        for execution, cost in zip(run.steps, costs.steps(run), strict=True):
-            if cost is not None or (execution.span is not None and any(not c.init for c in execution.containers)):
-                priced[execution.step] = priced.get(execution.step, False) or cost is not None
-    return tuple(sorted(step for step, known in priced.items() if not known))

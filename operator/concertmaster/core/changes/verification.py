@@ -16,7 +16,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from concertmaster.core.analysis.cost import run_cost
+from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.changes.before_after import BeforeAfter, InputSizes, baseline, comparable, good
 from concertmaster.core.changes.plan import Aim, Predicted
 from concertmaster.core.changes.power import TOLERATED
@@ -152,9 +152,9 @@ def _measured(
     before, after = good(before_after.before), good(before_after.after)
     figures: list[list[float | None]] = [[r.makespan for r in side] for side in (before, after)]
     if aim is Aim.CHEAPER:
-        prices = pricing or Pricing()
+        costs = Costs(pricing or Pricing())
         figures = [
-            [c.requested if (c := run_cost(r, prices)) is not None else None for r in side] for side in (before, after)
+            [c.requested if (c := costs.known(r)) is not None else None for r in side] for side in (before, after)
         ]
     seen = compare(
         figures[0],

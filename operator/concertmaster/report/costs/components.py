@@ -98,8 +98,8 @@ def _pointers(analysis: Analysis, parts: Sequence[Component]) -> dict[int, tuple
     return known
 
 
-def cost_table(rows: Sequence[Mapping[str, Any]], currency: str) -> str:
-    """The rows for a terminal, with their sum; empty without any."""
+def cost_table(rows: Sequence[Mapping[str, Any]], currency: str, *, whole: bool = True) -> str:
+    """The rows for a terminal, with their sum where they are the ``whole`` of a run; empty without any."""
     if not rows:
         return ""
 
@@ -122,5 +122,6 @@ def cost_table(rows: Sequence[Mapping[str, Any]], currency: str) -> str:
         sum(r[n] or 0.0 for r in rows) if rows[0][n] is not None else None
         for n in ("perRun", "perMonth", "afterPerMonth")
     ]
-    lines.append(["total", "", money(sums[0]), "", money(sums[1]), money(sums[2]), ""])
+    if whole:
+        lines.append(["total", "", money(sums[0]), "", money(sums[1]), money(sums[2]), ""])
     return table(["STEP", "COMPONENT", "PER RUN", "UNUSED", "PER MONTH", "AFTER", "RECOMMENDATIONS"], lines)

@@ -100,6 +100,8 @@ def _of_day(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> lis
 
 def _of_runs(day: int, runs: Sequence[RunRecord], costs: Costs, end: _End) -> DailyRow:
     priced = [costs.run(r) for r in runs]
+    if any(c is None and costs.known(r) is not None for r, c in zip(runs, priced, strict=True)):
+        priced = []  # a run priced in part only: the others' sum is not the day's
     durations = [r.makespan for r in runs if r.outcome.timed]
     queue = total([r.queue_time for r in runs])
     metrics = _metrics([r.extra for r in runs if r.extra])
