@@ -88,3 +88,28 @@ def test_sizes_of_an_engine_by_pod_labels_are_printed_in_its_words(reported: boo
     wanted = "as the operator says" if reported else 'resources=k8s.V1ResourceRequirements(requests={"cpu": "500m"}))'
     assert wanted in text
     assert "the operator cannot see that place" not in text
+
+
+@pytest.mark.parametrize(
+    ("identifier", "proposed", "wanted"),
+    [
+        ("retry-policy.load", "3 retries", "retries=3, retry_delay="),
+        ("parallelism", "8 pods at a time", "max_active_tasks=8"),
+    ],
+)
+def test_retries_and_limits_are_printed_in_the_words_of_the_engine_without_the_operator(
+    identifier: str, proposed: str, wanted: str
+) -> None:
+    profile: dict[str, object] = {
+        "metadata": {"namespace": "data", "name": "airflow-etl"},
+        "spec": {"podLabels": {"preset": "airflow", "value": "etl"}},
+    }
+    item = {
+        **_item(identifier, f"kubectl concertmaster explain -n data airflow-etl {identifier}"),
+        "proposed": proposed,
+    }
+    text = describe(item, profile)
+    assert "Where the workflow is defined:" in text
+    assert wanted in text
+    generic = {**profile, "spec": {"podLabels": {"workflow": "app", "run": "id", "value": "etl"}}}
+    assert "Where the workflow is defined:" not in describe(item, generic)

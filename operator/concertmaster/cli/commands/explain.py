@@ -12,17 +12,16 @@ from typing import Any
 
 import click
 
-from concertmaster.api.labelled import labels_of
 from concertmaster.cli import cluster_options, details, documents, profiles
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import PlanReader
 from concertmaster.core import text
-from concertmaster.engines.labels.definition import preset_of
 from concertmaster.report import daily, fleet
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.tables import table
 from concertmaster.report.workflows import merged
+from concertmaster.report.workflows.remedies import snippet
 
 _LABELS = (
     ("because", "Because"),
@@ -46,9 +45,7 @@ _LABELS = (
 )
 
 # Rules that recommend to optimize a step: what-if shows the gain beforehand.
-_TRIED = frozenset(
-    {"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"}
-)
+TRIED = frozenset({"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"})
 _Rows = Sequence[dict[str, Any]]
 
 
@@ -239,19 +236,6 @@ def describe(item: dict[str, Any], profile: dict[str, Any] | None = None, step: 
     return "\n".join(lines)
 
 
-def snippet(item: dict[str, Any], profile: dict[str, Any]) -> str | None:
-    """What sets the sizes of an item in the words of its engine: as the operator says, else read off the status."""
-    labels = labels_of(profile.get("spec") or {})
-    if item.get("snippet") or labels is None:
-        return item.get("snippet")
-    sizes: dict[tuple[str, str], dict[str, str]] = {}
-    for line in item.get("items") or ():
-        row = fleet.item_of(str(line))
-        if row is not None:
-            sizes.setdefault((row["step"] or "", row["container"] or ""), {})[row["field"] or ""] = row["new"] or ""
-    return preset_of(labels).remedies(sizes)
-
-
 def carried_out(outcome: dict[str, Any]) -> list[str]:
     """One implementation and its measured effect."""
     lines = [f"  Applied {outcome['since']} by {outcome['by']}: {outcome['action']}  ({outcome['id']})"]
@@ -290,7 +274,7 @@ def next_step(item: dict[str, Any], profile: dict[str, Any]) -> tuple[str, str]:
             logs = f"kubectl -n {namespace} logs {pod} --all-containers --tail=100"
             return "Read the log of the failed pod while it is there", logs
         return f"Read the logs of the failed pods of {step}", ""
-    if rule in _TRIED and step:
+    if rule in TRIED and step:
         return (
             "Replay the runs with the step at half its duration, to see what a change would bring",
             f"kubectl concertmaster what-if {name} -n {namespace} --scale {shlex.quote(f'{step}=0.5')}",
