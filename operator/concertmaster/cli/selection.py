@@ -49,10 +49,10 @@ def amount(text: str | None) -> Below | None:
     return Below(float(match[1]), match[2].upper() if match[2] else None)
 
 
-def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None) -> list[Chosen]:
-    """The Active recommendations of ``selected`` profiles that are worth less than ``below`` a month (None: all). What has
-    no figure, such as an objective at risk, is not known to be worth little. Raises UserError when they are not priced in
-    the currency of ``below``, or in several: amounts are compared, not converted."""
+def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None, scale: Pricing) -> list[Chosen]:
+    """The Active recommendations of ``selected`` profiles that are worth less than ``below`` a month on ``scale`` (None:
+    all). What has no figure, such as an objective at risk, is not known to be worth little. Raises UserError when they are
+    not priced in the currency of ``below``, or in several: amounts are compared, not converted."""
     items: list[Chosen] = []
     priced: dict[str, Chosen] = {}
     for profile in selected:
@@ -60,7 +60,7 @@ def chosen(selected: Iterable[Mapping[str, Any]], below: Below | None) -> list[C
             if item.get("state") != "Active":
                 continue
             impact = impacts.parse(item.get("impact"))
-            one = Chosen(profile, str(item["id"]), str(item.get("action") or ""), value(impact, Pricing()))
+            one = Chosen(profile, str(item["id"]), str(item.get("action") or ""), value(impact, scale))
             if (currency := impacts.currency(item.get("impact"))) is not None:
                 priced.setdefault(currency, one)
             if below is None or (impact != Impact() and one.worth < below.amount):

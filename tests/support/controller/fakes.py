@@ -60,6 +60,8 @@ class MemoryClient(KubeClient):
                 continue
             if options.get("name") not in (None, obj["metadata"]["name"]):
                 continue
+            if not _labelled(obj, options.get("label_selector")):
+                continue
             shown = ("metadata",) if options.get("metadata_only") else obj
             yield copy.deepcopy({part: obj[part] for part in shown})
 
@@ -129,6 +131,13 @@ class MemoryClient(KubeClient):
     def writes(self) -> list[tuple[str, str]]:
         """All requests that changed or could have changed the cluster, without access reviews."""
         return [(m, p) for m, p, _ in self.calls if m in ("POST", "PATCH", "DELETE") and "selfsubjectaccess" not in p]
+
+
+def _labelled(obj: Mapping[str, Any], selector: str | None) -> bool:
+    """Whether the object has the labels of a selector such as ``team=data,tier=gold``; other forms select all."""
+    terms = [term.split("=", 1) for term in (selector or "").split(",") if "=" in term and "!" not in term]
+    labels = obj["metadata"].get("labels") or {}
+    return all(labels.get(key) == value for key, value in terms)
 
 
 def _json_patch(obj: dict[str, Any], operation: Mapping[str, Any]) -> None:

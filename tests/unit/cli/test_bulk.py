@@ -12,7 +12,7 @@ from concertmaster.cli import main, profiles, selection
 from concertmaster.cli.commands import approve, dismiss
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
-from concertmaster.kube.objects import PROFILES
+from concertmaster.kube.objects import CLUSTER_POLICIES, PROFILES
 from tests.support.controller.changes_bed import Bed
 from tests.support.controller.fakes import MemoryClient
 
@@ -69,6 +69,29 @@ def test_only_profiles_with_the_labels_are_decided_about(command: click.Command,
     CliRunner().invoke(command, ["--below", "1usd", "-A", "-l", "team=data", "-y", *reason])
     listed = [options for verb, path, options in fleet.calls if (verb, path) == ("LIST", PROFILES.path(None))]
     assert listed == [{"label_selector": "team=data"}]
+
+
+def test_all_with_a_label_leaves_what_has_it_not_alone(fleet: MemoryClient) -> None:
+    shown = {"recommendations": [published("right-size", "0.4 USD a month")]}
+    for name, labels in (("mine", {"team": "data"}), ("web", {"team": "web"})):
+        fleet.put(PROFILES, "demo", name, status=shown, metadata={"labels": labels})
+    call = ["--all", "-n", "demo", "-l", "team=data", "--reason", "replaced in May"]
+    asked = CliRunner().invoke(dismiss.command, call, input="n\n")
+    assert "Dismiss 1 recommendation?" in asked.output
+    result = CliRunner().invoke(dismiss.command, [*call, "-y"])
+    assert result.exit_code == 0, result.output
+    assert [path for verb, path, _ in fleet.calls if verb == "PATCH"] == [PROFILES.path("demo", "mine")]
+
+
+def test_below_is_on_the_scale_of_the_cluster_policies(fleet: MemoryClient) -> None:
+    """Six run-hours are 15 USD by default, and 0.6 where an hour is worth a tenth."""
+    hours = published("io-bound.a", "6 run-hours a month")
+    fleet.put(PROFILES, "slow", "etl", status={"recommendations": [hours]})
+    call = ["--below", "1usd", "-n", "slow", "--reason", "trifles", "--print"]
+    assert "no active recommendation is selected" in CliRunner().invoke(dismiss.command, call).output
+    spec = {"pricing": {"runHour": "0.1"}}
+    fleet.put(CLUSTER_POLICIES, None, "baseline", spec=spec)
+    assert "recommendation: io-bound.a" in CliRunner().invoke(dismiss.command, call).output
 
 
 def test_names_and_texts_of_a_cluster_do_not_command_the_terminal(
@@ -153,6 +176,11 @@ def test_every_change_that_waits_is_decided_and_no_other(monkeypatch: pytest.Mon
     result = CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"])
     assert result.exit_code == 0, result.output
     assert decided == [f"Approve {change.name}"]
+    decided.clear()
+    bed.client.objects[path]["metadata"]["labels"] = {"team": "web"}
+    for labels, taken in (("team=data", []), ("team=web", [f"Approve {change.name}"])):
+        CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-l", labels, "-y"])
+        assert decided == taken
     bed.decide("Reject")
     again = CliRunner().invoke(approve.command, ["--all", "-n", "demo", "-y"])
     assert "no change waits" in again.output

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, profiles, selection
+from concertmaster.cli import cluster_options, policies, profiles, selection
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.controller.workflow_change import WorkflowChangeView
@@ -88,8 +88,9 @@ def _waiting(
 ) -> Iterator[WorkflowChangeView]:
     """Proposed changes without a decision whose profiles are selected, worth less than ``below`` a month; what the
     operator did not propose is left out."""
+    scale, _ = policies.scale(client, None, None)
     wanted = {(c.profile["metadata"]["namespace"], c.profile["metadata"]["name"], c.id)
-              for c in selection.chosen(selected, below)}  # fmt: skip
+              for c in selection.chosen(selected, below, scale)}  # fmt: skip
     try:
         listed = [WorkflowChangeView(raw) for raw in client.items(CHANGES.path(namespace))]
     except KubeError as error:

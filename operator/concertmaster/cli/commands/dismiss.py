@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from concertmaster.cli import cluster_options, dismissals, profiles, selection
+from concertmaster.cli import cluster_options, dismissals, policies, profiles, selection
 from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
@@ -68,7 +68,7 @@ def command(
         _one(client, place, profile, recommendation, words, only_print=only_print)
         return
     selected = list(profiles.each(client, None if all_namespaces else place, selector))
-    items = selection.chosen(selected, most)
+    items = selection.chosen(selected, most, policies.scale(client, None, None)[0])
     if not items:
         say("no active recommendation is selected")
         return

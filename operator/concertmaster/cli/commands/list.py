@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from concertmaster.cli import cluster_options, details, documents, profiles
+from concertmaster.cli import cluster_options, details, documents, policies, profiles
 from concertmaster.cli.documents import say
 from concertmaster.core import text
 from concertmaster.core.fleet.materiality import value
@@ -74,14 +74,15 @@ def command(
         and (category is None or e["category"] == category)
         and (state is None or e["state"] == state)
     ]
-    entries.sort(key=lambda e: _order(e, sort_by))
+    scale, _ = policies.scale(client, None, None)
+    entries.sort(key=lambda e: _order(e, sort_by, scale))
     _print(entries, output)
 
 
-def _order(entry: ListedEntry, key: str) -> tuple[Any, ...]:
+def _order(entry: ListedEntry, key: str, scale: Pricing) -> tuple[Any, ...]:
     name = (entry["namespace"], entry["profile"], entry["id"])
     state, severity = _STATES.index(entry["state"] or "Active"), -_rank(entry)
-    worth = -value(impacts.of_entry(entry), Pricing())
+    worth = -value(impacts.of_entry(entry), scale)
     first: dict[str, tuple[Any, ...]] = {
         "impact": (state, entry["minor"], worth, severity),
         "severity": (state, severity, worth),
