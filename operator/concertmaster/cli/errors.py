@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from concertmaster.cli.documents import repeated
+
 
 class UserError(Exception):
     """One message for stderr: what is wrong, where, and what to do. The command exits with status 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(repeated(message))

@@ -54,7 +54,7 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
     head = [
         f"{summary.get('target') or meta['name']}  namespace {meta['namespace']}, profile {meta['name']}{policy}",
         _runs(runs, summary, status.get("score")),
-        *(part for line in status.get("advice") or ("Not analysed yet.",) for part in textwrap.wrap(line, _WIDTH)),
+        *(part for line in status.get("advice") or ("Not analysed yet.",) for part in _wrapped(line)),
     ]
     tail = _running(raw) + _conditions(status.get("conditions") or ()) + _made(changes)
     listing = _recommendations(raw)
@@ -63,6 +63,11 @@ def lines(raw: Mapping[str, Any], changes: Sequence[Mapping[str, Any]] = ()) -> 
     heading = textwrap.shorten(f"Steps ({graph}):", _WIDTH, placeholder=" ...):") if graph else "Steps:"
     listed = [textwrap.shorten(str(step), _WIDTH - 2, placeholder=" ...") for step in steps]
     return [*head, *listing, *(["", heading, *(f"  {line}" for line in listed)] if listed else []), *tail]
+
+
+def _wrapped(line: str) -> list[str]:
+    """A sentence in lines; one with a command stays whole, as that runs as printed."""
+    return [line] if "kubectl " in line else textwrap.wrap(line, _WIDTH)
 
 
 def _recommendations(raw: Mapping[str, Any]) -> list[str]:
