@@ -25,9 +25,9 @@ class Amount(ApiModel):
 class ImpactAmounts(ApiModel):
     """Likely amounts in 30 days."""
 
-    run_minutes_per_month: float | None = Field(default=None, description="Run time saved, in minutes.")
-    failed_runs_per_month: float | None = Field(default=None, description="Failed runs avoided.")
-    money_per_month: float | None = Field(default=None, description="Money saved, in the currency of the policy.")
+    run_minutes_per_month: float | None = Field(description="Run time saved, in minutes.")
+    failed_runs_per_month: float | None = Field(description="Failed runs avoided.")
+    money_per_month: float | None = Field(description="Money saved, in the currency of the policy.")
 
 
 class SizeRow(ApiModel):
@@ -62,12 +62,12 @@ class ListEntry(ApiModel):
     interval: Amount | None = Field(description="Impact in the measure of the recommendation.")
     impact: ImpactAmounts
     confidence: float | None = Field(description="0 to 1.")
-    items: tuple[SizeRow, ...] = ()
+    items: tuple[SizeRow, ...]
     minor: bool = Field(description="Whether it is below the policy's materiality thresholds.")
-    since: str | None = None
-    note: str | None = None
-    dismissal: str | None = None
-    effect: str | None = Field(default=None, description="Measured effect of an implemented recommendation.")
+    since: str | None
+    note: str | None
+    dismissal: str | None
+    effect: str | None = Field(description="Measured effect of an implemented recommendation.")
 
 
 def json_schema() -> str:

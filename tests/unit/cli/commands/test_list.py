@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from concertmaster.cli.commands import describe, explain
 from concertmaster.cli.commands import list as list_
 from concertmaster.kube.objects import PROFILES
 from tests.support.controller.fakes import MemoryClient
+from tests.support.json_schema import violations
 
 CATEGORIES = {"right-size": "Cost", "timeout.load": "Reliability"}  # the others: Performance
 ROWS = (  # namespace, workflow, id, severity, state, impact
@@ -106,6 +108,21 @@ def test_minor_items_come_from_the_operator_and_only_when_asked_for(monkeypatch:
     (item,) = (e for e in entries("--all") if e["minor"])
     assert (item["namespace"], item["workflow"], item["id"], item["state"]) == ("b", "etl", "variance.load", None)
     assert item["interval"] == {**amount, "unit": "EUR/month"}
+
+
+def test_what_is_printed_follows_the_published_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = json.loads((Path(__file__).parents[4] / "docs" / "reference" / "list.schema.json").read_text())
+    document = {"cost": {"currency": "EUR"}, "minor": [{"id": "variance.load", "action": "x", "items": [
+        "load/main requests.cpu: not set -> 2 (peak 1.5)"]}]}  # fmt: skip
+    monkeypatch.setattr(details, "ask", lambda *_: (document, ""))
+    found = json.loads(CliRunner().invoke(list_.command, ["-A", "-o", "json", "--all"]).output)
+    assert len(found) == len(ROWS) + 3 and violations(found, schema) == []
+    fields = {"namespace", "kind", "workflow", "id", "state", "severity", "action", "because", "proposed", "expected",
+              "interval", "impact", "confidence", "items", "minor"}  # fmt: skip
+    entry = schema["$defs"]["ListEntry"]
+    assert fields <= set(entry["required"]) == set(entry["properties"])
+    for wrong in ({**found[0], "minor": "no"}, {k: v for k, v in found[0].items() if k != "items"}, "text"):
+        assert violations([wrong], schema)
 
 
 def test_the_most_valuable_come_first_where_nothing_is_said() -> None:
