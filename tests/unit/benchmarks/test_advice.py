@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.advice.__main__ import KINDS, one_seed
+from benchmarks.advice.healthy import healthy
 from benchmarks.advice.law import HOUR, Flow
 from benchmarks.advice.numbers import Number, retried, sized, slower, within
 from benchmarks.advice.plant import base
@@ -98,3 +99,39 @@ def any_recommendation() -> Recommendation:
     kind = next(k for k in KINDS if k.__name__ == "cpu_over")
     result, _ = analyse(kind(np.random.default_rng(1), base(np.random.default_rng(1), "any")).flow, Policy())
     return result.recommendations[0]
+
+
+def test_healthy_workflows_cover_the_ranges_they_are_said_to() -> None:
+    flows = [healthy(np.random.default_rng((1, 1000 + i)), f"healthy-{i}") for i in range(200)]
+    steps = [s for f in flows for s in f.steps]
+    ranges = {
+        "cv": ([s.cv for s in steps], 0.03, 0.4),
+        "cpu": ([s.cpu / s.cpu_request for s in steps], 0.5, 0.95),
+        "memory": ([s.peak * 1.05 / s.memory_request for s in steps], 0.5, 0.95),
+    }
+    for name, (values, low, high) in ranges.items():
+        assert low <= min(values) <= low + 0.02 and high - 0.02 <= max(values) <= high, (name, min(values), max(values))
+    assert all(sum(f.engine == engine for f in flows) >= 40 for engine in ("argo", "cron", "tekton", "cronjob"))
+    for law in ("daily", "weekly"):
+        assert 40 <= sum(getattr(f, law) > 0 for f in flows) <= 100, law
+    for law in ("growth", "transient"):
+        assert sum(any(getattr(s, law) > 0 for s in f.steps) for f in flows) >= 40, law
+
+
+def test_what_healthy_workflows_do_is_what_they_are_made_of() -> None:
+    """Of the runs, not of the parameters: the durations of a step vary as drawn, and requests are used as drawn."""
+    cvs, used = [], []
+    for i in range(20):
+        flow = healthy(np.random.default_rng((1, 1000 + i)), f"healthy-{i}")
+        plain = replace(flow, daily=0.0, weekly=0.0, noise=0.0)
+        for step in plain.steps:
+            rows = [
+                e for r in runs_of(plain)[1] for e in r.steps if e.step == step.name and e.duration and not step.growth
+            ]
+            if len(rows) >= 30 and step.transient == 0.0:
+                seconds = np.array([e.duration for e in rows])
+                cvs.append(float(seconds.std() / seconds.mean()) / step.cv)
+                peaks = [c.memory_peak / c.memory_request for e in rows for c in e.containers if c.memory_request]
+                used.append(float(np.max(peaks)))
+    assert len(cvs) >= 20 and 0.9 <= float(np.median(cvs)) <= 1.1, cvs
+    assert all(0.4 <= share <= 1.0 for share in used), used

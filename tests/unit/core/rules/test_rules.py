@@ -18,10 +18,12 @@ from concertmaster.core.model import (
     Outcome,
     Recommendation,
     RunRecord,
+    Severity,
     WorkflowDefinition,
 )
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.policy import AnalysisSettings, Objectives, Policy, Quantiles, RuleSettings
+from concertmaster.core.pipeline import Environment, analyze_workflow
 from concertmaster.core.rules import RULES, DataGaps, Evidence, recommend
 from tests.support.builders import DAY, MI, NOW, container, daily, definition, run, step
 from tests.support.core import scenario_builder as builder
@@ -397,3 +399,17 @@ def test_nothing_is_said_to_be_retried_without_a_retry_policy(name: str) -> None
     for item in of.recommended():
         said = " ".join((item.action, item.because, item.expected, item.otherwise))
         assert "retried" not in said or limits.get(item.step or "") != 0, item
+
+
+@pytest.mark.parametrize("name", sorted(scenarios.SCENARIOS))
+def test_what_is_published_does_not_promise_an_interval_with_zero(name: str) -> None:
+    of = scenarios.SCENARIOS[name]()
+    policy = Policy(apply=of.apply, analysis=of.options, objectives=of.objectives, pricing=of.pricing)
+    environment = Environment(of.gaps or DataGaps(), fleet=of.fleet, capacity=of.capacity)
+    found = analyze_workflow(of.definition, of.runs, policy, profile="wfp", now=NOW, environment=environment)
+    for item in found.recommendations:
+        promised = [
+            a for a in (item.impact.run_minutes, item.impact.failed_runs, item.impact.money) if a and a.likely > 0
+        ]
+        assert all(a.low > 0 for a in promised), item
+        assert promised or item.objective is not None or item.urgent or item.severity is Severity.CRITICAL, item
