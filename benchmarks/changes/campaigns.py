@@ -29,6 +29,7 @@ from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.profiles.reconcile import candidates
 from concertmaster.core.changes import json_patch as jsonpatch
+from concertmaster.core.changes.attribution import LoweredMemory
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.checks import blocking, run_checks
 from concertmaster.core.changes.plan import Plan, plan
@@ -91,7 +92,9 @@ class Changed:
         lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
-        return verify(aim, found, settings, age=0.0, steps=steps, lowers_memory=lowers, common=shared)
+        return verify(
+            aim, found, settings, age=0.0, steps=steps, lowered=LoweredMemory() if lowers else None, common=shared
+        )
 
 
 def change(kind: str, seed: int) -> Changed | None:

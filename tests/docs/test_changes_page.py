@@ -112,6 +112,7 @@ HELD: dict[str, tuple[str, str]] = {
     "*Faster* must": (PROOF, "test_same_is_restored_or_kept_as_the_policy_says_for_faster_only"),
     "*Cheaper* must": (PROOF, "test_a_slowdown_within_the_margin_does_not_spoil_a_saving"),
     "One container killed": (PROOF, "test_one_kill_for_memory_after_less_memory_is_enough_and_only_then"),
+    "Runs that use more memory": (PROOF, "test_use_above_a_lowered_request_is_harm_although_nothing_was_killed"),
     "More failing runs": (PROOF, "test_a_clear_slowdown_ends_the_proof_before_min_runs"),
     "Too few runs": (PROOF, "test_no_runs_in_time_is_inconclusive_and_the_policy_says_what_follows"),
     "When somebody changes": (LOOP, "test_another_change_of_the_template_ends_the_proof_with_what_is_known"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from tests.support.builders import KEY, container, run_record
+from tests.support.builders import KEY, MI, container, run_record
 
 HOUR = 3600.0
 
@@ -23,8 +23,10 @@ def run(
     items: int = 1,
     size: float | None = None,
     attempts: int = 1,
+    memory: tuple[int, int] = (600, 1024),
 ) -> RunRecord:
-    """One run of one step."""
+    """One run of one step. ``memory``: peak and request of its container in MiB."""
+    peak, request = (mebibytes * MI for mebibytes in memory)
     steps = tuple(
         StepExecution(
             "train",
@@ -36,7 +38,7 @@ def run(
             outcome=outcome if a == attempts - 1 else Outcome.FAILED,
             reason=reason,
             input_size=size,
-            containers=(container(cpu_request=cpu),),
+            containers=(container(cpu_request=cpu, memory_request=request, memory_sampled_peak=peak),),
         )
         for i in range(items)
         for a in range(attempts)

@@ -13,10 +13,10 @@ from concertmaster.controller.changes.writer import ChangeWriter
 from concertmaster.controller.interfaces import History
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.analysis.pod_level import with_pods
-from concertmaster.core.changes.attribution import harmed_steps
+from concertmaster.core.changes.attribution import LoweredMemory, harmed_steps
 from concertmaster.core.changes.before_after import BeforeAfter, requested, silent
 from concertmaster.core.changes.before_after import split_runs as split_runs_at
-from concertmaster.core.changes.operations import lowers_memory
+from concertmaster.core.changes.operations import lowered_memory
 from concertmaster.core.changes.operations import written as values_written
 from concertmaster.core.changes.phases import written
 from concertmaster.core.changes.phases.transition import Transition, conflict, resumed
@@ -131,13 +131,15 @@ class Verifier:
         steps = _changed(change, definition, runs)
         asked = early and context.policy.metric(MetricRole.INPUT_SIZE) is not None
         unknown = asked and any(r.outcome.timed and r.input_total is None for r in runs.after)
+        requests = lowered_memory(PATCHABLE.get(target.kind), change.operations("patch") or ())
+        lowered = LoweredMemory.of(requests, context.policy)
         result = verify(
             change.aim,
             runs,
             settings,
             age=float("inf") if touched else context.now - applied,
             steps=steps,
-            lowers_memory=lowers_memory(PATCHABLE.get(target.kind), change.operations("patch") or ()),
+            lowered=lowered,
             pricing=context.policy.pricing,
             common=context.control_group.common(context.subject, runs, applied) if len(runs.after) >= SOONEST else None,
             silence=silent(
@@ -150,7 +152,7 @@ class Verifier:
             return None
         if result.verdict is Verdict.WORSE:
             # Pods that were never created name no step: the whole change is then at fault.
-            result = replace(result, harmed=harmed_steps(runs, steps) or steps)
+            result = replace(result, harmed=harmed_steps(runs, steps, lowered) or steps)
         if touched:
             text = f"the workflow was changed otherwise meanwhile, which ends the verification: {result.reason}"
             result = replace(result, reason=text)

@@ -125,6 +125,7 @@ def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
         analysis.runs,
         scheduled(case.policy.apply.verify, case.definition, case.now),
         now=case.now,
+        policy=case.policy,
         steps=steps,
         pricing=analysis.pricing,
     )

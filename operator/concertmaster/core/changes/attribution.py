@@ -1,22 +1,60 @@
-"""Attribution of harm: which of several changed steps caused a verification to end early. Pure."""
+"""Signs of harm by step: which of several changed steps caused a verification to end early. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from concertmaster.core.changes.before_after import BeforeAfter
-from concertmaster.core.changes.verification import killed_for_memory
 from concertmaster.core.model import Outcome, RunRecord
+from concertmaster.core.model.policy import Policy
 
+_SAME = 1e-6  # relative difference of amounts that are equal
 _SLOWER = 1.1  # times its mean before; less is no slowdown of a step
 _PART = 0.5  # of the largest slowdown in seconds: steps with at least that much are blamed too
 
 
-def harmed_steps(before_after: BeforeAfter, steps: Collection[str]) -> tuple[str, ...]:
-    """Those of the changed ``steps`` that show harm, by the first sign that any of them shows: OOM kills, failures, run
-    time. Empty when no step shows any."""
-    for sign in (_killed, _failing):
+@dataclass(frozen=True, slots=True)
+class LoweredMemory:
+    """The memory requests (bytes) that a change lowered. ``room``: a use above them by less than this share (0 to 1) is no
+    reason to raise them again."""
+
+    requests: frozenset[float] = frozenset()
+    room: float = 0.0
+
+    @classmethod
+    def of(cls, requests: Iterable[float], policy: Policy) -> LoweredMemory | None:
+        """None without requests. The room is what ``right-size`` leaves alone."""
+        room = policy.rule("right-size").number("minChangePercent", 100 * policy.apply.min_change) / 100
+        found = frozenset(requests)
+        return cls(found, room) if found else None
+
+    def exceeded(self, run: RunRecord, steps: Collection[str]) -> dict[tuple[str, str], tuple[float, float]]:
+        """The largest memory peak, and the request, by step and container: of containers of these steps (empty: any) that
+        request what the change set and used more."""
+        found: dict[tuple[str, str], tuple[float, float]] = {}
+        for e in run.steps:
+            for c in e.containers if not steps or e.step in steps else ():
+                peak, request = c.memory_peak, c.memory_request
+                if peak is None or request is None or peak <= (1.0 + self.room) * request:
+                    continue
+                if any(math.isclose(request, new, rel_tol=_SAME) for new in self.requests):
+                    found[e.step, c.name] = max((peak, request), found.get((e.step, c.name), (0.0, 0.0)))
+        return found
+
+
+def harmed_steps(
+    before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None = None
+) -> tuple[str, ...]:
+    """Those of the changed ``steps`` that show harm, by the first sign that any of them shows: OOM kills, use above a
+    ``lowered`` memory request, failures, run time. Empty when no step shows any."""
+
+    def too_small(found: BeforeAfter, step: str) -> bool:
+        return lowered is not None and any(lowered.exceeded(run, [step]) for run in found.after)
+
+    for sign in (_killed, too_small, _failing):
         named = tuple(s for s in steps if sign(before_after, s))
         if named:
             return named
@@ -48,3 +86,13 @@ def _slowdown(before_after: BeforeAfter, step: str) -> float:
 def _seconds(runs: Sequence[RunRecord], step: str) -> float:
     known = [d for r in runs for e in r.steps if e.step == step and (d := e.duration) is not None]
     return fmean(known) if known else 0.0
+
+
+def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
+    """Number of runs in which a container of these steps (empty: any) was OOM-killed."""
+    return sum(_oom(r, steps) for r in runs)
+
+
+def _oom(run: RunRecord, steps: Collection[str]) -> bool:
+    rows = [e for e in run.steps if not steps or e.step in steps]
+    return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)

@@ -179,18 +179,18 @@ def tested(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def lowers_memory(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a patch of an object of ``kind`` sets a memory request below the value in its own tests."""
+def lowered_memory(kind: ObjectKind | None, patch: Sequence[Mapping[str, Any]]) -> frozenset[float]:
+    """The memory requests (bytes) that a patch of an object of ``kind`` sets below the value in its own tests."""
     if kind is None:
-        return False
-    held = tested(patch)
+        return frozenset()
+    held, found = tested(patch), set()
     for pointer, value in written(patch).items():
         if kind.resource(pointer) != "memory":
             continue
         old, new = quantity(held.get(pointer)) or quantity(held.get(kind.inherited(pointer) or "")), quantity(value)
         if old is not None and new is not None and new < old:
-            return True
-    return False
+            found.add(new)
+    return frozenset(found)
 
 
 def out_of_bounds(kind: ObjectKind | None, operations: Sequence[Mapping[str, Any]], bounds: Bounds) -> str | None:

@@ -1,13 +1,14 @@
 """Whether a change reached its aim: runs started after it against those ended before it, evaluated after every run.
 
 *Faster* must be faster. *Cheaper* and *Safer* must not be slower by more than a margin, and are improvements only if runs
-reserve less, or fail less. Harm overrides every aim: OOM kills,
-more failing runs, a clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the
-sequential test of ``verdict.watch``. Failing runs are judged by their probability under the failure rate before
-(Beta-binomial prediction, Jeffreys prior); the k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it
-for any number of failures. A clear slowdown bypasses the sequential test: if the first two runs (three with a short
-baseline) all take half as long again as the longest run before, on no larger input, chance explains it once in hundreds of
-changes (by ranks alone: 1 in 496 after 30 runs).
+reserve less, or fail less. Harm overrides every aim: OOM kills, more failing runs, use above a lowered memory request, a
+clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the sequential test of
+``verdict.watch``. Failing runs are judged by their probability under the failure rate before (Beta-binomial prediction,
+Jeffreys prior); the k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it for any number of failures.
+Runs that use more memory than the change left them are judged alike; a single one kills no pod, but the size is not
+verified. A clear slowdown bypasses the sequential test: if the first two runs (three with a short baseline) all take half
+as long again as the longest run before, on no larger input, chance explains it once in hundreds of changes (by ranks alone:
+1 in 496 after 30 runs).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core.analysis.cost import Costs
+from concertmaster.core.changes.attribution import LoweredMemory, killed_for_memory
 from concertmaster.core.changes.before_after import BeforeAfter, InputSizes, baseline, comparable, good
 from concertmaster.core.changes.plan import Aim, Predicted
 from concertmaster.core.changes.power import TOLERATED
@@ -25,7 +27,7 @@ from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import Pricing, VerifySettings
 from concertmaster.core.schedule import interval
 from concertmaster.core.stats.comparison import MARGIN, MIN_RUNS, UNDECIDED, Common, Comparison, compare, watch
-from concertmaster.core.text import count, duration, percent
+from concertmaster.core.text import count, duration, memory, memory_quantity, percent
 
 HARMLESS = 0.10  # accepted increase of run time for a cheaper change, as a share
 FAILURE_LEVEL = 0.01  # share of harmless changes that may be judged harmful because of failing runs
@@ -59,19 +61,21 @@ def scheduled(settings: VerifySettings, definition: WorkflowDefinition | None, n
 
 def verify(
     aim: Aim, before_after: BeforeAfter, settings: VerifySettings, *, age: float,
-    steps: Collection[str] = (), lowers_memory: bool = False, pricing: Pricing | None = None, common: Common | None = None,
-    silence: str | None = None, timed: bool = True,
+    steps: Collection[str] = (), lowered: LoweredMemory | None = None, pricing: Pricing | None = None,
+    common: Common | None = None, silence: str | None = None, timed: bool = True,
 ) -> Verification:  # fmt: skip
-    """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``common``: common
-    factor of other workflows' run times (``control.common``); ``silence``: why the absence of runs counts as harm
-    (``before_after.silent``). ``timed``: whether durations can be compared yet; else only other harm ends it."""
+    """The verification of a change of ``steps`` (empty: the whole workflow) made ``age`` seconds ago. ``lowered``: None
+    unless it lowers a memory request; ``common``: common factor of other workflows' run times (``control.common``);
+    ``silence``: why the absence of runs counts as harm (``before_after.silent``). ``timed``: whether durations can be
+    compared yet; else only other harm ends it."""
     sizes = comparable(before_after)
     before_after = replace(before_after, before=baseline(before_after.before, sizes, settings.max_runs))
     runs = (len(before_after.before), min(len(before_after.after), settings.max_runs))
     harm = (
         silence
-        or _killed(before_after, steps, lowers_memory)
+        or _killed(before_after, steps, lowered)
         or _failing(before_after)
+        or _too_small(before_after, steps, lowered, certain=True)
         or (_clearly_slower(before_after, sizes, common) if timed else None)
     )
     if harm:
@@ -93,7 +97,16 @@ def verify(
         reason = f"{count(runs[0], 'run')} before and {runs[1]} after it within {limit}: too few to tell"
         return Verification(Verdict.INCONCLUSIVE, settings.on_inconclusive is OnSame.RESTORE, reason, *runs, measured)
     last = runs[1] >= settings.max_runs or over
-    return replace(_judged(aim, before_after, seconds, settings, last, measured), measured=measured)
+    found = _judged(aim, before_after, seconds, settings, last, measured)
+    above = _too_small(before_after, steps, lowered, certain=False)
+    if above is not None and found.verdict in (Verdict.IMPROVED, Verdict.SAME):
+        waiting, restore = _waiting(runs, settings), settings.on_inconclusive is OnSame.RESTORE
+        found = (
+            Verification(Verdict.INCONCLUSIVE, restore, above, *runs)
+            if last
+            else Verification(None, False, waiting, *runs)
+        )
+    return replace(found, measured=measured)
 
 
 def _judged(
@@ -170,9 +183,9 @@ def _measured(
     return Predicted(measure, seen.low - 1.0, seen.ratio - 1.0, seen.high - 1.0)
 
 
-def _killed(before_after: BeforeAfter, steps: Collection[str], lowers_memory: bool) -> str | None:
+def _killed(before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None) -> str | None:
     """A new OOM kill after a lower memory request."""
-    if not lowers_memory:
+    if lowered is None:
         return None
     each: list[Collection[str]] = [(s,) for s in steps] or [()]  # by step: earlier kills of one do not hide new ones
     new = [
@@ -188,17 +201,49 @@ def _killed(before_after: BeforeAfter, steps: Collection[str], lowers_memory: bo
 
 def _failing(before_after: BeforeAfter) -> str | None:
     """More failing runs than the failure rate before explains."""
-    if len(before_after.before) < MIN_RUNS:
-        return None
     earlier = sum(_bad(r) for r in before_after.before)
-    a, b = earlier + 0.5, len(before_after.before) - earlier + 0.5
-    failures = 0
-    for number, run in enumerate(before_after.after, start=1):
-        failures += _bad(run)
-        if not _bad(run):
-            continue
-        if _at_least(failures, number, a, b) <= FAILURE_LEVEL / (failures * (failures + 1)):
-            return f"{failures} of {number} runs after it failed, {earlier} of {len(before_after.before)} before"
+    found = _more([_bad(r) for r in before_after.after], earlier, len(before_after.before))
+    if found is None:
+        return None
+    return f"{found[0]} of {found[1]} runs after it failed, {earlier} of {len(before_after.before)} before"
+
+
+def _too_small(
+    before_after: BeforeAfter, steps: Collection[str], lowered: LoweredMemory | None, *, certain: bool
+) -> str | None:
+    """Use above a lowered memory request, by containers that never used more than they requested before. ``certain``: in
+    more runs than chance explains; else in any."""
+    if lowered is None or not lowered.requests:
+        return None
+    known = {
+        (e.step, c.name)
+        for run in before_after.before
+        for e in run.steps
+        for c in e.containers
+        if (c.memory_peak or 0.0) > (c.memory_request or math.inf)
+    }
+    each = [lowered.exceeded(run, steps) for run in before_after.after]
+    new = [(key, *found[key]) for found in each for key in found.keys() - known]
+    bad = [not found.keys() <= known for found in each]
+    times = _more(bad, 0, len(before_after.before)) if certain else (sum(bad), len(bad))
+    if times is None or not new:
+        return None
+    (step, _), peak, request = max(new, key=lambda row: row[1] / row[2])
+    used = f"{step} used {memory(peak)} of {memory_quantity(request)}"
+    return f"{times[0]} of {times[1]} runs after it needed more memory than the new request: {used}"
+
+
+def _more(bad: Sequence[bool], earlier: int, before: int) -> tuple[int, int] | None:
+    """The number of bad runs among the first runs after a change that ``earlier`` bad ones of ``before`` do not explain, and
+    of those first runs; None while they do."""
+    if before < MIN_RUNS:
+        return None
+    a, b = earlier + 0.5, before - earlier + 0.5
+    found = 0
+    for number, wrong in enumerate(bad, start=1):
+        found += wrong
+        if wrong and _at_least(found, number, a, b) <= FAILURE_LEVEL / (found * (found + 1)):
+            return found, number
     return None
 
 
@@ -237,16 +282,6 @@ def _bad(run: RunRecord) -> bool:
 def _failed(runs: Sequence[RunRecord]) -> float:
     """Share of failed runs (0 to 1)."""
     return sum(_bad(r) for r in runs) / len(runs) if runs else 0.0
-
-
-def killed_for_memory(runs: Sequence[RunRecord], steps: Collection[str]) -> int:
-    """Number of runs in which a container of these steps (empty: any) was OOM-killed."""
-    return sum(_oom(r, steps) for r in runs)
-
-
-def _oom(run: RunRecord, steps: Collection[str]) -> bool:
-    rows = [e for e in run.steps if not steps or e.step in steps]
-    return any(e.reason == "OOMKilled" or any(c.reason == "OOMKilled" for c in e.containers) for e in rows)
 
 
 def _waiting(runs: tuple[int, int], settings: VerifySettings) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from concertmaster.core.changes.attribution import LoweredMemory
 from concertmaster.core.changes.before_after import split_runs
 from concertmaster.core.changes.plan import Aim, Predicted, aim_for
 from concertmaster.core.changes.verification import Verification, verify
@@ -17,7 +18,7 @@ from concertmaster.core.lifecycle.history import ImplementationResult, RelativeE
 from concertmaster.core.lifecycle.states import step_of
 from concertmaster.core.model import Category, RunRecord
 from concertmaster.core.model.amounts import quantity
-from concertmaster.core.model.policy import Pricing, VerifySettings
+from concertmaster.core.model.policy import Policy, Pricing, VerifySettings
 
 MEASURES = {Aim.FASTER: "Duration", Aim.CHEAPER: "Cost", Aim.SAFER: "Failures"}
 AIMS = {measure: aim for aim, measure in MEASURES.items()}
@@ -35,12 +36,14 @@ def measure(
     settings: VerifySettings,
     *,
     now: float,
+    policy: Policy | None = None,
     steps: Sequence[str] = (),
     pricing: Pricing | None = None,
 ) -> tuple[ImplementationResult, ...]:
     """The outcomes, those without a verdict with the effect measured in ``runs`` (oldest first); ``now``: unix seconds."""
     return tuple(
-        o if o.verdict is not None else _proven(o, outcomes, runs, settings, now, steps, pricing) for o in outcomes
+        o if o.verdict is not None else _proven(o, outcomes, runs, settings, now, policy or Policy(), steps, pricing)
+        for o in outcomes
     )
 
 
@@ -50,12 +53,14 @@ def _proven(
     runs: Sequence[RunRecord],
     settings: VerifySettings,
     now: float,
+    policy: Policy,
     steps: Sequence[str],
     pricing: Pricing | None,
 ) -> ImplementationResult:
     others = [o for o in outcomes if abs(o.since - outcome.since) > _TOGETHER]
     stayed = [o.since for o in others if o.since < outcome.since and not o.undone]
     step = step_of(outcome.id, steps)
+    lowered = frozenset(new for f in outcome.fields if (new := _lowered_memory(f.path, f.old, f.new)) is not None)
     proof = verify(
         AIMS.get(outcome.promised.measure, Aim.CHEAPER),
         split_runs(
@@ -68,7 +73,7 @@ def _proven(
         settings,
         age=math.inf if outcome.until is not None else abs(now - outcome.since),
         steps=(step,) if step is not None else (),
-        lowers_memory=any(_lowers_memory(f.path, f.old, f.new) for f in outcome.fields),
+        lowered=LoweredMemory.of(lowered, policy),
         pricing=pricing,
     )
     return _reported(outcome, proof, _share(outcome, outcomes), now)
@@ -110,6 +115,8 @@ def _scaled(predicted: Predicted, share: float | None) -> RelativeEffect:
     return RelativeEffect(predicted.measure, predicted.likely * share, predicted.low * share, predicted.high * share)
 
 
-def _lowers_memory(path: str, old: str | None, new: str | None) -> bool:
+def _lowered_memory(path: str, old: str | None, new: str | None) -> float | None:
+    """The memory request (bytes) that a field was lowered to."""
     was, is_ = quantity(old), quantity(new)
-    return path.endswith("/requests/memory") and was is not None and is_ is not None and is_ < was
+    lower = path.endswith("/requests/memory") and was is not None and is_ is not None and is_ < was
+    return is_ if lower else None

@@ -15,7 +15,7 @@ from concertmaster.api.conditions import ConditionType as C
 from concertmaster.controller.changes.status import promise
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes import json_patch as jsonpatch
-from concertmaster.core.changes.operations import lowers_memory, undoing
+from concertmaster.core.changes.operations import lowered_memory, undoing
 from concertmaster.core.changes.plan import Predicted
 from concertmaster.core.model import Category, Edit, Level, Outcome
 from concertmaster.core.model.enums import Verdict
@@ -1173,11 +1173,11 @@ def test_memory_is_lowered_against_what_a_step_took_from_its_template() -> None:
         "/spec/stepTemplate/computeResources/requests/memory",
     )
     add = [{"op": "test", "path": step, "value": None}, {"op": "add", "path": step, "value": "1Gi"}]
-    assert lowers_memory(PATCHABLE["Task"], [{"op": "test", "path": common, "value": "2Gi"}, *add])
-    assert not lowers_memory(PATCHABLE["Task"], [{"op": "test", "path": common, "value": "512Mi"}, *add])
-    assert not lowers_memory(PATCHABLE["Task"], add)
+    assert lowered_memory(PATCHABLE["Task"], [{"op": "test", "path": common, "value": "2Gi"}, *add])
+    assert not lowered_memory(PATCHABLE["Task"], [{"op": "test", "path": common, "value": "512Mi"}, *add])
+    assert not lowered_memory(PATCHABLE["Task"], add)
     cpu = [{"op": "test", "path": CPU, "value": "2"}, {"op": "replace", "path": CPU, "value": "1"}]
-    assert not lowers_memory(PATCHABLE["CronJob"], cpu)
+    assert not lowered_memory(PATCHABLE["CronJob"], cpu)
 
 
 def test_what_is_in_flight_is_handled_before_the_analysis_and_once() -> None:

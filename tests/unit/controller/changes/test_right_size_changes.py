@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
+from concertmaster.api.conditions import ConditionType
 from concertmaster.controller.discovery.subject import Subject
 from concertmaster.controller.snapshot import Snapshot
 from concertmaster.core.lifecycle.sizing_history import sizing_history
@@ -106,6 +109,26 @@ def test_a_kill_in_a_second_step_of_the_same_template_rolls_it_back() -> None:
     done = bed.one()
     assert (done.verdict, done.status["restored"], bed.cpu()) == (Verdict.WORSE, True, "2")
     assert "second" in done.status["harmedSteps"]
+
+
+@pytest.mark.parametrize("step", ["second", "again.job"])
+def test_use_above_the_new_size_in_a_second_step_or_round_rolls_it_back(step: str) -> None:
+    """Nothing is killed, since no limit is set; the next recommendation would be to raise the request again."""
+    bed = shared(made())
+    later(bed, 2, step=step, memory=(944, 640))
+    done = bed.one()
+    assert (done.verdict, done.status["restored"], bed.cpu()) == (Verdict.WORSE, True, "2")
+    assert f"{step} used 944Mi of 640Mi" in bed.message(ConditionType.VERIFIED)
+    assert done.status["harmedSteps"] == [step]
+
+
+def test_a_single_run_above_the_new_size_is_not_improved() -> None:
+    bed = made()
+    later(bed, 1, memory=(944, 640))
+    later(bed, 9, cpu=0.75, memory=(500, 640))
+    assert bed.one().verdict is None
+    later(bed, 20, cpu=0.75, memory=(500, 640))
+    assert (bed.one().verdict, bed.cpu()) == (Verdict.INCONCLUSIVE, "1200m")
 
 
 def test_a_kill_in_a_step_of_another_template_is_not_blamed_on_it() -> None:

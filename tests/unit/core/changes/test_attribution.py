@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from concertmaster.core.changes.attribution import harmed_steps
+from concertmaster.core.changes.attribution import LoweredMemory, harmed_steps
 from concertmaster.core.changes.before_after import BeforeAfter
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import verify
@@ -46,7 +46,12 @@ def test_a_step_that_was_always_killed_hides_no_other() -> None:
     killed = two(20, reason="OOMKilled")
     killed = replace(killed, steps=(replace(killed.steps[0], reason="OOMKilled"), killed.steps[1]))
     found = verify(
-        Aim.CHEAPER, BeforeAfter(before, (killed,)), VerifySettings(), age=DAY, steps=("a", "b"), lowers_memory=True
+        Aim.CHEAPER,
+        BeforeAfter(before, (killed,)),
+        VerifySettings(),
+        age=DAY,
+        steps=("a", "b"),
+        lowered=LoweredMemory(),
     )
     assert found.verdict is Verdict.WORSE
     assert harmed_steps(BeforeAfter(before, (killed,)), ("a", "b")) == ("b",)

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from concertmaster.core.changes.attribution import LoweredMemory
 from concertmaster.core.changes.before_after import BeforeAfter, foresee, split_runs
 from concertmaster.core.changes.plan import Aim
 from concertmaster.core.changes.verification import verify
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.core.model.enums import OnSame, Verdict
 from concertmaster.core.model.policy import VerifySettings
-from tests.support.builders import DAY, NOW
+from tests.support.builders import DAY, MI, NOW
 from tests.support.core.verification_runs import HOUR, noisy, run, series
 
 DAY_RUNS = 30
@@ -82,11 +83,49 @@ def test_a_slowdown_within_the_margin_does_not_spoil_a_saving() -> None:
 
 def test_one_kill_for_memory_after_less_memory_is_enough_and_only_then() -> None:
     rows = both(noisy(1, 30), noisy(2, 1), reason="OOMKilled")
-    found = verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",), lowers_memory=True)
+    found = verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",), lowered=LoweredMemory())
     assert (found.verdict, found.restore) == (Verdict.WORSE, True)
     assert "none of 30 before" in found.reason
-    assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("load",), lowers_memory=True).verdict is None
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("load",), lowered=LoweredMemory()).verdict is None
     assert verify(Aim.CHEAPER, rows, SETTINGS, age=60.0, steps=("train",)).verdict is None
+
+
+SMALLER = LoweredMemory(frozenset([332.0 * MI]), 0.2)
+
+
+def sized(peaks: Sequence[int], earlier: tuple[int, int] = (600, 1024)) -> BeforeAfter:
+    """30 runs before, and one after with each of these memory peaks (MiB) and a request of 332 MiB."""
+    applied = NOW - len(peaks) * HOUR
+    rows = series(noisy(1, 30, spread=0.02), applied - 31 * HOUR, memory=earlier)
+    for number, (seconds, peak) in enumerate(zip(noisy(2, len(peaks), spread=0.02), peaks, strict=True)):
+        start = applied + 1.0 + number * HOUR
+        rows.append(run(100 + number, start, seconds, memory=(peak, 332), cpu=0.5))
+    return split_runs(rows, applied=applied, since=None, now=NOW)
+
+
+def test_use_above_a_lowered_request_is_harm_although_nothing_was_killed() -> None:
+    found = verify(Aim.CHEAPER, sized([750, 750]), SETTINGS, age=60.0, steps=("train",), lowered=SMALLER)
+    assert (found.verdict, found.restore) == (Verdict.WORSE, True)
+    assert "2 of 2 runs" in found.reason and "train used 750Mi of 332Mi" in found.reason
+    assert verify(Aim.CHEAPER, sized([750, 750]), SETTINGS, age=60.0, steps=("load",), lowered=SMALLER).verdict is None
+    assert verify(Aim.CHEAPER, sized([750, 750]), SETTINGS, age=60.0, steps=("train",)).verdict is None
+
+
+def test_one_run_above_a_lowered_request_is_no_harm_and_no_improvement() -> None:
+    """It may be chance, but the next recommendation would raise the request again."""
+    peaks = [300] * 29
+    early = verify(Aim.CHEAPER, sized([*peaks[:8], 750]), SETTINGS, age=DAY, steps=("train",), lowered=SMALLER)
+    assert early.verdict is None
+    last = verify(Aim.CHEAPER, sized([*peaks, 750]), SETTINGS, age=DAY, steps=("train",), lowered=SMALLER)
+    assert (last.verdict, last.restore) == (Verdict.INCONCLUSIVE, False)
+    assert "1 of 30 runs" in last.reason and "train used 750Mi of 332Mi" in last.reason
+
+
+def test_use_that_no_rule_would_raise_a_request_for_is_no_reason() -> None:
+    """Up to ``minChangePercent`` above it; and by a container that used more than it requested before as well."""
+    for rows in (sized([390] * 9), sized([750] * 9, earlier=(1200, 1024))):
+        found = verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, steps=("train",), lowered=SMALLER)
+        assert found.verdict is Verdict.IMPROVED, found.reason
 
 
 def test_failing_runs_end_the_proof_and_one_bad_day_does_not() -> None:

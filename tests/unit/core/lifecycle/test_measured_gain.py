@@ -94,6 +94,15 @@ def test_less_memory_and_a_kill_is_worse() -> None:
     assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
 
 
+def test_less_memory_that_is_exceeded_is_worse_too() -> None:
+    path = "/spec/templates/train/container/resources/requests/memory"
+    outcome = replace(
+        LIMIT, id="right-size", promised=RelativeEffect("Cost", -0.5), fields=(Field(path, "1Gi", "332Mi"),)
+    )
+    runs = BEFORE + after(2, 1.0, memory=(750, 332))
+    assert measure([outcome], runs, SETTINGS, now=NOW + 5 * HOUR, steps=["train"])[0].verdict is Verdict.WORSE
+
+
 def test_a_clock_that_went_back_ends_in_time() -> None:
     assert one(BEFORE, now=NOW - HOUR).verdict is None
     assert one(BEFORE, now=NOW - 300 * DAY).verdict is Verdict.INCONCLUSIVE
