@@ -32,10 +32,9 @@ from concertmaster.engines.define import define
 from concertmaster.history import Store
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.objects import CHANGES, Resource
-from testbed.install.components import ARGO_V4
 from testbed.process import Process, TemporaryDirectory, TestbedError, free_port, http_ok
 from testbed.services.cluster import Cluster
-from testbed.services.controlplane import ControlPlane, Options, argo_version
+from testbed.services.controlplane import ControlPlane, Options
 from testbed.services.prometheus import PrometheusServer, scrapes_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -301,7 +300,7 @@ def bed(pace: Pace, say: Callable[[str], None] = lambda _: None) -> Iterator[Bed
         kube_state_metrics=True,
         exporter=True,
         argo=True,
-        full_crds=argo_version() == ARGO_V4,  # Argo 4 is installed with its full CRDs
+        full_crds=True,
     )
     with TemporaryDirectory("concertmaster-loop-") as directory, ControlPlane(options, progress=say) as plane:
         cluster = plane.cluster

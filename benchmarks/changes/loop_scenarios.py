@@ -12,6 +12,8 @@ Kinds, by effect of the change:
 - ``slower``: the same, but lowering its CPU request prolongs the run by 20%, through bursts that no sample shows;
 - ``kills``: the same with memory, on a node short of it; from the second run after the change on, the peak exceeds all
   earlier ones.
+- ``outgrown`` (in the test tier only): the same on nodes with room for it, so that nothing is killed, and in the second of
+  two steps of one template.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from typing import Any
 # (with few runs it stays close to the initial request).
 LATER = 2.6
 KINDS = ("faster", "starved", "cheaper", "slower", "kills")
+OUTGROWN = "outgrown"
 MI = 2**20
-WORK = "work"
+WORK, SECOND = "work", "second"
 HARM = 1.2  # multiplies the run time
 _CLEAN_UP = 25  # seconds for which finished runs are kept; their pods cost every component of the bed
 
@@ -65,7 +68,7 @@ class Scenario:
             items=chance.randint(4, 6),
             cores=chance.uniform(0.3, 0.9),
             # So much memory that lowering its request is worth a recommendation: beside CPU it costs little.
-            peak=chance.uniform(150, 500) * (18.0 if kind == "kills" else 1.0),
+            peak=chance.uniform(150, 500) * (18.0 if kind in ("kills", OUTGROWN) else 1.0),
             serial=chance.uniform(0.05, 0.35),
             spare=chance.uniform(0.1, 0.4),
             jitter=chance.uniform(2, 10),
@@ -80,7 +83,7 @@ class Scenario:
         """Initial requests of the main step."""
         f = self.figures
         cpu = {"starved": 0.35, "cheaper": 3.0, "slower": 3.0}.get(self.kind, 1.15)
-        memory = 3.0 if self.kind in ("cheaper", "kills") else 1.2
+        memory = 3.0 if self.kind in ("cheaper", "kills", OUTGROWN) else 1.2
         return {"cpu": f"{round(1000 * f.cores * cpu)}m", "memory": f"{round(f.peak * memory)}Mi"}
 
     def notes(self) -> dict[str, str]:
@@ -100,6 +103,8 @@ class Scenario:
             whole = f.first + f.seconds
             found |= {"burst-cpu": f"{round(2900 * f.cores)}m"}
             found |= {"burst-percent": f"{100 * (self.harm - 1) * whole / f.seconds:.0f}"}
+        elif self.kind == OUTGROWN:
+            found |= {"memory-peak": "{{inputs.parameters.peak}}"}
         elif self.kind == "kills":
             found |= {"crowded": "true"}
         return {f"sim/{key}": value for key, value in found.items()}
@@ -109,10 +114,15 @@ class Scenario:
         f = self.figures
         first = {"sim/duration": f"{f.first:.1f}", "sim/cpu": "100m", "sim/memory-peak": "60Mi"}
         fan_out = {"withItems": [str(n) for n in range(f.items)]} if self.kind == "faster" else {}
-        tasks = [
+        tasks: list[dict[str, Any]] = [
             {"name": "prepare", "template": "prepare"},
             {"name": WORK, "template": WORK, "dependencies": ["prepare"], **fan_out},
         ]
+        work = _step(WORK, self.requests(), self.notes())
+        if self.kind == OUTGROWN:
+            second = {"name": SECOND, "template": WORK, "dependencies": [WORK]}
+            tasks = [tasks[0], _given(tasks[1], f"{f.peak:.0f}Mi"), _given(second, "{{workflow.parameters.peak}}")]
+            work |= {"inputs": {"parameters": [{"name": "peak"}]}}
         spec: dict[str, Any] = {
             "entrypoint": "main",
             "ttlStrategy": {"secondsAfterCompletion": _CLEAN_UP},
@@ -120,7 +130,7 @@ class Scenario:
             "templates": [
                 {"name": "main", "dag": {"tasks": tasks}},
                 _step("prepare", {"cpu": "115m", "memory": "66Mi"}, first),
-                _step(WORK, self.requests(), self.notes()),
+                work,
             ],
         }
         if self.kind == "faster":
@@ -160,7 +170,7 @@ class Scenario:
         f, chance = self.figures, self._random
         self._runs += 1
         seconds = f.seconds * (1.0 + f.drift) ** self._runs * math.exp(f.noise * chance.gauss(0.0, 1.0))
-        peak = f.peak * (LATER if self.kind == "kills" and after >= 2 else 1.0)
+        peak = f.peak * (LATER if self.kind in ("kills", OUTGROWN) and after >= 2 else 1.0)
         arguments = [{"name": "seconds", "value": f"{seconds:.2f}"}, {"name": "peak", "value": f"{peak:.0f}Mi"}]
         return {
             "apiVersion": "argoproj.io/v1alpha1",
@@ -168,6 +178,11 @@ class Scenario:
             "metadata": {"name": f"{self.name}-{self._runs:03}", "namespace": self.name},
             "spec": {"workflowTemplateRef": {"name": self.name}, "arguments": {"parameters": arguments}},
         }
+
+
+def _given(task: dict[str, Any], peak: str) -> dict[str, Any]:
+    """A task whose pod uses that much memory."""
+    return {**task, "arguments": {"parameters": [{"name": "peak", "value": peak}]}}
 
 
 def _step(name: str, requests: dict[str, str], notes: dict[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.changes.loop_bed import Outcome, Pace, Track, bed
-from benchmarks.changes.loop_scenarios import KINDS, Scenario
+from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, Scenario
 from testbed.pytest_plugin import require_binaries
 from testbed.services.controlplane import argo_version
 from testbed.services.engine_parts import require_namespace
@@ -54,7 +54,7 @@ def played() -> Mapping[str, Played]:
     require_namespace()
     require_binaries([*_BINARIES, "kube-state-metrics", argo_version(), "prometheus", "promtool"])
     with bed(Pace(least=8, patience=300.0)) as loop:
-        loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in KINDS])
+        loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in (*KINDS, OUTGROWN)])
         loop.play(SECONDS, lambda text: print(text, flush=True))
         templates = {name: loop.template(name) for name in loop.tracks}
         loop.operator.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.changes.loop_scenarios import OUTGROWN, SECOND
 from concertmaster.core.model.amounts import quantity
 from tests.loop.conftest import Played
 
@@ -80,3 +81,12 @@ def test_memory_that_grows_later_is_taken_back_before_many_runs_fail(played: Map
     taken_back(found)
     assert "killed for lack of memory" in found.outcome.said
     assert found.outcome.campaign.runs <= 6, "the first kill was enough; runs that were under way were not stopped"
+
+
+def test_a_size_that_a_second_step_of_the_template_outgrows_is_taken_back(played: Mapping[str, Played]) -> None:
+    """No pod is killed, and the next recommendation would be to raise the request again."""
+    found = played[OUTGROWN]
+    changed(found, "right-size")
+    taken_back(found)
+    assert f"needed more memory than the new request: {SECOND} used" in found.outcome.said
+    assert found.track.change is not None and found.track.change.status["harmedSteps"] == [SECOND]
