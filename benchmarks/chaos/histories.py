@@ -8,13 +8,14 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, Bed, operator, started
 from benchmarks.chaos.corpus import ARGO
-from benchmarks.chaos.statuses import observed, stale, until_recommended
+from benchmarks.chaos.statuses import dated, observed, stale, until_recommended
+from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
 
 _WHOLE = "whole"  # the history that is damaged
 Damage = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
@@ -36,19 +37,41 @@ def _cut(file: Path) -> Iterator[Mapping[str, str]]:
     yield {}
 
 
-def _version(number: int) -> Damage:
+def _older(version: int) -> Damage:
+    """The same content in the tables of an earlier version."""
+
     @contextmanager
     def damage(file: Path) -> Iterator[Mapping[str, str]]:
-        with sqlite3.connect(file) as db:
-            db.execute(f"PRAGMA user_version = {number}")
-        db.close()
+        made = file.with_suffix(".older")
+        with closing(sqlite3.connect(made)) as db:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
+            for number, statements in enumerate(MIGRATIONS[:version], 1):
+                for statement in statements:
+                    db.execute(statement)
+                db.execute("INSERT INTO migrations VALUES (?, '2026-01-01')", (number,))
+            db.commit()
+            db.execute("ATTACH ? AS whole", (str(file),))
+            for table in _tables(db, "main") & _tables(db, "whole") - {"migrations"}:
+                columns = ", ".join(sorted(_columns(db, "main", table) & _columns(db, "whole", table)))
+                db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM whole.{table}")
+            db.commit()
+        made.replace(file)
         yield {}
 
     return damage
 
 
+def _tables(db: sqlite3.Connection, schema: str) -> set[str]:
+    return {row[0] for row in db.execute(f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table'")}
+
+
+def _columns(db: sqlite3.Connection, schema: str, table: str) -> set[str]:
+    return {row[1] for row in db.execute(f"PRAGMA {schema}.table_info({table})")}
+
+
 @contextmanager
-def _schema(file: Path) -> Iterator[Mapping[str, str]]:
+def _newer(file: Path) -> Iterator[Mapping[str, str]]:
     """A migration unknown to this version."""
     with sqlite3.connect(file) as db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(migrations)")]
@@ -99,9 +122,9 @@ def _read_only(file: Path) -> Iterator[Mapping[str, str]]:
 HISTORIES: dict[str, Damage] = {
     "garbage in it": _garbage,
     "cut in half": _cut,
-    "of a newer version": _version(9999),
-    "with a schema of a newer version": _schema,
-    "of an older version": _version(1),
+    "of a newer version": _newer,
+    "of the version before": _older(len(MIGRATIONS) - 1),
+    "of the first version": _older(1),
     "locked by another process": _locked,
     "on a full disk": _full,
     "on a read-only disk": _read_only,
@@ -139,6 +162,7 @@ def _start(bed: Bed, sources: Any, name: str, damage: Damage) -> dict[str, Any]:
         "advised": bed.with_recommendations(),
         "lost_runs": sum(max(0, n - after.get(key, 0)) for key, n in before.items()),
         "stale": stale(bed),
+        "dated": dated(bed),
         "set_aside": any(bed.directory.glob(f"{file.name}.damaged-*")),  # only one whose content is damaged may be
         "said": (problem or _last_error(bed.directory / f"{slug}.log")).replace(f"{bed.directory}/", ""),
     }
@@ -166,9 +190,13 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
     yield f"### Histories that are defective at the start: {found['healthy']} workflows"
     yield ""
-    yield "| the history is ... at the start | starts | alive | recommending | runs lost | set aside | the operator says |"
+    yield (
+        "| the history is ... at the start | starts | alive | recommending, of these dated | runs lost | set aside"
+        " | the operator says |"
+    )
     yield "|---|---|---|---|---|---|---|"
     for name, row in found["histories"].items():
         cause = str(row.get("said") or "-").split(". ")[0].replace("|", "/")[:200]
         starts, alive, aside = ("yes" if row.get(mark) else "no" for mark in ("starts", "alive", "set_aside"))
-        yield f"| {name} | {starts} | {alive} | {row['advised']} | {row['lost_runs']} | {aside} | {cause} |"
+        advised = f"{row['advised']}, {row['dated']}"
+        yield f"| {name} | {starts} | {alive} | {advised} | {row['lost_runs']} | {aside} | {cause} |"
