@@ -19,6 +19,11 @@ _OUTAGE, _SEEN = "outage:", "seen:"  # watermarks of no source: ends of outages,
 _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present state, not about the pods that were read
 
 
+def saw_nothing(collected: Collection) -> bool:
+    """Whether the metrics source had no pod information at all in a reading."""
+    return any(missing.series == "kube_pod_info" and missing.essential for missing in collected.missing)
+
+
 class Gaps:
     """Findings of one source. ``fresh`` until the first reading of this process."""
 

@@ -16,7 +16,7 @@ from functools import partial
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.collector import REASONS, without_series
-from concertmaster.controller.collection.gaps import Gaps
+from concertmaster.controller.collection.gaps import Gaps, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.placement import PodPlacer
@@ -197,23 +197,21 @@ class MetricsSources:
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):
             label_keys, options = self._asking(reading, namespaces)
+            ask = partial(collect, client, now=now, label_keys=label_keys, options=options)
             position, spent = since, 0.0
             while position < end and not self._stop.is_set():
                 if spent >= self._settings.limits.backfill_per_cycle.seconds:
                     reading.more = True
                     break
                 reading.heartbeat("collect")
-                collected = collect(
-                    client,
-                    namespaces=namespaces,
-                    since=position,
-                    until=end,
-                    now=now,
-                    label_keys=label_keys,
-                    options=options,
-                )
+                collected = ask(namespaces=namespaces, since=position, until=end)
                 self._keep(collected, namespaces, reading, gaps, present=True)
-                marks.advance(namespaces, collected.complete_until, facts=bool(collected.facts or collected.jobs))
+                facts = bool(collected.facts or collected.jobs)
+                blind = not facts and saw_nothing(collected)
+                if not blind and marks.sees_again(namespaces):
+                    reading.more = True
+                    break
+                marks.advance(namespaces, collected.complete_until, facts=facts, blind=blind)
                 if collected.complete_until <= position:
                     break  # pods are held back until their source is up again
                 spent += collected.complete_until - position
@@ -237,7 +235,8 @@ class MetricsSources:
                 pace.learn(chunk, count)
                 reading.heartbeat("collect")
                 self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
-                marks.lower(lows, namespaces, chunk.since, chunk.complete_until)
+                blind = bool(gaps.blind) and not chunk.facts
+                marks.lower(lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
                 some = some or bool(chunk.facts)
                 if self._stop.is_set():
                     break

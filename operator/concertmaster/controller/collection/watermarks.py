@@ -29,11 +29,16 @@ class Watermarks:
 
     ``ahead``: by namespace, the mark that the history has and the moment up to which nothing ended since. A reading
     without facts writes nothing; it only counts while the history has the same mark.
+
+    A source that has no pod information at all may only have lost sight of it: what was read then is not kept, and read
+    again once it sees. ``blind``: the namespaces of which it saw nothing; ``doubted``: by shard, how far back it was asked.
     """
 
     history: OpenStore
     source: str
-    ahead: dict[str, tuple[float, float]] = field(default_factory=dict)
+    ahead: dict[str, tuple[float | None, float]] = field(default_factory=dict)
+    blind: set[str] = field(default_factory=set)
+    doubted: dict[str, float] = field(default_factory=dict)
 
     def until(self, namespace: str) -> float | None:
         """Up to when a namespace is complete; None when it was never read."""
@@ -41,17 +46,30 @@ class Watermarks:
         known = self.ahead.get(namespace)
         return known[1] if known is not None and known[0] == kept else kept
 
-    def advance(self, namespaces: Iterable[str], until: float, *, facts: bool) -> None:
-        """These are complete up to ``until``. The history keeps it with ``facts`` that were stored, or after ten minutes."""
+    def advance(self, namespaces: Iterable[str], until: float, *, facts: bool, blind: bool = False) -> None:
+        """These are complete up to ``until``. The history keeps it with ``facts`` that were stored, or after ten minutes,
+        but not what a ``blind`` source said."""
         moved: dict[str, float] = {}
         for namespace in namespaces:
             kept = self.history.store.watermark(self.source, namespace)
-            if facts or kept is None or until - kept >= KEPT_EVERY:
+            if blind:
+                self.blind.add(namespace)
+            if not blind and (facts or kept is None or until - kept >= KEPT_EVERY):
                 moved[namespace] = until
                 self.ahead.pop(namespace, None)
-            elif until > kept:
+            elif kept is None or until > kept:
                 self.ahead[namespace] = kept, until
         self.history.store.set_watermarks(self.source, moved)
+
+    def sees_again(self, namespaces: Iterable[str]) -> bool:
+        """The source sees pods of these: forget what was read while it did not. Whether there was any."""
+        seen = self.blind.intersection(namespaces)
+        self.blind.difference_update(seen)
+        for namespace in seen:
+            self.ahead.pop(namespace, None)
+        for shard in [shard for shard in self.doubted if _namespace(shard) in seen]:
+            del self.doubted[shard]
+        return bool(seen)
 
     def read_without(self, keys: Collection[WorkflowKey]) -> None:
         """The namespaces of workflows ``keys`` are about to be read for these: note up to when they were for their others,
@@ -72,21 +90,35 @@ class Watermarks:
             past, until = _past(key, dropped), marks.get(key.namespace, newest)
             known = marks.get(past)
             gap = known is None or _missed(past) in marks
-            lows[key] = marks.get(_refilled(past), until) if known is None or gap else -known
+            low = marks.get(_refilled(past), until) if known is None or gap else -known
+            lows[key] = min(low, self.doubted.get(past, low))
         return lows
 
     def lower(
-        self, lows: dict[WorkflowKey, float], namespaces: Collection[str], since: float, complete_until: float
+        self,
+        lows: dict[WorkflowKey, float],
+        namespaces: Collection[str],
+        since: float,
+        complete_until: float,
+        *,
+        blind: bool = False,
     ) -> None:
-        """A chunk was stored: workflows known down to its newer end are now known down to its older one."""
+        """A chunk was stored: workflows known down to its newer end are now known down to its older one. ``blind``: there
+        was nothing in it, and the source sees nothing at present either."""
         marks, dropped = self._known()
         spaces = frozenset(namespaces)
-        moved = {space: complete_until for space in spaces if space not in marks}
+        if blind:
+            self.advance(spaces - marks.keys() - self.ahead.keys(), complete_until, facts=False, blind=True)
+            self.blind.update(spaces)
+        moved = {space: complete_until for space in spaces - self.blind if space not in marks}
         filled = list[str]()
         for key, low in lows.items():
             if key.namespace not in spaces or not since < low <= complete_until + 1.0:
                 continue
             past = _past(key, dropped)
+            if blind or past in self.doubted:  # all of it is read again: there may be a hole in it
+                lows[key] = self.doubted[past] = since
+                continue
             if (missed := marks.get(_missed(past))) is not None and since > missed:
                 lows[key] = moved[_refilled(past)] = since
                 continue

@@ -553,6 +553,67 @@ def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, h
     assert reader.runs("etl") == 40
 
 
+NO_PODS = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("cycles", [1, 30])
+def test_the_past_that_a_source_did_not_show_is_read_when_it_does(
+    reader: Reader, harness: Harness, cycles: int, restarted: bool
+) -> None:
+    """A source that is asked for another tenant, or of which a part is away, answers with nothing: no run may be lost."""
+    harness.missing = NO_PODS
+    for _ in range(cycles):
+        assert not reader.read_all("etl").ok
+        reader.now += 300.0
+    asked = len(harness.looks)
+    reader.read("etl")
+    assert len(harness.looks) == asked + 1, "the past is not asked for in every cycle"
+    if restarted:
+        reader.restart()
+        reader.read_all("etl")
+    harness.missing, harness.pods = (), hourly("etl", 40)
+    reader.now += 300.0
+    assert reader.read_all("etl").ok
+    assert reader.runs("etl") == 40
+    asked = len(harness.looks)
+    reader.now += 300.0
+    reader.read_all("etl")
+    assert len(harness.looks) == asked + 1, "and once is enough"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_ended_while_a_source_showed_nothing_is_read_when_it_does(
+    reader: Reader, harness: Harness, restarted: bool
+) -> None:
+    harness.pods = hourly("etl", 30)
+    reader.read_all("etl")
+    harness.missing, harness.pods = NO_PODS, []
+    for _ in range(40):
+        reader.now += 300.0
+        reader.read("etl")
+    if restarted:
+        reader.restart()
+        reader.read_all("etl")
+    harness.missing, harness.pods = (), [*hourly("etl", 30), *(pod("etl", NOW + 3600.0 * n) for n in (1, 2, 3))]
+    reader.now += 300.0
+    assert reader.read_all("etl").ok
+    assert reader.runs("etl") == 33
+
+
+def test_where_one_namespace_is_quiet_what_is_known_of_the_others_is_kept(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 40)
+    reader.read_all("etl")
+    harness.missing, harness.pods = NO_PODS, []
+    reader.now += 300.0
+    reader.read("etl")
+    harness.missing, harness.pods = (), hourly("etl", 40)
+    asked = len(harness.looks)
+    reader.now += 300.0
+    reader.read_all("etl")
+    assert {kind for kind, *_ in harness.looks[asked:]} == {"forward"}, "its past was read before"
+
+
 def test_an_old_span_without_data_is_no_blindness(
     reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
