@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from concertmaster.core.model import EngineTraits, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.engines.base import Engine
 from concertmaster.engines.common.executions import merge_facts
 from concertmaster.engines.common.ordering import begin
 from concertmaster.engines.common.placing import Assignment, Context, Placed, Placement, Unassigned, Unplaced
@@ -37,9 +38,10 @@ def assign(
     of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
     context = Context(job_owners or {}, recognised or {})
     merged = merge_facts(facts)
+    selecting = [e for e in _SELECTING if of_engine[e.name] or not e.selects_declared]
     groups: dict[str, list[PodFact]] = {}
     for fact in merged:
-        groups.setdefault(_engine_of(fact, of_engine, context), []).append(fact)
+        groups.setdefault(_engine_of(fact, selecting, of_engine, context), []).append(fact)
     placements: list[Placement] = []
     for engine in ENGINES:
         if engine.name in groups:
@@ -48,10 +50,15 @@ def assign(
     return _grouped(placements, known)
 
 
-def _engine_of(fact: PodFact, definitions: Mapping[str, Sequence[WorkflowDefinition]], context: Context) -> str:
+def _engine_of(
+    fact: PodFact,
+    selecting: Iterable[Engine],
+    definitions: Mapping[str, Sequence[WorkflowDefinition]],
+    context: Context,
+) -> str:
     """Name of the engine that assigns a pod: the most specific one that selects it, else the one of its owner's
     kind."""
-    for engine in _SELECTING:
+    for engine in selecting:
         if engine.selects is not None and engine.selects(fact, definitions[engine.name], context):
             return engine.name
     return _OF_OWNER.get(fact.owner_kind or "", _NOBODY)

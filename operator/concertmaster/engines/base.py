@@ -110,11 +110,12 @@ class Engine:
 
     ``defining`` names the kinds of ``traits.kinds`` that define workflows; ``companions`` the kinds that must be listed
     with each of them, in order. ``owner_kinds`` are the controllers of the pods it assigns; ``selects`` returns the
-    pods it claims before owners are considered. ``pod_labels`` are read from the metrics source to assign pods;
-    ``run_labels`` are those among them that make a pod part of a run, whoever owns it. ``infer`` derives the workflow
-    of a pod where nothing is declared, ``inferred_steps`` are the steps common to all such workflows. ``settle``
-    numbers items and attempts of one run once all its pods are known. ``as_in_history`` renames the steps of a live
-    record of a run without a declared graph to the names that can be derived from pods alone.
+    pods it claims before owners are considered, with ``selects_declared`` only pods of its definitions. ``pod_labels``
+    are read from the metrics source to assign pods; ``run_labels`` are those among them that make a pod part of a run,
+    whoever owns it. ``infer`` derives the workflow of a pod where nothing is declared, ``inferred_steps`` are the steps
+    common to all such workflows. ``settle`` numbers items and attempts of one run once all its pods are known.
+    ``as_in_history`` renames the steps of a live record of a run without a declared graph to the names that can be
+    derived from pods alone.
     """
 
     traits: EngineTraits
@@ -126,6 +127,7 @@ class Engine:
     companions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     owner_kinds: tuple[str, ...] = ()
     selects: Callable[[PodFact, Sequence[WorkflowDefinition], Context], bool] | None = None
+    selects_declared: bool = False
     pod_labels: tuple[str, ...] = ()
     run_labels: tuple[str, ...] = ()
     trigger: Callable[[Raw], Trigger | None] = lambda raw: None

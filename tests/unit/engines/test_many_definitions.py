@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -71,6 +72,14 @@ def test_pods_find_their_workflow_among_many(engine: str) -> None:
     definitions = define_all([make(f"w{k:04}") for k in range(300)])
     found = assign([pod(k) for k in range(PODS)], definitions)
     assert {key.name for key in found.executions} == {f"w{k:04}" for k in range(PODS)}
+
+
+@pytest.mark.parametrize("engine", CASES)
+def test_engines_without_a_workflow_are_asked_about_no_pod(engine: str) -> None:
+    make, pod = CASES[engine]
+    definitions, pods = define_all([make("w0000")]), [replace(pod(0), uid=f"uid-{k}") for k in range(2 * PODS)]
+    more = _calls(lambda: assign(pods, definitions)) - _calls(lambda: assign(pods[:PODS], definitions))
+    assert more < 70 * PODS  # each of the 15 engines that read labels or graphs would be three further calls
 
 
 @pytest.mark.parametrize("engine", CASES)

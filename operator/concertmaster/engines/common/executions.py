@@ -131,6 +131,8 @@ def merge_containers(a: Iterable[ContainerFact], b: Iterable[ContainerFact]) -> 
 
 def with_merged_containers(seen: _Seen) -> _Seen:
     """One observation in the form that merging gives several: each container once, in order."""
+    if len(seen.containers) < 2:
+        return seen
     containers = merge_containers(seen.containers, ())
     return seen if containers == seen.containers else replace(seen, containers=containers)
 

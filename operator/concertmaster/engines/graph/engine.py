@@ -19,4 +19,5 @@ def engine(others: Iterable[Engine]) -> Engine:
         place=place,
         settle=settle,
         selects=lambda fact, definitions, context: any(claims(fact, d) is not None for d in definitions),
+        selects_declared=True,
     )

@@ -27,6 +27,7 @@ def _engine(preset: Preset) -> Engine:
         place=pods.place,
         settle=settle,
         selects=lambda fact, definitions, context: pods.claims(fact, definitions) is not None,
+        selects_declared=True,
         pod_labels=preset.read(preset.keys) if preset is not PLAIN else (),
         run_labels=(preset.finder(preset.keys),) if preset.infers else (),
         infer=pods.infer,

@@ -32,6 +32,7 @@ from concertmaster.prometheus.client.errors import (
     TimedOut,
     TooLarge,
 )
+from concertmaster.prometheus.client.form import FORM, form
 from concertmaster.prometheus.client.gate import RequestLimit
 from concertmaster.prometheus.client.refusals import CHECK_URL, refusal
 from concertmaster.prometheus.client.vector import Envelope, Malformed, NotWhole, decode
@@ -152,8 +153,8 @@ class Transport(PrometheusConnect):  # type: ignore[misc]  # the library ships n
                 method,
                 url,
                 params=None if method == "POST" else params,
-                data=params if method == "POST" else None,
-                headers=headers,
+                data=form(params) if method == "POST" else None,
+                headers=headers | ({"Content-Type": FORM} if method == "POST" else {}),
                 timeout=(min(_CONNECT_SECONDS, limit), limit),
                 allow_redirects=False,
                 stream=True,

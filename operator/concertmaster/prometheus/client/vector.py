@@ -56,9 +56,9 @@ class Vector:
 
     def select(self, *names: str) -> Iterator[tuple[tuple[str, ...], float]]:
         """Every row as (values of the named labels, value), without building a dict per row."""
-        places = [self.columns.index(name) if name in self.columns else -1 for name in names]
+        pick = _picker(self.columns, names)
         for row, value in zip(self.rows, self.values, strict=True):
-            yield tuple(row[place] if place >= 0 else "" for place in places), value
+            yield pick((*row, "")), value
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _vector(read: _Body) -> Vector:
     return Vector(columns, rows, values, dropped, tuple(read.warnings), tuple(read.infos))
 
 
-def _picker(layout: tuple[str, ...], columns: tuple[str, ...]) -> itemgetter[Any]:
+def _picker(layout: Sequence[str], columns: Sequence[str]) -> itemgetter[Any]:
     """Puts the values of a label set, and "" behind them for what it lacks, in the order of ``columns``."""
     places = {name: place for place, name in enumerate(layout)}
     chosen = [places.get(name, -1) for name in columns]

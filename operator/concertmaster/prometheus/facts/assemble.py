@@ -8,12 +8,12 @@ than once: then they are kept and marked ambiguous.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.prometheus.client.vector import Vector
+from concertmaster.prometheus.facts.cgroups import cgroup_uid, normal
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName
 from concertmaster.prometheus.queries.bulk import READY
 from concertmaster.prometheus.queries.scope import LabelScheme
@@ -22,7 +22,6 @@ from concertmaster.prometheus.queries.usage import TAIL
 _SHORTEST, _LONGEST = 0.1, 86_400.0  # seconds between two samples of a container
 _MOST_SKIPPED = 1_000  # samples that a subquery steps over; more only where an interval is nonsense
 WHOLE_SECOND = 1.0  # resolution of the times of starts and ends
-_CGROUP_POD = re.compile(r"(?:^|[/-])pod([^/]+?)(?:\.slice)?(?:/|$)")
 
 
 @dataclass(slots=True)
@@ -130,7 +129,7 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
 def rows_of(draft: PodDraft, container: str, usage: Usage) -> tuple[list[UsageRow], bool]:
     """The usage rows of one container of one pod, and whether they name the pod by uid."""
     rows = usage.get((draft.namespace, draft.pod, container), {})
-    wanted = _normal(draft.uid)
+    wanted = normal(draft.uid)
     own, nameless = [], []
     for row in rows.values():
         if row.uid is None:
@@ -142,16 +141,6 @@ def rows_of(draft: PodDraft, container: str, usage: Usage) -> tuple[list[UsageRo
     # Rows that name a container but no pod (another cgroup layout) say more than rows without any path.
     named = [row for row in nameless if row.id]
     return named or nameless, False
-
-
-def cgroup_uid(path: str) -> str | None:
-    """The pod uid inside a cgroup path, in a normal form for comparison; None when there is none."""
-    match = _CGROUP_POD.search(path)
-    return _normal(match.group(1)) if match else None
-
-
-def _normal(uid: str) -> str:
-    return uid.replace("_", "-").lower()
 
 
 def _pod(draft: PodDraft, usage: Usage, reused: bool, interval: float | None, sampled: bool) -> PodFact:

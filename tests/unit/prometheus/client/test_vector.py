@@ -95,3 +95,10 @@ def test_label_sets_of_different_size_fill_the_same_columns() -> None:
     )
     assert found.columns == ("a", "b")
     assert found.rows == (("", ""), ("x", ""), ("z", "y"))
+
+
+def test_named_labels_come_in_the_order_asked_for_and_empty_where_there_is_none() -> None:
+    vector = Vector(("a", "b"), (("1", "2"), ("3", "")), [1.0, 2.0])
+    assert list(vector.select("b", "c", "a")) == [(("2", "", "1"), 1.0), (("", "", "3"), 2.0)]
+    assert list(vector.select("c")) == [(("",), 1.0), (("",), 2.0)]
+    assert list(vector.select("b")) == [(("2",), 1.0), (("",), 2.0)]

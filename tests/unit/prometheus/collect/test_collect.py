@@ -30,7 +30,8 @@ from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.extra import run_values
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.facts import assemble, missing, vanish
-from concertmaster.prometheus.facts.assemble import cgroup_uid, estimate_interval
+from concertmaster.prometheus.facts.assemble import estimate_interval
+from concertmaster.prometheus.facts.cgroups import cgroup_uid
 from concertmaster.prometheus.facts.drafts import PodDraft
 from concertmaster.prometheus.facts.vanish import ScrapeTargets, split
 from concertmaster.prometheus.queries import bulk as queries
@@ -671,6 +672,10 @@ def test_target_states_are_read() -> None:
             "0947aa92-90df",
         ),
         ("/kubelet/kubepods/besteffort/pod0947aa92-90df", "0947aa92-90df"),
+        ("pod0947aa92-90df", "0947aa92-90df"),
+        ("/kubepods/pod.slice/c1", ".slice"),
+        ("/kubepods/pod/pod0947aa92-90df", "0947aa92-90df"),
+        ("/tripod0947/c1", None),
         ("/system.slice/docker-abc.scope", None),
         ("/docker/abc", None),
         ("", None),
