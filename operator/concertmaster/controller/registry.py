@@ -187,8 +187,7 @@ class Registry:
             if event == "DELETED" or meta.get("deletionTimestamp"):
                 return EventEffect.MEANING if entries.pop(uid, None) else EventEffect.NOTHING
             known = entries.get(uid)
-            entry = _entry(resource, obj, self._clock(), known)
-            entries[uid] = entry
+            entry = entries[uid] = _entry(resource, obj, self._clock(), known)
         if resource.namespaced and not self._owns(entry.namespace):
             return EventEffect.NOTHING
         if known is None or known.spec_text != entry.spec_text or dict(known.labels) != dict(entry.labels):
@@ -207,14 +206,17 @@ class Registry:
         """Remember a status just written, before its watch event comes back."""
         with self._lock:
             for entries in self._entries.values():
-                known = entries.get(uid)
-                if known is not None:
+                if (known := entries.get(uid)) is not None:
                     entries[uid] = replace(known, status=status)
                     self._snapshot = None
                     return
 
     def snapshot(self) -> Snapshot:
         """All objects now that this process looks after, and the policies of the whole cluster."""
+        return self.whole() if self._owns is everything else self.whole().part(self._owns)
+
+    def whole(self) -> Snapshot:
+        """All objects now."""
         with self._lock:
             if self._snapshot is None:
                 kinds = {
@@ -222,8 +224,7 @@ class Registry:
                     for resource, entries in self._entries.items()
                 }
                 self._snapshot = Snapshot(kinds[PROFILES], kinds[POLICIES], kinds[CLUSTER_POLICIES], kinds[CHANGES])
-            known = self._snapshot
-        return known if self._owns is everything else known.part(self._owns)
+            return self._snapshot
 
     def compare(self, resource: Resource, listed: Iterable[Mapping[str, Any]], begun: float) -> Agreement:
         """Compare with a list (metadata suffices) that was begun at ``begun`` on this registry's clock.

@@ -1,6 +1,6 @@
 """Compares the objects from the watches with a list, once per cycle.
 
-A watch stream can die without an error, and a deletion during a reconnect is never reported. A list of metadata is cheap,
+A watch stream can die without an error, and a deletion during a reconnect is never reported. A list of metadata
 finds both, and shows when the registry is complete for the first time: before that nothing may be created or withdrawn.
 """
 
@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.controller.health import Health
-from concertmaster.controller.registry import Registry
+from concertmaster.controller.registry import Entry, Registry
 from concertmaster.kube.client import KubeClient
 from concertmaster.kube.discover import ProblemKind, scan
+from concertmaster.kube.errors import KubeError, Stopped
 from concertmaster.kube.objects import PROFILES, Resource
 
 _SETTLE_TRIES = 40
 _SETTLE_PAUSE = 0.25  # seconds between checks of a registry that is still being filled
 _LOST_AFTER = 300.0  # seconds
 _SLOW_WATCH = 10.0  # seconds; the operator's own status writes come back within one
+_WHOLE_EVERY = 300.0  # seconds between two lists of all profiles while nothing but recommendations depends on them
 
 
 class KindsLost(Exception):
@@ -53,6 +55,7 @@ class Watchdog:
         health: Health,
         *,
         mute_after: float = 30.0,
+        whole_every: float = _WHOLE_EVERY,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -65,6 +68,8 @@ class Watchdog:
         self._sleep = sleep
         self._lost_since: float | None = None
         self._mute_after = mute_after
+        self._whole_every = whole_every
+        self._compared: float | None = None  # when all profiles agreed with a list
         self._unproven: set[Resource] = set()  # kinds that came back and whose watch has brought nothing yet
 
     def wait(self) -> Watched:
@@ -83,10 +88,13 @@ class Watchdog:
         complete = True
         behind = False
         for resource in self._kinds:
+            if resource == PROFILES and self._as_many():
+                continue
             listed: list[dict[str, Any]] = []
             begun = self._clock()
             scanned = scan(self._client, resource, self._namespaces, listed.append, metadata_only=True)
             if resource == PROFILES:
+                self._compared = None
                 self._note_loss(any(p.kind is ProblemKind.KIND_MISSING for p in scanned.problems))
             if not scanned.complete:
                 problems += [p.message for p in scanned.problems]
@@ -97,7 +105,26 @@ class Watchdog:
             complete = complete and agreement.missing == 0
             behind = behind or agreement.outdated > 0 or agreement.oldest_lag >= _SLOW_WATCH
             self._note_return(resource, bool(listed) and agreement.missing == 0, agreement.oldest_lag)
+            if resource == PROFILES and agreement.outdated == 0 and agreement.oldest_lag < _SLOW_WATCH:
+                self._compared = begun
         return Watched(complete, tuple(problems), behind)
+
+    def _as_many(self) -> bool:
+        """Whether it is enough for now that there are as many profiles as the registry has. A list of them costs the API
+        server more than all writes of a cycle: it is made every few minutes, and in each cycle where a watch that died
+        would mean more than a late recommendation."""
+        recent = self._compared is not None and self._clock() - self._compared < self._whole_every
+        known = self._registry.whole()
+        policies = (*known.policies, *known.cluster_policies)
+        if not recent or self._unproven or known.changes or any(map(_may_change, policies)):
+            return False
+        try:
+            counts = [self._client.count(PROFILES.path(place)) for place in self._namespaces or (None,)]
+        except Stopped:
+            raise
+        except KubeError:
+            return False
+        return None not in counts and sum(filter(None, counts)) == len(known.profiles)
 
     def _note_loss(self, missing: bool) -> None:
         now = self._clock()
@@ -121,3 +148,8 @@ class Watchdog:
             raise KindsLost(
                 f"{resource.plural} were gone and are back, but their watch is not; the process ends to be started anew"
             )
+
+
+def _may_change(policy: Entry) -> bool:
+    """Whether a policy may do more than recommend."""
+    return '"Approve"' in policy.spec_text or '"Auto"' in policy.spec_text

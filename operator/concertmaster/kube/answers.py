@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import urllib3
@@ -84,6 +84,7 @@ class Page:
 
 class _Place(msgspec.Struct):  # null is what a server in Go makes of what it never set
     token: str | None = msgspec.field(name="continue", default=None)
+    remaining: int | None = msgspec.field(name="remainingItemCount", default=None)
 
 
 class _Item(msgspec.Struct):
@@ -108,11 +109,17 @@ class MetadataPage(Page):
         except msgspec.MsgspecError as error:
             raise ValueError(str(error)) from error
         self.token, self._items = listing.metadata.token or "", listing.items or []
+        remaining = listing.metadata.remaining if self.token else 0
+        self.objects = None if remaining is None else len(self._items) + remaining
+        """How many there are from this page on; None where the server does not say."""
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for item in self._items:
             known = {key: value for key, value in (item.metadata or {}).items() if key != "managedFields"}
             yield {"metadata": {key: msgspec.json.decode(value) for key, value in known.items()}}
+
+
+P = TypeVar("P", bound=Page)
 
 
 def whole(answer: urllib3.BaseHTTPResponse, late: Callable[[], bool]) -> bytes:
@@ -149,7 +156,7 @@ def decode_object(status: int, payload: bytes, headers: Mapping[str, str], what:
     )
 
 
-def decode_page(made: type[Page], status: int, payload: bytes, headers: Mapping[str, str], what: str) -> Page:
+def decode_page(made: type[P], status: int, payload: bytes, headers: Mapping[str, str], what: str) -> P:
     """The page of an answer, as ``decode_object``."""
     if 200 <= status < 300:
         try:

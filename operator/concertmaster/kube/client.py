@@ -153,6 +153,7 @@ class KubeClient:
         limit = chunk if metadata_only else min(chunk, FIRST_PAGE)
         picked = {"labelSelector": label_selector, "fieldSelector": name and f"metadata.name={name}"}
         query = {"limit": str(limit), **{k: v for k, v in picked.items() if v}}
+        decode: Callable[[int, bytes, Mapping[str, str], str], Page]
         decode, resumed = partial(decode_page, MetadataPage if metadata_only else Page), False
         while True:
             try:
@@ -174,6 +175,11 @@ class KubeClient:
             query["continue"] = page.token
             if not metadata_only:
                 query["limit"] = str(limit := page.next_limit(limit, chunk))
+
+    def count(self, path: str) -> int | None:
+        """How many objects a collection has, by a list of one of them; None where the server does not say."""
+        decode = partial(decode_page, MetadataPage)
+        return self._request("GET", path, decode, query={"limit": "1"}, accept=METADATA_ONLY).objects
 
     def request(
         self,

@@ -65,6 +65,10 @@ class MemoryClient(KubeClient):
             shown = ("metadata",) if options.get("metadata_only") else obj
             yield copy.deepcopy({part: obj[part] for part in shown})
 
+    def count(self, path: str) -> int | None:
+        """What a server answers that does not say how many objects there are."""
+        return None
+
     def request(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
         body: Any = kwargs.get("body")
         self.calls.append((method, path, copy.deepcopy(body)))

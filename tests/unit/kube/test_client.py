@@ -199,6 +199,17 @@ def test_of_metadata_managed_fields_are_not_kept_and_the_rest_is() -> None:
     assert found == [{"metadata": {"name": f"p{n}", **rest}} for n in range(2)]
 
 
+@pytest.mark.parametrize(
+    ("place", "count"),
+    [({"continue": "1", "remainingItemCount": 41}, 42), ({"continue": "1"}, None), ({}, 1), ({"continue": ""}, 1)],
+)
+def test_objects_are_counted_by_a_list_of_one(place: dict[str, object], count: int | None) -> None:
+    with serving([Answer(body={"items": [{"metadata": {"name": "p"}}], "metadata": place})]) as (server, client):
+        assert client.count(PODS) == count
+        assert server.requests[0].query == {"limit": "1"}
+        assert server.requests[0].headers["Accept"] == METADATA_ONLY
+
+
 @pytest.mark.parametrize("text", ['{"items":null,"metadata":{"continue":null}}', '{"items":[]}', "{}"])
 def test_lists_of_metadata_may_be_empty(text: str) -> None:
     with serving([Answer(raw=text.encode())]) as (_, client):
