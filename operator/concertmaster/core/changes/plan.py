@@ -25,9 +25,6 @@ from concertmaster.core.model import TASK, Category, Edit, Level, ObjectKind, Pa
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds
 
-# Standard deviation of log(measured / predicted) per unit of the predicted log ratio: the error of the replay itself. Fitted
-# to 120 simulated campaigns (benchmarks/changes/campaigns.py, with seeds other than those of the table).
-MODEL_ERROR = 0.04
 _Z = 1.645  # predictions are 90% intervals
 
 
@@ -268,14 +265,12 @@ def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float
 def widened(predicted: Predicted, spread: float) -> Predicted:
     """The interval in which a verification will measure the change.
 
-    A rule's interval is for the mean of the observed runs. What later runs measure also varies with their own noise
-    (``spread``, a standard error) and the error of the replay, which grows with the size of the change: the prediction
-    combines all three.
+    A rule's interval is for the mean of all runs to come. What a few later runs measure also varies with their own noise
+    (``spread``, a standard error): the prediction combines both.
     """
     if predicted.measure == "Duration":
         low, likely, high = (math.log1p(max(v, 1e-3 - 1.0)) for v in (predicted.low, predicted.likely, predicted.high))
-        more = math.hypot(_Z * MODEL_ERROR * likely, _Z * spread)
-        ends = (likely - math.hypot(likely - low, more), likely + math.hypot(high - likely, more))
+        ends = (likely - math.hypot(likely - low, _Z * spread), likely + math.hypot(high - likely, _Z * spread))
         return replace(predicted, low=math.expm1(ends[0]), high=math.expm1(ends[1]))
     noise = _Z * spread * (1.0 + predicted.likely)  # cost per run scales with duration
     ends = (

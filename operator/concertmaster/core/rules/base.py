@@ -219,7 +219,7 @@ def share_interval(count: int, of: int) -> Interval | None:
     share, z2 = count / of, 1.645**2
     middle = (share + z2 / (2 * of)) / (1 + z2 / of)
     half = 1.645 * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    return Interval(max(0.0, middle - half), share, min(1.0, middle + half))
+    return Interval(max(0.0, middle - half), share, 1.0 if count >= of else min(1.0, middle + half))
 
 
 def worth(predicted: Gain, least_percent: float) -> tuple[Interval, Interval] | None:

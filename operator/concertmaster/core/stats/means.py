@@ -1,9 +1,9 @@
-"""Interval of the mean of few, skewed values, for predicted savings."""
+"""Interval of the mean of few, skewed values, for predicted savings, and of a value with several independent errors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -39,3 +39,22 @@ def mean_with_interval(values: Sequence[float]) -> Interval | None:
         return Interval(mean * math.exp(-off), mean, mean * math.exp(off + lacking))
     half = quantile * float(np.std(rows, ddof=1)) / math.sqrt(n)
     return Interval(mean - half, mean, mean + half)
+
+
+def combined(likely: float, errors: Iterable[Interval]) -> Interval:
+    """``likely`` with an interval for all of these independent ``errors``, each an interval around it for one of them alone.
+
+    Errors of effects are factors: while all ends have the sign of ``likely``, distances add in quadrature on logarithms, so
+    that an effect whose sign is certain to each error keeps it. Otherwise they add in the unit of the value.
+    """
+    rows = list(errors)
+    if likely and all(math.copysign(1.0, likely) * end > 0.0 for e in rows for end in (e.low, e.high)):
+        down, up = (
+            math.hypot(*(math.log(end / likely) for end in ends))
+            for ends in ([e.low for e in rows], [e.high for e in rows])
+        )
+        if likely < 0.0:
+            return Interval(likely * math.exp(down), likely, likely * math.exp(-up))
+        return Interval(likely * math.exp(-down), likely, likely * math.exp(up))
+    below, above = (math.hypot(*ends) for ends in ([likely - e.low for e in rows], [e.high - likely for e in rows]))
+    return Interval(likely - below, likely, likely + above)

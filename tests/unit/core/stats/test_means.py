@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from concertmaster.core.stats.means import mean_with_interval
+from concertmaster.core.model import Interval
+from concertmaster.core.stats.means import combined, mean_with_interval
 
 
 @pytest.mark.parametrize("count", [5, 8, 15, 30])
@@ -42,3 +43,21 @@ def test_without_values_there_is_no_mean() -> None:
 def test_values_beyond_sense_leave_a_finite_interval() -> None:
     found = mean_with_interval([1e-300, 1e250, 1.0])
     assert found is not None and math.isfinite(found.high) and found.low > 0.0
+
+
+def test_independent_errors_of_an_effect_are_factors_and_keep_its_sign() -> None:
+    one = combined(10.0, [Interval(8.0, 10.0, 12.5)])
+    assert (one.low, one.likely, one.high) == pytest.approx((8.0, 10.0, 12.5))
+    two = combined(10.0, [Interval(8.0, 10.0, 12.5), Interval(8.0, 10.0, 12.5)])
+    assert (two.low, two.high) == pytest.approx((10 * 0.8**2**0.5, 10 * 1.25**2**0.5))
+    many = combined(10.0, [Interval(1.0, 10.0, 20.0)] * 9)
+    assert many.low > 0.0  # each error alone is certain that there is an effect
+    less = combined(-10.0, [Interval(-12.5, -10.0, -8.0)] * 2)
+    assert (less.low, less.high) == pytest.approx((-two.high, -two.low))
+
+
+def test_errors_that_leave_the_sign_open_add_in_the_unit_of_the_value() -> None:
+    found = combined(10.0, [Interval(-2.0, 10.0, 14.0), Interval(5.0, 10.0, 13.0)])
+    assert (found.low, found.likely, found.high) == pytest.approx((-3.0, 10.0, 15.0))
+    assert combined(0.0, [Interval(-3.0, 0.0, 3.0), Interval(-4.0, 0.0, 4.0)]) == Interval(-5.0, 0.0, 5.0)
+    assert combined(7.0, []) == Interval(7.0, 7.0, 7.0)

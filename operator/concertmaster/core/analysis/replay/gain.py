@@ -1,11 +1,13 @@
 """Gain of a change: the same runs with and without it, compared run by run.
 
 Pairing removes the variation between runs (inputs, day, cluster) from the difference, which makes an interval from five
-runs useful. The interval is a bootstrap over runs (Efron and Tibshirani, 1993): no distribution is assumed.
+runs useful. The interval is a bootstrap over runs (Efron and Tibshirani, 1993), which assumes no distribution, combined with
+the error of the replay itself, which is the same in all runs and grows with the size of the change.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,16 +20,22 @@ from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import ExecutedRun
 from concertmaster.core.analysis.replay.whatif import WhatIf
 from concertmaster.core.model import Interval, RunRecord, WorkflowGraph
+from concertmaster.core.stats.means import combined
 
 DRAWS = 1000  # resamples; between seeds the ends of a 90% interval then vary by about 1% of its width
 LEVEL = 0.90
 SEED = 20240501  # fixed, so that the same evidence gives the same recommendation
+# Standard deviation of log(measured / predicted) per unit of the predicted log ratio: the error of the replay itself. Fitted
+# to 120 simulated campaigns (benchmarks/changes/campaigns.py, with seeds other than those of the table).
+MODEL_ERROR = 0.04
+_Z = 1.645  # normal quantile of LEVEL
+_SHORTEST = 1e-3  # share of a run that no change undercuts
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each with a 90% interval of
-    the mean over runs. None with a ``reason`` when it cannot be estimated."""
+    """Gain per run: ``seconds`` saved and ``share`` of the makespan (0 to 1; negative: slower), each the mean over runs with
+    a 90% interval. None with a ``reason`` when it cannot be estimated."""
 
     seconds: Interval | None
     share: Interval | None
@@ -45,29 +53,44 @@ def gain(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph, whatif: 
     base_seconds = np.array([run.replayed for run in usable])
     saved = base_seconds - np.array(replays(usable, whatif))
     saved[np.abs(saved) < 1e-9 * base_seconds] = 0.0
-    low, high = paired_interval(saved, base_seconds)
-    reason = None if len(usable) > 1 else "one run only: no interval"
-    return Gain(
-        Interval(low[0], float(saved.mean()), high[0]),
-        Interval(low[1], float(saved.sum() / base_seconds.sum()), high[1]),
-        len(usable),
-        reason,
-    )
+    seconds, share = paired_interval(saved, base_seconds)
+    return Gain(seconds, share, len(usable), None if len(usable) > 1 else "one run only: no interval")
 
 
-def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Bootstrap interval ((low seconds, low share), (high seconds, high share)) of the mean saving and its share of base.
+def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Interval]:
+    """Mean saving in seconds and its share of ``base``, each with its interval: by bootstrap over runs, and for the error of
+    the replay.
 
     ``saved`` and ``base`` are seconds per run, shape (runs,).
     """
-    runs = len(saved)
+    runs, whole = len(saved), float(base.sum())
+    likely = float(saved.mean()), float(saved.sum() / whole) if whole > 0 else 0.0
     weights = _resamples(runs, DRAWS)
     total = weights @ saved
     ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
     around = [min(int(share * (DRAWS - 1)) + k, DRAWS - 1) for share in ends for k in (0, 1)]
     means = np.partition(np.stack([total / runs, total / (weights @ base)]), around, axis=1)  # sorted there only
     low, high = (_at(means, share) for share in ends)
-    return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
+    replayed = _replay_error(likely[1])
+    seconds, share = (
+        combined(middle, [Interval(float(low[i]), middle, float(high[i])), _around(middle, replayed)])
+        for i, middle in enumerate(likely)
+    )
+    return seconds, share
+
+
+def _replay_error(share: float) -> tuple[float, float]:
+    """Ends of the interval of a gain for the error of the replay alone, relative to the gain; ``share`` of the makespan."""
+    if not share:
+        return 1.0, 1.0
+    ratio = math.log(max(_SHORTEST, 1.0 - share))
+    ends = ((1.0 - math.exp(ratio * (1.0 + side * _Z * MODEL_ERROR))) / share for side in (-1.0, 1.0))
+    return next(ends), next(ends)
+
+
+def _around(middle: float, ends: tuple[float, float]) -> Interval:
+    low, high = sorted(middle * end for end in ends)
+    return Interval(low, middle, high)
 
 
 def _at(ordered: np.ndarray, share: float) -> np.ndarray:

@@ -8,7 +8,6 @@ import numpy as np
 
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
 from concertmaster.core.analysis.replay.gain import Gain, paired_interval
-from concertmaster.core.model import Interval
 
 
 def scaled(
@@ -25,7 +24,4 @@ def scaled(
     if not before:
         return Gain(None, None, 0, "not enough data: no run can be replayed"), before, after
     base, saved = np.array(before), np.array(before) - np.array(after)
-    low, high = paired_interval(saved, base)
-    share = float(saved.sum() / base.sum()) if base.sum() > 0 else 0.0
-    gain = Gain(Interval(low[0], float(saved.mean()), high[0]), Interval(low[1], share, high[1]), len(before))
-    return gain, before, after
+    return Gain(*paired_interval(saved, base), len(before)), before, after

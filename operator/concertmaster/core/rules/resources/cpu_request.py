@@ -92,19 +92,23 @@ def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage
 def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: float, factor: float) -> Gain:
     """Gain of ``factor`` times the limit. A throttled period does not show how much CPU was missing: the interval runs from
     half of what Amdahl's law gives for the throttled share to no throttled time at all. A container that uses all of its
-    limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: the upper end is then
-    the likely value."""
+    limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: without throttled time
+    is then the likely value, and the upper end is the whole factor."""
     predicted = evidence.gain(WhatIf.more_cpu(step, factor))
     used = median(r.mean_cores for r in container.runs) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
-    most = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
+    freed = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
+    most = evidence.gain(WhatIf.scale_step(step, 1.0 / factor)) if full else freed
     parts = []
-    for likely, high in ((predicted.seconds, most.seconds), (predicted.share, most.share)):
-        if likely is None or high is None:
+    for likely, without, high in (
+        (predicted.seconds, freed.seconds, most.seconds),
+        (predicted.share, freed.share, most.share),
+    ):
+        if likely is None or without is None or high is None:
             return predicted
         low = min(likely.low, _SURELY * likely.likely)
-        middle = max(likely.likely, high.likely) if full else likely.likely
-        parts.append(Interval(low, middle, max(likely.high, high.high)))
+        middle = max(likely.likely, without.likely) if full else likely.likely
+        parts.append(Interval(low, middle, max(likely.high, without.high, high.high)))
     return replace(predicted, seconds=parts[0], share=parts[1])
 
 

@@ -17,6 +17,7 @@ from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, RequestRow, rows
+from concertmaster.core.rules.resources.size_savings import priced, total
 from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.storage_rows import storage_rows
 
@@ -38,7 +39,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     groups: dict[str | None, list[RequestRow]] = {}
     left_out = _left_out(evidence)
     least = evidence.settings.number("minChangePercent", 100 * evidence.analysis.policy.apply.min_change) / 100
-    off = [*rows(evidence, least, held_back), *storage_rows(evidence)]
+    off = [*(priced(evidence, r) for r in rows(evidence, least, held_back)), *storage_rows(evidence)]
     if not any(row.clear for row in off):
         return  # usage is close enough to the target
     for row in off:
@@ -68,7 +69,7 @@ def _verified(evidence: Evidence, holder: str | None, row: RequestRow) -> tuple[
 
 def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow], left_out: Sequence[str]) -> Finding:
     ordered = sorted(sizes, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
-    saving = _total(ordered)
+    saving = total(evidence, ordered)
     runs = min(r.runs for r in ordered)
     lowered = [r for r in ordered if r.old is not None and r.new < r.old]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
@@ -131,17 +132,6 @@ def items(row: RequestRow) -> Iterator[SizeItem]:
             _used(row),
             text.percent(row.headroom),
         )
-
-
-def _total(sizes: Sequence[RequestRow]) -> Interval | None:
-    """The sum with its standard error: errors of single rows are nearly independent."""
-    parts = [r.saving for r in sizes if r.saving is not None]
-    if not parts:
-        return None
-    likely = math.fsum(p.likely for p in parts)
-    below = math.sqrt(math.fsum((p.likely - p.low) ** 2 for p in parts))
-    above = math.sqrt(math.fsum((p.high - p.likely) ** 2 for p in parts))
-    return Interval(likely - below, likely, likely + above)
 
 
 def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:

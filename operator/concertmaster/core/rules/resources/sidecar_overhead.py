@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
 from concertmaster.core.known import median
-from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord
+from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
+from concertmaster.core.stats.means import combined
 
 _GIB = 1024.0**3
+_LEAST_FREED = 0.5  # share of what it does not use that a smaller request frees at least
 _EXECUTOR = {"wait", "init", "supervisor"}  # the engine's own
 
 
@@ -74,7 +76,7 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     own.steps.add(step)
                     own.injected |= c.name not in declared
                     seconds = c.finished - c.started if c.finished is not None and c.started is not None else e.span
-                    hours = (seconds or 0.0) / 3600
+                    hours = max(seconds or 0.0, _life(e, c)) / 3600
                     reserved = _price(c.cpu_request or 0.0, c.memory_request or 0.0, hours, pricing)
                     own.reserved[run] = own.reserved.get(run, 0.0) + reserved
                     if c.cpu_seconds is not None and seconds:
@@ -83,6 +85,23 @@ def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
                     if c.finished is not None and ends:
                         own.late.append(c.finished - max(ends))
     return sidecars
+
+
+def _life(e: StepExecution, c: ContainerFact) -> float:
+    """Seconds from the creation of a pod to its end, for which its requests are charged; 0 when unknown."""
+    ends = [t for t in (e.finished, c.finished) if t is not None]
+    return max(0.0, max(ends) - e.created) if ends and e.created is not None else 0.0
+
+
+def _unused(evidence: Evidence, own: _Sidecar, a_month: float) -> Interval | None:
+    """Money for what it reserves and does not use; at the least, the request left is its use at the target utilization."""
+    runs = [(reserved, own.used.get(run, 0.0)) for run, reserved in own.reserved.items()]
+    seen = mean_interval([reserved - used for reserved, used in runs], a_month)
+    if seen is None or seen.likely <= 0:
+        return None
+    target = min(evidence.objectives.efficient_utilization)
+    left = sum(max(0.0, reserved - used / target) for reserved, used in runs) / sum(a - b for a, b in runs)
+    return combined(seen.likely, [seen, Interval(max(left, _LEAST_FREED) * seen.likely, seen.likely, seen.likely)])
 
 
 def _slower(evidence: Evidence, own: _Sidecar, late: float) -> Interval | None:
@@ -103,9 +122,7 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
     if not costly and not lingering:
         return None
     currency = analysis.pricing.currency
-    unused = [v - own.used.get(run, 0.0) for run, v in own.reserved.items()]
-    saving = mean_interval(unused, rate * len(unused) / runs) if rate and own.used and costly else None
-    saving = saving if saving is not None and saving.likely > 0 else None
+    saving = _unused(evidence, own, rate * len(own.reserved) / runs) if rate and own.used and costly else None
     parts = []
     if costly:
         spent = (

@@ -7,23 +7,21 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
-from concertmaster.core.model import POD, Edit, Interval
-from concertmaster.core.rules.base import Evidence, mean_interval, resource_edits
+from concertmaster.core.model import POD, Edit
+from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_cpu
 
-_GIB = 1024.0**3
-_HOUR = 3600.0
 _FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
-_LEAST_ROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
+LEAST_ROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
 _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod Autoscaler and KRR
 # A request is clearly too large when its peak use stays below this share of the target utilization. Between that and the
 # target lies normal variation and growth: such a row is included with others, but is no reason for a change by itself.
@@ -34,9 +32,20 @@ SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 
 
 @dataclass(frozen=True, slots=True)
+class RowSaving:
+    """Money saved per month, negative when more is requested. ``of_runs``: by run (its time), at the rate of all runs;
+    ``least`` and ``most``: the mean at the largest and smallest size as right as the proposed one."""
+
+    likely: float
+    least: float
+    most: float
+    of_runs: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRow:
-    """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: money per
-    month, negative when more is requested; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
+    """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: None when
+    nothing is known to compare with; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
     the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
     nothing did; ``first``: what must be raised before it is admitted."""
 
@@ -48,7 +57,7 @@ class RequestRow:
     runs: int
     confidence: float
     edits: tuple[Edit, ...] = ()
-    saving: Interval | None = None
+    saving: RowSaving | None = None
     freed: float = 0.0
     slower: float = 0.0
     clear: bool = True
@@ -85,7 +94,7 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
             if name not in held_back and evidence.sizing.excluded(*name) is None:
                 row = size(evidence, place, least)
                 if row is not None:
-                    yield _priced(evidence, row)
+                    yield row
 
 
 def _memory(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
@@ -182,7 +191,7 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
 
 
 def _room(container: ContainerUsage) -> float:
-    return _HEADROOM if _guaranteed(container) else _LEAST_ROOM
+    return _HEADROOM if _guaranteed(container) else LEAST_ROOM
 
 
 def _standing(evidence: Evidence, place: Place, resource: str, new: float, least: float, *, enough: float) -> float:
@@ -280,20 +289,3 @@ def _edits(
         and new >= _SURE_ROOM[resource] * peak
     )
     return tuple(replace(e, sure=True) for e in edits) if sure else edits
-
-
-def _priced(evidence: Evidence, row: RequestRow) -> RequestRow:
-    """The row with its savings per month and per run; none without a request to compare with."""
-    if row.old is None:
-        return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))
-    container, analysis = row.place.container, evidence.analysis
-    pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
-    less = (row.old - row.new) / (_GIB if row.resource == "memory" else 1.0)
-    hourly = pricing.memory_gib_hour if row.resource == "memory" else pricing.cpu_core_hour
-    present = analysis.presence(row.place.step, container)
-    held = [r.reserved_seconds for r in container.runs]
-    price = less / _HOUR * hourly * rate * present if rate is not None else 0.0
-    saving = mean_interval(held, price) if price else None
-    weight = max(0.0, saving.likely) if saving is not None else 0.0
-    edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
-    return replace(row, saving=saving, edits=edits, freed=less * sum(held) / len(held) / _HOUR * present)

@@ -11,6 +11,7 @@ from concertmaster.core import text
 from concertmaster.core.analysis.shared.volumes import VolumeFill, volume_fills
 from concertmaster.core.model import Category, Finding, Interval, Level
 from concertmaster.core.rules.base import Evidence, Rule, mean_interval
+from concertmaster.core.stats.means import combined
 from concertmaster.core.times import to_minute
 
 _GIB = 1024.0**3
@@ -18,6 +19,7 @@ _DAY = 86400.0
 _MONTH = 30.0  # days
 _MARGIN = 30.0  # days of growth a new size must last
 _LONG_MARGIN = 90.0  # days of growth a smaller volume must last, since data should be moved only once
+_CERTAIN = 0.5  # of the least share of failing runs: rounding to whole runs takes no more from it
 _FEWEST = 5  # runs required to know the maximum use
 
 
@@ -31,16 +33,19 @@ def _whose(fill: VolumeFill) -> str:
     return f"PersistentVolumeClaim {fill.claim}" if fill.shared else f"the claim {fill.claim} that each run makes"
 
 
-def _failing(fill: VolumeFill, now: float) -> Interval | None:
-    """Share of the runs in the next 30 days that will find the volume full."""
+def _failing(fill: VolumeFill, now: float, a_month: float | None) -> Interval | None:
+    """Share of the runs in the next 30 days that will find the volume full: whole runs of the ``a_month`` at each end, since
+    where the next one falls is not known."""
     if fill.full is None:
         return None
-    days = ((at - now) / _DAY for at in (fill.full.high, fill.full.likely, fill.full.low))
-    return Interval(*(min(1.0, max(0.0, 1.0 - left / _MONTH)) for left in days))
+    low, likely, high = (1.0 - (at - now) / _DAY / _MONTH for at in (fill.full.high, fill.full.likely, fill.full.low))
+    one = 1.0 / a_month if a_month else 0.0
+    low, high = min(low, max(low - one, _CERTAIN * low)), high + one
+    return Interval(*(min(1.0, max(0.0, share)) for share in (low, likely, high)))
 
 
 def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
-    nearly = evidence.settings.number("nearlyFullPercent", 85.0) / 100
+    nearly = _nearly(evidence)
     days = evidence.settings.number("fullWithinDays", 14.0)
     soon = fill.full is not None and fill.full.likely <= evidence.analysis.now + days * _DAY
     if fill.share < nearly and not soon:
@@ -74,7 +79,7 @@ def _larger(evidence: Evidence, fill: VolumeFill) -> Finding | None:
             else None
         ),
         confidence=0.7,
-        failures_avoided=_failing(fill, evidence.analysis.now),
+        failures_avoided=_failing(fill, evidence.analysis.now, evidence.analysis.cost.runs_per_month),
         urgent=True,
         evidence=(
             f"mounted by {text.listing(list(fill.steps))}",
@@ -98,7 +103,7 @@ def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     if fill.runs < _FEWEST or fill.capacity < times * new or freed < evidence.settings.number("minFreedGiB", 10.0):
         return None
     now, then, steps = text.memory(fill.capacity), text.memory_quantity(new), text.listing(list(fill.steps))
-    saving = _saving(evidence, fill, freed)
+    saving = _saving(evidence, fill, new / _GIB)
     currency = evidence.analysis.pricing.currency
     price = text.money(evidence.analysis.pricing.volume_gib_month, currency)
     money = f" ({text.money(saving.likely, currency)} a month)" if saving is not None else ""
@@ -133,17 +138,28 @@ def _smaller(evidence: Evidence, fill: VolumeFill) -> Finding | None:
     )
 
 
-def _saving(evidence: Evidence, fill: VolumeFill, freed: float) -> Interval | None:
-    """Money per month for ``freed`` GiB; None without a price or, for per-run claims, without a known run rate."""
-    analysis = evidence.analysis
-    price = freed * analysis.pricing.volume_gib_month
+def _saving(evidence: Evidence, fill: VolumeFill, new: float) -> Interval | None:
+    """Money per month for a volume of ``new`` GiB; None without a price or, for per-run claims, without a known run rate.
+
+    Other sizes are as right: down to one that is not nearly full, and larger by as much.
+    """
+    analysis, capacity = evidence.analysis, fill.capacity / _GIB
+    price = (capacity - new) * analysis.pricing.volume_gib_month
     if not price:
         return None
+    room = max(1.0, new * _GIB / max(fill.used, fill.peak) * _nearly(evidence))
+    ends = (capacity - min(new * room, (capacity + new) / 2), capacity - new / room)
+    size = Interval(*(price * freed / (capacity - new) for freed in (ends[0], capacity - new, ends[1])))
     if fill.shared:
-        return Interval(price, price, price)
+        return size
     rate = analysis.cost.runs_per_month
     lengths = [r.makespan for r in analysis.runs if r.makespan is not None]
-    return mean_interval(lengths, price * rate / (_MONTH * _DAY)) if rate is not None else None
+    held = mean_interval(lengths, price * rate / (_MONTH * _DAY)) if rate is not None else None
+    return combined(held.likely, [held, size.scaled(held.likely / price)]) if held is not None else None
+
+
+def _nearly(evidence: Evidence) -> float:
+    return evidence.settings.number("nearlyFullPercent", 85.0) / 100
 
 
 def _target(evidence: Evidence) -> float:

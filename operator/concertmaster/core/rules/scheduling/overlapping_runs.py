@@ -15,6 +15,7 @@ from concertmaster.core.model import Category, Edit, Finding, Interval, Level, S
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
 from concertmaster.core.schedule import widened
 from concertmaster.core.stats.comparison import MIN_RUNS, compare
+from concertmaster.core.stats.means import combined
 
 _FEWEST = 3  # starts or runs
 _ROOM = 1.1  # times the duration that 95% of the runs do not exceed
@@ -174,7 +175,8 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     seconds = gain = None
     if alone and effect.low > 1.0 and math.isfinite(effect.high):
         mean = sum(s.run.makespan or 0.0 for s in both) / len(both)
-        seconds = Interval(*(share * mean * (1 - 1 / r) for r in (effect.low, effect.ratio, effect.high)))
+        slowed = Interval(*(share * mean * (1 - 1 / r) for r in (effect.low, effect.ratio, effect.high)))
+        seconds = combined(slowed.likely, [slowed, *_often(len(company), runs, slowed.likely)])
         whole = sum(s.run.makespan or 0.0 for _, s in timed) / len(timed)
         gain = Interval(seconds.low / whole, seconds.likely / whole, seconds.high / whole)
     slower = (
@@ -209,6 +211,13 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         ),
     )
     return _with_edit(finding, evidence, by, edit)
+
+
+def _often(beside: int, runs: int, likely: float) -> Iterator[Interval]:
+    """The interval around ``likely`` for how often runs overlap. An overlap counts two runs: half of them are evidence."""
+    share = share_interval(max(1, beside // 2), max(1, runs // 2))
+    if share is not None:
+        yield share.scaled(likely / share.likely)
 
 
 _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}

@@ -30,9 +30,22 @@ def test_the_gain_is_the_mean_of_the_paired_differences() -> None:
 
 
 def test_spread_between_runs_does_not_blur_the_gain_of_a_constant_step() -> None:
-    found = gain(RECORDS, GRAPH, WhatIf.scale_step("b", 0.5))
-    assert found.seconds is not None
-    assert found.seconds.low == pytest.approx(20) and found.seconds.high == pytest.approx(20)
+    alike = [e.run(f"run-{i}") for i, e in enumerate(runs([23] * 6))]
+    for records in (RECORDS, alike):
+        found = gain(records, GRAPH, WhatIf.scale_step("b", 0.5))
+        assert found.seconds is not None
+        assert (found.seconds.low, found.seconds.high) == pytest.approx(
+            (18.86, 21.11), abs=0.1
+        )  # the replay's own error
+
+
+def test_the_error_of_the_replay_grows_with_the_change_and_keeps_its_sign() -> None:
+    widths = []
+    for factor in (0.99, 0.8, 0.4, 1.01, 1.5):
+        found = gain(RECORDS, GRAPH, WhatIf.scale_step("b", factor))
+        assert found.share is not None and found.share.low * found.share.high > 0
+        widths.append(found.share.high - found.share.low)
+    assert widths[0] < widths[1] < widths[2] and widths[3] < widths[4]
 
 
 def test_the_same_evidence_gives_the_same_interval() -> None:

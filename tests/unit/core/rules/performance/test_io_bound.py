@@ -18,7 +18,7 @@ def test_stalls_on_the_disk_bound_the_gain() -> None:
     assert "stalled on the disk 60% of the time" in item.because
     assert "uses 0.1 cores" in item.because
     assert item.gain_seconds is not None
-    assert item.gain_seconds.high == pytest.approx(180, rel=0.05)
+    assert item.gain_seconds.high == pytest.approx(189, rel=0.02)  # all 180 s of them, and the error of the replay
     assert item.gain_seconds.likely == pytest.approx(90, rel=0.05)
     assert item.expected.endswith(", if half of the off-CPU time is removed, at most all of it")
 

@@ -15,7 +15,7 @@ def test_a_limit_that_is_used_up_lacks_more_than_the_throttled_periods() -> None
     amdahl, most = 300 * (0.4 - 0.4 / 1.7), 300 * 0.4
     assert item.gain_seconds.low == pytest.approx(amdahl / 2, rel=0.05)
     assert item.gain_seconds.likely == pytest.approx(most, rel=0.05)
-    assert item.gain_seconds.high == pytest.approx(most, rel=0.05)
+    assert item.gain_seconds.high == pytest.approx(300 * (1 - 1 / 1.75), rel=0.05)  # all of the step by the new limit
 
 
 def test_bursts_below_the_limit_on_average_gain_what_was_throttled() -> None:

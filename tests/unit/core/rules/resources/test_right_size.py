@@ -56,14 +56,15 @@ def sized(
     facts: dict[str, Facts],
     count: int = 24,
     sizing: SizingHistory | None = None,
+    seconds: Callable[[str, int], float] = lambda _, __: 600.0,
     **policy: object,
 ) -> list[Recommendation]:
-    """What right-size says of ``count`` runs of steps of ten minutes."""
+    """What right-size says of ``count`` runs of steps of ten minutes (or ``seconds``, by step and run)."""
     of = definition(*specs)
     runs = [
         run(
             of.graph,
-            {s.name: 600.0 for s in specs},
+            {s.name: seconds(s.name, i) for s in specs},
             number=i,
             start=NOW - (count - i) * DAY / 2,
             containers=lambda name, i=i: (facts[name](i),),  # type: ignore[misc]
@@ -354,3 +355,47 @@ def test_a_proposed_size_moves_only_by_a_material_step() -> None:
     assert proposed("650Mi") == "650Mi" != alone
     assert proposed("610Mi") == alone, "too little room above the peak"
     assert proposed("1Gi") == alone, "another size by now"
+
+
+def test_the_saving_holds_every_size_that_the_rule_would_leave_alone() -> None:
+    big = fact(memory_request=8 * GI, memory_sampled_peak=1 * GI)
+    item = only(sized([spec("a", 0, memory="8Gi")], {"a": big}))
+    saving = item.saving_per_month
+    assert saving is not None and saving.low < saving.likely < saving.high
+    a_month = saving.likely / (8 * GI - (quantity(item.items[0].new) or 0.0))
+    assert saving.low == pytest.approx(a_month * (8 * GI - 1 * GI / 0.75), rel=0.01)  # at the target utilization
+    assert saving.high == pytest.approx(a_month * (8 * GI - 1.05 * GI), rel=0.01)  # a little above the largest peak
+
+
+def test_steps_that_take_longer_together_widen_the_saving_more_than_others() -> None:
+    specs = [spec("a", 0, memory="80Gi"), spec("b", 1, memory="80Gi")]
+    facts = dict.fromkeys("ab", fact(memory_request=80 * GI, memory_sampled_peak=0.1 * GI))
+    longer = (400.0, 800.0)
+
+    def width(b: int) -> float:
+        of = {"a": 0, "b": b}
+        saving = only(sized(specs, facts, seconds=lambda name, i: longer[(i + of[name]) % 2])).saving_per_month
+        assert saving is not None
+        return (saving.high - saving.low) / saving.likely
+
+    assert width(0) > 3 * width(1)
+
+
+def test_a_step_that_runs_at_times_saves_an_uncertain_amount_and_surely_some() -> None:
+    of = definition(spec("a", 0, memory="8Gi"), spec("b", 1))
+    facts = {"a": fact(memory_request=8 * GI, memory_sampled_peak=0.1 * GI), "b": fact()}
+    both = {"a": 600.0, "b": 600.0}
+    always = [
+        run(of.graph, both, number=i, start=NOW - (24 - i) * DAY / 2, containers=lambda name: (facts[name](0),))
+        for i in range(24)
+    ]
+    at_times = [r if i % 3 == 0 else replace(r, steps=r.steps[1:]) for i, r in enumerate(always)]
+    rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
+    first, second = (
+        only(recommend(Evidence(analyze(of, runs, now=NOW, policy=Policy(rules=rules)), "wfp"))).saving_per_month
+        for runs in (always, at_times)
+    )
+    assert first is not None and second is not None
+    assert second.likely < first.likely / 2
+    assert 0 < second.low < 0.7 * second.likely < 1.3 * second.likely < second.high
+    assert first.low > 0.95 * first.likely

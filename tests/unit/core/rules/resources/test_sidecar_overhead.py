@@ -16,7 +16,7 @@ def test_a_sidecar_that_reserves_much_and_uses_little() -> None:
     item = scenarios.sidecar_overhead().one("sidecar-overhead")
     assert item.id == "sidecar-overhead.proxy"
     # half a core and 256Mi beside a core and 1Gi, both for the whole life of each pod
-    assert "its requests are 31% of what a run costs" in item.because
+    assert "its requests are 32% of what a run costs" in item.because
     assert item.saving_per_month is not None
     assert item.saving_per_month.likely > 0
 

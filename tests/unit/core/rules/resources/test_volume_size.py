@@ -8,7 +8,7 @@ import pytest
 
 from concertmaster.core.analysis.insights import insights
 from concertmaster.core.analysis.shared.volumes import volume_fills
-from concertmaster.core.model import Category, Interval, PodFact, Severity, VolumeUse
+from concertmaster.core.model import Category, PodFact, Severity, VolumeUse
 from concertmaster.core.model.policy import Pricing
 from concertmaster.engines.common.executions import execution, merge_facts
 from concertmaster.history.encoding import decode_execution, encode_execution
@@ -65,7 +65,9 @@ def test_a_claim_far_too_large_is_replaced_at_its_price() -> None:
     item = mounting(*[VolumeUse("data", (6 + i % 2) * GI, 200 * GI) for i in range(12)]).one("volume-size")
     assert item.action == "Replace PersistentVolumeClaim data with a smaller one: 200Gi -> 10Gi (4% used at most)"
     assert item.category is Category.COST
-    assert item.saving_per_month == Interval(190 * 0.08, 190 * 0.08, 190 * 0.08)
+    assert item.saving_per_month is not None and item.saving_per_month.likely == pytest.approx(190 * 0.08)
+    least, most = 200 - 10 / (7 / 0.85) * 10, 200 - 7 / 0.85  # 85% used by the fullest run, and larger by as much
+    assert (item.saving_per_month.low, item.saving_per_month.high) == pytest.approx((least * 0.08, most * 0.08))
     assert item.expected == "190Gi less (15.20 USD a month); no impact on run duration"
     assert any("create one of 10Gi with the same StorageClass" in line for line in item.evidence)
     assert (item.severity, item.minor) == (Severity.LOW, False)

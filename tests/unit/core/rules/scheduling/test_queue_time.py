@@ -19,7 +19,7 @@ def test_says_how_much_where_and_what_it_asks_of_a_node() -> None:
     assert "32% of the run time, 3m0" in item.because
     assert "at transform, whose pods ask for 1 core and 1Gi" in item.because
     assert item.gain_seconds is not None
-    assert item.gain_seconds.high == pytest.approx(182, rel=0.05)
+    assert item.gain_seconds.high == pytest.approx(191, rel=0.02)  # all 182 s of it, and the error of the replay
     assert item.gain_seconds.likely == pytest.approx(91, rel=0.05)
 
 

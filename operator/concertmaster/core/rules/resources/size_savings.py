@@ -1,0 +1,79 @@
+"""What the rows of ``right-size`` save per month, and how well that is known.
+
+Three things are uncertain besides the prices: how long the pods of the runs to come hold what they request, in how many
+runs they take part, and the size that is set in the end. The first is measured on the sum of all rows in each run, since
+what makes one pod of a run take longer mostly prolongs the others as well. The last is not noise: a request may be
+written in a rounder figure, and later runs move the proposal. Every size between a little above the largest peak and the
+target utilization is one that the rule would leave alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from concertmaster.core.model import Interval
+from concertmaster.core.rules.base import Evidence, share_interval
+from concertmaster.core.rules.resources.size_rows import LEAST_ROOM, RequestRow, RowSaving
+from concertmaster.core.stats.means import combined, mean_with_interval
+
+_GIB = 1024.0**3
+_HOUR = 3600.0
+
+
+def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
+    """The row with its savings per month and per run; none without a request to compare with."""
+    if row.old is None:
+        return replace(row, edits=tuple(replace(e, weight=0.0) for e in row.edits))
+    container, analysis = row.place.container, evidence.analysis
+    pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
+    unit, hourly = (_GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
+    present = analysis.presence(row.place.step, container)
+    hours = sum(r.reserved_seconds for r in container.runs) / len(container.runs) / _HOUR
+    less = (row.old - row.new) / unit
+    saving = None
+    if less and hourly and rate:
+        price = hourly * rate * present
+        smallest, largest = _as_right(evidence, row, row.old)
+        saving = RowSaving(
+            less * price * hours,
+            (row.old - largest) / unit * price * hours,
+            (row.old - smallest) / unit * price * hours,
+            {r.time: less * price * r.reserved_seconds / _HOUR for r in container.runs},
+        )
+    weight = max(0.0, saving.likely) if saving is not None else 0.0
+    edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
+    return replace(row, saving=saving, edits=edits, freed=less * hours * present)
+
+
+def _as_right(evidence: Evidence, row: RequestRow, old: float) -> tuple[float, float]:
+    """The smallest and the largest size that are as right as the proposed one: a little above the largest peak, and the
+    target utilization. A bound leaves no choice, and a lowered request stays nearer to the proposal than to what it was."""
+    if row.bound_by:
+        return row.new, row.new
+    target = evidence.objectives.efficient_utilization[row.resource == "memory"]
+    smallest, largest = min(row.new, LEAST_ROOM * row.peak), max(row.new, row.peak / target)
+    if row.new < old:
+        return smallest, min(largest, (row.new + old) / 2)
+    return max(smallest, (row.new + old) / 2), largest
+
+
+def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
+    """The monthly saving of all rows with its 90% interval."""
+    parts = [r.saving for r in sizes if r.saving is not None]
+    if not parts:
+        return None
+    likely = math.fsum(p.likely for p in parts)
+    held: dict[float, float] = {}
+    for part in parts:
+        for time, money in part.of_runs.items():
+            held[time] = held.get(time, 0.0) + money
+    seen = mean_with_interval(list(held.values()))
+    errors = [Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts))]
+    if seen is not None and seen.likely * likely > 0.0:
+        errors.append(seen.scaled(likely / seen.likely))
+    present = share_interval(len(held), len(evidence.analysis.runs))
+    if present is not None and len(held) < len(evidence.analysis.runs):
+        errors.append(present.scaled(likely / present.likely))
+    return combined(likely, errors)
