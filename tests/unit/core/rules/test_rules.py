@@ -401,12 +401,15 @@ def test_nothing_is_said_to_be_retried_without_a_retry_policy(name: str) -> None
         assert "retried" not in said or limits.get(item.step or "") != 0, item
 
 
+@pytest.mark.parametrize("count", [6, 9, 14, 100])
 @pytest.mark.parametrize("name", sorted(scenarios.SCENARIOS))
-def test_what_is_published_does_not_promise_an_interval_with_zero(name: str) -> None:
+def test_what_is_published_does_not_promise_an_interval_with_zero(name: str, count: int) -> None:
+    """With few runs too, whose intervals are wide."""
     of = scenarios.SCENARIOS[name]()
     policy = Policy(apply=of.apply, analysis=of.options, objectives=of.objectives, pricing=of.pricing)
     environment = Environment(of.gaps or DataGaps(), fleet=of.fleet, capacity=of.capacity)
-    found = analyze_workflow(of.definition, of.runs, policy, profile="wfp", now=NOW, environment=environment)
+    runs = of.runs[-count:]
+    found = analyze_workflow(of.definition, runs, policy, profile="wfp", now=NOW, environment=environment)
     for item in found.recommendations:
         promised = [
             a for a in (item.impact.run_minutes, item.impact.failed_runs, item.impact.money) if a and a.likely > 0

@@ -136,7 +136,8 @@ def _cache_hits(evidence: Evidence) -> Finding | None:
 
 
 def _positive(saving: Interval | None) -> Interval | None:
-    return saving if saving is not None and saving.likely > 0 else None
+    """The saving unless it may be none: an interval with zero promises nothing."""
+    return saving if saving is not None and saving.low > 0 else None
 
 
 def _money(evidence: Evidence, most: float) -> Finding | None:
