@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
-from concertmaster.cli.commands.explain import demand_table, describe
+from concertmaster.cli import details, profiles
+from concertmaster.cli.commands.explain import command, demand_table, describe
+from concertmaster.kube.errors import Forbidden
+from concertmaster.kube.objects import PODS, PROFILES
+from tests.support.controller.fakes import MemoryClient
 
 PROFILE = {
     "metadata": {"name": "wftmpl-etl", "namespace": "demo"},
@@ -52,6 +57,25 @@ def test_else_the_next_step_is_reported(identifier: str, profile: dict[str, obje
     text = describe(item | {"evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}, profile)
     assert "kubectl concertmaster explain" not in text
     assert wanted in " ".join(text.split())
+
+
+@pytest.mark.parametrize("there", [True, False, None], ids=["there", "deleted", "not readable"])
+def test_the_log_of_a_failed_pod_is_named_unless_it_is_deleted(
+    there: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MemoryClient()
+    item = _item("failing-step.load", "kubectl concertmaster explain -n demo wftmpl-etl failing-step.load")
+    item |= {"state": "Active", "evidence": "newest failure: run etl-42, pod etl-42-load-1, ended now"}
+    client.put(PROFILES, "demo", "wftmpl-etl", spec=PROFILE["spec"], status={"recommendations": [item]})
+    if there:
+        client.put(PODS, "demo", "etl-42-load-1")
+    elif there is None:
+        client.faults["GET", PODS.path("demo", "etl-42-load-1")] = [Forbidden("no", status=403, reason="Forbidden")]
+    monkeypatch.setattr(profiles, "connect", lambda *_: client)
+    monkeypatch.setattr(details, "ask", lambda *_: ({}, "nobody is there"))
+    said = CliRunner().invoke(command, ["wftmpl-etl", "-n", "demo"]).output
+    assert ("kubectl -n demo logs etl-42-load-1" in said) is (there is not False)
+    assert ("Pod etl-42-load-1 is deleted: read its log where logs are kept" in said) is (there is False)
 
 
 def test_a_demand_forecast_prints_its_hours_as_a_table() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import textwrap
 import time
 from collections.abc import Iterable, Sequence
@@ -17,11 +15,14 @@ from concertmaster.cli.documents import say
 from concertmaster.cli.errors import UserError
 from concertmaster.cli.plans import PlanReader
 from concertmaster.core import text
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.errors import KubeError, NotFound
+from concertmaster.kube.objects import PODS
 from concertmaster.report import daily, fleet
 from concertmaster.report.costs.components import cost_table
 from concertmaster.report.tables import table
 from concertmaster.report.workflows import merged
-from concertmaster.report.workflows.remedies import snippet
+from concertmaster.report.workflows.remedies import failed_pod, next_step, snippet
 
 _LABELS = (
     ("because", "Because"),
@@ -44,8 +45,6 @@ _LABELS = (
     ("trackRecord", "Track record"),
 )
 
-# Rules that recommend to optimize a step: what-if shows the gain beforehand.
-TRIED = frozenset({"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"})
 _Rows = Sequence[dict[str, Any]]
 
 
@@ -92,6 +91,7 @@ def command(
     if output != "text":
         documents.echo(list(fleet.entries(raw, items)), output)
     else:
+        items = [_looked_up(client, raw["metadata"]["namespace"], item) for item in items]
         _print(items, raw, detail, made, PlanReader(client, raw) if recommendation is not None else None)
         if recommendation is None and not problem:
             _print_figures(detail, details.ask_days(kubeconfig, raw, where, context))
@@ -247,38 +247,13 @@ def carried_out(outcome: dict[str, Any]) -> list[str]:
     ]
 
 
-def next_step(item: dict[str, Any], profile: dict[str, Any]) -> tuple[str, str]:
-    """What to do where no single command can make the change: a sentence, and a command that helps (empty: none)."""
-    rule, _, step = item["id"].partition(".")
-    reference = (profile.get("spec") or {}).get("workflowRef") or {}
-    meta = profile.get("metadata") or {}
-    namespace, name = meta.get("namespace", "default"), meta.get("name", "")
-    target = f"{reference['kind'].lower()} {reference['name']}" if reference else ""
-    if rule == "degradation":
-        if not target:
-            return (
-                f"Compare the images and arguments of the pods of {step or 'each step'} before and after that moment",
-                "",
-            )
-        return (
-            "See which field of the definition was changed by whom, and when",
-            f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields",
-        )
-    if rule in ("cpu-request", "memory-request", "right-size"):
-        if snippet(item, profile):
-            return f"Set {item['proposed']} where the workflow is defined", ""
-        return f"Set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place", ""
-    if rule == "failing-step":
-        pod = next(iter(re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))), "")
-        if pod:
-            logs = f"kubectl -n {namespace} logs {pod} --all-containers --tail=100"
-            return "Read the log of the failed pod while it is there", logs
-        return f"Read the logs of the failed pods of {step}", ""
-    if rule in TRIED and step:
-        return (
-            "Replay the runs with the step at half its duration, to see what a change would bring",
-            f"kubectl concertmaster what-if {name} -n {namespace} --scale {shlex.quote(f'{step}=0.5')}",
-        )
-    if not target:
-        return f"Where the pods of {step or 'its steps'} are defined: {item['proposed']}", ""
-    return f"Make the change in the definition ({item['proposed']})", f"kubectl -n {namespace} edit {target}"
+def _looked_up(client: KubeClient, namespace: str, item: dict[str, Any]) -> dict[str, Any]:
+    """The item; one about a pod that is ``deleted`` says so, as no command reads its log."""
+    if pod := failed_pod(item):
+        try:
+            client.get(PODS.path(namespace, pod))
+        except NotFound:
+            return {**item, "deleted": True}
+        except KubeError:
+            return item  # without the right to read pods, it may be there
+    return item

@@ -1,8 +1,9 @@
-"""What to write where a workflow is defined, in the words of an engine that is known by pod labels."""
+"""What to do about a recommendation where no single command makes the change."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,14 @@ from concertmaster.api.labelled import labels_of
 from concertmaster.engines.labels.definition import TRAITS, preset_of
 from concertmaster.report import fleet
 
+# Rules that recommend to optimize a step: what-if shows the gain beforehand.
+TRIED = frozenset({"bottleneck", "io-bound", "node-skew", "overlap-stages", "split-long-step", "straggler", "variance"})
 _LEADING = re.compile(r"\d+")
 
 
 def snippet(item: Mapping[str, Any], profile: Mapping[str, Any]) -> str | None:
-    """The lines for a recommendation: as the operator says, else read off the status, so that sizes, retries and limits are
-    known without the operator too."""
+    """The lines for a workflow's definition, in the words of an engine known by pod labels: as the operator says, else read
+    off the status, so that sizes, retries and limits are known without the operator too."""
     labels = labels_of(profile.get("spec") or {})
     if item.get("snippet") or labels is None:
         return item.get("snippet")
@@ -32,3 +35,51 @@ def snippet(item: Mapping[str, Any], profile: Mapping[str, Any]) -> str | None:
         if row is not None:
             sizes.setdefault((row["step"] or "", row["container"] or ""), {})[row["field"] or ""] = row["new"] or ""
     return traits.remedies(sizes)
+
+
+def failed_pod(item: Mapping[str, Any]) -> str:
+    """The pod that an item about a failing step names; empty for none."""
+    named = re.findall(r"pod ([a-z0-9.-]+)", str(item.get("evidence")))
+    return next(iter(named), "") if str(item["id"]).startswith("failing-step") else ""
+
+
+def next_step(item: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[str, str]:
+    """What to do where no single command can make the change: a sentence, and a command that helps (empty: none)."""
+    rule, _, step = item["id"].partition(".")
+    reference = (profile.get("spec") or {}).get("workflowRef") or {}
+    meta = profile.get("metadata") or {}
+    namespace, name = meta.get("namespace", "default"), meta.get("name", "")
+    target = f"{reference['kind'].lower()} {reference['name']}" if reference else ""
+    if rule == "degradation":
+        if not target:
+            return (
+                f"Compare the images and arguments of the pods of {step or 'each step'} before and after that moment",
+                "",
+            )
+        return (
+            "See which field of the definition was changed by whom, and when",
+            f"kubectl -n {namespace} get {target} -o yaml --show-managed-fields",
+        )
+    if rule in ("cpu-request", "memory-request", "right-size"):
+        if snippet(item, profile):
+            return f"Set {item['proposed']} where the workflow is defined", ""
+        return f"Set {item['proposed']} where the pods of {step} are defined; the operator cannot see that place", ""
+    if rule == "failing-step":
+        pod = failed_pod(item)
+        if pod and item.get("deleted"):
+            return (
+                f"Pod {pod} is deleted: read its log where logs are kept, or that of the next failed pod of {step}",
+                "",
+            )
+        if pod:
+            logs = f"kubectl -n {namespace} logs {pod} --all-containers --tail=100"
+            return "Read the log of the failed pod while it is there", logs
+        return f"Read the logs of the failed pods of {step}", ""
+    if rule in TRIED and step:
+        return (
+            "Replay the runs with the step at half its duration, to see what a change would bring",
+            f"kubectl concertmaster what-if {name} -n {namespace} --scale {shlex.quote(f'{step}=0.5')}",
+        )
+    if not target:
+        return f"Where the pods of {step or 'its steps'} are defined: {item['proposed']}", ""
+    return f"Make the change in the definition ({item['proposed']})", f"kubectl -n {namespace} edit {target}"
