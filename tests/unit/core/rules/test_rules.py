@@ -416,3 +416,13 @@ def test_what_is_published_does_not_promise_an_interval_with_zero(name: str, cou
         ]
         assert all(a.low > 0 for a in promised), item
         assert promised or item.objective is not None or item.urgent or item.severity is Severity.CRITICAL, item
+
+
+@pytest.mark.parametrize(("name", "published"), [("best-practices", set()), ("retry-policy", {"retry-policy"}),
+                                                 ("timeout", {"timeout"})])  # fmt: skip
+def test_a_best_practice_is_advised_only_where_its_lack_made_runs_fail(name: str, published: set[str]) -> None:
+    """A missing retry or time limit is a line of the checklist, and a recommendation once runs failed or hung for it."""
+    of = scenarios.SCENARIOS[name]()
+    found = analyze_workflow(of.definition, of.runs, Policy(analysis=of.options), profile="wfp", now=NOW)
+    assert {r.rule for r in found.recommendations} == published
+    assert "best-practices" in {r.rule for r in found.minor}
