@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from concertmaster.core.rules.base import share_interval
 from concertmaster.core.rules.performance.caching import AGES, HOUR, Keyed, cache_advice, hits_at
 from concertmaster.core.rules.performance.skew import FanOutItem, skew
 from concertmaster.core.rules.reliability.retries import AttemptChain, retry_limit
@@ -167,3 +168,9 @@ class TestSkew:
     def test_too_little_is_said(self) -> None:
         assert "needed" in skew({"r": [FanOutItem("0", None, 1.0), FanOutItem("1", None, 2.0)]}).reason
         assert skew({}).ratio is None
+
+
+@pytest.mark.parametrize("of", [5, 7, 49, 60, 180, 360])
+def test_a_share_of_all_is_inside_its_interval(of: int) -> None:
+    found = share_interval(of, of)
+    assert found is not None and found.low < found.likely == found.high == 1.0

@@ -71,26 +71,19 @@ def paired_interval(saved: np.ndarray, base: np.ndarray) -> tuple[Interval, Inte
     around = [min(int(share * (DRAWS - 1)) + k, DRAWS - 1) for share in ends for k in (0, 1)]
     means = np.partition(np.stack([total / runs, total / (weights @ base)]), around, axis=1)  # sorted there only
     low, high = (_at(means, share) for share in ends)
-    replayed = _replay_error(likely[1])
     seconds, share = (
-        combined(middle, [Interval(float(low[i]), middle, float(high[i])), _around(middle, replayed)])
-        for i, middle in enumerate(likely)
+        with_replay_error(Interval(float(low[i]), middle, float(high[i])), likely[1]) for i, middle in enumerate(likely)
     )
     return seconds, share
 
 
-def _replay_error(share: float) -> tuple[float, float]:
-    """Ends of the interval of a gain for the error of the replay alone, relative to the gain; ``share`` of the makespan."""
+def with_replay_error(found: Interval, share: float) -> Interval:
+    """The interval of a gain, in seconds or as a share, for the error of the replay as well; ``share`` of the makespan."""
     if not share:
-        return 1.0, 1.0
+        return found
     ratio = math.log(max(_SHORTEST, 1.0 - share))
-    ends = ((1.0 - math.exp(ratio * (1.0 + side * _Z * MODEL_ERROR))) / share for side in (-1.0, 1.0))
-    return next(ends), next(ends)
-
-
-def _around(middle: float, ends: tuple[float, float]) -> Interval:
-    low, high = sorted(middle * end for end in ends)
-    return Interval(low, middle, high)
+    ends = [(1.0 - math.exp(ratio * (1.0 + side * _Z * MODEL_ERROR))) / share * found.likely for side in (-1.0, 1.0)]
+    return combined(found.likely, [found, Interval(min(ends), found.likely, max(ends))])
 
 
 def _at(ordered: np.ndarray, share: float) -> np.ndarray:

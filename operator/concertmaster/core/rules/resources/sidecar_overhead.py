@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import critical_chain
+from concertmaster.core.analysis.replay.gain import with_replay_error
 from concertmaster.core.known import median
 from concertmaster.core.model import POD, Category, ContainerFact, Finding, Interval, Level, RunRecord, StepExecution
 from concertmaster.core.model.policy import Pricing
@@ -140,8 +141,9 @@ def _finding(evidence: Evidence, name: str, own: _Sidecar) -> Finding | None:
         gains.append(f"up to {text.money(reserved, currency)} less per run")
     if lingering:
         gains.append(f"{text.duration(late)} shorter life of each of {own.pods} pods")
-    slower = _slower(evidence, own, late) if lingering else None
-    makespan = analysis.makespan.mean
+    slower, makespan = _slower(evidence, own, late) if lingering else None, analysis.makespan.mean
+    if slower is not None and makespan:
+        slower = with_replay_error(slower, slower.likely / makespan)
     todo = "request less for it" if not lingering else "let it end with the step"
     return Finding(
         step=next(iter(own.steps)) if len(own.steps) == 1 else None,

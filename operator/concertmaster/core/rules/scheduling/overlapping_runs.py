@@ -5,20 +5,21 @@ starts (Forbid), runs stopped early (Replace) or runs that slow each other down 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.runs.starts import Starts, may_meet, scheduler_of, starts_of
+from concertmaster.core.analysis.runs.starts import RunSpan, Starts, may_meet, scheduler_of, starts_of
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Scheduler
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, share_interval, share_range
 from concertmaster.core.schedule import widened
-from concertmaster.core.stats.comparison import MIN_RUNS, compare
+from concertmaster.core.stats.comparison import MIN_RUNS, Comparison, compare
 from concertmaster.core.stats.means import combined
 
 _FEWEST = 3  # starts or runs
 _ROOM = 1.1  # times the duration that 95% of the runs do not exceed
+_LEAST = 0.1  # share of the loss of overlapping runs that is the least gain
 _MOST_BESIDE = 0.5  # share of starts; above it, Forbid would skip every other one
 
 
@@ -159,7 +160,7 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     # A run that another one overlaps is slowed down too: the reference is runs without overlap at either end.
     company = starts.company
     both, alone = ([s for i, s in timed if (i in company) is beside] for beside in (True, False))
-    effect = compare([s.run.makespan for s in alone], [s.run.makespan for s in both])
+    effect = compare(_makespans(alone), _makespans(both))
     share = len(company) / runs
     part, interval = text.percent(len(places) / runs), starts.interval
     needed = _upper([s.length for s in (alone if len(alone) >= MIN_RUNS else both or starts.spans)])
@@ -174,9 +175,12 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
         current = "Allow"
     seconds = gain = None
     if alone and effect.low > 1.0 and math.isfinite(effect.high):
-        mean = sum(s.run.makespan or 0.0 for s in both) / len(both)
-        slowed = Interval(*(share * mean * (1 - 1 / r) for r in (effect.low, effect.ratio, effect.high)))
-        seconds = combined(slowed.likely, [slowed, *_often(len(company), runs, slowed.likely)])
+        slowed = _lost(both, effect, share)
+        # Longer runs are also more often overlapped by the next one: at the least, only the later of two is slowed down.
+        behind, ahead = ([s for i, s in timed if (i in places) is later] for later in (True, False))
+        least = _lost(behind, compare(_makespans(ahead), _makespans(behind)), len(places) / runs)
+        slowed = replace(slowed, low=min(slowed.low, max(least.low, _LEAST * slowed.low)))
+        seconds = combined(slowed.likely, [slowed, _often(company, places, runs).scaled(slowed.likely / share)])
         whole = sum(s.run.makespan or 0.0 for _, s in timed) / len(timed)
         gain = Interval(seconds.low / whole, seconds.likely / whole, seconds.high / whole)
     slower = (
@@ -213,11 +217,27 @@ def _beside(evidence: Evidence, by: Scheduler, starts: Starts) -> Finding | None
     return _with_edit(finding, evidence, by, edit)
 
 
-def _often(beside: int, runs: int, likely: float) -> Iterator[Interval]:
-    """The interval around ``likely`` for how often runs overlap. An overlap counts two runs: half of them are evidence."""
-    share = share_interval(max(1, beside // 2), max(1, runs // 2))
-    if share is not None:
-        yield share.scaled(likely / share.likely)
+def _makespans(spans: Sequence[RunSpan]) -> list[float | None]:
+    return [s.run.makespan for s in spans]
+
+
+def _lost(slowed: Sequence[RunSpan], effect: Comparison, share: float) -> Interval:
+    """Seconds that a run loses on average if the ``share`` of ``slowed`` runs takes longer by the factor ``effect``."""
+    mean = sum(s.run.makespan or 0.0 for s in slowed) / max(1, len(slowed))
+    return Interval(*(share * mean * (1 - 1 / r) for r in (effect.low, effect.ratio, effect.high)))
+
+
+def _often(company: Collection[int], places: Collection[int], runs: int) -> Interval:
+    """The share of runs that overlap, with its interval. Runs in a row that overlap are one event: its first run began
+    alone."""
+    events = runs - len(company) + len(set(company) - set(places))
+    share = len(company) / runs
+    seen = share_interval(max(1, round(share * events)), max(1, events))
+    return (
+        Interval(min(seen.low, share), share, max(seen.high, share))
+        if seen is not None
+        else Interval(share, share, share)
+    )
 
 
 _BY_POLICY = {"Forbid": _skipped, "Replace": _replaced, "Allow": _beside}

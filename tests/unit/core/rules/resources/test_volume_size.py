@@ -44,6 +44,9 @@ def test_a_volume_that_grows_says_until_when_it_holds_and_gets_a_size() -> None:
     assert item.failures_avoided.likely == pytest.approx(
         1 - (last + GI / (180 * MI) * DAY - NOW) / (30 * DAY), abs=0.002
     )
+    assert item.impact.failed_runs is not None
+    low, likely, high = item.impact.failed_runs.low, item.impact.failed_runs.likely, item.impact.failed_runs.high
+    assert low <= likely - 1 < likely + 1 <= high  # whole runs: where the next one falls is not known
     assert item.severity is Severity.HIGH  # about 73 runs of the next month begin with the volume full
     assert item.how.startswith("kubectl -n demo patch persistentvolumeclaim warehouse --type=merge -p ")
     line = next(s for s in sentences(insights(of.analysis()), 42) if s.startswith("Volume "))

@@ -171,6 +171,26 @@ def test_runs_beside_another_are_kept_apart() -> None:
     assert item.gain_seconds.low > 0
 
 
+def test_a_run_that_is_overlapped_because_it_is_long_is_slowed_by_nobody() -> None:
+    """Every fourth run takes 14 min by itself and slows the next one: at the least, that one's loss is the gain."""
+    value = noise()
+    lengths = [value({1: 840.0, 2: 560.0}.get(i % 4, 400.0)) for i in range(80)]
+    item = of(cron("Allow"), [DUE - (80 - i) * 600 + 2.0 for i in range(80)], lengths).one("overlapping-runs")
+    assert item.gain_seconds is not None
+    assert 0 < item.gain_seconds.low < 160 / 4 < item.gain_seconds.likely < item.gain_seconds.high
+
+
+def test_how_often_runs_overlap_is_known_from_as_many_events_as_there_were() -> None:
+    widths = []
+    for count in (24, 240):
+        value = noise()
+        lengths = [value({1: 840.0, 2: 600.0}.get(i % 4, 400.0)) for i in range(count)]
+        item = of(cron("Allow"), [DUE - (count - i) * 600 + 2.0 for i in range(count)], lengths).one("overlapping-runs")
+        assert item.gain_seconds is not None
+        widths.append(item.gain_seconds.high / item.gain_seconds.likely)
+    assert widths[0] > 1.25 > widths[1] > 1.0
+
+
 def test_runs_that_are_longer_as_more_of_them_overlap_are_no_degradation() -> None:
     """From the middle on every other run takes long enough to slow the next one; before, every eighth."""
     value = noise()
