@@ -16,7 +16,7 @@ from concertmaster.core.analysis.replay.change import replays
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.forecast import forecast
 from concertmaster.core.analysis.replay.gain import gain
-from concertmaster.core.analysis.replay.smooth import smooth
+from concertmaster.core.analysis.replay.smooth import different, smooth
 from concertmaster.core.analysis.replay.work import Work
 from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowGraph
 from tests.support.builders import run_record
@@ -174,6 +174,14 @@ def test_no_other_runs_whatever_make_a_forecast_fail(data: st.DataObject) -> Non
     assert (found.seconds is None) == (found.reason is not None)
     if found.seconds is not None:
         assert 0 < found.seconds.low <= found.seconds.likely <= found.seconds.high
+
+
+@given(rows=st.lists(st.lists(st.sampled_from([-1.5, 0.0, 0.25, 3.0]), min_size=2, max_size=2), min_size=1, max_size=8))
+def test_runs_of_one_shape_are_found_as_numpy_finds_them(rows: list[list[float]]) -> None:
+    shapes, shape_of = different(np.array(rows))
+    expected, places = np.unique(np.array(rows), axis=0, return_inverse=True)
+    assert np.array_equal(shapes, expected)
+    assert np.array_equal(shape_of, places.reshape(-1))
 
 
 @given(st.lists(st.floats(0.1, 8), min_size=3, max_size=8), st.floats(-3, 3))

@@ -269,6 +269,8 @@ def _bounded(status: Document, reserve: int = 2048) -> Document:
             while large() and at and len(results) > KEPT_RESULTS:
                 del results[at.pop()]
 
+    if not large():
+        return status
     drop("steps", STEPS // 2)
     give_way(active=False)
     only_remember(active=False)

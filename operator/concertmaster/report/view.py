@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from concertmaster.core.analysis.cost import AMOUNTS, cost_by_step
@@ -22,6 +23,7 @@ from concertmaster.core.times import iso
 View = dict[str, Any]
 
 
+@lru_cache(maxsize=1 << 12, typed=True)  # whole seconds, requests and limits come again and again
 def number(value: float | None, digits: int = 6) -> float | None:
     """A finite number rounded to ``digits`` significant digits, else None (JSON has no NaN)."""
     if value is None or not math.isfinite(value):

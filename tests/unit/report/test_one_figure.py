@@ -13,7 +13,7 @@ from concertmaster.core.model.policy import Policy
 from concertmaster.core.pipeline import AnalysisResult, analyze_workflow
 from concertmaster.report import fleet
 from concertmaster.report import result as results
-from concertmaster.report.view import View
+from concertmaster.report.view import View, number
 from concertmaster.report.workflow_series import samples
 from concertmaster.report.workflows.rows import workflow_row
 from tests.support.builders import NOW
@@ -67,3 +67,11 @@ def test_time_that_two_recommendations_would_both_save_counts_once() -> None:
     hours = totals(list(fleet.headlines(profile(both)))).run_hours
     assert series(both)["saving_hours"] == pytest.approx(hours, rel=DIGITS)
     assert series(both)["saving_hours"] == series(replace(result, recommendations=(item,)))["saving_hours"]
+
+
+def test_a_figure_keeps_its_type_whoever_asked_for_it_before() -> None:
+    """JSON has 2 and 2.0."""
+    for value in (2.0, 2, 2.0, True):
+        assert type(number(value)) is type(round(value, 5))
+    assert (number(float("nan")), number(None), number(0), number(-0.0)) == (None, None, 0.0, 0.0)
+    assert (number(2 / 3), number(2 / 3, 2)) == (0.666667, 0.67)

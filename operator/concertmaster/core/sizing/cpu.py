@@ -18,6 +18,7 @@ import numpy as np
 from concertmaster.core.sizing.quantities import round_cpu
 from concertmaster.core.sizing.tail import Floats, fit_tail
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
+from concertmaster.core.sizing.waste import middle
 
 # More cores than any node has, and longer than any run; clipping keeps sums finite.
 LARGEST = 1e6
@@ -105,7 +106,7 @@ def cpu_request(
     elif current is not None and wanted >= current:
         request, reason = None, f"{used.size} runs need {wanted:.3g} cores and got them without throttling"
     else:
-        request, reason = wanted, f"{used.size} runs used {np.average(used, weights=time):.3g} cores on average"
+        request, reason = wanted, f"{used.size} runs used {(used * time).sum() / time.sum():.3g} cores on average"
         peak = _median(peak_cores)
         if peak is not None and peak > wanted:
             reason += f", in short bursts {peak:.3g}"
@@ -125,7 +126,10 @@ def _cheapest(used: Floats, time: Floats, on_path_share: float | None, options: 
     used = _as_of_now(used, options)
     tail = fit_tail(used, scale=max(float(used.max()), options.floor))
     # A run that exceeds all earlier ones takes a little longer; room for it would be idle in all the others.
-    level = np.unique(np.maximum(tail.ordered[used.size // 2 :], options.floor))
+    level = np.maximum(tail.ordered[used.size // 2 :], options.floor)
+    level = level[
+        np.concatenate([[True], level[1:] != level[:-1]])
+    ]  # in order already, so that equal ones are neighbours
     on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
     order = np.argsort(used, kind="stable")
     ascending = used[order]
@@ -157,7 +161,7 @@ def _median(values: Sequence[float] | Floats | None) -> float | None:
         return None
     array = np.asarray(values, dtype=np.float64).ravel()
     array = array[(array >= 0.0) & (array <= LARGEST)]
-    return float(np.median(array)) if array.size else None
+    return float(middle(array)[0]) if array.size else None
 
 
 def _positive(value: float | None) -> float | None:

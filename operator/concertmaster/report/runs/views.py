@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from concertmaster.api.views.runs import (
     ContainerRow,
@@ -182,17 +183,13 @@ def _pod(e: StepExecution, start: float, critical: bool) -> PodRow:
         critical=critical,
         node=e.node,
         containers=tuple(
-            ContainerRow(
-                name=c.name,
-                image=c.image,
-                cpu_request=number(c.cpu_request),
-                memory_request=number(c.memory_request, 12),
-                cpu_limit=number(c.cpu_limit),
-                memory_limit=number(c.memory_limit, 12),
-                throttled_share=number(c.throttled_share, 4),
-            )
-            for c in e.containers
-            if not c.init
+            [
+                _container(
+                    c.name, c.image, c.cpu_request, c.memory_request, c.cpu_limit, c.memory_limit, c.throttled_share
+                )
+                for c in e.containers
+                if not c.init
+            ]
         ),
         ready=after(e.ready),
         created=after(e.created),
@@ -202,4 +199,25 @@ def _pod(e: StepExecution, start: float, critical: bool) -> PodRow:
         input_size=number(e.input_size, 12),
         after=e.after,
         extra=dict(e.extra),
+    )
+
+
+@lru_cache(maxsize=1 << 10)  # those of a step are alike in most runs
+def _container(
+    name: str,
+    image: str | None,
+    cpu_request: float | None,
+    memory_request: float | None,
+    cpu_limit: float | None,
+    memory_limit: float | None,
+    throttled_share: float | None,
+) -> ContainerRow:
+    return ContainerRow(
+        name=name,
+        image=image,
+        cpu_request=number(cpu_request),
+        memory_request=number(memory_request, 12),
+        cpu_limit=number(cpu_limit),
+        memory_limit=number(memory_limit, 12),
+        throttled_share=number(throttled_share, 4),
     )

@@ -45,8 +45,7 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
     if not len(y):
         return Smoothed(0.0, math.sqrt(own + NOISE**2))
     # Runs of one shape share a row and a column of the prior: the system has the size of the shapes, usually a handful.
-    shapes, shape_of = np.unique(x, axis=0, return_inverse=True)
-    shape_of = shape_of.reshape(-1)
+    shapes, shape_of = different(x)
     apart = ((shapes[:, None, :] - shapes[None, :, :]) ** 2).sum(axis=-1)
     prior = level**2 + SLOPE**2 * (shapes @ shapes.T) + CURVE**2 * np.exp(-0.5 * apart / REACH**2)
     cross = level**2 + CURVE**2 * np.exp(-0.5 * (shapes**2).sum(axis=1) / REACH**2)
@@ -62,6 +61,14 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
     weights = (y - (prior @ (inverse @ mean))[shape_of]) / noise
     known = (1.0 - left[shape_of] / noise) / noise
     return Smoothed(float(cross @ (inverse @ mean)), math.sqrt(variance) * _surprise(known, weights, noise))
+
+
+def different(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows, in order, and which of them each row is. NumPy's own takes ten times as long for few rows."""
+    rows = [tuple(row) for row in x.tolist()]
+    ordered = sorted(set(rows))
+    place = {row: k for k, row in enumerate(ordered)}
+    return np.array(ordered), np.array([place[row] for row in rows])
 
 
 def _together(y: np.ndarray, noise: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
