@@ -173,6 +173,7 @@ def plan(
     gone = [(e.weight, progress(e, s)) for e, s in resolved if s.old is not None]
     weight = sum(e.weight for e in item.edits if e.current is not None)
     part = sum(w * p for w, p in gone) / weight if weight > 0 else min(progress(e, s) for e, s in changing)
+    shares = [e.share * progress(e, s) for e, s in resolved if e.share is not None]
     return Plan(
         profile=profile,
         namespace=namespace,
@@ -188,7 +189,7 @@ def plan(
         patch=patch,
         inverse=inverse,
         manifest_patch=tuple(of_manifest(raw, patch)),
-        predicted=predict(item, part, monthly_cost, spread),
+        predicted=predict(item, sum(shares) if shares else part, monthly_cost, spread),
         whole=all(progress(e, s) >= 1.0 - 1e-9 for e, s in changing) and len(edits) == len(item.edits),
         factor=item.factor,
     )
@@ -251,14 +252,14 @@ def predict(
 
 
 def expected_change(item: Recommendation, part: float = 1.0, monthly_cost: float | None = None) -> Predicted | None:
-    """The rule's interval as a relative change, scaled to the part of the change that is made (0 to 1)."""
+    """The rule's interval as a relative change, scaled to the part of the effect that is made: 0 to 1, of a saving also more
+    or less, where what is left out takes from it or is all of it."""
     gain, saving = item.gain_share, item.saving_per_month
     if gain is not None:
         return Predicted("Duration", *(max(1e-3, 1.0 - v * part) - 1.0 for v in (gain.high, gain.likely, gain.low)))
     if saving is not None and monthly_cost:
-        return Predicted(
-            "Cost", *(-min(1.0, v / monthly_cost) * part for v in (saving.high, saving.likely, saving.low))
-        )
+        less = [-min(1.0, v / monthly_cost) * part for v in (saving.high, saving.likely, saving.low)]
+        return Predicted("Cost", min(less), less[1], max(less))
     return None
 
 

@@ -59,7 +59,8 @@ class SizeItem:
 class Edit:
     """One field to set, in the Tekton Task ``holder`` or (None) in the workflow's own object. ``current`` and ``proposed``:
     literal YAML scalars. ``sure``: the evidence allows the full change in one step. ``weight``: share in the predicted
-    effect of the recommendation, in any unit."""
+    effect of the recommendation, in any unit. ``share`` of its saving: negative for a field that takes from it, None when
+    unknown; the shares of all edits are less than 1 where other fields bring the rest."""
 
     pointer: str
     current: str | None
@@ -67,6 +68,7 @@ class Edit:
     holder: str | None = None
     sure: bool = False
     weight: float = 1.0
+    share: float | None = None
 
     @property
     def place(self) -> str:

@@ -13,9 +13,9 @@ from concertmaster.core.changes import json_patch as jsonpatch
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.fields import Refused
 from concertmaster.core.changes.operations import undoing, within
-from concertmaster.core.changes.plan import Aim, ChangeTarget, digest_of
+from concertmaster.core.changes.plan import Aim, ChangeTarget, Predicted, digest_of
 from concertmaster.core.changes.situation import Situation
-from concertmaster.core.model import Category, Edit, SizeItem
+from concertmaster.core.model import Category, Edit, Interval, SizeItem
 from concertmaster.core.model.amounts import quantity
 from concertmaster.core.model.enums import ChangeKind
 from concertmaster.core.model.policy import Bounds, Range
@@ -416,3 +416,21 @@ def test_the_kustomize_form_is_the_same_change() -> None:
     assert entry["target"] == {"group": "argoproj.io", "version": "v1alpha1", "kind": "WorkflowTemplate", "name": "etl"}
     assert json.loads(entry["patch"]) == list(found.patch)
     assert "\n" not in found.kustomize
+
+
+def test_a_plan_promises_the_saving_of_the_fields_it_sets_alone() -> None:
+    """Of a right-sizing that saves 10 a month, 12 come from lower requests, half of them in another object, and -2 from a
+    higher one."""
+    lower = replace(cpu("2", "1"), share=0.6)
+    higher = replace(Edit(f"{TRAIN}/memory", "2Gi", "4Gi"), share=-0.2)
+    saving = Interval(8.0, 10.0, 13.0)
+
+    def promised(*edits: Edit) -> Predicted:
+        found = planned(replace(recommended(*edits), gain_share=None, saving_per_month=saving), monthly_cost=100.0)
+        assert found.predicted is not None
+        return found.predicted
+
+    assert promised(lower, higher).likely == pytest.approx(-0.04)
+    assert promised(lower).likely == pytest.approx(-0.06)
+    dearer = promised(higher)
+    assert 0 < dearer.low < dearer.likely < dearer.high and dearer.likely == pytest.approx(0.02)

@@ -17,7 +17,7 @@ from concertmaster.core.rules.base import Evidence, Rule
 from concertmaster.core.rules.resources import cpu_request
 from concertmaster.core.rules.resources.places import places
 from concertmaster.core.rules.resources.size_rows import SURE_RUNS, RequestRow, rows
-from concertmaster.core.rules.resources.size_savings import priced, total
+from concertmaster.core.rules.resources.size_savings import priced, shared, total
 from concertmaster.core.rules.resources.sizes import memory_outlook
 from concertmaster.core.rules.resources.storage_rows import storage_rows
 
@@ -70,6 +70,7 @@ def _verified(evidence: Evidence, holder: str | None, row: RequestRow) -> tuple[
 def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow], left_out: Sequence[str]) -> Finding:
     ordered = sorted(sizes, key=lambda r: (-(r.saving.likely if r.saving else 0.0), r.title, r.resource))
     saving = total(evidence, ordered)
+    ordered = shared(ordered, saving)
     runs = min(r.runs for r in ordered)
     lowered = [r for r in ordered if r.old is not None and r.new < r.old]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)

@@ -77,3 +77,21 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     if present is not None and len(held) < len(evidence.analysis.runs):
         errors.append(present.scaled(likely / present.likely))
     return combined(likely, errors)
+
+
+def shared(rows: Sequence[RequestRow], saving: Interval | None) -> list[RequestRow]:
+    """The rows with the share of each edit in the ``saving`` of all. A row without edits keeps its share: whoever makes the
+    edits alone does not get that part."""
+    if saving is None or not saving.likely:
+        return list(rows)
+    return [
+        replace(
+            r,
+            edits=tuple(
+                replace(e, share=r.saving.likely / saving.likely) if "/requests/" in e.pointer else e for e in r.edits
+            ),
+        )
+        if r.saving is not None
+        else r
+        for r in rows
+    ]

@@ -399,3 +399,17 @@ def test_a_step_that_runs_at_times_saves_an_uncertain_amount_and_surely_some() -
     assert second.likely < first.likely / 2
     assert 0 < second.low < 0.7 * second.likely < 1.3 * second.likely < second.high
     assert first.low > 0.95 * first.likely
+
+
+def test_the_shares_of_the_edits_lack_what_no_edit_brings() -> None:
+    """``b`` comes from another object, which the patch of this one does not change."""
+    facts = dict.fromkeys("ab", fact(memory_request=8 * GI, memory_sampled_peak=1 * GI))
+    facts["c"] = fact(cpu_request=0.5)
+    own = [spec("a", 0, memory="8Gi"), spec("b", 1, memory="8Gi"), spec("c", 2, cpu="500m")]
+    item = only(sized(own, facts))
+    shares = {e.pointer.split("/")[3]: e.share or 0.0 for e in item.edits}
+    assert sum(shares.values()) == pytest.approx(1.0) and shares["2"] < 0 < shares["0"] == pytest.approx(shares["1"])
+    borrowed = replace(own[1], containers=(replace(own[1].containers[0], resources_pointer=None),))
+    lacking = only(sized([own[0], borrowed, own[2]], facts))
+    assert lacking.saving_per_month == item.saving_per_month
+    assert sum(e.share or 0.0 for e in lacking.edits) == pytest.approx(1.0 - shares["1"])
