@@ -48,15 +48,18 @@ def lines(result: dict[str, Any]) -> list[str]:
         f' {intervals}; "-": this kind has none to compare. An interval is right when the true effect lies within it or'
         f" at most {TOLERANCE:.0%} outside; where the effect is said to be an upper bound, the true one need only reach"
         f" {BOUND:.0%} of the likely value. Without either, {result['inside']:.1%} of {result['intervals']} published"
-        " intervals hold the true effect (promised: 90%). Of the"
+        f" intervals hold the true effect (promised: 90%); their median width is {result['width']:.0%} of the likely value."
+        " Of the"
         f" {result['published']} published recommendations {result['beside']} are acceptable ones beside the planted"
         " problem's own; their numbers are not compared.",
         "",
-        "| kind | planted | found | right step | right number | interval | wrong beside it |",
-        "|---|---|---|---|---|---|---|",
+        "| kind | planted | found | right step | right number | interval | without tolerance | width, % | wrong beside it |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for kind, row in result["kinds_table"].items():
-        cells = (row[c] for c in ("planted", "found", "step", "number", "interval", "wrong"))
+        width = row["width"]
+        cells = [row[c] for c in ("planted", "found", "step", "number", "interval", "inside")]
+        cells += [None if width is None else round(100 * width, 1), row["wrong"]]
         out.append(f"| {kind} | " + " | ".join("-" if c is None else str(c) for c in cells) + " |")
     return out
 
@@ -64,11 +67,12 @@ def lines(result: dict[str, Any]) -> list[str]:
 def plain(result: dict[str, Any]) -> str:
     """The same as plain text for a terminal."""
     head = [f"{name}: {100 * result[name]:.1f}% ({what}, {target})" for name, what, target in _MEASURES]
+    head.append(f"intervals that hold without tolerance: {100 * result['inside']:.1f}%, median width {result['width']}")
     weak = [f"{k}: {row}" for k, row in result["kinds_table"].items() if _weak(row)]
     rest = [f"on healthy workflows: {result['healthy_items']}", f"wrong: {result['wrong']}"]
     return "\n".join([*head, *weak, *rest])
 
 
-def _weak(row: dict[str, int | None]) -> bool:
+def _weak(row: dict[str, float | None]) -> bool:
     counts = [row[c] for c in ("found", "step", "number", "interval")]
     return bool(row["wrong"]) or any(c is not None and c < (row["planted"] or 0) for c in counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any
 
 from benchmarks.advice.law import NOW, Flow
@@ -37,6 +38,7 @@ class Answer:
     wrong: tuple[str, ...]
     note: str = ""
     inside: bool | None = None  # whether the truth lies in the published interval, without any tolerance
+    width: float | None = None  # of the published interval over its likely value
     beside: int = 0  # published ones that are acceptable beside the planted problem's own
 
     @property
@@ -97,6 +99,7 @@ def judge(plant: Plant, tally: Tally) -> Answer:
         tuple(r.id for r in wrong),
         seen or ", ".join(r.id for r in result.minor if r.rule in plant.rules),
         inside,
+        _width(best, plant),
         sum(r.rule in plant.also for r in result.recommendations),
     )
     tally.answers.append(answer)
@@ -139,6 +142,11 @@ def _covers(best: Recommendation | None, plant: Plant, truth: Worth) -> tuple[bo
     return (BOUND * promised.likely if plant.bound else low) <= real <= high, inside, words
 
 
+def _width(best: Recommendation | None, plant: Plant) -> float | None:
+    promised: Interval | None = getattr(best.impact, plant.measure) if best is not None and plant.measure else None
+    return (promised.high - promised.low) / promised.likely if promised is not None and promised.likely > 0 else None
+
+
 def top(tally: Tally, wanted: int = 5, first: int = 7) -> tuple[int, int, list[str]]:
     """How many of the workflows with the most valuable problems are among the first ranked, out of how many; and the
     missed ones."""
@@ -168,6 +176,7 @@ def summary(tallies: Sequence[Tally]) -> dict[str, Any]:
         "top_five_in_seven": _share(sum(n for n, _, _ in tops), sum(m for _, m, _ in tops)),
         "intervals": sum(a.inside is not None for a in answers),
         "inside": _share(sum(a.inside is True for a in answers), sum(a.inside is not None for a in answers)),
+        "width": _middle([a.width for a in answers]),
         "published": published,
         "beside": sum(a.beside for a in answers),
         "kinds_table": _table(answers),
@@ -180,8 +189,13 @@ def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
 
 
-def _table(answers: Iterable[Answer]) -> dict[str, dict[str, int | None]]:
-    """Counts by kind; None where no answer has a number or an interval to compare."""
+def _middle(widths: Iterable[float | None]) -> float | None:
+    known = [w for w in widths if w is not None]
+    return round(median(known), 3) if known else None
+
+
+def _table(answers: Iterable[Answer]) -> dict[str, dict[str, float | None]]:
+    """Counts by kind, and the median width of the interval; None where no answer has a number or an interval to compare."""
     kinds: dict[str, list[Answer]] = defaultdict(list)
     for a in answers:
         kinds[a.kind].append(a)
@@ -192,6 +206,8 @@ def _table(answers: Iterable[Answer]) -> dict[str, dict[str, int | None]]:
             "step": sum(a.found and a.step for a in rows),
             "number": _right([a.number for a in rows if a.found]),
             "interval": _right([a.interval for a in rows if a.found]),
+            "inside": _right([a.inside for a in rows if a.found]),
+            "width": _middle([a.width for a in rows]),
             "wrong": sum(len(a.wrong) for a in rows),
         }
         for kind, rows in sorted(kinds.items())
