@@ -49,6 +49,7 @@ def profile(name: str, **selector: object) -> Object:
 
 PROFILES = (
     profile("adhoc", apiVersion="argoproj.io/v1alpha1", kind="Workflow", matchLabels={"app": "etl"}),
+    profile("picked", apiVersion="argoproj.io/v1alpha1", kind="Workflow", matchLabels={"team": "data"}),
     profile("training", apiVersion="jobset.x-k8s.io/v1alpha2", kind="JobSet"),
 )
 FULL_CRDS = ("fan-items", "nested", "library", "retry-oom", "containers", "locked", "wide")

@@ -6,9 +6,10 @@ import pytest
 
 from concertmaster.core.analysis.replay import critical_chain, executed
 from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
+from concertmaster.engines import Claims
 from concertmaster.engines.argo.live import workflow_of
 from tests.engines.conftest import PACKED
-from tests.support.engines.argo_runs import ADHOC, Definitions, Run, packed_with
+from tests.support.engines.argo_runs import ADHOC, PICKED, Definitions, Run, packed_with
 from tests.support.engines.argo_runs import agree as agree  # what the fixture asks of every run
 from tests.support.engines.expected import ARGO
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario, about, documents
@@ -179,6 +180,13 @@ def test_a_mutex_of_the_workflow(run: Run, scenario: Scenario, definitions: Defi
 def test_a_run_without_a_template(run: Run) -> None:
     assert workflow_of(run.object) is None
     assert run.key == ADHOC
+
+
+@about("picked")
+def test_a_run_selected_by_labels_that_its_pods_do_not_carry(run: Run, definitions: Definitions) -> None:
+    assert not any("team" in pod["metadata"]["labels"] for pod in run.pods.values())
+    assert Claims(definitions.values()).of(run.object) is definitions[PICKED]
+    assert run.key == PICKED
 
 
 def test_every_run_is_compared(scenario: Scenario) -> None:

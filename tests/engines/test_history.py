@@ -25,7 +25,7 @@ from concertmaster.engines.argo.live import workflow_of
 from concertmaster.engines.registry import run_kind
 from concertmaster.history.store import Store
 from concertmaster.prometheus.collect.reading import Collection
-from tests.support.engines.argo_runs import ADHOC
+from tests.support.engines.argo_runs import ADHOC, PICKED, selected
 from tests.support.engines.expected import ARGO, TEKTON, Row
 from tests.support.engines.scenario import NAMESPACE, Object, Scenario
 from tests.support.engines.times import created, finished, near, scheduled, started, unix
@@ -39,8 +39,13 @@ WITHOUT_ITEMS = {"each"}  # items of withParam are only known while the run's ob
 
 
 @pytest.fixture(scope="module")
-def assignment(history: Collection, definitions: Definitions) -> Assignment:
-    return assign(history.facts, definitions.values(), job_owners=history.job_owners)
+def assignment(history: Collection, definitions: Definitions, scenario: Scenario) -> Assignment:
+    """The pods in their places; one run is known only by its object, whose labels its pods do not carry."""
+    run = scenario.run_of(PICKED.name)
+    claimed = Claims(definitions.values()).of(run)
+    assert claimed is not None
+    recognised = {(NAMESPACE, run["metadata"]["name"]): claimed.key}
+    return assign(history.facts, definitions.values(), job_owners=history.job_owners, recognised=recognised)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +118,7 @@ def test_argo_runs_are_rebuilt(name: str, scenario: Scenario, records: Mapping[s
     thing = scenario.run_of(name)
     run = thing["metadata"]["name"]
     record = records[run]
-    assert record.workflow == (workflow_of(thing) or ADHOC)
+    assert record.workflow == (workflow_of(thing) or selected(thing))
     pods = {
         p["metadata"]["annotations"]["workflows.argoproj.io/node-name"]: p for p in scenario.pods_of("Workflow", run)
     }
@@ -208,6 +213,18 @@ def test_tekton_runs_are_rebuilt(name: str, scenario: Scenario, records: Mapping
 def _pod_name(run: str, row: Row) -> str:
     task_run, attempt = row.node.split("#")
     return f"{run}{task_run}-pod" + (f"-retry{attempt}" if attempt != "0" else "")
+
+
+def test_pods_without_the_labels_of_their_run_wait_for_its_object(
+    history: Collection, definitions: Definitions, scenario: Scenario, assignment: Assignment
+) -> None:
+    """They are given to no other workflow, and are the run's own as soon as its object was read."""
+    run = scenario.run_of(PICKED.name)["metadata"]["name"]
+    pods = {p["metadata"]["uid"] for p in scenario.pods_of("Workflow", run)}
+    early = assign(history.facts, definitions.values(), job_owners=history.job_owners)
+    assert {fact.uid for fact in early.undecided} == pods and len(pods) == 2
+    assert PICKED not in early.executions and not early.unassigned.keys() - assignment.unassigned.keys()
+    assert {e.uid for e in assignment.executions[PICKED][run]} == pods and not assignment.undecided
 
 
 def test_what_belongs_to_nothing_is_counted(assignment: Assignment, scenario: Scenario) -> None:

@@ -18,7 +18,12 @@ from tests.support.engines.times import near, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
 
-ADHOC = WorkflowKey(NAMESPACE, "WorkflowProfile", "adhoc")
+ADHOC, PICKED = (WorkflowKey(NAMESPACE, "WorkflowProfile", name) for name in ("adhoc", "picked"))
+
+
+def selected(thing: Object) -> WorkflowKey:
+    """The profile that selects a run without a template."""
+    return next(key for key in (ADHOC, PICKED) if thing["metadata"]["name"].startswith(f"{key.name}-"))
 
 
 class Run:
@@ -28,7 +33,7 @@ class Run:
         self.expected = ARGO[name]
         self.object = scenario.run_of(name)
         self.name = self.object["metadata"]["name"]
-        self.key = workflow_of(self.object) or ADHOC
+        self.key = workflow_of(self.object) or selected(self.object)
         self.live = read_run(self.object, self.key, definitions.get(self.key))
         self.nodes: dict[str, Object] = {n["name"]: n for n in node_table(self.object["status"]).values()}
         self.pods = {

@@ -183,6 +183,10 @@ ARGO: dict[str, tuple[Row, ...]] = {
         [0].probe | probe | | 0 | Succeeded |
         [1].apply | apply | | 0 | Succeeded | probe
     """),
+    "picked": rows("""
+        .probe | probe | | 0 | Succeeded |
+        .apply | apply | | 0 | Succeeded | probe
+    """),
 }
 
 # By prefix of the run's name; ``node`` is the TaskRun without the run's name, then "#" and the attempt.
