@@ -89,12 +89,11 @@ class Changed:
 
     def look(self, runs: Sequence[RunRecord], settings: VerifySettings, shared: Common | None = None) -> Verification:
         """State of the verification after ``runs``."""
-        lowers = any(s.resource == "memory" and s.old is not None and s.new < s.old for s in self.made.settings)
+        lower = [s.new for s in self.made.settings if s.resource == "memory" and s.old is not None and s.new < s.old]
         found = split_runs(runs, applied=APPLIED, since=None, now=APPLIED + 10_000 * HOUR)
         aim, steps = self.made.aim, (self.made.step,) if self.made.step is not None else ()
-        return verify(
-            aim, found, settings, age=0.0, steps=steps, lowered=LoweredMemory() if lowers else None, common=shared
-        )
+        lowered = LoweredMemory.of(lower, resolve(None, OptimizationPolicy.parse(POLICY)))
+        return verify(aim, found, settings, age=0.0, steps=steps, lowered=lowered, common=shared)
 
 
 def change(kind: str, seed: int) -> Changed | None:
