@@ -22,6 +22,7 @@ from concertmaster.engines import complete as whole_definition
 Places = Mapping[str, tuple[str, Key]]  # run and key by uid and by name of the pods
 _END = "end of "
 _GIVEN_UP = ", which its engine gave up before it ended"
+_OVERRULED = ", whose pod had succeeded when its engine failed it for the deadline"
 
 
 def history_faults(
@@ -132,6 +133,9 @@ def _outcome_faults(e: StepExecution, leaf: Leaf, pod: Object, named: set[str]) 
     if true == "Failed" and leaf.ended is not None and (ended(pod) or 0.0) > leaf.ended + 1.0:
         named.add(f"{e.step}{_GIVEN_UP}")
         return []
+    if true == "Failed" and leaf.overdue and e.outcome.value == phase:
+        named.add(f"{e.step}{_OVERRULED}")
+        return []
     return [f"{leaf.key}: {e.outcome.value}, true {true}"]
 
 
@@ -171,5 +175,5 @@ def _blurs_drag(run: ExecutedRun, graph: WorkflowGraph, named: set[str]) -> str:
         return "as limits hold it"
     if graph.inferred:
         return "as no object declares what its parts wait for"
-    ends = any(text.startswith(_END) or _GIVEN_UP in text for text in named)
+    ends = any(text.startswith(_END) or text.endswith((_GIVEN_UP, _OVERRULED)) for text in named)
     return "as an end is unknown" if ends else ""

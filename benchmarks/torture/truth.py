@@ -20,7 +20,8 @@ SECOND = 1.0  # resolution of the engines' times
 @dataclass(slots=True)
 class Leaf:
     """One unit that ran, was skipped or was answered from a cache. ``begun`` and ``ended`` are the engine's times in
-    unix seconds; ``before`` the keys of all possible dependencies; ``ran`` is False for units that take no time."""
+    unix seconds; ``before`` the keys of all possible dependencies; ``ran`` is False for units that take no time;
+    ``overdue``: its engine failed it for the deadline of the run, before it saw how its pod ended."""
 
     step: str
     item: str | None
@@ -31,6 +32,7 @@ class Leaf:
     pod: str | None = None
     before: frozenset[Key] = frozenset()
     ran: bool = True
+    overdue: bool = False
 
     @property
     def key(self) -> Key:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
 
+_OVERDUE = "Step exceeded its deadline"
 _ITEM = re.compile(r"\((\d+:.*)\)$", re.DOTALL)
 _TRY = re.compile(r"\((\d+)\)$")
 _HANDLER = re.compile(r"\.(onExit|hooks\.[^.]+)$")
@@ -79,7 +80,8 @@ class ArgoRun:
             if not keys[identity][0]:
                 continue
             leaf = Leaf(*keys[identity], outcome, unix(node.get("startedAt")), unix(ended),
-                        node["name"] if node["type"] == "Pod" and ran else None, before, ran)  # fmt: skip
+                        node["name"] if node["type"] == "Pod" and ran else None, before, ran,
+                        node.get("message") == _OVERDUE)  # fmt: skip
             found.add(leaf)
             for step, *_ in inside[identity][1:]:
                 found.add(replace(leaf, step=step))

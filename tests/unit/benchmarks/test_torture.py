@@ -96,6 +96,24 @@ def test_a_step_that_its_engine_gave_up_before_its_pod_ended_is_named(given_up: 
     assert ("a, which its engine gave up before it ended" in row.unknown) is named
 
 
+@pytest.mark.parametrize("overdue", [True, False])
+def test_a_step_that_a_deadline_failed_after_its_pod_succeeded_is_named(overdue: bool) -> None:
+    """Its engine had not seen the end of the pod; the pod is all that the metrics know. Any other difference is a fault."""
+    both = run_graphs.definition(run_graphs.task("a"))
+    found = truth(a=(0, 10, ()))
+    leaf = found.leaves["a", None, 0]
+    leaf.outcome, leaf.overdue = "Failed", overdue
+    state = {"terminated": {"finishedAt": "1970-01-01T00:00:09Z"}}
+    status = {"phase": "Succeeded", "containerStatuses": [{"state": state}]}
+    pods = {"a": {"metadata": {"name": "a", "creationTimestamp": "1970-01-01T00:00:00Z"}, "status": status}}
+    seen = StepExecution("a", pod="a", uid="a", created=0.0, started=0.0, finished=9.0, outcome=Outcome.SUCCEEDED)
+    row, places = Row("w"), {"a": ("w-1", ("a", None, 0))}
+    runs = build_runs(both.key, "w-1", [seen], both)
+    faults = history_faults(found, runs, both, places, Play(0.0, pods=pods), row)
+    assert ("('a', None, 0): Succeeded, true Failed" in faults) is not overdue
+    assert ("a, whose pod had succeeded when its engine failed it for the deadline" in row.unknown) is overdue
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_a_chain_from_history_may_only_be_unknown_where_parts_wait_for_readiness(early: bool) -> None:
     both = run_graphs.definition(run_graphs.task("a"), run_graphs.task("b", "a"))
