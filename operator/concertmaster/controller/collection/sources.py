@@ -187,7 +187,7 @@ class MetricsSources:
                 continue  # never read: all of it is the past, read newest first
             if until > now:
                 log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
-                until = horizon
+                store.set_watermark(name, namespace, until := horizon)
             if gaps.fresh:
                 until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
             groups.setdefault(max(until, horizon), []).append(namespace)

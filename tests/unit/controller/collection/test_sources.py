@@ -553,6 +553,27 @@ def test_the_past_is_read_on_where_only_the_present_is_unknown(reader: Reader, h
     assert reader.runs("etl") == 40
 
 
+@pytest.mark.parametrize("ahead", [600.0, 30 * DAY])
+def test_a_clock_that_was_ahead_does_not_have_a_quiet_span_read_for_ever(
+    reader: Reader, harness: Harness, ahead: float
+) -> None:
+    """The mark stayed in the future where nothing had ended in the first day of the window, which was then read again and
+    again until that time came, and nothing else was."""
+    harness.pods = hourly("etl", 30)
+    reader.read_all("etl", window=5 * DAY)
+    reader.now += ahead
+    reader.read_all("etl", window=5 * DAY)
+    reader.now -= ahead
+    harness.pods += [pod("etl", NOW + 100.0)]
+    reader.now += 300.0
+    reader.read("etl", window=5 * DAY)
+    asked = len(harness.looks)
+    report = reader.read_all("etl", window=5 * DAY)
+    assert (report.ok, report.data_until) == (True, reader.now - DELAY)
+    assert len(harness.looks) - asked < 40
+    assert reader.runs("etl") == 31
+
+
 NO_PODS = (Missing("kube_pod_info", "the store knows no pod", "scrape it", essential=True),)
 
 
