@@ -78,16 +78,25 @@ class Bed:
     end: float
     connections: threading.local = field(default_factory=threading.local)
 
-    def create(self, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
-        """Send an object unmodified; returns the status code and the beginning of the response. Thread-safe."""
+    def create(self, path: str, body: Mapping[str, Any], status: Mapping[str, Any] | None = None) -> tuple[int, str]:
+        """Send an object unmodified, and its status by itself; returns the status code and the beginning of the response
+        of what failed, or of the creation. Thread-safe."""
+        code, text = self._send("POST", path, body)
+        if status is None or code != 201:
+            return code, text
+        patched, text = self._send("PATCH", f"{path}/{body['metadata']['name']}/status", {"status": status})
+        return (code, "") if patched == 200 else (patched, text)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> tuple[int, str]:
         if not hasattr(self.connections, "mine"):
             context = ssl.create_default_context(cafile=str(self.cluster.ca_file))
             address = self.cluster.server.removeprefix("https://")
             self.connections.mine = http.client.HTTPSConnection(address, timeout=60, context=context)
         connection: http.client.HTTPSConnection = self.connections.mine
-        headers = {"Authorization": f"Bearer {self.cluster.tokens['admin']}", "Content-Type": "application/json"}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Authorization": f"Bearer {self.cluster.tokens['admin']}", "Content-Type": kind}
         try:
-            connection.request("POST", path, json.dumps(body, ensure_ascii=False).encode(), headers)
+            connection.request(method, path, json.dumps(body, ensure_ascii=False).encode(), headers)
             answer = connection.getresponse()
             text = answer.read()[:300].decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
@@ -191,9 +200,10 @@ class Operator:
 @contextmanager
 def operator(
     bed: Bed, sources: Sequence[Mapping[str, Any]] | None = None, *, name: str = "operator", limit: int = LIMIT,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None, days: float = DAYS,
 ) -> Iterator[Operator]:  # fmt: skip
-    """The operator as a separate process; without control groups its memory is measured but not limited.
+    """The operator as a separate process that reads ``days`` of the past; without control groups its memory is measured
+    but not limited.
     ``environment`` selects faults of ``loopfaults.launch``."""
     port, log = free_port(), bed.directory / f"{name}.log"
     config = bed.directory / f"{name}.yaml"
@@ -202,7 +212,7 @@ def operator(
         "interval": f"{INTERVAL:.0f}s",
         "historyPath": str(bed.directory / f"{name}.db"),
         "listen": {"address": "127.0.0.1", "port": port},
-        "limits": {"backfill": f"{DAYS}d"},
+        "limits": {"backfill": f"{days:g}d"},
         "sources": list(stores),
     }
     config.write_text(json.dumps(settings))

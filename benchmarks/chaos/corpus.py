@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.chaos.costly import costly
 
 ARGO, TEKTON, JOBSET, RAY = "argoproj.io/v1alpha1", "tekton.dev/v1", "jobset.x-k8s.io/v1alpha2", "ray.io/v1"
+SPARK, TRAINER, OURS = "sparkoperator.k8s.io/v1beta2", "trainer.kubeflow.org/v1alpha1", "concertmaster.dev/v1alpha1"
 SPACE = "hostile"
 LEAF: dict[str, Any] = {"name": "leaf", "container": {"image": "x", "command": ["x"]}}
 DONE = "2026-11-20T00:01:00Z"
@@ -33,16 +34,22 @@ _PLURALS = {
     "CronJob": "cronjobs",
     "Job": "jobs",
     "WorkflowProfile": "workflowprofiles",
+    "SparkApplication": "sparkapplications",
+    "TrainJob": "trainjobs",
+    "Pod": "pods",
     "OptimizationPolicy": "optimizationpolicies",
+    "ClusterOptimizationPolicy": "clusteroptimizationpolicies",
+    "WorkflowChange": "workflowchanges",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """One object, and why it is hostile."""
+    """One object. ``status`` is written by itself where a kind takes none at creation."""
 
     name: str
     body: Object
+    status: Object | None = None
 
     @property
     def path(self) -> str:
@@ -227,9 +234,78 @@ def texts() -> Iterator[Object]:
     )
 
 
+def runs() -> Iterator[Object]:
+    """Finished runs of the other engines, with the profiles that read them."""
+    far, wide = {"a": _deep(3_000, lambda v: [v])}, "x" * 1_300_000
+    completed = {"type": "Completed", "status": "True", "lastTransitionTime": DONE}
+    sets: dict[str, tuple[Any, Object]] = {
+        "deep": ({"replicatedJobs": _deep(2_000, lambda v: [v])}, {}),
+        "wide": (
+            {
+                "replicatedJobs": [
+                    {"name": f"j{i}", "replicas": 2**31 - 1, "template": {"spec": {}}} for i in range(3_000)
+                ]
+            },
+            {"replicatedJobsStatus": [{"name": f"j{i}", "failed": 10**300} for i in range(3_000)]},
+        ),
+        "wrong": ({"replicatedJobs": [None, 3, {"name": ["x"], "dependsOn": "all"}]}, {"restarts": "many"}),
+    }
+    yield _reader("runs-of-jobset", runSelector={"apiVersion": JOBSET, "kind": "JobSet", "namePrefix": "run-jobset-"})
+    for name, (spec, more) in sets.items():
+        ends = {"conditions": [completed, *({"type": n} for n in range(5_000))], **more}
+        yield _object(JOBSET, "JobSet", f"run-jobset-{name}", spec, status=ends)
+    yield _reader("runs-of-ray", runSelector={"apiVersion": RAY, "kind": "RayJob", "namePrefix": "run-ray-"})
+    yield _reader("runs-of-spark", podLabels={"preset": "spark", "value": "run-spark"})
+    yield _reader("runs-of-trainer", podLabels={"preset": "kubeflow-trainer", "value": "run-train"})
+    kinds: tuple[tuple[str, str, str, Object], ...] = (
+        (RAY, "RayJob", "run-ray-", {"jobStatus": "FAILED", "jobDeploymentStatus": "Failed", "endTime": DONE}),
+        (SPARK, "SparkApplication", "run-spark-", {"applicationState": {"state": "FAILED"}, "terminationTime": DONE}),
+        (TRAINER, "TrainJob", "run-train-", {"conditions": [{**completed, "type": "Failed"}]}),
+    )
+    for api, kind, name, ends in kinds:
+        statuses: dict[str, Object] = {
+            "deep": {**ends, "more": far},
+            "wide": {**ends, "reason": wide, "sparkApplicationId": wide[:9_999]},
+            "many": {**ends, "conditions": [*({"type": str(n)} for n in range(20_000)), *ends.get("conditions", ())]},
+            "wrong": {**ends, "startTime": {"a": 1}, "reason": [7], "sparkApplicationId": {}, "endTime": "\u202e"},
+        }
+        for n, (how, status) in enumerate(statuses.items()):
+            label = {"example.com/how": how}
+            yield _object(
+                api, kind, f"{name}{1_790_000_000_000_000_000 + n}", {}, metadata={"labels": label}, status=status
+            )
+
+
+def _reader(name: str, **selected: Object) -> Object:
+    return _object(OURS, "WorkflowProfile", name, selected)
+
+
+def built_in() -> Iterator[Hostile]:
+    """Jobs and pods, as hostile as the API server's own checks allow."""
+    containers = [{"name": f"c{i}", "image": "x", "env": [{"name": "A", "value": "z" * 300}]} for i in range(2_000)]
+    pod = {"restartPolicy": "Never", "containers": containers}
+    reader = _reader("runs-of-job", runSelector={"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "run-job-"})
+    yield Hostile("runs-of-job", reader)
+    wide = {"completions": 100_000, "parallelism": 100_000, "completionMode": "Indexed", "template": {"spec": pod}}
+    yield Hostile("run-job-wide", _object("batch/v1", "Job", "run-job-wide", wide), _complete())
+    notes = {f"example.com/n{i}": "z" * 1_000 for i in range(250)}
+    labels = {f"example.com/l{i}": "v" * 63 for i in range(2_000)}
+    marks = {"spark-app-name": "run-spark", "spark-role": "driver", "spark-app-selector": "s" * 63}
+    meta = {"labels": {**labels, **marks}, "annotations": notes}
+    yield Hostile("pod-wide", _object("v1", "Pod", "pod-wide", pod, metadata=meta))
+
+
+def _complete(**counts: int) -> Object:
+    met = [
+        {"type": kind, "status": "True", "lastTransitionTime": DONE, "lastProbeTime": DONE}
+        for kind in ("SuccessCriteriaMet", "Complete")
+    ]
+    return {"startTime": "2026-11-20T00:00:00Z", "completionTime": DONE, "conditions": met, **counts}
+
+
 def ours() -> Iterator[Object]:
     """The largest objects of the operator's own kinds that their schemas accept."""
-    api = "concertmaster.dev/v1alpha1"
+    api = OURS
     steps = [
         {
             "name": f"s{i}",
@@ -250,12 +326,24 @@ def ours() -> Iterator[Object]:
     yield _object(
         api, "OptimizationPolicy", "ours-policy", {"discover": kinds, "analysis": {"window": "365d", "maxRuns": 1000}}
     )
+    here = {"matchLabels": {"kubernetes.io/metadata.name": SPACE}}
+    keys = [f"{'x' * 60}{i}.example.com/{'l' * 60}" for i in range(20)]
+    labelled = [{"podLabels": {"workflow": key, "run": key + "r", "step": key + "s"}} for key in keys]
+    yield _object(
+        api, "ClusterOptimizationPolicy", "ours-cluster-policy", {"namespaceSelector": here, "discover": labelled}
+    )
+    plan = {
+        "profileRef": {"name": "ours-graph"},
+        "recommendation": "cpu-request.s0",
+        "planDigest": "0" * 64,
+    }
+    yield _object(api, "WorkflowChange", "ours-change", plan)
 
 
 def corpus() -> list[Hostile]:
     """All objects in a fixed order."""
-    parts = (deep, wide, multiplying, costly, wrong, texts, ours)
-    return [Hostile(str(body["metadata"]["name"]), body) for part in parts for body in part()]
+    parts = (deep, wide, multiplying, costly, wrong, texts, runs, ours)
+    return [*(Hostile(str(body["metadata"]["name"]), body) for part in parts for body in part()), *built_in()]
 
 
 def bulk(count: int = 150, size: int = 1_200_000) -> Iterator[Hostile]:
@@ -299,3 +387,32 @@ def children(count: int = 20_000) -> Iterator[tuple[str, Object]]:
             status=status,
         ),
     )
+
+
+def pods(count: int = 20_000) -> Iterator[Hostile]:
+    """A finished Job and its pods."""
+    mark = {"crowd": "pods"}
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "x", "env": [{"name": "A", "value": "z" * 500}]}],
+    }
+    template = {"metadata": {"labels": mark}, "spec": pod}
+    spec = {"completions": count, "parallelism": count, "manualSelector": True, "selector": {"matchLabels": mark},
+            "template": template}  # fmt: skip
+    job = _object("batch/v1", "Job", "run-job-crowd", spec)
+    over = {"exitCode": 0, "reason": "Completed", "startedAt": "2026-11-20T00:00:00Z", "finishedAt": DONE}
+    container = {
+        "name": "main",
+        "image": "x",
+        "imageID": "x",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": over},
+    }
+    ended = {"phase": "Succeeded", "startTime": "2026-11-20T00:00:00Z", "containerStatuses": [container]}
+    for n in range(count):
+        name = f"run-job-crowd-{n}"
+        yield Hostile(
+            name, _object("v1", "Pod", name, pod, metadata={"labels": {**mark, "job-name": "run-job-crowd"}}), ended
+        )
+    yield Hostile("run-job-crowd", job, _complete(succeeded=count))

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, LIMIT, Bed, Operator, operator, started
-from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, victim
+from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, pods, victim
 from benchmarks.scale.fleet_workflows import NAMESPACE
 
 _PATIENCE = 420.0  # seconds for the operator to publish recommendations for all healthy workflows
@@ -34,7 +34,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
         with operator(bed, name="healthy") as op:
             alone = _until_recommended(bed, op)
         bed.cluster.kubectl("delete", "wfp", "--all", "-n", NAMESPACE)
-        accepted, refused = _plant(bed)
+        accepted, refused, crowds = _plant(bed)
         with operator(bed, name="poisoned") as op:
             poisoned = _until_recommended(bed, op)
             poisoned["later_cycles_s"] = [c["seconds"] for c in op.wait_cycles(3, 300)]
@@ -48,7 +48,7 @@ def measure(seed: int = 1) -> dict[str, Any]:
         "limit_mib": LIMIT >> 20,
         "hostile": accepted,
         "refused_by_api_server": refused,
-        "children": 20_000,
+        "children": crowds,
         "bulk": large,
         "alone": alone,
         "poisoned": poisoned,
@@ -56,22 +56,25 @@ def measure(seed: int = 1) -> dict[str, Any]:
     }
 
 
-def _plant(bed: Bed) -> tuple[int, dict[str, int]]:
-    """Create all hostile objects; returns the number of accepted objects, and the status codes of the others."""
+def _plant(bed: Bed) -> tuple[int, dict[str, int], dict[str, int]]:
+    """Create all hostile objects; returns the number of accepted objects, the status codes of the others, and the numbers
+    of children."""
     bed.namespace(SPACE)
     bed.cluster.apply(victim(), namespace=SPACE)
     refused: dict[str, int] = {}
     accepted = 0
     for item in corpus():
-        status, text = bed.create(item.path, item.body)
+        status, text = bed.create(item.path, item.body, item.status)
         accepted += status == 201
         if status != 201:
             refused[item.name] = status
             print(f"  {item.name}: {status} {text[:150]}", flush=True)
     with ThreadPoolExecutor(8) as pool:
         made = sum(status == 201 for status, _ in pool.map(lambda c: bed.create(*c), children()))
-    print(f"  {accepted} hostile objects, {made} of a crowd", flush=True)
-    return accepted, refused
+        sent = list(pool.map(lambda p: bed.create(p.path, p.body, p.status), pods()))
+    crowd = sum(status == 201 for status, _ in sent)
+    print(f"  {accepted} hostile objects, {made} TaskRuns, {crowd} pods {sent[-1]}", flush=True)
+    return accepted, refused, {"TaskRuns": made, "pods": crowd}
 
 
 def _until_recommended(bed: Bed, op: Operator) -> dict[str, Any]:
@@ -88,11 +91,29 @@ def _until_recommended(bed: Bed, op: Operator) -> dict[str, Any]:
     return {
         "advised": done,
         "seconds": round(time.monotonic() - op.began),
-        "cycles": len(cycles) + 1,
+        "cycles": cycles_until(analyzed(bed.profiles()), cycles),
         "failed_probes": failed,
         "longest_cycle_s": round(max((c["seconds"] for c in cycles), default=0.0), 1),
         **op.memory(),
     }
+
+
+def analyzed(profiles: Iterable[Mapping[str, Any]]) -> str:
+    """When the last of these profiles was analyzed, to the second; empty while one is not."""
+    found = []
+    for item in profiles:
+        conditions = (item.get("status") or {}).get("conditions") or ()
+        ready = next((c for c in conditions if c["type"] == "Ready" and c["status"] == "True"), None)
+        if ready is None:
+            return ""
+        found.append(str(ready["lastTransitionTime"]))
+    return max(found, default="")
+
+
+def cycles_until(moment: str, ended: Iterable[Mapping[str, Any]]) -> int | None:
+    """The number of the cycle in which that was: a status is written before the log line of its cycle, and the next cycle
+    may have begun when somebody looks."""
+    return 1 + sum(str(cycle["ts"])[:19] < moment[:19] for cycle in ended) if moment else None
 
 
 def _survival(op: Operator) -> dict[str, Any]:
@@ -123,7 +144,7 @@ def _verdict(item: Mapping[str, Any]) -> str:
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
     """The section of the page."""
-    alone, poisoned, sums = found["alone"], found["poisoned"], found["said"]
+    alone, poisoned, sums, crowds = found["alone"], found["poisoned"], found["said"], found["children"]
     yield f"### Poison corpus: {found['hostile']} hostile objects beside {found['healthy']} healthy workflows"
     yield ""
     yield "| | healthy alone | with the corpus |"
@@ -139,11 +160,12 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     ends = ", ".join(str(poisoned[key]) for key in ("restarts", "oom_kills", "failed_cycles"))
     yield f"| restarts, OOM kills, failed cycles | - | {ends} |"
     yield ""
+    pods_too = f", a Job with {crowds['pods']:,} pods" if "pods" in crowds else ""
     later, bulky = (max(poisoned[k], default=0.0) for k in ("later_cycles_s", "with_bulk_s"))
     yield (
-        f"The operator ran in a control group of {found['limit_mib']} MiB. A PipelineRun with {found['children']:,}"
-        f" TaskRuns was there too; at the end {found['bulk']} templates of 1.2 MB each came on top. Later cycles took up"
-        f" to {later:.1f} s, with the large templates {bulky:.1f} s. Of the profiles of hostile objects"
+        f"The operator ran in a control group of {found['limit_mib']} MiB. Beside them: a PipelineRun with"
+        f" {crowds['TaskRuns']:,} TaskRuns{pods_too}; at the end {found['bulk']} templates of 1.2 MB each. Later cycles took"
+        f" up to {later:.1f} s, with the large templates {bulky:.1f} s. Of the profiles of hostile objects"
         f" {sums['analyzed']} were analyzed as they are, {sums['explained']} name what is left out or wrong, {sums['mute']}"
         " say nothing."
     )
