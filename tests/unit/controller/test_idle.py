@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -54,10 +55,12 @@ def test_nothing_is_parsed_resolved_unpacked_analysed_or_written(bed: Bed, monke
         _count(monkeypatch, Target, "unpack"),
     ]
     prints = _count(monkeypatch, subject, "fingerprint")
+    specs = _count(monkeypatch, json, "loads")
     bed.run(seconds=INTERVAL)
     assert bed.writes() == []
     assert bed.analyzer.cases == []
     assert [len(calls) for calls in done] == [0, 0, 0, 0]
+    assert specs == []
     assert prints == []
 
 
