@@ -109,6 +109,50 @@ def test_the_plugin_describes_a_workflow_on_one_screen(
     check(f"describe/{case.name}.txt", scrub(text, namespace), request.config.getoption("--update-golden"))
 
 
+CONDITIONS = (
+    ("Ready", "Analyzed", "30 runs in 14d analysed, the last ended 2025-10-09T06:00:00Z"),
+    ("MetricsAvailable", "Complete", "all queries to metrics source default succeeded"),
+    ("TargetResolved", "Found", "WorkflowTemplate nightly-etl with 3 steps"),
+)
+CHANGES = (
+    ("nightly-etl-0d1e", "parallelism", {"phase": "Completed", "verdict": "Improved"}),
+    ("nightly-etl-3f9a", "memory-request.load", {"phase": "Verifying"}),
+)
+
+
+def test_conditions_and_changes_stand_on_the_same_screen(
+    crds: Cluster, namespace: str, request: pytest.FixtureRequest
+) -> None:
+    conditions = [
+        {
+            "type": kind,
+            "status": "True",
+            "reason": reason,
+            "message": text,
+            "lastTransitionTime": "2025-10-09T06:00:00Z",
+        }
+        for kind, reason, text in CONDITIONS
+    ]
+    put(crds, namespace, "lived", {**lived(), "conditions": conditions})
+    for name, recommendation, status in CHANGES:
+        spec = {"profileRef": {"name": "lived"}, "recommendation": recommendation, "planDigest": "3f" * 32}
+        change = {"apiVersion": "concertmaster.dev/v1alpha1", "kind": "WorkflowChange", "spec": spec,
+                  "metadata": {"name": name, "namespace": namespace}}  # fmt: skip
+        crds.kubectl("apply", "-f", "-", input=json.dumps(change))
+        patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+        crds.kubectl("-n", namespace, "patch", "wfc", name, *patch)
+    text = plugin(crds, "describe", "lived", "-n", namespace)
+    lines = text.splitlines()
+    assert len(lines) <= 40
+    blocks = ("ID ", "Steps", "CONDITION ", "CHANGE ")
+    places = [next(n for n, line in enumerate(lines) if line.startswith(block)) for block in blocks]
+    assert places == sorted(places) and places[0] >= 3, text
+    assert lines[places[2] + 1 : places[2] + 4] == [line for line in lines if re.match("Ready|MetricsA|TargetR", line)]
+    assert {line.split()[0] for line in lines[places[3] + 1 :]} == {name for name, *_ in CHANGES}
+    shown = "\n".join([*lines[: places[3] + 1], *sorted(lines[places[3] + 1 :])]) + "\n"  # made in the same second
+    check("describe/lived.txt", scrub(shown, namespace), request.config.getoption("--update-golden"))
+
+
 def test_the_most_valuable_recommendations_of_all_workflows_come_first(
     crds: Cluster, namespace: str, request: pytest.FixtureRequest
 ) -> None:
