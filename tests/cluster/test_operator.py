@@ -161,6 +161,7 @@ def test_an_api_server_restart_is_survived(
         wait_for("calm", lambda: op.cycles()[-1]["level"] == "info" and op.cycles()[-1]["profiles"] == 1, 60)
         assert with_recommendations(cluster, "demo")["status"]["advice"]
         assert op.process.poll() is None
+        assert not [line for line in op.read() if "urllib3" in line["logger"] or "Retrying" in line["msg"]]
 
 
 def test_an_unknown_source_is_reported_and_cured(
