@@ -16,20 +16,18 @@ import pytest
 
 from concertmaster.cli import gather
 from concertmaster.cli.analysis import analyze
-from concertmaster.core.model import ContainerFact, Outcome, Recommendation, StepExecution, StepSpec, VolumeUse
+from concertmaster.core.model import ContainerFact, Recommendation, StepExecution, VolumeUse
 from concertmaster.core.pipeline import AnalysisResult
 from concertmaster.core.rules.upper_bound import HALF
-from concertmaster.engines.common.names import argo_pod_name_of
-from testbed.series.openmetrics import ContainerLife, Grid, PodLife, render
+from testbed.series.openmetrics import ContainerLife, PodLife, render
 from tests.support.builders import DAY, MI, NOW
+from tests.support.cluster.scenario_pods import GRID, pods_of
 from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 from tests.support.core.scenarios import SCENARIOS, STEPS, etl, measured, resources
 
 # What these rest on is not in these series: live objects, users' queries, or other workflows. They have tests of their own.
 ELSEWHERE = {"budget", "cache-step", "demand-forecast", "schedule-clash"}
 MEASURED = sorted(set(SCENARIOS) - ELSEWHERE)
-# Every run starts in the same second of the scrape interval; 27 s later a first step of 20 s is over before a scrape.
-GRID = Grid(NOW - 14.2 * DAY, NOW, kubelet_offset=27.0)
 # These series have no pressure data: the CPU bounds what can be work, a tenth of the 300 s; half of the rest is likely
 # gained, as the disk is seen to be busy. Use after the last sample is not seen either: 0.87 of the limit does not count as
 # used up, so that the likely gain is the one of the throttled share.
@@ -127,79 +125,6 @@ def scenarios() -> dict[str, Scenario]:
     return {**{rule: SCENARIOS[rule]() for rule in MEASURED}, **more}
 
 
-def _container(fact: ContainerFact) -> ContainerLife:
-    seconds = (fact.finished or 0.0) - (fact.started or 0.0)
-    share = (fact.cpu_seconds or 0.0) / fact.cpu_sampled_seconds if fact.cpu_sampled_seconds else 0.0
-    return ContainerLife(
-        fact.name,
-        image=fact.image or "app:1",
-        started=fact.started,
-        finished=fact.finished,
-        cpu_seconds=share * seconds,
-        memory_peak=fact.memory_peak or 0.0,
-        cpu_request=fact.cpu_request,
-        cpu_limit=fact.cpu_limit,
-        memory_request=fact.memory_request,
-        memory_limit=fact.memory_limit,
-        throttled_share=fact.throttled_share or 0.0,
-        fs_read_bytes=fact.fs_read_bytes or 0.0,
-        gpu_busy=_gpus(fact),
-        storage_request=fact.storage_request,
-        storage_limit=fact.storage_limit,
-        storage_peak=fact.storage_peak or 0.0,
-        terminated_reason=fact.reason,
-    )
-
-
-def _gpus(fact: ContainerFact) -> list[float]:
-    """How busy each GPU of a container was: the active ones alike, the others not at all."""
-    active = int(fact.gpus_active or 0)
-    return [(fact.gpu_used or 0.0) / max(1, active)] * active + [0.0] * (int(fact.gpu_request or 0) - active)
-
-
-def _node(run: str, spec: StepSpec, execution: StepExecution) -> str:
-    """The name Argo gives the node of this execution."""
-    name = run
-    for piece in spec.path:
-        name += piece.text
-        if piece.items:
-            name += f"({piece.items[int(execution.item or 0)]})"
-        if piece.attempts:
-            name += f"({execution.attempt})"
-    return name
-
-
-def _pods(rule: str, of: Scenario) -> Iterator[PodLife]:
-    graph = of.definition.graph
-    for record in of.runs:
-        run = f"nightly-etl-{record.run.removeprefix('run-')}"
-        for execution in record.steps:
-            spec = graph.step(execution.step)
-            assert spec is not None
-            assert execution.created is not None
-            assert execution.finished is not None
-            failed = execution.outcome is Outcome.FAILED
-            yield PodLife(
-                namespace=namespace_of(rule),
-                pod=argo_pod_name_of(run, _node(run, spec, execution), spec.template),
-                uid=f"{rule}-{execution.uid}",
-                created=execution.created,
-                containers=[_container(c) for c in execution.containers],
-                node=execution.node or "",
-                owner_kind="Workflow",
-                owner_name=run,
-                scheduled=execution.scheduled,
-                started=execution.scheduled,
-                finished=max(execution.finished, *(c.finished or 0.0 for c in execution.containers)),
-                phase="Failed" if failed else "Succeeded",
-                status_reason=execution.reason if failed else None,
-                deleted=execution.finished + 600,
-                network_receive_bytes=execution.network_receive_bytes or 0.0,
-                network_transmit_bytes=execution.network_transmit_bytes or 0.0,
-                volumes={v.claim: (v.used, v.capacity) for v in execution.volumes},
-            )
-
-
 def _objects() -> list[dict[str, Any]]:
     found = [
         {**s.manifest, "metadata": {**s.manifest["metadata"], "namespace": namespace_of(rule)}}
@@ -226,7 +151,7 @@ def recommended() -> Iterator[dict[str, AnalysisResult]]:
     """The recommendations of the real pipeline, by scenario."""
     from testbed.services.prometheus import PrometheusServer
 
-    pods = [p for rule, s in scenarios().items() for p in _pods(rule, s)]
+    pods = [p for rule, s in scenarios().items() for p in pods_of(s, namespace_of(rule))]
     service = ContainerLife("web", started=NOW - DAY, cpu_seconds=100.0, memory_peak=50 * MI)
     pods.append(PodLife("web", "web-0", "web", NOW - DAY, [service], phase="Running"))  # a cluster is never empty
     server = PrometheusServer([])
