@@ -176,7 +176,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     changed = f"; changed at the same time: {cause.what}" if cause.what else ""
     # As the trend says, unless hours or days add to it.
     likely = alike if point.ratio - alike >= _APART else point.ratio
-    low, high = min(point.low, alike), point.high
+    low, high = min(point.low, like.low if likely == alike and like.low > 1.0 else alike), point.high
     share = Interval(*(max(0.0, 1 - 1 / max(1.0, r)) for r in (low, likely, high)))
     seconds = share.scaled(now)
     slower = text.percent(likely - 1)

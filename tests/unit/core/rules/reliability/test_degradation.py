@@ -153,6 +153,8 @@ def test_what_a_weekend_adds_to_the_medians_is_in_no_other_figure() -> None:
     )
     item = Scenario(manifest, runs).one("degradation")
     assert "beside runs of the same hours and days" in item.because
+    assert item.gain_share is not None
+    assert 0.0 < item.gain_share.low < 0.98 * item.gain_share.likely  # of the comparison, as its middle
     assert int(re.findall(r"\(\+(\d+)%\)", item.action)[0]) == pytest.approx(50, abs=8)
     gain, share = item.gain_seconds, item.gain_share
     assert gain is not None
