@@ -23,7 +23,7 @@ def test_the_edits_of_a_command_are_those_of_the_recommendation(rule: str) -> No
         assert {(e.pointer, e.proposed) for e in edits_of(item.how)} == {(e.pointer, e.proposed) for e in item.edits}
         for edit in edits_of(item.how):
             if (kind := PATCHABLE.get(scenario.manifest["kind"])) is not None and kind.resource(edit.pointer):
-                assert edit in [replace(e, sure=False, weight=1.0) for e in item.edits]
+                assert edit in [replace(e, sure=False, weight=1.0, share=None) for e in item.edits]
 
 
 def test_a_command_for_a_task_is_read_back_as_one_for_that_task() -> None:
