@@ -18,6 +18,8 @@ from concertmaster.api.models.change import WorkflowChange
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.core.model.scalars import Quantity
+from concertmaster.kube.client import KubeClient
+from concertmaster.kube.objects import PROFILES
 from testbed.services.cluster import Cluster
 
 HERE = Path(__file__).parent
@@ -389,3 +391,17 @@ def test_quantities_are_read_as_the_server_reads_them(api: Cluster, namespace: s
     canonical = json.loads(answer)["spec"]["limits"][0]["default"]
     for number, text in enumerate(QUANTITIES):
         assert Quantity(text) == Quantity(canonical[f"example.com/q{number}"]), text
+
+
+def test_a_list_of_one_says_how_many_objects_there_are(api: Cluster, namespace: str) -> None:
+    """The operator lists profiles where their number is not that of those it watches."""
+    client = KubeClient.connect(api.kubeconfig())
+    path = PROFILES.path(namespace)
+    for number in range(4):
+        assert client.count(path) == number
+        assert (client.count(PROFILES.path()) or 0) >= number
+        meta = {"name": f"w{number}", "namespace": namespace}
+        profile = {"apiVersion": PROFILES.api_version, "kind": PROFILES.kind, "metadata": meta}
+        reference = {"apiVersion": "batch/v1", "kind": "CronJob", "name": f"w{number}"}
+        client.create(path, {**profile, "spec": {"workflowRef": reference}})
+    client.close()
