@@ -208,7 +208,7 @@ class MetricsSources:
                 self._keep(collected, namespaces, reading, gaps, present=True)
                 facts = bool(collected.facts or collected.jobs)
                 blind = not facts and saw_nothing(collected)
-                if not blind and marks.sees_again(namespaces):
+                if not blind and marks.sees_again(namespaces, collected.complete_until):
                     reading.more = True
                     break
                 marks.advance(namespaces, collected.complete_until, facts=facts, blind=blind)

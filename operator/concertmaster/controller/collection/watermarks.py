@@ -31,7 +31,8 @@ class Watermarks:
     without facts writes nothing; it only counts while the history has the same mark.
 
     A source that has no pod information at all may only have lost sight of it: what was read then is not kept, and read
-    again once it sees. ``blind``: the namespaces of which it saw nothing; ``doubted``: by shard, how far back it was asked.
+    again once it sees. ``blind``: the namespaces of which it saw nothing; ``doubted``: by shard, how far back it was asked;
+    ``sure``: by namespace, up to when that was read again, which is done once.
     """
 
     history: OpenStore
@@ -39,6 +40,7 @@ class Watermarks:
     ahead: dict[str, tuple[float | None, float]] = field(default_factory=dict)
     blind: set[str] = field(default_factory=set)
     doubted: dict[str, float] = field(default_factory=dict)
+    sure: dict[str, float] = field(default_factory=dict)
 
     def until(self, namespace: str) -> float | None:
         """Up to when a namespace is complete; None when it was never read."""
@@ -52,21 +54,23 @@ class Watermarks:
         moved: dict[str, float] = {}
         for namespace in namespaces:
             kept = self.history.store.watermark(self.source, namespace)
-            if blind:
+            doubt = blind and until > self.sure.get(namespace, 0.0)
+            if doubt:
                 self.blind.add(namespace)
-            if not blind and (facts or kept is None or until - kept >= KEPT_EVERY):
+            if not doubt and (facts or kept is None or until - kept >= KEPT_EVERY):
                 moved[namespace] = until
                 self.ahead.pop(namespace, None)
             elif kept is None or until > kept:
                 self.ahead[namespace] = kept, until
         self.history.store.set_watermarks(self.source, moved)
 
-    def sees_again(self, namespaces: Iterable[str]) -> bool:
+    def sees_again(self, namespaces: Iterable[str], until: float) -> bool:
         """The source sees pods of these: forget what was read while it did not. Whether there was any."""
         seen = self.blind.intersection(namespaces)
         self.blind.difference_update(seen)
         for namespace in seen:
             self.ahead.pop(namespace, None)
+            self.sure[namespace] = until
         for shard in [shard for shard in self.doubted if _namespace(shard) in seen]:
             del self.doubted[shard]
         return bool(seen)
@@ -107,16 +111,16 @@ class Watermarks:
         was nothing in it, and the source sees nothing at present either."""
         marks, dropped = self._known()
         spaces = frozenset(namespaces)
-        if blind:
-            self.advance(spaces - marks.keys() - self.ahead.keys(), complete_until, facts=False, blind=True)
-            self.blind.update(spaces)
+        doubtful = spaces - self.sure.keys() if blind else frozenset()
+        self.advance(doubtful - marks.keys() - self.ahead.keys(), complete_until, facts=False, blind=True)
+        self.blind.update(doubtful)
         moved = {space: complete_until for space in spaces - self.blind if space not in marks}
         filled = list[str]()
         for key, low in lows.items():
             if key.namespace not in spaces or not since < low <= complete_until + 1.0:
                 continue
             past = _past(key, dropped)
-            if blind or past in self.doubted:  # all of it is read again: there may be a hole in it
+            if key.namespace in doubtful or past in self.doubted:  # all of it is read again: there may be a hole in it
                 lows[key] = self.doubted[past] = since
                 continue
             if (missed := marks.get(_missed(past))) is not None and since > missed:

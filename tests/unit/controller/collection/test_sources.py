@@ -622,6 +622,54 @@ def test_what_ended_while_a_source_showed_nothing_is_read_when_it_does(
     assert reader.runs("etl") == 33
 
 
+def test_a_quiet_namespace_beside_a_busy_one_is_not_read_again_and_again(
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Added at noon, with workflows of the night: alone it has no pods at present, with the other the source sees some."""
+    real = harness._look
+
+    def look(kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
+        found = real(kind, client, namespaces, since, until)
+        return replace(found, missing=NO_PODS) if tuple(namespaces) == ("quiet",) else found
+
+    monkeypatch.setattr(harness, "_look", look)
+    harness.pods = hourly("etl", 40, namespace="busy")
+
+    def read(*namespaces: str) -> SourceReport:
+        demand = CollectionRequest("default", tuple(cronjob("etl", n) for n in namespaces), 2 * DAY, reader.now, True)
+        for _ in range(50):
+            if not (report := reader.sources.collect(demand, lambda _: None)).more:
+                return report
+        raise AssertionError("it never ends")
+
+    read("busy")
+    asked = []
+    for _ in range(6):
+        reader.now += 300.0
+        read("busy", "quiet")
+        asked.append(len(harness.looks))
+    assert asked[-1] - asked[-2] <= 2, "its past was read once more at most"
+
+
+def test_a_long_absence_with_quiet_days_is_caught_up(
+    reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = harness._look
+
+    def look(kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
+        found = real(kind, client, namespaces, since, until)
+        return found if found.facts else replace(found, missing=NO_PODS)
+
+    monkeypatch.setattr(harness, "_look", look)
+    harness.pods = [pod("etl", NOW + DAY * n) for n in range(-2, 6)]
+    reader.read_all("etl", window=7 * DAY)
+    reader.now += 5 * DAY
+    reader.read_all("etl", window=7 * DAY)
+    reader.now += 300.0
+    reader.read_all("etl", window=7 * DAY)
+    assert reader.runs("etl") == 8
+
+
 def test_where_one_namespace_is_quiet_what_is_known_of_the_others_is_kept(reader: Reader, harness: Harness) -> None:
     harness.pods = hourly("etl", 40)
     reader.read_all("etl")
