@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -110,10 +110,10 @@ def analyzed(profiles: Iterable[Mapping[str, Any]]) -> str:
     return max(found, default="")
 
 
-def cycles_until(moment: str, ended: Iterable[Mapping[str, Any]]) -> int | None:
+def cycles_until(moment: str, ended: Sequence[Mapping[str, Any]]) -> int:
     """The number of the cycle in which that was: a status is written before the log line of its cycle, and the next cycle
-    may have begun when somebody looks."""
-    return 1 + sum(str(cycle["ts"])[:19] < moment[:19] for cycle in ended) if moment else None
+    may have begun when somebody looks. Where the moment is not known, of the cycle under way at the most."""
+    return 1 + (sum(str(cycle["ts"])[:19] < moment[:19] for cycle in ended) if moment else len(ended))
 
 
 def _survival(op: Operator) -> dict[str, Any]:

