@@ -273,26 +273,3 @@ def test_an_object_nested_too_deeply_is_left_out_by_its_name(place: tuple[Cluste
     problems = " ".join(cycle["problems"])
     assert "WorkflowTemplate deep cannot be read and is left out: nested deeper than 100 levels" in problems
     assert "failed as a whole" not in op.log.read_text()
-
-
-def test_a_run_nested_too_deeply_that_ends_while_it_is_watched_ends_no_watch(place: tuple[Cluster, Operator]) -> None:
-    """Nested in a finished Workflow it killed the thread of the watch, and with it the live runs of everybody."""
-    cluster, op = place
-    complete = 'concertmaster_live_runs_total{result="complete"}'
-    before = op.metric(complete)
-    cluster.kubectl("create", "-f", "-", input=nested(workflow("renamed-deeep", "renamed")))
-    when = time.time() - 100
-    times = {"startedAt": stamp(when), "finishedAt": stamp(when + 60)}
-    node = {
-        "id": "huge-bbbbb",
-        "name": "huge-bbbbb",
-        "type": "Pod",
-        "phase": "Succeeded",
-        "templateName": "main",
-        **times,
-    }
-    cluster.apply(workflow("huge-bbbbb", "huge", nodes={"huge-bbbbb": node}))
-    wait_for("the run that ended afterwards to be read live", lambda: op.metric(complete) > before, 60)
-    named = "Workflow renamed-deeep is left out: nested deeper than 100 levels"
-    wait_for("the run to be named", lambda: any(named in p for c in op.cycles() for p in c.get("problems", ())), 60)
-    assert "failed as a whole" not in op.log.read_text()
