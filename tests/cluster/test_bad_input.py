@@ -76,6 +76,7 @@ TEMPLATES = [
     template("offloaded", dag("main", calls("a", "leaf")), LEAF),
     template("renamed", dag("main", calls("new", "leaf")), LEAF),
     template("trimmed", dag("main", calls("kept", "leaf")), LEAF),
+    template("sound", dag("main", calls("kept", "leaf")), LEAF),
     template("days", dag("main", calls("one", "leaf"), calls("two", "leaf", "one"), calls("end", "leaf", "two")), LEAF),
 ]
 
@@ -132,6 +133,7 @@ def pods(now: float) -> list[PodLife]:
         argo("renamed-aaaaa", "old", "leaf-of-old", 5 * HOUR),
         argo("trimmed-aaaaa", "kept", "leaf", 5 * HOUR),
         argo("trimmed-aaaaa", "gone", "leaf-gone", 5 * HOUR),
+        *(argo(f"sound-{n:05}", "kept", "leaf", n * HOUR) for n in range(2, 10)),
         argo("days-aaaaa", "one", "leaf", 47 * HOUR),
         argo("days-aaaaa", "two", "leaf", 3 * HOUR),
         pod("deploy-run-build-pod", 4 * HOUR, "TaskRun", "somebodys-run-build"),  # none of the tekton.dev labels
@@ -255,6 +257,19 @@ def test_the_cycle_goes_on_and_the_healthy_workflow_is_analysed(place: tuple[Clu
 def test_each_oddity_is_named(place: tuple[Cluster, Operator], name: str, kind: str, said: str) -> None:
     found = condition(place[0].get("wfp", name, "-n", PLACE), kind)
     assert said in found["message"], found
+
+
+def test_a_stray_pod_is_no_matter_of_other_workflows(place: tuple[Cluster, Operator]) -> None:
+    """Of the Argo workflows of the namespace each names its own pods only, and a healthy one names nothing."""
+    profiles = {p["metadata"]["name"]: p for p in place[0].get("wfp", "-n", PLACE)["items"]}
+    strays = {"renamed": "none of its pods does", "trimmed": "ran leaf-gone"}
+    said = {t["metadata"]["name"]: json.dumps(profiles[t["metadata"]["name"]]["status"]) for t in TEMPLATES}
+    for own, sentence in strays.items():
+        assert {name for name, status in said.items() if sentence in status} == {own}
+    sound = profiles["sound"]["status"]
+    assert sound["runs"]["observed"] == 8
+    assert "note:" not in condition(profiles["sound"], "Ready")["message"]
+    assert "data-quality" not in {r["id"].partition(".")[0] for r in sound.get("recommendations") or ()}
 
 
 def test_a_quiet_cycle_repeats_nothing(place: tuple[Cluster, Operator]) -> None:
