@@ -288,3 +288,19 @@ def test_an_object_nested_too_deeply_is_left_out_by_its_name(place: tuple[Cluste
     problems = " ".join(cycle["problems"])
     assert "WorkflowTemplate deep cannot be read and is left out: nested deeper than 100 levels" in problems
     assert "failed as a whole" not in op.log.read_text()
+
+
+def test_a_run_nested_too_deeply_ends_no_watch(place: tuple[Cluster, Operator]) -> None:
+    """In a finished Workflow it ended the thread of the watch, and with it the live runs of everybody."""
+    cluster, op = place
+    read = 'concertmaster_live_runs_total{result="complete"}'
+    before = op.metric(read)
+    cluster.kubectl("create", "-f", "-", input=nested(workflow("sunken-aaaaa", "renamed")))
+    when = time.time() - 100
+    pod = {"id": "huge-bbbbb", "name": "huge-bbbbb", "type": "Pod", "phase": "Succeeded", "templateName": "main"}
+    node = {**pod, "startedAt": stamp(when), "finishedAt": stamp(when + 60)}
+    cluster.apply(workflow("huge-bbbbb", "huge", nodes={"huge-bbbbb": node}))
+    wait_for("the run that came afterwards to be read live", lambda: op.metric(read) > before, 120)
+    named = f"Workflow {PLACE}/sunken-aaaaa is left out: nested deeper than 100 levels"
+    wait_for("the other to be named", lambda: any(named in p for c in op.cycles() for p in c.get("problems", ())), 120)
+    assert "failed as a whole" not in op.log.read_text()
