@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.core.model.amounts import quantity
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
 from tests.support.builders import MI
@@ -56,9 +57,9 @@ RANGE = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "burst"}
          "spec": {"limits": [{"type": "Container", "maxLimitRequestRatio": {"cpu": "4"}}]}}  # fmt: skip
 
 
-def pod(request: str) -> str:
-    """A pod of the step with that CPU request, as JSON."""
-    sizes = {"requests": {"cpu": request, "memory": "1Gi"}, "limits": {"cpu": "8", "memory": "1Gi"}}
+def pod(request: str, limit: str) -> str:
+    """A pod of the step with that CPU request and limit, as JSON."""
+    sizes = {"requests": {"cpu": request, "memory": "1Gi"}, "limits": {"cpu": limit, "memory": "1Gi"}}
     container = {"name": "main", "image": "registry.example/etl:1", "resources": sizes}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "transform"},
                        "spec": {"containers": [container]}})  # fmt: skip
@@ -70,10 +71,10 @@ def proposed(profile: dict[str, Any], rule: str) -> dict[str, Any]:
     return dict(item)
 
 
-def cpu_of(item: dict[str, Any]) -> str:
-    """The proposed CPU request of the transform."""
-    (row,) = [str(line) for line in item["items"] if str(line).startswith("transform/main requests.cpu: ")]
-    return row.partition(" -> ")[2].partition(" (")[0]
+def cpu_of(item: dict[str, Any]) -> dict[str, str]:
+    """The proposed CPU of the transform, by section of its resources."""
+    rows = [str(line).partition(".cpu: ") for line in item["items"] if str(line).startswith("transform/main ")]
+    return {where.partition(" ")[2]: row.partition(" -> ")[2].partition(" (")[0] for where, known, row in rows if known}
 
 
 def test_quotas_and_limit_ranges_bind_in_the_running_operator(
@@ -85,18 +86,17 @@ def test_quotas_and_limit_ranges_bind_in_the_running_operator(
     with analysed(cluster, namespace, scenarios, make_prometheus, tmp_path, objects=held) as profiles:
         why = {name: run(f"kubectl concertmaster explain {name} right-size -n {place_of(namespace, name)}", shell)
                for name in ("ratio", "free")}  # fmt: skip
-        accepted = {cpu: cluster.run_kubectl("create", "--dry-run=server", "-n", place_of(namespace, "ratio"), "-f", "-",
-                                             input=pod(cpu)).returncode == 0
-                    for cpu in (cpu_of(proposed(profiles["ratio"], "right-size")),
-                                cpu_of(proposed(profiles["free"], "right-size")))}  # fmt: skip
+        sizes = {name: cpu_of(proposed(profiles[name], "right-size")) for name in why}
+        request, limit = sizes["ratio"]["requests"], sizes["ratio"]["limits"]
+        accepted = [cluster.run_kubectl("create", "--dry-run=server", "-n", place_of(namespace, "ratio"), "-f", "-",
+                                        input=pod(request, cpu)).returncode == 0 for cpu in (limit, "8")]  # fmt: skip
     tight, roomy = proposed(profiles["tight"], "parallelism"), proposed(profiles["roomy"], "parallelism")
     assert tight["action"].endswith(f": {AT_A_TIME} -> {FIT} (limited by ResourceQuota compute)")
     assert tight["proposed"] == f"{FIT} pods at a time"
     assert roomy["action"].endswith(f": {AT_A_TIME} -> {ITEMS}")
     assert f'"value":{FIT}' in tight["how"]
-    ratio, free = proposed(profiles["ratio"], "right-size"), proposed(profiles["free"], "right-size")
-    assert cpu_of(ratio) == "2"  # a quarter of the limit of eight
-    assert float(cpu_of(free).removesuffix("m")) < 1000.0
-    sentence = "cpu of transform: 2 is limited by maxLimitRequestRatio of LimitRange burst"
+    assert sizes["free"] == {"requests": request}
+    assert 3.9 <= float(quantity(limit) or 0.0) / float(quantity(request) or 1.0) <= 4.0
+    sentence = "cpu of transform: the limit is lowered with the request, by maxLimitRequestRatio of LimitRange burst"
     assert {name: sentence in " ".join(text.split()) for name, text in why.items()} == {"ratio": True, "free": False}
-    assert accepted == {cpu_of(ratio): True, cpu_of(free): False}
+    assert accepted == [True, False]

@@ -69,6 +69,11 @@ class Capacity:
         most = min(self._most(resource, limit), default=(None, ""))
         return Bound(least[0], most[0], least[1], most[1])
 
+    def ratio(self, resource: str) -> tuple[float, str] | None:
+        """The most that a container's limit may be of its request, and what says so; None where nothing does."""
+        ranges = (r for r in self.ranges if r.scope == "Container" and r.ratio.get(resource))
+        return min(((r.ratio[resource], f"maxLimitRequestRatio of LimitRange {r.name}") for r in ranges), default=None)
+
     def limit(self, resource: str) -> Bound:
         """Bounds of a container's limit of ``resource``."""
         most = min(

@@ -116,6 +116,9 @@ def _bound(evidence: Evidence, sizes: Sequence[RequestRow]) -> Iterator[str]:
         if row.bound_by:
             title = evidence.title(row.place.step.step)
             yield f"{row.resource} of {title}: {_amount(row, row.new)} is limited by {row.bound_by}"
+        if row.limit_by and row.limited:
+            title = evidence.title(row.place.step.step)
+            yield f"{row.resource} of {title}: the limit is lowered with the request, by {row.limit_by}"
 
 
 def items(row: RequestRow) -> Iterator[SizeItem]:
@@ -123,15 +126,17 @@ def items(row: RequestRow) -> Iterator[SizeItem]:
     container = row.place.container
     limit = {"cpu": container.cpu_limit, "memory": container.memory_limit}.get(row.resource, container.storage_limit)
     tight = row.resource == STORAGE and limit is not None and limit < row.new
-    for section, old in (("requests", row.old), *((("limits", limit),) if row.limited or tight else ())):
+    moved = row.new if row.limit is None else row.limit
+    fields = [("requests", row.old, row.new), *([("limits", limit, moved)] if row.limited or tight else [])]
+    for section, old, new in fields:
         yield SizeItem(
             row.place.step.step,
             row.place.container.name,
             f"{section}.{row.resource}",
             _amount(row, old) if old is not None else None,
-            _amount(row, row.new),
+            _amount(row, new),
             _used(row),
-            text.percent(row.headroom),
+            text.percent(new / row.peak - 1.0 if row.peak > 0 else 0.0),
         )
 
 

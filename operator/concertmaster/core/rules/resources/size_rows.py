@@ -14,9 +14,17 @@ from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_size
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
-from concertmaster.core.model import POD, Edit
+from concertmaster.core.model import Edit
 from concertmaster.core.rules.base import Evidence, resource_edits
 from concertmaster.core.rules.resources.places import Place, places
+from concertmaster.core.rules.resources.size_bounds import (
+    LIMITED,
+    SizeBounds,
+    is_guaranteed,
+    least_accepted,
+    limit_of,
+    size_bounds,
+)
 from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
 from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_cpu
 
@@ -26,7 +34,6 @@ _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod 
 # A request is clearly too large when its peak use stays below this share of the target utilization. Between that and the
 # target lies normal variation and growth: such a row is included with others, but is no reason for a change by itself.
 _FAR_BELOW = 0.6
-_LIMITED = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
 
@@ -47,7 +54,8 @@ class RequestRow:
     """One request to set, in cores or bytes; ``old`` None: not set. ``peak``: largest use in a run. ``saving``: None when
     nothing is known to compare with; ``freed``: reserved amount-hours saved per run. ``slower``: possible slowdown of
     the step on a full node, 0 to 1. ``clear``: justifies a change by itself. ``bound_by``: what limited the value, empty if
-    nothing did; ``first``: what must be raised before it is admitted."""
+    nothing did; ``first``: what must be raised before it is admitted. ``limit``: the limit that moves to another value with
+    it, and ``limit_by`` why."""
 
     place: Place
     resource: str
@@ -63,6 +71,8 @@ class RequestRow:
     clear: bool = True
     bound_by: str = ""
     first: str = ""
+    limit: float | None = None
+    limit_by: str = ""
 
     @property
     def title(self) -> str:
@@ -73,11 +83,6 @@ class RequestRow:
     def limited(self) -> bool:
         """Whether the limit changes with the request."""
         return any("/limits/" in e.pointer for e in self.edits)
-
-    @property
-    def headroom(self) -> float:
-        """Room above the largest peak, as a share of the peak."""
-        return self.new / self.peak - 1.0 if self.peak > 0 else 0.0
 
 
 def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[RequestRow]:
@@ -106,19 +111,20 @@ def _memory(evidence: Evidence, place: Place, least: float) -> RequestRow | None
     if not size.enough or peak is None or size.automatic_request is None:
         return None
     enough = peak * (1 + unseen(container, peak, evidence.analysis.options.memory_headroom))
-    if _guaranteed(container):
-        enough = max(enough, _LIMITED * peak)
+    if is_guaranteed(container):
+        enough = max(enough, LIMITED * peak)
     target = max(size.automatic_request, enough, _HEADROOM * peak)
     if current is None:
         target = at_most(min(target, _FIRST * peak), container.memory_limit, 1.0)
-    target = max(target, _least(place, "memory"))
-    limits = _limits(evidence, place, "memory")
-    new, bound_by = limits.inside(plain_memory(target))
+    bounds = size_bounds(evidence, place, "memory")
+    target = max(target, least_accepted(place, "memory"), bounds.enough(peak))
+    new, bound_by = bounds.inside(plain_memory(target))
     if new is not None and container.memory_limit is not None and target <= container.memory_limit:
         new = at_most(new, container.memory_limit, MIB)  # rounding up must not raise the limit
-    if new is None or new < max(peak, _least(place, "memory")):
+    if new is None or new < max(peak, least_accepted(place, "memory")):
         return None
-    new = _standing(evidence, place, "memory", new, least, enough=max(_room(container) * peak, _least(place, "memory")))
+    right = max(_room(container) * peak, least_accepted(place, "memory"), bounds.enough(peak))
+    new = _standing(evidence, place, "memory", new, least, bounds, enough=right)
     healthy = evidence.objectives.efficient_utilization[1]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=enough):
         return None
@@ -130,9 +136,11 @@ def _memory(evidence: Evidence, place: Place, least: float) -> RequestRow | None
         peak,
         len(container.runs),
         size.coverage_confidence,
-        _edits(place, "memory", text.memory_quantity(new), new, current, peak),
+        _edits(place, "memory", new, current, peak, lowered := bounds.lowered_limit("memory", new)),
         clear=_clear(current, peak / (1 + least), peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
+        limit=lowered,
+        limit_by=bounds.ratio_by if lowered is not None else "",
     )
 
 
@@ -144,20 +152,19 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
         return None
     peak, typical = max(means), median(means) or 0.0
     target = max(size.request or size.wanted or 0.0, typical, _HEADROOM * peak)
-    if _guaranteed(container):
-        target = max(target, _LIMITED * peak)
+    if is_guaranteed(container):
+        target = max(target, LIMITED * peak)
     if current is None:
         target = at_most(target, container.cpu_limit, MILLI)
-    target = max(target, _least(place, "cpu"))
-    limits = _limits(evidence, place, "cpu")
-    new, bound_by = limits.inside(round_cpu(target))
-    if new is None or new < _least(place, "cpu"):
+    bounds = size_bounds(evidence, place, "cpu")
+    target = max(target, least_accepted(place, "cpu"), bounds.enough(peak))
+    new, bound_by = bounds.inside(round_cpu(target))
+    if new is None or new < least_accepted(place, "cpu"):
         return None
     if container.cpu_limit is not None and target <= container.cpu_limit:
         new = at_most(new, container.cpu_limit, MILLI)
-    new = _standing(
-        evidence, place, "cpu", new, least, enough=max(_room(container) * peak, typical, _least(place, "cpu"))
-    )
+    right = max(_room(container) * peak, typical, least_accepted(place, "cpu"), bounds.enough(peak))
+    new = _standing(evidence, place, "cpu", new, least, bounds, enough=right)
     healthy = evidence.objectives.efficient_utilization[0]
     if current is not None and not _differs(current, new, least, used=peak / healthy, enough=typical):
         return None
@@ -171,9 +178,11 @@ def _cpu(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
         peak,
         runs,
         min(0.9, runs / (runs + 5.0)),
-        _edits(place, "cpu", text.cpu_quantity(new), new, current, peak),
+        _edits(place, "cpu", new, current, peak, lowered_limit := bounds.lowered_limit("cpu", new)),
         clear=_clear(current, typical, peak / (_FAR_BELOW * healthy)),
         bound_by=bound_by,
+        limit=lowered_limit,
+        limit_by=bounds.ratio_by if lowered_limit is not None else "",
         slower=(size.expected_slowdown_share or 0.0) if lowered else 0.0,
     )
 
@@ -191,16 +200,17 @@ def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
 
 
 def _room(container: ContainerUsage) -> float:
-    return _HEADROOM if _guaranteed(container) else LEAST_ROOM
+    return _HEADROOM if is_guaranteed(container) else LEAST_ROOM
 
 
-def _standing(evidence: Evidence, place: Place, resource: str, new: float, least: float, *, enough: float) -> float:
+def _standing(
+    evidence: Evidence, place: Place, resource: str, new: float, least: float, bounds: SizeBounds, *, enough: float
+) -> float:
     """The last proposed size if it is still ``enough`` and within ``least`` of the new one; otherwise the new one."""
     before = evidence.sizing.proposed.get((place.step.step, place.container.name, resource))
-    limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
-    if before is None or before < enough or _limits(evidence, place, resource).inside(before)[0] != before:
+    if before is None or before < enough or bounds.inside(before)[0] != before:
         return new
-    if limit is not None and new <= limit < before:
+    if bounds.limit is not None and new <= bounds.limit < before:
         return new
     return before if abs(new / before - 1) < least else new
 
@@ -218,69 +228,18 @@ def _clear(current: float | None, enough: float, most: float) -> bool:
     return current is None or current < enough or current > most
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """Allowed range of a request, and what sets either end."""
-
-    least: float
-    most: float
-    least_by: str
-    most_by: str
-
-    def inside(self, size: float | None) -> tuple[float | None, str]:
-        """The size clamped to the range, and the bound that applied; None when the bounds contradict."""
-        if size is None or self.least > self.most:
-            return None, ""
-        if size < self.least:
-            return self.least, self.least_by
-        return (self.most, self.most_by) if size > self.most else (size, "")
-
-
-def _limits(evidence: Evidence, place: Place, resource: str) -> _Limits:
-    """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota."""
-    policy = getattr(evidence.analysis.policy.apply.bounds, resource)
-    limit = place.container.cpu_limit if resource == "cpu" else place.container.memory_limit
-    bound = evidence.capacity.request(resource, limit, tied=_guaranteed(place.container))
-    least, least_by = policy.min, f"apply.bounds.{resource}.min of the policy"
-    most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
-    if bound.least is not None and bound.least > least:
-        least, least_by = bound.least, bound.least_by
-    if bound.most is not None and bound.most < most:
-        most, most_by = bound.most, bound.most_by
-    return _Limits(least, most, least_by, most_by)
-
-
-def _least(place: Place, resource: str) -> float:
-    """Minimum the API server accepts for a pod-level request: the sum of its containers' requests and, when its limit
-    changes with it, the largest container limit. 0 for a container."""
-    spec = place.step.spec
-    if spec is None or spec.pod is None or place.container.name != POD:
-        return 0.0
-    together = spec.pod.least.get(resource, 0.0)
-    if not _guaranteed(place.container):
-        return together
-    return max(together, *(getattr(c, f"{resource}_limit") or 0.0 for c in spec.containers))
-
-
-def _guaranteed(container: ContainerUsage) -> bool:
-    """Whether requests equal limits for both resources, so that the Guaranteed QoS class must be kept."""
-    return (
-        container.cpu_request is not None
-        and container.memory_request is not None
-        and container.cpu_request == container.cpu_limit
-        and container.memory_request == container.memory_limit
-    )
-
-
 def _edits(
-    place: Place, resource: str, written: str, new: float, current: float | None, peak: float
+    place: Place, resource: str, new: float, current: float | None, peak: float, lowered: float | None
 ) -> tuple[Edit, ...]:
-    """Sets the request, and the limit where the pod would otherwise be rejected or lose its QoS class."""
-    container = place.container
-    limit = container.cpu_limit if resource == "cpu" else container.memory_limit
-    values = {("requests", resource): written}
-    if limit is not None and (limit < new - MILLI / 2 or _guaranteed(container)):
-        values["limits", resource] = written
+    """Sets the request, and the limit where the pod would otherwise be rejected or lose its QoS class. ``lowered``: the
+    limit that a LimitRange demands with the request."""
+    container, written = place.container, text.cpu_quantity if resource == "cpu" else text.memory_quantity
+    limit = limit_of(container, resource)
+    values = {("requests", resource): written(new)}
+    if limit is not None and (limit < new - MILLI / 2 or is_guaranteed(container)):
+        values["limits", resource] = written(new)
+    elif lowered is not None:
+        values["limits", resource] = written(lowered)
     edits = resource_edits(place.step.spec, container, values)
     sure = (
         current is not None

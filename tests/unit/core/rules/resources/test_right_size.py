@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.workflow import analyze
+from concertmaster.core.changes.admission.capacity import UNBOUND, Capacity
+from concertmaster.core.changes.admission.limits import LimitRange
 from concertmaster.core.changes.checks import run_checks
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.changes.operations import written
@@ -57,6 +59,7 @@ def sized(
     count: int = 24,
     sizing: SizingHistory | None = None,
     seconds: Callable[[str, int], float] = lambda _, __: 600.0,
+    capacity: Capacity = UNBOUND,
     **policy: object,
 ) -> list[Recommendation]:
     """What right-size says of ``count`` runs of steps of ten minutes (or ``seconds``, by step and run)."""
@@ -73,7 +76,7 @@ def sized(
     ]
     rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
     analysis = analyze(of, runs, now=NOW, policy=Policy(rules=rules, **policy))  # type: ignore[arg-type]
-    return recommend(Evidence(analysis, "wfp", sizing=sizing or SizingHistory()))
+    return recommend(Evidence(analysis, "wfp", sizing=sizing or SizingHistory(), capacity=capacity))
 
 
 def fact(**values: object) -> Facts:
@@ -212,6 +215,28 @@ def test_limits_go_with_requests_where_the_quality_of_service_is_guaranteed() ->
     assert limit.new == row.new
     assert (quantity(row.new) or 0.0) >= 1.2 * 400 * MI  # beyond the limit the container is killed
     assert not item.automatic  # a change sets no limit: nothing of the table is left for one
+
+
+@pytest.mark.parametrize(("ratio", "lowered"), [(None, False), (16.0, False), (4.0, True), (1.5, True), (1.0, True)])
+def test_limits_go_with_requests_where_a_limit_range_has_a_ratio(ratio: float | None, lowered: bool) -> None:
+    """The limit of 4 cores and 8Gi is within ``ratio`` times what is requested, and not of what is needed."""
+    ranges = (LimitRange("burst", "Container", ratio={} if ratio is None else {"cpu": ratio, "memory": ratio}),)
+    pod = {"cpu_request": 4.0, "cpu_limit": 4.0, "memory_request": 6 * GI, "memory_limit": 8 * GI}
+    declared = spec("a", 0, cpu="4", memory="6Gi", cpu_limit="4", memory_limit="8Gi")
+    used = {"a": fact(**pod, cpu_seconds=50.0, memory_sampled_peak=700 * MI)}
+    item = only(sized([declared], used, capacity=Capacity(ranges=ranges)))
+    values = {i.field: quantity(i.new) or 0.0 for i in item.items}
+    assert ("limits.cpu" in values, "limits.memory" in values) == (lowered, lowered)
+    peaks = {"cpu": 0.5, "memory": 700.0 * MI}
+    for resource in peaks if lowered else ():
+        request, limit = values[f"requests.{resource}"], values[f"limits.{resource}"]
+        assert peaks[resource] < request <= limit <= (ratio or 0.0) * request * (1 + 1e-9)
+        assert limit >= 1.19 * peaks[resource]
+        assert limit >= 0.9 * (ratio or 0.0) * request  # no lower than it must be
+        reason = f"{resource} of a: the limit is lowered with the request, by maxLimitRequestRatio of LimitRange burst"
+        assert reason in item.evidence
+    assert written(json.loads(shlex.split(item.how)[-1])).keys() >= {e.pointer for e in item.edits}
+    assert item.automatic is not lowered  # a change sets no limit
 
 
 def test_many_runs_far_below_go_there_in_one_step() -> None:

@@ -1,0 +1,93 @@
+"""Bounds of a proposed request: the policy's, those of the namespace and the nodes, and the limit that moves with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.model import POD
+from concertmaster.core.rules.base import Evidence
+from concertmaster.core.rules.resources.places import Place
+from concertmaster.core.sizing import MIB, MILLI
+
+LIMITED = 1.2  # times the largest peak when the limit changes with the request: exceeding it kills the container
+_LIMIT_UNIT = {"cpu": 10 * MILLI, "memory": MIB}  # to which a moved limit is rounded down
+_SAME = 1e-6  # relative difference of amounts that are equal
+
+
+@dataclass(frozen=True, slots=True)
+class SizeBounds:
+    """Allowed range of a request, and what sets either end. ``limit``: the current limit, None where none is set;
+    ``ratio``: how many times the request a LimitRange lets it be (None: any), and ``ratio_by`` its name."""
+
+    least: float
+    most: float
+    least_by: str
+    most_by: str
+    limit: float | None = None
+    ratio: float | None = None
+    ratio_by: str = ""
+
+    def inside(self, size: float | None) -> tuple[float | None, str]:
+        """The size clamped to the range, and the bound that applied; None when the bounds contradict."""
+        if size is None or self.least > self.most:
+            return None, ""
+        if size < self.least:
+            return self.least, self.least_by
+        return (self.most, self.most_by) if size > self.most else (size, "")
+
+    def enough(self, peak: float) -> float:
+        """The request below which a limit that must be lowered with it would have too little room above the peak."""
+        return LIMITED * peak / self.ratio if self.ratio is not None else 0.0
+
+    def lowered_limit(self, resource: str, request: float) -> float | None:
+        """The limit to which ``request`` lowers the current one; None where that stays allowed."""
+        if self.ratio is None or self.limit is None or self.limit <= self.ratio * request * (1 + _SAME):
+            return None
+        unit = _LIMIT_UNIT[resource]
+        return max(request, math.floor(self.ratio * request / unit * (1 + _SAME)) * unit)
+
+
+def size_bounds(evidence: Evidence, place: Place, resource: str) -> SizeBounds:
+    """The policy's bounds combined with the namespace's: LimitRange (with default limit and ratio), ResourceQuota. A ratio
+    is none of a request whose limit can be lowered with it."""
+    policy = getattr(evidence.analysis.policy.apply.bounds, resource)
+    limit, tied = limit_of(place.container, resource), is_guaranteed(place.container)
+    ratio = None if tied or limit is None or place.container.name == POD else evidence.capacity.ratio(resource)
+    bound = evidence.capacity.request(resource, limit, tied=tied or ratio is not None)
+    least, least_by = policy.min, f"apply.bounds.{resource}.min of the policy"
+    most, most_by = policy.max, f"apply.bounds.{resource}.max of the policy"
+    if bound.least is not None and bound.least > least:
+        least, least_by = bound.least, bound.least_by
+    if bound.most is not None and bound.most < most:
+        most, most_by = bound.most, bound.most_by
+    return SizeBounds(least, most, least_by, most_by, limit, *(ratio or (None, "")))
+
+
+def least_accepted(place: Place, resource: str) -> float:
+    """Minimum the API server accepts for a pod-level request: the sum of its containers' requests and, when its limit
+    changes with it, the largest container limit. 0 for a container."""
+    spec = place.step.spec
+    if spec is None or spec.pod is None or place.container.name != POD:
+        return 0.0
+    together = spec.pod.least.get(resource, 0.0)
+    if not is_guaranteed(place.container):
+        return together
+    return max(together, *(limit_of(c, resource) or 0.0 for c in spec.containers))
+
+
+def limit_of(container: object, resource: str) -> float | None:
+    """The limit of a container in cores or bytes."""
+    found: float | None = getattr(container, f"{resource}_limit")
+    return found
+
+
+def is_guaranteed(container: ContainerUsage) -> bool:
+    """Whether requests equal limits for both resources, so that the Guaranteed QoS class must be kept."""
+    return (
+        container.cpu_request is not None
+        and container.memory_request is not None
+        and container.cpu_request == container.cpu_limit
+        and container.memory_request == container.memory_limit
+    )
