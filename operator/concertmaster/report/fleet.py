@@ -166,8 +166,8 @@ def legend(shown: Sequence[Headline], pricing: Pricing, money: Collection[str], 
         f" a run-hour counted as {pricing.run_hour:g}{unit} and a failed run as {pricing.failed_run:g}{unit} ({source})."
     )
     rest = (
-        "Confidence: in the recommendation, by number, coverage and fit of its runs; the interval holds where it is right."
-        " Risk: of making the change."
+        "Confidence: that the recommendation is right, from how many runs there are, how much of them was measured and how"
+        " well they fit; the interval is of the impact if it is. Risk: of making the change."
     )
     if any(impacts.monthly(h.impact, h.currency or "") == impacts.NOTHING for h in shown):
         rest += f" {impacts.NOTHING.capitalize()}: the benefit is another one, such as an objective that is met."
