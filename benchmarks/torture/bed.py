@@ -14,6 +14,15 @@ from typing import IO, Any
 
 from benchmarks.torture.truth import unix
 from benchmarks.torture.workflows.argo_behaviour import BEHAVIOUR
+from benchmarks.torture.workflows.argo_further import (
+    CLUSTER,
+    FURTHER,
+    POD_SIZED,
+    REFERRING,
+    SCHEDULED,
+    TASKS,
+    WITHOUT,
+)
 from benchmarks.torture.workflows.argo_graphs import GRAPHS
 from benchmarks.torture.workflows.argo_mixed import ARGUMENTS, MIXED, NEEDED
 from benchmarks.torture.workflows.argo_nested import NESTED
@@ -30,7 +39,11 @@ from testbed.services.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2
-ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED, *PRACTICE)
+NEWER = argo_version() == ARGO_V4
+ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED, *PRACTICE, *FURTHER, *(POD_SIZED if NEWER else ()))
+TEKTON_SET = (*PIPELINES, *REFERRING)
+# Bytes from which the controller packs a node table, and how: 3.7 has no choice.
+PACKING = {"MAX_WORKFLOW_SIZE": "20000", "WORKFLOW_COMPRESSION_ALGORITHM": "zstd" if NEWER else "gzip"}
 LARGE = {"requests": {"cpu": "200m", "memory": "1Gi"}}  # what memory saves is worth a recommendation
 NOT_RUN = {"library"}  # only contains templates for others
 RUN_KINDS = {
@@ -39,7 +52,11 @@ RUN_KINDS = {
     "Job": "jobs.batch",
     "JobSet": "jobsets.jobset.x-k8s.io",
 }
-_ALSO = ("workflowtemplates.argoproj.io", "pipelines.tekton.dev", "taskruns.tekton.dev")
+_SCHEDULES = "cronworkflows.argoproj.io"
+_ALSO = (
+    *("workflowtemplates.argoproj.io", "clusterworkflowtemplates.argoproj.io", _SCHEDULES),
+    *("pipelines.tekton.dev", "tasks.tekton.dev", "taskruns.tekton.dev"),
+)
 
 
 @dataclass
@@ -57,23 +74,24 @@ class Play:
 
 def names() -> list[str]:
     """Names of the workflows to run."""
-    every = (*ARGO_SET, *PIPELINES, *JOBS, *JOBSETS)
+    every = (*ARGO_SET, *CLUSTER, *SCHEDULED, *WITHOUT, *TEKTON_SET, *JOBS, *JOBSETS)
     return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
 
 
 def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
-    """One run of each workflow."""
+    """One run of each workflow that no schedule starts."""
     tail = f"-r{number:04d}"
-    for template in ARGO_SET:
+    for template in (*ARGO_SET, *CLUSTER):
         name = template["metadata"]["name"]
         if name in chosen:
+            scope = {"clusterScope": True} if template["kind"] == "ClusterWorkflowTemplate" else {}
             yield {
                 "apiVersion": ARGO,
                 "kind": "Workflow",
                 "metadata": {"name": f"{name}{tail}"},
-                "spec": {"workflowTemplateRef": {"name": name}, **_arguments(name)},
+                "spec": {"workflowTemplateRef": {"name": name, **scope}, **_arguments(name)},
             }
-    for pipeline in PIPELINES:
+    for pipeline in TEKTON_SET:
         name = pipeline["metadata"]["name"]
         if name in chosen:
             yield {
@@ -82,10 +100,10 @@ def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
                 "metadata": {"name": f"{name}{tail}"},
                 "spec": {"pipelineRef": {"name": name}},
             }
-    for thing in (*JOBS, *JOBSETS):
+    for thing in (*JOBS, *JOBSETS, *WITHOUT):
         name = thing["metadata"]["name"]
         if name in chosen:
-            yield {**thing, "metadata": {"name": f"{name}{tail}"}}
+            yield {**thing, "metadata": {**thing["metadata"], "name": f"{name}{tail}"}}
 
 
 def _arguments(name: str) -> Object:
@@ -97,7 +115,7 @@ def _arguments(name: str) -> Object:
 def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
     """A control plane with all engines and their full CRDs, and a Prometheus that scrapes it."""
     require_namespace()
-    options = replace(Options.engines(full_crds=True), nodes=4)
+    options = replace(Options.engines(full_crds=True), nodes=4, argo_settings=PACKING)
     with (
         ControlPlane(options) as control_plane,
         PrometheusServer(scrapes_of(control_plane.cluster, f"{SCRAPE_SECONDS}s")) as prometheus,
@@ -109,7 +127,7 @@ def define(cluster: Cluster, *, large: bool = False) -> None:
     """Create the namespace and all definitions; ``large``: with large requests instead of small ones."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
-    workflows = [*map(_as_served, ARGO_SET), *PIPELINES]
+    workflows = [*map(_as_served, ARGO_SET), *CLUSTER, *SCHEDULED, *TASKS, *TEKTON_SET]
     if large:
         workflows = [enlarged(w) for w in workflows]
     cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
@@ -133,7 +151,7 @@ def _as_served(template: Object) -> Object:
     key."""
     found = deepcopy(template)
     for part in found["spec"]["templates"]:
-        if "memoize" in part and argo_version() == ARGO_V4:
+        if "memoize" in part and NEWER:
             del part["memoize"]["cache"]["configMap"]["key"]
     return found
 
@@ -150,12 +168,16 @@ def enlarged(part: Any) -> Any:
 def _waves(
     cluster: Cluster, found: Play, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float
 ) -> None:
+    scheduled = [s["metadata"]["name"] for s in SCHEDULED if s["metadata"]["name"] in chosen]
+    _suspend(cluster, scheduled, False)
     for number in range(waves):
         runs = list(runs_of(number, chosen))
         wave(cluster, found, runs, say, seconds)
         say(
             f"wave {number + 1} of {waves}: {len(runs)} runs, {len(found.pods)} pods, {time.time() - found.begun:.0f} s"
         )
+    if scheduled:
+        _until_ended(cluster, found, scheduled, waves, 60.0 * waves + seconds)
     deadline = time.time() + seconds
     while time.time() < deadline:  # a daemon may outlive its run
         _look(cluster, found, (*RUN_KINDS.values(), *_ALSO, "pods"))
@@ -163,6 +185,35 @@ def _waves(
         if not standing:
             break
         time.sleep(3)
+
+
+def schedule_of(run: Object) -> str:
+    """The CronWorkflow that started a run; empty if none did."""
+    return str((run["metadata"].get("labels") or {}).get("workflows.argoproj.io/cron-workflow", ""))
+
+
+def _until_ended(cluster: Cluster, found: Play, schedules: Sequence[str], runs: int, seconds: float) -> None:
+    """Wait until each schedule has had its runs, let none start another, and wait for those that are under way."""
+
+    def started(name: str) -> list[Object]:
+        return [w for w in found.objects.get("Workflow", {}).values() if schedule_of(w) == name]
+
+    deadline, stopped = time.time() + seconds, False
+    while True:
+        _look(cluster, found, (RUN_KINDS["Workflow"],))
+        of_each = [started(name) for name in schedules]
+        if time.time() > deadline or (stopped and all(over(w) for own in of_each for w in own)):
+            return
+        if not stopped and min(sum(map(over, own)) for own in of_each) >= runs:
+            _suspend(cluster, schedules, True)
+            stopped = True
+        time.sleep(2)
+
+
+def _suspend(cluster: Cluster, schedules: Sequence[str], suspended: bool) -> None:
+    for name in schedules:
+        patch = json.dumps({"spec": {"suspend": suspended}})
+        cluster.kubectl("patch", _SCHEDULES, name, "-n", NAMESPACE, "--type=merge", "-p", patch)
 
 
 def wave(

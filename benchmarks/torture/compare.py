@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names
+from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names, schedule_of
 from benchmarks.torture.faults import Row, live_faults, path_faults, with_pods
 from benchmarks.torture.history import history_faults
 from benchmarks.torture.truth import Key, Truth
 from benchmarks.torture.truth_argo import ArgoRun
 from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_run
+from benchmarks.torture.workflows.argo_further import WITHOUT
 from benchmarks.torture.workflows.parts import Object
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims, assign, run_kind
@@ -23,23 +24,29 @@ from concertmaster.prometheus.collect.reading import Collection, collect
 from concertmaster.settings import MetricsSource
 from testbed.services.prometheus import PrometheusServer
 
+PACKED = {"packed-table"}
 NODE_NAME = "workflows.argoproj.io/node-name"
 
 
 def profiles() -> list[Object]:
-    """WorkflowProfiles that select the Jobs and JobSets of the set."""
+    """WorkflowProfiles that select the Jobs and JobSets of the set, and Workflows without a template by their labels."""
     kinds = {"jb": ("batch/v1", "Job"), "js": ("jobset.x-k8s.io/v1alpha2", "JobSet")}
+    selectors = {
+        name: {"apiVersion": kinds[name[:2]][0], "kind": kinds[name[:2]][1], "namePrefix": f"{name}-"}
+        for name in names()
+        if name[:2] in kinds and name[2] == "-"
+    }
+    for run in WITHOUT:
+        known = {"apiVersion": run["apiVersion"], "kind": run["kind"], "matchLabels": run["metadata"]["labels"]}
+        selectors[run["metadata"]["name"]] = known
     return [
         {
             "apiVersion": "concertmaster.dev/v1alpha1",
             "kind": "WorkflowProfile",
             "metadata": {"name": name, "namespace": NAMESPACE},
-            "spec": {
-                "runSelector": {"apiVersion": kinds[name[:2]][0], "kind": kinds[name[:2]][1], "namePrefix": f"{name}-"}
-            },
+            "spec": {"runSelector": selector},
         }
-        for name in names()
-        if name[:2] in kinds and name[2] == "-"
+        for name, selector in selectors.items()
     ]
 
 
@@ -49,8 +56,8 @@ def truths(play: Play) -> dict[str, Truth]:
     pods, task_runs = list(play.pods.values()), list(play.objects.get("TaskRun", {}).values())
     for kind in ("Workflow", "PipelineRun", "Job", "JobSet"):
         for name, raw in play.objects.get(kind, {}).items():
-            workflow = name.rpartition("-r")[0]
-            if not workflow or raw["metadata"].get("ownerReferences"):
+            workflow = schedule_of(raw) or name.rpartition("-r")[0]
+            if not workflow or (raw["metadata"].get("ownerReferences") and not schedule_of(raw)):
                 continue
             if kind == "Workflow":
                 found[name] = ArgoRun(raw).truth(workflow)
@@ -63,7 +70,8 @@ def truths(play: Play) -> dict[str, Truth]:
 
 def definitions_of(play: Play) -> dict[WorkflowKey, WorkflowDefinition]:
     """The workflows of the set, from their objects."""
-    objects = [o for kind in ("WorkflowTemplate", "Pipeline") for o in play.objects.get(kind, {}).values()]
+    kinds = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Pipeline", "Task")
+    objects = [o for kind in kinds for o in play.objects.get(kind, {}).values()]
     return {d.key: d for d in define_all([*objects, *profiles()], cluster_namespaces=[NAMESPACE])}
 
 
@@ -105,6 +113,8 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
         live = run_kind(raw).read(raw, _children(raw, play), definition.key, definition)  # type: ignore[union-attr]
         faults = [] if live.complete else [f"not complete: {live.problems or live.reason}"]
         faults += live_faults(truth, live.record, leaf_of)
+        if truth.workflow in PACKED and "compressedNodes" not in raw["status"]:
+            faults.append("its node table is not packed")
         executions = placed.get(definition.key, {}).get(name, ())
         stored = _stored(definition, {name: executions} if executions else {}, live.record)
         if len(stored) != 1:

@@ -13,8 +13,11 @@ import json
 import re
 from dataclasses import replace
 
+import zstandard
+
 from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
 
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _OVERDUE = "Step exceeded its deadline"
 _ITEM = re.compile(r"\((\d+:.*)\)$", re.DOTALL)
 _TRY = re.compile(r"\((\d+)\)$")
@@ -38,6 +41,12 @@ def _tasks(template: Object) -> list[Object]:
     return [*(template.get("dag") or {}).get("tasks", ()), *(s for group in template.get("steps") or () for s in group)]
 
 
+def _unpacked(text: str) -> bytes:
+    """A packed node table: gzip, or zstd with its own first bytes."""
+    data = base64.b64decode(text)
+    return zstandard.ZstdDecompressor().decompress(data) if data[:4] == _ZSTD else gzip.decompress(data)
+
+
 class ArgoRun:
     """The node table of one Workflow, read by boundaries."""
 
@@ -45,7 +54,7 @@ class ArgoRun:
         self.raw, self.status = raw, raw["status"]
         self.name: str = raw["metadata"]["name"]
         packed = self.status.get("compressedNodes")
-        table = json.loads(gzip.decompress(base64.b64decode(packed))) if packed else self.status.get("nodes") or {}
+        table = json.loads(_unpacked(packed)) if packed else self.status.get("nodes") or {}
         self.nodes: dict[str, Object] = table
         self.early = False
         self.retry_of = {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -253,6 +256,18 @@ def test_a_run_taken_for_nobodys_is_noticed() -> None:
     play, facts = played(["chain-r0000"])
     play.objects["Workflow"]["chain-r0000"]["spec"] = {**SPEC, "workflowTemplateRef": {"name": "other"}}
     assert compared(play, facts).live == {"chain-r0000": ["taken for a run of nobody"]}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_node_table_that_should_be_packed_and_is_not_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    monkeypatch.setattr("benchmarks.torture.compare.PACKED", {"chain"})
+    play, facts = played(["chain-r0000"])
+    status = play.objects["Workflow"]["chain-r0000"]["status"]
+    if packed:
+        status["compressedNodes"] = base64.b64encode(gzip.compress(json.dumps(status.pop("nodes")).encode())).decode()
+    assert compared(play, facts).live == ({} if packed else {"chain-r0000": ["its node table is not packed"]})
 
 
 def test_metrics_with_another_end_than_the_pod_are_noticed() -> None:
