@@ -15,7 +15,7 @@ from benchmarks.torture import bed, report, tables
 from benchmarks.torture.approved import approve
 from benchmarks.torture.compare import collected, compare
 from benchmarks.torture.faults import Row
-from benchmarks.torture.recommended import Trial, carry_out, outcomes, trials
+from benchmarks.torture.recommended import KINDS, Trial, carry_out, outcomes, trials
 from concertmaster.prometheus.collect.reading import Collection
 from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
@@ -76,7 +76,8 @@ def _large(arguments: argparse.Namespace) -> int:
     """Have an operator right-size workflows whose steps request far more than they use; runs must end as in the play that
     was kept."""
     play, _ = pickle.loads(arguments.again.read_bytes())
-    chosen = outcomes(play).keys() & (arguments.only or bed.names())
+    defined = {name for kind in KINDS for name in play.objects.get(kind, {})}
+    chosen = outcomes(play).keys() & defined & set(arguments.only or bed.names())
     found = [Trial(name, "right-size", "", "", None) for name in sorted(chosen)]
     with bed.bed() as (cluster, prometheus):
         bed.define(cluster, large=True)

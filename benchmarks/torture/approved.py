@@ -87,16 +87,16 @@ def approve(
     end."""
     wanted = [t for t in found if not t.left_out]
     pristine = {name: declared(cluster, name) for name in dict.fromkeys(t.workflow for t in wanted)}
-    for raw in pristine.values():
-        restore(cluster, raw)  # created instead of applied: objects owned by server-side apply belong to GitOps
+    for own in pristine.values():
+        restore(cluster, own)  # created instead of applied: objects owned by server-side apply belong to GitOps
     changes = {(t.workflow, t.id): Change() for t in wanted}
     with (
         TemporaryDirectory("concertmaster-torture-") as directory,
         _operator(cluster, prometheus, directory) as operator,
     ):
         _Approval(cluster, operator, play, changes, runs, say).carry_out()
-    for raw in pristine.values():
-        restore(cluster, raw)
+    for own in pristine.values():
+        restore(cluster, own)
     return changes
 
 

@@ -30,8 +30,9 @@ _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, c
 FIRST = 500  # number of the first run
 _ABREAST = 2  # runs of one workflow at a time where no run time is measured
 POLL = 1.0  # seconds of delay until a controller observes the end of a pod
-# Jobs and JobSets are created anew for each run: they have no definition that a command could change.
-_KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}
+# Whose definitions are changed here and restored. Jobs and JobSets are created anew for each run: they have none.
+KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}
+_RESOURCES = {**KINDS, "Task": "tasks.tekton.dev"}
 
 
 @dataclass
@@ -80,7 +81,7 @@ class Trial:
 def trials(play: Play, metrics: Collection) -> Iterator[Trial]:
     """All recommendations with a command that changes the definition."""
     for definition, records in placed_records(play, metrics):
-        if definition.key.kind not in _KINDS:
+        if definition.key.kind not in KINDS:
             continue
         for item in _recommended(definition, records, play.ended):
             if item.edits:
@@ -123,8 +124,8 @@ def carry_out(
             wave(cluster, later, _runs_of(numbers[at : at + _ABREAST], [t for t in others if not t.refused]), say)
         for trial in now:
             _measure(trial, later, range(begun, begun + runs), ends[trial.workflow])
-        for raw in pristine.values():
-            restore(cluster, raw)
+        for own in pristine.values():
+            restore(cluster, own)
         say(f"{len(now)} recommendations tried")
         done()
 
@@ -183,18 +184,21 @@ def _paste(cluster: Cluster, command: str) -> str:
     return "" if done.returncode == 0 else (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
 
 
-def declared(cluster: Cluster, name: str) -> Object:
-    """The current definition of the workflow."""
+def declared(cluster: Cluster, name: str) -> list[Object]:
+    """The current definition of the workflow, and the Tasks that it refers to."""
     kind = "Pipeline" if name.startswith("tk-") else "WorkflowTemplate"
-    found: Object = cluster.get(_KINDS[kind], name, "-n", NAMESPACE)
-    return found
+    found: Object = cluster.get(_RESOURCES[kind], name, "-n", NAMESPACE)
+    parts = [*found["spec"].get("tasks", ()), *found["spec"].get("finally", ())]
+    referred = sorted({part["taskRef"]["name"] for part in parts if "taskRef" in part})
+    return [found, *(cluster.get(_RESOURCES["Task"], task, "-n", NAMESPACE) for task in referred)]
 
 
-def restore(cluster: Cluster, raw: Object) -> None:
-    """Recreate a definition as it was read; applying it would make server-side apply own its fields."""
-    wanted = deepcopy(raw)
-    for name in ("resourceVersion", "managedFields", "generation", "uid", "creationTimestamp"):
-        wanted["metadata"].pop(name, None)
-    kind = _KINDS[wanted["kind"]]
-    cluster.kubectl("delete", kind, wanted["metadata"]["name"], "-n", NAMESPACE)
-    cluster.kubectl("create", "--validate=false", "-n", NAMESPACE, "-f", "-", input=json.dumps(wanted))
+def restore(cluster: Cluster, own: Iterable[Object]) -> None:
+    """Recreate definitions as they were read; applying them would make server-side apply own their fields."""
+    for raw in own:
+        wanted = deepcopy(raw)
+        for name in ("resourceVersion", "managedFields", "generation", "uid", "creationTimestamp"):
+            wanted["metadata"].pop(name, None)
+        kind = _RESOURCES[wanted["kind"]]
+        cluster.kubectl("delete", kind, wanted["metadata"]["name"], "-n", NAMESPACE)
+        cluster.kubectl("create", "--validate=false", "-n", NAMESPACE, "-f", "-", input=json.dumps(wanted))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from benchmarks.torture import bed, compare
+from benchmarks.torture import bed, compare, recommended
 from benchmarks.torture.bed import NAMESPACE, Play
-from benchmarks.torture.workflows.argo_further import CLUSTER, SCHEDULED, WITHOUT
+from benchmarks.torture.workflows.argo_further import CLUSTER, REFERRING, SCHEDULED, TASKS, WITHOUT
 
 CRON = "workflows.argoproj.io/cron-workflow"
 
@@ -92,3 +92,31 @@ def test_a_schedule_has_its_runs_and_no_more_and_all_have_ended(monkeypatch: pyt
     runs = found.objects["Workflow"].values()
     assert len(runs) == len(cluster.runs) == 4, "the fourth began before the third was seen to have ended"
     assert all(map(bed.over, runs))
+
+
+class _Store:
+    """A cluster that holds definitions."""
+
+    def __init__(self, *things: dict[str, Any]) -> None:
+        self.things = {(t["kind"], t["metadata"]["name"]): t for t in things}
+        self.kinds = {"pipelines.tekton.dev": "Pipeline", "tasks.tekton.dev": "Task"}
+
+    def get(self, kind: str, name: str, *_: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(json.dumps(self.things[self.kinds[kind], name]))
+        return found
+
+    def kubectl(self, verb: str, *words: str, input: str = "") -> None:
+        if verb == "delete":
+            del self.things[self.kinds[words[0]], words[1]]
+        else:
+            thing = json.loads(input)
+            self.things[thing["kind"], thing["metadata"]["name"]] = thing
+
+
+def test_a_task_that_a_recommendation_changed_is_restored_with_its_pipeline() -> None:
+    cluster = _Store(*(json.loads(json.dumps(thing)) for thing in (*REFERRING, *TASKS)))
+    before = json.dumps(list(cluster.things.values()))
+    known = recommended.declared(cluster, "tk-referred")  # type: ignore[arg-type]
+    cluster.things["Task", "shared-work"]["spec"]["steps"][0]["computeResources"] = {}
+    recommended.restore(cluster, known)  # type: ignore[arg-type]
+    assert json.dumps(list(cluster.things.values())) == before
