@@ -83,7 +83,8 @@ def _recommended(rows: Sequence[dict[str, Any]]) -> list[str]:
         f" run time, {_held(rows)}. The operator may make {len(asked)} of them itself: {len(made)} were made as"
         f" WorkflowChanges in mode Approve, {sum(not c['worse'] for c in made)} left the workflow finishing as before; of"
         f" the promised intervals, {_held(made)}.{_printed_only(rows)} Jobs and JobSets of the set are compared but get no"
-        " recommendations here: each run of one is a new object, so that there is no definition a command could change.",
+        " recommendations here: each run of one is a new object, so that there is no definition a command could change. Nor"
+        " do ClusterWorkflowTemplates, CronWorkflows and Workflows that a profile picks by labels.",
         "",
         "Percent: the run time after the change against before by the engine's own times, or the cost as the operator"
         " measured it. An interval holds that has what the runs show; the run time may be off by the second that the"
