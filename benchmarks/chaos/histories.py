@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, Bed, operator, started
-from benchmarks.chaos.corpus import ARGO
+from benchmarks.chaos.objects import ARGO
 from benchmarks.chaos.statuses import dated, observed, stale, until_recommended
 from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
 

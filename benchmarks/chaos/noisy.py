@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, Bed, Operator, operator, started
-from benchmarks.chaos.corpus import ARGO
+from benchmarks.chaos.objects import ARGO
 from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy, rows
 
 SPACE = "noisy"

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.chaos.bed import HEALTHY, LIMIT, Bed, Operator, operator, started
-from benchmarks.chaos.corpus import ARGO, SPACE, TEKTON, bulk, children, corpus, pods, victim
+from benchmarks.chaos.corpus import corpus, victim
+from benchmarks.chaos.crowds import bulk, children, pods
+from benchmarks.chaos.objects import ARGO, SPACE, TEKTON
 from benchmarks.scale.fleet_workflows import NAMESPACE
 
 _PATIENCE = 420.0  # seconds for the operator to publish recommendations for all healthy workflows

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.chaos.bed import DAYS, HEALTHY, RUNS, STEPS, Bed, Operator, operator, started
-from benchmarks.chaos.corpus import ARGO
+from benchmarks.chaos.objects import ARGO
 from benchmarks.chaos.proxy import Answer, Fault, Proxy, error, proxy
 from benchmarks.chaos.statuses import dated, observed, stale, until_recommended
 from benchmarks.scale.fleet_workflows import DAY, lives

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.chaos.corpus import SPACE, children, corpus, pods, victim
+from benchmarks.chaos.corpus import corpus, victim
+from benchmarks.chaos.crowds import children, pods
+from benchmarks.chaos.objects import SPACE
 from benchmarks.chaos.poison import analyzed, cycles_until
 from concertmaster.engines import ENGINES, Claims, define, ended
 from tests.support.named import ROOT
