@@ -35,10 +35,11 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
         if run == truth.run and uid in play.pods:
             pod, leaf = play.pods[uid], found.leaves[key]
             leaf.begun = unix(pod["metadata"]["creationTimestamp"])
-            if "deletionTimestamp" not in pod["metadata"]:  # otherwise the metrics may have missed its end
-                leaf.ended = ended(pod) or leaf.ended
+            own, deleted = ended(pod), _deleted(pod)
+            if deleted is None or (own is not None and own + SCRAPE_SECONDS <= deleted):
+                leaf.ended = own or leaf.ended  # otherwise the metrics may have missed its end
             elif leaf.ended is None:  # deleted while it ran: no status ever had its end, which its engine waits for
-                leaf.ended = play.gone.get(uid, _deleted(pod))
+                leaf.ended = play.gone.get(uid, deleted)
                 found.sampled = True
             if key in found.free and uid in play.ready:
                 found.free[key] = min(found.free[key], play.ready[uid])
@@ -48,9 +49,9 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
 
 
 def _deleted(pod: Object) -> float | None:
-    """When the deletion of a pod was asked for."""
+    """When the deletion of a pod was asked for; None if it was not."""
     meta = pod["metadata"]
-    at = unix(meta["deletionTimestamp"])
+    at = unix(meta.get("deletionTimestamp"))
     return None if at is None else at - float(meta.get("deletionGracePeriodSeconds") or 0)
 
 

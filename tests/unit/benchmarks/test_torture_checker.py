@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.torture.bed import NAMESPACE, Play
 from benchmarks.torture.compare import NODE_NAME, compare
-from benchmarks.torture.faults import Row, live_faults, path_faults
+from benchmarks.torture.faults import Row, live_faults, path_faults, with_pods
 from benchmarks.torture.history import history_faults
 from benchmarks.torture.truth import Key, Leaf, Truth
 from concertmaster.core.model import Outcome, PodFact, RunRecord, StepExecution, WorkflowDefinition
@@ -256,6 +256,15 @@ def test_a_run_taken_for_nobodys_is_noticed() -> None:
     play, facts = played(["chain-r0000"])
     play.objects["Workflow"]["chain-r0000"]["spec"] = {**SPEC, "workflowTemplateRef": {"name": "other"}}
     assert compared(play, facts).live == {"chain-r0000": ["taken for a run of nobody"]}
+
+
+@pytest.mark.parametrize(("deleted", "end"), [(41, 60.0), (60, 40.0)], ids=["as it ended", "long after"])
+def test_the_end_of_a_pod_is_known_if_it_was_deleted_long_after(deleted: int, end: float) -> None:
+    """Its engine had not seen that end, failed it for the deadline, and deleted it: the record has the end of the pod."""
+    found = truth()
+    found.leaves["d", None, 0].ended = 60.0
+    pods = {"d": pod("d", *TIMES["d"], deletionTimestamp=stamp(deleted), deletionGracePeriodSeconds=0)}
+    assert with_pods(found, Play(0.0, pods=pods), PLACES).leaves["d", None, 0].ended == end
 
 
 @pytest.mark.parametrize("packed", [True, False])
