@@ -104,6 +104,7 @@ def _concurrency(evidence: Evidence) -> ChecklistItem:
 def _caching(evidence: Evidence) -> ChecklistItem:
     """Fails only when inputs are known to repeat and nothing caches results."""
     repeats: list[str] = []
+    field = evidence.analysis.definition.engine.memoize_field or "cache"
     known = any(s.memoized for s in _steps(evidence))
     for spec in (s for s in _steps(evidence) if not s.memoized):
         rows = [e for of_run in evidence.rows.all.get(spec.name, {}).values() for e in of_run if e.input_fingerprint]
@@ -119,9 +120,9 @@ def _caching(evidence: Evidence) -> ChecklistItem:
             repeats.append(evidence.title(spec.name))
     if repeats:
         return ChecklistItem(
-            "caching", State.FAILED, f"inputs repeat in {text.listing(repeats)}, see cache-step", "memoize"
+            "caching", State.FAILED, f"inputs repeat in {text.listing(repeats)}, see cache-step", field
         )
-    return ChecklistItem("caching", State.PASSED if known else State.NOT_APPLICABLE, "", "memoize")
+    return ChecklistItem("caching", State.PASSED if known else State.NOT_APPLICABLE, "", field)
 
 
 def _clean_up(evidence: Evidence) -> ChecklistItem:
@@ -153,13 +154,20 @@ def _metrics(evidence: Evidence) -> ChecklistItem:
 
 def checklist(evidence: Evidence) -> list[ChecklistItem]:
     """All items in a fixed order."""
+    engine = evidence.analysis.definition.engine
     whole = "activeDeadlineSeconds" in evidence.analysis.definition.declared
     return [
-        _each(evidence, "time limits", "activeDeadlineSeconds", lambda s: True if whole else s.has_timeout, "none"),
+        _each(
+            evidence,
+            "time limits",
+            engine.deadline_field or "timeout",
+            lambda s: True if whole else s.has_timeout,
+            "none",
+        ),
         _each(
             evidence,
             "retries",
-            "retryStrategy",
+            engine.retry_strategy_field or ("retries", *engine.retry_limit_fields)[-1],
             # an unknown limit counts as set when there is a retry strategy
             lambda s: (
                 s.retry_limit > 0 if s.retry_limit is not None else True if "retryStrategy" in s.declared else None

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from concertmaster.core.model.engines import EngineTraits
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.hygiene.best_practices import State, checklist
+from concertmaster.engines.argo.traits import ARGO
+from concertmaster.engines.jobs.traits import JOB
+from concertmaster.engines.tekton.traits import TEKTON
 from tests.support.core import scenarios
 from tests.support.core.scenario_builder import Scenario, argo, cron_job, noise, scenario, task
 from tests.support.core.scenarios import resources
@@ -55,6 +59,29 @@ def test_a_cron_job_is_asked_other_things() -> None:
     allowed = cron_job()
     allowed["spec"]["concurrencyPolicy"] = "Forbid"
     assert states(scenario(allowed, 20, lambda _: {"job": value(60)}))["concurrency"] is State.PASSED
+
+
+def test_fields_are_named_as_the_engine_names_them() -> None:
+    """Those of Argo were named for every engine."""
+    fields = {
+        engine.name: {
+            i.name: i.field for i in checklist(_on(engine)) if i.name in ("time limits", "retries", "caching")
+        }
+        for engine in (ARGO, TEKTON, JOB)
+    }
+    argo_fields = {"time limits": "activeDeadlineSeconds", "retries": "retryStrategy", "caching": "memoize"}
+    assert fields == {
+        ARGO.name: argo_fields,
+        TEKTON.name: {"time limits": "timeout", "retries": "retries", "caching": "cache"},
+        JOB.name: {"time limits": "activeDeadlineSeconds", "retries": "backoffLimit", "caching": "cache"},
+    }
+
+
+def _on(engine: EngineTraits) -> Evidence:
+    """The evidence of a workflow as if it were of another engine."""
+    evidence = Evidence(scenarios.right_size().analysis(), "wfp")
+    definition = replace(evidence.analysis.definition, engine=engine)
+    return replace(evidence, analysis=replace(evidence.analysis, definition=definition))
 
 
 def test_repeated_inputs_without_a_cache_fail_and_wide_fan_outs_need_a_limit() -> None:
