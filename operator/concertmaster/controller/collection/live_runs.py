@@ -19,9 +19,9 @@ from concertmaster.controller.collection.pending import Pending, Waiting, pack
 from concertmaster.controller.collection.run_kinds import RunKinds
 from concertmaster.controller.collection.run_objects import EarlierRuns, RunObjects
 from concertmaster.controller.collection.run_watch import Watch
-from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.controller.interfaces import Heartbeat, LiveRunsReport
 from concertmaster.core.model import InputSource, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import (
     Claims,
     LiveRun,

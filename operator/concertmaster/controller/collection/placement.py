@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from concertmaster.controller.collection.stable_findings import StableFindings
 from concertmaster.core.model import EngineTraits, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import Assignment, assign
 from concertmaster.prometheus.collect.reading import Collection
 

@@ -19,9 +19,10 @@ from concertmaster.controller.collection.collector import REASONS, without_serie
 from concertmaster.controller.collection.gaps import Gaps, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
+from concertmaster.controller.collection.past import Asking, PastReader
 from concertmaster.controller.collection.placement import PodPlacer
 from concertmaster.controller.collection.user_queries import UserQueries
-from concertmaster.controller.collection.watermarks import SLACK, Reading, Watermarks
+from concertmaster.controller.collection.watermarks import Reading, Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
 from concertmaster.core.model import RunRecord, WorkflowDefinition
@@ -33,15 +34,11 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
-from concertmaster.prometheus.collect.pace import Pace
-from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.settings import MetricsSource, Settings
 
 log = logging.getLogger("concertmaster.sources")
 
-_RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
-_TOGETHER = 1_000  # workflows: of more, spans of the past are too much memory
-_AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analyzed first
 _LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
 
 
@@ -69,7 +66,7 @@ class MetricsSources:
         self._marks: dict[str, Watermarks] = {}
         self._placements: dict[str, PodPlacer] = {}
         self._oversize: dict[str, Oversize] = {}
-        self._paces: dict[str, Pace] = {}
+        self._pasts: dict[str, PastReader] = {}
         self._nodes = NodeCapacity()
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
         self.pods: PodIndex | None = None  # labels that no source exports
@@ -104,7 +101,9 @@ class MetricsSources:
         try:
             if demand.due:
                 self._forward(client, reading, gaps)
-            self._back(client, reading, gaps)
+            horizon = demand.now - self._reach(demand)
+            marks, name = self._watermarks(demand.source), demand.source
+            self._past(client, name).read(reading, gaps, marks, oversize, horizon)
         except MetricsError as error:
             ok, message, reading.more = False, without_series(error), False
             reason = REASONS.get(error.reason, Reason.SOURCE_UNREACHABLE)
@@ -196,8 +195,8 @@ class MetricsSources:
         for since, namespaces in (
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):
-            label_keys, options = self._asking(reading, namespaces)
-            ask = partial(collect, client, now=now, label_keys=label_keys, options=options)
+            asking = self._asking(reading, namespaces)
+            ask = partial(collect, client, now=now, label_keys=asking.label_keys, options=asking.options)
             position, spent = since, 0.0
             while position < end and not self._stop.is_set():
                 if spent >= self._settings.limits.backfill_per_cycle.seconds:
@@ -217,42 +216,20 @@ class MetricsSources:
                 spent += collected.complete_until - position
                 position = collected.complete_until
 
-    def _back(self, client: PrometheusClient, reading: Reading, gaps: Gaps) -> None:
-        """Newest first into the past of workflows that were not read that far yet, a bounded part per cycle."""
-        demand, begun = reading.demand, self._clock()
-        want = demand.now - self._reach(demand)
-        marks, oversize = self._watermarks(demand.source), self._oversize[demand.source]
-        lows = marks.lows((d.key for d in demand.workflows), float(int(demand.now - client.source.delay_seconds)))
-        reading.lack(lows, want)  # also where reading on fails
-
-        def read(namespaces: list[str], since: float, until: float) -> bool:
-            """Whether anything ended in that span."""
-            label_keys, options = self._asking(reading, namespaces)
-            count, pace = len(reading.definitions(namespaces)), self._paces.setdefault(demand.source, Pace())
-            options = replace(options, longest=pace.longest(count, options.longest))
-            past, some = partial(backfill, client, now=demand.now, label_keys=label_keys, options=options), False
-            for chunk in past(namespaces=namespaces, since=since, until=until):
-                pace.learn(chunk, count)
-                reading.heartbeat("collect")
-                self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
-                blind = bool(gaps.blind) and not chunk.facts
-                marks.lower(lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
-                some = some or bool(chunk.facts)
-                if self._stop.is_set():
-                    break
-            return some
-
-        late = False
-        for top, namespaces in reading.behind(lambda names: oversize.groups(names, demand.now), _TOGETHER):
-            since, span, some = top, self._settings.limits.backfill_per_cycle.seconds, False
-            while not (some or late) and since > want + SLACK:
-                until, since = since, max(want, since - span)
-                some = read(namespaces, since, until)
-                span *= 2  # of a long time in which nothing ended, all at once
-                late = self._stop.is_set() or self._clock() - begun > _AT_ONCE
-            if late:
-                break
-        reading.more = reading.lack(lows, want) or reading.more
+    def _past(self, client: PrometheusClient, source: str) -> PastReader:
+        """What reads the past of a source."""
+        limits = self._settings.limits
+        return self._pasts.setdefault(
+            source,
+            PastReader(
+                client,
+                self._asking,
+                self._keep,
+                per_cycle=float(limits.backfill_per_cycle.seconds),
+                stop=self._stop,
+                clock=self._clock,
+            ),
+        )
 
     def _keep(
         self, collected: Collection, namespaces: Sequence[str], reading: Reading, gaps: Gaps, *, present: bool
@@ -275,11 +252,10 @@ class MetricsSources:
         if placed.executions or ends:
             reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
 
-    def _asking(self, reading: Reading, namespaces: Sequence[str]) -> tuple[tuple[str, ...], CollectOptions]:
-        """The labels that place the pods of these namespaces, and how those pods are found."""
+    def _asking(self, reading: Reading, namespaces: Sequence[str]) -> Asking:
         labels = labels_in_use(reading.definitions(namespaces))
         named = self.pods.names(namespaces) if self.pods is not None else ()
-        return labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named)
+        return Asking(labels.keys, CollectOptions(run_labels=labels.run_keys, nodes=labels.nodes, named=named))
 
     def _reach(self, demand: CollectionRequest) -> float:
         """Seconds back that are worth reading."""

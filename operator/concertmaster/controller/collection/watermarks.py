@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat
@@ -85,13 +86,15 @@ class Watermarks:
         self.history.store.set_watermarks(self.source, {s: at for s, at in untils.items() if at is not None})
         self.history.store.drop_watermarks(self.source, [_refilled(s) for s in lacking if _refilled(s) in marks])
 
-    def lows(self, keys: Iterable[WorkflowKey], newest: float) -> dict[WorkflowKey, float]:
+    def lows(
+        self, keys: Iterable[WorkflowKey], newest: float, started: Mapping[str, float] = MappingProxyType({})
+    ) -> dict[WorkflowKey, float]:
         """How far back each workflow was read without a gap: at first as far as its namespace is complete, else not at
-        all."""
+        all. ``started``: by namespace, where a first reading that is under way begins, instead of at ``newest``."""
         marks, dropped = self._known()
         lows: dict[WorkflowKey, float] = {}
         for key in keys:
-            past, until = _past(key, dropped), marks.get(key.namespace, newest)
+            past, until = _past(key, dropped), marks.get(key.namespace, started.get(key.namespace, newest))
             known = marks.get(past)
             gap = known is None or _missed(past) in marks
             low = marks.get(_refilled(past), until) if known is None or gap else -known

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from concertmaster.api.conditions import Reason
+from concertmaster.controller.collection import past
 from concertmaster.controller.collection import sources as module
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import ContainerFact, JobFact, Outcome, PodFact, WorkflowDefinition
+from concertmaster.core.model.definitions import LabelRequirement
 from concertmaster.core.model.scalars import MemoryQuantity
 from concertmaster.engines import define
 from concertmaster.engines.graph.traits import GRAPH
@@ -78,12 +80,14 @@ class Harness:
     missing: tuple[Missing, ...] = ()
     error: MetricsError | None = None
     fail_after: int = 1_000
+    failed: int = 0
     held_at: float | None = None
     too_large: frozenset[str] = frozenset()
     looks: list[tuple[str, tuple[str, ...], float, float]] = field(default_factory=list)
 
     def _look(self, kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
         if self.error is not None and len(self.looks) >= self.fail_after:
+            self.failed += 1
             raise self.error
         client.requests += 10
         self.looks.append((kind, tuple(namespaces), since, until))
@@ -185,7 +189,7 @@ class Reader:
 def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
     found = Harness()
     monkeypatch.setattr(module, "collect", found.collect)
-    monkeypatch.setattr(module, "backfill", found.backfill)
+    monkeypatch.setattr(past, "backfill", found.backfill)
     return found
 
 
@@ -220,7 +224,7 @@ def test_the_past_of_many_workflows_is_read_in_parts(
     reader: Reader, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six hours of ten thousand workflows are 250,000 pods, which would be in memory at once."""
-    monkeypatch.setattr(module, "_TOGETHER", 2)
+    monkeypatch.setattr(past, "_TOGETHER", 2)
     definitions = [
         cronjob(name, namespace)
         for namespace in ("a", "b", "c", "d")
@@ -243,7 +247,7 @@ def test_where_the_past_takes_long_some_workflows_are_read_first(
     harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have recommendations while the others are read."""
-    monkeypatch.setattr(module, "_TOGETHER", 1)
+    monkeypatch.setattr(past, "_TOGETHER", 1)
     ticks = count(0.0, 40.0)  # seconds: as long as every part takes
     slow = Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks))
     definitions = tuple(cronjob("etl", namespace) for namespace in ("a", "b", "c"))
@@ -252,6 +256,98 @@ def test_where_the_past_takes_long_some_workflows_are_read_first(
         reports.append(slow.sources.collect(demand, lambda _: None))
     assert [len(r.unread) for r in reports] == [3, 2, 2, 1, 1, 0]
     assert reports[1].unread.keys() == {d.key for d in definitions[1:]}
+
+
+@dataclass
+class SlowStart:
+    """A process of which the first reading takes three cycles, a namespace in each."""
+
+    reader: Reader
+    namespaces: tuple[str, ...] = ("a", "b", "c")
+    others: tuple[WorkflowDefinition, ...] = ()
+
+    def cycle(self, now: float, **more: Any) -> SourceReport:
+        definitions = (*(cronjob("etl", namespace) for namespace in self.namespaces), *self.others)
+        return self.reader.sources.collect(CollectionRequest("default", definitions, DAY, now, **more), lambda _: None)
+
+    def asked(self, namespace: str) -> list[tuple[float, float]]:
+        return [(since, until) for _, names, since, until in self.reader.harness.looks if namespace in names]
+
+    def await_asked(self, namespace: str) -> None:
+        """Until the newest span of a namespace was asked for, by another thread."""
+        limit = time.monotonic() + 30.0
+        while not self.asked(namespace):
+            assert time.monotonic() < limit, f"nothing was asked of {namespace}"
+            time.sleep(0.005)
+
+    def runs(self) -> list[int]:
+        keeper, since = self.reader.keeper, NOW - 10 * DAY
+        return [len(keeper.runs(cronjob("etl", n), limit=1000, since=since, as_of=NOW + DAY)) for n in self.namespaces]
+
+
+@pytest.fixture
+def slow(harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowStart:
+    monkeypatch.setattr(past, "_TOGETHER", 1)
+    ticks = count(0.0, 40.0)  # seconds: as long as every part takes
+    harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
+    return SlowStart(Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks)))
+
+
+def test_the_next_part_is_asked_for_while_this_one_is_analyzed(slow: SlowStart) -> None:
+    """A source that rests during the analyses makes a start on existing history longer."""
+    assert slow.cycle(NOW).more
+    slow.await_asked("b")
+    assert not slow.asked("c")
+    reports = [slow.cycle(NOW + 100.0), slow.cycle(NOW + 200.0)]
+    while reports[-1].more:
+        reports.append(slow.cycle(NOW + 200.0 + 100.0 * len(reports)))
+    assert slow.runs() == [20, 20, 20]
+    for namespace in slow.namespaces:
+        spans = sorted(slow.asked(namespace))
+        assert all(later[0] == earlier[1] for earlier, later in pairwise(spans)), "nothing twice, and no hole"
+
+
+def test_pods_that_end_between_two_cycles_are_read_although_the_past_was_asked_for_before(slow: SlowStart) -> None:
+    slow.cycle(NOW)
+    slow.await_asked("b")
+    slow.reader.harness.pods += [pod("etl", NOW + 20.0, namespace) for namespace in slow.namespaces]
+    while slow.cycle(NOW + 300.0).more:
+        pass
+    slow.cycle(NOW + 400.0)
+    assert slow.runs() == [21, 21, 21]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_what_was_asked_for_ahead_is_not_used_where_a_label_is_new(slow: SlowStart, labelled: bool) -> None:
+    """The pods of a new workflow may not be found by what was asked for before it came."""
+    slow.cycle(NOW)
+    slow.await_asked("b")
+    slow.others = (
+        replace(cronjob("new", "b"), run_selector=(LabelRequirement("team", "In", ("x",)),) if labelled else ()),
+    )
+    while slow.cycle(NOW + 100.0).more:
+        pass
+    newest = slow.asked("b")[0][1]
+    assert sum(until == newest for _, until in slow.asked("b")) == 1 + labelled
+    assert slow.runs() == [20, 20, 20]
+
+
+def test_a_fault_of_what_was_asked_for_ahead_is_told_and_loses_nothing(slow: SlowStart) -> None:
+    harness = slow.reader.harness
+    harness.error, harness.fail_after = SourceUnreachable("reset"), 4  # spans: the day of one namespace
+    assert slow.cycle(NOW).ok
+    limit = time.monotonic() + 30.0
+    while not harness.failed:
+        assert time.monotonic() < limit
+        time.sleep(0.005)
+    harness.error = None
+    report = slow.cycle(NOW + 1.0, due=False)
+    assert (report.ok, report.message) == (False, "reset.")
+    reports = [slow.cycle(NOW + 100.0)]
+    while reports[-1].more:
+        reports.append(slow.cycle(NOW + 100.0 + 100.0 * len(reports)))
+    assert reports[-1].ok
+    assert slow.runs() == [20, 20, 20]
 
 
 def test_a_long_time_in_which_nothing_ended_is_read_at_once(reader: Reader, harness: Harness) -> None:

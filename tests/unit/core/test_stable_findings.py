@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concertmaster.controller.collection.stable_findings import StableFindings
+from concertmaster.core.stable_findings import StableFindings
 
 
 def test_a_finding_keeps_its_wording_until_a_look_no_longer_has_it() -> None:
