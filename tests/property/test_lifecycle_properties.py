@@ -21,6 +21,7 @@ from concertmaster.core.lifecycle.history import (
     TrackedRecommendation,
 )
 from concertmaster.core.lifecycle.implementation import Field
+from concertmaster.core.lifecycle.rollbacks import rolled_back
 from concertmaster.core.lifecycle.states import MOST_JUDGED, MOST_LEFT, MOST_OPEN, OBSOLETE_FOR, Observation, advance
 from concertmaster.core.model.enums import RecommendationState, Verdict
 from concertmaster.report import recommendation_log as remembered
@@ -135,10 +136,13 @@ class Life(RuleBasedStateMachine):
         assert len(ids) == len(set(ids))
 
     @invariant()
-    def what_is_given_is_active_or_dismissed_and_nothing_else_is_dismissed_without_a_decision(self) -> None:
+    def what_is_given_is_active_dismissed_or_was_rolled_back_and_no_dismissal_is_without_a_decision(self) -> None:
         for s in self.memory.standings:
             if s.id in getattr(self, "given_ids", set()):
-                assert s.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED)
+                undone = rolled_back(s.id, (), self.memory.outcomes)
+                assert s.state in (RecommendationState.ACTIVE, RecommendationState.DISMISSED) or (
+                    (s.state, s.note) == (RecommendationState.OBSOLETE, undone)
+                )
             if s.state is RecommendationState.DISMISSED:
                 assert self.decisions.get(s.id) == s.dismissal
 

@@ -265,7 +265,6 @@ class WorkflowChangeView:
         if verdict is None or finished is None or self.phase not in FINISHED:
             return None
         predicted, measured = self.status.get("predicted") or {}, self.status.get("measured") or {}
-        same = predicted.get("measure") == measured.get("measure")
         raw = 1.0 / (_share(predicted.get("correctionPercent")) or 1.0)  # what the rule itself promised
         return Line(
             f"{self.namespace}/{self.profile}",
@@ -273,13 +272,14 @@ class WorkflowChangeView:
             verdict,
             finished,
             _times(_share(predicted.get("likely")), raw),
-            _share(measured.get("likely")) if same else None,
+            _share(measured.get("likely")) if predicted.get("measure") == measured.get("measure") else None,
             _times(_share(predicted.get("low")), raw),
             _times(_share(predicted.get("high")), raw),
             self.recommendation,
             self.since(ConditionType.APPLIED),
             tuple(str(s) for s in self.status.get("harmedSteps") or ()),
             self._stayed(verdict),
+            self.restored is not None,
         )
 
     def _stayed(self, verdict: Verdict) -> tuple[tuple[str, str], ...]:

@@ -28,7 +28,7 @@ _ONE_CHANGE = 120.0  # seconds by which two records of one change may differ
 class Line:
     """One finished change. ``promised`` and ``measured``: relative changes (negative: less), None when unknown; ``promised``
     is the rule's own prediction before any correction. ``applied``: unix seconds. ``harmed``: steps that were harmed;
-    ``stayed``: verified values that were kept, by JSON pointer."""
+    ``stayed``: verified values that were kept, by JSON pointer; ``restored``: whether it was rolled back."""
 
     workflow: str
     rule: str
@@ -42,6 +42,7 @@ class Line:
     applied: float | None = None
     harmed: tuple[str, ...] = ()
     stayed: tuple[tuple[str, str], ...] = ()
+    restored: bool = False
 
     @property
     def ratio(self) -> float | None:

@@ -78,7 +78,8 @@ class ImplementationResult:
         seen = self.measured.likely if self.measured is not None else None
         p = self.promised
         return Line(
-            workflow, self.rule, self.verdict, self.judged, p.likely, seen, p.low, p.high, self.id, self.since
+            workflow, self.rule, self.verdict, self.judged, p.likely, seen, p.low, p.high, self.id, self.since,
+            restored=self.undone,
         )  # fmt: skip
 
 

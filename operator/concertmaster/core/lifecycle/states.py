@@ -2,8 +2,9 @@
 
 Earlier recommendations (``RecommendationHistory``) are read from the profile's own status and written back to it; nothing
 else has to survive a restart. A recommendation is *implemented* when its fields hold the proposed values, whoever wrote
-them; it is *obsolete* when no rule makes it any more and it was not implemented. A dismissal holds until its owner removes
-it, it expires, or the recommendation changes materially.
+them; it is *obsolete* when no rule makes it any more and it was not implemented, or when its change was measured and rolled
+back. A dismissal holds until its owner removes it, it expires, or the recommendation changes materially; a rollback until
+the last.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from concertmaster.core.lifecycle.history import (
     TrackedRecommendation,
 )
 from concertmaster.core.lifecycle.implementation import followed, follows, value, way
+from concertmaster.core.lifecycle.rollbacks import rolled_back
 from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.model import Severity
 from concertmaster.core.model.amounts import quantity
@@ -74,7 +76,7 @@ def advance(before: RecommendationHistory, look: Observation) -> RecommendationH
     implemented = {s.id: _made(s, look) for s in before.standings if _was_followed(s, look)}
     outcomes += implemented.values()
     known = {s.id: s for s in before.standings}
-    given = [_given(g, known.get(g.id), look, g.id in implemented) for g in look.given]
+    given = [_given(g, known.get(g.id), look, outcomes, g.id in implemented) for g in look.given]
     ids = {g.id for g in look.given}
     left = [_left(s, implemented.get(s.id), outcomes, look) for s in before.standings if s.id not in ids]
     return RecommendationHistory((*given, *_bounded([s for s in left if s is not None])), tuple(_recent(outcomes)))
@@ -137,10 +139,17 @@ def _judged_elsewhere(outcome: ImplementationResult, line: Line) -> Implementati
 
 
 def _given(
-    given: CurrentRecommendation, known: TrackedRecommendation | None, look: Observation, made: bool
+    given: CurrentRecommendation,
+    known: TrackedRecommendation | None,
+    look: Observation,
+    outcomes: Sequence[ImplementationResult],
+    made: bool,
 ) -> TrackedRecommendation:
     """The tracked state of a current recommendation."""
     decision = look.dismissals.get(given.id)
+    undone = rolled_back(given.id, look.lines, outcomes) if decision is None and not made else None
+    if undone is not None:
+        return _undone(given, known, look, undone)
     state, since, note = RecommendationState.ACTIVE, look.now, ""
     if decision is not None:
         if known is None or known.dismissal != decision:
@@ -161,6 +170,28 @@ def _given(
     elif known is not None and known.state is RecommendationState.DISMISSED:
         note = f"back because its dismissal is over ({known.dismissal})"
     return TrackedRecommendation(given.id, state, since, given.words, given.promised, given.fields, decision, note)
+
+
+def _undone(
+    given: CurrentRecommendation, known: TrackedRecommendation | None, look: Observation, why: str
+) -> TrackedRecommendation:
+    """A current recommendation whose change was rolled back, which is ``why``: obsolete unless it is another matter now."""
+    compared = known is not None and known.dismissal == why
+    if known is not None and (compared or known.state is not RecommendationState.ACTIVE):
+        if known.state is RecommendationState.ACTIVE:  # it has come back before
+            return replace(known, words=given.words, promised=given.promised, fields=given.fields)
+        other = material(known, given)
+        if other is not None:
+            note = f"back although {why}: {other}"
+            return TrackedRecommendation(
+                given.id, RecommendationState.ACTIVE, look.now, given.words, given.promised, given.fields, why, note
+            )
+        if compared:
+            return known
+        given = replace(given, promised=known.promised, fields=known.fields)  # those that were rolled back
+    return TrackedRecommendation(
+        given.id, RecommendationState.OBSOLETE, look.now, given.words, given.promised, given.fields, why, why
+    )
 
 
 def material(then: TrackedRecommendation, now: CurrentRecommendation) -> str | None:

@@ -25,6 +25,7 @@ from concertmaster.core.lifecycle.states import (
     advance,
 )
 from concertmaster.core.model.enums import RecommendationState, Verdict
+from concertmaster.core.times import iso
 from tests.support.builders import DAY, NOW
 from tests.support.core.change_samples import template
 
@@ -161,10 +162,78 @@ def test_what_is_taken_back_is_obsolete_or_active_again_and_what_it_taught_is_ke
     unjudged = advance(implemented(), look(now=NOW + 2 * DAY))
     assert only(unjudged).state is RecommendationState.OBSOLETE
     assert unjudged.outcomes == ()
-    again = advance(judged(implemented(), Verdict.WORSE), look(given(), now=NOW + 3 * DAY))
+    again = advance(judged(implemented(), Verdict.IMPROVED), look(given(), now=NOW + 3 * DAY))
     assert only(again).state is RecommendationState.ACTIVE
     assert again.outcomes[0].undone
     assert again.outcomes[0].line("w") is not None
+
+
+UNDONE = "a change of it was measured as {} and rolled back at " + (iso(NOW + 2 * DAY) or "")
+
+
+def change(verdict: Verdict = Verdict.WORSE, *, restored: bool = True, **more: Any) -> Line:
+    """The operator's own change of it, as it is retained."""
+    line = Line("demo/etl", "memory-request", verdict, NOW + 2 * DAY, recommendation=ID, applied=NOW + DAY)
+    return replace(line, restored=restored, **more)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.WORSE, Verdict.SAME])
+@pytest.mark.parametrize("retained", [True, False])
+def test_what_was_measured_and_rolled_back_is_not_recommended_again(verdict: Verdict, retained: bool) -> None:
+    """Whether the change is still there, or only its result in the status."""
+    more: dict[str, Any] = {"lines": [change(verdict)]} if retained else {}
+    memory = judged(implemented(), verdict)
+    for days in (3, 4, 40):
+        memory = advance(memory, look(given("1100Mi", -0.28), now=NOW + days * DAY, **more))
+        assert (only(memory).state, only(memory).since) == (RecommendationState.OBSOLETE, NOW + 3 * DAY)
+        assert only(memory).note == UNDONE.format(verdict.value)
+        assert only(memory).fields == given().fields, "what it is compared with is what was rolled back"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        change(Verdict.INCONCLUSIVE),
+        change(Verdict.SAME, restored=False),
+        change(recommendation="memory-request.load"),
+        change(recommendation="right-size", rule="right-size", harmed=("train",)),
+    ],
+)
+def test_what_was_kept_or_not_measured_or_harmed_other_steps_says_nothing_against_it(line: Line) -> None:
+    id_ = "right-size" if line.harmed else ID
+    memory = advance(RecommendationHistory(), look(given(id_=id_), now=NOW + 3 * DAY, lines=[line]))
+    assert only(memory).state is RecommendationState.ACTIVE
+
+
+def test_the_last_change_of_it_counts() -> None:
+    later = change(Verdict.IMPROVED, restored=False, finished=NOW + 5 * DAY, applied=NOW + 4 * DAY)
+    memory = advance(first(), look(given(), now=NOW + 6 * DAY, lines=[change(), later]))
+    assert only(memory).state is RecommendationState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        (given("600Mi"), "it proposes 600Mi now and proposed 1Gi then"),
+        (given(gain=-0.6), "the predicted effect is 60% now and was 30% then"),
+        (given(severity="High"), "its severity rose from Medium to High"),
+    ],
+)
+def test_new_evidence_brings_back_what_was_rolled_back(item: CurrentRecommendation, why: str) -> None:
+    lines = [change()]
+    undone = advance(judged(implemented(), Verdict.WORSE), look(given(), now=NOW + 3 * DAY, lines=lines))
+    back = advance(undone, look(item, now=NOW + 4 * DAY, lines=lines))
+    assert (only(back).state, only(back).since) == (RecommendationState.ACTIVE, NOW + 4 * DAY)
+    assert only(back).note == f"back although {UNDONE.format('Worse')}: {why}"
+    still = advance(back, look(given(), now=NOW + 5 * DAY, lines=lines))
+    assert (only(still).state, only(still).since) == (RecommendationState.ACTIVE, NOW + 4 * DAY)  # no flicker
+    again = advance(still, look(given(), now=NOW + 9 * DAY, lines=[*lines, change(finished=NOW + 8 * DAY)]))
+    assert only(again).state is RecommendationState.OBSOLETE
+
+
+def test_an_owner_s_dismissal_counts_before_a_rollback() -> None:
+    memory = advance(first(), look(given(), now=NOW + 3 * DAY, lines=[change()], dismissals={ID: "no"}))
+    assert (only(memory).state, only(memory).dismissal) == (RecommendationState.DISMISSED, "no")
 
 
 def twelve() -> RecommendationHistory:
