@@ -18,7 +18,18 @@ from testbed.services.controlplane import Options, argo_version
 from tests.engines.conftest import bed
 from tests.support.builders import MI
 from tests.support.cluster.operator_bed import wait_for
-from tests.support.core.scenario_builder import Manifest, Pod, Scenario, Work, argo, cron_job, pipeline, scenario, task
+from tests.support.core.scenario_builder import (
+    Manifest,
+    Pod,
+    Scenario,
+    Work,
+    argo,
+    cron_job,
+    pipeline,
+    scenario,
+    shared_task,
+    task,
+)
 from tests.support.core.scenarios import OTHERS, PATCHES, SCENARIOS, measured
 from tests.support.engines.scenario import ended, paste, succeeded
 
@@ -46,9 +57,25 @@ def of_job(work: Callable[[int], Work], **job: Any) -> Callable[[], Scenario]:
     return lambda: scenario(cron_job(resources=LIMITED, **job), 42, work)
 
 
-def of_container(rule: str, manifest: Manifest, step: str, container: str) -> Callable[[], Scenario]:
+def of_container(rule: str, manifest: Manifest, step: str, container: str, *others: Manifest) -> Callable[[], Scenario]:
     """A rule about the container of a workflow's only step."""
-    return lambda: scenario(manifest, 42, lambda i: {step: OF_A_CONTAINER[rule](i, container)})
+    return lambda: scenario(manifest, 42, lambda i: {step: OF_A_CONTAINER[rule](i, container)}, others=others)
+
+
+def of_task(rule: str, name: str) -> Callable[[], Scenario]:
+    """The same in a Task that a Pipeline refers to."""
+    of, held = shared_task(name, LIMITED)
+    return of_container(rule, of, "work", "step-main", held)
+
+
+def of_cluster(rule: str) -> Callable[[], Scenario]:
+    """The workflow of a rule's scenario as a ClusterWorkflowTemplate, whose runs refer to it."""
+
+    def made() -> Scenario:
+        of = SCENARIOS[rule]()
+        return replace(of, manifest={**of.manifest, "kind": CLUSTER})
+
+    return made
 
 
 def of_pod(manifest: Manifest, step: str, container: str) -> Callable[[], Scenario]:
@@ -66,11 +93,15 @@ def sized_job() -> Manifest:
 
 
 BODY = {"image": "registry.example/etl:1", "command": ["work"]}
+CLUSTER = "ClusterWorkflowTemplate"
+OF_THE_CLUSTER = ("cache-step", "cpu-request", "memory-request", "parallelism", "retry-policy", "right-size", "timeout")
 SIZED = argo(task("work"), templates={"work": {"container": BODY, "podResources": WHOLE}})
 CASES: dict[str, tuple[str, Callable[[], Scenario]]] = {
     **{rule: (rule, SCENARIOS[rule]) for rule in (*PATCHES, *sorted(OTHERS))},
     **{f"job-{r}": (r, of_container(r, cron_job(resources=LIMITED), "job", "report")) for r in OF_A_CONTAINER},
     **{f"tekton-{r}": (r, of_container(r, pipeline(LIMITED), "work", "step-main")) for r in OF_A_CONTAINER},
+    **{f"task-{r}": (r, of_task(r, f"task-{r}")) for r in OF_A_CONTAINER},
+    **{f"cluster-{r}": (r, of_cluster(r)) for r in OF_THE_CLUSTER},
     "job-pod": ("right-size", of_pod(sized_job(), "job", "report")),
     **({"argo-pod": ("right-size", of_pod(SIZED, "work", "main"))} if argo_version() == ARGO_V4 else {}),  # new in 4.1
     "job-timeout": ("timeout", of_job(lambda _: {"job": 60.0})),
@@ -88,7 +119,7 @@ CASES: dict[str, tuple[str, Callable[[], Scenario]]] = {
 def prepared(name: str, of: Scenario) -> Scenario:
     """A scenario of that name whose workflow the bed can run."""
     manifest = deepcopy(of.manifest)
-    manifest["metadata"] = {"name": name, "namespace": SPACE}
+    manifest["metadata"] = {"name": name} | ({} if manifest["kind"] == CLUSTER else {"namespace": SPACE})
     spec = manifest["spec"]
     for template in spec.get("templates", ()):
         template.get("container", {}).setdefault("command", ["work"])
@@ -101,7 +132,8 @@ def prepared(name: str, of: Scenario) -> Scenario:
         spec["schedules"] = [spec.pop("schedule")]
     if name == CLAIM:
         spec["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "warehouse"}}]
-    return replace(of, manifest=manifest)
+    others = tuple({**o, "metadata": {**o["metadata"], "namespace": SPACE}} for o in of.others)
+    return replace(of, manifest=manifest, others=others)
 
 
 def claim() -> Iterator[Manifest]:
@@ -123,6 +155,9 @@ def run_of(stored: Manifest) -> Manifest:
     if kind == "Pipeline":
         return {"apiVersion": stored["apiVersion"], "kind": "PipelineRun", "metadata": meta,
                 "spec": {"pipelineRef": {"name": name}}}  # fmt: skip
+    if kind == CLUSTER:
+        return {"apiVersion": stored["apiVersion"], "kind": "Workflow", "metadata": meta,
+                "spec": {"workflowTemplateRef": {"name": name, "clusterScope": True}}}  # fmt: skip
     if kind == "WorkflowTemplate":
         return {"apiVersion": stored["apiVersion"], "kind": "Workflow", "metadata": meta, "spec": spec}
     spec["suspend"] = False
@@ -143,7 +178,8 @@ class Bed:
         cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", SPACE, "--timeout=60s")
         cluster.kubectl("patch", "node", "node-0", "--subresource=status", "--type=merge", "-p", json.dumps(GPUS))
         scenarios = {name: prepared(name, made()) for name, (_, made) in CASES.items()}
-        cluster.apply(*claim(), *(s.manifest for s in scenarios.values()), validate=False)
+        others = [o for s in scenarios.values() for o in s.others]
+        cluster.apply(*claim(), *others, *(s.manifest for s in scenarios.values()), validate=False)
         cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/warehouse", "-n", SPACE, "--timeout=60s")
         for name, of in scenarios.items():
             commands = [item.how for item in of.recommended(CASES[name][0]) if " patch " in item.how]

@@ -24,6 +24,7 @@ from concertmaster.core.model import (
 )
 from concertmaster.core.model.policy import AnalysisSettings, ApplySettings, Objectives, Policy, Pricing, RuleSettings
 from concertmaster.core.rules import RULES, DataGaps, Evidence, Fleet, recommend
+from concertmaster.engines import define_all
 from concertmaster.engines.argo import definition as argo_definition
 from concertmaster.engines.jobs import definition as job_engine
 from concertmaster.engines.tekton import definition as tekton_definition
@@ -103,9 +104,22 @@ def pipeline(resources: Mapping[str, Any]) -> Manifest:
     }
 
 
-def define(manifest: Manifest) -> WorkflowDefinition:
-    """The definition that its engine reads from the manifest."""
-    found = _READERS[manifest["apiVersion"]](manifest)
+def shared_task(name: str, resources: Mapping[str, Any]) -> tuple[Manifest, Manifest]:
+    """A Pipeline ``report`` whose only task is a Task of that name, and the Task."""
+    found = pipeline(resources)
+    body = found["spec"]["tasks"][0].pop("taskSpec")
+    found["spec"]["tasks"][0]["taskRef"] = {"name": name}
+    return found, {**found, "kind": "Task", "metadata": {"name": name, "namespace": "demo"}, "spec": body}
+
+
+def define(manifest: Manifest, *others: Manifest) -> WorkflowDefinition:
+    """The definition that its engine reads from the manifest; ``others``: what it refers to. One of the whole cluster is
+    that of the namespace ``demo``."""
+    if others or manifest["kind"] == "ClusterWorkflowTemplate":
+        made = define_all([manifest, *others], cluster_namespaces=["demo"])
+        (found,) = (d for d in made if (d.key.kind, d.key.name) == (manifest["kind"], manifest["metadata"]["name"]))
+    else:
+        found = _READERS[manifest["apiVersion"]](manifest)
     assert not found.graph.problems, found.graph.problems
     return found
 
@@ -230,7 +244,7 @@ def noise(seed: int = 1, spread: float = 0.03) -> Callable[[float], float]:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A workflow, its runs, and its owner's settings: the whole input of a rule."""
+    """A workflow, what it refers to (``others``), its runs, and its owner's settings: the whole input of a rule."""
 
     manifest: Manifest
     runs: tuple[RunRecord, ...]
@@ -241,11 +255,12 @@ class Scenario:
     capacity: Capacity = UNBOUND
     gaps: DataGaps | None = None
     fleet: Fleet | None = None
+    others: tuple[Manifest, ...] = ()
 
     @property
     def definition(self) -> WorkflowDefinition:
         """The definition that its engine reads."""
-        return define(self.manifest)
+        return define(self.manifest, *self.others)
 
     def analysis(self, rules: Mapping[str, RuleSettings] | None = None) -> Analysis:
         """The analysis at the end of the history."""
@@ -271,7 +286,14 @@ class Scenario:
 
 
 def scenario(
-    manifest: Manifest, count: int, work: Callable[[int], Work], *, every: float = DAY / 3, **more: Any
+    manifest: Manifest,
+    count: int,
+    work: Callable[[int], Work],
+    *,
+    every: float = DAY / 3,
+    others: tuple[Manifest, ...] = (),
+    **more: Any,
 ) -> Scenario:
     """A manifest with ``count`` runs."""
-    return Scenario(manifest, tuple(history(define(manifest), count, work, every=every)), **more)
+    runs = history(define(manifest, *others), count, work, every=every)
+    return Scenario(manifest, tuple(runs), others=others, **more)
