@@ -113,7 +113,8 @@ class Engine:
     pods it claims before owners are considered, with ``selects_declared`` only pods of its definitions. ``pod_labels``
     are read from the metrics source to assign pods; ``run_labels`` are those among them that make a pod part of a run,
     whoever owns it. ``infer`` derives the workflow of a pod where nothing is declared, ``inferred_steps`` are the steps
-    common to all such workflows. ``settle`` numbers items and attempts of one run once all its pods are known.
+    common to all such workflows. ``settle`` numbers items and attempts of one run once all its pods are known,
+    and ``pauses`` finds the times in which it stood still between a failed end and a retry.
     ``as_in_history`` renames the steps of a live record of a run without a declared graph to the names that can be
     derived from pods alone.
     """
@@ -123,6 +124,7 @@ class Engine:
     define: Define
     place: PlacePods
     settle: Settle = lambda executions, definition: list(executions)
+    pauses: Callable[[Sequence[StepExecution]], tuple[tuple[float, float], ...]] = lambda executions: ()
     run_kinds: tuple[RunKind, ...] = ()
     companions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     owner_kinds: tuple[str, ...] = ()

@@ -34,6 +34,7 @@ class Ends:
         self._followers = _followers(graph) if graph else {}
         self._daemons = {s.name: s for s in graph.steps if s.daemon} if graph else {}
         self._needed = _needed(graph) if graph is not None else ()
+        self.needed = frozenset(name for name, _ in self._needed)
         self._complete = graph is not None and bool(graph.steps) and not graph.inferred and not _open_ended(graph)
 
     def outcome(self, executions: Sequence[StepExecution], end: float | None, as_of: float | None) -> Outcome:

@@ -17,12 +17,13 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowGraph,
     WorkflowKey,
+    without_pauses,
 )
 from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
-from concertmaster.engines.registry import settle
+from concertmaster.engines.registry import pauses, settle
 
 _DEPTH = 50  # maximum nesting of steps without a pod that are searched inside a fanned-out template
 
@@ -87,7 +88,7 @@ class RunBuilder:
         ordered = sorted([(begin(e), e.step, e.item or "", e.attempt, e.uid or "", i) for i, e in enumerate(settled)])
         ends = [e.finished for e in settled if e.finished is not None]
         end = max(ends, default=None)
-        return RunRecord(
+        record = RunRecord(
             workflow=self._key,
             run=run,
             start=ordered[0][0] if ordered and ordered[0][0] != float("inf") else None,
@@ -95,7 +96,13 @@ class RunBuilder:
             outcome=self._ends.outcome(settled, end, self._as_of),
             source=Source.HISTORY,
             steps=tuple([settled[row[-1]] for row in ordered]),
+            pauses=self.pauses(executions),
         )
+        return without_pauses(record)
+
+    def pauses(self, executions: Sequence[StepExecution]) -> tuple[tuple[float, float], ...]:
+        """The times in which one run stood still between a failed end and a retry, as far as its pods tell."""
+        return pauses(executions, self._definition)
 
     def _split(self, executions: Sequence[StepExecution]) -> list[list[StepExecution]]:
         """Split the executions of one name into runs. No engine repeats a step that succeeded, so a repeated success
@@ -120,7 +127,21 @@ class RunBuilder:
             end = e.finished if e.finished is not None else since
             if end > latest:
                 latest = end
-        return parts or [[]]
+        return self._continued(parts) or [[]]
+
+    def _continued(self, parts: list[list[StepExecution]]) -> list[list[StepExecution]]:
+        """``parts`` without those that continue the one before: a retry creates pods anew under their names, but not the
+        first one of the run if it succeeded, which every new run begins with."""
+        found = parts[:1]
+        for part in parts[1:]:
+            first = found[-1][0]
+            anew = not {e.pod for e in part}.isdisjoint(e.pod for e in found[-1])
+            known = {(e.step, e.item) for e in part}
+            if anew and first.step in self._ends.needed and (first.step, first.item) not in known:
+                found[-1].extend(part)
+            else:
+                found.append(part)
+        return found
 
 
 def decided_at(run: RunRecord, as_of: float) -> float | None:

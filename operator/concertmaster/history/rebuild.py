@@ -36,7 +36,11 @@ def rebuild(run: str, rows: Sequence[StepExecution], live: RunRecord | None, bui
     others = [e for e in rows if not _within(e, live)]
     before = builder.runs(run, others) if others else []
     taken = {r.run for r in before}
-    joined = without_pauses(join(live, own))
+    joined = join(live, own)
+    if not joined.pauses and joined.end is not None:  # the end before a retry was not read
+        between = tuple(pause for pause in builder.pauses(own) if pause[1] <= joined.end)
+        joined = replace(joined, pauses=between)
+    joined = without_pauses(joined)
     if joined.run in taken:
         joined = replace(joined, run=f"{run}@{int(joined.start or 0.0)}")
     return sorted([*before, joined], key=lambda r: (r.start or 0.0, r.run))

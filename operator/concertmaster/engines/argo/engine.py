@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from concertmaster.core.model import ObjectKind, PodFact, WorkflowKey
+from concertmaster.core.model import ObjectKind, PodFact, StepExecution, WorkflowDefinition, WorkflowKey
 from concertmaster.engines.argo.daemons import settle_daemons
 from concertmaster.engines.argo.definition import define, trigger
 from concertmaster.engines.argo.live import read_run, run_values, workflow_of
@@ -15,6 +15,7 @@ from concertmaster.engines.argo.traits import API, ARGO
 from concertmaster.engines.base import ActiveRuns, ChartSwitch, Engine, RunKind, SharedKind
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.objects import KubeObject
+from concertmaster.engines.retried import pauses, remaining
 
 _WORKFLOW = ObjectKind(API, "Workflow", "workflows")
 _DEFINING = ("WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
@@ -23,6 +24,12 @@ _COMPLETED = "workflows.argoproj.io/completed"
 
 def _ended(obj: KubeObject) -> bool:
     return obj.status.get("phase") in ("Succeeded", "Failed", "Error")
+
+
+def _settle(executions: Sequence[StepExecution], definition: WorkflowDefinition | None) -> list[StepExecution]:
+    between = pauses(executions)
+    linked = link_attempts(remaining(executions, between), definition)
+    return settle_daemons(remaining(linked, between) if between else linked, definition)
 
 
 def _infer(fact: PodFact) -> WorkflowKey | None:
@@ -81,7 +88,8 @@ ENGINE = Engine(
     defining=_DEFINING,
     define=lambda raw, resolve, namespace: define(raw, resolve, namespace=namespace),
     place=place,
-    settle=lambda executions, definition: settle_daemons(link_attempts(executions, definition), definition),
+    settle=_settle,
+    pauses=pauses,
     run_kinds=(
         RunKind(
             _WORKFLOW,
