@@ -50,6 +50,7 @@ class SourceReport:
 
     ``data_until``: up to when its facts are complete (unix seconds, None: never). ``more``: the past is not read to
     its end yet, run again soon; ``unread``: the workflows concerned, with the oldest moment read so far (unix seconds).
+    ``long``: that takes so long that their newest runs are worth an analysis before.
     ``missing``: series the source does not have, each a sentence with its cure. ``query_problems``: what is wrong with
     users' own queries, by the workflow they belong to. ``unplaced``: sentences on pods that belong to no run although they
     seem to, by the workflow they seem to be of; ``namespace_unplaced``: on those that fit no single one, by namespace and
@@ -67,6 +68,7 @@ class SourceReport:
     queries: int = 0
     more: bool = False
     unread: Mapping[WorkflowKey, float] = field(default_factory=dict)
+    long: bool = False
     missing: tuple[str, ...] = ()
     changed: frozenset[WorkflowKey] = frozenset()
     answered: frozenset[WorkflowKey] = frozenset()
@@ -198,7 +200,9 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything one analysis depends on. ``older``: runs of the days before the window, which earlier analyses saw."""
+    """Everything one analysis depends on. ``older``: runs of the days before the window, which earlier analyses saw.
+    ``provisional``: older runs of the window are still being read; ``was_provisional``: so they were at the last analysis.
+    """
 
     profile: WorkflowProfile
     policy: Policy
@@ -211,6 +215,8 @@ class Case:
     recorded: float = 0.0  # end of the newest run that the daily rows count
     older: Sequence[RunRecord] = ()
     figures: RunFigures = field(default_factory=RunFigures)  # of the same records, from earlier analyses
+    provisional: bool = False
+    was_provisional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,14 @@ from concertmaster.controller.collection.oversize import Oversize
 from concertmaster.controller.collection.watermarks import SLACK, Reading, Watermarks
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.pace import Pace
+from concertmaster.prometheus.collect.pace import FEW, Pace
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill
 
 _RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
 _TOGETHER = 500  # workflows: of more, spans of the past are too much memory, and too little of them is asked for ahead
 _AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analyzed first
+_FIRST = 18 * 3600.0  # seconds: of many workflows, how much of the past all have before any has more
+LONG = 120.0  # seconds of reading the past after which the newest runs are worth an analysis before
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class PastReader:
         self._clock = clock
         self._pace = Pace()
         self._ahead: _Ahead | None = None
+        self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
 
     def read(self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: Oversize, want: float) -> None:
         """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
@@ -122,9 +125,10 @@ class PastReader:
         def together(names: Iterable[str]) -> Iterable[list[str]]:
             return oversize.groups(names, demand.now)
 
+        self._since = (self._since if self._since is not None else begun) if reading.unread else None
         late = False
-        for top, namespaces in reading.behind(together, _TOGETHER):
-            since, span, some = top, self._per_cycle, False
+        for top, namespaces in self._next(reading.behind(together, _TOGETHER), ahead):
+            since, span, some = top, self._span(reading, namespaces, newest - top), False
             while not (some or late) and since > want + SLACK:
                 until, since = since, max(want, since - span)
                 some = read(namespaces, since, until)
@@ -133,9 +137,22 @@ class PastReader:
             if late:
                 break
         reading.more = reading.lack(lows, want) or reading.more
+        reading.long = self._since is not None and self._clock() - self._since > LONG
         if late and not self._stop.is_set():
             for top, namespaces in reading.behind(together, _TOGETHER)[:1]:
-                self._ahead = self._ask_ahead(reading, namespaces, max(want, top - self._per_cycle), top)
+                span = self._span(reading, namespaces, newest - top)
+                self._ahead = self._ask_ahead(reading, namespaces, max(want, top - span), top)
+
+    def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
+        """Seconds of the past of these that are read at once, of which so many are ``known``. Of many workflows that is
+        less at first: the newest runs of all come before the older ones of any."""
+        few = len(reading.definitions(namespaces)) <= FEW
+        return self._per_cycle if few else min(self._per_cycle, max(_FIRST, known))
+
+    def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: _Ahead | None) -> list[tuple[float, list[str]]]:
+        """``parts``, first of them what was asked for ahead."""
+        begun = ahead.span.namespaces if ahead is not None else ()
+        return sorted(parts, key=lambda part: tuple(part[1]) != begun)
 
     def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> _Ahead:
         asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))

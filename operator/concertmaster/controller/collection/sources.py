@@ -124,6 +124,7 @@ class MetricsSources:
             queries=client.requests - before,
             more=reading.more,  # a source that knows nothing at present may know the past
             unread=reading.unread,
+            long=reading.long,
             missing=gaps.sentences,
             changed=frozenset(reading.changed),
             unassigned=dict(reading.unassigned),

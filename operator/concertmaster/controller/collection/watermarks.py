@@ -259,6 +259,7 @@ class Reading:
     changed: set[WorkflowKey] = field(default_factory=set)
     unassigned: Counter[str] = field(default_factory=Counter)
     unread: dict[WorkflowKey, float] = field(default_factory=dict)
+    long: bool = False  # the past takes long
 
     def lack(self, lows: Mapping[WorkflowKey, float], want: float) -> bool:
         """Note which workflows were not read down to ``want`` (unix seconds); whether there are any."""
@@ -268,14 +269,14 @@ class Reading:
     def behind(
         self, together: Callable[[Iterable[str]], Iterable[list[str]]], most: int
     ) -> list[tuple[float, list[str]]]:
-        """Namespaces of these, and the moment down to which they were read. What was read furthest comes first: where the
-        past of all takes long, some workflows have recommendations while others are read. Read at once are those that may
-        be asked for ``together``, in parts of at most ``most`` workflows, or of one namespace."""
+        """Namespaces of these, and the moment down to which they were read. What was read least comes first, so that all
+        workflows have their newest runs early. Read at once are those that may be asked for ``together``, in parts of at
+        most ``most`` workflows, or of one namespace."""
         sizes, tops = Counter(d.key.namespace for d in self.demand.workflows), dict[str, float]()
         for key, low in self.unread.items():
             tops[key.namespace] = max(low, tops.get(key.namespace, low))
         parts = list[tuple[float, list[str]]]()
-        for top in sorted(set(tops.values())):
+        for top in sorted(set(tops.values()), reverse=True):
             for group in together(name for name, own in tops.items() if own == top):
                 part, size = list[str](), 0
                 for name in group:

@@ -26,7 +26,8 @@ from concertmaster.controller.interfaces import (
     Sources,
 )
 from concertmaster.controller.profiles.failures import Failures
-from concertmaster.controller.profiles.fleet_index import FleetIndex, compares_workflows
+from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, kept
+from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
@@ -82,6 +83,7 @@ class Assessor:
         self._subjects = Subjects()
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
+        self._first = FirstReading()
         self._outputs = outputs or Outputs(history)
         self._fleet = FleetIndex()
         self.memory = Memory(history, self._fleet, self._outputs)
@@ -108,6 +110,7 @@ class Assessor:
         self._subjects.keep_only(uids)
         self.memory.keep_only(uids)
         self._failures.keep_only(uids)
+        self._first.keep_only(uids)
         self._fleet.keep_only({s.key for s in subjects})
         self._outputs.keep_only(uids)
         self._outputs.observe(subjects)
@@ -143,12 +146,12 @@ class Assessor:
             heartbeat("analyze")
             report = reports.get(subject.source)
             reading = reading or (report is not None and report.more)
-            if self._must_wait(subject, report):
+            if kept(subject, report, self._recalled(subject)):
                 tally.held += 1
                 continue
             with self.shares.taking(subject.entry):
                 outcome = self._outcome(subject, report, now, tally, read=subject.entry.namespace not in unread)
-            if self._half(subject) if outcome.document is not None else self._waits(subject, unread):
+            if compares_unknown(subject, self._fleet) if outcome.document is not None else self._waits(subject, unread):
                 tally.held += 1
                 continue
             update = status_update(subject.entry, outcome, now, self._forecasts.of(subject.entry.uid))
@@ -161,35 +164,23 @@ class Assessor:
         heartbeat("fleet")
         self.again = bool(self.shares.waiting) or (not reading and self._fleet.settle(now))
 
-    def _half(self, subject: Subject) -> bool:
-        """Just after a start other workflows are not known yet: recommendations that compare with them are kept."""
-        return self._fleet.fleet is None and compares_workflows(
-            (*subject.entry.status.recommendations, *subject.entry.status.noted)
-        )
-
     def _waits(self, subject: Subject, unread: Collection[str]) -> bool:
         """Whether its turn comes in one of the next cycles; the status that it has stands until then."""
         late = subject.entry.namespace in unread or self.shares.waits(subject.entry)
         return late and bool(subject.entry.status.conditions)
 
-    def _must_wait(self, subject: Subject, report: SourceReport | None) -> bool:
-        """While the past is being read, an analysis of all of it is not replaced by one of a part."""
-        return bool(
-            report is not None
-            and report.more
-            and subject.entry.status.data_until is not None
-            and self._recalled(subject) is None
-        )
-
     def _outcome(
         self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts, *, read: bool
     ) -> ProfileOutcome:
         """The outcome of one profile: a fresh analysis where something changed, else the remembered one."""
-        known = without_analysis(subject, report, self._recalled(subject))
+        before = self._recalled(subject)
+        known = without_analysis(subject, report, before)
         definition, policy = subject.resolved.definition, subject.policy
         if definition is None or policy is None or not read:
             return known
-        if known.ready is None and report is not None and definition.key in report.unread:
+        provisional = before is not None and before.record.provisional
+        early = report is not None and definition.key in report.unread and (known.ready is None or provisional)
+        if report is not None and early and not provisional and self._first.waits(subject, report, self._revisions):
             return replace(known, ready=backfilling(definition, policy, report, now))
         missing = report.missing if report is not None else ()
         notes = (*self._seen.by_workflow.get(definition.key, ()), *(report.notes(definition.key) if report else ()))
@@ -202,12 +193,19 @@ class Assessor:
         rest = (self.learned.decided(subject.entry), capacity, definition.config_maps)
         inputs = fingerprint(subject.entry.spec_text, subject.policy_edition, edition, missing, notes, others, rest)
         try:
-            evidence = self._news(subject, definition, policy, inputs, now, until)
+            settled = early and before is not None and before.said(subject.entry, inputs)
+            evidence = None if settled else self._news(subject, definition, policy, inputs, now, until)
             if evidence is None or self.shares.must_wait(subject.entry):
                 return known
+            if early and evidence.runs < policy.analysis.min_runs:
+                self._first.too_few(subject, self._revisions)
+                return replace(known, ready=backfilling(definition, policy, report, now))
             bound = replace(capacity, nodes=report.nodes) if report is not None else capacity
             environment = Environment(DataGaps(missing, notes), self._fleet.fleet, bound)
-            case = Case(subject.profile, policy, definition, (), now, known.data_until, environment)
+            case = Case(
+                subject.profile, policy, definition, (), now, known.data_until, environment,
+                provisional=early, was_provisional=provisional,
+            )  # fmt: skip
             return self._analyzed(subject, case, (inputs, evidence), known, tally)
         except Exception as error:  # noqa: BLE001 - one workflow's analysis must not stop the others
             tally.failed += 1
@@ -279,7 +277,9 @@ class Assessor:
             self._fleet.learn(result.member, waits=result.waits)
         lasts = REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts)
         ready, met, edition = result.ready, result.objectives, self._fleet.edition_for(case.definition.key)
-        record = AnalysisRecord(*inputs, ready, met, case.now, lasts, problem, result.candidates, edition)
+        record = AnalysisRecord(
+            *inputs, ready, met, case.now, lasts, problem, result.candidates, edition, case.provisional
+        )
         self.memory.put(subject.entry.uid, record, case.definition.key, self._revisions[case.definition.key])
         reported = declared or problem
         return replace(known, ready=ready, objectives=met, document=result.document, query_problem=reported)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
-from concertmaster.controller.interfaces import Candidate, Case, ProfileAnalysis
+from concertmaster.controller.interfaces import Candidate, Case, LongTermFigures, ProfileAnalysis
 from concertmaster.controller.profiles.fleet_index import compares_workflows
 from concertmaster.controller.profiles.long_term import long_term_figures
 from concertmaster.core import text
@@ -71,21 +71,21 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         document,
         ready(case, result),
         objectives(case, result),
-        candidates(result, away),
+        () if case.provisional else candidates(result, away),
         detail.encode(
             detail.document(results.view(result), case.profile.metadata.name, memory, recent_runs(result.analysis))
         ),
         fleet_member(case.definition, case.runs, case.now, case.figures),
         _waits(result),
-        long_term_figures(case, result, memory),
+        LongTermFigures() if case.provisional else long_term_figures(case, result, memory),
         workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),
         lasts,
     )
 
 
 def _published(case: Case) -> frozenset[str] | None:
-    """What the last analysis published; None where none has been published yet."""
-    standings = case.past.memory.standings
+    """What the last analysis published; None where none of all runs has been published yet."""
+    standings = () if case.was_provisional else case.past.memory.standings
     return frozenset(s.id for s in standings if s.state is RecommendationState.ACTIVE) if standings else None
 
 
@@ -129,7 +129,12 @@ def remembered(case: Case, result: AnalysisResult) -> RecommendationHistory:
         steps=steps,
         pricing=analysis.pricing,
     )
-    return replace(memory, outcomes=outcomes)
+    memory = replace(memory, outcomes=outcomes)
+    if not case.was_provisional:
+        return memory
+    # What only the newest runs said was never recommended by all of them.
+    standings = tuple(s for s in memory.standings if s.state is not RecommendationState.OBSOLETE)
+    return replace(memory, standings=standings)
 
 
 def _waits(result: AnalysisResult) -> bool:
@@ -191,6 +196,9 @@ def ready(case: Case, result: AnalysisResult) -> ConditionUpdate:
         reason = Reason.UNKNOWN_RULE if rules else Reason.UNKNOWN_DISMISSAL
         return ConditionUpdate(ConditionType.READY, True, reason, "; ".join([*rules[:2], *wrong[:2]]))
     message = f"{text.count(len(analysis.runs), 'run')} in {window} analysed, the last ended {iso(analysis.last_run)}"
+    if case.provisional:
+        message += "; older runs are still being read, and what is said here may change with them"
+        return ConditionUpdate(ConditionType.READY, True, Reason.BACKFILLING, message + _noted(result))
     return ConditionUpdate(ConditionType.READY, True, Reason.ANALYZED, message + _noted(result))
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger("concertmaster.analysis")
 @dataclass(frozen=True, slots=True)
 class AnalysisRecord:
     """Inputs and results of one analysis. ``inputs``: a fingerprint of everything but the runs, whose fingerprint is
-    ``evidence``."""
+    ``evidence``. ``provisional``: it rested on the newest runs, while the older ones were being read."""
 
     inputs: str
     evidence: RunsEvidence
@@ -40,6 +40,7 @@ class AnalysisRecord:
     query_problem: str = ""
     candidates: tuple[Candidate, ...] = ()
     edition: int = 0  # of the fleet, as far as it matters to the workflow
+    provisional: bool = False
 
 
 LARGE = 100  # runs in the window; of a workflow with more, one more changes next to nothing
@@ -66,13 +67,14 @@ class Remembered:
     status: StatusView | None = None  # the same, in case somebody empties it
 
     def stands(self, entry: Entry, inputs: str, now: float) -> bool:
-        """Whether it would be made again only for other runs: same inputs, not too old, and the server holds it."""
-        return (
-            self.record.inputs == inputs
-            and self.body is not None
-            and self.body == entry.status.body
-            and now - self.record.at < self.record.lasts
-        )
+        """Whether it would be made again only for other runs: of all of them, same inputs, not too old, and the server holds
+        it."""
+        whole = not self.record.provisional
+        return whole and self.said(entry, inputs) and now - self.record.at < self.record.lasts
+
+    def said(self, entry: Entry, inputs: str) -> bool:
+        """Whether the inputs are the same and the server holds it."""
+        return self.record.inputs == inputs and self.body is not None and self.body == entry.status.body
 
     def undisturbed(self, revision: int, as_of: float) -> bool:
         """Whether no pod has come since, and no run that was going on may count as over by now."""

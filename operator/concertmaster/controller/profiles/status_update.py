@@ -203,7 +203,9 @@ def notes(entry: Entry, after: StatusView) -> list[Note]:
         if _worth_reporting(t) and not (t.type == ConditionType.READY and _of_source(t))
     ]
     fresh = [i for i in after.recommendations if i not in before.recommendations]
-    if fresh and before.data_until is not None:  # not those of the first analysis of a workflow
+    ready = conditions.find(before.conditions, ConditionType.READY)
+    provisional = ready is not None and ready.get("reason") == Reason.BACKFILLING
+    if fresh and before.data_until is not None and not provisional:  # not those of the first analysis of a workflow
         how = f"kubectl concertmaster describe {entry.name} -n {entry.namespace}"
         text = f"new recommendations: {', '.join(fresh)}; to read them: {how}"
         made.append(Note(entry.ref, EventType.NORMAL, "NewRecommendations", text))

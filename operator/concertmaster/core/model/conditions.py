@@ -35,7 +35,10 @@ class Reason(StrEnum):
         return reason
 
     # Ready of a profile
-    BACKFILLING = "Backfilling", "The window is being read for the first time; recommendations follow."
+    BACKFILLING = (
+        "Backfilling",
+        "The window is being read for the first time; recommendations follow, or rest on its newest runs.",
+    )
     ANALYZED = "Analyzed", "The runs were analysed; the recommendations are up to date."
     TOO_FEW_RUNS = (
         "TooFewRuns",

@@ -243,21 +243,6 @@ def test_the_past_of_many_workflows_is_read_in_parts(
     assert report.changed == {d.key for d in definitions}
 
 
-def test_where_the_past_takes_long_some_workflows_are_read_first(
-    harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They have recommendations while the others are read."""
-    monkeypatch.setattr(past, "_TOGETHER", 1)
-    ticks = count(0.0, 40.0)  # seconds: as long as every part takes
-    slow = Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks))
-    definitions = tuple(cronjob("etl", namespace) for namespace in ("a", "b", "c"))
-    demand, reports = CollectionRequest("default", definitions, 2 * DAY, NOW, True), list[SourceReport]()
-    while not reports or reports[-1].more:
-        reports.append(slow.sources.collect(demand, lambda _: None))
-    assert [len(r.unread) for r in reports] == [3, 2, 2, 1, 1, 0]
-    assert reports[1].unread.keys() == {d.key for d in definitions[1:]}
-
-
 @dataclass
 class SlowStart:
     """A process of which the first reading takes three cycles, a namespace in each."""
@@ -265,10 +250,13 @@ class SlowStart:
     reader: Reader
     namespaces: tuple[str, ...] = ("a", "b", "c")
     others: tuple[WorkflowDefinition, ...] = ()
+    window: float = DAY
 
     def cycle(self, now: float, **more: Any) -> SourceReport:
         definitions = (*(cronjob("etl", namespace) for namespace in self.namespaces), *self.others)
-        return self.reader.sources.collect(CollectionRequest("default", definitions, DAY, now, **more), lambda _: None)
+        return self.reader.sources.collect(
+            CollectionRequest("default", definitions, self.window, now, **more), lambda _: None
+        )
 
     def asked(self, namespace: str) -> list[tuple[float, float]]:
         return [(since, until) for _, names, since, until in self.reader.harness.looks if namespace in names]
@@ -305,6 +293,21 @@ def test_the_next_part_is_asked_for_while_this_one_is_analyzed(slow: SlowStart) 
     for namespace in slow.namespaces:
         spans = sorted(slow.asked(namespace))
         assert all(later[0] == earlier[1] for earlier, later in pairwise(spans)), "nothing twice, and no hole"
+
+
+def test_all_have_their_newest_runs_before_any_has_older_ones(slow: SlowStart) -> None:
+    slow.window = 3 * DAY
+    reports = [slow.cycle(NOW)]
+    while reports[-1].more:
+        reports.append(slow.cycle(NOW))
+    newest = [
+        names for _, names, since, until in slow.reader.harness.looks if until > NOW - DAY and until - since > 1.0
+    ]
+    assert len(newest) == 12, "four spans of six hours each"
+    assert [names for _, names, _, _ in slow.reader.harness.looks[:12]] == newest
+    assert not reports[0].long
+    assert all(r.long for r in reports[4:])
+    assert not slow.cycle(NOW).long, "all of it is read"
 
 
 def test_pods_that_end_between_two_cycles_are_read_although_the_past_was_asked_for_before(slow: SlowStart) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from concertmaster.api.conditions import Reason
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.resolve import resolve
 from concertmaster.controller.collection.history_provider import HistoryProvider
@@ -21,6 +22,7 @@ from concertmaster.core.model.daily import RUN
 from concertmaster.core.model.policy import MetricsSettings
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES, ObjectRef
+from concertmaster.report.recommendation_log import read as tracked
 from concertmaster.report.workflow_series import Sample
 from tests.support.builders import DAY, NOW
 from tests.support.core.cases import POLICY, cases
@@ -124,3 +126,23 @@ def test_an_analysis_reaches_history_details_and_series(tmp_path: Path) -> None:
     outputs.keep_only([])
     assert series.render() == ""
     assert details.get("demo", "etl", "u-1") is None
+
+
+def test_nothing_is_changed_or_kept_for_the_long_term_by_what_only_the_newest_runs_say() -> None:
+    found, whole = analyzed(provisional=True), analyzed()
+    assert whole.candidates and whole.figures.rows
+    assert (found.candidates, tuple(found.figures.rows), found.figures.baseline) == ((), (), None)
+    assert (found.ready.status, found.ready.reason) == (True, Reason.BACKFILLING)
+    assert "older runs are still being read" in found.ready.message
+    assert found.document["recommendations"] == whole.document["recommendations"]
+
+
+@pytest.mark.parametrize("provisional", [False, True])
+def test_what_only_the_newest_runs_said_leaves_no_obsolete_recommendation(provisional: bool) -> None:
+    first = analyze_profile(case(runs=CASE.runs[-6:], provisional=True))
+    memory = tracked(first.document)
+    assert memory.standings
+    other = [replace(r, steps=()) for r in CASE.runs]  # of all runs nothing of it is true
+    found = analyze_profile(case(runs=other, past=Past(memory=memory), was_provisional=provisional))
+    states = {r["state"] for r in (*found.document.get("recommendations", ()), *found.document.get("remaining", ()))}
+    assert ("Obsolete" in states) is not provisional
