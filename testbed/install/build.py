@@ -50,8 +50,8 @@ def cache_key(component: Component, go_version: str) -> str:
     else:
         for name in ("go.mod", "go.sum"):
             digest.update((component.module_dir / name).read_bytes())
-        for file in component.own_sources:
-            digest.update(file.read_bytes())
+    for file in component.own_sources:
+        digest.update(file.read_bytes())
     for part in (component.package, GO_FLAGS, component.tags, *component.ldflags, go_version):
         digest.update(b"\0" + part.encode())
     return digest.hexdigest()[:16]
@@ -119,12 +119,14 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
     log = cache / "logs" / f"{component.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
+    directory = sources(component)
+    overlay = _overlay(component, directory, target.with_suffix(".json"))
     ldflags = " ".join(("-s", "-w", *component.ldflags))
     process = Process(
         component.name,
-        [go.command, "build", "-tags", component.tags, "-ldflags", ldflags, "-o", partial, component.package],
+        [go.command, "build", *overlay, "-tags", component.tags, "-ldflags", ldflags, "-o", partial, component.package],
         log=log,
-        cwd=sources(component),
+        cwd=directory,
         env={
             "GOCACHE": str(cache / "gocache"),
             "GOFLAGS": GO_FLAGS,
@@ -168,6 +170,15 @@ def _compile(component: Component, go: toolchain.Go, cache: Path, label: str, pr
     log.unlink(missing_ok=True)
     progress(f"{label}: built in {_clock(time.monotonic() - started)}, {target.stat().st_size / 1e6:.0f} MB")
     return target
+
+
+def _overlay(component: Component, directory: Path, file: Path) -> list[str | Path]:
+    """The option that adds a component's own sources to those of its archive; none for all others."""
+    if component.archive is None or not component.own_sources:
+        return []
+    own = {str(directory / component.package / source.name): str(source) for source in component.own_sources}
+    file.write_text(json.dumps({"Replace": own}))
+    return ["-overlay", file]
 
 
 def _drop_build_cache(cache: Path) -> None:

@@ -39,7 +39,7 @@ class Component:
     binary on PATH is never used); `cache_gb` the build cache in GB that it needs in addition to the components before
     it, `seconds` the duration of a cold build on two cores (both are only used for messages and checks). `archive`
     contains the sources of a component that has no module here; if `package` begins with `./`, its sources are below
-    `module`.
+    `module`, if there is one. With both, they are added to those of the archive.
     """
 
     name: str
@@ -65,7 +65,8 @@ class Component:
     @property
     def own_sources(self) -> list[Path]:
         """The Go files of a command that is part of this project."""
-        return sorted((self.module_dir / self.package).glob("*.go")) if self.package.startswith("./") else []
+        own = bool(self.module) and self.package.startswith("./")
+        return sorted((self.module_dir / self.package).glob("*.go")) if own else []
 
     def accepts(self, version_output: str) -> bool:
         """Whether the reported version has the pinned minor version."""
@@ -158,6 +159,8 @@ COMPONENTS: tuple[Component, ...] = (
         160,
         ldflags=("-X github.com/argoproj/argo-workflows/v3.version=v3.7.3",),
     ),
+    # What `argo retry` does to a Workflow, with its own functions.
+    Component("argo-retry", "argo-workflow-controller", "./retry", "3.7.3", (), 0.1, 20),
     Component(
         "tekton-controller",
         "tekton-controller",
@@ -200,6 +203,12 @@ NEWEST: tuple[Component, ...] = (
 
 ARGO_V4 = "argo-workflow-controller-v4"
 ARGO_VERSIONS = {"v3": "argo-workflow-controller", "v4": ARGO_V4}
+ARGO_RETRY = {"argo-workflow-controller": "argo-retry", ARGO_V4: "argo-retry-v4"}
+_ARGO_ARCHIVE = Archive(
+    "ARGO_V4_ARCHIVE",
+    "9d599d59d674bf19abbd56db6a5c35e8bf2c136fc02498b04f18bd0525f7009a",
+    "the source archive of tag v4.1.2 of https://github.com/argoproj/argo-workflows",
+)
 
 # Not part of any group, because these archives are optional.
 FROM_ARCHIVES: tuple[Component, ...] = (
@@ -212,12 +221,9 @@ FROM_ARCHIVES: tuple[Component, ...] = (
         2.4,
         260,
         ldflags=("-X github.com/argoproj/argo-workflows/v4.version=v4.1.2",),
-        archive=Archive(
-            "ARGO_V4_ARCHIVE",
-            "9d599d59d674bf19abbd56db6a5c35e8bf2c136fc02498b04f18bd0525f7009a",
-            "the source archive of tag v4.1.2 of https://github.com/argoproj/argo-workflows",
-        ),
+        archive=_ARGO_ARCHIVE,
     ),
+    Component("argo-retry-v4", "argo-v4", "./retry", "4.1.2", (), 0.1, 20, archive=_ARGO_ARCHIVE),
 )
 
 BY_NAME: dict[str, Component] = {component.name: component for component in (*COMPONENTS, *NEWEST, *FROM_ARCHIVES)}

@@ -12,7 +12,7 @@ import pytest
 
 from testbed.install import build
 from testbed.install.archives import Archive, unpack
-from testbed.install.components import ARGO_V4, BY_NAME, archives_given, expand
+from testbed.install.components import ARGO_RETRY, ARGO_V4, BY_NAME, archives_given, expand
 from testbed.process import TestbedError
 from testbed.services.controlplane import ARGO, Options
 
@@ -57,7 +57,7 @@ def test_nothing_asks_for_an_archive_unless_it_is_given(monkeypatch: pytest.Monk
     monkeypatch.delenv("ARGO_V4_ARCHIVE", raising=False)
     assert ARGO_V4 not in expand(["all"]) and not archives_given()
     monkeypatch.setenv("ARGO_V4_ARCHIVE", "/somewhere.tar.gz")
-    assert archives_given() == (ARGO_V4,)
+    assert archives_given() == (ARGO_V4, ARGO_RETRY[ARGO_V4])
 
 
 def test_what_is_pinned_is_part_of_the_cache_key() -> None:

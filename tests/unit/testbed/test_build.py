@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.install import build, toolchain
-from testbed.install.components import BY_NAME, COMPONENTS
+from testbed.install.components import ARGO_RETRY, ARGO_V4, BY_NAME, COMPONENTS
 from testbed.locking import locked, shared, try_exclusive
 
 GO_VERSION = "1.26.6"
@@ -93,6 +94,23 @@ def test_go_gets_explicit_settings_whatever_the_environment(isolated: Path, monk
     build.ensure(["etcd"], lambda _: None)
     seen = (build.cache_dir() / "gocache.seen").read_text().strip()
     assert seen == "-mod=readonly -trimpath -buildvcs=false||0|local|off"
+
+
+def test_own_sources_are_added_to_those_of_an_archive_and_count_for_the_cache(
+    isolated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool made of functions that only the archive has."""
+    name = ARGO_RETRY[ARGO_V4]
+    monkeypatch.setattr(build, "sources", lambda _: tmp_path)
+    script(isolated / "go", 'cp "$3" "$GOCACHE.overlay"; while [ "$1" != -o ]; do shift; done; touch "$2"')
+    key = build.cache_key(BY_NAME[name], GO_VERSION)
+    build.ensure([name], lambda _: None)
+    seen = json.loads((build.cache_dir() / "gocache.overlay").read_text())
+    (own,) = BY_NAME[name].own_sources
+    assert seen == {"Replace": {str(tmp_path / "retry" / "main.go"): str(own)}}
+    assert "FormulateRetryWorkflow" in own.read_text()
+    monkeypatch.setattr(type(own), "read_bytes", lambda _: b"changed")
+    assert build.cache_key(BY_NAME[name], GO_VERSION) != key
 
 
 def test_a_failed_build_shows_the_end_of_its_log_and_keeps_it(isolated: Path) -> None:
