@@ -37,7 +37,7 @@ LAST_STEP = 5  # seconds between the moments at which a last sample is sought, i
 def last_step(interval: float | None) -> int:
     """Seconds between the moments at which the last sample of a container is sought: half the scrape ``interval`` (seconds,
     None: unknown), for which even a series that ends at the next scrape is there."""
-    return max(LAST_STEP, int((interval or 0.0) / 2.0))
+    return max(1, int(interval / 2.0)) if interval else LAST_STEP
 
 
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
