@@ -205,9 +205,10 @@ class Bed:
         due = sorted((t for t in self.tracks.values() if t.wants(self.pace, now)), key=lambda t: t.ended)
         due = due[: max(0, room)]
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(self._submit, due))
+            list(pool.map(self.submit, due))
 
-    def _submit(self, track: Track) -> None:
+    def submit(self, track: Track) -> None:
+        """Start the next run of a workflow."""
         if track.applied is not None:
             track.after += 1
         run = track.scenario.run(track.after)

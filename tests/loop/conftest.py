@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,25 +10,30 @@ from typing import Any
 
 import pytest
 
-from benchmarks.changes.loop_bed import Outcome, Pace, Track, bed
+from benchmarks.changes.loop_bed import Bed, Outcome, Pace, Track, bed
 from benchmarks.changes.loop_scenarios import KINDS, OUTGROWN, Scenario
+from concertmaster.core.times import parse_time
+from testbed.process import TestbedError
 from testbed.pytest_plugin import require_binaries
 from testbed.services.controlplane import argo_version
 from testbed.services.engine_parts import require_namespace
 
 HERE = Path(__file__).parent
 SECONDS = 900.0  # at most; three to four minutes on a machine that does nothing else
+AGAIN = 300.0  # at most; half a minute on such a machine
 HARM = 1.5  # fewer runs tell it from a busy machine's noise than a fifth; that one is measured by the benchmark
 _BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler", "kwok")
 
 
 @dataclass(frozen=True)
 class Played:
-    """What was submitted, what came of it, and the WorkflowTemplate as it stands at the end."""
+    """What was submitted, what came of it, the WorkflowTemplate as it stands at the end, and the profile's status, of after
+    a run that followed the rollback if there was one."""
 
     track: Track
     outcome: Outcome
     template: Mapping[str, Any]
+    status: Mapping[str, Any]
 
     def request(self, resource: str) -> str:
         """What the main step asks for at the end."""
@@ -45,7 +51,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(SECONDS + 120))
+            item.add_marker(pytest.mark.timeout(SECONDS + AGAIN + 120))
+
+
+def analysed_again(loop: Bed) -> dict[str, Mapping[str, Any]]:
+    """The status of each profile. Where a change was rolled back, of an analysis of data from after that: one more run is
+    started, for an operator has nothing to analyse where nothing happens."""
+    restored = {name: t for name, t in loop.tracks.items() if t.change is not None and t.change.restored is not None}
+    since = time.time()
+    for track in restored.values():
+        loop.submit(track)
+    end = time.monotonic() + AGAIN
+    while True:
+        profiles = loop.client.items("/apis/concertmaster.dev/v1alpha1/workflowprofiles")
+        found = {p["metadata"]["namespace"]: p["status"] for p in profiles}
+        behind = {name: until for name in restored if parse_time(until := found[name]["dataUntil"]) <= since}
+        if not behind:
+            return found
+        if time.monotonic() > end:
+            raise TestbedError(f"not analysed again for {AGAIN:.0f} s: {behind}\n{loop.operator.tail(30)}")
+        time.sleep(2.0)
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +82,14 @@ def played() -> Mapping[str, Played]:
         loop.add([Scenario(kind, 0, 7, 12.0, HARM) for kind in (*KINDS, OUTGROWN)])
         loop.play(SECONDS, lambda text: print(text, flush=True))
         templates = {name: loop.template(name) for name in loop.tracks}
+        statuses = analysed_again(loop)
         loop.operator.stop()
         results = loop.results()
         print("", *(row.line() for row in results), sep="\n")
         rows = zip(loop.tracks.values(), results, strict=True)
-        found = {track.scenario.kind: Played(track, row, templates[track.scenario.name]) for track, row in rows}
+        found = {
+            track.scenario.kind: Played(track, row, templates[track.scenario.name], statuses[track.scenario.name])
+            for track, row in rows
+        }
         print("", *(f"{kind}: {one.sizes()}" for kind, one in found.items()), sep="\n")
         return found

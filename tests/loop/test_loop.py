@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.changes.loop_scenarios import OUTGROWN, SECOND
+from benchmarks.changes.loop_scenarios import OUTGROWN, SECOND, WORK
 from concertmaster.core.model.amounts import quantity
 from tests.loop.conftest import Played
 
@@ -42,6 +42,13 @@ def taken_back(found: Played) -> None:
     assert {r: found.request(r) for r in before} == before
 
 
+def proposed(found: Played) -> set[str]:
+    """The steps that are recommended to be right-sized; lines are ``step/container field: old -> new``."""
+    rows = [row for row in found.status["recommendations"] if row["state"] == "Active"]
+    sizes = [item for row in rows if row["id"].startswith("right-size") for item in row["items"]]
+    return {item.partition("/")[0] for item in sizes}
+
+
 def test_an_over_requested_step_is_trimmed_and_not_slower(played: Mapping[str, Played]) -> None:
     found = played["cheaper"]
     changed(found, found.outcome.campaign.rule)
@@ -73,6 +80,7 @@ def test_a_trim_that_makes_runs_longer_is_taken_back(played: Mapping[str, Played
     found = played["slower"]
     changed(found, "right-size")
     taken_back(found)
+    assert WORK not in proposed(found), "what was rolled back is not recommended again"
 
 
 def test_memory_that_grows_later_is_taken_back_before_many_runs_fail(played: Mapping[str, Played]) -> None:
@@ -80,6 +88,7 @@ def test_memory_that_grows_later_is_taken_back_before_many_runs_fail(played: Map
     changed(found, "right-size")
     taken_back(found)
     assert "killed for lack of memory" in found.outcome.said
+    assert WORK not in proposed(found), "what was rolled back is not recommended again"
     assert found.outcome.campaign.runs <= 6, "the first kill was enough; runs that were under way were not stopped"
 
 
@@ -90,3 +99,4 @@ def test_a_size_that_a_second_step_of_the_template_outgrows_is_taken_back(played
     taken_back(found)
     assert f"needed more memory than the new request: {SECOND} used" in found.outcome.said
     assert found.track.change is not None and found.track.change.status["harmedSteps"] == [SECOND]
+    assert not proposed(found) & {WORK, SECOND}, "what was rolled back is not recommended again"
