@@ -18,6 +18,7 @@ from testbed.services.controlplane import Options, argo_version
 from tests.engines.conftest import bed
 from tests.support.builders import MI
 from tests.support.cluster.operator_bed import wait_for
+from tests.support.core.cached_steps import FORMS
 from tests.support.core.scenario_builder import (
     Manifest,
     Pod,
@@ -101,6 +102,7 @@ CASES: dict[str, tuple[str, Callable[[], Scenario]]] = {
     **{f"job-{r}": (r, of_container(r, cron_job(resources=LIMITED), "job", "report")) for r in OF_A_CONTAINER},
     **{f"tekton-{r}": (r, of_container(r, pipeline(LIMITED), "work", "step-main")) for r in OF_A_CONTAINER},
     **{f"task-{r}": (r, of_task(r, f"task-{r}")) for r in OF_A_CONTAINER},
+    **{f"cache-{name}": ("cache-step", made) for name, made in FORMS.items()},
     **{f"cluster-{r}": (r, of_cluster(r)) for r in OF_THE_CLUSTER},
     "job-pod": ("right-size", of_pod(sized_job(), "job", "report")),
     **({"argo-pod": ("right-size", of_pod(SIZED, "work", "main"))} if argo_version() == ARGO_V4 else {}),  # new in 4.1
@@ -126,7 +128,7 @@ def prepared(name: str, of: Scenario) -> Scenario:
         values = {row["name"]: "1" for row in template.get("outputs", {}).get("parameters", ())}
         if "outputs.result" in str(spec):
             values["result"] = "1"
-        if values:
+        if values and "metadata" not in template:
             template["metadata"] = {"annotations": {"sim/outputs": json.dumps(values)}}
     if manifest["kind"] == "CronWorkflow" and argo_version() == ARGO_V4:  # has no other field
         spec["schedules"] = [spec.pop("schedule")]

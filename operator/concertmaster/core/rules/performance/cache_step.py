@@ -6,6 +6,8 @@ The smallest age that reaches nearly all of those hits is proposed, since stale 
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterator, Mapping
 
 from concertmaster.core import text
@@ -17,6 +19,8 @@ from concertmaster.core.model import Category, Edit, Finding, Interval, Level, O
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence
 from concertmaster.core.rules.performance.caching import CacheAdvice, Keyed, cache_advice
 from concertmaster.core.rules.resources.places import shared
+
+_LONGEST_NAME = 253  # of a ConfigMap
 
 
 def _keyed(rows: list[StepExecution]) -> list[Keyed]:
@@ -43,11 +47,20 @@ def _edits(evidence: Evidence, spec: StepSpec, age: str) -> tuple[Edit, ...]:
     if field is None or spec.pointer is None or not names or "outputs" not in spec.declared:
         return ()
     # Argo accepts letters, digits and dashes in a key, and runs end in Error on anything else: use a hash of the inputs.
-    key = f"{spec.template or spec.name}-{{{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}}}"
-    cache = f"{definition.key.name}-{spec.template or spec.name}"
+    name = re.sub("[^a-zA-Z0-9]+", "-", spec.template or spec.name).strip("-")  # an inline template has no name
+    key = f"{name}-{{{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}}}"
     # The controller reads only the name; the full CRDs also require a key.
-    memoize = {"key": key, "maxAge": age, "cache": {"configMap": {"name": cache, "key": "cache"}}}
+    cache = {"configMap": {"name": _config_map(f"{definition.key.name}-{name}"), "key": "cache"}}
+    memoize = {"key": key, "maxAge": age, "cache": cache}
     return (commands.field_edit(f"{spec.pointer}/{field}", None, memoize),)
+
+
+def _config_map(name: str) -> str:
+    """A name that the API server accepts: templates may have capitals, and both names together may be too long."""
+    valid = name.lower()
+    if len(valid) <= _LONGEST_NAME:
+        return valid
+    return f"{valid[: _LONGEST_NAME - 9].rstrip('-.')}-{zlib.crc32(name.encode()):08x}"
 
 
 def _saving(evidence: Evidence, rows: list[StepExecution], hits: int) -> Interval | None:

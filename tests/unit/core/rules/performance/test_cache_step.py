@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from concertmaster.core.model import Level
 from tests.support.core import scenarios
-from tests.support.core.scenario_builder import Pod, argo, noise, scenario, task
+from tests.support.core.cached_steps import FORMS, inline
+from tests.support.core.scenario_builder import Pod, Scenario, argo, noise, scenario, task
 
 
 def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
@@ -25,6 +29,29 @@ def test_proposes_the_smallest_age_and_the_replayed_gain() -> None:
     assert memoize["maxAge"] == "24h"
     assert memoize["key"] == "model-{{=sprig.sha256sum(sprig.toJson(inputs.parameters))}}"
     assert item.saving_per_month is not None
+
+
+@pytest.mark.parametrize("made", FORMS.values(), ids=FORMS.keys())
+def test_key_and_cache_have_names_that_are_accepted(made: Callable[[], Scenario]) -> None:
+    """Else every run of the patched workflow ends in Error."""
+    of = made()
+    long = {**of.manifest, "metadata": {"name": f"{'a' * 243}.{'b' * 9}", "namespace": "demo"}}
+    for one in (of, replace(of, manifest=long)):
+        memoize = json.loads(one.one("cache-step").edits[0].proposed or "")
+        assert re.fullmatch(r"[a-zA-Z0-9][-a-zA-Z0-9]*-", memoize["key"].partition("{{")[0])
+        name = memoize["cache"]["configMap"]["name"]
+        assert len(name) <= 253 and re.fullmatch(
+            r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name
+        )
+
+
+def test_caches_of_workflows_with_long_names_are_apart() -> None:
+    names = set()
+    for end in "ab":
+        of = inline()
+        long = {**of.manifest, "metadata": {"name": f"{'a' * 250}{end}", "namespace": "demo"}}
+        names.add(replace(of, manifest=long).one("cache-step").edits[0].proposed)
+    assert len(names) == 2
 
 
 def test_without_declared_inputs_there_is_no_key_and_no_patch() -> None:
