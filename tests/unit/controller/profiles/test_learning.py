@@ -107,6 +107,26 @@ def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     assert "results" not in back.document
 
 
+def test_a_change_that_was_rolled_back_is_not_advised_or_proposed_again() -> None:
+    first = recommend()
+    id_ = fields(first)[0]
+    action = entry(first, id_)["action"]
+    line = Line(
+        "demo/etl", "right-size", Verdict.SAME, NOW + 60, recommendation=id_, applied=NOW, restored=True
+    )  # fmt: skip
+    found = first
+    for number in (2, 3, 4):
+        found = recommend(found, now=NOW + 60 * number, lines=[line])
+        assert states(found)[id_] == "Obsolete"
+        assert (
+            entry(found, id_)["note"] == "a change of it was measured as Same and rolled back at 2025-10-09T08:54:20Z"
+        )
+        assert entry(found, id_)["since"] == "2025-10-09T08:55:20Z"
+        assert id_ not in [c.recommendation.id for c in found.candidates]
+        assert action not in json.dumps([found.document.get("advice"), found.document.get("top")])
+    assert states(recommend(found, now=NOW + 400))[id_] == "Active", "the change is no longer retained"
+
+
 def test_an_expired_dismissal_is_over_and_the_next_look_comes_in_time() -> None:
     id_ = fields(recommend())[0]
     for_an_hour = {"recommendation": id_, "reason": "month end", "expirationTime": "2025-10-09T09:53:20Z"}
