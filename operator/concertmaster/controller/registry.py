@@ -17,13 +17,15 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Line
 from concertmaster.core.fleet.ranking import Headline
 from concertmaster.core.lifecycle.history import RecommendationHistory
 from concertmaster.core.times import parse_time
-from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource
-from concertmaster.kube.writer import digest
+from concertmaster.kube.objects import CHANGES, CLUSTER_POLICIES, POLICIES, PROFILES, ObjectRef, Resource, plain
+from concertmaster.kube.writer import fingerprint, semantic
 from concertmaster.report import recommendation_log as memory
 from concertmaster.report.fleet import headlines, minor_count
 
@@ -61,17 +63,18 @@ class StatusView:
     @classmethod
     def of(cls, status: Mapping[str, Any] | None, ref: ObjectRef | None = None) -> StatusView:
         """The view of a status document; an absent one has no digest. ``ref``: the profile it belongs to."""
-        status = _plain(status or {})
+        status = plain(status or {})
+        said = semantic(status)
         listed = [r for r in status.get("recommendations") or () if isinstance(r, Mapping) and r.get("id")]
         return cls(
-            digest=digest(status),
-            body=digest({k: v for k, v in status.items() if k not in _FRAME}),
+            digest=fingerprint(said) if status else None,
+            body=fingerprint({k: v for k, v in said.items() if k not in _FRAME}) if set(status) - _FRAME else None,
             conditions=tuple(dict(c) for c in status.get("conditions") or () if isinstance(c, Mapping)),
             recommendations=tuple(str(r["id"]) for r in listed if r.get("state", "Active") == "Active"),
             data_until=status.get("dataUntil"),
             outcomes=tuple(dict(o) for o in status.get("results") or () if isinstance(o, Mapping)),
             packed=memory.packed(status),
-            document=_fingerprint(status),
+            document=_as_it_stands(status),
             running=tuple(dict(r) for r in status.get("running") or () if isinstance(r, Mapping)),
             noted=tuple(match[1] for i in status.get("insights") or () if (match := _RULE.search(str(i)))),
             headlines=tuple(headlines({"metadata": {"namespace": ref.namespace, "name": ref.name}, "status": status}))
@@ -202,17 +205,21 @@ class Registry:
                 self._entries[resource][entry.uid] = entry
                 self._snapshot = None
 
-    def wrote(self, uid: str, status: StatusView) -> None:
-        """Remember a status just written, before its watch event comes back."""
+    def wrote(self, ref: ObjectRef, status: Mapping[str, Any] | None) -> StatusView:
+        """Remember a status just written, whether its watch event comes later or came before: it is worked out once."""
         with self._lock:
-            for entries in self._entries.values():
-                if (known := entries.get(uid)) is not None:
-                    entries[uid] = replace(known, status=status)
-                    self._snapshot = None
-                    return
+            kind = next((entries for entries in self._entries.values() if ref.uid in entries), {})
+            known = kind.get(ref.uid)
+            same = known is not None and known.status.document == _as_it_stands(status or {})
+            if known is not None and same:
+                return known.status
+            view = StatusView.of(status, ref)
+            if known is not None:
+                kind[ref.uid], self._snapshot = replace(known, status=view), None
+            return view
 
     def snapshot(self) -> Snapshot:
-        """All objects now that this process looks after, and the policies of the whole cluster."""
+        """All objects now that this process looks after, and the cluster's policies."""
         return self.whole() if self._owns is everything else self.whole().part(self._owns)
 
     def whole(self) -> Snapshot:
@@ -264,9 +271,9 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry 
     """What is kept of an object; what has not changed is that of ``known``."""
     meta = obj.get("metadata") or {}
     ref = known.ref if known is not None else ObjectRef.of(resource, obj)
-    spec_text = json.dumps(_plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True)
-    status = _plain(obj.get("status") or {})
-    same = known is not None and known.status.document == _fingerprint(status)  # own writes come back as events
+    spec_text = json.dumps(plain(obj.get("spec") or {}), separators=(",", ":"), sort_keys=True)
+    status = plain(obj.get("status") or {})
+    same = known is not None and known.status.document == _as_it_stands(status)  # own writes come back as events
     return Entry(
         ref=ref,
         generation=int(meta.get("generation") or 0),
@@ -280,17 +287,8 @@ def _entry(resource: Resource, obj: Mapping[str, Any], now: float, known: Entry 
     )
 
 
-def _fingerprint(status: Mapping[str, Any]) -> bytes:
-    return blake2b(json.dumps(status).encode(), digest_size=12).digest()
-
-
-def _plain(value: Any) -> Any:
-    """Plain dicts and lists of what may be a read-only view."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value
+def _as_it_stands(status: Mapping[str, Any]) -> bytes:
+    return blake2b(msgspec.json.encode(status), digest_size=12).digest()
 
 
 def _unix(timestamp: Any) -> float:

@@ -61,6 +61,22 @@ class WatchLogFilter(logging.Filter):
 _WATCH_LOG = WatchLogFilter()
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No memory of what an object was before. kopf copies each object of each event for the handlers of changes, and there
+    are none."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
+        """Nothing of it."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        """Nothing is kept."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is written."""
+
+
 def settings(*, scanning: bool) -> kopf.OperatorSettings:
     """kopf's settings. ``scanning``: the operator may watch CustomResourceDefinitions to notice later installations."""
     logging.getLogger("kopf._cogs.clients.watching").addFilter(_WATCH_LOG)
@@ -72,6 +88,7 @@ def settings(*, scanning: bool) -> kopf.OperatorSettings:
     options.watching.client_timeout = 330
     options.watching.connect_timeout = 10
     options.watching.chunk_size = _PAGE
+    options.persistence.diffbase_storage = _NoDiffs()
     options.posting.enabled = False  # no aggregation, no rate limit: kube.events does it
     options.execution.max_workers = 2
     options.queueing.idle_timeout = 0.1  # two tasks per object live that long after each event

@@ -119,3 +119,14 @@ class ObjectRef:
         """The reference of a listed object."""
         meta = obj.get("metadata") or {}
         return cls(resource, meta.get("namespace") or None, str(meta.get("name", "")), str(meta.get("uid", "")))
+
+
+def plain(value: Any) -> Any:
+    """Plain dicts and lists of what may be a read-only view."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value

@@ -9,7 +9,6 @@ known (metrics source down), and neither notices that the object was deleted and
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from concertmaster.core.text import json_size
 from concertmaster.kube.client import KubeClient
@@ -43,7 +44,8 @@ class StatusUpdate:
     """The intended status of one object.
 
     ``status`` is the whole document, or only the keys to replace when ``partial`` (the rest stays as it is).
-    ``known_digest`` is the digest of what the server is believed to hold, None when it holds no status at all.
+    ``known_digest`` is the digest of what the server is believed to hold, None when it holds no status at all; ``digest``
+    that of ``status`` where it is known, else empty.
     """
 
     ref: ObjectRef
@@ -51,6 +53,7 @@ class StatusUpdate:
     known_digest: str | None
     partial: bool = False
     force: bool = False  # write although only timestamps differ
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,10 @@ class StatusResult:
 
 def semantic(value: Any) -> Any:
     """``value`` without timestamps and absent values, so that two documents that say the same compare equal."""
+    if isinstance(value, str):  # most are, and to ask for a mapping first takes longer
+        return value
     if isinstance(value, Mapping):
-        return {k: semantic(v) for k, v in sorted(value.items()) if k not in TIMESTAMPS and v is not None}
+        return {k: semantic(v) for k, v in value.items() if k not in TIMESTAMPS and v is not None}
     if isinstance(value, list | tuple):
         return [semantic(v) for v in value]
     return value
@@ -74,10 +79,12 @@ def semantic(value: Any) -> Any:
 
 def digest(status: Mapping[str, Any] | None) -> str | None:
     """A short fingerprint of what a status says, timestamps aside; None for no status."""
-    if not status:
-        return None
-    text = json.dumps(semantic(status), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    return fingerprint(semantic(status)) if status else None
+
+
+def fingerprint(said: Any) -> str:
+    """The digest of what ``semantic`` made of a status."""
+    return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=12).hexdigest()
 
 
 class StatusWriter:
@@ -131,7 +138,7 @@ class StatusWriter:
 
     def _one(self, update: StatusUpdate) -> StatusResult:
         ref = update.ref
-        wanted = digest(update.status) or ""
+        wanted = update.digest or digest(update.status) or ""
         if not update.partial and not update.force and wanted == update.known_digest:
             return StatusResult(ref, WriteOutcome.UNCHANGED)
         if self._refused.get(ref.uid) == wanted:

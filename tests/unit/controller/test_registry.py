@@ -58,8 +58,7 @@ def test_a_status_that_comes_back_is_the_one_that_was_written(registry: Registry
     """Nothing of it is kept twice; one that differs by a time alone is another."""
     status = {"dataUntil": "2026-01-02T00:00:00Z", "conditions": [{"type": "Ready", "status": "True"}]}
     registry.observe(PROFILES, None, obj())
-    written = StatusView.of(status)
-    registry.wrote("uid-etl", written)
+    written = registry.wrote(registry.snapshot().profiles[0].ref, status)
     registry.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
     assert registry.snapshot().profiles[0].status is written
     later = status | {"dataUntil": "2026-01-03T00:00:00Z"}
@@ -105,9 +104,22 @@ def test_kinds_are_kept_apart_and_ordered(registry: Registry) -> None:
 
 def test_a_written_status_is_known_before_its_event(registry: Registry) -> None:
     registry.observe(PROFILES, None, obj())
-    registry.wrote("uid-etl", StatusView.of({"advice": ["a"]}))
+    registry.wrote(registry.snapshot().profiles[0].ref, {"advice": ["a"]})
     assert registry.snapshot().profiles[0].status.digest is not None
     assert registry.observe(PROFILES, "MODIFIED", obj(version="6", status={"advice": ["a"]})) is EventEffect.NOTHING
+
+
+def test_a_status_whose_event_came_first_is_worked_out_once(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to a batch of writes is processed after the watch has brought most of them."""
+    registry.observe(PROFILES, None, obj())
+    status = {"recommendations": [{"id": "right-size", "action": "Right-size CPU request of search"}]}
+    registry.observe(PROFILES, "MODIFIED", obj(version="6", status=status))
+    entry, made = registry.snapshot().profiles[0], []
+    monkeypatch.setattr(StatusView, "of", classmethod(lambda cls, *given: made.append(given)))
+    assert registry.wrote(entry.ref, status) is entry.status
+    assert made == []
 
 
 def test_a_missed_deletion_is_found(registry: Registry, clock: Clock) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from concertmaster.controller.watches import Backoffs, WatchLogFilter
+import kopf
+
+from concertmaster.controller.watches import Backoffs, WatchLogFilter, settings
 
 
 def said(message: str) -> logging.LogRecord:
@@ -30,3 +32,10 @@ def test_pauses_grow_and_never_end() -> None:
     assert pauses == sorted(pauses)
     assert pauses[0] < 1.0
     assert pauses[-1] == pauses[-2] <= 300.0
+
+
+def test_objects_of_events_are_not_copied_for_handlers_of_changes_that_are_not_there() -> None:
+    body = kopf.Body({"metadata": {"name": "etl"}, "spec": {"rules": {}}, "status": {"score": 80}})
+    storage = settings(scanning=False).persistence.diffbase_storage
+    assert not storage.build(body=body)
+    assert storage.fetch(body=body) is None

@@ -161,10 +161,11 @@ def status_update(
         document = {**verdict.document, "conditions": current, "observedGeneration": entry.generation}
         if running and json_size(document | {"running": list(running)}) <= LARGEST_STATUS:
             document["running"] = list(running)
-        same = digest(document) == entry.status.digest
+        made = digest(document)
+        same = made == entry.status.digest
         if same and not _refresh(entry, verdict):
             return None
-        return StatusUpdate(entry.ref, document, entry.status.digest, force=same)
+        return StatusUpdate(entry.ref, document, entry.status.digest, force=same, digest=made or "")
     if not moved and semantic(current) == semantic(list(entry.status.conditions)) and not _refresh(entry, verdict):
         return None
     partial: dict[str, Any] = {"conditions": current, "observedGeneration": entry.generation}

@@ -80,7 +80,7 @@ class Publisher:
             record.writes[result.outcome.value] += 1
             if result.outcome is WriteOutcome.WRITTEN:
                 entry = batch.entries[result.ref.uid]
-                self._remember(entry, StatusView.of(result.status, entry.ref))
+                self._remember(entry, self._registry.wrote(entry.ref, result.status))
             elif result.outcome in _FAULTS:
                 record.problem(f"{result.ref}: {result.message}")
         seconds = perf_counter() - begun
@@ -95,7 +95,6 @@ class Publisher:
         self._writer.keep_only(uids)
 
     def _remember(self, entry: Entry, status: StatusView) -> None:
-        self._registry.wrote(entry.uid, status)
         self._written(entry, status)
         if status.digest == entry.status.digest:
             return
