@@ -19,7 +19,7 @@ from concertmaster.core.analysis.runs.usage import RunUsage
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
-from concertmaster.core.sizing import MemoryOptions, MemorySize, levels, memory_request
+from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
 from concertmaster.core.sizing.trend import growth_per_run, rising
 from concertmaster.core.stats.regression import EXPLAINED_Z, fit_memory, fit_runtime
 from concertmaster.core.stats.scaleout import WorkerRecommendation, fit_scaleout, recommend_workers
@@ -65,16 +65,24 @@ def memory_size(container: ContainerUsage, options: AnalysisSettings, *, authors
 
     ``authors``: whether the current request was set by people who know the step; a few runs then do not override it.
     """
-    rows = _sampled(container)
-    inputs = _inputs(rows)
-    return memory_request(
-        [_peak(r) for r in rows],
-        [r.seconds for r in rows],
-        times=[r.time for r in rows],
-        inputs=inputs,
-        current_request=container.memory_request if authors else None,
-        options=MemoryOptions(failure_bound=options.max_failure),
-    )
+    return memory_sizes([(container, authors)], options)[0]
+
+
+def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: AnalysisSettings) -> list[MemorySize]:
+    """``memory_size`` of each container; with each whether people set its current request."""
+    uses = []
+    for container, authors in containers:
+        rows = _sampled(container)
+        uses.append(
+            MemoryUse(
+                [_peak(r) for r in rows],
+                [r.seconds for r in rows],
+                times=[r.time for r in rows],
+                inputs=_inputs(rows),
+                current_request=container.memory_request if authors else None,
+            )
+        )
+    return memory_requests(uses, MemoryOptions(failure_bound=options.max_failure))
 
 
 def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tuple[tuple[float, float], ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from concertmaster.core.sizing.by_input import InputModel, levels
-from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, cpu_request
-from concertmaster.core.sizing.memory import MemoryOptions, MemorySize, memory_request
+from concertmaster.core.sizing.cpu import CpuOptions, CpuSize, CpuUse, cpu_request, cpu_requests
+from concertmaster.core.sizing.memory import MemoryOptions, MemorySize, MemoryUse, memory_request, memory_requests
 from concertmaster.core.sizing.quantities import MIB, MILLI, at_most, plain_memory, round_cpu, round_memory
 
 __all__ = [
@@ -12,13 +12,17 @@ __all__ = [
     "MILLI",
     "CpuOptions",
     "CpuSize",
+    "CpuUse",
     "InputModel",
     "MemoryOptions",
     "MemorySize",
+    "MemoryUse",
     "at_most",
     "cpu_request",
+    "cpu_requests",
     "levels",
     "memory_request",
+    "memory_requests",
     "plain_memory",
     "round_cpu",
     "round_memory",

@@ -18,7 +18,7 @@ import numpy as np
 
 from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
-from concertmaster.core.sizing.waste import Prices, fit_loss, uncertain_share
+from concertmaster.core.sizing.waste import Prices, bound_of, fit_loss, uncertain_share
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -180,7 +180,7 @@ def fit_by_input(
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        uncertain_share(u / predicted[best], loss.bound / OPTIMISM),
+        uncertain_share(u / predicted[best], bound_of(t, prices, OPTIMISM) / OPTIMISM),
         float(loss.of_model(best).waste(margin)[0]),
         tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),
         tuple(u[order].tolist()) if kind in BY_NEIGHBOURS else (),

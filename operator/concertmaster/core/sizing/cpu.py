@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from concertmaster.core.sizing.quantities import round_cpu
-from concertmaster.core.sizing.tail import Floats, fit_tail
-from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
-from concertmaster.core.sizing.waste import middle
+from concertmaster.core.sizing.tail import Floats, fit_tail, places
+from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
+from concertmaster.core.sizing.waste import middle, picked, sums
 
 # More cores than any node has, and longer than any run; clipping keeps sums finite.
 LARGEST = 1e6
@@ -67,6 +67,19 @@ class CpuSize:
     throttled_share: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CpuUse:
+    """What the CPU request of a step is worked out from; see ``cpu_request``."""
+
+    mean_cores: Sequence[float] | Floats
+    peak_cores: Sequence[float] | Floats | None
+    throttled_shares: Sequence[float] | Floats | None
+    durations: Sequence[float] | Floats
+    on_critical_path_share: float | None = None
+    current_request: float | None = None
+    current_limit: float | None = None
+
+
 def cpu_request(
     mean_cores: Sequence[float] | Floats,
     peak_cores: Sequence[float] | Floats | None,
@@ -83,20 +96,57 @@ def cpu_request(
     None or contain NaN. ``on_critical_path_share``: share of runs (0 to 1) with the step on the critical path; unknown
     counts as always. Current request and limit in cores. Never raises.
     """
+    use = CpuUse(
+        mean_cores,
+        peak_cores,
+        throttled_shares,
+        durations,
+        on_critical_path_share,
+        current_request,
+        current_limit,
+    )
+    return cpu_requests([use], options)[0]
+
+
+def cpu_requests(uses: Sequence[CpuUse], options: CpuOptions | None = None) -> list[CpuSize]:
+    """``cpu_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
     options = options or CpuOptions()
-    used = np.asarray(mean_cores, dtype=np.float64).ravel()
-    time = np.asarray(durations, dtype=np.float64).ravel()
-    throttled = _median(throttled_shares)
-    if used.size != time.size:
-        return CpuSize(None, False, "mean cores and durations differ in number", throttled_share=throttled)
-    good = (used >= 0.0) & (used <= LARGEST) & (time > 0.0) & (time <= LONGEST)
-    used, time = used[good], time[good]
+    found: dict[int, CpuSize] = {}
+    ready: dict[int, tuple[Floats, Floats]] = {}
+    alike: dict[int, list[int]] = {}
     needed = max(1, options.min_runs)
-    if used.size < needed:
-        return CpuSize(None, False, f"{used.size} usable runs, {needed} are needed", throttled_share=throttled)
-    current = _positive(current_request)
-    limit = _positive(current_limit)
-    wanted, slowdown = _cheapest(used, time, on_critical_path_share, options)
+    for at, use in enumerate(uses):
+        rows = _usable(use)
+        if rows is None or rows[0].size < needed:
+            reason = "mean cores and durations differ in number"
+            if rows is not None:
+                reason = f"{rows[0].size} usable runs, {needed} are needed"
+            found[at] = CpuSize(None, False, reason, throttled_share=_median(use.throttled_shares))
+        else:
+            ready[at] = rows
+            alike.setdefault(rows[0].size, []).append(at)
+    for members in alike.values():
+        used, time = np.array([ready[at][0] for at in members]), np.array([ready[at][1] for at in members])
+        shares = [uses[at].on_critical_path_share for at in members]
+        for at, wanted, slowdown in zip(members, *_cheapest(used, time, shares, options), strict=True):
+            found[at] = _size(uses[at], *ready[at], wanted, slowdown, options)
+    return [found[at] for at in range(len(uses))]
+
+
+def _usable(use: CpuUse) -> tuple[Floats, Floats] | None:
+    """Mean cores and durations of usable executions; None when their numbers differ."""
+    used = np.asarray(use.mean_cores, dtype=np.float64).ravel()
+    time = np.asarray(use.durations, dtype=np.float64).ravel()
+    if used.size != time.size:
+        return None
+    good = (used >= 0.0) & (used <= LARGEST) & (time > 0.0) & (time <= LONGEST)
+    return used[good], time[good]
+
+
+def _size(use: CpuUse, used: Floats, time: Floats, wanted: float, slowdown: float, options: CpuOptions) -> CpuSize:
+    throttled = _median(use.throttled_shares)
+    current = _positive(use.current_request)
+    limit = _positive(use.current_limit)
     if limit is not None:
         wanted = min(wanted, limit)
     held_back = throttled is not None and throttled > options.throttled_bound
@@ -107,7 +157,7 @@ def cpu_request(
         request, reason = None, f"{used.size} runs need {wanted:.3g} cores and got them without throttling"
     else:
         request, reason = wanted, f"{used.size} runs used {(used * time).sum() / time.sum():.3g} cores on average"
-        peak = _median(peak_cores)
+        peak = _median(use.peak_cores)
         if peak is not None and peak > wanted:
             reason += f", in short bursts {peak:.3g}"
     return CpuSize(
@@ -121,36 +171,44 @@ def cpu_request(
     )
 
 
-def _cheapest(used: Floats, time: Floats, on_path_share: float | None, options: CpuOptions) -> tuple[float, float]:
-    """Level (cores) with the least cost, and its expected slowdown (share)."""
+def _cheapest(
+    used: Floats, time: Floats, on_path_shares: Sequence[float | None], options: CpuOptions
+) -> tuple[list[float], list[float]]:
+    """For each row the level (cores) with the least cost, and its expected slowdown (share)."""
+    runs = used.shape[-1]
     used = _as_of_now(used, options)
-    tail = fit_tail(used, scale=max(float(used.max()), options.floor))
+    tail = fit_tail(used, scale=np.maximum(used.max(axis=-1, keepdims=True), options.floor))
     # A run that exceeds all earlier ones takes a little longer; room for it would be idle in all the others.
-    level = np.maximum(tail.ordered[used.size // 2 :], options.floor)
-    level = level[
-        np.concatenate([[True], level[1:] != level[:-1]])
-    ]  # in order already, so that equal ones are neighbours
-    on_path = 1.0 if on_path_share is None or not math.isfinite(on_path_share) else min(1.0, max(0.0, on_path_share))
-    order = np.argsort(used, kind="stable")
-    ascending = used[order]
-    seconds = np.concatenate([[0.0], np.cumsum(time[order])])
-    work = np.concatenate([[0.0], np.cumsum((used * time)[order])])
-    below = np.searchsorted(ascending, level, side="right")
-    extra = (work[-1] - work[below]) / level - (seconds[-1] - seconds[below])
-    record = tail.excess_beyond(level) / level * seconds[-1] / used.size
-    slower = np.maximum(extra, 0.0) / used.size * (used.size / (used.size + 1.0)) + record  # seconds per run
-    unused = np.maximum(level * seconds[below] - work[below], 0.0) / used.size
-    price = options.idle_price + max(0.0, options.delay_price - options.idle_price) * on_path
-    cost = unused + price * slower
-    best = int(np.argmin(cost))
-    return float(level[best]), float(slower[best] / (seconds[-1] / used.size))
+    level = np.maximum(tail.ordered[:, runs // 2 :], options.floor)
+    order = np.argsort(used, axis=-1, kind="stable")
+    seconds, work = sums(picked(time, order)), sums(picked(used * time, order))
+    below = places(tail.ordered, level)
+    all_seconds, all_work = seconds[:, -1:], work[:, -1:]
+    of_seconds, of_work = picked(seconds, below), picked(work, below)
+    extra = (all_work - of_work) / level - (all_seconds - of_seconds)
+    record = tail.excess_beyond(level) / level * all_seconds / runs
+    slower = np.maximum(extra, 0.0) / runs * (runs / (runs + 1.0)) + record  # seconds per run
+    unused = np.maximum(level * of_seconds - of_work, 0.0) / runs
+    dearer = max(0.0, options.delay_price - options.idle_price)
+    price = np.array([[options.idle_price + dearer * _on_path(share)] for share in on_path_shares])
+    best = (unused + price * slower).argmin(axis=-1)
+    return picked(level, best).tolist(), (picked(slower, best) / (all_seconds[:, 0] / runs)).tolist()
+
+
+def _on_path(share: float | None) -> float:
+    return 1.0 if share is None or not math.isfinite(share) else min(1.0, max(0.0, share))
 
 
 def _as_of_now(used: Floats, options: CpuOptions) -> Floats:
     """Use of each run scaled to the current level where use grows: future runs resemble the latest ones, not the average.
     Further growth is ignored, since falling short of it costs little."""
-    if order_z(used) <= options.growth_z:
+    rising = orders_z(used) > options.growth_z
+    if not rising.any():
         return used
+    return np.array([_scaled(row, options) if rises else row for row, rises in zip(used, rising, strict=True)])
+
+
+def _scaled(used: Floats, options: CpuOptions) -> Floats:
     cores = np.log(np.maximum(used, options.floor))
     now = np.exp(carried_forward(cores, growth_per_run(cores), 0.0))
     return np.maximum(used, np.minimum(now, LARGEST_RISE * float(used.max())))

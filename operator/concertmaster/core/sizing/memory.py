@@ -13,9 +13,9 @@ import numpy as np
 
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
-from concertmaster.core.sizing.tail import Floats, coverage_confidence
-from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, order_z, record_z
-from concertmaster.core.sizing.waste import fit_loss, uncertain_share
+from concertmaster.core.sizing.tail import Floats, coverage_confidence, exceeding
+from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, orders_z, records_z
+from concertmaster.core.sizing.waste import bound_of, fit_losses, picked, uncertain_share
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
@@ -87,6 +87,30 @@ class MemorySize:
         return round_memory(self.request, at_least=min(self.request, self.largest_recent_peak))
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """What the memory request of a step is worked out from; see ``memory_request``."""
+
+    peaks: Sequence[float] | Floats
+    durations: Sequence[float] | Floats
+    times: Sequence[float] | Floats | None = None
+    inputs: Sequence[float] | Floats | None = None
+    current_request: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """One of the steps with its usable rows, and the peaks to expect if they go on growing."""
+
+    peaks: Floats
+    durations: Floats
+    inputs: Floats | None
+    current: float | None
+    drifting: bool
+    driven: float
+    expected: Floats
+
+
 def memory_request(
     peaks: Sequence[float] | Floats,
     durations: Sequence[float] | Floats,
@@ -101,54 +125,103 @@ def memory_request(
     a byte) are ignored; an unknown duration counts as the median. ``current_request``: bytes; with few runs the proposal
     stays close to it. Never raises.
     """
+    return memory_requests([MemoryUse(peaks, durations, times, inputs, current_request)], options)[0]
+
+
+def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None = None) -> list[MemorySize]:
+    """``memory_request`` of each. Those of equally many runs are worked out over arrays of all of them at once."""
     options = options or MemoryOptions()
-    rows = _usable(peaks, durations, times, inputs)
-    if rows is None:
-        return MemorySize(None, False, "peaks, durations, times and inputs differ in length")
-    u, t, x = rows
+    found: dict[int, MemorySize] = {}
+    ready: dict[int, tuple[Floats, Floats, Floats | None]] = {}
     needed = max(1, options.min_runs)
-    if u.size < needed:
-        return MemorySize(None, False, f"{u.size} usable memory peaks, {needed} are needed")
-    rising = order_z(u)
-    drifting = rising > options.drift_z
+    for at, use in enumerate(uses):
+        rows = _usable(use.peaks, use.durations, use.times, use.inputs)
+        if rows is None:
+            found[at] = MemorySize(None, False, "peaks, durations, times and inputs differ in length")
+        elif rows[0].size < needed:
+            found[at] = MemorySize(None, False, f"{rows[0].size} usable memory peaks, {needed} are needed")
+        else:
+            ready[at] = rows
+    alike: dict[tuple[int, int], list[int]] = {}
+    for at, (u, t, _) in ready.items():
+        alike.setdefault((u.size, exceeding(u.size, bound_of(t, options))), []).append(at)
+    for members in alike.values():
+        rising = orders_z(np.array([ready[at][0] for at in members])).tolist()
+        group = [
+            _expected(*ready[at], uses[at].current_request, z, options) for at, z in zip(members, rising, strict=True)
+        ]
+        found |= zip(members, _sizes(group, options), strict=True)
+    return [found[at] for at in range(len(uses))]
+
+
+def _expected(
+    u: Floats, t: Floats, x: Floats | None, current: float | None, rising: float, options: MemoryOptions
+) -> _Usable:
     driven = 0.0 if x is None else driven_growth(np.log(u), _logarithms(x), options.drift_z)
     growth = driven or (growth_per_run(np.log(u)) if rising > options.room_z else 0.0)
-    expected = _expected(u, growth, options.driven_horizon if driven else options.horizon)
-    loss = fit_loss(np.zeros(u.size), expected, t, options, is_factor=False)
-    level, total = map(float, loss.best(options))
+    expected = _continued(u, growth, options.driven_horizon if driven else options.horizon)
+    return _Usable(u, t, x, current, rising > options.drift_z, driven, expected)
+
+
+def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]:
+    """The requests of steps with equally many runs."""
+    peaks, durations = np.array([use.peaks for use in group]), np.array([use.durations for use in group])
+    grows = any(use.expected is not use.peaks for use in group)
+    loss = fit_losses(np.array([use.expected for use in group]) if grows else peaks, durations, options)
+    levels, totals = loss.best(options)
     # Growth that inputs explain has room already, and longer runs that need less memory promise no larger peaks.
-    records = 0.0 if driven else record_z(t)
-    if records > 0.0 and order_z(u[t.argsort(kind="stable")]) < -options.room_z:
-        records = 0.0
-    request = _with_authors(max(level, options.floor), current_request, u, options.failure_bound, records)
-    above = int((u > request).sum())
+    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.room_z
+    records = np.where(needing_less | np.array([bool(use.driven) for use in group]), 0.0, records_z(durations))
+    largest = peaks.max(axis=-1)
+    requests = np.array(
+        [
+            _with_authors(max(level, options.floor), use.current, use.peaks, most, options.failure_bound, more)
+            for use, level, most, more in zip(group, levels.tolist(), largest.tolist(), records.tolist(), strict=True)
+        ]
+    )[:, None]
+    above, failing = (peaks > requests).sum(axis=-1), loss.failing(requests)[:, 0]
+    figures = (requests[:, 0], totals, above, largest, failing)
+    return [_size(use, options, *of_use) for use, *of_use in zip(group, *(f.tolist() for f in figures), strict=True)]
+
+
+def _size(
+    use: _Usable, options: MemoryOptions, request: float, total: float, above: int, largest: float, failing: float
+) -> MemorySize:
+    u, t, x = use.peaks, use.durations, use.inputs
     return MemorySize(
         request=request,
         enough=True,
-        reason=_reason(u, t, above, float(expected.max() - u.max()), "inputs" if driven else "peaks"),
-        coverage_confidence=0.0 if drifting else coverage_confidence(u.size, above, COVERED_SHARE),
-        largest_recent_peak=float(u.max()),
-        failure_share_bound=float(loss.failing(np.array([request]))[0]),
-        model=None if x is None else fit_by_input(x, u, t, total, options.floor, options, current_request),
-        drifting=drifting,
+        reason=_reason(
+            u,
+            t,
+            above,
+            0.0 if use.expected is u else float(use.expected.max()) - largest,
+            "inputs" if use.driven else "peaks",
+        ),
+        coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
+        largest_recent_peak=largest,
+        failure_share_bound=failing,
+        model=None if x is None else fit_by_input(x, u, t, total, options.floor, options, use.current),
+        drifting=use.drifting,
     )
 
 
-def _with_authors(request: float, current: float | None, peaks: Floats, bound: float, records: float) -> float:
+def _with_authors(
+    request: float, current: float | None, peaks: Floats, largest: float, bound: float, records: float
+) -> float:
     """The request, pulled towards the current one, which was set by people who know the step.
 
     The request covers the share of that distance, on logarithms, that few runs leave uncertain, or ``records`` of run time
     beyond chance: when many runs start at once, short ones end first, and their peaks look stable although large ones are
     still to come. A current request that no run exceeded is never raised: an extrapolated bound is no better evidence.
     """
-    largest = float(peaks.max())
     if current is None or not math.isfinite(current) or current < largest:
         return request
     kept = largest * (current / largest) ** uncertain_share(peaks, bound, records)
     return float(min(current, max(request, kept)))
 
 
-def _expected(peaks: Floats, growth: float, horizon: float) -> Floats:
+def _continued(peaks: Floats, growth: float, horizon: float) -> Floats:
     """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
     if growth <= 0.0:
         return peaks
@@ -184,11 +257,12 @@ def _usable(
     if any(a is not None and a.size != u.size for a in (t, x, when)):
         return None
     good = (u >= SMALLEST) & (u <= LARGEST)
-    order = np.flatnonzero(good)
-    if when is not None:
-        order = order[np.argsort(when[good], kind="stable")]
-    u, t = u[order], t[order]
+    if not good.all() or (when is not None and (when[1:] < when[:-1]).any()):
+        order = np.flatnonzero(good)
+        if when is not None:
+            order = order[np.argsort(when[good], kind="stable")]
+        u, t, x = u[order], t[order], None if x is None else x[order]
     known = (t >= 0.0) & (t <= LARGEST)
     if not known.all():
         t = np.where(known, t, float(np.median(t[known])) if known.any() else 1.0)
-    return u, t, None if x is None else x[order]
+    return u, t, x

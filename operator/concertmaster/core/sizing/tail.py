@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ PRIOR_GAP_SHARE = 0.01
 BEYOND = 30.0 * np.linspace(0.0, 1.0, 41)[1:] ** 1.5
 # Relative positions between the largest value and the level at the bound.
 NEAR = np.linspace(0.9, 1.6, 15)
+FEW = 32  # values of a row up to which comparing all of them at once takes less time than a search in each row
 _LEAST = 1e-12  # below any unit of memory or CPU: prevents overflow when dividing by invalid values
 
 
@@ -45,10 +47,16 @@ class Tail:
         """The largest observed value, last axis of length 1."""
         return self.ordered[..., -1:]
 
-    def level_exceeded_by(self, share: float) -> Floats:
-        """The smallest level, at least the largest value, that the next value exceeds with probability at most ``share``."""
-        over = math.pow(share * (self.ordered.shape[-1] + 1.0), -1.0 / self.shape) - 1.0
-        return self.largest + self.excess * max(0.0, over)
+    def level_exceeded_by(self, share: float | Floats) -> Floats:
+        """The smallest level, at least the largest value, that the next value exceeds with probability at most ``share``;
+        one for all rows, or with a last axis of length 1."""
+        over = (
+            self._over(share) if isinstance(share, float) else np.array([[self._over(float(s))] for s in share[:, 0]])
+        )
+        return np.asarray(self.largest + self.excess * over, dtype=np.float64)
+
+    def _over(self, share: float) -> float:
+        return max(0.0, math.pow(share * (self.ordered.shape[-1] + 1.0), -1.0 / self.shape) - 1.0)
 
     def exceedance(self, level: Floats) -> Floats:
         """Probability (0 to 1) that the next value exceeds each ``level``, same shape; decreases with the level."""
@@ -66,16 +74,23 @@ class Tail:
         mean = self.excess / max(self.shape - 1.0, 1.0)
         return np.asarray((distance + mean * rest) / (self.ordered.shape[-1] + 1.0), dtype=np.float64)
 
-    def levels(self, share: float) -> Floats:
-        """Candidate levels, ascending, including those around the exceedance probability ``share``."""
+    def levels(self, share: float | Floats) -> Floats:
+        """Candidate levels, ascending, including those around the exceedance probability ``share``; shares of several rows
+        must leave room for equally many of the values (see ``exceeding``)."""
         n = self.ordered.shape[-1]
-        seen, largest = self.ordered[..., max(0, n - 1 - int(share * (n + 1.0))) :], self.largest
+        above = exceeding(n, share if isinstance(share, float) else float(share[0, 0]))
+        seen, largest = self.ordered[..., max(0, n - 1 - above) :], self.largest
         beyond = largest + self.excess / self.shape * BEYOND
         # Fine around the bound, where a grid wide enough for every price is too coarse.
         near = largest + (self.level_exceeded_by(share) - largest) * NEAR
         level = np.concatenate([seen, beyond, near], axis=-1)
         level.sort()
         return level
+
+
+def exceeding(n: int, share: float) -> int:
+    """How many of ``n`` values a level may leave above it at that exceedance probability."""
+    return int(share * (n + 1.0))
 
 
 def gaps_used(n: int) -> int:
@@ -87,6 +102,8 @@ def places(ordered: Floats, values: Floats) -> NDArray[np.intp]:
     """For each of ``values``, the number of ``ordered`` (ascending along the last axis) that are at most it, by row."""
     if ordered.ndim == 1:
         return ordered.searchsorted(values, side="right")
+    if ordered.shape[-1] <= FEW:
+        return np.asarray((ordered[:, None, :] <= values[:, :, None]).sum(axis=-1), dtype=np.intp)
     return np.array([row.searchsorted(asked, side="right") for row, asked in zip(ordered, values, strict=True)])
 
 
@@ -101,6 +118,7 @@ def fit_tail(values: Floats, scale: float | Floats) -> Tail:
     return Tail(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
 
 
+@lru_cache(1024)
 def coverage_confidence(n: int, above: int, share: float) -> float:
     """Confidence (0 to 1) that a level exceeded by ``above`` of ``n`` values covers the share ``share`` of all values.
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from concertmaster.core.sizing.tail import Floats
+from concertmaster.core.sizing.tail import FEW, Floats
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MOST_RUNS = 200
@@ -24,17 +24,30 @@ ROUNDING = 1e-9  # relative to a variance
 def order_z(values: Floats) -> float:
     """One-sided normal quantile of Daniels' trend test (Spearman's rank correlation of the values with their order). Ties
     share their mean rank; 0 for fewer than three values. With fewer than about seven values it cannot reach 1%."""
-    recent = values[-MOST_RUNS:]
-    n = int(recent.size)
+    return float(orders_z(values[None, :])[0])
+
+
+def orders_z(values: Floats) -> Floats:
+    """``order_z`` of each row."""
+    recent = values[:, -MOST_RUNS:]
+    n = recent.shape[-1]
     if n < 3:
-        return 0.0
-    ordered = recent.copy()
-    ordered.sort()
-    # Twice the rank, less its mean: n whatever the ties. The squares of the places add up to n (n^2 - 1) / 12.
-    rank = (ordered.searchsorted(recent, "left") + ordered.searchsorted(recent, "right") - n).astype(np.float64)
+        return np.zeros(len(recent))
+    # Twice the rank, less its mean: n whatever the ties. The squares of the places add up to n (n^2 - 1) / 12. All of it is
+    # whole or half numbers, so that sums are exact in any order.
+    if n <= FEW:
+        smaller = recent[:, None, :] < recent[:, :, None]
+        larger = recent[:, None, :] > recent[:, :, None]
+        rank = (smaller.sum(axis=-1) - larger.sum(axis=-1)).astype(np.float64)
+    else:
+        ordered = np.sort(recent)
+        left = [row.searchsorted(of_row, "left") for row, of_row in zip(ordered, recent, strict=True)]
+        right = [row.searchsorted(of_row, "right") for row, of_row in zip(ordered, recent, strict=True)]
+        rank = (np.array(left) + np.array(right) - n).astype(np.float64)
     place = np.arange(n) - (n - 1) / 2.0
-    norm = math.sqrt(float(rank @ rank) * (n * (n * n - 1) / 12.0))
-    return float(rank @ place) / norm * math.sqrt(n - 1.0) if norm > 0.0 else 0.0
+    norm = np.sqrt((rank * rank).sum(axis=-1) * (n * (n * n - 1) / 12.0))
+    z = np.divide((rank * place).sum(axis=-1), norm, out=np.zeros(len(recent)), where=norm > 0.0)
+    return np.asarray(z * math.sqrt(n - 1.0), dtype=np.float64)
 
 
 def rising(values: Floats, z: float) -> bool:
@@ -84,14 +97,16 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
 
 
-def record_z(values: Floats) -> float:
-    """How many more of the values than expected exceed all before them, in standard deviations (Renyi 1962). The i-th of
-    exchangeable values does so with probability 1 / i. Shows a growing maximum even where most values stay small."""
-    if values.size < LEAST_RUNS:
-        return 0.0
-    share = 1.0 / np.arange(2.0, values.size + 1.0)
-    records = int((values[1:] > np.maximum.accumulate(values)[:-1]).sum())
-    return float((records - share.sum()) / math.sqrt(float(share @ (1.0 - share))))
+def records_z(values: Floats) -> Floats:
+    """For each row, how many more of the values than expected exceed all before them, in standard deviations (Renyi 1962).
+    The i-th of exchangeable values does so with probability 1 / i. Shows a growing maximum even where most values stay
+    small."""
+    n = values.shape[-1]
+    if n < LEAST_RUNS:
+        return np.zeros(len(values))
+    share = 1.0 / np.arange(2.0, n + 1.0)
+    records = (values[:, 1:] > np.maximum.accumulate(values, axis=-1)[:, :-1]).sum(axis=-1)
+    return np.asarray((records - share.sum()) / math.sqrt(float(share @ (1.0 - share))), dtype=np.float64)
 
 
 def _independent(values: Floats) -> float:

@@ -51,13 +51,15 @@ class Prices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Expected loss per run as a function of the margin on a prediction; for several models at once, one per row.
+    """Expected loss per run as a function of the margin on a prediction; for several models, or several samples of equal
+    size, at once, one per row.
 
     The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
     would have needed (of their logs if a factor). ``margins``: these, ascending. ``held_before`` and ``used_before``: their
     cumulative sums with a leading zero, so that held * margin - used is what is reserved and not used. ``burn``:
     byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts. ``typical``: bytes to which
-    an additive margin is added. With rows, ``is_factor`` and ``typical`` have a last axis of length 1.
+    an additive margin is added. With rows, ``is_factor`` and ``typical`` have a last axis of length 1, and with several
+    samples ``burn`` and ``bound`` have, too.
     """
 
     is_factor: bool | NDArray[np.bool_]
@@ -65,8 +67,8 @@ class Loss:
     margins: Floats
     held_before: Floats
     used_before: Floats
-    burn: float
-    bound: float
+    burn: float | Floats
+    bound: float | Floats
     retry_factor: float
     typical: float | Floats
 
@@ -135,7 +137,7 @@ def fit_loss(
 ) -> Loss:
     """Loss from peaks (bytes, > 0), durations (s, >= 0) and a model's prediction for each run (bytes, >= 0; > 0 where the
     margin is a factor). ``predicted`` may have one row per model; ``is_factor`` then has shape (models, 1). ``share``: share
-    of the failure bound that may be used up."""
+    of the failure bound that may be used up. See ``fit_losses`` for several samples."""
     n = peaks.size
     if is_factor is False:
         margins = peaks - predicted
@@ -146,19 +148,45 @@ def fit_loss(
     order = margins.argsort(axis=-1, kind="stable")
     margins, held = picked(margins, order), picked(held, order)
     largest = float(peaks.max())
-    stricter = min(1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(durations.sum()) / n))))
     return Loss(
         is_factor,
         fit_tail(_logs(margins, is_factor), scale=largest if is_factor is False else np.where(is_factor, 1.0, largest)),
         margins,
-        _sums(held),
-        _sums(margins * held),
+        sums(held),
+        sums(margins * held),
         # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
         prices.retry_factor * float(peaks @ durations) / n,
-        max(LEAST_BOUND, prices.failure_bound * stricter * share),
+        bound_of(durations, prices, share),
         prices.retry_factor,
         np.where(is_factor, 0.0, middle(predicted)),
     )
+
+
+def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> Loss:
+    """Losses of several samples without a model, one per row, where the margin is the size itself: each as ``fit_loss`` with
+    predictions of zero, to the last bit. Their bounds must leave room for equally many peaks (see ``Tail.levels``)."""
+    n = peaks.shape[-1]
+    order = peaks.argsort(axis=-1, kind="stable")
+    margins, held = picked(peaks, order), picked(durations, order)
+    return Loss(
+        False,
+        fit_tail(margins, scale=margins[:, -1:]),
+        margins,
+        sums(held),
+        sums(margins * held),
+        np.array([[prices.retry_factor * float(u @ t) / n] for u, t in zip(peaks, durations, strict=True)]),
+        np.array([[bound_of(t, prices)] for t in durations]),
+        prices.retry_factor,
+        0.0,
+    )
+
+
+def bound_of(durations: Floats, prices: Prices, share: float = 1.0) -> float:
+    """Largest accepted share of failing attempts of runs of these durations (s)."""
+    stricter = min(
+        1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(durations.sum()) / durations.size)))
+    )
+    return max(LEAST_BOUND, prices.failure_bound * stricter * share)
 
 
 def uncertain_share(values: Floats, bound: float, records: float = 0.0) -> float:
@@ -181,7 +209,7 @@ def _logs(margins: Floats, is_factor: bool | NDArray[np.bool_]) -> Floats:
     return np.log(margins, out=margins.copy(), where=is_factor)
 
 
-def _sums(values: Floats) -> Floats:
+def sums(values: Floats) -> Floats:
     """Cumulative sums along the last axis, with a leading zero."""
     sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     values.cumsum(axis=-1, out=sums[..., 1:])
@@ -192,6 +220,8 @@ def picked(table: Floats, at: NDArray[np.intp]) -> Floats:
     """The values at these positions of the last axis, by row."""
     if table.ndim == 1:
         return np.asarray(table[at])
+    if at.ndim == 2:
+        return np.asarray(table[np.arange(at.shape[0])[:, None], at])
     return np.array([row[of_row] for row, of_row in zip(table, at, strict=True)])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
-from concertmaster.core.analysis.drivers import memory_size
+from concertmaster.core.analysis.drivers import memory_sizes
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.known import median
 from concertmaster.core.model import Edit
@@ -25,8 +25,8 @@ from concertmaster.core.rules.resources.size_bounds import (
     limit_of,
     size_bounds,
 )
-from concertmaster.core.rules.resources.sizes import cpu_size, size_guard
-from concertmaster.core.sizing import MIB, MILLI, at_most, plain_memory, round_cpu
+from concertmaster.core.rules.resources.sizes import cpu_sizes, size_guard
+from concertmaster.core.sizing import MIB, MILLI, CpuSize, MemorySize, at_most, plain_memory, round_cpu
 
 _FIRST = 1.25  # largest initial request, times the largest peak: the cost model alone gives short steps too much room
 LEAST_ROOM = 1.05  # times the largest peak, for a size proposed when the peak was lower
@@ -88,25 +88,35 @@ class RequestRow:
 def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, str]]) -> Iterator[RequestRow]:
     """A row for every request that is off by at least the share ``least``. ``held_back``: (step, container, resource) that
     another rule covers."""
+    sized: dict[str, list[Place]] = {"cpu": [], "memory": []}
+    order: list[tuple[str, int]] = []
     for place in places(evidence.analysis):
         spec = place.step.spec
         if spec is not None and spec.containers and all(c.name != place.container.name for c in spec.sized):
             continue  # injected into the pod: there is no field to set
         if size_guard(place.container, evidence.analysis.options) is not None:
             continue
-        for resource, size in (("cpu", _cpu), ("memory", _memory)):
+        for resource, of_resource in sized.items():
             name = (place.step.step, place.container.name, resource)
             if name not in held_back and evidence.sizing.excluded(*name) is None:
-                row = size(evidence, place, least)
-                if row is not None:
-                    yield row
+                order.append((resource, len(of_resource)))
+                of_resource.append(place)
+    cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
+    given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
+    memory = memory_sizes(given, evidence.analysis.options)
+    for resource, at in order:
+        place = sized[resource][at]
+        row = (
+            _cpu(evidence, place, cpu[at], least) if resource == "cpu" else _memory(evidence, place, memory[at], least)
+        )
+        if row is not None:
+            yield row
 
 
-def _memory(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
+def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) -> RequestRow | None:
     container, current = place.container, place.container.memory_request
     if any(r.oom_killed for r in container.runs):
         return None
-    size = memory_size(container, evidence.analysis.options, authors=not _is_own(evidence, place))
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
         return None
@@ -144,9 +154,8 @@ def _memory(evidence: Evidence, place: Place, least: float) -> RequestRow | None
     )
 
 
-def _cpu(evidence: Evidence, place: Place, least: float) -> RequestRow | None:
+def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> RequestRow | None:
     container, current = place.container, place.container.cpu_request
-    size = cpu_size(container, place.step)
     means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
     if not size.enough or len(means) < evidence.analysis.options.min_runs:
         return None

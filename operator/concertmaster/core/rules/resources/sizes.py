@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from concertmaster.core import text
 from concertmaster.core.analysis.drivers import memory_by_input, memory_lasts_until
@@ -12,7 +12,7 @@ from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.rules.base import Evidence
 from concertmaster.core.rules.resources.places import Place
-from concertmaster.core.sizing import CpuSize, cpu_request
+from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
 from concertmaster.core.times import day
 
 
@@ -25,8 +25,17 @@ def _floats(values: list[float | None]) -> list[float] | None:
 
 def cpu_size(container: ContainerUsage, step: StepAnalysis) -> CpuSize:
     """CPU request (cores) from per-run means, peaks and throttling; the critical path decides how tight it may be."""
+    return cpu_sizes([(container, step)])[0]
+
+
+def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list[CpuSize]:
+    """``cpu_size`` of each container."""
+    return cpu_requests([_cpu_use(container, step) for container, step in containers])
+
+
+def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
     rows = [r for r in container.runs if r.mean_cores is not None]
-    return cpu_request(
+    return CpuUse(
         [r.mean_cores or 0.0 for r in rows],
         _floats([r.peak_cores for r in rows]),
         _floats([r.throttled_share for r in rows]),
