@@ -41,9 +41,27 @@ _KEPT = (
 def document(view: View, profile: str, memory: RecommendationHistory | None = None, recent: View | None = None) -> View:
     """The document served about a profile, from the view of its analysis. The steps with the largest drag stay.
     ``memory`` has the state of each recommendation; one that it does not know is applied already and left out.
-    ``recent``: the newest runs (see ``runs.served``)."""
+    ``recent``: the newest runs (see ``runs.served``); None: ``with_recent`` adds them when somebody asks."""
+    made = _document(view, profile, memory, recent)
+    _fit(made, encode(made))
+    return made
+
+
+def encoded(view: View, profile: str, memory: RecommendationHistory, recent: View | None) -> bytes:
+    """``document`` as it is sent."""
+    made = _document(view, profile, memory, recent)
+    return _fit(made, encode(made))
+
+
+def with_recent(detail: View, recent: View) -> bytes:
+    """A document without the newest runs, completed by them, as it is sent."""
+    made = {**detail, "recent": dict(recent)}
+    return _fit(made, encode(made))
+
+
+def _document(view: View, profile: str, memory: RecommendationHistory | None, recent: View | None) -> View:
     steps = sorted(view["steps"], key=lambda s: -(s["dragSeconds"] or 0.0))
-    detail: View = {
+    return {
         "profile": profile,
         **{key: view[key] for key in _KEPT},
         "recommendations": list(view["recommendations"])
@@ -55,8 +73,12 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
         "moreRecommendations": 0,
         "moreSteps": max(0, len(steps) - STEPS),
     }
-    if len(encode(detail)) <= MOST_BYTES:
-        return detail
+
+
+def _fit(detail: View, body: bytes) -> bytes:
+    """Cut a document to size; ``body`` is how it is sent, and what is returned how it is sent then."""
+    if len(body) <= MOST_BYTES:
+        return body
     while detail["recent"] and detail["recent"]["runs"] and len(encode(detail)) > MOST_BYTES:
         detail["recent"] = {**detail["recent"], "runs": detail["recent"]["runs"][:-1]}
     while detail["minor"] and len(encode(detail)) > MOST_BYTES:
@@ -66,7 +88,7 @@ def document(view: View, profile: str, memory: RecommendationHistory | None = No
             gone = max(1, len(detail[part]) // 4)
             del detail[part][-gone:]
             detail[count] += gone
-    return detail
+    return encode(detail)
 
 
 def _described(items: Sequence[View], memory: RecommendationHistory) -> list[View]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import Any
 
 from concertmaster.api.conditions import ConditionType, ConditionUpdate, Reason
 from concertmaster.api.models.profile import WorkflowProfile
@@ -72,15 +73,19 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
         ready(case, result),
         objectives(case, result),
         () if case.provisional else candidates(result, away),
-        detail.encode(
-            detail.document(results.view(result), case.profile.metadata.name, memory, recent_runs(result.analysis))
-        ),
+        detail.encoded(results.view(result), case.profile.metadata.name, memory, _recent(case, result)),
         fleet_member(case.definition, case.runs, case.now, case.figures),
         _waits(result),
         LongTermFigures() if case.provisional else long_term_figures(case, result, memory),
         workflow_series.samples(result, memory) if case.policy.metrics.per_workflow else (),
         lasts,
     )
+
+
+def _recent(case: Case, result: AnalysisResult) -> dict[str, Any] | None:
+    """The newest runs as they are served, where only this analysis knows them: answers to a policy's queries are not in the
+    history. Others are read from there when somebody asks (see ``reporting.details``)."""
+    return recent_runs(result.analysis) if case.policy.extra_metrics else None
 
 
 def _published(case: Case) -> frozenset[str] | None:

@@ -26,6 +26,7 @@ from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
 from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
 from concertmaster.kube.objects import CHANGES, PROFILES
@@ -383,3 +384,11 @@ def test_a_verdict_on_what_somebody_changed_is_news_for_the_analysis() -> None:
         for outcomes in ((), ({k: v for k, v in OUTCOME.items() if k != "verdict"},), (OUTCOME,))
     )
     assert before == waiting != decided
+
+
+def test_the_newest_runs_come_with_an_analysis_only_where_the_history_lacks_something_of_them() -> None:
+    """Answers to a policy's own queries are not in the history, from which the others are read when somebody asks."""
+    assert json.loads(recommend().detail)["recent"] is None
+    policy = replace(resolve(None, POLICY), extra_metrics=(ExtraMetric("rows", "sum(rows)"),))
+    found = analyze_profile(Case(profile(), policy, CASE.definition, CASE.runs, NOW, NOW))
+    assert len(json.loads(found.detail)["recent"]["runs"]) > 5

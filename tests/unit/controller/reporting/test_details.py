@@ -24,9 +24,11 @@ from concertmaster.controller.reporting.telemetry import Telemetry
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import AnalysisSettings, Policy
+from concertmaster.core.pipeline import analyze_workflow
 from concertmaster.history import HistoryError
 from concertmaster.report import daily, detail
 from concertmaster.report.result import view as view_of
+from concertmaster.report.runs.served import recent_runs
 from tests.support.core.cases import cases
 
 UID = "0b5b6b4e-8a0e-4a4e-9a63-0d6b8d0a7c11"
@@ -270,6 +272,38 @@ class TestRunsOfTheHistory:
         oldest = RunView.model_validate_json(body)
         assert oldest.run == newest_first[-1]
         assert [p.step for p in oldest.critical_path] == ["extract", "transform", "load"]
+
+    def test_the_newest_are_put_into_the_analysis_when_somebody_asks(self, tmp_path: Path) -> None:
+        """They are those that its analysis would have come with; runs that ended since are none of them."""
+        details, flow, newest = self.details(tmp_path), self.CASE.definition, self.CASE.runs[-1]
+        now, policy = self.CASE.runs[-3].end or 0.0, details.observed[UID].policy
+        assert isinstance(details.history, HistoryProvider)
+        runs = details.history.past_runs(flow, 200, newest.end)
+        result = analyze_workflow(flow, runs, policy, profile="etl", now=now)
+        without = detail.document(view_of(result), "etl")
+        details.put("demo", "etl", UID, detail.encode(without), flow.key)
+        _, _, body = served(details, lambda root: get(f"{root}/api/v1/namespaces/demo/workflowprofiles/etl?uid={UID}"))
+        assert without["recent"] is None
+        whole = detail.document(view_of(result), "etl", None, recent_runs(result.analysis))
+        assert json.loads(body) == json.loads(detail.encode(whole))
+        assert json.loads(body)["recent"]["runs"][0]["run"] == self.CASE.runs[-3].run
+
+    def test_the_newest_are_put_together_once_for_each_analysis(self, tmp_path: Path) -> None:
+        details, flow = self.details(tmp_path), self.CASE.definition
+        first = detail.encode(detail.document(view_of(self.CASE.analysed()), "etl"))
+        details.put("demo", "etl", UID, first, flow.key)
+        before = details.get("demo", "etl", UID)
+        assert before is not None
+        assert details.get("demo", "etl", UID) is before
+        observed, details.observed = details.observed, {}
+        details.put("demo", "etl", UID, first.replace(b'"etl"', b'"new"'), flow.key)  # another analysis
+        assert (
+            json.loads(details.get("demo", "etl", UID) or b"")["recent"] is None
+        )  # not known yet what they are read with
+        details.observed = observed
+        again = json.loads(details.get("demo", "etl", UID) or b"")
+        assert again["profile"] == "new"
+        assert len(again["recent"]["runs"]) > 5
 
     def test_there_are_as_many_as_the_policy_analyses(self, tmp_path: Path) -> None:
         _, _, body = served(self.details(tmp_path, most=7), lambda root: get(f"{root}{self.AT}?uid={UID}"))
