@@ -6,6 +6,7 @@ import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from concertmaster.core.model.daily import DAY_SECONDS as DAY
 from concertmaster.core.model.daily import RUN, Baseline, DailyRow, RecommendationOutcome
 from concertmaster.core.model.policy import Pricing
 from concertmaster.history import Store
+from concertmaster.history.daily import DailyTables
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.builders import container, run_record
 from tests.support.data.history_rows import KEY, ran
@@ -40,6 +42,29 @@ def rows_of(
     runs: list[RunRecord], covered: float = 0.0, recorded: float = 0.0, score: int | None = 80
 ) -> list[DailyRow]:
     return daily_rows(runs, PRICES, RunFigures(), covered=covered, recorded=recorded, until=30 * DAY, score=score)
+
+
+def test_rows_are_written_in_a_few_calls_however_many_steps_there_are(store: Store) -> None:
+    calls: list[str] = []
+
+    class Counted:
+        """The connection, with a note of each call."""
+
+        def __getattr__(self, name: str) -> Any:
+            calls.append(name)
+            return getattr(store._db, name)
+
+    tables = DailyTables(Counted, store._transaction, store._engine.reading)  # type: ignore[arg-type]
+    numbers = []
+    for count in (3, 40, 40):
+        calls.clear()
+        steps = ("", *(f"s{i}" for i in range(count)))
+        rows = [DailyRow(20, step, len(numbers) + 1, 1, 0, metrics={"tokens": 1.0}, whole=True) for step in steps]
+        assert tables.record(KEY, rows) == count + 1
+        numbers.append(len(calls))
+    assert max(numbers) < 14
+    assert {row.step for row in store.daily.rows(KEY, step=None)} == set(steps)
+    assert store.daily.rows(KEY, step="s39")[0].metrics == {"tokens": 1.0}
 
 
 def test_a_day_has_a_row_of_its_runs_and_one_of_each_step(store: Store) -> None:
