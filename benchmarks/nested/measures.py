@@ -80,8 +80,8 @@ def all_measures(data: Path) -> Iterator[Measure]:
             for h in (1.0, 2.0, 3.0)
         },
         "inputs' growth for 1.5": {(memory, "MemoryOptions"): partial(MemoryOptions, driven_horizon=1.5)},
-        "without records": {(memory, "record_z"): lambda _: 0.0},
-        "records twice": {(memory, "record_z"): lambda values: 2.0 * trend.record_z(values)},
+        "without records": {(memory, "records_z"): lambda values: 0.0 * trend.records_z(values)},
+        "records twice": {(memory, "records_z"): lambda values: 2.0 * trend.records_z(values)},
         "own growth only": {(memory, "driven_growth"): lambda *_: 0.0},
         "gaps of half the runs": {(tail, "gaps_used"): lambda n: n // 2},
     }
