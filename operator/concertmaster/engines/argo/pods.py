@@ -62,6 +62,12 @@ def _place_run(
     run: str, pods: list[PodFact], candidates: Candidates, recognised: WorkflowKey | None
 ) -> Iterator[Placement]:
     names = {f.uid: argo_pod_name(run, f.pod) for f in pods}
+    for f in pods:
+        if _helps(f, names[f.uid]):
+            yield Unplaced(f, "a helper pod of Argo (agent or artifact garbage collection)")
+    pods = [f for f in pods if not _helps(f, names[f.uid])]
+    if not pods:
+        return
     labelled = _by_label(pods, candidates) or candidates.known(recognised)
     if labelled is not None:
         yield from _in_definition(run, pods, names, labelled, NodeNames(run, labelled))
@@ -80,7 +86,7 @@ def _place_run(
         tried.append(definition)
         if hits and (best is None or (hits, len(prefix)) > best[0]):
             best = ((hits, len(prefix)), definition, known)
-        elif not hits and _made_from(run, prefix) and _all_dynamic(names.values(), definition):
+        elif not hits and _made_from(run, prefix) and _all_dynamic([names[f.uid] for f in pods], definition):
             loose.append(definition)
     if best is not None:
         yield from _in_definition(run, pods, names, best[1], best[2])
@@ -92,6 +98,11 @@ def _place_run(
         for f in pods:
             selecting = possible("Workflow", run, f.labels, candidates.inferred)
             yield Unplaced(f, reason, ARGO if tried else None, near or selecting)
+
+
+def _helps(fact: PodFact, name: ArgoPodName | None) -> bool:
+    """Whether a pod of a run is none of its steps. The agent runs the ``http`` and plugin steps of the whole run."""
+    return fact.pod.endswith("-agent") or (name is not None and (name.template or "").startswith("artgc-"))
 
 
 def _by_label(pods: Iterable[PodFact], candidates: Candidates) -> WorkflowDefinition | None:
@@ -138,9 +149,6 @@ def _in_definition(
 ) -> Iterator[Placement]:
     for fact in pods:
         name = names[fact.uid]
-        if fact.pod.endswith("-agent") or (name is not None and (name.template or "").startswith("artgc-")):
-            yield Unplaced(fact, "a helper pod of Argo (agent or artifact garbage collection)")
-            continue
         if name is None:
             yield Unplaced(fact, "the pod is not named after its Workflow", ARGO)
             continue

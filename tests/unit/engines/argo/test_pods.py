@@ -210,6 +210,23 @@ def test_helper_pods_of_argo_are_no_steps() -> None:
     assert [u.count for u in found.unassigned.values()] == [2]
 
 
+def test_the_agent_of_a_run_says_nothing_about_whose_run_it_is() -> None:
+    """Beside pods that no hash can confirm, as of a list that only an ``http`` step knows; and alone."""
+    tasks = [
+        {"name": "ask", "template": "ask"},
+        {"name": "many", "template": "run", "withParam": "{{tasks.ask.outputs.result}}"},
+    ]
+    spec = spec_of({"dag": {"tasks": tasks}}, {"name": "ask", "http": {"url": "http://service.example"}}, leaf("run"))
+    control = Controller(spec, RUN, param_items={"many": ["p", "q"]})
+    facts = [f for f in pods(control.execute(), RUN) if "-ask-" not in f.pod]
+    agent = PodFact("data", f"{RUN}-123-agent", "u1", owner_kind="Workflow", owner_name=RUN)
+    found = assign([*facts, agent], [the_definition(spec)])
+    assert {e.step for runs in found.executions.values() for e in runs[RUN]} == {"many"}
+    assert [(key, u.count) for key, u in assign([agent], [the_definition(spec)]).unassigned.items()] == [
+        (key, u.count) for key, u in found.unassigned.items()
+    ]
+
+
 def test_truncated_pod_names() -> None:
     long = "t" * 240
     spec = {
