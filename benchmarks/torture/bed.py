@@ -8,44 +8,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from typing import IO
 
+from benchmarks.torture.again import Again
+from benchmarks.torture.agent import playing
+from benchmarks.torture.sets import NEWER, defined
+from benchmarks.torture.sets import names as names
+from benchmarks.torture.sets import runs_of as runs_of
 from benchmarks.torture.truth import unix
-from benchmarks.torture.workflows.argo_behaviour import BEHAVIOUR
-from benchmarks.torture.workflows.argo_further import (
-    CLUSTER,
-    FURTHER,
-    POD_SIZED,
-    REFERRING,
-    SCHEDULED,
-    TASKS,
-    WITHOUT,
-)
-from benchmarks.torture.workflows.argo_graphs import GRAPHS
-from benchmarks.torture.workflows.argo_mixed import ARGUMENTS, MIXED, NEEDED
-from benchmarks.torture.workflows.argo_nested import NESTED
-from benchmarks.torture.workflows.argo_practice import PRACTICE
-from benchmarks.torture.workflows.jobs import JOBS, JOBSETS
-from benchmarks.torture.workflows.parts import ARGO, SMALL, Object
-from benchmarks.torture.workflows.pipelines import PIPELINES
-from testbed.install.components import ARGO_V4
+from benchmarks.torture.workflows.argo_further import SCHEDULED
+from benchmarks.torture.workflows.argo_mixed import NEEDED
+from benchmarks.torture.workflows.parts import Object
 from testbed.process import TestbedError
 from testbed.services.cluster import Cluster
-from testbed.services.controlplane import ControlPlane, Options, argo_version
+from testbed.services.controlplane import ControlPlane, Options
 from testbed.services.engine_parts import require_namespace
 from testbed.services.prometheus import PrometheusServer, scrapes_of
 
 NAMESPACE = "torture"
 SCRAPE_SECONDS = 2
-NEWER = argo_version() == ARGO_V4
-ARGO_SET = (*GRAPHS, *BEHAVIOUR, *MIXED, *NESTED, *PRACTICE, *FURTHER, *(POD_SIZED if NEWER else ()))
-TEKTON_SET = (*PIPELINES, *REFERRING)
 # Bytes from which the controller packs a node table, and how: 3.7 has no choice.
 PACKING = {"MAX_WORKFLOW_SIZE": "20000", "WORKFLOW_COMPRESSION_ALGORITHM": "zstd" if NEWER else "gzip"}
-LARGE = {"requests": {"cpu": "200m", "memory": "1Gi"}}  # what memory saves is worth a recommendation
-NOT_RUN = {"library"}  # only contains templates for others
 RUN_KINDS = {
     "Workflow": "workflows.argoproj.io",
     "PipelineRun": "pipelineruns.tekton.dev",
@@ -62,7 +46,7 @@ _ALSO = (
 @dataclass
 class Play:
     """Final objects by kind and name, all pods that ever existed, and when each was ready and gone, by uid (unix
-    seconds)."""
+    seconds). ``ends``: runs by name as they had ended before each retry."""
 
     begun: float
     objects: dict[str, dict[str, Object]] = field(default_factory=dict)
@@ -70,45 +54,7 @@ class Play:
     ready: dict[str, float] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
     ended: float = 0.0
-
-
-def names() -> list[str]:
-    """Names of the workflows to run."""
-    every = (*ARGO_SET, *CLUSTER, *SCHEDULED, *WITHOUT, *TEKTON_SET, *JOBS, *JOBSETS)
-    return [d["metadata"]["name"] for d in every if d["metadata"]["name"] not in NOT_RUN]
-
-
-def runs_of(number: int, chosen: Sequence[str]) -> Iterator[Object]:
-    """One run of each workflow that no schedule starts."""
-    tail = f"-r{number:04d}"
-    for template in (*ARGO_SET, *CLUSTER):
-        name = template["metadata"]["name"]
-        if name in chosen:
-            scope = {"clusterScope": True} if template["kind"] == "ClusterWorkflowTemplate" else {}
-            yield {
-                "apiVersion": ARGO,
-                "kind": "Workflow",
-                "metadata": {"name": f"{name}{tail}"},
-                "spec": {"workflowTemplateRef": {"name": name, **scope}, **_arguments(name)},
-            }
-    for pipeline in TEKTON_SET:
-        name = pipeline["metadata"]["name"]
-        if name in chosen:
-            yield {
-                "apiVersion": "tekton.dev/v1",
-                "kind": "PipelineRun",
-                "metadata": {"name": f"{name}{tail}"},
-                "spec": {"pipelineRef": {"name": name}},
-            }
-    for thing in (*JOBS, *JOBSETS, *WITHOUT):
-        name = thing["metadata"]["name"]
-        if name in chosen:
-            yield {**thing, "metadata": {**thing["metadata"], "name": f"{name}{tail}"}}
-
-
-def _arguments(name: str) -> Object:
-    given = [{"name": k, "value": v} for k, v in ARGUMENTS.get(name, {}).items()]
-    return {"arguments": {"parameters": given}} if given else {}
+    ends: dict[str, list[Object]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -119,6 +65,7 @@ def bed() -> Iterator[tuple[Cluster, PrometheusServer]]:
     with (
         ControlPlane(options) as control_plane,
         PrometheusServer(scrapes_of(control_plane.cluster, f"{SCRAPE_SECONDS}s")) as prometheus,
+        playing(control_plane.cluster, NAMESPACE),
     ):
         yield control_plane.cluster, prometheus
 
@@ -127,14 +74,11 @@ def define(cluster: Cluster, *, large: bool = False) -> None:
     """Create the namespace and all definitions; ``large``: with large requests instead of small ones."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", NAMESPACE, "--timeout=250s")
-    workflows = [*map(_as_served, ARGO_SET), *CLUSTER, *SCHEDULED, *TASKS, *TEKTON_SET]
-    if large:
-        workflows = [enlarged(w) for w in workflows]
-    cluster.apply(*NEEDED, *workflows, namespace=NAMESPACE, validate=False)
+    cluster.apply(*NEEDED, *defined(large=large), namespace=NAMESPACE, validate=False)
 
 
 def play(
-    cluster: Cluster, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float = 300.0
+    cluster: Cluster, waves: int, chosen: Sequence[str], say: Callable[[str], None], seconds: float = 900.0
 ) -> Play:
     """Run all workflows ``waves`` times, each wave after the previous one has ended. Runs that do not end are reported
     and skipped."""
@@ -144,25 +88,6 @@ def play(
         _waves(cluster, found, waves, chosen, say, seconds)
     found.ended = time.time()
     return found
-
-
-def _as_served(template: Object) -> Object:
-    """A template for the installed version of Argo: 4.1 identifies a cache by its ConfigMap alone, 3.7 also requires a
-    key."""
-    found = deepcopy(template)
-    for part in found["spec"]["templates"]:
-        if "memoize" in part and NEWER:
-            del part["memoize"]["cache"]["configMap"]["key"]
-    return found
-
-
-def enlarged(part: Any) -> Any:
-    """A part of a definition with large requests instead of small ones."""
-    if part == SMALL:
-        return LARGE
-    if isinstance(part, dict):
-        return {key: enlarged(value) for key, value in part.items()}
-    return [enlarged(value) for value in part] if isinstance(part, list) else part
 
 
 def _waves(
@@ -217,7 +142,7 @@ def _suspend(cluster: Cluster, schedules: Sequence[str], suspended: bool) -> Non
 
 
 def wave(
-    cluster: Cluster, found: Play, runs: Sequence[Object], say: Callable[[str], None], seconds: float = 300.0
+    cluster: Cluster, found: Play, runs: Sequence[Object], say: Callable[[str], None], seconds: float = 900.0
 ) -> None:
     """Start the runs and wait until all have ended; those that do not are reported and skipped."""
     if not runs:
@@ -225,6 +150,7 @@ def wave(
     cluster.apply(*runs, namespace=NAMESPACE, validate=False)
     expected = {(r["kind"], r["metadata"]["name"]) for r in runs}
     queued = [r for r in runs if r["spec"].get("suspend")]
+    again = Again(cluster, NAMESPACE, runs)
     deadline = time.time() + seconds
     while True:
         _look(cluster, found, tuple(RUN_KINDS.values()))
@@ -232,7 +158,9 @@ def wave(
             run = queued.pop()
             place = (RUN_KINDS[run["kind"]], run["metadata"]["name"], "-n", NAMESPACE)
             cluster.kubectl("patch", *place, "--type=merge", "-p", '{"spec": {"suspend": false}}')
-        still = expected - {(k, n) for k, things in found.objects.items() for n, o in things.items() if over(o)}
+        again.look(found.objects, over, lambda run: found.ends.setdefault(run["metadata"]["name"], []).append(run))
+        ended = {(k, n) for k, things in found.objects.items() for n, o in things.items() if over(o)}
+        still = {(k, n) for k, n in expected if (k, n) not in ended or again.left(n)}
         if not still:
             return
         if time.time() > deadline:

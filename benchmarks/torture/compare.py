@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.torture.bed import NAMESPACE, RUN_KINDS, SCRAPE_SECONDS, Play, names, schedule_of
 from benchmarks.torture.faults import Row, live_faults, path_faults, with_pods
 from benchmarks.torture.history import history_faults
-from benchmarks.torture.truth import Key, Truth
+from benchmarks.torture.truth import Key, Truth, closed_up, idle_between, near, unix
 from benchmarks.torture.truth_argo import ArgoRun
-from benchmarks.torture.truth_others import ended, job_run, pipeline_run, set_run
+from benchmarks.torture.truth_others import deleted, ended, pipeline_run, resumed_run, set_run
 from benchmarks.torture.workflows.argo_further import WITHOUT
 from benchmarks.torture.workflows.parts import Object
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
-from concertmaster.engines import Claims, assign, run_kind
+from concertmaster.engines import Claims, assign, job_ends, run_kind
 from concertmaster.engines.define import define_all
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.engines.runs import build_runs
@@ -64,7 +64,7 @@ def truths(play: Play) -> dict[str, Truth]:
             elif kind == "PipelineRun":
                 found[name] = pipeline_run(raw, task_runs, workflow)
             else:
-                found[name] = (job_run if kind == "Job" else set_run)(raw, pods, workflow)
+                found[name] = (resumed_run if kind == "Job" else set_run)(raw, pods, workflow)
     return found
 
 
@@ -96,7 +96,9 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
     placed = assign(metrics.facts, definitions.values(), job_owners=metrics.job_owners).executions
     rows: dict[str, Row] = {}
     found = truths(play)
-    leaf_of = _leaf_of_pods(play, found)
+    leaf_of = leaves_of_pods(play, found)
+    for name, ends in play.ends.items():
+        found[name].idle = _idle(play, found[name], ends)
     for name, truth in sorted(found.items()):
         row = rows.setdefault(truth.workflow, Row(truth.workflow))
         row.runs += 1
@@ -116,17 +118,28 @@ def compare(play: Play, metrics: Collection) -> list[Row]:
         if truth.workflow in PACKED and "compressedNodes" not in raw["status"]:
             faults.append("its node table is not packed")
         executions = placed.get(definition.key, {}).get(name, ())
-        stored = _stored(definition, {name: executions} if executions else {}, live.record)
+        faults += _earlier_faults(truth, play, definition, before := _read_before(name, play, definition))
+        stored = _stored(definition, {name: executions} if executions else {}, [*before, live.record])
         if len(stored) != 1:
             faults.append(f"{len(stored)} runs in the history instead of one")
         elif not faults:
-            faults += path_faults(with_pods(truth, play, leaf_of), stored[0], definition, leaf_of)
+            true = closed_up(with_pods(truth, play, leaf_of))
+            faults += path_faults(true, stored[0], definition, leaf_of)
+            if truth.idle and not near(stored[0].run_time, true.lasted(), 2.0):
+                faults.append(
+                    f"run time without what is between its attempts {stored[0].run_time}, true {true.lasted()}"
+                )
         if faults:
             row.live[name] = faults
-        built = build_runs(definition.key, name, executions, definition)
+        if truth.whole is not None:
+            truth = truth.whole
+            own = {**leaf_of, **leaves_of_pods(play, {name: truth})}
+            built = _ended_runs(definition, {name: executions}, metrics)
+        else:
+            own, built = leaf_of, build_runs(definition.key, name, executions, definition)
         if others := [k for k, runs in placed.items() if name in runs and k != definition.key]:
             row.history[name] = [f"also placed in {others}"]
-        elif faults := history_faults(truth, built, definition, leaf_of, play, row):
+        elif faults := history_faults(truth, built, definition, own, play, row):
             row.history[name] = faults
     for key, runs in placed.items():
         row = rows.setdefault(key.name, Row(key.name))
@@ -144,28 +157,66 @@ def placed_records(play: Play, metrics: Collection) -> Iterator[tuple[WorkflowDe
         definition = claims.of(raw)
         if definition is not None and definition.key.name == truth.workflow:
             read = run_kind(raw).read(raw, _children(raw, play), definition.key, definition)  # type: ignore[union-attr]
-            live.append(read.record)
+            live += [*_read_before(name, play, definition), read.record]
     with Store(":memory:") as store:
-        store.add(placed, records=live)
+        for record in live:
+            store.add({}, records=[record])
+        store.add(placed)
         for key, definition in definitions.items():
             if runs := store.runs(key, definition=definition):
                 yield definition, list(runs)
 
 
-def _leaf_of_pods(play: Play, found: Mapping[str, Truth]) -> dict[str, tuple[str, Key]]:
-    """Run and leaf by uid and by name of the pods."""
+def _idle(play: Play, last: Truth, ends: Sequence[Object]) -> list[tuple[float, float]]:
+    """When nothing of a run ran, between its ends and by its pods' own times."""
+    attempts = [*(ArgoRun(raw).truth(last.workflow) for raw in ends), last]
+    until = [*(unix(raw["status"]["finishedAt"]) for raw in ends), None]
+    own = [with_pods(t, play, leaves_of_pods(play, {t.run: t}, at)) for t, at in zip(attempts, until, strict=True)]
+    return idle_between(own)
+
+
+def _read_before(name: str, play: Play, definition: WorkflowDefinition) -> list[RunRecord]:
+    """The run as the operator read it at each end before a retry."""
+    kinds = [(run_kind(raw), raw) for raw in play.ends.get(name, ())]
+    return [kind.read(raw, [], definition.key, definition).record for kind, raw in kinds if kind is not None]
+
+
+def _earlier_faults(
+    truth: Truth, play: Play, definition: WorkflowDefinition, records: Sequence[RunRecord]
+) -> list[str]:
+    """Differences in what was read of a run before it was retried."""
+    faults = []
+    for number, (raw, record) in enumerate(zip(play.ends.get(truth.run, ()), records, strict=True)):
+        own = ArgoRun(raw).truth(truth.workflow)
+        own_leaves = leaves_of_pods(play, {own.run: own}, unix(raw["status"]["finishedAt"]))
+        faults += [f"attempt {number} at it: {text}" for text in live_faults(own, record, own_leaves)]
+    return faults
+
+
+def leaves_of_pods(play: Play, found: Mapping[str, Truth], until: float | None = None) -> dict[str, tuple[str, Key]]:
+    """Run and leaf by uid and by name of the pods. Of the pods of one name it is the last, as the node table has no other
+    any more: the last one created up to ``until`` (unix seconds)."""
     by_name: dict[tuple[str, str], Key] = {
         (t.run, leaf.pod): k for t in found.values() for k, leaf in t.leaves.items() if leaf.pod
     }
     out: dict[str, tuple[str, Key]] = {}
+    newest: dict[str, str] = {}  # uid by name
     for uid, pod in play.pods.items():
-        meta = pod["metadata"]
+        made, other = _created(pod), newest.get(pod["metadata"]["name"])
+        if (until is None or made <= until) and (other is None or made >= _created(play.pods[other])):
+            newest[pod["metadata"]["name"]] = uid
+    for uid in newest.values():
+        meta = play.pods[uid]["metadata"]
         known = [meta.get("annotations", {}).get(NODE_NAME), meta["name"]]
         for run in {meta.get("labels", {}).get("workflows.argoproj.io/workflow"), *_runs_in(meta)}:
             for name in known:
                 if run and name and (run, name) in by_name:
                     out[uid] = out[meta["name"]] = (run, by_name[run, name])
     return out
+
+
+def _created(pod: Object) -> float:
+    return unix(pod["metadata"].get("creationTimestamp")) or 0.0
 
 
 def end_daemons(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) -> None:
@@ -186,6 +237,7 @@ def _runs_in(meta: Object) -> list[str]:
 
 
 def _children(raw: Object, play: Play) -> list[Object]:
+    """The objects of a run that were there at its end, beside those that its end removed."""
     name, label = (
         raw["metadata"]["name"],
         {"PipelineRun": "tekton.dev/pipelineRun", "JobSet": "jobset.sigs.k8s.io/jobset-name"},
@@ -193,14 +245,30 @@ def _children(raw: Object, play: Play) -> list[Object]:
     things: Iterable[Object] = (
         play.objects.get("TaskRun", {}).values() if raw["kind"] == "PipelineRun" else play.pods.values()
     )
-    return [t for t in things if t["metadata"].get("labels", {}).get(label.get(raw["kind"], "job-name")) == name]
+    own = [t for t in things if t["metadata"].get("labels", {}).get(label.get(raw["kind"], "job-name")) == name]
+    if raw["kind"] == "Job" and (start := unix(raw["status"].get("startTime"))) is not None:
+        return [t for t in own if (gone := deleted(t)) is None or gone > start]
+    return own
+
+
+def _ended_runs(
+    definition: WorkflowDefinition, executions: Mapping[str, tuple[StepExecution, ...]], metrics: Collection
+) -> list[RunRecord]:
+    """The runs that the operator builds of Jobs that nobody read live: the metrics have when a Job started and ended."""
+    placed = {definition.key: executions}
+    with Store(":memory:") as store:
+        store.add(placed, records=job_ends(metrics.jobs, [definition], placed))
+        return list(store.runs(definition.key, definition=definition))
 
 
 def _stored(
-    definition: WorkflowDefinition, executions: Mapping[str, tuple[StepExecution, ...]], live: RunRecord
+    definition: WorkflowDefinition, executions: Mapping[str, tuple[StepExecution, ...]], live: Sequence[RunRecord]
 ) -> list[RunRecord]:
-    """The runs that the operator stores for a live run and its pods: one, if it takes both for the same run."""
+    """The runs that the operator stores for a live run, read at each of its ends, and its pods: one, if it takes all for
+    the same run."""
     with Store(":memory:") as store:
         key: WorkflowKey = definition.key
-        store.add({key: executions} if executions else {}, records=[live])
+        for record in live[:-1]:
+            store.add({}, records=[record])
+        store.add({key: executions} if executions else {}, records=live[-1:])
         return list(store.runs(key, definition=definition))

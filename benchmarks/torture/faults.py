@@ -7,8 +7,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from benchmarks.torture.bed import SCRAPE_SECONDS, Play
-from benchmarks.torture.truth import Key, Leaf, Object, Truth, chain_faults, drag, near, unix
-from benchmarks.torture.truth_others import ended
+from benchmarks.torture.truth import Key, Leaf, Truth, chain_faults, drag, near, unix
+from benchmarks.torture.truth_others import deleted, ended
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain, executed
 from concertmaster.core.analysis.replay.critical import step_drag
 from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition
@@ -35,24 +35,17 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
         if run == truth.run and uid in play.pods:
             pod, leaf = play.pods[uid], found.leaves[key]
             leaf.begun = unix(pod["metadata"]["creationTimestamp"])
-            own, deleted = ended(pod), _deleted(pod)
-            if deleted is None or (own is not None and own + SCRAPE_SECONDS <= deleted):
+            own, asked = ended(pod), deleted(pod)
+            if asked is None or (own is not None and own + SCRAPE_SECONDS <= asked):
                 leaf.ended = own or leaf.ended  # otherwise the metrics may have missed its end
             elif leaf.ended is None:  # deleted while it ran: no status ever had its end, which its engine waits for
-                leaf.ended = play.gone.get(uid, deleted)
+                leaf.ended = play.gone.get(uid, asked)
                 found.sampled = True
             if key in found.free and uid in play.ready:
                 found.free[key] = min(found.free[key], play.ready[uid])
     for key, at in found.free.items():
         found.leaves[key].ended = at
     return found
-
-
-def _deleted(pod: Object) -> float | None:
-    """When the deletion of a pod was asked for; None if it was not."""
-    meta = pod["metadata"]
-    at = unix(meta.get("deletionTimestamp"))
-    return None if at is None else at - float(meta.get("deletionGracePeriodSeconds") or 0)
 
 
 def _keyed(truth: Truth, e: StepExecution, leaf_of: Mapping[str, tuple[str, Key]]) -> Key:

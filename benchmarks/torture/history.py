@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.torture.bed import Play
+from benchmarks.torture.bed import SCRAPE_SECONDS, Play
 from benchmarks.torture.faults import Row, apart, drag_faults, shown, with_pods
-from benchmarks.torture.truth import Key, Leaf, Object, Truth, chain_faults, near, unix
+from benchmarks.torture.truth import SECOND, Key, Leaf, Object, Truth, chain_faults, closed_up, near, unix
 from benchmarks.torture.truth_others import ended
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain, executed
 from concertmaster.core.model import (
@@ -46,7 +46,7 @@ def history_faults(
         e, key, pod = found[uid], expected[uid], play.pods[uid]
         wrong, blurred = _name_faults(truth, e, key, definition, named)
         rounds = rounds or blurred
-        faults += [*wrong, *_time_faults(e, key, pod, named), *_outcome_faults(e, pods[key], pod, named)]
+        faults += [*wrong, *_time_faults(e, key, pod, truth, named), *_outcome_faults(e, pods[key], pod, named)]
     # A node whose deadline has passed fails before its pod is created.
     named |= {f"{k[0]}, which had no pod" for k, leaf in pods.items() if leaf.ran and k not in expected.values()}
     if not faults and not rounds:
@@ -83,19 +83,23 @@ def _name_faults(
     return [f"{key} is called {(e.step, e.item, e.attempt)}"], False
 
 
-def _time_faults(e: StepExecution, key: Key, pod: Object, named: set[str]) -> list[str]:
-    """Differences in the times of a pod. Of one that was deleted, the metrics may have missed the end; of one whose end
-    they missed, the end is unknown, as is the start if it ended before any sample."""
-    begun = started(pod)
-    rows = [
-        ("created", e.created, unix(pod["metadata"]["creationTimestamp"])),
+def _time_faults(e: StepExecution, key: Key, pod: Object, run: Truth, named: set[str]) -> list[str]:
+    """Differences in the times of a pod, moved by those in which its run stood still after it. Of one that was deleted,
+    the metrics may have missed the end; of one whose end they missed, the end is unknown, as is the start if it ended
+    before any sample."""
+    begun, made = started(pod), unix(pod["metadata"]["creationTimestamp"]) or 0.0
+    moved = sum(until - since for since, until in run.idle if made <= since)
+    known = (
+        ("created", e.created, made),
         ("scheduled", e.scheduled, _scheduled(pod)),
         ("started", e.started, begun),
         ("finished", e.finished, ended(pod)),
-    ]
+    )
     faults = []
-    for name, reported, true in rows:
-        if near(reported, true) or (name != "created" and true is None):
+    for name, reported, at in known:
+        true = None if at is None else at + moved
+        slack = SECOND + (SCRAPE_SECONDS if moved and run.sampled else 0.0)  # by how much it was moved is sampled
+        if near(reported, true, slack) or (name != "created" and true is None):
             continue
         if name == "finished" and (e.outcome is Outcome.UNKNOWN or "deletionTimestamp" in pod["metadata"]):
             named.add(f"{_END}{e.step}")
@@ -148,7 +152,7 @@ def _path_faults(
     if not run.usable:
         named.add("chain and drag")
         return []
-    seen = with_pods(truth, play, leaf_of)
+    seen = closed_up(with_pods(truth, play, leaf_of))
     made = {key for uid, (name, key) in leaf_of.items() if name == truth.run and uid in play.pods}
     for leaf in seen.leaves.values():
         leaf.ran = leaf.ran and leaf.key in made
@@ -160,6 +164,9 @@ def _path_faults(
     keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}
     steps = [record.steps[a.source] for a in critical_chain(run)]
     chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]
+    slack = 2 * SECOND + (SCRAPE_SECONDS if truth.sampled else 0.0)
+    if truth.idle and not near(record.makespan, seen.lasted(), slack):
+        return [f"run time without what is between its attempts {record.makespan}, true {seen.lasted()}"]
     if faults := chain_faults(seen, chain):
         return [*faults, shown(chain)]
     wrong = drag_faults(seen, run, chain)

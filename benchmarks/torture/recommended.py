@@ -28,7 +28,7 @@ from testbed.services.cluster import Cluster
 OF_OPERATOR = frozenset({"right-size", "cpu-request", "memory-request", "parallelism"})  # rules
 _ALL = Materiality(failed_runs=0.0, run_share=0.0, run_minutes=0.0, money=0.0, cost_share=0.0)
 FIRST = 500  # number of the first run
-_ABREAST = 2  # runs of one workflow at a time where no run time is measured
+_ABREAST = 3  # runs of one workflow at a time where no run time is measured
 POLL = 1.0  # seconds of delay until a controller observes the end of a pod
 # Whose definitions are changed here and restored. Jobs and JobSets are created anew for each run: they have none.
 KINDS = {"WorkflowTemplate": "workflowtemplates.argoproj.io", "Pipeline": "pipelines.tekton.dev"}

@@ -6,9 +6,11 @@ agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 Object = dict[str, Any]
@@ -43,7 +45,9 @@ class Leaf:
 class Truth:
     """One run. ``unknown_items``: steps whose items only the run object contains, so that the history cannot name them;
     ``alike``: its pods are not numbered; ``early``: parts of it begin while those they follow still run, once they are
-    ready or have reached some state, of which no metric tells; ``sampled``: only samples tell when a pod of it ended."""
+    ready or have reached some state, of which no metric tells; ``sampled``: only samples tell when a pod of it ended;
+    ``idle``: from the end of an attempt at it to the begin of the next, in unix seconds; ``whole``: with the pods that its
+    engine no longer counts, which metrics have as well."""
 
     workflow: str
     run: str
@@ -53,6 +57,8 @@ class Truth:
     alike: bool = False
     early: bool = False
     sampled: bool = False
+    idle: list[tuple[float, float]] = field(default_factory=list)
+    whole: Truth | None = None
     free: dict[Key, float] = field(default_factory=dict)  # ready times of daemons that ended later
     served: dict[Key, float] = field(
         default_factory=dict
@@ -89,6 +95,30 @@ class Truth:
             else:
                 open_keys += leaf.before
         return found
+
+
+def idle_between(attempts: Sequence[Truth]) -> list[tuple[float, float]]:
+    """The times between the end of an attempt at a run and the begin of the first unit of the next, in which nothing ran.
+    ``attempts``: the run as it was at each of its ends, the last one at its final end."""
+    found = []
+    for before, after in pairwise(attempts):
+        stopped = max((leaf.ended for leaf in before.leaves.values() if leaf.ended is not None), default=None)
+        begun = [leaf.begun for leaf in after.leaves.values() if leaf.ran and leaf.begun is not None]
+        if stopped is not None and (later := [at for at in begun if at >= stopped]):
+            found.append((stopped, min(later)))
+    return found
+
+
+def closed_up(truth: Truth) -> Truth:
+    """The run as if each attempt at it had followed the one before at once: what came first is moved."""
+    found = deepcopy(truth)
+    found.idle = []
+    for since, until in sorted(truth.idle):
+        for leaf in found.leaves.values():
+            if leaf.begun is not None and leaf.begun <= since:
+                leaf.begun += until - since
+                leaf.ended = None if leaf.ended is None else leaf.ended + until - since
+    return found
 
 
 def unix(stamp: object) -> float | None:

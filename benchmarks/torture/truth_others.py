@@ -87,6 +87,35 @@ def _pod_leaf(pod: Object, step: str, item: str | None, attempt: int, before: fr
     )
 
 
+def resumed_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
+    """A Job that may have been suspended: its controller deletes the pods that run, and does not count them; the Job
+    starts anew when it is resumed."""
+    start = unix(raw["status"].get("startTime"))
+    own = _pods_of_job(raw["metadata"]["name"], pods)
+    later = [p for p in own if start is None or (unix(p["metadata"]["creationTimestamp"]) or start) >= start]
+    if len(later) == len(own) or not later or not _condition(raw, "Suspended"):
+        return job_run(raw, pods, workflow)
+    found = job_run(raw, later, workflow)
+    found.whole = job_run(raw, pods, workflow)
+    early = [p for p in own if p not in later]
+    stopped = [at for at in map(ended, early) if at is not None]
+    for leaf in found.whole.leaves.values():
+        pod = next((p for p in early if p["metadata"]["name"] == leaf.pod), None)
+        if pod is not None and ended(pod) is None:
+            leaf.ended, found.whole.sampled = deleted(pod), True
+            stopped += [at for at in (leaf.ended,) if at is not None]
+    begun = [unix(p["metadata"]["creationTimestamp"]) or 0.0 for p in later]
+    found.whole.idle = [(max(stopped), min(begun))] if stopped else []
+    return found
+
+
+def deleted(pod: Object) -> float | None:
+    """When the deletion of a pod was asked for; None if it was not."""
+    meta = pod["metadata"]
+    at = unix(meta.get("deletionTimestamp"))
+    return None if at is None else at - float(meta.get("deletionGracePeriodSeconds") or 0)
+
+
 def job_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
     """A Job: each index is an item, a later pod of it the next attempt; without indexes pods cannot be
     distinguished."""

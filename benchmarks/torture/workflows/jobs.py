@@ -61,6 +61,7 @@ JOBS: tuple[Object, ...] = (
         },
     ),
     _job("jb-queued", _pod(3), completions=2, parallelism=2, suspend=True),
+    _job("jb-paused", _pod(14), completions=3, parallelism=2, completionMode="Indexed"),
     _job("jb-deadline", _pod(60), completions=3, parallelism=2, completionMode="Indexed", activeDeadlineSeconds=6),
     _job(
         "jb-enough",
@@ -103,6 +104,9 @@ JOBS: tuple[Object, ...] = (
         successPolicy={"rules": [{"succeededIndexes": "0-1", "succeededCount": 1}]},
     ),
 )
+
+
+PAUSED = frozenset({"jb-paused"})  # suspended while their first pods run, and resumed later
 
 
 def _set(name: str, *jobs: Object, **spec: Any) -> Object:

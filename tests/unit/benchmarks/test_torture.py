@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.torture import bed, report, tables
+from benchmarks.torture import report, sets, tables
 from benchmarks.torture.approved import Change
 from benchmarks.torture.bed import Play
 from benchmarks.torture.faults import Row
@@ -270,7 +270,7 @@ def test_right_sizings_of_large_requests_have_a_table(tmp_path: Path, monkeypatc
 
 
 def test_large_requests_are_those_of_every_step() -> None:
-    found = json.dumps([bed.enlarged(d) for d in (*bed.ARGO_SET, *bed.PIPELINES)])
+    found = json.dumps(sets.defined(large=True))
     assert '"memory": "1Gi"' in found and '"memory": "32Mi"' not in found
 
 
