@@ -92,7 +92,7 @@ def resumed_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
     starts anew when it is resumed."""
     start = unix(raw["status"].get("startTime"))
     own = _pods_of_job(raw["metadata"]["name"], pods)
-    later = [p for p in own if start is None or (unix(p["metadata"]["creationTimestamp"]) or start) >= start]
+    later = [p for p in own if start is None or (gone := deleted(p)) is None or gone > start]
     if len(later) == len(own) or not later or not _condition(raw, "Suspended"):
         return job_run(raw, pods, workflow)
     found = job_run(raw, later, workflow)

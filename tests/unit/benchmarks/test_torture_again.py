@@ -192,3 +192,5 @@ def test_the_pods_of_a_job_before_it_was_suspended_are_known_to_metrics_only() -
     assert closed_up(found.whole).lasted() == 14
     plain = {**job, "status": {**status, "conditions": [over]}}
     assert resumed_run(plain, pods, "jb-paused").whole is None
+    begun = {**job, "status": {**status, "startTime": "2026-11-23T10:00:31Z"}}  # a second after its first pod
+    assert resumed_run(begun, pods[1:], "jb-paused").whole is None
