@@ -14,7 +14,14 @@ import numpy as np
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
 from concertmaster.core.sizing.tail import Floats, coverage_confidence, exceeding
-from concertmaster.core.sizing.trend import carried_forward, driven_growth, growth_per_run, orders_z, records_z
+from concertmaster.core.sizing.trend import (
+    carried_forward,
+    driven_growth,
+    growth_per_run,
+    orders_z,
+    records_z,
+    unexplained_growth,
+)
 from concertmaster.core.sizing.waste import bound_of, fit_losses, picked, uncertain_share
 
 GIB_HOUR = 2.0**30 * 3600.0
@@ -188,6 +195,9 @@ def _size(
     use: _Usable, options: MemoryOptions, request: float, total: float, above: int, largest: float, failing: float
 ) -> MemorySize:
     u, t, x = use.peaks, use.durations, use.inputs
+    model = None
+    if x is not None:
+        model = fit_by_input(x, _at_equal_input(u, x, options), t, total, options.floor, options, use.current)
     return MemorySize(
         request=request,
         enough=True,
@@ -201,7 +211,7 @@ def _size(
         coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=largest,
         failure_share_bound=failing,
-        model=None if x is None else fit_by_input(x, u, t, total, options.floor, options, use.current),
+        model=model,
         drifting=use.drifting,
     )
 
@@ -227,6 +237,15 @@ def _continued(peaks: Floats, growth: float, horizon: float) -> Floats:
         return peaks
     ahead = np.minimum(carried_forward(np.log(peaks), growth, horizon), math.log(LARGEST_RISE * float(peaks.max())))
     return np.maximum(peaks, np.exp(ahead))
+
+
+def _at_equal_input(peaks: Floats, inputs: Floats, options: MemoryOptions) -> Floats:
+    """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
+    growth = unexplained_growth(np.log(peaks), _logarithms(inputs), options.drift_z)
+    if growth <= 0.0:
+        return peaks
+    ahead = carried_forward(np.zeros(peaks.size), growth, options.horizon)
+    return np.asarray(peaks * np.exp(np.minimum(ahead, math.log(LARGEST_RISE))))
 
 
 def _logarithms(inputs: Floats) -> Floats:

@@ -97,6 +97,15 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
     return (driven + (growth_per_run(rest) if order_z(rest) > z else 0.0)) * float(known.mean())
 
 
+def unexplained_growth(values: Floats, drivers: Floats, z: float) -> float:
+    """Growth per run of what the least-squares relation of ``values`` over ``drivers`` leaves unexplained; 0 unless that
+    rises with its order beyond ``z``. NaN marks an unknown driver."""
+    known = np.isfinite(drivers[-MOST_RUNS:])
+    y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
+    rest = y - _slope(x, y)[0] * x if x.size >= LEAST_RUNS else y[:0]
+    return growth_per_run(rest) * float(known.mean()) if order_z(rest) > z else 0.0
+
+
 def records_z(values: Floats) -> Floats:
     """For each row, how many more of the values than expected exceed all before them, in standard deviations (Renyi 1962).
     The i-th of exchangeable values does so with probability 1 / i. Shows a growing maximum even where most values stay

@@ -11,7 +11,7 @@ from benchmarks.accuracy.sizing_laws import simulate
 from benchmarks.nested.cases import Step as Runs
 from benchmarks.nested.cases import split
 from concertmaster.core.sizing import memory_request
-from concertmaster.core.sizing.trend import driven_growth, order_z
+from concertmaster.core.sizing.trend import driven_growth, order_z, unexplained_growth
 
 GIB = 2.0**30
 ROOM, CLEAR = 1.645, 2.326
@@ -80,6 +80,36 @@ def test_growth_that_inputs_do_not_explain_is_added() -> None:
     alone = driven_growth(np.log(inputs), np.log(inputs), ROOM)
     leaking = driven_growth(np.log(inputs) + 0.02 * np.arange(40), np.log(inputs), ROOM)
     assert leaking == pytest.approx(alone + 0.02, rel=0.25)
+
+
+def test_requests_by_input_leave_room_for_growth_that_inputs_do_not_explain() -> None:
+    """Peaks at one input double from the first run to the last: most later runs would need more than any before."""
+    failed, blind = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        inputs = 10.0 ** rng.uniform(8.0, 11.0, 120)
+        peaks = GIB * (inputs / 1e9) ** 0.7 * np.exp(np.linspace(0.0, 0.7, 120) + 0.1 * rng.normal(size=120))
+        shuffled = np.random.default_rng(seed).permutation(60)
+        for order, into in ((np.arange(60), failed), (shuffled, blind)):
+            model = memory_request(peaks[order], np.full(60, 600.0), inputs=inputs[order]).model
+            assert model is not None
+            given = np.array([model.request(size) for size in inputs[60:]])
+            into.extend((peaks[60:] > given).tolist())
+    assert np.mean(failed) <= 0.02
+    assert np.mean(blind) >= 0.1
+
+
+def test_growth_at_equal_input_is_seldom_found_in_any_order() -> None:
+    found = []
+    for seed in range(400):
+        inputs, peaks = growing(40, seed)
+        order = np.random.default_rng(seed).permutation(40)
+        found.append(unexplained_growth(np.log(peaks[order]), np.log(inputs[order]), CLEAR) > 0.0)
+    assert np.mean(found) <= 0.02
+    few = np.linspace(0.0, 1.0, 5)
+    assert unexplained_growth(few, np.zeros(5), CLEAR) == 0.0
+    assert unexplained_growth(np.linspace(0.0, 1.0, 20), np.full(20, math.nan), CLEAR) == 0.0
+    assert unexplained_growth(np.linspace(0.0, 1.0, 21), np.full(21, 3.0), CLEAR) == pytest.approx(0.05)
 
 
 def test_unknown_few_and_constant_inputs_are_no_trend() -> None:
