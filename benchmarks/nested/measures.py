@@ -117,20 +117,26 @@ def all_measures(data: Path) -> Iterator[Measure]:
     )
     yield Measure("CPU, simulated", cases.simulated_cpu(), _sized_cpu, prices, than_largest)
     error = Figure("error, %: root of median times 90th percentile @ 90th percentile", _error, _p90)
-    for target, fit, span, spans in (
-        ("runtime", regression.fit_runtime, "RUNTIME_SPAN", (0.5, 0.6, 0.8)),
-        ("memory", regression.fit_memory, "MEMORY_SPAN", (0.15, 0.4)),
+    of_runtime = ("0.25/0.5", "0.4/0.4", "1/1", "0.25/0.25 1/1", "0.4/0.4 1/1")
+    of_memory = ("0.15/0.15", "0.4/0.4", "0.25/0.5", "0.25/0.25 1/1")
+    for target, fit, spans, others in (
+        ("runtime", regression.fit_runtime, "RUNTIME_SPANS", of_runtime),
+        ("memory", regression.fit_memory, "MEMORY_SPANS", of_memory),
     ):
         variants: dict[str, Variant] = {
             "shipped": {},
             "line alone": {(regression, "likelihoods"): lambda off: np.eye(off.shape[0])[LINE]},
             "best alone": {(regression, "likelihoods"): lambda off: np.eye(off.shape[0])[off.mean(axis=1).argmin()]},
             "upper half": {(regression, "UPPER"): 0.5},
-            **{f"nearest {share:g}": {(regression, span): share} for share in spans},
+            **{f"lines {text}": {(regression, spans): _spans(text)} for text in others},
         }
         of_target = cases.relations(data, target)
         yield Measure(f"{target} over input", of_target, _predicted(fit), variants, error)
     yield _changes(data)
+
+
+def _spans(text: str) -> regression.Spans:
+    return tuple((float(within), float(beyond)) for within, _, beyond in (pair.partition("/") for pair in text.split()))
 
 
 def _sized(*, shuffled: bool) -> Callable[[Sequence[cases.Step]], Rows]:

@@ -6,6 +6,8 @@ to use, both of shape (m, n): the same runs each time for a prediction, all but 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,43 +21,54 @@ STEEPEST = 1.5
 # Prior of the exponent of a step: mean 0.3, standard deviation 0.4; and the least noise of runs.
 EXPONENT, EXPONENT_SPREAD, LEAST_NOISE = 0.3, 0.4, 0.2
 MAD_TO_SIGMA = 1.482602218505602
-# The models by index.
-LINE, NEAR_POWER, POWER, MEDIAN = range(4)
+# The models by index; further lines follow.
+LINE, NEAR_POWER, POWER, MEDIAN, FURTHER = range(5)
 TINY = 1e-300
 
 
-def predictions(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
-    """Log predictions of each model (rows) for each query; ``span``, ``fading``: see ``line``. None falls below the least
-    value, or as inputs grow beyond the largest."""
+def predictions(queries: Floats, x: Floats, y: Floats, spans: Sequence[tuple[float, float]]) -> Floats:
+    """Log predictions of each model (rows) for each query; ``spans``: of each line, for inputs up to the largest and beyond,
+    see ``line``. None falls below the least value, or as inputs grow beyond the largest."""
     smallest = _smallest(x)
     size, value = np.log(np.maximum(x, smallest[:, None])), np.log(y)
     asked = np.log(np.maximum(queries, smallest))
     exponent, level = power(size, value)
     least = value.min(axis=1)
-    by_line = np.log(np.maximum(line(queries, x, y, span, fading=fading), TINY))
+    larger = queries > x[:, -1]
+    nearest, *further = (np.log(np.maximum(_line(queries, x, y, of_line, larger), TINY)) for of_line in spans)
     near = _near_power(asked, size, value)
     # A start-up makes the exponent rise with the input, saturation makes it fall: halfway to the line, if steeper.
-    near = np.where(queries > x[:, -1], near + np.maximum(by_line - near, 0.0) / 2.0, near)
+    near = np.where(larger, near + np.maximum(nearest - near, 0.0) / 2.0, near)
     return np.array(
         [
-            by_line,
+            nearest,
             np.maximum(near, least),
             np.maximum(level + exponent * asked, least),
             _median(value),
+            *further,
         ]
     )
 
 
-def line(queries: Floats, x: Floats, y: Floats, span: float, *, fading: bool) -> Floats:
-    """Least-squares line through the nearest ``span`` (a share) of the runs, with weights that decrease with distance if
-    ``fading``; where it would fall with x, their median; never below the least y."""
-    weights = _nearness(queries, x, span, fading=fading)
+def line(queries: Floats, x: Floats, y: Floats, span: float) -> Floats:
+    """Least-squares line through the nearest ``span`` (a share) of the runs, with weights that decrease with distance, or
+    through all with equal weights; where it would fall with x, their median; never below the least y."""
+    weights = _nearness(queries, x, span) if span < 1.0 else np.ones_like(x)
     middle, level, slope = _weighted_line(x, y, weights)
     fitted = level + slope * (queries - middle)
     flat = ~(slope > 0.0)
     if flat.any():
         fitted[flat] = _weighted_median(y[flat], weights[flat])
     return np.asarray(np.maximum(fitted, y.min(axis=1)))
+
+
+def _line(queries: Floats, x: Floats, y: Floats, spans: tuple[float, float], larger: NDArray[np.bool_]) -> Floats:
+    """The line with the first of the ``spans``, and with the second for queries ``larger`` than all inputs."""
+    within, beyond = spans
+    out = line(queries, x, y, within)
+    if beyond != within and larger.any():
+        out[larger] = line(queries[larger], x[larger], y[larger], beyond)
+    return out
 
 
 def power(size: Floats, value: Floats) -> tuple[Floats, Floats]:
@@ -88,13 +101,13 @@ def _weighted_line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Float
 
 
 def _near_power(asked: Floats, size: Floats, value: Floats) -> Floats:
-    weights = _nearness(asked, size, POWER_SPAN, fading=True)
+    weights = _nearness(asked, size, POWER_SPAN)
     middle, level, slope = _weighted_line(size, value, weights)
     slope = np.clip(slope, 0.0, STEEPEST)
     return np.asarray(level + slope * (asked - middle))
 
 
-def _nearness(queries: Floats, x: Floats, span: float, *, fading: bool) -> Floats:
+def _nearness(queries: Floats, x: Floats, span: float) -> Floats:
     """Weights of the nearest runs for each query. Ties are included, or the order of equal inputs would decide."""
     n = x.shape[1]
     neighbours = min(n, max(FEWEST_NEIGHBOURS, round(span * n)))
@@ -103,8 +116,6 @@ def _nearness(queries: Floats, x: Floats, span: float, *, fading: bool) -> Float
     distance = np.abs(x - held[:, None])
     reach = np.partition(distance, neighbours - 1, axis=1)[:, neighbours - 1 : neighbours]
     near = distance <= reach
-    if not fading:
-        return near.astype(np.float64)
     share = np.divide(distance, reach * 1.01, out=np.zeros_like(distance), where=near & (reach > 0.0))
     return np.asarray(np.where(near, (1.0 - share**3) ** 3, 0.0))
 

@@ -2,10 +2,10 @@
 
 Observed runs often have smaller inputs than future ones, and neither quantity is a straight line over the whole range:
 start-up dominates small inputs, memory saturates or jumps when a tool changes its method. A line through the runs with the
-nearest inputs only (local regression, Cleveland 1979) follows that. Run time is close to linear and noisy, hence a wide
-neighbourhood with equal weights; memory is curved and less noisy, hence a narrow one with weights that decrease with
-distance. Where inputs span orders of magnitude and noise is multiplicative, a few neighbours are not enough: a power law
-through neighbours, one through all runs, or, where the input explains nothing, their median is better.
+nearest inputs only (local regression, Cleveland 1979) follows that. Run time is close to linear and noisy: a line through
+all runs is considered as well, both share the weight of one model, and for inputs beyond the largest half of the runs are
+near. Where inputs span orders of magnitude and noise is multiplicative, lines are not enough: a power law through
+neighbours, one through all runs, or, where the input explains nothing, their median is better.
 
 None of these is right for every step, and choosing one by a few held-out runs is a gamble. The prediction is therefore
 their mean on logarithms, weighted by the likelihood of the held-out runs under each (stacking by pseudo-likelihood; Geisser
@@ -24,10 +24,11 @@ from statistics import median
 import numpy as np
 
 from concertmaster.core.stats import alternatives
-from concertmaster.core.stats.alternatives import Floats
+from concertmaster.core.stats.alternatives import FURTHER, LINE, Floats
 
-RUNTIME_SPAN = 0.4
-MEMORY_SPAN = 0.25
+# Share of the runs, the nearest ones, that each line goes through: for inputs up to the largest, and beyond.
+RUNTIME_SPANS = ((0.25, 0.5), (1.0, 1.0))
+MEMORY_SPANS = ((0.25, 0.25),)
 FEWEST_RUNS = 3
 # Share of the runs, the larger ones, that weigh the models for inputs like theirs and beyond.
 UPPER = 0.3
@@ -42,20 +43,21 @@ LARGEST = 1e30
 # Queries processed at once: each holds all runs.
 MOST_AT_ONCE = 256
 
+Spans = tuple[tuple[float, float], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class InputRelation:
-    """Seconds or bytes (``values``) over input bytes (``inputs``, ascending), and the ``span`` of runs used for a query.
+    """Seconds or bytes (``values``) over input bytes (``inputs``, ascending).
 
-    ``fading``: weights of neighbours decrease with distance (tricube). ``enough``: False with fewer than three usable runs;
-    a prediction is then their median, or NaN without any. ``explained``: values increase with inputs, by rank correlation
-    at 1%.
+    ``spans``: share of the runs that each line goes through, up to the largest input and beyond. ``enough``: False with
+    fewer than three usable runs; a prediction is then their median, or NaN without any. ``explained``: values increase with
+    inputs, by rank correlation at 1%.
     """
 
     inputs: tuple[float, ...]
     values: tuple[float, ...]
-    span: float
-    fading: bool
+    spans: Spans
     enough: bool
     explained: bool
 
@@ -77,7 +79,7 @@ class InputRelation:
             for part in np.array_split(known, -(-known.size // MOST_AT_ONCE)):
                 held = np.clip(asked[part], 0.0, LARGEST if grows else x[-1])
                 each = np.broadcast_to(x, (held.size, x.size)), np.broadcast_to(y, (held.size, y.size))
-                logs = alternatives.predictions(held, *each, self.span, fading=self.fading)
+                logs = alternatives.predictions(held, *each, self.spans)
                 large = held >= x[int(x.size * (1.0 - UPPER))]
                 flat[part] = np.exp(np.where(large, upper @ logs, lower @ logs))
         return out
@@ -87,43 +89,42 @@ class InputRelation:
         places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
         rest = np.arange(x.size - 1)[None, :]
         rest = rest + (rest >= places[:, None])
-        predicted = alternatives.predictions(x[places], x[rest], y[rest], self.span, fading=self.fading)
+        predicted = alternatives.predictions(x[places], x[rest], y[rest], self.spans)
         off = np.abs(predicted - np.log(y[places]))
         return likelihoods(off), likelihoods(off[:, int(places.size * (1.0 - UPPER)) :])
 
 
 def likelihoods(off: Floats) -> Floats:
     """Relative likelihood of errors ``off`` (models, held-out runs) that follow Laplace's law, with its scale estimated from
-    them; the sum is 1."""
+    them; the sum is 1. Lines share one prior weight: they are variants of one model."""
     logs = -off.shape[1] * np.log(np.maximum(off.mean(axis=1), LEAST_ERROR))
     likelihoods = np.exp(logs - logs.max())
+    likelihoods[[LINE, *range(FURTHER, off.shape[0])]] /= 1 + off.shape[0] - FURTHER
     return np.asarray(likelihoods / likelihoods.sum())
 
 
 def fit_runtime(inputs: Sequence[float] | Floats, seconds: Sequence[float] | Floats) -> InputRelation:
     """Run time (s) over input size (bytes), one pair per execution. Never raises."""
-    return _fit(inputs, seconds, RUNTIME_SPAN, fading=False)
+    return _fit(inputs, seconds, RUNTIME_SPANS)
 
 
 def fit_memory(inputs: Sequence[float] | Floats, peaks: Sequence[float] | Floats) -> InputRelation:
     """Peak memory (bytes) over input size (bytes), one pair per execution. Never raises."""
-    return _fit(inputs, peaks, MEMORY_SPAN, fading=True)
+    return _fit(inputs, peaks, MEMORY_SPANS)
 
 
-def _fit(
-    inputs: Sequence[float] | Floats, values: Sequence[float] | Floats, span: float, fading: bool
-) -> InputRelation:
+def _fit(inputs: Sequence[float] | Floats, values: Sequence[float] | Floats, spans: Spans) -> InputRelation:
     x = np.asarray(inputs, dtype=np.float64).ravel()
     y = np.asarray(values, dtype=np.float64).ravel()
     if x.size != y.size:
-        return InputRelation((), (), span, fading, False, False)
+        return InputRelation((), (), spans, False, False)
     good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= LARGEST) & (y > 0.0) & (y <= LARGEST)
     x, y = x[good], y[good]
     order = np.argsort(x, kind="stable")
     x, y = x[order], y[order]
     enough = y.size >= FEWEST_RUNS
     explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z
-    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), span, fading, enough, explained)
+    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), spans, enough, explained)
 
 
 def _rank_correlation_z(x: Floats, y: Floats) -> float:

@@ -96,6 +96,35 @@ def test_models_that_predict_equally_well_are_averaged() -> None:
     np.testing.assert_allclose(likelihoods(np.zeros((4, 5))), 0.25)
 
 
+def test_two_lines_share_the_weight_of_one_model() -> None:
+    np.testing.assert_allclose(likelihoods(np.zeros((5, 7))), [0.125, 0.25, 0.25, 0.25, 0.125])
+    off = np.array([[0.1] * 8, [0.9] * 8, [0.9] * 8, [0.9] * 8, [0.1] * 8])
+    np.testing.assert_allclose(likelihoods(off), [0.5, 0.0, 0.0, 0.0, 0.5], atol=2e-3)
+
+
+def test_run_times_follow_local_shapes_within_the_inputs_seen() -> None:
+    """A tool that is three times as slow from one input size on: a line through many runs blurs the step."""
+    off = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        sizes = rng.uniform(1e8, 1e9, 40)
+        asked = rng.uniform(1e8, 1e9, 60)
+        truth = 60.0 * np.where(asked > 6e8, 3.0, 1.0)
+        seconds = 60.0 * np.where(sizes > 6e8, 3.0, 1.0) * np.exp(0.05 * rng.normal(size=40))
+        off.append(np.median(np.abs(fit_runtime(sizes, seconds).predict(asked) / truth - 1.0)))
+    assert np.mean(off) < 0.023
+
+
+def test_straight_noisy_run_times_are_carried_on_by_a_line_through_all_runs() -> None:
+    off = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        sizes, asked = rng.uniform(1e8, 1e9, 20), np.array([1.2e9, 1.5e9, 2e9])
+        seconds = (20.0 + 2e-7 * sizes) * np.exp(0.15 * rng.normal(size=20))
+        off.append(np.abs(fit_runtime(sizes, seconds).predict(asked) / (20.0 + 2e-7 * asked) - 1.0).mean())
+    assert np.mean(off) < 0.125
+
+
 def test_noise_is_not_carried_on_beyond_the_inputs_seen() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
