@@ -47,7 +47,7 @@ class Truth:
     ``alike``: its pods are not numbered; ``early``: parts of it begin while those they follow still run, once they are
     ready or have reached some state, of which no metric tells; ``sampled``: only samples tell when a pod of it ended;
     ``idle``: from the end of an attempt at it to the begin of the next, in unix seconds; ``whole``: with the pods that its
-    engine no longer counts, which metrics have as well."""
+    engine no longer counts, which metrics have as well; ``own``: start and end in the status of the run itself."""
 
     workflow: str
     run: str
@@ -59,6 +59,7 @@ class Truth:
     sampled: bool = False
     idle: list[tuple[float, float]] = field(default_factory=list)
     whole: Truth | None = None
+    own: tuple[float, float] | None = None
     free: dict[Key, float] = field(default_factory=dict)  # ready times of daemons that ended later
     served: dict[Key, float] = field(
         default_factory=dict
@@ -70,7 +71,9 @@ class Truth:
         self.leaves[leaf.key] = leaf
 
     def lasted(self) -> float | None:
-        """Seconds from the first begin to the last end, without skipped units."""
+        """Seconds from the first begin to the last end, without skipped units; of a run without pods, of the run itself."""
+        if self.own is not None and not any(leaf.pod for leaf in self.leaves.values()):
+            return self.own[1] - self.own[0]
         leaves = [leaf for leaf in self.leaves.values() if leaf.outcome != "Skipped"]
         begun = [leaf.begun for leaf in leaves if leaf.begun is not None]
         ended = [leaf.ended for leaf in leaves if leaf.ended is not None]
@@ -102,7 +105,9 @@ def idle_between(attempts: Sequence[Truth]) -> list[tuple[float, float]]:
     ``attempts``: the run as it was at each of its ends, the last one at its final end."""
     found = []
     for before, after in pairwise(attempts):
-        stopped = max((leaf.ended for leaf in before.leaves.values() if leaf.ended is not None), default=None)
+        stopped = max(
+            (leaf.ended for leaf in before.leaves.values() if leaf.ran and leaf.ended is not None), default=None
+        )
         begun = [leaf.begun for leaf in after.leaves.values() if leaf.ran and leaf.begun is not None]
         if stopped is not None and (later := [at for at in begun if at >= stopped]):
             found.append((stopped, min(later)))

@@ -95,6 +95,8 @@ class ArgoRun:
             for step, *_ in inside[identity][1:]:
                 found.add(replace(leaf, step=step))
         found.early = self.early
+        start, end = unix(self.status.get("startedAt")), unix(self.status.get("finishedAt"))
+        found.own = None if start is None or end is None else (start, end)
         found.unknown_items = frozenset(k[0] for k in keys.values() if k[1] is not None and self._dynamic(k[0]))
         for node in leaves.values():
             if self._template(node).get("daemon"):

@@ -146,6 +146,7 @@ def truth(*leaves: Leaf) -> Truth:
 
 def test_what_lies_between_the_attempts_at_a_run_is_closed_up() -> None:
     first, last = truth(leaf("a", 0, 10), leaf("b", 10, 15)), truth(leaf("a", 0, 10), leaf("b", 100, 120))
+    first.add(Leaf("c", None, 0, "Skipped", 17, 17, ran=False))  # left out when b had failed
     last.idle = idle_between([first, last])
     assert last.idle == [(15, 100)]
     moved = closed_up(last)
@@ -194,3 +195,11 @@ def test_the_pods_of_a_job_before_it_was_suspended_are_known_to_metrics_only() -
     assert resumed_run(plain, pods, "jb-paused").whole is None
     begun = {**job, "status": {**status, "startTime": "2026-11-23T10:00:31Z"}}  # a second after its first pod
     assert resumed_run(begun, pods[1:], "jb-paused").whole is None
+
+
+def test_a_run_without_pods_lasts_as_long_as_its_engine_says() -> None:
+    asked = Truth("w", "r", "Succeeded", {("a", None, 0): Leaf("a", None, 0, "Succeeded", 3, 8)}, own=(0, 10))
+    assert asked.lasted() == 10
+    with_pod = truth(leaf("a", 3, 8))
+    with_pod.own = (0, 10)
+    assert with_pod.lasted() == 5
