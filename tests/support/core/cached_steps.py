@@ -19,11 +19,10 @@ def _scenario(manifest: Manifest, step: str) -> Scenario:
 
 
 def capitals() -> Scenario:
-    """A template whose name has capitals."""
-    manifest = argo({"name": "model", "template": "TrainModel", "arguments": GIVEN})
-    main, _ = manifest["spec"]["templates"]
-    manifest["spec"]["templates"] = [main, {"name": "TrainModel", **BODY}]
-    return _scenario(manifest, "model")
+    """A workflow of one template, whose name has capitals: Argo names the pod after the workflow alone."""
+    manifest = argo(entrypoint="TrainModel", arguments=GIVEN)
+    manifest["spec"]["templates"] = [{"name": "TrainModel", **BODY}]
+    return _scenario(manifest, "TrainModel")
 
 
 def inline() -> Scenario:
