@@ -79,6 +79,17 @@ def of_cluster(rule: str) -> Callable[[], Scenario]:
     return made
 
 
+def of_schedule(rule: str) -> Callable[[], Scenario]:
+    """The workflow of a rule's scenario in a CronWorkflow of its own."""
+
+    def made() -> Scenario:
+        of = SCENARIOS[rule]()
+        spec = {"schedule": "7 * * * *", "suspend": True, "workflowSpec": of.manifest["spec"]}
+        return replace(of, manifest={**of.manifest, "kind": "CronWorkflow", "spec": spec})
+
+    return made
+
+
 def of_pod(manifest: Manifest, step: str, container: str) -> Callable[[], Scenario]:
     """A right-sizing of a pod's own resources."""
     nothing = {"cpu_request": None, "memory_request": None}
@@ -103,6 +114,7 @@ CASES: dict[str, tuple[str, Callable[[], Scenario]]] = {
     **{f"tekton-{r}": (r, of_container(r, pipeline(LIMITED), "work", "step-main")) for r in OF_A_CONTAINER},
     **{f"task-{r}": (r, of_task(r, f"task-{r}")) for r in OF_A_CONTAINER},
     **{f"cache-{name}": ("cache-step", made) for name, made in FORMS.items()},
+    **{f"cron-{r}": (r, of_schedule(r)) for r in ("cpu-request", "retry-policy", "right-size", "timeout")},
     **{f"cluster-{r}": (r, of_cluster(r)) for r in OF_THE_CLUSTER},
     "job-pod": ("right-size", of_pod(sized_job(), "job", "report")),
     **({"argo-pod": ("right-size", of_pod(SIZED, "work", "main"))} if argo_version() == ARGO_V4 else {}),  # new in 4.1
@@ -123,7 +135,7 @@ def prepared(name: str, of: Scenario) -> Scenario:
     manifest = deepcopy(of.manifest)
     manifest["metadata"] = {"name": name} | ({} if manifest["kind"] == CLUSTER else {"namespace": SPACE})
     spec = manifest["spec"]
-    for template in spec.get("templates", ()):
+    for template in spec.get("workflowSpec", spec).get("templates", ()):
         template.get("container", {}).setdefault("command", ["work"])
         values = {row["name"]: "1" for row in template.get("outputs", {}).get("parameters", ())}
         if "outputs.result" in str(spec):
