@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 class Clock:
-    """Time that passes only when told to."""
+    """Time that passes only when it is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
