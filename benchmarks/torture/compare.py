@@ -63,8 +63,10 @@ def truths(play: Play) -> dict[str, Truth]:
                 found[name] = ArgoRun(raw).truth(workflow)
             elif kind == "PipelineRun":
                 found[name] = pipeline_run(raw, task_runs, workflow)
+            elif kind == "Job":
+                found[name] = resumed_run(raw, pods, workflow, play.gone)
             else:
-                found[name] = (resumed_run if kind == "Job" else set_run)(raw, pods, workflow)
+                found[name] = set_run(raw, pods, workflow)
     return found
 
 

@@ -40,7 +40,7 @@ def with_pods(truth: Truth, play: Play, leaf_of: Mapping[str, tuple[str, Key]]) 
                 leaf.ended = own or leaf.ended  # otherwise the metrics may have missed its end
             elif leaf.ended is None:  # deleted while it ran: no status ever had its end, which its engine waits for
                 leaf.ended = play.gone.get(uid, asked)
-                found.sampled = True
+                found.sampled = max(found.sampled, SCRAPE_SECONDS)
             if key in found.free and uid in play.ready:
                 found.free[key] = min(found.free[key], play.ready[uid])
     for key, at in found.free.items():
@@ -110,7 +110,7 @@ def drag_faults(truth: Truth, run: ExecutedRun, chain: Sequence[Key]) -> list[st
     faults, reported = [], step_drag(run)
     for step in dict.fromkeys(k[0] for k in chain):
         true = drag(truth, step)
-        if abs(reported.get(step, 0.0) - true) > DRAG_SECONDS + (SCRAPE_SECONDS if truth.sampled else 0.0):
+        if abs(reported.get(step, 0.0) - true) > DRAG_SECONDS + truth.sampled:
             faults.append(f"drag of {step} {reported.get(step, 0.0):.0f} s, true {true:.0f} s")
     return faults
 

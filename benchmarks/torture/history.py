@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.torture.bed import SCRAPE_SECONDS, Play
+from benchmarks.torture.bed import Play
 from benchmarks.torture.faults import Row, apart, drag_faults, shown, with_pods
 from benchmarks.torture.truth import SECOND, Key, Leaf, Object, Truth, chain_faults, closed_up, near, unix
 from benchmarks.torture.truth_others import ended
@@ -98,7 +98,7 @@ def _time_faults(e: StepExecution, key: Key, pod: Object, run: Truth, named: set
     faults = []
     for name, reported, at in known:
         true = None if at is None else at + moved
-        slack = SECOND + (SCRAPE_SECONDS if moved and run.sampled else 0.0)  # by how much it was moved is sampled
+        slack = SECOND + (run.sampled if moved else 0.0)  # by how much it was moved is sampled
         if near(reported, true, slack) or (name != "created" and true is None):
             continue
         if name == "finished" and (e.outcome is Outcome.UNKNOWN or "deletionTimestamp" in pod["metadata"]):
@@ -164,7 +164,7 @@ def _path_faults(
     keys = {uid: key for uid, (name, key) in leaf_of.items() if name == truth.run}
     steps = [record.steps[a.source] for a in critical_chain(run)]
     chain = [keys.get(e.uid or "", (e.step, e.item, e.attempt)) for e in steps]
-    slack = 2 * SECOND + (SCRAPE_SECONDS if truth.sampled else 0.0)
+    slack = 2 * SECOND + truth.sampled
     if truth.idle and not near(record.makespan, seen.lasted(), slack):
         return [f"run time without what is between its attempts {record.makespan}, true {seen.lasted()}"]
     if faults := chain_faults(seen, chain):

@@ -45,9 +45,10 @@ class Leaf:
 class Truth:
     """One run. ``unknown_items``: steps whose items only the run object contains, so that the history cannot name them;
     ``alike``: its pods are not numbered; ``early``: parts of it begin while those they follow still run, once they are
-    ready or have reached some state, of which no metric tells; ``sampled``: only samples tell when a pod of it ended;
-    ``idle``: from the end of an attempt at it to the begin of the next, in unix seconds; ``whole``: with the pods that its
-    engine no longer counts, which metrics have as well; ``own``: start and end in the status of the run itself."""
+    ready or have reached some state, of which no metric tells; ``sampled``: seconds by which the end of a pod of it is
+    uncertain, as only samples tell it; ``idle``: from the end of an attempt at it to the begin of the next, in unix seconds;
+    ``whole``: with the pods that its engine no longer counts, which metrics have as well; ``own``: start and end in the
+    status of the run itself."""
 
     workflow: str
     run: str
@@ -56,7 +57,7 @@ class Truth:
     unknown_items: frozenset[str] = frozenset()
     alike: bool = False
     early: bool = False
-    sampled: bool = False
+    sampled: float = 0.0
     idle: list[tuple[float, float]] = field(default_factory=list)
     whole: Truth | None = None
     own: tuple[float, float] | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from benchmarks.torture.truth import Key, Leaf, Object, Truth, unix
+from benchmarks.torture.bed import SCRAPE_SECONDS
+from benchmarks.torture.truth import SECOND, Key, Leaf, Object, Truth, unix
 
 _REF = re.compile(r"\$\(tasks\.([^.]+)\.")
 
@@ -87,25 +88,28 @@ def _pod_leaf(pod: Object, step: str, item: str | None, attempt: int, before: fr
     )
 
 
-def resumed_run(raw: Object, pods: Sequence[Object], workflow: str) -> Truth:
+def resumed_run(raw: Object, pods: Sequence[Object], workflow: str, gone: Mapping[str, float] | None = None) -> Truth:
     """A Job that may have been suspended: its controller deletes the pods that run, and does not count them; the Job
-    starts anew when it is resumed."""
+    starts anew when it is resumed. What had succeeded before stays. ``gone``: when pods were, by uid."""
     start = unix(raw["status"].get("startTime"))
     own = _pods_of_job(raw["metadata"]["name"], pods)
-    later = [p for p in own if start is None or (gone := deleted(p)) is None or gone > start]
-    if len(later) == len(own) or not later or not _condition(raw, "Suspended"):
+    later = [p for p in own if start is None or (asked := deleted(p)) is None or asked > start]
+    if start is None or len(later) == len(own) or not later or not _condition(raw, "Suspended"):
         return job_run(raw, pods, workflow)
     found = job_run(raw, later, workflow)
     found.whole = job_run(raw, pods, workflow)
-    early = [p for p in own if p not in later]
-    stopped = [at for at in map(ended, early) if at is not None]
+    made = {p["metadata"]["name"]: unix(p["metadata"]["creationTimestamp"]) or 0.0 for p in own}
     for leaf in found.whole.leaves.values():
-        pod = next((p for p in early if p["metadata"]["name"] == leaf.pod), None)
+        pod = next((p for p in own if p not in later and p["metadata"]["name"] == leaf.pod), None)
         if pod is not None and ended(pod) is None:
-            leaf.ended, found.whole.sampled = deleted(pod), True
-            stopped += [at for at in (leaf.ended,) if at is not None]
-    begun = [unix(p["metadata"]["creationTimestamp"]) or 0.0 for p in later]
-    found.whole.idle = [(max(stopped), min(begun))] if stopped else []
+            asked = deleted(pod) or 0.0
+            leaf.ended = (gone or {}).get(pod["metadata"]["uid"], asked)
+            # Its containers ended between the two moments, and the last sample of it is at most a scrape older.
+            found.whole.sampled = max(found.whole.sampled, leaf.ended - asked + SCRAPE_SECONDS)
+    before = [leaf for leaf in found.whole.leaves.values() if made[leaf.pod or ""] < start - SECOND]
+    stopped = [leaf.ended for leaf in before if leaf.ended is not None]
+    begun = [at for at in made.values() if at >= start - SECOND]
+    found.whole.idle = [(max(stopped), min(begun))] if stopped and begun else []
     return found
 
 

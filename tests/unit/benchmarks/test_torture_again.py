@@ -171,7 +171,7 @@ def test_the_pod_of_a_unit_is_the_last_of_its_name() -> None:
 
 def test_the_pods_of_a_job_before_it_was_suspended_are_known_to_metrics_only() -> None:
     def pod(name: str, made: str, *, deleted: str = "", ended: str = "") -> Object:
-        meta: Object = {"name": name, "creationTimestamp": f"2026-11-23T10:00:{made}Z"}
+        meta: Object = {"name": name, "uid": name, "creationTimestamp": f"2026-11-23T10:00:{made}Z"}
         meta["ownerReferences"] = [{"kind": "Job", "name": "jb-paused-r0000"}]
         state: Object = {"running": {}}
         if deleted:
@@ -191,6 +191,12 @@ def test_the_pods_of_a_job_before_it_was_suspended_are_known_to_metrics_only() -
     start = 1_795_428_000.0
     assert found.whole.idle == [(start + 5, start + 30)]
     assert closed_up(found.whole).lasted() == 14
+    seen = resumed_run(job, pods, "jb-paused", {"cut": start + 8.2})  # it was asked to end at 5
+    assert seen.whole is not None and seen.whole.idle == [(start + 8.2, start + 30)]
+    kept = [pod("kept", "00", ended="04"), *pods]  # had succeeded before, and counts
+    found = resumed_run(job, kept, "jb-paused")
+    assert [one.pod for one in found.leaves.values()] == ["kept", "done"]
+    assert found.whole is not None and found.whole.idle == [(start + 5, start + 30)]
     plain = {**job, "status": {**status, "conditions": [over]}}
     assert resumed_run(plain, pods, "jb-paused").whole is None
     begun = {**job, "status": {**status, "startTime": "2026-11-23T10:00:31Z"}}  # a second after its first pod
