@@ -27,7 +27,7 @@ from concertmaster.history.store import Store
 from concertmaster.prometheus.collect.reading import Collection
 from tests.support.engines.argo_runs import ADHOC, PICKED, selected
 from tests.support.engines.expected import ARGO, TEKTON, Row
-from tests.support.engines.scenario import NAMESPACE, Object, Scenario
+from tests.support.engines.scenario import NAMESPACE, RETRIED, Object, Scenario
 from tests.support.engines.times import created, finished, near, scheduled, started, unix
 
 Definitions = Mapping[WorkflowKey, WorkflowDefinition]
@@ -341,10 +341,24 @@ def _joined(record: RunRecord, scenario: Scenario) -> None:
         pod = pods[e.pod]
         assert e.after is not None, e
         assert e.uid == pod["metadata"]["uid"], e
-        assert near(e.created, created(pod)), e
-        assert near(e.scheduled, scheduled(pod)), e
-        assert near(e.started, started(pod), 2.0), e  # Tekton's first step is released a moment later
-        assert finished(pod) is None or near(e.finished, finished(pod)), e
+        times = (created(pod), scheduled(pod), started(pod), finished(pod))
+        idle = _idle_after(pod, record.run, scenario)
+        made, bound, began, ended = (None if t is None else t + idle for t in times)
+        assert near(e.created, made), e
+        assert near(e.scheduled, bound), e
+        assert near(e.started, began, 2.0), e  # Tekton's first step is released a moment later
+        assert ended is None or near(e.finished, ended), e
         assert all(c.cpu_request is not None for c in e.containers if c.name not in ("wait", "init", "prepare")), e
         images = {c["name"]: c["image"] for c in pod["spec"]["containers"]}
         assert all(c.image == images[c.name] for c in e.containers if c.name in images), e
+
+
+def _idle_after(pod: Object, run: str, scenario: Scenario) -> float:
+    """Seconds between a run's failure and its retry, for the pods before it: the record is as if there were none."""
+    if run != RETRIED:
+        return 0.0
+    of_run = [
+        p for p in scenario.pods_ever.values() if p["metadata"]["labels"].get("workflows.argoproj.io/workflow") == run
+    ]
+    *before, again = sorted(of_run, key=lambda p: created(p) or 0.0)
+    return 0.0 if pod is again else (created(again) or 0.0) - max(finished(p) or 0.0 for p in before)
