@@ -98,11 +98,15 @@ def driven_growth(values: Floats, drivers: Floats, z: float) -> float:
 
 
 def unexplained_growth(values: Floats, drivers: Floats, z: float) -> float:
-    """Growth per run of what the least-squares relation of ``values`` over ``drivers`` leaves unexplained; 0 unless that
-    rises with its order beyond ``z``. NaN marks an unknown driver."""
+    """Growth per run of what the least-squares parabola of ``values`` over ``drivers`` leaves unexplained; 0 unless that
+    rises with its order beyond ``z``. NaN marks an unknown driver.
+
+    A straight line would not do: where the relation bends and larger drivers come later, as with memory that is a constant
+    plus a share of the input, its residuals rise with their order although nothing else grows.
+    """
     known = np.isfinite(drivers[-MOST_RUNS:])
     y, x = values[-MOST_RUNS:][known], drivers[-MOST_RUNS:][known]
-    rest = y - _slope(x, y)[0] * x if x.size >= LEAST_RUNS else y[:0]
+    rest = _beside_parabola(x, y) if x.size >= LEAST_RUNS else y[:0]
     return growth_per_run(rest) * float(known.mean()) if order_z(rest) > z else 0.0
 
 
@@ -136,6 +140,18 @@ def _slope(x: Floats, y: Floats) -> tuple[float, float]:
     dx, dy = x - x.mean(), y - y.mean()
     xx, yy, xy = float(dx @ dx), float(dy @ dy), float(dx @ dy)
     return (xy / xx, xy / math.sqrt(xx * yy)) if xx > 0.0 and yy > 0.0 else (0.0, 0.0)
+
+
+def _beside_parabola(x: Floats, y: Floats) -> Floats:
+    """Residuals of y around its least-squares parabola over x; around a line or the mean where x has fewer values."""
+    square = (x - x.mean()) ** 2
+    bend, rest = _beside_line(x, square), _beside_line(x, y)
+    return _beside_line(bend, rest) if float(bend @ bend) > ROUNDING * float(square @ square) else rest
+
+
+def _beside_line(x: Floats, y: Floats) -> Floats:
+    """Residuals of y around its least-squares line over x."""
+    return np.asarray(y - y.mean() - _slope(x, y)[0] * (x - x.mean()), dtype=np.float64)
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:

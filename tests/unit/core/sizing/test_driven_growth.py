@@ -112,6 +112,20 @@ def test_growth_at_equal_input_is_seldom_found_in_any_order() -> None:
     assert unexplained_growth(np.linspace(0.0, 1.0, 21), np.full(21, 3.0), CLEAR) == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05])
+def test_memory_of_a_constant_and_a_share_of_the_input_does_not_grow_by_itself(noise: float) -> None:
+    """Small inputs first, large ones later: the relation bends on logarithms, and nothing else makes peaks grow."""
+    found, drifting = [], []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        inputs = np.concatenate([rng.uniform(0.5, 4.0, 20), rng.uniform(3.0, 8.0, 20)])
+        peaks = np.log(200.0 + 190.0 * inputs) + noise * rng.normal(size=40)
+        found.append(unexplained_growth(peaks, np.log(inputs), CLEAR) > 0.0)
+        drifting.append(unexplained_growth(peaks + np.linspace(0.0, 0.7, 40), np.log(inputs), CLEAR) > 0.0)
+    assert np.mean(found) <= 0.02
+    assert np.mean(drifting) >= 0.95
+
+
 def test_unknown_few_and_constant_inputs_are_no_trend() -> None:
     rising = np.linspace(0.0, 1.0, 20)
     half = np.where(np.arange(20) % 2 == 0, rising, math.nan)
