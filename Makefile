@@ -120,7 +120,7 @@ bench-looks: $(READY) ## what one analysis cycle costs Prometheus and the operat
 	@$(BIN)/python -m benchmarks.page
 
 bench-fleet: $(READY) ## one operator with SIZE workflows (200) of RUNS runs (14): cycles, queries, requests, memory (20 minutes and more)
-	@$(BIN)/python -m benchmarks.scale.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS))
+	@$(BIN)/python -m benchmarks.scale.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS)) $(if $(EVERY),--every $(EVERY)) $(if $(AHEAD),--ahead $(AHEAD))
 	@$(BIN)/python -m benchmarks.page
 
 bench-idle: $(READY) ## CPU of a cycle in which nothing has happened, with 200, 1,000 and 10,000 workflows (about 2 minutes)

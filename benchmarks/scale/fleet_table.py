@@ -44,7 +44,8 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
         "",
         *sizing(found),
         "",
-        f"Steady figures are means of {STEADY} cycles, one a minute, while every workflow ends one run per hour. The largest"
+        f"Steady figures are means of {STEADY} cycles, one a minute; of up to 200 workflows each"
+        " ends a run an hour, of more one in 2.4 hours. The largest"
         f" status of a profile has {largest:,} bytes.{_parts(found)} Two cores shared with other work (load of 15 minutes"
         f" {min(r['load'] for r in found)} to {max(r['load'] for r in found)}), so times are upper bounds.",
     ]
