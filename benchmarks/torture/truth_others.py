@@ -104,8 +104,9 @@ def resumed_run(raw: Object, pods: Sequence[Object], workflow: str, gone: Mappin
         if pod is not None and ended(pod) is None:
             asked = deleted(pod) or 0.0
             leaf.ended = (gone or {}).get(pod["metadata"]["uid"], asked)
-            # Its containers ended between the two moments, and the last sample of it is at most a scrape older.
-            found.whole.sampled = max(found.whole.sampled, leaf.ended - asked + SCRAPE_SECONDS)
+            # Its containers ended between the two moments; the scrape in which they did has no sample of them any more, and
+            # the one before it is less than two scrapes old.
+            found.whole.sampled = max(found.whole.sampled, leaf.ended - asked + 2 * SCRAPE_SECONDS)
     before = [leaf for leaf in found.whole.leaves.values() if made[leaf.pod or ""] < start - SECOND]
     stopped = [leaf.ended for leaf in before if leaf.ended is not None]
     begun = [at for at in made.values() if at >= start - SECOND]
