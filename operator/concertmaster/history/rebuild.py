@@ -90,12 +90,12 @@ def _ended(end: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
 
 def _before_start(run: RunRecord, end: RunRecord) -> tuple[tuple[float, float], ...]:
     """The time in which nothing ran before the run was begun anew, as by a Job that was suspended: its start is when it
-    was resumed."""
+    was resumed, and its first pod may be a second older."""
     if end.start is None:
         return ()
     early = [e.finished for e in run.steps if e.finished is not None and e.finished < end.start - _SECOND]
-    late = [e for e in run.steps if e.created is not None and e.created >= end.start - _SECOND]
-    return ((max(early), end.start),) if early and len(early) + len(late) == len(run.steps) else ()
+    late = [e.created for e in run.steps if e.created is not None and e.created >= end.start - _SECOND]
+    return ((max(early), min([end.start, *late])),) if early and len(early) + len(late) == len(run.steps) else ()
 
 
 def _sized(run: RunRecord, size: float | None) -> RunRecord:

@@ -56,11 +56,13 @@ def test_times_are_those_of_the_pods() -> None:
     assert (found.start, found.end) == (10.0, 20.0)
 
 
+@pytest.mark.parametrize("late", [0.0, 1.0])
 @pytest.mark.parametrize("pause", [30.0, 3600.0])
-def test_the_pause_of_a_job_that_was_suspended_is_no_time_of_its_run(pause: float) -> None:
-    """A Job that is resumed starts anew: what was deleted before took its time, the pause none."""
+def test_the_pause_of_a_job_that_was_suspended_is_no_time_of_its_run(pause: float, late: float) -> None:
+    """A Job that is resumed starts anew, or is said to, a second after its first pod was made: what was deleted before took
+    its time, the pause none."""
     cut, whole = ran("1", 10.0, outcome=Outcome.UNKNOWN), replace(ran("2", 20.0 + pause), attempt=1)
-    resumed = end(Outcome.SUCCEEDED, Source.HISTORY, start=20.0 + pause, until=30.0 + pause)
+    resumed = end(Outcome.SUCCEEDED, Source.HISTORY, start=20.0 + pause + late, until=30.0 + pause)
     (found,) = runs(resumed, pods={"r1": [cut, whole]})
     assert (found.outcome, found.makespan, found.end, len(found.steps)) == (Outcome.SUCCEEDED, 20.0, 30.0 + pause, 2)
     (found,) = runs(end(Outcome.SUCCEEDED, Source.HISTORY), pods={"r1": [cut, whole]})
