@@ -197,7 +197,9 @@ def _size(
     u, t, x = use.peaks, use.durations, use.inputs
     model = None
     if x is not None:
-        model = fit_by_input(x, _at_equal_input(u, x, options), t, total, options.floor, options, use.current)
+        # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.
+        single = max(total, float((np.maximum(request - u, 0.0) * t).mean()))
+        model = fit_by_input(x, _at_equal_input(u, x, options), t, single, options.floor, options, use.current)
     return MemorySize(
         request=request,
         enough=True,

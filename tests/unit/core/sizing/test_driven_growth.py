@@ -126,6 +126,18 @@ def test_memory_of_a_constant_and_a_share_of_the_input_does_not_grow_by_itself(n
     assert np.mean(drifting) >= 0.95
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.02])
+def test_requests_by_input_are_compared_with_what_one_request_wastes_of_the_peaks_there_were(noise: float) -> None:
+    """Small inputs first and larger ones later: of peaks carried forward, one request wastes next to nothing."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        inputs = 1e9 * np.concatenate([np.sort(rng.uniform(0.5, 4.0, 20)), np.sort(rng.uniform(3.0, 8.0, 20))])
+        peaks = GIB * (0.2 + 0.19 * inputs / 1e9) * np.exp(noise * rng.normal(size=40))
+        size = memory_request(peaks, 2.0 + 3e-9 * inputs, inputs=inputs, current_request=4.0 * GIB)
+        assert size.model is not None
+        assert size.model.request(1e9) <= 0.25 * (size.request or 0.0)
+
+
 def test_unknown_few_and_constant_inputs_are_no_trend() -> None:
     rising = np.linspace(0.0, 1.0, 20)
     half = np.where(np.arange(20) % 2 == 0, rising, math.nan)
