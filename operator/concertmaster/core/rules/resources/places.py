@@ -27,6 +27,11 @@ class Place:
     container: ContainerUsage
     others: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """Step and container, as tables name them."""
+        return f"{self.step.step}/{self.container.name}"
+
     def described(self, finding: Finding) -> Finding:
         """The finding, with the other affected steps named."""
         if not self.others:

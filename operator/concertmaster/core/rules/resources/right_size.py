@@ -52,7 +52,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
 def _left_out(evidence: Evidence) -> tuple[str, ...]:
     """Containers excluded from the table because of earlier decisions, with the reason."""
     reasons = {
-        f"{p.step.step}/{p.container.name}": why
+        p.title: why
         for p in places(evidence.analysis)
         for resource in ("cpu", "memory")
         if (why := evidence.sizing.excluded(p.step.step, p.container.name, resource)) is not None
@@ -72,7 +72,7 @@ def _finding(evidence: Evidence, holder: str | None, sizes: Sequence[RequestRow]
     saving = total(evidence, ordered)
     ordered = shared(ordered, saving)
     runs = min(r.runs for r in ordered)
-    lowered = [r for r in ordered if r.old is not None and r.new < r.old]
+    lowered = [r for r in ordered if r.lowered]
     certain = all(r.runs >= (SURE_RUNS if r.resource == "memory" else _CPU_RUNS) for r in lowered)
     place = ordered[0].place
     others = f"; {text.listing(list(place.others))} use the same template" if place.others else ""
@@ -147,7 +147,7 @@ def _action(evidence: Evidence, sizes: Sequence[RequestRow]) -> str:
         return f"Right-size {kind} request of {evidence.title(row.place.step.step)}: {old} -> {_amount(row, row.new)}"
     steps = list(dict.fromkeys(evidence.title(r.place.step.step) for r in sizes))
     counts = [
-        (sum(r.old is not None and r.new < r.old for r in sizes), "lower"),
+        (sum(r.lowered for r in sizes), "lower"),
         (sum(r.old is not None and r.new > r.old for r in sizes), "raise"),
         (sum(r.old is None for r in sizes), "set"),
     ]

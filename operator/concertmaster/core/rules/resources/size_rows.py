@@ -36,6 +36,8 @@ _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod 
 _FAR_BELOW = 0.6
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
+# Newest runs whose CPU may still come: a rate needs two samples where a peak needs one, and the last ones arrive late.
+_UNREAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,12 @@ class RequestRow:
     @property
     def title(self) -> str:
         """Name of the container in tables."""
-        return f"{self.place.step.step}/{self.place.container.name}"
+        return self.place.title
+
+    @property
+    def lowered(self) -> bool:
+        """Whether less is requested than before."""
+        return self.old is not None and self.new < self.old
 
     @property
     def limited(self) -> bool:
@@ -104,13 +111,28 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
     cpu = cpu_sizes([(p.container, p.step) for p in sized["cpu"]])
     given = [(p.container, not _is_own(evidence, p)) for p in sized["memory"]]
     memory = memory_sizes(given, evidence.analysis.options)
+    waiting = {p.title for p in sized["cpu"] if _waits(evidence, p)}
     for resource, at in order:
         place = sized[resource][at]
         row = (
             _cpu(evidence, place, cpu[at], least) if resource == "cpu" else _memory(evidence, place, memory[at], least)
         )
-        if row is not None:
+        if row is not None and not (resource == "memory" and row.lowered and place.title in waiting):
             yield row
+
+
+def _waits(evidence: Evidence, place: Place) -> bool:
+    """Whether a run or a few will also lower the CPU request, of which the newest runs alone tell too little so far.
+
+    Memory lowered by itself would be a change of its own, often with a saving too small to be verified, and CPU would have
+    to wait for the end of its verification.
+    """
+    runs, current = place.container.runs, place.container.cpu_request
+    known = [r.mean_cores for r in runs if r.mean_cores is not None]
+    unread = next((n for n, r in enumerate(reversed(runs)) if r.mean_cores is not None), len(runs))
+    if current is None or not known or not 0 < unread <= _UNREAD or len(known) >= evidence.analysis.options.min_runs:
+        return False
+    return current > max(known) / evidence.objectives.efficient_utilization[0]
 
 
 def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) -> RequestRow | None:

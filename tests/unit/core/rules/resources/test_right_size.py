@@ -438,3 +438,33 @@ def test_the_shares_of_the_edits_lack_what_no_edit_brings() -> None:
     lacking = only(sized([own[0], borrowed, own[2]], facts))
     assert lacking.saving_per_month == item.saving_per_month
     assert sum(e.share or 0.0 for e in lacking.edits) == pytest.approx(1.0 - shares["1"])
+
+
+def read_late(unread: int) -> Facts:
+    """Of six runs these newest ones have memory samples, and no two of CPU yet."""
+    used: dict[str, object] = {"cpu_request": 4.0, "memory_request": GI, "memory_sampled_peak": 300 * MI}
+    return lambda i: container(**used, **({"cpu_seconds": None} if i >= 6 - unread else {"cpu_seconds": 95.0}))
+
+
+def fields(found: list[Recommendation]) -> list[str]:
+    return [i.field for r in found for i in r.items]
+
+
+def test_memory_is_lowered_together_with_cpu_that_only_the_newest_runs_lack() -> None:
+    steps = [spec("a", 0, cpu="4")]
+    assert fields(sized(steps, {"a": read_late(2)}, count=6)) == [], "four runs with CPU, five are needed"
+    assert fields(sized(steps, {"a": read_late(1)}, count=6)) == ["requests.cpu", "requests.memory"]
+
+
+def test_memory_does_not_wait_for_cpu_that_will_not_come() -> None:
+    """Four runs in a row without CPU are a source that lacks it; a request at its use would stay as it is."""
+    steps = [spec("a", 0, cpu="4")]
+    assert fields(sized(steps, {"a": read_late(4)}, count=6)) == ["requests.memory"]
+    assert fields(sized(steps, {"a": read_late(6)}, count=6)) == ["requests.memory"]
+    fits = {"a": lambda i: replace(read_late(2)(i), cpu_request=1.0)}
+    assert fields(sized([spec("a", 0)], fits, count=6)) == ["requests.memory"]
+
+
+def test_memory_is_raised_at_once() -> None:
+    short = {"a": lambda i: replace(read_late(2)(i), memory_request=200 * MI)}
+    assert "requests.memory" in fields(sized([spec("a", 0, cpu="4", memory="200Mi")], short, count=6))
