@@ -208,7 +208,8 @@ class MetricsSource(Section):
         60,
         ge=0,
         le=3600,
-        description="Delay until samples have arrived; queries end that long before the present.",
+        description="Seconds until all samples of a pod that ended have arrived; queries for ended pods end that long "
+        "before the present. With less than 60, pods are read again until their last samples must be there.",
     )
     timeout_seconds: float = Field(30, gt=0, le=600, description="Time limit of one attempt of one query.")
     deadline_seconds: float = Field(90, gt=0, le=1800, description="Time limit of one query with all its attempts.")

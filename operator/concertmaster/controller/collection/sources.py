@@ -25,9 +25,9 @@ from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Reading, Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
-from concertmaster.core.model import RunRecord, WorkflowDefinition
+from concertmaster.core.model import UNKNOWN_STEP, RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.engines import job_ends
+from concertmaster.engines import Assignment, job_ends
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
@@ -35,6 +35,7 @@ from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
+from concertmaster.prometheus.collect.settled import SettledPods
 from concertmaster.settings import MetricsSource, Settings
 
 log = logging.getLogger("concertmaster.sources")
@@ -67,6 +68,8 @@ class MetricsSources:
         self._placements: dict[str, PodPlacer] = {}
         self._oversize: dict[str, Oversize] = {}
         self._pasts: dict[str, PastReader] = {}
+        self._settled: dict[str, SettledPods] = {}
+        self._settled_in: object = None  # the store that has what is in ``_settled``
         self._nodes = NodeCapacity()
         self._queries = UserQueries(history, settings.limits.extra_queries_per_cycle)
         self.pods: PodIndex | None = None  # labels that no source exports
@@ -197,14 +200,15 @@ class MetricsSources:
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):
             asking = self._asking(reading, namespaces)
-            ask = partial(collect, client, now=now, label_keys=asking.label_keys, options=asking.options)
+            ask = partial(collect, client, now=now, label_keys=asking.label_keys)
             position, spent = since, 0.0
             while position < end and not self._stop.is_set():
                 if spent >= self._settings.limits.backfill_per_cycle.seconds:
                     reading.more = True
                     break
                 reading.heartbeat("collect")
-                collected = ask(namespaces=namespaces, since=position, until=end)
+                options = replace(asking.options, settled=self._settled_pods(name).known(namespaces, position))
+                collected = ask(namespaces=namespaces, since=position, until=end, options=options)
                 self._keep(collected, namespaces, reading, gaps, present=True)
                 facts = bool(collected.facts or collected.jobs)
                 blind = not facts and saw_nothing(collected)
@@ -252,6 +256,13 @@ class MetricsSources:
             reading.unassigned[reason] += pods.count
         if placed.executions or ends:
             reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
+        self._settled_pods(reading.demand.source).add(collected, _placed_uids(placed))
+
+    def _settled_pods(self, source: str) -> SettledPods:
+        """Pods that need not be read again, as long as the history is the one they were stored in."""
+        if self._settled_in is not self._history.store:
+            self._settled, self._settled_in = {}, self._history.store
+        return self._settled.setdefault(source, SettledPods())
 
     def _asking(self, reading: Reading, namespaces: Sequence[str]) -> Asking:
         labels = labels_in_use(reading.definitions(namespaces))
@@ -274,3 +285,14 @@ class MetricsSources:
             if self._shards is not None:
                 made.shared_by(self._shards)
         return self._clients[name]
+
+
+def _placed_uids(placed: Assignment) -> set[str]:
+    """Pods in their final places: one without a step may get one from what a later look shows of its run."""
+    return {
+        e.uid
+        for runs in placed.executions.values()
+        for executions in runs.values()
+        for e in executions
+        if e.uid and not e.step.startswith(UNKNOWN_STEP)
+    }

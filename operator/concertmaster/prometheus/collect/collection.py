@@ -21,6 +21,7 @@ class CollectOptions:
 
     run_labels: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    settled: frozenset[str] = frozenset()  # uids of pods that were read whole by an earlier reading, and are left out
     overlap: float = 120.0
     longest: float = 6 * 3600.0
     shortest: float = 60.0
@@ -45,8 +46,9 @@ class LeftOut:
 class Collection:
     """The result of one reading: everything that ended in (``since``, ``complete_until``].
 
-    ``facts`` may repeat pods of earlier readings (same uid, equal or better figures). ``queries`` counts requests,
-    ``recorded`` those among them that recording rules answered.
+    ``facts`` may repeat pods of earlier readings (same uid, equal or better figures); ``settled`` are the uids of those
+    that no later reading would show better. ``queries`` counts requests, ``recorded`` those among them that recording rules
+    answered.
     """
 
     since: float
@@ -60,6 +62,7 @@ class Collection:
     held: int = 0  # vanished pods held back: they may still be running
     shards: int = 1  # with an answer
     left_out: tuple[LeftOut, ...] = ()
+    settled: frozenset[str] = frozenset()
     blind: bool = False  # the metrics source has no samples of the span: runs in it may have been missed
 
     @property

@@ -21,6 +21,11 @@ SETTLED = 60.0  # seconds after the end of a container at which its last sample 
 LONGEST_LIFE = 7 * 24 * 3600  # seconds; the part of a longer life before that is not read
 
 
+def latest_moment(end: float, now: float) -> float:
+    """The moment up to which lives are read by a look at what ended until ``end``: their last samples come after it."""
+    return max(end, min(float(int(now)), end + SETTLED))
+
+
 def by_life(drafts: Sequence[PodDraft], end: float, most: int) -> Iterator[tuple[float, TimeRange, list[PodDraft]]]:
     """Drafts in classes, newest first: at which moment (``end`` or before it) to look back over which window.
 

@@ -17,7 +17,7 @@ from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
-from concertmaster.prometheus.collect.lives import window_of
+from concertmaster.prometheus.collect.lives import latest_moment, window_of
 from concertmaster.prometheus.collect.shard import QueryShard
 from concertmaster.prometheus.queries import bulk as queries
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
@@ -49,7 +49,7 @@ def collect(
     end = float(int(min(until, now - client.source.delay_seconds, since + chosen.longest)))
     if end <= since:
         return Collection(since=since, complete_until=since, shards=0)
-    reading = _Reading(client, tuple(label_keys), chosen)
+    reading = _Reading(client, tuple(label_keys), chosen, now)
     while True:
         try:
             collection = reading.over(tuple(sorted(set(namespaces))), since, end)
@@ -92,7 +92,7 @@ def backfill(
     while end > since:
         while len(asked) < at_once and position > since:
             begin = max(since, float(int(position - length)))
-            reading = _Reading(client, tuple(label_keys), chosen)
+            reading = _Reading(client, tuple(label_keys), chosen, now)
             asked.append((begin, in_background(partial(reading.over, scope, begin, position), name="backfill")))
             position = begin
         begin, pending = asked.popleft()
@@ -116,7 +116,7 @@ def backfill(
             doubtful = doubtful and not (collection.facts or collection.left_out)
             if doubtful and end - since > most:
                 doubtful = False
-                if _Reading(client, tuple(label_keys), chosen).nothing(scope, since, end):
+                if _Reading(client, tuple(label_keys), chosen, now).nothing(scope, since, end):
                     yield Collection(since, end, shards=0, blind=collection.blind)
                     return
             continue
@@ -131,6 +131,7 @@ class _Reading:
     client: PrometheusClient
     label_keys: tuple[str, ...]
     options: CollectOptions
+    now: float
     scope: QueryScope = field(init=False)
     queries: int = 0
 
@@ -164,7 +165,7 @@ class _Reading:
             if half:
                 collection = _joined([self.over(left, since, end, half=True), self.over(right, since, end, half=True)])
             else:
-                other = _Reading(self.client, self.label_keys, self.options)
+                other = _Reading(self.client, self.label_keys, self.options, self.now)
                 beside = in_background(partial(other.over, left, since, end, half=True), name="half")
                 try:
                     last = self.over(right, since, end, half=True)
@@ -176,7 +177,8 @@ class _Reading:
 
     def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
         scope = replace(self.scope, namespaces=namespaces)
-        shard = QueryShard(self.client, scope, self.label_keys, self.options, since, end)
+        latest = latest_moment(end, self.now)
+        shard = QueryShard(self.client, scope, self.label_keys, self.options, since, end, latest)
         try:
             return shard.collect()
         finally:
@@ -246,6 +248,7 @@ def _joined(parts: Sequence[Collection]) -> Collection:
         held=sum(part.held for part in parts),
         recorded=sum(part.recorded for part in parts),
         shards=sum(part.shards for part in parts),
+        settled=frozenset[str]().union(*(part.settled for part in parts)),
         left_out=tuple(span for part in parts for span in part.left_out),
         blind=all(part.blind for part in parts),
     )

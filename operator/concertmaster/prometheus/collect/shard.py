@@ -25,6 +25,7 @@ from concertmaster.prometheus.collect import sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.exposure import target_state
 from concertmaster.prometheus.collect.lives import by_life, twice, window_of
+from concertmaster.prometheus.collect.settled import settled
 from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
 from concertmaster.prometheus.facts.assemble import Usage
 from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, read_pods, read_presence
@@ -49,6 +50,7 @@ class QueryShard:
     options: CollectOptions
     since: float
     end: float
+    latest: float  # moment up to which the lives of what ended until ``end`` are read
     dropped: int = 0
     recorded: int = 0
     queries: int = 0
@@ -68,9 +70,9 @@ class QueryShard:
         jobs = read_jobs(self._ask("jobs", queries.jobs(self.scope, window)), state)
         drafts = self._describe(*self._finished(window), window)
         jobs = self._jobs(jobs, drafts, window)
-        settled, held = vanish.split(drafts.values(), targets, self.since, self.end)
+        ended, held = vanish.split(drafts.values(), targets, self.since, self.end)
         until, given_up = self._hold(held)
-        facts = self._nodes(self._measure(settled, targets), window)
+        facts = self._nodes(self._measure(ended, targets), window)
         return Collection(
             since=self.since,
             complete_until=until,
@@ -84,6 +86,7 @@ class QueryShard:
             ),
             warnings=(*self._dropped(), *given_up),
             held=len(held),
+            settled=settled(facts, self.latest, self.client.scrape_interval or targets.interval),
             recorded=self.recorded,
         )
 
@@ -102,6 +105,8 @@ class QueryShard:
         answer = self._ask("finished", queries.finished(self.scope, window))
         names, ends = dict[str, str](), dict[str, float]()
         for (uid, name, stat), value in answer.select(*self.scope.state.columns("uid", "pod"), "stat"):
+            if uid in self.options.settled:
+                continue
             if uid and stat:
                 ends[uid] = value
             elif uid:
@@ -145,7 +150,7 @@ class QueryShard:
         usage: Usage = {}
         reused = twice(drafts)
         prompt = self.client.source.delay_seconds <= recorded.LATEST
-        for at, window, members in by_life(drafts, self.end, self.options.named_pods):
+        for at, window, members in by_life(drafts, self.latest, self.options.named_pods):
             names = [draft.pod for draft in members]
             whole = window.length + self.end - at <= targets.recorded
             records = whole and prompt and not self.scope.usage.renamed
@@ -171,7 +176,7 @@ class QueryShard:
         """Use of the GPUs of the pods that request some."""
         use: gpus.GpuUse = {}
         held = [draft for draft in drafts if gpus.requests_gpus(draft)]
-        for at, window, members in by_life(held, self.end, self.options.named_pods):
+        for at, window, members in by_life(held, self.latest, self.options.named_pods):
             build = partial(extended.gpus, self.scope, window)
             for answer in self._by_name("gpus", [d.pod for d in members], build, at):
                 gpus.read_gpus(answer, self.scope.usage, use)

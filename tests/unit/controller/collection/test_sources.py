@@ -29,7 +29,7 @@ from concertmaster.history import Store
 from concertmaster.prometheus.client.errors import AuthFailed, MetricsError, SourceUnreachable
 from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.collect.reading import Collection, LeftOut
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
 from concertmaster.settings import Settings, parse
 
@@ -84,6 +84,7 @@ class Harness:
     held_at: float | None = None
     too_large: frozenset[str] = frozenset()
     looks: list[tuple[str, tuple[str, ...], float, float]] = field(default_factory=list)
+    left: list[frozenset[str]] = field(default_factory=list)  # uids that each look forward was to leave out
 
     def _look(self, kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
         if self.error is not None and len(self.looks) >= self.fail_after:
@@ -94,11 +95,13 @@ class Harness:
         facts = tuple(p for p in self.pods if p.namespace in namespaces and p.finished and since < p.finished <= until)
         end = until if self.held_at is None else max(since, min(until, self.held_at))
         left_out = tuple(LeftOut(n, since, until, "the answer is too large") for n in namespaces if n in self.too_large)
-        return Collection(since, end, facts, self.jobs, missing=self.missing, left_out=left_out)
+        settled = frozenset(p.uid for p in facts if p.phase)
+        return Collection(since, end, facts, self.jobs, missing=self.missing, left_out=left_out, settled=settled)
 
     def collect(
-        self, client: Any, *, namespaces: Sequence[str], since: float, until: float, now: float, **_: Any
+        self, client: Any, *, namespaces: Sequence[str], since: float, until: float, options: CollectOptions, **_: Any
     ) -> Collection:
+        self.left.append(options.settled)
         return self._look("forward", client, namespaces, since, min(until, since + 6 * 3600.0))
 
     def backfill(
@@ -921,3 +924,53 @@ def test_a_history_that_was_lost_is_read_from_its_own_mark(reader: Reader, harne
     reader.start()
     reader.read_all("etl")
     assert reader.runs("etl") == 5
+
+
+def test_pods_that_were_read_whole_are_left_out_of_the_looks_after(reader: Reader, harness: Harness) -> None:
+    harness.pods = hourly("etl", 3)
+    reader.read_all("etl")
+    harness.pods += [new := pod("etl", NOW), vanished := replace(pod("etl", NOW - 30.0), phase=None, uid="gone")]
+    reader.now += 120.0
+    reader.read("etl")
+    reader.now += 60.0
+    reader.read("etl")
+    assert new.uid in harness.left[-1]
+    assert vanished.uid not in harness.left[-1]
+    assert harness.pods[2].uid not in harness.left[-1], "ended long before the look"
+    for _ in range(2):
+        reader.now += 3600.0
+        reader.read("etl")
+    assert new.uid not in harness.left[-1], "no look reaches back to it"
+
+
+def test_pods_of_no_workflow_are_asked_for_again(reader: Reader, harness: Harness) -> None:
+    """Their profile may be made at any moment."""
+    reader.read_all("etl")
+    harness.pods = [pod("etl", NOW), other := pod("unknown", NOW)]
+    for _ in range(2):
+        reader.now += 120.0
+        reader.read("etl")
+    assert len(harness.left[-1]) == 1
+    assert other.uid not in harness.left[-1]
+
+
+def test_what_is_read_again_is_read_whole(reader: Reader, harness: Harness) -> None:
+    """From an earlier moment than it was read up to, or into another history."""
+    reader.read_all("etl")
+    harness.pods = [pod("etl", NOW)]
+    for _ in range(2):
+        reader.now += 120.0
+        reader.read("etl")
+    assert harness.left[-1]
+    reader.store.set_watermark("default", "demo", NOW - 600.0)
+    reader.sources._marks.clear()
+    reader.now += 60.0
+    reader.read("etl")
+    assert harness.left[-1] == frozenset()
+    reader.now += 60.0
+    reader.read("etl")
+    assert harness.left[-1]
+    reader.keeper.renew()
+    reader.now += 60.0
+    reader.read("etl")
+    assert harness.left[-1] == frozenset()

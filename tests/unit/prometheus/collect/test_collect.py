@@ -166,7 +166,20 @@ def test_a_healthy_store(store: Store) -> None:
     assert (inside.samples, inside.expected_samples, inside.coverage) == (10, 10, 1.0)
     assert (found.since, found.complete_until, found.queries, found.held) == (NOW - 600, NOW, 5, 0)
     assert found.job_owners == {("etl", "j"): ("CronJob", "c")}
-    assert all(asked.url == {} and asked.body["time"] == "1000000.000" for asked in store.asked)
+    assert all(asked.url == {} for asked in store.asked)
+    *before, life = store.asked
+    assert all(asked.body["time"] == "1000000.000" for asked in before)
+    assert life.body["time"] == "1000060.000", "the last samples of a container come after its end"
+
+
+def test_a_pod_that_was_read_whole_is_not_asked_for_again(store: Store) -> None:
+    asking = client(store)
+    found = look(asking)
+    assert found.settled == {A["uid"]}
+    before = len(store.asked)
+    again = look(asking, settled=found.settled)
+    assert (again.facts, again.settled, again.complete_until) == ((), frozenset(), NOW)
+    assert not any('"burst"' in a.query or "kube_pod_created" in a.query for a in store.asked[before:])
 
 
 def test_whether_a_name_was_borne_twice_is_asked_where_series_lack_the_uid(store: Store) -> None:
@@ -199,7 +212,7 @@ def test_a_long_reading_looks_back_on_a_life_from_soon_after_its_end(store: Stor
         client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60, options=CollectOptions(longest=day)
     )
     (life,) = [asked for asked in store.asked if '"burst"' in asked.query]
-    assert float(life.body["time"]) == NOW - 6 * 3600
+    assert float(life.body["time"]) == NOW + 60 - 6 * 3600
     assert max(map(int, re.findall(r"\[(\d+)s[]:]", life.query))) <= 6 * 3600
     others = {asked.body["time"] for asked in store.asked if asked is not life}
     assert others == {f"{NOW:.3f}"}
