@@ -64,12 +64,12 @@ def _pods_of_job(job: str, pods: Sequence[Object]) -> list[Object]:
 
 
 def ended(pod: Object) -> float | None:
-    """End of the last container of a pod in unix seconds; None if unknown."""
-    ends = [
-        unix(c["state"]["terminated"]["finishedAt"])
-        for c in pod["status"].get("containerStatuses") or ()
-        if "terminated" in c.get("state", {})
-    ]
+    """End of the last container of a pod in unix seconds; None if unknown, as of one that was deleted while some of its
+    containers ran."""
+    states = [c.get("state", {}) for c in pod["status"].get("containerStatuses") or ()]
+    if pod["status"].get("phase") not in ("Succeeded", "Failed") and not all("terminated" in s for s in states):
+        return None
+    ends = [unix(s["terminated"]["finishedAt"]) for s in states if "terminated" in s]
     return max((e for e in ends if e is not None), default=None)
 
 

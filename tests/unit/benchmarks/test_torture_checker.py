@@ -267,6 +267,17 @@ def test_the_end_of_a_pod_is_known_if_it_was_deleted_long_after(deleted: int, en
     assert with_pods(found, Play(0.0, pods=pods), PLACES).leaves["d", None, 0].ended == end
 
 
+def test_a_pod_deleted_between_the_ends_of_its_containers_ended_when_its_engine_says() -> None:
+    """The first step of a Tekton task that timed out may have ended long before; the second still ran."""
+    found = truth()
+    found.leaves["d", None, 0].ended = 60.0
+    begun, done = TIMES["d"]
+    cut = pod("d", begun, done, deletionTimestamp=stamp(60), deletionGracePeriodSeconds=0)
+    cut["status"] |= {"phase": "Running"}
+    cut["status"]["containerStatuses"].append({"name": "step-two", "state": {"running": {"startedAt": stamp(begun)}}})
+    assert with_pods(found, Play(0.0, pods={"d": cut}), PLACES).leaves["d", None, 0].ended == 60.0
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_node_table_that_should_be_packed_and_is_not_is_noticed(
     monkeypatch: pytest.MonkeyPatch, packed: bool
