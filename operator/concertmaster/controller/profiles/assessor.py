@@ -31,7 +31,7 @@ from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
-from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered
+from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered, packed
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import (
     MOST_READING,
@@ -278,7 +278,7 @@ class Assessor:
         lasts = REANALYZE_AFTER if result.lasts is None else min(REANALYZE_AFTER, result.lasts)
         ready, met, edition = result.ready, result.objectives, self._fleet.edition_for(case.definition.key)
         record = AnalysisRecord(
-            *inputs, ready, met, case.now, lasts, problem, result.candidates, edition, case.provisional
+            *inputs, ready, met, case.now, lasts, packed(result.candidates), problem, edition, case.provisional
         )
         self.memory.put(subject.entry.uid, record, case.definition.key, self._revisions[case.definition.key])
         reported = declared or problem

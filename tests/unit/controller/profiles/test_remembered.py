@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -107,6 +108,18 @@ def test_pods_that_came_while_nobody_looked_count_when_they_end_a_run(before: Be
     after = restarted(quiet)
     after.run(seconds=INTERVAL)
     assert after.status()["advice"] == ["4 runs"]
+
+
+def test_recommendations_that_cannot_be_read_are_found_again(before: Bed) -> None:
+    """The row is whole, and what it keeps of them is not."""
+    (uid, content), *_ = before.history.kept.items()
+    row = remembered._DECODER.decode(content)
+    spoilt = msgspec.structs.replace(row, record=replace(row.record, applicable=row.record.applicable[:-9]))
+    before.history.kept[uid] = msgspec.msgpack.encode(spoilt)
+    after = restarted(before)
+    after.run(seconds=INTERVAL)
+    assert len(after.analyzer.cases) == 1
+    assert after.cycle._assessor.candidates(uid) == (Candidate(RAISE, 0.9),)
 
 
 def _emptied(after: Bed) -> None:
