@@ -19,7 +19,7 @@ def operator(cluster: Cluster, directory: Path, source: str, port: int, interval
     config.write_text(
         f"interval: {interval:.0f}s\nhistoryPath: {directory / 'history.db'}\n"
         f"listen: {{address: 127.0.0.1, port: {port}}}\n{more}"
-        f"sources:\n- {{name: default, url: '{source}', delaySeconds: 5}}\n"
+        f"sources:\n- {{name: default, url: '{source}', delaySeconds: 60}}\n"
     )
     return Process(
         "operator",

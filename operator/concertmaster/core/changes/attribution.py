@@ -19,17 +19,18 @@ _PART = 0.5  # of the largest slowdown in seconds: steps with at least that much
 @dataclass(frozen=True, slots=True)
 class LoweredMemory:
     """The memory requests (bytes) that a change lowered. ``room``: a use above them by less than this share (0 to 1) is no
-    reason to raise them again."""
+    reason to raise them again. ``accepted``: share of runs that may use more than that, as the policy's sizes are made."""
 
     requests: frozenset[float] = frozenset()
     room: float = 0.0
+    accepted: float = 0.01
 
     @classmethod
     def of(cls, requests: Iterable[float], policy: Policy) -> LoweredMemory | None:
         """None without requests. The room is what ``right-size`` leaves alone."""
         room = policy.rule("right-size").number("minChangePercent", 100 * policy.apply.min_change) / 100
         found = frozenset(requests)
-        return cls(found, room) if found else None
+        return cls(found, room, policy.analysis.max_failure) if found else None
 
     def exceeded(self, run: RunRecord, steps: Collection[str]) -> dict[tuple[str, str], tuple[float, float]]:
         """The largest memory peak, and the request, by step and container: of containers of these steps (empty: any) that

@@ -5,10 +5,10 @@ reserve less, or fail less. Harm overrides every aim: OOM kills, more failing ru
 clear slowdown. Harm ends a verification early; success waits for ``min_runs``. Durations use the sequential test of
 ``verdict.watch``. Failing runs are judged by their probability under the failure rate before (Beta-binomial prediction,
 Jeffreys prior); the k-th failure spends 1 / (k (k + 1)) of the level, which sums to all of it for any number of failures.
-Runs that use more memory than the change left them are judged alike; a single one kills no pod, but the size is not
-verified. A clear slowdown bypasses the sequential test: if the first two runs (three with a short baseline) all take half
-as long again as the longest run before, on no larger input, chance explains it once in hundreds of changes (by ranks alone:
-1 in 496 after 30 runs).
+Runs that use more memory than the change left them are judged alike, against the share of runs that a size accepts: the
+runs before say nothing of it, for they had more. A single one kills no pod, but the size is not verified. A clear slowdown
+bypasses the sequential test: if the first two runs (three with a short baseline) all take half as long again as the longest
+run before, on no larger input, chance explains it once in hundreds of changes (by ranks alone: 1 in 496 after 30 runs).
 """
 
 from __future__ import annotations
@@ -225,7 +225,11 @@ def _too_small(
     each = [lowered.exceeded(run, steps) for run in before_after.after]
     new = [(key, *found[key]) for found in each for key in found.keys() - known]
     bad = [not found.keys() <= known for found in each]
-    times = _more(bad, 0, len(before_after.before)) if certain else (sum(bad), len(bad))
+    before = len(before_after.before)
+    worth = (
+        max(before, 1.0 / max(lowered.accepted, 1e-6)) if before >= MIN_RUNS else 0.0
+    )  # runs that this share is worth
+    times = _more(bad, lowered.accepted * worth, worth) if certain else (sum(bad), len(bad))
     if times is None or not new:
         return None
     (step, _), peak, request = max(new, key=lambda row: row[1] / row[2])
@@ -233,7 +237,7 @@ def _too_small(
     return f"{times[0]} of {times[1]} runs after it needed more memory than the new request: {used}"
 
 
-def _more(bad: Sequence[bool], earlier: int, before: int) -> tuple[int, int] | None:
+def _more(bad: Sequence[bool], earlier: float, before: float) -> tuple[int, int] | None:
     """The number of bad runs among the first runs after a change that ``earlier`` bad ones of ``before`` do not explain, and
     of those first runs; None while they do."""
     if before < MIN_RUNS:

@@ -93,10 +93,10 @@ def test_one_kill_for_memory_after_less_memory_is_enough_and_only_then() -> None
 SMALLER = LoweredMemory(frozenset([332.0 * MI]), 0.2)
 
 
-def sized(peaks: Sequence[int], earlier: tuple[int, int] = (600, 1024)) -> BeforeAfter:
-    """30 runs before, and one after with each of these memory peaks (MiB) and a request of 332 MiB."""
+def sized(peaks: Sequence[int], earlier: tuple[int, int] = (600, 1024), before: int = 30) -> BeforeAfter:
+    """``before`` runs, and one after them with each of these memory peaks (MiB) and a request of 332 MiB."""
     applied = NOW - len(peaks) * HOUR
-    rows = series(noisy(1, 30, spread=0.02), applied - 31 * HOUR, memory=earlier)
+    rows = series(noisy(1, before, spread=0.02), applied - (before + 1) * HOUR, memory=earlier)
     for number, (seconds, peak) in enumerate(zip(noisy(2, len(peaks), spread=0.02), peaks, strict=True)):
         start = applied + 1.0 + number * HOUR
         rows.append(run(100 + number, start, seconds, memory=(peak, 332), cpu=0.5))
@@ -119,6 +119,23 @@ def test_one_run_above_a_lowered_request_is_no_harm_and_no_improvement() -> None
     last = verify(Aim.CHEAPER, sized([*peaks, 750]), SETTINGS, age=DAY, steps=("train",), lowered=SMALLER)
     assert (last.verdict, last.restore) == (Verdict.INCONCLUSIVE, False)
     assert "1 of 30 runs" in last.reason and "train used 750Mi of 332Mi" in last.reason
+
+
+@pytest.mark.parametrize("before", [11, 30, 200])
+def test_every_other_run_above_a_lowered_request_is_harm_however_few_runs_there_were_before(before: int) -> None:
+    """Runs before the change say nothing of it: they had more. Half of those after it are far above what a size accepts."""
+    found = verify(
+        Aim.CHEAPER, sized([390, 420] * 4, before=before), SETTINGS, age=DAY, steps=("train",), lowered=SMALLER
+    )
+    assert (found.verdict, found.restore) == (Verdict.WORSE, True), found.reason
+    assert "train used 420Mi of 332Mi" in found.reason
+
+
+def test_more_use_above_a_lowered_request_is_accepted_where_the_policy_accepts_more() -> None:
+    rows = sized([390, 420] * 6)
+    lenient = replace(SMALLER, accepted=0.4)
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, steps=("train",), lowered=SMALLER).verdict is Verdict.WORSE
+    assert verify(Aim.CHEAPER, rows, SETTINGS, age=DAY, steps=("train",), lowered=lenient).verdict is None
 
 
 def test_use_that_no_rule_would_raise_a_request_for_is_no_reason() -> None:
