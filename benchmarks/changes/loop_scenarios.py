@@ -26,6 +26,9 @@ from typing import Any
 # Later peaks of ``kills`` relative to earlier ones: below the initial request, but above any size that a change sets
 # (with few runs it stays close to the initial request).
 LATER = 2.6
+# The same of ``outgrown``, which needs more: by at least ``minChangePercent`` above any size, and not so near to the initial
+# request that this would have to be raised.
+FAR_LATER, AMPLE = 2.9, 3.4
 KINDS = ("faster", "starved", "cheaper", "slower", "kills")
 OUTGROWN = "outgrown"
 MI = 2**20
@@ -83,7 +86,7 @@ class Scenario:
         """Initial requests of the main step."""
         f = self.figures
         cpu = {"starved": 0.35, "cheaper": 3.0, "slower": 3.0}.get(self.kind, 1.15)
-        memory = 3.0 if self.kind in ("cheaper", "kills", OUTGROWN) else 1.2
+        memory = {"cheaper": 3.0, "kills": 3.0, OUTGROWN: AMPLE}.get(self.kind, 1.2)
         return {"cpu": f"{round(1000 * f.cores * cpu)}m", "memory": f"{round(f.peak * memory)}Mi"}
 
     def notes(self) -> dict[str, str]:
@@ -170,7 +173,8 @@ class Scenario:
         f, chance = self.figures, self._random
         self._runs += 1
         seconds = f.seconds * (1.0 + f.drift) ** self._runs * math.exp(f.noise * chance.gauss(0.0, 1.0))
-        peak = f.peak * (LATER if self.kind in ("kills", OUTGROWN) and after >= 2 else 1.0)
+        later = {"kills": LATER, OUTGROWN: FAR_LATER}.get(self.kind, 1.0)
+        peak = f.peak * (later if after >= 2 else 1.0)
         arguments = [{"name": "seconds", "value": f"{seconds:.2f}"}, {"name": "peak", "value": f"{peak:.0f}Mi"}]
         return {
             "apiVersion": "argoproj.io/v1alpha1",
