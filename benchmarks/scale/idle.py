@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from concertmaster.controller.malloc import collect_seldom
 from concertmaster.kube.objects import CLUSTER_POLICIES, NAMESPACES
 from tests.support.controller.harness import INTERVAL, Bed, run
 
@@ -79,6 +80,7 @@ def main() -> None:
     """Measure, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.idle", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    collect_seldom()  # as the operator does
     rows = [measure(size) for size in parser.parse_args().sizes]
     result = {"date": datetime.now(UTC).date().isoformat(), "load": round(os.getloadavg()[0], 1), "rows": rows}
     print("\n".join(lines(result)))
