@@ -145,6 +145,16 @@ def test_broken_files_are_named_with_their_line(tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize("levels", [101, 50_000])
+def test_definitions_nested_too_deeply_are_refused_and_end_nothing(tmp_path: Path, levels: int) -> None:
+    """A parser that follows each level on its stack would end the process."""
+    deep = tmp_path / "deep.yaml"
+    deep.write_text("kind: Job\napiVersion: batch/v1\nspec: " + "[" * levels + "]" * levels)
+    answer = call("analyze", "--facts", FACTS, "--definitions", deep)
+    assert answer.returncode == 1
+    assert f"{deep}: is not valid YAML: line 3 is more than 100 levels deep. Correct it." in answer.stderr
+
+
 def test_a_policy_given_as_a_file_changes_the_objectives(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(
