@@ -34,7 +34,8 @@ class CollectionRequest:
     """What one metrics source is asked for in one cycle.
 
     ``window_seconds`` is the longest any of the workflows looks back; ``due`` False means that only workflows never
-    read before need a query (somebody created a profile between two intervals). ``now`` is unix seconds.
+    read before need a query (somebody created a profile between two intervals). ``now`` is unix seconds. ``min_runs`` is the
+    largest number of runs that any of the workflows needs for an analysis (0: unknown).
     """
 
     source: str
@@ -42,6 +43,7 @@ class CollectionRequest:
     window_seconds: float
     now: float
     due: bool = True
+    min_runs: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,13 @@ class Store(Analyses):
                 live |= {(key.namespace, run): key for (run,) in self._db.execute(query, (number,))}
         return live
 
+    def begun(self, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list[float]]:
+        """When the runs of these workflows began, as far as their pods tell (unix seconds)."""
+        query = "SELECT min(begun) FROM pods WHERE workflow = ? AND begun IS NOT NULL GROUP BY run"
+        with self._engine.reading():
+            known = {key: rows.known_id(self._db, key) for key in keys}
+            return {key: [float(at) for (at,) in self._db.execute(query, (number,))] for key, number in known.items()}
+
     def keys(self) -> list[WorkflowKey]:
         """Workflows with runs or a definition on record, in a fixed order."""
         with self._engine.reading():

@@ -49,6 +49,15 @@ def test_of_a_workflow_of_many_executions_the_newest_runs_are_read(
     assert left_out(3, found) == ()
 
 
+def test_when_runs_began_is_known_of_several_workflows_at_once(store: Store) -> None:
+    store.add(
+        {KEY: {"r1": [ran("1", 50.0), ran("2", 20.0, "b")], "r2": [ran("3", 100.0)]}, OTHER: {"o": [ran("4", 7.0)]}}
+    )
+    unknown = WorkflowKey("data", "CronJob", "new")
+    begun = store.begun([KEY, OTHER, unknown])
+    assert {key: sorted(of) for key, of in begun.items()} == {KEY: [20.0, 100.0], OTHER: [7.0], unknown: []}
+
+
 def test_adding_again_changes_nothing(store: Store) -> None:
     rows = {KEY: {"r1": [ran("1", containers=(ContainerFact("wait"), ContainerFact("main", cpu_seconds=1.0)))]}}
     store.add(rows)

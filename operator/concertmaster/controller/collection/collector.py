@@ -98,7 +98,7 @@ class Collector:
         for request in requests:
             name = request.source
             due = not recent(self._read.get(name), now, _QUIET * self._interval)
-            demand = CollectionRequest(name, request.workflows, request.window_seconds, now, due)
+            demand = replace(request, now=now, due=due)
             self._asked.append(demand)
             try:
                 reports[name] = self._sources.collect(demand, self._health.heartbeat)

@@ -15,16 +15,15 @@ from typing import Protocol
 
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.oversize import Oversize
-from concertmaster.controller.collection.watermarks import SLACK, Reading, Watermarks
+from concertmaster.controller.collection.watermarks import SLACK, OpenStore, Reading, Watermarks
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.collect.pace import FEW, Pace
+from concertmaster.prometheus.collect.pace import FEW, FirstDepth, Pace
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill
 
 _RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
 _TOGETHER = 500  # workflows: of more, spans of the past are too much memory, and too little of them is asked for ahead
 _AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analyzed first
-_FIRST = 18 * 3600.0  # seconds: of many workflows, how much of the past all have before any has more
 LONG = 120.0  # seconds of reading the past after which the newest runs are worth an analysis before
 
 
@@ -77,19 +76,23 @@ class PastReader:
         client: PrometheusClient,
         asking: Callable[[Reading, Sequence[str]], Asking],
         keep: Keep,
+        history: OpenStore,
         *,
         per_cycle: float,
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``per_cycle``: seconds of the past that are read at once. ``clock``: monotonic seconds."""
+        """``history`` is where ``keep`` stores it. ``per_cycle``: seconds of the past that are read at once. ``clock``:
+        monotonic seconds."""
         self._client = client
         self._asking = asking
         self._keep = keep
         self._per_cycle = per_cycle
         self._stop = stop
         self._clock = clock
+        self._history = history
         self._pace = Pace()
+        self._depth = FirstDepth()
         self._ahead: _Ahead | None = None
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
 
@@ -132,6 +135,8 @@ class PastReader:
             while not (some or late) and since > want + SLACK:
                 until, since = since, max(want, since - span)
                 some = read(namespaces, since, until)
+                if some and until > newest - _RECENT:
+                    self._learn_depth(reading, namespaces, until)
                 span *= 2  # of a long time in which nothing ended, all at once
                 late = self._stop.is_set() or self._clock() - begun > _AT_ONCE
             if late:
@@ -147,7 +152,12 @@ class PastReader:
         """Seconds of the past of these that are read at once, of which so many are ``known``. Of many workflows that is
         less at first: the newest runs of all come before the older ones of any."""
         few = len(reading.definitions(namespaces)) <= FEW
-        return self._per_cycle if few else min(self._per_cycle, max(_FIRST, known))
+        return self._per_cycle if few else min(self._per_cycle, max(self._depth.seconds, known))
+
+    def _learn_depth(self, reading: Reading, namespaces: Sequence[str], until: float) -> None:
+        keys = [d.key for d in reading.definitions(namespaces)]
+        if len(keys) > FEW:
+            self._depth.learn(self._history.store.begun(keys).values(), reading.demand.min_runs, until)
 
     def _next(self, parts: Sequence[tuple[float, list[str]]], ahead: _Ahead | None) -> list[tuple[float, list[str]]]:
         """``parts``, first of them what was asked for ahead."""

@@ -230,6 +230,7 @@ class MetricsSources:
                 client,
                 self._asking,
                 self._keep,
+                self._history,
                 per_cycle=float(limits.backfill_per_cycle.seconds),
                 stop=self._stop,
                 clock=self._clock,

@@ -159,6 +159,7 @@ def requests(subjects: Sequence[Subject], now: float, *, due: bool) -> list[Coll
     unread = unread_namespaces(subjects)
     wanted: dict[str, dict[WorkflowKey, WorkflowDefinition]] = {}
     windows: dict[str, float] = {}
+    runs: dict[str, int] = {}
     for s in subjects:
         if s.refusal is not None or s.policy is None or s.resolved.definition is None:
             continue
@@ -166,8 +167,10 @@ def requests(subjects: Sequence[Subject], now: float, *, due: bool) -> list[Coll
             continue
         wanted.setdefault(s.source, {})[s.resolved.definition.key] = s.resolved.definition
         windows[s.source] = max(windows.get(s.source, 0.0), s.policy.analysis.window_seconds)
+        runs[s.source] = max(runs.get(s.source, 0), s.policy.analysis.min_runs)
     return [
-        CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due) for name in sorted(wanted)
+        CollectionRequest(name, tuple(wanted[name].values()), windows[name], now, due=due, min_runs=runs[name])
+        for name in sorted(wanted)
     ]
 
 

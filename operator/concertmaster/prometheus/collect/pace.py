@@ -1,14 +1,22 @@
-"""How long a span of the past of many workflows is read at once: memory grows with the pods that ended in it, not with its
-length."""
+"""How much of the past of many workflows is read at once.
+
+A span is as long as memory allows, which grows with the pods that ended in it, not with its length. The first spans of all
+workflows reach as far back as an analysis needs, before any workflow is read further.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from concertmaster.engines.outcomes import QUIET_SECONDS
 from concertmaster.prometheus.collect.collection import Collection
 
 MOST_PODS = 8_000  # in a span, as far as can be known before it is read
 FEW = 250  # workflows: spans of fewer are as long as any
 _FIRST = 3600.0  # seconds: of many workflows of which nothing is known
 _SHORTEST = 900.0
+DEEPEST = 18 * 3600.0  # seconds: how much of the past of many workflows all have before any has more, at most
+_LACKING = 0.1  # share of the workflows that may lack some of their runs when the others have theirs
 
 
 class Pace:
@@ -29,3 +37,26 @@ class Pace:
         """A span of so many workflows was read."""
         if collected.facts and workflows > FEW:
             self._rate = len(collected.facts) / max(1.0, collected.complete_until - collected.since) / workflows
+
+
+class FirstDepth:
+    """Seconds of the past that hold the newest runs of most workflows, as many as an analysis needs."""
+
+    def __init__(self) -> None:
+        self.seconds = DEEPEST
+
+    def learn(self, begun: Iterable[Sequence[float]], runs: int, newest: float) -> None:
+        """Take it from workflows that were read from ``newest`` (unix seconds) back over ``seconds``, by when their runs
+        began; each needs so many ``runs``. Where too few of the workflows have as many, the next ones are read as far as
+        any. A run counts that began so long after the oldest moment read that it has no pods before."""
+        first = newest - self.seconds + QUIET_SECONDS
+        known = [sorted(b for b in of if b >= first)[-runs:] for of in begun if of]
+        needed = sorted(_needed(of, newest) if runs > 1 and len(of) == runs else DEEPEST for of in known)
+        most = needed[-1 - int(len(needed) * _LACKING)] if needed else DEEPEST
+        self.seconds = min(DEEPEST, most + QUIET_SECONDS)
+
+
+def _needed(begun: Sequence[float], newest: float) -> float:
+    """Seconds that hold as many runs as ``begun``, oldest first, also when the next one has not quite begun."""
+    interval = (begun[-1] - begun[0]) / (len(begun) - 1)
+    return max(newest - begun[0], len(begun) * interval)

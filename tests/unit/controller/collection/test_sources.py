@@ -313,6 +313,22 @@ def test_all_have_their_newest_runs_before_any_has_older_ones(slow: SlowStart) -
     assert not slow.cycle(NOW).long, "all of it is read"
 
 
+def test_no_more_of_many_is_read_at_first_than_analyses_need(slow: SlowStart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "FEW", 0)
+    slow.window = 3 * DAY
+    slow.cycle(NOW, min_runs=5)
+    assert min(since for since, _ in slow.asked("a")) == NOW - DELAY - 18 * 3600.0, "nothing was known of any"
+    slow.cycle(NOW, min_runs=5)
+    slow.cycle(NOW, min_runs=5)
+    for namespace in ("b", "c"):
+        since, until = slow.asked(namespace)[0]
+        assert until == NOW - DELAY
+        assert since == pytest.approx(NOW - 5 * 3600.0 - 900.0, abs=200.0), "five runs, one an hour"
+    while slow.cycle(NOW, min_runs=5).more:
+        pass
+    assert slow.runs() == [20, 20, 20], "and all of it in the end"
+
+
 def test_pods_that_end_between_two_cycles_are_read_although_the_past_was_asked_for_before(slow: SlowStart) -> None:
     slow.cycle(NOW)
     slow.await_asked("b")
