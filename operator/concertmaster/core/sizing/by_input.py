@@ -18,7 +18,7 @@ import numpy as np
 
 from concertmaster.core.sizing.quantities import plain_memory
 from concertmaster.core.sizing.tail import Floats
-from concertmaster.core.sizing.waste import Prices, bound_of, fit_loss, uncertain_share
+from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss, uncertain_share
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
 NEIGHBOURS = 5
@@ -39,6 +39,7 @@ LARGEST = 2.0**60
 KINDS = ("line", "power", "nearest", "mean")
 BY_FACTOR, BY_NEIGHBOURS = ("power", "mean"), ("nearest", "mean")
 _AROUND = np.array([place for place in range(-NEIGHBOURS, NEIGHBOURS + 1) if place])
+_OUTSIDE = np.full(NEIGHBOURS, np.inf)  # neighbours beyond either end are the farthest
 _BY_FACTOR = np.array([[kind in BY_FACTOR] for kind in KINDS])
 
 
@@ -151,59 +152,60 @@ def fit_by_input(
     """
     known = np.isfinite(inputs) & (inputs >= 0.0)
     x, u, t = inputs[known], peaks[known], durations[known]
-    if x.size < MIN_RUNS or x.min() == x.max():
+    order = x.argsort(kind="stable")
+    logs = np.log1p(x)
+    if x.size < MIN_RUNS or logs[order[0]] == logs[order[-1]]:  # inputs may differ where their logarithms do not
         return None
-    low, high = float(u.min()) / RANGE, float(u.max()) * RANGE
-    intercept, slope, line = _line_without_each(x, u)
-    log_intercept, log_slope, logs = _line_without_each(np.log1p(x), np.log(u))
-    order = np.argsort(x, kind="stable")
-    nearest = np.empty_like(u)
-    nearest[order] = _nearest_without_each(x[order], u[order])
-    power = np.exp(_within(logs, -700.0, 700.0))
-    mean = np.sqrt(_within(line, low, high) * nearest)
-    predicted = _within(np.array([line, power, nearest, mean]), low, high)
+    ascending, of_ascending = x[order], u[order]
+    low, high = float(np.minimum.reduce(u)) / RANGE, float(np.maximum.reduce(u)) * RANGE
+    intercepts, slopes, lines = _lines_without_each(np.array([x, logs]), np.array([u, np.log(u)]))
+    predicted = np.empty((len(KINDS), u.size))
+    line, power, nearest, mean = predicted
+    predicted[:2] = lines
+    np.exp(np.minimum(power, LARGEST_LOG), out=power)
+    nearest[order] = _nearest_without_each(ascending, of_ascending)
+    np.maximum(predicted[:3], low, out=predicted[:3])
+    np.minimum(predicted[:3], high, out=predicted[:3])
+    np.sqrt(line * nearest, out=mean)
     loss = fit_loss(predicted, u, t, prices, is_factor=_BY_FACTOR, share=OPTIMISM)
-    margins, totals = loss.best(prices)
+    margins, totals, wastes = loss.best(prices)
     best = int(totals.argmin())  # the first on ties
     if not totals[best] < (1.0 - WORTH) * single_loss:
         return None
-    kind, margin = KINDS[best], margins[best : best + 1]
+    kind = KINDS[best]
+    of_line = int(kind == "power")
     return InputModel(
         kind,
-        log_intercept if kind == "power" else intercept,
-        log_slope if kind == "power" else slope,
-        _slope_of_upper_half(x[order], u[order]),
-        float(x.max()),
+        intercepts[of_line],
+        slopes[of_line],
+        _slope_of_upper_half(ascending, of_ascending),
+        float(ascending[-1]),
         low,
         high,
-        float(margin[0]),
+        float(margins[best]),
         kind in BY_FACTOR,
         floor,
         0.0 if current_request is None or not math.isfinite(current_request) else current_request,
-        uncertain_share(u / predicted[best], bound_of(t, prices, OPTIMISM) / OPTIMISM),
-        float(loss.of_model(best).waste(margin)[0]),
-        tuple(x[order].tolist()) if kind in BY_NEIGHBOURS else (),
-        tuple(u[order].tolist()) if kind in BY_NEIGHBOURS else (),
+        uncertain_share(u / predicted[best], float(loss.bound) / OPTIMISM),
+        float(wastes[best]),
+        tuple(ascending.tolist()) if kind in BY_NEIGHBOURS else (),
+        tuple(of_ascending.tolist()) if kind in BY_NEIGHBOURS else (),
     )
 
 
-def _within(values: Floats, low: float, high: float) -> Floats:
-    """``np.clip`` of short arrays in a third of its time."""
-    return np.minimum(np.maximum(values, low), high)
-
-
-def _line_without_each(x: Floats, y: Floats) -> tuple[float, float, Floats]:
-    """Least-squares intercept and slope, and for each point the leave-one-out prediction (hat matrix)."""
-    scale, n = float(x.max()), x.size
+def _lines_without_each(x: Floats, y: Floats) -> tuple[list[float], list[float], Floats]:
+    """Of each row, least-squares intercept and slope, and for each point the leave-one-out prediction (hat matrix)."""
+    n = x.shape[1]
+    scale = np.maximum.reduce(x, axis=1, keepdims=True)
     z = x / scale
-    centre = np.add.reduce(z) / n
+    centre = np.add.reduce(z, axis=1, keepdims=True) / n
     centred = z - centre
-    square = float(centred @ centred)
-    slope = float(centred @ y) / square
-    intercept = float(np.add.reduce(y) / n - slope * centre)
+    square = np.array([[row @ row] for row in centred])
+    slope = np.array([[row @ of_row] for row, of_row in zip(centred, y, strict=True)]) / square
+    intercept = np.add.reduce(y, axis=1, keepdims=True) / n - slope * centre
     leverage = np.minimum(1.0 / n + centred**2 / square, 0.95)
     without = y - (y - intercept - slope * z) / (1.0 - leverage)
-    return intercept, slope / scale, without
+    return intercept[:, 0].tolist(), (slope / scale)[:, 0].tolist(), without
 
 
 def _slope_of_upper_half(x: Floats, y: Floats) -> float:
@@ -211,19 +213,20 @@ def _slope_of_upper_half(x: Floats, y: Floats) -> float:
 
     Memory often saturates, so small inputs do not predict inputs beyond the observed range.
     """
-    upper = slice(x.size // 2, None)
-    if x[upper].min() == x[upper].max():
+    x, y = x[x.size // 2 :], y[x.size // 2 :]
+    if x[0] == x[-1]:
         return 0.0
-    return max(0.0, _line_without_each(x[upper], y[upper])[1])
+    z = x / x[-1]
+    centred = z - np.add.reduce(z) / x.size
+    return max(0.0, float(centred @ y) / float(centred @ centred) / float(x[-1]))
 
 
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:
     """For each point (x ascending) the largest y among its nearest neighbours, itself excluded."""
-    n = x.size
-    at = np.arange(n)[:, None] + _AROUND
-    inside = (at >= 0) & (at < n)
-    at = np.minimum(np.maximum(at, 0), n - 1)
-    distance = np.where(inside, np.abs(x[at] - x[:, None]), np.inf)
+    each = np.arange(x.size)[:, None]
+    at = each + _AROUND + _OUTSIDE.size
+    distance = np.abs(np.concatenate([_OUTSIDE, x, _OUTSIDE])[at] - x[:, None])
     chosen = distance.argsort(axis=1, kind="stable")[:, :NEIGHBOURS]
-    values = np.where(inside, y[at], -np.inf)
-    return np.asarray(values[np.arange(n)[:, None], chosen].max(axis=1), dtype=np.float64)
+    values = np.concatenate([-_OUTSIDE, y, -_OUTSIDE])[at[each, chosen]]
+    largest: Floats = np.maximum.reduce(values, axis=1)
+    return largest

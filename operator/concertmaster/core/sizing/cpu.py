@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from concertmaster.core.sizing.quantities import round_cpu
-from concertmaster.core.sizing.tail import Floats, fit_tail, places
+from concertmaster.core.sizing.tail import Floats, fit_tail, picked, places
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
-from concertmaster.core.sizing.waste import middle, picked, sums
+from concertmaster.core.sizing.waste import middle, sums
 
 # More cores than any node has, and longer than any run; clipping keeps sums finite.
 LARGEST = 1e6

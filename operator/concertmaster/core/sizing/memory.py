@@ -13,7 +13,7 @@ import numpy as np
 
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
-from concertmaster.core.sizing.tail import Floats, coverage_confidence, exceeding
+from concertmaster.core.sizing.tail import Floats, coverage_confidence, exceeding, picked
 from concertmaster.core.sizing.trend import (
     carried_forward,
     driven_growth,
@@ -22,7 +22,7 @@ from concertmaster.core.sizing.trend import (
     records_z,
     unexplained_growth,
 )
-from concertmaster.core.sizing.waste import bound_of, fit_losses, picked, uncertain_share
+from concertmaster.core.sizing.waste import bound_of, fit_losses, uncertain_share
 
 GIB_HOUR = 2.0**30 * 3600.0
 # Peaks below a byte or above an exbibyte are invalid; clipping keeps quotients and sums of squares finite.
@@ -107,11 +107,14 @@ class MemoryUse:
 
 @dataclass(frozen=True, slots=True)
 class _Usable:
-    """One of the steps with its usable rows, and the peaks to expect if they go on growing."""
+    """One of the steps with its usable rows, and the peaks to expect if they go on growing. ``logs`` of peaks, and
+    ``input_logs`` of positive inputs, NaN for others."""
 
     peaks: Floats
     durations: Floats
     inputs: Floats | None
+    logs: Floats
+    input_logs: Floats | None
     current: float | None
     drifting: bool
     driven: float
@@ -164,10 +167,11 @@ def memory_requests(uses: Sequence[MemoryUse], options: MemoryOptions | None = N
 def _expected(
     u: Floats, t: Floats, x: Floats | None, current: float | None, rising: float, options: MemoryOptions
 ) -> _Usable:
-    driven = 0.0 if x is None else driven_growth(np.log(u), _logarithms(x), options.drift_z)
-    growth = driven or (growth_per_run(np.log(u)) if rising > options.room_z else 0.0)
-    expected = _continued(u, growth, options.driven_horizon if driven else options.horizon)
-    return _Usable(u, t, x, current, rising > options.drift_z, driven, expected)
+    logs, input_logs = np.log(u), None if x is None else _logarithms(x)
+    driven = 0.0 if input_logs is None else driven_growth(logs, input_logs, options.drift_z)
+    growth = driven or (growth_per_run(logs) if rising > options.room_z else 0.0)
+    expected = _continued(u, logs, growth, options.driven_horizon if driven else options.horizon)
+    return _Usable(u, t, x, logs, input_logs, current, rising > options.drift_z, driven, expected)
 
 
 def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]:
@@ -175,20 +179,27 @@ def _sizes(group: Sequence[_Usable], options: MemoryOptions) -> list[MemorySize]
     peaks, durations = np.array([use.peaks for use in group]), np.array([use.durations for use in group])
     grows = any(use.expected is not use.peaks for use in group)
     loss = fit_losses(np.array([use.expected for use in group]) if grows else peaks, durations, options)
-    levels, totals = loss.best(options)
-    # Growth that inputs explain has room already, and longer runs that need less memory promise no larger peaks.
-    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.room_z
-    records = np.where(needing_less | np.array([bool(use.driven) for use in group]), 0.0, records_z(durations))
-    largest = peaks.max(axis=-1)
+    levels, totals, _ = loss.best(options)
+    largest = np.maximum.reduce(peaks, axis=-1)
+    above_peaks = any(use.current is not None and use.current >= most for use, most in zip(group, largest, strict=True))
+    records = _records(group, peaks, durations, options) if above_peaks else np.zeros(len(group))
     requests = np.array(
         [
             _with_authors(max(level, options.floor), use.current, use.peaks, most, options.failure_bound, more)
             for use, level, most, more in zip(group, levels.tolist(), largest.tolist(), records.tolist(), strict=True)
         ]
     )[:, None]
-    above, failing = (peaks > requests).sum(axis=-1), loss.failing(requests)[:, 0]
+    above, failing = np.add.reduce(peaks > requests, axis=-1), loss.failing(requests)[:, 0]
     figures = (requests[:, 0], totals, above, largest, failing)
     return [_size(use, options, *of_use) for use, *of_use in zip(group, *(f.tolist() for f in figures), strict=True)]
+
+
+def _records(group: Sequence[_Usable], peaks: Floats, durations: Floats, options: MemoryOptions) -> Floats:
+    """Records of run time beyond chance, of each step (see ``records_z``). 0 where growth of inputs has room already, or
+    where longer runs need less memory and promise no larger peaks."""
+    needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.room_z
+    driven = np.array([bool(use.driven) for use in group])
+    return np.where(needing_less | driven, 0.0, records_z(durations))
 
 
 def _size(
@@ -196,10 +207,11 @@ def _size(
 ) -> MemorySize:
     u, t, x = use.peaks, use.durations, use.inputs
     model = None
-    if x is not None:
+    if x is not None and use.input_logs is not None:
         # Of peaks as they will be, one request wastes less than it does of those there were, which requests by input save.
-        single = max(total, float((np.maximum(request - u, 0.0) * t).mean()))
-        model = fit_by_input(x, _at_equal_input(u, x, options), t, single, options.floor, options, use.current)
+        single = max(total, float(np.maximum(request - u, 0.0) @ t) / u.size)
+        peaks = _at_equal_input(u, use.logs, use.input_logs, options)
+        model = fit_by_input(x, peaks, t, single, options.floor, options, use.current)
     return MemorySize(
         request=request,
         enough=True,
@@ -233,17 +245,17 @@ def _with_authors(
     return float(min(current, max(request, kept)))
 
 
-def _continued(peaks: Floats, growth: float, horizon: float) -> Floats:
+def _continued(peaks: Floats, logs: Floats, growth: float, horizon: float) -> Floats:
     """Peaks if ``growth`` (a factor per run, as a log) continues: growth driven by inputs is proportional."""
     if growth <= 0.0:
         return peaks
-    ahead = np.minimum(carried_forward(np.log(peaks), growth, horizon), math.log(LARGEST_RISE * float(peaks.max())))
+    ahead = np.minimum(carried_forward(logs, growth, horizon), math.log(LARGEST_RISE * float(peaks.max())))
     return np.maximum(peaks, np.exp(ahead))
 
 
-def _at_equal_input(peaks: Floats, inputs: Floats, options: MemoryOptions) -> Floats:
+def _at_equal_input(peaks: Floats, logs: Floats, input_logs: Floats, options: MemoryOptions) -> Floats:
     """Peaks if growth that inputs do not explain continues; a request by input would take it for noise."""
-    growth = unexplained_growth(np.log(peaks), _logarithms(inputs), options.drift_z)
+    growth = unexplained_growth(logs, input_logs, options.drift_z)
     if growth <= 0.0:
         return peaks
     ahead = carried_forward(np.zeros(peaks.size), growth, options.horizon)
@@ -256,7 +268,7 @@ def _logarithms(inputs: Floats) -> Floats:
 
 
 def _reason(peaks: Floats, durations: Floats, above: int, ahead: float, grows: str) -> str:
-    text = f"least expected waste over {peaks.size} runs of {float(durations.mean()):.3g} s"
+    text = f"least expected waste over {peaks.size} runs of {float(np.add.reduce(durations)) / durations.size:.3g} s"
     if above:
         text += f", {above} of which had a larger peak"
     if ahead > 0.0:

@@ -53,17 +53,27 @@ class Tail:
         over = (
             self._over(share) if isinstance(share, float) else np.array([[self._over(float(s))] for s in share[:, 0]])
         )
-        return np.asarray(self.largest + self.excess * over, dtype=np.float64)
+        level: Floats = self.largest + self.excess * over
+        return level
 
     def _over(self, share: float) -> float:
         return max(0.0, math.pow(share * (self.ordered.shape[-1] + 1.0), -1.0 / self.shape) - 1.0)
 
-    def exceedance(self, level: Floats) -> Floats:
-        """Probability (0 to 1) that the next value exceeds each ``level``, same shape; decreases with the level."""
+    def exceedance(self, level: Floats, *, covered: bool = False) -> Floats:
+        """Probability (0 to 1) that the next value exceeds each ``level``, same shape; decreases with the level.
+        ``covered``: no observed value exceeds any ``level``, and none has to be counted."""
         n = self.ordered.shape[-1]
-        above = n - places(self.ordered, level)
-        beyond = (1.0 + np.maximum(level - self.largest, 0.0) / self.excess) ** -self.shape
-        return np.asarray(np.where(above > 0, above + 1.0, beyond) / (n + 1.0), dtype=np.float64)
+        over = level - self.largest
+        share: Floats = (1.0 + (over if covered else np.maximum(over, 0.0)) / self.excess) ** -self.shape
+        if not covered:
+            above = n - places(self.ordered, level)
+            share = np.where(above > 0, above + 1.0, share)
+        share /= n + 1.0
+        return share
+
+    def covers(self, level: Floats) -> bool:
+        """Whether no observed value exceeds any ``level``."""
+        return bool(np.logical_and.reduce(level >= self.largest, axis=None))
 
     def excess_beyond(self, level: Floats) -> Floats:
         """Expected excess of the next value over each ``level``, counting only values above the largest observed."""
@@ -107,6 +117,15 @@ def places(ordered: Floats, values: Floats) -> NDArray[np.intp]:
     return np.array([row.searchsorted(asked, side="right") for row, asked in zip(ordered, values, strict=True)])
 
 
+def picked(table: Floats, at: NDArray[np.intp]) -> Floats:
+    """The values at these positions of the last axis, by row."""
+    if table.ndim == 1:
+        return np.asarray(table[at])
+    rows = np.arange(at.shape[0])
+    found: Floats = table[rows[:, None] if at.ndim == 2 else rows, at]
+    return found
+
+
 def fit_tail(values: Floats, scale: float | Floats) -> Tail:
     """Tail of each row, of at least one finite value. ``scale`` (> 0): magnitude of the measured quantity, in its unit; one
     for all rows, or with a last axis of length 1."""
@@ -114,8 +133,14 @@ def fit_tail(values: Floats, scale: float | Floats) -> Tail:
     n = ordered.shape[-1]
     k = min(n - 1, max(2, gaps_used(n)))
     upper = ordered[..., n - k - 1 :][..., ::-1]
-    gaps = (np.arange(1, k + 1) * (upper[..., :-1] - upper[..., 1:])).sum(axis=-1, keepdims=True)
+    gaps = np.add.reduce(_ranks(k) * (upper[..., :-1] - upper[..., 1:]), axis=-1, keepdims=True)
     return Tail(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
+
+
+@lru_cache(1024)
+def _ranks(k: int) -> Floats:
+    """The ranks of the ``k`` largest values, from the largest."""
+    return np.arange(1.0, k + 1.0)
 
 
 @lru_cache(1024)

@@ -7,10 +7,11 @@ maximum or a percentile plus a fixed margin falls behind.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
-from concertmaster.core.sizing.tail import FEW, Floats
+from concertmaster.core.sizing.tail import Floats, picked
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MOST_RUNS = 200
@@ -33,21 +34,25 @@ def orders_z(values: Floats) -> Floats:
     n = recent.shape[-1]
     if n < 3:
         return np.zeros(len(recent))
-    # Twice the rank, less its mean: n whatever the ties. The squares of the places add up to n (n^2 - 1) / 12. All of it is
-    # whole or half numbers, so that sums are exact in any order.
-    if n <= FEW:
-        smaller = recent[:, None, :] < recent[:, :, None]
-        larger = recent[:, None, :] > recent[:, :, None]
-        rank = (smaller.sum(axis=-1) - larger.sum(axis=-1)).astype(np.float64)
-    else:
-        ordered = np.sort(recent)
-        left = [row.searchsorted(of_row, "left") for row, of_row in zip(ordered, recent, strict=True)]
-        right = [row.searchsorted(of_row, "right") for row, of_row in zip(ordered, recent, strict=True)]
-        rank = (np.array(left) + np.array(right) - n).astype(np.float64)
-    place = np.arange(n) - (n - 1) / 2.0
-    norm = np.sqrt((rank * rank).sum(axis=-1) * (n * (n * n - 1) / 12.0))
-    z = np.divide((rank * place).sum(axis=-1), norm, out=np.zeros(len(recent)), where=norm > 0.0)
-    return np.asarray(z * math.sqrt(n - 1.0), dtype=np.float64)
+    # Ranks and places, less their means, are whole or half numbers, so that sums are exact in any order. Those of the places
+    # in the order of the values are the sums over ranks and places, as long as no values are equal.
+    place, whole = _places(n), n * (n * n - 1) / 12.0
+    order = recent.argsort(axis=-1, kind="stable")
+    ordered = picked(recent, order)
+    correlation: Floats = order @ place / whole
+    for row in np.logical_or.reduce(ordered[:, 1:] == ordered[:, :-1], axis=-1).nonzero()[0].tolist():
+        left, right = (ordered[row].searchsorted(recent[row], side) for side in ("left", "right"))
+        rank = (left + right - n) / 2.0
+        norm = math.sqrt(float(rank @ rank) * whole)
+        correlation[row] = float(rank @ place) / norm if norm > 0.0 else 0.0
+    correlation *= math.sqrt(n - 1.0)
+    return correlation
+
+
+@lru_cache(MOST_RUNS)
+def _places(n: int) -> Floats:
+    """Places of ``n`` runs in their order, less their mean."""
+    return np.asarray(np.arange(n) - (n - 1) / 2.0, dtype=np.float64)
 
 
 def rising(values: Floats, z: float) -> bool:
@@ -117,16 +122,24 @@ def records_z(values: Floats) -> Floats:
     n = values.shape[-1]
     if n < LEAST_RUNS:
         return np.zeros(len(values))
+    expected, deviation = _records_by_chance(n)
+    records = np.add.reduce(values[:, 1:] > np.maximum.accumulate(values, axis=-1)[:, :-1], axis=-1)
+    z: Floats = (records - expected) / deviation
+    return z
+
+
+@lru_cache(1024)
+def _records_by_chance(n: int) -> tuple[float, float]:
+    """Expected number of records among ``n`` exchangeable values, the first excluded, and its standard deviation."""
     share = 1.0 / np.arange(2.0, n + 1.0)
-    records = (values[:, 1:] > np.maximum.accumulate(values, axis=-1)[:, :-1]).sum(axis=-1)
-    return np.asarray((records - share.sum()) / math.sqrt(float(share @ (1.0 - share))), dtype=np.float64)
+    return float(share.sum()), math.sqrt(float(share @ (1.0 - share)))
 
 
 def _independent(values: Floats) -> float:
     """Correction factor for the z of a trend test under autocorrelation (a week, a season): square root of the effective
     share of independent runs, from the first autocorrelation of the residuals around a line."""
-    place = np.arange(values.size) - (values.size - 1) / 2.0
-    centred = values - values.mean()
+    place = _places(values.size)
+    centred = values - np.add.reduce(values) / values.size
     off = centred - place * (float(place @ centred) / float(place @ place))
     whole = float(off @ off)
     if whole <= ROUNDING * float(centred @ centred):
@@ -137,21 +150,23 @@ def _independent(values: Floats) -> float:
 
 def _slope(x: Floats, y: Floats) -> tuple[float, float]:
     """Least-squares slope of y over x, and their correlation; 0 when either is constant."""
-    dx, dy = x - x.mean(), y - y.mean()
+    dx, dy = x - np.add.reduce(x) / x.size, y - np.add.reduce(y) / y.size
     xx, yy, xy = float(dx @ dx), float(dy @ dy), float(dx @ dy)
     return (xy / xx, xy / math.sqrt(xx * yy)) if xx > 0.0 and yy > 0.0 else (0.0, 0.0)
 
 
 def _beside_parabola(x: Floats, y: Floats) -> Floats:
     """Residuals of y around its least-squares parabola over x; around a line or the mean where x has fewer values."""
-    square = (x - x.mean()) ** 2
-    bend, rest = _beside_line(x, square), _beside_line(x, y)
-    return _beside_line(bend, rest) if float(bend @ bend) > ROUNDING * float(square @ square) else rest
-
-
-def _beside_line(x: Floats, y: Floats) -> Floats:
-    """Residuals of y around its least-squares line over x."""
-    return np.asarray(y - y.mean() - _slope(x, y)[0] * (x - x.mean()), dtype=np.float64)
+    n = x.size
+    dx = x - np.add.reduce(x) / n
+    both = np.array([dx * dx, y])
+    least = ROUNDING * float(both[0] @ both[0])
+    both -= np.add.reduce(both, axis=1, keepdims=True) / n
+    if (xx := float(dx @ dx)) > 0.0:
+        both -= (both @ dx / xx)[:, None] * dx
+    bend, rest = both
+    curved = float(bend @ bend)
+    return np.asarray(rest - float(bend @ rest) / curved * bend) if curved > least else rest
 
 
 def carried_forward(values: Floats, growth: float, horizon: float) -> Floats:

@@ -9,13 +9,13 @@ room costs next to nothing on short and small steps and is added generously ther
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from concertmaster.core.sizing.tail import Floats, Tail, fit_tail, places
+from concertmaster.core.sizing.tail import Floats, Tail, fit_tail, picked, places
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
@@ -55,18 +55,17 @@ class Loss:
     size, at once, one per row.
 
     The margin is added (bytes) or, with ``is_factor``, multiplied. ``tail``: distribution of the margins the observed runs
-    would have needed (of their logs if a factor). ``margins``: these, ascending. ``held_before`` and ``used_before``: their
-    cumulative sums with a leading zero, so that held * margin - used is what is reserved and not used. ``burn``:
-    byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts. ``typical``: bytes to which
-    an additive margin is added. With rows, ``is_factor`` and ``typical`` have a last axis of length 1, and with several
-    samples ``burn`` and ``bound`` have, too.
+    would have needed (of their logs if a factor). ``margins``: these, by run. ``held``: what each run holds per unit of
+    margin (s; byte-seconds if a factor), so that the sum of held * margin, less that of its own, is what is reserved and
+    not used. ``burn``: byte-seconds lost by a failing run. ``bound``: largest accepted share of failing attempts.
+    ``typical``: bytes to which an additive margin is added. With rows, ``is_factor`` and ``typical`` have a last axis of
+    length 1, and with several samples ``burn`` and ``bound`` have, too.
     """
 
     is_factor: bool | NDArray[np.bool_]
     tail: Tail
     margins: Floats
-    held_before: Floats
-    used_before: Floats
+    held: Floats
     burn: float | Floats
     bound: float | Floats
     retry_factor: float
@@ -74,35 +73,28 @@ class Loss:
 
     def failing(self, margin: Floats) -> Floats:
         """Expected failing attempts per run at each margin; a run that also exceeds its retry counts again."""
-        return self._with_retries(margin, self._exceeded(margin))
+        level = _logs(margin, self.is_factor)
+        return self._attempts(level, covered=self.tail.covers(level))[1]
 
     def waste(self, margin: Floats) -> Floats:
         """Expected byte-seconds per run that are reserved unused or lost in failed attempts."""
-        return self._waste(margin, self._exceeded(margin))
+        level = _logs(margin, self.is_factor)
+        covered = self.tail.covers(level)
+        return self._waste(margin, self.tail.exceedance(level, covered=covered), covered=covered)
 
-    def of_model(self, at: int) -> Loss:
-        """The loss of one of several models."""
-        return replace(
-            self,
-            is_factor=bool(np.asarray(self.is_factor)[at, 0]),
-            tail=replace(self.tail, ordered=self.tail.ordered[at], excess=self.tail.excess[at]),
-            margins=self.margins[at],
-            held_before=self.held_before[at],
-            used_before=self.used_before[at],
-            typical=np.asarray(self.typical)[at],
-        )
-
-    def best(self, prices: Prices) -> tuple[Floats, Floats]:
-        """For each row, the margin with the least expected loss within the bound, and that loss (including the price)."""
+    def best(self, prices: Prices) -> tuple[Floats, Floats, Floats]:
+        """For each row, the margin with the least expected loss within the bound, that loss (including the price), and the
+        waste in it."""
         level = self.tail.levels(self.bound)
         margin = self._of_levels(level)
-        exceeded = self.tail.exceedance(level)
-        failing = self._with_retries(margin, exceeded)
-        total = self._waste(margin, exceeded) + prices.failure_price * failing
+        covered = self.tail.covers(level)  # up to about a hundred runs, the bound leaves no room for a larger peak
+        exceeded, failing = self._attempts(level, covered=covered)
+        waste = self._waste(margin, exceeded, covered=covered)
+        total = waste + prices.failure_price * failing
         allowed = failing <= self.bound
         allowed[..., -1] = True
         chosen = np.where(allowed, total, np.inf).argmin(axis=-1)
-        return picked(margin, chosen), picked(total, chosen)
+        return picked(margin, chosen), picked(total, chosen), picked(waste, chosen)
 
     def _of_levels(self, level: Floats) -> Floats:
         """Margins from levels of the tail, which are logarithms where the margin is a factor."""
@@ -110,20 +102,32 @@ class Loss:
             return level
         return np.exp(np.minimum(level, LARGEST_LOG), out=level.copy(), where=self.is_factor)
 
-    def _exceeded(self, margin: Floats) -> Floats:
-        return self.tail.exceedance(_logs(margin, self.is_factor))
-
-    def _with_retries(self, margin: Floats, exceeded: Floats) -> Floats:
-        share = exceeded
+    def _attempts(self, level: Floats, *, covered: bool) -> tuple[Floats, Floats]:
+        """Probability that the first attempt fails at each level, and expected failing attempts."""
+        levels = [level]
         for _ in range(RETRIES - 1):
-            margin = self.retry_factor * (margin + self.typical) - self.typical
-            share = share + self._exceeded(margin)
-        return np.minimum(share, 1.0)
+            levels.append(self._retried(levels[-1]))
+        exceeded = self.tail.exceedance(np.concatenate(levels, axis=-1), covered=covered)
+        each = exceeded.reshape(*level.shape[:-1], RETRIES, level.shape[-1])
+        return each[..., 0, :], np.minimum(np.add.reduce(each, axis=-2), 1.0)
 
-    def _waste(self, margin: Floats, exceeded: Floats) -> Floats:
-        below = places(self.margins, margin)
-        idle = (margin * picked(self.held_before, below) - picked(self.used_before, below)) / self.margins.shape[-1]
-        return np.asarray(np.maximum(idle, 0.0) + exceeded * self.burn, dtype=np.float64)
+    def _retried(self, level: Floats) -> Floats:
+        """Levels of the request after a kill; a factor of the size is a summand of logarithms."""
+        more = self.retry_factor * (level + self.typical) - self.typical
+        if self.is_factor is False:
+            return np.asarray(more, dtype=np.float64)
+        return np.where(self.is_factor, level + math.log(self.retry_factor), more)
+
+    def _waste(self, margin: Floats, exceeded: Floats, *, covered: bool) -> Floats:
+        used = self.margins * self.held
+        if covered:
+            held, used = (np.add.reduce(of_runs, axis=-1, keepdims=True) for of_runs in (self.held, used))
+        else:
+            order = self.margins.argsort(axis=-1, kind="stable")
+            below = places(picked(self.margins, order), margin)
+            held, used = (picked(sums(picked(of_runs, order)), below) for of_runs in (self.held, used))
+        idle: Floats = (margin * held - used) / self.margins.shape[-1]
+        return np.maximum(idle, 0.0) + exceeded * self.burn
 
 
 def fit_loss(
@@ -145,15 +149,12 @@ def fit_loss(
     else:
         margins = np.divide(peaks, predicted, out=peaks - predicted, where=is_factor)
         held = np.where(is_factor, predicted * durations, durations)
-    order = margins.argsort(axis=-1, kind="stable")
-    margins, held = picked(margins, order), picked(held, order)
-    largest = float(peaks.max())
+    largest = float(np.maximum.reduce(peaks))
     return Loss(
         is_factor,
         fit_tail(_logs(margins, is_factor), scale=largest if is_factor is False else np.where(is_factor, 1.0, largest)),
         margins,
-        sums(held),
-        sums(margins * held),
+        held,
         # At worst a failed attempt runs to its end holding about the peak; its retry then reserves the factor too much.
         prices.retry_factor * float(peaks @ durations) / n,
         bound_of(durations, prices, share),
@@ -166,14 +167,11 @@ def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> Loss:
     """Losses of several samples without a model, one per row, where the margin is the size itself: each as ``fit_loss`` with
     predictions of zero, to the last bit. Their bounds must leave room for equally many peaks (see ``Tail.levels``)."""
     n = peaks.shape[-1]
-    order = peaks.argsort(axis=-1, kind="stable")
-    margins, held = picked(peaks, order), picked(durations, order)
     return Loss(
         False,
-        fit_tail(margins, scale=margins[:, -1:]),
-        margins,
-        sums(held),
-        sums(margins * held),
+        fit_tail(peaks, scale=np.maximum.reduce(peaks, axis=-1, keepdims=True)),
+        peaks,
+        durations,
         np.array([[prices.retry_factor * float(u @ t) / n] for u, t in zip(peaks, durations, strict=True)]),
         np.array([[bound_of(t, prices)] for t in durations]),
         prices.retry_factor,
@@ -184,7 +182,7 @@ def fit_losses(peaks: Floats, durations: Floats, prices: Prices) -> Loss:
 def bound_of(durations: Floats, prices: Prices, share: float = 1.0) -> float:
     """Largest accepted share of failing attempts of runs of these durations (s)."""
     stricter = min(
-        1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(durations.sum()) / durations.size)))
+        1.0, max(STRICTEST, math.sqrt(prices.strict_from / max(1.0, float(np.add.reduce(durations)) / durations.size)))
     )
     return max(LEAST_BOUND, prices.failure_bound * stricter * share)
 
@@ -214,15 +212,6 @@ def sums(values: Floats) -> Floats:
     sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
     values.cumsum(axis=-1, out=sums[..., 1:])
     return sums
-
-
-def picked(table: Floats, at: NDArray[np.intp]) -> Floats:
-    """The values at these positions of the last axis, by row."""
-    if table.ndim == 1:
-        return np.asarray(table[at])
-    if at.ndim == 2:
-        return np.asarray(table[np.arange(at.shape[0])[:, None], at])
-    return np.array([row[of_row] for row, of_row in zip(table, at, strict=True)])
 
 
 def middle(values: Floats) -> Floats:

@@ -394,3 +394,11 @@ def test_a_million_runs_are_sized() -> None:
     used = peaks(1_000_000)
     size = memory_request(used, np.full(1_000_000, 60.0), inputs=used)
     assert size.enough
+
+
+def test_inputs_with_equal_logarithms_explain_nothing() -> None:
+    """Different numbers whose logarithms are the same: a line through these has no slope."""
+    inputs = 1.1e18 + 256.0 * np.arange(12)
+    assert np.unique(np.log1p(inputs)).size == 1
+    size = memory_request(np.linspace(1e9, 2e9, 12), [60.0] * 12, inputs=inputs)
+    assert size.enough and size.model is None

@@ -82,10 +82,10 @@ def test_the_level_is_that_of_one_sample(count: int) -> None:
     chance = np.random.default_rng(count)
     peaks, seconds = 3e8 * chance.lognormal(0, 0.2, (6, count)), 900.0 * chance.lognormal(0, 0.4, (6, count))
     options = memory.MemoryOptions()
-    levels, totals = memory.fit_losses(peaks, seconds, options).best(options)
+    levels, totals, wastes = memory.fit_losses(peaks, seconds, options).best(options)
     for row in range(6):
         one = fit_loss(np.zeros(count), peaks[row], seconds[row], options, is_factor=False)
-        assert (levels[row], totals[row]) == one.best(options)
+        assert (levels[row], totals[row], wastes[row]) == one.best(options)
 
 
 def test_steps_of_equally_many_runs_are_worked_out_at_once() -> None:
