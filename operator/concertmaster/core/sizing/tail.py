@@ -131,10 +131,29 @@ def fit_tail(values: Floats, scale: float | Floats) -> Tail:
     for all rows, or with a last axis of length 1."""
     ordered = np.sort(values)
     n = ordered.shape[-1]
-    k = min(n - 1, max(2, gaps_used(n)))
+    k = _upper(n)
     upper = ordered[..., n - k - 1 :][..., ::-1]
     gaps = np.add.reduce(_ranks(k) * (upper[..., :-1] - upper[..., 1:]), axis=-1, keepdims=True)
     return Tail(ordered, k + 1.0, np.maximum(_LEAST, gaps + PRIOR_GAP_SHARE * scale))
+
+
+def mean_log_excess(values: Floats) -> float:
+    """Mean logarithm of the largest of ``values`` (shape (n,), > 0) over the next smaller one: the reciprocal of the index
+    of a Pareto-type tail (Hill 1975). 0 for one value. As many are used as gaps of the tail.
+
+    The ratio of the largest value to the median would say how wide the values spread, which a log-normal step shares with
+    a heavy tail; this says how much further the next record may be.
+    """
+    k = _upper(values.size)
+    if not k:
+        return 0.0
+    upper = np.sort(values)[values.size - k - 1 :]
+    return float(np.add.reduce(np.log(upper[1:] / upper[0]))) / k
+
+
+def _upper(n: int) -> int:
+    """How many of ``n`` values are taken for the tail."""
+    return min(n - 1, max(2, gaps_used(n)))
 
 
 @lru_cache(1024)

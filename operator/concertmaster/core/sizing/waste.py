@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from concertmaster.core.sizing.tail import Floats, Tail, fit_tail, picked, places
+from concertmaster.core.sizing.tail import Floats, Tail, fit_tail, mean_log_excess, picked, places
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
@@ -23,9 +23,10 @@ STRICTEST = 0.5
 RETRIES = 2
 # Smallest share that a sample of runs can support.
 LEAST_BOUND = 1e-4
-# Share of one run, on top of all runs observed, assumed to be unlike those: when the largest value equals the median. When
-# it is four times the median, twice that share.
+# Share of one run, on top of all runs observed, assumed to be unlike those when the largest values are equal; and how much
+# more of it per unit of their mean log excess: twice the least share at a tail index of 4.
 UNLIKE = 0.2
+HEAVIER = 4.0
 LARGEST_LOG = 600.0  # exp() overflows a float above about 709
 
 
@@ -191,12 +192,12 @@ def uncertain_share(values: Floats, bound: float, records: float = 0.0) -> float
     """Share (0 to 1) of the distance between a size and the authors' request to cover, on logarithms, for the failure bound.
 
     No sample of n runs rules out that a share of 1/n of all runs is unlike those observed. About UNLIKE of that share is
-    assumed real (more, the wider the ``values`` are spread; > 0), and such a run may need anything up to that request.
+    assumed real (more, the heavier the tail of the ``values`` > 0), and such a run may need anything up to that request.
     ``records``: evidence that runs still to come are unlike these, as a normal quantile. It multiplies UNLIKE, up to the
     whole of that share, by its likelihood ratio for a shift of one standard deviation.
     """
     real = min(1.0, UNLIKE * math.exp(min(LARGEST_LOG, max(0.0, records - 0.5))))
-    unlike = real * math.sqrt(float(values.max()) / float(middle(values)[0])) / values.size
+    unlike = real * (1.0 + HEAVIER * mean_log_excess(values)) / values.size
     return max(0.0, 1.0 - bound / unlike)
 
 

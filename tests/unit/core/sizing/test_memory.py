@@ -10,9 +10,9 @@ import pytest
 
 from concertmaster.core.sizing import MemoryOptions, memory_request
 from concertmaster.core.sizing.memory import GIB_HOUR
-from concertmaster.core.sizing.tail import coverage_confidence, fit_tail
+from concertmaster.core.sizing.tail import coverage_confidence, fit_tail, mean_log_excess
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, order_z
-from concertmaster.core.sizing.waste import Loss, fit_loss
+from concertmaster.core.sizing.waste import Loss, fit_loss, uncertain_share
 
 GIB = 2.0**30
 
@@ -402,3 +402,13 @@ def test_inputs_with_equal_logarithms_explain_nothing() -> None:
     assert np.unique(np.log1p(inputs)).size == 1
     size = memory_request(np.linspace(1e9, 2e9, 12), [60.0] * 12, inputs=inputs)
     assert size.enough and size.model is None
+
+
+def test_the_heavier_the_tail_the_more_of_the_authors_request_is_kept() -> None:
+    """Quantiles of Pareto laws of index 4 and 2: their mean log excess is the reciprocal of the index."""
+    chance = np.arange(1.0, 101.0) / 101.0
+    light, heavy = (1.0 - chance) ** -0.25, (1.0 - chance) ** -0.5
+    assert mean_log_excess(light) == pytest.approx(0.25, rel=0.1)
+    assert mean_log_excess(heavy) == pytest.approx(0.5, rel=0.1)
+    assert mean_log_excess(np.array([1e9])) == 0.0
+    assert 0.0 < uncertain_share(light[::5], 0.01) < uncertain_share(heavy[::5], 0.01) < 1.0
