@@ -198,8 +198,7 @@ def _records(group: Sequence[_Usable], peaks: Floats, durations: Floats, options
     """Records of run time beyond chance, of each step (see ``records_z``). 0 where growth of inputs has room already, or
     where longer runs need less memory and promise no larger peaks."""
     needing_less = orders_z(picked(peaks, durations.argsort(axis=-1, kind="stable"))) < -options.room_z
-    driven = np.array([bool(use.driven) for use in group])
-    return np.where(needing_less | driven, 0.0, records_z(durations))
+    return np.where(needing_less | np.array([bool(use.driven) for use in group]), 0.0, records_z(durations))
 
 
 def _size(
@@ -212,16 +211,11 @@ def _size(
         single = max(total, float(np.maximum(request - u, 0.0) @ t) / u.size)
         peaks = _at_equal_input(u, use.logs, use.input_logs, options)
         model = fit_by_input(x, peaks, t, single, options.floor, options, use.current)
+    ahead = 0.0 if use.expected is u else float(use.expected.max()) - largest
     return MemorySize(
         request=request,
         enough=True,
-        reason=_reason(
-            u,
-            t,
-            above,
-            0.0 if use.expected is u else float(use.expected.max()) - largest,
-            "inputs" if use.driven else "peaks",
-        ),
+        reason=_reason(u, t, above, ahead, "inputs" if use.driven else "peaks"),
         coverage_confidence=0.0 if use.drifting else coverage_confidence(u.size, above, COVERED_SHARE),
         largest_recent_peak=largest,
         failure_share_bound=failing,
