@@ -36,8 +36,8 @@ _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod 
 _FAR_BELOW = 0.6
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
-# Newest runs whose CPU may still come: a rate needs two samples where a peak needs one, and the last ones arrive late.
-_UNREAD = 3
+# Runs with CPU that a young workflow may lack: a rate needs two samples where a peak needs one, and the last ones arrive late.
+_LACKING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +122,15 @@ def rows(evidence: Evidence, least: float, held_back: frozenset[tuple[str, str, 
 
 
 def _waits(evidence: Evidence, place: Place) -> bool:
-    """Whether a run or a few will also lower the CPU request, of which the newest runs alone tell too little so far.
+    """Whether a run or a few will also lower the CPU request, of which too few of not many runs tell so far.
 
     Memory lowered by itself would be a change of its own, often with a saving too small to be verified, and CPU would have
     to wait for the end of its verification.
     """
-    runs, current = place.container.runs, place.container.cpu_request
+    runs, current, needed = place.container.runs, place.container.cpu_request, evidence.analysis.options.min_runs
     known = [r.mean_cores for r in runs if r.mean_cores is not None]
-    unread = next((n for n, r in enumerate(reversed(runs)) if r.mean_cores is not None), len(runs))
-    if current is None or not known or not 0 < unread <= _UNREAD or len(known) >= evidence.analysis.options.min_runs:
+    lacking = needed - len(known)
+    if current is None or not known or not 0 < lacking <= _LACKING or len(runs) >= 2 * needed:
         return False
     return current > max(known) / evidence.objectives.efficient_utilization[0]
 

@@ -456,10 +456,22 @@ def test_memory_is_lowered_together_with_cpu_that_only_the_newest_runs_lack() ->
     assert fields(sized(steps, {"a": read_late(1)}, count=6)) == ["requests.cpu", "requests.memory"]
 
 
+@pytest.mark.parametrize("missed", [0, 2, 4])
+def test_memory_waits_for_cpu_too_where_an_earlier_run_lacks_it(missed: int) -> None:
+    """On a busy machine a scrape is missed now and then: a run of seconds has a peak of memory then, and no rate of CPU."""
+    steps, whole = [spec("a", 0, cpu="4")], read_late(0)
+    facts = {"a": lambda i: replace(whole(i), cpu_seconds=None) if i == missed else whole(i)}
+    assert fields(sized(steps, facts, count=5)) == []
+    assert fields(sized(steps, facts, count=6)) == ["requests.cpu", "requests.memory"]
+
+
 def test_memory_does_not_wait_for_cpu_that_will_not_come() -> None:
-    """Four runs in a row without CPU are a source that lacks it; a request at its use would stay as it is."""
-    steps = [spec("a", 0, cpu="4")]
-    assert fields(sized(steps, {"a": read_late(4)}, count=6)) == ["requests.memory"]
+    """Ten runs of which four have CPU are a source that lacks it; a request at its use would stay as it is."""
+    steps, whole = [spec("a", 0, cpu="4")], read_late(0)
+    rarely = {"a": lambda i: whole(i) if i % 3 == 0 else replace(whole(i), cpu_seconds=None)}
+    assert fields(sized(steps, rarely, count=9)) == []
+    assert fields(sized(steps, rarely, count=10)) == ["requests.memory"]
+    assert fields(sized(steps, {"a": read_late(5)}, count=6)) == ["requests.memory"]
     assert fields(sized(steps, {"a": read_late(6)}, count=6)) == ["requests.memory"]
     fits = {"a": lambda i: replace(read_late(2)(i), cpu_request=1.0)}
     assert fields(sized([spec("a", 0)], fits, count=6)) == ["requests.memory"]
