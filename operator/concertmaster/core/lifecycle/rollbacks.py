@@ -17,8 +17,11 @@ def rolled_back(recommendation: str, lines: Sequence[Line], outcomes: Sequence[I
     """That its last change was measured and rolled back, as a sentence; None when it was not.
 
     ``lines``: the operator's own changes of the workflow; ``outcomes``: also what people applied and reverted. Of a
-    right-sizing that names the steps it harmed only these are left out (``SizingHistory``).
+    right-sizing that names the steps it harmed only these are left out (``SizingHistory``). One that was applied again since
+    and is in effect, its effect not known yet, is the last.
     """
+    if any(o.id == recommendation and o.verdict is None and not o.undone for o in outcomes):
+        return None
     own = [line for line in lines if line.recommendation == recommendation]
     others = [
         line

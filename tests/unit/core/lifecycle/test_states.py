@@ -231,6 +231,16 @@ def test_new_evidence_brings_back_what_was_rolled_back(item: CurrentRecommendati
     assert only(again).state is RecommendationState.OBSOLETE
 
 
+def test_what_was_rolled_back_and_applied_again_since_is_not_obsolete() -> None:
+    """What is in effect now is being measured, and is the last change of it."""
+    beyond = advance(first(), look(given(old="512Mi"), now=NOW + DAY, memory="512Mi"))  # further than was proposed
+    memory = judged(beyond, Verdict.SAME)
+    for days in (3, 4, 5):  # and then far beyond what was left of it, the other way
+        memory = advance(memory, look(given(old="4Gi"), now=NOW + days * DAY, memory="4Gi"))
+        assert (only(memory).state, only(memory).since) == (RecommendationState.ACTIVE, NOW + 3 * DAY)
+    assert [(o.undone, o.verdict) for o in memory.outcomes] == [(False, None), (True, Verdict.SAME)]
+
+
 def test_an_owner_s_dismissal_counts_before_a_rollback() -> None:
     memory = advance(first(), look(given(), now=NOW + 3 * DAY, lines=[change()], dismissals={ID: "no"}))
     assert (only(memory).state, only(memory).dismissal) == (RecommendationState.DISMISSED, "no")

@@ -36,7 +36,7 @@ _HEADROOM = 1.15  # times the largest peak, the minimum, as in the Vertical Pod 
 _FAR_BELOW = 0.6
 # With this many runs a request is lowered in one step, with this room above the largest: mean CPU use hides its bursts.
 SURE_RUNS, _SURE_ROOM = 20, {"memory": 1.1, "cpu": 1.3}
-# Runs with CPU that a young workflow may lack: a rate needs two samples where a peak needs one, and the last ones arrive late.
+# Runs with CPU that a young workflow may lack: a rate needs two samples where a peak needs one, and the last ones are late.
 _LACKING = 3
 
 
