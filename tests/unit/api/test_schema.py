@@ -206,6 +206,13 @@ class Filled(CustomResource):
     status: DefaultStatus | None = Field(default=None, description="Status.", examples=[{}])
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_status_is_owned_as_a_whole_and_a_spec_by_its_fields(kind: Kind) -> None:
+    properties = schema.structural(kind)["properties"]
+    assert properties["status"]["x-kubernetes-map-type"] == "atomic"
+    assert "x-kubernetes-map-type" not in properties["spec"]
+
+
 def test_a_status_has_no_defaults() -> None:
     with pytest.raises(schema.SchemaError, match=r"status\.count: a status has no defaults"):
         schema.crd(Kind(Filled, "filleds", "fl", ()))
