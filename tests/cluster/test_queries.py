@@ -19,6 +19,7 @@ from concertmaster.prometheus.collect.extra import run_values
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill, collect
 from concertmaster.prometheus.guard.fence import fence
 from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
 from concertmaster.settings import MetricsSource
@@ -220,21 +221,22 @@ def test_no_regular_expression_on_names_in_per_metric_queries() -> None:
 def _all_queries(scope: QueryScope, pods: Sequence[str] = ("a.b", "c")) -> list[str]:
     window = TimeRange(900, 420)
     return [
-        queries.finished(scope, window),
+        ended.finished(scope, window),
+        ended.finished(scope, window, phased=True),
         queries.pods(scope, window, ("tekton.dev/pipelineTask",), pods),
         queries.jobs(scope, window),
         queries.jobs(scope, TimeRange(7200, 6780)),
         queries.jobs(scope, TimeRange(7200, 6780), ("nightly-1", "b")),
-        queries.finished(scope, TimeRange(7200, 6780)),
+        ended.finished(scope, TimeRange(7200, 6780)),
         queries.pods_at(
             scope, TimeRange(7200, 6780), ("tekton.dev/pipelineTask",), {0: ["a.b"], 900: ["c"], 1800: ["d"]}
         ),
         queries.targets(scope, window),
-        queries.presence(scope, window, pods),
+        ended.presence(scope, window, pods),
         of_containers.counters(scope, window, pods),
         of_containers.usage(scope, window, pods),
         of_containers.life(scope, window, pods),
-        queries.namespaces(scope, window),
+        ended.namespaces(scope, window),
         queries.shape(scope, window),
     ]
 

@@ -23,7 +23,7 @@ from concertmaster.core.model import PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.examine import Diagnostic, DiagnosticStatus, Examination
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
-from concertmaster.prometheus.queries import bulk
+from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
@@ -134,7 +134,7 @@ def usage(fact: PodFact) -> list[tuple[Any, ...]]:
 def test_finding_finished_pods_reads_one_series_of_each(store: Store) -> None:
     scope, window = QueryScope(), TimeRange(int(2 * HOUR) + 420, int(2 * HOUR) + 120)
     once = store.cost(f"last_over_time(kube_pod_info{window.range})")
-    assert store.cost(bulk.finished(scope, window)) < once + 12 * len(lives())
+    assert store.cost(ended.finished(scope, window)) < once + 12 * len(lives())
 
 
 def test_the_charts_rules_are_the_ones_the_operator_reads() -> None:

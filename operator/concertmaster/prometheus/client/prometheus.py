@@ -45,6 +45,7 @@ class PrometheusClient:
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self.learned_interval: float | None = None
         self.sampled_interval: float | None = None  # seconds, of the container with most samples, seen within the hour
+        self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
         self.hourly = Hourly()
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's

@@ -19,7 +19,7 @@ from concertmaster.prometheus.client.errors import Crowded, TimedOut, TooLarge
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.collect.lives import latest_moment, window_of
 from concertmaster.prometheus.collect.shard import QueryShard
-from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 
 __all__ = ["CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
@@ -222,7 +222,7 @@ class _Reading:
     def _namespaces(self, scope: QueryScope, since: float, end: float) -> tuple[str, ...]:
         window = window_of(since, end, self.options)
         self.queries += 1
-        answer = self.client.instant(queries.namespaces(scope, window), end, name="namespaces")
+        answer = self.client.instant(ended.namespaces(scope, window), end, name="namespaces")
         return tuple(sorted(row[0] for row, _ in answer.select(scope.state.name("namespace"))))
 
 

@@ -5,7 +5,7 @@ its text, the source and its proxies allow. With lives of one class that is five
 jobs, finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved
 labels, pods without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three
 classes. A quiet shard costs three. Pods that request GPUs or ephemeral storage, or mount persistent volumes, cost one
-more for each of the three; a source that hides ``up`` costs one more.
+more for each of the three; a source that hides ``up`` costs one more, and one whose pods have no phase one more an hour.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.
@@ -21,9 +21,10 @@ from concertmaster.core.model import JobFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import TooLarge
 from concertmaster.prometheus.client.vector import Vector
-from concertmaster.prometheus.collect import sparse
+from concertmaster.prometheus.collect import phases, sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.exposure import target_state
+from concertmaster.prometheus.collect.held import waiting_until
 from concertmaster.prometheus.collect.lives import by_life, twice, window_of
 from concertmaster.prometheus.collect.settled import settled
 from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
@@ -32,6 +33,7 @@ from concertmaster.prometheus.facts.drafts import PodDraft, PodName, read_jobs, 
 from concertmaster.prometheus.facts.scrape_shape import ScrapeShape, detect
 from concertmaster.prometheus.facts.vanish import ScrapeTargets
 from concertmaster.prometheus.queries import bulk as queries
+from concertmaster.prometheus.queries import ended as ended_pods
 from concertmaster.prometheus.queries import extended
 from concertmaster.prometheus.queries import recording_rule as recorded
 from concertmaster.prometheus.queries import usage as of_containers
@@ -68,10 +70,10 @@ class QueryShard:
             return Collection(self.since, self.end, missing=(*self._shape().notes, *lacking), blind=blind)
         state = self.scope.state
         jobs = read_jobs(self._ask("jobs", queries.jobs(self.scope, window)), state)
-        drafts = self._describe(*self._finished(window), window)
+        drafts = self._ended(window)
         jobs = self._jobs(jobs, drafts, window)
         ended, held = vanish.split(drafts.values(), targets, self.since, self.end)
-        until, given_up = self._hold(held)
+        until, given_up = waiting_until(held, self.since, self.end, self.options)
         facts = self._nodes(self._measure(ended, targets), window)
         return Collection(
             since=self.since,
@@ -100,9 +102,20 @@ class QueryShard:
     def _exposing(self, window: TimeRange) -> ScrapeTargets:
         return target_state(self._ask, self.client, self.scope, window, self.end)
 
-    def _finished(self, window: TimeRange) -> tuple[dict[str, str], dict[str, float]]:
+    def _ended(self, window: TimeRange) -> dict[str, PodDraft]:
+        """Drafts of the pods that ended or vanished, found by their phases where the source exposes these."""
+        if not phases.exposed(self.client, self.end):
+            return self._describe(*self._finished(window), window)
+        drafts = self._describe(*self._finished(window, phased=True), window)
+        if phases.lacking(drafts.values()):
+            self.client.unphased = self.end
+            names, _ = self._finished(window)
+            drafts = {uid: draft for uid, draft in drafts.items() if uid in names}
+        return drafts
+
+    def _finished(self, window: TimeRange, *, phased: bool = False) -> tuple[dict[str, str], dict[str, float]]:
         """Names of the pods that ended or vanished, and the times of ends that are known already, by uid."""
-        answer = self._ask("finished", queries.finished(self.scope, window))
+        answer = self._ask("finished", ended_pods.finished(self.scope, window, phased=phased))
         names, ends = dict[str, str](), dict[str, float]()
         for (uid, name, stat), value in answer.select(*self.scope.state.columns("uid", "pod"), "stat"):
             if uid in self.options.settled:
@@ -129,7 +142,7 @@ class QueryShard:
         for answer in self._by_name("pods", others, lambda names: queries.pods(scope, window, self.label_keys, names)):
             drafts |= read_pods(answer, scope.state, finished.keys())
         unclear = [draft.pod for draft in drafts.values() if draft.finished is None]
-        for answer in self._by_name("presence", unclear, lambda names: queries.presence(scope, window, names)):
+        for answer in self._by_name("presence", unclear, lambda names: ended_pods.presence(scope, window, names)):
             read_presence(answer, scope.state, drafts)
         return drafts
 
@@ -274,24 +287,9 @@ class QueryShard:
         moved = scope.state.over(shape.state) if state else scope.state
         self.scope = replace(scope, state=moved, usage=scope.usage.over(shape.usage))
 
-    def _hold(self, held: Sequence[PodDraft]) -> tuple[float, tuple[str, ...]]:
-        """How far the watermark may move with these pods held back, and what is given up."""
-        if not held:
-            return self.end, ()
-        seen = [self.since if draft.last_seen is None else draft.last_seen for draft in held]
-        earliest = min(seen) - self.options.shortest
-        longest = self.end - self.options.hold
-        if earliest < longest:
-            note = f"{len(held)} pods disappeared while kube-state-metrics was away for long; their ends stay unknown"
-            return max(self.since, longest), (note,)
-        return max(self.since, min(self.end, earliest)), ()
-
     def _dropped(self) -> tuple[str, ...]:
-        return (
-            (f"{self.dropped} samples had no usable number (NaN or infinite) and were left out",)
-            if self.dropped
-            else ()
-        )
+        note = f"{self.dropped} samples had no usable number (NaN or infinite) and were left out"
+        return (note,) if self.dropped else ()
 
     def _ask(self, name: str, text: str, at: float | None = None) -> Vector:
         self.queries += 1

@@ -52,6 +52,7 @@ class PodDraft:
     reasons: set[str] = field(default_factory=set)
     containers: dict[str, ContainerDraft] = field(default_factory=dict)
     ended: float | None = None  # first time seen terminal
+    there: bool = False  # exposed at the pinned time, as far as its end is not known
     claims: set[str] = field(default_factory=set)  # of persistent volumes that it mounts
     volumes: dict[str, VolumeUse] = field(default_factory=dict)  # by claim
     seen: dict[tuple[str, str], float | None] = field(default_factory=dict)  # (job, instance) -> last sample, if known
@@ -196,6 +197,8 @@ def read_presence(vector: Vector, scheme: LabelScheme, drafts: Mapping[str, PodD
             draft.seen[(job, instance)] = value
         elif stat == "ended":
             draft.ended = value
+        elif stat == "there":
+            draft.there = True
 
 
 def read_jobs(vector: Vector, scheme: LabelScheme) -> tuple[JobFact, ...]:

@@ -64,33 +64,7 @@ JOBS = (
 KINDS = "cpu|memory|ephemeral_storage|(nvidia|amd|gpu_intel)_com_(gpu|mig|i915|xe).*|"
 WORKING_SET = "container_memory_working_set_bytes"
 
-_TERMINAL = "Failed|Succeeded"
 POD = ("namespace", "pod", "uid")
-
-
-def finished(scope: QueryScope, window: TimeRange) -> str:
-    """Pods of runs that ended or vanished, by namespace, name and uid: the one query that reads every pod of the
-    namespaces. All others name the pods it found.
-
-    Of the window it reads one series of each pod. Those that had ended at its beginning, and those that are there at its
-    end without having ended, are known from two moments. Where an allow-list drops the phase, the end of the last container
-    stands in for it.
-
-    A long window also gives the time of the end (``stat="ended"``) of pods that were there for a while after it, those of
-    other owners among them: ``pods_at`` asks for what they were then.
-    """
-    key = scope.state.names(POD)
-    seen, there = _relevant(scope, window.range), _relevant(scope)
-    before, now = _ended(scope, f" offset {window.known}s"), _ended(scope)
-    times = (
-        f"group by ({key}) (({seen}) unless on ({key}) ({before})"
-        f" unless on ({key}) (({there}) unless on ({key}) ({now})))"
-    )
-    if not window.long:
-        return times
-    done = selector("kube_pod_completion_time", scope.of(scope.state))
-    ends = f"max by ({key}) (last_over_time({done}{window.sparse})) > time() - {window.length}"
-    return f'{times} or label_replace({ends}, "stat", "ended", "", "")'
 
 
 def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Sequence[str]) -> str:
@@ -101,8 +75,8 @@ def pods(scope: QueryScope, window: TimeRange, keys: Sequence[str], names: Seque
     Families share what is put between ``by``: a label that none of a family has splits nothing.
     """
     metrics, matchers, ends = _families(scope, keys)
-    reported = last_values(scope, window, metrics, scope.of(scope.state, *matchers, pods=names))
-    return _of_pods(scope, keys, reported, last_values(scope, window, ENDS, scope.of(scope.state, *ends, pods=names)))
+    reported = last_values(scope, window, metrics, scope.of_pods(scope.state, names, *matchers))
+    return _of_pods(scope, keys, reported, last_values(scope, window, ENDS, scope.of_pods(scope.state, names, *ends)))
 
 
 def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: Mapping[int, Sequence[str]]) -> str:
@@ -113,13 +87,13 @@ def pods_at(scope: QueryScope, window: TimeRange, keys: Sequence[str], moments: 
     metrics, matchers, ends = _families(scope, keys)
     groups = sorted(moments.items())
     reported, states = (
-        _either([_values_at(scope, back, of, scope.of(scope.state, *where, pods=names)) for back, names in groups])
+        _either([_values_at(scope, back, of, scope.of_pods(scope.state, names, *where)) for back, names in groups])
         for of, where in ((metrics, matchers), (STATES, ends))
     )
     everyone = [name for names in moments.values() for name in names]
-    reasons = last_values(scope, window, REASONS, scope.of(scope.state, *ends, pods=everyone))
+    reasons = last_values(scope, window, REASONS, scope.of_pods(scope.state, everyone, *ends))
     # Marked by its name, which ``or`` does not compare: it has no more labels than the times of ``reported``.
-    ready = last_values(replace(scope, per_metric=True), window, (READY,), scope.of(scope.state, pods=everyone))
+    ready = last_values(replace(scope, per_metric=True), window, (READY,), scope.of_pods(scope.state, everyone))
     return _of_pods(scope, keys, reported, f"{states} or {reasons} or {ready}")
 
 
@@ -201,31 +175,6 @@ def exposing(scope: QueryScope) -> str:
     return by_stat(now=f"count by (job, instance) ({selector('kube_pod_info', scope.of(scope.state))})")
 
 
-def presence(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
-    """Which targets exposed pods (``stat="by"``), when they last did (``seen``), when pods were first seen terminal
-    (``ended``).
-
-    Times come from a subquery: a series that lived between two of its steps, where staleness markers end it at the
-    next scrape, is missed by it. Hence the fine step, and ``by``, which misses nothing.
-    """
-    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
-    phase = selector(
-        "kube_pod_status_phase", scope.of(scope.state, scope.state.match("phase", "=~", _TERMINAL), pods=pods)
-    )
-    key = scope.state.names(POD)
-    steps = window.subquery(finest=5, points=20_000)
-    return by_stat(
-        by=f"group by ({key}, job, instance) (last_over_time({info}{window.range}))",
-        seen=f"max by ({key}, job, instance) (max_over_time(timestamp({info}){steps}))",
-        ended=f"min by ({key}) (min_over_time(timestamp({phase} == 1){steps}))",
-    )
-
-
-def namespaces(scope: QueryScope, window: TimeRange) -> str:
-    """Namespaces that had pods of runs in the window, with their number: how to split a scope that is too large."""
-    return f"count by ({scope.state.name('namespace')}) ({_relevant(scope, window.range)})"
-
-
 def shape(scope: QueryScope, window: TimeRange) -> str:
     """One series each, with all its labels, of pods and containers whose namespace a scrape moved to
     ``exported_namespace`` (``stat`` is ``pod``, ``container`` or ``usage``), and whether there are pods at all (``any``).
@@ -241,31 +190,6 @@ def shape(scope: QueryScope, window: TimeRange) -> str:
         any=f"group (last_over_time({some}{window.range}))",
         **{stat: f"topk(1, last_over_time({text}{window.range}))" for stat, text in queries.items()},
     )
-
-
-def _relevant(scope: QueryScope, within: str = "") -> str:
-    """Pods that are part of runs: by the kind of their controller, by a label of a declared graph, or by name; at the
-    pinned time, or seen ``within`` a range."""
-    scheme = scope.state
-    series = []
-    if scope.owner_kinds:
-        kinds = among(scheme.name("created_by_kind"), scope.owner_kinds)
-        series.append(selector("kube_pod_info", scope.of(scheme, *kinds)))
-    labels = sorted({scheme.pod_label(key) for key in scope.run_labels})
-    series += [selector("kube_pod_labels", scope.of(scheme, matcher(name, "!=", ""))) for name in labels]
-    if scope.named:
-        series.append(selector("kube_pod_info", scope.of(scheme, pods=scope.named)))
-    parts = [f"last_over_time({text}{within})" if within else text for text in series]
-    return f" or on ({scheme.names(POD)}) ".join(parts)
-
-
-def _ended(scope: QueryScope, back: str = "") -> str:
-    """Pods that have ended at a moment: by their phase, whose series kube-state-metrics has for each phase, 0 or 1."""
-    scheme = scope.state
-    by = f"max by ({scheme.names(POD)})"
-    terminal = selector("kube_pod_status_phase", scope.of(scheme, scheme.match("phase", "=~", _TERMINAL)))
-    done = selector("kube_pod_completion_time", scope.of(scheme))
-    return f"({by} ({terminal}{back}) or {by} ({done}{back}) > bool 0) == 1"
 
 
 def last_values(

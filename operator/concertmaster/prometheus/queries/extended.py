@@ -54,7 +54,7 @@ def storage(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """The largest writable layer of each container start, in bytes (``stat`` is ``storage``)."""
     scheme = scope.usage
     key = scheme.names(("namespace", "pod", "container", "id"))
-    inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
+    inside = scope.of_pods(scheme, pods, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"))
     peak = f"max_over_time({selector(STORAGE, inside)}{window.range})"
     return by_stat(storage=f"sum by ({key}) (max by ({key}, {scheme.name('device')}) ({peak}))")
 

@@ -46,6 +46,8 @@ class LabelScheme:
 SPARSE = 900  # seconds between the moments at which what stays the same for long is asked for
 _LONG = 4 * SPARSE  # seconds; windows beyond this are read sparsely
 
+MOST_NAMESPACES = 10  # matched beside names of pods
+
 PLAIN = LabelScheme()
 MOVED = LabelScheme({"namespace": "exported_namespace"})
 
@@ -67,10 +69,19 @@ class QueryScope:
     state: LabelScheme = PLAIN
     usage: LabelScheme = PLAIN
 
-    def of(self, scheme: LabelScheme, *matchers: str, pods: Sequence[str] = ()) -> list[str]:
-        """The matchers every selector of this scope carries, plus ``matchers`` and a restriction to ``pods``."""
+    def of(self, scheme: LabelScheme, *matchers: str) -> list[str]:
+        """The matchers every selector of this scope carries, plus ``matchers``."""
         where = among(scheme.name("namespace"), self.namespaces) or [scheme.match("namespace", "!=", "")]
-        return [*equalities(self.extra_matchers), *where, *among(scheme.name("pod"), pods), *matchers]
+        return [*equalities(self.extra_matchers), *where, *matchers]
+
+    def of_pods(self, scheme: LabelScheme, pods: Sequence[str], *matchers: str) -> list[str]:
+        """The same for the pods named, of which none means all. The names of many namespaces are left out then: a metrics
+        source intersects all their series with those of the pods, which takes it a third of finding these. The answer may
+        tell of pods of the same names in other namespaces."""
+        named = among(scheme.name("pod"), pods)
+        if named and len(self.namespaces) > MOST_NAMESPACES:
+            return [*equalities(self.extra_matchers), *named, *matchers]
+        return self.of(scheme, *named, *matchers)
 
 
 @dataclass(frozen=True, slots=True)

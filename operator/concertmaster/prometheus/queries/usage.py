@@ -45,9 +45,9 @@ def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     scheme = scope.usage
     key = scheme.names(("namespace", "pod", "container", "id"))
     pod_key = scheme.names(("namespace", "pod", "id"))
-    inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
-    pod_level = scope.of(
-        scheme, scheme.match("container", "=~", "|POD"), scheme.match("interface", "!=", "lo"), pods=pods
+    inside = scope.of_pods(scheme, pods, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"))
+    pod_level = scope.of_pods(
+        scheme, pods, scheme.match("container", "=~", "|POD"), scheme.match("interface", "!=", "lo")
     )
     device, interface = scheme.columns("device", "interface")
     totals = last_values(scope, window, COUNTERS, inside)
@@ -75,7 +75,7 @@ def usage(
     ``records``: from recording rules that cover the window; what is too young for them has ``TAIL`` behind its ``stat``.
     """
     scheme = scope.usage
-    inside = scope.of(scheme, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"), pods=pods)
+    inside = scope.of_pods(scheme, pods, scheme.match("container", "!=", ""), scheme.match("container", "!=", "POD"))
     memory, cpu = selector(WORKING_SET, inside), selector(CPU, inside)
     by = f"max by ({scheme.names(('namespace', 'pod', 'container', 'id'))})"
 
@@ -105,6 +105,6 @@ def usage(
 
 def reused(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:
     """Pod names that more than one pod bore, and how many did. Asked where a series names no pod by its uid."""
-    info = selector("kube_pod_info", scope.of(scope.state, pods=pods))
+    info = selector("kube_pod_info", scope.of_pods(scope.state, pods))
     bearers = f"count by ({scope.state.names(POD)}) (last_over_time({info}{window.range}))"
     return f"count by ({scope.state.names(('namespace', 'pod'))}) ({bearers}) > 1"

@@ -81,7 +81,7 @@ def rows(query: str) -> Rows:
             ({**requests, **A, "resource": "memory"}, 1e9),
             ({"__name__": "kube_pod_labels", **A, "label_step": "a"}, 1),
         ]
-    if "kube_pod_completion_time" in query:
+    if "kube_pod_status_phase" in query:
         return [(A, 1)]
     if '"burst"' in query:
         return [
