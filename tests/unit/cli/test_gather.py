@@ -42,6 +42,7 @@ def rows(query: str, owner: tuple[str, str], labels: Labels) -> list[tuple[Label
             ({"__name__": "kube_pod_labels", **pod, **asked}, 1),
             ({"__name__": "kube_pod_created", **pod}, NOW - 505),
             ({"__name__": "kube_pod_completion_time", **pod}, NOW - 200),
+            ({"__name__": "kube_pod_status_phase", **pod, "phase": "Succeeded"}, 1),
         ]
     return []
 
