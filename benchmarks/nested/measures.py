@@ -125,8 +125,8 @@ def all_measures(data: Path) -> Iterator[Measure]:
     ):
         variants: dict[str, Variant] = {
             "shipped": {},
-            "line alone": {(regression, "likelihoods"): lambda off: np.eye(off.shape[0])[LINE]},
-            "best alone": {(regression, "likelihoods"): lambda off: np.eye(off.shape[0])[off.mean(axis=1).argmin()]},
+            "line alone": {(regression, "likelihoods"): lambda off, _: np.eye(off.shape[0])[LINE]},
+            "best alone": {(regression, "likelihoods"): lambda off, _: np.eye(off.shape[0])[off.mean(axis=1).argmin()]},
             "upper half": {(regression, "UPPER"): 0.5},
             **{f"lines {text}": {(regression, spans): _spans(text)} for text in others},
         }

@@ -15,20 +15,23 @@ Floats = NDArray[np.float64]
 
 # A line and an estimate of its noise need four points.
 FEWEST_NEIGHBOURS = 4
-# Share of all runs used for a local power law; their weights decrease with distance.
+# Share of all runs used for a local power law and a local median; their weights decrease with distance.
 POWER_SPAN = 0.5
 STEEPEST = 1.5
 # Prior of the exponent of a step: mean 0.3, standard deviation 0.4; and the least noise of runs.
 EXPONENT, EXPONENT_SPREAD, LEAST_NOISE = 0.3, 0.4, 0.2
 MAD_TO_SIGMA = 1.482602218505602
-# The models by index; further lines follow.
+# The models by index; further lines follow, then the median of neighbours where it is asked for.
 LINE, NEAR_POWER, POWER, MEDIAN, FURTHER = range(5)
 TINY = 1e-300
 
 
-def predictions(queries: Floats, x: Floats, y: Floats, spans: Sequence[tuple[float, float]]) -> Floats:
+def predictions(
+    queries: Floats, x: Floats, y: Floats, spans: Sequence[tuple[float, float]], *, levels: bool = False
+) -> Floats:
     """Log predictions of each model (rows) for each query; ``spans``: of each line, for inputs up to the largest and beyond,
-    see ``line``. None falls below the least value, or as inputs grow beyond the largest."""
+    see ``line``; ``levels``: with the median of neighbours as the last model, for values that stay on one level and jump to
+    the next. None falls below the least value, or as inputs grow beyond the largest."""
     smallest = _smallest(x)
     size, value = np.log(np.maximum(x, smallest[:, None])), np.log(y)
     asked = np.log(np.maximum(queries, smallest))
@@ -36,7 +39,8 @@ def predictions(queries: Floats, x: Floats, y: Floats, spans: Sequence[tuple[flo
     least = value.min(axis=1)
     larger = queries > x[:, -1]
     nearest, *further = (np.log(np.maximum(_line(queries, x, y, of_line, larger), TINY)) for of_line in spans)
-    near = _near_power(asked, size, value)
+    weights = _nearness(asked, size, POWER_SPAN)
+    near = _near_power(asked, size, value, weights)
     # A start-up makes the exponent rise with the input, saturation makes it fall: halfway to the line, if steeper.
     near = np.where(larger, near + np.maximum(nearest - near, 0.0) / 2.0, near)
     return np.array(
@@ -46,6 +50,7 @@ def predictions(queries: Floats, x: Floats, y: Floats, spans: Sequence[tuple[flo
             np.maximum(level + exponent * asked, least),
             _median(value),
             *further,
+            *([np.log(_weighted_median(y, weights))] if levels else []),
         ]
     )
 
@@ -100,8 +105,7 @@ def _weighted_line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Float
     return middle, level, np.divide(product, square, out=np.zeros_like(square), where=square > 0.0)
 
 
-def _near_power(asked: Floats, size: Floats, value: Floats) -> Floats:
-    weights = _nearness(asked, size, POWER_SPAN)
+def _near_power(asked: Floats, size: Floats, value: Floats, weights: Floats) -> Floats:
     middle, level, slope = _weighted_line(size, value, weights)
     slope = np.clip(slope, 0.0, STEEPEST)
     return np.asarray(level + slope * (asked - middle))
@@ -128,10 +132,11 @@ def _median(values: Floats) -> Floats:
 
 
 def _weighted_median(y: Floats, weights: Floats) -> Floats:
-    order = np.argsort(y, axis=1, kind="stable")
-    running = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    rows = np.arange(y.shape[0])
+    order = np.argsort(y, axis=1)
+    running = np.cumsum(weights[rows[:, None], order], axis=1)
     place = (running >= running[:, -1:] / 2.0).argmax(axis=1)
-    return np.asarray(np.take_along_axis(y, order, axis=1)[np.arange(y.shape[0]), place])
+    return np.asarray(y[rows, order[rows, place]])
 
 
 def _smallest(x: Floats) -> Floats:

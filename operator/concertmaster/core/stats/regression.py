@@ -5,7 +5,8 @@ start-up dominates small inputs, memory saturates or jumps when a tool changes i
 nearest inputs only (local regression, Cleveland 1979) follows that. Run time is close to linear and noisy: a line through
 all runs is considered as well, both share the weight of one model, and for inputs beyond the largest half of the runs are
 near. Where inputs span orders of magnitude and noise is multiplicative, lines are not enough: a power law through
-neighbours, one through all runs, or, where the input explains nothing, their median is better.
+neighbours, one through all runs, or, where the input explains nothing, their median is better. Memory often stays on one
+level, a buffer or a heap size, and jumps to the next: there the median of the neighbours is one more model.
 
 None of these is right for every step, and choosing one by a few held-out runs is a gamble. The prediction is therefore
 their mean on logarithms, weighted by the likelihood of the held-out runs under each (stacking by pseudo-likelihood; Geisser
@@ -52,7 +53,7 @@ class InputRelation:
 
     ``spans``: share of the runs that each line goes through, up to the largest input and beyond. ``enough``: False with
     fewer than three usable runs; a prediction is then their median, or NaN without any. ``explained``: values increase with
-    inputs, by rank correlation at 1%.
+    inputs, by rank correlation at 1%. ``levels``: the median of the nearest runs is one of the models.
     """
 
     inputs: tuple[float, ...]
@@ -60,6 +61,7 @@ class InputRelation:
     spans: Spans
     enough: bool
     explained: bool
+    levels: bool = False
 
     @property
     def count(self) -> int:
@@ -79,7 +81,7 @@ class InputRelation:
             for part in np.array_split(known, -(-known.size // MOST_AT_ONCE)):
                 held = np.clip(asked[part], 0.0, LARGEST if grows else x[-1])
                 each = np.broadcast_to(x, (held.size, x.size)), np.broadcast_to(y, (held.size, y.size))
-                logs = alternatives.predictions(held, *each, self.spans)
+                logs = alternatives.predictions(held, *each, self.spans, levels=self.levels)
                 large = held >= x[int(x.size * (1.0 - UPPER))]
                 flat[part] = np.exp(np.where(large, upper @ logs, lower @ logs))
         return out
@@ -89,17 +91,18 @@ class InputRelation:
         places = np.unique(np.linspace(0, x.size - 1, min(x.size, MOST_LEFT_OUT)).astype(int))
         rest = np.arange(x.size - 1)[None, :]
         rest = rest + (rest >= places[:, None])
-        predicted = alternatives.predictions(x[places], x[rest], y[rest], self.spans)
+        predicted = alternatives.predictions(x[places], x[rest], y[rest], self.spans, levels=self.levels)
         off = np.abs(predicted - np.log(y[places]))
-        return likelihoods(off), likelihoods(off[:, int(places.size * (1.0 - UPPER)) :])
+        lines = len(self.spans)
+        return likelihoods(off, lines), likelihoods(off[:, int(places.size * (1.0 - UPPER)) :], lines)
 
 
-def likelihoods(off: Floats) -> Floats:
+def likelihoods(off: Floats, lines: int) -> Floats:
     """Relative likelihood of errors ``off`` (models, held-out runs) that follow Laplace's law, with its scale estimated from
-    them; the sum is 1. Lines share one prior weight: they are variants of one model."""
+    them; the sum is 1. The ``lines`` (their number) share one prior weight: they are variants of one model."""
     logs = -off.shape[1] * np.log(np.maximum(off.mean(axis=1), LEAST_ERROR))
     likelihoods = np.exp(logs - logs.max())
-    likelihoods[[LINE, *range(FURTHER, off.shape[0])]] /= 1 + off.shape[0] - FURTHER
+    likelihoods[[LINE, *range(FURTHER, FURTHER + lines - 1)]] /= lines
     return np.asarray(likelihoods / likelihoods.sum())
 
 
@@ -110,21 +113,23 @@ def fit_runtime(inputs: Sequence[float] | Floats, seconds: Sequence[float] | Flo
 
 def fit_memory(inputs: Sequence[float] | Floats, peaks: Sequence[float] | Floats) -> InputRelation:
     """Peak memory (bytes) over input size (bytes), one pair per execution. Never raises."""
-    return _fit(inputs, peaks, MEMORY_SPANS)
+    return _fit(inputs, peaks, MEMORY_SPANS, levels=True)
 
 
-def _fit(inputs: Sequence[float] | Floats, values: Sequence[float] | Floats, spans: Spans) -> InputRelation:
+def _fit(
+    inputs: Sequence[float] | Floats, values: Sequence[float] | Floats, spans: Spans, *, levels: bool = False
+) -> InputRelation:
     x = np.asarray(inputs, dtype=np.float64).ravel()
     y = np.asarray(values, dtype=np.float64).ravel()
     if x.size != y.size:
-        return InputRelation((), (), spans, False, False)
+        return InputRelation((), (), spans, False, False, levels)
     good = np.isfinite(x) & np.isfinite(y) & (x >= 0.0) & (x <= LARGEST) & (y > 0.0) & (y <= LARGEST)
     x, y = x[good], y[good]
     order = np.argsort(x, kind="stable")
     x, y = x[order], y[order]
     enough = y.size >= FEWEST_RUNS
     explained = enough and _rank_correlation_z(x, y) > EXPLAINED_Z
-    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), spans, enough, explained)
+    return InputRelation(tuple(x.tolist()), tuple(y.tolist()), spans, enough, explained, levels)
 
 
 def _rank_correlation_z(x: Floats, y: Floats) -> float:

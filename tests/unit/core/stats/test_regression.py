@@ -91,15 +91,34 @@ def test_growth_that_has_ended_is_not_carried_on_as_it_was() -> None:
 
 def test_models_that_predict_equally_well_are_averaged() -> None:
     off = np.array([[0.1, 0.3], [0.2, 0.2], [0.4, 0.0], [3.0, 3.0]])
-    np.testing.assert_allclose(likelihoods(off), [1 / 3, 1 / 3, 1 / 3, 0.0], atol=2e-3)
-    assert likelihoods(off[:, :1]).argmax() == 0
-    np.testing.assert_allclose(likelihoods(np.zeros((4, 5))), 0.25)
+    np.testing.assert_allclose(likelihoods(off, 1), [1 / 3, 1 / 3, 1 / 3, 0.0], atol=2e-3)
+    assert likelihoods(off[:, :1], 1).argmax() == 0
+    np.testing.assert_allclose(likelihoods(np.zeros((4, 5)), 1), 0.25)
 
 
 def test_two_lines_share_the_weight_of_one_model() -> None:
-    np.testing.assert_allclose(likelihoods(np.zeros((5, 7))), [0.125, 0.25, 0.25, 0.25, 0.125])
+    np.testing.assert_allclose(likelihoods(np.zeros((5, 7)), 2), [0.125, 0.25, 0.25, 0.25, 0.125])
     off = np.array([[0.1] * 8, [0.9] * 8, [0.9] * 8, [0.9] * 8, [0.1] * 8])
-    np.testing.assert_allclose(likelihoods(off), [0.5, 0.0, 0.0, 0.0, 0.5], atol=2e-3)
+    np.testing.assert_allclose(likelihoods(off, 2), [0.5, 0.0, 0.0, 0.0, 0.5], atol=2e-3)
+
+
+def test_a_further_model_that_is_no_line_has_the_weight_of_one() -> None:
+    np.testing.assert_allclose(likelihoods(np.zeros((5, 7)), 1), 0.2)
+
+
+def test_memory_stays_on_its_level_and_jumps_to_the_next() -> None:
+    def level(sizes: np.ndarray) -> np.ndarray:
+        return np.select([sizes < 1e7, sizes < 1e8], [1e9, 2e9], 8e9)
+
+    off = []
+    for count in (12, 20):
+        for seed in range(30):
+            rng = np.random.default_rng(seed)
+            sizes = 10.0 ** rng.uniform(6, 9, count)
+            peaks = level(sizes) * np.exp(0.02 * rng.standard_t(3, size=count))
+            asked = 10.0 ** rng.uniform(6, 9, 40)
+            off.append(np.median(np.abs(np.log(fit_memory(sizes, peaks).predict(asked) / level(asked)))))
+    assert np.mean(off) < 0.04  # 0.048 without the median of neighbours
 
 
 def test_run_times_follow_local_shapes_within_the_inputs_seen() -> None:
