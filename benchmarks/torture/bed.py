@@ -237,8 +237,8 @@ def _look(cluster: Cluster, found: Play, resources: Sequence[str]) -> None:
 
 def _keep(found: Play, pod: Object) -> None:
     """Keep the latest state of a pod, and its ready time, which is lost when it ends."""
-    meta = pod["metadata"]
-    for condition in pod["status"].get("conditions") or ():
+    meta, status = pod["metadata"], pod.setdefault("status", {})  # there is none before the first write of it
+    for condition in status.get("conditions") or ():
         since = unix(condition.get("lastTransitionTime"))
         if condition["type"] == "Ready" and condition["status"] == "True" and since is not None:
             found.ready[meta["uid"]] = min(since, found.ready.get(meta["uid"], since))
