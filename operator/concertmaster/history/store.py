@@ -239,10 +239,8 @@ class Store(Analyses):
 
     def begun(self, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list[float]]:
         """When the runs of these workflows began, as far as their pods tell (unix seconds)."""
-        query = "SELECT min(begun) FROM pods WHERE workflow = ? AND begun IS NOT NULL GROUP BY run"
         with self._engine.reading():
-            known = {key: rows.known_id(self._db, key) for key in keys}
-            return {key: [float(at) for (at,) in self._db.execute(query, (number,))] for key, number in known.items()}
+            return rows.begun(self._db, keys)
 
     def keys(self) -> list[WorkflowKey]:
         """Workflows with runs or a definition on record, in a fixed order."""
