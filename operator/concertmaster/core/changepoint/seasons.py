@@ -7,6 +7,7 @@ runs a day seems to drift, and a change of its level stays unseen. A weekend hid
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,25 +28,24 @@ SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
 CLEAR = 4.0  # standard errors of the effect of a weekend
+_AROUND = np.array([-2.0, 0.0, 2.0, 4.0]) * DAY  # two days before a weekend, itself, two days after
 
 
 def explained_by_hour(times: Floats, logs: Floats) -> Floats | None:
-    """The part of ``logs`` (logs of the values at ``times``, unix seconds, both of shape (n,)) explained by the hour of the
-    day in UTC; shape (n,).
+    """The part of ``logs`` (logs of the values at ``times``, ascending unix seconds, both of shape (n,)) explained by the
+    hour of the day in UTC; shape (n,).
 
     A median polish (Tukey 1977) of days and hours: the days take up levels, growth and weekends. None when there are too few
     runs a day or days, or when the hours do not differ significantly (analysis of variance within days).
     """
-    if (
-        logs.size < MIN_DAYS * MIN_A_DAY
-        or not np.all(np.isfinite(times))
-        or times[-1] - times[0] < (MIN_DAYS - 1) * DAY
-    ):
+    n = logs.size
+    if n < MIN_DAYS * MIN_A_DAY or not np.isfinite(times).all() or times[-1] - times[0] < (MIN_DAYS - 1) * DAY:
         return None
-    days = _groups(times // DAY)
-    slots = (_groups(times % DAY // (width * HOUR)) for width in WIDTHS)
-    hours = next((groups for groups in slots if logs.size >= MIN_AT_HOUR * groups[1]), None)
-    if hours is None or hours[1] < 2 or logs.size < MIN_A_DAY * days[1] or not _differ(logs, days, hours):
+    days = _days(times)
+    if n < MIN_A_DAY * days[1]:
+        return None
+    hours = _hours(times)
+    if hours is None or hours[1] < 2 or not _differ(logs, days, hours):
         return None
     left, effect = logs, np.zeros(hours[1])
     for _ in range(ROUNDS):
@@ -64,37 +64,65 @@ def explained_by_weekend(times: Floats, logs: Floats) -> Floats | None:
     change of level nearby does not: the weekends between days that are most alike decide, and all must agree in direction.
     None with fewer than two weekends, or when the effect is not significant.
     """
-    if not np.all(np.isfinite(times)) or times.size == 0 or times[-1] - times[0] < WEEK + 2 * DAY:
+    if times.size == 0 or not np.isfinite(times).all() or times[-1] - times[0] < WEEK + 2 * DAY:
         return None
     since = times - SATURDAY
-    effects, apart, errors, noise = [], [], [], []
-    for week in np.unique(since // WEEK):
-        days = (since - week * WEEK) // DAY
-        inside, *beside = parts = [logs[(days >= low) & (days < low + 2)] for low in (0, -2, 2)]
-        beside = [part for part in beside if part.size]
-        if not inside.size or not beside:
-            continue
-        levels = [float(np.median(part)) for part in beside]
-        effects.append(float(np.median(inside)) - sum(levels) / len(levels))
+    begins = np.asarray(sorted(set((since // WEEK).tolist()))) * WEEK
+    bounds = np.searchsorted(since, begins[:, None] + _AROUND).tolist()
+    values = logs.tolist()
+    parts = [[values[a:b] for a, b in pairwise(around)] for around in bounds]
+    known = [(before, inside, after) for before, inside, after in parts if inside and (before or after)]
+    effects, apart = [], []
+    for before, inside, after in known:
+        levels = [_median(part) for part in (before, after) if part]
+        effects.append(_median(inside) - sum(levels) / len(levels))
         apart.append(abs(levels[1] - levels[0]) if len(levels) == 2 else math.inf)
-        errors.append(1.0 / inside.size + sum(1.0 / part.size for part in beside) / len(beside) ** 2)
-        noise += [part - np.median(part) for part in parts if part.size]
-    if len(effects) < MIN_WEEKENDS or len({e > 0 for e in effects}) > 1:
+        if (effects[-1] > 0) is not (effects[0] > 0):
+            return None
+    if len(effects) < MIN_WEEKENDS:
         return None
-    alike = np.argsort(apart)[: (len(effects) + 1) // 2]
-    effect = float(np.median(np.asarray(effects)[alike]))
-    if abs(effect) < CLEAR * mad_sigma(np.concatenate(noise)) * math.sqrt(float(np.mean(np.asarray(errors)[alike]))):
+    alike = sorted(range(len(apart)), key=apart.__getitem__)[: (len(effects) + 1) // 2]
+    effect = _median([effects[k] for k in alike])
+    error = sum(_error(*known[k]) for k in alike) / len(alike)
+    noise = [value - middle for around in known for part in around if part for middle in (_median(part),) for value in part]
+    if abs(effect) < CLEAR * mad_sigma(np.asarray(noise)) * math.sqrt(error):
         return None
     return np.where(since % WEEK < 2 * DAY, effect, 0.0)
+
+
+def _median(values: list[float]) -> float:
+    """The median of a few values."""
+    ordered, n = sorted(values), len(values)
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0
+
+
+def _error(before: list[float], inside: list[float], after: list[float]) -> float:
+    """Variance of the effect of a weekend in units of that of a value."""
+    beside = [len(part) for part in (before, after) if part]
+    return 1.0 / len(inside) + sum(1.0 / n for n in beside) / len(beside) ** 2
 
 
 _Groups = tuple[NDArray[np.intp], int]
 """Group of each value, and the number of groups."""
 
 
-def _groups(keys: Floats) -> _Groups:
-    values, places = np.unique(keys, return_inverse=True)
-    return places.astype(np.intp), int(values.size)
+def _days(times: Floats) -> _Groups:
+    """Values by their day; ``times`` ascend."""
+    day = times // DAY
+    places = np.zeros(day.size, np.intp)
+    np.cumsum(day[1:] != day[:-1], out=places[1:])
+    return places, int(places[-1]) + 1
+
+
+def _hours(times: Floats) -> _Groups | None:
+    """Values by their hour of the day, several hours as one where that takes enough runs; None where six are too few."""
+    hour = (times % DAY // HOUR).astype(np.intp)
+    runs = np.bincount(hour, minlength=24)
+    for width in WIDTHS:
+        present = runs.reshape(-1, width).any(axis=1)
+        if times.size >= MIN_AT_HOUR * (count := int(np.count_nonzero(present))):
+            return (np.cumsum(present) - 1)[hour // width], count
+    return None
 
 
 def _medians(values: Floats, groups: _Groups) -> Floats:
