@@ -24,6 +24,7 @@ ENV PYTHONPATH=/opt/concertmaster \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONSAFEPATH=1 \
+    PYTHONMALLOC=malloc \
     OPENBLAS_NUM_THREADS=1
 # Fails the build when something the operator needs was pruned, or the two Pythons differ.
 RUN ["/usr/bin/python3", "-c", "import concertmaster.controller.main"]

@@ -10,6 +10,7 @@ from testbed.process import Process
 from testbed.services.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGE = {"PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1"}  # of the image's environment, what memory depends on
 
 
 def operator(cluster: Cluster, directory: Path, source: str, port: int, interval: float, more: str = "") -> Process:
@@ -25,5 +26,5 @@ def operator(cluster: Cluster, directory: Path, source: str, port: int, interval
         "operator",
         [sys.executable, "-m", "concertmaster", "run", "--config", str(config)],
         log=directory / "operator.log",
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
+        env=os.environ | IMAGE | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
     )

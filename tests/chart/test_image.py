@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.scale.operator_process import IMAGE
 from image import prune, sbom
 from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, deployed, source
@@ -49,6 +50,7 @@ def test_the_image_runs_as_nobody_without_a_shell(image: Stage) -> None:
     assert "distroless" in image.base
     assert image.ports == [8080]
     assert image.env["PYTHONSAFEPATH"] == "1" and image.env["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert image.env.items() >= IMAGE.items(), "benchmarks measure the memory of another process than the image's"
     final = list(instructions((ROOT / "Dockerfile").read_text()))
     last = max(i for i, (word, _) in enumerate(final) if word == "FROM")
     shell = [rest for word, rest in final[last:] if word == "RUN" and not rest.startswith("[")]

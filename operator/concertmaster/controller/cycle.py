@@ -123,7 +123,7 @@ class Cycle:
         )
         self._tidy(subjects, now, record)
         self._finish(record, tally, snapshot, subjects, begun)
-        give_back()
+        give_back(worked=tally.analyzed > 0)
         return self._assessor.again or self._collector.more
 
     # --- stages -------------------------------------------------------------------------------------------------------

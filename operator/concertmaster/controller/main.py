@@ -27,7 +27,7 @@ from concertmaster.controller.health import Health
 from concertmaster.controller.leader_election import LIMITS as ELECTION_LIMITS
 from concertmaster.controller.leader_election import LeaderElection, LeadershipLost, LeaseIdentity, identity
 from concertmaster.controller.loop import CyclePace, Loop, Worker
-from concertmaster.controller.malloc import collect_seldom
+from concertmaster.controller.malloc import collect_seldom, leave_out_what_stays, share_one_heap
 from concertmaster.controller.prerequisites import Prerequisites, StartError, WaitPolicy
 from concertmaster.controller.prerequisites import check as check_prerequisites
 from concertmaster.controller.registry import Registry, everything
@@ -64,7 +64,9 @@ class RunOptions:
 def run(settings: Settings, options: RunOptions | None = None) -> int:
     """Run the operator until SIGTERM or SIGINT. Returns the exit status; 1 means that the log says what to fix."""
     allow_deep_documents()
+    share_one_heap()
     collect_seldom()
+    leave_out_what_stays()
     configure_logging(settings.log_level)
     for note in settings.notes():
         log.warning("%s", note)

@@ -84,7 +84,9 @@ def explained_by_weekend(times: Floats, logs: Floats) -> Floats | None:
     alike = sorted(range(len(apart)), key=apart.__getitem__)[: (len(effects) + 1) // 2]
     effect = _median([effects[k] for k in alike])
     error = sum(_error(*known[k]) for k in alike) / len(alike)
-    noise = [value - middle for around in known for part in around if part for middle in (_median(part),) for value in part]
+    noise = [
+        value - middle for around in known for part in around if part for middle in (_median(part),) for value in part
+    ]
     if abs(effect) < CLEAR * mad_sigma(np.asarray(noise)) * math.sqrt(error):
         return None
     return np.where(since % WEEK < 2 * DAY, effect, 0.0)

@@ -1,0 +1,76 @@
+"""How the process treats memory."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import pytest
+
+from concertmaster.controller.malloc import give_back, leave_out_what_stays
+
+OPERATOR = Path(__file__).resolve().parents[3] / "operator"
+HEAPS = """
+import ctypes, threading
+from concertmaster.controller.malloc import share_one_heap
+if {shared}:
+    share_one_heap()
+kept = []
+for _ in range(4):
+    thread = threading.Thread(target=lambda: kept.append([bytes(2000 + i) for i in range(2000)]))
+    thread.start()
+    thread.join()
+library = ctypes.CDLL(None)
+library.fdopen.restype = ctypes.c_void_p
+library.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+library.malloc_info(0, ctypes.c_void_p(library.fdopen(1, b"w")))
+library.fflush(None)
+"""
+
+
+class Circle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+def circle() -> weakref.ref[Circle]:
+    """A reference to one that nothing else knows."""
+    return weakref.ref(Circle())
+
+
+@pytest.mark.parametrize("worked", [True, False])
+def test_circles_of_garbage_go_after_a_cycle_that_worked(worked: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        garbage = circle()
+        give_back(worked=worked)
+        assert (garbage() is None) is worked
+    finally:
+        gc.enable()
+
+
+def test_what_stays_is_left_out_of_every_search() -> None:
+    try:
+        leave_out_what_stays()
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_threads_share_one_heap(shared: bool) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", HEAPS.format(shared=shared)],
+        env={"PYTHONPATH": str(OPERATOR), "PYTHONMALLOC": "malloc"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (ran.stdout.count("<heap nr=") == 1) is shared, ran.stdout
