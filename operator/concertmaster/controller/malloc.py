@@ -44,8 +44,8 @@ def share_one_heap() -> None:
 
 
 def leave_out_what_stays() -> None:
-    """Leave what exists now out of every search for garbage. Call once everything is imported: three in four objects of a
-    small operator are its code."""
+    """Leave what exists now out of every search for garbage. Call once everything is imported: most objects of a small
+    operator are its code."""
     gc.collect()
     gc.freeze()
 
