@@ -42,3 +42,11 @@ def test_runs_come_at_the_rate_that_is_asked_for() -> None:
     begun = sorted({pod.owner_name: pod.created for pod in reversed(pods)}.values())
     assert len(begun) == 3 * 50 + 15  # three whole rounds of 1,000 s and 300 s of the last
     assert all(abs(later - earlier - 20.0) < 1e-6 for earlier, later in pairwise(begun))
+
+
+def test_the_source_sees_a_pod_between_two_rounds() -> None:
+    source = _Source()
+    pods = list(fleet_workflows.lives(2, 2, 2, END, 0.5))
+    fleet_workflows.load(source, pods, END - 50_000, END)
+    seen = {float(line.split()[-1]) for line in source.samples if line.startswith("kube_pod_info{")}
+    assert max(later - earlier for earlier, later in pairwise(sorted(seen))) <= fleet_workflows.SCRAPE
