@@ -129,14 +129,13 @@ class Loop:
                 self._failed()
             else:
                 self._health.cycle_done()
-            if again:
-                self._changed.set()
-            await self._pause(begun, clock)
+            await self._pause(begun, clock, again=again)
 
-    async def _pause(self, begun: float, clock: Callable[[], float]) -> None:
-        """Wait for the interval to pass or for a change, then for the gap and for the burst to settle."""
+    async def _pause(self, begun: float, clock: Callable[[], float], *, again: bool) -> None:
+        """Wait for the interval to pass or for a change, then for the gap and for the burst to settle; where the cycle wants
+        to run ``again``, for no more than these two."""
         left = begun + self._pace.interval - clock()
-        if left > 0:
+        if left > 0 and not again:
             try:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:

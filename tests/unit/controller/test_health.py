@@ -193,6 +193,17 @@ def test_unfinished_work_runs_on_without_waiting_for_the_interval() -> None:
     assert len(calls) == 3
 
 
+def test_unfinished_work_does_not_wait_for_a_burst_that_nobody_made() -> None:
+    calls: list[float] = []
+
+    def cycle() -> bool:
+        calls.append(time.monotonic())
+        return len(calls) < 3
+
+    run_loop(cycle, CyclePace(60.0, settle=60.0, gap=0.0), 0.5)
+    assert len(calls) == 3
+
+
 def test_a_fatal_error_ends_the_loop() -> None:
     class Lost(Exception):
         pass

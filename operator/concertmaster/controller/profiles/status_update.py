@@ -91,18 +91,24 @@ def metrics_finding(report: SourceReport) -> ConditionUpdate:
 def backfilling(
     definition: WorkflowDefinition, policy: Policy, report: SourceReport | None, now: float
 ) -> ConditionUpdate | None:
-    """While the window is being read for the first time nothing is recommended: half of the runs are not the runs. The
-    message moves with each quarter of the window: each step is a write for each of ten thousand profiles."""
+    """While the window is being read for the first time nothing is recommended: half of the runs are not the runs. Where
+    that takes long the message moves with each quarter of the window: each step is a write for each of ten thousand
+    profiles, which the reading waits for."""
     oldest = report.unread.get(definition.key) if report is not None else None
     if oldest is None or report is None or not report.ok:
         return None
     window = policy.analysis.window_seconds
-    unit = _DAY if window >= 4 * _DAY else 1.0
-    quarters = min(3, int(4 * (now - oldest) / window))
-    read = text.window(max(1, quarters) * window / 4 // unit * unit)
-    progress = read if quarters else f"less than {read}"
-    message = f"Backfilling {progress} of {text.window(window)}: recommendations follow when the window is read"
+    span = text.window(window) if not report.long else _quarters(now - oldest, window)
+    message = f"Backfilling {span}: recommendations follow when the window is read"
     return ConditionUpdate(ConditionType.READY, False, Reason.BACKFILLING, message)
+
+
+def _quarters(read: float, window: float) -> str:
+    """How much of the window is read, in whole quarters (seconds)."""
+    unit = _DAY if window >= 4 * _DAY else 1.0
+    quarters = min(3, int(4 * read / window))
+    known = text.window(max(1, quarters) * window / 4 // unit * unit)
+    return f"{known if quarters else f'less than {known}'} of {text.window(window)}"
 
 
 def _with_query_problem(metrics: ConditionUpdate, problem: str) -> ConditionUpdate:
