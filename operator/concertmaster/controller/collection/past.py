@@ -19,9 +19,8 @@ from concertmaster.controller.collection.watermarks import SLACK, OpenStore, Rea
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.pace import FEW, FirstDepth, Pace
-from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill
+from concertmaster.prometheus.collect.reading import PRESENT, Collection, CollectOptions, backfill
 
-_RECENT = 3600.0  # seconds: a reading this recent describes the present state of the metrics source
 _TOGETHER = 500  # workflows: of more, spans of the past are too much memory, and too little of them is asked for ahead
 _AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analyzed first
 LONG = 120.0  # seconds of reading the past after which the newest runs are worth an analysis before
@@ -117,7 +116,7 @@ class PastReader:
             for chunk in chunks:
                 self._pace.learn(chunk, count)
                 reading.heartbeat("collect")
-                self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - _RECENT)
+                self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - PRESENT)
                 blind = bool(gaps.blind) and not chunk.facts
                 marks.lower(lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
                 some = some or bool(chunk.facts)
@@ -135,7 +134,7 @@ class PastReader:
             while not (some or late) and since > want + SLACK:
                 until, since = since, max(want, since - span)
                 some = read(namespaces, since, until)
-                if some and until > newest - _RECENT:
+                if some and until > newest - PRESENT:
                     self._learn_depth(reading, namespaces, until)
                 span *= 2  # of a long time in which nothing ended, all at once
                 late = self._stop.is_set() or self._clock() - begun > _AT_ONCE

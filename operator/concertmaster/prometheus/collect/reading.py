@@ -22,10 +22,11 @@ from concertmaster.prometheus.collect.shard import QueryShard
 from concertmaster.prometheus.queries import ended
 from concertmaster.prometheus.queries.scope import LabelScheme, QueryScope
 
-__all__ = ["CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
+__all__ = ["PRESENT", "CollectOptions", "Collection", "LeftOut", "backfill", "collect"]
 
 SHORTER_AFTER_TIMEOUT = 3  # times in one reading of the past
 SHORTEST_AFTER_TIMEOUT = 900.0  # seconds
+PRESENT = 3600.0  # seconds: a span this recent also tells what the source has at present
 MOST_SPANS = 40  # asked for in one namespace and reading; what is left then is given up
 
 
@@ -86,14 +87,15 @@ def backfill(
     end = float(int(min(until, now - client.source.delay_seconds)))
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
-    patience, doubtful = SHORTER_AFTER_TIMEOUT, True
+    patience, doubtful, quiet = SHORTER_AFTER_TIMEOUT, True, True
     asked: deque[tuple[float, Future[Collection]]] = deque()
     position = end  # everything between it and ``end`` is asked for
     while end > since:
         while len(asked) < at_once and position > since:
             begin = max(since, float(int(position - length)))
             reading = _Reading(client, tuple(label_keys), chosen, now)
-            asked.append((begin, in_background(partial(reading.over, scope, begin, position), name="backfill")))
+            over = partial(reading.over, scope, begin, position, quiet=quiet and position < now - PRESENT)
+            asked.append((begin, in_background(over, name="backfill")))
             position = begin
         begin, pending = asked.popleft()
         try:
@@ -113,7 +115,8 @@ def backfill(
             yield replace(collection, complete_until=end)
             end = begin
             length = min(most, length * 2)
-            doubtful = doubtful and not (collection.facts or collection.left_out)
+            quiet = not (collection.facts or collection.left_out)
+            doubtful = doubtful and quiet
             if doubtful and end - since > most:
                 doubtful = False
                 if _Reading(client, tuple(label_keys), chosen, now).nothing(scope, since, end):
@@ -147,12 +150,15 @@ class _Reading:
             usage=LabelScheme(source.labels.container_metrics),
         )
 
-    def over(self, namespaces: tuple[str, ...], since: float, end: float, *, half: bool = False) -> Collection:
+    def over(
+        self, namespaces: tuple[str, ...], since: float, end: float, *, half: bool = False, quiet: bool = False
+    ) -> Collection:
         """One span, split by namespaces and then by time when an answer is too large; two halves at a time, so that the
-        source evaluates one while the other is decoded. Raises TooLarge where the namespaces are not known either."""
+        source evaluates one while the other is decoded. Of a ``quiet`` one it is asked first whether there were pods at
+        all. Raises TooLarge where the namespaces are not known either."""
         before = self.queries
         try:
-            return replace(self._shard(namespaces, since, end), queries=self.queries - before)
+            return replace(self._shard(namespaces, since, end, quiet=quiet), queries=self.queries - before)
         except TooLarge:
             names = namespaces or self._namespaces(replace(self.scope, namespaces=()), since, end)
             if not names:
@@ -175,12 +181,13 @@ class _Reading:
                 self.queries += other.queries
         return replace(collection, queries=self.queries - before)
 
-    def _shard(self, namespaces: tuple[str, ...], since: float, end: float) -> Collection:
+    def _shard(self, namespaces: tuple[str, ...], since: float, end: float, *, quiet: bool = False) -> Collection:
         scope = replace(self.scope, namespaces=namespaces)
         latest = latest_moment(end, self.now)
         shard = QueryShard(self.client, scope, self.label_keys, self.options, since, end, latest)
+        quiet = quiet and window_of(since, end, self.options).long and self.nothing(namespaces, since, end)
         try:
-            return shard.collect()
+            return (shard.without_pods() if quiet else None) or shard.collect()
         finally:
             self.queries += shard.queries
 

@@ -4,8 +4,9 @@ The pods that ended are determined once; everything else is queried by their nam
 its text, the source and its proxies allow. With lives of one class that is five requests for each 2,000 pods: targets,
 jobs, finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved
 labels, pods without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three
-classes. A quiet shard costs three. Pods that request GPUs or ephemeral storage, or mount persistent volumes, cost one
-more for each of the three; a source that hides ``up`` costs one more, and one whose pods have no phase one more an hour.
+classes. A quiet shard costs three, cheaper ones where it is expected to be quiet. Pods that request GPUs or ephemeral
+storage, or mount persistent volumes, cost one more for each of the three; a source that hides ``up`` costs one more, and
+one whose pods have no phase one more an hour.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.
@@ -13,19 +14,18 @@ those pods and Jobs of which a moment does not tell all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from concertmaster.core.model import JobFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
-from concertmaster.prometheus.client.errors import TooLarge
-from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect import phases, sparse
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
 from concertmaster.prometheus.collect.exposure import target_state
 from concertmaster.prometheus.collect.held import waiting_until
 from concertmaster.prometheus.collect.lives import by_life, twice, window_of
+from concertmaster.prometheus.collect.questions import Questions
 from concertmaster.prometheus.collect.settled import settled
 from concertmaster.prometheus.facts import assemble, gpus, missing, nodes, vanish, volumes
 from concertmaster.prometheus.facts.assemble import Usage
@@ -53,23 +53,27 @@ class QueryShard:
     since: float
     end: float
     latest: float  # moment up to which the lives of what ended until ``end`` are read
-    dropped: int = 0
     recorded: int = 0
-    queries: int = 0
     shape: ScrapeShape | None = None
     _adopted: bool = False  # whether labels are read from where the scrape moved them
-    _most: dict[str, int] = field(default_factory=dict)  # names that one query of its kind can hold
+    _questions: Questions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._questions = Questions(self.client, self.options, self.end)
+
+    @property
+    def queries(self) -> int:
+        """Requests so far."""
+        return self._questions.count
 
     def collect(self) -> Collection:
         """Everything of this shard. Raises MetricsError."""
         window = window_of(self.since, self.end, self.options)
         targets = self._targets(window)
         if not targets.seen:
-            blind = not self._shape().present
-            lacking = (missing.nothing(self.scope.namespaces),) if blind else ()
-            return Collection(self.since, self.end, missing=(*self._shape().notes, *lacking), blind=blind)
+            return self._nothing()
         state = self.scope.state
-        jobs = read_jobs(self._ask("jobs", queries.jobs(self.scope, window)), state)
+        jobs = read_jobs(self._questions.ask("jobs", queries.jobs(self.scope, window)), state)
         drafts = self._ended(window)
         jobs = self._jobs(jobs, drafts, window)
         ended, held = vanish.split(drafts.values(), targets, self.since, self.end)
@@ -86,11 +90,25 @@ class QueryShard:
                 *missing.absent(facts),
                 *(missing.prices(facts) if self.options.nodes else ()),
             ),
-            warnings=(*self._dropped(), *given_up),
+            warnings=(*self._questions.notes, *given_up),
             held=len(held),
             settled=settled(facts, self.latest, self.client.scrape_interval or targets.interval),
             recorded=self.recorded,
         )
+
+    def without_pods(self) -> Collection | None:
+        """What there is to tell of a span in which no pod of a run was seen; None where labels were moved, which may hide
+        them."""
+        if self._shape().state.renamed:
+            return None
+        window = window_of(self.since, self.end, self.options)
+        jobs = read_jobs(self._questions.ask("jobs", queries.jobs(self.scope, window)), self.scope.state)
+        return replace(self._nothing(), jobs=self._jobs(jobs, {}, window))
+
+    def _nothing(self) -> Collection:
+        shape = self._shape()
+        lacking = () if shape.present else (missing.nothing(self.scope.namespaces),)
+        return Collection(self.since, self.end, missing=(*shape.notes, *lacking), blind=not shape.present)
 
     def _targets(self, window: TimeRange) -> ScrapeTargets:
         targets = self._exposing(window)
@@ -100,7 +118,7 @@ class QueryShard:
         return self._exposing(window)
 
     def _exposing(self, window: TimeRange) -> ScrapeTargets:
-        return target_state(self._ask, self.client, self.scope, window, self.end)
+        return target_state(self._questions.ask, self.client, self.scope, window, self.end)
 
     def _ended(self, window: TimeRange) -> dict[str, PodDraft]:
         """Drafts of the pods that ended or vanished, found by their phases where the source exposes these."""
@@ -115,7 +133,7 @@ class QueryShard:
 
     def _finished(self, window: TimeRange, *, phased: bool = False) -> tuple[dict[str, str], dict[str, float]]:
         """Names of the pods that ended or vanished, and the times of ends that are known already, by uid."""
-        answer = self._ask("finished", ended_pods.finished(self.scope, window, phased=phased))
+        answer = self._questions.ask("finished", ended_pods.finished(self.scope, window, phased=phased))
         names, ends = dict[str, str](), dict[str, float]()
         for (uid, name, stat), value in answer.select(*self.scope.state.columns("uid", "pod"), "stat"):
             if uid in self.options.settled:
@@ -136,13 +154,17 @@ class QueryShard:
         def briefly(names: Sequence[str]) -> str:
             return queries.pods_at(scope, window, self.label_keys, sparse.at_moments(names, moments))
 
-        for answer in self._by_name("pods at rest", moments, briefly, rank=moments):
+        for answer in self._questions.by_name("pods at rest", moments, briefly, rank=moments):
             drafts |= sparse.whole(read_pods(answer, scope.state, finished.keys()))
         others = [name for uid, name in finished.items() if uid not in drafts]
-        for answer in self._by_name("pods", others, lambda names: queries.pods(scope, window, self.label_keys, names)):
+        for answer in self._questions.by_name(
+            "pods", others, lambda names: queries.pods(scope, window, self.label_keys, names)
+        ):
             drafts |= read_pods(answer, scope.state, finished.keys())
         unclear = [draft.pod for draft in drafts.values() if draft.finished is None]
-        for answer in self._by_name("presence", unclear, lambda names: ended_pods.presence(scope, window, names)):
+        for answer in self._questions.by_name(
+            "presence", unclear, lambda names: ended_pods.presence(scope, window, names)
+        ):
             read_presence(answer, scope.state, drafts)
         return drafts
 
@@ -154,7 +176,7 @@ class QueryShard:
             return jobs
         scope, known = self.scope, {(job.namespace, job.name): job for job in jobs}
         names = sparse.open_jobs(jobs, drafts.values())
-        for answer in self._by_name("jobs", names, lambda names: queries.jobs(scope, window, names)):
+        for answer in self._questions.by_name("jobs", names, lambda names: queries.jobs(scope, window, names)):
             known |= {(job.namespace, job.name): job for job in read_jobs(answer, scope.state)}
         return tuple(known[key] for key in sorted(known))
 
@@ -191,7 +213,7 @@ class QueryShard:
         held = [draft for draft in drafts if gpus.requests_gpus(draft)]
         for at, window, members in by_life(held, self.latest, self.options.named_pods):
             build = partial(extended.gpus, self.scope, window)
-            for answer in self._by_name("gpus", [d.pod for d in members], build, at):
+            for answer in self._questions.by_name("gpus", [d.pod for d in members], build, at):
                 gpus.read_gpus(answer, self.scope.usage, use)
         return use
 
@@ -209,7 +231,7 @@ class QueryShard:
         finest = of_containers.last_step(self.client.scrape_interval)
         step = finest if records else window.step(finest)
         text = partial(build, self.scope, window, finest=finest, records=records)
-        for answer in self._by_name("life", pods, lambda names: text(pods=names), at):
+        for answer in self._questions.by_name("life", pods, lambda names: text(pods=names), at):
             assemble.read_usage(answer, self.scope.usage, usage, step=step)
 
     def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> set[PodName]:
@@ -217,7 +239,7 @@ class QueryShard:
         unclear = assemble.unidentified(usage)
         names = [d.pod for d in members if (d.namespace, d.pod) in unclear or gpus.requests_gpus(d)]
         pods: set[PodName] = set()
-        for answer in self._by_name("reused", names, partial(of_containers.reused, self.scope, window), at):
+        for answer in self._questions.by_name("reused", names, partial(of_containers.reused, self.scope, window), at):
             pods |= {(row[0], row[1]) for row, _ in answer.select(*self.scope.state.columns("namespace", "pod"))}
         return pods
 
@@ -227,56 +249,28 @@ class QueryShard:
             return facts
         known: dict[str, nodes.NodeFacts] = {}
         names = {fact.node for fact in facts if fact.node}
-        for answer in self._by_name("nodes", names, partial(extended.nodes, self.scope, window)):
+        for answer in self._questions.by_name("nodes", names, partial(extended.nodes, self.scope, window)):
             nodes.read_nodes(answer, known)
         return nodes.with_nodes(facts, known)
 
     def _storage(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> None:
         """Add the writable layers of the containers that have a request or limit for them."""
         names = [d.pod for d in members if any(_STORAGE in {*c.requests, *c.limits} for c in d.containers.values())]
-        for answer in self._by_name("storage", names, partial(extended.storage, self.scope, window), at):
+        for answer in self._questions.by_name("storage", names, partial(extended.storage, self.scope, window), at):
             assemble.read_usage(answer, self.scope.usage, usage)
 
     def _volumes(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> None:
         """Add what was used of the persistent volumes that the pods mounted."""
         claims = {claim for draft in members for claim in draft.claims}
         amounts: volumes.ClaimBytes = {}
-        for answer in self._by_name("volumes", claims, partial(extended.volumes, self.scope, window), at):
+        for answer in self._questions.by_name("volumes", claims, partial(extended.volumes, self.scope, window), at):
             volumes.read_volumes(answer, self.scope.usage, amounts)
         volumes.join_volumes(members, amounts)
-
-    def _by_name(
-        self,
-        query: str,
-        pods: Iterable[str],
-        build: Callable[[Sequence[str]], str],
-        at: float | None = None,
-        rank: Mapping[str, int] | None = None,
-    ) -> Iterator[Vector]:
-        """Ask what ``build`` makes of the names, fewer at a time where its text is too long or an answer too large; those of
-        equal ``rank`` together."""
-        names, start = sorted(set(pods), key=lambda name: (rank[name] if rank else 0, name)), 0
-        while start < len(names):
-            part = names[start : start + self._most.get(query, self.options.named_pods)]
-            text = build(part)
-            if len(part) > 1 and len(text) > self.options.longest_query:
-                fitting = len(part) * self.options.longest_query // len(text)
-                self._most[query] = max(1, min(fitting, len(part) - 1))
-                continue
-            try:
-                answer = self._ask(query, text, at)
-            except TooLarge:
-                if len(part) == 1:
-                    raise
-                self._most[query] = len(part) // 2
-                continue
-            start += len(part)
-            yield answer
 
     def _shape(self) -> ScrapeShape:
         if self.shape is None:
             self.shape = detect(
-                self._ask("shape", queries.shape(self.scope, window_of(self.since, self.end, self.options)))
+                self._questions.ask("shape", queries.shape(self.scope, window_of(self.since, self.end, self.options)))
             )
         return self.shape
 
@@ -286,13 +280,3 @@ class QueryShard:
         shape, scope = self._shape(), self.scope
         moved = scope.state.over(shape.state) if state else scope.state
         self.scope = replace(scope, state=moved, usage=scope.usage.over(shape.usage))
-
-    def _dropped(self) -> tuple[str, ...]:
-        note = f"{self.dropped} samples had no usable number (NaN or infinite) and were left out"
-        return (note,) if self.dropped else ()
-
-    def _ask(self, name: str, text: str, at: float | None = None) -> Vector:
-        self.queries += 1
-        vector = self.client.instant(text, self.end if at is None else at, name=name)
-        self.dropped += vector.dropped
-        return vector

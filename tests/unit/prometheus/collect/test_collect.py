@@ -45,11 +45,14 @@ NOW = 1_000_000.0
 A = {"namespace": "etl", "pod": "run-1-a", "uid": "0000-a"}
 CGROUP = "/kubepods/burstable/pod0000-a/c1"
 Rows = Sequence[tuple[Labels, Any]]
+MOVED_ROWS: Rows = (({"stat": "any"}, 1), ({"stat": "pod", "exported_namespace": "etl", "exported_pod": "a"}, 1))
 
 
 def rows(query: str) -> Rows:
     """A small healthy harness: one Workflow pod that ran from NOW-500 to NOW-200, one Job."""
     main = {"namespace": "etl", "pod": "run-1-a", "container": "main", "id": CGROUP}
+    if query.startswith("count by (namespace) ("):
+        return [({"namespace": "etl"}, 1)]
     if '"interval"' in query:
         target = {"job": "ksm", "instance": "k:1"}
         return [({"stat": stat, **target}, 1) for stat in ("up", "seen", "now")] + [({"stat": "interval"}, 30)]
@@ -500,11 +503,49 @@ def test_a_source_evaluates_the_next_chunk_while_one_is_used(store: Store) -> No
 def test_a_long_time_without_pods_is_one_query(store: Store, older: bool, expected: list[int]) -> None:
     """Of what lies before an empty chunk, one query tells whether there is anything."""
     namespaces = [({"namespace": "etl"}, "1")] if older else []
-    store.script = lambda asked: vector(namespaces if asked.query.startswith("count by (namespace) (") else [])
+
+    def answer(asked: Asked) -> Reply:
+        of_all = asked.query.startswith("count by (namespace) (") and "[842820s]" in asked.query
+        return vector(namespaces if of_all else [])
+
+    store.script = answer
     reading = backfill(client(store), namespaces=["etl"], since=NOW - 864_000, until=NOW, now=NOW + 60, at_once=1)
     first = list(islice(reading, 4))
     assert [int(NOW - chunk.since) // 3600 for chunk in first] == expected
-    assert [asked.query[:20] for asked in store.asked].count("count by (namespace)") == 1
+    assert sum("[842820s]" in asked.query for asked in store.asked) == 1
+
+
+def _nightly(asked: Asked) -> Reply:
+    """Pods between 7 and 8 h and between 31 and 32 h before NOW, none else, and a Job at any time."""
+    end = float(asked.body["time"])
+    busy = any(end - 6 * 3600 < NOW - hours * 3600 < end for hours in (7.5, 31.5))
+    if '"any"' in asked.query:
+        return vector([({"stat": "any"}, 1)])
+    return vector(rows(asked.query) if busy or "kube_job_owner" in asked.query else [])
+
+
+def test_of_a_span_after_one_without_pods_it_is_asked_first_whether_it_has_any(store: Store) -> None:
+    """What exposes pods takes a source several times as long, and twice where there are none."""
+    store.script = _nightly
+    reading = backfill(client(store), namespaces=["etl"], since=NOW - 172_800, until=NOW, now=NOW + 60, at_once=1)
+    chunks = {int(NOW - chunk.complete_until) // 3600: chunk for chunk in reading}
+    assert {hours for hours, chunk in chunks.items() if chunk.facts} == {6, 30}
+    targets = Counter(int(NOW - float(q.body["time"])) // 3600 for q in store.asked if '"seen"' in q.query)
+    assert targets == {0: 2, 6: 1, 12: 2, 30: 1, 36: 2}
+    assert all(chunk.jobs for hours, chunk in chunks.items() if hours in {18, 24, 42})
+    assert not any(chunk.blind or chunk.missing for chunk in chunks.values())
+
+
+@pytest.mark.parametrize("source", [MOVED_ROWS, ()], ids=["labels moved", "nothing at all"])
+def test_a_span_in_which_no_pod_can_be_seen_is_told_from_one_without_pods(store: Store, source: Rows) -> None:
+    store.script = lambda asked: vector(source if '"any"' in asked.query else [])
+    options = CollectOptions(longest=43_200)
+    reading = backfill(
+        client(store), namespaces=["etl"], since=NOW - 86_400, until=NOW - 7200, now=NOW, options=options, at_once=1
+    )
+    (first, *_) = reading
+    assert first.blind == (not source)
+    assert any('"seen"' in q.query and "exported_namespace" in q.query for q in store.asked) == bool(source)
 
 
 def test_a_backfill_that_breaks_off_keeps_what_it_gave(store: Store) -> None:
