@@ -193,7 +193,7 @@ def _executed(
 ) -> tuple[ExecutedRun, ...]:
     """The ``timed`` runs as graphs, each with the delay of its start where the schedule tells it."""
     executed = figures.executed(timed, definition.graph)
-    late = lateness(definition, finished)
+    late = lateness(definition, finished, figures)
     return tuple(replace(run, late=late.get(run.run, 0.0)) for run in executed) if late else executed
 
 

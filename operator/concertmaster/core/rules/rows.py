@@ -35,7 +35,7 @@ class Rows:
     def undisturbed(self) -> tuple[RunRecord, ...]:
         """The records without runs that were stopped because the next one was due: what failed then is no fault of its
         step."""
-        stopped = stopped_runs(self._definition, self._runs)
+        stopped = stopped_runs(self._definition, self._runs, self._figures)
         return tuple(run for run in self._runs if run.run not in stopped) if stopped else self._runs
 
     @cached_property

@@ -13,6 +13,8 @@ def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> fl
     if not before or not now:
         return None
     good, bad = good_before + good_now, bad_before + bad_now
+    if not good or not bad:
+        return 1.0
     first, last = max(0, before - bad), min(good, before)
     # Logarithms of consecutive hypergeometric weights: factorials of large counts overflow.
     k = np.arange(first, last, dtype=np.float64)

@@ -53,7 +53,10 @@ def smooth(points: Sequence[Sequence[float]], values: Sequence[float], at: Seque
     for _ in range(ITERATIONS):
         sure, mean = _together(y, noise, shape_of)
         fitted = prior @ np.linalg.solve(prior + np.diag(1.0 / sure), mean)
-        noise = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[shape_of]) / NOISE / HUBER)
+        again = NOISE**2 * np.maximum(1.0, np.abs(y - fitted[shape_of]) / NOISE / HUBER)
+        if np.array_equal(again, noise):  # as where nothing is an outlier: further iterations would repeat this one
+            break
+        noise = again
     sure, mean = _together(y, noise, shape_of)
     inverse = np.linalg.inv(prior + np.diag(1.0 / sure))
     left = np.diagonal(prior) - ((prior @ inverse) * prior).sum(axis=1)  # variance of a shape's value, given the runs

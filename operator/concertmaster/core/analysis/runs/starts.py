@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
 from concertmaster.core.schedule import due
 
@@ -70,8 +71,13 @@ def spans_of(runs: Sequence[RunRecord]) -> tuple[RunSpan, ...]:
     return tuple(sorted(spans, key=lambda s: (s.begin, s.end)))
 
 
-def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
+def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> bool:
     """Whether any run took long enough to overlap the next; a cheap check before ``starts_of``."""
+    schedule = definition.schedule, definition.schedule_time_zone
+    return figures.of_all(("may meet", *schedule), runs, lambda: _may_meet(definition, runs))
+
+
+def _may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
     spans = spans_of(runs)
     if len(spans) < 2:
         return False
@@ -80,9 +86,9 @@ def may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool:
     return max(s.length for s in spans) > gap - min(_REPLACED, gap / 2)
 
 
-def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> Mapping[str, float]:
+def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> Mapping[str, float]:
     """By run name, the seconds it began late because another run was in progress; other runs are left out."""
-    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
+    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs, figures) else None
     return starts.behind if starts is not None else {}
 
 
@@ -94,10 +100,10 @@ def scheduler_of(definition: WorkflowDefinition) -> Scheduler | None:
     return Scheduler(definition.key.kind, definition.key.name, definition.declared) if own else None
 
 
-def stopped_runs(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> frozenset[str]:
+def stopped_runs(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> frozenset[str]:
     """Names of the runs that ``concurrencyPolicy: Replace`` stopped because the next one was due."""
     by = scheduler_of(definition)
-    if by is None or by.declared.get("concurrencyPolicy") != "Replace" or not may_meet(definition, runs):
+    if by is None or by.declared.get("concurrencyPolicy") != "Replace" or not may_meet(definition, runs, figures):
         return frozenset()
     starts = starts_of(definition, runs)
     return frozenset(starts.spans[i].run.run for i in starts.replaced) if starts is not None else frozenset()

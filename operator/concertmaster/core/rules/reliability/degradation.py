@@ -109,8 +109,8 @@ def _explained_by_company(
 ) -> bool:
     """Whether runs only take longer because more of them overlap others (``overlapping-runs``): those that overlap none do
     not, or those that do always took that long."""
-    definition, runs = evidence.analysis.definition, evidence.analysis.runs
-    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs) else None
+    definition, runs, figures = evidence.analysis.definition, evidence.analysis.runs, evidence.analysis.figures
+    starts = starts_of(definition, runs) if definition.schedule and may_meet(definition, runs, figures) else None
     if starts is None or not starts.beside:
         return False
     company = {starts.spans[i].run.run for i in starts.company}

@@ -247,7 +247,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     """One recommendation for a schedule with overlapping runs."""
     analysis = evidence.analysis
     by = scheduler_of(analysis.definition)
-    if by is None or len(analysis.runs) < analysis.options.min_runs or not may_meet(analysis.definition, analysis.runs):
+    if by is None or len(analysis.runs) < analysis.options.min_runs:
+        return
+    if not may_meet(analysis.definition, analysis.runs, analysis.figures):
         return
     judge = _BY_POLICY.get(str(by.declared.get("concurrencyPolicy") or "Allow"))
     starts = starts_of(analysis.definition, analysis.runs) if judge is not None else None
