@@ -182,25 +182,15 @@ def test_a_change_wakes_the_loop_after_the_burst_has_settled() -> None:
     assert calls[1] - woken >= 0.09
 
 
-def test_unfinished_work_runs_on_without_waiting_for_the_interval() -> None:
+@pytest.mark.parametrize("pace", [CyclePace(60.0, settle=0.0, gap=0.05), CyclePace(60.0, settle=60.0, gap=0.0)])
+def test_unfinished_work_waits_for_neither_the_interval_nor_a_burst_that_nobody_made(pace: CyclePace) -> None:
     calls: list[float] = []
 
     def cycle() -> bool:
         calls.append(time.monotonic())
         return len(calls) < 3
 
-    run_loop(cycle, CyclePace(60.0, settle=0.0, gap=0.05), 0.5)
-    assert len(calls) == 3
-
-
-def test_unfinished_work_does_not_wait_for_a_burst_that_nobody_made() -> None:
-    calls: list[float] = []
-
-    def cycle() -> bool:
-        calls.append(time.monotonic())
-        return len(calls) < 3
-
-    run_loop(cycle, CyclePace(60.0, settle=60.0, gap=0.0), 0.5)
+    run_loop(cycle, pace, 0.5)
     assert len(calls) == 3
 
 

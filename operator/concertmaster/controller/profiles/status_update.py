@@ -104,7 +104,7 @@ def backfilling(
 
 
 def _quarters(read: float, window: float) -> str:
-    """How much of the window is read, in whole quarters (seconds)."""
+    """How much of the window is read, in whole quarters; both in seconds."""
     unit = _DAY if window >= 4 * _DAY else 1.0
     quarters = min(3, int(4 * read / window))
     known = text.window(max(1, quarters) * window / 4 // unit * unit)

@@ -28,7 +28,7 @@ def test_it_says_how_many_days_are_read_and_moves_with_each_quarter() -> None:
 
 
 def test_it_says_so_once_where_reading_takes_a_minute() -> None:
-    """The reading waits for the writes: four for each of 200 workflows took a fifth of the time to recommendations."""
+    """The reading waits for the writes: one for each of 200 workflows takes four seconds."""
     assert _said(long=False) == ["Backfilling 14d: recommendations follow when the window is read"]
 
 
