@@ -87,7 +87,7 @@ def backfill(
     end = float(int(min(until, now - client.source.delay_seconds)))
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
-    patience, doubtful, quiet = SHORTER_AFTER_TIMEOUT, True, True
+    patience, doubtful, quiet = SHORTER_AFTER_TIMEOUT, True, False
     asked: deque[tuple[float, Future[Collection]]] = deque()
     position = end  # everything between it and ``end`` is asked for
     while end > since:
