@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.core.analysis.data_warnings import data_warnings
 from concertmaster.core.analysis.replay import executed, time_split
-from concertmaster.core.analysis.replay.executed import SAME_RUN
+from concertmaster.core.analysis.replay.items import SAME_RUN
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import (
     Outcome,

@@ -194,10 +194,11 @@ def test_the_smoother_does_not_depend_on_where_the_features_start(x: list[float]
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.sampled_from(sorted(MIXES)), st.integers(0, 1000))
-def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int) -> None:
+@given(st.sampled_from(sorted(MIXES)), st.integers(0, 1000), st.sampled_from([None, 1, 2, 3, 4, 5, 50]), st.booleans())
+def test_runs_at_once_are_the_runs_one_by_one(name: str, seed: int, limit: int | None, own: bool) -> None:
     workflow, runs = mixed(name, seed)
-    graph = workflow.graph
+    steps = tuple(replace(step, parallelism=1) if own else step for step in workflow.graph.steps)
+    graph = replace(workflow.graph, steps=steps, parallelism=limit)
     together = prepare(runs, graph)
     alone = [executed(run, graph) for run in runs]
     assert together == alone

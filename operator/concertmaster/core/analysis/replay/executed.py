@@ -15,15 +15,12 @@ from dataclasses import replace
 from itertools import accumulate
 
 from concertmaster.core.analysis.graph import LONGEST
-from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, ItemPlaces, ItemRow, places
+from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN, ItemPlaces, ItemRow, places
 from concertmaster.core.analysis.replay.layout import Layout, Taken, lay_out, taken
 from concertmaster.core.analysis.replay.regular import FULL_CLUSTER_SECONDS, critical, executed_at_once, throttled
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, pieces_of, simulate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowGraph
-
-# A replay that deviates by this share from its own run applies limits that run did not have, e.g. after a template change.
-SAME_RUN = 0.1
 
 
 def executed(run: RunRecord, graph: WorkflowGraph, locks: Iterable[Limit] = ()) -> ExecutedRun:

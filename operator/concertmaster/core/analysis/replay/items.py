@@ -19,6 +19,8 @@ from concertmaster.core.model import ITEM_JOIN, UNNAMED_ITEM, StepExecution
 
 # Kubernetes timestamps are whole seconds: each of two can be off by one, so their difference by two.
 CLOCK_TOLERANCE = 2.0
+# A replay that deviates by this share from its own run applies limits that run did not have, e.g. after a template change.
+SAME_RUN = 0.1
 
 Group = tuple[str, ...]
 

@@ -1,8 +1,8 @@
 """Executed graphs of many regular runs at once, over arrays of shape (steps, runs).
 
-A run is regular when no step has more than one pod, every pod has its times, no limit applies, and its times agree with the
-graph. Most runs of most workflows are; the others are built one by one (``executed``). Both paths perform the same
-operations on the same numbers, so their results are bit-identical.
+A run is regular when no step has more than one pod, every pod has its times, no limit can make a pod wait, and its times
+agree with the graph. Most runs of most workflows are; the others are built one by one (``executed``). Both paths perform
+the same operations on the same numbers, so their results are bit-identical.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from concertmaster.core.analysis.graph import LONGEST
-from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE
+from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN
 from concertmaster.core.analysis.replay.layout import Layout
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import unlimited_many
@@ -42,7 +42,7 @@ class _Columns(NamedTuple):
 def executed_at_once(runs: Sequence[RunRecord], layout: Layout) -> list[ExecutedRun | None]:
     """The executed graphs of the runs that are regular on ``layout``; None for the others."""
     none: list[ExecutedRun | None] = [None] * len(runs)
-    if layout.limits or len(runs) < FEWEST:
+    if len(runs) < FEWEST or any(limit.size < len(limit.steps or layout.names) for limit in layout.limits):
         return none
     columns = [_columns(run, layout) for run in runs]
     regular = [k for k, column in enumerate(columns) if column is not None]
@@ -112,6 +112,8 @@ def _executed(runs: Sequence[RunRecord], columns: Sequence[_Columns], layout: La
     lengths = np.where(present, delay + head + work, 0.0)
     tail = whole - own_last
     replayed = unlimited_many(layout.waits, lengths) + whole - own_last
+    if layout.limits:
+        fine &= np.abs(replayed - whole) <= SAME_RUN * whole  # else they are taken for not in force
     order = np.argsort(np.where(present, begin, math.inf), axis=0, kind="stable")
     ranks = np.empty_like(order)
     np.put_along_axis(ranks, order, np.arange(len(layout.names))[:, None], axis=0)
@@ -179,7 +181,7 @@ def _built(
         ranks=tuple(ranks),  # type: ignore[arg-type]
         pods=pods,
         index=layout.places,
-        limits=(),
+        limits=layout.limits,
         shared_lag=shared,
         tail=tail,
         makespan=whole,
