@@ -29,7 +29,7 @@ def test_every_life_lies_whole_in_the_window_of_its_class(lives: list[tuple[floa
         assert at <= END
         for draft in members:
             assert draft.begin is not None
-            assert (draft.finished or END) <= at
+            assert (END if draft.finished is None else draft.finished) <= at
             assert at - window.length <= max(draft.begin, END - LONGEST_LIFE)
         measured += members
     assert sorted(d.uid for d in measured) == sorted(d.uid for d in drafts)

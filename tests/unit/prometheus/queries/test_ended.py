@@ -48,6 +48,12 @@ def test_names_of_many_namespaces_are_not_matched_beside_names_of_pods(per_metri
         assert text.count('cluster="one"') == text.count('pod="a"')
 
 
+def test_where_all_namespaces_are_read_none_is_matched_beside_names_of_pods() -> None:
+    """Every series of the source has one: it would be intersected with all of them."""
+    assert "namespace!" not in life(QueryScope(), MINUTE, ["a"])
+    assert 'namespace!=""' in life(QueryScope(), MINUTE, ())
+
+
 def test_few_namespaces_are_matched_and_all_where_no_pod_is_named() -> None:
     few = QueryScope(namespaces=MANY[1:])
     assert "team-1|" in pods(few, MINUTE, (), ["a"])
