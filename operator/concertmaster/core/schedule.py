@@ -20,7 +20,7 @@ from concertmaster.core.model.policy import ChangeWindow
 
 _MINUTES = (2, 3, 4, 5, 6, 10, 12, 15, 20, 30)  # divide an hour
 _HOURS = (2, 3, 4, 6, 8, 12)  # divide a day
-_DAY = 86400.0
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _NAMED = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -49,6 +49,17 @@ def interval(definition: WorkflowDefinition, now: float) -> float | None:
     """Seconds between the next two scheduled starts; None without two."""
     starts = upcoming(definition, now, math.inf, most=2)
     return starts[1] - starts[0] if len(starts) == 2 else None
+
+
+def least_interval(definition: WorkflowDefinition) -> float:
+    """Seconds that lie between any two starts, as far as the text of the schedule tells without playing it forward. A day
+    may lack an hour where clocks are changed, and starts of the hour left out are made up for at its end."""
+    parts = [line.split() for line in _lines(definition)]
+    if len(parts) != 1 or len(parts[0]) != _FIELDS or digits(parts[0][0]) is None:
+        return _MINUTE
+    if digits(parts[0][1]) is not None:
+        return _DAY - _HOUR
+    return _HOUR if definition.schedule_time_zone in (None, "", "UTC") else _MINUTE
 
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:

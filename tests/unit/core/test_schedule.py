@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
 from concertmaster.core.pipeline import fleet_of
-from concertmaster.core.schedule import next_run, upcoming
+from concertmaster.core.schedule import least_interval, next_run, upcoming
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.builders import DAY, daily, definition, step
 
@@ -37,6 +42,44 @@ def test_several_lines_none_and_unreadable_ones() -> None:
         assert upcoming(odd, NOW, NOW + DAY) == ()
         assert next_run(odd, NOW) is None
     assert len(upcoming(replace(CRON, schedule="* * * * *"), NOW, NOW + 30 * DAY)) == 500
+
+
+MINUTES = st.sampled_from(["0", "7", "30", "59", "*", "*/20", "0,1", "5-6"])
+HOURS = st.sampled_from(["0", "2", "3", "23", "*", "*/6", "1,2,3", "0-4"])
+DAYS = st.sampled_from(["*", "1", "15,16", "*/2", "L"])
+WEEKDAYS = st.sampled_from(["*", "1-5", "0", "5,6"])
+ZONES = st.sampled_from([None, "UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+CHANGES = st.sampled_from(
+    [(3, 7), (3, 28), (4, 4), (10, 2), (10, 24), (10, 31), (6, 1)]
+)  # days before clocks are changed
+
+
+@given(st.lists(st.tuples(MINUTES, HOURS, DAYS, WEEKDAYS), min_size=1, max_size=2), ZONES, CHANGES)
+def test_no_two_starts_are_closer_than_the_text_tells(
+    fields: list[tuple[str, str, str, str]], zone: str | None, change: tuple[int, int]
+) -> None:
+    lines = "; ".join(f"{minute} {hour} {day} * {weekday}" for minute, hour, day, weekday in fields)
+    of = replace(CRON, schedule=lines, schedule_time_zone=zone)
+    begin = datetime(2026, *change, tzinfo=UTC).timestamp()
+    starts = upcoming(of, begin, begin + 4 * DAY)
+    assert all(b - a >= least_interval(of) for a, b in pairwise(starts))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "seconds"),
+    [
+        ("0 2 * * 1-5", None, 23 * 3600),
+        ("@daily", "Europe/Berlin", 23 * 3600),
+        ("15 */6 * * *", "UTC", 3600),
+        ("15 */6 * * *", "Europe/Berlin", 60),
+        ("*/5 * * * *", None, 60),
+        ("0 2 * * *; 1 2 * * *", None, 60),
+        ("nonsense", None, 60),
+        (None, None, 60),
+    ],
+)
+def test_how_close_starts_can_be_is_told_by_the_text(schedule: str | None, zone: str | None, seconds: float) -> None:
+    assert least_interval(replace(CRON, schedule=schedule, schedule_time_zone=zone)) == seconds
 
 
 def test_a_fleet_knows_runs_and_starts() -> None:

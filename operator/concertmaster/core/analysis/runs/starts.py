@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, Scheduler, WorkflowDefinition
-from concertmaster.core.schedule import due
+from concertmaster.core.schedule import due, least_interval
 
 MOST = 3000  # scheduled starts that are examined
 _SECOND = 1.0  # s: clock tolerance between controllers
@@ -81,9 +81,16 @@ def _may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool
     spans = spans_of(runs)
     if len(spans) < 2:
         return False
+    longest = max(s.length for s in spans)
+    if longest <= _room(least_interval(definition)):
+        return False
     near = due(definition, spans[-1].begin, spans[-1].begin + _YEAR, most=10)
-    gap = min((b - a for a, b in pairwise(near)), default=_YEAR)
-    return max(s.length for s in spans) > gap - min(_REPLACED, gap / 2)
+    return longest > _room(min((b - a for a, b in pairwise(near)), default=_YEAR))
+
+
+def _room(gap: float) -> float:
+    """Seconds a run may take to be over before the next start, ``gap`` seconds after its own."""
+    return gap - min(_REPLACED, gap / 2)
 
 
 def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> Mapping[str, float]:
