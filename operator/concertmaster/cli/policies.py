@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from concertmaster.api.discovery import KIND_SHORT, profile_name
 from concertmaster.api.models.policy import ClusterOptimizationPolicy, OptimizationPolicy
@@ -15,9 +15,11 @@ from concertmaster.cli.errors import UserError
 from concertmaster.core.model import WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy, Pricing
-from concertmaster.kube.client import KubeClient
 from concertmaster.kube.errors import KubeError
 from concertmaster.kube.objects import CLUSTER_POLICIES
+
+if TYPE_CHECKING:  # commands that ask no cluster start without its client
+    from concertmaster.kube.client import KubeClient
 
 
 class Policies:
