@@ -87,7 +87,8 @@ def backfill(
     end = float(int(min(until, now - client.source.delay_seconds)))
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
-    patience, doubtful, quiet = SHORTER_AFTER_TIMEOUT, True, False
+    patience, doubtful = SHORTER_AFTER_TIMEOUT, True
+    quiet = end < now - PRESENT  # of the past it is not known whether anything ran; of the present it soon will be
     asked: deque[tuple[float, Future[Collection]]] = deque()
     position = end  # everything between it and ``end`` is asked for
     while end > since:

@@ -536,6 +536,15 @@ def test_of_a_span_after_one_without_pods_it_is_asked_first_whether_it_has_any(s
     assert not any(chunk.blind or chunk.missing for chunk in chunks.values())
 
 
+def test_a_reading_of_the_past_that_goes_on_asks_the_same_of_its_first_span(store: Store) -> None:
+    """Each round of a long reading covers a few spans: it would learn of none of them that it is quiet."""
+    store.script = _nightly
+    since, until = NOW - 57_600, NOW - 36_000
+    (chunk,) = backfill(client(store), namespaces=["etl"], since=since, until=until, now=NOW + 60, at_once=1)
+    assert (chunk.since, chunk.complete_until, chunk.blind) == (since, until, False)
+    assert not any('"seen"' in asked.query for asked in store.asked)
+
+
 @pytest.mark.parametrize("source", [MOVED_ROWS, ()], ids=["labels moved", "nothing at all"])
 def test_a_span_in_which_no_pod_can_be_seen_is_told_from_one_without_pods(store: Store, source: Rows) -> None:
     store.script = lambda asked: vector(source if '"any"' in asked.query else [])
