@@ -88,7 +88,7 @@ def backfill(
     scope = tuple(sorted(set(namespaces)))
     length = most = chosen.longest
     patience, doubtful = SHORTER_AFTER_TIMEOUT, True
-    quiet = end < now - PRESENT  # of the past it is not known whether anything ran; of the present it soon will be
+    quiet = end < now - PRESENT  # a reading that goes on in the past: its first span may be quiet, too
     asked: deque[tuple[float, Future[Collection]]] = deque()
     position = end  # everything between it and ``end`` is asked for
     while end > since:
