@@ -21,7 +21,7 @@ def violations(document: Any, schema: Mapping[str, Any]) -> list[str]:
 
 def _violations(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], at: str) -> Iterator[str]:
     if unknown := schema.keys() - _KNOWN:
-        raise NotImplementedError(f"keywords of the schema at {at} that are not checked: {sorted(unknown)}")
+        raise ValueError(f"keywords of the schema at {at} that are not checked: {sorted(unknown)}")
     if (ref := schema.get("$ref")) is not None:
         yield from _violations(value, root["$defs"][ref.removeprefix("#/$defs/")], root, at)
     if (choices := schema.get("anyOf")) is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -79,3 +82,17 @@ def test_two_weeks_are_read_in_few_queries() -> None:
         looks = [asked for asked in store.asked if asked.query.startswith("group by (namespace, pod, uid)")]
     assert len(looks) == 2
     assert len(store.asked) < 20
+
+
+def test_metrics_are_read_without_the_client_of_the_cluster() -> None:
+    """No cluster is asked: it would be loaded for nothing."""
+    loads = "import sys, concertmaster.cli.commands.analyze, concertmaster.prometheus.collect.reading"
+    found = subprocess.run(
+        [sys.executable, "-c", f"{loads}; print('kubernetes' in sys.modules)"],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert found.stdout.strip() == "False"

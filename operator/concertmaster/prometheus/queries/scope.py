@@ -75,9 +75,9 @@ class QueryScope:
         return [*equalities(self.extra_matchers), *where, *matchers]
 
     def of_pods(self, scheme: LabelScheme, pods: Sequence[str], *matchers: str) -> list[str]:
-        """The same for the pods named, of which none means all. Beside names, no namespaces or many are left out: a metrics
-        source intersects all their series with those of the pods, which takes it a third of finding these. The answer may
-        tell of pods of the same names in other namespaces."""
+        """The same for the pods named, of which none means all. Beside names, all namespaces or many are not matched: a
+        metrics source intersects all their series with those of the pods, which takes it a fifth to a third of finding
+        these. The answer may tell of pods of the same names in other namespaces."""
         named = among(scheme.name("pod"), pods)
         if named and not 0 < len(self.namespaces) <= MOST_NAMESPACES:
             return [*equalities(self.extra_matchers), *named, *matchers]

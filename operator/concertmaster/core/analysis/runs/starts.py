@@ -90,7 +90,12 @@ def _may_meet(definition: WorkflowDefinition, runs: Sequence[RunRecord]) -> bool
 
 def _room(gap: float) -> float:
     """Seconds a run may take to be over before the next start, ``gap`` seconds after its own."""
-    return gap - min(_REPLACED, gap / 2)
+    return gap - _close(gap)
+
+
+def _close(gap: float) -> float:
+    """Seconds that may lie between the end of a run and the next start it made way for, with starts ``gap`` s apart."""
+    return min(_REPLACED, gap / 2)
 
 
 def lateness(definition: WorkflowDefinition, runs: Sequence[RunRecord], figures: RunFigures) -> Mapping[str, float]:
@@ -179,7 +184,7 @@ def _beside(spans: Sequence[RunSpan]) -> tuple[tuple[int, ...], int]:
 
 
 def _replaced(spans: Sequence[RunSpan], moments: Sequence[float], gap: float) -> tuple[int, ...]:
-    near = min(_REPLACED, gap / 2)
+    near = _close(gap)
     indices = []
     for i, (span, after) in enumerate(pairwise(spans)):
         if span.run.outcome in (Outcome.SUCCEEDED, Outcome.ENDED) or abs(after.begin - span.end) > near:
