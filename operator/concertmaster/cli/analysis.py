@@ -105,11 +105,8 @@ class FactsAnalysis:
         executions = {run: list(rows) for run, rows in placed.items()}
         for run, rows in answers.executions(definition, mine).items():
             executions.setdefault(run, []).extend(rows)
-        built = (
-            record
-            for run, rows in executions.items()
-            for record in engines.build_runs(definition.key, run, rows, definition, as_of=self._facts.until)
-        )
+        builder = engines.RunBuilder(definition.key, definition, self._facts.until)
+        built = (record for run, rows in executions.items() for record in builder.runs(run, rows))
         policy = self._policies.of(definition)
         values = answers.metrics(mine, policy.extra_metrics)
         sized = (with_bytes_read(record, policy.inputs, policy.extra_metrics) for record in built)

@@ -81,14 +81,6 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
     return engine.settle(executions, definition) if engine is not None else list(executions)
 
 
-def pauses(
-    executions: Sequence[StepExecution], definition: WorkflowDefinition | None
-) -> tuple[tuple[float, float], ...]:
-    """The times in which one run, known by its pods alone, stood still between a failed end and a retry."""
-    engine = by_traits(definition.engine) if definition is not None else None
-    return engine.pauses(executions) if engine is not None else ()
-
-
 def by_run(raw: Mapping[str, Any]) -> tuple[tuple[Engine, RunKind], ...]:
     """The engines that observe runs of an object's apiVersion and kind, and how each does, the most specific one first."""
     group, kind = api_group(raw), raw.get("kind")

@@ -23,7 +23,7 @@ from concertmaster.core.quick import changed
 from concertmaster.engines.common.layout import lay_out
 from concertmaster.engines.common.ordering import begin, items_of, shared_levels
 from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS, Ends, last_attempts
-from concertmaster.engines.registry import pauses, settle
+from concertmaster.engines.registry import by_traits
 
 _DEPTH = 50  # maximum nesting of steps without a pod that are searched inside a fanned-out template
 
@@ -67,6 +67,7 @@ class RunBuilder:
     def __init__(self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None) -> None:
         self._key = key
         self._definition = definition
+        self._engine = by_traits(definition.engine) if definition is not None else None
         self._as_of = as_of
         self._specs = {s.name: s for s in definition.graph.steps} if definition is not None else {}
         self._empty = any(s.width == 0 for s in self._specs.values())
@@ -81,7 +82,9 @@ class RunBuilder:
 
     def run(self, run: str, executions: Sequence[StepExecution]) -> RunRecord:
         """One run."""
-        settled = settle(list(executions), self._definition)
+        settled = list(executions)
+        if self._engine is not None:
+            settled = self._engine.settle(settled, self._definition)
         if self._definition is not None and self._edges is not None:
             settled = lay_out(settled, self._definition.graph)
             settled = self._edges.with_ready(settled)
@@ -102,7 +105,7 @@ class RunBuilder:
 
     def pauses(self, executions: Sequence[StepExecution]) -> tuple[tuple[float, float], ...]:
         """The times in which one run stood still between a failed end and a retry, as far as its pods tell."""
-        return pauses(executions, self._definition)
+        return self._engine.pauses(executions) if self._engine is not None else ()
 
     def _split(self, executions: Sequence[StepExecution]) -> list[list[StepExecution]]:
         """Split the executions of one name into runs. No engine repeats a step that succeeded, so a repeated success

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from concertmaster.core.model import (
     JobFact,
@@ -17,6 +16,7 @@ from concertmaster.core.model import (
     WorkflowDefinition,
     WorkflowKey,
 )
+from concertmaster.core.quick import changed
 from concertmaster.engines.common.executions import execution
 from concertmaster.engines.common.names import generated_base, scheduled_base
 from concertmaster.engines.common.ordering import pair_retries
@@ -117,7 +117,7 @@ def settle(executions: Sequence[StepExecution], definition: WorkflowDefinition |
         before = 0
         for _, rows in sorted(numbered.items()):
             paired = pair_retries(rows, item)
-            out += [replace(e, attempt=before + e.attempt) for e in paired]
+            out += [changed(e, attempt=before + e.attempt) for e in paired] if before else paired
             before += 1 + max(e.attempt for e in paired)
     return out
 
