@@ -5,7 +5,7 @@ Pure: the callers read the inputs and write the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from concertmaster.core.analysis.data_warnings import data_warnings
@@ -23,7 +23,7 @@ from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Recommendation, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import Policy
 from concertmaster.core.rules import DataGaps, Evidence, Fleet, FleetMember, assessed, member, recommend
-from concertmaster.core.schedule import upcoming
+from concertmaster.core.schedule import same_starts, upcoming
 from concertmaster.core.settling import LAGS, enough, settle, unchanged
 
 _AHEAD = 14 * 86400.0  # seconds of future scheduled starts used by rules that compare workflows
@@ -142,4 +142,11 @@ def fleet_member(
 
 def fleet_of(workflows: Iterable[tuple[WorkflowDefinition, Sequence[RunRecord]]], now: float) -> Fleet:
     """The workflows that share nodes."""
-    return Fleet(fleet_member(d, runs, now) for d, runs in workflows)
+    starts: dict[Hashable, tuple[float, ...]] = {}  # many workflows have the same schedule
+    members = []
+    for definition, runs in workflows:
+        schedule = same_starts(definition)
+        if schedule not in starts:
+            starts[schedule] = upcoming(definition, now, now + _AHEAD)
+        members.append(member(definition, runs, starts[schedule], RunFigures()))
+    return Fleet(members)

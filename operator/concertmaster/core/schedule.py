@@ -8,6 +8,7 @@ follows Debian's cron there).
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -60,6 +61,11 @@ def least_interval(definition: WorkflowDefinition) -> float:
     if digits(parts[0][1]) is not None:
         return _DAY - _HOUR
     return _HOUR if definition.schedule_time_zone in (None, "", "UTC") else _MINUTE
+
+
+def same_starts(definition: WorkflowDefinition) -> Hashable:
+    """Equal for workflows that are started at the same moments."""
+    return definition.schedule, definition.schedule_time_zone, definition.suspended
 
 
 def upcoming(definition: WorkflowDefinition, now: float, until: float, *, most: int = 500) -> tuple[float, ...]:

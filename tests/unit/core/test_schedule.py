@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowGraph, WorkflowKey
-from concertmaster.core.pipeline import fleet_of
+from concertmaster.core.pipeline import fleet_member, fleet_of
 from concertmaster.core.schedule import least_interval, next_run, upcoming
 from concertmaster.engines.jobs.traits import JOB
 from tests.support.builders import DAY, daily, definition, step
@@ -91,6 +91,21 @@ def test_a_fleet_knows_runs_and_starts() -> None:
     assert first.runs[0, 2] > 100.0  # a core for the life of the pod, start-up included
     assert len(second.upcoming) == 14
     assert first.key == of.key
+
+
+def test_workflows_of_a_fleet_start_when_each_of_them_is_due() -> None:
+    """What is played forward once for equal schedules is not taken for others."""
+    same = replace(CRON, key=replace(CRON.key, name="same"))
+    others = [
+        replace(CRON, schedule="0 4 * * *"),
+        replace(CRON, schedule_time_zone="Asia/Tokyo"),
+        replace(CRON, suspended=True),
+        replace(CRON, schedule=None),
+    ]
+    fleet = [CRON, same, *others, replace(same, schedule="0 4 * * *")]
+    members = fleet_of([(of, []) for of in fleet], NOW).members
+    assert [m.upcoming for m in members] == [fleet_member(of, [], NOW).upcoming for of in fleet]
+    assert [m.key for m in members] == [of.key for of in fleet]
 
 
 def test_thousands_of_schedules_take_no_longer_than_some() -> None:
