@@ -12,7 +12,7 @@ from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.api.policy import select
 from concertmaster.api.resolve import resolve
 from concertmaster.cli.errors import UserError
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy, Pricing
 from concertmaster.kube.errors import KubeError
@@ -29,6 +29,7 @@ class Policies:
         self._policies: list[OptimizationPolicy] = []
         self._cluster: list[ClusterOptimizationPolicy] = []
         self._profiles: list[WorkflowProfile] = []
+        self._resolved: dict[WorkflowKey, Policy] = {}
         for raw in objects:
             kind = raw.get("kind")
             try:
@@ -56,6 +57,16 @@ class Policies:
 
     def of(self, definition: WorkflowDefinition, window: float | None = None, min_runs: int | None = None) -> Policy:
         """The policy in force, or the defaults; a window and a number of runs of the command line win."""
+        if definition.key not in self._resolved:
+            self._resolved[definition.key] = self._of(definition)
+        policy = self._resolved[definition.key]
+        analysis = policy.analysis if window is None else replace(policy.analysis, window_seconds=window)
+        if min_runs is not None:
+            analysis = replace(analysis, min_runs=min_runs)
+        return policy if analysis is policy.analysis else replace(policy, analysis=analysis)
+
+    def _of(self, definition: WorkflowDefinition) -> Policy:
+        """The policy in force, or the defaults."""
         key = definition.key
         profile = next((p for p in self._profiles if _describes(p, definition)), None)
         stand_in = profile or WorkflowProfile.model_validate(
@@ -64,12 +75,7 @@ class Policies:
                 "spec": {"runSelector": {"apiVersion": "batch/v1", "kind": "Job", "namePrefix": "x"}},
             }
         )
-        winner = select(stand_in, self._policies, self._cluster, {}).winner
-        policy = resolve(profile, winner)
-        analysis = policy.analysis if window is None else replace(policy.analysis, window_seconds=window)
-        if min_runs is not None:
-            analysis = replace(analysis, min_runs=min_runs)
-        return replace(policy, analysis=analysis)
+        return resolve(profile, select(stand_in, self._policies, self._cluster, {}).winner)
 
 
 def scale(client: KubeClient, run_hour: float | None, failed_run: float | None) -> tuple[Pricing, str]:
