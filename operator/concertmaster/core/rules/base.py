@@ -26,6 +26,7 @@ from concertmaster.core.lifecycle.sizing_history import SizingHistory
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, Recommendation, StepSpec
 from concertmaster.core.model.policy import Objectives, RuleSettings
 from concertmaster.core.model.recommendations import ProposedChange
+from concertmaster.core.quick import quick
 from concertmaster.core.rules.rows import Rows
 from concertmaster.core.stats.means import mean_with_interval
 
@@ -39,6 +40,7 @@ class DataGaps:
     notes: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Input of a rule: the analysis of one workflow, the profile's name for commands, and the rule's settings. ``capacity``
