@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from concertmaster.cli import gather, options
-from concertmaster.cli.analysis import AnalyzedWorkflow, DailyRows, FactsAnalysis
-from concertmaster.cli.documents import say
-from concertmaster.cli.errors import UserError
-from concertmaster.cli.processes import in_processes
 from concertmaster.controller.malloc import collect_seldom
 from concertmaster.core.analysis.periods import Period
-from concertmaster.core.analysis.trends import Trends
-from concertmaster.core.model import WorkflowDefinition
-from concertmaster.history import HistoryError
-from concertmaster.history.daily import open_readonly
-from concertmaster.report import markdown, tables
-from concertmaster.report import result as results
-from concertmaster.report import trends as trend_report
+from concertmaster.net.background import in_background
 
 
 def _zone(context: click.Context, parameter: click.Parameter, value: str) -> ZoneInfo:
@@ -92,70 +79,12 @@ def command(
     if with_trends and output == "markdown":
         raise click.UsageError("trends are printed as tables or JSON, not as markdown")
     collect_seldom()
-    facts = read()
-    analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
-    if not analysis.definitions:
-        raise UserError(_nothing(facts, names))
-    lengths = [p for p in Period if not periods or p.value in periods]
-    rows = _history(history_file)
-    only_trends = with_trends and output != "json"
+    reading = in_background(read, name="reading")
+    # This takes as long as the source's first answers.
+    from concertmaster.cli.analyze_report import TrendOptions, print_report
 
-    def shown(definition: WorkflowDefinition) -> tuple[tuple[float, str], Any]:
-        """The rank of one workflow, and its trends as text or its view."""
-        workflow = analysis.of(definition)
-        trends = workflow.trends(facts, lengths, zone, rows) if with_trends else []
-        if only_trends:
-            return workflow.rank, _trends_text(workflow, trends, zone)
-        view = results.view(workflow.result)
-        if with_trends:
-            view["trends"] = trend_report.document(trends, zone, zone.key, workflow.result.analysis.pricing.currency)
-        return workflow.rank, view
-
-    workflows = [content for _, content in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]
-    if output == "json" and not only_trends:
-        click.echo(json.dumps({"workflows": workflows}, indent=2, ensure_ascii=False))
-    else:
-        say("\n\n".join(workflows) if only_trends else _render(workflows, output), nl=output != "markdown")
-
-
-def _history(file: Path | None) -> DailyRows:
-    """The daily rows of a history file by workflow; none without a file. Raises UserError."""
-    if file is None:
-        return lambda _: ()
-    try:
-        with open_readonly(str(file)) as history:
-            everything = {key: history.rows(key, step=None) for key in history.fleet()}
-    except HistoryError as error:
-        raise UserError(str(error)) from None
-    return lambda key: everything.get(key, [])
-
-
-def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneInfo) -> str:
-    key, currency = workflow.result.analysis.definition.key, workflow.result.analysis.pricing.currency
-    return "\n".join(
-        [
-            f"{key.kind} {key.namespace}/{key.name}",
-            f"  Trends by the end of the run, in time zone {zone.key}; cost in {currency} a run; - is unknown, not 0.",
-            "",
-            trend_report.render(each, zone, currency),
-        ]
-    )
-
-
-def _render(views: list[dict[str, Any]], output: str) -> str:
-    if output == "markdown":
-        return markdown.render(views)
-    if output == "table":
-        return tables.fleet_table(views)
-    return "\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)])
-
-
-def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
-    if names:
-        missing = f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
-        return f"{missing}: leave --workflow out to list them"
-    if facts.pods:
-        return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
-    why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
-    cure = "try a longer --window or another --namespace, or run doctor"
-    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: {cure}"
+    trends = None
+    if with_trends:
+        lengths = tuple(p for p in Period if not periods or p.value in periods)
+        trends = TrendOptions(lengths, zone, history_file)
+    print_report(reading.result(), output, trends, window=window, names=names, min_runs=min_runs)

@@ -1,0 +1,115 @@
+"""What ``analyze`` prints of the facts it has read. Apart from the command because it imports all of the analysis, which
+takes half a second: the metrics source answers the first questions meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from concertmaster.cli import gather
+from concertmaster.cli.analysis import AnalyzedWorkflow, DailyRows, FactsAnalysis
+from concertmaster.cli.documents import say
+from concertmaster.cli.errors import UserError
+from concertmaster.cli.processes import in_processes
+from concertmaster.core.analysis.periods import Period
+from concertmaster.core.analysis.trends import Trends
+from concertmaster.core.model import WorkflowDefinition
+from concertmaster.history import HistoryError
+from concertmaster.history.daily import open_readonly
+from concertmaster.report import markdown, tables
+from concertmaster.report import result as results
+from concertmaster.report import trends as trend_report
+
+
+@dataclass(frozen=True, slots=True)
+class TrendOptions:
+    """Trends by periods of these ``lengths`` in a time zone; ``history`` is the operator's history file, if one is given."""
+
+    lengths: tuple[Period, ...]
+    zone: ZoneInfo
+    history: Path | None
+
+
+def print_report(
+    facts: gather.Facts,
+    output: str,
+    trends: TrendOptions | None,
+    *,
+    window: float | None,
+    names: Sequence[str],
+    min_runs: int | None,
+) -> None:
+    """Print what the facts tell of each workflow, the most expensive first. Raises UserError."""
+    analysis = FactsAnalysis(facts, window=window, names=names, min_runs=min_runs)
+    if not analysis.definitions:
+        raise UserError(_nothing(facts, names))
+    rows = _history(trends.history if trends is not None else None)
+    only_trends = trends is not None and output != "json"
+
+    def shown(definition: WorkflowDefinition) -> tuple[tuple[float, str], Any]:
+        """The rank of one workflow, and its trends as text or its view."""
+        workflow = analysis.of(definition)
+        found = workflow.trends(facts, trends.lengths, trends.zone, rows) if trends is not None else []
+        if trends is not None and only_trends:
+            return workflow.rank, _trends_text(workflow, found, trends.zone)
+        view = results.view(workflow.result)
+        if trends is not None:
+            currency = workflow.result.analysis.pricing.currency
+            view["trends"] = trend_report.document(found, trends.zone, trends.zone.key, currency)
+        return workflow.rank, view
+
+    workflows = [content for _, content in sorted(in_processes(shown, analysis.definitions), key=itemgetter(0))]
+    if output == "json" and not only_trends:
+        click.echo(json.dumps({"workflows": workflows}, indent=2, ensure_ascii=False))
+    else:
+        say("\n\n".join(workflows) if only_trends else _render(workflows, output), nl=output != "markdown")
+
+
+def _history(file: Path | None) -> DailyRows:
+    """The daily rows of a history file by workflow; none without a file. Raises UserError."""
+    if file is None:
+        return lambda _: ()
+    try:
+        with open_readonly(str(file)) as history:
+            everything = {key: history.rows(key, step=None) for key in history.fleet()}
+    except HistoryError as error:
+        raise UserError(str(error)) from None
+    return lambda key: everything.get(key, [])
+
+
+def _trends_text(workflow: AnalyzedWorkflow, each: Sequence[Trends], zone: ZoneInfo) -> str:
+    key, currency = workflow.result.analysis.definition.key, workflow.result.analysis.pricing.currency
+    return "\n".join(
+        [
+            f"{key.kind} {key.namespace}/{key.name}",
+            f"  Trends by the end of the run, in time zone {zone.key}; cost in {currency} a run; - is unknown, not 0.",
+            "",
+            trend_report.render(each, zone, currency),
+        ]
+    )
+
+
+def _render(views: list[dict[str, Any]], output: str) -> str:
+    if output == "markdown":
+        return markdown.render(views)
+    if output == "table":
+        return tables.fleet_table(views)
+    return "\n\n".join([tables.fleet_table(views), *(tables.workflow_text(view) for view in views)])
+
+
+def _nothing(facts: gather.Facts, names: Sequence[str]) -> str:
+    if names:
+        missing = f"no workflow named {', '.join(names)} was found among {len(facts.pods)} pods"
+        return f"{missing}: leave --workflow out to list them"
+    if facts.pods:
+        return f"none of the {len(facts.pods)} pods belongs to a workflow: give --definitions with a WorkflowProfile"
+    why = f" ({'; '.join(facts.missing)})" if facts.missing else ""
+    cure = "try a longer --window or another --namespace, or run doctor"
+    return f"no pod of a Workflow, TaskRun or Job ended in the window{why}: {cure}"
