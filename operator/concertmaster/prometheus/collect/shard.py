@@ -55,6 +55,7 @@ class QueryShard:
     latest: float  # moment up to which the lives of what ended until ``end`` are read
     recorded: int = 0
     shape: ScrapeShape | None = None
+    _least: float | None = None  # seconds between samples of containers, as far as the lives read until now tell
     _adopted: bool = False  # whether labels are read from where the scrape moved them
     _questions: Questions = field(init=False)
 
@@ -201,6 +202,7 @@ class QueryShard:
             self._storage(at, window, members, usage)
             self._volumes(at, window, members)
             reused |= self._reused(at, window, members, usage)
+            self._least = self._least or assemble.least_interval(members, usage)
         held = self._gpus(drafts)
         known = self.client.scrape_interval
         interval = assemble.estimate_interval(drafts, usage, targets.interval) if known is None else known
@@ -228,7 +230,7 @@ class QueryShard:
         records: bool = False,
     ) -> None:
         """Add what these pods used over the window to ``usage``."""
-        finest = of_containers.last_step(self.client.scrape_interval)
+        finest = of_containers.last_step(self.client.scrape_interval, self._least)
         step = finest if records else window.step(finest)
         text = partial(build, self.scope, window, finest=finest, records=records)
         for answer in self._questions.by_name("life", pods, lambda names: text(pods=names), at):

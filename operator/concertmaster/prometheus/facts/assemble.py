@@ -8,7 +8,7 @@ than once: then they are kept and marked ambiguous.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from concertmaster.core.model import ContainerFact, PodFact
@@ -20,6 +20,7 @@ from concertmaster.prometheus.queries.scope import LabelScheme
 from concertmaster.prometheus.queries.usage import TAIL
 
 _SHORTEST, _LONGEST = 0.1, 86_400.0  # seconds between two samples of a container
+_FEWEST = 4  # samples that tell an interval
 _MOST_SKIPPED = 1_000  # samples that a subquery steps over; more only where an interval is nonsense
 WHOLE_SECOND = 1.0  # resolution of the times of starts and ends
 
@@ -104,16 +105,7 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
     makes it seem denser; ``seen`` is what the metrics source's best sampled container says. Both err upwards. Intervals are
     configured in round numbers, so one close by is taken.
     """
-    values: list[float] = []
-    for draft in drafts:
-        for name in draft.containers:
-            rows, _ = rows_of(draft, name, usage)
-            for row in rows:
-                begin = row.values.get("container_start_time_seconds", draft.containers[name].started)
-                last, samples = row.values.get("last"), row.values.get("samples", 0.0)
-                if begin is not None and last is not None and samples >= 4 and last > begin:
-                    values.append((last - begin) / (samples - 0.5))
-    values.sort()
+    values = sorted(span / (samples - 0.5) for span, samples in _sampled_spans(drafts, usage))
     guesses = [
         value
         for value in (seen, values[len(values) // 5] if values else None)
@@ -124,6 +116,24 @@ def estimate_interval(drafts: Iterable[PodDraft], usage: Usage, seen: float | No
     best = min(guesses)
     rounded = 5.0 * round(best / 5.0)
     return rounded if rounded and abs(rounded - best) <= 0.05 * best else best
+
+
+def least_interval(drafts: Iterable[PodDraft], usage: Usage) -> float | None:
+    """Seconds, at least three quarters of the shortest interval, that lie between any two samples of these containers; None
+    when too little is known. From a start to the n-th sample there are more than n - 1 intervals and at most n."""
+    return min((span / samples for span, samples in _sampled_spans(drafts, usage)), default=None)
+
+
+def _sampled_spans(drafts: Iterable[PodDraft], usage: Usage) -> Iterator[tuple[float, float]]:
+    """Seconds from the start of a container to its last sample, and the number of samples."""
+    for draft in drafts:
+        for name in draft.containers:
+            rows, _ = rows_of(draft, name, usage)
+            for row in rows:
+                begin = row.values.get("container_start_time_seconds", draft.containers[name].started)
+                last, samples = row.values.get("last"), row.values.get("samples", 0.0)
+                if begin is not None and last is not None and samples >= _FEWEST and last > begin:
+                    yield last - begin, samples
 
 
 def rows_of(draft: PodDraft, container: str, usage: Usage) -> tuple[list[UsageRow], bool]:

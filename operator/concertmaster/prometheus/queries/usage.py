@@ -34,10 +34,13 @@ TAIL = ".tail"
 LAST_STEP = 5  # seconds between the moments at which a last sample is sought, in short windows of unknown sources
 
 
-def last_step(interval: float | None) -> int:
+def last_step(interval: float | None, least: float | None = None) -> int:
     """Seconds between the moments at which the last sample of a container is sought: half the scrape ``interval`` (seconds,
-    None: unknown), for which even a series that ends at the next scrape is there."""
-    return max(1, int(interval / 2.0)) if interval else LAST_STEP
+    None: unknown), for which even a series that ends at the next scrape is there. Of an unknown one, half of what it is at
+    ``least``."""
+    if interval:
+        return max(1, int(interval / 2.0))
+    return max(LAST_STEP, int(least / 2.0)) if least else LAST_STEP
 
 
 def counters(scope: QueryScope, window: TimeRange, pods: Sequence[str]) -> str:

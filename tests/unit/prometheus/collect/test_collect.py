@@ -12,6 +12,8 @@ from itertools import islice, pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, PodFact
 from concertmaster.engines.common.names import pod_label
@@ -896,6 +898,52 @@ def test_scrape_intervals_are_estimated(samples: int, span: float, seen: float |
     assemble.read_usage(_vector(_usage(CGROUP, samples=samples, last=NOW + span)), PLAIN, usage)
     found = estimate_interval([one], usage, seen)
     assert found == (None if interval is None else pytest.approx(interval))
+
+
+@given(st.floats(2.0, 120.0), st.lists(st.tuples(st.integers(1, 60), st.floats(0.01, 1.0)), min_size=1, max_size=8))
+def test_no_two_samples_are_closer_than_the_least_interval(interval: float, lives: list[tuple[int, float]]) -> None:
+    """``lives``: samples of a container, and the part of an interval from its start to the first of them."""
+    usage: assemble.Usage = {}
+    pods = [PodDraft("etl", "run-1-a", "0000-a")]
+    for number, (samples, first) in enumerate(lives):
+        pods[0].container(f"c{number}").started = NOW
+        rows_of = _usage(CGROUP, samples=samples, last=NOW + (samples - 1 + first) * interval)
+        assemble.read_usage(
+            _vector([({**labels, "container": f"c{number}"}, v) for labels, v in rows_of]), PLAIN, usage
+        )
+    least = assemble.least_interval(pods, usage)
+    if max(samples for samples, _ in lives) < 4:
+        assert least is None
+    else:
+        assert least is not None and 0.75 * interval - 1e-6 <= least <= interval + 1e-6
+
+
+def test_the_lives_read_first_tell_how_finely_the_others_are_looked_at(store: Store) -> None:
+    """Where nothing says how often containers are sampled: the pods of a day, those of its first hours after the others."""
+    early = {**A, "pod": "run-0-a", "uid": "0000-0"}
+
+    def both(asked: Asked) -> Reply:
+        found = rows(asked.query)
+        before = [
+            (
+                {**labels, **early, "id": "/kubepods/pod0000-0/c1"} if "id" in labels else {**labels, **early},
+                v - 40_000 if isinstance(v, float) and v > NOW / 2 else v,
+            )
+            for labels, v in found
+            if labels.get("pod") == A["pod"]
+        ]
+        return vector([*found, *before])
+
+    store.script = both
+    day = 86_400.0
+    found = collect(
+        client(store), namespaces=["etl"], since=NOW - day, until=NOW, now=NOW + 60, options=CollectOptions(longest=day)
+    )
+    assert [f.pod for f in found.facts] == ["run-0-a", "run-1-a"]
+    steps = [
+        re.findall(r"timestamp.*?\[\d+s:(\d+)s]", asked.query)[0] for asked in store.asked if '"burst"' in asked.query
+    ]
+    assert steps == ["5", "14"], "ten samples in 295 s are at least 29.5 s apart"
 
 
 # --- what is missing ------------------------------------------------------------------------------------------------------

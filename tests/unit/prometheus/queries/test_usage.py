@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concertmaster.prometheus.queries.scope import QueryScope, TimeRange
-from concertmaster.prometheus.queries.usage import last_step, usage
+from concertmaster.prometheus.queries.usage import LAST_STEP, last_step, usage
 
 
 @given(st.floats(2.0, 600.0), st.floats(0.0, 600.0))
@@ -14,6 +14,13 @@ def test_a_series_that_ends_at_the_next_scrape_is_met(interval: float, sampled: 
     step = last_step(interval)
     met = -(-sampled // step) * step
     assert met < sampled + interval
+
+
+@given(st.floats(1.0, 600.0), st.floats(0.75, 1.0))
+def test_what_is_known_of_an_unknown_interval_saves_moments(interval: float, part: float) -> None:
+    step = last_step(None, interval * part)
+    assert step == LAST_STEP or step <= interval / 2
+    assert last_step(30.0, interval * part) == last_step(30.0)
 
 
 def test_a_known_interval_saves_moments_and_an_unknown_one_does_not() -> None:
