@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path, topological_order
-from concertmaster.core.analysis.replay import WhatIf, critical_chain, critical_share, executed, replay, time_split
+from concertmaster.core.analysis.replay import (
+    WhatIf,
+    critical_chain,
+    critical_share,
+    executed,
+    replay,
+    step_drag,
+    time_split,
+)
 from concertmaster.core.analysis.replay.change import replays
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.forecast import forecast
@@ -219,3 +227,19 @@ def test_drags_at_once_are_the_drags_one_by_one(parents: list[list[int]], durati
     rows = [own[: len(ordered)] for own in durations]
     alone = [drags(longest_path(own, ordered, ordered=True), own, ordered) for own in rows]
     assert drags_many(np.array(rows).T, ordered).T.tolist() == alone
+
+
+@settings(deadline=None, max_examples=60)
+@given(engines(), st.integers(1, 5))
+def test_a_limit_with_a_slot_for_every_pod_changes_no_drag(base: Engine, count: int) -> None:
+    """Such runs are computed together; each alone, by leaving a step out of the replay, has the same drag."""
+    pods = sum(map(len, base.work.values()))
+    graph = replace(base.graph, parallelism=pods)
+    records = [replace(base, graph=graph, limit=pods).run(str(n)) for n in range(count)]
+    shares = critical_share(records, graph)
+    assert shares == critical_share(records, base.graph)
+    for name, value in step_drag(executed(records[0], graph)).items():
+        assert shares[name].drag == pytest.approx(value)
+        if not base.fails:
+            less = replay(executed(records[0], graph), WhatIf.cache_hit(name))
+            assert value == pytest.approx(replay(executed(records[0], graph)) - less)

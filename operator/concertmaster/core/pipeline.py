@@ -35,9 +35,8 @@ class AnalysisResult:
 
     ``minor``: recommendations too small to be published (see ``fleet.materiality``).
 
-    ``notes``: sentences on data warnings of its objects, pods and runs. Basis of predictions: ``monthly_cost``, the monthly
-    cost of the requests (None: unknown), and ``spread``, the relative standard error with which an effect on the run time
-    can be measured.
+    ``notes``: sentences on data warnings of its objects, pods and runs. ``monthly_cost``, the monthly cost of the requests
+    (None: unknown), is a basis of predictions.
     """
 
     profile: str
@@ -47,7 +46,10 @@ class AnalysisResult:
     minor: tuple[Recommendation, ...] = ()
     notes: tuple[str, ...] = ()
     monthly_cost: float | None = None
-    spread: float = 0.0
+
+    def spread(self) -> float:
+        """The relative standard error with which an effect on the run time can be measured."""
+        return effect_error(self.analysis.runs)
 
     def predicted(self, item: Recommendation) -> RelativeEffect:
         """The expected effect of a recommendation in the measure it will be judged by. The interval is that of its own
@@ -129,7 +131,6 @@ def analyze_workflow(
         tuple(r for r in recommendations if r.minor),
         warnings,
         reserved_per_month(analysis),
-        effect_error(analysis.runs),
     )
 
 

@@ -57,7 +57,7 @@ def test_what_was_applied_is_promised_within_the_variation_of_later_runs(case: C
     history = advance(RecommendationHistory(), Observation(NOW, [given]))
 
     def promised(spread: float) -> RelativeEffect:
-        done = Observation(NOW + 1, [], target={"spec": {"parallelism": 2}}, spread=spread)
+        done = Observation(NOW + 1, [], target={"spec": {"parallelism": 2}}, spread=lambda: spread)
         (outcome,) = advance(history, done).outcomes
         return outcome.promised
 

@@ -151,11 +151,9 @@ def _waits(result: AnalysisResult) -> bool:
 
 def candidates(result: AnalysisResult, away: Collection[str]) -> tuple[Candidate, ...]:
     """The recommendations that set fields and are not dismissed or done already (``away``), in its order."""
-    return tuple(
-        Candidate(item, _coverage(result, item), result.monthly_cost, result.spread)
-        for item in result.recommendations
-        if item.edits and item.id not in away
-    )
+    items = [item for item in result.recommendations if item.edits and item.id not in away]
+    spread = result.spread() if items else 0.0
+    return tuple(Candidate(item, _coverage(result, item), result.monthly_cost, spread) for item in items)
 
 
 def _coverage(result: AnalysisResult, item: Recommendation) -> float | None:

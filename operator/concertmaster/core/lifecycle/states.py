@@ -9,7 +9,7 @@ the last.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,8 +47,8 @@ class Observation:
     """Current observations. ``enough``: enough data for a missing recommendation to count as obsolete. ``target``: the
     object that defines the workflow (None: not available), last written ``by`` at ``written`` (unix seconds).
     ``dismissals``: active ones, id to text. ``lines``: ledger lines of the operator's own changes of this workflow.
-    ``stepless``: rules whose ids do not contain a step. ``spread``: relative standard error with which later runs show an
-    effect."""
+    ``stepless``: rules whose ids do not contain a step. ``spread`` gives the relative standard error with which later runs
+    show an effect."""
 
     now: float
     given: Sequence[CurrentRecommendation]
@@ -61,7 +61,7 @@ class Observation:
     dismissals: Mapping[str, str] = field(default_factory=dict)
     lines: Sequence[Line] = ()
     stepless: Collection[str] = ()
-    spread: float = 0.0
+    spread: Callable[[], float] = lambda: 0.0
 
 
 def step_of(recommendation: str, steps: Sequence[str]) -> str | None:
@@ -95,7 +95,7 @@ def _made(standing: TrackedRecommendation, look: Observation) -> ImplementationR
     action = str(standing.words.get("action", standing.id))
     by = look.by or "somebody"
     done = way(standing.fields, look.target or {})  # a partial implementation has a proportional prediction
-    promised = _measurable(_scaled(standing.promised, done), look.spread)
+    promised = _measurable(_scaled(standing.promised, done), look.spread())
     return ImplementationResult(standing.id, action, by, at, standing.fields, promised, look.fingerprint)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
-from concertmaster.core.analysis.replay.simulate import simulate
+from concertmaster.core.analysis.replay.simulate import has_room, simulate
 from concertmaster.core.model import RunRecord, WorkflowGraph
 
 _FEWEST = 4  # runs; with fewer, one run at a time is faster
@@ -125,11 +125,12 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
 
 
 def _step_drags(runs: Sequence[ExecutedRun]) -> list[Mapping[str, float]]:
-    """``step_drag`` of each run; runs of one layout without limits or per-item places are computed together."""
+    """``step_drag`` of each run; runs of one layout in which nothing waits for a slot, without per-item places, are computed
+    together."""
     by_run: list[Mapping[str, float]] = [{}] * len(runs)
     alike: dict[tuple[int, int], list[int]] = {}
     for k, run in enumerate(runs):
-        if run.limits or len(run.index) != len(run.names):
+        if len(run.index) != len(run.names) or not has_room(run.limits, run.names, run.pieces):
             by_run[k] = step_drag(run)
         else:
             alike.setdefault((id(run.names), id(run.parents)), []).append(k)
@@ -156,7 +157,7 @@ def step_drag(run: ExecutedRun) -> Mapping[str, float]:
         name: single[at[0]] if len(at) == 1 else max(0.0, path.length - _length_without(run, at))
         for name, at in run.index.items()
     }
-    if not run.limits:
+    if has_room(run.limits, run.names, run.pieces):
         return {name: drag[name] for name in run.pods}
     # A limit nobody waited for can only reduce a drag; with a binding limit any step can delay any other.
     waited = run.replayed - run.tail > path.length * (1.0 + 1e-9)

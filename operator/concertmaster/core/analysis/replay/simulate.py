@@ -111,11 +111,21 @@ def _ready(parents: Sequence[Sequence[int]], lengths: Sequence[float]) -> list[f
     return out
 
 
+def has_room(limits: Sequence[Limit], names: Sequence[str], pieces: Sequence[Sequence[object]]) -> bool:
+    """Whether each limit has a slot for every chain under it, so that none can ever wait."""
+    return all(sum([len(pieces[i]) for i in _under(limit, names)]) <= limit.size for limit in limits)
+
+
+def _under(limit: Limit, names: Sequence[str]) -> list[int]:
+    """The places of the steps that a limit covers."""
+    return [i for i, name in enumerate(names) if limit.steps is None or name in limit.steps]
+
+
 def _binds(limit: Limit, names: Sequence[str], pieces: Sequence[Sequence[Chain]], ready: Sequence[float]) -> bool:
     """Whether pods that never wait would at some time hold more slots than exist. If not, the limit never matters."""
-    mine = [i for i, name in enumerate(names) if limit.steps is None or name in limit.steps]
-    if sum([len(pieces[i]) for i in mine]) <= limit.size:
+    if has_room((limit,), names, pieces):
         return False
+    mine = _under(limit, names)
     edges: list[tuple[float, int]] = []
     for i in mine:
         for chain in pieces[i]:
