@@ -1,7 +1,8 @@
 """Compile what the operator imports and nothing else: a read-only file system cannot do it at the first start.
 
 ``python image/warm.py TREE`` imports every command from TREE in a Python that sees nothing but its standard library and
-TREE. Bytecode of the libraries' other modules would double the size for nothing.
+TREE. Bytecode of the libraries' other modules would double the size for nothing. The operator itself runs without
+documentation strings (see the chart's Deployment), and is compiled a second time for that.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-_IMPORTS = """
+_OPERATOR = "import concertmaster.cli.commands.run, concertmaster.controller.main"
+_COMMANDS = """
 import importlib
-import concertmaster.controller.main
 from concertmaster.cli import COMMANDS
 for module, _ in COMMANDS.values():
     importlib.import_module(module)
@@ -27,7 +28,8 @@ def main(arguments: list[str]) -> int:
         return 2
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment["PYTHONPATH"] = str(Path(arguments[0]).resolve())
-    return subprocess.run([sys.executable, "-S", "-c", _IMPORTS], env=environment, check=False).returncode
+    passes = (("-S", "-c", f"{_OPERATOR}\n{_COMMANDS}"), ("-S", "-OO", "-c", _OPERATOR))
+    return max(subprocess.run([sys.executable, *each], env=environment, check=False).returncode for each in passes)
 
 
 if __name__ == "__main__":

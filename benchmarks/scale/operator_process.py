@@ -10,7 +10,9 @@ from testbed.process import Process
 from testbed.services.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = {"PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1"}  # of the image's environment, what memory depends on
+# What memory depends on in the environment of the image, and of the container in the chart.
+IMAGE = {"PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1"}
+DEPLOYED = {"PYTHONOPTIMIZE": "2"}
 
 
 def operator(cluster: Cluster, directory: Path, source: str, port: int, interval: float, more: str = "") -> Process:
@@ -26,5 +28,8 @@ def operator(cluster: Cluster, directory: Path, source: str, port: int, interval
         "operator",
         [sys.executable, "-m", "concertmaster", "run", "--config", str(config)],
         log=directory / "operator.log",
-        env=os.environ | IMAGE | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
+        env=os.environ
+        | IMAGE
+        | DEPLOYED
+        | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())},
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.scale.operator_process import DEPLOYED
 from charts import readme, sync, values_schema
 from concertmaster import settings
 from concertmaster.engines import ENGINES
@@ -208,6 +209,13 @@ def test_the_database_is_named_and_its_credentials_come_from_the_secret(helm: He
 def test_a_database_address_is_checked_and_holds_no_password(helm: Helm, url: str) -> None:
     with pytest.raises(HelmError, match=r"history.*url"):
         helm.template({"history": {"url": url}})
+
+
+@pytest.mark.parametrize("values", [{}, {"shards": 2, "history": {"url": DATABASE}}])
+def test_benchmarks_measure_the_memory_of_what_is_deployed(helm: Helm, values: dict[str, Any]) -> None:
+    kind = "StatefulSet" if values else "Deployment"
+    (container,) = find(helm.template(values), kind, "cm-concertmaster")["spec"]["template"]["spec"]["containers"]
+    assert {e["name"]: e.get("value") for e in container["env"]}.items() >= DEPLOYED.items()
 
 
 def test_shards_are_a_statefulset_with_a_lease_each(helm: Helm) -> None:
