@@ -22,7 +22,8 @@ from tests.support.cluster.operator_bed import apply, condition, cronjob, histor
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the build: a minute, much longer on a busy machine
 
-LARGEST = 178e6  # bytes of Python in the image; PostgreSQL's driver with its library is 15e6, a second set of bytecode 13e6
+# Bytes of Python in the image: PostgreSQL's driver with its library is 15e6 of them, a second set of bytecode 13e6.
+LARGEST = 178e6
 
 
 @pytest.fixture(scope="module")
