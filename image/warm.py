@@ -1,8 +1,8 @@
 """Compile what the operator imports and nothing else: a read-only file system cannot do it at the first start.
 
-``python image/warm.py TREE`` imports every command from TREE in a Python that sees nothing but its standard library and
-TREE. Bytecode of the libraries' other modules would double the size for nothing. The operator itself runs without
-documentation strings (see the chart's Deployment), and is compiled a second time for that.
+``python image/warm.py TREE`` imports all our modules from TREE, also those that are imported only when they are needed,
+in a Python that sees nothing but its standard library and TREE. Bytecode of the libraries' other modules would double the
+size for nothing. It is made twice: in the chart's container nothing that is run has documentation strings.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-_OPERATOR = "import concertmaster.cli.commands.run, concertmaster.controller.main"
-_COMMANDS = """
-import importlib
-from concertmaster.cli import COMMANDS
-for module, _ in COMMANDS.values():
-    importlib.import_module(module)
+_IMPORTS = """
+import importlib, pkgutil, concertmaster
+for module in pkgutil.walk_packages(concertmaster.__path__, "concertmaster."):
+    if not module.name.endswith(".__main__"):
+        importlib.import_module(module.name)
 """
 
 
@@ -28,8 +27,8 @@ def main(arguments: list[str]) -> int:
         return 2
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment["PYTHONPATH"] = str(Path(arguments[0]).resolve())
-    passes = (("-S", "-c", f"{_OPERATOR}\n{_COMMANDS}"), ("-S", "-OO", "-c", _OPERATOR))
-    return max(subprocess.run([sys.executable, *each], env=environment, check=False).returncode for each in passes)
+    commands = ([sys.executable, "-S", *without, "-c", _IMPORTS] for without in ((), ("-OO",)))
+    return max(subprocess.run(command, env=environment, check=False).returncode for command in commands)
 
 
 if __name__ == "__main__":

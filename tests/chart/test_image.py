@@ -146,7 +146,9 @@ def imports(image: Stage, more: Mapping[str, str]) -> set[str]:
     """Modules that had to be compiled because the image has no bytecode of them."""
     environment = {k: v.replace("/opt/", f"{image.root}/opt/") for k, v in image.env.items()} | more
     probe = (
-        "import sys, os, concertmaster.cli.commands.run, concertmaster.controller.main\n"
+        "import importlib, pkgutil, sys, os, concertmaster\n"
+        "for m in pkgutil.walk_packages(concertmaster.__path__, 'concertmaster.'):\n"
+        "    m.name.endswith('.__main__') or importlib.import_module(m.name)\n"
         "for m in list(sys.modules.values()):\n"
         "    f, c = getattr(m, '__file__', None), getattr(m, '__cached__', None)\n"
         "    if f and f.endswith('.py') and c and not os.path.exists(c): print(f)\n"
