@@ -44,7 +44,8 @@ class PrometheusClient:
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
         self.learned_interval: float | None = None
-        self.sampled_interval: float | None = None  # seconds, of the container with most samples, seen within the hour
+        self.sampled_interval: float | None = None  # seconds, of the container with most samples
+        self.sampled_at = 0.0  # unix seconds: the moment at which that was asked for
         self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
         self.hourly = Hourly()
         self.requests = 0  # logical requests answered or failed, for telemetry

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.hourly import HOUR
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.vanish import ScrapeTargets, read_targets
 from concertmaster.prometheus.queries import bulk as queries
@@ -18,11 +19,11 @@ def target_state(
     """The state at ``end`` (unix seconds); ``ask`` takes a query's name and text. Raises MetricsError."""
 
     def state(within: str = "") -> ScrapeTargets:
-        # Every container of the source is counted for it, so that it is asked once an hour.
-        timed = client.hourly.due("sampled interval", end) or client.sampled_interval is None
-        exposure = read_targets(ask("targets", queries.targets(scope, window, within, timed=timed)))
-        if timed:
-            client.sampled_interval = exposure.interval
+        # Every container of the source is counted for it, so that it is asked once an hour, and the past goes by the present.
+        known = client.sampled_interval is not None and end < client.sampled_at + HOUR
+        exposure = read_targets(ask("targets", queries.targets(scope, window, within, timed=not known)))
+        if not known:
+            client.sampled_interval, client.sampled_at = exposure.interval, end
         if exposure.seen and not exposure.known:
             exposure = replace(exposure, exposing=read_targets(ask("exposing", queries.exposing(scope))).exposing)
         return replace(exposure, interval=client.sampled_interval)

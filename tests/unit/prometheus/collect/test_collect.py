@@ -1075,6 +1075,20 @@ def test_how_often_containers_are_sampled_is_asked_once_an_hour(store: Store) ->
     assert asking.sampled_interval == 30
 
 
+def test_how_often_containers_are_sampled_is_not_asked_again_for_the_past(store: Store) -> None:
+    """The query reads every container of the source, and a first reading asks for a hundred spans of the past."""
+    store.script = lambda asked: vector(rows(asked.query))
+    asking = client(store)
+
+    def asked(until: float) -> int:
+        before = len(store.asked)
+        collect(asking, namespaces=["etl"], since=until - 600, until=until, now=until + 60, label_keys=("step",))
+        return sum("300 / max" in a.query for a in store.asked[before:])
+
+    spans = [NOW, NOW - 6 * 3600.0, NOW - 12 * 3600.0, NOW + 3600.0]
+    assert [asked(until) for until in spans] == [1, 0, 0, 1]
+
+
 def test_where_up_is_hidden_one_more_query_tells_who_exposes_pods(store: Store) -> None:
     def hidden(asked: Asked) -> Reply:
         if '"now"' in asked.query:
