@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def utc(seconds: float) -> datetime:
@@ -13,7 +14,13 @@ def utc(seconds: float) -> datetime:
 
 def format_time(seconds: float) -> str:
     """Kubernetes Time: whole seconds, ``2027-01-31T00:00:00Z``."""
-    return utc(int(seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _whole(int(seconds))
+
+
+@lru_cache(maxsize=64)
+def _whole(seconds: int) -> str:
+    """A cycle says the same moment in ten thousands of conditions."""
+    return utc(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(seconds: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from sys import intern
 from typing import Any
 
@@ -43,7 +44,7 @@ _CONTAINER = (
     "fs_write_bytes", "init", "ambiguous", "gpu_resource", "gpu_request", "gpu_used", "gpus_active", "storage_request",
     "storage_limit", "storage_peak", "sidecar",
 )  # fmt: skip
-_FLAGS = frozenset({"init", "ambiguous", "sidecar"})
+_FLAGS = ("init", "ambiguous", "sidecar")
 # Rows are read by position, since there are thousands of them in an analysis: where fields stand that need a conversion,
 # and how an object is made of a row.
 _FLAG_PLACES = tuple(sorted(_CONTAINER.index(name) for name in _FLAGS))
@@ -54,6 +55,7 @@ _OUTCOMES = {o.value: o for o in Outcome}
 # What users' queries say of a model joins a run when it is read.
 _made_execution = maker(StepExecution, (_EXECUTION[0], "containers", "extra", *_EXECUTION[1:], "model"))
 _made_container = maker(ContainerFact, _CONTAINER)
+_of_execution, _of_container = attrgetter(*_EXECUTION), attrgetter(*_CONTAINER)
 _DICTIONARY = (
     b'OOMKilledDeadlineExceededEvictedPreemptingVanishedErrorFailedUnknownSkippedCached'
     b'["main",null,null,null,"Error",["init",null,1,["sidecar",null,0.1,0.5,1.0,2.0,4.0,134217728.0,268435456.0,536870912.0,'
@@ -94,12 +96,16 @@ def decode_record(body: bytes, key: WorkflowKey, run: str) -> RunRecord:
 
 
 def _execution_row(e: StepExecution) -> list[Any]:
-    containers = [
-        _trimmed([(getattr(c, f) or None) if f in _FLAGS else getattr(c, f) for f in _CONTAINER]) for c in e.containers
-    ]
-    values = [getattr(e, f) for f in _EXECUTION]
+    values = list(_of_execution(e))
     values[_VOLUMES] = [[v.claim, v.used, v.capacity] for v in e.volumes] or None
-    return [_trimmed(values), containers, *([dict(e.extra)] if e.extra else [])]
+    return [_trimmed(values), [_container_row(c) for c in e.containers], *([dict(e.extra)] if e.extra else [])]
+
+
+def _container_row(c: ContainerFact) -> list[Any]:
+    values = list(_of_container(c))
+    for place in _FLAG_PLACES:
+        values[place] = values[place] or None
+    return _trimmed(values)
 
 
 def _execution(row: Sequence[Any]) -> StepExecution:

@@ -19,7 +19,7 @@ def target_state(
     """The state at ``end`` (unix seconds); ``ask`` takes a query's name and text. Raises MetricsError."""
 
     def state(within: str = "") -> ScrapeTargets:
-        # Every container of the source is counted for it, so that it is asked once an hour, and the past goes by the present.
+        # Every container of the source is counted for it: it is asked once an hour, and the past goes by the present.
         known = client.sampled_interval is not None and end < client.sampled_at + HOUR
         exposure = read_targets(ask("targets", queries.targets(scope, window, within, timed=not known)))
         if not known:
