@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 Labels = dict[str, str]
+
+_MOST_COLUMNS = 200  # of all elements together; what has more is read by the standard library
 
 LARGEST = 1e18
 """Of a usable number: times, bytes and seconds stay far below, and sums, differences and counts of it stay finite."""
@@ -121,35 +124,48 @@ def decode(body: bytes) -> Envelope:
 def _vector(read: _Body) -> Vector:
     """The vector of a plain answer. Raises MsgspecError when an element is none."""
     shared: dict[str, str] = {}
-    layouts: dict[tuple[str, ...], int] = {}
-    kinds: list[int] = []
-    texts: list[tuple[str, ...]] = []
+    keep = shared.setdefault
+    columns: tuple[str, ...] = ()
+    decode_row = _row_decoder(columns)
+    rows: list[tuple[str, ...]] = []
     values = array("d")
     dropped = 0
     for raw in read.data.result:
-        row = _ROW.decode(raw)
-        labels = row.metric
-        kind = layouts.setdefault(tuple(labels), len(layouts))
+        try:
+            row = decode_row(raw)
+        except msgspec.ValidationError:  # a label that no element before it has, or no element at all
+            columns = tuple(dict.fromkeys((*columns, *_ROW.decode(raw).metric)))
+            decode_row = _row_decoder(columns)
+            row = decode_row(raw)
         number = _finite(row.value[1])
         if number is None:
             dropped += 1
             continue
-        kinds.append(kind)
-        own = labels.values()
-        texts.append(tuple(map(shared.setdefault, own, own)))
+        own = msgspec.structs.astuple(row.metric)
+        rows.append(tuple(map(keep, own, own)))
         values.append(number)
-    columns = tuple(dict.fromkeys(name for layout in layouts for name in layout))
-    rows = tuple(texts)
-    if len(layouts) > 1:
-        pickers = [_picker(layout, columns) for layout in layouts]
-        rows = tuple(pickers[kind]((*own, "")) for kind, own in zip(kinds, texts, strict=True))
-    return Vector(columns, rows, values, dropped, tuple(read.warnings), tuple(read.infos))
+    width = len(columns)
+    whole = tuple([row if len(row) == width else (*row, *[""] * (width - len(row))) for row in rows])
+    return Vector(columns, whole, values, dropped, tuple(read.warnings), tuple(read.infos))
 
 
-def _picker(layout: Sequence[str], columns: Sequence[str]) -> itemgetter[Any]:
-    """Puts the values of a label set, and "" behind them for what it lacks, in the order of ``columns``."""
-    places = {name: place for place, name in enumerate(layout)}
-    chosen = [places.get(name, -1) for name in columns]
+@lru_cache(maxsize=64)
+def _row_decoder(columns: tuple[str, ...]) -> Callable[[msgspec.Raw], Any]:
+    """Decodes an element that has no other labels than these; those that it lacks are ""."""
+    if len(columns) > _MOST_COLUMNS:
+        raise msgspec.ValidationError("more labels than an answer of ours has")
+    names = {f"label_{place}": name for place, name in enumerate(columns)}
+    labels = msgspec.defstruct(
+        "_Labels", [(name, str, "") for name in names], rename=names, forbid_unknown_fields=True, gc=False
+    )
+    element = msgspec.defstruct("_Element", [("metric", labels), ("value", tuple[float, str])], gc=False)
+    return msgspec.json.Decoder(element).decode
+
+
+def _picker(columns: Sequence[str], names: Sequence[str]) -> itemgetter[Any]:
+    """Takes the values of ``names`` from a row with "" behind it, which stands for those that the columns lack."""
+    places = {name: place for place, name in enumerate(columns)}
+    chosen = [places.get(name, -1) for name in names]
     return itemgetter(*chosen) if len(chosen) > 1 else itemgetter(slice(chosen[0], chosen[0] + 1 or None))
 
 

@@ -14,7 +14,7 @@ those pods and Jobs of which a moment does not tell all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -186,7 +186,8 @@ class QueryShard:
         usage: Usage = {}
         reused = twice(drafts)
         prompt = self.client.source.delay_seconds <= recorded.LATEST
-        for at, window, members in by_life(drafts, self.latest, self.options.named_pods):
+        classes = list(by_life(drafts, self.latest, self.options.named_pods))
+        for at, window, members in classes:
             names = [draft.pod for draft in members]
             whole = window.length + self.end - at <= targets.recorded
             records = whole and prompt and not self.scope.usage.renamed
@@ -201,8 +202,10 @@ class QueryShard:
             self.recorded += records and targets.recorded > 0
             self._storage(at, window, members, usage)
             self._volumes(at, window, members)
-            reused |= self._reused(at, window, members, usage)
             self._least = self._least or assemble.least_interval(members, usage)
+        unclear = assemble.unidentified(usage)
+        for at, window, members in classes:
+            reused |= self._reused(at, window, [d for d in members if _known_by_name(d, unclear)])
         held = self._gpus(drafts)
         known = self.client.scrape_interval
         interval = assemble.estimate_interval(drafts, usage, targets.interval) if known is None else known
@@ -236,12 +239,11 @@ class QueryShard:
         for answer in self._questions.by_name("life", pods, lambda names: text(pods=names), at):
             assemble.read_usage(answer, self.scope.usage, usage, step=step)
 
-    def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft], usage: Usage) -> set[PodName]:
-        """Names that several pods bore, of those that are known by name alone."""
-        unclear = assemble.unidentified(usage)
-        names = [d.pod for d in members if (d.namespace, d.pod) in unclear or gpus.requests_gpus(d)]
+    def _reused(self, at: float, window: TimeRange, members: Sequence[PodDraft]) -> set[PodName]:
+        """Names that several pods bore."""
         pods: set[PodName] = set()
-        for answer in self._questions.by_name("reused", names, partial(of_containers.reused, self.scope, window), at):
+        build = partial(of_containers.reused, self.scope, window)
+        for answer in self._questions.by_name("reused", [d.pod for d in members], build, at):
             pods |= {(row[0], row[1]) for row, _ in answer.select(*self.scope.state.columns("namespace", "pod"))}
         return pods
 
@@ -282,3 +284,8 @@ class QueryShard:
         shape, scope = self._shape(), self.scope
         moved = scope.state.over(shape.state) if state else scope.state
         self.scope = replace(scope, state=moved, usage=scope.usage.over(shape.usage))
+
+
+def _known_by_name(draft: PodDraft, unclear: Set[PodName]) -> bool:
+    """Whether figures of a pod, of which those ``unclear`` have some without a uid, are found by its name alone."""
+    return (draft.namespace, draft.pod) in unclear or gpus.requests_gpus(draft)

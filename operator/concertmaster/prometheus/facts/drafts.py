@@ -59,7 +59,10 @@ class PodDraft:
 
     def container(self, name: str) -> ContainerDraft:
         """The draft of a container, made when it is new."""
-        return self.containers.setdefault(name, ContainerDraft())
+        known = self.containers.get(name)
+        if known is None:  # of a dozen calls for each container, one
+            known = self.containers[name] = ContainerDraft()
+        return known
 
     @property
     def terminal(self) -> bool:
