@@ -81,6 +81,18 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             stale INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
+    # The pods of a run lie together, as they are read and as they come: by uid each lay on a page of its own.
+    (
+        "ALTER TABLE pods RENAME TO pods_by_uid_before",
+        """CREATE TABLE pods (
+            uid TEXT NOT NULL, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT NOT NULL, begun REAL, ended REAL, body BLOB NOT NULL,
+            PRIMARY KEY (workflow, run, uid)) WITHOUT ROWID""",
+        """INSERT INTO pods SELECT uid, workflow, run, begun, ended, body FROM pods_by_uid_before
+            ORDER BY workflow, run, uid""",
+        "DROP TABLE pods_by_uid_before",
+        "CREATE UNIQUE INDEX pods_by_uid ON pods (uid)",
+    ),
 )
 
 
