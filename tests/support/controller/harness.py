@@ -93,6 +93,9 @@ class FakeSources:
         self.changed.clear()
         return report
 
+    def go_on(self) -> None:
+        """Nothing is asked for ahead."""
+
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         self.order.append("queries")
         answered = frozenset(self.answered)

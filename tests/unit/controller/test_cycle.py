@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.controller import watchdog
+from concertmaster.controller import cycle, watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.controller.profiles import assessor
@@ -196,8 +196,8 @@ def test_a_pod_without_a_trace_does_not_have_its_workflow_analysed_in_every_cycl
     """The run waits a day for its missing pod. Nothing happens meanwhile, and then it counts as over without a new fact."""
     bed.history.runs_of["etl"].append(run("etl", 9, Outcome.RUNNING))
     hours = 5 * 3600.0
-    for cycle in range(4):
-        bed.sources.reports["default"] = report(data_until=NOW + cycle * INTERVAL)
+    for number in range(4):
+        bed.sources.reports["default"] = report(data_until=NOW + number * INTERVAL)
         bed.run(seconds=INTERVAL)
     assert len(bed.analyzer.cases) == 1
     for _ in range(4):
@@ -784,6 +784,25 @@ def test_reading_does_not_wait_for_a_thousand_statuses_that_say_that_it_goes_on(
     bed.sources.reports["default"] = report()
     bed.run(seconds=INTERVAL)
     assert [bed.status(name=name)["advice"] for name in ("etl", *names)] == [["3 runs"]] * 10
+
+
+def test_a_cycle_ends_after_a_while_where_there_is_more_of_the_past_and_the_next_goes_on(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ever more workflows have enough runs by then: policies would wait for the last of ten thousand."""
+    monkeypatch.setattr(cycle, "_BATCH", 2)
+    monkeypatch.setattr(cycle, "_ANALYSES", 0.0)
+    names = ["etl", *(f"more-{number}" for number in range(4))]
+    for name in names[1:]:
+        bed.profile(name, name)
+        bed.cronjob(name)
+        bed.history.runs_of[name] = [run(name, n) for n in range(3)]
+    bed.sources.reports["default"] = report(more=True)
+    advised = []
+    for _ in range(3):
+        assert bed.run()
+        advised.append(sum("advice" in (entry.get("status") or {}) for entry in bed.objects(PROFILES)))
+    assert advised == [2, 4, 5]
 
 
 def test_runs_read_live_are_analysed_in_the_same_cycle(bed: Bed) -> None:

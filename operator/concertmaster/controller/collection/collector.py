@@ -115,6 +115,15 @@ class Collector:
         self.reports = self._settled(reports, now)
         return self.reports
 
+    def go_on(self) -> None:
+        """Store what sources have answered ahead of the next reading. No fault of it holds up analyses."""
+        try:
+            self._sources.go_on()
+        except Stopped:
+            raise
+        except Exception:
+            log.exception("storing what was asked for ahead failed in an unexpected way")
+
     def ask_users(self) -> Mapping[str, SourceReport]:
         """Run users' queries against the sources that were read in this cycle. Returns the reports, completed with the
         results."""

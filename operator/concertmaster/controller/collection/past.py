@@ -1,14 +1,16 @@
 """Reading the past of one metrics source, newest first, a bounded part per cycle.
 
-Where a cycle has no time for all of it, the first spans of what the next one reads are asked for before its analyses begin:
-the source evaluates them meanwhile, instead of resting. What a span contains does not depend on when it is asked for.
+Where a cycle has no time for all of it, what the next one reads is asked for before its analyses begin, and stored between
+them as it comes: the source evaluates spans meanwhile, instead of resting. What a span contains does not depend on when it
+is asked for. A workflow that has enough runs by then is analysed in the same cycle.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -16,14 +18,20 @@ from typing import Protocol
 from concertmaster.controller.collection.gaps import Gaps
 from concertmaster.controller.collection.oversize import Oversize
 from concertmaster.controller.collection.watermarks import SLACK, OpenStore, Reading, Watermarks
+from concertmaster.core.model import WorkflowKey
+from concertmaster.history import Store
 from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.pace import FEW, FirstDepth, Pace
 from concertmaster.prometheus.collect.reading import PRESENT, Collection, CollectOptions, backfill
 
+log = logging.getLogger("concertmaster.sources")
+
 _TOGETHER = 500  # workflows: of more, spans of the past are too much memory, and too little of them is asked for ahead
-_AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analyzed first
-LONG = 120.0  # seconds of reading the past after which the newest runs are worth an analysis before
+_AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analysed first
+_BRIEFLY = 5.0  # the same, where that takes long
+LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +67,32 @@ class _Ahead:
     span: _Span
     newest: Future[Collection | None]
     others: Iterator[Collection]
+    some: bool = False  # whether anything ended in what was stored of it between analyses
 
     def chunks(self) -> Iterator[Collection]:
         newest = self.newest.result()
         if newest is not None:
             yield newest
             yield from self.others
+
+    def after(self, chunk: Collection) -> _Ahead:
+        """What is left once its newest chunk was used."""
+        others = self.others
+        newest = in_background(lambda: next(others, None), name="backfill-ahead")
+        return _Ahead(replace(self.span, until=chunk.since), newest, others, self.some or bool(chunk.facts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a reading that had no time for more left behind, for what is stored between analyses."""
+
+    store: Store
+    reading: Reading  # of its own: the other one was reported
+    gaps: Gaps
+    marks: Watermarks
+    oversize: Oversize
+    lows: dict[WorkflowKey, float]
+    want: float
 
 
 class PastReader:
@@ -93,59 +121,127 @@ class PastReader:
         self._pace = Pace()
         self._depth = FirstDepth()
         self._ahead: _Ahead | None = None
+        self._known: _Known | None = None
         self._since: float | None = None  # when the past that is being read was begun, in monotonic seconds
+        self._long = False  # whether that takes long
 
     def read(self, reading: Reading, gaps: Gaps, marks: Watermarks, oversize: Oversize, want: float) -> None:
         """Read on towards ``want`` for workflows that were not read that far yet. Raises MetricsError and HistoryError;
         what was stored before stays."""
         demand, begun = reading.demand, self._clock()
         ahead, self._ahead = self._ahead, None
+        known, self._known = self._known, None
+        if known is not None:
+            reading.changed |= known.reading.changed
+            reading.unassigned += known.reading.unassigned
         newest = float(int(demand.now - self._client.source.delay_seconds))
         started = dict.fromkeys(ahead.span.namespaces, ahead.span.until) if ahead is not None else {}
         lows = marks.lows((d.key for d in demand.workflows), newest, started)
+        lacking = {key: low for key, low in lows.items() if low > want + SLACK}
         reading.lack(lows, want)  # also where reading on fails
 
-        def read(namespaces: list[str], since: float, until: float) -> bool:
-            """Whether anything ended in that span."""
-            asking, count, some = self._asking(reading, namespaces), len(reading.definitions(namespaces)), False
-            span = _Span(tuple(namespaces), until, asking)
-            if ahead is not None and ahead.span == span:
-                chunks = ahead.chunks()
+        def read(namespaces: list[str], since: float, until: float) -> tuple[bool, float]:
+            """Whether anything ended in that span, and how far back it was read."""
+            nonlocal ahead
+            asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
+            if ahead is not None and ahead.span == _Span(tuple(namespaces), until, asking):
+                chunks, some, ahead = ahead.chunks(), ahead.some, None
             else:
-                chunks = self._chunks(demand.now, asking, namespaces, count, since, until)
+                chunks, some = self._chunks(demand.now, asking, namespaces, count, since, until), False
+            position = until
             for chunk in chunks:
-                self._pace.learn(chunk, count)
-                reading.heartbeat("collect")
-                self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= demand.now - PRESENT)
-                blind = bool(gaps.blind) and not chunk.facts
-                marks.lower(lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
-                some = some or bool(chunk.facts)
+                self._store(chunk, namespaces, count, use)
+                some, position = some or bool(chunk.facts), chunk.since
                 if self._stop.is_set():
                     break
-            return some
+            return some, position
 
         def together(names: Iterable[str]) -> Iterable[list[str]]:
             return oversize.groups(names, demand.now)
 
+        use = _Known(self._history.store, reading, gaps, marks, oversize, lows, want)
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
+        self._long = self._long and self._since is not None
         late = False
         for top, namespaces in self._next(reading.behind(together, _TOGETHER), ahead):
+            if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
+                late = ahead.span == _Span(tuple(namespaces), top, self._asking(reading, namespaces))
+                if late:  # there is enough to analyse until it comes
+                    self._ahead = ahead
+                    break
             since, span, some = top, self._span(reading, namespaces, newest - top), False
             while not (some or late) and since > want + SLACK:
-                until, since = since, max(want, since - span)
-                some = read(namespaces, since, until)
+                until = since
+                some, since = read(namespaces, max(want, since - span), until)
                 if some and until > newest - PRESENT:
                     self._learn_depth(reading, namespaces, until)
                 span *= 2  # of a long time in which nothing ended, all at once
-                late = self._stop.is_set() or self._clock() - begun > _AT_ONCE
+                late = self._stop.is_set() or self._late(lacking, lows, begun)
             if late:
                 break
         reading.more = reading.lack(lows, want) or reading.more
-        reading.long = self._since is not None and self._clock() - self._since > LONG
-        if late and not self._stop.is_set():
-            for top, namespaces in reading.behind(together, _TOGETHER)[:1]:
-                span = self._span(reading, namespaces, newest - top)
-                self._ahead = self._ask_ahead(reading, namespaces, max(want, top - span), top)
+        reading.long = self._since is not None and self._takes_long(lacking, lows, begun)
+        if late:
+            self._known = replace(use, reading=Reading(demand, reading.heartbeat))
+            if self._ahead is None:
+                self._ask_on(self._known)
+
+    def go_on(self) -> None:
+        """Store what was asked for ahead, as far as it has come, and ask for what follows. A fault of the source is left to
+        the next reading, which asks again. Raises HistoryError."""
+        ahead, known = self._ahead, self._known
+        if ahead is None or known is None or not ahead.newest.done() or self._stop.is_set():
+            return
+        self._ahead = None
+        if known.store is not self._history.store:
+            return  # what was known to be in it may not be in this one
+        try:
+            chunk = ahead.newest.result()
+        except MetricsError as error:
+            log.info("what was asked for ahead is asked for again: %s", error)
+            return
+        if chunk is None:
+            self._ask_on(known)
+            return
+        namespaces = ahead.span.namespaces
+        self._store(chunk, namespaces, len(known.reading.definitions(namespaces)), known)
+        self._ahead = ahead.after(chunk)
+
+    def _late(self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float) -> bool:
+        """Whether what was read since ``begun`` is analysed before more is: soon, where reading goes on between analyses."""
+        patience = _BRIEFLY if self._takes_long(lacking, lows, begun) else _AT_ONCE
+        return self._clock() - begun > patience
+
+    def _takes_long(
+        self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float
+    ) -> bool:
+        """Whether the past takes longer than ``LONG`` to read, which is then so until all is read: it has, or will have when
+        each of those that were ``lacking`` something has had a turn, at the pace since ``begun``."""
+        now = self._clock()
+        read = sum(lows[key] < low for key, low in lacking.items())
+        spent = now - (self._since if self._since is not None else now)
+        self._long = self._long or spent + (now - begun) * (len(lacking) - read) / max(read, 1) > LONG
+        return self._long
+
+    def _store(self, chunk: Collection, namespaces: Sequence[str], count: int, known: _Known) -> None:
+        """One chunk of the past of ``count`` workflows."""
+        reading, gaps = known.reading, known.gaps
+        self._pace.learn(chunk, count)
+        reading.heartbeat("collect")
+        self._keep(chunk, namespaces, reading, gaps, present=chunk.complete_until >= reading.demand.now - PRESENT)
+        blind = bool(gaps.blind) and not chunk.facts
+        known.marks.lower(known.lows, namespaces, chunk.since, chunk.complete_until, blind=blind)
+
+    def _ask_on(self, known: _Known) -> None:
+        """Ask for the first span of what comes next."""
+        reading, now = known.reading, known.reading.demand.now
+        if self._stop.is_set() or not reading.lack(known.lows, known.want):
+            return
+        newest = float(int(now - self._client.source.delay_seconds))
+        parts = reading.behind(lambda names: known.oversize.groups(names, now), _TOGETHER)
+        for top, namespaces in parts[:1]:
+            span = self._span(reading, namespaces, newest - top)
+            self._ahead = self._ask_ahead(reading, namespaces, max(known.want, top - span), top)
 
     def _span(self, reading: Reading, namespaces: Sequence[str], known: float) -> float:
         """Seconds of the past of these that are read at once, of which so many are ``known``. Of many workflows that is

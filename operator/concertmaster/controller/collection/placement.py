@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from concertmaster.core.model import EngineTraits, PodFact, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import UNKNOWN_STEP, EngineTraits, PodFact, WorkflowDefinition, WorkflowKey
 from concertmaster.core.stable_findings import StableFindings
 from concertmaster.engines import Assignment, assign
 from concertmaster.prometheus.collect.reading import Collection
@@ -95,3 +95,14 @@ def _runs_of(fact: PodFact) -> set[tuple[str, str | None]]:
 
 def _sentences(reasons: Mapping[str, str]) -> dict[str, str]:
     return {why: f"pods belong to no run: {why}, as {pod}" for why, pod in reasons.items()}
+
+
+def placed_uids(placed: Assignment) -> set[str]:
+    """Pods in their final places: one without a step may get one from what a later look shows of its run."""
+    return {
+        e.uid
+        for runs in placed.executions.values()
+        for executions in runs.values()
+        for e in executions
+        if e.uid and not e.step.startswith(UNKNOWN_STEP)
+    }

@@ -20,14 +20,14 @@ from concertmaster.controller.collection.gaps import Gaps, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.past import Asking, PastReader
-from concertmaster.controller.collection.placement import PodPlacer
+from concertmaster.controller.collection.placement import PodPlacer, placed_uids
 from concertmaster.controller.collection.user_queries import UserQueries
 from concertmaster.controller.collection.watermarks import Reading, Watermarks
 from concertmaster.controller.discovery.pod_index import PodIndex
 from concertmaster.controller.interfaces import CollectionRequest, Heartbeat, SourceReport
-from concertmaster.core.model import UNKNOWN_STEP, RunRecord, WorkflowDefinition
+from concertmaster.core.model import RunRecord, WorkflowDefinition
 from concertmaster.core.model.inputs import ExtraMetric
-from concertmaster.engines import Assignment, job_ends
+from concertmaster.engines import job_ends
 from concertmaster.engines.label_keys import labels_in_use
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
@@ -164,6 +164,14 @@ class MetricsSources:
             query_problems=self._queries.problems(demand.workflows),
         )
 
+    def go_on(self) -> None:
+        """See ``interfaces.Sources``."""
+        for source, past in self._pasts.items():
+            try:
+                past.go_on()
+            except HistoryError as error:  # the next reading meets it as well, and reports it
+                log.warning("source %s: what was asked for ahead is not stored: %s", source, error)
+
     def extras(
         self,
         source: str,
@@ -257,7 +265,7 @@ class MetricsSources:
             reading.unassigned[reason] += pods.count
         if placed.executions or ends:
             reading.changed |= self._history.store.add(placed.executions, records=ends).workflows
-        self._settled_pods(reading.demand.source).add(collected, _placed_uids(placed))
+        self._settled_pods(reading.demand.source).add(collected, placed_uids(placed))
 
     def _settled_pods(self, source: str) -> SettledPods:
         """Pods that need not be read again, as long as the history is the one they were stored in."""
@@ -286,14 +294,3 @@ class MetricsSources:
             if self._shards is not None:
                 made.shared_by(self._shards)
         return self._clients[name]
-
-
-def _placed_uids(placed: Assignment) -> set[str]:
-    """Pods in their final places: one without a step may get one from what a later look shows of its run."""
-    return {
-        e.uid
-        for runs in placed.executions.values()
-        for executions in runs.values()
-        for e in executions
-        if e.uid and not e.step.startswith(UNKNOWN_STEP)
-    }

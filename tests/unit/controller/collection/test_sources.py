@@ -85,6 +85,8 @@ class Harness:
     too_large: frozenset[str] = frozenset()
     looks: list[tuple[str, tuple[str, ...], float, float]] = field(default_factory=list)
     left: list[frozenset[str]] = field(default_factory=list)  # uids that each look forward was to leave out
+    slow: str = ""  # a namespace of which nothing is answered before ``answers``
+    answers: threading.Event = field(default_factory=threading.Event)
 
     def _look(self, kind: str, client: Any, namespaces: Sequence[str], since: float, until: float) -> Collection:
         if self.error is not None and len(self.looks) >= self.fail_after:
@@ -92,6 +94,8 @@ class Harness:
             raise self.error
         client.requests += 10
         self.looks.append((kind, tuple(namespaces), since, until))
+        if kind == "back" and self.slow in namespaces:
+            assert self.answers.wait(30.0)
         facts = tuple(p for p in self.pods if p.namespace in namespaces and p.finished and since < p.finished <= until)
         end = until if self.held_at is None else max(since, min(until, self.held_at))
         left_out = tuple(LeftOut(n, since, until, "the answer is too large") for n in namespaces if n in self.too_large)
@@ -248,18 +252,24 @@ def test_the_past_of_many_workflows_is_read_in_parts(
 
 @dataclass
 class SlowStart:
-    """A process of which the first reading takes three cycles, a namespace in each."""
+    """A process of which the first reading takes three cycles, a namespace in each. ``between``: how often what was asked
+    for ahead may be stored after each."""
 
     reader: Reader
+    between: int = 0
     namespaces: tuple[str, ...] = ("a", "b", "c")
     others: tuple[WorkflowDefinition, ...] = ()
     window: float = DAY
 
     def cycle(self, now: float, **more: Any) -> SourceReport:
         definitions = (*(cronjob("etl", namespace) for namespace in self.namespaces), *self.others)
-        return self.reader.sources.collect(
+        report = self.reader.sources.collect(
             CollectionRequest("default", definitions, self.window, now, **more), lambda _: None
         )
+        for _ in range(self.between):
+            self.reader.sources.go_on()
+            time.sleep(0.002)
+        return report
 
     def asked(self, namespace: str) -> list[tuple[float, float]]:
         return [(since, until) for _, names, since, until in self.reader.harness.looks if namespace in names]
@@ -276,14 +286,17 @@ class SlowStart:
         return [len(keeper.runs(cronjob("etl", n), limit=1000, since=since, as_of=NOW + DAY)) for n in self.namespaces]
 
 
-@pytest.fixture
-def slow(harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowStart:
+@pytest.fixture(params=[0, 1, 40], ids=["at rest", "briefly", "between"])
+def slow(
+    harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> SlowStart:
     monkeypatch.setattr(past, "_TOGETHER", 1)
     ticks = count(0.0, 40.0)  # seconds: as long as every part takes
     harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
-    return SlowStart(Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks)))
+    return SlowStart(Reader(tmp_path / "slow.db", harness, reader.settings, clock=lambda: next(ticks)), request.param)
 
 
+@pytest.mark.parametrize("slow", [0, 1], indirect=True)
 def test_the_next_part_is_asked_for_while_this_one_is_analyzed(slow: SlowStart) -> None:
     """A source that rests during the analyses makes a start on existing history longer."""
     assert slow.cycle(NOW).more
@@ -308,11 +321,64 @@ def test_all_have_their_newest_runs_before_any_has_older_ones(slow: SlowStart) -
     ]
     assert len(newest) == 12, "four spans of six hours each"
     assert [names for _, names, _, _ in slow.reader.harness.looks[:12]] == newest
-    assert not reports[0].long
+    assert reports[0].long, "as its part of them took a while"
     assert all(r.long for r in reports[4:])
     assert not slow.cycle(NOW).long, "all of it is read"
 
 
+@pytest.mark.parametrize("slow", [0], indirect=True)
+def test_what_was_stored_between_analyses_is_analysed_before_more_is_waited_for(slow: SlowStart) -> None:
+    harness = slow.reader.harness
+    harness.slow = "c"
+    slow.cycle(NOW)
+    limit = time.monotonic() + 30.0
+    while not slow.asked("c"):
+        assert time.monotonic() < limit
+        slow.reader.sources.go_on()
+    assert slow.runs() == [20, 20, 0]
+    second = slow.cycle(NOW + 100.0)
+    assert cronjob("etl", "b").key in second.changed
+    assert second.more
+    harness.answers.set()
+    while slow.cycle(NOW + 200.0).more:
+        pass
+    assert slow.runs() == [20, 20, 20]
+    spans = sorted(slow.asked("c"))
+    assert all(later[0] == earlier[1] for earlier, later in pairwise(spans)), "nothing twice, and no hole"
+
+
+def test_a_past_that_takes_little_longer_than_one_reading_is_not_long(
+    harness: Harness, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To analyse the newest runs first would cost each workflow a second analysis."""
+    monkeypatch.setattr(past, "_TOGETHER", 1)
+    monkeypatch.setattr(past, "_AT_ONCE", 5.0)
+    ticks = count(0.0, 8.0)
+    harness.pods = [p for n in ("a", "b", "c") for p in hourly("etl", 20, NOW - 600.0, n)]
+    quick = SlowStart(Reader(tmp_path / "quick.db", harness, reader.settings, clock=lambda: next(ticks)))
+    reports = [quick.cycle(NOW)]
+    while reports[-1].more:
+        reports.append(quick.cycle(NOW + 100.0 * len(reports)))
+    assert len(reports) > 1
+    assert not any(report.long for report in reports)
+
+
+def test_what_has_come_is_stored_between_analyses_and_told_by_the_next_reading(slow: SlowStart) -> None:
+    first = slow.cycle(NOW)
+    assert first.changed == {cronjob("etl", "a").key}
+    limit = time.monotonic() + 30.0
+    while slow.runs() != [20, 20, 20]:
+        assert time.monotonic() < limit
+        slow.reader.sources.go_on()
+    second = slow.cycle(NOW + 100.0)
+    assert second.changed >= {cronjob("etl", n).key for n in ("b", "c")}
+    assert not second.more and not second.unread
+    for namespace in slow.namespaces:
+        spans = sorted(slow.asked(namespace))
+        assert all(later[0] == earlier[1] for earlier, later in pairwise(spans)), "nothing twice, and no hole"
+
+
+@pytest.mark.parametrize("slow", [0, 1], indirect=True)
 def test_no_more_of_many_is_read_at_first_than_analyses_need(slow: SlowStart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "FEW", 0)
     slow.window = 3 * DAY
@@ -350,10 +416,12 @@ def test_what_was_asked_for_ahead_is_not_used_where_a_label_is_new(slow: SlowSta
     while slow.cycle(NOW + 100.0).more:
         pass
     newest = slow.asked("b")[0][1]
-    assert sum(until == newest for _, until in slow.asked("b")) == 1 + labelled
+    again = labelled or slow.between > 0  # what was stored before it came is read again for it
+    assert sum(until == newest for _, until in slow.asked("b")) == 1 + again
     assert slow.runs() == [20, 20, 20]
 
 
+@pytest.mark.parametrize("slow", [0], indirect=True)
 def test_a_fault_of_what_was_asked_for_ahead_is_told_and_loses_nothing(slow: SlowStart) -> None:
     harness = slow.reader.harness
     harness.error, harness.fail_after = SourceUnreachable("reset"), 4  # spans: the day of one namespace
@@ -368,6 +436,46 @@ def test_a_fault_of_what_was_asked_for_ahead_is_told_and_loses_nothing(slow: Slo
     reports = [slow.cycle(NOW + 100.0)]
     while reports[-1].more:
         reports.append(slow.cycle(NOW + 100.0 + 100.0 * len(reports)))
+    assert reports[-1].ok
+    assert slow.runs() == [20, 20, 20]
+
+
+def test_nothing_is_stored_between_analyses_in_a_history_that_has_begun_anew(slow: SlowStart, tmp_path: Path) -> None:
+    slow.cycle(NOW)
+    slow.await_asked("b")
+    slow.reader.keeper.close()
+    (tmp_path / "slow.db").unlink()
+    slow.reader.keeper.renew()
+    for _ in range(20):
+        slow.reader.sources.go_on()
+        time.sleep(0.002)
+    assert slow.runs() == [0, 0, 0]
+    while slow.cycle(NOW + 100.0).more:
+        pass
+    assert slow.runs() == [20, 20, 20]
+
+
+def test_a_fault_between_analyses_is_left_to_the_next_reading(slow: SlowStart) -> None:
+    harness = slow.reader.harness
+    harness.error, harness.fail_after = (
+        SourceUnreachable("reset"),
+        5,
+    )  # the day of one namespace, and a span of the next
+    assert slow.cycle(NOW).ok
+    limit = time.monotonic() + 30.0
+    while not harness.failed:
+        assert time.monotonic() < limit
+        slow.reader.sources.go_on()
+        time.sleep(0.005)
+    for _ in range(20):
+        slow.reader.sources.go_on()
+        time.sleep(0.002)
+    report = slow.cycle(NOW + 100.0)
+    assert (report.ok, report.message) == (False, "reset.")
+    harness.error = None
+    reports = [slow.cycle(NOW + 200.0)]
+    while reports[-1].more:
+        reports.append(slow.cycle(NOW + 200.0 + 100.0 * len(reports)))
     assert reports[-1].ok
     assert slow.runs() == [20, 20, 20]
 
