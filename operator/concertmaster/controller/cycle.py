@@ -180,7 +180,7 @@ class Cycle:
     def _profiles(self, subjects: Sequence[Subject], now: float, record: CycleLog, tally: CycleCounts) -> None:
         entries = {s.entry.uid: s.entry for s in subjects}
         updates = self._assessor.updates(subjects, self._collector.reports, now, tally, self._health.heartbeat)
-        self._publisher.publish("profile", self._between(_batches(updates, _BATCH)), entries, record)
+        self._publisher.publish("profile", self._between(_batches(updates, _BATCH), now), entries, record)
         ready = Counter(entry.status.ready for entry in self._registry.snapshot().profiles)
         for state in ("True", "False", "Unknown"):
             self._telemetry.profiles.labels(state).set(ready[state])
@@ -189,13 +189,13 @@ class Cycle:
         self._telemetry.failures.labels("analyze").inc(tally.failed)
         record.failed = record.failed or tally.failed > 0
 
-    def _between(self, batches: Iterator[list[_T]]) -> Iterator[list[_T]]:
+    def _between(self, batches: Iterator[list[_T]], now: float) -> Iterator[list[_T]]:
         """``batches``, with what the sources have answered meanwhile stored between them. While there is more of the past to
         read, ever more workflows can be analysed: the next cycle goes on, so that nothing else waits for the last."""
         begun = perf_counter()
         for batch in batches:
             yield batch
-            self._collector.go_on()
+            self._collector.go_on(now)
             if self._collector.more and perf_counter() - begun > _ANALYSES:
                 return
 

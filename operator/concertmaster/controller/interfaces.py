@@ -102,9 +102,9 @@ class Sources(Protocol):
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         """Run users' own queries, after ``collect``: the report with what they brought. Raises as little as that."""
 
-    def go_on(self) -> None:
-        """Store what was asked for ahead of the next reading, as far as it has come: called between analyses, and short.
-        Faults are left to that reading."""
+    def go_on(self, now: float) -> None:
+        """Store what was asked for ahead of the next reading, as far as it has come: called between analyses of the cycle of
+        ``now``, and short. Faults are left to that reading."""
 
     def extras(
         self,

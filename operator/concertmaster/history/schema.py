@@ -81,18 +81,17 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             stale INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
-    # The pods of a run lie together, as they are read and as they come: by uid each lay on a page of its own.
-    (
-        "ALTER TABLE pods RENAME TO pods_by_uid_before",
-        """CREATE TABLE pods (
-            uid TEXT NOT NULL, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
-            run TEXT NOT NULL, begun REAL, ended REAL, body BLOB NOT NULL,
-            PRIMARY KEY (workflow, run, uid)) WITHOUT ROWID""",
-        """INSERT INTO pods SELECT uid, workflow, run, begun, ended, body FROM pods_by_uid_before
-            ORDER BY workflow, run, uid""",
-        "DROP TABLE pods_by_uid_before",
-        "CREATE UNIQUE INDEX pods_by_uid ON pods (uid)",
-    ),
+)
+
+# Of a new file the pods of a run lie together, as they are read and as they come: by uid each lies on a page of its own. An
+# older file keeps its tables, which the same statements read and write: moving all rows would take room for them twice.
+_PODS_TOGETHER = (
+    "DROP TABLE pods",
+    """CREATE TABLE pods (
+        uid TEXT NOT NULL, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+        run TEXT NOT NULL, begun REAL, ended REAL, body BLOB NOT NULL,
+        PRIMARY KEY (workflow, run, uid)) WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX pods_by_uid ON pods (uid)",
 )
 
 
@@ -199,6 +198,8 @@ def _prepared(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
         if not fresh:
             _check(connection, path)
         _migrate(connection, path)
+        if fresh:
+            _executed(connection, _PODS_TOGETHER)
     except BaseException:
         connection.close()
         raise
@@ -222,15 +223,20 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             "version again, or move the file away to begin anew."
         )
     for version in range(have + 1, len(MIGRATIONS) + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in MIGRATIONS[version - 1]:
-                connection.execute(statement)
-            connection.execute("INSERT INTO migrations VALUES (?, datetime('now'))", (version,))
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        _executed(connection, (*MIGRATIONS[version - 1], f"INSERT INTO migrations VALUES ({version}, datetime('now'))"))
+
+
+def _executed(connection: sqlite3.Connection, statements: Sequence[str]) -> None:
+    """All of them or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in statements:
+            connection.execute(statement)
         connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _set_aside(path: str) -> str:

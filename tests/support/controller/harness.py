@@ -93,7 +93,7 @@ class FakeSources:
         self.changed.clear()
         return report
 
-    def go_on(self) -> None:
+    def go_on(self, now: float) -> None:
         """Nothing is asked for ahead."""
 
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:

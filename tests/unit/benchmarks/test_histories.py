@@ -43,7 +43,7 @@ def test_a_history_of_an_older_version_has_its_tables_and_the_runs(tmp_path: Pat
     with HISTORIES[name](file):
         with closing(sqlite3.connect(file)) as raw:
             assert raw.execute("SELECT max(version) FROM migrations").fetchone() == (version,)
-            assert ("pods_by_uid",) not in raw.execute("SELECT name FROM sqlite_master").fetchall()
+            assert ("analyses",) not in raw.execute("SELECT name FROM sqlite_master").fetchall()
         with Store(str(file)) as store:
             assert store.recovered is None
             assert len(store.runs(KEY)) == 20

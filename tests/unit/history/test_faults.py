@@ -15,7 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.history import HistoryDamaged, HistoryError, HistoryFull, HistoryLocked, HistoryReadOnly, Store
+from concertmaster.history import (
+    HistoryDamaged,
+    HistoryError,
+    HistoryFull,
+    HistoryLocked,
+    HistoryReadOnly,
+    Store,
+    schema,
+)
 from concertmaster.history.errors import translate
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.data.history_rows import KEY, ran
@@ -232,6 +240,31 @@ def test_a_damaged_file_that_cannot_be_set_aside_is_reported(path: str, monkeypa
     monkeypatch.setattr("concertmaster.history.schema.os.replace", refuse)
     with pytest.raises(HistoryReadOnly, match=r"cannot be set aside \(Read-only file system\)"):
         Store(path)
+
+
+def test_a_disk_that_is_full_while_tables_are_made_is_called_full(tmp_path: Path) -> None:
+    """SQLite ends the transaction itself: to end it once more would hide what is wrong."""
+    with closing(sqlite3.connect(tmp_path / "small.db", isolation_level=None)) as raw:
+        raw.execute("PRAGMA max_page_count = 3")
+        with pytest.raises(sqlite3.Error) as told:
+            schema._executed(raw, [f"CREATE TABLE t{n} (a TEXT)" for n in range(9)])
+        assert isinstance(translate(told.value, "small.db"), HistoryFull)
+        assert not raw.in_transaction
+
+
+def test_pods_of_a_run_lie_together_in_a_new_file_and_an_older_one_keeps_its_tables(tmp_path: Path) -> None:
+    new, older = tmp_path / "new.db", tmp_path / "older.db"
+    with closing(sqlite3.connect(older, isolation_level=None)) as raw:
+        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        schema._migrate(raw, str(older))
+    for path, key in ((new, ["workflow", "run", "uid"]), (older, ["uid"])):
+        with Store(str(path)) as store:
+            store.add({KEY: {"r1": [ran("1", 100.0), ran("2", 200.0)]}})
+            store.add({KEY: {"r2": [ran("1", 100.0)]}})  # now known to be part of another run
+            assert sorted(len(run.steps) for run in store.runs(KEY)) == [1, 1]
+        with closing(sqlite3.connect(path)) as raw:
+            columns = raw.execute("PRAGMA table_info(pods)").fetchall()
+        assert [name for _, name, *_, place in sorted(columns, key=lambda row: row[-1]) if place] == key
 
 
 def test_a_newer_schema_is_refused_not_destroyed(path: str) -> None:

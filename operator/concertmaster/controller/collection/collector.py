@@ -115,10 +115,11 @@ class Collector:
         self.reports = self._settled(reports, now)
         return self.reports
 
-    def go_on(self) -> None:
-        """Store what sources have answered ahead of the next reading. No fault of it holds up analyses."""
+    def go_on(self, now: float) -> None:
+        """Store what sources have answered ahead of the next reading, in the cycle of ``now``. No fault of it holds up
+        analyses."""
         try:
-            self._sources.go_on()
+            self._sources.go_on(now)
         except Stopped:
             raise
         except Exception:

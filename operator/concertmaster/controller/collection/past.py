@@ -186,11 +186,14 @@ class PastReader:
             if self._ahead is None:
                 self._ask_on(self._known)
 
-    def go_on(self) -> None:
+    def go_on(self, now: float) -> None:
         """Store what was asked for ahead, as far as it has come, and ask for what follows. A fault of the source is left to
-        the next reading, which asks again. Raises HistoryError."""
+        the next reading, which asks again. ``now`` is that of the cycle, which must have read: what an earlier one knew of
+        workflows may be otherwise by now. Raises HistoryError."""
         ahead, known = self._ahead, self._known
         if ahead is None or known is None or not ahead.newest.done() or self._stop.is_set():
+            return
+        if known.reading.demand.now != now:
             return
         self._ahead = None
         if known.store is not self._history.store:

@@ -164,11 +164,11 @@ class MetricsSources:
             query_problems=self._queries.problems(demand.workflows),
         )
 
-    def go_on(self) -> None:
+    def go_on(self, now: float) -> None:
         """See ``interfaces.Sources``."""
         for source, past in self._pasts.items():
             try:
-                past.go_on()
+                past.go_on(now)
             except HistoryError as error:  # the next reading meets it as well, and reports it
                 log.warning("source %s: what was asked for ahead is not stored: %s", source, error)
 

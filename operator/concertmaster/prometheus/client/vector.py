@@ -155,9 +155,11 @@ def _row_decoder(columns: tuple[str, ...]) -> Callable[[msgspec.Raw], Any]:
     if len(columns) > _MOST_COLUMNS:
         raise msgspec.ValidationError("more labels than an answer of ours has")
     names = {f"label_{place}": name for place, name in enumerate(columns)}
-    labels = msgspec.defstruct(
-        "_Labels", [(name, str, "") for name in names], rename=names, forbid_unknown_fields=True, gc=False
-    )
+    fields: list[Any] = [(name, str, "") for name in names]
+    try:
+        labels = msgspec.defstruct("_Labels", fields, rename=names, forbid_unknown_fields=True, gc=False)
+    except ValueError as error:  # quotes and control characters in a name, which UTF-8 names of labels may have
+        raise msgspec.ValidationError(str(error)) from error
     element = msgspec.defstruct("_Element", [("metric", labels), ("value", tuple[float, str])], gc=False)
     return msgspec.json.Decoder(element).decode
 

@@ -267,7 +267,7 @@ class SlowStart:
             CollectionRequest("default", definitions, self.window, now, **more), lambda _: None
         )
         for _ in range(self.between):
-            self.reader.sources.go_on()
+            self.reader.sources.go_on(now)
             time.sleep(0.002)
         return report
 
@@ -334,7 +334,7 @@ def test_what_was_stored_between_analyses_is_analysed_before_more_is_waited_for(
     limit = time.monotonic() + 30.0
     while not slow.asked("c"):
         assert time.monotonic() < limit
-        slow.reader.sources.go_on()
+        slow.reader.sources.go_on(NOW)
     assert slow.runs() == [20, 20, 0]
     second = slow.cycle(NOW + 100.0)
     assert cronjob("etl", "b").key in second.changed
@@ -369,7 +369,7 @@ def test_what_has_come_is_stored_between_analyses_and_told_by_the_next_reading(s
     limit = time.monotonic() + 30.0
     while slow.runs() != [20, 20, 20]:
         assert time.monotonic() < limit
-        slow.reader.sources.go_on()
+        slow.reader.sources.go_on(NOW)
     second = slow.cycle(NOW + 100.0)
     assert second.changed >= {cronjob("etl", n).key for n in ("b", "c")}
     assert not second.more and not second.unread
@@ -447,12 +447,23 @@ def test_nothing_is_stored_between_analyses_in_a_history_that_has_begun_anew(slo
     (tmp_path / "slow.db").unlink()
     slow.reader.keeper.renew()
     for _ in range(20):
-        slow.reader.sources.go_on()
+        slow.reader.sources.go_on(NOW)
         time.sleep(0.002)
     assert slow.runs() == [0, 0, 0]
     while slow.cycle(NOW + 100.0).more:
         pass
     assert slow.runs() == [20, 20, 20]
+
+
+@pytest.mark.parametrize("slow", [0], indirect=True)
+def test_nothing_is_stored_between_analyses_of_a_cycle_that_did_not_read(slow: SlowStart) -> None:
+    """What the cycle before knew of workflows may be otherwise by now."""
+    slow.cycle(NOW)
+    slow.await_asked("b")
+    for _ in range(20):
+        slow.reader.sources.go_on(NOW + 100.0)
+        time.sleep(0.002)
+    assert slow.runs() == [20, 0, 0]
 
 
 def test_a_fault_between_analyses_is_left_to_the_next_reading(slow: SlowStart) -> None:
@@ -465,10 +476,10 @@ def test_a_fault_between_analyses_is_left_to_the_next_reading(slow: SlowStart) -
     limit = time.monotonic() + 30.0
     while not harness.failed:
         assert time.monotonic() < limit
-        slow.reader.sources.go_on()
+        slow.reader.sources.go_on(NOW)
         time.sleep(0.005)
     for _ in range(20):
-        slow.reader.sources.go_on()
+        slow.reader.sources.go_on(NOW)
         time.sleep(0.002)
     report = slow.cycle(NOW + 100.0)
     assert (report.ok, report.message) == (False, "reset.")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from concertmaster.prometheus.client import vector as reader
 from concertmaster.prometheus.client.vector import Malformed, NotWhole, Vector, decode, vector
 
-LABELS = st.dictionaries(st.sampled_from(["a", "b", "c", "pod", "id"]), st.text(max_size=5), max_size=4)
+NAMES = st.sampled_from(["a", "b", "c", "pod", "id", "", "k8s.pod", 'a"b', "a\\b", "a\nb", "a\0b"])  # UTF-8 is allowed
+LABELS = st.dictionaries(NAMES, st.text(max_size=5), max_size=4)
 NUMBERS = st.sampled_from(["1", "-2.5", "1e9", "NaN", "+Inf", "0", "garbage", ""])
 SAMPLES = st.tuples(st.sampled_from([1.5, 1760000000, 1760000000.123]), NUMBERS)
 ELEMENTS = st.one_of(
