@@ -77,9 +77,8 @@ class _Ahead:
 
     def after(self, chunk: Collection) -> _Ahead:
         """What is left once its newest chunk was used."""
-        others = self.others
-        newest = in_background(lambda: next(others, None), name="backfill-ahead")
-        return _Ahead(replace(self.span, until=chunk.since), newest, others, self.some or bool(chunk.facts))
+        span, some = replace(self.span, until=chunk.since), self.some or bool(chunk.facts)
+        return _Ahead(span, _first_of(self.others), self.others, some)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +264,7 @@ class PastReader:
     def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> _Ahead:
         asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
         chunks = self._chunks(reading.demand.now, asking, namespaces, count, since, until)
-        newest = in_background(lambda: next(chunks, None), name="backfill-ahead")
-        return _Ahead(_Span(tuple(namespaces), until, asking), newest, chunks)
+        return _Ahead(_Span(tuple(namespaces), until, asking), _first_of(chunks), chunks)
 
     def _chunks(
         self, now: float, asking: Asking, namespaces: list[str], count: int, since: float, until: float
@@ -282,3 +280,8 @@ class PastReader:
             label_keys=asking.label_keys,
             options=options,
         )
+
+
+def _first_of(chunks: Iterator[Collection]) -> Future[Collection | None]:
+    """The next chunk, evaluated meanwhile; None where there is none left."""
+    return in_background(lambda: next(chunks, None), name="backfill-ahead")

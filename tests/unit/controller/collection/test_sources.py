@@ -468,10 +468,8 @@ def test_nothing_is_stored_between_analyses_of_a_cycle_that_did_not_read(slow: S
 
 def test_a_fault_between_analyses_is_left_to_the_next_reading(slow: SlowStart) -> None:
     harness = slow.reader.harness
-    harness.error, harness.fail_after = (
-        SourceUnreachable("reset"),
-        5,
-    )  # the day of one namespace, and a span of the next
+    harness.error = SourceUnreachable("reset")
+    harness.fail_after = 5  # spans: the day of one namespace, and one of the next
     assert slow.cycle(NOW).ok
     limit = time.monotonic() + 30.0
     while not harness.failed:

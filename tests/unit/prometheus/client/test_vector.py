@@ -82,6 +82,11 @@ def test_a_body_that_was_cut_off_is_distinguished_from_another_service() -> None
         decode(b'{"kind":"Status"}')
 
 
+def test_an_answer_with_hundreds_of_labels_is_read_the_same() -> None:
+    many = body([{"metric": {f"label_{n}": str(n)}, "value": [1.5, "1"]} for n in range(300)])
+    assert reported(many, decode) == reported(many, reader._decode_any)
+
+
 def test_label_sets_of_different_size_fill_the_same_columns() -> None:
     found = vector(
         decode(
