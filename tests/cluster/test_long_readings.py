@@ -14,6 +14,7 @@ from concertmaster.core.model import JobFact, PodFact
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.collect.reading import CollectOptions, backfill
 from concertmaster.prometheus.queries.scope import TimeRange
+from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource
 from testbed.process import http_get
 from testbed.series.lives import Grid, JobLife, PodLife
@@ -116,6 +117,28 @@ def test_moments_bring_the_same_of_awkward_scrapes(
     all_pods, all_jobs, _ = read(situations, monkeypatch, sparsely=False, span=span)
     assert pods == all_pods and len(pods) > 200
     assert ended(jobs) == ended(all_jobs) and len(ended(jobs)) == 2
+
+
+def test_a_process_of_its_own_reads_the_same(situations: PrometheusServer) -> None:
+    source = MetricsSource.model_validate({"name": "default", "url": situations.url})
+    asked: dict[str, Any] = {
+        "namespaces": [],
+        "since": END - histories.DAYS * DAY,
+        "until": END,
+        "now": END + 60,
+        "label_keys": ("example.com/run",),
+        "options": CollectOptions(longest=DAY / 4, run_labels=("example.com/run",)),
+    }
+    readers = Readers(lambda: 2)
+    with PrometheusClient(source) as here, PrometheusClient(source) as there:
+        reader = readers.of(there)
+        try:
+            apart = list(reader.backfill(**asked, apart=True))
+            assert reader.running
+        finally:
+            readers.close()
+        assert apart == list(backfill(here, **asked))
+    assert len(apart) > 3 and sum(len(chunk.facts) for chunk in apart) > 200
 
 
 def test_a_pod_costs_a_bounded_number_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:

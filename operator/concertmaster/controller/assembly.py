@@ -50,6 +50,7 @@ from concertmaster.kube.errors import Stopped
 from concertmaster.kube.events import EventRecorder
 from concertmaster.kube.writer import StatusWriter
 from concertmaster.notify.sender import Sender
+from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings
 
 log = logging.getLogger("concertmaster.live")
@@ -121,7 +122,8 @@ class Assembly:
             s.history_path, server, owns=owns, most=most, pause=lambda seconds: self._wait(stop, seconds)
         )
         self.details.history = history
-        sources = MetricsSources(s, history, stop=stop, shards=self.shard.count if self.shard is not None else None)
+        shards = self.shard.count if self.shard is not None else None
+        sources = MetricsSources(s, history, stop=stop, shards=shards, readers=Readers())
         live, runs = self._live(history, worker) if s.live else (None, None)
         sources.pods = self._pods() if s.live else None
         labelled = LabelledWorkflows(sources, interval=float(s.interval.seconds), pods=sources.pods)

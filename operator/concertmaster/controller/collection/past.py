@@ -24,7 +24,8 @@ from concertmaster.net.background import in_background
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.pace import FEW, FirstDepth, Pace
-from concertmaster.prometheus.collect.reading import PRESENT, Collection, CollectOptions, backfill
+from concertmaster.prometheus.collect.reading import PRESENT, Collection, CollectOptions
+from concertmaster.prometheus.reader.process import Reader
 
 log = logging.getLogger("concertmaster.sources")
 
@@ -106,15 +107,17 @@ class PastReader:
         *,
         per_cycle: float,
         stop: threading.Event,
+        reader: Reader,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``history`` is where ``keep`` stores it. ``per_cycle``: seconds of the past that are read at once. ``clock``:
-        monotonic seconds."""
+        """``history`` is where ``keep`` stores it. ``per_cycle``: seconds of the past that are read at once. ``reader``
+        reads where that takes long. ``clock``: monotonic seconds."""
         self._client = client
         self._asking = asking
         self._keep = keep
         self._per_cycle = per_cycle
         self._stop = stop
+        self._reader = reader
         self._clock = clock
         self._history = history
         self._pace = Pace()
@@ -161,6 +164,8 @@ class PastReader:
         use = _Known(self._history.store, reading, gaps, marks, oversize, lows, want)
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
         self._long = self._long and self._since is not None
+        if not self._long:
+            self._reader.close()
         late = False
         for top, namespaces in self._next(reading.behind(together, _TOGETHER), ahead):
             if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
@@ -271,14 +276,14 @@ class PastReader:
     ) -> Iterator[Collection]:
         """The span in chunks, newest first, of which the source evaluates one while another is used."""
         options = replace(asking.options, longest=self._pace.longest(count, asking.options.longest))
-        return backfill(
-            self._client,
+        return self._reader.backfill(
             namespaces=namespaces,
             since=since,
             until=until,
             now=now,
             label_keys=asking.label_keys,
             options=options,
+            apart=self._long,
         )
 
 

@@ -36,6 +36,7 @@ from concertmaster.prometheus.collect import scrape_interval
 from concertmaster.prometheus.collect.node_capacity import NodeCapacity
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, collect
 from concertmaster.prometheus.collect.settled import SettledPods
+from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource, Settings
 
 log = logging.getLogger("concertmaster.sources")
@@ -54,9 +55,11 @@ class MetricsSources:
         stop: threading.Event,
         connect: Callable[[MetricsSource], PrometheusClient] = PrometheusClient,
         shards: Callable[[], int] | None = None,
+        readers: Readers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shards = shards  # how many processes ask the same sources
+        self._readers = readers or Readers(lambda: 1)  # processes that read long pasts
         self._clock = clock
         self._settings = settings
         self._history = history
@@ -84,7 +87,8 @@ class MetricsSources:
         return configured is not None and configured.namespace_selector.matches(namespace_labels)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and end what reads."""
+        self._readers.close()
         for client in self._clients.values():
             client.close()
 
@@ -231,7 +235,6 @@ class MetricsSources:
 
     def _past(self, client: PrometheusClient, source: str) -> PastReader:
         """What reads the past of a source."""
-        limits = self._settings.limits
         return self._pasts.setdefault(
             source,
             PastReader(
@@ -239,8 +242,9 @@ class MetricsSources:
                 self._asking,
                 self._keep,
                 self._history,
-                per_cycle=float(limits.backfill_per_cycle.seconds),
+                per_cycle=float(self._settings.limits.backfill_per_cycle.seconds),
                 stop=self._stop,
+                reader=self._readers.of(client),
                 clock=self._clock,
             ),
         )

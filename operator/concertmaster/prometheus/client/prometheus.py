@@ -43,17 +43,29 @@ class PrometheusClient:
         self.source = source
         tools = Tools(monotonic=monotonic, sleep=sleep, chance=chance)
         self._transport = Transport(source, policy or RetryPolicy(), breaker or Breaker(), tools)
+        self._transport.gate.most = lambda: self.places - self.lent
+        self._most: Callable[[], int] = lambda: source.max_concurrent_queries
         self.learned_interval: float | None = None
         self.sampled_interval: float | None = None  # seconds, of the container with most samples
         self.sampled_at = 0.0  # unix seconds: the moment at which that was asked for
         self.unphased: float | None = None  # newest moment (unix seconds) at which pods were found without a phase
         self.hourly = Hourly()
+        self.lent = 0  # queries at a time that another process of this operator may send
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
 
     def shared_by(self, shards: Callable[[], int]) -> None:
-        """The source's limit of queries at a time is shared by so many processes."""
-        self._transport.gate.most = lambda: self.source.max_concurrent_queries // max(1, shards())
+        """The source's limit of queries at a time is shared by so many shards."""
+        self.limit(lambda: self.source.max_concurrent_queries // max(1, shards()))
+
+    def limit(self, most: Callable[[], int]) -> None:
+        """Send no more queries at a time than ``most`` gives."""
+        self._most = most
+
+    @property
+    def places(self) -> int:
+        """Queries at a time that this operator may send to the source, 1 or more."""
+        return max(1, self._most())
 
     def close(self) -> None:
         """Close the connections."""

@@ -31,6 +31,8 @@ from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
+from concertmaster.prometheus.reader import process
+from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings, parse
 
 NOW = 1_760_000_000.0
@@ -153,6 +155,7 @@ class Reader:
     sources: MetricsSources = field(init=False)
     now: float = NOW
     clock: Callable[[], float] = time.monotonic
+    readers: Readers | None = None
 
     def __post_init__(self) -> None:
         self.start()
@@ -164,6 +167,7 @@ class Reader:
             self.keeper,
             stop=threading.Event(),
             connect=FakeClient,  # type: ignore[arg-type]
+            readers=self.readers,
             clock=self.clock,
         )
 
@@ -196,7 +200,7 @@ class Reader:
 def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
     found = Harness()
     monkeypatch.setattr(module, "collect", found.collect)
-    monkeypatch.setattr(past, "backfill", found.backfill)
+    monkeypatch.setattr(process, "backfill", found.backfill)
     return found
 
 
@@ -345,6 +349,44 @@ def test_what_was_stored_between_analyses_is_analysed_before_more_is_waited_for(
     assert slow.runs() == [20, 20, 20]
     spans = sorted(slow.asked("c"))
     assert all(later[0] == earlier[1] for earlier, later in pairwise(spans)), "nothing twice, and no hole"
+
+
+class Apart(Readers):
+    """Readers that remember whether a span was to be read apart, and read it here; ``over``: how often they were ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[bool] = []
+        self.over = 0
+
+    def of(self, client: Any) -> Any:
+        found, asked = self, self.asked
+
+        class Watched:
+            def backfill(self, *, apart: bool, **span: Any) -> Iterator[Collection]:
+                asked.append(apart)
+                return process.backfill(client, **span)
+
+            def close(self) -> None:
+                found.over += 1
+
+        return Watched()
+
+
+@pytest.mark.parametrize("slow", [0, 40], indirect=True)
+def test_a_long_past_is_read_apart_until_all_of_it_is_read(slow: SlowStart) -> None:
+    """Decoding it takes as much of the operator's time as the analyses that wait for it."""
+    slow.reader.readers = apart = Apart()
+    slow.reader.restart()
+    reports = [slow.cycle(NOW)]
+    assert (apart.asked[0], apart.over) == (False, 1), "nobody knows yet how long it takes"
+    while reports[-1].more:
+        reports.append(slow.cycle(NOW))
+        assert apart.over == 1 or not reports[-1].long
+    assert any(report.long for report in reports)
+    assert apart.asked[-1]
+    slow.cycle(NOW)
+    assert apart.over > 1
 
 
 def test_a_past_that_takes_little_longer_than_one_reading_is_not_long(

@@ -1,0 +1,202 @@
+"""The operator's side of reader processes: the past of a source, read where it does not take the operator's own time.
+
+Python runs one thread at a time. Of the first reading of ten thousand workflows a third is decoding answers of the metrics
+source, while everything that was read waits to be analysed; on another core both go on. What is read is the same: a reader
+process runs the same code, and where it ends before its time the operator reads on by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Pipe
+
+from concertmaster.prometheus.client import PrometheusClient
+from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable
+from concertmaster.prometheus.collect.collection import Collection, CollectOptions
+from concertmaster.prometheus.collect.reading import backfill
+from concertmaster.prometheus.reader.wire import Asked, Opening, Question, receive, send
+
+log = logging.getLogger("concertmaster.sources")
+
+_FEWEST_PLACES = 2  # queries at a time: one for each process
+_END = 5.0  # seconds a process has to end once it was killed
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+class Readers:
+    """The reader processes of an operator: at most one at a time, since each holds 50 to 100 MiB."""
+
+    def __init__(self, cores: Callable[[], int] = cores) -> None:
+        """``cores``: how many there are; where that is one, nothing is read apart."""
+        self._cores = cores
+        self._of: dict[str, Reader] = {}
+
+    def of(self, client: PrometheusClient) -> Reader:
+        """The reader of a source."""
+        return self._of.setdefault(client.source.name, Reader(client, self._free))
+
+    def close(self) -> None:
+        """End all."""
+        for reader in self._of.values():
+            reader.close()
+
+    def _free(self) -> bool:
+        return self._cores() > 1 and not any(reader.running for reader in self._of.values())
+
+
+class Reader:
+    """Reads spans of one source in a process that is started for the first of them."""
+
+    def __init__(self, client: PrometheusClient, free: Callable[[], bool]) -> None:
+        self._client = client
+        self._free = free
+        self._process: _Process | None = None
+        self._turn = threading.Lock()  # spans are begun by the threads that wait for them
+        self._failed = False  # one ended before its time: another one would as well
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def backfill(
+        self,
+        *,
+        namespaces: Sequence[str],
+        since: float,
+        until: float,
+        now: float,
+        label_keys: Sequence[str],
+        options: CollectOptions,
+        apart: bool,
+    ) -> Iterator[Collection]:
+        """See ``collect.reading.backfill``; ``apart``: where there can be a process, in one. What was asked of it before and
+        is still being read is given up."""
+        process, position = self._claimed(apart), until
+        if process is not None:
+            asked = Question(
+                tuple(namespaces), since, until, now, tuple(label_keys), options, self._client.learned_interval
+            )
+            try:
+                for chunk in process.answers(asked):
+                    yield chunk
+                    position = chunk.since
+            except (EOFError, OSError):
+                if process is not self._process:
+                    where = f"source {self._client.source.name}"
+                    raise SourceUnreachable("what was asked for is no longer wanted", where=where) from None
+                self._failed = True
+                log.warning(
+                    "source %s: the process that read the past ended (%s); the operator reads on by itself",
+                    self._client.source.name,
+                    process.ended(),
+                )
+                self.close()
+            else:
+                return
+        yield from backfill(
+            self._client,
+            namespaces=namespaces,
+            since=since,
+            until=position,
+            now=now,
+            label_keys=label_keys,
+            options=options,
+        )
+
+    def close(self) -> None:
+        """End the process; the next span starts another one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def _claimed(self, apart: bool) -> _Process | None:
+        """A process that has nothing else to do; None where this one reads."""
+        with self._turn:
+            if self._process is not None and (self._process.busy or self._process.gone):
+                self.close()
+            if self._process is None and apart:
+                self._process = self._start()
+            if self._process is not None:
+                self._process.busy = True
+            return self._process
+
+    def _start(self) -> _Process | None:
+        """A process; None where the operator does better to read by itself."""
+        if self._failed or not self._free() or self._client.places < _FEWEST_PLACES:
+            return None
+        try:
+            return _Process(self._client)
+        except OSError as error:
+            log.warning("no process to read the past with (%s); the operator reads by itself", error)
+            self._failed = True
+            return None
+
+
+class _Process:
+    """One process. While it runs, half of the source's queries at a time are its own.
+
+    The connection is closed when nobody holds it any more: a thread may still be receiving, and gets the end of it.
+    """
+
+    def __init__(self, client: PrometheusClient) -> None:
+        """Raises OSError."""
+        self._client = client
+        self._connection, theirs = Pipe()
+        try:
+            self._running = subprocess.Popen(
+                [sys.executable, "-m", "concertmaster.prometheus.reader.serve", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "MALLOC_ARENA_MAX": "1"},  # see ``controller.malloc``
+            )
+        finally:
+            theirs.close()
+        self.busy = False  # whether a span was asked for, and not all of it received
+        client.lent = client.places // 2
+        with suppress(OSError):  # where it has ended already, the first answer tells
+            send(self._connection, Opening(client.source, client.lent))
+
+    def answers(self, question: Question) -> Iterator[Collection]:
+        """The chunks of the span. Raises MetricsError as the source does; EOFError or OSError where the process ended."""
+        send(self._connection, question)
+        while True:
+            message = receive(self._connection)
+            if isinstance(message, Asked):
+                self._client.requests += 1
+                self._client.beat()
+            elif isinstance(message, Collection):
+                yield message
+            else:
+                self.busy = False
+                if isinstance(message, MetricsError):
+                    raise message
+                return
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended: after a while without a question it does."""
+        return self._running.poll() is not None
+
+    def ended(self) -> str:
+        """How it ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._running.wait(_END)
+        return f"exit status {self._running.returncode}"
+
+    def end(self) -> None:
+        """Kill it: it holds nothing that is not read again."""
+        self._client.lent = 0
+        self._running.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._running.wait(_END)
