@@ -35,7 +35,8 @@ from concertmaster.controller.watchdog import Watchdog
 log = logging.getLogger("concertmaster.cycle")
 
 _BATCH = 50  # documents made before they are written: bounds memory and shows first recommendations early
-_ANALYSES = 180.0  # seconds of them in a cycle while the past is being read
+_ANALYSES = 300.0  # seconds of them in a cycle while the past is being read
+_AT_LEAST = 30.0  # seconds of them also where somebody waits: every cycle reads the present first, which takes as long
 _T = TypeVar("_T")
 
 
@@ -79,6 +80,7 @@ class Cycle:
         self._telemetry = telemetry
         self._shard = shard
         self._clock = clock
+        self.awaited: Callable[[], bool] = lambda: False  # whether somebody has changed what the next cycle begins with
         self._tidied: float | None = None
         self._behind = False  # the watches are: nothing new is written
 
@@ -196,7 +198,7 @@ class Cycle:
         for batch in batches:
             yield batch
             self._collector.go_on(now)
-            if self._collector.more and perf_counter() - begun > _ANALYSES:
+            if self._collector.more and perf_counter() - begun > (_AT_LEAST if self.awaited() else _ANALYSES):
                 return
 
     def _follow(self, snapshot: ClusterSnapshot, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:

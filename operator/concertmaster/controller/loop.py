@@ -111,6 +111,10 @@ class Loop:
         """Something changed; call from the event loop."""
         self._changed.set()
 
+    def woken(self) -> bool:
+        """Whether something changed since the present cycle began; from any thread."""
+        return self._changed.is_set()
+
     async def run(self) -> None:
         """Until cancelled or a fatal error. A cycle that raises is logged and does not end the loop."""
         clock = asyncio.get_running_loop().time

@@ -191,6 +191,7 @@ class Operator:
         loop = Loop(
             cycle, self._worker, pace, self._health, fatal=(KindsLost, Stopped), failed=self._telemetry.cycle_failed
         )
+        cycle.awaited = loop.woken
         if isinstance(election, ShardElection):
             election.changed = loop.wake
         watching = asyncio.create_task(

@@ -786,12 +786,15 @@ def test_reading_does_not_wait_for_a_thousand_statuses_that_say_that_it_goes_on(
     assert [bed.status(name=name)["advice"] for name in ("etl", *names)] == [["3 runs"]] * 10
 
 
+@pytest.mark.parametrize("awaited", [False, True])
 def test_a_cycle_ends_after_a_while_where_there_is_more_of_the_past_and_the_next_goes_on(
-    bed: Bed, monkeypatch: pytest.MonkeyPatch
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, *, awaited: bool
 ) -> None:
-    """Ever more workflows have enough runs by then: policies would wait for the last of ten thousand."""
+    """Ever more workflows have enough runs by then: policies would wait for the last of ten thousand. Less of a while where
+    somebody has changed one meanwhile."""
     monkeypatch.setattr(cycle, "_BATCH", 2)
-    monkeypatch.setattr(cycle, "_ANALYSES", 0.0)
+    monkeypatch.setattr(cycle, "_AT_LEAST" if awaited else "_ANALYSES", 0.0)
+    bed.cycle.awaited = lambda: awaited
     names = ["etl", *(f"more-{number}" for number in range(4))]
     for name in names[1:]:
         bed.profile(name, name)

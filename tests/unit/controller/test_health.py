@@ -182,6 +182,33 @@ def test_a_change_wakes_the_loop_after_the_burst_has_settled() -> None:
     assert calls[1] - woken >= 0.09
 
 
+def test_a_cycle_hears_of_a_change_while_it_runs() -> None:
+    heard: list[list[bool]] = []
+
+    async def scenario() -> None:
+        worker, going, woken = Worker("test"), threading.Event(), threading.Event()
+
+        def cycle() -> bool:
+            before = loop.woken()
+            going.set()
+            assert woken.wait(5.0)
+            heard.append([before, loop.woken()])
+            return False
+
+        loop = Loop(cycle, worker, CyclePace(60.0, settle=0.0, gap=0.0), Health(stall_after=60.0))
+        task = asyncio.create_task(loop.run())
+        await asyncio.to_thread(going.wait, 5.0)
+        loop.wake()
+        woken.set()
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        worker.close(5.0)
+
+    asyncio.run(asyncio.wait_for(scenario(), 10.0))
+    assert heard == [[False, True], [False, False]]
+
+
 @pytest.mark.parametrize("pace", [CyclePace(60.0, settle=0.0, gap=0.05), CyclePace(60.0, settle=60.0, gap=0.0)])
 def test_unfinished_work_waits_for_neither_the_interval_nor_a_burst_that_nobody_made(pace: CyclePace) -> None:
     calls: list[float] = []
