@@ -32,7 +32,7 @@ ARGO = {"label_workflows_argoproj_io_workflow_template": "etl"}
 def rows(query: str, owner: tuple[str, str], labels: Labels) -> list[tuple[Labels, Any]]:
     """One pod of ``owner``, whose labels are exported only to who asks for them."""
     pod = {"namespace": "ci", "pod": f"{owner[1]}-main-1473801270", "uid": "u-1"}
-    if '"interval"' in query:
+    if '"records"' in query:
         target = {"job": "ksm", "instance": "k:1"}
         return [({"stat": stat, **target}, 1) for stat in ("up", "seen", "now")] + [({"stat": "interval"}, 30)]
     if query.startswith("group by (namespace, pod, uid)"):

@@ -5,8 +5,8 @@ its text, the source and its proxies allow. With lives of one class that is five
 jobs, finished, pods and life. At most ten while one batch holds all pods, in the worst case of a scrape that moved
 labels, pods without a known end and lives of all lengths: targets twice, shape, presence, and life for each of three
 classes. A quiet shard costs three, cheaper ones where it is expected to be quiet. Pods that request GPUs or ephemeral
-storage, or mount persistent volumes, cost one more for each of the three; a source that hides ``up`` costs one more, and
-one whose pods have no phase one more an hour.
+storage, or mount persistent volumes, cost one more for each of the three; a source that hides ``up`` costs one more, as does
+one with recording rules, and one whose pods have no phase one more an hour.
 
 Over more than an hour, what kube-state-metrics tells is read at moments (``sparse``), and once more over the whole span for
 those pods and Jobs of which a moment does not tell all.
@@ -185,21 +185,20 @@ class QueryShard:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
         reused = twice(drafts)
-        prompt = self.client.source.delay_seconds <= recorded.LATEST
+        covered = self._recorded() if drafts and targets.records else 0
         classes = list(by_life(drafts, self.latest, self.options.named_pods))
         for at, window, members in classes:
             names = [draft.pod for draft in members]
-            whole = window.length + self.end - at <= targets.recorded
-            records = whole and prompt and not self.scope.usage.renamed
+            records = 0 < window.length + self.end - at <= covered and not self.scope.usage.renamed
             self._live(at, window, names, usage, records=records)
             if not usage and not self._adopted and self._shape().usage.renamed:
                 self._adopt()
                 records = False
                 self._live(at, window, names, usage)
             if records and not assemble.join_tails(usage, [(draft.namespace, draft.pod) for draft in members]):
-                targets = replace(targets, recorded=0)
+                covered = 0
                 self._live(at, window, names, usage, of_containers.usage)
-            self.recorded += records and targets.recorded > 0
+            self.recorded += records and covered > 0
             self._storage(at, window, members, usage)
             self._volumes(at, window, members)
             self._least = self._least or assemble.least_interval(members, usage)
@@ -211,6 +210,13 @@ class QueryShard:
         interval = assemble.estimate_interval(drafts, usage, targets.interval) if known is None else known
         facts = assemble.facts(drafts, usage, reused=reused, interval=interval, sampled=targets.interval is not None)
         return gpus.with_gpus(facts, drafts, held, reused=reused)
+
+    def _recorded(self) -> int:
+        """Seconds before the pinned time that recording rules cover; 0 where they may lack late samples."""
+        if self.client.source.delay_seconds > recorded.LATEST or self.scope.usage.renamed:
+            return 0
+        counts = self._questions.ask("records", queries.records(self.scope)).select("stat")
+        return recorded.covered((int(span), count) for (span,), count in counts)
 
     def _gpus(self, drafts: Sequence[PodDraft]) -> gpus.GpuUse:
         """Use of the GPUs of the pods that request some."""

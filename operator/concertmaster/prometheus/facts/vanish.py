@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.facts.drafts import PodDraft
-from concertmaster.prometheus.queries import recording_rule as recorded
 
 GRACE = 900.0  # seconds a pod must be gone before a replaced or unknown target counts as gone
 
@@ -28,7 +27,7 @@ class ScrapeTargets:
     seen: frozenset[TargetKey] = frozenset()  # exposed pods of the scope within the window
     exposing: frozenset[TargetKey] = frozenset()  # expose pods of the scope now
     interval: float | None = None  # smallest interval at which containers are sampled, seconds
-    recorded: int = 0  # seconds before the pinned time that recording rules cover
+    records: bool = False  # whether recording rules are evaluated
 
     @property
     def known(self) -> bool:
@@ -45,12 +44,11 @@ def read_targets(vector: Vector) -> ScrapeTargets:
     """The state from the ``targets`` query, of the jobs that exposed pods."""
     sets: dict[str, set[TargetKey]] = {"up": set(), "down": set(), "seen": set(), "now": set()}
     interval: float | None = None
-    evaluations: list[tuple[int, float]] = []
+    records = False
     for (stat, job, instance), value in vector.select("stat", "job", "instance"):
         if stat == "interval" and value > 0:
             interval = value
-        if stat.startswith("recorded:"):
-            evaluations.append((int(stat.partition(":")[2]), value))
+        records = records or stat == "records"
         name = "down" if stat == "up" and value == 0 else stat
         if name in sets:
             sets[name].add((job, instance))
@@ -61,7 +59,7 @@ def read_targets(vector: Vector) -> ScrapeTargets:
         frozenset(sets["seen"]),
         frozenset(sets["now"]),
         interval,
-        recorded.covered(evaluations),
+        records,
     )
 
 

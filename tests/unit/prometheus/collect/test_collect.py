@@ -55,7 +55,7 @@ def rows(query: str) -> Rows:
     main = {"namespace": "etl", "pod": "run-1-a", "container": "main", "id": CGROUP}
     if query.startswith("count by (namespace) ("):
         return [({"namespace": "etl"}, 1)]
-    if '"interval"' in query:
+    if '"records"' in query:
         target = {"job": "ksm", "instance": "k:1"}
         return [({"stat": stat, **target}, 1) for stat in ("up", "seen", "now")] + [({"stat": "interval"}, 30)]
     if "kube_job_owner" in query:
@@ -600,7 +600,7 @@ def test_the_worst_case_keeps_the_budget(store: Store) -> None:
             return vector([({"stat": "any"}, 1), ({"stat": "pod", **moved}, 1), ({"stat": "usage", **moved}, 1)])
         if "exported_namespace" not in query:
             return vector([])
-        if '"interval"' in query:
+        if '"records"' in query:
             return vector(rows(query))
         if query.startswith("group by"):
             return vector([(pod, 1) for pod in pods])
@@ -1045,9 +1045,11 @@ def test_records_are_asked_only_where_they_hold_every_sample(
     store: Store, fields: dict[str, int], evaluations: int, used: int
 ) -> None:
     def answer(asked: Asked) -> Reply:
+        if '"86400"' in asked.query:
+            return vector([({"stat": "3600"}, evaluations)])
         found = list(rows(asked.query))
-        if '"interval"' in asked.query:
-            found.append(({"stat": "recorded:3600"}, evaluations))
+        if '"records"' in asked.query:
+            found.append(({"stat": "records"}, 60))
         return vector(found)
 
     store.script = answer
@@ -1056,6 +1058,9 @@ def test_records_are_asked_only_where_they_hold_every_sample(
     )
     assert found.recorded == used
     assert any('figure="peak"' in asked.query for asked in store.asked) == bool(used)
+    assert not any("[86400s]" in a.query for a in store.asked if "kube_pod" in a.query), (
+        "all its selectors search a day"
+    )
     assert [f.containers[0].memory_sampled_peak for f in found.facts] == [5e8]
 
 
@@ -1103,6 +1108,6 @@ def test_where_up_is_hidden_one_more_query_tells_who_exposes_pods(store: Store) 
 
 def test_of_several_evaluators_the_worst_counts() -> None:
     """Each of them writes a marker; which of them a container's records come from is not known."""
-    text = queries.targets(QueryScope(namespaces=("etl",)), TimeRange(3600))
+    text = queries.records(QueryScope(namespaces=("etl",)))
     assert "min(count_over_time(" + recorded.NAME in text.replace(" ", "")
     assert "max(count_over_time(" + recorded.NAME not in text.replace(" ", "")
