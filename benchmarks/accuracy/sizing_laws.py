@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from concertmaster.core.sizing.tail import Floats
+from concertmaster.core.arrays import Floats
 
 MIB = 2.0**20
 Rng = np.random.Generator

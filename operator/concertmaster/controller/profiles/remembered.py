@@ -12,7 +12,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
-import numpy as np
 
 from concertmaster import __version__
 from concertmaster.api.conditions import ConditionUpdate
@@ -20,6 +19,7 @@ from concertmaster.controller.interfaces import Candidate, History
 from concertmaster.controller.profiles.fleet_index import FleetIndex
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.registry import Entry, StatusView
+from concertmaster.core import arrays as np
 from concertmaster.core.model import WorkflowKey
 from concertmaster.core.rules import FleetMember
 from concertmaster.history import HistoryError, RunsEvidence

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.stats.effects import LARGE, cliffs_delta
 from concertmaster.core.stats.modes import gaps
 from concertmaster.core.stats.robust import array_median
-from concertmaster.core.stats.summary import Floats, as_floats
+from concertmaster.core.stats.summary import as_floats
 
 MIN_RUNS = 20  # with fewer runs a second mode cannot be distinguished from chance
 MIN_SHARE = 0.02  # of the runs; rarer slow runs are outliers
@@ -26,8 +25,6 @@ MIN_PROBLEM = 3  # runs
 MIN_SLOWER = 1.2  # a step that belongs to a problem takes at least 20% longer in it
 MIN_EXTRA = 0.01  # and adds at least that share of the normal run duration
 PASSED_ON = 0.5  # the run loses at least that share of what the step loses
-
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Degraded:
 
 def find_degraded(
     steps: Sequence[str],
-    durations: NDArray[np.float64] | Sequence[Sequence[float | None]],
+    durations: Floats | Sequence[Sequence[float | None]],
     totals: Iterable[float | None] | Floats,
 ) -> Degraded:
     """Degraded runs among ``totals`` (seconds, shape (runs,)), explained by ``durations`` (seconds, (runs, steps)).
@@ -121,7 +118,7 @@ def _slow_modes(table: Floats, total: Floats, smallest: float) -> tuple[Flags, s
     return np.array(flags, dtype=np.bool_).reshape(len(flags), total.size), harmless
 
 
-def _groups(flagged: Flags, smallest: float) -> list[NDArray[np.intp]]:
+def _groups(flagged: Flags, smallest: float) -> list[Indices]:
     """Runs grouped by their set of slow modes; rare sets are treated as chance and dropped."""
     hit = np.flatnonzero(flagged.any(axis=0))
     patterns, inverse, counts = np.unique(flagged[:, hit].T, axis=0, return_inverse=True, return_counts=True)
@@ -133,10 +130,10 @@ def _problem(
     steps: Sequence[str],
     table: Floats,
     total: Floats,
-    group: NDArray[np.intp],
+    group: Indices,
     normal: Flags,
     harmless: set[int],
-    known: NDArray[np.intp],
+    known: Indices,
 ) -> DegradedRuns:
     usual = array_median(total[normal])
     slow = []

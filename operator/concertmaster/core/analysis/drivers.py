@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.runs.usage import RunUsage

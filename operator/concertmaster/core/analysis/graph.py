@@ -13,9 +13,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from concertmaster.core.stats.summary import Floats
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 
 LONGEST = 1e12  # seconds (30,000 years): larger values are invalid; sums and squares of valid ones stay finite
 SHORTEST = 1e-3  # seconds: cluster timestamps resolve nothing shorter

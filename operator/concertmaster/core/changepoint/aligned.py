@@ -8,10 +8,9 @@ show on which side of the change they lie.
 
 from __future__ import annotations
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.robust import mad_sigma, median_difference
-from concertmaster.core.stats.summary import Floats
 
 BANDWIDTH = 0.3  # of the density, in robust standard deviations: wide enough for 12 values, narrow enough for clusters
 FLOOR = 0.2  # pseudo-values added to every density everywhere, so that no single value decides

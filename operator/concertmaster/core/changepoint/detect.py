@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps
@@ -25,7 +24,7 @@ from concertmaster.core.changepoint.segment import (
 )
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.robust import median_difference, theil_sen, theil_sens
-from concertmaster.core.stats.summary import Floats, as_floats
+from concertmaster.core.stats.summary import as_floats
 
 WEEK = 7 * 86400.0
 MOST_KNOWN = 0.75  # share of runs with known input from which the others are ignored
@@ -44,7 +43,7 @@ class RunSeries:
     shape (n,).
     """
 
-    index: NDArray[np.intp]
+    index: Indices
     time: Floats
     y: Floats
     is_log: bool

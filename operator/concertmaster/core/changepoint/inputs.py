@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.quantiles import normal_quantile
-from concertmaster.core.stats.summary import Floats
 
 MIN_VALUES = 12
 NEIGHBOURS = 4  # runs compared with each run; a level change touches only the pairs that straddle it

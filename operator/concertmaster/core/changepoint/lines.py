@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from concertmaster.core.stats.summary import Floats
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 
 PARAMETERS = 3  # a break adds a slope, a level and its own position
 

@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.detect import MIN_TREND, WEEK, Numbers, detect, prepare, trend_start
 from concertmaster.core.changepoint.ramps import is_step
 from concertmaster.core.model import Interval
-from concertmaster.core.stats.summary import Floats
 
 
 class OutlookState(StrEnum):

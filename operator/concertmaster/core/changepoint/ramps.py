@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.robust import mad_sigma
-from concertmaster.core.stats.summary import Floats
 
 PLACES = 16  # candidate positions for the start and the end of a ramp
 MIN_LENGTH = 6  # values; a shorter ramp cannot be distinguished from a step

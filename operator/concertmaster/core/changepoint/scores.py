@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.quantiles import student_tail
 from concertmaster.core.stats.ranks import normal_scores
 from concertmaster.core.stats.robust import MAD_TO_SIGMA
-from concertmaster.core.stats.summary import Floats
 
 HALVINGS = 3  # bandwidths of the density: 1, 1/2, 1/4 robust standard deviations, for the bulk and its clusters
 REFERENCE_POINTS = 48  # quantiles that represent the sample in the density; more change nothing but the time

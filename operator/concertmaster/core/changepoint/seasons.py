@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.stats.quantiles import beta_cdf
 from concertmaster.core.stats.robust import mad_sigma
-from concertmaster.core.stats.summary import Floats
 
 DAY = 86400.0
 HOUR = 3600.0
@@ -28,7 +26,7 @@ SIGNIFICANCE = 0.001
 ROUNDS = 4  # of the median polish
 MIN_WEEKENDS = 2
 CLEAR = 4.0  # standard errors of the effect of a weekend
-_AROUND = np.array([-2.0, 0.0, 2.0, 4.0]) * DAY  # two days before a weekend, itself, two days after
+_AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
 
 def explained_by_hour(times: Floats, logs: Floats) -> Floats | None:
@@ -68,7 +66,7 @@ def explained_by_weekend(times: Floats, logs: Floats) -> Floats | None:
         return None
     since = times - SATURDAY
     begins = np.asarray(sorted(set((since // WEEK).tolist()))) * WEEK
-    bounds = np.searchsorted(since, begins[:, None] + _AROUND).tolist()
+    bounds = np.searchsorted(since, begins[:, None] + np.array(_AROUND)).tolist()
     values = logs.tolist()
     parts = [[values[a:b] for a, b in pairwise(around)] for around in bounds]
     known = [(before, inside, after) for before, inside, after in parts if inside and (before or after)]
@@ -104,7 +102,7 @@ def _error(before: list[float], inside: list[float], after: list[float]) -> floa
     return 1.0 / len(inside) + sum(1.0 / n for n in beside) / len(beside) ** 2
 
 
-_Groups = tuple[NDArray[np.intp], int]
+_Groups = tuple[Indices, int]
 """Group of each value, and the number of groups."""
 
 

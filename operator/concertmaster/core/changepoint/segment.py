@@ -11,13 +11,12 @@ import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.aligned import Aligned
 from concertmaster.core.changepoint.lines import best_break
 from concertmaster.core.changepoint.scores import best_split, best_splits, split_p_value
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
-from concertmaster.core.stats.summary import Floats
 
 MIN_SEGMENT = 6  # values required for a level
 SIGNIFICANCE = 0.004  # at most one series in 250 without change gets a change point

@@ -13,8 +13,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.stats.comparison import LAST_LEVEL, MIN_RUNS
 from concertmaster.core.stats.quantiles import normal_quantile
 from concertmaster.core.stats.shift import residuals

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.changes.before_after import BASELINE, BeforeAfter, comparable, good
 from concertmaster.core.changes.power import spread

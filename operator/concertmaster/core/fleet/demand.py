@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
-import numpy as np
-
-from concertmaster.core.stats.summary import Floats
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.times import weekend
 
 HOUR = 3600.0

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.runs.figures import RunFigures
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.fleet.demand import HOUR, Demand, PastRun, Workload, forecast_demand
 from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
-from concertmaster.core.stats.summary import Floats
 
 _GIB = 1024.0**3
 
@@ -97,7 +95,7 @@ class Fleet:
         return self._demands[asked]
 
     @cached_property
-    def _runs(self) -> tuple[NDArray[np.intp], Floats, Floats, Floats]:
+    def _runs(self) -> tuple[Indices, Floats, Floats, Floats]:
         """All runs with a duration: member index, start, end and cores reserved."""
         rows = np.concatenate([m.runs for m in self.members]) if self.members else np.empty((0, 4))
         owners = np.repeat(np.arange(len(self.members)), [len(m.runs) for m in self.members])

@@ -13,11 +13,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Flags, Floats, Indices
 from concertmaster.core.sizing.quantities import plain_memory
-from concertmaster.core.sizing.tail import Floats
 from concertmaster.core.sizing.waste import LARGEST_LOG, Prices, fit_loss, uncertain_share
 
 # Neighbours considered: the smallest odd number that outvotes one outlier.
@@ -38,9 +38,6 @@ OPTIMISM = 0.7
 LARGEST = 2.0**60
 KINDS = ("line", "power", "nearest", "mean")
 BY_FACTOR, BY_NEIGHBOURS = ("power", "mean"), ("nearest", "mean")
-_AROUND = np.array([place for place in range(-NEIGHBOURS, NEIGHBOURS + 1) if place])
-_OUTSIDE = np.full(NEIGHBOURS, np.inf)  # neighbours beyond either end are the farthest
-_BY_FACTOR = np.array([[kind in BY_FACTOR] for kind in KINDS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +164,7 @@ def fit_by_input(
     np.maximum(predicted[:3], low, out=predicted[:3])
     np.minimum(predicted[:3], high, out=predicted[:3])
     np.sqrt(line * nearest, out=mean)
-    loss = fit_loss(predicted, u, t, prices, is_factor=_BY_FACTOR, share=OPTIMISM)
+    loss = fit_loss(predicted, u, t, prices, is_factor=_by_factor(), share=OPTIMISM)
     margins, totals, wastes = loss.best(prices)
     best = int(totals.argmin())  # the first on ties
     if not totals[best] < (1.0 - WORTH) * single_loss:
@@ -221,12 +218,26 @@ def _slope_of_upper_half(x: Floats, y: Floats) -> float:
     return max(0.0, float(centred @ y) / float(centred @ centred) / float(x[-1]))
 
 
+@cache
+def _by_factor() -> Flags:
+    """For each of the ``KINDS`` whether it is right by a factor; shape (4, 1)."""
+    return np.array([[kind in BY_FACTOR] for kind in KINDS])
+
+
+@cache
+def _neighbours() -> tuple[Indices, Floats]:
+    """Places of neighbours relative to a point, and neighbours beyond either end, which are the farthest."""
+    places = [place for place in range(-NEIGHBOURS, NEIGHBOURS + 1) if place]
+    return np.array(places), np.full(NEIGHBOURS, np.inf)
+
+
 def _nearest_without_each(x: Floats, y: Floats) -> Floats:
     """For each point (x ascending) the largest y among its nearest neighbours, itself excluded."""
     each = np.arange(x.size)[:, None]
-    at = each + _AROUND + _OUTSIDE.size
-    distance = np.abs(np.concatenate([_OUTSIDE, x, _OUTSIDE])[at] - x[:, None])
+    around, outside = _neighbours()
+    at = each + around + outside.size
+    distance = np.abs(np.concatenate([outside, x, outside])[at] - x[:, None])
     chosen = distance.argsort(axis=1, kind="stable")[:, :NEIGHBOURS]
-    values = np.concatenate([-_OUTSIDE, y, -_OUTSIDE])[at[each, chosen]]
+    values = np.concatenate([-outside, y, -outside])[at[each, chosen]]
     largest: Floats = np.maximum.reduce(values, axis=1)
     return largest

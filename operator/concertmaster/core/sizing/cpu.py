@@ -13,10 +13,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.quantities import round_cpu
-from concertmaster.core.sizing.tail import Floats, fit_tail, picked, places
+from concertmaster.core.sizing.tail import fit_tail, picked, places
 from concertmaster.core.sizing.trend import carried_forward, growth_per_run, orders_z
 from concertmaster.core.sizing.waste import middle, sums
 

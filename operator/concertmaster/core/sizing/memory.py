@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.sizing.by_input import InputModel, fit_by_input
 from concertmaster.core.sizing.quantities import round_memory
-from concertmaster.core.sizing.tail import Floats, coverage_confidence, exceeding, picked
+from concertmaster.core.sizing.tail import coverage_confidence, exceeding, picked
 from concertmaster.core.sizing.trend import (
     carried_forward,
     driven_growth,

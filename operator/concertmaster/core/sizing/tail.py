@@ -12,22 +12,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats, Indices
 
 # The scale is never estimated from the data alone: one further gap of 1% of the value is added, about the uncertainty from
 # sampling and page cache. It prevents a constant series from implying that a larger peak is impossible.
 PRIOR_GAP_SHARE = 0.01
 # In mean gaps: 30 of them above the record, the exceedance is lower by a factor of a thousand even with two gaps.
-BEYOND = 30.0 * np.linspace(0.0, 1.0, 41)[1:] ** 1.5
-# Relative positions between the largest value and the level at the bound.
-NEAR = np.linspace(0.9, 1.6, 15)
+BEYOND = 30.0
 FEW = 32  # values of a row up to which comparing all of them at once takes less time than a search in each row
 _LEAST = 1e-12  # below any unit of memory or CPU: prevents overflow when dividing by invalid values
+
+
+@cache
+def _beyond() -> Floats:
+    """Where candidates lie above the largest value, in mean gaps."""
+    return BEYOND * np.linspace(0.0, 1.0, 41)[1:] ** 1.5
+
+
+@cache
+def _near() -> Floats:
+    """Relative positions between the largest value and the level at the bound."""
+    return np.linspace(0.9, 1.6, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +98,9 @@ class Tail:
         n = self.ordered.shape[-1]
         above = exceeding(n, share if isinstance(share, float) else float(share[0, 0]))
         seen, largest = self.ordered[..., max(0, n - 1 - above) :], self.largest
-        beyond = largest + self.excess / self.shape * BEYOND
+        beyond = largest + self.excess / self.shape * _beyond()
         # Fine around the bound, where a grid wide enough for every price is too coarse.
-        near = largest + (self.level_exceeded_by(share) - largest) * NEAR
+        near = largest + (self.level_exceeded_by(share) - largest) * _near()
         level = np.concatenate([seen, beyond, near], axis=-1)
         level.sort()
         return level
@@ -108,7 +116,7 @@ def gaps_used(n: int) -> int:
     return round(2.0 * math.sqrt(n))
 
 
-def places(ordered: Floats, values: Floats) -> NDArray[np.intp]:
+def places(ordered: Floats, values: Floats) -> Indices:
     """For each of ``values``, the number of ``ordered`` (ascending along the last axis) that are at most it, by row."""
     if ordered.ndim == 1:
         return ordered.searchsorted(values, side="right")
@@ -117,7 +125,7 @@ def places(ordered: Floats, values: Floats) -> NDArray[np.intp]:
     return np.array([row.searchsorted(asked, side="right") for row, asked in zip(ordered, values, strict=True)])
 
 
-def picked(table: Floats, at: NDArray[np.intp]) -> Floats:
+def picked(table: Floats, at: Indices) -> Floats:
     """The values at these positions of the last axis, by row."""
     if table.ndim == 1:
         return np.asarray(table[at])

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import numpy as np
-
-from concertmaster.core.sizing.tail import Floats, picked
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
+from concertmaster.core.sizing.tail import picked
 
 # Slopes are taken over pairs of runs; pairs beyond this many recent runs only cost time.
 MOST_RUNS = 200

@@ -12,10 +12,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from concertmaster.core.sizing.tail import Floats, Tail, fit_tail, mean_log_excess, picked, places
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Flags, Floats
+from concertmaster.core.sizing.tail import Tail, fit_tail, mean_log_excess, picked, places
 
 # A kill costs the time of the run, so the bound falls with the square root of the duration of long runs, down to this share.
 STRICTEST = 0.5
@@ -63,7 +62,7 @@ class Loss:
     length 1, and with several samples ``burn`` and ``bound`` have, too.
     """
 
-    is_factor: bool | NDArray[np.bool_]
+    is_factor: bool | Flags
     tail: Tail
     margins: Floats
     held: Floats
@@ -137,7 +136,7 @@ def fit_loss(
     durations: Floats,
     prices: Prices,
     *,
-    is_factor: bool | NDArray[np.bool_],
+    is_factor: bool | Flags,
     share: float = 1.0,
 ) -> Loss:
     """Loss from peaks (bytes, > 0), durations (s, >= 0) and a model's prediction for each run (bytes, >= 0; > 0 where the
@@ -201,7 +200,7 @@ def uncertain_share(values: Floats, bound: float, records: float = 0.0) -> float
     return max(0.0, 1.0 - bound / unlike)
 
 
-def _logs(margins: Floats, is_factor: bool | NDArray[np.bool_]) -> Floats:
+def _logs(margins: Floats, is_factor: bool | Flags) -> Floats:
     """Margins on the scale of the tail."""
     if is_factor is False:
         return margins

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Flags, Floats
 
 # A line and an estimate of its noise need four points.
 FEWEST_NEIGHBOURS = 4
@@ -67,7 +65,7 @@ def line(queries: Floats, x: Floats, y: Floats, span: float) -> Floats:
     return np.asarray(np.maximum(fitted, y.min(axis=1)))
 
 
-def _line(queries: Floats, x: Floats, y: Floats, spans: tuple[float, float], larger: NDArray[np.bool_]) -> Floats:
+def _line(queries: Floats, x: Floats, y: Floats, spans: tuple[float, float], larger: Flags) -> Floats:
     """The line with the first of the ``spans``, and with the second for queries ``larger`` than all inputs."""
     within, beyond = spans
     out = line(queries, x, y, within)

@@ -12,13 +12,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.model.enums import Verdict
 from concertmaster.core.stats.exact import fisher
 from concertmaster.core.stats.quantiles import student_quantile, student_tail
 from concertmaster.core.stats.shift import GroupShift, group_shift
-from concertmaster.core.stats.summary import Floats, as_floats
+from concertmaster.core.stats.summary import as_floats
 
 MIN_RUNS = 3  # per side; fewer do not show the spread
 MOST_RUNS = 2000  # per side; more are thinned evenly, the interval is then far narrower than any margin

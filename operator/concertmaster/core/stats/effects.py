@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from concertmaster.core.stats.summary import Floats
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 
 LARGE = 0.474  # conventional bound of a large effect (Romano et al. 2006)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+from concertmaster.core import arrays as np
 
 
 def fisher(good_before: int, bad_before: int, good_now: int, bad_now: int) -> float | None:

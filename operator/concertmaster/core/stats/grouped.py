@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.stats.quantiles import student_tail
 
 _LEAST = 3  # groups, or pairs, required to estimate a spread

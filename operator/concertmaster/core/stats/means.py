@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import student_quantile
 

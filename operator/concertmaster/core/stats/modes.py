@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.robust import array_median, quantiles
-from concertmaster.core.stats.summary import Floats
 
 GRID = 512
 DEPTH = 0.3  # a gap has less than this share of the density of the lower of its two neighbouring modes

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
-
-from concertmaster.core.stats.summary import Floats
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 
 # Coefficients of Acklam's rational approximation of the normal quantile (2003), relative error below 1.2e-9.
 _CENTRE_TOP = (-39.69683028665376, 220.9460984245205, -275.9285104469687, 138.3577518672690, -30.66479806614716)

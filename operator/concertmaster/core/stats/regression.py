@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats import alternatives
-from concertmaster.core.stats.alternatives import FURTHER, LINE, Floats
+from concertmaster.core.stats.alternatives import FURTHER, LINE
 
 # Share of the runs, the nearest ones, that each line goes through: for inputs up to the largest, and beyond.
 RUNTIME_SPANS = ((0.25, 0.5), (1.0, 1.0))

@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.model import Interval
 from concertmaster.core.stats.quantiles import normal_quantile
-from concertmaster.core.stats.summary import Floats
 
 _Z = normal_quantile(0.975)  # of intervals at 95%
 _MOST_POINTS = 96
@@ -108,7 +106,7 @@ def _middle(slopes: Floats, n: int, wider: float) -> Interval:
 
 
 @lru_cache(maxsize=16)
-def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _pairs(n: int) -> tuple[Indices, Indices]:
     """Both positions of every pair of n values; n is at most ``most`` of theil_sen."""
     i, j = np.triu_indices(n, k=1)
     return i, j

@@ -17,10 +17,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 
 # Workers' worth of capacity a coordinator can take, tried in steps, and its prior.
 MOST_COORDINATION = 1.5

@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 from concertmaster.core.stats.robust import array_median
-from concertmaster.core.stats.summary import Floats
 
 BOUND = 1.0  # robust standard deviations at which residuals are bounded; 90% efficient on normal noise (Huber 1964)
 

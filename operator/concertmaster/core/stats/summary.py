@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float64]
+from concertmaster.core import arrays as np
+from concertmaster.core.arrays import Floats
 
 # Up to this length plain Python is faster than NumPy, by a factor of ten at 30 values.
 FEW = 256

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from concertmaster.core.arrays import Floats
 from concertmaster.core.changepoint.detect import Series, detect, detect_many
 from concertmaster.core.changepoint.scores import (
     BOUND,
@@ -27,7 +28,6 @@ from concertmaster.core.changepoint.segment import (
 )
 from concertmaster.core.stats.ranks import normal_scores, normal_scores_of_many
 from concertmaster.core.stats.robust import mad_sigma, theil_sen, theil_sens
-from concertmaster.core.stats.summary import Floats
 
 LENGTHS = (5, 11, 12, 13, 30, 30, 30, 49, 97, 200)
 

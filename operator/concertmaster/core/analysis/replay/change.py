@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay.run import Attempt, Chain, ExecutedRun, Limit, Piece
 from concertmaster.core.analysis.replay.simulate import chain_length, lag_parts, simulate, unlimited_many
 from concertmaster.core.analysis.replay.whatif import WhatIf

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import drags, drags_many, longest_path
 from concertmaster.core.analysis.replay.executed import prepare
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import LONGEST, SHORTEST
 from concertmaster.core.analysis.replay.overhead import Prediction, interval, predict, shape
 from concertmaster.core.analysis.replay.smooth import smooth

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import SHORTEST
 from concertmaster.core.analysis.replay.change import replays
 from concertmaster.core.analysis.replay.executed import prepare

@@ -19,8 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import LONGEST, SHORTEST
 from concertmaster.core.analysis.replay.smooth import smooth
 from concertmaster.core.analysis.replay.work import Work, depth, list_schedule

@@ -13,15 +13,14 @@ from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.graph import LONGEST
 from concertmaster.core.analysis.replay.items import CLOCK_TOLERANCE, SAME_RUN
 from concertmaster.core.analysis.replay.layout import Layout
 from concertmaster.core.analysis.replay.run import Attempt, ExecutedRun
 from concertmaster.core.analysis.replay.simulate import unlimited_many
+from concertmaster.core.arrays import Floats
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
-from concertmaster.core.stats.summary import Floats
 
 FULL_CLUSTER_SECONDS = 10.0  # with free capacity a scheduler binds a pod within seconds; longer means a full cluster
 FEWEST = 4  # with fewer runs, one at a time is faster

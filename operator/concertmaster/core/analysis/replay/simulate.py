@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay.run import Attempt, Chain, Limit, Piece
-from concertmaster.core.stats.summary import Floats
+from concertmaster.core.arrays import Floats
 
 END, DUE = 0, 1  # at the same time, slots are released before they are requested
 

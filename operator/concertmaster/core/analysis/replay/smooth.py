@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from concertmaster.core import arrays as np
 
 # All in natural logarithms. They describe runs in general and are not fitted to any workflow.
 SLOPE = 0.5  # exponents of growth: doubling a feature rarely more than doubles the makespan

@@ -11,8 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.running.timeline import RUN, Progress, Timeline, before
 
 LEAST_RUNS = 8

@@ -13,8 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.running.timeline import Progress, Timeline, before
 from concertmaster.core.model.policy import Objectives
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Interval, RunRecord, VolumeUse
 from concertmaster.core.stats.robust import theil_sen

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, replay
 from concertmaster.core.analysis.replay.gain import Gain, paired_interval
 

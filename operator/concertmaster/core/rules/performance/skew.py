@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from concertmaster.core import arrays as np
 
 _MOSTLY = 0.6  # share of the stragglers that makes an item or node the usual one
 _STRAGGLER = 2.0  # times the median

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun
 from concertmaster.core.analysis.replay.gain import Gain

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-import numpy as np
+from concertmaster.core import arrays as np
 
 _LEAST = 10  # executions
 _COVERAGE = 0.99  # share of future runs

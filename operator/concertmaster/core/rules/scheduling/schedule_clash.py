@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
+from concertmaster.core import arrays as np
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, critical_chain
 from concertmaster.core.known import median
