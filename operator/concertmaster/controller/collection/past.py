@@ -32,6 +32,7 @@ log = logging.getLogger("concertmaster.sources")
 _TOGETHER = 500  # workflows: of more, spans of the past are too much memory, and too little of them is asked for ahead
 _AT_ONCE = 30.0  # seconds of a cycle for the past, after which what was read is analysed first
 _BRIEFLY = 5.0  # the same, where that takes long
+_FORGOTTEN = 3600.0  # seconds in which nobody has asked for workflows of a source
 LONG = 120.0  # seconds: where reading the past takes more, the newest runs are worth an analysis before it is read
 
 
@@ -66,6 +67,7 @@ class _Ahead:
     """What was asked for ahead: the newest chunk of a span, and those before it."""
 
     span: _Span
+    since: float  # where it begins
     newest: Future[Collection | None]
     others: Iterator[Collection]
     some: bool = False  # whether anything ended in what was stored of it between analyses
@@ -79,7 +81,7 @@ class _Ahead:
     def after(self, chunk: Collection) -> _Ahead:
         """What is left once its newest chunk was used."""
         span, some = replace(self.span, until=chunk.since), self.some or bool(chunk.facts)
-        return _Ahead(span, _first_of(self.others), self.others, some)
+        return _Ahead(span, self.since, _first_of(self.others), self.others, some)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +166,6 @@ class PastReader:
         use = _Known(self._history.store, reading, gaps, marks, oversize, lows, want)
         self._since = (self._since if self._since is not None else begun) if reading.unread else None
         self._long = self._long and self._since is not None
-        if not self._long:
-            self._reader.close()
         late = False
         for top, namespaces in self._next(reading.behind(together, _TOGETHER), ahead):
             if known is not None and known.reading.changed and ahead is not None and not ahead.newest.done():
@@ -185,6 +185,8 @@ class PastReader:
                 break
         reading.more = reading.lack(lows, want) or reading.more
         reading.long = self._since is not None and self._takes_long(lacking, lows, begun)
+        if not reading.unread:
+            self._reader.close()
         if late:
             self._known = replace(use, reading=Reading(demand, reading.heartbeat))
             if self._ahead is None:
@@ -195,9 +197,14 @@ class PastReader:
         the next reading, which asks again. ``now`` is that of the cycle, which must have read: what an earlier one knew of
         workflows may be otherwise by now. Raises HistoryError."""
         ahead, known = self._ahead, self._known
-        if ahead is None or known is None or not ahead.newest.done() or self._stop.is_set():
+        if ahead is None or known is None:
             return
         if known.reading.demand.now != now:
+            if abs(now - known.reading.demand.now) > _FORGOTTEN:
+                self._ahead = self._known = None
+                self._reader.close()
+            return
+        if not ahead.newest.done() or self._stop.is_set():
             return
         self._ahead = None
         if known.store is not self._history.store:
@@ -207,12 +214,13 @@ class PastReader:
         except MetricsError as error:
             log.info("what was asked for ahead is asked for again: %s", error)
             return
-        if chunk is None:
+        if chunk is not None:
+            namespaces = ahead.span.namespaces
+            self._store(chunk, namespaces, len(known.reading.definitions(namespaces)), known)
+        if chunk is not None and chunk.since > ahead.since:
+            self._ahead = ahead.after(chunk)
+        else:
             self._ask_on(known)
-            return
-        namespaces = ahead.span.namespaces
-        self._store(chunk, namespaces, len(known.reading.definitions(namespaces)), known)
-        self._ahead = ahead.after(chunk)
 
     def _late(self, lacking: Mapping[WorkflowKey, float], lows: Mapping[WorkflowKey, float], begun: float) -> bool:
         """Whether what was read since ``begun`` is analysed before more is: soon, where reading goes on between analyses."""
@@ -269,7 +277,7 @@ class PastReader:
     def _ask_ahead(self, reading: Reading, namespaces: list[str], since: float, until: float) -> _Ahead:
         asking, count = self._asking(reading, namespaces), len(reading.definitions(namespaces))
         chunks = self._chunks(reading.demand.now, asking, namespaces, count, since, until)
-        return _Ahead(_Span(tuple(namespaces), until, asking), _first_of(chunks), chunks)
+        return _Ahead(_Span(tuple(namespaces), until, asking), since, _first_of(chunks), chunks)
 
     def _chunks(
         self, now: float, asking: Asking, namespaces: list[str], count: int, since: float, until: float

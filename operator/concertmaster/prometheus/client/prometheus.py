@@ -54,6 +54,19 @@ class PrometheusClient:
         self.requests = 0  # logical requests answered or failed, for telemetry
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
 
+    @property
+    def learned(self) -> tuple[float | None, float | None, float, float | None]:
+        """What queries have found out about the source: see the attributes set with ``learned_interval``."""
+        return self.learned_interval, self.sampled_interval, self.sampled_at, self.unphased
+
+    def learn(self, learned: tuple[float | None, float | None, float, float | None]) -> None:
+        """Take over what another client of the source has found out, as far as it is newer."""
+        self.learned_interval, sampled, at, unphased = learned
+        if sampled is not None and at >= self.sampled_at:
+            self.sampled_interval, self.sampled_at = sampled, at
+        if unphased is not None:
+            self.unphased = max(unphased, self.unphased or unphased)
+
     def shared_by(self, shards: Callable[[], int]) -> None:
         """The source's limit of queries at a time is shared by so many shards."""
         self.limit(lambda: self.source.max_concurrent_queries // max(1, shards()))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from concertmaster.engines.outcomes import QUIET_SECONDS
 from concertmaster.prometheus.collect.collection import Collection
 
-MOST_PODS = 4_000  # in a span, as far as can be known before it is read
+MOST_PODS = 8_000  # in a span, as far as can be known before it is read
 FEW = 250  # workflows: spans of fewer are as long as any
 _FIRST = 3600.0  # seconds: of many workflows of which nothing is known
 _SHORTEST = 900.0

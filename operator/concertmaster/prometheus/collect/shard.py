@@ -185,11 +185,11 @@ class QueryShard:
         """Usage over the pods' own lives, a class of ends and lengths at a time, joined to facts."""
         usage: Usage = {}
         reused = twice(drafts)
-        covered = self._recorded() if drafts and targets.records else 0
+        covered = self._recorded() if drafts and targets.records and not self.scope.usage.renamed else 0
         classes = list(by_life(drafts, self.latest, self.options.named_pods))
         for at, window, members in classes:
             names = [draft.pod for draft in members]
-            records = 0 < window.length + self.end - at <= covered and not self.scope.usage.renamed
+            records = window.length + self.end - at <= covered and not self.scope.usage.renamed
             self._live(at, window, names, usage, records=records)
             if not usage and not self._adopted and self._shape().usage.renamed:
                 self._adopt()
@@ -213,7 +213,7 @@ class QueryShard:
 
     def _recorded(self) -> int:
         """Seconds before the pinned time that recording rules cover; 0 where they may lack late samples."""
-        if self.client.source.delay_seconds > recorded.LATEST or self.scope.usage.renamed:
+        if self.client.source.delay_seconds > recorded.LATEST:
             return 0
         counts = self._questions.ask("records", queries.records(self.scope)).select("stat")
         return recorded.covered((int(span), count) for (span,), count in counts)

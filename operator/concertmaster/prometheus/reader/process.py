@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 
+from concertmaster.net.cgroup import cores, memory_left
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
@@ -24,21 +25,21 @@ from concertmaster.prometheus.reader.wire import Asked, Opening, Question, recei
 
 log = logging.getLogger("concertmaster.sources")
 
-_FEWEST_PLACES = 2  # queries at a time: one for each process
+_FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of which users' queries take one at most
+_ROOM = (
+    400.0 * 2**20
+)  # bytes that a process takes and the operator grows by meanwhile: beyond the limit both are killed
 _END = 5.0  # seconds a process has to end once it was killed
 
 
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
 class Readers:
-    """The reader processes of an operator: at most one at a time, since each holds 50 to 100 MiB."""
+    """The reader processes of an operator: at most one at a time, since each takes 120 to 200 MiB."""
 
-    def __init__(self, cores: Callable[[], int] = cores) -> None:
-        """``cores``: how many there are; where that is one, nothing is read apart."""
+    def __init__(self, cores: Callable[[], int] = cores, room: Callable[[], float | None] = memory_left) -> None:
+        """``cores``: how many there are; ``room``: bytes up to the memory limit, None where there is none. With one core, or
+        little room, nothing is read apart."""
         self._cores = cores
+        self._room = room
         self._of: dict[str, Reader] = {}
 
     def of(self, client: PrometheusClient) -> Reader:
@@ -51,7 +52,10 @@ class Readers:
             reader.close()
 
     def _free(self) -> bool:
-        return self._cores() > 1 and not any(reader.running for reader in self._of.values())
+        if self._cores() < 2 or any(reader.running for reader in self._of.values()):
+            return False
+        room = self._room()
+        return room is None or room >= _ROOM
 
 
 class Reader:
@@ -67,7 +71,7 @@ class Reader:
     @property
     def running(self) -> bool:
         """Whether there is a process."""
-        return self._process is not None
+        return self._process is not None and not self._process.gone
 
     def backfill(
         self,
@@ -85,7 +89,14 @@ class Reader:
         process, position = self._claimed(apart), until
         if process is not None:
             asked = Question(
-                tuple(namespaces), since, until, now, tuple(label_keys), options, self._client.learned_interval
+                tuple(namespaces),
+                since,
+                until,
+                now,
+                tuple(label_keys),
+                options,
+                self._client.learned,
+                self._client.lent,
             )
             try:
                 for chunk in process.answers(asked):
@@ -95,12 +106,12 @@ class Reader:
                 if process is not self._process:
                     where = f"source {self._client.source.name}"
                     raise SourceUnreachable("what was asked for is no longer wanted", where=where) from None
-                self._failed = True
-                log.warning(
-                    "source %s: the process that read the past ended (%s); the operator reads on by itself",
-                    self._client.source.name,
-                    process.ended(),
+                status = process.ended()
+                self._failed = status != 0  # 0: nobody had asked it for a while, until just now
+                text = (
+                    "source %s: the process that read the past ended (exit status %s); the operator reads on by itself"
                 )
+                log.warning(text, self._client.source.name, status)
                 self.close()
             else:
                 return
@@ -123,17 +134,23 @@ class Reader:
     def _claimed(self, apart: bool) -> _Process | None:
         """A process that has nothing else to do; None where this one reads."""
         with self._turn:
-            if self._process is not None and (self._process.busy or self._process.gone):
+            if self._process is not None and (self._process.busy or self._process.gone or self._few):
                 self.close()
             if self._process is None and apart:
                 self._process = self._start()
             if self._process is not None:
                 self._process.busy = True
+                self._client.lent = self._client.places // 2  # shards may have come or gone
             return self._process
+
+    @property
+    def _few(self) -> bool:
+        """Whether the source allows too few queries at a time to share them."""
+        return self._client.places < _FEWEST_PLACES
 
     def _start(self) -> _Process | None:
         """A process; None where the operator does better to read by itself."""
-        if self._failed or not self._free() or self._client.places < _FEWEST_PLACES:
+        if self._failed or not self._free() or self._few:
             return None
         try:
             return _Process(self._client)
@@ -144,7 +161,7 @@ class Reader:
 
 
 class _Process:
-    """One process. While it runs, half of the source's queries at a time are its own.
+    """One process. While it runs, up to half of the source's queries at a time are its own.
 
     The connection is closed when nobody holds it any more: a thread may still be receiving, and gets the end of it.
     """
@@ -163,9 +180,8 @@ class _Process:
         finally:
             theirs.close()
         self.busy = False  # whether a span was asked for, and not all of it received
-        client.lent = client.places // 2
         with suppress(OSError):  # where it has ended already, the first answer tells
-            send(self._connection, Opening(client.source, client.lent))
+            send(self._connection, Opening(client.source))
 
     def answers(self, question: Question) -> Iterator[Collection]:
         """The chunks of the span. Raises MetricsError as the source does; EOFError or OSError where the process ended."""
@@ -188,11 +204,11 @@ class _Process:
         """Whether it has ended: after a while without a question it does."""
         return self._running.poll() is not None
 
-    def ended(self) -> str:
-        """How it ended."""
+    def ended(self) -> int | None:
+        """Its exit status."""
         with suppress(subprocess.TimeoutExpired):
             self._running.wait(_END)
-        return f"exit status {self._running.returncode}"
+        return self._running.returncode
 
     def end(self) -> None:
         """Kill it: it holds nothing that is not read again."""

@@ -6,11 +6,15 @@ Started as ``python -m concertmaster.prometheus.reader.serve FD``, by ``process`
 from __future__ import annotations
 
 import gc
+import json
 import signal
 import sys
 import threading
+import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+from concertmaster.net.quiet import quiet_transport
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.reading import backfill
@@ -20,42 +24,74 @@ _IDLE = 600.0  # seconds without a question, after which nobody wants it any mor
 _YOUNG = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
 
 
+class _Gone(Exception):
+    """Nobody listens any more."""
+
+
 def serve(connection: Connection) -> None:
     """Answer questions until nobody asks any more: for each the chunks of its span, then that all was read or why not."""
     turn = threading.Lock()  # queries are sent by several threads
 
     def tell(message: object) -> None:
         with turn:
-            send(connection, message)
+            try:
+                send(connection, message)
+            except OSError:
+                raise _Gone from None
+
+    def hear() -> Opening | Question:
+        try:
+            if connection.poll(_IDLE):
+                return receive(connection)  # type: ignore[no-any-return]
+        except (EOFError, OSError):
+            pass
+        raise _Gone
 
     try:
-        opening: Opening = receive(connection)
+        opening = hear()
+        assert isinstance(opening, Opening)
         with PrometheusClient(opening.source) as client:
-            client.limit(lambda: opening.places)
             client.beat = lambda: tell(Asked())
-            while connection.poll(_IDLE):
-                question: Question = receive(connection)
-                client.learned_interval = question.interval
-                try:
-                    for chunk in backfill(
-                        client,
-                        namespaces=question.namespaces,
-                        since=question.since,
-                        until=question.until,
-                        now=question.now,
-                        label_keys=question.label_keys,
-                        options=question.options,
-                    ):
-                        tell(chunk)
-                except MetricsError as error:
-                    tell(error)
-                else:
-                    tell(Read())
-    except (EOFError, OSError):
+            while True:
+                _answer(hear(), client, tell)
+    except _Gone:
         return  # the operator has all it wants, or is gone
 
 
-if __name__ == "__main__":
+def _answer(question: Opening | Question, client: PrometheusClient, tell: Callable[[object], None]) -> None:
+    assert isinstance(question, Question)
+    client.learn(question.learned)
+    client.limit(lambda: question.places)
+    try:
+        for chunk in backfill(
+            client,
+            namespaces=question.namespaces,
+            since=question.since,
+            until=question.until,
+            now=question.now,
+            label_keys=question.label_keys,
+            options=question.options,
+        ):
+            tell(chunk)
+    except MetricsError as error:
+        tell(error)
+    else:
+        tell(Read())
+
+
+def main() -> int:
+    """The process. A fault of its own is a line in the operator's log, as JSON like all others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the operator gets it as well, and ends this process
     gc.set_threshold(_YOUNG, 20, 20)
-    serve(Connection(int(sys.argv[1])))
+    quiet_transport()
+    try:
+        serve(Connection(int(sys.argv[1])))
+    except Exception:  # noqa: BLE001 - the operator reads on by itself, whatever it is
+        fault = {"msg": "a reader process ended by a fault of its own", "error": traceback.format_exc()}
+        sys.stderr.write(json.dumps({"level": "error", "logger": "concertmaster.reader", **fault}) + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

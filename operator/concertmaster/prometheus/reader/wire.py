@@ -22,15 +22,15 @@ from concertmaster.settings import MetricsSource
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The first message to a reader process: which source it reads, and how many of its queries at a time."""
+    """The first message to a reader process: which source it reads."""
 
     source: MetricsSource
-    places: int
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A span to read; see ``collect.reading.backfill``. ``interval``: ``learned_interval`` of the operator's client."""
+    """A span to read; see ``collect.reading.backfill``. ``learned``: by the operator's client; ``places``: how many queries
+    may be under way at a time."""
 
     namespaces: tuple[str, ...]
     since: float
@@ -38,7 +38,8 @@ class Question:
     now: float
     label_keys: tuple[str, ...]
     options: CollectOptions
-    interval: float | None
+    learned: tuple[float | None, float | None, float, float | None]
+    places: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,14 +379,28 @@ def test_a_long_past_is_read_apart_until_all_of_it_is_read(slow: SlowStart) -> N
     slow.reader.readers = apart = Apart()
     slow.reader.restart()
     reports = [slow.cycle(NOW)]
-    assert (apart.asked[0], apart.over) == (False, 1), "nobody knows yet how long it takes"
+    assert (apart.asked[0], apart.over) == (False, 0), "nobody knows yet how long it takes"
     while reports[-1].more:
+        assert apart.over == 0
         reports.append(slow.cycle(NOW))
-        assert apart.over == 1 or not reports[-1].long
     assert any(report.long for report in reports)
     assert apart.asked[-1]
-    slow.cycle(NOW)
-    assert apart.over > 1
+    assert apart.over == 1, "as soon as all of it is read"
+
+
+@pytest.mark.parametrize("slow", [0], indirect=True)
+def test_what_reads_apart_is_ended_when_nobody_asks_for_the_source_any_more(slow: SlowStart) -> None:
+    slow.reader.readers = apart = Apart()
+    slow.reader.restart()
+    assert slow.cycle(NOW).more
+    slow.reader.sources.go_on(NOW + 300.0)
+    assert apart.over == 0
+    slow.reader.sources.go_on(NOW + 3_700.0)
+    assert apart.over == 1
+    reports = [slow.cycle(NOW + 3_700.0)]
+    while reports[-1].more:
+        reports.append(slow.cycle(NOW + 3_700.0))
+    assert slow.runs() == [20, 20, 20]
 
 
 def test_a_past_that_takes_little_longer_than_one_reading_is_not_long(

@@ -25,7 +25,7 @@ from tests.support.data.metrics_store import Asked, Reply, Store, failure, runni
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
-FIRST = {"stat": "up", "job": "ksm", "instance": "k:1"}
+MIB = 2.0**20
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def readers() -> Iterator[Readers]:
-    found = Readers(lambda: 2)
+    found = Readers(lambda: 2, lambda: None)
     yield found
     found.close()
 
@@ -88,9 +88,12 @@ def test_without_need_there_is_no_process(store: Store, readers: Readers) -> Non
     assert not readers.of(client(store)).running
 
 
-@pytest.mark.parametrize(("cores", "places"), [(1, 4), (2, 1)])
-def test_one_core_or_one_query_at_a_time_is_not_shared(store: Store, cores: int, places: int) -> None:
-    reader = Readers(lambda: cores).of(client(store, maxConcurrentQueries=places))
+@pytest.mark.parametrize(("cores", "places", "room"), [(1, 4, None), (2, 2, None), (2, 4, 399 * MIB)])
+def test_one_core_two_queries_at_a_time_or_little_memory_is_not_shared(
+    store: Store, cores: int, places: int, room: float | None
+) -> None:
+    """The last place is the cycle's, and beyond the memory limit both processes are killed."""
+    reader = Readers(lambda: cores, lambda: room).of(client(store, maxConcurrentQueries=places))
     assert list(reader.backfill(**span(), apart=True))
     assert not reader.running
 
@@ -140,6 +143,45 @@ def test_where_it_is_killed_the_operator_reads_on(
     assert not reader.running, "another one would be killed as well"
 
 
+def test_what_is_known_of_the_source_is_not_asked_again(store: Store, readers: Readers) -> None:
+    """How often containers are sampled concerns all of the source; the past goes by the present."""
+    alive(store)
+    there = client(store)
+    there.sampled_interval, there.sampled_at = 30.0, NOW
+    assert list(readers.of(there).backfill(**span(), apart=True))
+    assert store.asked
+    assert not [a.query for a in store.asked if "300 / max" in a.query]
+
+
+def many(asked: Asked) -> Reply:
+    """Pods of a span, more than fit into the buffer of a socket."""
+    pods = [{"namespace": "etl", "pod": f"p{n}", "uid": f"u{n}", "created_by_kind": "Job"} for n in range(3000)]
+    if asked.query.startswith("count by"):
+        return vector([({"namespace": "etl"}, 1)])
+    if '"records"' in asked.query:
+        return vector([({"stat": stat, "job": "ksm", "instance": "k:1"}, 1) for stat in ("up", "seen")])
+    if asked.query.startswith("group by"):
+        return vector([(pod, 1) for pod in pods])
+    if "kube_pod_completion_time" in asked.query:
+        ended = [({"__name__": "kube_pod_completion_time", **pod}, NOW - 3600) for pod in pods]
+        phases = [({"__name__": "kube_pod_status_phase", "phase": "Failed", **pod}, 1) for pod in pods]
+        return vector([*ended, *phases, *[({"__name__": "kube_pod_info", **pod}, 1) for pod in pods]])
+    return vector([])
+
+
+def test_of_a_chunk_that_was_cut_off_nothing_is_used(store: Store, readers: Readers) -> None:
+    store.script = many
+    expected = [len(chunk.facts) for chunk in backfill(client(store), **span())]
+    assert expected[0] == 3000
+    reader = readers.of(client(store))
+    reading = reader.backfill(**span(), apart=True)
+    chunks = [next(reading)]
+    time.sleep(1.0)  # it has begun to send the next one
+    os.kill(process_of(reader), signal.SIGKILL)
+    chunks += reading
+    assert [len(chunk.facts) for chunk in chunks] == expected
+
+
 def test_where_it_cannot_be_started_the_operator_reads(
     store: Store, readers: Readers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -177,6 +219,14 @@ def test_both_together_send_no_more_queries_than_the_source_may_get(store: Store
     assert list(reader.backfill(**span(), apart=True))
     assert there.lent == 2
     assert there._transport.gate.most() == 3
+    shards = [2]
+    there.shared_by(lambda: shards[0])
+    assert there._transport.gate.most() <= 1  # the least that there is
+    assert list(reader.backfill(**span(), apart=True))
+    assert (reader.running, there.lent) == (False, 0), "two of five are too few to share"
+    shards[0] = 1
+    assert list(reader.backfill(**span(), apart=True))
+    assert reader.running
     reader.close()
     assert there._transport.gate.most() == 5
 
@@ -184,10 +234,7 @@ def test_both_together_send_no_more_queries_than_the_source_may_get(store: Store
 def test_it_sends_no_more_at_a_time_than_its_share(store: Store, readers: Readers) -> None:
     inside, most, lock = 0, 0, threading.Lock()
 
-    def script(_: Asked) -> Reply:
-        return Reply(vector([]).body, delay=0.0)
-
-    def slow(asked: Asked) -> Reply:
+    def slow(_: Asked) -> Reply:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -195,10 +242,10 @@ def test_it_sends_no_more_at_a_time_than_its_share(store: Store, readers: Reader
         time.sleep(0.05)
         with lock:
             inside -= 1
-        return script(asked)
+        return vector([])
 
     store.next = slow  # type: ignore[method-assign]
-    assert list(readers.of(client(store, maxConcurrentQueries=2)).backfill(**span(3), apart=True))
+    assert list(readers.of(client(store, maxConcurrentQueries=3)).backfill(**span(3), apart=True))
     assert most == 1
 
 
@@ -214,7 +261,7 @@ def test_it_ends_when_its_operator_is_gone(store: Store, readers: Readers) -> No
 def test_it_ends_when_nobody_has_a_question(store: Store, readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "_IDLE", 0.05)
     ours, theirs = Pipe()
-    serve.send(ours, serve.Opening(client(store).source, 1))
+    serve.send(ours, serve.Opening(client(store).source))
     serve.serve(theirs)
     reader = readers.of(client(store))
     assert list(reader.backfill(**span(), apart=True))
