@@ -25,7 +25,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.pace import FEW, FirstDepth, Pace
 from concertmaster.prometheus.collect.reading import PRESENT, Collection, CollectOptions
-from concertmaster.prometheus.reader.process import Reader
+from concertmaster.prometheus.reader.process import SourceReader
 
 log = logging.getLogger("concertmaster.sources")
 
@@ -109,7 +109,7 @@ class PastReader:
         *,
         per_cycle: float,
         stop: threading.Event,
-        reader: Reader,
+        reader: SourceReader,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``history`` is where ``keep`` stores it. ``per_cycle``: seconds of the past that are read at once. ``reader``

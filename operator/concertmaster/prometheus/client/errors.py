@@ -39,7 +39,7 @@ class TimedOut(MetricsError):
 
 
 class Crowded(TimedOut):
-    """This process' own other queries took all the places the source has for it."""
+    """Other queries of the operator took all the places the source has for it."""
 
 
 class AuthFailed(MetricsError):

@@ -40,11 +40,11 @@ class Readers:
         little room, nothing is read apart."""
         self._cores = cores
         self._room = room
-        self._of: dict[str, Reader] = {}
+        self._of: dict[str, SourceReader] = {}
 
-    def of(self, client: PrometheusClient) -> Reader:
+    def of(self, client: PrometheusClient) -> SourceReader:
         """The reader of a source."""
-        return self._of.setdefault(client.source.name, Reader(client, self._free))
+        return self._of.setdefault(client.source.name, SourceReader(client, self._free))
 
     def close(self) -> None:
         """End all."""
@@ -58,7 +58,7 @@ class Readers:
         return room is None or room >= _ROOM
 
 
-class Reader:
+class SourceReader:
     """Reads spans of one source in a process that is started for the first of them."""
 
     def __init__(self, client: PrometheusClient, free: Callable[[], bool]) -> None:
@@ -105,7 +105,7 @@ class Reader:
             except (EOFError, OSError):
                 if process is not self._process:
                     where = f"source {self._client.source.name}"
-                    raise SourceUnreachable("what was asked for is no longer wanted", where=where) from None
+                    raise SourceUnreachable("what was asked for is no longer needed", where=where) from None
                 status = process.ended()
                 self._failed = status != 0  # 0: nobody had asked it for a while, until just now
                 text = (

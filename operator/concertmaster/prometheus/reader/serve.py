@@ -18,7 +18,7 @@ from concertmaster.net.quiet import quiet_transport
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
 from concertmaster.prometheus.collect.reading import backfill
-from concertmaster.prometheus.reader.wire import Asked, Opening, Question, Read, receive, send
+from concertmaster.prometheus.reader.wire import AllRead, Asked, Opening, Question, receive, send
 
 _IDLE = 600.0  # seconds without a question, after which nobody wants it any more
 _YOUNG = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
@@ -76,7 +76,7 @@ def _answer(question: Opening | Question, client: PrometheusClient, tell: Callab
     except MetricsError as error:
         tell(error)
     else:
-        tell(Read())
+        tell(AllRead())
 
 
 def main() -> int:

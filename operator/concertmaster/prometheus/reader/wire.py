@@ -48,7 +48,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class AllRead:
     """All of the span was read. The other answers are Collection and MetricsError."""
 
 

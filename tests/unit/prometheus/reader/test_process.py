@@ -19,7 +19,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import BadQuery, SourceUnreachable
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill
 from concertmaster.prometheus.reader import serve
-from concertmaster.prometheus.reader.process import Reader, Readers
+from concertmaster.prometheus.reader.process import Readers, SourceReader
 from concertmaster.settings import MetricsSource
 from tests.support.data.metrics_store import Asked, Reply, Store, failure, running, vector
 
@@ -58,7 +58,7 @@ def alive(store: Store) -> None:
     store.script = lambda asked: vector([({"namespace": "etl"}, 1)] if asked.query.startswith("count by") else [])
 
 
-def process_of(reader: Reader) -> int:
+def process_of(reader: SourceReader) -> int:
     assert reader._process is not None
     return reader._process._running.pid
 
@@ -207,7 +207,7 @@ def test_what_is_no_longer_wanted_is_given_up(store: Store, readers: Readers) ->
     unwanted = reader.backfill(**span(3), apart=True)
     first = [next(unwanted)]
     assert list(reader.backfill(**span(), apart=True))
-    with pytest.raises(SourceUnreachable, match="source main: what was asked for is no longer wanted"):
+    with pytest.raises(SourceUnreachable, match="source main: what was asked for is no longer needed"):
         while True:
             first.append(next(unwanted))
     assert reader.running, "the other one was not ended by that"
