@@ -15,10 +15,12 @@ from benchmarks.chaos.bed import STEPS
 from benchmarks.chaos.proxy import proxy
 from benchmarks.chaos.stores import FAULTS, LONG, LOST, MISSING, resets, without
 from benchmarks.scale.fleet_workflows import DAY, lives, template
+from concertmaster.controller.collection import past as reading
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.sources import MetricsSources
 from concertmaster.controller.interfaces import CollectionRequest
 from concertmaster.engines import define
+from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import parse
 from testbed.series.lives import Grid, PodLife
 from testbed.series.openmetrics import render
@@ -46,8 +48,10 @@ def holding(*texts: Iterable[str]) -> Iterator[str]:
 class Reader:
     """Reads into one history, with a process of its own each time."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, readers: Readers | None = None) -> None:
         self.file = file
+        self.readers = readers
+        self.apart = 0  # readings after which a process was reading
         found = (define(template(f"w{n:03}", STEPS)) for n in range(WORKFLOWS))
         self.definitions = tuple(definition for definition in found if definition is not None)
 
@@ -57,11 +61,14 @@ class Reader:
             f'sources: [{{name: default, url: "{url}", delaySeconds: 5}}]\nlimits: {{backfill: {LONG}d}}\n'
         )
         keeper = HistoryProvider(str(self.file))
-        sources = MetricsSources(settings, keeper, stop=threading.Event())
+        sources = MetricsSources(settings, keeper, stop=threading.Event(), readers=self.readers)
         try:
             for _ in range(60):
                 demand = CollectionRequest("default", self.definitions, 30 * DAY, time.time() + clock, True)
-                if not sources.collect(demand, lambda _: None).more:
+                more = sources.collect(demand, lambda _: None).more
+                sources.go_on(demand.now)
+                self.apart += self.readers is not None and self.readers.running
+                if not more:
                     break
             else:
                 raise AssertionError("it never ends")
@@ -97,6 +104,18 @@ def test_two_weeks_that_are_missing_take_only_their_own_runs(
     with holding(render(older, Grid(end - LONG * DAY, since)), render(newer, Grid(until, end))) as url:
         assert known.read(url) == [ENDED] * WORKFLOWS, "the history has what the source has not any more"
         assert Reader(tmp_path / "new.db").read(url) == [ENDED - LOST] * WORKFLOWS
+
+
+def test_a_long_past_is_read_by_a_process_of_its_own_as_it_is_without_one(
+    whole: tuple[str, Path, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LONG", "_BRIEFLY"):
+        monkeypatch.setattr(reading, name, -1.0)  # every reading of the past is long, and a chunk at a time
+    readers = Readers(lambda: 2, lambda: None)
+    new = Reader(tmp_path / "new.db", readers)
+    assert new.read(whole[0]) == [ENDED] * WORKFLOWS
+    assert new.apart > 1
+    assert not readers.running
 
 
 def test_counters_that_begin_anew_cost_no_run(whole: tuple[str, Path, float], tmp_path: Path) -> None:

@@ -46,13 +46,18 @@ class Readers:
         """The reader of a source."""
         return self._of.setdefault(client.source.name, SourceReader(client, self._free))
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return any(reader.running for reader in self._of.values())
+
     def close(self) -> None:
         """End all."""
         for reader in self._of.values():
             reader.close()
 
     def _free(self) -> bool:
-        if self._cores() < 2 or any(reader.running for reader in self._of.values()):
+        if self._cores() < 2 or self.running:
             return False
         room = self._room()
         return room is None or room >= _ROOM
