@@ -191,15 +191,20 @@ class _Process:
     def answers(self, question: Question) -> Iterator[Collection]:
         """The chunks of the span. Raises MetricsError as the source does; EOFError or OSError where the process ended."""
         send(self._connection, question)
+        oldest: Collection | None = None  # chunk of the span, which is used when the process is free for the next one
         while True:
             message = receive(self._connection)
             if isinstance(message, Asked):
                 self._client.requests += 1
                 self._client.beat()
-            elif isinstance(message, Collection):
+            elif isinstance(message, Collection) and message.since > question.since:
                 yield message
+            elif isinstance(message, Collection):
+                oldest = message
             else:
                 self.busy = False
+                if oldest is not None:
+                    yield oldest
                 if isinstance(message, MetricsError):
                     raise message
                 return

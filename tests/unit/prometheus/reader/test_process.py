@@ -83,6 +83,18 @@ def test_it_reads_what_is_read_without_it(store: Store, readers: Readers) -> Non
     assert process_of(reader) == one
 
 
+def test_whoever_has_the_oldest_chunk_may_ask_for_the_next_span(store: Store, readers: Readers) -> None:
+    alive(store)
+    reader = readers.of(client(store))
+    reading = reader.backfill(**span(), apart=True)
+    while next(reading).since > NOW - DAY:
+        pass
+    one = process_of(reader)
+    assert list(reader.backfill(**span(until=NOW - DAY), apart=True))
+    assert process_of(reader) == one
+    assert not list(reading)
+
+
 def test_without_need_there_is_no_process(store: Store, readers: Readers) -> None:
     assert list(readers.of(client(store)).backfill(**span(), apart=False))
     assert not readers.of(client(store)).running
