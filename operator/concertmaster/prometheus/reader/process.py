@@ -26,9 +26,8 @@ from concertmaster.prometheus.reader.wire import Asked, Opening, Question, recei
 log = logging.getLogger("concertmaster.sources")
 
 _FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of which users' queries take one at most
-_ROOM = (
-    400.0 * 2**20
-)  # bytes that a process takes and the operator grows by meanwhile: beyond the limit both are killed
+# Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
+_ROOM = 400.0 * 2**20
 _END = 5.0  # seconds a process has to end once it was killed
 
 
@@ -113,10 +112,11 @@ class SourceReader:
                     raise SourceUnreachable("what was asked for is no longer needed", where=where) from None
                 status = process.ended()
                 self._failed = status != 0  # 0: nobody had asked it for a while, until just now
-                text = (
-                    "source %s: the process that read the past ended (exit status %s); the operator reads on by itself"
+                log.warning(
+                    "source %s: the process that read the past ended (exit status %s); the operator reads on by itself",
+                    self._client.source.name,
+                    status,
                 )
-                log.warning(text, self._client.source.name, status)
                 self.close()
             else:
                 return
