@@ -177,9 +177,10 @@ def measure(played: Load) -> dict[str, Any]:
             operator = operator_process(cluster, directory, prometheus.url, port, INTERVAL)
             begin = time.monotonic()
             operator.start()
+            watched = _Memory(operator.pid)
             try:
                 operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-                idle, watched = _rss(operator.pid), _Memory(operator.pid)
+                idle = _rss(operator.pid)
                 print(f"  ready after {time.monotonic() - begin:.1f} s, {idle['VmRSS']:.0f} MiB", flush=True)
                 limit = begin + max(0.0, end - time.time())
                 with_recommendations = _wait_for_recommendations(cluster, workflows, log, begin, limit, operator)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from concertmaster.net import cgroup
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,7 +23,7 @@ def in_processes(call: Callable[[T], R], items: Sequence[T]) -> list[R]:
     The processes are forked and share what ``call`` refers to, so only results need to pickle. Where a fork is not safe
     (anywhere but on Linux) the work is done here.
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    cores = cgroup.cores() if sys.platform == "linux" else 1
     if cores < 2 or len(items) < _FEWEST:
         return [call(item) for item in items]
     with multiprocessing.get_context("fork").Pool(cores, _begin, (call, items)) as pool:

@@ -1,7 +1,7 @@
 """numpy, imported when something is computed with it for the first time: ``from concertmaster.core import arrays as np``.
 
-It is a tenth of the memory of an operator that has nothing to do, and most of the start of commands that compute nothing.
-A module's ``__getattr__`` (PEP 562) is asked for what the module lacks, in any thread.
+It is a tenth of the memory of an operator that has nothing to do. A module's ``__getattr__`` (PEP 562) is asked for what the
+module lacks, in any thread.
 """
 
 from __future__ import annotations

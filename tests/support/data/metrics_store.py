@@ -59,6 +59,24 @@ def failure(status: int, kind: str, text: str, **headers: str) -> Reply:
     return Reply(body, status, {"Content-Type": "application/json", **named})
 
 
+class AtOnce:
+    """How many calls were under way together."""
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def call(self, seconds: float) -> None:
+        """One that takes so long."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(seconds)
+        with self._lock:
+            self._now -= 1
+
+
 class Store:
     """Replies from a script: a list whose last entry is repeated, or a function of the request."""
 

@@ -17,6 +17,8 @@ from concertmaster.prometheus.client.vector import Envelope, Malformed, Vector, 
 from concertmaster.settings import MetricsSource
 
 _T = TypeVar("_T")
+SourceTraits = tuple[float | None, float | None, float, float | None]
+"""``learned_interval``, ``sampled_interval``, ``sampled_at`` and ``unphased`` of a client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,11 @@ class PrometheusClient:
         self.beat: Callable[[], object] = lambda: None  # called before each query that is not a user's
 
     @property
-    def learned(self) -> tuple[float | None, float | None, float, float | None]:
-        """What queries have found out about the source: see the attributes set with ``learned_interval``."""
+    def learned(self) -> SourceTraits:
+        """What queries have found out about the source."""
         return self.learned_interval, self.sampled_interval, self.sampled_at, self.unphased
 
-    def learn(self, learned: tuple[float | None, float | None, float, float | None]) -> None:
+    def learn(self, learned: SourceTraits) -> None:
         """Take over what another client of the source has found out, as far as it is newer."""
         self.learned_interval, sampled, at, unphased = learned
         if sampled is not None and at >= self.sampled_at:

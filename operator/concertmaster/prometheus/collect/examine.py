@@ -154,8 +154,7 @@ class Examination:
         return Diagnostic("scrape interval", DiagnosticStatus.OK, f"containers are sampled about every {seconds:.0f} s")
 
     def _recorded(self) -> Diagnostic:
-        marker = selector(recorded.NAME, [*self._base, matcher(recorded.FIGURE, "=", recorded.MARKER)])
-        counts = [(s, self._value(recorded.evaluations(marker, s), "recording rules")) for s in recorded.SPANS]
+        counts = [(s, self._value(recorded.evaluations(self._base, s), "recording rules")) for s in recorded.SPANS]
         seen = max((count or 0.0 for _, count in counts), default=0.0)
         name = "recording rules"
         if not seen:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from concertmaster.prometheus.queries import recording_rule as recorded
-from concertmaster.prometheus.queries.promql import among, equalities, matcher, quote, selector, selector_of
+from concertmaster.prometheus.queries.promql import among, equalities, quote, selector, selector_of
 from concertmaster.prometheus.queries.scope import MOVED, QueryScope, TimeRange
 
 TIMELINE = (
@@ -161,7 +161,7 @@ def targets(scope: QueryScope, window: TimeRange, within: str = "", *, timed: bo
     parts = {
         "up": f"max by (job, instance) ({up})",
         "seen": f"count by (job, instance) (last_over_time({info}{within or window.sparse}))",
-        "records": f"min({_marker(scope)})",
+        "records": f"min({recorded.marker(equalities(scope.extra_matchers))})",
     }
     if timed:
         parts["interval"] = f"300 / max(count_over_time({memory}[300s]))"
@@ -172,15 +172,10 @@ def records(scope: QueryScope) -> str:
     """How often recording rules were evaluated in each of so many seconds, which ``stat`` says.
 
     Not a part of ``targets``: a metrics source looks for every selector of a query in all blocks of its longest span, and
-    finding one hour's pods in those of a day took ten times as long.
+    finding the pods of ten minutes in those of a day took 1.5 instead of 0.1 s.
     """
-    return by_stat(**{str(span): recorded.evaluations(_marker(scope), span) for span in recorded.SPANS})
-
-
-def _marker(scope: QueryScope) -> str:
-    """A sample for each evaluation of the recording rules."""
-    marks = matcher(recorded.FIGURE, "=", recorded.MARKER)
-    return selector(recorded.NAME, [*equalities(scope.extra_matchers), marks])
+    where = equalities(scope.extra_matchers)
+    return by_stat(**{str(span): recorded.evaluations(where, span) for span in recorded.SPANS})
 
 
 def exposing(scope: QueryScope) -> str:

@@ -20,8 +20,10 @@ they are made of, so that they answer every question the series do. They must ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from concertmaster.prometheus.queries.promql import matcher, selector
 
 INTERVAL = 60  # seconds between evaluations
 TAIL = 240  # seconds before the pinned time that are asked for directly
@@ -71,6 +73,11 @@ def covered(counts: Iterable[tuple[int, float]]) -> int:
     return levels
 
 
-def evaluations(marker: str, span: int) -> str:
-    """The query for the evaluations within ``span`` seconds, of the evaluator that has fewest; ``marker`` selects."""
-    return f"min(count_over_time({marker}[{span}s]))"
+def evaluations(matchers: Sequence[str], span: int) -> str:
+    """The query for the evaluations within ``span`` seconds, of the evaluator that has fewest."""
+    return f"min(count_over_time({marker(matchers)}[{span}s]))"
+
+
+def marker(matchers: Sequence[str]) -> str:
+    """The selector of a sample for each evaluation; ``matchers`` are those of the source."""
+    return selector(NAME, [*matchers, matcher(FIGURE, "=", MARKER)])

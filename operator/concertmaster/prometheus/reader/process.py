@@ -14,14 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Pipe
 
 from concertmaster.net.cgroup import cores, memory_left
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable
 from concertmaster.prometheus.collect.collection import Collection, CollectOptions
-from concertmaster.prometheus.collect.reading import backfill
-from concertmaster.prometheus.reader.wire import Asked, Opening, Question, receive, send
+from concertmaster.prometheus.reader.wire import Asked, PastSpan, Question, receive, send
 
 log = logging.getLogger("concertmaster.sources")
 
@@ -90,22 +90,13 @@ class SourceReader:
     ) -> Iterator[Collection]:
         """See ``collect.reading.backfill``; ``apart``: where there can be a process, in one. What was asked of it before and
         is still being read is given up."""
-        process, position = self._claimed(apart), until
+        span = PastSpan(tuple(namespaces), since, until, now, tuple(label_keys), options)
+        process = self._claimed(apart)
         if process is not None:
-            asked = Question(
-                tuple(namespaces),
-                since,
-                until,
-                now,
-                tuple(label_keys),
-                options,
-                self._client.learned,
-                self._client.lent,
-            )
             try:
-                for chunk in process.answers(asked):
+                for chunk in process.chunks(span):
                     yield chunk
-                    position = chunk.since
+                    span = replace(span, until=chunk.since)
             except (EOFError, OSError):
                 if process is not self._process:
                     where = f"source {self._client.source.name}"
@@ -120,15 +111,7 @@ class SourceReader:
                 self.close()
             else:
                 return
-        yield from backfill(
-            self._client,
-            namespaces=namespaces,
-            since=since,
-            until=position,
-            now=now,
-            label_keys=label_keys,
-            options=options,
-        )
+        yield from span.read(self._client)
 
     def close(self) -> None:
         """End the process; the next span starts another one."""
@@ -185,19 +168,18 @@ class _Process:
         finally:
             theirs.close()
         self.busy = False  # whether a span was asked for, and not all of it received
-        with suppress(OSError):  # where it has ended already, the first answer tells
-            send(self._connection, Opening(client.source))
 
-    def answers(self, question: Question) -> Iterator[Collection]:
-        """The chunks of the span. Raises MetricsError as the source does; EOFError or OSError where the process ended."""
-        send(self._connection, question)
+    def chunks(self, span: PastSpan) -> Iterator[Collection]:
+        """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended."""
+        client = self._client
+        send(self._connection, Question(client.source, span, client.learned, client.lent))
         oldest: Collection | None = None  # chunk of the span, which is used when the process is free for the next one
         while True:
             message = receive(self._connection)
             if isinstance(message, Asked):
-                self._client.requests += 1
-                self._client.beat()
-            elif isinstance(message, Collection) and message.since > question.since:
+                client.requests += 1
+                client.beat()
+            elif isinstance(message, Collection) and message.since > span.since:
                 yield message
             elif isinstance(message, Collection):
                 oldest = message

@@ -17,8 +17,7 @@ from multiprocessing.connection import Connection
 from concertmaster.net.quiet import quiet_transport
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError
-from concertmaster.prometheus.collect.reading import backfill
-from concertmaster.prometheus.reader.wire import AllRead, Asked, Opening, Question, receive, send
+from concertmaster.prometheus.reader.wire import AllRead, Asked, Question, receive, send
 
 _IDLE = 600.0  # seconds without a question, after which nobody wants it any more
 _YOUNG = 100_000  # objects: a chunk has that many that stay until it is sent, and hardly any circles
@@ -39,7 +38,7 @@ def serve(connection: Connection) -> None:
             except OSError:
                 raise _Gone from None
 
-    def hear() -> Opening | Question:
+    def hear() -> Question:
         try:
             if connection.poll(_IDLE):
                 return receive(connection)  # type: ignore[no-any-return]
@@ -48,30 +47,21 @@ def serve(connection: Connection) -> None:
         raise _Gone
 
     try:
-        opening = hear()
-        assert isinstance(opening, Opening)
-        with PrometheusClient(opening.source) as client:
+        question = hear()
+        with PrometheusClient(question.source) as client:
             client.beat = lambda: tell(Asked())
             while True:
-                _answer(hear(), client, tell)
+                _answer(question, client, tell)
+                question = hear()
     except _Gone:
         return  # the operator has all it wants, or is gone
 
 
-def _answer(question: Opening | Question, client: PrometheusClient, tell: Callable[[object], None]) -> None:
-    assert isinstance(question, Question)
+def _answer(question: Question, client: PrometheusClient, tell: Callable[[object], None]) -> None:
     client.learn(question.learned)
     client.limit(lambda: question.places)
     try:
-        for chunk in backfill(
-            client,
-            namespaces=question.namespaces,
-            since=question.since,
-            until=question.until,
-            now=question.now,
-            label_keys=question.label_keys,
-            options=question.options,
-        ):
+        for chunk in question.span.read(client):
             tell(chunk)
     except MetricsError as error:
         tell(error)

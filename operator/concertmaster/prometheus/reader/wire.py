@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection
 from operator import attrgetter
@@ -16,21 +16,14 @@ from typing import Any
 
 from concertmaster.core.model import PodFact
 from concertmaster.core.model.facts import ContainerFact
-from concertmaster.prometheus.collect.collection import CollectOptions
+from concertmaster.prometheus.client import PrometheusClient, SourceTraits
+from concertmaster.prometheus.collect.reading import Collection, CollectOptions, backfill
 from concertmaster.settings import MetricsSource
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """The first message to a reader process: which source it reads."""
-
-    source: MetricsSource
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A span to read; see ``collect.reading.backfill``. ``learned``: by the operator's client; ``places``: how many queries
-    may be under way at a time."""
+class PastSpan:
+    """A span to read: the arguments of ``collect.reading.backfill``."""
 
     namespaces: tuple[str, ...]
     since: float
@@ -38,7 +31,28 @@ class Question:
     now: float
     label_keys: tuple[str, ...]
     options: CollectOptions
-    learned: tuple[float | None, float | None, float, float | None]
+
+    def read(self, client: PrometheusClient) -> Iterator[Collection]:
+        """Its chunks, newest first. Raises MetricsError."""
+        return backfill(
+            client,
+            namespaces=self.namespaces,
+            since=self.since,
+            until=self.until,
+            now=self.now,
+            label_keys=self.label_keys,
+            options=self.options,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that a reader process is sent: a span of a source, what the operator's client has ``learned`` of it, and how many
+    queries may be under way at a time (``places``)."""
+
+    source: MetricsSource
+    span: PastSpan
+    learned: SourceTraits
     places: int
 
 

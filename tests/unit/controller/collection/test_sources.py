@@ -31,7 +31,7 @@ from concertmaster.prometheus.client.hourly import Hourly
 from concertmaster.prometheus.client.vector import Vector
 from concertmaster.prometheus.collect.reading import Collection, CollectOptions, LeftOut
 from concertmaster.prometheus.facts.missing import Missing
-from concertmaster.prometheus.reader import process
+from concertmaster.prometheus.reader import wire
 from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import Settings, parse
 
@@ -200,7 +200,7 @@ class Reader:
 def harness(monkeypatch: pytest.MonkeyPatch) -> Harness:
     found = Harness()
     monkeypatch.setattr(module, "collect", found.collect)
-    monkeypatch.setattr(process, "backfill", found.backfill)
+    monkeypatch.setattr(wire, "backfill", found.backfill)
     return found
 
 
@@ -365,7 +365,7 @@ class Apart(Readers):
         class Watched:
             def backfill(self, *, apart: bool, **span: Any) -> Iterator[Collection]:
                 asked.append(apart)
-                return process.backfill(client, **span)
+                return wire.backfill(client, **span)
 
             def close(self) -> None:
                 found.over += 1

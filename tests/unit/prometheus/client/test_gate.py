@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, SourceUnreachable, TimedOut
 from concertmaster.prometheus.client.gate import RequestLimit
 from concertmaster.settings import MetricsSource
-from tests.support.data.metrics_store import Store, failure, running, vector
+from tests.support.data.metrics_store import AtOnce, Store, failure, running, vector
 
 ONE = [({"pod": "a"}, 1)]
 
@@ -31,17 +30,10 @@ def client(store: Store, **fields: object) -> PrometheusClient:
 
 def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
     """The largest number of queries that were under way together."""
-    gate, inside, seen, lock = one._transport.gate, 0, 0, threading.Lock()
-    send = one._transport._attempt
+    gate, seen, send = one._transport.gate, AtOnce(), one._transport._attempt
 
     def watched(*arguments: object) -> object:
-        nonlocal inside, seen
-        with lock:
-            inside += 1
-            seen = max(seen, inside)
-        time.sleep(0.02)
-        with lock:
-            inside -= 1
+        seen.call(0.02)
         return send(*arguments)  # type: ignore[arg-type]
 
     one._transport._attempt = watched  # type: ignore[method-assign, assignment]
@@ -51,7 +43,7 @@ def most_at_once(one: PrometheusClient, threads: int, *, of_user: bool) -> int:
     for thread in running:
         thread.join()
     assert gate._inside == gate._of_users == 0
-    return seen
+    return seen.most
 
 
 @pytest.mark.parametrize(("most", "of_user", "expected"), [(1, False, 1), (3, False, 3), (3, True, 2), (1, True, 1)])

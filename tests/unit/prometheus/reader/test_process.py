@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +20,7 @@ from concertmaster.prometheus.collect.reading import Collection, CollectOptions,
 from concertmaster.prometheus.reader import serve
 from concertmaster.prometheus.reader.process import Readers, SourceReader
 from concertmaster.settings import MetricsSource
-from tests.support.data.metrics_store import Asked, Reply, Store, failure, running, vector
+from tests.support.data.metrics_store import Asked, AtOnce, Reply, Store, failure, running, vector
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -244,21 +243,15 @@ def test_both_together_send_no_more_queries_than_the_source_may_get(store: Store
 
 
 def test_it_sends_no_more_at_a_time_than_its_share(store: Store, readers: Readers) -> None:
-    inside, most, lock = 0, 0, threading.Lock()
+    seen = AtOnce()
 
     def slow(_: Asked) -> Reply:
-        nonlocal inside, most
-        with lock:
-            inside += 1
-            most = max(most, inside)
-        time.sleep(0.05)
-        with lock:
-            inside -= 1
+        seen.call(0.05)
         return vector([])
 
     store.next = slow  # type: ignore[method-assign]
     assert list(readers.of(client(store, maxConcurrentQueries=3)).backfill(**span(3), apart=True))
-    assert most == 1
+    assert seen.most == 1
 
 
 def test_it_ends_when_its_operator_is_gone(store: Store, readers: Readers) -> None:
@@ -273,8 +266,8 @@ def test_it_ends_when_its_operator_is_gone(store: Store, readers: Readers) -> No
 def test_it_ends_when_nobody_has_a_question(store: Store, readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "_IDLE", 0.05)
     ours, theirs = Pipe()
-    serve.send(ours, serve.Opening(client(store).source))
     serve.serve(theirs)
+    ours.close()  # so late that it was no reason to return
     reader = readers.of(client(store))
     assert list(reader.backfill(**span(), apart=True))
     one = process_of(reader)
