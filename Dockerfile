@@ -25,9 +25,11 @@ ENV PYTHONPATH=/opt/concertmaster \
     PYTHONUNBUFFERED=1 \
     PYTHONSAFEPATH=1 \
     PYTHONMALLOC=malloc \
+    PYTHONNODEBUGRANGES=1 \
+    FROZENLIST_NO_EXTENSIONS=1 \
     OPENBLAS_NUM_THREADS=1
 # Fails the build when something the operator needs was pruned, or the two Pythons differ.
-RUN ["/usr/bin/python3", "-c", "import concertmaster.controller.main"]
+RUN ["/usr/bin/python3", "-c", "import brotli, concertmaster.controller.main, numpy, zstandard"]
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/usr/bin/python3", "-m", "concertmaster"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from benchmarks.scale.operator_process import DEPLOYED, IMAGE
-from image import prune, sbom
+from image import prune, sbom, warm
 from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import ROOT, Bed, deployed, source
 from tests.support.chart.dockerfile import BARE_PYTHON, Builder, BuildFailed, Stage, context, instructions
@@ -135,6 +137,17 @@ def test_every_command_starts_from_the_tree(image: Stage) -> None:
     for command in ("run", "analyze", "doctor", "crds", "check-config"):
         answer = run(image, command, "--help")
         assert answer.returncode == 0, answer.stderr
+
+
+def test_libraries_imported_when_needed_are_compiled_in_the_image() -> None:
+    found = set()
+    for path in (ROOT / "operator" / "concertmaster").rglob("*.py"):
+        functions = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)]
+        for node in (n for function in functions for n in ast.walk(function)):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found |= {name.partition(".")[0] for name in names}
+    assert found - set(sys.stdlib_module_names) - {"concertmaster"} == set(warm.LATE)
 
 
 def listing(root: Path) -> dict[str, tuple[int, int]]:

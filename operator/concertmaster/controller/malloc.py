@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from types import FunctionType
 from typing import Any
 
 _YOUNG = 10_000  # objects; Python's 700 are two runs
@@ -46,8 +47,22 @@ def share_one_heap() -> None:
 def leave_out_what_stays() -> None:
     """Leave what exists now out of every search for garbage. Call once everything is imported: most objects of a small
     operator are its code."""
+    _release_replaced_classes()
     gc.collect()
     gc.freeze()
+
+
+def _release_replaced_classes() -> None:
+    """``dataclass(slots=True)`` makes a second class, with slots; of a frozen one the methods that refuse to set and to
+    delete fields keep the first alive: 1 MiB for the few hundred of an operator. Let them refer to the class they are in.
+    """
+    for kind in [o for o in gc.get_objects() if isinstance(o, type) and "__slots__" in vars(o)]:
+        for name in ("__setattr__", "__delattr__"):
+            method = vars(kind).get(name)
+            if isinstance(method, FunctionType) and "__dataclass_fields__" in vars(kind):
+                for variable, cell in zip(method.__code__.co_freevars, method.__closure__ or (), strict=True):
+                    if variable == "cls":
+                        cell.cell_contents = kind
 
 
 def give_back(*, worked: bool) -> None:

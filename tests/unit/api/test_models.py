@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,10 +27,42 @@ from concertmaster.api.models.recommendation_status import RecommendationStatus
 from concertmaster.core.model import Recommendation
 from concertmaster.core.times import format_time, parse_time
 
+OPERATOR = Path(__file__).resolve().parents[3] / "operator"
 GOOD = Path(__file__).resolve().parents[2] / "cluster" / "good_resources.yaml"
 MODELS: dict[str, type[CustomResource]] = {
     model.__name__: model for model in (WorkflowProfile, OptimizationPolicy, ClusterOptimizationPolicy, WorkflowChange)
 }
+
+
+# Models are built when they are first used: by threads of a process that has only just started.
+AT_ONCE = """
+import sys, threading, yaml
+from concertmaster.api.models import change, policy, profile
+sys.setswitchinterval(1e-6)
+objects = list(yaml.safe_load_all(open(sys.argv[1])))
+models = {m.__name__: m for m in (
+    change.WorkflowChange, policy.ClusterOptimizationPolicy, policy.OptimizationPolicy, profile.WorkflowProfile)}
+start, read = threading.Barrier(8), []
+def work():
+    start.wait()
+    read.append([models[o["kind"]].model_validate(o).model_dump_json() for o in objects])
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(read), len(set(map(str, read))))
+"""
+
+
+def test_models_are_built_when_threads_first_use_them_at_once() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", AT_ONCE, str(GOOD)],
+        env={"PYTHONPATH": str(OPERATOR)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.stdout.split() == ["8", "1"], ran.stderr
 
 
 def good_resources() -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from dataclasses import FrozenInstanceError, dataclass
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,29 @@ def test_what_stays_is_left_out_of_every_search() -> None:
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()
+
+
+def test_classes_replaced_by_some_with_slots_go_and_the_others_stay_frozen() -> None:
+    class Plain:
+        seconds: float
+
+    frozen = dataclass(frozen=True, slots=True)(Plain)
+    first = weakref.ref(Plain)
+    del Plain
+    gc.collect()
+    assert first() is not None, "nothing is left to release: this Python does it itself"
+    try:
+        leave_out_what_stays()
+        assert first() is None
+    finally:
+        gc.unfreeze()
+    value = frozen(1.0)
+    with pytest.raises(FrozenInstanceError):
+        value.seconds = 2.0
+    with pytest.raises(FrozenInstanceError):
+        del value.seconds
+    with pytest.raises(FrozenInstanceError):
+        value.minutes = 2.0
 
 
 @pytest.mark.parametrize("shared", [True, False])

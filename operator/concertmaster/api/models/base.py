@@ -28,9 +28,13 @@ ONE_LINE = r"^[^\r\n]*$"
 
 
 class ApiModel(BaseModel):
-    """Base of all models: frozen, camelCase on the wire, unknown fields ignored."""
+    """Base of all models: frozen, camelCase on the wire, unknown fields ignored. The validators of a model are built when
+    it is first used, by whichever thread that is: an operator without workflows needs few of them.
+    """
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, defer_build=True
+    )
 
 
 def rule(expression: str, message: str, **more: str) -> JsonDict:
