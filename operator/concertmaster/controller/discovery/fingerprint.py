@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from types import FunctionType, MethodType
+from typing import Any
 
 import msgspec
 
+
+def _stable(value: Any) -> str:
+    """What msgspec does not know: an engine's patterns, and its functions, whose ``repr`` is another in each process."""
+    if isinstance(value, FunctionType | MethodType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return value.pattern if isinstance(value, re.Pattern) else repr(value)
+
+
 # Sets and mappings in a fixed order: what is equal has the same bytes in every process.
-_ENCODER = msgspec.msgpack.Encoder(order="deterministic", enc_hook=repr)
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic", enc_hook=_stable)
 
 
 def fingerprint(*parts: object) -> str:
