@@ -127,6 +127,10 @@ bench-idle: $(READY) ## CPU of a cycle in which nothing has happened, with 200, 
 	@$(BIN)/python -m benchmarks.scale.idle
 	@$(BIN)/python -m benchmarks.page
 
+bench-analyze: $(READY) ## analyze on two weeks of 13 workflows, without a cluster (about a minute)
+	@$(BIN)/python -m benchmarks.scale.analyze
+	@$(BIN)/python -m benchmarks.page
+
 bench-krr: $(READY) ## KRR=DIR (a checkout of robusta-dev/krr, KRR_PYTHON its interpreter) beside analyze on one store (about 5 minutes)
 	@test -n "$(KRR)" || { echo "set KRR to a checkout of robusta-dev/krr" >&2; exit 1; }
 	@$(BIN)/python -m benchmarks.scale.krr --krr $(KRR) $(if $(KRR_PYTHON),--python $(KRR_PYTHON)) $(if $(SIZE),--workflows $(SIZE))
@@ -173,4 +177,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-krr bench-idle bench-speed
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-speed

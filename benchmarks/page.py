@@ -16,7 +16,7 @@ from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
-from benchmarks.scale import fleet_table, history_size, idle, krr, looks, pages
+from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages
 from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +70,7 @@ def _campaigns() -> list[str]:
             idle,
             history_size,
             pages,
+            analyze,
             krr,
             campaigns,
             moved,

@@ -198,6 +198,7 @@ def measure(played: Load) -> dict[str, Any]:
                 if time.time() > end:
                     raise SystemExit("the history ended before the steady cycles did: enlarge --ahead")
                 memory = _rss(operator.pid)
+                restart = _restarted(operator, log, port, limit)
                 return {
                     "workflows": workflows,
                     "steps": steps,
@@ -214,6 +215,7 @@ def measure(played: Load) -> dict[str, Any]:
                         "analyzed": round(sum(c["analyzed"] for c in cycles) / STEADY, 1),
                         **{name: round((warm[name] - cold[name]) / STEADY, 1) for name in cold},
                     },
+                    "restart": restart,
                     "problems": sorted({p for c in cycles for p in c.get("problems", ())}),
                     "idle_rss_mib": round(idle["VmRSS"]),
                     "rss_mib": round(memory["VmRSS"]),
@@ -229,6 +231,26 @@ def measure(played: Load) -> dict[str, Any]:
             finally:
                 watched.close()
                 operator.stop()
+
+
+def _restarted(operator: Process, log: Path, port: int, limit: float) -> dict[str, float]:
+    """Start it anew on the same history; figures of the time until the end of its first cycle."""
+    operator.stop()
+    had, begin = len(_cycles(log)), time.monotonic()
+    operator.start()
+    operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+    while len(_cycles(log)) == had:
+        _must_run(operator, limit)
+        time.sleep(0.2)
+    passed, own = time.monotonic() - begin, _own(port, operator.pid)
+    print(f"  started anew: first cycle over after {passed:.0f} s, {_cycles(log)[had]}", flush=True)
+    figures = {
+        "seconds": passed,
+        "analyzed": _cycles(log)[had]["analyzed"],
+        **own,
+        "rss_mib": _rss(operator.pid)["VmRSS"],
+    }
+    return {name: round(value, 1) for name, value in figures.items()}
 
 
 def _must_run(operator: Process, limit: float) -> None:

@@ -37,6 +37,7 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
     if not found:
         return []
     largest = max(row["status_bytes"]["largest"] for row in found)
+    load = f"{min(row['load'] for row in found)} to {max(row['load'] for row in found)}"
     sizes = ", ".join(f"{row['workflows']} x {row['steps']} steps x {row['runs']} runs" for row in found)
     return [
         "",
@@ -46,9 +47,20 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
         "",
         f"Steady figures are means of {STEADY} cycles, one a minute; of up to 200 workflows each"
         " ends a run an hour, of more one in 2.4 hours. The largest"
-        f" status of a profile has {largest:,} bytes.{_parts(found)} Two cores shared with other work (load of 15 minutes"
-        f" {min(r['load'] for r in found)} to {max(r['load'] for r in found)}), so times are upper bounds.",
+        f" status of a profile has {largest:,} bytes.{_parts(found)}{_restarts(found)} Two cores shared with other work"
+        f" (load of 15 minutes {load}), so times are upper bounds.",
     ]
+
+
+def _restarts(found: list[dict[str, Any]]) -> str:
+    """How long a start on an existing history takes, where measured."""
+    texts = [
+        f"{row['workflows']} workflows: {row['restart']['seconds']:.0f} s with {row['restart']['analyzed']:.0f} analyses of"
+        f" runs that had ended meanwhile, {row['restart']['cpu_s']:.0f} s of CPU"
+        for row in found
+        if "restart" in row
+    ]
+    return f" Started anew on its history, the first cycle was over after: {'; '.join(texts)}." if texts else ""
 
 
 def _parts(found: list[dict[str, Any]]) -> str:

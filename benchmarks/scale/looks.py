@@ -1,8 +1,8 @@
 """``make bench-looks``: the cost of one collection cycle for Prometheus and the operator, by number of terminated pods.
 
 Workflows of 10 steps in 100 namespaces are loaded into a real Prometheus with every scrape: one hour in which that many
-runs end. Measured are collections of one minute and of five minutes, and of the whole hour as backfill. No cluster is
-needed.
+runs end, by default as many as of a million pods a day. Measured are collections of one minute and of five minutes, and
+of 50 minutes as backfill (36,000 pods). No cluster is needed.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def lines(result: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Measure, print, and write the result file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.looks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=600)
+    parser.add_argument("--runs", type=int, default=4650)
     result = measure(parser.parse_args().runs)
     print("\n".join(lines(result)))
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
