@@ -3,7 +3,8 @@ meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from concertmaster.controller.discovery.subject import Subject, unread_namespaces
 from concertmaster.controller.interfaces import History, SourceReport
@@ -43,7 +44,10 @@ class ControlGroup:
                 ours = changed.get((s.entry.namespace, s.entry.name), 0.0)
                 events, _, before = rows.get(definition.key, (s, definition, 0.0))
                 rows[definition.key] = events, definition, max(before, ours, *edited)
-        self._rows = list(rows.values())
+        # By source and namespace: workflows, and when each was changed last.
+        self._rows: dict[str, dict[str, list[tuple[WorkflowDefinition, float]]]] = {}
+        for s, definition, before in rows.values():
+            self._rows.setdefault(s.source, {}).setdefault(s.entry.namespace, []).append((definition, before))
 
     def common(self, subject: Subject, before_after: BeforeAfter, applied: float) -> Common | None:
         """How the run times of the other workflows moved since ``applied``, over the span of the runs of
@@ -51,8 +55,8 @@ class ControlGroup:
         first = min((r.start for r in before_after.before[-BASELINE:] if r.start is not None), default=applied)
         until = self._until.get(subject.source, self._now)
         control_group: list[BeforeAfter] = []
-        for other, definition, changed in self._near(subject):
-            if other.source != subject.source or definition.key == subject.key or changed >= first:
+        for definition, changed in self._near(subject):
+            if definition.key == subject.key or changed >= first:
                 continue
             if definition.key not in self._runs and len(self._runs) >= _LOOKED_AT:
                 continue
@@ -65,9 +69,12 @@ class ControlGroup:
                 break
         return common(control_group)
 
-    def _near(self, subject: Subject) -> list[tuple[Subject, WorkflowDefinition, float]]:
-        """Those of the same namespace first: they share most with it."""
-        return sorted(self._rows, key=lambda row: row[0].entry.namespace != subject.entry.namespace)
+    def _near(self, subject: Subject) -> Iterator[tuple[WorkflowDefinition, float]]:
+        """Those of its source and when each was changed last, of the same namespace first: they share most with it. A
+        dozen are enough, so that a verification does not go through ten thousand."""
+        spaces, own = self._rows.get(subject.source, {}), subject.entry.namespace
+        yield from spaces.get(own, ())
+        yield from chain.from_iterable(rows for namespace, rows in spaces.items() if namespace != own)
 
     def _read(self, definition: WorkflowDefinition, until: float) -> Sequence[RunRecord]:
         if definition.key not in self._runs:
