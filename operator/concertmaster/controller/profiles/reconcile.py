@@ -20,7 +20,7 @@ from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
-from concertmaster.core.model.enums import RecommendationState
+from concertmaster.core.model.enums import ApplyMode, RecommendationState
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow, fleet_member
 from concertmaster.core.rules import RULES, settings_problems
 from concertmaster.core.schedule import next_run
@@ -67,12 +67,15 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
     away = {r.id for r in result.recommendations} - {
         s.id for s in memory.standings if s.state is RecommendationState.ACTIVE
     }
+    # Where nothing may be changed nobody asks what could be, and ten thousand workflows need not remember it. A policy that
+    # allows it later is another input, and makes for another analysis.
+    allowed = case.policy.apply.mode is not ApplyMode.RECOMMEND
     lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
     return ProfileAnalysis(
         document,
         ready(case, result),
         objectives(case, result),
-        () if case.provisional else candidates(result, away),
+        candidates(result, away) if allowed and not case.provisional else (),
         detail.encoded(results.view(result), case.profile.metadata.name, memory, _recent(case, result)),
         fleet_member(case.definition, case.runs, case.now, case.figures),
         _waits(result),

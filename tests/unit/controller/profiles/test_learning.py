@@ -25,7 +25,7 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger, Line, corrected
 from concertmaster.core.changes.plan import plan
 from concertmaster.core.model import Interval
-from concertmaster.core.model.enums import Verdict
+from concertmaster.core.model.enums import ApplyMode, Verdict
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.policy import Policy
 from concertmaster.engines import PATCHABLE
@@ -66,7 +66,8 @@ def recommend(
     """What is said after ``before``, through the status alone."""
     memory = StatusView.of(before.document if before is not None else None).memory
     policy = resolve(None, POLICY)
-    policy = replace(policy, analysis=replace(policy.analysis, learning=learning))
+    allowed = replace(policy.apply, mode=ApplyMode.APPROVE)
+    policy = replace(policy, analysis=replace(policy.analysis, learning=learning), apply=allowed)
     case = Case(
         profile(*dismissals), policy, CASE.definition, CASE.runs, now, now,
         past=Past(memory, **{"target": target(), **past}),
@@ -95,6 +96,7 @@ def fields(recommended: ProfileAnalysis) -> tuple[str, str, dict[str, str]]:
 def test_an_edit_by_hand_is_found_and_waits_for_runs() -> None:
     first = recommend()
     id_, step, value = fields(first)
+    assert id_ in [c.recommendation.id for c in first.candidates]
     second = recommend(first, now=NOW + 60, target=target(**{step: value}), by="kubectl-edit", written=NOW + 30)
     assert states(second)[id_] == "Implemented"
     (outcome,) = second.document["results"]

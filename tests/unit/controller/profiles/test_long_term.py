@@ -19,6 +19,7 @@ from concertmaster.controller.registry import Entry, StatusView
 from concertmaster.controller.reporting.details import Details
 from concertmaster.controller.reporting.workflow_series import WorkflowSeries
 from concertmaster.core.model.daily import RUN
+from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import MetricsSettings
 from concertmaster.history import HistoryFull
 from concertmaster.kube.objects import PROFILES, ObjectRef
@@ -31,11 +32,12 @@ CASE = next(c for c in cases() if c.name == "over-requested")
 KEY = CASE.definition.key
 
 
-def case(*, runs: Any = CASE.runs, most: int | None = None, **more: Any) -> Case:
+def case(*, runs: Any = CASE.runs, most: int | None = None, mode: ApplyMode = ApplyMode.APPROVE, **more: Any) -> Case:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": KEY.kind, "name": KEY.name}
     meta = {"name": "etl", "namespace": KEY.namespace}
     profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
     policy = resolve(None, POLICY)
+    policy = replace(policy, apply=replace(policy.apply, mode=mode))
     if most is not None:
         policy = replace(policy, analysis=replace(policy.analysis, max_runs=most))
     return Case(profile, policy, CASE.definition, runs, NOW, NOW, **more)
@@ -132,6 +134,7 @@ def test_nothing_is_changed_or_kept_for_the_long_term_by_what_only_the_newest_ru
     found, whole = analyzed(provisional=True), analyzed()
     assert whole.candidates and whole.figures.rows
     assert (found.candidates, tuple(found.figures.rows), found.figures.baseline) == ((), (), None)
+    assert analyzed(mode=ApplyMode.RECOMMEND).candidates == ()
     assert (found.ready.status, found.ready.reason) == (True, Reason.BACKFILLING)
     assert "older runs are still being read" in found.ready.message
     assert found.document["recommendations"] == whole.document["recommendations"]
