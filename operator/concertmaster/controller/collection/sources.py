@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.collector import REASONS, without_series
-from concertmaster.controller.collection.gaps import Gaps, saw_nothing
+from concertmaster.controller.collection.gaps import AT_START, PODS_AT_START, Gaps, further_back, saw_nothing
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.oversize import Oversize, left_out_of
 from concertmaster.controller.collection.past import Asking, PastReader
@@ -40,8 +40,6 @@ from concertmaster.prometheus.reader.process import Readers
 from concertmaster.settings import MetricsSource, Settings
 
 log = logging.getLogger("concertmaster.sources")
-
-_LOOK_BACK_AT_START = 6 * 3600.0  # seconds read again by a new process, to know which series are missing
 
 
 class MetricsSources:
@@ -144,29 +142,8 @@ class MetricsSources:
     def ask_users(self, demand: CollectionRequest, report: SourceReport, heartbeat: Heartbeat) -> SourceReport:
         """See ``interfaces.Sources``. A source that has just failed is not asked."""
         client = self.client(demand.source)
-        before = client.requests
         client.beat = lambda: heartbeat("queries")
-        self._queries.begin()
-        answered = self._queries.arrived()
-        reading = Reading(demand, heartbeat, changed=set(answered))
-        if demand.due and report.ok:
-            try:
-                read = self._queries.durations(client, demand.workflows, now=demand.now, reach=self._reach(demand))
-            except HistoryError as error:
-                if isinstance(error, HistoryDamaged):
-                    self._history.renew()
-                report = replace(report, ok=False, reason=Reason.STALE, message=str(error))
-            else:
-                reading.changed |= read.changed
-                reading.more = read.more
-        return replace(
-            report,
-            queries=report.queries + client.requests - before,
-            more=report.more or (reading.more and report.ok),
-            changed=report.changed | reading.changed,
-            answered=frozenset(answered),
-            query_problems=self._queries.problems(demand.workflows),
-        )
+        return self._queries.add_to(report, client, demand, self._reach(demand))
 
     def go_on(self, now: float) -> None:
         """See ``interfaces.Sources``."""
@@ -194,7 +171,7 @@ class MetricsSources:
         store, name, now = self._history.store, reading.demand.source, reading.demand.now
         end = float(int(now - client.source.delay_seconds))
         horizon = now - self._reach(reading.demand)
-        marks, groups = self._watermarks(name), dict[float, list[str]]()
+        marks, groups, again = self._watermarks(name), dict[float, list[str]](), gaps.fresh
         marks.read_without(keys := [d.key for d in reading.demand.workflows])
         for namespace in sorted({key.namespace for key in keys}):
             until = marks.until(namespace)
@@ -203,35 +180,53 @@ class MetricsSources:
             if until > now:
                 log.warning("facts of namespace %s are complete up to a future time; reading them again", namespace)
                 store.set_watermark(name, namespace, until := horizon)
-            if gaps.fresh:
-                until = min(until, max(horizon, until - _LOOK_BACK_AT_START))
-            groups.setdefault(max(until, horizon), []).append(namespace)
+            groups.setdefault(max(until - AT_START if again else until, horizon), []).append(namespace)
         store.note_definitions({d.key: d.fingerprint for d in reading.demand.workflows if d.fingerprint}, now)
-        oversize = self._oversize[name]
+        most, oversize = self._settings.limits.backfill_per_cycle.seconds, self._oversize[name]
         for since, namespaces in (
             (s, group) for s, all_of in sorted(groups.items()) for group in oversize.groups(all_of, now)
         ):
-            asking = self._asking(reading, namespaces)
-            ask = partial(collect, client, now=now, label_keys=asking.label_keys)
-            position, spent = since, 0.0
-            while position < end and not self._stop.is_set():
-                if spent >= self._settings.limits.backfill_per_cycle.seconds:
-                    reading.more = True
-                    break
-                reading.heartbeat("collect")
-                options = replace(asking.options, settled=self._settled_pods(name).known(namespaces, position))
-                collected = ask(namespaces=namespaces, since=position, until=end, options=options)
-                self._keep(collected, namespaces, reading, gaps, present=True)
-                facts = bool(collected.facts or collected.jobs)
+            pods = 0
+            for collected in self._read(client, reading, gaps, namespaces, since, end):
+                facts, pods = bool(collected.facts or collected.jobs), pods + len(collected.facts)
                 blind = not facts and saw_nothing(collected)
                 if not blind and marks.sees_again(namespaces, collected.complete_until):
                     reading.more = True
                     break
                 marks.advance(namespaces, collected.complete_until, facts=facts, blind=blind)
-                if collected.complete_until <= position:
-                    break  # pods are held back until their source is up again
-                spent += collected.complete_until - position
-                position = collected.complete_until
+                if collected.complete_until < end and collected.complete_until - since >= most:
+                    reading.more = True
+                    break
+            newer = since
+            for older in further_back(since, horizon) if again else ():
+                if pods < PODS_AT_START:
+                    found = self._read(client, reading, gaps, namespaces, older, newer, present=False)
+                    pods, newer = pods + sum(len(collected.facts) for collected in found), older
+
+    def _read(
+        self,
+        client: PrometheusClient,
+        reading: Reading,
+        gaps: Gaps,
+        namespaces: Sequence[str],
+        since: float,
+        until: float,
+        *,
+        present: bool = True,
+    ) -> Iterator[Collection]:
+        """A span in readings that follow each other, each stored before it is given out. It ends early where pods are held
+        back until their source is up again."""
+        asking, settled = self._asking(reading, namespaces), self._settled_pods(reading.demand.source)
+        ask = partial(collect, client, now=reading.demand.now, label_keys=asking.label_keys, namespaces=namespaces)
+        while since < until and not self._stop.is_set():
+            reading.heartbeat("collect")
+            options = replace(asking.options, settled=settled.known(namespaces, since))
+            collected = ask(since=since, until=until, options=options)
+            self._keep(collected, namespaces, reading, gaps, present=present)
+            yield collected
+            if collected.complete_until <= since:
+                return
+            since = collected.complete_until
 
     def _past(self, client: PrometheusClient, source: str) -> PastReader:
         """What reads the past of a source."""

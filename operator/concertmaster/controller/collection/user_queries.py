@@ -13,18 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.query_pool import Author, NotYet, QueryPool
 from concertmaster.controller.collection.watermarks import DurationMarks
+from concertmaster.controller.interfaces import CollectionRequest, SourceReport
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_metrics
 from concertmaster.engines import Answers, from_queries
 from concertmaster.engines.common.placing import QUERIED
-from concertmaster.history import HistoryError
+from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.prometheus.client import PrometheusClient
 from concertmaster.prometheus.client.errors import MetricsError, QueryRefused
 
@@ -69,6 +71,30 @@ class UserQueries:
             self._seen = {key: cycle for key, cycle in self._seen.items() if cycle > self._cycle - _KEPT}
             self._known = {identity: runs for identity, runs in self._known.items() if identity[0] in self._seen}
             self._problems = {key: text for key, text in self._problems.items() if key in self._seen}
+
+    def add_to(
+        self, report: SourceReport, client: PrometheusClient, demand: CollectionRequest, reach: float
+    ) -> SourceReport:
+        """Ask the users' queries of a source that has just been read, over ``reach`` seconds back; its report with what
+        came of them."""
+        before = client.requests
+        self.begin()
+        answered, read = self.arrived(), DurationsRead()
+        if demand.due and report.ok:
+            try:
+                read = self.durations(client, demand.workflows, now=demand.now, reach=reach)
+            except HistoryError as error:
+                if isinstance(error, HistoryDamaged):
+                    self._keeper.renew()
+                report = replace(report, ok=False, reason=Reason.STALE, message=str(error))
+        return replace(
+            report,
+            queries=report.queries + client.requests - before,
+            more=report.more or (read.more and report.ok),
+            changed=report.changed | answered | read.changed,
+            answered=frozenset(answered),
+            query_problems=self.problems(demand.workflows),
+        )
 
     def arrived(self) -> set[WorkflowKey]:
         """Workflows whose slow queries were answered since the last cycle."""

@@ -650,6 +650,25 @@ def test_a_restart_goes_on_where_the_last_process_stopped(reader: Reader, harnes
     assert reader.runs("etl") == 40
 
 
+@pytest.mark.parametrize(
+    ("every", "back"),
+    [(600.0, [300.0, 2700.0, 21_600.0]), (1.0, [300.0, 2700.0, 21_600.0]), (0.4, [300.0, 2700.0]), (0.04, [300.0])],
+)
+def test_a_restart_reads_again_until_it_has_seen_enough_pods(
+    reader: Reader, harness: Harness, every: float, back: list[float]
+) -> None:
+    """Six hours of few pods, minutes of many: what ten thousand workflows end in six hours would not fit into memory."""
+    reader.read_all("etl")
+    mark = NOW - DELAY
+    harness.pods = [pod("etl", mark - every * i) for i in range(int(min(6 * 3600.0 / every, 8000)))]
+    reader.restart()
+    harness.looks.clear()
+    reader.now += 60.0
+    reader.read("etl")
+    spans = [(since, until) for kind, _, since, until in harness.looks if kind == "forward"]
+    assert spans == list(zip([mark - b for b in back], [mark + 60.0, *(mark - b for b in back)], strict=False))
+
+
 def test_a_workflow_that_comes_later_gets_its_past_too(reader: Reader, harness: Harness) -> None:
     harness.pods = hourly("etl", 30) + hourly("late", 30)
     reader.read_all("etl")
