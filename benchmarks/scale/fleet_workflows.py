@@ -2,24 +2,96 @@
 
 from __future__ import annotations
 
+import argparse
 import random
+import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from testbed.series.lives import ContainerLife, Grid, PodLife
 from testbed.series.openmetrics import render
 from testbed.series.runs import argo_pod
+from testbed.services.cluster import Cluster
 from testbed.services.prometheus import PrometheusServer
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = 86400.0
 MI = 2.0**20
 NAMESPACE = "fleet"
 PER_NAMESPACE = 100  # workflows
 AHEAD = 3600.0  # seconds by which the history extends beyond its creation
+PREPARED = 0.0019  # seconds per pod to load it into the metrics source; what it takes longer is missing from ``ahead``
 SCRAPE = 30.0
 LONGEST_RUN = 1200.0  # seconds from the start of a run to its last pod
 MOST_PODS = 25_000  # per block: needs 2 GB of memory while it is written
 LEAST_SPAN = 1500.0  # seconds of a block: pods of the longest run are in two of them, not in forty
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The simulated load. ``days``: period in which each workflow has its ``runs``; ``spread``: seconds over which the
+    starts of one round are spread; ``ahead``: seconds by which the history extends beyond the start of the operator."""
+
+    workflows: int
+    steps: int
+    runs: int
+    days: float
+    spread: float
+    ahead: float
+
+    def pods(self, end: float) -> Iterator[PodLife]:
+        """All pods created before ``end`` (unix seconds)."""
+        return lives(
+            self.workflows, self.steps, self.runs, end, self.days, namespace_of, spread=self.spread, ahead=self.ahead
+        )
+
+    @property
+    def every(self) -> float:
+        """Seconds between two runs of a workflow."""
+        return self.days * DAY / self.runs
+
+    def play(self, prometheus: PrometheusServer) -> tuple[int, float]:
+        """Load it into a metrics source that has not been started; returns the number of pods and the end of the history
+        (unix seconds). The operator is started ``ahead`` seconds before that."""
+        made = time.monotonic()
+        end = time.time() + self.ahead + PREPARED * self.workflows * self.steps * self.runs  # until it is loaded
+        count = load(prometheus, self.pods(end), end - self.days * DAY - self.ahead, end)
+        print(f"  {count} pods loaded in {time.monotonic() - made:.0f} s, {end - time.time():.0f} s ahead", flush=True)
+        return count, end
+
+    @classmethod
+    def asked(cls, description: str | None) -> Load:
+        """The load that the command line asks for."""
+        parser = argparse.ArgumentParser(description=description)
+        parser.add_argument("--workflows", type=int, default=200)
+        parser.add_argument("--steps", type=int, default=10)
+        parser.add_argument("--runs", type=int, default=14)
+        parser.add_argument("--days", type=float, default=14)
+        parser.add_argument(
+            "--every", type=float, help="seconds between two runs of a workflow, evenly spread over them"
+        )
+        parser.add_argument("--ahead", type=float, default=AHEAD, help="seconds the history goes on after the start")
+        options = parser.parse_args()
+        days = options.days if options.every is None else options.every * options.runs / DAY
+        spread = AHEAD if options.every is None else options.every
+        return cls(options.workflows, options.steps, options.runs, days, spread, options.ahead)
+
+
+def create(cluster: Cluster, workflows: int, steps: int) -> None:
+    """Make the workflows, their namespaces and the policy that discovers them."""
+    made = time.monotonic()
+    for files in ("crds", "examples/demo/argo-crds.yaml"):
+        cluster.kubectl("apply", "--server-side", f"-f{ROOT / files}")
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    for space in dict.fromkeys(map(namespace_of, range(workflows))):
+        cluster.kubectl("create", "namespace", space)
+    for first in range(0, workflows, 200):
+        group = range(first, min(first + 200, workflows))
+        cluster.apply(*(template(f"w{w:03}", steps, namespace_of(w)) for w in group))
+    cluster.kubectl("apply", "-f", str(ROOT / "examples" / "policy.yaml"))
+    print(f"  {workflows} workflows made in {time.monotonic() - made:.0f} s", flush=True)
 
 
 def namespace_of(workflow: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from testbed.process import Process
-from testbed.services.cluster import Cluster
+from testbed.services.cluster import ADMIN, Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 # What memory depends on in the environment of the image, and of the container in the chart.
@@ -22,16 +22,27 @@ IMAGE = {
 DEPLOYED = {"PYTHONOPTIMIZE": "2"}
 
 
-def operator(cluster: Cluster, directory: Path, source: str, port: int, interval: float, more: str = "") -> Process:
+def operator(
+    cluster: Cluster,
+    directory: Path,
+    source: str,
+    port: int,
+    interval: float,
+    more: str = "",
+    *,
+    user: str = ADMIN,
+    environment: Mapping[str, str] | None = None,
+) -> Process:
     """The operator's process, not started yet; history.db and operator.log are in ``directory``. ``more`` are
-    additional lines of its settings."""
+    additional lines of its settings, ``environment`` is what else the chart gives it."""
     config = directory / "concertmaster.yaml"
     config.write_text(
         f"interval: {interval:.0f}s\nhistoryPath: {directory / 'history.db'}\n"
         f"listen: {{address: 127.0.0.1, port: {port}}}\n{more}"
         f"sources:\n- {{name: default, url: '{source}', delaySeconds: 60}}\n"
     )
-    env = IMAGE | DEPLOYED | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig())}
+    env = IMAGE | DEPLOYED | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(cluster.kubeconfig(user))}
+    env |= environment or {}
     env |= _compiled(directory / "bytecode", env)
     return Process(
         "operator",
