@@ -38,7 +38,8 @@ def binaries() -> Path:
 
 
 class PostgresServer:
-    """One server. ``start`` and ``stop`` may be repeated; data and port remain the same."""
+    """One server. ``start`` and ``stop`` may be repeated; data and port remain the same. ``settings`` come after those of
+    a server for tests: the last of a name is in force."""
 
     def __init__(self, **settings: str) -> None:
         self._home = TemporaryDirectory("cm-pg-")
@@ -72,8 +73,8 @@ class PostgresServer:
 
     def start(self) -> PostgresServer:
         """Start the server and wait until it accepts connections."""
-        options = [f"--{name}={value}" for name, value in self._settings.items()]
-        options += [f"--{setting}" for setting in _FAST]
+        options = [f"--{setting}" for setting in _FAST]
+        options += [f"--{name}={value}" for name, value in self._settings.items()]
         self._process = Process(
             "postgres",
             [
@@ -96,14 +97,16 @@ class PostgresServer:
 
     def freeze(self, frozen: bool) -> None:
         """Suspend (SIGSTOP) or resume all of its processes."""
+        for number in self.processes():
+            os.kill(number, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def processes(self) -> list[int]:
+        """The ids of its processes. Each leads its own process group."""
         if self._process is None:
             raise TestbedError("postgres has not been started")
         postmaster = self._process.pid
-        children = (
-            Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        )  # each leads its own process group
-        for number in (postmaster, *map(int, children)):
-            os.kill(number, signal.SIGSTOP if frozen else signal.SIGCONT)
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        return [postmaster, *map(int, children)]
 
     def close(self) -> None:
         """Stop the server and remove its data."""
