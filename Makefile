@@ -123,6 +123,10 @@ bench-fleet: $(READY) ## one operator with SIZE workflows (200) of RUNS runs (14
 	@$(BIN)/python -m benchmarks.scale.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS)) $(if $(EVERY),--every $(EVERY)) $(if $(AHEAD),--ahead $(AHEAD))
 	@$(BIN)/python -m benchmarks.page
 
+bench-shards: $(READY) ## four shards with SIZE workflows (200) of RUNS runs (14) on PostgreSQL; one is killed (20 minutes and more)
+	@$(BIN)/python -m benchmarks.scale.shards $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS)) $(if $(EVERY),--every $(EVERY)) $(if $(AHEAD),--ahead $(AHEAD))
+	@$(BIN)/python -m benchmarks.page
+
 bench-idle: $(READY) ## CPU of a cycle in which nothing has happened, with 200, 1,000 and 10,000 workflows (about 2 minutes)
 	@$(BIN)/python -m benchmarks.scale.idle
 	@$(BIN)/python -m benchmarks.page
@@ -177,4 +181,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-speed
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-speed

@@ -17,6 +17,7 @@ from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
 from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages
+from benchmarks.scale.shards import table as shards
 from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +65,7 @@ def _campaigns() -> list[str]:
     parts = [
         part
         for part in (
+            shards,
             through,
             looks,
             late_runs,

@@ -1,0 +1,1 @@
+"""Several shards of the operator with a large fleet, and the loss of one."""
