@@ -80,9 +80,13 @@ def work(port: int, pid: int) -> dict[str, float]:
 
 
 def cpu(pids: Iterable[int]) -> float:
-    """CPU seconds of processes, with those of their children that have ended."""
-    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-    return sum(sum(map(int, stat[11:15])) for stat in stats) / os.sysconf("SC_CLK_TCK")
+    """CPU seconds of processes, with those of their children that have ended. One that is gone counts with its parent."""
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, stat[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def others(prometheus: str, cluster: Cluster) -> dict[str, float]:

@@ -37,7 +37,9 @@ def audited(users: Sequence[str], directory: Path) -> tuple[Options, Path]:
     rules, log = directory / "audit-policy.yaml", directory / "audit.log"
     rules.write_text(json.dumps(_POLICY))
     groups = {ADMIN: ("system:masters",), **dict.fromkeys(users, ("system:masters", _GROUP))}
-    flags = (f"--audit-policy-file={rules}", f"--audit-log-path={log}", "--audit-log-mode=blocking")
+    # In one file: by default the server begins another one at 100 MB.
+    whole = ("--audit-log-mode=blocking", "--audit-log-maxsize=10000")
+    flags = (f"--audit-policy-file={rules}", f"--audit-log-path={log}", *whole)
     return Options(users=groups, apiserver_args=flags), log
 
 

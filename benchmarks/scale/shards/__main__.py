@@ -88,8 +88,8 @@ def lose(bed: Bed, lost: Shard, spaces: set[str]) -> dict[str, Any]:
     moved, profiles = {p for p in spaces if owner(p, SHARDS) == lost.name}, lost.profiles
     size = sum(s.profiles for s in bed.shards)
     print(f"  {lost.name} is killed: {profiles} workflows in {len(moved)} namespaces", flush=True)
-    lost.process.kill()
     killed, begun = time.time(), time.monotonic()
+    lost.process.kill()
     bed.shards.remove(lost)
     renewed = bed.renewed(lost.name)
     before, least = bed.analyses(moved), size
