@@ -16,9 +16,9 @@ from concertmaster.prometheus.facts.missing import LEAST, Missing
 
 # A new process reads again what was read before it, in steps until it has seen that many pods: it has to know which series
 # are missing, which pods belong to no run, and which runs go on. Six hours of ten thousand workflows are 250,000 pods.
-PODS_AT_START = 5000
-AT_START = 300.0  # seconds, the first step
-_FURTHER = (2700.0, 21_600.0)
+PODS_AT_START = 2500
+AT_START = 600.0  # seconds, the first step
+_FURTHER = (3600.0, 21_600.0)
 MOST_OUTAGES = 50  # remembered of a source
 _OUTAGE, _SEEN = "outage:", "seen:"  # watermarks of no source: ends of outages, and last good readings
 _NOW = frozenset({"kube_pod_info", "up"})  # about the metrics source's present state, not about the pods that were read
