@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+from concertmaster.postgresql.server import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,4 @@ class Address:
 
     def __str__(self) -> str:
         """Without user and parameters."""
-        parts = urlsplit(self.url)
-        host = parts.hostname or "localhost"
-        port = f":{parts.port}" if parts.port else ""
-        return f"postgresql://{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+        return place_of(self.url)

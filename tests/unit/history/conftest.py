@@ -8,18 +8,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.history import Store
-from testbed.services.postgres import PostgresServer
 from tests.support.history_places import File, Place, Schema
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A server of this test run; whoever stops it starts it again."""
-    server = PostgresServer().start()
-    try:
-        yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -22,7 +22,7 @@ from concertmaster.history import (
     open_server,
 )
 from concertmaster.history.postgresql import engine
-from concertmaster.history.postgresql.session import Session
+from concertmaster.history.postgresql.session import history_session
 from testbed.services.postgres import PostgresServer
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
@@ -72,7 +72,7 @@ def test_a_connection_that_is_lost_in_a_transaction_undoes_all_of_it(place: Sche
 
 def test_a_server_that_is_away_is_said_once_and_asked_again_later(own: PostgresServer) -> None:
     now = [0.0]
-    session = Session(_address(own), clock=lambda: now[0])
+    session = history_session(_address(own), clock=lambda: now[0])
     session.execute("SELECT 1")
     own.stop()
     with pytest.raises(HistoryUnavailable, match="Check that the server runs"):
@@ -86,7 +86,7 @@ def test_a_server_that_is_away_is_said_once_and_asked_again_later(own: PostgresS
 
 
 def test_a_server_that_does_not_answer_is_given_up(own: PostgresServer) -> None:
-    session = Session(_address(own), patience=1.0)
+    session = history_session(_address(own), patience=1.0)
     session.execute("SELECT 1")
     own.freeze(True)
     try:

@@ -1,4 +1,4 @@
-"""PostgreSQL under the store. The only importer of psycopg, which is an optional part of the installation."""
+"""PostgreSQL under the store. Its driver is an optional part of the installation."""
 
 from concertmaster.history.postgresql.engine import PostgresEngine
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from concertmaster.history.address import Address
 from concertmaster.history.postgresql.schema import migrate
-from concertmaster.history.postgresql.session import Session
+from concertmaster.history.postgresql.session import history_session
 
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
@@ -23,7 +23,7 @@ class PostgresEngine:
     def __init__(self, address: Address) -> None:
         """Connect and migrate. Raises HistoryError and its kinds."""
         self.place = str(address)
-        self.db = Session(address)
+        self.db = history_session(address)
         self._schema = address.schema
         self._lock = threading.RLock()
         try:

@@ -1,188 +1,32 @@
-"""One connection that is made again when it was lost.
-
-A statement outside a transaction is repeated once over a new connection; inside one the whole transaction fails and its
-caller repeats it. While the server cannot be reached, only one attempt every few seconds waits for it: a cycle over
-thousands of workflows must not wait once for each of them.
-"""
+"""Sessions of the history: its schema, and limits of what it waits for."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, TypeVar
-
-import psycopg
+from collections.abc import Callable
+from functools import partial
 
 from concertmaster.history.address import Address
-from concertmaster.history.errors import HistoryError, HistoryUnavailable
 from concertmaster.history.postgresql.errors import translate
+from concertmaster.postgresql.server import DatabaseServer
+from concertmaster.postgresql.session import Session
 
-T = TypeVar("T")
-
-_RETRY_AFTER = 5.0  # seconds between two attempts to connect
-_CONNECT_SECONDS = 5
 _STATEMENT_SECONDS = 30
 _LOCK_SECONDS = 5
 
 
-class _Bounded(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose waits end: the server's own time limit is of no use when the server makes no progress."""
-
-    patience = _STATEMENT_SECONDS + 5.0
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """See ``psycopg.Connection``."""
-        return super().wait(_until(gen, time.monotonic() + self.patience, self), interval, timeout)
-
-
-def _until(gen: Any, deadline: float, connection: psycopg.Connection[Any]) -> Generator[Any, Any, Any]:
-    """``gen`` as long as it is not ``deadline``; the value of a wait in which nothing came is 0."""
-    try:
-        state = next(gen)
-        while True:
-            ready = yield state
-            if not ready and time.monotonic() >= deadline:
-                connection.close()
-                raise psycopg.OperationalError("no answer to a statement")
-            state = gen.send(ready)
-    except StopIteration as ended:
-        return ended.value
-
-
-class Session:
-    """See ``sql.Connection``. Used by one thread at a time."""
-
-    def __init__(
-        self,
-        address: Address,
-        *,
-        patience: float = _STATEMENT_SECONDS + 5.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``patience``: seconds after which a server is given up that keeps the connection and does not answer."""
-        self._address = address
-        self._patience = patience
-        self._clock = clock
-        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-        self._failure: HistoryError | None = None
-        self._failed_at = 0.0
-        self.inside = False  # a transaction
-
-    def execute(self, query: str, parameters: Sequence[Any] = (), /) -> psycopg.Cursor[tuple[Any, ...]]:
-        """Apply one statement."""
-        return self._run(lambda c: c.execute(_placed(query), _clean(parameters)))
-
-    def executemany(self, query: str, parameters: Iterable[Sequence[Any]], /) -> None:
-        """Apply a statement once for each set of parameters, in a pipeline."""
-        if sets := [_clean(one) for one in parameters]:
-            self._run(lambda c: c.cursor().executemany(_placed(query), sets))
-
-    def begin(self) -> None:
-        """Begin a transaction."""
-        self.execute("BEGIN")
-        self.inside = True
-
-    def commit(self) -> None:
-        """Commit it; if the connection is lost at this moment, the outcome is unknown."""
-        try:
-            self.execute("COMMIT")
-        finally:
-            self.inside = False
-
-    def rollback(self) -> None:
-        """Undo it. The end of a lost connection undoes it, too."""
-        try:
-            if self._connection is not None and not self._connection.closed:
-                self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self.close()
-        finally:
-            self.inside = False
-
-    def close(self) -> None:
-        """Close the connection; the next statement makes another one."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def check(self) -> None:
-        """Whether the server answers now, whatever it did a moment ago."""
-        self._failed_at = float("-inf")
-        self.execute("SELECT 1")
-
-    def _run(self, call: Callable[[psycopg.Connection[tuple[Any, ...]]], T]) -> T:
-        fresh = self._connection is None
-        connection = self._connected()
-        try:
-            return call(connection)
-        except psycopg.Error as error:
-            if not connection.closed:
-                raise translate(error, str(self._address)) from error
-            self._connection = None
-            if self.inside or fresh:
-                raise translate(error, str(self._address)) from error
-        return self._run(call)  # over a new connection: a lost one is noticed when it is used
-
-    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._connection is not None:
-            return self._connection
-        if self.inside:
-            raise HistoryUnavailable(f"history {self._address}: the connection was lost in the middle of a transaction")
-        if self._failure is not None and self._clock() - self._failed_at < _RETRY_AFTER:
-            raise type(self._failure)(str(self._failure))
-        try:
-            self._connection = self._connect()
-        except psycopg.Error as error:
-            self._failure, self._failed_at = translate(error, str(self._address)), self._clock()
-            raise self._failure from error
-        except OSError as error:
-            raise HistoryUnavailable(
-                f"history.passwordFile {self._address.password_file} cannot be read ({error.strerror or error})"
-            ) from error
-        self._failure = None
-        return self._connection
-
-    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        known: dict[str, Any] = {}
-        if self._address.password_file is not None:
-            known["password"] = Path(self._address.password_file).read_text(encoding="utf-8").strip()
-        connection = _Bounded.connect(
-            self._address.url,
-            autocommit=True,
-            connect_timeout=_CONNECT_SECONDS,
-            application_name="concertmaster",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=15_000,
-            **known,
-        )
-        connection.patience = self._patience
-        try:
-            for name, value in (
-                ("search_path", f'"{self._address.schema}"'),
-                ("statement_timeout", f"{_STATEMENT_SECONDS}s"),
-                ("lock_timeout", f"{_LOCK_SECONDS}s"),
-                ("idle_in_transaction_session_timeout", "60s"),
-            ):
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-@lru_cache(maxsize=1024)
-def _placed(query: str) -> bytes:
-    return query.replace("%", "%%").replace("?", "%s").encode()
-
-
-def _clean(parameters: Sequence[Any]) -> list[Any]:
-    """PostgreSQL keeps any text but NUL and half of a surrogate pair, which names of series may hold."""
-    return [_text(p) if isinstance(p, str) else p for p in parameters]
-
-
-def _text(value: str) -> str:
-    return value if value.isprintable() else value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+def history_session(
+    address: Address,
+    *,
+    patience: float = _STATEMENT_SECONDS + 5.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Session:
+    """A session whose errors are those of the history; ``patience`` as in ``Session``."""
+    settings = {
+        "search_path": f'"{address.schema}"',
+        "statement_timeout": f"{_STATEMENT_SECONDS}s",
+        "lock_timeout": f"{_LOCK_SECONDS}s",
+        "idle_in_transaction_session_timeout": "60s",
+    }
+    server = DatabaseServer(address.url, password_file=address.password_file, settings=settings)
+    return Session(server, partial(translate, place=str(address)), patience=patience, clock=clock)
