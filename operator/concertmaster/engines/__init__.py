@@ -17,9 +17,9 @@ from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
 from concertmaster.engines.outcomes import LOST_SECONDS
+from concertmaster.engines.reading import whole_run
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
 from concertmaster.engines.runs import RunBuilder, build_run, build_runs, decided_at
-from concertmaster.engines.suspension import with_suspension
 
 __all__ = [
     "ENGINES",
@@ -55,8 +55,8 @@ __all__ = [
     "run_kind",
     "span",
     "trigger",
+    "whole_run",
     "with_inputs",
     "with_merged_containers",
-    "with_suspension",
     "with_triggers",
 ]

@@ -85,6 +85,7 @@ class Claims:
         for d in self._by_key.values():
             if d.graph.inferred:
                 self._selecting.setdefault((d.engine, d.key.namespace), []).append(d)
+        self._choosing = frozenset(n for _, n in self._selecting) | frozenset(n for _, n, _ in self._labelled)
 
     @property
     def keys(self) -> frozenset[WorkflowKey]:
@@ -95,6 +96,15 @@ class Claims:
     def kinds(self) -> frozenset[str]:
         """Kinds of objects that can be runs of these workflows."""
         return frozenset(kind for d in self._by_key.values() for kind in _kinds(d))
+
+    def of_kind(self, kind: str) -> list[WorkflowKey]:
+        """The workflows whose runs can be objects of this kind."""
+        return [d.key for d in self._by_key.values() if kind in _kinds(d)]
+
+    def may_be_of(self, namespace: str, origins: frozenset[WorkflowKey]) -> bool:
+        """Whether a run that can only be created from ``origins`` may be of an observed workflow, by that or by names and
+        labels of its object, which are not known yet."""
+        return namespace in self._choosing or not origins.isdisjoint(self._by_key)
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
         """The workflow a live object is a run of; None if that workflow is not observed. Never raises."""

@@ -218,3 +218,16 @@ def test_executions_without_pods_keep_their_names() -> None:
     key = WorkflowKey("data", "WorkflowProfile", "any")
     record = run_record([skipped], workflow=key, run="etl-1", start=0.0, end=1.0, source=Source.LIVE)
     assert as_in_history(record, picked("any")) == record
+
+
+def test_what_a_run_was_created_from_is_enough_unless_something_selects_runs_by_name_or_label() -> None:
+    etl, other = the_definition(NESTED), WorkflowKey("data", "WorkflowTemplate", "other")
+    declared = Claims([etl, job()])
+    assert declared.may_be_of("data", frozenset({etl.key, other}))
+    assert not declared.may_be_of("data", frozenset({other}))
+    assert not declared.may_be_of("data", frozenset())
+    selecting = Claims([etl, picked("adhoc", prefix="adhoc-")])
+    assert selecting.may_be_of("data", frozenset({other}))
+    assert not selecting.may_be_of("elsewhere", frozenset({other}))
+    assert declared.of_kind("Workflow") == [etl.key]
+    assert selecting.of_kind("Workflow") == [etl.key, WorkflowKey("data", "WorkflowProfile", "adhoc")]

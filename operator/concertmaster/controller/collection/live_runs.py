@@ -31,8 +31,8 @@ from concertmaster.engines import (
     end_mark,
     ended,
     run_kind,
+    whole_run,
     with_inputs,
-    with_suspension,
 )
 from concertmaster.history import HistoryDamaged, HistoryError
 from concertmaster.kube.client import KubeClient
@@ -203,19 +203,17 @@ class LiveRuns:
         """One run, read as far as it can be now."""
         raw = waiting.unpack() or self._objects.listed(waiting.ref)
         definition = self._claims.of(raw) if raw is not None else None
-        kind = run_kind(raw) if raw is not None else None
-        if raw is None or definition is None or kind is None:
+        if raw is None or definition is None:
             return _Read(waiting)
         name, key = waiting.ref.name, definition.key
         try:
             parts, missing = self._objects.children(waiting.ref, raw)
-            run = kind.read(raw, parts, definition.key, definition)
-            record, unread = with_inputs(run.record, definition.inputs, raw, parts, kind.values)
-            record = with_suspension(record, raw, self._objects.workloads(waiting.ref, raw, self._kinds.workloads))
-            run = replace(run, record=record, problems=(*run.problems, *unread))
+            workloads = self._objects.workloads(waiting.ref, raw, self._kinds.workloads)
+            run = whole_run(raw, definition, parts, workloads)
+            if run is None:
+                return _Read(waiting)
             if run.complete:
-                record = as_in_history(record, definition)
-                return _Read(waiting, record, key=key, problems=_problems(name, run.problems))
+                return _Read(waiting, run.record, key=key, problems=_problems(name, run.problems))
         except _UNREADABLE as error:  # costs this run, not the cycle
             log.error("reading %s failed", waiting.ref, exc_info=error)
             text = f"{waiting.ref} cannot be read ({type(error).__name__}); the operator's log has the details"

@@ -7,6 +7,7 @@ start of its containers is unknown until the metrics contain it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,10 @@ from concertmaster.engines.argo.daemons import settle_nodes
 from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
-from concertmaster.engines.argo.status import Node, read_nodes
+from concertmaster.engines.argo.pods import TEMPLATE_LABELS
+from concertmaster.engines.argo.status import MAX_NODES_MEMORY, Node, read_nodes
+from concertmaster.engines.argo.traits import API
+from concertmaster.engines.common.bounds import decoded_bytes
 from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text, timestamp
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
@@ -37,6 +41,9 @@ _DEADLINE = re.compile(
     r"longer than the specified deadline|exceeded (its|workflow) deadline|^timeout$"
 )  # kubelet and controller
 _LABEL = "workflows.argoproj.io/"
+_ARCHIVED_NUL = "ARGO_POSTGRES_NULL_REPLACEMENT"  # PostgreSQL keeps any text but NUL
+ORIGIN_LABELS = tuple(label for label, _ in TEMPLATE_LABELS)
+"""Labels of a Workflow that name what it was created from."""
 
 
 def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
@@ -57,6 +64,37 @@ def workflow_of(raw: Mapping[str, Any]) -> WorkflowKey | None:
         if value is not None:
             return WorkflowKey(obj.namespace, kind, value)
     return None
+
+
+def origins(namespace: str, labels: Mapping[str, str], reference: object = None) -> frozenset[WorkflowKey]:
+    """All workflows that a Workflow with these labels, and this ``spec.workflowTemplateRef``, can be a run of by its origin:
+    a CronWorkflow that starts a template leaves both of their names. Empty for one that was not created from anything."""
+    named = {WorkflowKey(namespace, kind, name) for key, kind in TEMPLATE_LABELS if (name := labels.get(key))}
+    if isinstance(reference, Mapping) and isinstance(name := reference.get("name"), str):
+        kind = "ClusterWorkflowTemplate" if flag(reference.get("clusterScope")) else "WorkflowTemplate"
+        named.add(WorkflowKey(namespace, kind, name))
+    return frozenset(named)
+
+
+def names_its_template(labels: Mapping[str, str]) -> bool:
+    """Whether the labels of a Workflow are all there is to know of its origin. Before 4.0 the controller gives the label of
+    its template only to Workflows that were submitted from it, not to those that refer to it."""
+    return any(labels.get(key) for key, kind in TEMPLATE_LABELS if kind != "CronWorkflow")
+
+
+def archived_workflow(document: str) -> dict[str, Any]:
+    """A Workflow as Argo's archive holds it, as the API server gave it out while it existed. Raises ValueError if it is none
+    or would take too much memory.
+
+    The database orders the fields of an object by length and replaces NUL; the API server orders them by name.
+    """
+    if decoded_bytes(document.encode("utf-8", "replace")) > MAX_NODES_MEMORY:
+        raise ValueError("it holds too many values to be decoded")
+    whole = json.loads(document.replace(_ARCHIVED_NUL, "\\u0000"))
+    if not isinstance(whole, dict):
+        raise ValueError("it is not a Workflow")
+    text = json.dumps(whole, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
+    return {**json.loads(text), "apiVersion": API, "kind": "Workflow"}
 
 
 def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:

@@ -24,7 +24,7 @@ from concertmaster.controller.collection.run_watch import Watch
 from concertmaster.controller.interfaces import LiveRunsReport
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.model import InputSource, Outcome, RunRecord, Source, WorkflowDefinition
-from concertmaster.engines import assign
+from concertmaster.engines import assign, reading
 from concertmaster.kube import errors
 from concertmaster.kube.access import AccessChecker
 from concertmaster.kube.objects import Resource
@@ -463,7 +463,7 @@ def test_a_damaged_history_is_begun_anew_and_everything_is_listed_again(
 
 
 def test_a_fault_of_a_reader_costs_that_run_alone(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = module.run_kind
+    real = reading.run_kind
 
     def reader(raw: Any) -> Any:
         found = real(raw)
@@ -471,7 +471,7 @@ def test_a_fault_of_a_reader_costs_that_run_alone(harness: Harness, monkeypatch:
 
     harness.see(WORKFLOWS, etl_run("etl-bad"))
     harness.see(WORKFLOWS, etl_run())
-    monkeypatch.setattr(module, "run_kind", reader)
+    monkeypatch.setattr(reading, "run_kind", reader)
     assert "Workflow data/etl-bad cannot be read (KeyError)" in harness.look().notes[0]
     assert [r.run for r in harness.runs(ETL)] == ["etl-x7k2z"]
     assert harness.counts == ["unreadable", "complete"]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowKey
 from concertmaster.engines import LiveRun
-from concertmaster.engines.argo.live import read_run, workflow_of
+from concertmaster.engines.argo import live
+from concertmaster.engines.argo.live import archived_workflow, names_its_template, origins, read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
 from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
 from tests.support.engines.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
@@ -487,3 +488,67 @@ def test_what_follows_a_template_that_failed_all_its_rounds() -> None:
     found = {(e.step, e.attempt): e.after for e in read_run(raw, KEY).record.steps}
     assert found["block.one", 1] == found["z", 0] == ("block.one", "block.two")
     assert found["block.two", 1] == ("block.one",)
+
+
+# --- archived Workflows -----------------------------------------------------------------------------------------------
+
+
+def _by_length(value: Any) -> Any:
+    """``value`` as PostgreSQL stores it: the fields of an object ordered by the length of their names."""
+    if isinstance(value, dict):
+        return {k: _by_length(value[k]) for k in sorted(value, key=lambda k: (len(k), k))}
+    return [_by_length(v) for v in value] if isinstance(value, list) else value
+
+
+@settings(max_examples=30, deadline=None)
+@given(specs(), st.integers(0, 7))
+def test_an_archived_workflow_gives_the_record_of_the_live_one(spec: dict[str, Any], salt: int) -> None:
+    control = Controller(spec, RUN, failures=lambda n: (len(n) + salt) % 3)
+    control.execute()
+    raw = json.loads(json.dumps(control.workflow(message="a \0 b"), sort_keys=True))
+    document = json.dumps(_by_length(raw)).replace("\\u0000", "ARGO_POSTGRES_NULL_REPLACEMENT")
+    found = archived_workflow(document)
+    assert found == raw
+    assert read_run(found, KEY) == read_run(raw, KEY)
+
+
+def test_half_a_surrogate_pair_is_replaced_as_by_the_api_server() -> None:
+    assert archived_workflow('{"status": {"message": "\\ud800"}}')["status"] == {"message": "?"}
+
+
+@pytest.mark.parametrize("document", ["", "7", "[]", "null", '"text"', "{", "NaN", '{"a": 1'])
+def test_what_is_no_workflow_is_refused(document: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        archived_workflow(document)
+
+
+def test_a_document_of_too_many_values_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_NODES_MEMORY", 10_000)
+    with pytest.raises(ValueError, match="too many values"):
+        archived_workflow(json.dumps({"a": [[]] * 100}))
+
+
+def test_labels_name_all_that_a_run_can_be_created_from() -> None:
+    prefix = "workflows.argoproj.io/"
+    labels = {f"{prefix}cron-workflow": "nightly", f"{prefix}workflow-template": "etl", "team": "data"}
+    assert origins("data", labels) == {
+        WorkflowKey("data", "CronWorkflow", "nightly"),
+        WorkflowKey("data", "WorkflowTemplate", "etl"),
+    }
+    assert origins("data", {f"{prefix}workflow-template": ""}) == frozenset()
+    assert names_its_template(labels)
+    assert not names_its_template({f"{prefix}cron-workflow": "nightly"})
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"name": "etl"}, {WorkflowKey("data", "WorkflowTemplate", "etl")}),
+        ({"name": "etl", "clusterScope": True}, {WorkflowKey("data", "ClusterWorkflowTemplate", "etl")}),
+        ({"name": 7}, set()),
+        ([], set()),
+        (None, set()),
+    ],
+)
+def test_a_reference_names_what_a_run_can_be_created_from(reference: Any, expected: set[WorkflowKey]) -> None:
+    assert origins("data", {}, reference) == expected
