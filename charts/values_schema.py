@@ -17,6 +17,7 @@ Schema = dict[str, Any]
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+_DATABASE = "^(postgres(ql)?://[^:@/]*(@[^@/]+|[^@/]*)/.+)?$"  # without password
 _ANY: Schema = {"type": "object"}
 _LIST: Schema = {"type": "array", "items": {"type": "object"}}
 _STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -98,6 +99,7 @@ def build() -> Schema:
     definitions = {name: _plain(section) for name, section in model["$defs"].items() if name != "Listen"}
     _with_secrets(definitions)
     top = {name: _plain(node) for name, node in model["properties"].items()}
+    archive = definitions["ArgoArchiveSettings"]["properties"]
     persistence = _section(
         enabled=_FLAG,
         existingClaim=_TEXT,
@@ -140,11 +142,18 @@ def build() -> Schema:
         "serviceAccount": _section(create=_FLAG, name=_TEXT, annotations=_STRINGS),
         "shards": {"type": "integer", "minimum": 1, "maximum": 100},
         "history": _section(
-            url={**_TEXT, "pattern": "^(postgres(ql)?://[^:@/]*(@[^@/]+|[^@/]*)/.+)?$"},
+            url={**_TEXT, "pattern": _DATABASE},
             schema=_plain(model["$defs"]["HistorySettings"]["properties"]["schema"]),
             secret=_section(name=_TEXT, userKey={**_TEXT, "minLength": 1}, passwordKey={**_TEXT, "minLength": 1}),
             persistence=persistence,
             sizeLimit=_QUANTITY,
+        ),
+        "argoArchive": _section(
+            url={**_TEXT, "pattern": _DATABASE},
+            secret=_section(name=_TEXT, userKey=_TEXT, passwordKey={**_TEXT, "minLength": 1}),
+            table=archive["table"],
+            clusterName=archive["clusterName"],
+            instanceId=archive["instanceId"],
         ),
         "resources": _ANY,
         "podAnnotations": _STRINGS,

@@ -141,7 +141,7 @@ def test_every_file_of_the_configuration_is_mounted(helm: Helm) -> None:
     }
     text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
     assert files == set(re.findall(r"/etc/concertmaster/secrets/\S+", text))
-    assert len(files) == 9
+    assert len(files) == 11
 
 
 def test_no_secret_stands_in_plain_text(helm: Helm) -> None:
@@ -205,10 +205,30 @@ def test_the_database_is_named_and_its_credentials_come_from_the_secret(helm: He
     assert {"port": 6432, "protocol": "TCP"} in [port for rule in egress for port in rule["ports"]]
 
 
+def test_the_archive_is_named_and_its_credentials_are_files(helm: Helm) -> None:
+    url = "postgresql://reader@argo-db.example.com:6543/argo"
+    secret = {"name": "archive", "userKey": "", "passwordKey": "secret"}
+    archive = {"url": url, "secret": secret, "table": "argo.argo_archived_workflows", "clusterName": "prod-1"}
+    objects = helm.template({"argoArchive": archive, "networkPolicy": {"enabled": True}})
+    text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    found = settings.parse(text).argo_archive
+    assert (found.url, found.table, found.cluster_name) == (url, "argo.argo_archived_workflows", "prod-1")
+    assert (found.username_file, found.password_file) == (None, "/etc/concertmaster/secrets/argo_archive/password")
+    pod = find(objects, "Deployment")["spec"]["template"]["spec"]
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "argo-archive")
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "archive", "items": [{"key": "secret", "path": "password"}]}}
+    ]
+    egress = find(objects, "NetworkPolicy")["spec"]["egress"]
+    assert {"port": 6543, "protocol": "TCP"} in [port for rule in egress for port in rule["ports"]]
+    assert "argoArchive" not in find(helm.template({}), "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+
+
 @pytest.mark.parametrize("url", ["postgresql://u:p@db/x", "mysql://db/x", "postgresql://db"])
 def test_a_database_address_is_checked_and_holds_no_password(helm: Helm, url: str) -> None:
-    with pytest.raises(HelmError, match=r"history.*url"):
-        helm.template({"history": {"url": url}})
+    for part in ("history", "argoArchive"):
+        with pytest.raises(HelmError, match=rf"{part}.*url"):
+            helm.template({part: {"url": url}})
 
 
 @pytest.mark.parametrize("values", [{}, {"shards": 2, "history": {"url": DATABASE}}])
@@ -376,7 +396,8 @@ def test_crds_follow_their_toggles(helm: Helm) -> None:
 def test_network_policy_lets_out_what_the_sources_need(helm: Helm) -> None:
     values = {**EVERYTHING, "networkPolicy": {"enabled": True, "apiServerTo": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}}
     spec = find(helm.template(values), "NetworkPolicy")["spec"]
-    dns, api, stores = spec["egress"]
+    dns, api, stores, archive = spec["egress"]
+    assert archive == {"ports": [{"port": 5432, "protocol": "TCP"}]}
     assert {p["port"] for p in dns["ports"]} == {53}
     assert [p["port"] for p in api["ports"]] == [443, 6443]
     assert api["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]

@@ -164,6 +164,21 @@ history: {url: {{ .url | quote }}, schema: {{ .schema }}}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.argoArchive }}
+{{- if .url }}
+argoArchive:
+  url: {{ .url | quote }}
+  table: {{ .table | quote }}
+  clusterName: {{ .clusterName | quote }}
+  instanceId: {{ .instanceId | quote }}
+  {{- if .secret.name }}
+  {{- if .secret.userKey }}
+  usernameFile: {{ include "concertmaster.secretFile" (dict "source" "argo_archive" "what" "username") }}
+  {{- end }}
+  passwordFile: {{ include "concertmaster.secretFile" (dict "source" "argo_archive" "what" "password") }}
+  {{- end }}
+{{- end }}
+{{- end }}
 logLevel: {{ .Values.config.logLevel }}
 {{- if not .Values.config.live }}
 live: false

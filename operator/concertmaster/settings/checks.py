@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from urllib.parse import parse_qsl, urlsplit
 
 _FRAMING = {"host", "content-length", "content-type", "transfer-encoding", "connection"}
 _NO_DISK = ("/proc", "/sys", "/dev")
@@ -26,6 +27,20 @@ def history_path(path: str) -> str:
     if any(PurePosixPath(path).is_relative_to(place) for place in _NO_DISK):
         raise ValueError(f"nothing can be kept below {' or '.join(_NO_DISK)}; name a file on a disk")
     return path
+
+
+def database_url(url: str, instead: str) -> str:
+    """The address of a PostgreSQL database without a password; ``instead``: where that comes from."""
+    try:
+        parts = urlsplit(url)
+        port_is_number = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError("write postgresql://host:port/database") from None
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or not port_is_number:
+        raise ValueError("write postgresql://host:port/database")
+    if parts.password is not None or {"password", "passfile"} & {name for name, _ in parse_qsl(parts.query)}:
+        raise ValueError(f"a password must not stand here: use {instead}")
+    return url
 
 
 def address(text: str) -> str:

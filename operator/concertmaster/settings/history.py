@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, StringConstraints, field_validator
 
+from concertmaster.settings import checks
 from concertmaster.settings.source import FilePath, Section
 
 SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
@@ -32,15 +32,4 @@ class HistorySettings(Section):
     @field_validator("url")
     @classmethod
     def _without_password(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        try:
-            parts = urlsplit(url)
-            port_is_number = parts.port is None or parts.port > 0
-        except ValueError:
-            raise ValueError("write postgresql://host:port/database") from None
-        if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or not port_is_number:
-            raise ValueError("write postgresql://host:port/database")
-        if parts.password is not None or {"password", "passfile"} & {name for name, _ in parse_qsl(parts.query)}:
-            raise ValueError("a password must not stand here: use the environment variable PGPASSWORD or passwordFile")
-        return url
+        return url and checks.database_url(url, "the environment variable PGPASSWORD or passwordFile")

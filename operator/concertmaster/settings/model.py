@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.core.model.scalars import Duration, MemoryQuantity
 from concertmaster.settings import checks
+from concertmaster.settings.archive import ArgoArchiveSettings, archive_files
 from concertmaster.settings.history import HistorySettings
 from concertmaster.settings.receiver import Receiver, receiver_files
 from concertmaster.settings.source import DnsName, FilePath, MetricsSource, Section, credential_files
@@ -100,6 +101,9 @@ class Settings(Section):
         description="Namespace of the Argo controller, where it keeps the caches of memoized steps; empty: those of each "
         "workflow are read from its own namespace.",
     )
+    argo_archive: ArgoArchiveSettings = Field(
+        ArgoArchiveSettings(), description="Argo's archive of Workflows, to read finished runs whose objects are gone."
+    )
     cluster_template_owners: tuple[ClusterTemplateOwner, ...] = Field(
         (),
         max_length=1000,
@@ -180,6 +184,11 @@ class Settings(Section):
                 texts.append(f"receivers.{receiver.name} gets unsigned messages; set signingKeyFile.")
         if (file := self.history.password_file) is not None and not Path(file).is_file():
             texts.append(f"history.passwordFile {file} cannot be read here.")
+        texts += [
+            f"argoArchive.{name} {path} cannot be read here."
+            for name, path in archive_files(self.argo_archive)
+            if not Path(path).is_file()
+        ]
         if not PurePosixPath(self.history_path).is_absolute():
             texts.append("historyPath is relative: it depends on the folder the operator is started in.")
         if Path(self.history_path).is_dir():

@@ -35,6 +35,11 @@ EVERYTHING: dict[str, Any] = {
     "apply": {"enabled": True, "namespaces": ["data", "ml"]},
     "approvals": {"admissionPolicy": True},
     "history": {"persistence": {"enabled": True, "storageClassName": "fast", "keep": True}},
+    "argoArchive": {
+        "url": "postgresql://argo-db.example.com/argo",
+        "secret": {"name": "archive-reader"},
+        "instanceId": "team",
+    },
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "kps"}},
         "prometheusRule": {"enabled": True},

@@ -129,6 +129,14 @@ def test_everything_can_be_said() -> None:
         ("history: {url: 'postgresql://u:p@db/x'}\n" + LEAST, ["history.url", "PGPASSWORD or passwordFile"]),
         ("history: {url: 'postgresql://db/x?password=p'}\n" + LEAST, ["history.url", "PGPASSWORD or passwordFile"]),
         ("history: {schema: 'a\"b'}\n" + LEAST, ["history.schema"]),
+        ("argoArchive: {url: 'mysql://u@db/x'}\n" + LEAST, ["argoArchive.url", "postgresql://host:port/database"]),
+        ("argoArchive: {url: 'postgresql://u:p@db/x'}\n" + LEAST, ["argoArchive.url", "here: use passwordFile"]),
+        (
+            "argoArchive: {url: 'postgresql://db/x'}\n" + LEAST,
+            ["argoArchive", "name the user in url or in usernameFile"],
+        ),
+        ("argoArchive: {table: 'a.b.c'}\n" + LEAST, ["argoArchive.table"]),
+        ("argoArchive: {table: 'a;drop'}\n" + LEAST, ["argoArchive.table"]),
         ("historyPath: /\n" + LEAST, ["historyPath", "directory", "name a file"]),
         ("historyPath: /data/\n" + LEAST, ["historyPath", "directory"]),
         ("historyPath: ..\n" + LEAST, ["historyPath", "directory"]),
@@ -197,6 +205,23 @@ def test_refusals_do_not_repeat_secrets(text: str) -> None:
 def test_headers_are_not_printed() -> None:
     found = parse("sources: [{name: a, url: 'http://a', headers: {X-Key: s3cret}}]")
     assert "s3cret" not in repr(found) + str(found)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        "{}",
+        "{url: 'postgresql://reader@db:5432/argo?sslmode=verify-full', table: argo.argo_archived_workflows}",
+        "{url: 'postgresql://db/argo?user=reader', clusterName: prod-1, instanceId: canary}",
+        "{url: 'postgresql://db/argo', usernameFile: /a/username, passwordFile: /a/password}",
+    ],
+)
+def test_an_archive_and_who_reads_it(archive: str) -> None:
+    found = parse(f"argoArchive: {archive}\n{LEAST}")
+    assert (found.argo_archive.url is None) == (archive == "{}")
+    missing = [note for note in found.notes() if note.startswith("argoArchive")]
+    files = ("usernameFile /a/username", "passwordFile /a/password") if "/a/" in archive else ()
+    assert missing == [f"argoArchive.{file} cannot be read here." for file in files]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""Faults of the archive's database as errors, each with what to do."""
+
+from __future__ import annotations
+
+from concertmaster.archive.errors import ArchiveError
+from concertmaster.postgresql.faults import DatabaseFault, FaultKind
+
+_REMEDIES = {
+    FaultKind.FORBIDDEN: "may not be read ({why}). GRANT SELECT ON {table}, {table}_labels to the operator's user.",
+    FaultKind.NO_TABLE: "has no table {table} as Argo makes it ({why}). Check argoArchive.table and the database in "
+    "argoArchive.url, and that persistence.archive is set in Argo's controller.",
+    FaultKind.TIMED_OUT: "did not answer in time ({why}). Check the database's load.",
+    FaultKind.LOCKED: "is locked by another session ({why}); it is read in the next cycle.",
+    FaultKind.CREDENTIALS: "refuses the operator's credentials ({why}). Check argoArchive.usernameFile and passwordFile.",
+    FaultKind.CREDENTIALS_FILE: "cannot be reached: the file {file} cannot be read ({why}). Check the Secret that "
+    "argoArchive.usernameFile and passwordFile come from.",
+    FaultKind.NO_DATABASE: "does not exist ({why}). Correct argoArchive.url.",
+    FaultKind.NO_CONNECTION: "has no free connection ({why}). Every shard needs one.",
+    FaultKind.UNREACHABLE: "cannot be reached ({why}). Check that the server runs and that network policies let the "
+    "operator reach it.",
+}
+
+
+def unreadable(fault: DatabaseFault, place: str, table: str) -> ArchiveError:
+    """The error for a fault of the database ``place`` with the archive in ``table``."""
+    remedy = _REMEDIES.get(fault.kind, "failed: {why} ({code})")
+    text = remedy.format(why=fault.why, code=fault.code, file=fault.file, table=table)
+    return ArchiveError(f"the workflow archive {place} {text}")

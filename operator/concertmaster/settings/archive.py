@@ -1,0 +1,56 @@
+"""Argo's archive of finished Workflows, as a typed model. Credentials stand in files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from concertmaster.settings import checks
+from concertmaster.settings.source import FilePath, Section
+
+TableName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,55}$")]
+ArgoName = Annotated[str, StringConstraints(max_length=64)]
+
+
+class ArgoArchiveSettings(Section):
+    """Where Argo archives finished Workflows, to read those whose objects are gone."""
+
+    url: str | None = Field(
+        None,
+        max_length=2048,
+        description="PostgreSQL server of Argo's persistence, for example "
+        "postgresql://reader@db.example.com:5432/argo?sslmode=verify-full; without it the archive is not read. No password "
+        "here: it comes from passwordFile. The user needs SELECT on two tables and nothing else.",
+    )
+    username_file: FilePath | None = Field(
+        None, description="File holding the user name, where the URL names none; read for each connection."
+    )
+    password_file: FilePath | None = Field(None, description="File holding the password; read for each connection.")
+    table: TableName = Field(
+        "argo_archived_workflows",
+        description="Table of archived Workflows, with its schema where that is not on the user's search path; their labels "
+        "are in the table of this name with _labels.",
+    )
+    cluster_name: ArgoName = Field("default", description="persistence.clusterName of Argo's controller.")
+    instance_id: ArgoName = Field("", description="instanceID of Argo's controller.")
+
+    @field_validator("url")
+    @classmethod
+    def _without_password(cls, url: str | None) -> str | None:
+        return url and checks.database_url(url, "passwordFile")
+
+    @model_validator(mode="after")
+    def _user(self) -> Self:
+        if self.url is not None and self.username_file is None:
+            parts = urlsplit(self.url)
+            if not parts.username and "user" not in {name for name, _ in parse_qsl(parts.query)}:
+                raise ValueError("name the user in url or in usernameFile; that of the history is not used here")
+        return self
+
+
+def archive_files(archive: ArgoArchiveSettings) -> list[tuple[str, str]]:
+    """The fields that name a file, with the file."""
+    files = (("usernameFile", archive.username_file), ("passwordFile", archive.password_file))
+    return [(name, path) for name, path in files if path is not None]
