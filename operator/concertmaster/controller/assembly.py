@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from concertmaster.archive import ArchiveError, open_archive
 from concertmaster.controller import watches
+from concertmaster.controller.archive.argo_runs import ArchivedRuns
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
@@ -137,7 +139,14 @@ class Assembly:
         stages = Stages(
             Watchdog(self.client, self.registry, self.prerequisites.kinds, s.namespaces, self.health),
             SnapshotBuilder(self.client, self.registry, s.namespaces, owners, labelled=labelled, owns=owns),
-            Collector(sources, own_objects, self.health, Outages(lambda: history.store, interval), interval=interval),
+            Collector(
+                sources,
+                own_objects,
+                self.health,
+                Outages(lambda: history.store, interval),
+                interval=interval,
+                archive=self._archive(history),
+            ),
             assessor,
             Publisher(
                 StatusWriter(self.client, per_second=s.limits.status_writes_per_second, stop=stop),
@@ -178,6 +187,22 @@ class Assembly:
             time.time,
             last=lambda uid: history.store.watermark("", f"digest:{uid}"),
             sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
+        )
+
+    def _archive(self, history: HistoryProvider) -> ArchivedRuns | None:
+        """Argo's archive, where one is configured. Without its driver the operator works as without it."""
+        if self.settings.argo_archive.url is None:
+            return None
+        try:
+            archive = open_archive(self.settings.argo_archive)
+        except ArchiveError as error:
+            log.error("%s", error)
+            return None
+        return ArchivedRuns(
+            archive,
+            history,
+            float(self.settings.limits.backfill.seconds),
+            count=lambda result: self.telemetry.archived_runs.labels(result).inc(),
         )
 
     def _pods(self) -> PodIndex:

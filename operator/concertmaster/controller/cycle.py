@@ -150,16 +150,19 @@ class Cycle:
             return None
 
     def _collect(self, subjects: Sequence[Subject], now: float, record: CycleLog) -> None:
-        """Metrics sources first, then finished runs from the engines' own objects."""
+        """Metrics sources first, then finished runs from the engines' own objects and archives."""
         for report in self._collector.collect(requests(subjects, now, due=True), now).values():
             self._assessor.record_changes(report.changed)
         definitions = [s.resolved.definition for s in subjects if s.resolved.definition is not None]
         seen = self._collector.live_runs(definitions)
         if isinstance(seen, str):
             record.problem(seen)
-            return
-        self._assessor.record_live(seen)
-        record.problems += seen.notes  # the metrics have what live objects lack: no failure of the cycle
+        else:
+            self._assessor.record_live(seen)
+            record.problems += seen.notes  # the metrics have what live objects lack: no failure of the cycle
+        archived = self._collector.archived_runs(definitions, reach(subjects), now)
+        self._assessor.record_changes(archived.changed)
+        record.problems += archived.notes  # which holds for archives as well
 
     def _ask_users(self, record: CycleLog) -> None:
         """Run users' own queries, whose faults concern their authors alone; afterwards the reports of the sources are

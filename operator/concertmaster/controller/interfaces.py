@@ -191,6 +191,34 @@ class Live(Protocol):
         """Once per cycle, with all workflows that are observed. Faults of single runs and kinds are in the notes."""
 
 
+Reach = tuple[int, float]
+"""How much of the past of a workflow is analysed: the newest runs (number) of the last seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveReport:
+    """Archived runs since the last cycle: workflows with new records, and sentences on what could not be read. ``more``:
+    the past is not read to its end yet, run again soon."""
+
+    changed: frozenset[WorkflowKey] = frozenset()
+    notes: tuple[str, ...] = ()
+    more: bool = False
+
+
+class RunArchive(Protocol):
+    """Finished runs, read from an engine's archive into the history when their objects may be gone."""
+
+    def read(
+        self,
+        definitions: Sequence[WorkflowDefinition],
+        reach: Mapping[WorkflowKey, Reach],
+        now: float,
+        heartbeat: Heartbeat,
+    ) -> ArchiveReport:
+        """Once per cycle, with all workflows that are observed, for a bounded time; ``now`` in unix seconds. Faults of the
+        archive are in the notes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
     """What is known of a workflow's earlier recommendations. ``memory`` comes from its status; ``target`` is the object that

@@ -237,6 +237,13 @@ class Store(Analyses):
                 live |= {(key.namespace, run): key for (run,) in self._db.execute(query, (number,))}
         return live
 
+    def live_record(self, key: WorkflowKey, run: str) -> RunRecord | None:
+        """What the object of the run of that name said last, None where it is not known."""
+        with self._engine.reading():
+            number = rows.known_id(self._db, key)
+            found = {} if number is None else rows.records_of_runs(self._db, number, key, [run], self._lost)
+            return found.get(run)
+
     def begun(self, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list[float]]:
         """When the runs of these workflows began, as far as their pods tell (unix seconds)."""
         with self._engine.reading():

@@ -14,12 +14,14 @@ from concertmaster.controller.cycle import Cycle, Stages
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import (
+    ArchiveReport,
     Case,
     CollectionRequest,
     Heartbeat,
     LiveRunsReport,
     LongTermFigures,
     ProfileAnalysis,
+    Reach,
     SourceReport,
 )
 from concertmaster.controller.policy_statuses import PolicyStatuses
@@ -198,6 +200,27 @@ class FakeLive:
 
 
 @dataclass
+class FakeArchive:
+    """Archived runs since the last reading, and how far back each workflow was asked for."""
+
+    seen: list[ArchiveReport] = field(default_factory=list)
+    asked: list[dict[str, Reach]] = field(default_factory=list)
+    broken: bool = False
+
+    def read(
+        self,
+        definitions: Sequence[WorkflowDefinition],
+        reach: Mapping[WorkflowKey, Reach],
+        now: float,
+        heartbeat: Heartbeat,
+    ) -> ArchiveReport:
+        self.asked.append({d.key.name: reach[d.key] for d in definitions})
+        if self.broken:
+            raise RuntimeError("a fault of our own")
+        return self.seen.pop(0) if self.seen else ArchiveReport()
+
+
+@dataclass
 class FakeAnalyzer:
     """Returns a recommendation that contains the number of runs. ``failing`` workflows raise; ``takes`` are the seconds
     of one analysis, counted by ``clock``; ``more``: further fields of the status."""
@@ -239,6 +262,7 @@ class Bed:
         self.history = FakeHistory()
         self.analyzer = FakeAnalyzer()
         self.live = FakeLive()
+        self.archive = FakeArchive()
         self.health = Health(stall_after=3600.0)
         self.telemetry = Telemetry()
         self.now = NOW
@@ -253,7 +277,14 @@ class Bed:
         stages = Stages(
             Watchdog(self.client, self.registry, OURS, namespaces, self.health, sleep=self.pass_time),
             SnapshotBuilder(self.client, self.registry, namespaces, {}, clock=lambda: self.now),
-            Collector(self.sources, self.live, self.health, Outages(lambda: self.history, INTERVAL), interval=INTERVAL),
+            Collector(
+                self.sources,
+                self.live,
+                self.health,
+                Outages(lambda: self.history, INTERVAL),
+                interval=INTERVAL,
+                archive=self.archive,
+            ),
             assessor,
             Publisher(
                 self.writer,

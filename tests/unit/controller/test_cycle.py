@@ -9,7 +9,7 @@ import pytest
 
 from concertmaster.controller import cycle, watchdog
 from concertmaster.controller.changes.reconciler import ChangesOutcome
-from concertmaster.controller.interfaces import LiveRunsReport
+from concertmaster.controller.interfaces import ArchiveReport, LiveRunsReport
 from concertmaster.controller.profiles import assessor
 from concertmaster.controller.profiles.assessor import REANALYZE_AFTER
 from concertmaster.controller.watchdog import KindsLost
@@ -835,6 +835,31 @@ def test_a_fault_in_reading_live_runs_leaves_the_recommendation(bed: Bed, caplog
     bed.run()
     assert bed.status()["advice"] == ["3 runs"]
     assert any("reading live runs failed (RuntimeError)" in str(r.__dict__.get("fields")) for r in caplog.records)
+
+
+def test_archived_runs_are_analysed_in_the_same_cycle_and_the_rest_is_read_at_once(bed: Bed) -> None:
+    bed.run()
+    bed.history.runs_of["etl"].append(run("etl", 9))
+    bed.archive.seen.append(ArchiveReport(frozenset({ETL}), more=True))
+    assert bed.run(seconds=INTERVAL), "more of the past is read in a further cycle"
+    assert bed.status()["advice"] == ["4 runs"]
+    assert not bed.run(seconds=INTERVAL)
+    assert [name for asked in bed.archive.asked for name in asked] == ["etl"] * 3
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_an_archive_that_cannot_be_read_is_in_the_cycles_line_and_no_failure(
+    bed: Bed, caplog: pytest.LogCaptureFixture, broken: bool
+) -> None:
+    caplog.set_level("INFO", logger="concertmaster.cycle")
+    bed.archive.seen.append(ArchiveReport(notes=("the workflow archive cannot be reached",)))
+    bed.archive.broken = broken
+    bed.run()
+    assert bed.status()["advice"] == ["3 runs"]
+    (line,) = [r for r in caplog.records if r.getMessage() == "cycle"]
+    assert line.levelname == "INFO"
+    ours = "reading archived runs failed (RuntimeError); the operator's log has the details"
+    assert line.__dict__["fields"]["problems"] == [ours if broken else "the workflow archive cannot be reached"]
 
 
 def test_what_the_server_refused_is_forgotten_with_the_profile(bed: Bed) -> None:

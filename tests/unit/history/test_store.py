@@ -58,6 +58,14 @@ def test_when_runs_began_is_known_of_several_workflows_at_once(store: Store) -> 
     assert {key: sorted(of) for key, of in begun.items()} == {KEY: [20.0, 100.0], OTHER: [7.0], unknown: []}
 
 
+def test_what_an_object_said_of_one_run_is_found_by_name(store: Store) -> None:
+    said = live(ran("1"))
+    store.add({KEY: {"r2": [ran("2")]}}, records=[said])
+    assert store.live_record(KEY, said.run) == said
+    assert store.live_record(KEY, "r2") is None
+    assert store.live_record(OTHER, said.run) is None
+
+
 def test_adding_again_changes_nothing(store: Store) -> None:
     rows = {KEY: {"r1": [ran("1", containers=(ContainerFact("wait"), ContainerFact("main", cpu_seconds=1.0)))]}}
     store.add(rows)

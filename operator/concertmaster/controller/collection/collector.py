@@ -1,4 +1,4 @@
-"""The collect stage of a cycle: metrics sources and live runs, with each fault isolated to the workflows it concerns."""
+"""The collect stage of a cycle: metrics sources, live and archived runs, each fault isolated to what it concerns."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from dataclasses import dataclass, replace
 from concertmaster.api.conditions import Reason
 from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.health import Health
-from concertmaster.controller.interfaces import CollectionRequest, Live, LiveRunsReport, SourceReport, Sources
-from concertmaster.core.model import WorkflowDefinition
+from concertmaster.controller.interfaces import (
+    ArchiveReport,
+    CollectionRequest,
+    Live,
+    LiveRunsReport,
+    Reach,
+    RunArchive,
+    SourceReport,
+    Sources,
+)
+from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.history import HistoryError
 from concertmaster.kube.errors import Stopped
 
@@ -70,10 +79,19 @@ class Collector:
     """Reads what the cycle needs and keeps the last report of each source."""
 
     def __init__(
-        self, sources: Sources, live: Live | None, health: Health, outages: Outages, *, interval: float
+        self,
+        sources: Sources,
+        live: Live | None,
+        health: Health,
+        outages: Outages,
+        *,
+        interval: float,
+        archive: RunArchive | None = None,
     ) -> None:
         self._sources = sources
         self._live = live
+        self._archive = archive
+        self._more_archived = False
         self._health = health
         self._interval = interval
         self._read: dict[str, float] = {}
@@ -84,8 +102,8 @@ class Collector:
 
     @property
     def more(self) -> bool:
-        """Whether a source has more of the past to read."""
-        return any(report.more for report in self.reports.values())
+        """Whether a source or an archive has more of the past to read."""
+        return self._more_archived or any(report.more for report in self.reports.values())
 
     def names(self) -> Sequence[str]:
         """Names of the configured sources."""
@@ -169,6 +187,23 @@ class Collector:
         except Exception as error:
             log.exception("reading live runs failed in an unexpected way")
             return f"reading live runs failed ({type(error).__name__}); the operator's log has the details"
+
+    def archived_runs(
+        self, definitions: Sequence[WorkflowDefinition], reach: Mapping[WorkflowKey, Reach], now: float
+    ) -> ArchiveReport:
+        """Finished runs from an engine's archive, after the live ones: what these say takes precedence."""
+        if self._archive is None:
+            return ArchiveReport()
+        try:
+            report = self._archive.read(definitions, reach, now, self._health.heartbeat)
+        except Stopped:
+            raise
+        except Exception as error:
+            log.exception("reading archived runs failed in an unexpected way")
+            text = f"reading archived runs failed ({type(error).__name__}); the operator's log has the details"
+            report = ArchiveReport(notes=(text,))
+        self._more_archived = report.more
+        return report
 
     def _broken(self, source: str, error: Exception) -> SourceReport:
         """A report for a fault of our own, keeping what was known."""

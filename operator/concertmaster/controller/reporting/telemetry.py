@@ -82,6 +82,11 @@ class Telemetry:
             "Finished runs read from live objects: complete, end (steps only from the metrics) or unreadable.",
             "result",
         )
+        self.archived_runs = counter(
+            "archived_runs",
+            "Finished runs read from Argo's archive: complete, end (steps only from the metrics) or unreadable.",
+            "result",
+        )
         self.active = gauge("active", "1 while this operator is the leader, 0 while it is on standby.")
         self.changes = ChangesTelemetry(r)
         self.workflows = WorkflowSeries()
@@ -94,6 +99,7 @@ class Telemetry:
             self.cycles.labels(result)
         for result in ("complete", "end", "unreadable"):
             self.live_runs.labels(result)
+            self.archived_runs.labels(result)
         for state in ("True", "False", "Unknown"):
             self.profiles.labels(state)
             self.policies.labels(state)

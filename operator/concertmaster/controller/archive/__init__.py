@@ -1,0 +1,1 @@
+"""Finished runs from the archives of engines, for runs whose objects are gone."""

@@ -1,0 +1,100 @@
+"""One archived Workflow as the record that its live object would have given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from concertmaster.archive import ArchivedWorkflow, ArgoArchive
+from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.core.model import RunRecord, Source, WorkflowKey
+from concertmaster.engines import Claims, end_alone, ended, whole_run
+from concertmaster.engines.argo.live import archived_workflow
+from concertmaster.kube.depth import check_depth
+
+log = logging.getLogger("concertmaster.archive")
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row. ``record`` is what it adds to the history, ``key`` the observed workflow it is a run of; ``count`` as
+    metrics call the result, empty for what concerns no workflow."""
+
+    record: RunRecord | None = None
+    key: WorkflowKey | None = None
+    count: str = ""
+
+
+@dataclass(slots=True)
+class RunsOfArchive:
+    """``problems``: sentences on rows that could not be read; ``waiting``: records that are not stored yet, by name."""
+
+    archive: ArgoArchive
+    keeper: HistoryProvider
+    claims: Claims
+    problems: list[str] = field(default_factory=list)
+    waiting: dict[tuple[WorkflowKey, str], RunRecord] = field(default_factory=dict)
+
+    def read(self, row: ArchivedWorkflow) -> Result:
+        """The run of a row. Raises ArchiveError and HistoryError; an object that makes no sense is a problem of its own."""
+        document, size = self.archive.document(row)
+        if document is None:
+            if not size:  # deleted since it was listed
+                return Result()
+            return self._unreadable(row, f"its object has {size >> 20} MiB")
+        try:
+            raw = archived_workflow(document)
+            if (found := _identity(raw)) != (row.uid, row.namespace, row.name):
+                return self._unreadable(row, f"its object is that of {'/'.join(found[1:])}")
+            check_depth(raw)
+            definition = self.claims.of(raw) if ended(raw) else None
+            run = whole_run(raw, definition) if definition is not None else None
+        except _UNREADABLE as error:
+            log.warning("archived run %s/%s (%s) is left out", row.namespace, row.name, row.uid, exc_info=error)
+            return self._unreadable(row, f"{type(error).__name__}: {str(error)[:200]}")
+        if definition is None or run is None:
+            return Result()
+        record = run.record if run.complete else end_alone(run)
+        if record is None:
+            return Result()
+        name, count = (definition.key, record.run), "complete" if record.steps else "end"
+        known = self.waiting.get(name) or self.keeper.store.live_record(*name)
+        if known is not None and not adds(record, known):
+            return Result(None, definition.key, count)
+        if known is not None and known.created == record.created:  # what Kueue said is not in the archive
+            record = replace(record, suspension=known.suspension or record.suspension)
+        self.waiting[name] = record
+        return Result(record, definition.key, count)
+
+    def _unreadable(self, row: ArchivedWorkflow, why: str) -> Result:
+        self.problems.append(f"archived run {row.namespace}/{row.name} cannot be read: {why}")
+        return Result(count="unreadable")
+
+
+def adds(record: RunRecord, known: RunRecord) -> bool:
+    """Whether an archived run says more than what is ``known`` under its name: that may be a later run of the name, and
+    what the live object said of the same end has as much, except sizes of inputs that were not asked for then."""
+    if known.source is Source.HISTORY:
+        return True
+    if record.created is not None and known.created is not None and record.created != known.created:
+        return record.created > known.created
+    if not known.steps or not record.steps:
+        return bool(record.steps)
+    if known.end == record.end:
+        return _sizes(known) != _sizes(record)
+    return known.end is None or (record.end is not None and record.end > known.end)
+
+
+def _sizes(record: RunRecord) -> tuple[float | None, ...]:
+    return (record.input_size, *(step.input_size for step in record.steps))
+
+
+def _identity(raw: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Uid, namespace and name of an object: those of its row decide who may see it."""
+    meta = raw.get("metadata")
+    meta = meta if isinstance(meta, Mapping) else {}
+    return str(meta.get("uid")), str(meta.get("namespace")), str(meta.get("name"))
