@@ -7,6 +7,7 @@ without network access.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -78,17 +79,28 @@ def argo_crds(*, full: bool = False, component: str = "argo-workflow-controller"
     return [o for o in _objects(sorted(directory.glob("argoproj*.yaml"))) if o["kind"] == "CustomResourceDefinition"]
 
 
-def argo_configuration(metrics_port: int) -> list[dict[str, Any]]:
-    """Namespace and configuration of the Argo controller; metrics over plain HTTP."""
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_NAMESPACE}},
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "workflow-controller-configmap", "namespace": ARGO_NAMESPACE},
-            "data": {"metricsConfig": f"{{secure: false, port: {metrics_port}}}"},
-        },
-    ]
+def argo_configuration(metrics_port: int, archive: tuple[int, str, str] | None = None) -> list[dict[str, Any]]:
+    """Namespace and configuration of the Argo controller; metrics over plain HTTP. ``archive``: port, user and password of
+    a PostgreSQL server on the loopback interface in whose database `postgres` finished Workflows are archived."""
+    data = {"metricsConfig": f"{{secure: false, port: {metrics_port}}}"}
+    objects: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGO_NAMESPACE}}]
+    if archive is not None:
+        port, user, password = archive
+        secret = "argo-postgres"
+        database = {
+            "host": "127.0.0.1",
+            "port": port,
+            "database": "postgres",
+            "tableName": "argo_workflows",
+            "userNameSecret": {"name": secret, "key": "username"},
+            "passwordSecret": {"name": secret, "key": "password"},
+        }
+        data["persistence"] = json.dumps({"archive": True, "postgresql": database})
+        credentials = {"username": user, "password": password}
+        meta = {"name": secret, "namespace": ARGO_NAMESPACE}
+        objects.append({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": credentials})
+    meta = {"name": "workflow-controller-configmap", "namespace": ARGO_NAMESPACE}
+    return [*objects, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}]
 
 
 def tekton_crds(webhook_port: int | None = None) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from testbed.process import Process, TemporaryDirectory, TestbedError, free_port
 from testbed.services import engine_parts, parts
 from testbed.services.cluster import ADMIN, Cluster
 from testbed.services.parts import Part
+from testbed.services.postgres import USER, PostgresServer
 
 # Users of every control plane besides admin. None has any permission until a test binds one.
 DEFAULT_USERS: Mapping[str, Sequence[str]] = {
@@ -61,7 +62,8 @@ class Options:
     groups; `metric_labels` is kube-state-metrics' allow-list for pod labels, exact keys or a single `*`. `argo` and
     `tekton` are the engines' controllers with their CRDs (`full_crds`: Argo's with all fields in the schema); they need
     the controller manager, the scheduler and kwok, and a network namespace. `argo_settings` are environment variables,
-    `argo_controller` is the component to run, which selects the version of Argo. `executor` is a node whose pods are
+    `argo_controller` is the component to run, which selects the version of Argo, `argo_archive` the server (started) that
+    it archives Workflows in. `executor` is a node whose pods are
     real processes in control groups, instead of kwok and the exporter. `jobset` is the JobSet controller with its
     webhooks; it needs the same parts, but no network namespace. `newest` selects its newest version, and Tekton with
     its webhook.
@@ -83,6 +85,7 @@ class Options:
     full_crds: bool = False
     argo_settings: Mapping[str, str] = field(default_factory=dict)
     argo_controller: str = field(default_factory=argo_version)
+    argo_archive: PostgresServer | None = None
     newest: bool = field(default_factory=newest_engines)
 
     @classmethod
@@ -264,7 +267,9 @@ class ControlPlane:
         webhook = self._tekton_webhook if options.tekton_webhook else None
         crds += manifests.tekton_crds(webhook) if options.tekton else ()
         crds += manifests.jobset_crds(options.jobset_controller) if options.jobset else ()
-        configuration = manifests.argo_configuration(self._argo_metrics) if options.argo else []
+        server = options.argo_archive
+        archive = (server.port, USER, server.password) if server is not None else None
+        configuration = manifests.argo_configuration(self._argo_metrics, archive) if options.argo else []
         configuration += manifests.tekton_configuration(webhook=options.tekton_webhook) if options.tekton else []
         configuration += manifests.tekton_webhooks(webhook) if webhook is not None else []
         if options.jobset:
