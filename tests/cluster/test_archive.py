@@ -1,0 +1,116 @@
+"""An operator that begins when all objects are gone, with Argo's archive in a real PostgreSQL server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from concertmaster.core.model import RunRecord, Source, WorkflowKey
+from concertmaster.history import Store
+from testbed.services.cluster import Cluster
+from testbed.services.controlplane import ControlPlane
+from testbed.services.postgres import PostgresServer
+from testbed.services.prometheus import PrometheusServer
+from tests.support.argo_archive import ArchiveTables, workflow
+from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
+from tests.support.cluster.operator_bed import (
+    Operator,
+    apply,
+    condition,
+    cronjob,
+    history,
+    operator,
+    profile,
+    runs_of_cronjob,
+    settings,
+    wait_for,
+)
+from tests.support.engines.argo_definitions import NESTED
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+ETL = WorkflowKey(PLACE, "WorkflowTemplate", "etl")
+
+
+@pytest.fixture
+def tables() -> Iterator[ArchiveTables]:
+    server = PostgresServer().start()
+    try:
+        yield ArchiveTables.fresh(server)
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def cluster(make_control_plane: Callable[..., ControlPlane]) -> Cluster:
+    """A cluster of the test's own, in which nothing ever ran."""
+    found = own_cluster(make_control_plane)
+    install_argo(found)
+    meta = {"name": "etl", "namespace": PLACE}
+    apply(
+        found,
+        {"apiVersion": ARGO, "kind": "WorkflowTemplate", "metadata": meta, "spec": NESTED},
+        profile(PLACE, "etl", workflowRef={"apiVersion": ARGO, "kind": "WorkflowTemplate", "name": "etl"}),
+        cronjob(PLACE, "backup"),
+    )
+    return found
+
+
+@pytest.fixture
+def prometheus(make_prometheus: Callable[..., PrometheusServer]) -> PrometheusServer:
+    """A few runs of some CronJob, so that the source is in order."""
+    end = time.time() - 30.0
+    return make_prometheus(history=history(*runs_of_cronjob(PLACE, "backup", 2, end), end, days=0.5))
+
+
+def archive(tables: ArchiveTables, *names: str, ago: float = 3600.0) -> None:
+    """Runs of the template, an hour apart, the first of these so many seconds ago."""
+    begun = float(int(time.time() - ago))
+    found = [workflow(name, begun - 3600.0 * n) for n, name in enumerate(names)]
+    for raw in found:
+        raw["metadata"]["namespace"] = PLACE
+    tables.put(*found)
+
+
+def known(directory: Path) -> list[RunRecord]:
+    """What the history has from objects, wherever they were."""
+    with Store(str(directory / "history.db")) as store:
+        return [run for run in store.runs(ETL) if run.source is Source.LIVE]
+
+
+def said(op: Operator) -> list[str]:
+    """The problems in the log lines of cycles."""
+    return [str(problem) for line in op.cycles() for problem in line.get("problems", ())]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_runs_whose_objects_are_gone_are_analysed_from_the_archive(
+    cluster: Cluster, prometheus: PrometheusServer, tables: ArchiveTables, tmp_path: Path, live: bool
+) -> None:
+    archive(tables, *(f"etl-{n}" for n in range(8)))
+    configured = tables.settings().model_dump(mode="json", by_alias=True, exclude_none=True)
+    config = settings(tmp_path, {"default": prometheus.url}, argoArchive=configured, live=live)
+    with operator(cluster, tmp_path, config) as op:
+        runs = wait_for("eight runs", lambda: len(found := known(tmp_path)) == 8 and found)
+        assert all(e.after is not None for run in runs for e in run.steps)
+        wait_for("their analysis", lambda: "8 " in str(condition(cluster.get("wfp", "etl", "-n", PLACE), "Ready")))
+        assert op.metric('concertmaster_archived_runs_total{result="complete"}') == 8
+        assert op.metric('concertmaster_live_runs_total{result="complete"}') == 0
+
+        tables.server.stop()
+        wait_for("a word on the archive", lambda: any("workflow archive" in text for text in said(op)))
+        assert all(line["level"] == "info" for line in op.cycles() if "workflow archive" in str(line)), "no failure"
+        assert len(known(tmp_path)) == 8
+        tables.server.start()
+        archive(tables, "etl-new", ago=600.0)
+        wait_for("the ninth", lambda: len(known(tmp_path)) == 9)
+        assert op.stop() < 5.0
+        text = op.log.read_text()
+        assert tables.server.password not in text
+    with operator(cluster, tmp_path, config) as op:
+        op.next_cycles(2)
+        assert len(known(tmp_path)) == 9
+        assert op.metric('concertmaster_archived_runs_total{result="complete"}') < 9, "it goes on where it was"
