@@ -39,7 +39,7 @@ class ArgoArchiveSettings(Section):
     @field_validator("url")
     @classmethod
     def _without_password(cls, url: str | None) -> str | None:
-        return url and checks.database_url(url, "passwordFile")
+        return None if url is None else checks.database_url(url, "passwordFile")
 
     @model_validator(mode="after")
     def _user(self) -> Self:

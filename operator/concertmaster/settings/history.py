@@ -32,4 +32,6 @@ class HistorySettings(Section):
     @field_validator("url")
     @classmethod
     def _without_password(cls, url: str | None) -> str | None:
-        return url and checks.database_url(url, "the environment variable PGPASSWORD or passwordFile")
+        if url is None:
+            return None
+        return checks.database_url(url, "the environment variable PGPASSWORD or passwordFile")

@@ -129,6 +129,8 @@ def test_everything_can_be_said() -> None:
         ("history: {url: 'postgresql://u:p@db/x'}\n" + LEAST, ["history.url", "PGPASSWORD or passwordFile"]),
         ("history: {url: 'postgresql://db/x?password=p'}\n" + LEAST, ["history.url", "PGPASSWORD or passwordFile"]),
         ("history: {schema: 'a\"b'}\n" + LEAST, ["history.schema"]),
+        ("history: {url: ''}\n" + LEAST, ["history.url", "write postgresql://host:port/database"]),
+        ("argoArchive: {url: '', usernameFile: /a}\n" + LEAST, ["argoArchive.url", "write postgresql://"]),
         ("argoArchive: {url: 'mysql://u@db/x'}\n" + LEAST, ["argoArchive.url", "postgresql://host:port/database"]),
         ("argoArchive: {url: 'postgresql://u:p@db/x'}\n" + LEAST, ["argoArchive.url", "here: use passwordFile"]),
         (

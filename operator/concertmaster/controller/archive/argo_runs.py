@@ -124,7 +124,7 @@ class ArchivedRuns:
             self._inputs = inputs
             self._forward(turn, spaces)
             self._back(turn, keys)
-            listed_again = self._listed_again(self._marks.untils(spaces), now)
+            listed_again = self._listed_again(self._untils(spaces), now)
             self._seen = {uid: ended for uid, ended in self._seen.items() if ended >= listed_again}
             self._failing = False
         except ArchiveError as error:
@@ -145,7 +145,7 @@ class ArchivedRuns:
 
     def _forward(self, turn: _Turn, namespaces: Collection[str]) -> None:
         """What was archived since the last reading, of namespaces that were read before."""
-        untils = self._marks.untils(namespaces)
+        untils = self._untils(namespaces)
         if not untils:
             return
         since = max(self._listed_again(untils, turn.now), min(turn.wants.values()))
@@ -167,6 +167,10 @@ class ArchivedRuns:
             if not page.more or not untils:
                 return
 
+    def _untils(self, namespaces: Collection[str]) -> dict[str, float]:
+        """Up to when namespaces were read, without those that never were."""
+        return {name: at for name in namespaces if (at := self._marks.until(name)) is not None}
+
     def _listed_again(self, untils: Mapping[str, float], now: float) -> float:
         """The moment from which on rows are listed although they were read up to ``untils``."""
         return min(untils.values(), default=0.0) - OVERLAP - self._away(now)
@@ -185,7 +189,7 @@ class ArchivedRuns:
     def _back(self, turn: _Turn, keys: Sequence[WorkflowKey]) -> None:
         """Runs of the past, newest first; workflows that lack as much are read together."""
         spaces = {key.namespace for key in keys}
-        fresh = spaces - self._marks.untils(spaces).keys()
+        fresh = spaces - self._untils(spaces).keys()
         newest = self._archive.newest(fresh) if fresh else None
         if newest is None:  # nothing was archived there yet: there is no moment from which to go on
             keys = [key for key in keys if key.namespace not in fresh]

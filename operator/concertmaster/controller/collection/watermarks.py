@@ -49,12 +49,6 @@ class Watermarks:
         known = self.ahead.get(namespace)
         return known[1] if known is not None and known[0] == kept else kept
 
-    def untils(self, namespaces: Iterable[str]) -> dict[str, float]:
-        """The same of many namespaces, without those that were never read."""
-        marks = self.history.store.watermarks(self.source)
-        ahead = {name: self.ahead.get(name, (None, 0.0)) for name in namespaces if name in marks}
-        return {name: at if kept == marks[name] else marks[name] for name, (kept, at) in ahead.items()}
-
     def forget(self, keys: Iterable[WorkflowKey]) -> None:
         """All of the past of these workflows is to be read again."""
         dropped = self.history.store.watermarks("")
@@ -150,10 +144,11 @@ class Watermarks:
     def complete_until(self, namespaces: Collection[str]) -> float | None:
         """Up to when all of these namespaces are complete; None when one was never read or the history is away."""
         try:
-            known = self.untils(namespaces)
+            marks = [self.until(namespace) for namespace in namespaces]
         except HistoryError:
             return None
-        return min(known.values()) if known and known.keys() == {*namespaces} else None
+        known = [mark for mark in marks if mark is not None]
+        return min(known) if known and len(known) == len(marks) else None
 
     def _known(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """All watermarks of the source, and when histories were dropped, read at once."""
@@ -230,7 +225,9 @@ def prune(store: Store, live: Collection[WorkflowKey], before: float, owns: Call
     )
 
 
-_DROPPED, _PAST, _PAST_OF = "dropped:", "past:", ":past"
+_DROPPED = "dropped:"
+_PAST = "past:"
+_PAST_OF = ":past"
 
 
 def _past(key: WorkflowKey, dropped: Mapping[str, float]) -> str:

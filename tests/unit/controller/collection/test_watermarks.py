@@ -123,3 +123,12 @@ def test_a_source_that_was_not_read_in_a_cycle_is_known_up_to_its_last_reading(k
     assert outages.spans("default", NOW, ok=True, read=NOW) == ()
     assert outages.spans("default", NOW + 200.0, ok=True, read=NOW) == ()
     assert outages.spans("default", NOW + 300.0, ok=False, read=NOW + 300.0) == ((NOW, NOW + 300.0),)
+
+
+def test_a_namespace_of_which_nothing_is_kept_yet_counts_as_read(keeper: HistoryProvider) -> None:
+    """A blind source, or a first reading without facts: nothing of it is in the history."""
+    marks = Watermarks(keeper, "default")
+    marks.advance(["demo"], NOW, facts=False, blind=True)
+    assert keeper.store.watermarks("default") == {}
+    assert marks.complete_until(["demo"]) == NOW
+    assert marks.complete_until(["demo", "other"]) is None
