@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
@@ -88,13 +90,29 @@ def archived_workflow(document: str) -> dict[str, Any]:
 
     The database orders the fields of an object by length and replaces NUL; the API server orders them by name.
     """
-    if decoded_bytes(document.encode("utf-8", "replace")) > MAX_NODES_MEMORY:
+    # One rare character makes all others of a text take up to four bytes.
+    wide = sys.getsizeof(document) - len(document)
+    if decoded_bytes(document.encode("utf-8", "replace")) + 2 * wide > MAX_NODES_MEMORY:
         raise ValueError("it holds too many values to be decoded")
-    whole = json.loads(document.replace(_ARCHIVED_NUL, "\\u0000"))
+    # Ordered while it is decoded: a second copy would take as much memory again.
+    whole = json.loads(document.replace(_ARCHIVED_NUL, "\\u0000"), object_pairs_hook=_ordered)
     if not isinstance(whole, dict):
         raise ValueError("it is not a Workflow")
-    text = json.dumps(whole, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
-    return {**json.loads(text), "apiVersion": API, "kind": "Workflow"}
+    return {**whole, "apiVersion": API, "kind": "Workflow"}
+
+
+def _ordered(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object by the names of its fields."""
+    return {_encodable(name): _encodable(value) for name, value in sorted(fields, key=itemgetter(0))}
+
+
+def _encodable(value: Any) -> Any:
+    """``value`` without halves of surrogate pairs; objects inside have none."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        value[:] = map(_encodable, value)
+    return value
 
 
 def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from concertmaster.engines import LiveRun
 from concertmaster.engines.argo import live
 from concertmaster.engines.argo.live import archived_workflow, names_its_template, origins, read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
+from concertmaster.engines.common.bounds import decoded_bytes
 from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
 from tests.support.engines.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
 from tests.support.engines.json_values import JSON
@@ -526,6 +528,33 @@ def test_a_document_of_too_many_values_is_not_decoded(monkeypatch: pytest.Monkey
     monkeypatch.setattr(live, "MAX_NODES_MEMORY", 10_000)
     with pytest.raises(ValueError, match="too many values"):
         archived_workflow(json.dumps({"a": [[]] * 100}))
+
+
+def test_an_archived_workflow_takes_no_more_memory_than_was_estimated() -> None:
+    document = json.dumps({"status": {"nodes": [{f"n{n}": n + 0.5} for n in range(20_000)]}})
+    tracemalloc.start()
+    try:
+        archived_workflow(document)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < decoded_bytes(document.encode())
+
+
+def test_a_text_of_wide_characters_counts_as_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_NODES_MEMORY", 20_000)
+    assert archived_workflow(json.dumps({"a": "x" * 10_000}))["a"]
+    with pytest.raises(ValueError, match="too many values"):
+        archived_workflow(json.dumps({"a": "x" * 10_000 + "\U0001f600"}, ensure_ascii=False))
+
+
+def test_of_a_field_that_stands_twice_the_last_holds_as_at_the_api_server() -> None:
+    assert archived_workflow('{"b": {}, "a": ["\\ud800", ["\\udc00"]], "b": {"d": 1, "c": 2}}') == {
+        "a": ["?", ["?"]],
+        "b": {"c": 2, "d": 1},
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+    }
 
 
 def test_labels_name_all_that_a_run_can_be_created_from() -> None:
