@@ -9,6 +9,10 @@ class ArchiveError(Exception):
     """The archive could not be read. The message says what, where and what to do."""
 
 
+class StatementFailed(ArchiveError):
+    """One statement failed although the archive can be read: because of the row that it asked for, as a rule."""
+
+
 class NoDriver(ArchiveError):
     """The PostgreSQL driver is not installed."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concertmaster.archive.errors import ArchiveError
+from concertmaster.archive.errors import ArchiveError, StatementFailed
 from concertmaster.postgresql.faults import DatabaseFault, FaultKind
 
 _REMEDIES = {
-    FaultKind.FORBIDDEN: "may not be read ({why}). GRANT SELECT ON {table}, {table}_labels to the operator's user.",
+    FaultKind.FORBIDDEN: "denies permission ({why}). GRANT SELECT ON {table}, {table}_labels to the operator's user.",
     FaultKind.NO_TABLE: "has no table {table} as Argo makes it ({why}). Check argoArchive.table and the database in "
     "argoArchive.url, and that persistence.archive is set in Argo's controller.",
     FaultKind.TIMED_OUT: "did not answer in time ({why}). Check the database's load.",
@@ -19,10 +19,13 @@ _REMEDIES = {
     FaultKind.UNREACHABLE: "cannot be reached ({why}). Check that the server runs and that network policies let the "
     "operator reach it.",
 }
+_OF_ONE_STATEMENT = (FaultKind.OTHER, FaultKind.TIMED_OUT, FaultKind.FULL)
 
 
 def unreadable(fault: DatabaseFault, place: str, table: str) -> ArchiveError:
     """The error for a fault of the database ``place`` with the archive in ``table``."""
+    # Where a row is damaged or too large the server says so in many ways, one of which is that it takes too long.
+    raised = StatementFailed if fault.kind in _OF_ONE_STATEMENT else ArchiveError
     remedy = _REMEDIES.get(fault.kind, "failed: {why} ({code})")
     text = remedy.format(why=fault.why, code=fault.code, file=fault.file, table=table)
-    return ArchiveError(f"the workflow archive {place} {text}")
+    return raised(f"the workflow archive {place} {text}")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.archive import ArchiveError, ArgoArchive, argo, open_archive
+from concertmaster.archive import ArchiveError, ArgoArchive, StatementFailed, argo, open_archive
+from concertmaster.archive.faults import unreadable
 from concertmaster.engines.argo.live import ORIGIN_LABELS, archived_workflow
+from concertmaster.postgresql.faults import DatabaseFault, FaultKind
 from concertmaster.settings import ArgoArchiveSettings
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
@@ -167,7 +169,7 @@ def test_listing_uses_the_index_of_the_ends(tables: ArchiveTables) -> None:
 
 def test_a_missing_right_names_what_to_grant(tables: ArchiveTables, archive: ArgoArchive) -> None:
     tables.grant("REVOKE", "FROM")
-    with pytest.raises(ArchiveError, match=r"may not be read .*GRANT SELECT ON argo_\w+\.argo_archived_workflows, "):
+    with pytest.raises(ArchiveError, match=r"denies permission .*GRANT SELECT ON argo_\w+\.argo_archived_workflows, "):
         archive.newest(["data"])
     tables.grant()
     assert archive.newest(["data"]) is None, "the next cycle reads it"
@@ -204,6 +206,38 @@ def test_user_and_password_of_the_history_are_not_used(
     user.write_text(f"{tables.reader}\n")
     plain = tables.server.url.replace("concertmaster@", "")
     assert tables.open(url=plain, usernameFile=str(user)).newest(["data"]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_one"),
+    [
+        (FaultKind.OTHER, True),
+        (FaultKind.TIMED_OUT, True),
+        (FaultKind.FULL, True),
+        (FaultKind.LOCKED, False),
+        (FaultKind.UNREACHABLE, False),
+        (FaultKind.CREDENTIALS, False),
+        (FaultKind.FORBIDDEN, False),
+        (FaultKind.NO_TABLE, False),
+        (FaultKind.NO_CONNECTION, False),
+    ],
+)
+def test_faults_of_one_statement_are_told_from_those_of_the_archive(kind: FaultKind, of_one: bool) -> None:
+    error = unreadable(DatabaseFault(kind, "why", "XX001"), "postgresql://db/argo", "t")
+    assert isinstance(error, StatementFailed) == of_one
+
+
+def test_a_row_that_the_server_cannot_read_is_a_fault_of_its_own(postgres: PostgresServer) -> None:
+    tables = ArchiveTables.fresh(postgres, before="3.6")
+    tables.put(workflow("bad"), workflow("good", 5000.0))
+    # As text this is JSON, and no value of it can be taken out: PostgreSQL has no NUL.
+    tables.raw('UPDATE argo_archived_workflows SET workflow = \'{"spec": {"a": "\\u0000"}}\' WHERE name = \'bad\'')
+    archive = tables.open()
+    good, bad = archive.page(["data"], 0.0, EVER).rows
+    with pytest.raises(StatementFailed, match="22P05"):
+        archive.reference(bad)
+    assert archive.document(bad)[0] is not None
+    assert archive.reference(good) == {"name": "etl"}
 
 
 def test_a_server_that_is_away_is_named_and_read_again_when_it_is_back() -> None:

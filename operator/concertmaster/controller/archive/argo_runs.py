@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from concertmaster.archive import ArchivedWorkflow, ArchiveError, ArgoArchive
+from concertmaster.archive import ArchivedWorkflow, ArchiveError, ArgoArchive, StatementFailed
 from concertmaster.controller.archive.reading import Result, RunsOfArchive
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import SLACK, Watermarks
@@ -251,7 +251,10 @@ class ArchivedRuns:
                 continue
             turn.heartbeat("archive")
             begun = self._clock()
-            result = turn.runs.read(row) if self._wants(row, turn, past) else Result()
+            try:
+                result = turn.runs.read(row) if self._wants(row, turn, past) else Result()
+            except StatementFailed as error:
+                result = turn.runs.unreadable(row, str(error))
             turn.charge(row, self._clock() - begun)
             results.append(result)
             steps += len(result.record.steps) if result.record is not None else 0

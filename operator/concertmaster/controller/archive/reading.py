@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.archive import ArchivedWorkflow, ArgoArchive
+from concertmaster.archive import ArchivedWorkflow, ArgoArchive, StatementFailed
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.engines import Claims, end_alone, ended, whole_run
@@ -41,21 +41,24 @@ class RunsOfArchive:
 
     def read(self, row: ArchivedWorkflow) -> Result:
         """The run of a row. Raises ArchiveError and HistoryError; an object that makes no sense is a problem of its own."""
-        document, size = self.archive.document(row)
+        try:
+            document, size = self.archive.document(row)
+        except StatementFailed as error:
+            return self.unreadable(row, str(error))
         if document is None:
             if not size:  # deleted since it was listed
                 return Result()
-            return self._unreadable(row, f"its object has {size >> 20} MiB")
+            return self.unreadable(row, f"its object has {size >> 20} MiB")
         try:
             raw = archived_workflow(document)
             if (found := _identity(raw)) != (row.uid, row.namespace, row.name):
-                return self._unreadable(row, f"its object is that of {'/'.join(found[1:])}")
+                return self.unreadable(row, f"its object is that of {'/'.join(found[1:])}")
             check_depth(raw)
             definition = self.claims.of(raw) if ended(raw) else None
             run = whole_run(raw, definition) if definition is not None else None
         except _UNREADABLE as error:
             log.warning("archived run %s/%s (%s) is left out", row.namespace, row.name, row.uid, exc_info=error)
-            return self._unreadable(row, f"{type(error).__name__}: {str(error)[:200]}")
+            return self.unreadable(row, f"{type(error).__name__}: {str(error)[:200]}")
         if definition is None or run is None:
             return Result()
         record = run.record if run.complete else end_alone(run)
@@ -70,7 +73,8 @@ class RunsOfArchive:
         self.waiting[name] = record
         return Result(record, definition.key, count)
 
-    def _unreadable(self, row: ArchivedWorkflow, why: str) -> Result:
+    def unreadable(self, row: ArchivedWorkflow, why: str) -> Result:
+        """Report a row that costs only itself."""
         self.problems.append(f"archived run {row.namespace}/{row.name} cannot be read: {why}")
         return Result(count="unreadable")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from concertmaster.archive import ArchivedWorkflow, ArchiveError, ArchivePage
+from concertmaster.archive import ArchivedWorkflow, ArchiveError, ArchivePage, StatementFailed
 from concertmaster.controller.archive import argo_runs
 from concertmaster.controller.archive.argo_runs import OVERLAP, ArchivedRuns
 from concertmaster.controller.collection.history_provider import HistoryProvider
@@ -62,6 +62,7 @@ class MemoryArchive:
     size: int = 4
     fault: ArchiveError | None = None
     fails_after: int | None = None
+    damaged: frozenset[str] = frozenset()
     work: Callable[[], None] = lambda: None
 
     def put(self, *workflows: Mapping[str, Any], document: str | None = None) -> None:
@@ -75,6 +76,10 @@ class MemoryArchive:
     def _ask(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+    def _fetch(self, row: ArchivedWorkflow) -> None:
+        if row.name in self.damaged:
+            raise StatementFailed("the workflow archive postgresql://db/argo failed: missing chunk (XX001)")
 
     def newest(self, namespaces: Collection[str]) -> float | None:
         self._ask()
@@ -105,6 +110,7 @@ class MemoryArchive:
 
     def reference(self, row: ArchivedWorkflow) -> Any:
         self._ask()
+        self._fetch(row)
         self.referred.append(row.name)
         text = next(text for known, text in self.rows if known.uid == row.uid)
         return (json.loads(text).get("spec") or {}).get("workflowTemplateRef")
@@ -113,6 +119,7 @@ class MemoryArchive:
         self._ask()
         if self.fails_after is not None and len(self.fetched) >= self.fails_after:
             raise ArchiveError("the workflow archive postgresql://db/argo cannot be reached.")
+        self._fetch(row)
         self.fetched.append(row.name)
         self.work()
         text = next(text for known, text in self.rows if known.uid == row.uid)
@@ -582,6 +589,24 @@ def test_a_row_that_makes_no_sense_costs_only_itself(harness: Harness, document:
     assert why in report.notes[0]
     assert harness.names() == ["a", "b"]
     assert sorted(harness.counts) == ["complete", "complete", "unreadable"]
+
+
+def test_a_row_that_the_server_cannot_read_costs_only_itself(harness: Harness) -> None:
+    adhoc = ran("adhoc", 1.2 * DAY)
+    adhoc["metadata"]["labels"] = {}
+    harness.archive.damaged = frozenset({"adhoc", "bad", "later-bad"})
+    harness.archive.put(ran("a", 2 * DAY), adhoc, ran("bad", 1.5 * DAY), ran("b", DAY))
+    report = harness.look()
+    assert report.notes == tuple(
+        f"archived run data/{name} cannot be read: the workflow archive postgresql://db/argo failed: missing chunk (XX001)"
+        for name in ("adhoc", "bad")
+    )
+    assert harness.names() == ["a", "b"]
+    harness.archive.put(ran("later-bad", -60.0), ran("later", -90.0))
+    harness.look()
+    assert harness.names() == ["a", "b", "later"]
+    assert harness.look() == ArchiveReport(), "reported once"
+    assert harness.counts.count("unreadable") == 3
 
 
 def test_an_object_too_deep_costs_only_itself(harness: Harness) -> None:
