@@ -85,7 +85,8 @@ class Claims:
         for d in self._by_key.values():
             if d.graph.inferred:
                 self._selecting.setdefault((d.engine, d.key.namespace), []).append(d)
-        self._choosing = frozenset(n for _, n in self._selecting) | frozenset(n for _, n, _ in self._labelled)
+        choosing = [d for d in self._by_key.values() if d.graph.inferred or d.key.kind in _kinds(d)]
+        self._choosing = [*choosing, *self._labelled.values()]
 
     @property
     def keys(self) -> frozenset[WorkflowKey]:
@@ -101,10 +102,13 @@ class Claims:
         """The workflows whose runs can be objects of this kind."""
         return [d.key for d in self._by_key.values() if kind in _kinds(d)]
 
-    def may_be_of(self, namespace: str, origins: frozenset[WorkflowKey]) -> bool:
-        """Whether a run that can only be created from ``origins`` may be of an observed workflow, by that or by names and
-        labels of its object, which are not known yet."""
-        return namespace in self._choosing or not origins.isdisjoint(self._by_key)
+    def candidates(self, namespace: str, origins: frozenset[WorkflowKey]) -> frozenset[WorkflowKey]:
+        """The observed workflows that a run created from ``origins`` can be of: those, and where one of them is not observed
+        or there is none, workflows that select runs by names and labels of the object, which are not known yet."""
+        named = origins & self._by_key.keys()
+        if origins and named == origins:
+            return named
+        return named | {d.key for d in self._choosing if d.key.namespace == namespace}
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
         """The workflow a live object is a run of; None if that workflow is not observed. Never raises."""

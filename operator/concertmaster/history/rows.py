@@ -66,6 +66,16 @@ def newest(db: Connection, number: int, limit: int | None, since: float | None) 
     return [str(row[0]) for row in db.execute(query, args)]
 
 
+def number_after(db: Connection, number: int, moment: float) -> int:
+    """How many runs of a workflow ended after ``moment``."""
+    query = (
+        "SELECT count(*) FROM (SELECT run, max(last) AS newest FROM ("
+        "SELECT run, max(ended) AS last FROM pods WHERE workflow = ? GROUP BY run UNION ALL "
+        "SELECT run, ended FROM records WHERE workflow = ?) AS seen GROUP BY run) AS runs WHERE newest > ?"
+    )
+    return int(db.execute(query, (number, number, moment)).fetchone()[0])
+
+
 def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list[float]]:
     """When the first known pod of each run of the workflows began, by a query for each few hundred namespaces."""
     out: dict[WorkflowKey, list[float]] = {key: [] for key in keys}

@@ -244,6 +244,12 @@ class Store(Analyses):
             found = {} if number is None else rows.records_of_runs(self._db, number, key, [run], self._lost)
             return found.get(run)
 
+    def number_after(self, key: WorkflowKey, moment: float) -> int:
+        """How many runs of a workflow ended after ``moment`` (unix seconds)."""
+        with self._engine.reading():
+            number = rows.known_id(self._db, key)
+            return 0 if number is None else rows.number_after(self._db, number, moment)
+
     def begun(self, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list[float]]:
         """When the runs of these workflows began, as far as their pods tell (unix seconds)."""
         with self._engine.reading():

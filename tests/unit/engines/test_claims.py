@@ -223,11 +223,13 @@ def test_executions_without_pods_keep_their_names() -> None:
 def test_what_a_run_was_created_from_is_enough_unless_something_selects_runs_by_name_or_label() -> None:
     etl, other = the_definition(NESTED), WorkflowKey("data", "WorkflowTemplate", "other")
     declared = Claims([etl, job()])
-    assert declared.may_be_of("data", frozenset({etl.key, other}))
-    assert not declared.may_be_of("data", frozenset({other}))
-    assert not declared.may_be_of("data", frozenset())
-    selecting = Claims([etl, picked("adhoc", prefix="adhoc-")])
-    assert selecting.may_be_of("data", frozenset({other}))
-    assert not selecting.may_be_of("elsewhere", frozenset({other}))
+    assert declared.candidates("data", frozenset({etl.key, other})) == {etl.key}
+    assert declared.candidates("data", frozenset({other})) == frozenset()
+    assert declared.candidates("data", frozenset()) == frozenset()
+    selecting, adhoc = Claims([etl, picked("adhoc", prefix="adhoc-")]), WorkflowKey("data", "WorkflowProfile", "adhoc")
+    assert selecting.candidates("data", frozenset({other})) == {adhoc}
+    assert selecting.candidates("data", frozenset({etl.key, other})) == {etl.key, adhoc}
+    assert selecting.candidates("data", frozenset({etl.key})) == {etl.key}
+    assert selecting.candidates("elsewhere", frozenset({other})) == frozenset()
     assert declared.of_kind("Workflow") == [etl.key]
-    assert selecting.of_kind("Workflow") == [etl.key, WorkflowKey("data", "WorkflowProfile", "adhoc")]
+    assert selecting.of_kind("Workflow") == [etl.key, adhoc]

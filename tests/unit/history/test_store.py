@@ -66,6 +66,12 @@ def test_what_an_object_said_of_one_run_is_found_by_name(store: Store) -> None:
     assert store.live_record(OTHER, said.run) is None
 
 
+def test_runs_that_ended_after_a_moment_are_counted_once_each(store: Store) -> None:
+    store.add({KEY: {"r1": [ran("1"), ran("2", 20.0, "b")], "r2": [ran("3", 100.0)]}}, records=[live(end=30.0)])
+    assert [store.number_after(KEY, moment) for moment in (0.0, 29.0, 30.0, 109.0, 110.0)] == [2, 2, 1, 1, 0]
+    assert store.number_after(OTHER, 0.0) == 0
+
+
 def test_adding_again_changes_nothing(store: Store) -> None:
     rows = {KEY: {"r1": [ran("1", containers=(ContainerFact("wait"), ContainerFact("main", cpu_seconds=1.0)))]}}
     store.add(rows)

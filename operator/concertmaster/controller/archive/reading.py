@@ -40,7 +40,8 @@ class RunsOfArchive:
     waiting: dict[tuple[WorkflowKey, str], RunRecord] = field(default_factory=dict)
 
     def read(self, row: ArchivedWorkflow) -> Result:
-        """The run of a row. Raises ArchiveError and HistoryError; an object that makes no sense is a problem of its own."""
+        """The run of a row. Raises ArchiveError and HistoryError; an object that cannot be read costs only
+        itself."""
         try:
             document, size = self.archive.document(row)
         except StatementFailed as error:

@@ -49,10 +49,10 @@ class Watermarks:
         known = self.ahead.get(namespace)
         return known[1] if known is not None and known[0] == kept else kept
 
-    def forget(self, keys: Iterable[WorkflowKey]) -> None:
-        """All of the past of these workflows is to be read again."""
+    def shards(self, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, str]:
+        """Where it stands how far back each workflow was read: without that mark all of its past is read again."""
         dropped = self.history.store.watermarks("")
-        self.history.store.drop_watermarks(self.source, [_past(key, dropped) for key in keys])
+        return {key: _past(key, dropped) for key in keys}
 
     def advance(self, namespaces: Iterable[str], until: float, *, facts: bool, blind: bool = False) -> None:
         """These are complete up to ``until``. The history keeps it with ``facts`` that were stored, or after ten minutes,

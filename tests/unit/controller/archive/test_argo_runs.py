@@ -64,6 +64,7 @@ class MemoryArchive:
     fails_after: int | None = None
     damaged: frozenset[str] = frozenset()
     work: Callable[[], None] = lambda: None
+    listing: Callable[[], None] = lambda: None
 
     def put(self, *workflows: Mapping[str, Any], document: str | None = None) -> None:
         for raw in workflows:
@@ -97,6 +98,7 @@ class MemoryArchive:
     ) -> ArchivePage:
         self._ask()
         self.listed += 1
+        self.listing()
         found = sorted(
             (row for row, _ in self.rows if row.namespace in namespaces and since <= row.ended <= until),
             key=lambda row: (row.ended, row.uid),
@@ -159,6 +161,14 @@ class Harness:
         observed = definitions or self.definitions
         return self.runs_of.read(observed, {d.key: self.reach for d in observed}, self.now, lambda _: None)
 
+    def passes(self, seconds: float) -> Callable[[], None]:
+        """Work that takes so long."""
+
+        def work() -> None:
+            self.ticks += seconds
+
+        return work
+
     def to_the_end(self, *definitions: WorkflowDefinition) -> list[ArchiveReport]:
         reports = [self.look(*definitions)]
         while reports[-1].more:
@@ -178,6 +188,13 @@ def harness(tmp_path: Path) -> Harness:
 def ran(name: str, ago: float, **fields: Any) -> dict[str, Any]:
     """A run that began so many seconds before the first look."""
     return workflow(name, NOW - ago, **fields)
+
+
+def placed(namespace: str, raw: dict[str, Any]) -> dict[str, Any]:
+    """The same in another namespace."""
+    raw["metadata"]["namespace"] = namespace
+    raw["metadata"]["uid"] += f"-{namespace}"
+    return raw
 
 
 # --- equal to live ----------------------------------------------------------------------------------------------------
@@ -400,6 +417,99 @@ def test_a_history_that_was_dropped_is_read_again(harness: Harness) -> None:
     assert harness.names() == ["a"]
 
 
+def test_a_second_profile_of_a_namespace_gets_the_runs_that_ended_since_the_first(harness: Harness) -> None:
+    harness.archive.put(ran("e1", DAY))
+    harness.to_the_end(ETL)
+    harness.archive.put(ran("e2", -60.0), ran("o1", -30.0, origin="other"), ran("o2", -3 * 3600.0, origin="other"))
+    harness.to_the_end(ETL)
+    harness.archive.put(ran("e3", -400.0))
+    harness.to_the_end(ETL)
+    harness.to_the_end(ETL, OTHER)
+    assert harness.names(OTHER) == ["o1", "o2"], "also one by a clock that is ahead"
+    assert harness.names(ETL) == ["e1", "e2", "e3"]
+
+
+def test_a_profile_that_was_away_for_a_while_gets_the_runs_of_that_time(harness: Harness) -> None:
+    harness.archive.put(ran("e1", DAY), ran("o1", DAY, origin="other"))
+    harness.to_the_end(ETL, OTHER)
+    harness.look(ETL)
+    harness.archive.put(ran("o2", -300.0, origin="other"), ran("e2", -310.0))
+    harness.look(ETL)
+    harness.to_the_end(ETL, OTHER)
+    assert harness.names(OTHER) == ["o1", "o2"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_more_runs_that_are_analysed_are_read_from_where_the_fewer_ended(harness: Harness, restart: bool) -> None:
+    harness.reach = (5, 14 * DAY)
+    harness.archive.put(*(ran(f"r{n:02}", n * 7200.0) for n in range(1, 31)))
+    harness.to_the_end()
+    assert harness.archive.fetched == [f"r{n:02}" for n in range(1, 6)]
+    assert harness.look() == ArchiveReport()
+    if restart:
+        harness.restart()
+    harness.reach = (12, 14 * DAY)
+    harness.to_the_end()
+    assert harness.names() == [f"r{n:02}" for n in range(12, 0, -1)]
+    harness.reach = (200, 14 * DAY)
+    harness.to_the_end()
+    assert len(harness.names()) == 30
+
+
+def test_after_a_restart_no_more_runs_are_read_than_are_kept(harness: Harness) -> None:
+    harness.reach = (5, 14 * DAY)
+    harness.archive.put(*(ran(f"r{n:02}", n * 7200.0) for n in range(1, 31)))
+    harness.to_the_end()
+    harness.archive.fetched.clear()
+    harness.restart()
+    harness.to_the_end()
+    assert len(harness.archive.fetched) <= 2, "the newest, and one at the mark"
+
+
+def test_inputs_that_change_while_the_operator_is_stopped_are_read_again(harness: Harness) -> None:
+    raw = ran("a", DAY)
+    for node in raw["status"]["nodes"].values():
+        node["inputs"] = {"parameters": [{"name": "size", "value": "7Gi"}]}
+    harness.archive.put(raw, ran("b", 3600.0))
+    harness.look(ETL)
+    harness.restart()
+    sized = replace(ETL, inputs=(InputSource(parameter="size"),))
+    harness.look(sized)
+    known = harness.keeper.store.live_record(ETL.key, "a")
+    assert known is not None
+    assert {e.input_size for e in known.steps} == {7 * 2**30}
+
+
+def test_another_history_is_filled_from_the_beginning(harness: Harness) -> None:
+    """Also with what ended by a clock that is ahead, and with all that ended in the second of a mark."""
+    ended = stamp(NOW - DAY + 500.0)
+    harness.archive.put(ran("ahead", -3600.0), *(ran(f"r{n}", DAY, finishedAt=ended) for n in range(3)))
+    harness.to_the_end()
+    harness.look()
+    harness.keeper._path = str(harness.directory / "other.db")
+    harness.keeper.renew()
+    harness.to_the_end()
+    harness.look()
+    assert sorted(harness.names()) == ["ahead", "r0", "r1", "r2"]
+
+
+def test_a_second_short_fault_does_not_hide_the_first(harness: Harness) -> None:
+    harness.archive.put(ran("a", 600.0))
+    harness.look()
+    away = ArchiveError("the workflow archive postgresql://db/argo cannot be reached.")
+    for seconds in (5 * 3600.0, 300.0):
+        harness.archive.fault = away
+        harness.look()
+        harness.look(later=seconds)
+        harness.archive.fault = None
+        harness.look()
+    harness.archive.put(ran("new", -5 * 3600.0))
+    harness.look()
+    harness.archive.put(ran("waited", -600.0))
+    harness.look()
+    assert harness.names() == ["a", "waited", "new"]
+
+
 # --- what is not read -------------------------------------------------------------------------------------------------
 
 
@@ -470,6 +580,105 @@ def test_a_namespace_of_many_archived_runs_does_not_hold_up_the_others(harness: 
     assert len(harness.names(crowd)) == 80
 
 
+def test_a_single_run_is_read_in_the_first_cycle_however_many_others_have(harness: Harness) -> None:
+    """Of the past and of what is new, whatever else waits."""
+    crowds = [elsewhere(ETL, f"crowd-{n}") for n in range(4)]
+
+    def many(first: float) -> None:
+        for crowd in crowds:
+            harness.archive.put(*(placed(crowd.key.namespace, ran(f"c{first:.0f}-{n}", first - n)) for n in range(60)))
+
+    harness.archive.size = 500
+    harness.archive.work = harness.passes(0.1)
+    many(DAY)
+    harness.archive.put(ran("quiet", 2 * DAY))
+    assert harness.look(ETL, *crowds).more
+    assert harness.names() == ["quiet"]
+    assert all(harness.names(crowd) for crowd in crowds)
+    harness.to_the_end(ETL, *crowds)
+    many(-1000.0)
+    harness.archive.put(ran("later", -900.0))
+    assert harness.look(ETL, *crowds, later=1500.0).more
+    assert harness.names() == ["quiet", "later"]
+    harness.to_the_end(ETL, *crowds)
+    assert [len(harness.names(crowd)) for crowd in crowds] == [120] * 4
+
+
+def test_with_very_many_namespaces_each_has_its_turn(harness: Harness) -> None:
+    spaces = [elsewhere(ETL, f"space-{n:02}") for n in range(40)]
+    for space in spaces:
+        harness.archive.put(*(placed(space.key.namespace, ran(f"r{n}", DAY - n)) for n in range(8)))
+    harness.archive.size = 500
+    harness.archive.work = harness.passes(0.4)
+    for _ in range(4):
+        harness.look(*spaces, later=1.0)
+    assert all(harness.names(space) for space in spaces)
+    harness.to_the_end(*spaces)
+    assert {len(harness.names(space)) for space in spaces} == {8}
+
+
+def test_rows_of_the_future_hold_up_neither_the_past_nor_others_nor_their_own(harness: Harness) -> None:
+    """A tenant can set ``finishedAt``."""
+    crowd = elsewhere(ETL, "crowd")
+    harness.archive.put(ran("a", DAY), placed("crowd", ran("c", DAY)))
+    harness.to_the_end(ETL, crowd)
+    harness.archive.listing = harness.passes(0.1)
+    ahead = [placed("crowd", ran(f"f{n}", -40_000.0 - n, origin="none")) for n in range(400)]
+    harness.archive.put(*ahead, ran("o", 2 * DAY, origin="other"), ran("b", -60.0), placed("crowd", ran("d", -60.0)))
+    assert not harness.look(ETL, OTHER, crowd).more
+    assert (harness.names(OTHER), harness.names(), harness.names(crowd)) == (["o"], ["a", "b"], ["c", "d"])
+    assert not harness.look(ETL, OTHER, crowd).more
+
+
+def test_a_row_of_the_future_does_not_make_others_late(harness: Harness) -> None:
+    harness.archive.put(ran("a", 5 * 3600.0))
+    harness.look()
+    harness.archive.put(ran("ahead", -10 * 3600.0))
+    harness.look()
+    harness.archive.put(ran("late", 5.4 * 3600.0))
+    harness.look()
+    assert sorted(harness.names()) == ["a", "ahead", "late"]
+
+
+def test_a_row_far_beyond_every_clock_is_not_listed(harness: Harness) -> None:
+    harness.archive.put(ran("a", DAY))
+    harness.look()
+    harness.archive.put(ran("never", -40 * DAY), ran("b", -60.0))
+    harness.look()
+    assert harness.archive.fetched == ["a", "b"]
+
+
+def test_more_rows_than_can_be_listed_again_do_not_keep_a_namespace_from_going_on(harness: Harness) -> None:
+    harness.archive.put(*(ran(f"r{n:02}", 3000.0 - n) for n in range(60)))
+    harness.to_the_end()
+    harness.archive.listing = harness.passes(1.0)
+    harness.archive.put(ran("new", -60.0))
+    harness.look()
+    harness.look(later=1.0)
+    assert harness.names()[-1] == "new"
+
+
+def test_all_runs_of_one_second_are_read_in_several_namespaces(harness: Harness) -> None:
+    crowd, ended = elsewhere(ETL, "crowd"), stamp(NOW - DAY + 500.0)
+    for n in range(30):
+        harness.archive.put(ran(f"r{n}", DAY, finishedAt=ended), placed("crowd", ran(f"c{n}", DAY, finishedAt=ended)))
+    harness.archive.work = harness.passes(0.9)
+    harness.reach = (30, 14 * DAY)
+    harness.to_the_end(ETL, crowd)
+    assert (len(harness.names()), len(harness.names(crowd))) == (30, 30)
+    assert len(harness.archive.fetched) == 60
+
+
+def test_a_cycle_asks_nothing_more_when_its_time_is_over(harness: Harness) -> None:
+    harness.archive.put(*(ran(f"r{n:02}", n * 3600.0) for n in range(1, 31)))
+    harness.look()
+    harness.archive.listing = harness.archive.work = harness.passes(4.0)
+    harness.archive.put(*(ran(f"n{n}", -10.0 * n) for n in range(1, 20)))
+    began = harness.ticks
+    harness.look()
+    assert harness.ticks - began <= argo_runs.MAX_SECONDS + 2 * 4.0
+
+
 def test_an_object_of_another_namespace_than_its_row_is_left_out(harness: Harness) -> None:
     raw, other = ran("a", DAY), ran("b", DAY)
     other["metadata"]["namespace"] = "secret"
@@ -483,6 +692,26 @@ def test_no_more_runs_are_fetched_than_are_kept(harness: Harness) -> None:
     harness.reach = (5, 14 * DAY)
     harness.archive.put(*(ran(f"r{n:02}", n * 3600.0) for n in range(1, 31)))
     harness.to_the_end()
+    assert harness.archive.fetched == [f"r{n:02}" for n in range(1, 6)]
+
+
+def test_no_more_runs_are_fetched_for_a_profile_that_picks_runs_by_name(harness: Harness) -> None:
+    adhoc = selecting(the_definition(spec_of(leaf("main")), "adhoc"), "adhoc-")
+    harness.reach = (5, 14 * DAY)
+    harness.archive.put(*(ran(f"adhoc-{n}", n * 7200.0, origin="none") for n in range(1, 31)))
+    harness.archive.put(*(ran(f"etl-{n}", n * 7200.0 + 60.0) for n in range(1, 31)))
+    harness.to_the_end(ETL, adhoc)
+    assert sorted(harness.archive.fetched) == sorted(f"{name}-{n}" for name in ("adhoc", "etl") for n in range(1, 6))
+
+
+def test_a_schedule_with_a_profile_of_its_own_fetches_no_more_of_its_template(harness: Harness) -> None:
+    nightly = replace(ETL, key=WorkflowKey("data", "CronWorkflow", "nightly"))
+    harness.reach = (5, 14 * DAY)
+    for n in range(1, 31):
+        raw = ran(f"r{n:02}", n * 7200.0)
+        raw["metadata"]["labels"]["workflows.argoproj.io/cron-workflow"] = "nightly"
+        harness.archive.put(raw)
+    harness.to_the_end(ETL, nightly)
     assert harness.archive.fetched == [f"r{n:02}" for n in range(1, 6)]
 
 
@@ -558,7 +787,7 @@ def test_an_archive_that_is_away_is_a_note_and_is_read_when_it_is_back(harness: 
     assert not report.more, "not asked again at once"
     assert "cannot be reached" in report.notes[0]
     assert "from the metrics only" in report.notes[0]
-    assert harness.names() == ["r4", "r3", "r2", "r1"], "whole pages stay"
+    assert harness.names() == ["r5", "r4", "r3", "r2", "r1"], "what was read stays"
     harness.archive.fails_after = None
     assert harness.look().notes == ()
     assert len(harness.names()) == 8

@@ -1,0 +1,103 @@
+"""Rows of the archive into the history, for one cycle: which objects are worth fetching, and in which portions their runs
+are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from concertmaster.archive import ArchivedWorkflow, StatementFailed
+from concertmaster.controller.archive.reading import Result, RunsOfArchive
+from concertmaster.controller.interfaces import Heartbeat
+from concertmaster.core.model import RunRecord, WorkflowKey
+from concertmaster.engines.argo.live import names_its_template, origins
+
+MOST_AT_ONCE = 50  # runs stored in one transaction
+MOST_STEPS_AT_ONCE = 20_000
+
+Keys = frozenset[WorkflowKey]
+
+
+@dataclass(slots=True)
+class Seen:
+    """Runs that were read and may be listed again: by namespace and uid, their end and the workflow that they are of."""
+
+    runs: dict[str, dict[str, tuple[float, WorkflowKey | None]]] = field(default_factory=dict)
+
+    def knows(self, row: ArchivedWorkflow) -> bool:
+        """Whether this end of the run was read."""
+        return self.runs.get(row.namespace, {}).get(row.uid, (None, None))[0] == row.ended
+
+    def workflow(self, row: ArchivedWorkflow) -> WorkflowKey | None:
+        """The workflow that a known run is of, if it is an observed one."""
+        return self.runs[row.namespace][row.uid][1]
+
+    def note(self, row: ArchivedWorkflow, key: WorkflowKey | None) -> None:
+        """It is read and stored."""
+        self.runs.setdefault(row.namespace, {})[row.uid] = row.ended, key
+
+    def forget_before(self, moment: float) -> None:
+        """Those are not listed any more."""
+        kept = {name: {u: run for u, run in runs.items() if run[0] >= moment} for name, runs in self.runs.items()}
+        self.runs = {name: runs for name, runs in kept.items() if runs}
+
+
+@dataclass(slots=True)
+class Intake:
+    """``wants``: by workflow, the moment down to which its runs are analysed; ``most``: how many of them. ``more``: there
+    are rows that time did not suffice for."""
+
+    runs: RunsOfArchive
+    wants: Mapping[WorkflowKey, float]
+    most: Mapping[WorkflowKey, int]
+    now: float
+    heartbeat: Heartbeat
+    seen: Seen
+    count: Callable[[str], None]
+    changed: set[WorkflowKey] = field(default_factory=set)
+    more: bool = False
+    _taken: list[tuple[ArchivedWorkflow | None, Result]] = field(default_factory=list)
+    _steps: int = 0
+
+    def take(self, row: ArchivedWorkflow, wanted: Callable[[Keys, Keys], bool]) -> WorkflowKey | None:
+        """Read one row, where its object is ``wanted``: that is asked with the observed workflows that the run may be of,
+        and with those among them that it was created from. Returns the workflow that it is a run of.
+
+        A row that is not wanted does not count as read: it may be later. Raises ArchiveError and HistoryError.
+        """
+        self.heartbeat("archive")
+        needed = False
+        try:
+            observed, named = self._observed(row)
+            needed = not observed or wanted(observed, named)
+            result = self.runs.read(row) if observed and needed else Result()
+        except StatementFailed as error:
+            needed, result = True, self.runs.unreadable(row, str(error))
+        self._taken.append((row if needed else None, result))
+        self._steps += len(result.record.steps) if result.record is not None else 0
+        if len(self._taken) >= MOST_AT_ONCE or self._steps >= MOST_STEPS_AT_ONCE:
+            self.keep()
+        return result.key
+
+    def _observed(self, row: ArchivedWorkflow) -> tuple[Keys, Keys]:
+        """The observed workflows whose runs are analysed that far back and may include this one, and those of them that it
+        was created from."""
+        created_from = origins(row.namespace, row.labels)
+        if not names_its_template(row.labels):
+            created_from = origins(row.namespace, row.labels, self.runs.archive.reference(row))
+        found = self.runs.claims.candidates(row.namespace, created_from)
+        observed = frozenset(key for key in found if key in self.wants and row.ended >= self.wants[key])
+        return observed, observed & created_from
+
+    def keep(self) -> None:
+        """Store what was taken. Only then it counts as read. Raises HistoryError."""
+        records: list[RunRecord] = [r.record for _, r in self._taken if r.record is not None]
+        if records:
+            self.changed |= self.runs.keeper.store.add({}, records=records).workflows
+        taken, self._taken, self._steps = self._taken, [], 0
+        self.runs.waiting.clear()
+        for row, result in taken:
+            if row is not None:
+                self.seen.note(row, result.key)
+            if result.count:
+                self.count(result.count)
