@@ -35,6 +35,7 @@ def open_archive(settings: ArgoArchiveSettings) -> ArgoArchive:
             "idle_in_transaction_session_timeout": "60s",
             "timezone": "UTC",
         },
+        prepared=False,  # which index is best depends on the namespaces and the span
     )
     raised = partial(unreadable, place=str(server), table=settings.table)
     session = Session(server, raised, patience=_PATIENCE)

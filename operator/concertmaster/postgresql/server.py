@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 class DatabaseServer:
     """One database. ``url`` holds no password. ``user_file`` and ``password_file`` are read for each connection; without
     them libpq takes PGUSER and PGPASSWORD where the ``environment`` is about this server. ``settings``: parameters of the
-    session by name."""
+    session by name. ``prepared``: statements that are repeated are planned once, whatever their parameters."""
 
     url: str
     user_file: str | None = None
     password_file: str | None = None
     environment: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
+    prepared: bool = True
 
     def __str__(self) -> str:
         """Without user and parameters."""

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _RETRY_AFTER = 5.0  # seconds between two attempts to connect
 _CONNECT_SECONDS = 5
+_NO_FILE = "/dev/null/none"  # libpq looks for one of its own where none is named
 
 
 class _Bounded(psycopg.Connection[tuple[Any, ...]]):
@@ -155,7 +156,11 @@ class Session:
             if file is not None:
                 known[name] = Path(file).read_text(encoding="utf-8").strip()
         if not self._server.environment:
-            known.setdefault("password", "")  # PGPASSWORD is another server's: it must not be sent to this one
+            # PGPASSWORD and the password file are about another server: they must not be sent to this one.
+            known.setdefault("password", "")
+            known["passfile"] = _NO_FILE
+        if not self._server.prepared:
+            known["prepare_threshold"] = None
         connection = _Bounded.connect(
             self._server.url,
             autocommit=True,

@@ -240,6 +240,24 @@ def test_a_row_that_the_server_cannot_read_is_a_fault_of_its_own(postgres: Postg
     assert archive.reference(good) == {"name": "etl"}
 
 
+def test_a_password_file_of_the_process_is_not_used(
+    tables: ArchiveTables, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    passfile = tmp_path / "pgpass"
+    passfile.write_text(f"*:*:*:*:{tables.server.password}\n")
+    passfile.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passfile))
+    with pytest.raises(ArchiveError, match="credentials"):
+        tables.open(passwordFile=None).newest(["data"])
+
+
+def test_statements_are_planned_for_their_parameters(archive: ArgoArchive) -> None:
+    """One plan for all would read the whole index of ends for a namespace without rows."""
+    for _ in range(8):
+        archive.newest(["data"])
+    assert archive._session.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+
+
 def test_a_server_that_is_away_is_named_and_read_again_when_it_is_back() -> None:
     server = PostgresServer().start()
     try:

@@ -134,6 +134,10 @@ def test_everything_can_be_said() -> None:
         ("argoArchive: {url: 'mysql://u@db/x'}\n" + LEAST, ["argoArchive.url", "postgresql://host:port/database"]),
         ("argoArchive: {url: 'postgresql://u:p@db/x'}\n" + LEAST, ["argoArchive.url", "here: use passwordFile"]),
         (
+            "argoArchive: {url: 'postgresql://u@db/x?sslkey=/k&sslpassword=p'}\n" + LEAST,
+            ["argoArchive.url", "sslpassword must not stand here"],
+        ),
+        (
             "argoArchive: {url: 'postgresql://db/x'}\n" + LEAST,
             ["argoArchive", "name the user in url or in usernameFile"],
         ),
