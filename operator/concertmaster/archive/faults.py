@@ -6,7 +6,8 @@ from concertmaster.archive.errors import ArchiveError, StatementFailed
 from concertmaster.postgresql.faults import DatabaseFault, FaultKind
 
 _REMEDIES = {
-    FaultKind.FORBIDDEN: "denies permission ({why}). GRANT SELECT ON {table}, {table}_labels to the operator's user.",
+    FaultKind.FORBIDDEN: "cannot be read: permission denied ({why}). GRANT SELECT ON {table}, {table}_labels to the "
+    "operator's user.",
     FaultKind.NO_TABLE: "has no table {table} as Argo makes it ({why}). Check argoArchive.table and the database in "
     "argoArchive.url, and that persistence.archive is set in Argo's controller.",
     FaultKind.TIMED_OUT: "did not answer in time ({why}). Check the database's load.",

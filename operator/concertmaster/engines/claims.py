@@ -85,8 +85,11 @@ class Claims:
         for d in self._by_key.values():
             if d.graph.inferred:
                 self._selecting.setdefault((d.engine, d.key.namespace), []).append(d)
-        choosing = [d for d in self._by_key.values() if d.graph.inferred or d.key.kind in _kinds(d)]
-        self._choosing = [*choosing, *self._labelled.values()]
+        kinds = {kind.object.kind for engine in ENGINES for kind in engine.run_kinds}
+        choosing = [d for d in self._by_key.values() if d.graph.inferred or d.key.kind in kinds]
+        self._choosing: dict[str, set[WorkflowKey]] = {}
+        for d in (*choosing, *self._labelled.values()):
+            self._choosing.setdefault(d.key.namespace, set()).add(d.key)
 
     @property
     def keys(self) -> frozenset[WorkflowKey]:
@@ -108,7 +111,7 @@ class Claims:
         named = origins & self._by_key.keys()
         if origins and named == origins:
             return named
-        return named | {d.key for d in self._choosing if d.key.namespace == namespace}
+        return named | self._choosing.get(namespace, frozenset())
 
     def of(self, raw: Mapping[str, Any]) -> WorkflowDefinition | None:
         """The workflow a live object is a run of; None if that workflow is not observed. Never raises."""

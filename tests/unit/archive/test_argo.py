@@ -169,7 +169,9 @@ def test_listing_uses_the_index_of_the_ends(tables: ArchiveTables) -> None:
 
 def test_a_missing_right_names_what_to_grant(tables: ArchiveTables, archive: ArgoArchive) -> None:
     tables.grant("REVOKE", "FROM")
-    with pytest.raises(ArchiveError, match=r"denies permission .*GRANT SELECT ON argo_\w+\.argo_archived_workflows, "):
+    with pytest.raises(
+        ArchiveError, match=r"cannot be read: permission denied .*GRANT SELECT ON argo_\w+\.argo_archived_workflows, "
+    ):
         archive.newest(["data"])
     tables.grant()
     assert archive.newest(["data"]) is None, "the next cycle reads it"

@@ -135,13 +135,15 @@ class ArchivedRuns:
         begun, spaces = self._clock(), _spaces(keys)
         again = OVERLAP + self._away(intake.now)
         self._marks.read_without(keys)
-        self._recent.read(intake, self._untils(spaces), again, MAX_SECONDS / 2)
-        if fresh := spaces - self._untils(spaces).keys():
+        untils = self._untils(spaces)
+        self._recent.read(intake, untils, again, MAX_SECONDS / 2)
+        known = set(untils)
+        if fresh := spaces - known:
             newest = self._archive.newest(fresh)
             if newest is not None:  # else nothing was archived there yet: there is no moment from which to go on
                 self._marks.advance(fresh, min(newest, intake.now), facts=True)
-        untils = self._untils(spaces)
-        read = [key for key in keys if key.namespace in untils]
+                known |= fresh
+        read = [key for key in keys if key.namespace in known]
         self._past.read(intake, read, begun + MAX_SECONDS - self._clock())
         self._seen.forget_before(min(self._untils(spaces).values(), default=0.0) - again)
 

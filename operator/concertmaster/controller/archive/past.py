@@ -52,9 +52,7 @@ class PastRuns:
         self._rooms = {key: room for key, room in self._rooms.items() if unread.get(key, room.low + 1.0) <= room.low}
         going: dict[str, dict[WorkflowKey, float]] = defaultdict(dict)
         for key, low in unread.items():
-            if key not in self._rooms:
-                self._rooms[key] = _Room(low, intake.most[key] - self._keeper.store.number_after(key, low))
-            if not self._rooms[key].full:
+            if key not in self._rooms or not self._rooms[key].full:
                 going[key.namespace][key] = low
         self._last = {name: row for name, row in self._last.items() if name in going}
 
@@ -66,6 +64,13 @@ class PastRuns:
 
     def _read(self, intake: Intake, name: str, lows: dict[WorkflowKey, float], over: Callable[[], bool]) -> bool:
         """Read rows of one namespace; whether some are left."""
+        for new in lows.keys() - self._rooms.keys():
+            number = intake.most[new] - self._keeper.store.number_after(new, lows[new])
+            self._rooms[new] = _Room(lows[new], number)
+            if self._rooms[new].full:
+                del lows[new]
+        if not lows:
+            return False
         low, since = max(lows.values()), min(intake.wants[key] for key in lows)
         last = self._last.get(name)
         after = last if last is not None and last.ended == low else None
