@@ -148,6 +148,10 @@ def test_libraries_imported_when_needed_are_compiled_in_the_image() -> None:
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             found |= {name.partition(".")[0] for name in names}
     assert found - set(sys.stdlib_module_names) - {"concertmaster"} == set(warm.LATE)
+    checked = next(
+        line for line in (ROOT / "Dockerfile").read_text().splitlines() if "concertmaster.controller.main" in line
+    )
+    assert all(name in checked for name in warm.LATE), "the build does not notice that it was pruned"
 
 
 def listing(root: Path) -> dict[str, tuple[int, int]]:

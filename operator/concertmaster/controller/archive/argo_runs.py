@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from zlib import crc32
 
 from concertmaster.archive import ArchiveError, ArgoArchive
 from concertmaster.controller.archive.intake import Intake, Seen
@@ -21,6 +20,7 @@ from concertmaster.controller.archive.recent import NewRuns
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import Watermarks
+from concertmaster.controller.discovery.fingerprint import fingerprint
 from concertmaster.controller.interfaces import ArchiveReport, Heartbeat, Reach
 from concertmaster.core.model import InputSource, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import Claims
@@ -29,7 +29,7 @@ from concertmaster.history import HistoryDamaged, HistoryError
 log = logging.getLogger("concertmaster.archive")
 
 SOURCE = "argo archive"  # among the marks of metrics sources, none of which can have this name
-INPUTS = "argo archive inputs"  # by workflow, the checksum of where the sizes of its inputs were read from
+INPUTS = "argo archive inputs"  # by workflow, the fingerprint of where the sizes of its inputs were read from
 MAX_SECONDS = 10.0  # of a cycle; half of it for the past
 OVERLAP = 3600.0  # seconds: a Workflow is archived some time after it ended, and others meanwhile
 _NOTES = 3
@@ -115,7 +115,8 @@ class ArchivedRuns:
         store = self._keeper.store
         known, shards = store.watermarks(INPUTS), self._marks.shards(most)
         sums = {
-            shard: float(crc32(repr(inputs[key]).encode())) if inputs[key] else 0.0 for key, shard in shards.items()
+            shard: float(int(fingerprint(inputs[key])[:12], 16)) if inputs[key] else 0.0
+            for key, shard in shards.items()
         }
         if changed := {shard: at for shard, at in sums.items() if known.get(shard, 0.0) != at}:
             store.drop_watermarks(SOURCE, changed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.archive import ArchivedWorkflow, ArgoArchive, StatementFailed
+from concertmaster.archive import ArchivedWorkflow, ArgoArchive
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.engines import Claims, end_alone, ended, whole_run
@@ -42,10 +42,7 @@ class RunsOfArchive:
     def read(self, row: ArchivedWorkflow) -> Result:
         """The run of a row. Raises ArchiveError and HistoryError; an object that cannot be read costs only
         itself."""
-        try:
-            document, size = self.archive.document(row)
-        except StatementFailed as error:
-            return self.unreadable(row, str(error))
+        document, size = self.archive.document(row)
         if document is None:
             if not size:  # deleted since it was listed
                 return Result()

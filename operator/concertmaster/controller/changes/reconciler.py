@@ -34,7 +34,6 @@ from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.ledger import Ledger
 from concertmaster.core.changes.phases.proposed import superseded
 from concertmaster.core.changes.reconcile import FINISHED, IN_FLIGHT, ObservedState, Step, unwritten, without_profile
-from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import PolicyRef
 from concertmaster.history import HistoryError
 from concertmaster.kube.access import AccessChecker
@@ -249,7 +248,7 @@ class Changes:
 
     def _follow(self, context: WorkflowContext, known: Mapping[str, str]) -> None:
         """One step of each change in progress, except those that are as an earlier stage of the cycle left them."""
-        allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
+        allowed = context.policy.apply.allows_changes
         for change in [c for c in context.changes if c.phase in IN_FLIGHT and known.get(c.uid) != c.version]:
             after = self._verifier.follow(context, change, allowed, early=self._followed is not None)
             context.put(after)
@@ -257,7 +256,7 @@ class Changes:
                 self._followed[change.uid] = (after or change).version
 
     def _workflow(self, context: WorkflowContext) -> None:
-        allowed = context.policy.apply.mode is not ApplyMode.RECOMMEND
+        allowed = context.policy.apply.allows_changes
         proposed = [c for c in context.changes if c.phase not in IN_FLIGHT | FINISHED]
         if not allowed:
             decision = unwritten(ObservedState(allowed=allowed, why_not=context.why_not))
@@ -289,4 +288,4 @@ class Changes:
 
 
 def _may_change(subject: Subject) -> bool:
-    return subject.policy is not None and subject.policy.apply.mode is not ApplyMode.RECOMMEND
+    return subject.policy is not None and subject.policy.apply.allows_changes

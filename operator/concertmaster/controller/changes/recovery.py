@@ -20,7 +20,6 @@ from concertmaster.controller.discovery.targets import Targets
 from concertmaster.controller.workflow_change import WorkflowChangeView
 from concertmaster.core.changes.phases.transition import ChangeEvent
 from concertmaster.core.changes.reconcile import FINISHED, TargetState
-from concertmaster.core.model.enums import ApplyMode
 from concertmaster.core.model.policy import Bounds
 from concertmaster.kube.apply import PatchOutcome
 from concertmaster.kube.errors import NotFound
@@ -94,7 +93,7 @@ class Recovery:
             self._writer.problems.append(f"{change.ref}: {text}")
             self._writer.report(change, ChangeEvent("ChangeConflict", text))
         else:
-            allows = policy is not None and policy.apply.mode is not ApplyMode.RECOMMEND
+            allows = policy is not None and policy.apply.allows_changes
             if not self._rolled_back(change, policy.apply.bounds if policy is not None and allows else None):
                 return False
         # Without the note, the next cycle makes it up: until then its rule would not know that it must ask.

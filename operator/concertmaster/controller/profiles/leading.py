@@ -58,6 +58,6 @@ def _shared(update: ConditionUpdate, text: str) -> ConditionUpdate:
 
 
 def _recommending(policy: Policy | None, why: str) -> Policy | None:
-    if policy is None or policy.apply.mode is ApplyMode.RECOMMEND:
+    if policy is None or not policy.apply.allows_changes:
         return policy
     return replace(policy, apply=replace(policy.apply, mode=ApplyMode.RECOMMEND), notes=(*policy.notes, why))

@@ -20,7 +20,7 @@ from concertmaster.core.lifecycle.sizing_history import RULE as SIZING
 from concertmaster.core.lifecycle.sizing_history import sizing_history
 from concertmaster.core.lifecycle.states import Observation, advance, step_of
 from concertmaster.core.model import Recommendation
-from concertmaster.core.model.enums import ApplyMode, RecommendationState
+from concertmaster.core.model.enums import RecommendationState
 from concertmaster.core.pipeline import AnalysisResult, EarlierAnalyses, analyze_workflow, fleet_member
 from concertmaster.core.rules import RULES, settings_problems
 from concertmaster.core.schedule import next_run
@@ -69,7 +69,7 @@ def analyze_profile(case: Case) -> ProfileAnalysis:
     }
     # Where nothing may be changed nobody asks what could be, and ten thousand workflows need not remember it. A policy that
     # allows it later is another input, and makes for another analysis.
-    allowed = case.policy.apply.mode is not ApplyMode.RECOMMEND
+    allowed = case.policy.apply.allows_changes
     lasts = min((e - case.now for e in _expirations(case.profile) if e > case.now), default=None)
     return ProfileAnalysis(
         document,

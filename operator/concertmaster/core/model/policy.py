@@ -217,6 +217,11 @@ class ApplySettings:
     verify: VerifySettings = VerifySettings()
     git_ops: GitOps = GitOps.SUGGEST
 
+    @property
+    def allows_changes(self) -> bool:
+        """Whether anything is changed at all, with or without a decision of people."""
+        return self.mode is not ApplyMode.RECOMMEND
+
 
 @dataclass(frozen=True, slots=True)
 class NotifySettings:
