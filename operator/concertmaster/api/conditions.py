@@ -70,11 +70,11 @@ def reported(
     """Whether ``previous`` say all of ``findings`` already, so that an update would change nothing."""
     known = {entry.get("type"): entry for entry in previous}
     for finding in findings:
-        entry = known.get(finding.type.value)
+        entry = known.get(finding.type)
         if (
             entry is None
             or entry.get("status") != _STATUS[finding.status]
-            or entry.get("reason") != finding.reason.value
+            or entry.get("reason") != finding.reason
             or entry.get("observedGeneration") != generation
             or (entry.get("message") != finding.message and entry.get("message") != one_line(finding.message))
         ):

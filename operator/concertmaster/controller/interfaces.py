@@ -252,6 +252,11 @@ class Case:
     provisional: bool = False
     was_provisional: bool = False
 
+    @property
+    def as_of(self) -> float:
+        """Until when facts are complete (unix seconds)."""
+        return self.data_until if self.data_until is not None else self.now
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -146,11 +146,15 @@ class Assessor:
             heartbeat("analyze")
             report = reports.get(subject.source)
             reading = reading or (report is not None and report.more)
-            if kept(subject, report, self._recalled(subject)):
+            before = self._recalled(subject)
+            if kept(subject, report, before):
                 tally.held += 1
                 continue
             with self.shares.taking(subject.entry):
-                outcome = self._outcome(subject, report, now, tally, read=subject.entry.namespace not in unread)
+                if subject.entry.namespace in unread:
+                    outcome = without_analysis(subject, report, before)
+                else:
+                    outcome = self._outcome(subject, report, before, now, tally)
             if compares_unknown(subject, self._fleet) if outcome.document is not None else self._waits(subject, unread):
                 tally.held += 1
                 continue
@@ -170,13 +174,12 @@ class Assessor:
         return late and bool(subject.entry.status.conditions)
 
     def _outcome(
-        self, subject: Subject, report: SourceReport | None, now: float, tally: CycleCounts, *, read: bool
+        self, subject: Subject, report: SourceReport | None, before: Remembered | None, now: float, tally: CycleCounts
     ) -> ProfileOutcome:
-        """The outcome of one profile: a fresh analysis where something changed, else the remembered one."""
-        before = self._recalled(subject)
+        """The outcome of one profile: a fresh analysis where something changed, else the remembered one, ``before``."""
         known = without_analysis(subject, report, before)
         definition, policy = subject.resolved.definition, subject.policy
-        if definition is None or policy is None or not read:
+        if definition is None or policy is None:
             return known
         provisional = before is not None and before.record.provisional
         early = report is not None and definition.key in report.unread and (known.ready is None or provisional)
@@ -187,7 +190,9 @@ class Assessor:
         bounds, maps = self._capacity, self._seen.config_maps.get(definition.key, NONE_READ)
         if bounds is None or maps is None:  # not read yet
             return known
-        capacity, definition = bounds.get(definition.key.namespace, UNBOUND), replace(definition, config_maps=maps)
+        capacity = bounds.get(definition.key.namespace, UNBOUND)
+        if definition.config_maps != maps:  # a copy for each of ten thousand is a tenth of an idle cycle
+            definition = replace(definition, config_maps=maps)
         until = known.data_until if known.data_until is not None else now  # until when facts are complete
         edition, others = subject.resolved.edition, self._fleet.edition_for(definition.key)
         rest = (self.learned.decided(subject.entry), capacity, definition.config_maps)
@@ -248,7 +253,7 @@ class Assessor:
         analysis = case.policy.analysis
         since = case.now - analysis.window_seconds
         known_runs, first = self._history.runs_with_figures, since - max(LAGS)
-        past, figures = known_runs(case.definition, analysis.max_runs, first, _as_of(case))
+        past, figures = known_runs(case.definition, analysis.max_runs, first, case.as_of)
         older, runs = parted(past, since)
         available, problem = known.metrics.status is True, ""
         if not runs and not available:
@@ -293,8 +298,3 @@ class Assessor:
         return self.learned.past(
             subject.entry, known.status if known is not None else None, subject.target, subject.held
         )
-
-
-def _as_of(case: Case) -> float:
-    """Until when facts are complete."""
-    return case.data_until if case.data_until is not None else case.now
