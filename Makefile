@@ -103,7 +103,7 @@ docs: $(READY) ## the documentation site in build/site, links checked (the first
 plugin: $(READY) ## the kubectl plugin as an archive with its krew manifest, in dist (BASE=address it will be published below)
 	@$(BIN)/python -m plugin.build $(if $(BASE),--base $(BASE))
 
-bench: $(READY) ## accuracy against public data (BENCH_DATA=directory) and speed
+bench: $(READY) ## accuracy against public data (BENCH_DATA=directory)
 	@$(BIN)/python -m benchmarks.accuracy.run --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.nested --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.page
@@ -114,6 +114,7 @@ bench-through: $(READY) ## sizing through Prometheus and the operator against th
 
 bench-speed: $(READY) ## CPU time of an analysis, of its parts and of a status (about 1 minute)
 	@$(BIN)/python -m benchmarks.accuracy.speed
+	@$(BIN)/python -m benchmarks.page
 
 bench-looks: $(READY) ## what one analysis cycle costs Prometheus and the operator (about 3 minutes)
 	@$(BIN)/python -m benchmarks.scale.looks
@@ -129,6 +130,14 @@ bench-shards: $(READY) ## four shards with SIZE workflows (200) of RUNS runs (14
 
 bench-idle: $(READY) ## CPU of a cycle in which nothing has happened, with 200, 1,000 and 10,000 workflows (about 2 minutes)
 	@$(BIN)/python -m benchmarks.scale.idle
+	@$(BIN)/python -m benchmarks.page
+
+bench-quiet: $(READY) ## cycles in which nothing has happened, SIZE workflows (200) on a real API server (10 to 20 minutes)
+	@$(BIN)/python -m benchmarks.scale.quiet $(if $(SIZE),--workflows $(SIZE))
+	@$(BIN)/python -m benchmarks.page
+
+bench-retention: $(READY) ## deleting the runs of a day from SQLite and PostgreSQL (about 5 minutes)
+	@$(BIN)/python -m benchmarks.scale.retention
 	@$(BIN)/python -m benchmarks.page
 
 bench-analyze: $(READY) ## analyze on two weeks of 13 workflows, without a cluster (about a minute)
@@ -181,4 +190,4 @@ lock: ## renew the locked requirements (needs uv)
 clean: ## remove what was built here (the test bed's cache stays)
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 
-.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-speed
+.PHONY: help venv demo cluster testbed test lint format types contracts generate verify check test-unit test-cluster test-engines test-argo-v4 test-engines-newest test-loop test-chart test-web test-docs docs plugin bench bench-through bench-looks bench-fleet bench-shards bench-advice bench-changes bench-torture chaos lock clean bench-late bench-history bench-pages bench-analyze bench-krr bench-idle bench-quiet bench-retention bench-speed

@@ -10,18 +10,37 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import late_runs, through
+from benchmarks.accuracy import late_runs, speed, through
 from benchmarks.accuracy.run import RESULTS
 from benchmarks.advice import report as advice
 from benchmarks.changes import campaigns, loop, moved
 from benchmarks.chaos import report as chaos
 from benchmarks.nested import report as nested
-from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages
+from benchmarks.scale import analyze, fleet_table, history_size, idle, krr, looks, pages, quiet, retention
 from benchmarks.scale.shards import table as shards
 from benchmarks.torture import tables as torture
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "benchmarks" / "RESULTS.md"
+_PARTS = (
+    shards,
+    through,
+    looks,
+    late_runs,
+    idle,
+    quiet,
+    history_size,
+    retention,
+    pages,
+    analyze,
+    krr,
+    campaigns,
+    moved,
+    loop,
+    advice,
+    chaos,
+    torture,
+)
 
 
 def page(result: dict[str, Any]) -> str:
@@ -45,45 +64,20 @@ def page(result: dict[str, Any]) -> str:
             f"| {row['id']} | {row['measure']} | {row['cell']} | {row['peer_cell']} | {ratio} | {row['must']}"
             f" | {row['goal']} | {row['verdict']} |"
         )
-    scored = nested.lines(json.loads(nested.RESULT.read_text())) if nested.RESULT.is_file() else []
     lines += [
         "",
         "The targets are set for parts of the sets that are held back; on the parts used here they are only a yardstick.",
-        *scored,
-        "",
-        "## Speed (median of repeated calls on this machine)",
-        "",
-        "| what | goal | measured |",
-        "|---|---|---|",
+        *_section(nested),
+        *_section(speed),
+        *fleet_table.lines(fleet_table.rows()),
+        *(line for part in _PARTS for line in _section(part)),
     ]
-    lines += [f"| {s['what']} | {s['goal_ms']:g} ms | {s['median_ms']:.2f} ms |" for s in result["speed"]]
-    return "\n".join([*lines, *fleet_table.lines(fleet_table.rows()), *_campaigns()]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def _campaigns() -> list[str]:
-    """Lines of the page for the benchmarks with separate result files."""
-    parts = [
-        part
-        for part in (
-            shards,
-            through,
-            looks,
-            late_runs,
-            idle,
-            history_size,
-            pages,
-            analyze,
-            krr,
-            campaigns,
-            moved,
-            loop,
-            advice,
-            chaos,
-            torture,
-        )
-        if part.RESULT.is_file()
-    ]
-    return [line for part in parts for line in part.lines(json.loads(part.RESULT.read_text()))]
+def _section(part: Any) -> list[str]:
+    """The section of a benchmark with a result file of its own; nothing before its first run."""
+    return list(part.lines(json.loads(part.RESULT.read_text()))) if part.RESULT.is_file() else []
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""``make bench BENCH_DATA=directory``: accuracy on public data, and speed of the analysis, as one table.
+"""``make bench BENCH_DATA=directory``: accuracy on public data.
 
 Accuracy is computed by the scorers next to the data (score_all.py), from the output of product code with default
 settings, through benchmarks/adapters.py. The data are not copied; only figures are written here.
@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from benchmarks.accuracy.speed import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "analysis.json"
@@ -57,7 +55,7 @@ def score(data: Path, part: str, only: list[str], timeout: float) -> dict[str, A
 
 
 def main() -> int:
-    """Score, measure times and write the JSON; ``python -m benchmarks.page`` adds it to the page."""
+    """Score and write the JSON; ``python -m benchmarks.page`` adds it to the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with the data sets and score_all.py")
     parser.add_argument("--set", default="dev", choices=["dev", "heldout"])
@@ -75,12 +73,9 @@ def main() -> int:
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         },
         "accuracy": accuracy,
-        "speed": measure(),
     }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     print(f"\nwritten: {RESULTS.relative_to(ROOT)}")
-    for row in result["speed"]:
-        print(f"  {row['what']}: {row['median_ms']:.2f} ms (goal {row['goal_ms']:g} ms)")
     return 0
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
@@ -37,6 +41,7 @@ from concertmaster.core.sizing import memory_request
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.history import RunCache, Store
 
+RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "speed.json"
 DAY = 86400.0
 NOW = 1.76e9
 MI = 2.0**20
@@ -204,10 +209,26 @@ def measure() -> list[dict[str, Any]]:
     ]
 
 
+def lines(result: dict[str, Any]) -> list[str]:
+    """The section of RESULTS.md."""
+    return [
+        "",
+        "## Speed (`make bench-speed`)",
+        "",
+        f"Medians of repeated calls, CPU time. Measured {result['date']}, load of the machine {result['load']}.",
+        "",
+        "| what | goal | measured |",
+        "|---|---|---|",
+        *(f"| {row['what']} | {row['goal_ms']:g} ms | {row['median_ms']:.2f} ms |" for row in result["rows"]),
+    ]
+
+
 def main() -> None:
-    """Print the medians."""
-    for row in measure():
-        print(f"{row['what']}: {row['median_ms']:.2f} ms (goal {row['goal_ms']:g} ms)")
+    """Measure, print, and write the result file."""
+    load = round(os.getloadavg()[0], 1)
+    result = {"date": datetime.now(UTC).date().isoformat(), "load": load, "rows": measure()}
+    print("\n".join(lines(result)))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

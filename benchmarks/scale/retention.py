@@ -1,0 +1,156 @@
+"""``make bench-retention``: the cost of deleting the runs of a day, in a SQLite file and in a PostgreSQL server with its own
+defaults.
+
+Workflows of ten steps with ten runs a day are stored for a week; then, three times, the oldest day is deleted and the
+next one stored, as in an operator that has run for long. CPU is that of the database: of this process for SQLite, of the
+server's processes for PostgreSQL, which vacuums after each day on demand, as autovacuum has done by then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import psycopg
+
+from benchmarks.scale.figures import cpu
+from benchmarks.scale.shards.bed import DATABASE
+from concertmaster.core.model import Outcome, StepExecution, WorkflowKey
+from concertmaster.history import Address, Store, open_server
+from testbed.process import TemporaryDirectory
+from testbed.services.postgres import PostgresServer
+from tests.support.builders import NOW, container
+
+RESULT = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "retention.json"
+STEPS, RUNS, DAYS, TIMES = 10, 10, 7, 3
+DAY = 86_400.0
+_AT_ONCE = 300  # workflows of which runs are stored in one call
+_ALL = 10**6  # runs: only their age counts
+
+
+def pods(workflow: int, run: str, start: float, chance: random.Random) -> list[StepExecution]:
+    """The pods of one run."""
+    made = []
+    for step in range(STEPS):
+        begun = start + 90.0 * step
+        inside = replace(
+            container(),
+            started=begun + 3.0,
+            finished=begun + 80.0,
+            cpu_seconds=chance.uniform(10.0, 50.0),
+            cpu_sampled_seconds=70.0,
+            memory_sampled_peak=chance.uniform(1e8, 9e8),
+        )
+        made.append(
+            StepExecution(
+                step=f"s{step}",
+                pod=f"w{workflow}-{run}-s{step}",
+                uid=str(uuid.UUID(int=chance.getrandbits(128))),
+                ready=begun,
+                created=begun,
+                scheduled=begun + 1.0,
+                started=begun + 3.0,
+                finished=begun + 80.0 + chance.random(),
+                outcome=Outcome.SUCCEEDED,
+                containers=(inside,),
+            )
+        )
+    return made
+
+
+def measure(store: Store, spent: Callable[[], float], workflows: int, vacuum: Callable[[], None]) -> dict[str, Any]:
+    """Figures of one store. ``spent``: CPU seconds of the database so far."""
+    chance = random.Random(1)
+    keys = [WorkflowKey(f"team-{w // 100}", "WorkflowTemplate", f"w{w}") for w in range(workflows)]
+
+    def a_day(day: int) -> None:
+        for number in range(RUNS):
+            run, start = f"{day}-{number}", NOW + day * DAY + number * DAY / RUNS
+            for first in range(0, workflows, _AT_ONCE):
+                group = range(first, min(first + _AT_ONCE, workflows))
+                store.add({keys[w]: {f"w{w}-{run}": pods(w, run, start + w, chance)} for w in group})
+
+    for day in range(DAYS):
+        a_day(day)
+    full, deleted, seconds, stored, gone = store.stats().bytes, 0.0, 0.0, 0.0, 0
+    for n in range(TIMES):
+        before, begun = spent(), perf_counter()
+        gone += store.prune(max_runs=_ALL, before=NOW + (n + 1) * DAY)
+        vacuum()
+        deleted, seconds, before = deleted + spent() - before, seconds + perf_counter() - begun, spent()
+        a_day(DAYS + n)
+        stored += spent() - before
+    return {
+        "pods_deleted": gone,
+        "delete_cpu_s_per_million": round(1e6 * deleted / gone, 1),
+        "delete_s_per_million": round(1e6 * seconds / gone, 1),
+        "store_cpu_s_per_million": round(1e6 * stored / gone, 1),
+        "bytes_per_pod_before": round(full / (workflows * STEPS * RUNS * DAYS)),
+        "bytes_per_pod_after": round(store.stats().bytes / (workflows * STEPS * RUNS * DAYS)),
+    }
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The section of RESULTS.md."""
+    rows = [
+        f"| {name} | {r['delete_cpu_s_per_million']:g} s | {r['delete_s_per_million']:g} s"
+        f" | {r['store_cpu_s_per_million']:g} s | {r['bytes_per_pod_before']} | {r['bytes_per_pod_after']} |"
+        for name, r in result["stores"].items()
+    ]
+    return [
+        "",
+        "## Deleting the runs of a day (`make bench-retention`)",
+        "",
+        f"{result['workflows']:,} workflows of {STEPS} steps, {RUNS} runs a day, a week of them; the oldest day is deleted"
+        f" and the next one stored, {TIMES} times. Measured {result['date']}, load of the machine {result['load']}.",
+        "",
+        "| store | CPU to delete a million pods | time | CPU to store a million | bytes a pod before | after |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def main() -> None:
+    """Measure both stores, print, and write the result file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.retention", description=__doc__)
+    parser.add_argument("--workflows", type=int, default=1000)
+    workflows = parser.parse_args().workflows
+    found: dict[str, Any] = {}
+    with TemporaryDirectory("concertmaster-bench-") as directory, Store(str(directory / "history.db")) as store:
+        found["SQLite"] = measure(store, process_time, workflows, lambda: None)
+    server = PostgresServer(**DATABASE)
+    server.start()
+    try:
+        address = Address(server.url, "concertmaster", str(server.password_file))
+        with (
+            open_server(address) as store,
+            psycopg.connect(server.url, password=server.password, autocommit=True) as db,
+        ):
+
+            def vacuum() -> None:
+                db.execute("VACUUM")
+
+            found["PostgreSQL"] = measure(store, lambda: cpu(server.processes()), workflows, vacuum)
+    finally:
+        server.close()
+    result = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "load": round(os.getloadavg()[1], 1),
+        "workflows": workflows,
+        "stores": found,
+    }
+    print("\n".join(lines(result)))
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
