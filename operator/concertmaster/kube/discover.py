@@ -18,7 +18,8 @@ from concertmaster.kube.errors import Forbidden, KubeError, NotFound, Stopped
 from concertmaster.kube.objects import Resource
 
 _PAGE = 25  # whole objects: each may be a megabyte and a half
-_FEW = 20  # changed objects, or one in so many: these are read one by one
+FEW = 20
+"""Changed objects, or one in so many: these are read one by one."""
 
 
 class ProblemKind(StrEnum):
@@ -73,8 +74,10 @@ def scan(
     ``apiVersion`` and ``kind`` are filled in, which a list leaves out of its items. An object that cannot be taken is a
     problem of its own and stops no other.
     """
-    scans = [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)]
-    return Scan(resource, sum(s.seen for s in scans), tuple(p for s in scans for p in s.problems))
+    return _together(
+        resource,
+        [_scan_place(client, resource, place, visit, metadata_only) for place in _places(resource, namespaces)],
+    )
 
 
 def scan_changed(
@@ -83,27 +86,43 @@ def scan_changed(
     namespaces: Sequence[str],
     visit: Callable[[dict[str, Any]], None],
     known: Callable[[dict[str, Any]], bool],
+    *,
+    by_name: int = FEW,
 ) -> Scan:
-    """The same, with each object's metadata first: what ``known`` says yes to is not read, and of the others each is read
-    by name, or all are listed when they are many."""
+    """The same, with each object's metadata first: what ``known`` says yes to is not read. Of the others each is read by
+    name where they are at most ``by_name``, or one in so many; otherwise all objects are listed, or those of their
+    namespaces when these are at most half of all."""
     seen = 0
     problems: list[Problem] = []
     for place in _places(resource, namespaces):
         changed: list[tuple[str | None, str]] = []
+        spaces: set[str | None] = set()
 
-        def note(obj: dict[str, Any], changed: list[tuple[str | None, str]] = changed) -> None:
+        def note(
+            obj: dict[str, Any],
+            changed: list[tuple[str | None, str]] = changed,
+            spaces: set[str | None] = spaces,
+        ) -> None:
+            meta = obj.get("metadata") or {}
+            spaces.add(meta.get("namespace"))
             if not known(obj):
-                meta = obj.get("metadata") or {}
                 changed.append((meta.get("namespace"), str(meta.get("name", ""))))
 
         scanned = listed = _scan_place(client, resource, place, note, True)
-        if listed.complete and len(changed) > max(_FEW, listed.seen // _FEW):
-            scanned = _scan_place(client, resource, place, visit, False)
+        few = max(by_name, listed.seen // FEW) if by_name else 0
+        if listed.complete and len(changed) > few:
+            within = {namespace for namespace, _ in changed}
+            parts = sorted(n for n in within if n) if 2 * len(within) <= len(spaces) else [place]
+            scanned = _together(resource, [_scan_place(client, resource, one, visit, False) for one in parts])
         elif listed.complete:
             scanned = _read_each(client, resource, changed, visit) or _scan_place(client, resource, place, visit, False)
         seen += listed.seen
         problems += scanned.problems
     return Scan(resource, seen, tuple(problems))
+
+
+def _together(resource: Resource, scans: Sequence[Scan]) -> Scan:
+    return Scan(resource, sum(s.seen for s in scans), tuple(p for s in scans for p in s.problems))
 
 
 def _places(resource: Resource, namespaces: Sequence[str]) -> Sequence[str | None]:

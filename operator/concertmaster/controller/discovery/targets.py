@@ -17,7 +17,7 @@ from concertmaster.controller.discovery.passing import Passing, hidden
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan, scan_changed
+from concertmaster.kube.discover import FEW, Problem, ProblemKind, Scan, scan_changed
 from concertmaster.kube.objects import ObjectRef, Resource, target_resource
 
 _DROPPED = ("managedFields", "selfLink")
@@ -145,11 +145,13 @@ def refresh(
     scans: dict[Resource, Scan] = {}
     for resource in resources:
 
+        def ours(obj: Mapping[str, Any], resource: Resource = resource) -> bool:
+            return not resource.namespaced or owns(str((obj.get("metadata") or {}).get("namespace", "")))
+
         def visit(obj: dict[str, Any], resource: Resource = resource) -> None:
-            if resource.namespaced and not owns(str((obj.get("metadata") or {}).get("namespace", ""))):
-                return
-            target = _target(resource, obj, previous)
-            targets[target.id] = target
+            if ours(obj, resource):
+                target = _target(resource, obj, previous)
+                targets[target.id] = target
 
         heartbeat()
         if namespaces and not resource.namespaced:
@@ -157,20 +159,20 @@ def refresh(
             continue
 
         def known(obj: dict[str, Any], resource: Resource = resource) -> bool:
+            if not ours(obj, resource):  # another shard reads it
+                return True
             target = _unchanged(resource, obj, previous)
             if target is not None:
                 targets[target.id] = target
             return target is not None
 
-        if previous.listed(resource):
-            scans[resource] = scan_changed(client, resource, namespaces, visit, known)
-        else:
-            scans[resource] = scan(client, resource, namespaces, visit)
+        by_name = FEW if previous.listed(resource) else 0  # at first each is new
+        scans[resource] = scan_changed(client, resource, namespaces, visit, known, by_name=by_name)
         soon_gone += (gone := passes.of(resource, scans[resource].problems))
         passing = [p for p in gone if p.kind is ProblemKind.UNAVAILABLE]
         for target in previous if passing else ():
-            ours = not target.ref.namespace or owns(target.ref.namespace)
-            if target.ref.resource == resource and ours and hidden(passing, target.ref.namespace):
+            mine = not target.ref.namespace or owns(target.ref.namespace)
+            if target.ref.resource == resource and mine and hidden(passing, target.ref.namespace):
                 targets.setdefault(target.id, target)
     return Targets(targets, scans, soon_gone)
 

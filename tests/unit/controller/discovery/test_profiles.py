@@ -184,6 +184,44 @@ def test_targets_are_packed_once_and_unpacked_whole() -> None:
     assert len(target.packed) < 500
 
 
+def lists_of_whole_objects(client: MemoryClient) -> list[str]:
+    """Paths of what was listed with more than metadata since the last call."""
+    calls, client.calls = client.calls, []
+    return [path for method, path, options in calls if method == "LIST" and not (options or {}).get("metadata_only")]
+
+
+def test_what_another_shard_reads_is_read_neither_at_first_nor_later() -> None:
+    client = MemoryClient()
+    for n in range(50):
+        client.put(CRONJOB, f"team-{n % 5}", f"etl-{n}")
+    mine = {"team-1", "team-3"}
+    first = refresh(client, [CRONJOB], (), NO_TARGETS, owns=mine.__contains__)
+    assert {t.ref.namespace for t in first} == mine
+    assert lists_of_whole_objects(client) == [CRONJOB.path("team-1"), CRONJOB.path("team-3")]
+    second = refresh(client, [CRONJOB], (), first, owns=mine.__contains__)
+    assert len(second) == len(first) == 20
+    assert lists_of_whole_objects(client) == []
+
+
+def test_what_a_lost_shard_read_is_read_from_its_namespaces_alone() -> None:
+    client = MemoryClient()
+    for n in range(150):
+        client.put(CRONJOB, f"team-{n % 5}", f"etl-{n}")
+    before = refresh(client, [CRONJOB], (), NO_TARGETS, owns={"team-1", "team-3"}.__contains__)
+    lists_of_whole_objects(client)
+    after = refresh(client, [CRONJOB], (), before, owns={"team-1", "team-3", "team-4"}.__contains__)
+    assert len(after) == 90
+    assert lists_of_whole_objects(client) == [CRONJOB.path("team-4")]
+
+
+def test_an_operator_of_the_whole_cluster_lists_all_definitions_at_once() -> None:
+    client = MemoryClient()
+    for n in range(10):
+        client.put(CRONJOB, f"team-{n}", "etl")
+    assert len(refresh(client, [CRONJOB], (), NO_TARGETS)) == 10
+    assert lists_of_whole_objects(client) == [CRONJOB.path()]
+
+
 def test_a_passing_fault_keeps_what_was_known_and_a_denial_does_not() -> None:
     client = MemoryClient()
     before = listed("etl", client=client)
