@@ -1,5 +1,5 @@
-"""``make bench-retention``: the cost of deleting the runs of a day, in a SQLite file and in a PostgreSQL server with its own
-defaults.
+"""``make bench-retention``: the cost of deleting the runs of a day and of reading those of a workflow, in a SQLite file and
+in a PostgreSQL server with its own defaults.
 
 Workflows of ten steps with ten runs a day are stored for a week; then, three times, the oldest day is deleted and the
 next one stored, as in an operator that has run for long. CPU is that of the database: of this process for SQLite, of the
@@ -35,6 +35,7 @@ STEPS, RUNS, DAYS, TIMES = 10, 10, 7, 3
 DAY = 86_400.0
 _AT_ONCE = 300  # workflows of which runs are stored in one call
 _ALL = 10**6  # runs: only their age counts
+_READ = 100  # workflows
 
 
 def pods(workflow: int, run: str, start: float, chance: random.Random) -> list[StepExecution]:
@@ -89,8 +90,14 @@ def measure(store: Store, spent: Callable[[], float], workflows: int, vacuum: Ca
         deleted, seconds, before = deleted + spent() - before, seconds + perf_counter() - begun, spent()
         a_day(DAYS + n)
         stored += spent() - before
+    read = perf_counter()
+    some = keys[:_READ]
+    for key in some:
+        store.runs(key)
+    read = perf_counter() - read
     return {
         "pods_deleted": gone,
+        "read_ms_per_workflow": round(1e3 * read / len(some), 1),
         "delete_cpu_s_per_million": round(1e6 * deleted / gone, 1),
         "delete_s_per_million": round(1e6 * seconds / gone, 1),
         "store_cpu_s_per_million": round(1e6 * stored / gone, 1),
@@ -103,18 +110,20 @@ def lines(result: dict[str, Any]) -> list[str]:
     """The section of RESULTS.md."""
     rows = [
         f"| {name} | {r['delete_cpu_s_per_million']:g} s | {r['delete_s_per_million']:g} s"
-        f" | {r['store_cpu_s_per_million']:g} s | {r['bytes_per_pod_before']} | {r['bytes_per_pod_after']} |"
+        f" | {r['store_cpu_s_per_million']:g} s | {r['bytes_per_pod_before']} | {r['bytes_per_pod_after']}"
+        f" | {r['read_ms_per_workflow']:g} ms |"
         for name, r in result["stores"].items()
     ]
     return [
         "",
-        "## Deleting the runs of a day (`make bench-retention`)",
+        "## Deleting and reading runs (`make bench-retention`)",
         "",
         f"{result['workflows']:,} workflows of {STEPS} steps, {RUNS} runs a day, a week of them; the oldest day is deleted"
         f" and the next one stored, {TIMES} times. Measured {result['date']}, load of the machine {result['load']}.",
         "",
-        "| store | CPU to delete a million pods | time | CPU to store a million | bytes a pod before | after |",
-        "|---|---|---|---|---|---|",
+        "| store | CPU to delete a million pods | time | CPU to store a million | bytes a pod before | after"
+        f" | to read {RUNS * DAYS} runs |",
+        "|---|---|---|---|---|---|---|",
         *rows,
     ]
 
