@@ -112,7 +112,7 @@ def _settle(operator: Process, log: Path, limit: float) -> None:
 
 
 def _requests(port: int) -> dict[str, float]:
-    """Requests to the API server so far, by verb; without those of the watches and the Lease."""
+    """Requests to the API server that the operator has counted so far, by verb."""
     found: dict[str, float] = {}
     for line in text(f"http://127.0.0.1:{port}/metrics").splitlines():
         if line.startswith("concertmaster_kubernetes_requests_total{") and (verb := re.search(r'verb="(\w+)"', line)):
