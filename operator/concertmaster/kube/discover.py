@@ -87,38 +87,46 @@ def scan_changed(
     visit: Callable[[dict[str, Any]], None],
     known: Callable[[dict[str, Any]], bool],
     *,
-    by_name: int = FEW,
+    few: int = FEW,
 ) -> Scan:
     """The same, with each object's metadata first: what ``known`` says yes to is not read. Of the others each is read by
-    name where they are at most ``by_name``, or one in so many; otherwise all objects are listed, or those of their
-    namespaces when these are at most half of all."""
+    name where they are at most ``few``, or one in so many (0: never); otherwise all objects are listed, or those of
+    their namespaces when these are at most half of all."""
     seen = 0
     problems: list[Problem] = []
     for place in _places(resource, namespaces):
-        changed: list[tuple[str | None, str]] = []
-        spaces: set[str | None] = set()
+        names: list[tuple[str | None, str, bool]] = []
 
-        def note(
-            obj: dict[str, Any],
-            changed: list[tuple[str | None, str]] = changed,
-            spaces: set[str | None] = spaces,
-        ) -> None:
+        def note(obj: dict[str, Any], names: list[tuple[str | None, str, bool]] = names) -> None:
             meta = obj.get("metadata") or {}
-            spaces.add(meta.get("namespace"))
-            if not known(obj):
-                changed.append((meta.get("namespace"), str(meta.get("name", ""))))
+            names.append((meta.get("namespace"), str(meta.get("name", "")), known(obj)))
 
         scanned = listed = _scan_place(client, resource, place, note, True)
-        few = max(by_name, listed.seen // FEW) if by_name else 0
-        if listed.complete and len(changed) > few:
-            within = {namespace for namespace, _ in changed}
-            parts = sorted(n for n in within if n) if 2 * len(within) <= len(spaces) else [place]
-            scanned = _together(resource, [_scan_place(client, resource, one, visit, False) for one in parts])
-        elif listed.complete:
-            scanned = _read_each(client, resource, changed, visit) or _scan_place(client, resource, place, visit, False)
+        if listed.complete:
+            scanned = _read_changed(client, resource, place, names, visit, few)
         seen += listed.seen
         problems += scanned.problems
     return Scan(resource, seen, tuple(problems))
+
+
+def _read_changed(
+    client: KubeClient,
+    resource: Resource,
+    place: str | None,
+    names: Sequence[tuple[str | None, str, bool]],
+    visit: Callable[[dict[str, Any]], None],
+    few: int,
+) -> Scan:
+    """Those of ``names`` (namespace, name, whether known) that are not known, in the way that reads least."""
+    changed = [(namespace, name) for namespace, name, known in names if not known]
+    if len(changed) <= (max(few, len(names) // FEW) if few else 0):
+        scanned = _read_each(client, resource, changed, visit)
+        if scanned is not None:
+            return scanned
+    within = {namespace for namespace, _ in changed}
+    apart = 2 * len(within) <= len({namespace for namespace, _, _ in names})
+    places = sorted(n for n in within if n) if apart else [place]
+    return _together(resource, [_scan_place(client, resource, one, visit, False) for one in places])
 
 
 def _together(resource: Resource, scans: Sequence[Scan]) -> Scan:

@@ -43,6 +43,10 @@ AUDIT_POLICY = {
 }
 
 
+_PATIENCE = 400
+"""Seconds for one command of Helm: an API server now and then needs minutes to forget a kind, and Helm waits for that."""
+
+
 class HelmError(AssertionError):
     """Helm failed; the message is its output."""
 
@@ -71,7 +75,7 @@ class Helm:
             input=input,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=_PATIENCE,
             check=False,
         )
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from concertmaster.controller.discovery.passing import Passing, hidden
+from concertmaster.controller.registry import everything
 from concertmaster.engines.registry import companions, trigger
 from concertmaster.kube.apply import last_write
 from concertmaster.kube.client import KubeClient
-from concertmaster.kube.discover import FEW, Problem, ProblemKind, Scan, scan_changed
+from concertmaster.kube.discover import Problem, ProblemKind, Scan, scan, scan_changed
 from concertmaster.kube.objects import ObjectRef, Resource, target_resource
 
 _DROPPED = ("managedFields", "selfLink")
@@ -134,7 +135,7 @@ def refresh(
     namespaces: Sequence[str],
     previous: Targets,
     heartbeat: Callable[[], None] = lambda: None,
-    owns: Callable[[str], bool] = lambda _: True,
+    owns: Callable[[str], bool] = everything,
     passes: Passing | None = None,
 ) -> Targets:
     """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
@@ -166,8 +167,12 @@ def refresh(
                 targets[target.id] = target
             return target is not None
 
-        by_name = FEW if previous.listed(resource) else 0  # at first each is new
-        scans[resource] = scan_changed(client, resource, namespaces, visit, known, by_name=by_name)
+        if previous.listed(resource):
+            scans[resource] = scan_changed(client, resource, namespaces, visit, known)
+        elif owns is everything:  # at first each is new
+            scans[resource] = scan(client, resource, namespaces, visit)
+        else:
+            scans[resource] = scan_changed(client, resource, namespaces, visit, known, few=0)
         soon_gone += (gone := passes.of(resource, scans[resource].problems))
         passing = [p for p in gone if p.kind is ProblemKind.UNAVAILABLE]
         for target in previous if passing else ():

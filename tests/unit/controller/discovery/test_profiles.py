@@ -219,6 +219,7 @@ def test_an_operator_of_the_whole_cluster_lists_all_definitions_at_once() -> Non
     for n in range(10):
         client.put(CRONJOB, f"team-{n}", "etl")
     assert len(refresh(client, [CRONJOB], (), NO_TARGETS)) == 10
+    assert [(method, path) for method, path, _ in client.calls] == [("LIST", CRONJOB.path())]
     assert lists_of_whole_objects(client) == [CRONJOB.path()]
 
 
