@@ -106,6 +106,15 @@ def total(exposition: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
+def totals_by(exposition: str, name: str, label: str) -> dict[str, float]:
+    """Sums of the series ``name`` by the values of ``label``."""
+    found: dict[str, float] = {}
+    for line in exposition.splitlines():
+        if line.startswith(f"{name}{{") and (value := re.search(rf'[{{,]{label}="([^"]*)"', line)):
+            found[value[1]] = found.get(value[1], 0.0) + float(line.rpartition(" ")[2])
+    return found
+
+
 def must_run(operator: Process, limit: float) -> None:
     """End the benchmark when the operator has ended, or after ``limit`` (monotonic seconds)."""
     if not operator.running or time.monotonic() > limit:

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale.figures import cycles, must_run, others, rss, text, total, work
+from benchmarks.scale.figures import cycles, must_run, others, rss, text, total, totals_by, work
 from benchmarks.scale.fleet_workflows import DAY, Load, create, load
 from benchmarks.scale.operator_process import operator as operator_process
 from testbed.process import Process, TemporaryDirectory, free_port, http_ok
@@ -112,12 +111,8 @@ def _settle(operator: Process, log: Path, limit: float) -> None:
 
 
 def _requests(port: int) -> dict[str, float]:
-    """Requests to the API server that the operator has counted so far, by verb."""
-    found: dict[str, float] = {}
-    for line in text(f"http://127.0.0.1:{port}/metrics").splitlines():
-        if line.startswith("concertmaster_kubernetes_requests_total{") and (verb := re.search(r'verb="(\w+)"', line)):
-            found[verb[1]] = found.get(verb[1], 0.0) + float(line.rpartition(" ")[2])
-    return found
+    """Requests to the API server so far, by verb; without those of the watches and the Lease."""
+    return totals_by(text(f"http://127.0.0.1:{port}/metrics"), "concertmaster_kubernetes_requests_total", "verb")
 
 
 def _files(directory: Path) -> list[tuple[str, int, int]]:
