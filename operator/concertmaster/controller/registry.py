@@ -95,7 +95,7 @@ class Entry:
     labels: Mapping[str, str]
     spec_text: str
     status: StatusView = field(default_factory=StatusView)
-    recorded: float = 0.0
+    recorded: float = field(default=0.0, compare=False)
     line: Line | None = None  # of the ledger, for a change with a verdict
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from concertmaster.api.discovery import DiscoveryTarget, discover, undisclosed, wanted_kinds
-from concertmaster.api.labelled import discover_labelled
+from concertmaster.api.labelled import LabelledWorkflow, discover_labelled
 from concertmaster.api.models.policy import ClusterOptimizationPolicy
 from concertmaster.api.policy import AnyPolicy
 from concertmaster.api.policy import ref as ref_of
@@ -72,6 +72,19 @@ class _Namespaces:
     denied: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A plan of discovery with what it was made of. Most cycles find the same cluster as the one before."""
+
+    rests_on: tuple[object, ...]
+    targets: Targets
+    plan: discovery.DiscoveryPlan
+
+    def stands(self, rests_on: tuple[object, ...], targets: Targets) -> bool:
+        """Whether the same plan would be made again."""
+        return self.targets is targets and self.rests_on == rests_on
+
+
 class NamespacesUnread(Exception):
     """The namespaces could not be read yet: which policies select what is not known."""
 
@@ -103,6 +116,7 @@ class SnapshotBuilder:
         self._labels: dict[str, dict[str, str]] | None = None  # of the namespaces when they could last be read
         self._unlabelled: Collection[str] = ()  # namespaces whose labels may not be read
         self._policies: PolicyIndex | None = None
+        self._plan: _Planned | None = None
 
     def build(self, *, discovering: bool, heartbeat: Callable[[], None]) -> ClusterSnapshot:
         """Everything as it is now; with ``discovering`` profiles are made, relabelled and withdrawn first."""
@@ -123,19 +137,27 @@ class SnapshotBuilder:
             return snapshot
         seen = self._labelled.refresh(policies.parsed, namespaces) if self._labelled is not None else Labelled()
         snapshot = replace(snapshot, notes=(*notes, *seen.notes))
-        known = discovery.labelled(registered.profiles)
-        by_labels, crowded = discover_labelled(policies.parsed, seen.workflows, known, namespaces)
+        rests_on = (policies.edition, reading, frozenset(self._unlabelled), seen.workflows, registered.profiles)
+        if self._plan is None or not self._plan.stands(rests_on, self._targets):
+            plan = self._planned(snapshot, reading, seen.workflows)
+            self._plan = _Planned(rests_on, self._targets, plan)
+        return self._carry_out(snapshot, self._plan.plan)
+
+    def _planned(
+        self, snapshot: ClusterSnapshot, reading: _Namespaces, workflows: Sequence[LabelledWorkflow]
+    ) -> discovery.DiscoveryPlan:
+        """What discovery makes of the cluster."""
+        profiles, policies, namespaces = snapshot.snapshot.profiles, snapshot.policies, reading.labels
+        by_labels, crowded = discover_labelled(policies.parsed, workflows, discovery.labelled(profiles), namespaces)
         wanted = discover(policies.parsed, [_as_target(t) for t in self._targets], namespaces, self._owners)
-        plan = discovery.plan(
-            (*wanted, *by_labels), self._targets, registered.profiles, complete=self._complete(policies)
-        )
+        plan = discovery.plan((*wanted, *by_labels), self._targets, profiles, complete=self._complete(policies))
         selecting = {ref_of(p): reading.notes for p in policies.parsed if _by_label(p) and reading.denied}
         problems = (plan.obstacles, undisclosed(policies.parsed, self._owners), crowded, selecting)
         obstacles = {
             p: tuple(t for texts in problems for t in texts.get(p, ()))
             for p in {p for texts in problems for p in texts}
         }
-        return self._carry_out(snapshot, replace(plan, obstacles=obstacles))
+        return replace(plan, obstacles=obstacles)
 
     def _complete(self, policies: PolicyIndex) -> Callable[[str], bool]:
         """Whether all policies that may select something in a namespace are known, also by its labels."""
@@ -199,7 +221,7 @@ class SnapshotBuilder:
         gone, shot = {e.uid for e in withdrawn}, self._registry.snapshot() if made else snapshot.snapshot
         return replace(
             snapshot,
-            snapshot=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)),
+            snapshot=replace(shot, profiles=tuple(e for e in shot.profiles if e.uid not in gone)) if gone else shot,
             discovered=discovered,
             obstacles={p: tuple(texts) for p, texts in obstacles.items()},
             created=made,

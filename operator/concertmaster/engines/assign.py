@@ -34,10 +34,12 @@ def assign(
     run were assigned to, so that the result does not depend on which pods are passed together. Items and attempts that
     can only be numbered from the whole run are numbered by ``build_run``.
     """
-    known = sorted(definitions, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
+    merged = merge_facts(facts)
+    places = {fact.namespace for fact in merged}
+    within = [d for d in definitions if d.key.namespace in places]
+    known = sorted(within, key=lambda d: (d.key.namespace, d.key.kind, d.key.name))
     of_engine = {e.name: [d for d in known if d.engine == e.traits] for e in ENGINES}
     context = Context(job_owners or {}, recognised or {})
-    merged = merge_facts(facts)
     selecting = [e for e in _SELECTING if of_engine[e.name] or not e.selects_declared]
     groups: dict[str, list[PodFact]] = {}
     for fact in merged:

@@ -87,8 +87,22 @@ class _Place(msgspec.Struct):  # null is what a server in Go makes of what it ne
     remaining: int | None = msgspec.field(name="remainingItemCount", default=None)
 
 
+class _Metadata(msgspec.Struct):
+    """What lists of metadata are made for. All else is passed over unread: managed fields alone are most of the text."""
+
+    name: Any = msgspec.UNSET
+    namespace: Any = msgspec.UNSET
+    uid: Any = msgspec.UNSET
+    resourceVersion: Any = msgspec.UNSET
+    generation: Any = msgspec.UNSET
+    creationTimestamp: Any = msgspec.UNSET
+    deletionTimestamp: Any = msgspec.UNSET
+    labels: Any = msgspec.UNSET
+    ownerReferences: Any = msgspec.UNSET
+
+
 class _Item(msgspec.Struct):
-    metadata: dict[str, msgspec.Raw] | None = None
+    metadata: _Metadata | None = None
 
 
 class _Listing(msgspec.Struct):
@@ -100,7 +114,7 @@ _LISTING = msgspec.json.Decoder(_Listing)
 
 
 class MetadataPage(Page):
-    """A page of which only metadata are taken. Managed fields, most of its text, are passed over: nobody asks for them."""
+    """A page of which only metadata are taken, and of them what identifies, dates and labels an object."""
 
     def __init__(self, payload: bytes) -> None:
         """Raises ValueError for what is no list of objects."""
@@ -115,8 +129,7 @@ class MetadataPage(Page):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for item in self._items:
-            known = {key: value for key, value in (item.metadata or {}).items() if key != "managedFields"}
-            yield {"metadata": {key: msgspec.json.decode(value) for key, value in known.items()}}
+            yield {"metadata": msgspec.to_builtins(item.metadata or _Metadata())}
 
 
 P = TypeVar("P", bound=Page)

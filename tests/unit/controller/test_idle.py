@@ -9,8 +9,10 @@ import pytest
 
 from concertmaster.api.models import policy as models
 from concertmaster.api.models.profile import WorkflowProfile
+from concertmaster.controller import snapshot
 from concertmaster.controller.discovery import policies, subject
 from concertmaster.controller.discovery.targets import Target
+from concertmaster.kube.errors import Unreachable
 from concertmaster.kube.objects import NAMESPACES, POLICIES, PROFILES
 from tests.support.controller.harness import CRONJOB, INTERVAL, Bed, run
 
@@ -64,6 +66,26 @@ def test_nothing_is_parsed_resolved_unpacked_analysed_or_written(bed: Bed, monke
     assert prints == []
 
 
+def test_discovery_and_resolving_are_not_gone_through_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = [
+        _count(monkeypatch, snapshot, "discover"),
+        _count(monkeypatch, snapshot.discovery, "plan"),
+        _count(monkeypatch, subject.Subjects, "resolve"),
+    ]
+    bed.run(seconds=INTERVAL)
+    assert [len(calls) for calls in done] == [0, 0, 0]
+
+
+def test_a_profile_that_could_not_be_made_is_tried_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.cronjob("late", "other")
+    monkeypatch.setattr(bed.client, "create", lambda *_, **__: (_ for _ in ()).throw(Unreachable("away")))
+    for _ in range(2):
+        bed.run(seconds=INTERVAL)
+    monkeypatch.undo()
+    bed.run(seconds=INTERVAL)
+    assert PROFILES.path("other", "cronjob-late") in bed.client.objects
+
+
 def test_definitions_that_have_not_changed_are_not_read(bed: Bed) -> None:
     bed.run(seconds=INTERVAL)
     lists = [(path, options) for method, path, options in bed.client.calls if method == "LIST"]
@@ -108,6 +130,7 @@ def test_a_policy_that_changed_is_in_force_at_once(bed: Bed) -> None:
 
 def test_labels_of_a_namespace_that_changed_are_in_force_at_once(bed: Bed) -> None:
     bed.sources.denied.add("default")
+    bed.client.objects[NAMESPACES.path(None, "demo")]["metadata"]["labels"] = {"trusted": "no"}
     bed.run(seconds=INTERVAL)
     assert bed.state(name="cronjob-w3")["MetricsAvailable"] == ("False", "SourceRefused")
     bed.client.objects[NAMESPACES.path(None, "demo")]["metadata"]["labels"] = {"trusted": "true"}

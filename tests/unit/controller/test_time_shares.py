@@ -127,3 +127,20 @@ def test_a_changed_workflow_keeps_its_last_definition_while_the_new_one_waits(
     bed.run(seconds=INTERVAL)
     schedules = [w.schedule for r in bed.sources.asked for w in r.workflows if w.key.namespace == "demo"]
     assert sorted(s or "" for s in schedules) == [*["0 * * * *"] * 5, "5 * * * *"]
+
+
+def test_what_waited_is_read_in_the_next_cycle_although_nothing_has_changed(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = definitions.define
+
+    def slow(raw: Any, *rest: Any, **more: Any) -> Any:
+        bed.analyzer.clock += 0.6 * SHARE
+        return real(raw, *rest, **more)
+
+    monkeypatch.setattr(definitions, "define", slow)
+    bed.sync()
+    snapshot, assessor = bed.cycle._snapshots.build(discovering=False, heartbeat=lambda: None), bed.cycle._assessor
+    waiting = [sum(s.resolved.waits for s in assessor.subjects(snapshot)) for _ in range(4)]
+    assert waiting == [4, 2, 0, 0]
+    assert assessor.subjects(snapshot) is assessor.subjects(snapshot)

@@ -24,6 +24,7 @@ class PodPlacer:
     """Places the pods of one source, and keeps what is unusual about them."""
 
     def __init__(self) -> None:
+        self._observed: tuple[WorkflowDefinition, ...] = ()
         self._recognised: OrderedDict[RunId, WorkflowKey] = OrderedDict()
         self._held: OrderedDict[str, PodFact] = OrderedDict()  # by uid, oldest first
         self._strays: StableFindings[WorkflowKey] = StableFindings()
@@ -41,7 +42,9 @@ class PodPlacer:
 
     def keep_only(self, definitions: Sequence[WorkflowDefinition]) -> None:
         """Forget what concerns workflows nobody observes any more."""
-        keys = {d.key for d in definitions}
+        if (observed := tuple(definitions)) == self._observed:
+            return
+        self._observed, keys = observed, {d.key for d in definitions}
         self._strays.keep_only(keys)
         self._unattributed.keep_only({(d.key.namespace, d.engine) for d in definitions})
         for run in [run for run, key in self._recognised.items() if key not in keys]:
@@ -79,7 +82,7 @@ class PodPlacer:
         return placed
 
     def _learn(self, placed: Assignment, definitions: Sequence[WorkflowDefinition], *, present: bool) -> None:
-        engines = {d.key: d.engine for d in definitions}
+        engines = {d.key: d.engine for d in definitions} if placed.executions else {}
         learn = self._strays.learn if present else self._strays.add
         for key in {*placed.executions, *placed.unplaced}:
             learn(key, _sentences(placed.unplaced.get(key, {})))

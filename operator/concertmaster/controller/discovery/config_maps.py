@@ -35,13 +35,17 @@ class ConfigMaps:
         self._access = access
         self._argo = argo_namespace
         self._known: dict[WorkflowKey, NamedConfigMaps] = {}
+        self._seen: list[WorkflowDefinition] = []
+        self._naming: list[WorkflowDefinition] = []  # those of ``_seen`` that name a ConfigMap
 
     def read(self, definitions: Sequence[WorkflowDefinition]) -> Mapping[WorkflowKey, NamedConfigMaps | None]:
         """What each workflow's ConfigMaps say; workflows that name none, or none that may be read, are left out. None: they
         could not be read yet."""
         seen: dict[tuple[str, str], _Answer] = {}
         by_workflow: dict[WorkflowKey, NamedConfigMaps | None] = {}
-        for definition in definitions:
+        if (observed := list(definitions)) != self._seen:
+            self._seen, self._naming = observed, [d for d in observed if semaphores_of(d) or caches_of(d)]
+        for definition in self._naming:
             try:
                 by_workflow[definition.key] = self._of(definition, seen)
             except Forbidden:  # although the right was granted, as far as it could last be asked about

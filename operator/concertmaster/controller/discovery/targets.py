@@ -72,6 +72,10 @@ class Targets:
                 key = (target.starts[0], target.ref.namespace or "", target.starts[1])
                 self._triggers.setdefault(key, []).append(target)
 
+    def same(self, other: Targets) -> bool:
+        """Whether all of it is as in ``other``."""
+        return (self._found, self._scans, list(self.passing)) == (other._found, other._scans, list(other.passing))
+
     def __iter__(self) -> Iterator[Target]:
         return iter(self._found.values())
 
@@ -139,7 +143,8 @@ def refresh(
     passes: Passing | None = None,
 ) -> Targets:
     """List ``resources`` anew; what has not changed since ``previous`` is not read again. What cannot be listed just now
-    keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon."""
+    keeps its last known state; what is denied does not. ``passes`` knows which problems may be gone soon. ``previous``
+    itself is returned while nothing has changed, which spares working out again what follows from it."""
     passes = passes or Passing(namespaces)
     soon_gone: list[Problem] = []
     targets: dict[TargetId, Target] = {}
@@ -179,7 +184,8 @@ def refresh(
             mine = not target.ref.namespace or owns(target.ref.namespace)
             if target.ref.resource == resource and mine and hidden(passing, target.ref.namespace):
                 targets.setdefault(target.id, target)
-    return Targets(targets, scans, soon_gone)
+    found = Targets(targets, scans, soon_gone)
+    return previous if found.same(previous) else found
 
 
 def _out_of_reach(resource: Resource) -> Problem:

@@ -36,6 +36,11 @@ class TimeShares:
         self._taken.clear()
         self._first, self._waiting = frozenset(self._waiting), {}
 
+    @property
+    def resumes(self) -> bool:
+        """Whether some waited in the last cycle."""
+        return bool(self._first)
+
     def in_order(self, items: Iterable[T], of: Callable[[T], Entry]) -> list[T]:
         """Those whose profile waited in the last cycle first; equals keep their order."""
         return sorted(items, key=lambda item: of(item).uid not in self._first)

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from concertmaster.controller.discovery.definitions import Definitions
 from concertmaster.controller.discovery.fingerprint import fingerprint
-from concertmaster.controller.discovery.subject import Subject, Subjects, most_valuable_first, unread_namespaces
+from concertmaster.controller.discovery.subject import Subject, most_valuable_first, unread_namespaces
 from concertmaster.controller.discovery.time_shares import TimeShares
 from concertmaster.controller.interfaces import (
     Analyzer,
@@ -28,10 +27,10 @@ from concertmaster.controller.interfaces import (
 from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, kept
 from concertmaster.controller.profiles.fleet_index import FleetIndex
-from concertmaster.controller.profiles.leading import lead
 from concertmaster.controller.profiles.learning import Learned
 from concertmaster.controller.profiles.outputs import Outputs
 from concertmaster.controller.profiles.remembered import AnalysisRecord, Memory, Remembered, packed
+from concertmaster.controller.profiles.resolving import Resolving
 from concertmaster.controller.profiles.running import RunningForecasts
 from concertmaster.controller.profiles.status_update import (
     MOST_READING,
@@ -79,8 +78,8 @@ class Assessor:
         self._history = history
         self._analyzer = analyzer
         self.shares = shares or TimeShares()
-        self._definitions = Definitions(self.shares)
-        self._subjects = Subjects()
+        self._resolving = Resolving(sources, self.shares)
+        self._subjects: Sequence[Subject] = ()
         self._revisions: Counter[WorkflowKey] = Counter()
         self._failures, self._answered = Failures(), set[WorkflowKey]()
         self._first = FirstReading()
@@ -93,21 +92,14 @@ class Assessor:
         self._forecasts = RunningForecasts(history, self._outputs.series)
         self._capacity: Mapping[str, Capacity] | None = None
 
-    def subjects(self, snapshot: ClusterSnapshot) -> list[Subject]:
+    def subjects(self, snapshot: ClusterSnapshot) -> Sequence[Subject]:
         """All profiles, parsed and resolved. A profile that cannot be read is a subject too: its status says so."""
         self.learned, self._capacity = Learned(snapshot.snapshot), snapshot.capacity
         self.shares.begin()
-        subjects = lead(
-            [
-                self._subjects.resolve(
-                    entry, snapshot.policies, snapshot.targets, snapshot.namespaces, self._definitions, self._sources
-                )
-                for entry in self.shares.in_order(snapshot.snapshot.profiles, lambda entry: entry)
-            ]
-        )
-        uids = frozenset(s.entry.uid for s in subjects)
-        self._definitions.keep_only(uids)
-        self._subjects.keep_only(uids)
+        subjects = self._resolving.subjects(snapshot)
+        if subjects is self._subjects:
+            return subjects
+        self._subjects, uids = subjects, frozenset(s.entry.uid for s in subjects)
         self.memory.keep_only(uids)
         self._failures.keep_only(uids)
         self._first.keep_only(uids)

@@ -26,8 +26,8 @@ def cache_name(memoize: object) -> str | None:
 
 def caches_of(definition: WorkflowDefinition) -> tuple[str, ...]:
     """Names of the caches that its steps use."""
-    names = (cache_name(s.declared.get("memoize")) for s in definition.graph.steps)
-    return tuple(dict.fromkeys(name for name in names if name is not None))
+    memoizing = (m for s in definition.graph.steps if (m := s.declared.get("memoize")) is not None)
+    return tuple(dict.fromkeys(name for m in memoizing if (name := cache_name(m)) is not None))
 
 
 def semaphores_of(definition: WorkflowDefinition) -> dict[str, tuple[str, str]]:
