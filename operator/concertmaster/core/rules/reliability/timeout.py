@@ -56,9 +56,9 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         good = [e for executions in evidence.rows.succeeded.get(step.step, {}).values() for e in executions]
         items: dict[str, list[float]] = {}
         for e in rows:
-            if e.item is not None and e.span is not None:
-                items.setdefault(e.item, []).append(e.span)
-        succeeded, ended = ([e.span for e in r if e.span is not None] for r in (good, rows))
+            if e.item is not None and (span := e.span) is not None:
+                items.setdefault(e.item, []).append(span)
+        succeeded, ended = ([span for e in r if (span := e.span) is not None] for r in (good, rows))
         yield _Times(step, spec, succeeded, ended, tuple(items.values()))
 
 
