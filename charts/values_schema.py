@@ -155,6 +155,11 @@ def build() -> Schema:
             clusterName=archive["clusterName"],
             instanceId=archive["instanceId"],
         ),
+        "tektonResults": _section(
+            url={**_TEXT, "pattern": _DATABASE},
+            secret=_section(name=_TEXT, userKey=_TEXT, passwordKey={**_TEXT, "minLength": 1}),
+            table=definitions["TektonResultsSettings"]["properties"]["table"],
+        ),
         "resources": _ANY,
         "podAnnotations": _STRINGS,
         "podLabels": _STRINGS,

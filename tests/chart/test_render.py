@@ -141,7 +141,7 @@ def test_every_file_of_the_configuration_is_mounted(helm: Helm) -> None:
     }
     text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
     assert files == set(re.findall(r"/etc/concertmaster/secrets/\S+", text))
-    assert len(files) == 11
+    assert len(files) == 13
 
 
 def test_no_secret_stands_in_plain_text(helm: Helm) -> None:
@@ -224,9 +224,29 @@ def test_the_archive_is_named_and_its_credentials_are_files(helm: Helm) -> None:
     assert "argoArchive" not in find(helm.template({}), "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
 
 
+def test_tekton_results_are_named_and_their_credentials_are_files(helm: Helm) -> None:
+    url = "postgresql://results-db.example.com/tekton-results"
+    values = {"url": url, "secret": {"name": "results"}, "table": "tekton.records"}
+    objects = helm.template({"tektonResults": values, "networkPolicy": {"enabled": True}})
+    text = find(objects, "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+    found = settings.parse(text).tekton_results
+    assert (found.url, found.table) == (url, "tekton.records")
+    files = ("/etc/concertmaster/secrets/tekton_results/username", "/etc/concertmaster/secrets/tekton_results/password")
+    assert (found.username_file, found.password_file) == files
+    pod = find(objects, "Deployment")["spec"]["template"]["spec"]
+    (volume,) = (v for v in pod["volumes"] if v["name"] == "tekton-results")
+    items = [{"key": "username", "path": "username"}, {"key": "password", "path": "password"}]
+    assert volume["projected"]["sources"] == [{"secret": {"name": "results", "items": items}}]
+    (mount,) = (m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "tekton-results")
+    assert mount["mountPath"] == "/etc/concertmaster/secrets/tekton_results"
+    egress = find(objects, "NetworkPolicy")["spec"]["egress"]
+    assert {"port": 5432, "protocol": "TCP"} in [port for rule in egress for port in rule["ports"]]
+    assert "tektonResults" not in find(helm.template({}), "ConfigMap", "cm-concertmaster")["data"]["concertmaster.yaml"]
+
+
 @pytest.mark.parametrize("url", ["postgresql://u:p@db/x", "mysql://db/x", "postgresql://db"])
 def test_a_database_address_is_checked_and_holds_no_password(helm: Helm, url: str) -> None:
-    for part in ("history", "argoArchive"):
+    for part in ("history", "argoArchive", "tektonResults"):
         with pytest.raises(HelmError, match=rf"{part}.*url"):
             helm.template({part: {"url": url}})
 
@@ -396,8 +416,9 @@ def test_crds_follow_their_toggles(helm: Helm) -> None:
 def test_network_policy_lets_out_what_the_sources_need(helm: Helm) -> None:
     values = {**EVERYTHING, "networkPolicy": {"enabled": True, "apiServerTo": [{"ipBlock": {"cidr": "10.0.0.1/32"}}]}}
     spec = find(helm.template(values), "NetworkPolicy")["spec"]
-    dns, api, stores, archive = spec["egress"]
+    dns, api, stores, archive, results = spec["egress"]
     assert archive == {"ports": [{"port": 5432, "protocol": "TCP"}]}
+    assert results == {"ports": [{"port": 5433, "protocol": "TCP"}]}
     assert {p["port"] for p in dns["ports"]} == {53}
     assert [p["port"] for p in api["ports"]] == [443, 6443]
     assert api["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]

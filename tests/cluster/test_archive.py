@@ -1,4 +1,4 @@
-"""An operator that begins when all objects are gone, with Argo's archive in a real PostgreSQL server."""
+"""An operator that begins when all objects are gone, with an engine's archive in a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from testbed.services.controlplane import ControlPlane
 from testbed.services.postgres import PostgresServer
 from testbed.services.prometheus import PrometheusServer
 from tests.support.argo_archive import ArchiveTables, workflow
+from tests.support.chart.bed import minimal_crd
 from tests.support.cluster.live_cluster import ARGO, PLACE, install_argo, own_cluster
 from tests.support.cluster.operator_bed import (
     Operator,
@@ -29,10 +30,14 @@ from tests.support.cluster.operator_bed import (
     wait_for,
 )
 from tests.support.engines.argo_definitions import NESTED
+from tests.support.engines.tekton_objects import SPEC
+from tests.support.tekton_results import ResultTables, finished
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 ETL = WorkflowKey(PLACE, "WorkflowTemplate", "etl")
+BUILD = WorkflowKey(PLACE, "Pipeline", "build")
+TEKTON = "tekton.dev/v1"
 
 
 @pytest.fixture
@@ -75,10 +80,10 @@ def archive(tables: ArchiveTables, *names: str, ago: float = 3600.0) -> None:
     tables.put(*found)
 
 
-def known(directory: Path) -> list[RunRecord]:
+def known(directory: Path, key: WorkflowKey = ETL) -> list[RunRecord]:
     """What the history has from objects, wherever they were."""
     with Store(str(directory / "history.db")) as store:
-        return [run for run in store.runs(ETL) if run.source is Source.LIVE]
+        return [run for run in store.runs(key) if run.source is Source.LIVE]
 
 
 def said(op: Operator) -> list[str]:
@@ -114,3 +119,40 @@ def test_runs_whose_objects_are_gone_are_analysed_from_the_archive(
         op.next_cycles(2)
         assert len(known(tmp_path)) == 9
         assert op.metric('concertmaster_archived_runs_total{result="complete"}') < 9, "it goes on where it was"
+
+
+def test_pipeline_runs_whose_objects_are_gone_are_analysed_from_tekton_results(
+    cluster: Cluster, prometheus: PrometheusServer, tmp_path: Path
+) -> None:
+    kinds = (("Pipeline", "pipelines"), ("Task", "tasks"))
+    apply(cluster, *(minimal_crd("tekton.dev", "v1", kind, plural) for kind, plural in kinds))
+    for _, plural in kinds:
+        cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.tekton.dev", "--timeout=30s")
+    pipeline = {
+        "apiVersion": TEKTON,
+        "kind": "Pipeline",
+        "metadata": {"name": "build", "namespace": PLACE},
+        "spec": SPEC,
+    }
+    ref = {"apiVersion": TEKTON, "kind": "Pipeline", "name": "build"}
+    apply(cluster, pipeline, profile(PLACE, "build", workflowRef=ref))
+    server = PostgresServer().start()
+    try:
+        tables = ResultTables.fresh(server)
+        begun = float(int(time.time() - 3600.0))
+        for n in range(8):
+            tables.put(*finished(f"build-{n}", begun - 3600.0 * n, PLACE))
+        configured = tables.settings().model_dump(mode="json", by_alias=True, exclude_none=True)
+        config = settings(tmp_path, {"default": prometheus.url}, tektonResults=configured)
+        with operator(cluster, tmp_path, config) as op:
+            runs = wait_for("eight runs", lambda: len(found := known(tmp_path, BUILD)) == 8 and found)
+            assert all({"fetch", "test", "deploy", "clean"} <= {e.step for e in run.steps} for run in runs)
+            wait_for(
+                "their analysis", lambda: "8 " in str(condition(cluster.get("wfp", "build", "-n", PLACE), "Ready"))
+            )
+            assert op.metric('concertmaster_archived_runs_total{result="complete"}') == 8
+            server.stop()
+            wait_for("a word on it", lambda: any("the database of Tekton Results" in text for text in said(op)))
+            assert server.password not in op.log.read_text()
+    finally:
+        server.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.archive import argo
-from concertmaster.controller.archive import argo_runs, turns
+from concertmaster.controller.archive import archived_runs, turns
 from concertmaster.controller.collection import run_objects
 from concertmaster.controller.discovery import labelled, time_shares
 from concertmaster.history.runs import reader
@@ -22,7 +22,7 @@ PROMISED = [
     ("threat-model.md", f"{time_shares.SHARE:g} s of a cycle for each namespace"),
     ("threat-model.md", f"at most {turns.MAX_SHARE:g} s of a cycle for one namespace before the others had their turn"),
     ("threat-model.md", f"{argo.MAX_BYTES >> 20} MiB of an object"),
-    ("engines/argo.md", f"Reading takes about {argo_runs.MAX_SECONDS:g} s of a cycle"),
+    ("engines/argo.md", f"Reading takes about {archived_runs.MAX_SECONDS:g} s of a cycle"),
     ("engines/argo.md", f"a turn takes at most {turns.MAX_SHARE:g} s"),
     ("engines/argo.md", f"{argo.PAGE} at a time"),
     ("operations.md", f"`limits.historyPerNamespace` ({Limits().history_per_namespace})"),

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.controller.archive.argo_runs import ArchivedRuns
+from concertmaster.controller.archive.archived_runs import ArchivedRuns
+from concertmaster.controller.archive.formats import ARGO
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 from concertmaster.engines import define_all, whole_run
@@ -82,7 +83,7 @@ def history(archived: Archived, tmp_path_factory: pytest.TempPathFactory) -> His
     """What an operator knows that began after everything was deleted."""
     keeper = HistoryProvider(str(Path(tmp_path_factory.mktemp("archive")) / "history.db"))
     definitions = list(archived.definitions.values())
-    runs = ArchivedRuns(archived.tables.open(), keeper, 14 * DAY)
+    runs = ArchivedRuns(archived.tables.open(), ARGO, keeper, 14 * DAY)
     reach = dict.fromkeys(archived.definitions, (200, 14 * DAY))
     report = runs.read(definitions, reach, time.time(), lambda _: None)
     assert (report.notes, report.more) == ((), False)

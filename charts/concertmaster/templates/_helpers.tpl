@@ -179,6 +179,19 @@ argoArchive:
   {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.tektonResults }}
+{{- if .url }}
+tektonResults:
+  url: {{ .url | quote }}
+  table: {{ .table | quote }}
+  {{- if .secret.name }}
+  {{- if .secret.userKey }}
+  usernameFile: {{ include "concertmaster.secretFile" (dict "source" "tekton_results" "what" "username") }}
+  {{- end }}
+  passwordFile: {{ include "concertmaster.secretFile" (dict "source" "tekton_results" "what" "password") }}
+  {{- end }}
+{{- end }}
+{{- end }}
 logLevel: {{ .Values.config.logLevel }}
 {{- if not .Values.config.live }}
 live: false

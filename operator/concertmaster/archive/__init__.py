@@ -1,7 +1,19 @@
 """Archives that engines keep of finished runs, beyond the life of their objects. Only ever read."""
 
-from concertmaster.archive.argo import ArchivedWorkflow, ArchivePage, ArgoArchive
+from concertmaster.archive.argo import ArgoArchive
 from concertmaster.archive.errors import ArchiveError, StatementFailed
-from concertmaster.archive.open import open_archive
+from concertmaster.archive.open import open_archive, open_results
+from concertmaster.archive.rows import ArchivePage, ArchiveRow, ArchiveTable
+from concertmaster.archive.tekton import TektonResults
 
-__all__ = ["ArchiveError", "ArchivePage", "ArchivedWorkflow", "ArgoArchive", "StatementFailed", "open_archive"]
+__all__ = [
+    "ArchiveError",
+    "ArchivePage",
+    "ArchiveRow",
+    "ArchiveTable",
+    "ArgoArchive",
+    "StatementFailed",
+    "TektonResults",
+    "open_archive",
+    "open_results",
+]

@@ -1,21 +1,20 @@
-"""Faults of the archive's database as errors, each with what to do."""
+"""Faults of an archive's database as errors, each with what to do."""
 
 from __future__ import annotations
 
-from concertmaster.archive.errors import ArchiveError, StatementFailed
+from concertmaster.archive.errors import ArchiveError, ArchiveNames, StatementFailed
 from concertmaster.postgresql.faults import DatabaseFault, FaultKind
 
 _REMEDIES = {
-    FaultKind.FORBIDDEN: "cannot be read: permission denied ({why}). GRANT SELECT ON {table}, {table}_labels to the "
-    "operator's user.",
-    FaultKind.NO_TABLE: "has no table {table} as Argo makes it ({why}). Check argoArchive.table and the database in "
-    "argoArchive.url, and that persistence.archive is set in Argo's controller.",
+    FaultKind.FORBIDDEN: "cannot be read: permission denied ({why}). GRANT SELECT ON {tables} to the operator's user.",
+    FaultKind.NO_TABLE: "has no table {table} as {maker} makes it ({why}). Check {setting}.table and the database in "
+    "{setting}.url{also}.",
     FaultKind.TIMED_OUT: "did not answer in time ({why}). Check the database's load.",
     FaultKind.LOCKED: "is locked by another session ({why}); it is read in the next cycle.",
-    FaultKind.CREDENTIALS: "refuses the operator's credentials ({why}). Check argoArchive.usernameFile and passwordFile.",
+    FaultKind.CREDENTIALS: "refuses the operator's credentials ({why}). Check {setting}.usernameFile and passwordFile.",
     FaultKind.CREDENTIALS_FILE: "cannot be reached: the file {file} cannot be read ({why}). Check the Secret that "
-    "argoArchive.usernameFile and passwordFile come from.",
-    FaultKind.NO_DATABASE: "does not exist ({why}). Correct argoArchive.url.",
+    "{setting}.usernameFile and passwordFile come from.",
+    FaultKind.NO_DATABASE: "does not exist ({why}). Correct {setting}.url.",
     FaultKind.NO_CONNECTION: "has no free connection ({why}). Every shard needs one.",
     FaultKind.UNREACHABLE: "cannot be reached ({why}). Check that the server runs and that network policies let the "
     "operator reach it.",
@@ -23,10 +22,19 @@ _REMEDIES = {
 _OF_ONE_STATEMENT = (FaultKind.OTHER, FaultKind.TIMED_OUT, FaultKind.FULL)
 
 
-def unreadable(fault: DatabaseFault, place: str, table: str) -> ArchiveError:
+def unreadable(fault: DatabaseFault, place: str, table: str, names: ArchiveNames) -> ArchiveError:
     """The error for a fault of the database ``place`` with the archive in ``table``."""
     # Where a row is damaged or too large the server says so in many ways, one of which is that it takes too long.
     raised = StatementFailed if fault.kind in _OF_ONE_STATEMENT else ArchiveError
     remedy = _REMEDIES.get(fault.kind, "failed: {why} ({code})")
-    text = remedy.format(why=fault.why, code=fault.code, file=fault.file, table=table)
-    return raised(f"the workflow archive {place} {text}")
+    text = remedy.format(
+        why=fault.why,
+        code=fault.code,
+        file=fault.file,
+        table=table,
+        tables=f"{table}, {table}_labels" if names.labels else table,
+        maker=names.maker,
+        setting=names.setting,
+        also=names.also,
+    )
+    return raised(f"{names.title} {place} {text}")

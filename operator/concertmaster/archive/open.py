@@ -5,24 +5,36 @@ from __future__ import annotations
 from functools import partial
 
 from concertmaster.archive.argo import ArgoArchive
-from concertmaster.archive.errors import NoDriver
+from concertmaster.archive.errors import ARGO, TEKTON, ArchiveNames, NoDriver
+from concertmaster.archive.rows import Queried
+from concertmaster.archive.tekton import TektonResults
 from concertmaster.postgresql.server import DatabaseServer
-from concertmaster.settings import ArgoArchiveSettings
+from concertmaster.settings import ArgoArchiveSettings, TektonResultsSettings
 
 _STATEMENT_SECONDS = 15
 _PATIENCE = 20.0  # seconds after which a server that does not answer at all is given up
 
 
 def open_archive(settings: ArgoArchiveSettings) -> ArgoArchive:
-    """The archive that the settings name; it connects when it is read. Raises ArchiveError without the driver, ValueError
+    """Argo's archive that the settings name; it connects when it is read. Raises ArchiveError without the driver, ValueError
     without an address."""
+    session = _session(settings, settings.table, ARGO)
+    return ArgoArchive(session, settings.table, settings.cluster_name, settings.instance_id)
+
+
+def open_results(settings: TektonResultsSettings) -> TektonResults:
+    """The same for Tekton Results."""
+    return TektonResults(_session(settings, settings.table, TEKTON), settings.table)
+
+
+def _session(settings: ArgoArchiveSettings | TektonResultsSettings, table: str, names: ArchiveNames) -> Queried:
     if settings.url is None:
-        raise ValueError("argoArchive.url is not set")
+        raise ValueError(f"{names.setting}.url is not set")
     try:
         from concertmaster.archive.faults import unreadable
         from concertmaster.postgresql.session import Session
     except ImportError as error:
-        raise NoDriver(settings.url, error) from error
+        raise NoDriver(names, settings.url, error) from error
     server = DatabaseServer(
         settings.url,
         settings.username_file,
@@ -37,6 +49,4 @@ def open_archive(settings: ArgoArchiveSettings) -> ArgoArchive:
         },
         prepared=False,  # which index is best depends on the namespaces and the span
     )
-    raised = partial(unreadable, place=str(server), table=settings.table)
-    session = Session(server, raised, patience=_PATIENCE)
-    return ArgoArchive(session, settings.table, settings.cluster_name, settings.instance_id)
+    return Session(server, partial(unreadable, place=str(server), table=table, names=names), patience=_PATIENCE)

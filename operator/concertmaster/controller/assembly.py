@@ -7,13 +7,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from concertmaster.archive import ArchiveError, open_archive
+from concertmaster.archive import ArchiveError, ArchiveTable, open_archive, open_results
 from concertmaster.controller import watches
-from concertmaster.controller.archive.argo_runs import ArchivedRuns
+from concertmaster.controller.archive.archived_runs import ArchivedRuns
+from concertmaster.controller.archive.formats import ARGO, TEKTON, ArchiveFormat
+from concertmaster.controller.archive.together import ArchivesTogether
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
@@ -189,21 +191,27 @@ class Assembly:
             sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
         )
 
-    def _archive(self, history: HistoryProvider) -> ArchivedRuns | None:
-        """Argo's archive, where one is configured. Without its driver the operator works as without it."""
-        if self.settings.argo_archive.url is None:
-            return None
-        try:
-            archive = open_archive(self.settings.argo_archive)
-        except ArchiveError as error:
-            log.error("%s", error)
-            return None
-        return ArchivedRuns(
-            archive,
-            history,
-            float(self.settings.limits.backfill.seconds),
-            count=lambda result: self.telemetry.archived_runs.labels(result).inc(),
+    def _archive(self, history: HistoryProvider) -> ArchivesTogether | None:
+        """The archives that are configured. Without their driver the operator works as without them."""
+        settings, made = self.settings, list[ArchivedRuns]()
+        wanted: tuple[tuple[str | None, Callable[[], ArchiveTable], ArchiveFormat], ...] = (
+            (settings.argo_archive.url, lambda: open_archive(settings.argo_archive), ARGO),
+            (settings.tekton_results.url, lambda: open_results(settings.tekton_results), TEKTON),
         )
+        for url, opened, form in wanted:
+            if url is None:
+                continue
+            try:
+                archive = opened()
+            except ArchiveError as error:
+                log.error("%s", error)
+                continue
+            backfill = float(settings.limits.backfill.seconds)
+            made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived))
+        return ArchivesTogether(made) if made else None
+
+    def _count_archived(self, result: str) -> None:
+        self.telemetry.archived_runs.labels(result).inc()
 
     def _pods(self) -> PodIndex:
         """Labels of live pods, where metrics sources do not export them."""

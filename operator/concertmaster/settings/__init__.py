@@ -1,6 +1,6 @@
 """The operator's configuration: one YAML file, read once at start."""
 
-from concertmaster.settings.archive import ArgoArchiveSettings
+from concertmaster.settings.archive import ArgoArchiveSettings, TektonResultsSettings
 from concertmaster.settings.history import HistorySettings
 from concertmaster.settings.load import SettingsError, load, parse, schema
 from concertmaster.settings.model import ClusterTemplateOwner, Limits, Listen, Settings
@@ -21,6 +21,7 @@ __all__ = [
     "Receiver",
     "Settings",
     "SettingsError",
+    "TektonResultsSettings",
     "Tls",
     "load",
     "parse",

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from concertmaster.core.model.enums import ReceiverFormat
 from concertmaster.core.model.scalars import Duration, MemoryQuantity
 from concertmaster.settings import checks
-from concertmaster.settings.archive import ArgoArchiveSettings, archive_files
+from concertmaster.settings.archive import ArgoArchiveSettings, TektonResultsSettings
 from concertmaster.settings.history import HistorySettings
 from concertmaster.settings.receiver import Receiver, receiver_files
 from concertmaster.settings.source import DnsName, FilePath, MetricsSource, Section, credential_files
@@ -104,6 +104,9 @@ class Settings(Section):
     argo_archive: ArgoArchiveSettings = Field(
         ArgoArchiveSettings(), description="Argo's archive of Workflows, to read finished runs whose objects are gone."
     )
+    tekton_results: TektonResultsSettings = Field(
+        TektonResultsSettings(), description="Tekton Results, to read finished PipelineRuns whose objects are gone."
+    )
     cluster_template_owners: tuple[ClusterTemplateOwner, ...] = Field(
         (),
         max_length=1000,
@@ -185,8 +188,9 @@ class Settings(Section):
         if (file := self.history.password_file) is not None and not Path(file).is_file():
             texts.append(f"history.passwordFile {file} cannot be read here.")
         texts += [
-            f"argoArchive.{name} {path} cannot be read here."
-            for name, path in archive_files(self.argo_archive)
+            f"{section}.{name} {path} cannot be read here."
+            for section, archive in (("argoArchive", self.argo_archive), ("tektonResults", self.tekton_results))
+            for name, path in archive.files()
             if not Path(path).is_file()
         ]
         if not PurePosixPath(self.history_path).is_absolute():

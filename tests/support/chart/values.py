@@ -40,6 +40,10 @@ EVERYTHING: dict[str, Any] = {
         "secret": {"name": "archive-reader"},
         "instanceId": "team",
     },
+    "tektonResults": {
+        "url": "postgresql://results-db.example.com:5433/tekton-results",
+        "secret": {"name": "results-reader"},
+    },
     "metrics": {
         "serviceMonitor": {"enabled": True, "labels": {"release": "kps"}},
         "prometheusRule": {"enabled": True},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from concertmaster.archive import ArchiveError, ArgoArchive, StatementFailed, argo, open_archive
+from concertmaster.archive.errors import ARGO
 from concertmaster.archive.faults import unreadable
 from concertmaster.engines.argo.live import ORIGIN_LABELS, archived_workflow
 from concertmaster.postgresql.faults import DatabaseFault, FaultKind
@@ -225,7 +226,7 @@ def test_user_and_password_of_the_history_are_not_used(
     ],
 )
 def test_faults_of_one_statement_are_told_from_those_of_the_archive(kind: FaultKind, of_one: bool) -> None:
-    error = unreadable(DatabaseFault(kind, "why", "XX001"), "postgresql://db/argo", "t")
+    error = unreadable(DatabaseFault(kind, "why", "XX001"), "postgresql://db/argo", "t", ARGO)
     assert isinstance(error, StatementFailed) == of_one
 
 

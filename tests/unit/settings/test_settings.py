@@ -142,6 +142,13 @@ def test_everything_can_be_said() -> None:
             ["argoArchive", "name the user in url or in usernameFile"],
         ),
         ("argoArchive: {table: 'a.b.c'}\n" + LEAST, ["argoArchive.table"]),
+        ("tektonResults: {url: 'mysql://u@db/x'}\n" + LEAST, ["tektonResults.url", "postgresql://host:port/database"]),
+        (
+            "tektonResults: {url: 'postgresql://db/x'}\n" + LEAST,
+            ["tektonResults", "name the user in url or in usernameFile"],
+        ),
+        ("tektonResults: {table: 'records;drop'}\n" + LEAST, ["tektonResults.table"]),
+        ("tektonResults: {clusterName: default}\n" + LEAST, ["tektonResults.clusterName"]),
         ("argoArchive: {table: 'a;drop'}\n" + LEAST, ["argoArchive.table"]),
         ("historyPath: /\n" + LEAST, ["historyPath", "directory", "name a file"]),
         ("historyPath: /data/\n" + LEAST, ["historyPath", "directory"]),

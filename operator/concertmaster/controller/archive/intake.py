@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.archive import ArchivedWorkflow, StatementFailed
+from concertmaster.archive import ArchiveRow, StatementFailed
 from concertmaster.controller.archive.reading import Result, RunsOfArchive
 from concertmaster.controller.interfaces import Heartbeat
 from concertmaster.core.model import RunRecord, WorkflowKey
-from concertmaster.engines.argo.live import names_its_template, origins
 
 MOST_AT_ONCE = 50  # runs stored in one transaction
 MOST_STEPS_AT_ONCE = 20_000
+LATE = 900.0
+"""Seconds in which the other objects of a run may be archived after its own."""
 
 Keys = frozenset[WorkflowKey]
 
@@ -24,15 +25,15 @@ class Seen:
 
     runs: dict[str, dict[str, tuple[float, WorkflowKey | None]]] = field(default_factory=dict)
 
-    def knows(self, row: ArchivedWorkflow) -> bool:
+    def knows(self, row: ArchiveRow) -> bool:
         """Whether this end of the run was read."""
         return self.runs.get(row.namespace, {}).get(row.uid, (None, None))[0] == row.ended
 
-    def workflow(self, row: ArchivedWorkflow) -> WorkflowKey | None:
+    def workflow(self, row: ArchiveRow) -> WorkflowKey | None:
         """The workflow that a known run is of, if it is an observed one."""
         return self.runs[row.namespace][row.uid][1]
 
-    def note(self, row: ArchivedWorkflow, key: WorkflowKey | None) -> None:
+    def note(self, row: ArchiveRow, key: WorkflowKey | None) -> None:
         """It is read and stored."""
         self.runs.setdefault(row.namespace, {})[row.uid] = row.ended, key
 
@@ -56,10 +57,10 @@ class Intake:
     count: Callable[[str], None]
     changed: set[WorkflowKey] = field(default_factory=set)
     more: bool = False
-    _taken: list[tuple[ArchivedWorkflow | None, Result]] = field(default_factory=list)
+    _taken: list[tuple[ArchiveRow | None, Result]] = field(default_factory=list)
     _steps: int = 0
 
-    def take(self, row: ArchivedWorkflow, wanted: Callable[[Keys, Keys], bool]) -> WorkflowKey | None:
+    def take(self, row: ArchiveRow, wanted: Callable[[Keys, Keys], bool]) -> WorkflowKey | None:
         """Read one row, where its object is ``wanted``: that is asked with the observed workflows that the run may be of,
         and with those among them that it was created from. Returns the workflow that it is a run of.
 
@@ -68,7 +69,7 @@ class Intake:
         self.heartbeat("archive")
         needed = False
         try:
-            observed, named = self._observed(row)
+            observed, named = self._observed(row) if row.over else (Keys(), Keys())
             needed = not observed or wanted(observed, named)
             result = self.runs.read(row) if observed and needed else Result()
         except StatementFailed as error:
@@ -79,12 +80,12 @@ class Intake:
             self.keep()
         return result.key
 
-    def _observed(self, row: ArchivedWorkflow) -> tuple[Keys, Keys]:
+    def _observed(self, row: ArchiveRow) -> tuple[Keys, Keys]:
         """The observed workflows whose runs are analysed that far back and may include this one, and those of them that it
         was created from."""
-        created_from = origins(row.namespace, row.labels)
-        if not names_its_template(row.labels):
-            created_from = origins(row.namespace, row.labels, self.runs.archive.reference(row))
+        form = self.runs.form
+        reference = None if form.name_all(row.labels) else self.runs.archive.reference(row)
+        created_from = form.origins(row.namespace, row.labels, reference)
         found = self.runs.claims.candidates(row.namespace, created_from)
         observed = frozenset(key for key in found if key in self.wants and row.ended >= self.wants[key])
         return observed, observed & created_from
@@ -97,6 +98,8 @@ class Intake:
         taken, self._taken, self._steps = self._taken, [], 0
         self.runs.waiting.clear()
         for row, result in taken:
+            if row is not None and result.lacking and self.now - row.ended < LATE:
+                continue
             if row is not None:
                 self.seen.note(row, result.key)
             if result.count:

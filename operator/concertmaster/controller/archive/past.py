@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from concertmaster.archive import ArchivedWorkflow, ArgoArchive
+from concertmaster.archive import ArchiveRow, ArchiveTable
+from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake, Keys
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.watermarks import SLACK, Watermarks
 from concertmaster.core.model import WorkflowKey
-from concertmaster.engines.argo.live import ORIGIN_LABELS
 
 
 @dataclass(slots=True)
@@ -32,13 +32,16 @@ class PastRuns:
     """Reads on from how far back each workflow was read. A workflow of which there are as many runs as are kept stays where
     it is: should more be kept one day, it goes on from there."""
 
-    def __init__(self, archive: ArgoArchive, keeper: HistoryProvider, marks: Watermarks, turns: Turns) -> None:
+    def __init__(
+        self, archive: ArchiveTable, form: ArchiveFormat, keeper: HistoryProvider, marks: Watermarks, turns: Turns
+    ) -> None:
         self._archive = archive
+        self._form = form
         self._keeper = keeper
         self._marks = marks
         self._turns = turns
         self._rooms: dict[WorkflowKey, _Room] = {}
-        self._last: dict[str, ArchivedWorkflow] = {}  # read, by namespace: others may have ended in the same second
+        self._last: dict[str, ArchiveRow] = {}  # read, by namespace: others may have ended in the same second
 
     def forget(self, namespace: str) -> None:
         """Other workflows are observed there, or other things of them."""
@@ -74,7 +77,7 @@ class PastRuns:
         low, since = max(lows.values()), min(intake.wants[key] for key in lows)
         last = self._last.get(name)
         after = last if last is not None and last.ended == low else None
-        page = self._archive.page((name,), since, low, labels=ORIGIN_LABELS, after=after)
+        page = self._archive.page((name,), since, low, labels=self._form.labels, after=after)
 
         def wanted(candidates: Keys, named: Keys) -> bool:
             """Of a workflow that it was created from are enough where there are enough of any: they are the same runs."""

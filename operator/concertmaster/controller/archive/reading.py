@@ -1,4 +1,4 @@
-"""One archived Workflow as the record that its live object would have given."""
+"""One archived run as the record that its live object would have given."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from concertmaster.archive import ArchivedWorkflow, ArgoArchive
+from concertmaster.archive import ArchiveRow, ArchiveTable
+from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
 from concertmaster.engines import Claims, end_alone, ended, whole_run
-from concertmaster.engines.argo.live import archived_workflow
 from concertmaster.kube.depth import check_depth
 
 log = logging.getLogger("concertmaster.archive")
@@ -22,24 +22,26 @@ _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticErr
 @dataclass(frozen=True, slots=True)
 class Result:
     """One row. ``record`` is what it adds to the history, ``key`` the observed workflow it is a run of; ``count`` as
-    metrics call the result, empty for what concerns no workflow."""
+    metrics call the result, empty for what concerns no workflow. ``lacking``: objects that belong to it may come later."""
 
     record: RunRecord | None = None
     key: WorkflowKey | None = None
     count: str = ""
+    lacking: bool = False
 
 
 @dataclass(slots=True)
 class RunsOfArchive:
     """``problems``: sentences on rows that could not be read; ``waiting``: records that are not stored yet, by name."""
 
-    archive: ArgoArchive
+    archive: ArchiveTable
+    form: ArchiveFormat
     keeper: HistoryProvider
     claims: Claims
     problems: list[str] = field(default_factory=list)
     waiting: dict[tuple[WorkflowKey, str], RunRecord] = field(default_factory=dict)
 
-    def read(self, row: ArchivedWorkflow) -> Result:
+    def read(self, row: ArchiveRow) -> Result:
         """The run of a row. Raises ArchiveError and HistoryError; an object that cannot be read costs only
         itself."""
         document, size = self.archive.document(row)
@@ -48,12 +50,13 @@ class RunsOfArchive:
                 return Result()
             return self.unreadable(row, f"its object has {size >> 20} MiB")
         try:
-            raw = archived_workflow(document)
+            raw, parts = self.form.objects(document)
             if (found := _identity(raw)) != (row.uid, row.namespace, row.name):
                 return self.unreadable(row, f"its object is that of {'/'.join(found[1:])}")
-            check_depth(raw)
+            for obj in (raw, *parts):
+                check_depth(obj)
             definition = self.claims.of(raw) if ended(raw) else None
-            run = whole_run(raw, definition) if definition is not None else None
+            run = whole_run(raw, definition, parts) if definition is not None else None
         except _UNREADABLE as error:
             log.warning("archived run %s/%s (%s) is left out", row.namespace, row.name, row.uid, exc_info=error)
             return self.unreadable(row, f"{type(error).__name__}: {str(error)[:200]}")
@@ -63,15 +66,16 @@ class RunsOfArchive:
         if record is None:
             return Result()
         name, count = (definition.key, record.run), "complete" if record.steps else "end"
+        lacking = self.form.in_parts and not run.complete
         known = self.waiting.get(name) or self.keeper.store.live_record(*name)
         if known is not None and not adds(record, known):
-            return Result(None, definition.key, count)
+            return Result(None, definition.key, count, lacking)
         if known is not None and known.created == record.created:  # what Kueue said is not in the archive
             record = replace(record, suspension=known.suspension or record.suspension)
         self.waiting[name] = record
-        return Result(record, definition.key, count)
+        return Result(record, definition.key, count, lacking)
 
-    def unreadable(self, row: ArchivedWorkflow, why: str) -> Result:
+    def unreadable(self, row: ArchiveRow, why: str) -> Result:
         """Report a row that costs only itself."""
         self.problems.append(f"archived run {row.namespace}/{row.name} cannot be read: {why}")
         return Result(count="unreadable")

@@ -6,14 +6,14 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from concertmaster.archive import ArchivedWorkflow, ArchivePage, ArgoArchive
+from concertmaster.archive import ArchivePage, ArchiveRow, ArchiveTable
+from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake
 from concertmaster.controller.archive.turns import Turns
 from concertmaster.controller.collection.watermarks import Watermarks
-from concertmaster.engines.argo.live import ORIGIN_LABELS
 
 AHEAD = 86_400.0
-"""Seconds by which the clock of Argo's controller may be ahead."""
+"""Seconds by which the clock of an archive may be ahead."""
 _MOST_LISTED = 20_000  # rows held, of all namespaces
 
 
@@ -22,7 +22,7 @@ class _Listed:
     """Rows of one namespace that were not read. ``until``: the end of the last row up to which they are all there;
     ``done``: that of the last one that was read. ``seconds`` that listing them took."""
 
-    rows: deque[ArchivedWorkflow] = field(default_factory=deque)
+    rows: deque[ArchiveRow] = field(default_factory=deque)
     until: float | None = None
     done: float | None = None
     seconds: float = 0.0
@@ -32,8 +32,9 @@ class NewRuns:
     """Reads on from the mark of each namespace. Rows beyond the operator's clock are read and move no mark: they must not
     hide what others archive meanwhile."""
 
-    def __init__(self, archive: ArgoArchive, marks: Watermarks, turns: Turns) -> None:
+    def __init__(self, archive: ArchiveTable, form: ArchiveFormat, marks: Watermarks, turns: Turns) -> None:
         self._archive = archive
+        self._form = form
         self._marks = marks
         self._turns = turns
         # Namespaces whose rows took too long to list. In the next cycle they are only listed from their marks on, so that
@@ -68,12 +69,12 @@ class NewRuns:
         for."""
         asked, slow = set(listed), set[str]()
         share, most = self._turns.share(until - self._turns.clock(), len(listed)), max(1, _MOST_LISTED // len(listed))
-        after: ArchivedWorkflow | None = None
+        after: ArchiveRow | None = None
         while asked:
             intake.heartbeat("archive")
             begun = self._turns.clock()
             page = self._archive.page(
-                asked, since, intake.now + AHEAD, labels=ORIGIN_LABELS, after=after, newest_first=False
+                asked, since, intake.now + AHEAD, labels=self._form.labels, after=after, newest_first=False
             )
             self._put(intake, page, asked, listed, self._turns.clock() - begun)
             if not page.more:

@@ -84,7 +84,8 @@ class Telemetry:
         )
         self.archived_runs = counter(
             "archived_runs",
-            "Finished runs read from Argo's archive: complete, end (steps only from the metrics) or unreadable.",
+            "Finished runs read from Argo's archive or Tekton Results: complete, end (steps only from the metrics) or "
+            "unreadable.",
             "result",
         )
         self.active = gauge("active", "1 while this operator is the leader, 0 while it is on standby.")

@@ -7,13 +7,10 @@ start of its containers is unknown until the metrics contain it.
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from operator import itemgetter
 from typing import Any
 
 from concertmaster.core.model import ITEM_JOIN, Outcome, StepExecution, WorkflowDefinition, WorkflowKey
@@ -22,9 +19,9 @@ from concertmaster.engines.argo.definition import material
 from concertmaster.engines.argo.links import Links
 from concertmaster.engines.argo.nodes import MAX_ATTEMPTS, dense_attempts
 from concertmaster.engines.argo.pods import TEMPLATE_LABELS
-from concertmaster.engines.argo.status import MAX_NODES_MEMORY, Node, read_nodes
+from concertmaster.engines.argo.status import Node, read_nodes
 from concertmaster.engines.argo.traits import API
-from concertmaster.engines.common.bounds import decoded_bytes
+from concertmaster.engines.common.archived import archived_object
 from concertmaster.engines.common.manifest import Problems, fingerprint, flag, mapping, text, timestamp
 from concertmaster.engines.common.names import argo_pod_name_of
 from concertmaster.engines.common.objects import KubeObject
@@ -88,31 +85,12 @@ def archived_workflow(document: str) -> dict[str, Any]:
     """A Workflow as Argo's archive holds it, as the API server gave it out while it existed. Raises ValueError if it is none
     or would take too much memory.
 
-    The database orders the fields of an object by length and replaces NUL; the API server orders them by name.
+    Argo replaces NUL, which the database does not keep.
     """
-    # One rare character makes all others of a text take up to four bytes.
-    wide = sys.getsizeof(document) - len(document)
-    if decoded_bytes(document.encode("utf-8", "replace")) + 2 * wide > MAX_NODES_MEMORY:
-        raise ValueError("it holds too many values to be decoded")
-    # Ordered while it is decoded: a second copy would take as much memory again.
-    whole = json.loads(document.replace(_ARCHIVED_NUL, "\\u0000"), object_pairs_hook=_ordered)
+    whole = archived_object(document.replace(_ARCHIVED_NUL, "\\u0000"))
     if not isinstance(whole, dict):
         raise ValueError("it is not a Workflow")
     return {**whole, "apiVersion": API, "kind": "Workflow"}
-
-
-def _ordered(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object by the names of its fields."""
-    return {_encodable(name): _encodable(value) for name, value in sorted(fields, key=itemgetter(0))}
-
-
-def _encodable(value: Any) -> Any:
-    """``value`` without halves of surrogate pairs; objects inside have none."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        value[:] = map(_encodable, value)
-    return value
 
 
 def read_run(raw: Mapping[str, Any], key: WorkflowKey, definition: WorkflowDefinition | None = None) -> LiveRun:

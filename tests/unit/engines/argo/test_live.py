@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import Outcome, Source, StepExecution, WorkflowKey
 from concertmaster.engines import LiveRun
-from concertmaster.engines.argo import live
 from concertmaster.engines.argo.live import archived_workflow, names_its_template, origins, read_run, workflow_of
 from concertmaster.engines.argo.status import parse_node_name
+from concertmaster.engines.common import archived
 from concertmaster.engines.common.bounds import decoded_bytes
 from tests.support.engines.argo_definitions import DYNAMIC, NESTED, RUN, spec_of, specs, the_definition
 from tests.support.engines.argo_oracle import Controller, Node, fnv, leaf, pods, stamp
@@ -525,7 +525,7 @@ def test_what_is_no_workflow_is_refused(document: str) -> None:
 
 
 def test_a_document_of_too_many_values_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_NODES_MEMORY", 10_000)
+    monkeypatch.setattr(archived, "MAX_DECODED", 10_000)
     with pytest.raises(ValueError, match="too many values"):
         archived_workflow(json.dumps({"a": [[]] * 100}))
 
@@ -542,7 +542,7 @@ def test_an_archived_workflow_takes_no_more_memory_than_was_estimated() -> None:
 
 
 def test_a_text_of_wide_characters_counts_as_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_NODES_MEMORY", 20_000)
+    monkeypatch.setattr(archived, "MAX_DECODED", 20_000)
     assert archived_workflow(json.dumps({"a": "x" * 10_000}))["a"]
     with pytest.raises(ValueError, match="too many values"):
         archived_workflow(json.dumps({"a": "x" * 10_000 + "\U0001f600"}, ensure_ascii=False))

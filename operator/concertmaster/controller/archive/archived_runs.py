@@ -1,4 +1,4 @@
-"""Archived Workflows into the history, where live objects put what they say: forward from where the archive was read last,
+"""Archived runs into the history, where live objects put what they say: forward from where the archive was read last,
 and back into the past, newest first, as far as runs are analysed.
 
 Rows are listed without their objects; an object is only fetched where its run may be of an observed workflow. How far was
@@ -12,7 +12,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from concertmaster.archive import ArchiveError, ArgoArchive
+from concertmaster.archive import ArchiveError, ArchiveTable
+from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.archive.intake import Intake, Seen
 from concertmaster.controller.archive.past import PastRuns
 from concertmaster.controller.archive.reading import RunsOfArchive
@@ -28,10 +29,8 @@ from concertmaster.history import HistoryDamaged, HistoryError
 
 log = logging.getLogger("concertmaster.archive")
 
-SOURCE = "argo archive"  # among the marks of metrics sources, none of which can have this name
-INPUTS = "argo archive inputs"  # by workflow, the fingerprint of where the sizes of its inputs were read from
 MAX_SECONDS = 10.0  # of a cycle; half of it for the past
-OVERLAP = 3600.0  # seconds: a Workflow is archived some time after it ended, and others meanwhile
+OVERLAP = 3600.0  # seconds: a run is archived some time after it ended, and others meanwhile
 _NOTES = 3
 
 _Asked = frozenset[tuple[str, tuple[InputSource, ...], int]]
@@ -44,7 +43,8 @@ class ArchivedRuns:
 
     def __init__(
         self,
-        archive: ArgoArchive,
+        archive: ArchiveTable,
+        form: ArchiveFormat,
         keeper: HistoryProvider,
         backfill: float,
         *,
@@ -52,6 +52,7 @@ class ArchivedRuns:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive = archive
+        self._form = form
         self._keeper = keeper
         self._backfill = backfill
         self._count = count
@@ -64,9 +65,9 @@ class ArchivedRuns:
     def _begin(self) -> None:
         """All that is remembered of a reading is about one store: another one may lack what the last one had."""
         self._store = self._keeper.store
-        self._marks = Watermarks(self._keeper, SOURCE)
-        self._recent = NewRuns(self._archive, self._marks, self._turns)
-        self._past = PastRuns(self._archive, self._keeper, self._marks, self._turns)
+        self._marks = Watermarks(self._keeper, self._form.source)
+        self._recent = NewRuns(self._archive, self._form, self._marks, self._turns)
+        self._past = PastRuns(self._archive, self._form, self._keeper, self._marks, self._turns)
         self._seen = Seen()
         self._asked: dict[str, _Asked] = {}
 
@@ -79,14 +80,14 @@ class ArchivedRuns:
     ) -> ArchiveReport:
         """See ``interfaces.RunArchive``."""
         claims = Claims(definitions)
-        keys = [key for key in claims.of_kind("Workflow") if key in reach]
+        keys = [key for key in claims.of_kind(self._form.run_kind) if key in reach]
         if not keys:
             return ArchiveReport()
         if self._keeper.store is not self._store:
             self._begin()
         wants = {key: now - min(reach[key][1], self._backfill) for key in keys}
         most = {key: reach[key][0] for key in keys}
-        runs, notes = RunsOfArchive(self._archive, self._keeper, claims), list[str]()
+        runs, notes = RunsOfArchive(self._archive, self._form, self._keeper, claims), list[str]()
         intake = Intake(runs, wants, most, now, heartbeat, self._seen, self._count)
         if self._failing:
             self._outage = (self._outage[0], now)
@@ -113,14 +114,14 @@ class ArchivedRuns:
         """Have the past read again of workflows whose inputs changed, and forget what is remembered of namespaces of which
         more or other runs are asked for than in the last cycle."""
         store = self._keeper.store
-        known, shards = store.watermarks(INPUTS), self._marks.shards(most)
+        known, shards = store.watermarks(self._form.inputs), self._marks.shards(most)
         sums = {
             shard: float(int(fingerprint(inputs[key])[:12], 16)) if inputs[key] else 0.0
             for key, shard in shards.items()
         }
         if changed := {shard: at for shard, at in sums.items() if known.get(shard, 0.0) != at}:
-            store.drop_watermarks(SOURCE, changed)
-            store.set_watermarks(INPUTS, changed)
+            store.drop_watermarks(self._form.source, changed)
+            store.set_watermarks(self._form.inputs, changed)
         parts: dict[str, list[tuple[str, tuple[InputSource, ...], int]]] = {}
         for key, number in most.items():
             parts.setdefault(key.namespace, []).append((shards[key], inputs[key], number))
@@ -150,12 +151,12 @@ class ArchivedRuns:
 
     def _untils(self, namespaces: Collection[str]) -> dict[str, float]:
         """Up to when namespaces were read, without those that never were."""
-        marks = self._keeper.store.watermarks(SOURCE)
+        marks = self._keeper.store.watermarks(self._form.source)
         return {name: marks[name] for name in namespaces if name in marks}
 
     def _away(self, now: float) -> float:
-        """How long the archive could not be read until a short while ago: Argo may not have been able to write to it either,
-        and archives what waited after what ended later."""
+        """How long the archive could not be read until a short while ago: its engine may not have been able to write to it
+        either, and archives what waited after what ended later."""
         began, ended = self._outage
         return ended - began if 0.0 <= now - ended < OVERLAP else 0.0
 

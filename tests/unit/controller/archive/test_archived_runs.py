@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from concertmaster.archive import ArchivedWorkflow, ArchiveError, ArchivePage, StatementFailed
-from concertmaster.controller.archive import argo_runs
-from concertmaster.controller.archive.argo_runs import OVERLAP, ArchivedRuns
+from concertmaster.archive import ArchiveError, ArchivePage, ArchiveRow, StatementFailed
+from concertmaster.controller.archive import archived_runs
+from concertmaster.controller.archive.archived_runs import OVERLAP, ArchivedRuns
+from concertmaster.controller.archive.formats import ARGO
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.collection.live_runs import LiveRuns
 from concertmaster.controller.collection.pending import pack
@@ -55,7 +56,7 @@ class MemoryArchive:
     """``ArgoArchive`` without a server. ``fetched``: runs whose objects were asked for, ``referred``: of which only the
     template was; ``size``: rows of a page."""
 
-    rows: list[tuple[ArchivedWorkflow, str]] = field(default_factory=list)
+    rows: list[tuple[ArchiveRow, str]] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     referred: list[str] = field(default_factory=list)
     listed: int = 0
@@ -70,7 +71,7 @@ class MemoryArchive:
         for raw in workflows:
             meta = raw["metadata"]
             ended = datetime.fromisoformat(raw["status"]["finishedAt"]).timestamp()
-            row = ArchivedWorkflow(meta["uid"], meta["namespace"], meta["name"], ended, meta.get("labels", {}))
+            row = ArchiveRow(meta["uid"], meta["namespace"], meta["name"], ended, meta.get("labels", {}))
             self.rows = [r for r in self.rows if r[0].uid != row.uid]
             self.rows.append((row, json.dumps(raw) if document is None else document))
 
@@ -78,7 +79,7 @@ class MemoryArchive:
         if self.fault is not None:
             raise self.fault
 
-    def _fetch(self, row: ArchivedWorkflow) -> None:
+    def _fetch(self, row: ArchiveRow) -> None:
         if row.name in self.damaged:
             raise StatementFailed("the workflow archive postgresql://db/argo failed: missing chunk (XX001)")
 
@@ -93,7 +94,7 @@ class MemoryArchive:
         until: float,
         *,
         labels: Collection[str] = (),
-        after: ArchivedWorkflow | None = None,
+        after: ArchiveRow | None = None,
         newest_first: bool = True,
     ) -> ArchivePage:
         self._ask()
@@ -110,14 +111,14 @@ class MemoryArchive:
         kept = [replace(r, labels={k: v for k, v in r.labels.items() if k in labels}) for r in found[: self.size]]
         return ArchivePage(kept, len(kept) == self.size)
 
-    def reference(self, row: ArchivedWorkflow) -> Any:
+    def reference(self, row: ArchiveRow) -> Any:
         self._ask()
         self._fetch(row)
         self.referred.append(row.name)
         text = next(text for known, text in self.rows if known.uid == row.uid)
         return (json.loads(text).get("spec") or {}).get("workflowTemplateRef")
 
-    def document(self, row: ArchivedWorkflow) -> tuple[str | None, int]:
+    def document(self, row: ArchiveRow) -> tuple[str | None, int]:
         self._ask()
         if self.fails_after is not None and len(self.fetched) >= self.fails_after:
             raise ArchiveError("the workflow archive postgresql://db/argo cannot be reached.")
@@ -149,7 +150,9 @@ class Harness:
 
     def restart(self) -> None:
         self.keeper = HistoryProvider(str(self.directory / "history.db"))
-        self.runs_of = ArchivedRuns(self.archive, self.keeper, 14 * DAY, count=self.counts.append, clock=self.clock)
+        self.runs_of = ArchivedRuns(
+            self.archive, ARGO, self.keeper, 14 * DAY, count=self.counts.append, clock=self.clock
+        )
 
     def clock(self) -> float:
         self.ticks += self.cost
@@ -676,7 +679,7 @@ def test_a_cycle_asks_nothing_more_when_its_time_is_over(harness: Harness) -> No
     harness.archive.put(*(ran(f"n{n}", -10.0 * n) for n in range(1, 20)))
     began = harness.ticks
     harness.look()
-    assert harness.ticks - began <= argo_runs.MAX_SECONDS + 2 * 4.0
+    assert harness.ticks - began <= archived_runs.MAX_SECONDS + 2 * 4.0
 
 
 def test_an_object_of_another_namespace_than_its_row_is_left_out(harness: Harness) -> None:
@@ -730,7 +733,7 @@ def test_what_the_object_said_is_not_replaced_by_the_archive(harness: Harness) -
     assert known is not None
     queued = replace(known, suspension=Suspension(42.0))
     harness.keeper.store.add({}, records=[queued])
-    harness.keeper.store.drop_watermarks(argo_runs.SOURCE, harness.keeper.store.watermarks(argo_runs.SOURCE))
+    harness.keeper.store.drop_watermarks(ARGO.source, harness.keeper.store.watermarks(ARGO.source))
     harness.restart()
     assert harness.look().changed == frozenset()
     assert harness.keeper.store.live_record(ETL.key, "a") == queued

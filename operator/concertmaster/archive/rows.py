@@ -1,0 +1,85 @@
+"""What all archives have in common: their rows, and what the operator asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+PAGE = 500
+"""Rows of one answer, without their objects."""
+MAX_BYTES = 32 << 20
+"""Maximum size of one archived object as text; 10,000 nodes of Argo take about 10 MB."""
+
+
+class Answering(Protocol):
+    """A cursor after a statement."""
+
+    def fetchone(self) -> Any:
+        """The next row."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows."""
+
+
+class Queried(Protocol):
+    """What asks a database; statements have ``?`` for parameters."""
+
+    def execute(self, query: str, parameters: Sequence[Any] = (), /) -> Answering:
+        """Run one statement. Raises ArchiveError."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRow:
+    """One archived run without its object. ``ended``: seconds by the clock of its archive, comparable with those of
+    others; ``labels``: those of its labels that were asked for; ``over``: whether the run has ended; ``place``: where its
+    archive finds it."""
+
+    uid: str
+    namespace: str
+    name: str
+    ended: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    over: bool = True
+    place: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """Rows in the order they were asked for. ``more``: there may be further ones."""
+
+    rows: Sequence[ArchiveRow]
+    more: bool
+
+
+class ArchiveTable(Protocol):
+    """Archived runs of one kind, of one cluster. Every call is one statement, and raises ArchiveError."""
+
+    def newest(self, namespaces: Collection[str]) -> float | None:
+        """When the last of the runs archived of these namespaces ended; None when there are none."""
+
+    def page(
+        self,
+        namespaces: Collection[str],
+        since: float,
+        until: float,
+        *,
+        labels: Collection[str] = (),
+        after: ArchiveRow | None = None,
+        newest_first: bool = True,
+    ) -> ArchivePage:
+        """Runs of these namespaces that ended in [``since``, ``until``], with the values of these ``labels``; those that
+        follow on ``after`` in the order asked for."""
+
+    def reference(self, row: ArchiveRow) -> Any:
+        """What a row's object refers to as its template, decoded; None where it refers to none."""
+
+    def document(self, row: ArchiveRow) -> tuple[str | None, int]:
+        """The object of a row, with those that belong to it, as JSON and its size in bytes; None instead where it is above
+        ``MAX_BYTES``, or was deleted meanwhile (0 bytes). The limit holds in the server: nothing larger is sent."""
+
+    def close(self) -> None:
+        """Close the connection; the next call makes another one."""

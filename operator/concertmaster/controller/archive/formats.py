@@ -1,0 +1,50 @@
+"""What is particular to the archive of each engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from concertmaster.core.model import WorkflowKey
+from concertmaster.engines.argo import live as argo
+from concertmaster.engines.tekton import archived as tekton
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFormat:
+    """``source`` is the archive among the marks of metrics sources, none of which can have this name; under ``inputs`` are,
+    by workflow, fingerprints of where the sizes of its inputs were read from. ``labels`` name what a run was created from,
+    ``origins`` are those workflows by its namespace, labels and reference, which is only asked for where the labels do not
+    ``name_all``. ``objects`` decodes a document: the run, and the objects that belong to it; ValueError for another one.
+    ``in_parts``: each of them is archived by itself."""
+
+    source: str
+    inputs: str
+    run_kind: str
+    labels: Sequence[str]
+    origins: Callable[[str, Mapping[str, str], object], frozenset[WorkflowKey]]
+    name_all: Callable[[Mapping[str, str]], bool]
+    objects: Callable[[str], tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]
+    in_parts: bool = False
+
+
+ARGO = ArchiveFormat(
+    "argo archive",
+    "argo archive inputs",
+    "Workflow",
+    argo.ORIGIN_LABELS,
+    argo.origins,
+    argo.names_its_template,
+    lambda document: (argo.archived_workflow(document), ()),
+)
+TEKTON = ArchiveFormat(
+    "tekton results",
+    "tekton results inputs",
+    "PipelineRun",
+    tekton.ORIGIN_LABELS,
+    tekton.origins,
+    tekton.names_its_pipeline,
+    tekton.archived_run,
+    in_parts=True,
+)
