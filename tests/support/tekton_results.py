@@ -93,10 +93,11 @@ class ResultTables:
         assert found is not None
         end = obj.get("status", {}).get("completionTime")
         at = written if written is not None else unix(end)
+        made = unix(meta.get("creationTimestamp")) or at
         db.execute("DELETE FROM records WHERE parent = %s AND result_id = %s AND name = %s", (place, found[0], uid))
         db.execute(
-            "INSERT INTO records (parent, result_id, result_name, id, name, type, data, updated_time) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, to_timestamp(%s))",
+            "INSERT INTO records (parent, result_id, result_name, id, name, type, data, created_time, updated_time) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, to_timestamp(%s), to_timestamp(%s))",
             (
                 place,
                 found[0],
@@ -105,6 +106,7 @@ class ResultTables:
                 uid,
                 f"{obj['apiVersion']}.{obj['kind']}",
                 json.dumps(obj),
+                made,
                 at,
             ),
         )

@@ -61,6 +61,10 @@ class ArgoArchive:
         ]
         return ArchivePage(found, len(found) == PAGE)
 
+    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+        """See ``ArchiveTable``: the columns say all of it."""
+        return row
+
     def reference(self, row: ArchiveRow) -> Any:
         """See ``ArchiveTable``; that is ``spec.workflowTemplateRef``."""
         query = (

@@ -35,8 +35,9 @@ class Queried(Protocol):
 @dataclass(frozen=True, slots=True)
 class ArchiveRow:
     """One archived run without its object. ``ended``: seconds by the clock of its archive, comparable with those of
-    others; ``labels``: those of its labels that were asked for; ``over``: whether the run has ended; ``place``: where its
-    archive finds it."""
+    others; ``labels``: those of its labels that were asked for; ``over``: whether the run has ended; ``created`` and
+    ``finished``: as its object says (unix seconds), where ``ended`` is another time; ``place``: where its archive finds
+    it."""
 
     uid: str
     namespace: str
@@ -44,6 +45,8 @@ class ArchiveRow:
     ended: float
     labels: Mapping[str, str] = field(default_factory=dict)
     over: bool = True
+    created: float | None = None
+    finished: float | None = None
     place: tuple[str, ...] = ()
 
 
@@ -73,6 +76,9 @@ class ArchiveTable(Protocol):
     ) -> ArchivePage:
         """Runs of these namespaces that ended in [``since``, ``until``], with the values of these ``labels``; those that
         follow on ``after`` in the order asked for."""
+
+    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+        """A row with what only its object says of it; None for one that is gone."""
 
     def reference(self, row: ArchiveRow) -> Any:
         """What a row's object refers to as its template, decoded; None where it refers to none."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from concertmaster.archive import ArchiveError, TektonResults, open_results, tekton
+from concertmaster.archive import ArchiveError, ArchiveRow, TektonResults, open_results, tekton
 from concertmaster.engines.tekton.archived import ORIGIN_LABELS, archived_run
 from concertmaster.settings import TektonResultsSettings
 from testbed.services.postgres import PostgresServer
@@ -28,22 +27,28 @@ def results(tables: ResultTables) -> Iterator[TektonResults]:
     found.close()
 
 
-def _names(results: TektonResults, *namespaces: str, **options: object) -> list[str]:
+def _rows(results: TektonResults, *namespaces: str, **options: object) -> list[ArchiveRow]:
+    """All rows with what their objects say."""
     page = results.page(namespaces or ("ci",), 0.0, EVER, **options)  # type: ignore[arg-type]
-    return [row.name for row in page.rows]
+    assert not page.more
+    return [found for row in page.rows if (found := results.described(row, ORIGIN_LABELS)) is not None]
+
+
+def _names(results: TektonResults, *namespaces: str, **options: object) -> list[str]:
+    return [row.name for row in _rows(results, *namespaces, **options)]
 
 
 def test_runs_come_newest_first_with_the_labels_that_were_asked_for(
     tables: ResultTables, results: TektonResults
 ) -> None:
     tables.put(*finished("a", 1000.0), *finished("b", 90_000.0), *finished("c", 50_000.0), *finished("d", 5.0, "other"))
-    page = results.page(["ci"], 0.0, EVER, labels=ORIGIN_LABELS)
-    assert [row.name for row in page.rows] == ["b", "c", "a"], "and no TaskRuns"
-    assert [row.ended for row in page.rows] == [90_076.0, 50_076.0, 1076.0]
-    assert {row.uid for row in page.rows} == {"uid-ci-a", "uid-ci-b", "uid-ci-c"}
-    assert all(row.over and row.labels == {"tekton.dev/pipeline": "build"} for row in page.rows)
-    assert not page.more
-    assert _names(results, newest_first=False) == ["a", "c", "b"]
+    rows = _rows(results)
+    assert [row.name for row in rows] == ["b", "c", "a"], "and no TaskRuns"
+    assert [row.ended for row in rows] == [90_008.0, 50_008.0, 1008.0], "when their records were made"
+    assert [row.finished for row in rows] == [90_076.0, 50_076.0, 1076.0]
+    assert {row.uid for row in rows} == {"uid-ci-a", "uid-ci-b", "uid-ci-c"}
+    assert all(row.over and row.labels == {"tekton.dev/pipeline": "build"} for row in rows)
+    assert [row.ended for row in _rows(results, newest_first=False)] == [1076.0, 50_076.0, 90_076.0], "last written"
     assert results.newest(["ci"]) == 90_076.0
     assert results.newest(["none"]) is None
     assert _names(results, "ci", "other") == ["b", "c", "a", "d"]
@@ -55,15 +60,17 @@ def test_a_run_in_progress_is_known_as_one_and_moves_on_when_it_is_written_again
     run, *parts = finished("a", 1000.0)
     going = {**run, "status": {k: v for k, v in run["status"].items() if k != "completionTime"}}
     tables.put(going, written=1020.0)
-    assert [(row.over, row.ended) for row in results.page(["ci"], 0.0, EVER).rows] == [(False, 1020.0)]
+    assert [(row.over, row.ended) for row in _rows(results, newest_first=False)] == [(False, 1020.0)]
     tables.put(run, *parts, written=1080.0)
-    assert [(row.over, row.ended) for row in results.page(["ci"], 0.0, EVER).rows] == [(True, 1080.0)]
+    assert [(row.over, row.ended) for row in _rows(results, newest_first=False)] == [(True, 1080.0)]
 
 
 def test_a_span_has_both_of_its_ends(tables: ResultTables, results: TektonResults) -> None:
     for n in range(4):
-        tables.put(*finished(f"w{n}"), written=2000.0 + n)
-    assert [row.name for row in results.page(["ci"], 2001.0, 2002.0).rows] == ["w2", "w1"]
+        tables.put(*finished(f"w{n}", 100.0 * n), written=2000.0 + n)
+    page = results.page(["ci"], 2001.0, 2002.0, newest_first=False)
+    assert [row.uid for row in page.rows] == ["uid-ci-w1", "uid-ci-w2"]
+    assert [row.uid for row in results.page(["ci"], 108.0, 208.0).rows] == ["uid-ci-w2", "uid-ci-w1"]
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -72,24 +79,28 @@ def test_pages_go_on_where_the_last_one_ended_also_within_one_moment(
 ) -> None:
     monkeypatch.setattr(tekton, "PAGE", 2)
     for n in range(7):
-        tables.put(finished(f"w{n}")[0], written=2000.123456 + (n > 4))
+        tables.put(finished(f"w{n}")[0])
+    tables.raw(
+        "UPDATE records SET created_time = to_timestamp(2000.123456) + (name > 'uid-ci-w4')::int * '1 s'::interval"
+    )
+    tables.raw("UPDATE records SET updated_time = created_time")
     seen: list[str] = []
     after = None
     while True:
         page = results.page(["ci"], 0.0, EVER, after=after, newest_first=newest_first)
-        seen += [row.name for row in page.rows]
+        seen += [row.uid for row in page.rows]
         if not page.more:
             break
         after = page.rows[-1]
     assert len(seen) == 7
-    assert set(seen[:2] if newest_first else seen[-2:]) == {"w5", "w6"}
+    assert set(seen[:2] if newest_first else seen[-2:]) == {"uid-ci-w5", "uid-ci-w6"}
 
 
 def test_a_document_is_the_run_with_its_task_runs_and_no_others(tables: ResultTables, results: TektonResults) -> None:
     event = {"triggers.tekton.dev/triggers-eventid": "e1"}  # one result for all runs of a trigger's event
     ours, theirs = finished("a", **event), finished("b", 100.0, **event)
     tables.put(*ours, *theirs)
-    row = next(row for row in results.page(["ci"], 0.0, EVER).rows if row.name == "a")
+    row = next(row for row in _rows(results) if row.name == "a")
     text, size = results.document(row)
     assert text is not None
     assert size == len(text.encode())
@@ -102,7 +113,7 @@ def test_a_document_is_the_run_with_its_task_runs_and_no_others(tables: ResultTa
 
 def test_objects_of_the_former_version_are_read(tables: ResultTables, results: TektonResults) -> None:
     tables.put(*({**obj, "apiVersion": "tekton.dev/v1beta1"} for obj in finished("a")))
-    (row,) = results.page(["ci"], 0.0, EVER).rows
+    (row,) = _rows(results)
     text, _ = results.document(row)
     assert text is not None
     run, parts = archived_run(text)
@@ -113,7 +124,7 @@ def test_objects_of_the_former_version_are_read(tables: ResultTables, results: T
 def test_what_is_no_object_costs_only_itself(tables: ResultTables, results: TektonResults) -> None:
     tables.put(*finished("a", 1000.0), *finished("b", 2000.0))
     tables.raw("UPDATE records SET data = '[1, 2]' WHERE name = 'uid-ci-b'")
-    odd, good = results.page(["ci"], 0.0, EVER, labels=ORIGIN_LABELS).rows
+    odd, good = _rows(results)
     assert (good.name, odd.over, odd.labels) == ("a", False, {})
     assert results.reference(odd) is None
 
@@ -122,7 +133,7 @@ def test_a_document_above_the_limit_stays_on_the_server(
     tables: ResultTables, results: TektonResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables.put(*finished("a"))
-    (row,) = results.page(["ci"], 0.0, EVER).rows
+    (row,) = _rows(results)
     monkeypatch.setattr(tekton, "MAX_BYTES", 100)
     text, size = results.document(row)
     assert text is None
@@ -131,36 +142,56 @@ def test_a_document_above_the_limit_stays_on_the_server(
 
 def test_a_row_that_was_deleted_meanwhile_has_no_document(tables: ResultTables, results: TektonResults) -> None:
     tables.put(*finished("a"))
-    (row,) = results.page(["ci"], 0.0, EVER).rows
+    (row,) = _rows(results)
     tables.raw("DELETE FROM results")
     assert results.document(row) == (None, 0)
     assert results.reference(row) is None
+    assert results.described(row, ()) is None
 
 
-def test_objects_are_looked_into_for_one_answer_only(tables: ResultTables, results: TektonResults) -> None:
-    """Each object that is looked into is decompressed: of thousands a page must not take more than its own."""
-    with tables.connect() as db:
-        run = json.dumps(finished("a")[0])
-        db.execute("INSERT INTO results (parent, id, name) VALUES ('ci', 'r', 'r')")
-        db.execute(
-            "INSERT INTO records (parent, result_id, result_name, id, name, type, data, updated_time) "
-            "SELECT 'ci', 'r', 'r', n::text, n::text, 'tekton.dev/v1.PipelineRun', %s::jsonb, to_timestamp(n) "
-            "FROM generate_series(1, 3000) AS n",
-            (run,),
-        )
-    queries: list[tuple[str, tuple[object, ...]]] = []
+def test_task_runs_above_the_limit_stay_on_the_server_and_the_run_does_not(
+    tables: ResultTables, results: TektonResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.put(*finished("a"))
+    (row,) = _rows(results)
+    monkeypatch.setattr(tekton, "_COMPRESSED", 10**6)
+    text, _ = results.document(row)
+    assert text is not None
+    run, parts = archived_run(text)
+    assert (run["metadata"]["name"], parts) == ("a", [])
+
+
+@pytest.mark.parametrize("text", ["soon", "2026-01-01T00:00:00", 7, [1]])
+def test_an_end_that_is_no_time_is_one_all_the_same(tables: ResultTables, results: TektonResults, text: object) -> None:
+    run = finished("a")[0]
+    run["status"]["completionTime"] = text
+    tables.put(run, written=100.0)
+    assert [(row.over, row.finished) for row in _rows(results)] == [(True, None)]
+
+
+def test_long_texts_are_cut(tables: ResultTables, results: TektonResults) -> None:
+    run = finished("a")[0]
+    run["metadata"]["labels"]["tekton.dev/pipeline"] = run["metadata"]["name"] = "x" * 10_000
+    tables.put(run)
+    (row,) = _rows(results)
+    assert (len(row.name), len(row.labels["tekton.dev/pipeline"])) == (254, 64)
+
+
+def test_objects_are_not_looked_into_for_a_list(tables: ResultTables, results: TektonResults) -> None:
+    """One that is damaged, or takes long to decompress, must not hold up the others."""
+    tables.put(*finished("a"))
+    queries: list[str] = []
     execute = results._session.execute
 
     def noted(query: str, parameters: tuple[object, ...] = ()) -> object:
-        queries.append((query, parameters))
+        queries.append(query)
         return execute(query, parameters)
 
     results._session.execute = noted  # type: ignore[method-assign, assignment]
-    assert results.page(["ci"], 0.0, EVER, labels=ORIGIN_LABELS).more
-    ((query, parameters),) = queries
-    plan = [row[0] for row in execute(f"EXPLAIN {query}", parameters).fetchall()]
-    limit = next(n for n, line in enumerate(plan) if "Limit" in line)
-    assert not any("data" in line for line in plan[limit:]), plan
+    results.page(["ci"], 0.0, EVER, labels=ORIGIN_LABELS)
+    results.newest(["ci"])
+    assert len(queries) == 2
+    assert not any("data" in query for query in queries)
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------

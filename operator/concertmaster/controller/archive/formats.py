@@ -17,7 +17,7 @@ class ArchiveFormat:
     by workflow, fingerprints of where the sizes of its inputs were read from. ``labels`` name what a run was created from,
     ``origins`` are those workflows by its namespace, labels and reference, which is only asked for where the labels do not
     ``name_all``. ``objects`` decodes a document: the run, and the objects that belong to it; ValueError for another one.
-    ``in_parts``: each of them is archived by itself."""
+    ``lacks``: whether some of these may be archived later than the run."""
 
     source: str
     inputs: str
@@ -26,7 +26,7 @@ class ArchiveFormat:
     origins: Callable[[str, Mapping[str, str], object], frozenset[WorkflowKey]]
     name_all: Callable[[Mapping[str, str]], bool]
     objects: Callable[[str], tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]
-    in_parts: bool = False
+    lacks: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], bool] = lambda _, __: False
 
 
 ARGO = ArchiveFormat(
@@ -46,5 +46,5 @@ TEKTON = ArchiveFormat(
     tekton.origins,
     tekton.names_its_pipeline,
     tekton.archived_run,
-    in_parts=True,
+    tekton.lacks_parts,
 )

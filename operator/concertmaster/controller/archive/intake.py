@@ -4,7 +4,7 @@ are stored."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from concertmaster.archive import ArchiveRow, StatementFailed
 from concertmaster.controller.archive.reading import Result, RunsOfArchive
@@ -60,21 +60,32 @@ class Intake:
     _taken: list[tuple[ArchiveRow | None, Result]] = field(default_factory=list)
     _steps: int = 0
 
-    def take(self, row: ArchiveRow, wanted: Callable[[Keys, Keys], bool]) -> WorkflowKey | None:
+    def take(
+        self, listed: ArchiveRow, wanted: Callable[[Keys, Keys], bool], *, again: bool = True
+    ) -> WorkflowKey | None:
         """Read one row, where its object is ``wanted``: that is asked with the observed workflows that the run may be of,
-        and with those among them that it was created from. Returns the workflow that it is a run of.
+        and with those among them that it was created from. Returns the workflow that it is a run of. ``again``: also the
+        object of a run that is known as it ended.
 
         A row that is not wanted does not count as read: it may be later. Raises ArchiveError and HistoryError.
         """
         self.heartbeat("archive")
-        needed = False
+        needed, row = False, listed
         try:
-            observed, named = self._observed(row) if row.over else (Keys(), Keys())
+            described = self.runs.archive.described(listed, self.runs.form.labels)
+            row = described or listed
+            observed, named = self._observed(row) if described is not None and row.over else (Keys(), Keys())
             needed = not observed or wanted(observed, named)
-            result = self.runs.read(row) if observed and needed else Result()
+            if observed and needed:
+                key = None if again else self.runs.known(row, observed)
+                result = self.runs.read(row) if key is None else Result(None, key)
+            else:
+                result = Result()
         except StatementFailed as error:
             needed, result = True, self.runs.unreadable(row, str(error))
-        self._taken.append((row if needed else None, result))
+        if result.lacking and self.now - _end(row) < LATE:
+            needed, result = False, replace(result, count="")
+        self._taken.append((listed if needed else None, result))
         self._steps += len(result.record.steps) if result.record is not None else 0
         if len(self._taken) >= MOST_AT_ONCE or self._steps >= MOST_STEPS_AT_ONCE:
             self.keep()
@@ -87,7 +98,7 @@ class Intake:
         reference = None if form.name_all(row.labels) else self.runs.archive.reference(row)
         created_from = form.origins(row.namespace, row.labels, reference)
         found = self.runs.claims.candidates(row.namespace, created_from)
-        observed = frozenset(key for key in found if key in self.wants and row.ended >= self.wants[key])
+        observed = frozenset(key for key in found if key in self.wants and _end(row) >= self.wants[key])
         return observed, observed & created_from
 
     def keep(self) -> None:
@@ -98,9 +109,11 @@ class Intake:
         taken, self._taken, self._steps = self._taken, [], 0
         self.runs.waiting.clear()
         for row, result in taken:
-            if row is not None and result.lacking and self.now - row.ended < LATE:
-                continue
             if row is not None:
                 self.seen.note(row, result.key)
             if result.count:
                 self.count(result.count)
+
+
+def _end(row: ArchiveRow) -> float:
+    return row.ended if row.finished is None else row.finished

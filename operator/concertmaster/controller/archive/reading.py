@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,11 +11,12 @@ from concertmaster.archive import ArchiveRow, ArchiveTable
 from concertmaster.controller.archive.formats import ArchiveFormat
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.core.model import RunRecord, Source, WorkflowKey
-from concertmaster.engines import Claims, end_alone, ended, whole_run
+from concertmaster.engines import Claims, children, end_alone, ended, whole_run
 from concertmaster.kube.depth import check_depth
 
 log = logging.getLogger("concertmaster.archive")
 
+_TAIL = 600.0  # seconds from the end of a run's last step to that of the run, at most
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -51,6 +52,8 @@ class RunsOfArchive:
             return self.unreadable(row, f"its object has {size >> 20} MiB")
         try:
             raw, parts = self.form.objects(document)
+            belonging = children(raw)
+            parts = [belonging.reduce(dict(part)) for part in parts] if belonging is not None else parts
             if (found := _identity(raw)) != (row.uid, row.namespace, row.name):
                 return self.unreadable(row, f"its object is that of {'/'.join(found[1:])}")
             for obj in (raw, *parts):
@@ -66,7 +69,7 @@ class RunsOfArchive:
         if record is None:
             return Result()
         name, count = (definition.key, record.run), "complete" if record.steps else "end"
-        lacking = self.form.in_parts and not run.complete
+        lacking = not run.complete and self.form.lacks(raw, parts)
         known = self.waiting.get(name) or self.keeper.store.live_record(*name)
         if known is not None and not adds(record, known):
             return Result(None, definition.key, count, lacking)
@@ -74,6 +77,19 @@ class RunsOfArchive:
             record = replace(record, suspension=known.suspension or record.suspension)
         self.waiting[name] = record
         return Result(record, definition.key, count, lacking)
+
+    def known(self, row: ArchiveRow, observed: Collection[WorkflowKey]) -> WorkflowKey | None:
+        """The one of these workflows in whose history this run is with its steps, as it ended: its row was only written
+        again."""
+        if row.created is None or row.finished is None:
+            return None
+        for key in observed:
+            record = self.keeper.store.live_record(key, row.name)
+            if record is None or not record.steps or record.created != row.created or record.end is None:
+                continue
+            if 0.0 <= row.finished - record.end < _TAIL:
+                return key
+        return None
 
     def unreadable(self, row: ArchiveRow, why: str) -> Result:
         """Report a row that costs only itself."""

@@ -107,7 +107,7 @@ class NewRuns:
         try:
             while listed.rows and (first or not over()):
                 first = False
-                intake.take(listed.rows[0], lambda *_: True)
+                intake.take(listed.rows[0], lambda *_: True, again=False)
                 row = listed.rows.popleft()
                 listed.done = row.ended if row.ended <= intake.now else listed.done
         finally:

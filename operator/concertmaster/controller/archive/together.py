@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from concertmaster.controller.interfaces import ArchiveReport, Heartbeat, Reach, RunArchive
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 
+log = logging.getLogger("concertmaster.archive")
+
 
 class ArchivesTogether:
-    """See ``interfaces.RunArchive``: each is read in turn, and a fault of one concerns its own runs."""
+    """See ``interfaces.RunArchive``: each is read in turn, and a fault of one concerns its own runs, whatever it is."""
 
     def __init__(self, archives: Sequence[RunArchive]) -> None:
         self._archives = archives
@@ -22,7 +25,14 @@ class ArchivesTogether:
         heartbeat: Heartbeat,
     ) -> ArchiveReport:
         """See ``interfaces.RunArchive``."""
-        reports = [archive.read(definitions, reach, now, heartbeat) for archive in self._archives]
+        reports = []
+        for archive in self._archives:
+            try:
+                reports.append(archive.read(definitions, reach, now, heartbeat))
+            except Exception as error:
+                log.exception("reading archived runs failed in an unexpected way")
+                text = f"reading archived runs failed ({type(error).__name__}); the operator's log has the details"
+                reports.append(ArchiveReport(notes=(text,)))
         return ArchiveReport(
             frozenset().union(*(report.changed for report in reports)),
             tuple(note for report in reports for note in report.notes),

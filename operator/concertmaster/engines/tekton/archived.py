@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.engines.common.archived import archived_object
+from concertmaster.engines.common.manifest import Problems, mapping
+from concertmaster.engines.tekton.live import task_names
 
 _API = "tekton.dev/v1"
 _PIPELINE = "tekton.dev/pipeline"
@@ -35,6 +37,13 @@ def archived_run(document: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise ValueError("it is not a PipelineRun")
     found = [{**part, "apiVersion": _API, "kind": "TaskRun"} for part in parts if isinstance(part, dict)]
     return {**run, "apiVersion": _API, "kind": "PipelineRun"}, sorted(found, key=_name)
+
+
+def lacks_parts(run: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a TaskRun that the run names is not there, or not as it ended."""
+    names = task_names(mapping(run.get("status"), "status", Problems()), Problems())
+    over = {_name(part) for part in parts if mapping(part.get("status"), "status", Problems()).get("completionTime")}
+    return not over >= names.keys()
 
 
 def _name(obj: Mapping[str, Any]) -> str:

@@ -47,7 +47,7 @@ def read_run(
     run, status, problems = obj.name, obj.status, obj.problems
     used = mapping(status.get("pipelineSpec", obj.spec.get("pipelineSpec")), "status.pipelineSpec", problems)
     graph = pipeline_steps(used, reader(None, Problems())) if used else (definition.graph.steps if definition else ())
-    tasks = _task_names(status, problems)
+    tasks = task_names(status, problems)
     steps: list[StepExecution] = []
     present = set()
     for task_run in task_runs:
@@ -230,8 +230,11 @@ def _end(rows: Sequence[StepExecution]) -> float | None:
     return max(known) if known and len(known) == len(ends) else None
 
 
-def _task_names(status: Mapping[str, Any], problems: Problems) -> dict[str, str]:
-    out = {}
+def task_names(status: Mapping[str, Any], problems: Problems) -> dict[str, str]:
+    """The pipeline task of each TaskRun that a status names; old objects of v1beta1 have their statuses in it."""
+    embedded = mapping(status.get("taskRuns"), "taskRuns", problems).items()
+    tasks = ((str(name), mapping(row, "taskRuns[]", problems).get("pipelineTaskName")) for name, row in embedded)
+    out = {name: task for name, task in tasks if isinstance(task, str)}
     for raw in sequence(status.get("childReferences"), "childReferences", problems):
         row = mapping(raw, "childReferences[]", problems)
         name, task = row.get("name"), row.get("pipelineTaskName")

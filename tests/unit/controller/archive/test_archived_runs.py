@@ -111,6 +111,9 @@ class MemoryArchive:
         kept = [replace(r, labels={k: v for k, v in r.labels.items() if k in labels}) for r in found[: self.size]]
         return ArchivePage(kept, len(kept) == self.size)
 
+    def described(self, row: ArchiveRow, labels: Collection[str]) -> ArchiveRow:
+        return row
+
     def reference(self, row: ArchiveRow) -> Any:
         self._ask()
         self._fetch(row)

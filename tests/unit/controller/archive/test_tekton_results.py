@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from concertmaster.archive import ArchiveTable
+from concertmaster.archive import ArchiveRow, ArchiveTable, StatementFailed
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
 from concertmaster.controller.archive.together import ArchivesTogether
 from concertmaster.controller.collection.history_provider import HistoryProvider
 from concertmaster.controller.interfaces import ArchiveReport
-from concertmaster.core.model import Outcome, WorkflowDefinition
+from concertmaster.core.model import InputSource, Outcome, WorkflowDefinition
 from concertmaster.engines import define, whole_run
+from concertmaster.engines.tekton.archived import lacks_parts
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
 from tests.support.engines.argo_definitions import NESTED, the_definition
-from tests.support.engines.tekton_objects import pipeline, task
+from tests.support.engines.tekton_objects import condition, pipeline, task
 from tests.support.tekton_results import ResultTables, finished
 
 DAY = 86_400.0
@@ -129,6 +131,71 @@ def test_a_run_whose_task_runs_never_come_is_not_read_for_ever(bed: Bed) -> None
     assert fetched == []
 
 
+def test_a_run_that_failed_before_its_first_task_is_not_read_again_and_again(bed: Bed) -> None:
+    run = finished("build-1", NOW - 300.0)[0]
+    run["status"] |= {"childReferences": [], "skippedTasks": [], **condition("False", "CouldntGetPipeline")}
+    bed.tables.put(*finished("build-0", NOW - DAY), run)
+    for _ in range(10):
+        bed.look()
+    assert bed.counts.count("end") <= 2, "going back and going on"
+
+
+def test_a_run_that_is_only_written_again_is_not_fetched_again(bed: Bed) -> None:
+    bed.tables.put(*finished("build-0", NOW - 2 * DAY), *finished("build-1", NOW - DAY))
+    bed.look()
+    bed.tables.put(finished("build-0", NOW - 2 * DAY)[0], written=NOW + 30.0)  # as when it is deleted
+    report = bed.look()
+    assert report.changed == set()
+    assert bed.counts == ["complete"] * 2
+    assert len(bed.names()) == 2
+
+
+def test_the_newest_are_those_that_began_last_whenever_they_were_deleted(bed: Bed) -> None:
+    for n in range(10):
+        began = NOW - DAY - n * 3600.0
+        bed.tables.put(*finished(f"build-{n}", began), written=NOW - DAY / 2 + n)
+    bed.look(most=4)
+    assert sorted(bed.names()) == [f"build-{n}" for n in range(4)]
+
+
+def test_a_record_that_cannot_be_looked_into_costs_only_itself(bed: Bed) -> None:
+    bed.tables.put(*finished("build-0", NOW - 2 * DAY), *finished("build-1", NOW - DAY))
+    described = bed.results.described
+
+    def damaged(row: ArchiveRow, labels: Collection[str]) -> ArchiveRow | None:
+        if row.uid == "uid-ci-build-1":
+            raise StatementFailed("the database of Tekton Results failed: missing chunk number 0 for toast value")
+        return described(row, labels)
+
+    bed.results.described = damaged  # type: ignore[method-assign]
+    report = bed.look()
+    assert bed.names() == ["build-0"]
+    assert any("uid-ci-build-1 cannot be read" in note for note in report.notes)
+
+
+def test_annotations_of_task_runs_count_no_more_than_live(bed: Bed) -> None:
+    """Only the API server's list of TaskRuns was reduced: the same run would have had another input size."""
+    observed = replace(BUILD, inputs=(InputSource(step="fetch", annotation="example.com/bytes"),))
+    run, *parts = finished("build-1", NOW - DAY)
+    parts[0]["metadata"]["annotations"] = {"example.com/bytes": "100"}
+    bed.tables.put(run, *parts)
+    bed.look(observed)
+    record = bed.keeper.store.live_record(BUILD.key, "build-1")
+    assert record is not None
+    assert all(step.input_size is None for step in record.steps)
+
+
+def test_statuses_inside_a_run_of_the_former_version_name_its_task_runs() -> None:
+    run, *parts = finished("build-1")
+    children = run["status"].pop("childReferences")
+    run["status"]["taskRuns"] = {c["name"]: {"pipelineTaskName": c["pipelineTaskName"], "status": {}} for c in children}
+    assert not lacks_parts(run, parts)
+    assert lacks_parts(run, parts[1:])
+    partial = whole_run(run, BUILD, parts[1:])
+    assert partial is not None
+    assert not partial.complete
+
+
 def test_runs_of_their_own_pipelines_are_found_by_their_selector(bed: Bed) -> None:
     profile = {
         "apiVersion": "concertmaster.dev/v1alpha1",
@@ -172,4 +239,14 @@ def test_archives_of_two_engines_are_read_and_a_fault_of_one_concerns_its_own_ru
     (note,) = report.notes
     assert note.startswith("the database of Tekton Results postgresql://")
     assert note.endswith("Until then finished runs whose objects are gone are known from the metrics only.")
+
+    def broken(*_: object) -> ArchiveReport:
+        raise RuntimeError("unforeseen")
+
+    bed.tables.grant()
+    bed.tables.put(*finished("build-2", NOW))
+    both._archives[0].read = broken  # type: ignore[method-assign]
+    report = both.read((etl, BUILD), reach, NOW + 600.0, lambda _: None)
+    assert report.changed == {BUILD.key}
+    assert report.notes == ("reading archived runs failed (RuntimeError); the operator's log has the details",)
     archive.close()
