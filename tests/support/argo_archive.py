@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import psycopg
-
 from concertmaster.archive import ArgoArchive, open_archive
 from concertmaster.settings import ArgoArchiveSettings
 from testbed.services.postgres import PostgresServer
+from tests.support.archive_tables import ReadTables
 from tests.support.engines.argo_definitions import NESTED
 from tests.support.engines.argo_oracle import Controller, stamp
 
@@ -21,10 +20,10 @@ MIGRATIONS = Path(__file__).with_name("data") / "argo_archive.sql"
 
 
 @dataclass
-class ArchiveTables:
-    """The tables in a schema of their own, and a user who may read them and nothing else."""
+class ArchiveTables(ReadTables):
+    """Argo's."""
 
-    server: PostgresServer
+    tables = ("argo_archived_workflows", "argo_archived_workflows_labels")
     schema: str = field(default_factory=lambda: f"argo_{secrets.token_hex(6)}")
 
     @classmethod
@@ -36,12 +35,6 @@ class ArchiveTables:
             db.execute(text.partition(f"-- since {before}")[0])  # type: ignore[arg-type]
         tables.admit()
         return tables
-
-    def admit(self) -> None:
-        """Make the reader."""
-        self.raw(f"CREATE ROLE {self.reader} LOGIN PASSWORD '{self.server.password}'")
-        self.raw(f"GRANT USAGE ON SCHEMA {self.schema} TO {self.reader}")
-        self.grant()
 
     def columns(self) -> list[tuple[str, ...]]:
         """Tables, columns and their types, and indexes, in a fixed order."""
@@ -58,35 +51,9 @@ class ArchiveTables:
             ).fetchall()
         return [*columns, *indexes]
 
-    @property
-    def reader(self) -> str:
-        """The user of the operator."""
-        return f"reader_{self.schema}"
-
-    def connect(self) -> psycopg.Connection[Any]:
-        """As Argo."""
-        options = f"-c search_path={self.schema} -c timezone=UTC"
-        return psycopg.connect(self.server.url, password=self.server.password, options=options)
-
-    def raw(self, statement: str) -> None:
-        """One statement as Argo."""
-        with self.connect() as db:
-            db.execute(statement)  # type: ignore[arg-type]
-
-    def grant(self, verb: str = "GRANT", way: str = "TO") -> None:
-        """Let the reader read, or no longer."""
-        for table in ("argo_archived_workflows", "argo_archived_workflows_labels"):
-            self.raw(f"{verb} SELECT ON {table} {way} {self.reader}")
-
     def settings(self, **other: Any) -> ArgoArchiveSettings:
         """What the operator is configured with."""
-        url = self.server.url.replace("concertmaster@", f"{self.reader}@")
-        known = {
-            "url": url,
-            "passwordFile": str(self.server.password_file),
-            "table": f"{self.schema}.argo_archived_workflows",
-        }
-        return ArgoArchiveSettings.model_validate({**known, **other})
+        return ArgoArchiveSettings.model_validate(self.configured(**other))
 
     def open(self, **other: Any) -> ArgoArchive:
         """The archive as the operator reads it."""

@@ -15,6 +15,7 @@ import psycopg
 from concertmaster.archive import TektonResults, open_results
 from concertmaster.settings import TektonResultsSettings
 from testbed.services.postgres import PostgresServer
+from tests.support.archive_tables import ReadTables
 from tests.support.engines.argo_oracle import stamp
 from tests.support.engines.tekton_objects import RUN, RUNS, pipeline_run
 from tests.support.engines.times import unix
@@ -25,10 +26,10 @@ _EVENT = "triggers.tekton.dev/triggers-eventid"
 
 
 @dataclass
-class ResultTables:
-    """The tables in a schema of their own, and a user who may read one of them and nothing else."""
+class ResultTables(ReadTables):
+    """Those of Tekton Results."""
 
-    server: PostgresServer
+    tables = ("records",)
     schema: str = field(default_factory=lambda: f"results_{secrets.token_hex(6)}")
 
     @classmethod
@@ -38,35 +39,12 @@ class ResultTables:
         with tables.connect() as db:
             db.execute(f"CREATE SCHEMA {tables.schema}")  # type: ignore[arg-type]
             db.execute(TABLES.read_text())  # type: ignore[arg-type]
-        tables.raw(f"CREATE ROLE {tables.reader} LOGIN PASSWORD '{server.password}'")
-        tables.raw(f"GRANT USAGE ON SCHEMA {tables.schema} TO {tables.reader}")
-        tables.grant()
+        tables.admit()
         return tables
-
-    @property
-    def reader(self) -> str:
-        """The user of the operator."""
-        return f"reader_{self.schema}"
-
-    def connect(self) -> psycopg.Connection[Any]:
-        """As Tekton Results."""
-        options = f"-c search_path={self.schema} -c timezone=UTC"
-        return psycopg.connect(self.server.url, password=self.server.password, options=options)
-
-    def raw(self, statement: str) -> None:
-        """One statement as Tekton Results."""
-        with self.connect() as db:
-            db.execute(statement)  # type: ignore[arg-type]
-
-    def grant(self, verb: str = "GRANT", way: str = "TO") -> None:
-        """Let the reader read, or no longer."""
-        self.raw(f"{verb} SELECT ON records {way} {self.reader}")
 
     def settings(self, **other: Any) -> TektonResultsSettings:
         """What the operator is configured with."""
-        url = self.server.url.replace("concertmaster@", f"{self.reader}@")
-        known = {"url": url, "passwordFile": str(self.server.password_file), "table": f"{self.schema}.records"}
-        return TektonResultsSettings.model_validate({**known, **other})
+        return TektonResultsSettings.model_validate(self.configured(**other))
 
     def open(self, **other: Any) -> TektonResults:
         """The table as the operator reads it."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, Queried
+from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, Queried, labels_of, quoted
 
 
 class ArgoArchive:
@@ -20,8 +20,8 @@ class ArgoArchive:
     def __init__(self, session: Queried, table: str, cluster: str, instance: str) -> None:
         """``table`` may name its schema; letters, digits and underscores only, as the settings hold it."""
         self._session = session
-        self._table = ".".join(f'"{part}"' for part in table.split("."))
-        self._labels = ".".join(f'"{part}"' for part in f"{table}_labels".split("."))
+        self._table = quoted(table)
+        self._labels = quoted(f"{table}_labels")
         self._scope = (cluster, instance)
 
     def newest(self, namespaces: Collection[str]) -> float | None:
@@ -56,7 +56,7 @@ class ArgoArchive:
         position = (after.ended, after.uid) if after is not None else ()
         asked = (sorted(labels), *self._scope, sorted(namespaces), since, until, *position, PAGE)
         found = [
-            ArchiveRow(str(uid), str(namespace), str(name), float(ended), _labels(values))
+            ArchiveRow(str(uid), str(namespace), str(name), float(ended), labels_of(values))
             for uid, namespace, name, ended, values in self._session.execute(query, asked).fetchall()
         ]
         return ArchivePage(found, len(found) == PAGE)
@@ -86,8 +86,3 @@ class ArgoArchive:
     def close(self) -> None:
         """See ``ArchiveTable``."""
         self._session.close()
-
-
-def _labels(values: object) -> dict[str, str]:
-    found = json.loads(values) if isinstance(values, str) else {}
-    return {str(name): str(value) for name, value in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -56,6 +57,17 @@ class ArchivePage:
 
     rows: Sequence[ArchiveRow]
     more: bool
+
+
+def quoted(table: str) -> str:
+    """A table's name, with its schema where it has one, as statements have it; letters, digits and underscores only."""
+    return ".".join(f'"{part}"' for part in table.split("."))
+
+
+def labels_of(values: object) -> dict[str, str]:
+    """Labels of an answer, which are the text of a JSON object or nothing."""
+    found = json.loads(values) if isinstance(values, str) else {}
+    return {str(name): str(value) for name, value in found.items()}
 
 
 class ArchiveTable(Protocol):

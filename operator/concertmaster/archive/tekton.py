@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, Queried
+from concertmaster.archive.rows import MAX_BYTES, PAGE, ArchivePage, ArchiveRow, Queried, labels_of, quoted
 
 _RUNS = ["tekton.dev/v1.PipelineRun", "tekton.dev/v1beta1.PipelineRun"]
 _COMPRESSED = 4  # how many times larger an object is than what is stored of it, at least
@@ -27,7 +27,7 @@ class TektonResults:
     def __init__(self, session: Queried, table: str) -> None:
         """``table`` may name its schema; letters, digits and underscores only, as the settings hold it."""
         self._session = session
-        self._table = ".".join(f'"{part}"' for part in table.split("."))
+        self._table = quoted(table)
 
     def newest(self, namespaces: Collection[str]) -> float | None:
         """See ``ArchiveTable``."""
@@ -82,7 +82,7 @@ class TektonResults:
             row,
             uid=str(uid),
             name=str(name),
-            labels=_labels(values),
+            labels=labels_of(values),
             over=ended is not None,
             created=_moment(created),
             finished=_moment(ended),
@@ -117,11 +117,6 @@ class TektonResults:
     def close(self) -> None:
         """See ``ArchiveTable``."""
         self._session.close()
-
-
-def _labels(values: object) -> dict[str, str]:
-    found = json.loads(values) if isinstance(values, str) else {}
-    return {str(name): str(value) for name, value in found.items()}
 
 
 def _moment(text: str | None) -> float | None:

@@ -15,7 +15,6 @@ from concertmaster.archive import ArchiveError, ArchiveTable, open_archive, open
 from concertmaster.controller import watches
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON, ArchiveFormat
-from concertmaster.controller.archive.together import ArchivesTogether
 from concertmaster.controller.changes.apply import Apply
 from concertmaster.controller.changes.journal import Journal
 from concertmaster.controller.changes.reconciler import Changes
@@ -147,7 +146,7 @@ class Assembly:
                 self.health,
                 Outages(lambda: history.store, interval),
                 interval=interval,
-                archive=self._archive(history),
+                archives=self._archives(history),
             ),
             assessor,
             Publisher(
@@ -191,7 +190,7 @@ class Assembly:
             sent=lambda uid, at: history.store.set_watermark("", f"digest:{uid}", at),
         )
 
-    def _archive(self, history: HistoryProvider) -> ArchivesTogether | None:
+    def _archives(self, history: HistoryProvider) -> Sequence[ArchivedRuns]:
         """The archives that are configured. Without their driver the operator works as without them."""
         settings, made = self.settings, list[ArchivedRuns]()
         wanted: tuple[tuple[str | None, Callable[[], ArchiveTable], ArchiveFormat], ...] = (
@@ -208,7 +207,7 @@ class Assembly:
                 continue
             backfill = float(settings.limits.backfill.seconds)
             made.append(ArchivedRuns(archive, form, history, backfill, count=self._count_archived))
-        return ArchivesTogether(made) if made else None
+        return made
 
     def _count_archived(self, result: str) -> None:
         self.telemetry.archived_runs.labels(result).inc()

@@ -283,7 +283,7 @@ class Bed:
                 self.health,
                 Outages(lambda: self.history, INTERVAL),
                 interval=INTERVAL,
-                archive=self.archive,
+                archives=[self.archive],
             ),
             assessor,
             Publisher(

@@ -86,11 +86,11 @@ class Collector:
         outages: Outages,
         *,
         interval: float,
-        archive: RunArchive | None = None,
+        archives: Sequence[RunArchive] = (),
     ) -> None:
         self._sources = sources
         self._live = live
-        self._archive = archive
+        self._archives = archives
         self._more_archived = False
         self._health = health
         self._interval = interval
@@ -191,19 +191,31 @@ class Collector:
     def archived_runs(
         self, definitions: Sequence[WorkflowDefinition], reach: Mapping[WorkflowKey, Reach], now: float
     ) -> ArchiveReport:
-        """Finished runs from an engine's archive, after the live ones: what these say takes precedence."""
-        if self._archive is None:
-            return ArchiveReport()
+        """Finished runs from the engines' archives, after the live ones: what these say takes precedence. A fault of one
+        archive concerns its own runs."""
+        reports = [self._archived(archive, definitions, reach, now) for archive in self._archives]
+        self._more_archived = any(report.more for report in reports)
+        return ArchiveReport(
+            frozenset().union(*(report.changed for report in reports)),
+            tuple(note for report in reports for note in report.notes),
+            self._more_archived,
+        )
+
+    def _archived(
+        self,
+        archive: RunArchive,
+        definitions: Sequence[WorkflowDefinition],
+        reach: Mapping[WorkflowKey, Reach],
+        now: float,
+    ) -> ArchiveReport:
         try:
-            report = self._archive.read(definitions, reach, now, self._health.heartbeat)
+            return archive.read(definitions, reach, now, self._health.heartbeat)
         except Stopped:
             raise
         except Exception as error:
             log.exception("reading archived runs failed in an unexpected way")
             text = f"reading archived runs failed ({type(error).__name__}); the operator's log has the details"
-            report = ArchiveReport(notes=(text,))
-        self._more_archived = report.more
-        return report
+            return ArchiveReport(notes=(text,))
 
     def _broken(self, source: str, error: Exception) -> SourceReport:
         """A report for a fault of our own, keeping what was known."""

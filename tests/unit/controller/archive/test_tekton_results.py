@@ -11,14 +11,17 @@ import pytest
 from concertmaster.archive import ArchiveRow, ArchiveTable, StatementFailed
 from concertmaster.controller.archive.archived_runs import ArchivedRuns
 from concertmaster.controller.archive.formats import ARGO, TEKTON
-from concertmaster.controller.archive.together import ArchivesTogether
+from concertmaster.controller.collection.collector import Collector
+from concertmaster.controller.collection.gaps import Outages
 from concertmaster.controller.collection.history_provider import HistoryProvider
+from concertmaster.controller.health import Health
 from concertmaster.controller.interfaces import ArchiveReport
 from concertmaster.core.model import InputSource, Outcome, WorkflowDefinition
 from concertmaster.engines import define, whole_run
 from concertmaster.engines.tekton.archived import lacks_parts
 from testbed.services.postgres import PostgresServer
 from tests.support.argo_archive import ArchiveTables, workflow
+from tests.support.controller.harness import INTERVAL, FakeSources
 from tests.support.engines.argo_definitions import NESTED, the_definition
 from tests.support.engines.tekton_objects import condition, pipeline, task
 from tests.support.tekton_results import ResultTables, finished
@@ -229,12 +232,20 @@ def test_archives_of_two_engines_are_read_and_a_fault_of_one_concerns_its_own_ru
     theirs.put(workflow("etl-1", NOW - DAY))
     bed.tables.put(*finished("build-1", NOW - DAY))
     archive = theirs.open()
-    both = ArchivesTogether([ArchivedRuns(archive, ARGO, bed.keeper, 14 * DAY), bed.runs])
+    argo = ArchivedRuns(archive, ARGO, bed.keeper, 14 * DAY)
+    both = Collector(
+        FakeSources(),
+        None,
+        Health(stall_after=60.0),
+        Outages(lambda: bed.keeper, INTERVAL),
+        interval=INTERVAL,
+        archives=[argo, bed.runs],
+    )
     reach = {d.key: (200, 14 * DAY) for d in (etl, BUILD)}
-    assert both.read((etl, BUILD), reach, NOW, lambda _: None).changed == {etl.key, BUILD.key}
+    assert both.archived_runs((etl, BUILD), reach, NOW).changed == {etl.key, BUILD.key}
     bed.tables.grant("REVOKE", "FROM")
     theirs.put(workflow("etl-2", NOW))
-    report = both.read((etl, BUILD), reach, NOW + 300.0, lambda _: None)
+    report = both.archived_runs((etl, BUILD), reach, NOW + 300.0)
     assert report.changed == {etl.key}
     (note,) = report.notes
     assert note.startswith("the database of Tekton Results postgresql://")
@@ -245,8 +256,8 @@ def test_archives_of_two_engines_are_read_and_a_fault_of_one_concerns_its_own_ru
 
     bed.tables.grant()
     bed.tables.put(*finished("build-2", NOW))
-    both._archives[0].read = broken  # type: ignore[method-assign]
-    report = both.read((etl, BUILD), reach, NOW + 600.0, lambda _: None)
+    argo.read = broken  # type: ignore[method-assign]
+    report = both.archived_runs((etl, BUILD), reach, NOW + 600.0)
     assert report.changed == {BUILD.key}
     assert report.notes == ("reading archived runs failed (RuntimeError); the operator's log has the details",)
     archive.close()
