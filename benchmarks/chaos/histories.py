@@ -15,7 +15,11 @@ from typing import Any
 from benchmarks.chaos.bed import HEALTHY, Bed, operator, started
 from benchmarks.chaos.objects import ARGO
 from benchmarks.chaos.statuses import dated, observed, stale, until_recommended
-from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
+from concertmaster.core.model import WorkflowKey
+from concertmaster.history.encoding import decode_executions
+from tests.support.data.earlier_history import ROWS, earlier_rows, make_tables
+
+_WORKFLOW = "id, namespace, kind, name"
 
 _WHOLE = "whole"  # the history that is damaged
 Damage = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
@@ -44,17 +48,19 @@ def _older(version: int) -> Damage:
     def damage(file: Path) -> Iterator[Mapping[str, str]]:
         made = file.with_suffix(".older")
         with closing(sqlite3.connect(made)) as db:
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
-            for number, statements in enumerate(MIGRATIONS[:version], 1):
-                for statement in statements:
-                    db.execute(statement)
-                db.execute("INSERT INTO migrations VALUES (?, '2026-01-01')", (number,))
+            make_tables(db, version)
             db.commit()
             db.execute("ATTACH ? AS whole", (str(file),))
-            for table in _tables(db, "main") & _tables(db, "whole") - {"migrations"}:
+            for table in _tables(db, "main") & _tables(db, "whole") - {"migrations", "pods"}:
                 columns = ", ".join(sorted(_columns(db, "main", table) & _columns(db, "whole", table)))
                 db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM whole.{table}")
+            keys = {number: WorkflowKey(*key) for number, *key in db.execute(f"SELECT {_WORKFLOW} FROM workflows")}
+            found = db.execute("SELECT workflow, run, body FROM whole.executions").fetchall()
+            pods = [
+                ({keys[number]: {run: decode_executions(body)}}, {keys[number]: number}) for number, run, body in found
+            ]
+            for executions, numbers in pods:
+                db.executemany("INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?)", earlier_rows(executions, numbers))
             db.commit()
         made.replace(file)
         yield {}
@@ -105,8 +111,8 @@ def _a_directory(file: Path) -> Iterator[Mapping[str, str]]:
 def _full(file: Path) -> Iterator[Mapping[str, str]]:
     """A backup without the newer half of what the metrics have, restored where there is no room for it."""
     with sqlite3.connect(file) as db:
-        (newer,) = db.execute("SELECT avg(ended) FROM pods").fetchone()
-        db.execute("DELETE FROM pods WHERE ended > ?", (newer,))
+        (newer,) = db.execute("SELECT avg(ended) FROM executions").fetchone()
+        db.execute("DELETE FROM executions WHERE ended > ?", (newer,))
         for table in ("watermarks", "analyses"):
             db.execute(f"DELETE FROM {table}")
     db.execute("VACUUM")
@@ -123,7 +129,7 @@ HISTORIES: dict[str, Damage] = {
     "garbage in it": _garbage,
     "cut in half": _cut,
     "of a newer version": _newer,
-    "of the version before": _older(len(MIGRATIONS) - 1),
+    "of the version before": _older(ROWS),
     "of the first version": _older(1),
     "locked by another process": _locked,
     "on a full disk": _full,

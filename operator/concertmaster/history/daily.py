@@ -120,7 +120,7 @@ class DailyTables:
             one("DELETE FROM adoptions WHERE since < ? AND state <> 'Active'", (oldest * 86_400.0,))
             bare = one(
                 "SELECT id, namespace FROM workflows WHERE NOT EXISTS (SELECT 1 FROM daily WHERE workflow = id) "
-                "AND NOT EXISTS (SELECT 1 FROM pods WHERE workflow = id) "
+                "AND NOT EXISTS (SELECT 1 FROM executions WHERE workflow = id) "
                 "AND NOT EXISTS (SELECT 1 FROM records WHERE workflow = id) "
                 "AND NOT EXISTS (SELECT 1 FROM fingerprints WHERE workflow = id)"
             ).fetchall()

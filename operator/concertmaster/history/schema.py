@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryReadOnly, translate
+from concertmaster.history.runs.earlier import move_pods
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
@@ -81,18 +82,19 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
             stale INTEGER NOT NULL, content BLOB NOT NULL) WITHOUT ROWID""",
         "CREATE INDEX analyses_by_workflow ON analyses (workflow)",
     ),
+    # Executions of a run in one row, in columns, instead of a row for each: half the size. See ``runs.earlier``.
+    (
+        "ALTER TABLE pods RENAME TO earlier_pods",
+        """CREATE TABLE executions (
+            place INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+            run TEXT NOT NULL, part INTEGER NOT NULL, begun REAL, ended REAL, pods INTEGER NOT NULL, body BLOB NOT NULL)""",
+        "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
+        "CREATE INDEX executions_by_end ON executions (ended)",
+        "CREATE TABLE pods (uid BLOB PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+    ("DROP TABLE earlier_pods",),
 )
-
-# Of a new file the pods of a run lie together, as they are read and as they come: by uid each lies on a page of its own. An
-# older file keeps its tables, which the same statements read and write: moving all rows would take room for them twice.
-_PODS_TOGETHER = (
-    "DROP TABLE pods",
-    """CREATE TABLE pods (
-        uid TEXT NOT NULL, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
-        run TEXT NOT NULL, begun REAL, ended REAL, body BLOB NOT NULL,
-        PRIMARY KEY (workflow, run, uid)) WITHOUT ROWID""",
-    "CREATE UNIQUE INDEX pods_by_uid ON pods (uid)",
-)
+_EMPTIED = len(MIGRATIONS)  # the version whose migration drops the table of which all is moved before
 
 
 def open_database(path: str) -> tuple[sqlite3.Connection, str | None]:
@@ -198,8 +200,6 @@ def _prepared(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
         if not fresh:
             _check(connection, path)
         _migrate(connection, path)
-        if fresh:
-            _executed(connection, _PODS_TOGETHER)
     except BaseException:
         connection.close()
         raise
@@ -223,15 +223,23 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             "version again, or move the file away to begin anew."
         )
     for version in range(have + 1, len(MIGRATIONS) + 1):
+        if version == _EMPTIED:
+            move_pods(connection, lambda: together(connection))
         _executed(connection, (*MIGRATIONS[version - 1], f"INSERT INTO migrations VALUES ({version}, datetime('now'))"))
 
 
 def _executed(connection: sqlite3.Connection, statements: Sequence[str]) -> None:
-    """All of them or none."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with together(connection):
         for statement in statements:
             connection.execute(statement)
+
+
+@contextmanager
+def together(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written meanwhile, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # a full disk has ended it already

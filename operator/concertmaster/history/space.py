@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
+from concertmaster.history.rows import POD, ROW
+from concertmaster.history.runs import executions
 from concertmaster.history.sql import Connection
 
 _CUT_TO = 0.9  # of the bound, so that not every reading deletes
 _ROOM_AGAIN = 0.8
-ROW = 256  # bytes of a row beside its body: keys and index
-_TABLES = ("pods", "records")
+_BYTES = {
+    "executions": f"length(body) + {ROW} + {POD} * pods",
+    "records": f"length(body) + {ROW}",
+}  # of a row, by table
 NumberedRun = tuple[int, str]  # of the workflow with that number
 
 
@@ -49,8 +53,8 @@ class Space:
     @staticmethod
     def _measured(db: Connection, namespace: str) -> float:
         queries = [
-            f"SELECT sum(length(body) + {ROW}) FROM {table} JOIN workflows ON id = workflow WHERE namespace = ?"
-            for table in _TABLES
+            f"SELECT sum({size}) FROM {table} JOIN workflows ON id = workflow WHERE namespace = ?"
+            for table, size in _BYTES.items()
         ]
         return sum([float(db.execute(query, (namespace,)).fetchone()[0] or 0) for query in queries])
 
@@ -58,9 +62,9 @@ class Space:
         """Delete runs: the oldest of each workflow, beginning with the workflow that takes most. Returns what is left."""
         sizes: dict[NumberedRun, float] = {}
         ends: dict[NumberedRun, float] = {}  # of those that are over
-        for table in _TABLES:
+        for table, taken in _BYTES.items():
             query = (
-                f"SELECT workflow, run, max(ended), sum(length(body) + {ROW}) FROM {table} "
+                f"SELECT workflow, run, max(ended), sum({taken}) FROM {table} "
                 "JOIN workflows ON id = workflow WHERE namespace = ? GROUP BY workflow, run"
             )
             for workflow, run, ended, size in db.execute(query, (namespace,)):
@@ -79,6 +83,8 @@ class Space:
                 break
             left -= sizes[key]
             gone.append(key)
-        for table in (*_TABLES, "amounts"):
+        for workflow in sorted({workflow for workflow, _ in gone}):
+            executions.delete(db, workflow, [run for of, run in gone if of == workflow])
+        for table in ("records", "amounts"):
             db.executemany(f"DELETE FROM {table} WHERE workflow = ? AND run = ?", gone)
         return left

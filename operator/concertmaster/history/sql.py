@@ -53,6 +53,9 @@ class DatabaseEngine(Protocol):
     def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
         """All or nothing. ``durable``: on the disk before it ends, also where that is not the rule."""
 
+    def claim(self, names: Iterable[str]) -> None:
+        """Inside a transaction: waits for other processes that claimed one of ``names``, and keeps them until its end."""
+
     def reading(self) -> AbstractContextManager[None]:
         """Around statements that only read."""
 

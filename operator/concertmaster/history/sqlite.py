@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
-from concertmaster.history.schema import open_copy, open_database
+from concertmaster.history.schema import open_copy, open_database, together
 
 
 class SqliteEngine:
@@ -29,19 +29,16 @@ class SqliteEngine:
                 if durable:  # an entry lost in a power failure could never be rolled back
                     self.db.execute("PRAGMA synchronous = FULL")
                 try:
-                    self.db.execute("BEGIN IMMEDIATE")
-                    try:
+                    with together(self.db):
                         yield
-                        self.db.execute("COMMIT")
-                    except BaseException:
-                        if self.db.in_transaction:
-                            self.db.execute("ROLLBACK")
-                        raise
                 finally:
                     if durable:
                         self.db.execute("PRAGMA synchronous = NORMAL")
             except sqlite3.Error as error:
                 raise translate(error, self.place) from error
+
+    def claim(self, names: Iterable[str]) -> None:
+        """See ``sql.Engine``. A transaction has the file to itself."""
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from concertmaster.history import amounts, rows
 from concertmaster.history.analyses import Analyses
 from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import GOING_ON, RunsEvidence, evidence, newest_finished
+from concertmaster.history.runs.executions import delete, keep_only, merge
 from concertmaster.history.runs.reader import Mark, RunReader
 from concertmaster.history.space import Space
 from concertmaster.history.sql import DatabaseEngine
@@ -77,7 +78,8 @@ class Store(Analyses):
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         with self._transaction():
-            new, changed, touched, written = rows.merge_pods(self._db, given, self._lost)
+            self._engine.claim(key.namespace for key in executions)
+            new, changed, touched, written = merge(self._db, given, self._lost)
             for record in records:
                 if size := rows.write_record(self._db, record, self._lost):
                     touched.add(record.workflow)
@@ -124,10 +126,11 @@ class Store(Analyses):
         must survive a profile that is deleted by mistake or recreated."""
         self._noted.pop(key, None)
         with self._transaction():
+            self._engine.claim([key.namespace])
             number = rows.known_id(self._db, key)
             if number is None:
                 return 0
-            gone = self._db.execute("DELETE FROM pods WHERE workflow = ?", (number,)).rowcount
+            gone = delete(self._db, number)
             for table in ("records", "fingerprints", "amounts"):
                 self._db.execute(f"DELETE FROM {table} WHERE workflow = ?", (number,))
             left = "SELECT 1 FROM daily WHERE workflow = ?"
@@ -148,12 +151,14 @@ class Store(Analyses):
         gone = 0
         keys = [key for key in self.keys() if owns(key.namespace)]
         for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
             with self._transaction():
-                for key in keys[start : start + _AT_ONCE]:
+                self._engine.claim({key.namespace for key in part})
+                for key in part:
                     number = rows.make_id(self._db, key)
                     most = max_runs if isinstance(max_runs, int) else max_runs.get(key)
                     recent = set(rows.newest(self._db, number, most, before))
-                    gone += rows.keep_only(self._db, number, recent, before)
+                    gone += keep_only(self._db, number, recent, before, self._lost)
                     amounts.keep_only(self._db, number, recent)
                     old = "DELETE FROM fingerprints WHERE workflow = ? AND last_seen < ?"
                     self._db.execute(old, (number, before))
@@ -259,7 +264,8 @@ class Store(Analyses):
         """Workflows with runs or a definition on record, in a fixed order."""
         with self._engine.reading():
             detail = " OR ".join(
-                f"EXISTS (SELECT 1 FROM {table} WHERE workflow = id)" for table in ("pods", "records", "fingerprints")
+                f"EXISTS (SELECT 1 FROM {table} WHERE workflow = id)"
+                for table in ("executions", "records", "fingerprints")
             )
             query = f"SELECT namespace, kind, name FROM workflows WHERE {detail} ORDER BY namespace, kind, name"
             return [WorkflowKey(*row) for row in self._db.execute(query)]
@@ -267,20 +273,20 @@ class Store(Analyses):
     def newest(self) -> float | None:
         """When the newest pod ended (unix seconds)."""
         with self._engine.reading():
-            row = self._db.execute("SELECT max(ended) FROM pods").fetchone()
+            row = self._db.execute("SELECT max(ended) FROM executions").fetchone()
             return None if row[0] is None else float(row[0])
 
     def stats(self) -> Stats:
         """Counts and size."""
         with self._engine.reading():
             one = self._db.execute
-            pods, newest = one("SELECT count(*), max(ended) FROM pods").fetchone()
+            pods, newest = one("SELECT coalesce(sum(pods), 0), max(ended) FROM executions").fetchone()
             size = self._engine.size()
-            runs = "SELECT count(*) FROM (SELECT workflow, run FROM pods UNION SELECT workflow, run FROM records) AS r"
+            runs = "SELECT count(*) FROM (SELECT workflow, run FROM executions UNION SELECT workflow, run FROM records) AS r"
             return Stats(
                 workflows=one("SELECT count(*) FROM workflows").fetchone()[0],
                 runs=one(runs).fetchone()[0],
-                pods=pods,
+                pods=int(pods),
                 records=one("SELECT count(*) FROM records").fetchone()[0],
                 bytes=size,
                 newest=newest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from concertmaster.history import Store
 from concertmaster.history.daily import DailyTables
 from concertmaster.history.schema import MIGRATIONS
 from tests.support.builders import container, run_record
+from tests.support.data.earlier_history import make_earlier
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Place
 
@@ -173,14 +173,9 @@ def test_a_row_takes_less_than_300_bytes(tmp_path: Path) -> None:
 
 
 def test_a_file_of_the_version_before_gets_the_tables(tmp_path: Path) -> None:
-    path = str(tmp_path / "history.db")
-    with Store(path) as store:
-        store.add({KEY: {"r1": [ran("1")]}})
     before = next(n for n, part in enumerate(MIGRATIONS) if any("CREATE TABLE daily (" in text for text in part))
-    with sqlite3.connect(path) as raw:
-        for table in re.findall(r"CREATE TABLE (\w+)", str(MIGRATIONS[before:])):
-            raw.execute(f"DROP TABLE {table}")
-        raw.execute("DELETE FROM migrations WHERE version > ?", (before,))
+    path = str(tmp_path / "history.db")
+    make_earlier(Path(path), {KEY: {"r1": [ran("1")]}}, before)
     with Store(path) as store:
         assert store.daily.record(KEY, rows_of(store.runs(KEY))) == 2
         assert len(store.daily.rows(KEY)) == 1

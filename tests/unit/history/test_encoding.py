@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import fields, replace
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -11,15 +12,39 @@ from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, Source, StepExecution, WorkflowKey
 from concertmaster.history import encoding
-from tests.support.builders import run_record
+from tests.support.builders import container, run_record
+from tests.support.data.earlier_history import earlier_body
 from tests.support.data.encoded_executions import EXECUTIONS, NUMBER, TEXT
+from tests.support.data.history_rows import ran
 
 KEY = WorkflowKey("n", "WorkflowTemplate", "w")
 
 
+@given(st.lists(EXECUTIONS, max_size=6))
+def test_executions_come_back_as_they_went_in(executions: list[StepExecution]) -> None:
+    body = encoding.encode_executions(executions)
+    assert encoding.decode_executions(body) == executions
+    assert encoding.uids_of(body) == [e.uid for e in executions]
+
+
 @given(EXECUTIONS)
-def test_executions_come_back_as_they_went_in(execution: StepExecution) -> None:
-    assert encoding.decode_execution(encoding.encode_execution(execution)) == execution
+def test_an_execution_in_a_row_of_its_own_is_still_read(execution: StepExecution) -> None:
+    assert encoding.decode_execution(earlier_body(execution)) == execution
+
+
+def test_executions_of_a_run_take_half_of_what_each_takes_alone() -> None:
+    run = [ran(str(UUID(int=n * 2**70)), 90.0 * n, f"s{n}", containers=(container(),)) for n in range(10)]
+    together, alone = len(encoding.encode_executions(run)), sum(len(earlier_body(e)) for e in run)
+    assert together < 0.5 * alone
+
+
+def test_a_row_of_a_version_that_knew_fewer_fields_is_read() -> None:
+    known = StepExecution("a", uid="u", created=1.0, containers=(ContainerFact("main", cpu_request=1.0),))
+    numbers, outer, inner = encoding._inflate(encoding.encode_executions([known]))
+    shorter = [numbers, outer[: encoding._EXECUTION.index("created") + 1], inner]
+    assert encoding.decode_executions(encoding._deflate(shorter)) == [known]
+    later = [numbers, [*outer, *[None] * 40, ["later"]], inner]
+    assert encoding.decode_executions(encoding._deflate(later)) == [known]
 
 
 @given(st.lists(EXECUTIONS, max_size=3), NUMBER, st.sampled_from(Outcome), TEXT)
@@ -40,11 +65,20 @@ def test_every_field_of_the_vocabulary_is_kept() -> None:
     assert {f.name for f in fields(ContainerFact)} == set(encoding._CONTAINER)
 
 
-@pytest.mark.parametrize("body", [b"", b"\x63abc", b"\x01garbage"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\x63abc",
+        b"\x01garbage",
+        earlier_body(StepExecution("a", uid="u")),
+        encoding._deflate([[1, 1], [["a"], None, [1, 2, 3]], []]),
+    ],
+)
 def test_rows_of_unknown_format_are_refused(body: bytes) -> None:
-    with pytest.raises((ValueError, zlib.error)):
-        encoding.decode_execution(body)
+    with pytest.raises((ValueError, TypeError, zlib.error)):
+        encoding.decode_executions(body)
 
 
 def test_unknown_values_take_no_room() -> None:
-    assert len(encoding.encode_execution(StepExecution("train", uid="u", outcome=Outcome.SUCCEEDED))) < 40
+    assert len(encoding.encode_executions([StepExecution("train", uid="u", outcome=Outcome.SUCCEEDED)])) < 40

@@ -252,21 +252,6 @@ def test_a_disk_that_is_full_while_tables_are_made_is_called_full(tmp_path: Path
         assert not raw.in_transaction
 
 
-def test_pods_of_a_run_lie_together_in_a_new_file_and_an_older_one_keeps_its_tables(tmp_path: Path) -> None:
-    new, older = tmp_path / "new.db", tmp_path / "older.db"
-    with closing(sqlite3.connect(older, isolation_level=None)) as raw:
-        raw.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        schema._migrate(raw, str(older))
-    for path, key in ((new, ["workflow", "run", "uid"]), (older, ["uid"])):
-        with Store(str(path)) as store:
-            store.add({KEY: {"r1": [ran("1", 100.0), ran("2", 200.0)]}})
-            store.add({KEY: {"r2": [ran("1", 100.0)]}})  # now known to be part of another run
-            assert sorted(len(run.steps) for run in store.runs(KEY)) == [1, 1]
-        with closing(sqlite3.connect(path)) as raw:
-            columns = raw.execute("PRAGMA table_info(pods)").fetchall()
-        assert [name for _, name, *_, place in sorted(columns, key=lambda row: row[-1]) if place] == key
-
-
 def test_a_newer_schema_is_refused_not_destroyed(path: str) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("INSERT INTO migrations VALUES (?, 'later')", (len(MIGRATIONS) + 1,))

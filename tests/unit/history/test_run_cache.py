@@ -13,8 +13,9 @@ from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS
-from concertmaster.history import RunCache, RunsEvidence, Store, rows
-from concertmaster.history.encoding import decode_execution
+from concertmaster.history import RunCache, RunsEvidence, Store
+from concertmaster.history.encoding import decode_executions
+from concertmaster.history.runs import executions
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
 
@@ -45,14 +46,14 @@ def seen(store: Store, cache: RunCache | None, *, as_of: float = NOW, of: Workfl
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The rows of pods that were decoded, in order."""
+    """The rows of executions that were decoded, in order."""
     found: list[bytes] = []
 
-    def noted(body: bytes) -> StepExecution:
+    def noted(body: bytes) -> list[StepExecution]:
         found.append(body)
-        return decode_execution(body)
+        return decode_executions(body)
 
-    monkeypatch.setattr(rows, "decode_execution", noted)
+    monkeypatch.setattr(executions, "decode_executions", noted)
     return found
 
 
@@ -168,9 +169,9 @@ def test_workflows_whose_turn_comes_too_late_are_not_kept() -> None:
 def test_what_the_evidence_took_is_put_together_once(store: Store, decoded: list[bytes]) -> None:
     cache = RunCache()
     seen(store, cache)
-    assert len(decoded) == 8
+    assert len(decoded) == 4
     found = read(store, cache)
-    assert len(decoded) == 8
+    assert len(decoded) == 4
     assert found == read(store, None)
 
 
@@ -180,7 +181,7 @@ def test_what_changed_since_the_evidence_is_read(store: Store, decoded: list[byt
     store.add({KEY: {"r4": pods(4), "r1": pods(1, node="n7")}})
     decoded.clear()
     found = read(store, cache)
-    assert len(decoded) == 4
+    assert len(decoded) == 2
     assert found == read(store, None)
     assert [r.steps[0].node for r in found] == [None, "n7", None, None, None]
 
@@ -196,7 +197,7 @@ def test_the_evidence_of_another_definition_or_workflow_is_not_used(store: Store
     seen(store, cache, of=another)
     decoded.clear()
     read(store, cache)
-    assert len(decoded) == 8
+    assert len(decoded) == 4
 
 
 def test_a_run_that_was_going_on_for_the_evidence_may_be_over_when_it_is_read(store: Store) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from concertmaster.core.model import WorkflowKey
 from concertmaster.history import Store
-from concertmaster.history.space import ROW, Space
+from concertmaster.history.rows import POD, ROW
+from concertmaster.history.space import _BYTES, Space
 from tests.support.builders import run_record
 from tests.support.data.history_rows import ran
 from tests.support.history_places import Place
@@ -16,12 +17,13 @@ from tests.support.history_places import Place
 GREEDY = WorkflowKey("tenant", "CronJob", "every-second")
 MODEST = WorkflowKey("tenant", "CronJob", "weekly")
 OTHER = WorkflowKey("data", "CronJob", "backup")
+ROOM = 40 * (ROW + POD + 80)
 
 
 @pytest.fixture
 def small(store: Store) -> Store:
     """A store in which a namespace has room for some forty pods of one container."""
-    store._space = Space(40 * (ROW + 60))
+    store._space = Space(ROOM)
     return store
 
 
@@ -34,13 +36,11 @@ def kept(store: Store, key: WorkflowKey) -> list[int]:
 
 
 def size(place: Place, namespace: str) -> int:
-    tables = ("pods", "records")
     rows = [
         place.raw(
-            f"SELECT coalesce(sum(length(body) + {ROW}), 0) FROM {table} JOIN workflows ON id = workflow "
-            f"WHERE namespace = '{namespace}'"
+            f"SELECT coalesce(sum({taken}), 0) FROM {table} JOIN workflows ON id = workflow WHERE namespace = '{namespace}'"
         )
-        for table in tables
+        for table, taken in _BYTES.items()
     ]
     return sum(int(found[0][0]) for found in rows)
 
@@ -52,7 +52,7 @@ def test_a_tenant_with_very_many_runs_keeps_the_newest_and_takes_nothing_from_ot
     write(small, MODEST, *range(5))
     for start in range(0, 500, 10):
         write(small, GREEDY, *range(start, start + 10))
-        assert size(place, "tenant") <= 40 * (ROW + 60)
+        assert size(place, "tenant") <= ROOM
     left = kept(small, GREEDY)
     assert left == list(range(500 - len(left), 500)), "the newest"
     assert len(left) >= 20
@@ -65,7 +65,7 @@ def test_what_objects_told_of_runs_counts_too(small: Store, place: Place) -> Non
     for n in range(100):
         record = run_record(workflow=GREEDY, run=f"r{n:03}", start=100.0 * n, end=100.0 * n + 50.0)
         small.add({}, records=[record])
-    assert size(place, "tenant") <= 40 * (ROW + 60)
+    assert size(place, "tenant") <= ROOM
     names = sorted(str(run) for (run,) in place.raw("SELECT run FROM records"))
     assert names == [f"r{n:03}" for n in range(100 - len(names), 100)]
     assert len(names) > 20
@@ -75,9 +75,9 @@ def test_a_process_that_starts_counts_what_is_there(place: Place) -> None:
     with place.open() as before:
         write(before, GREEDY, *range(100))
     with place.open() as store:
-        store._space = Space(40 * (ROW + 60))
+        store._space = Space(ROOM)
         write(store, GREEDY, 100)
-        assert size(place, "tenant") <= 40 * (ROW + 60)
+        assert size(place, "tenant") <= ROOM
         assert kept(store, GREEDY)[-1] == 100
 
 

@@ -287,14 +287,18 @@ def test_an_earlier_run_of_the_same_name_stays_beside_the_live_one(store: Store)
 
 def test_rows_that_cannot_be_read_are_left_out_and_counted(place: Place) -> None:
     with place.open() as store:
-        store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)]}})
+        store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)], "r2": [ran("3", 99.0)]}})
     zero = "x'00'" if isinstance(place, File) else "'\\x00'"
-    place.raw(f"UPDATE pods SET body = {zero} WHERE uid = '1'")
+    place.raw(f"UPDATE executions SET body = {zero} WHERE run = 'r1'")
     with place.open() as store:
         assert [len(r.steps) for r in store.runs(KEY)] == [1]
         assert store.stats().unreadable == 1
-        store.add({KEY: {"r1": [ran("1")]}})  # comes again with the next overlap of windows
-        assert [len(r.steps) for r in store.runs(KEY)] == [2]
+        for _ in range(2):
+            store.add({KEY: {"r1": [ran("1"), ran("2", 20.0)]}})  # come again with the next overlap of windows
+        assert [len(r.steps) for r in store.runs(KEY)] == [2, 1]
+        assert store.stats().pods == 5, "with the two that cannot be read"
+        store.prune(max_runs=0, before=0.0)
+        assert store.stats().pods == 0
 
 
 def test_threads_share_a_store(store: Store) -> None:

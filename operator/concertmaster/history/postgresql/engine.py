@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from zlib import crc32
 
 from concertmaster.history.address import Address
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
 
+_NAMES = 0x434D4832  # "CMH2": locks of names
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
 
@@ -27,8 +29,7 @@ class PostgresEngine:
         self._schema = address.schema
         self._lock = threading.RLock()
         try:
-            with self.transaction():
-                migrate(self.db, self._schema, self.place)
+            migrate(self.db, self.transaction, self._schema, self.place)
         except BaseException:
             self.db.close()
             raise
@@ -46,6 +47,11 @@ class PostgresEngine:
             except BaseException:
                 self.db.rollback()
                 raise
+
+    def claim(self, names: Iterable[str]) -> None:
+        """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other."""
+        for number in sorted({crc32(f"{self._schema}/{name}".encode()) for name in names}):
+            self.db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_NAMES, number - 2**31))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

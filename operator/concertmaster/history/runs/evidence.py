@@ -15,6 +15,7 @@ from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
 from concertmaster.history.rebuild import rebuild
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
+from concertmaster.history.runs.executions import of_runs
 from concertmaster.history.sql import Connection
 
 GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
@@ -84,7 +85,7 @@ def evidence(
     seen = {n: _Recent.of(run.records, as_of) for n, run in same.items()}
     others = [n for n in recent if n not in same]
     for place, part in enumerate(rows.in_parts(others, {n: sum(map(len, bodies[n])) for n in others})):
-        pods = rows.pods_of_runs(db, number, part, lost)
+        pods = of_runs(db, number, key, part, lost)
         live = rows.records_of_runs(db, number, key, part, lost)
         made = {n: KeptRun(digests[n], as_of, rebuild(n, pods[n], live.get(n), builder)) for n in part}
         seen |= {n: _Recent.of(run.records, as_of) for n, run in made.items()}

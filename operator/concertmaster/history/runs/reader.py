@@ -14,6 +14,7 @@ from concertmaster.engines import RunBuilder
 from concertmaster.history import amounts, rows
 from concertmaster.history.rebuild import rebuild
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
+from concertmaster.history.runs.executions import of_runs
 from concertmaster.history.sql import Connection
 
 MOST_EXECUTIONS = 50_000
@@ -73,7 +74,7 @@ class RunReader:
         room = MOST_EXECUTIONS - sum([len(r.steps) for run in known.values() for r in run.records])
         fresh = [n for n in names if n not in known]
         for part in rows.in_parts(fresh, rows.sizes_of_runs(db, number, fresh)):
-            pods |= rows.pods_of_runs(db, number, part, lost)
+            pods |= of_runs(db, number, self._key, part, lost)
             live |= rows.records_of_runs(db, number, self._key, part, lost)
             room -= sum([max(len(pods[n]), len(live[n].steps) if n in live else 0) for n in part])
             if room <= 0:

@@ -11,7 +11,7 @@ from concertmaster.core.analysis.shared.volumes import volume_fills
 from concertmaster.core.model import Category, PodFact, Severity, VolumeUse
 from concertmaster.core.model.policy import Pricing
 from concertmaster.engines.common.executions import execution, merge_facts
-from concertmaster.history.encoding import decode_execution, encode_execution
+from concertmaster.history.encoding import decode_executions, encode_executions
 from concertmaster.report.insights import sentences
 from tests.support.builders import DAY, NOW
 from tests.support.core.scenario_builder import Pod, Scenario, noise, scenario
@@ -130,6 +130,6 @@ def test_what_a_pod_used_is_kept_in_the_history_and_joined_by_its_maximum() -> N
     assert merged.volumes == (VolumeUse("data", 2.0, 10.0), VolumeUse("tmp", 3.0, 4.0))
     known = execution(merged, "load", None)
     assert known.volumes == merged.volumes
-    assert decode_execution(encode_execution(known)) == known
+    assert decode_executions(encode_executions([known])) == [known]
     bare = replace(known, volumes=())
-    assert decode_execution(encode_execution(bare)) == bare
+    assert decode_executions(encode_executions([bare])) == [bare]

@@ -1,0 +1,60 @@
+"""Values of many like objects by field: one column each, as short as it can be said in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from itertools import repeat
+from operator import attrgetter
+from typing import Any
+
+
+class Columns:
+    """How the fields ``names`` of a dataclass are stored. New names may only be added at the end."""
+
+    def __init__(
+        self,
+        cls: type,
+        names: Sequence[str],
+        *,
+        written: Mapping[str, Callable[[Any], Any]] | None = None,
+        read: Mapping[str, Callable[[Any], Any]] | None = None,
+    ) -> None:
+        """``written`` makes JSON of a field's value, ``read`` the value again; without them it is JSON as it is."""
+        defaults = {f.name: None if f.default is MISSING else f.default for f in fields(cls)}
+        self._defaults = [defaults[name] for name in names]
+        self._written = {names.index(name): convert for name, convert in (written or {}).items()}
+        self._read = {names.index(name): convert for name, convert in (read or {}).items()}
+        self._of = attrgetter(*names)
+
+    def pack(self, objects: Iterable[Any]) -> list[list[Any] | None]:
+        """A column for each field: None where all values are the default, one value where they are alike, else all of
+        them. Columns without a value are left out at the end."""
+        packed: list[list[Any] | None] = []
+        for place, values in enumerate(zip(*map(self._of, objects), strict=True)):
+            if values.count(self._defaults[place]) == len(values):
+                packed.append(None)
+                continue
+            column = list(values[:1] if values.count(values[0]) == len(values) else values)
+            if (convert := self._written.get(place)) is not None:
+                column = [convert(value) for value in column]
+            packed.append(column)
+        while packed and packed[-1] is None:
+            packed.pop()
+        return packed
+
+    def fill(self, packed: Sequence[list[Any] | None], count: int) -> list[Iterable[Any]]:
+        """The values of each field of ``count`` objects that were packed, by this version or an older one. Raises ValueError
+        for columns of another length."""
+        filled: list[Iterable[Any]] = []
+        for place, default in enumerate(self._defaults):
+            column = packed[place] if place < len(packed) else None
+            if column is None:
+                filled.append(repeat(default, count))
+                continue
+            if (convert := self._read.get(place)) is not None:
+                column = [convert(value) for value in column]
+            if len(column) not in (1, count):
+                raise ValueError(f"a column of {len(column)} values for {count} objects")
+            filled.append(column if len(column) == count else repeat(column[0], count))
+        return filled

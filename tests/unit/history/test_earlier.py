@@ -1,0 +1,122 @@
+"""Histories that an earlier version left, with a row for each execution: nothing of them is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from concertmaster.core.model import StepExecution, WorkflowKey
+from concertmaster.history import Store
+from concertmaster.history.postgresql.schema import MIGRATIONS as SERVER
+from concertmaster.history.schema import MIGRATIONS
+from tests.support.data.earlier_history import ROWS, earlier_rows, make_earlier
+from tests.support.data.encoded_executions import EXECUTIONS
+from tests.support.data.history_rows import KEY, ran
+from tests.support.history_places import Schema
+
+OTHER = WorkflowKey("team", "CronJob", "nightly")
+RUNS = {
+    KEY: {f"r{n}": [ran(f"{n}-{i}", 100.0 * n, f"s{i}") for i in range(4)] for n in range(30)},
+    OTHER: {"x": [ran("x")]},
+}
+
+
+@pytest.mark.parametrize("version", range(1, ROWS + 1))
+def test_a_file_of_an_earlier_version_keeps_its_runs(tmp_path: Path, version: int) -> None:
+    make_earlier(tmp_path / "h.db", RUNS, version)
+    with Store(":memory:") as new, Store(str(tmp_path / "h.db")) as store:
+        new.add(RUNS)
+        assert store.recovered is None
+        assert [store.runs(key) for key in RUNS] == [new.runs(key) for key in RUNS]
+        assert store.stats().pods == 121
+        assert store.add(RUNS).workflows == frozenset(), "each uid is known"
+    with closing(sqlite3.connect(tmp_path / "h.db")) as raw:
+        assert raw.execute("SELECT max(version) FROM migrations").fetchone() == (len(MIGRATIONS),)
+        assert raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'earlier_pods'").fetchall() == []
+
+
+def test_a_schema_of_an_earlier_version_keeps_its_runs(postgres_schema: Schema) -> None:
+    _make_earlier_schema(postgres_schema)
+    with Store(":memory:") as new, postgres_schema.open() as store:
+        new.add(RUNS)
+        assert [store.runs(key) for key in RUNS] == [new.runs(key) for key in RUNS]
+        assert store.add(RUNS).workflows == frozenset()
+    assert postgres_schema.raw("SELECT to_regclass('earlier_pods')") == [(None,)]
+
+
+@given(st.lists(EXECUTIONS, unique_by=lambda e: e.uid, max_size=8))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_executions_are_moved(tmp_path_factory: pytest.TempPathFactory, executions: list[StepExecution]) -> None:
+    path = tmp_path_factory.mktemp("earlier") / "h.db"
+    make_earlier(path, {KEY: {"r": executions}})
+    with Store(":memory:") as new, Store(str(path)) as store:
+        new.add({KEY: {"r": executions}})
+        assert store.runs(KEY) == new.runs(KEY)
+
+
+def test_moving_goes_on_where_a_process_was_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "h.db"
+    make_earlier(path, RUNS)
+    from concertmaster.history.runs import earlier
+
+    moved: list[int] = []
+    merge = earlier.merge
+
+    def ended(*args: object) -> object:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(1)
+        return merge(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(earlier, "merge", ended)
+    with pytest.raises(KeyboardInterrupt):
+        Store(str(path))
+    with closing(sqlite3.connect(path)) as raw:
+        left = raw.execute("SELECT count(*) FROM earlier_pods").fetchone()[0]
+        assert 0 < left < 121, "one workflow is moved, the other is not"
+    monkeypatch.undo()
+    with Store(str(path)) as store:
+        assert store.stats().pods == 121
+
+
+def test_rows_that_cannot_be_read_hold_nothing_up(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    make_earlier(path, RUNS)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE pods SET body = x'00' WHERE uid = '3-2'")
+    with Store(str(path)) as store:
+        assert store.stats().pods == 120
+        assert sum(len(r.steps) for r in store.runs(KEY)) == 119
+        store.add({KEY: {"r3": [replace(RUNS[KEY]["r3"][2])]}})
+        assert store.stats().pods == 121
+
+
+@pytest.fixture
+def postgres_schema(request: pytest.FixtureRequest) -> Schema:
+    """An empty schema of a real server."""
+    server = request.getfixturevalue("postgres")
+    return Schema.fresh(server.url, server.password_file)
+
+
+def _make_earlier_schema(place: Schema) -> None:
+    """The tables of the first version with ``RUNS``."""
+    address = place.address
+    password = Path(address.password_file or "").read_text()
+    with psycopg.connect(address.url, password=password, options=f"-c search_path={address.schema}") as db:
+        db.execute(f'CREATE SCHEMA "{address.schema}"')  # type: ignore[arg-type] # the test's own text
+        db.execute("CREATE TABLE migrations (version BIGINT PRIMARY KEY, applied TIMESTAMPTZ NOT NULL DEFAULT now())")
+        for statement in SERVER[0]:
+            db.execute(statement)  # type: ignore[arg-type]
+        db.execute("INSERT INTO migrations (version) VALUES (1)")
+        numbers = {}
+        for key in RUNS:
+            query = "INSERT INTO workflows (namespace, kind, name) VALUES (%s, %s, %s) RETURNING id"
+            (numbers[key],) = db.execute(query, (key.namespace, key.kind, key.name)).fetchone() or (0,)
+        db.cursor().executemany("INSERT INTO pods VALUES (%s, %s, %s, %s, %s, %s)", earlier_rows(RUNS, numbers))
