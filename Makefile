@@ -121,7 +121,7 @@ bench-looks: $(READY) ## what one analysis cycle costs Prometheus and the operat
 	@$(BIN)/python -m benchmarks.page
 
 bench-fleet: $(READY) ## one operator with SIZE workflows (200) of RUNS runs (14): cycles, queries, requests, memory (20 minutes and more)
-	@$(BIN)/python -m benchmarks.scale.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS)) $(if $(EVERY),--every $(EVERY)) $(if $(AHEAD),--ahead $(AHEAD))
+	@$(BIN)/python -m benchmarks.scale.fleet $(if $(SIZE),--workflows $(SIZE)) $(if $(RUNS),--runs $(RUNS)) $(if $(EVERY),--every $(EVERY)) $(if $(AHEAD),--ahead $(AHEAD)) $(if $(KEPT),--kept $(KEPT))
 	@$(BIN)/python -m benchmarks.page
 
 bench-shards: $(READY) ## four shards with SIZE workflows (200) of RUNS runs (14) on PostgreSQL; one is killed (20 minutes and more)

@@ -17,10 +17,12 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.scale.earlier_runs import deepen
 from benchmarks.scale.figures import Memory as _Memory
 from benchmarks.scale.figures import cycles as _cycles
 from benchmarks.scale.figures import must_run as _must_run
@@ -71,16 +73,14 @@ def measure(played: Load) -> dict[str, Any]:
                 peak = {"all_peak": watched.peak}
                 found = {"advice_s": with_recommendations, "whole_s": whole, **cold, **_rss(operator.pid), **peak}
                 print(f"  {json.dumps(found)}", flush=True)  # should steady cycles be interrupted
-                had = len(_cycles(log))
-                while len(_cycles(log)) < had + STEADY:
-                    _must_run(operator, limit)
-                    time.sleep(1)
-                warm = used()
-                cycles = _cycles(log)[had : had + STEADY]
-                if time.time() > end:
-                    raise SystemExit("the history ended before the steady cycles did: enlarge --ahead")
+                cycles, steady = _steady(operator, log, used, limit)
                 memory = _rss(operator.pid)
+                size = _history_mib(directory)
+                watched.close()
                 restart = _restarted(operator, log, port, limit)
+                deep = {}
+                if played.kept > played.runs:
+                    deep = {"kept": _deepened(played, directory, operator, log, port, used, limit)}
                 return {
                     "workflows": workflows,
                     "steps": steps,
@@ -91,18 +91,14 @@ def measure(played: Load) -> dict[str, Any]:
                     "advice_s": round(with_recommendations),
                     "whole_s": round(whole),
                     "cold": {name: round(value) for name, value in cold.items()},
-                    "steady": {
-                        "seconds": round(sum(c["seconds"] for c in cycles) / STEADY, 2),
-                        "longest_s": round(max(c["seconds"] for c in cycles), 2),
-                        "analyzed": round(sum(c["analyzed"] for c in cycles) / STEADY, 1),
-                        **{name: round((warm[name] - cold[name]) / STEADY, 1) for name in cold},
-                    },
+                    "steady": steady,
                     "restart": restart,
+                    **deep,
                     "problems": sorted({p for c in cycles for p in c.get("problems", ())}),
                     "idle_rss_mib": round(idle["VmRSS"]),
                     "rss_mib": round(memory["VmRSS"]),
                     "peak_rss_mib": round(max(watched.peak, memory["VmHWM"])),
-                    "history_mib": round(sum(p.stat().st_size for p in directory.glob("history.db*")) / MI, 1),
+                    "history_mib": size,
                     "status_bytes": _status_sizes(cluster),
                     "load": round(os.getloadavg()[2], 1),
                     "date": datetime.now(UTC).date().isoformat(),
@@ -113,6 +109,64 @@ def measure(played: Load) -> dict[str, Any]:
             finally:
                 watched.close()
                 operator.stop()
+
+
+def _steady(
+    operator: Process, log: Path, used: Callable[[], dict[str, float]], limit: float
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """The next cycles, and their means."""
+    had, before = len(_cycles(log)), used()
+    while len(_cycles(log)) < had + STEADY:
+        _must_run(operator, limit)
+        time.sleep(1)
+    after = used()
+    cycles = _cycles(log)[had : had + STEADY]
+    if time.monotonic() > limit:
+        raise SystemExit("the history ended before the steady cycles did: enlarge --ahead")
+    return cycles, {
+        "seconds": round(sum(c["seconds"] for c in cycles) / STEADY, 2),
+        "longest_s": round(max(c["seconds"] for c in cycles), 2),
+        "analyzed": round(sum(c["analyzed"] for c in cycles) / STEADY, 1),
+        **{name: round((after[name] - before[name]) / STEADY, 1) for name in before},
+    }
+
+
+def _deepened(
+    played: Load,
+    directory: Path,
+    operator: Process,
+    log: Path,
+    port: int,
+    used: Callable[[], dict[str, float]],
+    limit: float,
+) -> dict[str, Any]:
+    """The same with as many runs in the history as the load wants kept: figures of a start on it, and of steady cycles after
+    that."""
+    operator.stop()
+    begin = time.monotonic()
+    pods = deepen(directory / "history.db", played.runs * played.every, round(played.kept / played.runs) - 1)
+    print(f"  {pods} pods in the history after {time.monotonic() - begin:.0f} s", flush=True)
+    restart = _restarted(operator, log, port, limit)
+    watched = _Memory(operator.pid)
+    try:
+        _steady(operator, log, used, limit)  # runs that ended meanwhile are analysed
+        _, steady = _steady(operator, log, used, limit)
+        memory = _rss(operator.pid)
+    finally:
+        watched.close()
+    return {
+        "runs": played.kept,
+        "pods": pods,
+        "restart": restart,
+        "steady": steady,
+        "rss_mib": round(memory["VmRSS"]),
+        "peak_rss_mib": round(max(watched.peak, memory["VmHWM"])),
+        "history_mib": _history_mib(directory),
+    }
+
+
+def _history_mib(directory: Path) -> float:
+    return round(sum(p.stat().st_size for p in directory.glob("history.db*")) / MI, 1)
 
 
 def _restarted(operator: Process, log: Path, port: int, limit: float) -> dict[str, float]:

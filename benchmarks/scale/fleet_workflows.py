@@ -40,6 +40,7 @@ class Load:
     days: float
     spread: float
     ahead: float
+    kept: int = 0  # runs of each workflow that are in the operator's history at last, where that is more
 
     def pods(self, end: float) -> Iterator[PodLife]:
         """All pods created before ``end`` (unix seconds)."""
@@ -73,10 +74,11 @@ class Load:
             "--every", type=float, help="seconds between two runs of a workflow, evenly spread over them"
         )
         parser.add_argument("--ahead", type=float, default=AHEAD, help="seconds the history goes on after the start")
+        parser.add_argument("--kept", type=int, default=0, help="runs of each in the operator's history at last")
         options = parser.parse_args()
         days = options.days if options.every is None else options.every * options.runs / DAY
         spread = AHEAD if options.every is None else options.every
-        return cls(options.workflows, options.steps, options.runs, days, spread, options.ahead)
+        return cls(options.workflows, options.steps, options.runs, days, spread, options.ahead, options.kept)
 
 
 def create(cluster: Cluster, workflows: int, steps: int) -> None:

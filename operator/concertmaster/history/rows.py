@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,7 +16,6 @@ ROW = 256  # bytes of a row beside its body: keys and index
 POD = 64  # bytes of the entry of a pod: its uid, and where it is
 _CHUNK = 500  # values per query
 _ALL = 2**53  # rows
-_PART_BYTES = 1 << 17  # of rows as stored: about 90 bytes an execution, a few in the record of a run of like steps
 T = TypeVar("T")
 
 
@@ -85,65 +84,6 @@ def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list
         for namespace, kind, name, at in db.execute(query, part):
             if (key := WorkflowKey(namespace, kind, name)) in out:
                 out[key].append(float(at))
-    return out
-
-
-def bodies_of_runs(
-    db: Connection, number: int, runs: Sequence[str]
-) -> tuple[dict[str, list[bytes]], dict[str, float | None]]:
-    """The rows of each of ``runs`` as stored, in a fixed order, and when the newest of them ended."""
-    by_run: dict[str, list[bytes]] = {run: [] for run in runs}
-    ends: dict[str, float | None] = {}
-    for part in chunks(runs):
-        for table in ("executions", "records"):
-            query = f"SELECT run, ended, body FROM {table} WHERE workflow = ? AND run IN ({marks(part)})"
-            for run, ended, body in db.execute(query, (number, *part)):
-                by_run[run].append(body)
-                known = ends.get(run)
-                ends[run] = ended if known is None else max(known, ended) if ended is not None else known
-    for bodies in by_run.values():
-        bodies.sort()  # in a fraction of the time of the database
-    return by_run, ends
-
-
-def sizes_of_runs(db: Connection, number: int, runs: Sequence[str]) -> dict[str, int]:
-    """Bytes of the rows of each of ``runs`` as stored."""
-    sizes = dict.fromkeys(runs, 0)
-    for part in chunks(runs):
-        for table in ("executions", "records"):
-            query = (
-                f"SELECT run, sum(length(body)) FROM {table} WHERE workflow = ? AND run IN ({marks(part)}) GROUP BY run"
-            )
-            for run, size in db.execute(query, (number, *part)):
-                sizes[run] += int(size)
-    return sizes
-
-
-def in_parts(runs: Iterable[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """``runs`` in parts small enough to be decoded at once: each of a few thousand executions, or of one run."""
-    part: list[str] = []
-    size = 0
-    for run in runs:
-        size += sizes.get(run, 0)
-        if part and size > _PART_BYTES:
-            yield part
-            part, size = [], sizes.get(run, 0)
-        part.append(run)
-    if part:
-        yield part
-
-
-def records_of_runs(
-    db: Connection, number: int, key: WorkflowKey, runs: Sequence[str], lost: list[str]
-) -> dict[str, RunRecord]:
-    """Live records of those of ``runs`` that have one."""
-    out: dict[str, RunRecord] = {}
-    for part in chunks(runs):
-        query = f"SELECT run, body FROM records WHERE workflow = ? AND run IN ({marks(part)})"
-        for run, body in db.execute(query, (number, *part)):
-            record = readable(partial(decode_record, key=key, run=str(run)), body, f"{key}/{run}", lost)
-            if record is not None:
-                out[run] = record
     return out
 
 

@@ -20,6 +20,7 @@ from concertmaster.history.runs.cache import RunCache
 from concertmaster.history.runs.evidence import GOING_ON, RunsEvidence, evidence, newest_finished
 from concertmaster.history.runs.executions import delete, keep_only, merge
 from concertmaster.history.runs.reader import Mark, RunReader
+from concertmaster.history.runs.stored import StoredRun, live_record, stored_runs
 from concertmaster.history.space import Space
 from concertmaster.history.sql import DatabaseEngine
 
@@ -187,13 +188,13 @@ class Store(Analyses):
         ``engines.build_run``). With a ``cache`` and a definition, records of runs whose rows are as they were when it was
         used last are the same objects.
         """
-        reader = RunReader(key, definition, as_of, cache)
+        reader = RunReader(key, definition, as_of, cache, self._lost)
         with self._engine.reading():
             number = rows.known_id(self._db, key)
             if number is None:
                 return []
             names = rows.newest(self._db, number, None if limit is None else limit + GOING_ON, since)
-            selected = reader.fetch(self._db, number, names, self._lost)
+            selected = reader.fetch(self._db, number, names)
             if (noted := self._noted.get(key)) is not None:
                 selected = replace(selected, marks=[_extended(mark, *noted) for mark in selected.marks])
         records = reader.records(selected)
@@ -246,8 +247,8 @@ class Store(Analyses):
         """What the object of the run of that name said last, None where it is not known."""
         with self._engine.reading():
             number = rows.known_id(self._db, key)
-            found = {} if number is None else rows.records_of_runs(self._db, number, key, [run], self._lost)
-            return found.get(run)
+            stored = StoredRun() if number is None else stored_runs(self._db, number, [run])[run]
+            return live_record(stored, key, run, self._lost)
 
     def number_after(self, key: WorkflowKey, moment: float) -> int:
         """How many runs of a workflow ended after ``moment`` (unix seconds)."""
@@ -281,14 +282,13 @@ class Store(Analyses):
         with self._engine.reading():
             one = self._db.execute
             pods, newest = one("SELECT coalesce(sum(pods), 0), max(ended) FROM executions").fetchone()
-            size = self._engine.size()
             runs = "SELECT count(*) FROM (SELECT workflow, run FROM executions UNION SELECT workflow, run FROM records) AS r"
             return Stats(
                 workflows=one("SELECT count(*) FROM workflows").fetchone()[0],
                 runs=one(runs).fetchone()[0],
                 pods=int(pods),
                 records=one("SELECT count(*) FROM records").fetchone()[0],
-                bytes=size,
+                bytes=self._engine.size(),
                 newest=newest,
                 unreadable=len(set(self._lost)),
             )

@@ -15,7 +15,7 @@ from concertmaster.engines.argo.traits import ARGO
 from concertmaster.engines.outcomes import LOST_SECONDS
 from concertmaster.history import RunCache, RunsEvidence, Store
 from concertmaster.history.encoding import decode_executions
-from concertmaster.history.runs import executions
+from concertmaster.history.runs import stored
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
 
@@ -53,7 +53,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         found.append(body)
         return decode_executions(body)
 
-    monkeypatch.setattr(executions, "decode_executions", noted)
+    monkeypatch.setattr(stored, "decode_executions", noted)
     return found
 
 
@@ -173,6 +173,17 @@ def test_what_the_evidence_took_is_put_together_once(store: Store, decoded: list
     found = read(store, cache)
     assert len(decoded) == 4
     assert found == read(store, None)
+
+
+def test_of_many_executions_the_evidence_leaves_some_to_be_put_together(
+    store: Store, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("concertmaster.history.runs.evidence._HELD", 3)
+    cache = RunCache()
+    seen(store, cache)
+    decoded.clear()
+    assert read(store, cache) == read(store, None)
+    assert len(decoded) == 3 + 4
 
 
 def test_what_changed_since_the_evidence_is_read(store: Store, decoded: list[bytes]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import ContainerFact, Outcome, RunRecord, Source, StepExecution, WorkflowKey
-from concertmaster.history import Store, left_out, rows
+from concertmaster.history import Store, left_out
 from concertmaster.history.runs import reader
 from tests.support.builders import run_record
 from tests.support.core.run_graphs import DIAMOND
@@ -38,7 +38,6 @@ def test_of_a_workflow_of_many_executions_the_newest_runs_are_read(
 ) -> None:
     """Or 200 runs of 2,000 steps would take more memory than the operator has, and the recommendations of everybody."""
     monkeypatch.setattr(reader, "MOST_EXECUTIONS", 10)
-    monkeypatch.setattr(rows, "_PART_BYTES", 1)
     store.add({KEY: {f"r{n}": [ran(f"{n}-{i}", 100.0 * n, f"s{i}") for i in range(4)] for n in range(6)}})
     found = store.runs(KEY, limit=50)
     assert [r.run for r in found] == ["r3", "r4", "r5"]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
-from concertmaster.history.rebuild import rebuild
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
-from concertmaster.history.runs.executions import of_runs
+from concertmaster.history.runs.stored import put_together, stored_runs
 from concertmaster.history.sql import Connection
 
+_HELD = 1_400  # executions that are kept for the reading that follows
 GOING_ON = 8  # runs of one workflow at a time that do not count against a limit of finished runs
 
 
@@ -76,21 +76,22 @@ def evidence(
     """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
     fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once."""
     names = rows.newest(db, number, limit + GOING_ON, since)
-    bodies, ends = rows.bodies_of_runs(db, number, names)
-    recent = [n for n in names if (end := ends.get(n)) is None or as_of - end < LOST_SECONDS]
+    stored = stored_runs(db, number, names)
     builder = RunBuilder(key, definition, as_of)
     kept = (cache or RunCache()).before_reading(definition)
-    digests = {n: digest(bodies[n]) for n in recent}
-    same = {n: run for n in recent if (run := kept.same(n, digests[n], as_of)) is not None}
-    seen = {n: _Recent.of(run.records, as_of) for n, run in same.items()}
-    others = [n for n in recent if n not in same]
-    for place, part in enumerate(rows.in_parts(others, {n: sum(map(len, bodies[n])) for n in others})):
-        pods = of_runs(db, number, key, part, lost)
-        live = rows.records_of_runs(db, number, key, part, lost)
-        made = {n: KeptRun(digests[n], as_of, rebuild(n, pods[n], live.get(n), builder)) for n in part}
-        seen |= {n: _Recent.of(run.records, as_of) for n, run in made.items()}
-        if place == 0:
-            kept.runs |= {n: run for n, run in made.items() if run.over}
+    seen: dict[str, _Recent] = {}
+    held = 0
+    for name, found in stored.items():
+        if found.ended is not None and as_of - found.ended >= LOST_SECONDS:
+            continue
+        mark = digest(found.bodies)
+        run = kept.same(name, mark, as_of)
+        if run is None:
+            run = KeptRun(mark, as_of, put_together(found, key, name, builder, lost))
+            held += sum([len(r.steps) for r in run.records])
+            if run.over and held <= _HELD:
+                kept.runs[name] = run
+        seen[name] = _Recent.of(run.records, as_of)
     known = hashlib.blake2b(digest_size=16)
     due: list[float] = []
     newest: list[float] = []
@@ -105,9 +106,9 @@ def evidence(
         if over > limit:
             break
         known.update(f"{name}\0{state.going or ''}\0".encode())
-        for body in bodies[name]:
+        for body in stored[name].bodies:
             known.update(body)
-        end = ends.get(name)
+        end = stored[name].ended
         if end is not None:
             newest.append(end)
             fresh += after is None or end > after

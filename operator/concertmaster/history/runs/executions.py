@@ -222,18 +222,6 @@ def merge(
     return len(new), changed.total(), touched, parts.write()
 
 
-def of_runs(
-    db: Connection, number: int, key: WorkflowKey, runs: Sequence[str], lost: list[str]
-) -> dict[str, list[StepExecution]]:
-    """Executions of each of ``runs`` of a workflow."""
-    out: dict[str, list[StepExecution]] = {run: [] for run in runs}
-    for part in rows.chunks(runs):
-        query = f"SELECT run, body FROM executions WHERE workflow = ? AND run IN ({rows.marks(part)})"
-        for run, body in db.execute(query, (number, *part)):
-            out[run] += rows.readable(decode_executions, body, f"{key}/{run}", lost) or ()
-    return out
-
-
 def delete(db: Connection, number: int, runs: Sequence[str] | None = None) -> int:
     """Delete the executions of these runs of a workflow, or of all; returns how many."""
     gone = 0

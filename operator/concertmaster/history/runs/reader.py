@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 
-from concertmaster.core.model import RunRecord, StepExecution, WorkflowDefinition, WorkflowKey
+from concertmaster.core.model import RunRecord, WorkflowDefinition, WorkflowKey
 from concertmaster.core.model.inputs import ExtraMetric
 from concertmaster.core.model.metrics import ByRun, with_bytes_read, with_metrics
 from concertmaster.engines import RunBuilder
-from concertmaster.history import amounts, rows
-from concertmaster.history.rebuild import rebuild
+from concertmaster.history import amounts
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
-from concertmaster.history.runs.executions import of_runs
+from concertmaster.history.runs.stored import StoredRun, put_together, stored_runs
 from concertmaster.history.sql import Connection
 
 MOST_EXECUTIONS = 50_000
@@ -27,14 +26,9 @@ Mark = tuple[str, float, float]
 
 @dataclass(frozen=True, slots=True)
 class RunRows:
-    """What the file holds of the runs called ``names``. ``known`` of them were put together before from the same rows; of
-    the others ``pods`` and ``live`` are the rows."""
+    """What the file holds of runs by name, the newest first."""
 
-    names: Sequence[str]
-    known: dict[str, KeptRun]
-    digests: dict[str, bytes]
-    pods: dict[str, list[StepExecution]]
-    live: dict[str, RunRecord]
+    stored: dict[str, StoredRun]
     marks: Sequence[Mark]
     values: dict[ExtraMetric, ByRun]
 
@@ -54,66 +48,59 @@ class RunReader:
     """Reads runs of one workflow once; see ``Store.runs``."""
 
     def __init__(
-        self, key: WorkflowKey, definition: WorkflowDefinition | None, as_of: float | None, cache: RunCache | None
+        self,
+        key: WorkflowKey,
+        definition: WorkflowDefinition | None,
+        as_of: float | None,
+        cache: RunCache | None,
+        lost: list[str],
     ) -> None:
+        self._lost = lost
         self._key, self._definition, self._as_of, self._cache = key, definition, as_of, cache
         self._moment = math.inf if as_of is None else as_of
         self._kept = cache.of(definition) if cache is not None and definition is not None else None
 
-    def fetch(self, db: Connection, number: int, names: Sequence[str], lost: list[str]) -> RunRows:
-        """The rows of the runs called ``names``, newest first: of so many as have ``MOST_EXECUTIONS``."""
-        digests: dict[str, bytes] = {}
-        known: dict[str, KeptRun] = {}
-        if self._kept is not None:
-            asked = [n for n in names if n in self._kept.runs] if self._kept.brief else names
-            bodies, _ = rows.bodies_of_runs(db, number, asked)
-            digests = {n: digest(bodies[n]) for n in asked}
-            known = {n: run for n in asked if (run := self._kept.same(n, digests[n], self._moment)) is not None}
-        pods: dict[str, list[StepExecution]] = {}
-        live: dict[str, RunRecord] = {}
-        room = MOST_EXECUTIONS - sum([len(r.steps) for run in known.values() for r in run.records])
-        fresh = [n for n in names if n not in known]
-        for part in rows.in_parts(fresh, rows.sizes_of_runs(db, number, fresh)):
-            pods |= of_runs(db, number, self._key, part, lost)
-            live |= rows.records_of_runs(db, number, self._key, part, lost)
-            room -= sum([max(len(pods[n]), len(live[n].steps) if n in live else 0) for n in part])
-            if room <= 0:
-                names = names[: names.index(part[-1]) + 1]
-                break
+    def fetch(self, db: Connection, number: int, names: Sequence[str]) -> RunRows:
+        """The rows of the runs called ``names``, newest first."""
         metrics = self._definition.metrics if self._definition is not None else ()
         query = "SELECT fingerprint, first_seen, last_seen FROM fingerprints WHERE workflow = ?"
         return RunRows(
-            names,
-            known,
-            digests,
-            pods,
-            live,
+            stored_runs(db, number, names),
             db.execute(query, (number,)).fetchall(),
             amounts.read(db, number, metrics),
         )
 
     def records(self, selected: RunRows) -> list[RunRecord]:
-        """The records of all runs in the order of their names. Those that are over are kept where the cache has room, and
-        all others of the workflow forgotten."""
+        """The records of the newest runs, in the order of their names, as far as ``MOST_EXECUTIONS`` reach. Those that are
+        over are kept where the cache has room, and all others of the workflow forgotten."""
         builder = RunBuilder(self._key, self._definition, self._as_of)
         over: dict[str, KeptRun] = {}
         records: list[RunRecord] = []
-        for name in selected.names:
-            run = selected.known.get(name)
-            if run is None:
-                made = rebuild(name, selected.pods[name], selected.live.get(name), builder)
-                run = KeptRun(selected.digests.get(name, b""), self._moment, made)
+        room = MOST_EXECUTIONS
+        for name, stored in selected.stored.items():
+            run = self._run(name, stored, builder)
             earlier = run.completed or repeat(None)
             run.completed = [self._completed(r, last, selected) for r, last in zip(run.records, earlier, strict=False)]
             records += [record for _, record in run.completed]
             if run.over:
                 over[name] = run
+            room -= sum([len(r.steps) for r in run.records])
+            if room <= 0:
+                break
         if self._kept is not None:
             self._kept.runs = over
             self._kept.figures.keep_only(records)
         if self._cache is not None:
             self._cache.note(self._key, sum([len(r.steps) for r in records]))
         return records
+
+    def _run(self, name: str, stored: StoredRun, builder: RunBuilder) -> KeptRun:
+        """What was put together before from the same rows, or put together now."""
+        mark = b"" if self._kept is None else digest(stored.bodies)
+        known = None if self._kept is None else self._kept.same(name, mark, self._moment)
+        if known is not None:
+            return known
+        return KeptRun(mark, self._moment, put_together(stored, self._key, name, builder, self._lost))
 
     def _completed(
         self, record: RunRecord, before: tuple[object, RunRecord] | None, selected: RunRows
