@@ -46,15 +46,15 @@ class Columns:
     def fill(self, packed: Sequence[list[Any] | None], count: int) -> list[Iterable[Any]]:
         """The values of each field of ``count`` objects that were packed, by this version or an older one. Raises ValueError
         for columns of another length."""
-        filled: list[Iterable[Any]] = []
-        for place, default in enumerate(self._defaults):
-            column = packed[place] if place < len(packed) else None
-            if column is None:
-                filled.append(repeat(default, count))
-                continue
-            if (convert := self._read.get(place)) is not None:
-                column = [convert(value) for value in column]
-            if len(column) not in (1, count):
-                raise ValueError(f"a column of {len(column)} values for {count} objects")
-            filled.append(column if len(column) == count else repeat(column[0], count))
-        return filled
+        return [self.field(packed, place, count) for place in range(len(self._defaults))]
+
+    def field(self, packed: Sequence[list[Any] | None], place: int, count: int) -> Iterable[Any]:
+        """Those of the field at that place of the names."""
+        column = packed[place] if place < len(packed) else None
+        if column is None:
+            return repeat(self._defaults[place], count)
+        if len(column) not in (1, count):
+            raise ValueError(f"a column of {len(column)} values for {count} objects")
+        if (convert := self._read.get(place)) is not None:
+            column = [convert(value) for value in column]
+        return column if len(column) == count else repeat(column[0], count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from operator import attrgetter
 from sys import intern
@@ -30,9 +30,9 @@ from concertmaster.core.model import (
 from concertmaster.core.quick import maker
 from concertmaster.history.columns import Columns
 
-VERSION = 1
-"""First byte of every row. The lists below may only grow at their end: what a row of an older version lacks is unknown. Any
-other change needs a new version."""
+ROWS, COLUMNS = 1, 2
+"""First byte of what is stored: executions by position, or in columns. The lists below may only grow at their end: what an
+older version did not write is unknown. Any other change needs a new byte."""
 
 _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",
@@ -48,8 +48,7 @@ _CONTAINER = (
     "storage_limit", "storage_peak", "sidecar",
 )  # fmt: skip
 _FLAGS = ("init", "ambiguous", "sidecar")
-# Rows are read by position, since there are thousands of them in an analysis: where fields stand that need a conversion,
-# and how an object is made of a row.
+# Executions of records are read by position: where fields stand that need a conversion, and how an object is made of them.
 _FLAG_PLACES = tuple(sorted(_CONTAINER.index(name) for name in _FLAGS))
 _ATTEMPT, _OUTCOME = _EXECUTION.index("attempt"), _EXECUTION.index("outcome")
 _VOLUMES = _EXECUTION.index("volumes")
@@ -92,12 +91,13 @@ def encode_executions(executions: Sequence[StepExecution]) -> bytes:
     numbers = [len(e.containers) for e in executions]
     inner = _INNER.pack([c for e in executions for c in e.containers])
     extra = [dict(e.extra) for e in executions]
-    return _deflate([numbers, _OUTER.pack(executions), inner, *([extra] if any(extra) else [])])
+    return _deflate([numbers, _OUTER.pack(executions), inner, *([extra] if any(extra) else [])], COLUMNS)
 
 
 def decode_executions(body: bytes) -> list[StepExecution]:
     """The executions that ``encode_executions`` wrote."""
-    numbers, outer, inner, *extra = _inflate(body)
+    numbers, outer, inner, *extra = _inflate(body, COLUMNS)
+    _uids(outer, len(numbers))
     step, *others = _OUTER.fill(outer, len(numbers))
     made = map(_made_container, *_INNER.fill(inner, sum(numbers)))
     containers = [tuple(islice(made, number)) for number in numbers]
@@ -107,8 +107,15 @@ def decode_executions(body: bytes) -> list[StepExecution]:
 
 def uids_of(body: bytes) -> list[str]:
     """The uids of the executions that ``encode_executions`` wrote."""
-    numbers, outer, *_ = _inflate(body)
-    return list(_OUTER.fill(outer, len(numbers))[_UID])
+    numbers, outer, *_ = _inflate(body, COLUMNS)
+    return _uids(outer, len(numbers))
+
+
+def _uids(outer: Sequence[list[Any] | None], count: int) -> list[str]:
+    found = list(_OUTER.field(outer, _UID, count))
+    if set(map(type, found)) - {str}:
+        raise ValueError("executions without uid")
+    return found
 
 
 def decode_execution(body: bytes) -> StepExecution:
@@ -191,25 +198,17 @@ def _trimmed(values: list[Any]) -> list[Any]:
     return values[:end]
 
 
-def _deflate(content: object) -> bytes:
+def _deflate(content: object, form: int = ROWS) -> bytes:
     packer = zlib.compressobj(level=6, wbits=-15, zdict=_DICTIONARY)
     raw = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return bytes([VERSION]) + packer.compress(raw) + packer.flush()
+    return bytes([form]) + packer.compress(raw) + packer.flush()
 
 
-def _inflate(body: bytes) -> Any:
-    decode: Callable[[bytes], bytes] | None = _DECODERS.get(body[0]) if body else None
-    if decode is None:
+def _inflate(body: bytes, form: int = ROWS) -> Any:
+    if not body or body[0] != form:
         raise ValueError(f"history row of unknown format {body[:1].hex() or 'empty'}")
-    raw = decode(body[1:])
+    raw = zlib.decompressobj(wbits=-15, zdict=_DICTIONARY).decompress(body[1:])
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):  # NaN and lone surrogates are no JSON, and rows may hold them
         return json.loads(raw.decode("utf-8", "surrogatepass"))
-
-
-def _decode_v1(packed: bytes) -> bytes:
-    return zlib.decompressobj(wbits=-15, zdict=_DICTIONARY).decompress(packed)
-
-
-_DECODERS: dict[int, Callable[[bytes], bytes]] = {1: _decode_v1}

@@ -87,13 +87,7 @@ def begun(db: Connection, keys: Iterable[WorkflowKey]) -> dict[WorkflowKey, list
     return out
 
 
-def delete_uids(db: Connection, uids: Sequence[bytes]) -> None:
-    """Forget where these are."""
-    for part in chunks(uids):
-        db.execute(f"DELETE FROM pods WHERE uid IN ({marks(part)})", part)
-
-
-def write_record(db: Connection, record: RunRecord, lost: list[str]) -> int:
+def write_record(db: Connection, record: RunRecord, lost: set[str]) -> int:
     """Insert or replace one live record; the bytes written, 0 when it says nothing new.
 
     The mere end of a run does not replace a record of its steps, nor what the metrics say of it what the engine said.
@@ -137,12 +131,12 @@ def note_fingerprint(db: Connection, key: WorkflowKey, fingerprint: str, at: flo
         )
 
 
-def readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: list[str]) -> T | None:
-    """A row whose bytes make no sense is left out, not fatal: one pod is not worth a history."""
+def readable(decode: Callable[[bytes], T], body: bytes, name: str, lost: set[str]) -> T | None:
+    """A row whose bytes make no sense is left out, not fatal: one run is not worth a history."""
     try:
         return decode(body)
-    except (ValueError, TypeError, KeyError, IndexError, zlib.error):
-        lost.append(name)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, zlib.error):
+        lost.add(name)
         return None
 
 
@@ -151,7 +145,7 @@ def marks(part: Sequence[object]) -> str:
     return ",".join("?" * len(part))
 
 
-def chunks(values: Sequence[T]) -> Iterator[list[T]]:
+def chunks(values: Sequence[T], size: int = _CHUNK) -> Iterator[list[T]]:
     """``values`` in lists short enough for one statement."""
-    for i in range(0, len(values), _CHUNK):
-        yield list(values[i : i + _CHUNK])
+    for i in range(0, len(values), size):
+        yield list(values[i : i + size])

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from concertmaster.history.errors import HistoryDamaged, HistoryError, HistoryReadOnly, translate
-from concertmaster.history.runs.earlier import move_pods
+from concertmaster.history.runs.earlier import EarlierPods
 
 APPLICATION_ID = 0x434D4831  # "CMH1", so that another program's database is not taken for ours
 _BUSY_SECONDS = 5.0
@@ -87,7 +87,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         "ALTER TABLE pods RENAME TO earlier_pods",
         """CREATE TABLE executions (
             place INTEGER PRIMARY KEY, workflow INTEGER NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
-            run TEXT NOT NULL, part INTEGER NOT NULL, begun REAL, ended REAL, pods INTEGER NOT NULL, body BLOB NOT NULL)""",
+            run TEXT NOT NULL, begun REAL, ended REAL, pods INTEGER NOT NULL, body BLOB NOT NULL)""",
         "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
         "CREATE INDEX executions_by_end ON executions (ended)",
         "CREATE TABLE pods (uid BLOB PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID",
@@ -224,8 +224,17 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         )
     for version in range(have + 1, len(MIGRATIONS) + 1):
         if version == _EMPTIED:
-            move_pods(connection, lambda: together(connection))
+            _move_pods(connection)
         _executed(connection, (*MIGRATIONS[version - 1], f"INSERT INTO migrations VALUES ({version}, datetime('now'))"))
+
+
+def _move_pods(connection: sqlite3.Connection) -> None:
+    earlier = EarlierPods(connection)
+    left = True
+    while left:
+        with together(connection):
+            left = earlier.move_some()
+    connection.execute("PRAGMA incremental_vacuum").fetchall()
 
 
 def _executed(connection: sqlite3.Connection, statements: Sequence[str]) -> None:

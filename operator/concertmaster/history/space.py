@@ -83,8 +83,11 @@ class Space:
                 break
             left -= sizes[key]
             gone.append(key)
-        for workflow in sorted({workflow for workflow, _ in gone}):
-            executions.delete(db, workflow, [run for of, run in gone if of == workflow])
+        runs: dict[int, list[str]] = {}
+        for workflow, run in gone:
+            runs.setdefault(workflow, []).append(run)
+        for workflow in sorted(runs):
+            executions.delete(db, workflow, runs[workflow])
         for table in ("records", "amounts"):
             db.executemany(f"DELETE FROM {table} WHERE workflow = ? AND run = ?", gone)
         return left

@@ -1,8 +1,8 @@
-"""The store: pods by uid, live records by run, watermarks moved with the facts they cover.
+"""The store: pods by run, live records by run, watermarks moved with the facts they cover.
 
 Everything a call writes is one transaction. Facts come again after a crash, a full disk or an overlap of windows, so
-adding is idempotent: a pod is one row, merged with what is already known of it, and a row that says nothing new is not
-written.
+adding is idempotent: a pod, known by its uid, is merged with what is already stored of it, and what says nothing new is
+not written.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Size of the history. Times are unix seconds, None when it is empty."""
+    """Size of the history. ``newest``: unix seconds, None when it is empty; ``unreadable``: runs not to be read whole."""
 
     workflows: int
     runs: int
@@ -79,9 +79,10 @@ class Store(Analyses):
         """
         given = [(e, key, run) for key, runs in executions.items() for run, pods in runs.items() for e in pods if e.uid]
         with self._transaction():
-            self._engine.claim(key.namespace for key in executions)
+            said = list(records)
+            self._engine.claim({key.namespace for key in (*executions, *(record.workflow for record in said))})
             new, changed, touched, written = merge(self._db, given, self._lost)
-            for record in records:
+            for record in said:
                 if size := rows.write_record(self._db, record, self._lost):
                     touched.add(record.workflow)
                     written[record.workflow.namespace] += size
@@ -185,8 +186,7 @@ class Store(Analyses):
         or after ``since``.
 
         ``definition`` gives the graph for ready times and outcomes, ``as_of`` until when facts are complete (see
-        ``engines.build_run``). With a ``cache`` and a definition, records of runs whose rows are as they were when it was
-        used last are the same objects.
+        ``engines.build_run``). With a ``cache`` and a definition, runs whose rows are unchanged are the same objects.
         """
         reader = RunReader(key, definition, as_of, cache, self._lost)
         with self._engine.reading():
@@ -290,7 +290,7 @@ class Store(Analyses):
                 records=one("SELECT count(*) FROM records").fetchone()[0],
                 bytes=self._engine.size(),
                 newest=newest,
-                unreadable=len(set(self._lost)),
+                unreadable=len(self._lost),
             )
 
 

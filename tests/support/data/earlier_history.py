@@ -34,6 +34,7 @@ def earlier_rows(executions: Executions, numbers: Mapping[WorkflowKey, int]) -> 
 
 def make_tables(db: sqlite3.Connection, version: int) -> None:
     """The tables of that version in an empty file."""
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
     for number, statements in enumerate(MIGRATIONS[:version], 1):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,10 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from concertmaster.core.model import StepExecution, WorkflowKey
-from concertmaster.history import Store
+from concertmaster.history import HistoryError, Store
+from concertmaster.history.encoding import _EXECUTION, _deflate, _execution_row
 from concertmaster.history.postgresql.schema import MIGRATIONS as SERVER
+from concertmaster.history.runs import earlier
+from concertmaster.history.runs.earlier import EarlierPods
 from concertmaster.history.schema import MIGRATIONS
-from tests.support.data.earlier_history import ROWS, earlier_rows, make_earlier
+from tests.support.data.earlier_history import ROWS, earlier_body, earlier_rows, make_earlier
 from tests.support.data.encoded_executions import EXECUTIONS
 from tests.support.data.history_rows import KEY, ran
 from tests.support.history_places import Schema
@@ -61,11 +66,66 @@ def test_any_executions_are_moved(tmp_path_factory: pytest.TempPathFactory, exec
         assert store.runs(KEY) == new.runs(KEY)
 
 
+def test_many_pods_of_a_workflow_are_moved_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once they would take the memory that the operator has, at every start again."""
+    path = tmp_path / "h.db"
+    make_earlier(path, RUNS)
+    given: list[int] = []
+    merge = earlier.merge
+    monkeypatch.setattr(earlier, "_AT_ONCE", 7)
+    monkeypatch.setattr(earlier, "merge", lambda db, pods, lost: given.append(len(pods)) or merge(db, pods, lost))
+    with Store(str(path)) as store, Store(":memory:") as new:
+        new.add(RUNS)
+        assert [store.runs(key) for key in RUNS] == [new.runs(key) for key in RUNS]
+    assert (max(given), sum(given)) == (7, 121)
+
+
+def test_a_file_is_not_left_with_the_room_its_rows_took(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    make_earlier(path, {KEY: {f"r{n}": [ran(f"{n}-{i}", 10.0 * n, f"s{i}") for i in range(10)] for n in range(300)}})
+    before = path.stat().st_size
+    with Store(str(path)) as store:
+        assert store.stats().bytes < 0.7 * before
+
+
+def test_shards_move_a_history_in_turns(postgres_schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one of them loses its connection in the middle."""
+    _make_earlier_schema(postgres_schema)
+    monkeypatch.setattr(earlier, "_AT_ONCE", 5)
+    at_once, errors = threading.Barrier(3), []
+    some = EarlierPods.move_some
+    lost = iter([None])
+
+    def moved(self: EarlierPods) -> bool:
+        if self._times == 3 and next(lost, 0) is None:
+            (pid,) = self._db.execute("SELECT pg_backend_pid()").fetchone()
+            postgres_schema.raw(f"SELECT pg_terminate_backend({pid})")
+        return some(self)
+
+    def start() -> None:
+        at_once.wait()
+        try:
+            postgres_schema.open().close()
+        except HistoryError as error:
+            errors.append(error)
+
+    monkeypatch.setattr(EarlierPods, "move_some", moved)
+    threads = [threading.Thread(target=start) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(errors) <= 1, "only the one whose connection was lost"
+    with Store(":memory:") as new, postgres_schema.open() as store:
+        new.add(RUNS)
+        assert [store.runs(key) for key in RUNS] == [new.runs(key) for key in RUNS]
+        assert store.stats().pods == 121
+    assert postgres_schema.raw("SELECT count(*) FROM pods") == [(121,)]
+
+
 def test_moving_goes_on_where_a_process_was_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "h.db"
     make_earlier(path, RUNS)
-    from concertmaster.history.runs import earlier
-
     moved: list[int] = []
     merge = earlier.merge
 
@@ -86,11 +146,25 @@ def test_moving_goes_on_where_a_process_was_ended(tmp_path: Path, monkeypatch: p
         assert store.stats().pods == 121
 
 
-def test_rows_that_cannot_be_read_hold_nothing_up(tmp_path: Path) -> None:
+def _with(row: list[Any], place: int, value: object) -> list[Any]:
+    return [*row[:place], value, *row[place + 1 :]]
+
+
+DAMAGED = {
+    "no format": b"\0",
+    "another uid": earlier_body(ran("4-2")),
+    "a number for a uid": _deflate([_with(_execution_row(ran("3-2"))[0], _EXECUTION.index("uid"), 3), []]),
+    "text for a time": _deflate([_with(_execution_row(ran("3-2"))[0], _EXECUTION.index("created"), "now"), []]),
+    "a list for figures": _deflate([_execution_row(ran("3-2"))[0], [], [1]]),
+}
+
+
+@pytest.mark.parametrize("body", DAMAGED.values(), ids=DAMAGED)
+def test_rows_that_cannot_be_read_hold_nothing_up(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "h.db"
     make_earlier(path, RUNS)
     with closing(sqlite3.connect(path)) as raw, raw:
-        raw.execute("UPDATE pods SET body = x'00' WHERE uid = '3-2'")
+        raw.execute("UPDATE pods SET body = ? WHERE uid = '3-2'", (body,))
     with Store(str(path)) as store:
         assert store.stats().pods == 120
         assert sum(len(r.steps) for r in store.runs(KEY)) == 119

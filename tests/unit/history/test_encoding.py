@@ -40,11 +40,11 @@ def test_executions_of_a_run_take_half_of_what_each_takes_alone() -> None:
 
 def test_a_row_of_a_version_that_knew_fewer_fields_is_read() -> None:
     known = StepExecution("a", uid="u", created=1.0, containers=(ContainerFact("main", cpu_request=1.0),))
-    numbers, outer, inner = encoding._inflate(encoding.encode_executions([known]))
+    numbers, outer, inner = encoding._inflate(encoding.encode_executions([known]), encoding.COLUMNS)
     shorter = [numbers, outer[: encoding._EXECUTION.index("created") + 1], inner]
-    assert encoding.decode_executions(encoding._deflate(shorter)) == [known]
+    assert encoding.decode_executions(encoding._deflate(shorter, encoding.COLUMNS)) == [known]
     later = [numbers, [*outer, *[None] * 40, ["later"]], inner]
-    assert encoding.decode_executions(encoding._deflate(later)) == [known]
+    assert encoding.decode_executions(encoding._deflate(later, encoding.COLUMNS)) == [known]
 
 
 @given(st.lists(EXECUTIONS, max_size=3), NUMBER, st.sampled_from(Outcome), TEXT)
@@ -72,7 +72,8 @@ def test_every_field_of_the_vocabulary_is_kept() -> None:
         b"\x63abc",
         b"\x01garbage",
         earlier_body(StepExecution("a", uid="u")),
-        encoding._deflate([[1, 1], [["a"], None, [1, 2, 3]], []]),
+        encoding._deflate([[1, 1], [["a"], None, [1, 2, 3], None, ["u", "v"]], []], encoding.COLUMNS),
+        encoding._deflate([[1], [["a"]], []], encoding.COLUMNS),
     ],
 )
 def test_rows_of_unknown_format_are_refused(body: bytes) -> None:

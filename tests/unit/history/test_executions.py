@@ -15,8 +15,9 @@ from concertmaster.history import Store
 from concertmaster.history.encoding import uids_of
 from concertmaster.history.runs import executions
 from concertmaster.history.runs.executions import uid_key
+from concertmaster.history.space import Space
 from tests.support.data.history_rows import KEY, ran
-from tests.support.history_places import Place
+from tests.support.history_places import File, Place, Schema
 
 OTHER = WorkflowKey("team", "CronJob", "nightly")
 UIDS = [*(str(n) for n in range(6)), *(str(UUID(int=n)) for n in range(6))]
@@ -31,7 +32,7 @@ DONE = st.one_of(ADDED, st.tuples(st.sampled_from(["forget"]), st.sampled_from([
 @pytest.fixture(params=[2, 256])
 def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many executions a row holds."""
-    monkeypatch.setattr(executions, "MOST", request.param)
+    monkeypatch.setattr(executions, "PER_ROW", request.param)
     return int(request.param)
 
 
@@ -71,7 +72,7 @@ def test_a_run_of_very_many_pods_is_not_written_anew_with_each(store: Store, mon
         store.add({KEY: {"r": [ran(str(n), float(n)) for n in range(start, start + 100)]}})
     (run,) = store.runs(KEY)
     assert len(run.steps) == 3000
-    assert max(encoded) == executions.MOST
+    assert max(encoded) == executions.PER_ROW
     assert sum(encoded) < 3 * 3000
 
 
@@ -82,6 +83,38 @@ def test_executions_long_past_go_though_the_name_of_their_run_is_in_use(store: S
     assert sorted(e.uid or "" for run in store.runs(KEY) for e in run.steps) == ["new", "other"]
     assert store.prune(max_runs=10, before=30 * day) == 0
     assert place.raw("SELECT count(*) FROM pods") == [(2,)]
+
+
+def test_rows_that_cannot_be_read_go_in_time(store: Store, place: Place) -> None:
+    """Also of a run whose name is in use, with the entries of their pods."""
+    day = 86_400.0
+    store.add({KEY: {"r": [ran("old", 1 * day)], "s": [ran("other", 39 * day)]}})
+    zero = "x'00'" if isinstance(place, File) else "'\\x00'"
+    place.raw(f"UPDATE executions SET body = {zero} WHERE run = 'r'")
+    store.add({KEY: {"r": [ran("new", 40 * day)]}})
+    for _ in range(3):
+        store.prune(max_runs=10, before=30 * day)
+    assert store.stats().pods == 2
+    assert place.raw("SELECT count(*) FROM pods") == [(2,)]
+
+
+def test_a_uid_in_two_runs_at_once_counts_for_one(store: Store) -> None:
+    store._space = Space(10**6)
+    for n in range(5):
+        store.add({KEY: {f"a{n}": [ran(f"{n}")], f"b{n}": [ran(f"{n}")]}})
+        assert store._space._taken[KEY.namespace] == store._space._measured(store._db, KEY.namespace)
+    assert (store.stats().pods, store.stats().runs) == (5, 5)
+
+
+def test_names_that_a_database_holds_otherwise_lose_and_double_nothing(place: Place) -> None:
+    """A label of a series may hold anything."""
+    odd = "r\0" if isinstance(place, Schema) else "r"
+    with place.open() as store:
+        for _ in range(3):
+            store.add({KEY: {odd: [ran("1"), ran("2", 20.0)]}})
+            store.add({KEY: {odd: [ran("3", 30.0)]}})
+        assert [sorted(e.uid or "" for e in run.steps) for run in store.runs(KEY)] == [["1", "2", "3"]]
+        assert store.stats().pods == 3
 
 
 def test_an_entry_that_leads_nowhere_is_as_none(store: Store, place: Place) -> None:

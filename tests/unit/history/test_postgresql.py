@@ -207,6 +207,15 @@ def test_shards_that_write_pods_of_one_run_at_once_lose_none(place: Schema) -> N
         assert [len(r.steps) for r in store.runs(KEY)] == [90]
 
 
+def test_pods_of_very_many_namespaces_are_stored_at_once(store: Store) -> None:
+    """A server has some thousands of locks for all."""
+    store._engine.claim([])
+    with store._transaction():
+        store._engine.claim(f"team-{n}" for n in range(20_000))
+        held = store._db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()[0]
+    assert held <= 256
+
+
 def test_a_newer_schema_is_left_alone(place: Schema) -> None:
     place.open().close()
     place.raw("INSERT INTO migrations (version) VALUES (99)")

@@ -11,7 +11,7 @@ from concertmaster.history.address import Address
 from concertmaster.history.postgresql.schema import migrate
 from concertmaster.history.postgresql.session import history_session
 
-_NAMES = 0x434D4832  # "CMH2": locks of names
+_LOCKS = 256  # that all names share
 _SIZE = """SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'"""
 
@@ -49,9 +49,11 @@ class PostgresEngine:
                 raise
 
     def claim(self, names: Iterable[str]) -> None:
-        """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other."""
-        for number in sorted({crc32(f"{self._schema}/{name}".encode()) for name in names}):
-            self.db.execute("SELECT pg_advisory_xact_lock(?, ?)", (_NAMES, number - 2**31))
+        """See ``sql.Engine``. In a fixed order, so that two of them never wait for each other, and by few locks, of which
+        a server has no more than some thousands for all."""
+        numbers = sorted({crc32(name.encode("utf-8", "surrogatepass")) % _LOCKS for name in names})
+        query = "SELECT pg_advisory_xact_lock(?, n) FROM unnest(?::int[]) AS claimed (n)"
+        self.db.execute(query, (crc32(self._schema.encode()) - 2**31, numbers))
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from concertmaster.history.errors import HistoryError
-from concertmaster.history.runs.earlier import move_pods
+from concertmaster.history.runs.earlier import EarlierPods
 from concertmaster.history.sql import Connection
 
 _LOCK = 0x434D4831  # "CMH1": shards that start together migrate one after the other
@@ -80,7 +80,7 @@ MIGRATIONS: tuple[Sequence[str], ...] = (
         f"""CREATE TABLE executions (
             place BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             workflow BIGINT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE, run TEXT COLLATE "C" NOT NULL,
-            part BIGINT NOT NULL, begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
+            begun DOUBLE PRECISION, ended DOUBLE PRECISION, pods BIGINT NOT NULL,
             body BYTEA NOT NULL) WITH {_VACUUM}""",
         "ALTER TABLE executions ALTER COLUMN body SET STORAGE EXTERNAL",  # is compressed
         "CREATE INDEX executions_by_run ON executions (workflow, run, ended)",
@@ -93,23 +93,24 @@ _EMPTIED = len(MIGRATIONS)  # the version whose migration drops the table of whi
 
 
 def migrate(db: Connection, transaction: Callable[[], AbstractContextManager[None]], schema: str, place: str) -> None:
-    """Bring the schema up to this version. Raises HistoryError for a newer one."""
-    db.execute("SELECT pg_advisory_lock(?)", (_LOCK,))  # until the end of the session where something fails
-    with transaction():
-        have = _version(db, schema)
-    if have > len(MIGRATIONS):
-        raise HistoryError(
-            f"history {place} was written by a newer version (schema {have}, known up to {len(MIGRATIONS)}). Run that "
-            "version again, or name another schema in history.schema to begin anew."
-        )
-    for version in range(have + 1, len(MIGRATIONS) + 1):
-        if version == _EMPTIED:
-            move_pods(db, transaction)
+    """Bring the schema up to this version, step by step: shards that start together take turns. Raises HistoryError for a
+    newer one."""
+    earlier = EarlierPods(db)
+    have = -1
+    while have < len(MIGRATIONS):
         with transaction():
-            for statement in MIGRATIONS[version - 1]:
+            db.execute("SELECT pg_advisory_xact_lock(?)", (_LOCK,))
+            have = _version(db, schema)
+            if have > len(MIGRATIONS):
+                raise HistoryError(
+                    f"history {place} was written by a newer version (schema {have}, known up to {len(MIGRATIONS)}). Run "
+                    "that version again, or name another schema in history.schema to begin anew."
+                )
+            if have == len(MIGRATIONS) or (have + 1 == _EMPTIED and earlier.move_some()):
+                continue
+            for statement in MIGRATIONS[have]:
                 db.execute(statement)
-            db.execute("INSERT INTO migrations (version) VALUES (?)", (version,))
-    db.execute("SELECT pg_advisory_unlock(?)", (_LOCK,))
+            db.execute("INSERT INTO migrations (version) VALUES (?)", (have + 1,))
 
 
 def _version(db: Connection, schema: str) -> int:

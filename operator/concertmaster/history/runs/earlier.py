@@ -4,8 +4,7 @@ these."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 
 from concertmaster.core.model import StepExecution, WorkflowKey
 from concertmaster.history import rows
@@ -15,22 +14,40 @@ from concertmaster.history.sql import Connection
 
 log = logging.getLogger(__name__)
 
-_TELL_EVERY = 1000  # workflows
+_AT_ONCE = 2_000  # pods
+_TELL_EVERY = 50  # times
 
 
-def move_pods(db: Connection, transaction: Callable[[], AbstractContextManager[None]]) -> None:
-    """Move all that is left: a workflow to a transaction, so that a process that ends meanwhile loses little. What cannot
-    be read is dropped."""
-    workflows = db.execute("SELECT id, namespace, kind, name FROM workflows ORDER BY id").fetchall()
-    for done, (number, namespace, kind, name) in enumerate(workflows):
-        if done and done % _TELL_EVERY == 0:
-            log.info("history: runs of %d of %d workflows are in the tables of this version", done, len(workflows))
-        with transaction():
-            found: list[tuple[StepExecution, WorkflowKey, str]] = []
-            key = WorkflowKey(namespace, kind, name)
-            for run, body in db.execute("SELECT run, body FROM earlier_pods WHERE workflow = ?", (number,)):
-                execution = rows.readable(decode_execution, body, run, [])
-                if execution is not None:
-                    found.append((execution, key, run))
-            merge(db, found, [])
-            db.execute("DELETE FROM earlier_pods WHERE workflow = ?", (number,))
+class EarlierPods:
+    """Pods in the table of earlier versions. Several processes may move them in turns."""
+
+    def __init__(self, db: Connection) -> None:
+        self._db = db
+        self._number = 0  # of the workflow whose turn it is: all before have none left
+        self._times = 0
+
+    def move_some(self) -> bool:
+        """Move a few of them, in the caller's transaction; whether there were any. What cannot be read is dropped."""
+        query = "SELECT min(workflow) FROM earlier_pods WHERE workflow >= ?"
+        (number,) = self._db.execute(query, (self._number,)).fetchone()
+        if number is None:
+            return False
+        self._number = int(number)
+        if self._times % _TELL_EVERY == 0:
+            log.info("history: moving the pods of an earlier version, up to %d so far", self._times * _AT_ONCE)
+        self._times += 1
+        query = "SELECT namespace, kind, name FROM workflows WHERE id = ?"
+        key = WorkflowKey(*self._db.execute(query, (number,)).fetchone())
+        query = "SELECT uid, run, body FROM earlier_pods WHERE workflow = ? ORDER BY run LIMIT ?"
+        found = self._db.execute(query, (number, _AT_ONCE)).fetchall()
+        pods = [(rows.readable(decode_execution, body, run, set()), key, run, uid) for uid, run, body in found]
+        merge(self._db, [(e, key, run) for e, key, run, uid in pods if e is not None and _sound(e, uid)], set())
+        for some in rows.chunks([uid for uid, _, _ in found]):
+            self._db.execute(f"DELETE FROM earlier_pods WHERE uid IN ({rows.marks(some)})", some)
+        return True
+
+
+def _sound(e: StepExecution, uid: str) -> bool:
+    """Whether its bytes made sense as far as storing it needs."""
+    times = (e.created, e.scheduled, e.started, e.finished)
+    return e.uid == uid and isinstance(e.extra, Mapping) and all(t is None or isinstance(t, int | float) for t in times)

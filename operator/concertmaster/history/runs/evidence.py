@@ -69,7 +69,7 @@ def evidence(
     since: float,
     definition: WorkflowDefinition,
     as_of: float,
-    lost: list[str],
+    lost: set[str],
     after: float | None = None,
     cache: RunCache | None = None,
 ) -> RunsEvidence:

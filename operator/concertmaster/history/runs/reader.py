@@ -53,7 +53,7 @@ class RunReader:
         definition: WorkflowDefinition | None,
         as_of: float | None,
         cache: RunCache | None,
-        lost: list[str],
+        lost: set[str],
     ) -> None:
         self._lost = lost
         self._key, self._definition, self._as_of, self._cache = key, definition, as_of, cache

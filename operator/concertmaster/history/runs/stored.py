@@ -46,7 +46,7 @@ def stored_runs(db: Connection, number: int, names: Sequence[str]) -> dict[str, 
     return found
 
 
-def live_record(stored: StoredRun, key: WorkflowKey, name: str, lost: list[str]) -> RunRecord | None:
+def live_record(stored: StoredRun, key: WorkflowKey, name: str, lost: set[str]) -> RunRecord | None:
     """What the object of the run said, None where it is not known; unreadable rows are added to ``lost``."""
     if stored.record is None:
         return None
@@ -54,7 +54,7 @@ def live_record(stored: StoredRun, key: WorkflowKey, name: str, lost: list[str])
 
 
 def put_together(
-    stored: StoredRun, key: WorkflowKey, name: str, builder: RunBuilder, lost: list[str]
+    stored: StoredRun, key: WorkflowKey, name: str, builder: RunBuilder, lost: set[str]
 ) -> list[RunRecord]:
     """All runs of that name, oldest first; unreadable rows are added to ``lost``."""
     found = [rows.readable(decode_executions, body, f"{key}/{name}", lost) or () for body in stored.executions]
