@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from concertmaster.history.errors import translate, translated
-from concertmaster.history.schema import open_copy, open_database, together
+from concertmaster.history.schema import give_back, open_copy, open_database, together
 
 
 class SqliteEngine:
@@ -54,7 +54,7 @@ class SqliteEngine:
     def shrink(self) -> None:
         """See ``sql.Engine``."""
         with self.reading():
-            self.db.execute("PRAGMA incremental_vacuum").fetchall()
+            give_back(self.db)
 
     def check(self) -> None:
         """See ``sql.Engine``. A file fails where it is used."""

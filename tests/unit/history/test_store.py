@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -298,6 +299,16 @@ def test_rows_that_cannot_be_read_are_left_out_and_counted(place: Place) -> None
         assert store.stats().pods == 5, "with the two that cannot be read"
         store.prune(max_runs=0, before=0.0)
         assert store.stats().pods == 0
+
+
+def test_a_file_gives_back_the_room_of_what_was_deleted(tmp_path: Path) -> None:
+    with Store(str(tmp_path / "history.db")) as store:
+        store.add({KEY: {f"r{n}": [ran(f"{n}-{i}", 100.0 * n) for i in range(20)] for n in range(1500)}})
+        full = store.stats().bytes
+        store.prune(max_runs=150, before=0.0)
+        assert store.stats().bytes < 0.4 * full
+        store.forget(KEY)
+        assert store.stats().bytes < 0.2 * full
 
 
 def test_threads_share_a_store(store: Store) -> None:
