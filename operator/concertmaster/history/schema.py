@@ -231,7 +231,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def give_back(connection: sqlite3.Connection) -> None:
-    """Return free pages to the disk. As a script: a statement without columns is stepped once alone, which frees one page."""
+    """Return free pages to the disk. As a script: a statement without columns is stepped once, which frees one page."""
     connection.executescript("PRAGMA incremental_vacuum")
 
 
