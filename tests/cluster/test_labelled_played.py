@@ -3,6 +3,7 @@ by kube-state-metrics, scraped by Prometheus, read by the operator, which recomm
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from concertmaster.cli import cli
 from concertmaster.core.model import Outcome, RunRecord
 from concertmaster.history import Store
 from concertmaster.report.fleet import item_of
+from testbed.process import http_get
 from testbed.series.lives import PodLife
 from testbed.services.cluster import Cluster
 from tests.support.cluster.labelled_pods import airflow, nextflow, spark
@@ -91,6 +93,12 @@ def play(cluster: Cluster, namespace: str, engines: list[list[list[PodLife]]]) -
         wait_for("the end of a stage", over, pause=1.0)
 
 
+def scraped(cluster: Cluster) -> bool:
+    """Whether each target of the metrics source answered its last scrape."""
+    answer = json.loads(http_get(f"{cluster.endpoints['prometheus']}/api/v1/query?query=min(up)", timeout=10))
+    return any(float(found["value"][1]) == 1.0 for found in answer["data"]["result"])
+
+
 def expected(workflow: str, lives: Iterable[PodLife]) -> list[tuple[str, str, str, int, str]]:
     """Run, step, item, attempt from 0 and outcome of each pod, by its labels."""
     run, step, item, attempt = LABELS[workflow]
@@ -121,6 +129,7 @@ def test_pods_that_run_in_a_cluster_become_runs_steps_items_attempts_and_recomme
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
     install_crds(cluster)
+    wait_for("all to be scraped, or a pod of three seconds is gone before", lambda: scraped(cluster))
     end = 1_000_000.0 * 3600
     lives = dict(zip(LABELS, (make(namespace, RUNS, end) for make in (airflow, nextflow, spark)), strict=True))
     play(cluster, namespace, [stages(lives["nightly_etl"]), stages(lives["rnaseq"]), [lives["sales-etl"]]])
