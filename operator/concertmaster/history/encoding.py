@@ -32,7 +32,8 @@ from concertmaster.history.columns import Columns
 
 ROWS, COLUMNS = 1, 2
 """First byte of what is stored: executions by position, or in columns. The lists below may only grow at their end: what an
-older version did not write is unknown. Any other change needs a new byte."""
+older version did not write is unknown. Any other change needs a new byte, also one of a default in the model, which
+columns leave out."""
 
 _EXECUTION = (
     "step", "item", "attempt", "pod", "uid", "node", "created", "scheduled", "started", "finished", "outcome", "reason",

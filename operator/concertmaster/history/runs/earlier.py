@@ -34,7 +34,7 @@ class EarlierPods:
             return False
         self._number = int(number)
         if self._times % _TELL_EVERY == 0:
-            log.info("history: moving the pods of an earlier version, up to %d so far", self._times * _AT_ONCE)
+            log.info("history: moving the pods of an earlier version; at most %d are done", self._times * _AT_ONCE)
         self._times += 1
         query = "SELECT namespace, kind, name FROM workflows WHERE id = ?"
         key = WorkflowKey(*self._db.execute(query, (number,)).fetchone())

@@ -42,7 +42,7 @@ class _Row:
         return begun, ended, len(spans), body
 
 
-class Rows:
+class ExecutionRows:
     """Rows that are read, changed and written inside one transaction of the caller; unreadable ones are added to ``lost``
     and left as they are."""
 
@@ -77,10 +77,10 @@ class Rows:
                 self._numbers[key] = rows.make_id(self._db, key)
         with_room: dict[Run, int] = {}
         for some in rows.chunks(new):
-            wanted = ",".join([f"({n}, ?, ?)" for n in range(len(some))])
+            target = ",".join([f"({n}, ?, ?)" for n in range(len(some))])
             query = (  # SQLite goes through the whole table for "(workflow, run) IN"
-                f"WITH wanted (n, number, name) AS (VALUES {wanted}) SELECT n, place, pods "
-                "FROM wanted JOIN executions ON workflow = number AND run = name"
+                f"WITH target (n, number, name) AS (VALUES {target}) SELECT n, place, pods "
+                "FROM target JOIN executions ON workflow = number AND run = name"
             )
             values = [value for key, name in some for value in (self._numbers[key], name)]
             with_room |= {some[n]: int(place) for n, place, pods in self._db.execute(query, values) if pods < PER_ROW}
@@ -183,7 +183,7 @@ def merge(
 ) -> tuple[int, int, set[WorkflowKey], Counter[str]]:
     """Write pods of runs, each merged with what is known of it: how many are new, how many have more than before, of
     which workflows, and by how many bytes each namespace grew."""
-    found = Rows(db, lost)
+    found = ExecutionRows(db, lost)
     found.find({e.uid or "": None for e, _, _ in given})
     known = {e.uid: found.get(e.uid or "") for e, _, _ in given}
     found.make_room((key, run) for e, key, run in given if (home := known[e.uid]) is None or home[0] != (key, run))
@@ -221,7 +221,7 @@ def keep_only(db: Connection, number: int, runs: set[str], before: float, lost: 
     # names are reused: what is long past goes even where the name is still in use
     long_past = before - _REUSED_NAME_SLACK
     deleted = delete(db, number, gone) + _delete(db, "workflow = ? AND ended < ?", (number, long_past))
-    partly = Rows(db, lost)
+    partly = ExecutionRows(db, lost)
     deleted += partly.drop_before(number, long_past)
     partly.write()
     return deleted
