@@ -140,8 +140,8 @@ def _deepened(
     used: Callable[[], dict[str, float]],
     limit: float,
 ) -> dict[str, Any]:
-    """The same with as many runs in the history as the load wants kept: figures of a start on it, and of steady cycles after
-    that."""
+    """The same with as many runs in the history as the load wants kept: figures of a start on it, and of cycles after that,
+    in which each analysis is the first one of its workflow with all these runs."""
     operator.stop()
     begin = time.monotonic()
     pods = deepen(directory / "history.db", played.runs * played.every, round(played.kept / played.runs) - 1)
@@ -155,7 +155,7 @@ def _deepened(
     finally:
         watched.close()
     return {
-        "runs": played.kept,
+        "runs": round(pods / played.workflows / played.steps),
         "pods": pods,
         "restart": restart,
         "steady": steady,

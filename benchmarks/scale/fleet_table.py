@@ -47,8 +47,8 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
         "",
         f"Steady figures are means of {STEADY} cycles, one a minute; of up to 200 workflows each"
         " ends a run an hour, of more one in 2.4 hours. The largest"
-        f" status of a profile has {largest:,} bytes.{_parts(found)}{_restarts(found)} Two cores shared with other work"
-        f" (load of 15 minutes {load}), so times are upper bounds.",
+        f" status of a profile has {largest:,} bytes.{_parts(found)}{_restarts(found)}{_kept(found)} Two cores shared"
+        f" with other work (load of 15 minutes {load}), so times are upper bounds.",
     ]
 
 
@@ -61,6 +61,21 @@ def _restarts(found: list[dict[str, Any]]) -> str:
         if "restart" in row
     ]
     return f" Started anew on its history, the first cycle was over after: {'; '.join(texts)}." if texts else ""
+
+
+def _kept(found: list[dict[str, Any]]) -> str:
+    """Figures with the runs of two weeks in the history, where measured."""
+    texts = []
+    for row in found:
+        if (kept := row.get("kept")) is not None:
+            steady = kept["steady"]
+            texts.append(
+                f"With {kept['runs']} runs of each of {row['workflows']} workflows in the history ({kept['pods']:,} pods,"
+                f" {kept['history_mib']:,.0f} MiB) a cycle of {steady['analyzed']:g} analyses, each the first one of its"
+                f" workflow with all of them, takes {steady['seconds']:g} s (longest {steady['longest_s']:g}),"
+                f" {steady['cpu_s']:g} s of the operator's CPU and {kept['rss_mib']} MiB."
+            )
+    return "".join(f" {text}" for text in texts)
 
 
 def _parts(found: list[dict[str, Any]]) -> str:
