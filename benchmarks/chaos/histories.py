@@ -19,8 +19,6 @@ from concertmaster.core.model import WorkflowKey
 from concertmaster.history.encoding import decode_executions
 from tests.support.data.earlier_history import ROWS, earlier_rows, make_tables
 
-_WORKFLOW = "id, namespace, kind, name"
-
 _WHOLE = "whole"  # the history that is damaged
 Damage = Callable[[Path], AbstractContextManager[Mapping[str, str]]]
 """Breaks a file while it lasts; what it adds to the environment of the operator."""
@@ -54,13 +52,13 @@ def _older(version: int) -> Damage:
             for table in _tables(db, "main") & _tables(db, "whole") - {"migrations", "pods"}:
                 columns = ", ".join(sorted(_columns(db, "main", table) & _columns(db, "whole", table)))
                 db.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM whole.{table}")
-            keys = {number: WorkflowKey(*key) for number, *key in db.execute(f"SELECT {_WORKFLOW} FROM workflows")}
-            found = db.execute("SELECT workflow, run, body FROM whole.executions").fetchall()
-            pods = [
-                ({keys[number]: {run: decode_executions(body)}}, {keys[number]: number}) for number, run, body in found
-            ]
-            for executions, numbers in pods:
-                db.executemany("INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?)", earlier_rows(executions, numbers))
+            found = db.execute("SELECT namespace, kind, name, id FROM workflows").fetchall()
+            numbers = {WorkflowKey(*key): number for *key, number in found}
+            for key, number in numbers.items():
+                query = "SELECT run, body FROM whole.executions WHERE workflow = ?"
+                for run, body in db.execute(query, (number,)).fetchall():
+                    rows = earlier_rows({key: {run: decode_executions(body)}}, numbers)
+                    db.executemany("INSERT INTO pods VALUES (?, ?, ?, ?, ?, ?)", rows)
             db.commit()
         made.replace(file)
         yield {}

@@ -17,7 +17,7 @@ from charts.compatibility import crd_breaks
 from concertmaster.api.models.policy import OptimizationPolicy
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.history import HistoryError, Store
-from concertmaster.history.schema import APPLICATION_ID, MIGRATIONS
+from concertmaster.history.schema import MIGRATIONS
 from testbed.services.prometheus import PrometheusServer
 from tests.support.chart.bed import CHART, ROOT, Bed, deployed, source
 from tests.support.chart.place import FAST, REF, get, namespaces, with_recommendations
@@ -32,6 +32,7 @@ from tests.support.cluster.operator_bed import (
     runs_of_cronjob,
     wait_for,
 )
+from tests.support.data.earlier_history import make_tables
 
 RELEASES = Path(__file__).parent / "releases"
 LAST = sorted(RELEASES.iterdir())[-1]
@@ -198,12 +199,7 @@ def test_a_file_of_every_older_schema_is_brought_up_to_date(tmp_path: Path) -> N
     for version in range(len(MIGRATIONS)):
         path = tmp_path / f"v{version}.db"
         with sqlite3.connect(path) as old:
-            old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            old.execute("CREATE TABLE migrations (version INTEGER PRIMARY KEY, applied TEXT NOT NULL)")
-            for number, statements in enumerate(MIGRATIONS[:version], 1):
-                for statement in statements:
-                    old.execute(statement)
-                old.execute("INSERT INTO migrations VALUES (?, '2026-01-01')", (number,))
+            make_tables(old, version)
             if version:
                 old.execute("INSERT INTO watermarks VALUES ('default', 'data', 5.0)")
         old.close()

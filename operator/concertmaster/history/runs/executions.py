@@ -188,20 +188,16 @@ def merge(
     known = {e.uid: found.get(e.uid or "") for e, _, _ in given}
     found.make_room((key, run) for e, key, run in given if (home := known[e.uid]) is None or home[0] != (key, run))
     touched: set[WorkflowKey] = set()
-    new: set[str] = set()
-    changed: Counter[str] = Counter()
+    new = changed = 0
     for e, key, run in given:
         before = found.get(e.uid or "")
         merged = with_merged_containers(e) if before is None else merge_executions(before[1], e)
         if before == ((key, run), merged):
             continue
         touched |= {key} if before is None else {key, before[0][0]}
-        if before is None:
-            new.add(e.uid or "")
-        else:
-            changed[e.uid or ""] += 1
+        new, changed = new + (before is None), changed + (before is not None)
         found.put((key, run), e.uid or "", merged)
-    return len(new), changed.total(), touched, found.write()
+    return new, changed, touched, found.write()
 
 
 def delete(db: Connection, number: int, runs: Sequence[str] | None = None) -> int:
