@@ -227,7 +227,10 @@ def _delete(db: Connection, which: str, values: Sequence[Any]) -> int:
     """Delete the rows of which ``which`` is true, and the entries of their uids; returns the number of executions."""
     gone = 0
     uids: list[bytes] = []
-    for place, pods, body in db.execute(f"SELECT place, pods, body FROM executions WHERE {which}", values).fetchall():
+    old = db.execute(f"SELECT place, pods, body FROM executions WHERE {which}", values).fetchall()
+    if not old:
+        return 0  # as for nearly all workflows of each pruning
+    for place, pods, body in old:
         gone += int(pods)
         found = rows.readable(uids_of, body, "", set())
         if found is None:
