@@ -12,10 +12,11 @@ from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec
 from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
-from concertmaster.engines.outcomes import LOST_SECONDS
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
 from concertmaster.history import RunCache, RunsEvidence, Store
 from concertmaster.history.encoding import decode_executions
 from concertmaster.history.runs import stored
+from concertmaster.history.runs.settled import SettledRuns
 from tests.support.builders import run_record
 from tests.support.data.history_rows import KEY, ran
 
@@ -136,7 +137,8 @@ def test_what_else_is_known_of_a_run_counts(store: Store) -> None:
 
 def test_any_sequence_of_readings_is_as_without_a_cache(store: Store) -> None:
     chance, cache, now = random.Random(7), RunCache(), NOW
-    for _ in range(60):
+    one = replace(TWO, graph=WorkflowGraph((StepSpec("a"),)))
+    for _ in range(200):
         now += chance.choice([0.0, 60.0, 1000.0, 90_000.0, -500.0])
         name = chance.randrange(12)
         failed = {"outcome": Outcome.FAILED} if chance.random() < 0.2 else {}
@@ -145,8 +147,10 @@ def test_any_sequence_of_readings_is_as_without_a_cache(store: Store) -> None:
         if chance.random() < 0.2:
             store.note_definitions({KEY: chance.choice(["v1", "v2"])}, now)
         if chance.random() < 0.5:
-            assert seen(store, cache, as_of=now) == seen(store, None, as_of=now)
-        assert read(store, cache, as_of=now) == read(store, None, as_of=now)
+            flow = one if chance.random() < 0.2 else TWO
+            assert seen(store, cache, as_of=now, of=flow) == seen(store, None, as_of=now, of=flow)
+        if chance.random() < 0.5:
+            assert read(store, cache, as_of=now) == read(store, None, as_of=now)
 
 
 def test_workflows_whose_turn_comes_too_late_are_not_kept() -> None:
@@ -173,6 +177,52 @@ def test_what_the_evidence_took_is_put_together_once(store: Store, decoded: list
     found = read(store, cache)
     assert len(decoded) == 4
     assert found == read(store, None)
+
+
+def test_the_evidence_puts_together_again_only_what_may_still_change(store: Store, decoded: list[bytes]) -> None:
+    cache, another = RunCache(limit=0), replace(TWO, key=replace(KEY, name="another"))
+    store.add({another.key: {"r": [ran("n", 100.0)]}})
+    store.add({KEY: {"r8": [pods(8)[0], replace(pods(8)[1], outcome=Outcome.FAILED)], "r9": [ran("9a", NOW - 60.0)]}})
+    seen(store, cache)
+    assert len(decoded) == 6
+    for further in ([ran("9c", NOW - 50.0, "c")], [ran("9b", NOW - 40.0, "b")]):
+        seen(store, cache, of=another)
+        store.add({KEY: {"r9": further}})
+        decoded.clear()
+        assert seen(store, cache) == seen(store, None)
+        assert len(decoded) == 2 + 6  # the run that failed and the one going on; without a cache all
+    seen(store, cache, of=another)
+    store.add({KEY: {"r1": pods(1, node="n7")}})
+    decoded.clear()
+    seen(store, cache)
+    assert len(decoded) == 2  # the corrected run, and the one that failed
+
+
+def test_what_is_settled_for_one_definition_or_moment_is_not_for_another(store: Store) -> None:
+    one = replace(TWO, graph=WorkflowGraph((StepSpec("a"),)))
+    store.add({KEY: {"r9": [ran("9a", NOW - 60.0)]}})
+    for first, second in ((one, TWO), (TWO, one)):
+        cache = RunCache()
+        seen(store, cache, of=first)
+        assert seen(store, cache, of=second) == seen(store, None, of=second)
+    cache, inferred = RunCache(), replace(TWO, graph=replace(one.graph, inferred=True))
+    assert seen(store, cache, as_of=NOW + QUIET_SECONDS, of=inferred).due is None
+    assert seen(store, cache, of=inferred) == seen(store, None, of=inferred)
+    assert seen(store, cache, of=inferred).due is not None
+
+
+def test_what_is_settled_is_known_of_so_many_workflows(store: Store, decoded: list[bytes]) -> None:
+    cache, others = RunCache(limit=0), [replace(TWO, key=replace(KEY, name=f"w{n}")) for n in range(3)]
+    cache.settled = SettledRuns(most=3)
+    for other in others:
+        name = other.key.name
+        store.add({other.key: {"r": [ran(f"{name}-a", NOW - 600.0), ran(f"{name}-b", NOW - 600.0, "b")]}})
+    for flow in (TWO, *others[:2], TWO, others[2], TWO):
+        decoded.clear()
+        seen(store, cache, of=flow)
+    assert decoded == []  # asked about in between
+    seen(store, cache, of=others[0])
+    assert len(decoded) == 1
 
 
 def test_of_many_executions_the_evidence_leaves_some_to_be_put_together(

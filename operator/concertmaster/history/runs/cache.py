@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, WorkflowKey
+from concertmaster.history.runs.settled import SettledRuns
 
 EXECUTIONS = 2_200
 """Most executions kept, 200 runs of ten steps of one workflow; one takes 4 KiB with all that is worked out of it."""
@@ -64,6 +65,7 @@ class RunCache:
         self._sizes: dict[WorkflowKey, int] = {}  # executions of the workflows read last, the longest ago first
         self._kept: dict[WorkflowKey, KeptRuns] = {}
         self._next: KeptRuns | None = None
+        self.settled = SettledRuns()
 
     def of(self, definition: WorkflowDefinition) -> KeptRuns | None:
         """Where the runs of a workflow are kept; None where they are not worth it."""

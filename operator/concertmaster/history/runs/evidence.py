@@ -14,6 +14,7 @@ from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition, Wor
 from concertmaster.engines import LOST_SECONDS, RunBuilder, decided_at
 from concertmaster.history import rows
 from concertmaster.history.runs.cache import KeptRun, RunCache, digest
+from concertmaster.history.runs.settled import MARK
 from concertmaster.history.runs.stored import put_together, stored_runs
 from concertmaster.history.sql import Connection
 
@@ -74,17 +75,24 @@ def evidence(
     cache: RunCache | None = None,
 ) -> RunsEvidence:
     """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
-    fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once."""
+    fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once, and
+    which of them are settled."""
     names = rows.newest(db, number, limit + GOING_ON, since)
     stored = stored_runs(db, number, names)
     builder = RunBuilder(key, definition, as_of)
-    kept = (cache or RunCache()).before_reading(definition)
+    cache = cache or RunCache()
+    kept = cache.before_reading(definition)
+    before = cache.settled.of(definition, as_of)
+    settled: list[bytes] = []
     seen: dict[str, _Recent] = {}
     held = 0
     for name, found in stored.items():
         if found.ended is not None and as_of - found.ended >= LOST_SECONDS:
             continue
         mark = digest(found.bodies)
+        if mark[:MARK] in before:
+            settled.append(mark[:MARK])
+            continue
         run = kept.same(name, mark, as_of)
         if run is None:
             run = KeptRun(mark, as_of, put_together(found, key, name, builder, lost))
@@ -92,6 +100,9 @@ def evidence(
             if run.over and held <= _HELD:
                 kept.runs[name] = run
         seen[name] = _Recent.of(run.records, as_of)
+        if seen[name] == _LONG_AGO:
+            settled.append(mark[:MARK])
+    cache.settled.keep(definition, as_of, settled)
     known = hashlib.blake2b(digest_size=16)
     due: list[float] = []
     newest: list[float] = []
