@@ -182,9 +182,9 @@ def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]
     priced = [r for r in runs if costs.known(r) is not None]
     for run in priced:
         for place, amount, used in costs.parts(run):
-            part = parts.setdefault(place, [0.0, 0.0])
+            part = parts.get(place) or parts.setdefault(place, [0.0, 0.0])
             part[0] += amount
-            part[1] += max(0.0, amount - used)
+            part[1] += amount - used if amount > used else 0.0
     items = [Component(*key, amount / len(priced), unused / len(priced)) for key, (amount, unused) in parts.items()]
     return tuple(sorted(items, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
 

@@ -34,8 +34,8 @@ def data_warnings(
 def _clocks(runs: Sequence[RunRecord], figures: RunFigures) -> str:
     """Nodes stamp container starts, the control plane stamps creation: a start before creation means clock skew."""
     behind: dict[str, list[float]] = {}
-    for run in runs:
-        for node, seconds in figures.of(_behind, run):
+    for of_run in figures.of_each(_behind, runs):
+        for node, seconds in of_run:
             behind.setdefault(node, []).append(seconds)
     if not behind:
         return ""
@@ -78,8 +78,7 @@ def _strange_steps(definition: WorkflowDefinition, runs: Sequence[RunRecord], fi
     # History knows some pods by template only; that is no anomaly while a step uses the template.
     known = {s.name for s in definition.graph.steps} | {f"{_TEMPLATE}{s.template}" for s in definition.graph.steps}
     ran: Counter[str] = Counter()
-    for run in runs:
-        pods = figures.of(_pods, run)
+    for pods in figures.of_each(_pods, runs):
         if not known.issuperset(pods):
             ran.update([step for step in pods if step not in known])
     # Later rounds of a recursion have longer names.

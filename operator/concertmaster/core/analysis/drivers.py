@@ -131,8 +131,8 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
     """Succeeded executions of all steps, collected in one pass over the runs."""
     executions: dict[str, list[Sequence[StepExecution]]] = {}
-    for run in runs:
-        for step, rows in figures.of(executions_by_step, run).succeeded.items():
+    for of_run in figures.of_each(executions_by_step, runs):
+        for step, rows in of_run.succeeded.items():
             if step in executions:
                 executions[step].append(rows)
             else:

@@ -149,7 +149,7 @@ def _rose(detection: Detection) -> bool:
 def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) -> tuple[SlowRuns, ...]:
     if not runs or not steps:
         return ()
-    table = [[longest.get(step) for step in steps] for longest in [figures.of(longest, r) for r in runs]]
+    table = [[longest.get(step) for step in steps] for longest in figures.of_each(longest, runs)]
     totals = [run.makespan or math.nan for run in runs]
     least = MIN_EXTRA * median(totals)
     return tuple(
@@ -161,7 +161,7 @@ def _slow(runs: Sequence[RunRecord], steps: Sequence[str], figures: RunFigures) 
 
 def last_change(runs: Sequence[RunRecord], figures: RunFigures) -> ChangeEffect | None:
     """The latest change between two consecutive runs (oldest first), judged on all runs since the change before it."""
-    signatures = [figures.of(signature, run) for run in runs]
+    signatures = figures.of_each(signature, runs)
     places = [i for i in range(1, len(runs)) if between(signatures[i - 1], signatures[i])]
     if not places:
         return None
@@ -183,7 +183,7 @@ def _input(run: RunRecord) -> float:
 
 def mean_split(analysis: Analysis) -> TimeSplit | None:
     """The time split of the usable runs, averaged by category; the parts still add up to the mean makespan."""
-    splits = [s for run in analysis.executed if (s := analysis.figures.of(time_split, run)) is not None]
+    splits = [s for s in analysis.figures.of_each(time_split, analysis.executed) if s is not None]
     if not splits:
         return None
     return TimeSplit(**{f.name: sum(getattr(s, f.name) for s in splits) / len(splits) for f in fields(TimeSplit)})

@@ -199,5 +199,5 @@ def _executed(
 
 def _blocked(runs: Sequence[ExecutedRun], figures: RunFigures) -> float:
     """Mean seconds per run that the critical path waited for a slot or lost to failed attempts."""
-    splits = [split for split in (figures.of(time_split, run) for run in runs) if split is not None]
+    splits = [split for split in figures.of_each(time_split, runs) if split is not None]
     return sum(s.limit + s.retry for s in splits) / len(splits) if splits else 0.0

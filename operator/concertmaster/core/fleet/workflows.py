@@ -148,7 +148,7 @@ def member(
 ) -> FleetMember:
     """A workflow as a fleet member. Runs and pods with unknown times are left out; a pod without a request counts with its
     observed use."""
-    pasts = [figures.of(_past, run) for run in with_pods(definition, runs)[1]]
+    pasts = figures.of_each(_past, with_pods(definition, runs)[1])
     rows = np.array(sorted(past for past in pasts if past is not None), dtype=np.float64).reshape(-1, 4)
     return FleetMember(definition.key, rows, tuple(t for t in sorted(upcoming) if math.isfinite(t)))
 

@@ -40,7 +40,8 @@ class Rows:
 
     @cached_property
     def _executions(self) -> list[tuple[str, Executions]]:
-        return [(run.run, self._figures.of(executions_by_step, run)) for run in self._runs]
+        found = self._figures.of_each(executions_by_step, self._runs)
+        return [(run.run, of) for run, of in zip(self._runs, found, strict=True)]
 
     @cached_property
     def runs(self) -> Mapping[str, RunRecord]:

@@ -93,23 +93,33 @@ def summarize(values: Iterable[float | None] | Floats) -> Summary:
 def _summarize_few(values: Sequence[float | None]) -> Summary | None:
     """``summarize`` of a short list; None for values that need NumPy (no numbers, extremely large or small ones)."""
     try:
-        data = sorted([float(v) for v in values if v is not None and -math.inf < v < math.inf])
+        data = _ordered(values)
     except (TypeError, ValueError, OverflowError):
         return None
     n = len(data)
     if n == 0:
         return Summary(count=0)
-    low, high = data[0], data[-1]
+    low, high = float(data[0]), float(data[-1])
     scale = max(-low, high)
     if scale > 1e150 or 0.0 < scale < 1e-150:
         return None
     mean = min(max(math.fsum(data) / n, low), high)
     variance = cv = None
     if n > 1:
-        variance = math.fsum([(v - mean) ** 2 for v in data]) / (n - 1) if low != high else 0.0
+        variance = math.fsum([(d := v - mean) * d for v in data]) / (n - 1) if low != high else 0.0
         cv = math.sqrt(variance) / mean if mean > 0.0 else None
     p50, p95, p99 = (_percentile(data, share) for share in PERCENTILES)
     return Summary(n, mean, low, high, variance, p50, p95, p99, cv)
+
+
+def _ordered(values: Sequence[float | None]) -> list[float]:
+    """The finite values in ascending order. A finite sum tells faster than a look at each that all are."""
+    try:
+        if math.isfinite(math.fsum(values)):  # type: ignore[arg-type]
+            return sorted(values)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):  # None, or both infinities
+        pass
+    return sorted([float(v) for v in values if v is not None and -math.inf < v < math.inf])
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
@@ -117,4 +127,4 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     below = int(place)
     low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
-    return min(low + (high - low) * (place - below), high)
+    return float(min(low + (high - low) * (place - below), high))

@@ -105,8 +105,8 @@ def _step(
 ) -> tuple[str | None, tuple[float, float] | None]:
     if not before or not after:
         return None, None
-    sides = [[figures.of(longest, r) for r in side] for side in (before, after)]
-    given = [[figures.of(inputs, r) for r in side] for side in (before, after)]
+    sides = [figures.of_each(longest, side) for side in (before, after)]
+    given = [figures.of_each(inputs, side) for side in (before, after)]
     totals = [median(r.makespan or 0.0 for r in side) for side in (before, after)]
     way = 1.0 if point.direction is Direction.UP else -1.0
     best, least = None, _MAIN * abs(totals[1] - totals[0])

@@ -45,6 +45,18 @@ class RunFigures:
         figures[make] = figure = make(run, *more, **named)
         return figure
 
+    def of_each(self, make: Callable[[R], T], runs: Iterable[R]) -> list[T]:
+        """``of`` for each run, in their order."""
+        known = self._figures
+        found: list[T] = []
+        for run in runs:
+            of_run = known.get(id(run))
+            if of_run is None or make not in of_run[1]:
+                found.append(self.of(make, run))
+            else:
+                found.append(of_run[1][make])
+        return found
+
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
         """``make()``, cached; it must depend only on these records, their graph, the price list and ``key``."""
         self._asked.add(key)

@@ -72,7 +72,7 @@ def analyze_steps(
     figures: RunFigures,
 ) -> tuple[StepAnalysis, ...]:
     """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each step delays the runs."""
-    usages = by_step([figures.of(usage_of, run) for run in runs])
+    usages = by_step(figures.of_each(usage_of, runs))
     rows = _executions(runs)
     names = [s.name for s in graph.steps]
     names += sorted(rows.keys() - set(names))
@@ -175,9 +175,9 @@ def _times_of(run: RunRecord) -> list[_Times]:
 def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Collected]:
     """Executions by step."""
     columns: dict[str, _Collected] = {}
-    for run in runs:
+    for run, times in zip(runs, figures.of_each(_times_of, runs), strict=True):
         name, end = run.run, run.end or 0.0
-        for step, seconds, waiting, starting, ran, size in figures.of(_times_of, run):
+        for step, seconds, waiting, starting, ran, size in times:
             own = columns.get(step)
             if own is None:
                 own = columns[step] = _Collected()

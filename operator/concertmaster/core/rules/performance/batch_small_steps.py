@@ -62,8 +62,8 @@ def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
     counts: dict[str, list[float]] = {}
     work: dict[str, list[float]] = {}
     overhead: dict[str, list[float]] = {}
-    for run in runs:
-        for name, items, works, overheads in figures.of(_of_run, run):
+    for of_run in figures.of_each(_of_run, runs):
+        for name, items, works, overheads in of_run:
             if name not in counts:
                 counts[name], work[name], overhead[name] = [], [], []
             counts[name].append(items)

@@ -156,9 +156,12 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     if not analysis.enough:
         return
     seen: dict[str, list[_Seen]] = {}
-    for run in analysis.runs:
-        for name, one in analysis.figures.of(_seen_in, run):
-            seen.setdefault(name, []).append(one)
+    for of_run in analysis.figures.of_each(_seen_in, analysis.runs):
+        for name, one in of_run:
+            if name in seen:
+                seen[name].append(one)
+            else:
+                seen[name] = [one]
     for step in analysis.steps:
         if (
             step.path is None

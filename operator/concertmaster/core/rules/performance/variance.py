@@ -95,10 +95,13 @@ def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) ->
     analysis = evidence.analysis
     longest = _longest(by_run)
     rows = list(longest.values())
-    summary = summarize([e.duration for e in rows])
+    times = [e.duration for e in rows]
+    summary = summarize(times)
     threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
-    middle = median([e.duration or 0.0 for e in rows])
-    if len(rows) < 10 or summary.cv is None or not middle or _at_least(summary.cv, len(rows)) <= threshold:
+    if len(rows) < 10 or summary.cv is None or _at_least(summary.cv, len(rows)) <= threshold:
+        return None
+    middle = median([t or 0.0 for t in times])
+    if not middle:
         return None
     if (_spread_of_others(rows) or 0.0) <= threshold:
         return None

@@ -58,7 +58,9 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         for e in rows:
             if e.item is not None and (span := e.span) is not None:
                 items.setdefault(e.item, []).append(span)
-        succeeded, ended = ([span for e in r if (span := e.span) is not None] for r in (good, rows))
+        ended = [span for e in rows if (span := e.span) is not None]
+        # Those that succeeded are among those that ended: with as many they are the same.
+        succeeded = ended if len(good) == len(rows) else [span for e in good if (span := e.span) is not None]
         yield _Times(step, spec, succeeded, ended, tuple(items.values()))
 
 

@@ -53,7 +53,7 @@ def _price(cores: float, size: float, hours: float, pricing: Pricing) -> float:
 def _collect(evidence: Evidence) -> dict[str, _Sidecar]:
     analysis = evidence.analysis
     sidecars: dict[str, _Sidecar] = {}
-    seen = set[tuple[str, str]]().union(*(analysis.figures.of(_containers, run) for run in analysis.runs))
+    seen = set[tuple[str, str]]().union(*analysis.figures.of_each(_containers, analysis.runs))
     for step, by_run in evidence.rows.all.items():
         spec = analysis.definition.graph.step(step)
         if spec is None or not spec.containers:

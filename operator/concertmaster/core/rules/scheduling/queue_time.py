@@ -7,6 +7,7 @@ scheduling latency needs room (smaller requests, other hours, more nodes), start
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf, critical_chain
@@ -23,12 +24,14 @@ def _spent(runs: Sequence[ExecutedRun], field: str) -> tuple[dict[str, float], l
     """Seconds on the critical path by step (mean per run), and in total per run. ``field``: pending or starting."""
     steps: dict[str, float] = {}
     totals: list[float] = []
+    waited = attrgetter("step", field)
     for run in runs:
-        chain = critical_chain(run)
-        totals.append(sum(getattr(a, field) for a in chain))
-        for a in chain:
-            steps[a.step] = steps.get(a.step, 0.0) + getattr(a, field) / len(runs)
-    return steps, totals
+        whole = 0.0
+        for step, seconds in map(waited, critical_chain(run)):
+            whole += seconds
+            steps[step] = steps.get(step, 0.0) + seconds
+        totals.append(whole)
+    return {step: seconds / len(runs) for step, seconds in steps.items()}, totals
 
 
 def without(runs: Sequence[ExecutedRun], field: str) -> WhatIf:
