@@ -90,12 +90,13 @@ def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]
 def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
     """CPU and memory utilization (0 to 1), weighted by requested amount times duration; None where unknown."""
     figures: list[float | None] = []
+    seconds = [sum([r.seconds for r in container.runs]) for container in containers]
     for kind in ("cpu", "memory"):
         weight = used = 0.0
-        for container in containers:
+        for container, ran in zip(containers, seconds, strict=True):
             request, share = getattr(container, f"{kind}_request"), getattr(container, f"{kind}_utilization")
             if request and share is not None:
-                held = request * sum(r.seconds for r in container.runs)
+                held = request * ran
                 weight += held
                 used += held * share
         figures.append(used / weight if weight > 0 else None)

@@ -12,7 +12,7 @@ from concertmaster.core.arrays import Floats, Indices
 from concertmaster.core.changepoint.inputs import explained_by
 from concertmaster.core.changepoint.model import ChangePoint, Detection, Direction, Ramp
 from concertmaster.core.changepoint.ramps import find_ramps
-from concertmaster.core.changepoint.seasons import explained_by_hour, explained_by_weekend
+from concertmaster.core.changepoint.seasons import Calendar, explained_by_hour, explained_by_weekend
 from concertmaster.core.changepoint.segment import (
     MIN_SEGMENT,
     MOST_VALUES,
@@ -72,7 +72,8 @@ class Series(NamedTuple):
 def detect_many(many: Sequence[Series]) -> list[Detection]:
     """``detect`` of each series. The steps of a workflow mostly have one value per run, so first tests are computed for all
     series of one length at once, and only those with a change are examined one by one."""
-    adjusted = [_adjusted(*each) for each in many]
+    calendars: dict[bytes, Calendar] = {}
+    adjusted = [_adjusted(*each, calendars) for each in many]
     usable = [each for each in adjusted if not isinstance(each, str)]
     looks = _in_groups(
         [each.series.y if each.series.y.size <= MOST_VALUES else None for each in usable],
@@ -96,7 +97,10 @@ class _Adjusted(NamedTuple):
     adjusted: bool
 
 
-def _adjusted(times: Numbers | None, values: Numbers, inputs: Numbers | None) -> _Adjusted | str:
+def _adjusted(
+    times: Numbers | None, values: Numbers, inputs: Numbers | None, calendars: dict[bytes, Calendar]
+) -> _Adjusted | str:
+    """``calendars``: by their times, those of other series."""
     series = prepare(times, values, inputs)
     if isinstance(series, str):
         return series
@@ -104,8 +108,11 @@ def _adjusted(times: Numbers | None, values: Numbers, inputs: Numbers | None) ->
         return _Adjusted(series, False)
     by_input = explained_by(series.inputs, series.y)
     y = series.y if by_input is None else series.y - by_input
+    dated = series.time.tobytes()
+    if dated not in calendars:
+        calendars[dated] = Calendar(series.time)
     for season in (explained_by_hour, explained_by_weekend):
-        explained = season(series.time, y)
+        explained = season(calendars[dated], y)
         y = y if explained is None else y - explained
     return _Adjusted(replace(series, y=y), by_input is not None)
 

@@ -7,7 +7,9 @@ runs a day seems to drift, and a change of its level stays unseen. A weekend hid
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from concertmaster.core import arrays as np
 from concertmaster.core.arrays import Floats, Indices
@@ -29,46 +31,103 @@ CLEAR = 4.0  # standard errors of the effect of a weekend
 _AROUND = (-2.0 * DAY, 0.0, 2.0 * DAY, 4.0 * DAY)  # two days before a weekend, itself, two days after
 
 
-def explained_by_hour(times: Floats, logs: Floats) -> Floats | None:
-    """The part of ``logs`` (logs of the values at ``times``, ascending unix seconds, both of shape (n,)) explained by the
-    hour of the day in UTC; shape (n,).
+class _Groups(NamedTuple):
+    """Group of each value, the number of groups, and the number of values in each."""
+
+    of: Indices
+    number: int
+    sizes: Indices
+
+    @classmethod
+    def made(cls, of: Indices, number: int) -> _Groups:
+        return cls(of, number, np.bincount(of, minlength=number))
+
+
+class Calendar:
+    """The days, hours and weekends (UTC) of ``times``: ascending unix seconds, shape (n,). The steps of a workflow share
+    theirs as a rule."""
+
+    def __init__(self, times: Floats) -> None:
+        self._times = times
+        self._dated = times.size > 0 and bool(np.isfinite(times).all())
+
+    @cached_property
+    def days(self) -> _Groups | None:
+        """Values by their day; None for too few days or runs a day."""
+        times = self._times
+        if not self._dated or times.size < MIN_DAYS * MIN_A_DAY or times[-1] - times[0] < (MIN_DAYS - 1) * DAY:
+            return None
+        day = times // DAY
+        places = np.zeros(day.size, np.intp)
+        np.cumsum(day[1:] != day[:-1], out=places[1:])
+        days = int(places[-1]) + 1
+        return _Groups.made(places, days) if times.size >= MIN_A_DAY * days else None
+
+    @cached_property
+    def hours(self) -> _Groups | None:
+        """Values by their hour of the day, several hours as one where that takes enough runs; None where six are too few."""
+        hour = (self._times % DAY // HOUR).astype(np.intp)
+        runs = np.bincount(hour, minlength=24)
+        for width in WIDTHS:
+            present = runs.reshape(-1, width).any(axis=1)
+            if hour.size >= MIN_AT_HOUR * (count := int(np.count_nonzero(present))):
+                return _Groups.made((np.cumsum(present) - 1)[hour // width], count)
+        return None
+
+    @cached_property
+    def weekends(self) -> list[list[int]]:
+        """For each weekend the positions at which the two days before it, itself and the two days after it begin, and where
+        they end; empty for less than a week."""
+        if not self._dated or self._times[-1] - self._times[0] < WEEK + 2 * DAY:
+            return []
+        begins = np.asarray(sorted(set((self._since // WEEK).tolist()))) * WEEK
+        bounds: list[list[int]] = np.searchsorted(self._since, begins[:, None] + np.array(_AROUND)).tolist()
+        return bounds
+
+    def on_weekends(self, effect: float) -> Floats:
+        """``effect`` for each value of a weekend, 0 for the others; shape (n,)."""
+        return np.where(self._since % WEEK < 2 * DAY, effect, 0.0)
+
+    @cached_property
+    def _since(self) -> Floats:
+        return self._times - SATURDAY
+
+
+def explained_by_hour(calendar: Calendar, logs: Floats) -> Floats | None:
+    """The part of ``logs`` (logs of the values at the times of the ``calendar``, shape (n,)) explained by the hour of the
+    day in UTC; shape (n,).
 
     A median polish (Tukey 1977) of days and hours: the days take up levels, growth and weekends. None when there are too few
     runs a day or days, or when the hours do not differ significantly (analysis of variance within days).
     """
-    n = logs.size
-    if n < MIN_DAYS * MIN_A_DAY or not np.isfinite(times).all() or times[-1] - times[0] < (MIN_DAYS - 1) * DAY:
+    days = calendar.days
+    if days is None:
         return None
-    days = _days(times)
-    if n < MIN_A_DAY * days[1]:
+    hours = calendar.hours
+    if hours is None or hours.number < 2 or not _differ(logs, days, hours):
         return None
-    hours = _hours(times)
-    if hours is None or hours[1] < 2 or not _differ(logs, days, hours):
-        return None
-    left, effect = logs, np.zeros(hours[1])
+    left, effect = logs, np.zeros(hours.number)
     for _ in range(ROUNDS):
-        left = left - _medians(left, days)[days[0]]
+        left = left - _medians(left, days)[days.of]
         step = _medians(left, hours)
-        left = left - step[hours[0]]
+        left = left - step[hours.of]
         effect = effect + step
-    explained = effect[hours[0]]
+    explained = effect[hours.of]
     return explained - float(np.median(explained))
 
 
-def explained_by_weekend(times: Floats, logs: Floats) -> Floats | None:
+def explained_by_weekend(calendar: Calendar, logs: Floats) -> Floats | None:
     """The part of ``logs`` (as in ``explained_by_hour``) explained by Saturdays and Sundays in UTC; shape (n,).
 
     Each weekend is compared with the mean of the two days before and the two days after it, so that growth cancels. A
     change of level nearby does not: the weekends between days that are most alike decide, and all must agree in direction.
     None with fewer than two weekends, or when the effect is not significant.
     """
-    if times.size == 0 or not np.isfinite(times).all() or times[-1] - times[0] < WEEK + 2 * DAY:
+    weekends = calendar.weekends
+    if not weekends:
         return None
-    since = times - SATURDAY
-    begins = np.asarray(sorted(set((since // WEEK).tolist()))) * WEEK
-    bounds = np.searchsorted(since, begins[:, None] + np.array(_AROUND)).tolist()
     values = logs.tolist()
-    parts = [[values[a:b] for a, b in pairwise(around)] for around in bounds]
+    parts = [[values[a:b] for a, b in pairwise(around)] for around in weekends]
     known = [(before, inside, after) for before, inside, after in parts if inside and (before or after)]
     effects, apart = [], []
     for before, inside, after in known:
@@ -87,7 +146,7 @@ def explained_by_weekend(times: Floats, logs: Floats) -> Floats | None:
     ]
     if abs(effect) < CLEAR * mad_sigma(np.asarray(noise)) * math.sqrt(error):
         return None
-    return np.where(since % WEEK < 2 * DAY, effect, 0.0)
+    return calendar.on_weekends(effect)
 
 
 def _median(values: list[float]) -> float:
@@ -102,45 +161,19 @@ def _error(before: list[float], inside: list[float], after: list[float]) -> floa
     return 1.0 / len(inside) + sum(1.0 / n for n in beside) / len(beside) ** 2
 
 
-_Groups = tuple[Indices, int]
-"""Group of each value, and the number of groups."""
-
-
-def _days(times: Floats) -> _Groups:
-    """Values by their day; ``times`` ascend."""
-    day = times // DAY
-    places = np.zeros(day.size, np.intp)
-    np.cumsum(day[1:] != day[:-1], out=places[1:])
-    return places, int(places[-1]) + 1
-
-
-def _hours(times: Floats) -> _Groups | None:
-    """Values by their hour of the day, several hours as one where that takes enough runs; None where six are too few."""
-    hour = (times % DAY // HOUR).astype(np.intp)
-    runs = np.bincount(hour, minlength=24)
-    for width in WIDTHS:
-        present = runs.reshape(-1, width).any(axis=1)
-        if times.size >= MIN_AT_HOUR * (count := int(np.count_nonzero(present))):
-            return (np.cumsum(present) - 1)[hour // width], count
-    return None
-
-
 def _medians(values: Floats, groups: _Groups) -> Floats:
     """The median of each group."""
-    order = np.lexsort((values, groups[0]))
-    counts = np.bincount(groups[0], minlength=groups[1])
-    ends = np.cumsum(counts)
-    starts = ends - counts
-    ordered = values[order]
-    middle: Floats = (ordered[starts + (counts - 1) // 2] + ordered[starts + counts // 2]) / 2.0
+    ordered, sizes = values[np.lexsort((values, groups.of))], groups.sizes
+    starts = np.cumsum(sizes) - sizes
+    middle: Floats = (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2]) / 2.0
     return middle
 
 
 def _differ(logs: Floats, days: _Groups, hours: _Groups) -> bool:
     """Whether hours differ more than runs at one hour: an F test within days."""
-    within = logs - _means(logs, days)[days[0]]
-    means = _means(within, hours)[hours[0]]
-    between, free = hours[1] - 1, logs.size - days[1] - hours[1] + 1
+    within = logs - _means(logs, days)[days.of]
+    means = _means(within, hours)[hours.of]
+    between, free = hours.number - 1, logs.size - days.number - hours.number + 1
     if free < 1:
         return False
     explained, left = float(means @ means), float(np.sum((within - means) ** 2))
@@ -148,6 +181,5 @@ def _differ(logs: Floats, days: _Groups, hours: _Groups) -> bool:
 
 
 def _means(values: Floats, groups: _Groups) -> Floats:
-    counts = np.bincount(groups[0], minlength=groups[1])
-    means: Floats = np.bincount(groups[0], weights=values, minlength=groups[1]) / counts
+    means: Floats = np.bincount(groups.of, weights=values, minlength=groups.number) / groups.sizes
     return means

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from concertmaster.core.changepoint import Direction, detect
-from concertmaster.core.changepoint.seasons import explained_by_hour, explained_by_weekend
+from concertmaster.core.changepoint.seasons import Calendar, explained_by_hour, explained_by_weekend
 
 DAY = 86400.0
 THURSDAY = 1_761_782_400.0  # 2025-10-30 00:00 UTC
@@ -61,7 +61,7 @@ def test_the_season_of_the_day_is_told_from_a_change_of_level() -> None:
     times, logs = _series(1, hours=0.15, noise=0.02)
     season = 0.15 * np.sin(2 * np.pi * (times % DAY) / DAY)
     logs[30:] += 0.5
-    found = explained_by_hour(times, logs)
+    found = explained_by_hour(Calendar(times), logs)
     assert found is not None
     assert np.abs(found - season).max() < 0.03
 
@@ -69,7 +69,7 @@ def test_the_season_of_the_day_is_told_from_a_change_of_level() -> None:
 def test_the_effect_of_weekends_is_told_from_a_change_of_level_beside_one() -> None:
     times, logs = _series(2, weekends=-0.2, noise=0.02)
     logs[34:] += 0.3
-    found = explained_by_weekend(times, logs)
+    found = explained_by_weekend(Calendar(times), logs)
     assert found is not None
     off = (times + 3 * DAY) // DAY % 7 >= 5
     assert found[off] == pytest.approx(-0.2, abs=0.03)
@@ -79,18 +79,18 @@ def test_the_effect_of_weekends_is_told_from_a_change_of_level_beside_one() -> N
 @pytest.mark.parametrize("options", [{"a_day": 1}, {"days": 3}, {}], ids=["one run a day", "three days", "no season"])
 def test_without_a_daily_season_or_enough_runs_nothing_is_taken_out(options: dict[str, int]) -> None:
     times, logs = _series(3, **options)
-    assert explained_by_hour(times, logs) is None
-    assert explained_by_weekend(times, logs) is None
+    assert explained_by_hour(Calendar(times), logs) is None
+    assert explained_by_weekend(Calendar(times), logs) is None
 
 
 def test_one_slow_weekend_is_not_taken_for_a_season() -> None:
     times, logs = _series(4, noise=0.02)
     logs[(times - THURSDAY) // DAY // 2 == 1] += 0.5
-    assert explained_by_weekend(times, logs) is None
+    assert explained_by_weekend(Calendar(times), logs) is None
 
 
 def test_series_without_times_of_day_are_left_as_they_are() -> None:
     _, logs = _series(5, hours=0.15)
-    assert explained_by_hour(np.arange(logs.size, dtype=float), logs) is None
-    assert explained_by_hour(np.full(logs.size, np.nan), logs) is None
-    assert explained_by_weekend(np.full(logs.size, np.nan), logs) is None
+    assert explained_by_hour(Calendar(np.arange(logs.size, dtype=float)), logs) is None
+    assert explained_by_hour(Calendar(np.full(logs.size, np.nan)), logs) is None
+    assert explained_by_weekend(Calendar(np.full(logs.size, np.nan)), logs) is None

@@ -103,16 +103,14 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
     usable = [run for run in prepare(runs, graph) if run.usable]
     on_path: dict[str, int] = {}
     seconds: dict[str, float] = {}
-    drag: dict[str, float] = {}
-    for run, dragged in zip(usable, _step_drags(usable), strict=True):
+    for run in usable:
         spent: dict[str, float] = {}
         for a in critical_chain(run):
             spent[a.step] = spent.get(a.step, 0.0) + a.total
         for name, value in spent.items():
             on_path[name] = on_path.get(name, 0) + 1
             seconds[name] = seconds.get(name, 0.0) + value
-        for name, value in dragged.items():
-            drag[name] = drag.get(name, 0.0) + value
+    drag = _step_drags(usable)
     total = len(usable)
     names = dict.fromkeys(name for run in usable for name in run.pods)
     return {
@@ -123,27 +121,30 @@ def critical_share(runs: Sequence[RunRecord | ExecutedRun], graph: WorkflowGraph
     }
 
 
-def _step_drags(runs: Sequence[ExecutedRun]) -> list[Mapping[str, float]]:
-    """``step_drag`` of each run; runs of one layout in which nothing waits for a slot, without per-item places, are computed
-    together."""
-    by_run: list[Mapping[str, float]] = [{}] * len(runs)
-    alike: dict[tuple[int, int], list[int]] = {}
-    for k, run in enumerate(runs):
+def _step_drags(runs: Sequence[ExecutedRun]) -> dict[str, float]:
+    """The sum of ``step_drag`` over the runs; runs of one layout in which nothing waits for a slot, without per-item places,
+    are computed together."""
+    drag: dict[str, float] = {}
+    alike: dict[tuple[int, int], list[ExecutedRun]] = {}
+    alone: list[ExecutedRun] = []
+    for run in runs:
         if len(run.index) != len(run.names) or not has_room(run.limits, run.names, run.pieces):
-            by_run[k] = step_drag(run)
+            alone.append(run)
         else:
-            alike.setdefault((id(run.names), id(run.parents)), []).append(k)
+            alike.setdefault((id(run.names), id(run.parents)), []).append(run)
     for members in alike.values():
         if len(members) < _FEWEST:
-            for k in members:
-                by_run[k] = step_drag(runs[k])
+            alone += members
             continue
-        first = runs[members[0]]
-        table = drags_many(np.array([runs[k].lengths for k in members]).T, first.parents)
-        for k, column in zip(members, table.T.tolist(), strict=True):
-            own = dict(zip(first.names, column, strict=True))
-            by_run[k] = {name: own[name] for name in runs[k].pods}
-    return by_run
+        names = members[0].names
+        table = drags_many(np.array([run.lengths for run in members]).T, members[0].parents)
+        ran = np.array([[name in run.pods for run in members] for name in names])
+        for name, value in zip(names, np.where(ran, table, 0.0).sum(axis=1).tolist(), strict=True):
+            drag[name] = drag.get(name, 0.0) + value
+    for run in alone:
+        for name, value in step_drag(run).items():
+            drag[name] = drag.get(name, 0.0) + value
+    return drag
 
 
 def step_drag(run: ExecutedRun) -> Mapping[str, float]:

@@ -23,10 +23,11 @@ T = TypeVar("T")
 
 class RunFigures:
     """Figures of the runs of one workflow. Keyed by ``id()``, since comparing records costs more than most figures; keeping
-    the record beside its figures keeps the id unique."""
+    the record as well keeps the id unique."""
 
     def __init__(self) -> None:
-        self._figures: dict[int, tuple[RunRecord | ExecutedRun, dict[Callable[..., Any], Any]]] = {}
+        self._figures: dict[Callable[..., Any], dict[int, Any]] = {}  # by what makes them
+        self._of: dict[int, RunRecord | ExecutedRun] = {}
         self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
         self._asked: set[Hashable] = set()
         self._executed: dict[int, tuple[RunRecord, ExecutedRun]] = {}
@@ -36,26 +37,19 @@ class RunFigures:
 
     def of(self, make: Callable[Concatenate[R, P], T], run: R, *more: P.args, **named: P.kwargs) -> T:
         """``make(run, *more, **named)``, cached by run and ``make``: the arguments must be determined by these."""
-        known = self._figures.get(id(run))
-        if known is None:
-            known = self._figures[id(run)] = run, {}
-        figures = known[1]
-        if make in figures:
-            return figures[make]  # type: ignore[no-any-return]
-        figures[make] = figure = make(run, *more, **named)
-        return figure
+        figures = self._figures.setdefault(make, {})
+        number = id(run)
+        if number not in figures:
+            self._of[number], figures[number] = run, make(run, *more, **named)
+        return figures[number]  # type: ignore[no-any-return]
 
-    def of_each(self, make: Callable[[R], T], runs: Iterable[R]) -> list[T]:
+    def of_each(self, make: Callable[[R], T], runs: Sequence[R]) -> list[T]:
         """``of`` for each run, in their order."""
-        known = self._figures
-        found: list[T] = []
-        for run in runs:
-            of_run = known.get(id(run))
-            if of_run is None or make not in of_run[1]:
-                found.append(self.of(make, run))
-            else:
-                found.append(of_run[1][make])
-        return found
+        known = self._figures.get(make, {})
+        try:
+            return [known[id(run)] for run in runs]
+        except KeyError:
+            return [self.of(make, run) for run in runs]
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
         """``make()``, cached; it must depend only on these records, their graph, the price list and ``key``."""
@@ -87,7 +81,9 @@ class RunFigures:
         kept = {id(run) for run in runs}
         self._executed = {n: known for n, known in self._executed.items() if n in kept}
         both = kept | {id(executed) for _, executed in self._executed.values()}
-        self._figures = {n: known for n, known in self._figures.items() if n in both}
+        self._of = {n: run for n, run in self._of.items() if n in both}
+        figures = ((make, {n: figure for n, figure in of.items() if n in both}) for make, of in self._figures.items())
+        self._figures = {make: of for make, of in figures if of}
         asked, self._asked = self._asked, set()
         self._together = {k: known for k, known in self._together.items() if k in asked and kept.issuperset(known[0])}
         self._costs.keep_only(kept)

@@ -83,20 +83,19 @@ def analyze_steps(
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
     for name, own, duration, trend in zip(names, collected, durations, trends, strict=True):
-        placed = rows.get(name, ())
-        executions = [e for _, e in placed]
+        of_runs, executions = rows.get(name, ([], []))
         containers = container_usage(graph.declaring(name), usages.get(name, {}))
         steps.append(
             StepAnalysis(
                 step=name,
                 spec=graph.step(name),
-                executions=len(placed),
-                runs=len({r.run for r, _ in placed}),
+                executions=len(executions),
+                runs=len(set(of_runs)),
                 ran=len(own.ran),
                 duration=duration,
                 waiting=summarize(own.waiting),
                 starting=summarize(own.starting),
-                failures=summarize_failures((r.run, e) for r, e in placed),
+                failures=summarize_failures(zip(of_runs, executions, strict=True)),
                 containers=containers,
                 path=paths.get(name),
                 trend=trend,
@@ -108,15 +107,17 @@ def analyze_steps(
     return tuple(steps)
 
 
-def _executions(runs: Sequence[RunRecord]) -> dict[str, list[tuple[RunRecord, StepExecution]]]:
-    by_step: dict[str, list[tuple[RunRecord, StepExecution]]] = {}
+def _executions(runs: Sequence[RunRecord]) -> dict[str, tuple[list[str], list[StepExecution]]]:
+    """By step its executions, and the name of the run of each."""
+    by_step: dict[str, tuple[list[str], list[StepExecution]]] = {}
     for run in runs:
+        name = run.run
         for execution in run.steps:
             rows = by_step.get(execution.step)
             if rows is None:
-                by_step[execution.step] = [(run, execution)]
-            else:
-                rows.append((run, execution))
+                rows = by_step[execution.step] = [], []
+            rows[0].append(name)
+            rows[1].append(execution)
     return by_step
 
 

@@ -59,18 +59,18 @@ def _of_run(run: ExecutedRun) -> list[tuple[str, int, tuple[float, ...], tuple[f
 
 
 def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
-    counts: dict[str, list[float]] = {}
-    work: dict[str, list[float]] = {}
-    overhead: dict[str, list[float]] = {}
+    columns: dict[str, tuple[list[float], list[float], list[float]]] = {}
     for of_run in figures.of_each(_of_run, runs):
         for name, items, works, overheads in of_run:
-            if name not in counts:
-                counts[name], work[name], overhead[name] = [], [], []
-            counts[name].append(items)
-            work[name] += works
-            overhead[name] += overheads
+            own = columns.get(name)
+            if own is None:
+                own = columns[name] = [], [], []
+            own[0].append(items)
+            own[1].extend(works)
+            own[2].extend(overheads)
     return {
-        n: _Pods(n, int(median(counts[n]) or 0), median(work[n]) or 0.0, median(overhead[n]) or 0.0) for n in counts
+        name: _Pods(name, int(median(counts) or 0), median(work) or 0.0, median(overhead) or 0.0)
+        for name, (counts, work, overhead) in columns.items()
     }
 
 

@@ -30,7 +30,8 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (_GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
     present = analysis.presence(row.place.step, container)
-    hours = sum(r.reserved_seconds for r in container.runs) / len(container.runs) / _HOUR
+    reserved = [r.reserved_seconds for r in container.runs]
+    hours = sum(reserved) / len(reserved) / _HOUR
     less = (row.old - row.new) / unit
     saving = None
     if less and hourly and rate:
@@ -40,7 +41,7 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
             less * price * hours,
             (row.old - largest) / unit * price * hours,
             (row.old - smallest) / unit * price * hours,
-            {r.time: less * price * r.reserved_seconds / _HOUR for r in container.runs},
+            dict(zip([r.time for r in container.runs], [less * price * s / _HOUR for s in reserved], strict=True)),
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
     edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
