@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -31,6 +33,13 @@ def deepen(path: Path, span: float, copies: int) -> int:
             if first % 1000 == 0:
                 print(f"  {first} of {len(keys)} workflows have their earlier runs", flush=True)
         return store.stats().pods
+
+
+def forget_analyses(path: Path) -> None:
+    """Have the next process that opens the history at ``path`` analyse every workflow anew."""
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("DELETE FROM analyses")
+        file.commit()
 
 
 def _earlier(key: WorkflowKey, steps: tuple[StepExecution, ...], copy: int, span: float) -> Iterator[StepExecution]:

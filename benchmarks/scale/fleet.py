@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale.earlier_runs import deepen
+from benchmarks.scale.earlier_runs import deepen, forget_analyses
 from benchmarks.scale.figures import Memory as _Memory
 from benchmarks.scale.figures import cycles as _cycles
 from benchmarks.scale.figures import must_run as _must_run
@@ -140,8 +140,9 @@ def _deepened(
     used: Callable[[], dict[str, float]],
     limit: float,
 ) -> dict[str, Any]:
-    """The same with as many runs in the history as the load wants kept: figures of a start on it, and of cycles after that,
-    in which each analysis is the first one of its workflow with all these runs."""
+    """The same with as many runs in the history as the load wants kept: figures of a start on it, of cycles after that, in
+    which each analysis is the first one of its workflow with all these runs, of a second analysis of all, and of the cycles
+    after it, in which too few runs have ended for a further one."""
     operator.stop()
     begin = time.monotonic()
     pods = deepen(directory / "history.db", played.runs * played.every, round(played.kept / played.runs) - 1)
@@ -151,6 +152,9 @@ def _deepened(
     try:
         _steady(operator, log, used, limit)  # runs that ended meanwhile are analysed
         _, steady = _steady(operator, log, used, limit)
+        again = _analyzed_again(played, directory, operator, log, port, used, limit)
+        _steady(operator, log, used, limit)  # runs that ended meanwhile are read
+        _, few = _steady(operator, log, used, limit)
         memory = _rss(operator.pid)
     finally:
         watched.close()
@@ -159,10 +163,38 @@ def _deepened(
         "pods": pods,
         "restart": restart,
         "steady": steady,
+        "again": again,
+        "few": few,
         "rss_mib": round(memory["VmRSS"]),
         "peak_rss_mib": round(max(watched.peak, memory["VmHWM"])),
         "history_mib": _history_mib(directory),
     }
+
+
+def _analyzed_again(
+    played: Load,
+    directory: Path,
+    operator: Process,
+    log: Path,
+    port: int,
+    used: Callable[[], dict[str, float]],
+    limit: float,
+) -> dict[str, float]:
+    """Start it anew on a history without analyses; what it takes until all are made."""
+    operator.stop()
+    forget_analyses(directory / "history.db")
+    had, begin = len(_cycles(log)), time.monotonic()
+    operator.start()
+    operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
+    before = used()
+    while (analyzed := sum(c["analyzed"] for c in _cycles(log)[had:])) < played.workflows:
+        _must_run(operator, limit)
+        time.sleep(1.0)
+    after = used()
+    found = {"seconds": time.monotonic() - begin, "analyzed": analyzed}
+    found |= {name: after[name] - before[name] for name in before}
+    print(f"  all analysed again: {json.dumps(found)}", flush=True)
+    return {name: round(value, 1) for name, value in found.items()}
 
 
 def _history_mib(directory: Path) -> float:

@@ -75,6 +75,13 @@ def _kept(found: list[dict[str, Any]]) -> str:
                 f" workflow with all of them, takes {steady['seconds']:g} s (longest {steady['longest_s']:g}),"
                 f" {steady['cpu_s']:g} s of the operator's CPU and {kept['rss_mib']} MiB."
             )
+            if (again := kept.get("again")) is not None:
+                few, each = kept["few"], 1000 * again["cpu_s"] / again["analyzed"]
+                texts[-1] += (
+                    f" Analysing all of them again takes {each:.0f} ms of CPU each, with all else that the operator does"
+                    f" meanwhile; a cycle after that, of {few['analyzed']:g} analyses, takes {few['seconds']:g} s and"
+                    f" {few['cpu_s']:g} s of CPU."
+                )
     return "".join(f" {text}" for text in texts)
 
 
