@@ -152,12 +152,13 @@ def _deepened(
     try:
         _steady(operator, log, used, limit)  # runs that ended meanwhile are analysed
         _, steady = _steady(operator, log, used, limit)
-        again = _analyzed_again(played, directory, operator, log, port, used, limit)
-        _steady(operator, log, used, limit)  # runs that ended meanwhile are read
-        _, few = _steady(operator, log, used, limit)
         memory = _rss(operator.pid)
     finally:
         watched.close()
+    size = _history_mib(directory)
+    again = _analyzed_again(played, directory, operator, log, port, limit)
+    _steady(operator, log, used, limit)  # runs that ended meanwhile are read
+    _, few = _steady(operator, log, used, limit)
     return {
         "runs": round(pods / played.workflows / played.steps),
         "pods": pods,
@@ -167,7 +168,7 @@ def _deepened(
         "few": few,
         "rss_mib": round(memory["VmRSS"]),
         "peak_rss_mib": round(max(watched.peak, memory["VmHWM"])),
-        "history_mib": _history_mib(directory),
+        "history_mib": size,
     }
 
 
@@ -177,22 +178,19 @@ def _analyzed_again(
     operator: Process,
     log: Path,
     port: int,
-    used: Callable[[], dict[str, float]],
     limit: float,
 ) -> dict[str, float]:
-    """Start it anew on a history without analyses; what it takes until all are made."""
+    """Start it anew on a history without analyses; what it takes until as many are made as there are workflows."""
     operator.stop()
     forget_analyses(directory / "history.db")
     had, begin = len(_cycles(log)), time.monotonic()
     operator.start()
     operator.wait_ready(lambda: http_ok(f"http://127.0.0.1:{port}/healthz"), timeout=60)
-    before = used()
     while (analyzed := sum(c["analyzed"] for c in _cycles(log)[had:])) < played.workflows:
         _must_run(operator, limit)
         time.sleep(1.0)
-    after = used()
-    found = {"seconds": time.monotonic() - begin, "analyzed": analyzed}
-    found |= {name: after[name] - before[name] for name in before}
+    passed, own = time.monotonic() - begin, _own(port, operator.pid)
+    found = {"seconds": passed, "analyzed": analyzed, **own, "rss_mib": _rss(operator.pid)["VmRSS"]}
     print(f"  all analysed again: {json.dumps(found)}", flush=True)
     return {name: round(value, 1) for name, value in found.items()}
 

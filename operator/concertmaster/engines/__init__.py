@@ -16,7 +16,7 @@ from concertmaster.engines.infer import complete, infer_definitions, infer_graph
 from concertmaster.engines.inputs import with_inputs
 from concertmaster.engines.jobs.pods import job_ends
 from concertmaster.engines.live import LiveRun, span
-from concertmaster.engines.outcomes import LOST_SECONDS
+from concertmaster.engines.outcomes import LOST_SECONDS, QUIET_SECONDS
 from concertmaster.engines.reading import whole_run
 from concertmaster.engines.registry import ENGINES, PATCHABLE, by_object, object_kind, run_kind, trigger
 from concertmaster.engines.runs import RunBuilder, build_run, build_runs, decided_at
@@ -25,6 +25,7 @@ __all__ = [
     "ENGINES",
     "LOST_SECONDS",
     "PATCHABLE",
+    "QUIET_SECONDS",
     "UNKNOWN_STEP",
     "Answers",
     "Assignment",

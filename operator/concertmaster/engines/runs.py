@@ -121,7 +121,7 @@ class RunBuilder:
             room = _completions(self._specs.get(e.step), e.item)
             # An attempt numbered by the engine belongs to the run it is an attempt of: a JobSet restarts as a whole.
             again = room is not None and e.attempt == 0 and done.get((e.step, e.item), 0) >= room
-            if not parts or (again and since >= latest):
+            if not parts or (again and latest <= since < float("inf")):  # a pod without times tells no begin of a run
                 parts.append([])
                 done, latest = {}, float("-inf")
             parts[-1].append(e)

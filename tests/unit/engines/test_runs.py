@@ -256,6 +256,12 @@ def test_a_run_name_used_again_is_another_run() -> None:
     ]
 
 
+def test_a_pod_without_any_time_begins_no_run() -> None:
+    timeless = replace(ran(ALL[0].step, 0, 1), created=None, scheduled=None, started=None, finished=None)
+    (found,) = build_runs(DIAMOND.key, "etl", [*ALL, timeless], DIAMOND)
+    assert (found.start, found.end, len(found.steps)) == (0, 30, len(ALL) + 1)
+
+
 def test_long_chains_of_missing_steps_are_no_problem() -> None:
     names = [f"s{n}" for n in range(1500)]
     tasks = [task(n, *names[max(0, i - 1) : i]) for i, n in enumerate(names)]

@@ -8,7 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.model import Outcome, RunRecord, StepExecution, StepSpec, WorkflowDefinition, WorkflowGraph
+from concertmaster.core.model import (
+    Outcome,
+    RunRecord,
+    Source,
+    StepExecution,
+    StepSpec,
+    WorkflowDefinition,
+    WorkflowGraph,
+)
 from concertmaster.core.model.enums import Per
 from concertmaster.core.model.inputs import ExtraMetric, InputSource
 from concertmaster.engines.argo.traits import ARGO
@@ -137,13 +145,16 @@ def test_what_else_is_known_of_a_run_counts(store: Store) -> None:
 
 def test_any_sequence_of_readings_is_as_without_a_cache(store: Store) -> None:
     chance, cache, now = random.Random(7), RunCache(), NOW
-    one = replace(TWO, graph=WorkflowGraph((StepSpec("a"),)))
+    one = replace(TWO, graph=WorkflowGraph((StepSpec("a"), StepSpec("b", retry_limit=2))))
     for _ in range(200):
         now += chance.choice([0.0, 60.0, 1000.0, 90_000.0, -500.0])
         name = chance.randrange(12)
         failed = {"outcome": Outcome.FAILED} if chance.random() < 0.2 else {}
         rows = pods(name, **failed)[: chance.choice([1, 2, 2])]
         store.add({KEY: {f"r{name}": rows}})
+        if chance.random() < 0.2:  # as the metrics have the end of a Job
+            end = run_record(run=f"r{name}", start=rows[0].created, end=rows[0].finished, workflow=KEY)
+            store.add({}, records=[replace(end, source=Source.HISTORY, steps=())])
         if chance.random() < 0.2:
             store.note_definitions({KEY: chance.choice(["v1", "v2"])}, now)
         if chance.random() < 0.5:
@@ -211,7 +222,25 @@ def test_what_is_settled_for_one_definition_or_moment_is_not_for_another(store: 
     assert seen(store, cache, of=inferred).due is not None
 
 
-def test_what_is_settled_is_known_of_so_many_workflows(store: Store, decoded: list[bytes]) -> None:
+def test_the_end_of_a_job_in_the_metrics_holds_only_until_its_pods_have_failed_for_good(store: Store) -> None:
+    again, other = StepSpec("a", retry_limit=3), replace(TWO, key=replace(KEY, name="another"))
+    flow = replace(TWO, graph=WorkflowGraph((again, StepSpec("b", depends_on=("a",)))))
+    store.add({other.key: {"r": pods(9)}})
+    failed = replace(ran("8b", NOW - 40.0, "b"), outcome=Outcome.FAILED)
+    end = run_record(run="r8", start=NOW - 60.0, end=NOW - 30.0, workflow=KEY, outcome=Outcome.SUCCEEDED)
+    store.add({KEY: {"r8": [ran("8a", NOW - 60.0), failed]}}, records=[replace(end, source=Source.HISTORY, steps=())])
+    caches = {RunCache(): True, RunCache(limit=0): True, RunCache(): False}
+    read(store, list(caches)[-1], as_of=NOW - 50.0, of=flow)
+    for as_of in (NOW, NOW + 60.0, NOW + QUIET_SECONDS + 60.0):
+        for cache, reads in caches.items():
+            seen(store, cache, as_of=as_of, of=other)
+            assert seen(store, cache, as_of=as_of, of=flow) == seen(store, None, as_of=as_of, of=flow)
+            if reads:
+                assert read(store, cache, as_of=as_of, of=flow) == read(store, None, as_of=as_of, of=flow)
+    assert seen(store, None, as_of=as_of, of=flow).failed == NOW - 30.0
+
+
+def test_what_is_settled_is_known_of_the_workflows_asked_about_last(store: Store, decoded: list[bytes]) -> None:
     cache, others = RunCache(limit=0), [replace(TWO, key=replace(KEY, name=f"w{n}")) for n in range(3)]
     cache.settled = SettledRuns(most=3)
     for other in others:
@@ -222,6 +251,11 @@ def test_what_is_settled_is_known_of_so_many_workflows(store: Store, decoded: li
         seen(store, cache, of=flow)
     assert decoded == []  # asked about in between
     seen(store, cache, of=others[0])
+    assert len(decoded) == 1
+    cache.settled.keep_only({others[0].key})
+    decoded.clear()
+    seen(store, cache, of=others[0])
+    seen(store, cache, of=others[2])
     assert len(decoded) == 1
 
 

@@ -247,6 +247,7 @@ class HistoryProvider:
             if key not in keep and self._owns(key.namespace):
                 self.store.forget(key)
                 watermarks.note_dropped(self.store, key, now)
+        self._cache.settled.keep_only(keep)
         before = 0.0
         if keep:
             longest = max(window for _, window in keep.values())

@@ -108,11 +108,11 @@ def _adjusted(
         return _Adjusted(series, False)
     by_input = explained_by(series.inputs, series.y)
     y = series.y if by_input is None else series.y - by_input
-    dated = series.time.tobytes()
-    if dated not in calendars:
-        calendars[dated] = Calendar(series.time)
+    times_key = series.time.tobytes()
+    if times_key not in calendars:
+        calendars[times_key] = Calendar(series.time)
     for season in (explained_by_hour, explained_by_weekend):
-        explained = season(calendars[dated], y)
+        explained = season(calendars[times_key], y)
         y = y if explained is None else y - explained
     return _Adjusted(replace(series, y=y), by_input is not None)
 

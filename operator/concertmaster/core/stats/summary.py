@@ -99,7 +99,7 @@ def _summarize_few(values: Sequence[float | None]) -> Summary | None:
     n = len(data)
     if n == 0:
         return Summary(count=0)
-    low, high = float(data[0]), float(data[-1])
+    low, high = data[0], data[-1]
     scale = max(-low, high)
     if scale > 1e150 or 0.0 < scale < 1e-150:
         return None
@@ -113,11 +113,13 @@ def _summarize_few(values: Sequence[float | None]) -> Summary | None:
 
 
 def _ordered(values: Sequence[float | None]) -> list[float]:
-    """The finite values in ascending order. A finite sum tells faster than a look at each that all are."""
+    """The finite values in ascending order. If the sum is finite, so are all values: one pass of fsum is faster than a look
+    at each."""
     try:
-        if math.isfinite(math.fsum(values)):  # type: ignore[arg-type]
-            return sorted(values)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):  # None, or both infinities
+        data = list(map(float, values))  # type: ignore[arg-type]
+        if math.isfinite(math.fsum(data)):
+            return sorted(data)
+    except (TypeError, ValueError, OverflowError):  # None and what is no number; both infinities; too large a sum
         pass
     return sorted([float(v) for v in values if v is not None and -math.inf < v < math.inf])
 
@@ -127,4 +129,4 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     below = int(place)
     low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
-    return float(min(low + (high - low) * (place - below), high))
+    return min(low + (high - low) * (place - below), high)

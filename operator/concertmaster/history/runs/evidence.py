@@ -75,14 +75,14 @@ def evidence(
     cache: RunCache | None = None,
 ) -> RunsEvidence:
     """The evidence of the newest ``limit`` finished runs that ended at or after ``since``; those that ended ``after`` are
-    fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once, and
-    which of them are settled."""
+    fresh. With a ``cache``, runs it has are taken from it, and of those put together here it gets what is held at once; it
+    also learns which runs are settled."""
     names = rows.newest(db, number, limit + GOING_ON, since)
     stored = stored_runs(db, number, names)
     builder = RunBuilder(key, definition, as_of)
     cache = cache or RunCache()
     kept = cache.before_reading(definition)
-    before = cache.settled.of(definition, as_of)
+    known_settled = cache.settled.of(definition, as_of)
     settled: list[bytes] = []
     seen: dict[str, _Recent] = {}
     held = 0
@@ -90,17 +90,17 @@ def evidence(
         if found.ended is not None and as_of - found.ended >= LOST_SECONDS:
             continue
         mark = digest(found.bodies)
-        if mark[:MARK] in before:
+        if mark[:MARK] in known_settled:
             settled.append(mark[:MARK])
             continue
         run = kept.same(name, mark, as_of)
         if run is None:
             run = KeptRun(mark, as_of, put_together(found, key, name, builder, lost))
             held += sum([len(r.steps) for r in run.records])
-            if run.over and held <= _HELD:
+            if run.over and held <= _HELD and found.decided(as_of):
                 kept.runs[name] = run
         seen[name] = _Recent.of(run.records, as_of)
-        if seen[name] == _LONG_AGO:
+        if seen[name] == _LONG_AGO and found.decided(as_of):
             settled.append(mark[:MARK])
     cache.settled.keep(definition, as_of, settled)
     known = hashlib.blake2b(digest_size=16)

@@ -82,7 +82,7 @@ class RunReader:
             earlier = run.completed or repeat(None)
             run.completed = [self._completed(r, last, selected) for r, last in zip(run.records, earlier, strict=False)]
             records += [record for _, record in run.completed]
-            if run.over:
+            if run.over and stored.decided(self._moment):
                 over[name] = run
             room -= sum([len(r.steps) for r in run.records])
             if room <= 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from concertmaster.core.model import RunRecord, WorkflowKey
-from concertmaster.engines import RunBuilder
+from concertmaster.engines import QUIET_SECONDS, RunBuilder
 from concertmaster.history import rows
 from concertmaster.history.encoding import decode_executions, decode_record
 from concertmaster.history.rebuild import rebuild
@@ -26,9 +26,12 @@ class StoredRun:
     @property
     def bodies(self) -> list[bytes]:
         """All rows in a fixed order, which sorting gives in a fraction of the time of the database."""
-        if self.record is None and len(self.executions) == 1:  # as nearly always
-            return self.executions
         return sorted(self.executions if self.record is None else [*self.executions, self.record])
+
+    def decided(self, as_of: float) -> bool:
+        """Whether its outcome, once it is over, is one that only a further fact can change at or after ``as_of`` (unix
+        seconds). The end that a Job has in the metrics stands only until its pods are known to have failed for good."""
+        return self.record is None or (self.ended is not None and as_of - self.ended >= QUIET_SECONDS)
 
 
 def stored_runs(db: Connection, number: int, names: Sequence[str]) -> dict[str, StoredRun]:

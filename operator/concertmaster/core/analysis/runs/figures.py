@@ -27,7 +27,7 @@ class RunFigures:
 
     def __init__(self) -> None:
         self._figures: dict[Callable[..., Any], dict[int, Any]] = {}  # by what makes them
-        self._of: dict[int, RunRecord | ExecutedRun] = {}
+        self._runs: dict[int, RunRecord | ExecutedRun] = {}
         self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
         self._asked: set[Hashable] = set()
         self._executed: dict[int, tuple[RunRecord, ExecutedRun]] = {}
@@ -40,7 +40,7 @@ class RunFigures:
         figures = self._figures.setdefault(make, {})
         number = id(run)
         if number not in figures:
-            self._of[number], figures[number] = run, make(run, *more, **named)
+            self._runs[number], figures[number] = run, make(run, *more, **named)
         return figures[number]  # type: ignore[no-any-return]
 
     def of_each(self, make: Callable[[R], T], runs: Sequence[R]) -> list[T]:
@@ -81,9 +81,11 @@ class RunFigures:
         kept = {id(run) for run in runs}
         self._executed = {n: known for n, known in self._executed.items() if n in kept}
         both = kept | {id(executed) for _, executed in self._executed.values()}
-        self._of = {n: run for n, run in self._of.items() if n in both}
-        figures = ((make, {n: figure for n, figure in of.items() if n in both}) for make, of in self._figures.items())
-        self._figures = {make: of for make, of in figures if of}
+        self._runs = {n: run for n, run in self._runs.items() if n in both}
+        left = (
+            (make, {n: figure for n, figure in known.items() if n in both}) for make, known in self._figures.items()
+        )
+        self._figures = {make: known for make, known in left if known}
         asked, self._asked = self._asked, set()
         self._together = {k: known for k, known in self._together.items() if k in asked and kept.issuperset(known[0])}
         self._costs.keep_only(kept)

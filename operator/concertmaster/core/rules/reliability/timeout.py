@@ -59,7 +59,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             if e.item is not None and (span := e.span) is not None:
                 items.setdefault(e.item, []).append(span)
         ended = [span for e in rows if (span := e.span) is not None]
-        # Those that succeeded are among those that ended: with as many they are the same.
+        # The successful ones are a subset, so equal numbers mean the same ones.
         succeeded = ended if len(good) == len(rows) else [span for e in good if (span := e.span) is not None]
         yield _Times(step, spec, succeeded, ended, tuple(items.values()))
 

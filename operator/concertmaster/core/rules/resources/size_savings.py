@@ -41,7 +41,7 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
             less * price * hours,
             (row.old - largest) / unit * price * hours,
             (row.old - smallest) / unit * price * hours,
-            dict(zip([r.time for r in container.runs], [less * price * s / _HOUR for s in reserved], strict=True)),
+            {r.time: less * price * s / _HOUR for r, s in zip(container.runs, reserved, strict=True)},
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
     edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
