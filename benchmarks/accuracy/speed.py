@@ -16,7 +16,7 @@ from typing import Any
 
 from concertmaster.api.models.profile import WorkflowProfile
 from concertmaster.controller.interfaces import Case
-from concertmaster.controller.malloc import collect_seldom
+from concertmaster.controller.malloc import collect_afterwards, collect_seldom
 from concertmaster.controller.profiles.reconcile import analyze_profile
 from concertmaster.core.analysis.graph import drags, longest_path
 from concertmaster.core.analysis.replay import WhatIf
@@ -140,6 +140,7 @@ def _status(steps: int, count: int, *, kept: bool) -> Callable[[], object]:
     ref = {"apiVersion": "argoproj.io/v1alpha1", "kind": "WorkflowTemplate", "name": "w"}
     profile = WorkflowProfile.parse({"metadata": meta, "spec": {"workflowRef": ref}})
 
+    @collect_afterwards()  # as the operator does
     def call() -> object:
         run = next(further)
         ended([run])

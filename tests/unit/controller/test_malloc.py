@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from concertmaster.controller.malloc import give_back, leave_out_what_stays
+from concertmaster.controller.malloc import collect_afterwards, give_back, leave_out_what_stays
 
 OPERATOR = Path(__file__).resolve().parents[3] / "operator"
 HEAPS = """
@@ -98,3 +98,24 @@ def test_threads_share_one_heap(shared: bool) -> None:
         check=True,
     )
     assert (ran.stdout.count("<heap nr=") == 1) is shared, ran.stdout
+
+
+def test_circles_are_looked_for_again_after_an_analysis_that_failed() -> None:
+    with pytest.raises(ValueError, match="no analysis"), collect_afterwards():
+        assert not gc.isenabled()
+        raise ValueError("no analysis")
+    assert gc.isenabled()
+
+
+def test_garbage_made_meanwhile_is_found_afterwards() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(1_000)
+    try:
+        with collect_afterwards():
+            circles = [weakref.ref(Circle()) for _ in range(2_000)]
+            assert None not in [circle() for circle in circles]
+        kept: list[list[int]] = [[] for _ in range(1_001)]  # the next few objects
+        assert [circle() for circle in circles] == [None] * 2_000
+        del kept
+    finally:
+        gc.set_threshold(*before)

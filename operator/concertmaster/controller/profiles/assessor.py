@@ -24,6 +24,7 @@ from concertmaster.controller.interfaces import (
     SourceReport,
     Sources,
 )
+from concertmaster.controller.malloc import collect_afterwards
 from concertmaster.controller.profiles.failures import Failures
 from concertmaster.controller.profiles.first_reading import FirstReading, compares_unknown, kept
 from concertmaster.controller.profiles.fleet_index import FleetIndex
@@ -232,6 +233,7 @@ class Assessor:
             return None if self.memory.holds(subject.entry, evidence, revision, urgent=urgent) else evidence
         return evidence
 
+    @collect_afterwards()
     def _analyzed(
         self,
         subject: Subject,
