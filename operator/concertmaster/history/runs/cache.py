@@ -28,17 +28,19 @@ def digest(bodies: Iterable[bytes]) -> bytes:
 @dataclass(slots=True)
 class KeptRun:
     """The records under one name of a run. ``digest``: of the rows they were put together from; ``as_of``: until when facts
-    were complete then. ``completed``: the further rows of each, and the record with them."""
+    were complete then, and ``decided``: whether the outcomes were (see ``StoredRun``). ``completed``: the further rows of
+    each, and the record with them."""
 
     digest: bytes
     as_of: float
     records: list[RunRecord]
+    decided: bool
     completed: list[tuple[object, RunRecord]] = field(default_factory=list)
 
     @property
     def over(self) -> bool:
         """Whether time alone changes nothing about it."""
-        return not any(r.outcome is Outcome.RUNNING for r in self.records)
+        return self.decided and not any(r.outcome is Outcome.RUNNING for r in self.records)
 
 
 @dataclass(slots=True)

@@ -95,12 +95,12 @@ def evidence(
             continue
         run = kept.same(name, mark, as_of)
         if run is None:
-            run = KeptRun(mark, as_of, put_together(found, key, name, builder, lost))
+            run = KeptRun(mark, as_of, put_together(found, key, name, builder, lost), found.decided(as_of))
             held += sum([len(r.steps) for r in run.records])
-            if run.over and held <= _HELD and found.decided(as_of):
+            if run.over and held <= _HELD:
                 kept.runs[name] = run
         seen[name] = _Recent.of(run.records, as_of)
-        if seen[name] == _LONG_AGO and found.decided(as_of):
+        if seen[name] == _LONG_AGO and run.over:
             settled.append(mark[:MARK])
     cache.settled.keep(definition, as_of, settled)
     known = hashlib.blake2b(digest_size=16)

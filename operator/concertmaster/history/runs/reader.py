@@ -82,7 +82,7 @@ class RunReader:
             earlier = run.completed or repeat(None)
             run.completed = [self._completed(r, last, selected) for r, last in zip(run.records, earlier, strict=False)]
             records += [record for _, record in run.completed]
-            if run.over and stored.decided(self._moment):
+            if run.over:
                 over[name] = run
             room -= sum([len(r.steps) for r in run.records])
             if room <= 0:
@@ -100,7 +100,8 @@ class RunReader:
         known = None if self._kept is None else self._kept.same(name, mark, self._moment)
         if known is not None:
             return known
-        return KeptRun(mark, self._moment, put_together(stored, self._key, name, builder, self._lost))
+        records = put_together(stored, self._key, name, builder, self._lost)
+        return KeptRun(mark, self._moment, records, stored.decided(self._moment))
 
     def _completed(
         self, record: RunRecord, before: tuple[object, RunRecord] | None, selected: RunRows
