@@ -41,8 +41,8 @@ def collect_seldom() -> None:
 
 @contextmanager
 def collect_afterwards() -> Iterator[None]:
-    """Look for no circles of garbage meanwhile: an analysis of two weeks of runs makes 40,000 objects that are all gone at
-    its end. What others leave is counted; a higher threshold kept 4 to 15 MiB of it."""
+    """Look for no circles of garbage meanwhile: an analysis of two weeks of runs makes 30,000 objects that are all gone at
+    its end. What others leave is counted; a higher threshold kept 3 to 9 MiB more."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -20,3 +20,11 @@ def test_the_pages_show_what_was_measured(page: str) -> None:
 
 def test_nothing_was_wrong_while_it_was_measured() -> None:
     assert [row["problems"] for row in fleet_table.rows()] == [[] for _ in fleet_table.rows()]
+
+
+def test_a_second_analysis_of_all_is_told_per_analysis() -> None:
+    (row,) = [row for row in fleet_table.rows() if "kept" in row]
+    again = {"again": {"cpu_s": 139.0, "analyzed": 1000}, "few": {"analyzed": 0.0, "seconds": 0.76, "cpu_s": 0.2}}
+    (said,) = [line for line in fleet_table.lines([row | {"kept": row["kept"] | again}]) if "all of them again" in line]
+    assert "takes 139 ms of CPU each" in said
+    assert "of 0 analyses, takes 0.76 s and 0.2 s of CPU." in said

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from concertmaster.core.model import WorkflowDefinition, WorkflowKey
 
-MARK = (
-    8  # bytes of the digest of a run's rows; two runs of one workflow and day are not expected to share one by chance
-)
+MARK = 8  # bytes of the digest of a run's rows: no two runs of one workflow and day are expected to share them
 _WORKFLOWS = 20_000
 
 
