@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from concertmaster.core import text
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.changepoint import ChangePoint, Direction
 from concertmaster.core.model import RunRecord
@@ -48,18 +49,19 @@ def differences(old: RunRecord, new: RunRecord) -> str:
 
 
 def between(before: Signature, after: Signature) -> str:
-    """The same for their signatures."""
+    """The same for their signatures. Where the executions of a step differ among themselves, only what none of them had
+    before is a change: items may be given what they need, and a run may begin before a change and end after it."""
     if before == after:
         return ""
     known = {(s, c) for s, c, *_ in before[1]} & {(s, c) for s, c, *_ in after[1]}
     parts = []
-    for step, name in sorted(known):
-        was = next(v for v in before[1] if v[:2] == (step, name))
-        now = next(v for v in after[1] if v[:2] == (step, name))
-        if was[2] != now[2] and was[2] and now[2]:
-            parts.append(f"image of {step} from {was[2]} to {now[2]}")
-        if was[3:] != now[3:]:
-            parts.append(f"requests of {step}")
+    for place in sorted(known):
+        was, now = ([v[2:] for v in side if v[:2] == place] for side in (before[1], after[1]))
+        old, new = ({image for image, *_ in side if image} for side in (was, now))
+        if old and new - old:
+            parts.append(f"image of {place[0]} from {text.listing(sorted(old))} to {text.listing(sorted(new - old))}")
+        if {v[1:] for v in now} - {v[1:] for v in was}:
+            parts.append(f"requests of {place[0]}")
     if not parts and before[0] is not None and after[0] is not None and before[0] != after[0]:
         parts.append("template")
     return ", ".join(parts)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from concertmaster.core.analysis.runs.changes import POINTS, PointCause, point_causes
+from concertmaster.core.analysis.runs.changes import POINTS, PointCause, differences, point_causes
 from concertmaster.core.analysis.runs.figures import RunFigures
 from concertmaster.core.analysis.workflow import analyze
 from concertmaster.core.changepoint import ChangePoint, Direction
@@ -113,3 +113,32 @@ def test_a_step_that_was_given_more_is_no_cause(known: bool, blamed: str) -> Non
             for i, r in enumerate(runs)
         ]
     assert [step for _, step, _ in found(runs)] == [blamed]
+
+
+def sized(*memory: float, image: str = "etl:1") -> RunRecord:
+    """A run with an item of ``train`` for each of these requests (bytes)."""
+    made = run(FLOW.graph, {"extract": 60.0, "train": 600.0})
+    extract, train = made.steps
+    items = [
+        replace(train, item=f"{n}:x", containers=(container(image=image, memory_request=size),))
+        for n, size in enumerate(memory)
+    ]
+    return replace(made, steps=(extract, *items))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        (sized(1e9, 2e9, 3e9), sized(3e9, 1e9, 2e9), ""),  # each item gets what it needs, in any order
+        (sized(1e9, 2e9, 3e9), sized(1e9, 3e9), ""),
+        (sized(1e9, 1e9), sized(1e9, 2e9), "requests of train"),  # changed while the run went on
+        (sized(1e9, 2e9), sized(2e9, 2e9), ""),  # and counted with the run in which it appeared
+        (sized(1e9, 2e9), sized(4e9, 2e9), "requests of train"),
+        (sized(1e9), sized(1e9, image="etl:2"), "image of train from etl:1 to etl:2"),
+        (sized(1e9), sized(2e9, image=""), "requests of train"),
+    ],
+)
+def test_where_items_differ_only_what_none_of_them_had_before_is_a_change(
+    before: RunRecord, after: RunRecord, what: str
+) -> None:
+    assert differences(before, after) == what
