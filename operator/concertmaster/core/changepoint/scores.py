@@ -43,8 +43,11 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     k = np.arange(minimum, n - minimum + 1)
     scale = np.sqrt(k * (n - k) / (n - 1.0))
     splits: list[tuple[int, float]] = []
+    # Large arrays come fresh from the system, page by page, which takes longer than to fill them: three serve all chunks.
+    scratch = np.empty((3, min(rows, at_once), n, min(n, REFERENCE_POINTS)))
     for first in range(0, rows, at_once):
-        scores = _standardised(values[first : first + at_once], ranked[first : first + at_once])
+        part = slice(first, first + at_once)
+        scores = _standardised(values[part], ranked[part], scratch)
         sums = np.abs(np.cumsum(scores, axis=2)[:, :, minimum - 1 : n - minimum])
         clear = sums.max(axis=1) / scale
         best = clear.argmax(axis=1)
@@ -69,8 +72,9 @@ def split_p_value(z: float, n: int, minimum: int) -> float:
     return min(1.0, 2.0 * student_tail(t, n - 2.0) * places)
 
 
-def _standardised(values: Floats, ranked: Floats) -> Floats:
-    """Scores of shape (rows, number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary)."""
+def _standardised(values: Floats, ranked: Floats, scratch: Floats) -> Floats:
+    """Scores of shape (rows, number of scores, n), each with mean 0 and variance 1 (all 0 when the values do not vary).
+    ``scratch``: three arrays of at least (rows, n, points) to work in."""
     middle = _medians(values)
     sigma = MAD_TO_SIGMA * _medians(np.abs(values - middle[:, None]))
     spread = values.std(axis=1)
@@ -81,8 +85,10 @@ def _standardised(values: Floats, ranked: Floats) -> Floats:
     if n > REFERENCE_POINTS:
         at = (np.arange(REFERENCE_POINTS) + 0.5) * n / REFERENCE_POINTS
         ordered = ordered[:, at.astype(np.intp)]
-    apart = (values[:, :, None] - ordered[:, None, :]) / sigma[:, None, None]
-    scores = _unit(np.stack([ranked, *_density_scores(apart)], axis=1))
+    apart, kernel, product = scratch[:, : len(values)]
+    np.subtract(values[:, :, None], ordered[:, None, :], out=apart)
+    apart /= sigma[:, None, None]
+    scores = _unit(np.stack([ranked, *_density_scores(apart, kernel, product)], axis=1))
     return _unit(np.clip(scores, -BOUND, BOUND))
 
 
@@ -102,13 +108,17 @@ def _unit(scores: Floats) -> Floats:
     return unit
 
 
-def _density_scores(apart: Floats) -> list[Floats]:
-    """Minus the derivative of log Gaussian kernel densities; ``apart`` (rows, n, points) in widest bandwidths."""
-    kernel = np.exp(-0.5 * apart * apart)
+def _density_scores(apart: Floats, kernel: Floats, product: Floats) -> list[Floats]:
+    """Minus the derivative of log Gaussian kernel densities; ``apart`` (rows, n, points) in widest bandwidths. ``kernel``
+    and ``product``: arrays of that shape to work in."""
+    np.multiply(apart, -0.5, out=product)
+    product *= apart
+    np.exp(product, out=kernel)
     scores = []
     for halving in range(HALVINGS):
-        if halving:
-            kernel = np.square(np.square(kernel))  # the same Gaussian at half the bandwidth
+        if halving:  # the same Gaussian at half the bandwidth
+            for _ in range(2):
+                np.square(kernel, out=kernel)
         weight: Floats = np.maximum(kernel.sum(axis=-1), 1e-300)
-        scores.append((apart * kernel).sum(axis=-1) / weight)
+        scores.append(np.multiply(apart, kernel, out=product).sum(axis=-1) / weight)
     return scores
