@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from concertmaster.core.analysis.cost import AMOUNTS, cost_by_step
+from concertmaster.core.analysis.cost import AMOUNTS
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.analysis.usage import ContainerUsage
 from concertmaster.core.analysis.workflow import Analysis
@@ -67,8 +67,7 @@ def _trend(trend: Detection) -> View:
 
 
 def _container(container: ContainerUsage) -> View:
-    peaks = [r.memory_peak for r in container.runs if r.memory_peak is not None]
-    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
+    peaks, means = container.known("memory_peak"), container.known("mean_cores")
     return {
         "name": container.name,
         "image": container.image,
@@ -76,7 +75,7 @@ def _container(container: ContainerUsage) -> View:
         "cpuLimitCores": number(container.cpu_limit),
         "cpuMeanCores": number(sum(means) / len(means)) if means else None,
         "cpuUtilization": number(container.cpu_utilization, 4),
-        "throttledShare": number(median(r.throttled_share for r in container.runs), 4),
+        "throttledShare": number(median(container.known("throttled_share")), 4),
         "memoryRequestBytes": number(container.memory_request, 12),
         "memoryLimitBytes": number(container.memory_limit, 12),
         "memoryPeakBytes": number(max(peaks), 12) if peaks else None,
@@ -84,7 +83,7 @@ def _container(container: ContainerUsage) -> View:
         "cpuSpread": _spread(means),
         "memorySpread": _spread(peaks),
         **_extended(container),
-        "oomKilledRuns": sum(r.oom_killed for r in container.runs),
+        "oomKilledRuns": sum(container.columns["oom_killed"]),
         "executions": container.executions,
         "coverage": number(container.coverage, 4),
         "ambiguous": container.ambiguous,
@@ -95,7 +94,7 @@ def _extended(container: ContainerUsage) -> View:
     """GPUs and ephemeral storage, where the container holds any."""
     view: View = {}
     if container.gpu_request:
-        used = [r.gpus_used for r in container.runs if r.gpus_used is not None]
+        used = container.known("gpus_used")
         view |= {
             "gpuResource": container.gpu_resource,
             "gpuRequest": number(container.gpu_request),
@@ -103,7 +102,7 @@ def _extended(container: ContainerUsage) -> View:
             "gpuUtilization": number(container.gpu_utilization, 4),
         }
     if container.storage_request or container.storage_limit:
-        peaks = [r.storage_peak for r in container.runs if r.storage_peak is not None]
+        peaks = container.known("storage_peak")
         view |= {
             "storageRequestBytes": number(container.storage_request, 12),
             "storageLimitBytes": number(container.storage_limit, 12),
@@ -123,9 +122,7 @@ def _spread(values: Sequence[float]) -> list[float | None] | None:
 
 def _input(step: StepAnalysis, unit: str) -> View | None:
     """Sizes of what the step worked on, one per run; None where they are not known."""
-    sizes = max(
-        ([r.input_size for r in c.runs if r.input_size is not None] for c in step.containers), key=len, default=[]
-    )
+    sizes = max((c.known("input_size") for c in step.containers), key=len, default=())
     if not sizes:
         return None
     seen = summarize(sizes)
@@ -217,8 +214,7 @@ def workflow_view(
 ) -> View:
     """The whole analysis of one workflow. ``minor``: recommendations too small to be published."""
     cost = analysis.cost
-    runs = max(1, len(analysis.runs))
-    costs = {step: total / runs for step, total in cost_by_step(analysis.runs, analysis.costs).items()}
+    costs = analysis.cost_by_step
     key = analysis.definition.key
     return {
         "workflow": {"kind": key.kind, "namespace": key.namespace, "name": key.name},

@@ -152,8 +152,8 @@ def _step(step: StepAnalysis, analysis: Analysis) -> Iterator[Sample]:
     rows = step.containers
     yield from _known("step_cpu_requested_cores", total(c.cpu_request for c in rows), name)
     yield from _known("step_memory_requested_bytes", total(c.memory_request for c in rows), name)
-    yield from _known("step_cpu_used_cores", total(median(r.mean_cores for r in c.runs) for c in rows), name)
-    yield from _known("step_memory_used_bytes", total(median(r.memory_peak for r in c.runs) for c in rows), name)
+    yield from _known("step_cpu_used_cores", total(median(c.known("mean_cores")) for c in rows), name)
+    yield from _known("step_memory_used_bytes", total(median(c.known("memory_peak")) for c in rows), name)
 
 
 def _quantiles(family: str, summary: Summary) -> Iterator[Sample]:

@@ -7,7 +7,7 @@ request plus everything spent on failed attempts. Priced extra metrics are added
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -89,15 +89,16 @@ class Costs:
         return self._known(run)[1]
 
     def parts(self, run: RunRecord) -> list[tuple[_Place, float, float]]:
-        """(place, amount, used amount) of each component of a run, in currency units; of a step without a price none."""
+        """(place, amount, unused amount) of each component of a run, in currency units; of a step without a price none."""
         if id(run) not in self._parts:
             self._parts[id(run)] = _parts(run, self.steps(run), self.pricing)
         return self._parts[id(run)]
 
-    def keep_only(self, runs: Collection[int]) -> None:
+    def keep_only(self, runs: Set[int]) -> None:
         """Drop the cached costs of all runs whose ``id()`` is not in ``runs``."""
-        self._runs = {n: known for n, known in self._runs.items() if n in runs}
-        self._parts = {n: known for n, known in self._parts.items() if n in runs}
+        for number in self._runs.keys() - runs:
+            del self._runs[number]
+            self._parts.pop(number, None)
 
     def _known(self, run: RunRecord) -> tuple[RunRecord, Cost | None, list[ExecutionCost | None]]:
         known = self._runs.get(id(run))
@@ -181,10 +182,13 @@ def components(runs: Sequence[RunRecord], costs: Costs) -> tuple[Component, ...]
     parts: dict[_Place, list[float]] = {}
     priced = [r for r in runs if costs.known(r) is not None]
     for run in priced:
-        for place, amount, used in costs.parts(run):
-            part = parts.get(place) or parts.setdefault(place, [0.0, 0.0])
-            part[0] += amount
-            part[1] += amount - used if amount > used else 0.0
+        for place, amount, unused in costs.parts(run):
+            part = parts.get(place)
+            if part is None:
+                parts[place] = [amount, unused]
+            else:
+                part[0] += amount
+                part[1] += unused
     items = [Component(*key, amount / len(priced), unused / len(priced)) for key, (amount, unused) in parts.items()]
     return tuple(sorted(items, key=lambda c: (-c.per_run, c.step or "", c.container or "", c.metric or "")))
 
@@ -198,7 +202,8 @@ def _parts(
         for container in e.containers:
             amounts = cost if alone else _amounts(e, (container,), pricing)
             if amounts is not None:
-                parts.append(((e.step, container.name, None), amounts[3], amounts[1]))
+                amount, used = amounts[3], amounts[1]
+                parts.append(((e.step, container.name, None), amount, amount - used if amount > used else 0.0))
     for name, amount in run.extra.items():
         if name in pricing.units:
             shares: dict[str | None, float] = {}
@@ -208,7 +213,7 @@ def _parts(
             if (rest := amount - math.fsum(shares.values())) > 1e-9 * abs(amount):
                 shares[None] = rest
             units = pricing.units[name]
-            parts += [((step, None, name), share * units, share * units) for step, share in shares.items()]
+            parts += [((step, None, name), share * units, 0.0) for step, share in shares.items()]
     return parts
 
 
@@ -232,17 +237,6 @@ def _lacking(run: RunRecord, executions: Sequence[ExecutionCost | None]) -> tupl
         return ()
     ran = {e.step for e in run.steps if e.span is not None and any(not c.init for c in e.containers)}
     return tuple(sorted(ran - {e.step for e, c in zip(run.steps, executions, strict=True) if c is not None}))
-
-
-def cost_by_step(runs: Sequence[RunRecord], costs: Costs) -> dict[str, float]:
-    """Total cost of all executions by step, in currency units; steps without a price are left out."""
-    totals: dict[str, float] = {}
-    for run in runs:
-        for execution, cost in zip(run.steps, costs.steps(run), strict=True):
-            units = execution_units(execution, costs.pricing) if execution.extra else 0.0
-            if cost is not None or units:
-                totals[execution.step] = totals.get(execution.step, 0.0) + units + (cost.total if cost else 0.0)
-    return totals
 
 
 def runs_per_month(runs: Sequence[RunRecord], now: float) -> float | None:

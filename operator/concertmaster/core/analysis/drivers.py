@@ -14,8 +14,7 @@ from statistics import median
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.usage import RunUsage
-from concertmaster.core.analysis.usage import ContainerUsage
+from concertmaster.core.analysis.usage import Columns, ContainerUsage
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
@@ -71,13 +70,13 @@ def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: Ana
     """``memory_size`` of each container; with each whether people set its current request."""
     uses = []
     for container, authors in containers:
-        rows = _sampled(container)
+        runs = container.where_known("memory_peak")
         uses.append(
             MemoryUse(
-                [_peak(r) for r in rows],
-                [r.seconds for r in rows],
-                times=[r.time for r in rows],
-                inputs=_inputs(rows),
+                _peaks(runs),
+                runs["seconds"],
+                times=runs["time"],
+                inputs=_inputs(runs),
                 current_request=container.memory_request if authors else None,
             )
         )
@@ -87,45 +86,45 @@ def memory_sizes(containers: Sequence[tuple[ContainerUsage, bool]], options: Ana
 def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tuple[tuple[float, float], ...]:
     """Requests by input: (largest input, request in bytes), ascending, each with headroom above the peaks. Empty when one
     request is enough, or when input sizes are unknown."""
-    rows = _sampled(container)
-    inputs = _inputs(rows)
+    runs = container.where_known("memory_peak")
+    inputs = _inputs(runs)
     model = memory_size(container, options).model if inputs is not None else None
     if model is None or inputs is None:
         return ()
-    return levels(model, np.array(inputs), np.array([_peak(r) for r in rows]), options.memory_headroom)
+    return levels(model, np.array(inputs), np.array(_peaks(runs)), options.memory_headroom)
 
 
-def _sampled(container: ContainerUsage) -> list[RunUsage]:
-    return [r for r in container.runs if r.memory_peak is not None]
-
-
-def _inputs(rows: Sequence[RunUsage]) -> list[float] | None:
+def _inputs(runs: Columns) -> list[float] | None:
     """Input sizes, NaN where unknown; None where all are."""
-    sizes = [r.input_size for r in rows]
+    sizes = runs["input_size"]
     if sizes.count(None) == len(sizes):
         return None
     known = [math.nan if size is None else size for size in sizes]
     return known if any(map(math.isfinite, known)) else None
 
 
-def _peak(run: RunUsage) -> float:
-    peak = run.memory_peak or 0.0
-    return max(peak, run.memory_floor or 0.0) if run.oom_killed else peak
+def _peaks(runs: Columns) -> Sequence[float]:
+    """Peaks, of OOM-killed runs at least the limit they were killed at."""
+    peaks, killed = runs["memory_peak"], runs["oom_killed"]
+    if True not in killed:
+        return peaks
+    return [max(p, f or 0.0) if k else p for p, f, k in zip(peaks, runs["memory_floor"], killed, strict=True)]
 
 
 def memory_lasts_until(container: ContainerUsage, request: float) -> float | None:
     """When (unix seconds) growing peaks reach ``request`` (bytes) if the recent trend continues; None when they do not
     grow, or when that is more than a year away."""
-    rows = _sampled(container)
-    peaks = np.array([_peak(r) for r in rows])
-    if len(rows) < LEAST_RUNS or not rising(peaks, EXPLAINED_Z):
+    runs = container.where_known("memory_peak")
+    peaks, times = np.array(_peaks(runs)), runs["time"]
+    if len(times) < LEAST_RUNS or not rising(peaks, EXPLAINED_Z):
         return None
-    growth, recent = growth_per_run(peaks), peaks[-max(LEAST_RUNS // 2, len(rows) // 4) :]
-    seconds = (rows[-1].time - rows[0].time) / (len(rows) - 1)
+    growth, recent = growth_per_run(peaks), peaks[-max(LEAST_RUNS // 2, len(times) // 4) :]
+    seconds = (times[-1] - times[0]) / (len(times) - 1)
     if growth <= 0.0 or seconds <= 0.0:
         return None
     left = max(0.0, request - float(recent.max())) / growth * seconds
-    return rows[-1].time + left if left <= _YEAR else None
+    until: float = times[-1] + left
+    return until if left <= _YEAR else None
 
 
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:

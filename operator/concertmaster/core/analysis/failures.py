@@ -100,7 +100,7 @@ def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> Failu
     Attempts are grouped by run and item: a failed attempt followed by a successful one counts as retried.
     """
     executions = list(executions)
-    if all(e.outcome is Outcome.SUCCEEDED for _, e in executions):
+    if [e.outcome for _, e in executions].count(Outcome.SUCCEEDED) == len(executions):
         return FailureSummary(len(executions), 0, 0, (), 0)
     total = failed = unknown = retried = 0
     classes: Counter[FailureClass] = Counter()

@@ -56,7 +56,7 @@ def _clip(value: float) -> float:
 
 def efficiency_target(containers: Iterable[ContainerUsage], policy: Policy) -> float:
     """Target utilization (0 to 1) of CPU and memory, weighted by the cost of the requests."""
-    rows = [(c, sum(r.seconds for r in c.runs)) for c in containers]
+    rows = [(c, sum(c.columns["seconds"])) for c in containers]
     cpu = policy.pricing.cpu_core_hour * sum((c.cpu_request or 0.0) * seconds for c, seconds in rows)
     memory = policy.pricing.memory_gib_hour * sum((c.memory_request or 0.0) / _GIB * seconds for c, seconds in rows)
     targets = policy.objectives.efficient_utilization

@@ -8,14 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
 from concertmaster.core.analysis.pod_level import governed
 from concertmaster.core.analysis.runs.usage import InRun, RunUsage
-from concertmaster.core.known import median
+from concertmaster.core.known import upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
+
+Columns = Mapping[str, tuple[Any, ...]]
+"""By the name of a figure of ``RunUsage``, its values in several runs, in their order; None where one is unknown."""
+
+
+def _columns(runs: Sequence[RunUsage]) -> Columns:
+    return dict(zip(RunUsage._fields, zip(*runs, strict=True) if runs else repeat(()), strict=False))
 
 
 @dataclass(frozen=True)
@@ -43,29 +51,51 @@ class ContainerUsage:
     storage_limit: float | None = None
 
     @cached_property
+    def columns(self) -> Columns:
+        """The figures of ``runs`` by their names."""
+        return _columns(self.runs)
+
+    @cached_property
+    def _known(self) -> dict[str, list[float]]:
+        return {}
+
+    def known(self, name: str) -> Sequence[float]:
+        """The known values of a figure of ``runs``."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = [value for value in self.columns[name] if value is not None]
+        return known
+
+    def where_known(self, name: str) -> Columns:
+        """``columns`` of those runs of which that figure is known."""
+        if len(self.known(name)) == len(self.runs):
+            return self.columns
+        return _columns([r for r in self.runs if getattr(r, name) is not None])
+
+    @cached_property
     def memory_utilization(self) -> float | None:
         """Median per-run peak divided by the request; None when either is unknown."""
-        return _share([r.memory_peak for r in self.runs], self.memory_request)
+        return _share(self.known("memory_peak"), self.memory_request)
 
     @cached_property
     def cpu_utilization(self) -> float | None:
         """Median per-run mean CPU divided by the request; None when either is unknown."""
-        return _share([r.mean_cores for r in self.runs], self.cpu_request)
+        return _share(self.known("mean_cores"), self.cpu_request)
 
     @cached_property
     def gpu_utilization(self) -> float | None:
         """Median per-run mean of busy GPUs divided by their number; None when either is unknown."""
-        return _share([r.gpus_used for r in self.runs], self.gpu_request)
+        return _share(self.known("gpus_used"), self.gpu_request)
 
     @cached_property
     def storage_utilization(self) -> float | None:
         """Median per-run peak of ephemeral storage divided by the request; None when either is unknown."""
-        return _share([r.storage_peak for r in self.runs], self.storage_request)
+        return _share(self.known("storage_peak"), self.storage_request)
 
     @property
     def sampled(self) -> bool:
         """Whether any run has samples of its CPU or memory."""
-        return any(r.mean_cores is not None or r.memory_peak is not None for r in self.runs)
+        return bool(self.known("mean_cores") or self.known("memory_peak"))
 
 
 def unsampled(containers: Sequence[ContainerUsage]) -> bool:
@@ -73,9 +103,8 @@ def unsampled(containers: Sequence[ContainerUsage]) -> bool:
     return bool(containers) and not any(c.sampled for c in containers)
 
 
-def _share(used: Sequence[float | None], request: float | None) -> float | None:
-    middle = median(used) if request else None
-    return middle / request if middle is not None and request else None
+def _share(used: Sequence[float], request: float | None) -> float | None:
+    return upper_median(used) / request if used and request else None
 
 
 def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]:
@@ -90,7 +119,7 @@ def utilizations(containers: Sequence[ContainerUsage]) -> dict[str, list[float]]
 def weighted_utilization(containers: Sequence[ContainerUsage]) -> tuple[float | None, float | None]:
     """CPU and memory utilization (0 to 1), weighted by requested amount times duration; None where unknown."""
     figures: list[float | None] = []
-    seconds = [sum([r.seconds for r in container.runs]) for container in containers]
+    seconds = [sum(container.columns["seconds"]) for container in containers]
     for kind in ("cpu", "memory"):
         weight = used = 0.0
         for container, ran in zip(containers, seconds, strict=True):

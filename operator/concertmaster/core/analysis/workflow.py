@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
-from concertmaster.core.analysis.cost import Costs, CostSummary, summarize_cost
+from concertmaster.core.analysis.cost import Component, Costs, CostSummary, components, summarize_cost
 from concertmaster.core.analysis.objectives import ObjectiveAssessment, evaluate_objectives, with_template
 from concertmaster.core.analysis.pod_level import with_pods
 from concertmaster.core.analysis.replay import ExecutedRun, critical_share, time_split
@@ -25,6 +26,8 @@ from concertmaster.core.known import success_rate
 from concertmaster.core.model import Outcome, RunRecord, WorkflowDefinition
 from concertmaster.core.model.policy import AnalysisSettings, Policy, Pricing
 from concertmaster.core.stats.summary import Summary, summarize
+
+_queue_time, _input_total = attrgetter("queue_time"), attrgetter("input_total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,21 @@ class Analysis:
     def pricing(self) -> Pricing:
         """The policy's prices."""
         return self.policy.pricing
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Components of the mean cost per run, largest first."""
+        return self.figures.of_all("components", self.runs, lambda: components(self.runs, self.costs))
+
+    @property
+    def cost_by_step(self) -> dict[str, float]:
+        """Mean cost per run of the executions of each step, in currency units; steps without a price are left out."""
+        priced = sum([self.costs.known(run) is not None for run in self.runs])
+        totals: dict[str, float] = {}
+        for part in self.components:
+            if part.step is not None:
+                totals[part.step] = totals.get(part.step, 0.0) + part.per_run * priced / len(self.runs)
+        return totals
 
     def presence(self, step: StepAnalysis, container: ContainerUsage) -> float:
         """Share of the runs (0 to 1) in which ``container`` ran: those with the step and, where other steps share its
@@ -130,11 +148,13 @@ def analyze(
     steps = analyze_steps(finished, definition.graph, on_path, options, pricing, figures)
     containers = [c for s in steps for c in s.containers]
     makespan = summarize([r.run_time for r in timed if r.run_time is not None])
-    queue = summarize([w for w in (r.queue_time for r in finished) if w is not None])
+    queue = summarize([w for w in figures.of_each(_queue_time, finished) if w is not None])
     costs = figures.costs(pricing)
     cost = summarize_cost(finished, costs, now)
     trend = detect(
-        [r.end or 0.0 for r in timed], [r.makespan or 0.0 for r in timed], inputs=[r.input_total for r in timed]
+        [r.end or 0.0 for r in timed],
+        [r.makespan or 0.0 for r in timed],
+        inputs=figures.of_each(_input_total, timed),
     )
     objectives = evaluate_objectives(
         policy.objectives,

@@ -32,6 +32,11 @@ class Rows:
         return {step: timed.get(step, {}) for step in self.all}
 
     @cached_property
+    def fingerprinted(self) -> frozenset[str]:
+        """Steps with an execution of which the fingerprint of its inputs is known."""
+        return frozenset[str]().union(*self._figures.of_each(_fingerprinted, self._runs))
+
+    @cached_property
     def undisturbed(self) -> tuple[RunRecord, ...]:
         """The records without runs that were stopped because the next one was due: what failed then is no fault of its
         step."""
@@ -47,6 +52,10 @@ class Rows:
     def runs(self) -> Mapping[str, RunRecord]:
         """The records by run name."""
         return {run.run: run for run in self._runs}
+
+
+def _fingerprinted(run: RunRecord) -> frozenset[str]:
+    return frozenset([e.step for e in run.steps if e.input_fingerprint])
 
 
 def _joined(runs: Iterable[tuple[str, BySteps]]) -> dict[str, dict[str, Sequence[StepExecution]]]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from concertmaster.core import text
-from concertmaster.core.analysis.cost import Component, components
+from concertmaster.core.analysis.cost import Component
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import Recommendation
 from concertmaster.report.tables import table
@@ -23,7 +23,7 @@ MOST = 40  # rows; the rest is added up
 def view(analysis: Analysis, recommendations: Sequence[Recommendation]) -> list[View]:
     """The rows, most expensive first; amounts a month are null without a rate of runs."""
     rate = analysis.cost.runs_per_month
-    parts = components(analysis.runs, analysis.costs)
+    parts = analysis.components
     saved: list[dict[str, float]] = [{} for _ in parts]
     for item in recommendations:
         if item.saving_per_month is not None and item.saving_per_month.likely > 0:

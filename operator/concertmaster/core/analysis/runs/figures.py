@@ -47,7 +47,7 @@ class RunFigures:
         """``of`` for each run, in their order."""
         known = self._figures.get(make, {})
         try:
-            return [known[id(run)] for run in runs]
+            return list(map(known.__getitem__, map(id, runs)))
         except KeyError:
             return [self.of(make, run) for run in runs]
 
@@ -79,13 +79,14 @@ class RunFigures:
     def keep_only(self, runs: Iterable[RunRecord]) -> None:
         """Drop all other records, and figures of several runs that were not used since the last call."""
         kept = {id(run) for run in runs}
-        self._executed = {n: known for n, known in self._executed.items() if n in kept}
+        for number in self._executed.keys() - kept:
+            del self._executed[number]
         both = kept | {id(executed) for _, executed in self._executed.values()}
-        self._runs = {n: run for n, run in self._runs.items() if n in both}
-        left = (
-            (make, {n: figure for n, figure in known.items() if n in both}) for make, known in self._figures.items()
-        )
-        self._figures = {make: known for make, known in left if known}
+        for number in self._runs.keys() - both:
+            del self._runs[number]
+            for known in self._figures.values():
+                known.pop(number, None)
+        self._figures = {make: known for make, known in self._figures.items() if known}
         asked, self._asked = self._asked, set()
         self._together = {k: known for k, known in self._together.items() if k in asked and kept.issuperset(known[0])}
         self._costs.keep_only(kept)

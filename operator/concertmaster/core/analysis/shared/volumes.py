@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.workflow import Analysis
-from concertmaster.core.model import Interval, RunRecord, VolumeUse
+from concertmaster.core.model import Interval, RunRecord, StepExecution, VolumeUse
 from concertmaster.core.stats.robust import theil_sen
 
 _FEWEST = 5  # runs required for a trend
@@ -48,15 +48,18 @@ def volume_fills(analysis: Analysis) -> tuple[VolumeFill, ...]:
     seen: dict[tuple[str, bool], list[tuple[float, VolumeUse]]] = {}
     steps: dict[tuple[str, bool], set[str]] = {}
     runs: dict[tuple[str, bool], set[str]] = {}
-    for run in analysis.runs:
-        for e in run.steps:
-            for volume in e.volumes:
-                key = _name(run, volume.claim)
-                seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
-                steps.setdefault(key, set()).add(e.step)
-                runs.setdefault(key, set()).add(run.run)
+    for run, mounted in zip(analysis.runs, analysis.figures.of_each(_mounted, analysis.runs), strict=True):
+        for e, volume in mounted:
+            key = _name(run, volume.claim)
+            seen.setdefault(key, []).append((e.finished or run.end or 0.0, volume))
+            steps.setdefault(key, set()).add(e.step)
+            runs.setdefault(key, set()).add(run.run)
     fills = [_fill(key, rows, sorted(steps[key]), len(runs[key]), analysis.now) for key, rows in seen.items()]
     return tuple(sorted(fills, key=lambda f: (-f.share, f.claim)))
+
+
+def _mounted(run: RunRecord) -> list[tuple[StepExecution, VolumeUse]]:
+    return [(e, volume) for e in run.steps for volume in e.volumes]
 
 
 def _name(run: RunRecord, claim: str) -> tuple[str, bool]:

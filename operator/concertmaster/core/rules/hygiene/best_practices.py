@@ -107,6 +107,8 @@ def _caching(evidence: Evidence) -> ChecklistItem:
     field = evidence.analysis.definition.engine.memoize_field or "cache"
     known = any(s.memoized for s in _steps(evidence))
     for spec in (s for s in _steps(evidence) if not s.memoized):
+        if spec.name not in evidence.rows.fingerprinted:
+            continue
         rows = [e for of_run in evidence.rows.all.get(spec.name, {}).values() for e in of_run if e.input_fingerprint]
         if len(rows) < 10:
             continue

@@ -32,7 +32,7 @@ def _hint(step: StepAnalysis) -> str:
     uses = [u for u in (c.cpu_utilization for c in step.containers) if u is not None]
     # Relative to one core even if more is requested: a fully busy single thread is not waiting.
     busy = [u * max(1.0, c.cpu_request or 1.0) for c in step.containers if (u := c.cpu_utilization) is not None]
-    if (median(r.throttled_share for c in step.containers for r in c.runs) or 0.0) > 0.1:
+    if (median(share for c in step.containers for share in c.known("throttled_share")) or 0.0) > 0.1:
         return "its CPU limit throttles it, see cpu-request"
     if uses and max(uses) > 0.8:
         return "it uses all the CPU it requests, so more CPU or splitting its work shortens it"

@@ -138,9 +138,9 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
         spec = step.spec
         if spec is None or spec.memoized or spec.waits or spec.daemon or (step.duration.mean or 0.0) <= 0.1:
             continue
-        rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
-        if not any(e.input_fingerprint for e in rows):
+        if step.step not in evidence.rows.fingerprinted:
             continue
+        rows = [e for of_run in evidence.rows.all.get(step.step, {}).values() for e in of_run]
         advice = cache_advice(_keyed(rows))
         if advice.max_age is not None and (advice.hit_ratio or 0.0) >= least:
             recommended = _finding(evidence, step, spec, rows, advice)

@@ -102,9 +102,9 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
 
 
 def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Finding | None:
-    cores = median([r.cores for r in rows]) or 0.0
+    used, stalled, rate, network = map(median, zip(*rows, strict=True))
+    cores = used or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
-    stalled, rate, network = (median(getattr(r, name) for r in rows) for name in ("stalled", "rate", "network"))
     # Relative to one core, or the request if smaller: a single thread cannot use more than one. With a measured disk
     # stall or much traffic, use close to a small request is no sign of computation.
     seen = stalled is not None and stalled >= _STALLED

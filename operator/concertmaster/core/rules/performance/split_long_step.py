@@ -26,7 +26,7 @@ def _busy(step: StepAnalysis) -> float | None:
     """Cores used divided by what one thread, or a smaller request, could use; None when unknown."""
     shares = []
     for container in step.containers:
-        cores = median(r.mean_cores for r in container.runs)
+        cores = median(container.known("mean_cores"))
         if cores is not None:
             shares.append(cores / min(1.0, container.cpu_request or 1.0))
     return max(shares, default=None)

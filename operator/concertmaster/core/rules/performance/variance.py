@@ -20,7 +20,7 @@ from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, worth
 from concertmaster.core.rules.performance.replays import scaled
 from concertmaster.core.rules.rows import ExecutionsByRun
 from concertmaster.core.rules.upper_bound import assumption, attainable
-from concertmaster.core.stats.summary import summarize
+from concertmaster.core.stats.summary import Summary, summarize
 
 _ONE_SIDED = 1.2816  # normal quantile of one-sided 90% confidence
 
@@ -81,6 +81,11 @@ def _steady(
     return gain, float(np.quantile(before, 0.95)), float(np.quantile(after, 0.95))
 
 
+def _varies(times: Summary, threshold: float) -> bool:
+    """Whether enough of them vary by more than ``threshold``, chance aside."""
+    return times.count >= 10 and times.cv is not None and _at_least(times.cv, times.count) > threshold
+
+
 def _at_least(cv: float, count: int) -> float:
     """Lower 90% confidence bound of the coefficient of variation of ``count`` values: few runs vary by chance."""
     return cv * max(0.0, 1.0 - _ONE_SIDED * math.sqrt((0.5 + cv**2) / count))
@@ -93,12 +98,14 @@ def _spread_of_others(rows: Sequence[StepExecution]) -> float | None:
 
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
     analysis = evidence.analysis
+    threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
+    if step.duration.count == len(by_run) and not _varies(step.duration, threshold):
+        return None  # one execution in each run, the common case
     longest = _longest(by_run)
     rows = list(longest.values())
     times = [e.duration for e in rows]
     summary = summarize(times)
-    threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
-    if len(rows) < 10 or summary.cv is None or _at_least(summary.cv, len(rows)) <= threshold:
+    if summary.cv is None or not _varies(summary, threshold):
         return None
     middle = median([t or 0.0 for t in times])
     if not middle:

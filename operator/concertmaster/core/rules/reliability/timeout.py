@@ -6,14 +6,15 @@ hung share one minor recommendation: a limit costs nothing, while the first hang
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
+from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
-from concertmaster.core.model import Category, Edit, Finding, Interval, Level, StepSpec
+from concertmaster.core.model import Category, Edit, Finding, Interval, Level, RunRecord, StepSpec
 from concertmaster.core.rules.base import Evidence, Rule, share_interval
 from concertmaster.core.rules.reliability.timeouts import TimeoutAdvice, round_up, timeout_advice
 from concertmaster.core.rules.resources.places import shared
@@ -24,6 +25,10 @@ _USUAL = 3  # executions of an item
 _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
 
 
+_Span = tuple[str, float, bool, str | None]
+"""Of one execution its step, seconds from its creation to its end, whether it succeeded in a known time, and its item."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Times:
     """One step: run times (s) of its succeeded executions, of all that ended, and of the latter by item of a fan-out."""
@@ -32,7 +37,8 @@ class _Times:
     spec: StepSpec
     good: list[float]
     all: list[float]
-    items: tuple[list[float], ...] = ()
+    items: tuple[list[float], ...]
+    limit: TimeoutAdvice  # that no succeeded execution reaches
 
     def usual(self, seconds: float) -> bool:
         """Whether an item takes that long in most runs: it is larger than the others and does not hang."""
@@ -44,24 +50,43 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
     scheduling, image pull and start-up count too. Whether a step has a limit is unknown where only its pods are known."""
     analysis = evidence.analysis
     of_run = analysis.definition.engine.deadline_of_run
+    spans_of = _by_step(analysis.figures.of_each(_spans, analysis.runs))
     for step in analysis.steps:
         spec = step.spec
         if spec is None or spec.waits or spec.daemon:
             continue
         if of_run and spec.has_timeout is not None:
             spans = [(r.run_time, r.outcome.value == "Succeeded") for r in analysis.runs if r.run_time is not None]
-            yield _Times(step, spec, [s for s, ok in spans if ok], [s for s, _ in spans])
+            succeeded, ended = [s for s, ok in spans if ok], [s for s, _ in spans]
+            yield _Times(step, spec, succeeded, ended, (), _limit(evidence, succeeded))
             continue
-        rows = [e for executions in evidence.rows.all.get(step.step, {}).values() for e in executions]
-        good = [e for executions in evidence.rows.succeeded.get(step.step, {}).values() for e in executions]
+        rows = spans_of.get(step.step, [])
         items: dict[str, list[float]] = {}
-        for e in rows:
-            if e.item is not None and (span := e.span) is not None:
-                items.setdefault(e.item, []).append(span)
-        ended = [span for e in rows if (span := e.span) is not None]
-        # The successful ones are a subset, so equal numbers mean the same ones.
-        succeeded = ended if len(good) == len(rows) else [span for e in good if (span := e.span) is not None]
-        yield _Times(step, spec, succeeded, ended, tuple(items.values()))
+        for item, span in [(item, span) for _, span, _, item in rows if item is not None]:
+            items.setdefault(item, []).append(span)
+        ended, succeeded = [span for _, span, _, _ in rows], [span for _, span, ok, _ in rows if ok]
+        yield _Times(step, spec, succeeded, ended, tuple(items.values()), _limit(evidence, succeeded))
+
+
+def _spans(run: RunRecord) -> list[_Span]:
+    """Of the executions of a run that ran and ended."""
+    return [
+        (e.step, span, e.outcome.timed and e.started is not None, e.item)
+        for executions in executions_by_step(run).ran.values()
+        for e in executions
+        if (span := e.span) is not None
+    ]
+
+
+def _by_step(runs: Iterable[Iterable[_Span]]) -> dict[str, list[_Span]]:
+    spans: dict[str, list[_Span]] = {}
+    for of_run in runs:
+        for span in of_run:
+            if span[0] in spans:
+                spans[span[0]].append(span)
+            else:
+                spans[span[0]] = [span]
+    return spans
 
 
 def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:
@@ -79,7 +104,7 @@ def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True
     return (commands.field_edit(f"{spec.pointer}/{field}", literal, proposed),)
 
 
-def _finding(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
+def _limit(evidence: Evidence, values: list[float]) -> TimeoutAdvice:
     limit = timeout_advice(values, headroom=evidence.settings.number("headroomPercent", 50.0) / 100)
     return limit if limit.seconds is None else replace(limit, seconds=max(_LEAST, limit.seconds))
 
@@ -92,7 +117,7 @@ def _apart(evidence: Evidence, row: _Times) -> tuple[TimeoutAdvice, list[float]]
         least = values[-count]
         if (count < len(values) and least < _HUNG * values[-count - 1]) or row.usual(least):
             continue
-        limit = _finding(evidence, [v for v in good if v < least])
+        limit = _limit(evidence, [v for v in good if v < least])
         if limit.seconds is not None and least >= _HUNG * limit.seconds:
             return limit, values[-count:]
     return None
@@ -146,8 +171,7 @@ def _limit_now(spec: StepSpec, hung: float) -> str:
 
 def _tight(evidence: Evidence, row: _Times) -> Finding | None:
     """A limit that kills healthy executions, or soon will."""
-    now = row.spec.timeout_seconds
-    limit = _finding(evidence, row.good)
+    now, limit = row.spec.timeout_seconds, row.limit
     killed = dict(row.step.failures.by_class).get(FailureClass.DEADLINE, 0)
     if now is None or limit.seconds is None or limit.bound is None or limit.longest is None:
         return None
@@ -196,7 +220,7 @@ def _missing(evidence: Evidence, rows: list[_Times], spoken: set[str | None]) ->
     edits: dict[str, Edit] = {}
     lines: list[str] = []
     for row in rows:
-        limit = _finding(evidence, row.good)
+        limit = row.limit
         if row.spec.has_timeout is not False or limit.seconds is None or row.spec.pointer in spoken - {None}:
             continue
         limits[row.step.step] = limit.seconds

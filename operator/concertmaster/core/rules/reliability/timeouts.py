@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 from concertmaster.core import arrays as np
@@ -31,6 +32,7 @@ class TimeoutAdvice:
     reason: str
 
 
+@lru_cache(1024)
 def tolerance_factor(count: int, coverage: float, confidence: float) -> float | None:
     """Factor k so that mean + k * standard deviation of ``count`` normal values covers ``coverage`` with ``confidence``.
 

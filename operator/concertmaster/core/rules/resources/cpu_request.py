@@ -32,7 +32,7 @@ _MOST = 4.0  # times the current request: usage without waiting has not been obs
 
 
 def _throttled(evidence: Evidence, step: StepAnalysis, container: ContainerUsage) -> Finding | None:
-    shares = [r.throttled_share for r in container.runs if r.throttled_share is not None]
+    shares = container.known("throttled_share")
     share = median(shares)
     least = evidence.settings.number("throttledPercent", 10.0) / 100
     if (
@@ -95,7 +95,7 @@ def _lifted(evidence: Evidence, step: str, container: ContainerUsage, share: flo
     limit is bound by it outside throttled periods too, so that all of its time shrinks with more CPU: without throttled time
     is then the likely value, and the upper end is the whole factor."""
     predicted = evidence.gain(WhatIf.more_cpu(step, factor))
-    used = median(r.mean_cores for r in container.runs) or 0.0
+    used = median(container.known("mean_cores")) or 0.0
     full = container.cpu_limit is not None and used >= _USED_UP * container.cpu_limit
     freed = evidence.gain(WhatIf.scale_step(step, max(1.0 - share, 1.0 / factor)))
     most = evidence.gain(WhatIf.scale_step(step, 1.0 / factor)) if full else freed

@@ -23,7 +23,7 @@ _AFTER_KILL = 1.5  # times the limit at which a run was killed
 
 def _finding(evidence: Evidence, place: Place) -> Finding | None:
     step, container = place.step, place.container
-    options, killed = evidence.analysis.options, sum(r.oom_killed for r in container.runs)
+    options, killed = evidence.analysis.options, sum(container.columns["oom_killed"])
     if not killed or size_guard(container, options) is not None:
         return None
     size = memory_size(container, options)
@@ -85,7 +85,7 @@ def _sure(confidence: float) -> str:
 
 
 def _evidence(container: ContainerUsage, confidence: float) -> tuple[str, ...]:
-    peaks = sorted(r.memory_peak for r in container.runs if r.memory_peak is not None)
+    peaks = sorted(container.known("memory_peak"))
     return (
         f"per-run peaks: smallest {text.memory(peaks[0])}, median {text.memory(peaks[len(peaks) // 2])}, largest"
         f" {text.memory(peaks[-1])} over {len(peaks)} runs",

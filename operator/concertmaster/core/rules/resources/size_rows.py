@@ -7,7 +7,7 @@ below the largest recent peak, and are round numbers. Containers that are OOM-ki
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from concertmaster.core import text
@@ -42,13 +42,15 @@ _LACKING = 3
 
 @dataclass(frozen=True, slots=True)
 class RowSaving:
-    """Money saved per month, negative when more is requested. ``of_runs``: by run (its time), at the rate of all runs;
-    ``least`` and ``most``: the mean at the largest and smallest size as right as the proposed one."""
+    """Money saved per month, negative when more is requested. ``of_runs``: at the rate of each run, which ended at the
+    moment in ``times`` (unix seconds); ``least`` and ``most``: the mean at the largest and smallest size as right as the
+    proposed one."""
 
     likely: float
     least: float
     most: float
-    of_runs: Mapping[float, float]
+    times: Sequence[float]
+    of_runs: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _waits(evidence: Evidence, place: Place) -> bool:
     to wait for the end of its verification.
     """
     runs, current, needed = place.container.runs, place.container.cpu_request, evidence.analysis.options.min_runs
-    known = [r.mean_cores for r in runs if r.mean_cores is not None]
+    known = place.container.known("mean_cores")
     lacking = needed - len(known)
     if current is None or not known or not 0 < lacking <= _LACKING or len(runs) >= 2 * needed:
         return False
@@ -137,7 +139,7 @@ def _waits(evidence: Evidence, place: Place) -> bool:
 
 def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) -> RequestRow | None:
     container, current = place.container, place.container.memory_request
-    if any(r.oom_killed for r in container.runs):
+    if any(container.columns["oom_killed"]):
         return None
     peak = size.largest_recent_peak
     if not size.enough or peak is None or size.automatic_request is None:
@@ -178,7 +180,7 @@ def _memory(evidence: Evidence, place: Place, size: MemorySize, least: float) ->
 
 def _cpu(evidence: Evidence, place: Place, size: CpuSize, least: float) -> RequestRow | None:
     container, current = place.container, place.container.cpu_request
-    means = [r.mean_cores for r in container.runs if r.mean_cores is not None]
+    means = container.known("mean_cores")
     if not size.enough or len(means) < evidence.analysis.options.min_runs:
         return None
     peak, typical = max(means), median(means) or 0.0
@@ -226,7 +228,7 @@ def _is_own(evidence: Evidence, place: Place) -> bool:
 
 def unseen(container: ContainerUsage, peak: float, headroom: float) -> float:
     """Headroom (share) for use between two samples, at most up to the kernel's high-water mark."""
-    most = max((r.memory_most for r in container.runs if r.memory_most is not None), default=None)
+    most = max(container.known("memory_most"), default=None)
     return headroom if most is None else min(headroom, max(0.0, most / peak - 1))
 
 

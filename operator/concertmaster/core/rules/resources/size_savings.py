@@ -30,18 +30,20 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (_GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
     present = analysis.presence(row.place.step, container)
-    reserved = [r.reserved_seconds for r in container.runs]
+    reserved = container.known("reserved_seconds")
     hours = sum(reserved) / len(reserved) / _HOUR
     less = (row.old - row.new) / unit
     saving = None
     if less and hourly and rate:
         price = hourly * rate * present
         smallest, largest = _as_right(evidence, row, row.old)
+        worth = less * price
         saving = RowSaving(
             less * price * hours,
             (row.old - largest) / unit * price * hours,
             (row.old - smallest) / unit * price * hours,
-            {r.time: less * price * s / _HOUR for r, s in zip(container.runs, reserved, strict=True)},
+            container.columns["time"],
+            [worth * s / _HOUR for s in reserved],
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
     edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
@@ -66,11 +68,8 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     if not parts:
         return None
     likely = math.fsum(p.likely for p in parts)
-    held: dict[float, float] = {}
-    for part in parts:
-        for time, money in part.of_runs.items():
-            held[time] = held.get(time, 0.0) + money
-    seen = mean_with_interval(list(held.values()))
+    held = _of_runs(parts)
+    seen = mean_with_interval(held)
     errors = [Interval(math.fsum(p.least for p in parts), likely, math.fsum(p.most for p in parts))]
     if seen is not None and seen.likely * likely > 0.0:
         errors.append(seen.scaled(likely / seen.likely))
@@ -78,6 +77,18 @@ def total(evidence: Evidence, sizes: Sequence[RequestRow]) -> Interval | None:
     if present is not None and len(held) < len(evidence.analysis.runs):
         errors.append(present.scaled(likely / present.likely))
     return combined(likely, errors)
+
+
+def _of_runs(parts: Sequence[RowSaving]) -> list[float]:
+    """The saving of all ``parts`` in each run."""
+    times = parts[0].times
+    if all(part.times == times for part in parts):
+        return list(map(sum, zip(*[part.of_runs for part in parts], strict=True)))
+    held: dict[float, float] = {}
+    for part in parts:
+        for time, money in zip(part.times, part.of_runs, strict=True):
+            held[time] = held.get(time, 0.0) + money
+    return list(held.values())
 
 
 def shared(rows: Sequence[RequestRow], saving: Interval | None) -> list[RequestRow]:

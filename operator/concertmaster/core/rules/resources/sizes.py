@@ -16,7 +16,7 @@ from concertmaster.core.sizing import CpuSize, CpuUse, cpu_requests
 from concertmaster.core.times import day
 
 
-def _floats(values: list[float | None]) -> list[float] | None:
+def _floats(values: tuple[float | None, ...]) -> list[float] | None:
     """Unknown values as NaN, which the sizing methods treat as missing; None where all are unknown."""
     if values.count(None) == len(values):
         return None
@@ -34,12 +34,12 @@ def cpu_sizes(containers: Sequence[tuple[ContainerUsage, StepAnalysis]]) -> list
 
 
 def _cpu_use(container: ContainerUsage, step: StepAnalysis) -> CpuUse:
-    rows = [r for r in container.runs if r.mean_cores is not None]
+    runs = container.where_known("mean_cores")
     return CpuUse(
-        [r.mean_cores or 0.0 for r in rows],
-        _floats([r.peak_cores for r in rows]),
-        _floats([r.throttled_share for r in rows]),
-        [r.seconds for r in rows],
+        runs["mean_cores"],
+        _floats(runs["peak_cores"]),
+        _floats(runs["throttled_share"]),
+        runs["seconds"],
         on_critical_path_share=step.path.share if step.path is not None else None,
         current_request=container.cpu_request,
         current_limit=container.cpu_limit,
@@ -54,7 +54,7 @@ def memory_outlook(evidence: Evidence, place: Place, request: float) -> Iterator
     if levels := memory_by_input(container, evidence.analysis.options):
         (size, memory), *more = [(text.input_size(size, unit), text.memory_quantity(m)) for size, m in levels]
         others = "".join(f", {m} up to {size}" for size, m in more)
-        known = sum(r.input_size is not None for r in container.runs)
+        known = len(container.known("input_size"))
         yield (
             f"memory of {evidence.title(step)} follows its {text.input_name(unit)} ({text.count(known, 'run')}): {memory} up"
             f" to {size}{'' if unit == text.READ else ' of input'}{others}"

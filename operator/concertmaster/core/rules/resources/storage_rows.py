@@ -40,7 +40,7 @@ def storage_rows(evidence: Evidence) -> Iterator[RequestRow]:
 def _row(evidence: Evidence, place: Place) -> RequestRow | None:
     container, runs = place.container, len(place.container.runs)
     evicted = _evictions(evidence, place)
-    peaks = [r.storage_peak for r in container.runs if r.storage_peak is not None]
+    peaks = container.known("storage_peak")
     current, limit = container.storage_request, container.storage_limit
     peak = max([*peaks, *evicted], default=0.0)
     if evicted:
