@@ -106,7 +106,7 @@ def _adjusted(
         return series
     if not series.is_log:
         return _Adjusted(series, False)
-    by_input = explained_by(series.inputs, series.y)
+    by_input = None if inputs is None else explained_by(series.inputs, series.y)
     y = series.y if by_input is None else series.y - by_input
     times_key = series.time.tobytes()
     if times_key not in calendars:
@@ -193,9 +193,10 @@ def prepare(times: Numbers | None, values: Numbers, inputs: Numbers | None = Non
     index = np.flatnonzero(np.isfinite(data) if times is None else np.isfinite(data) & np.isfinite(when))
     if times is not None:
         index = index[np.argsort(when[index], kind="stable")]
-    known = np.isfinite(sizes[index])
-    if index.size and MOST_KNOWN <= known.mean() < 1.0:
-        index = index[known]  # the input of the newest runs may not have been read yet
+    if inputs is not None and index.size:
+        known = np.isfinite(sizes[index])
+        if MOST_KNOWN <= known.mean() < 1.0:
+            index = index[known]  # the input of the newest runs may not have been read yet
     if index.size < 2 * MIN_SEGMENT:
         return f"{index.size} of {2 * MIN_SEGMENT} values needed to tell a change"
     y, is_log = _scale(data[index])
