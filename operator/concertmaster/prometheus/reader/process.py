@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import Pipe
+from multiprocessing.connection import Connection, Pipe
 
 from concertmaster.net.cgroup import cores, memory_left
 from concertmaster.prometheus.client import PrometheusClient
@@ -29,6 +31,7 @@ _FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of w
 # Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
 _ROOM = 400.0 * 2**20
 _END = 5.0  # seconds a process has to end once it was killed
+_WORK = 60.0  # seconds it may take between two queries, for what the source answered
 
 
 class Readers:
@@ -104,9 +107,11 @@ class SourceReader:
                 status = process.ended()
                 self._failed = status != 0  # 0: nobody had asked it for a while, until just now
                 log.warning(
-                    "source %s: the process that read the past ended (exit status %s); the operator reads on by itself",
+                    "source %s: the process that read the past %s; the operator reads on by itself",
                     self._client.source.name,
-                    status,
+                    f"ended (exit status {status})"
+                    if status is not None
+                    else f"said nothing for {process.patience:g} s",
                 )
                 self.close()
             else:
@@ -158,6 +163,8 @@ class _Process:
         """Raises OSError."""
         self._client = client
         self._connection, theirs = Pipe()
+        self.patience = client.source.deadline_seconds + _WORK  # seconds after which it no longer works
+        _limit(self._connection, self.patience)
         try:
             self._running = subprocess.Popen(
                 [sys.executable, "-m", "concertmaster.prometheus.reader.serve", str(theirs.fileno())],
@@ -170,7 +177,8 @@ class _Process:
         self.busy = False  # whether a span was asked for, and not all of it received
 
     def chunks(self, span: PastSpan) -> Iterator[Collection]:
-        """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended."""
+        """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended or no
+        longer works."""
         client = self._client
         send(self._connection, Question(client.source, span, client.learned, client.lent))
         oldest: Collection | None = None  # chunk of the span, which is used when the process is free for the next one
@@ -208,3 +216,11 @@ class _Process:
         self._running.kill()
         with suppress(subprocess.TimeoutExpired):
             self._running.wait(_END)
+
+
+def _limit(connection: Connection, seconds: float) -> None:
+    """From now on neither sending nor receiving waits longer for the other side: OSError then."""
+    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+    with socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, way, limit)
