@@ -208,8 +208,8 @@ def measure() -> list[dict[str, Any]]:
     # One after the other: what another holds takes time to look through.
     rounds = [[_median_ms(make(), repeats) for _, _, make, repeats in cases] for _ in range(ROUNDS)]
     return [
-        {"what": case[0], "goal_ms": case[1], "median_ms": round(min(of_case), 3), "slowest_ms": round(max(of_case), 3)}
-        for case, of_case in zip(cases, zip(*rounds, strict=True), strict=True)
+        {"what": what, "goal_ms": goal, "median_ms": round(min(medians), 3), "slowest_ms": round(max(medians), 3)}
+        for (what, goal, _, _), medians in zip(cases, zip(*rounds, strict=True), strict=True)
     ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -23,7 +22,9 @@ Columns = Mapping[str, tuple[Any, ...]]
 
 
 def _columns(runs: Sequence[RunUsage]) -> Columns:
-    return dict(zip(RunUsage._fields, zip(*runs, strict=True) if runs else repeat(()), strict=False))
+    if not runs:
+        return dict.fromkeys(RunUsage._fields, ())
+    return dict(zip(RunUsage._fields, zip(*runs, strict=True), strict=True))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class Analysis:
     @property
     def components(self) -> tuple[Component, ...]:
         """Components of the mean cost per run, largest first."""
-        return self.figures.of_all("components", self.runs, lambda: components(self.runs, self.costs))
+        key = "components", self.costs  # which keeps what is made under other prices apart
+        return self.figures.of_all(key, self.runs, lambda: components(self.runs, self.costs))
 
     @property
     def cost_by_step(self) -> dict[str, float]:
@@ -85,7 +86,7 @@ class Analysis:
         priced = sum([self.costs.known(run) is not None for run in self.runs])
         totals: dict[str, float] = {}
         for part in self.components:
-            if part.step is not None:
+            if part.step is not None and (part.container is not None or part.per_run):
                 totals[part.step] = totals.get(part.step, 0.0) + part.per_run * priced / len(self.runs)
         return totals
 

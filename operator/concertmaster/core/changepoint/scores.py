@@ -43,7 +43,7 @@ def best_splits(values: Floats, ranked: Floats, minimum: int) -> list[tuple[int,
     k = np.arange(minimum, n - minimum + 1)
     scale = np.sqrt(k * (n - k) / (n - 1.0))
     splits: list[tuple[int, float]] = []
-    # Large arrays come fresh from the system, page by page, which takes longer than to fill them: three serve all chunks.
+    # Large arrays come fresh from the system, page by page, which takes longer than filling them: all chunks share three.
     scratch = np.empty((3, min(rows, at_once), n, min(n, REFERENCE_POINTS)))
     for first in range(0, rows, at_once):
         part = slice(first, first + at_once)

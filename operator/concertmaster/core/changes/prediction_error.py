@@ -34,7 +34,7 @@ def reserved_per_month(analysis: Analysis) -> float | None:
     for step in analysis.steps:
         for container in step.containers:
             price = step.pricing.hour(container.cpu_request, container.memory_request, container.gpu_request)
-            held = math.fsum(container.known("reserved_seconds")) / max(1, len(container.runs))
+            held = math.fsum(container.columns["reserved_seconds"]) / max(1, len(container.runs))
             per_run += price * held / _HOUR * analysis.presence(step, container)
     return per_run * rate or None
 

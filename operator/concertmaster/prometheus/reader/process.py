@@ -31,7 +31,7 @@ _FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of w
 # Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
 _ROOM = 400.0 * 2**20
 _END = 5.0  # seconds a process has to end once it was killed
-_WORK = 60.0  # seconds it may take between two queries, for what the source answered
+_WORK = 60.0  # seconds it may take to start, and between two queries for what the source answered
 
 
 class Readers:
@@ -100,35 +100,44 @@ class SourceReader:
                 for chunk in process.chunks(span):
                     yield chunk
                     span = replace(span, until=chunk.since)
-            except (EOFError, OSError):
-                if process is not self._process:
-                    where = f"source {self._client.source.name}"
-                    raise SourceUnreachable("what was asked for is no longer needed", where=where) from None
-                status = process.ended()
-                self._failed = status != 0  # 0: nobody had asked it for a while, until just now
-                log.warning(
-                    "source %s: the process that read the past %s; the operator reads on by itself",
-                    self._client.source.name,
-                    f"ended (exit status {status})"
-                    if status is not None
-                    else f"said nothing for {process.patience:g} s",
-                )
-                self.close()
+            except (EOFError, OSError) as error:
+                self._lost(process, hangs=isinstance(error, BlockingIOError))
             else:
                 return
         yield from span.read(self._client)
 
     def close(self) -> None:
         """End the process; the next span starts another one."""
+        with self._turn:
+            self._end()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.end()
+
+    def _lost(self, process: _Process, *, hangs: bool) -> None:
+        """Do without a process that ended or ``hangs``. Raises SourceUnreachable where it was ended because others had
+        something else to ask."""
+        name = self._client.source.name
+        status = None if hangs else process.ended()
+        with self._turn:
+            if process is not self._process:
+                raise SourceUnreachable("what was asked for is no longer needed", where=f"source {name}") from None
+            self._failed = status != 0  # 0: nobody had asked it for a while, until just now
+            self._end()
+        ended = f"ended (exit status {status})" if status is not None else "closed its connection"
+        log.warning(
+            "source %s: the process that read the past %s; the operator reads on by itself",
+            name,
+            f"was silent for {process.patience:g} s" if hangs else ended,
+        )
 
     def _claimed(self, apart: bool) -> _Process | None:
         """A process that has nothing else to do; None where this one reads."""
         with self._turn:
             if self._process is not None and (self._process.busy or self._process.gone or self._few):
-                self.close()
+                self._end()
             if self._process is None and apart:
                 self._process = self._start()
             if self._process is not None:
@@ -163,7 +172,8 @@ class _Process:
         """Raises OSError."""
         self._client = client
         self._connection, theirs = Pipe()
-        self.patience = client.source.deadline_seconds + _WORK  # seconds after which it no longer works
+        # Seconds of silence after which it is given up: a query may end with an answer that stalls.
+        self.patience = client.source.deadline_seconds + client.source.timeout_seconds + _WORK
         _limit(self._connection, self.patience)
         try:
             self._running = subprocess.Popen(
@@ -177,8 +187,8 @@ class _Process:
         self.busy = False  # whether a span was asked for, and not all of it received
 
     def chunks(self, span: PastSpan) -> Iterator[Collection]:
-        """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended or no
-        longer works."""
+        """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended,
+        BlockingIOError where it hangs."""
         client = self._client
         send(self._connection, Question(client.source, span, client.learned, client.lent))
         oldest: Collection | None = None  # chunk of the span, which is used when the process is free for the next one
@@ -219,7 +229,7 @@ class _Process:
 
 
 def _limit(connection: Connection, seconds: float) -> None:
-    """From now on neither sending nor receiving waits longer for the other side: OSError then."""
+    """From now on neither sending nor receiving waits longer for the other side: BlockingIOError then."""
     limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
     with socket.socket(fileno=os.dup(connection.fileno())) as ours:
         for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):

@@ -197,3 +197,30 @@ def test_unsampled_and_ambiguous_rows_are_counted_not_used() -> None:
     assert (usage.executions, usage.unsampled, usage.ambiguous) == (6, 2, 2)
     assert usage.coverage == pytest.approx(1 / 3)
     assert max(r.memory_peak or 0.0 for r in usage.runs) == 600 * MI
+
+
+@pytest.mark.parametrize(("tokens", "cost"), [(0.0, None), (50.0, 5.0)])
+def test_a_step_costs_what_is_known_of_it(tokens: float, cost: float | None) -> None:
+    """``lint`` has no requests and no samples; what it used of a priced metric is known. Costs are the mean of all runs."""
+    bare = replace(
+        container(cpu_seconds=None, memory_sampled_peak=None, memory_kernel_peak=None),
+        cpu_request=None,
+        memory_request=None,
+    )
+    prices = Policy(pricing=replace(Policy().pricing, units={"tokens": 0.1}))
+    runs = daily(DIAMOND.graph, 10, lambda _: SECONDS, containers=lambda n: (bare if n == "lint" else container(),))
+    runs = [
+        replace(
+            r,
+            extra={"tokens": tokens},
+            steps=tuple(replace(e, extra={"tokens": tokens}) if e.step == "lint" else e for e in r.steps),
+        )
+        for r in runs
+    ]
+    analysis = analyze(DIAMOND, runs, now=NOW, policy=prices)
+    assert analysis.cost_by_step.get("lint") == (None if cost is None else pytest.approx(cost))
+    assert analysis.cost_by_step.keys() >= {"extract", "transform", "load"}
+    assert sum(analysis.cost_by_step.values()) == pytest.approx(sum(c.per_run for c in analysis.components))
+    cheaper = analyze(DIAMOND, runs, now=NOW, policy=Policy(), figures=analysis.figures)
+    assert "lint" not in cheaper.cost_by_step
+    assert analysis.cost_by_step.get("lint") == (None if cost is None else pytest.approx(cost))

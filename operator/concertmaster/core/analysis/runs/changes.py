@@ -16,6 +16,7 @@ from concertmaster.core.stats.comparison import compare
 
 POINTS = 5
 """The newest change points whose causes are worked out."""
+_UNKNOWN = (None, None)  # requests that nobody set, or that the metrics do not show
 _NEAR = (0, -1, 1, -2, 2)  # runs by which a change point may miss the first run with the change
 _MAIN = 0.2  # least part of the change of the run that a step which is named makes up
 
@@ -59,12 +60,13 @@ def between(before: Signature, after: Signature) -> str:
         was, now = ([v[2:] for v in side if v[:2] == place] for side in (before[1], after[1]))
         old, new = ({image for image, *_ in side if image} for side in (was, now))
         if old and new - old:
-            parts.append(f"image of {place[0]} from {text.listing(sorted(old))} to {text.listing(sorted(new - old))}")
-        if {v[1:] for v in now} - {v[1:] for v in was}:
+            replaced = sorted(old - new or old)
+            parts.append(f"image of {place[0]} from {text.listing(replaced)} to {text.listing(sorted(new - old))}")
+        if {v[1:] for v in now} - {v[1:] for v in was} - {_UNKNOWN}:
             parts.append(f"requests of {place[0]}")
     if not parts and before[0] is not None and after[0] is not None and before[0] != after[0]:
         parts.append("template")
-    return ", ".join(parts)
+    return ", ".join(dict.fromkeys(parts))
 
 
 def longest(run: RunRecord) -> dict[str, float]:

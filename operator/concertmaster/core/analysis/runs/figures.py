@@ -45,14 +45,11 @@ class RunFigures:
 
     def of_each(self, make: Callable[[R], T], runs: Sequence[R]) -> list[T]:
         """``of`` for each run, in their order."""
-        figures = self._figures.setdefault(make, {})
+        known = self._figures.get(make, {})
         try:
-            return list(map(figures.__getitem__, map(id, runs)))
+            return list(map(known.__getitem__, map(id, runs)))
         except KeyError:
-            for run in runs:
-                if (number := id(run)) not in figures:
-                    self._runs[number], figures[number] = run, make(run)
-            return list(map(figures.__getitem__, map(id, runs)))
+            return [self.of(make, run) for run in runs]
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
         """``make()``, cached; it must depend only on these records, their graph, the price list and ``key``."""

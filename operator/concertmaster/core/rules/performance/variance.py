@@ -82,7 +82,7 @@ def _steady(
 
 
 def _varies(times: Summary, threshold: float) -> bool:
-    """Whether enough of them vary by more than ``threshold``, chance aside."""
+    """Whether there are enough of them and they vary by more than ``threshold``, chance aside."""
     return times.count >= 10 and times.cv is not None and _at_least(times.cv, times.count) > threshold
 
 
@@ -99,8 +99,9 @@ def _spread_of_others(rows: Sequence[StepExecution]) -> float | None:
 def _finding(evidence: Evidence, step: StepAnalysis, by_run: ExecutionsByRun) -> Finding | None:
     analysis = evidence.analysis
     threshold = evidence.settings.number("minCvPercent", 100 * analysis.options.high_variance_cv) / 100
-    if step.duration.count == len(by_run) and not _varies(step.duration, threshold):
-        return None  # one execution in each run, the common case
+    alone = step.duration.count == len(by_run)  # one execution in each run, the common case
+    if alone and not _varies(step.duration, threshold):
+        return None
     longest = _longest(by_run)
     rows = list(longest.values())
     times = [e.duration for e in rows]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
@@ -25,8 +26,13 @@ _USUAL = 3  # executions of an item
 _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for the step
 
 
-_Span = tuple[str, float, bool, str | None]
-"""Of one execution its step, seconds from its creation to its end, whether it succeeded in a known time, and its item."""
+class _Span(NamedTuple):
+    """One execution: seconds from its creation to its end, and whether it succeeded, with known start and end."""
+
+    step: str
+    item: str | None
+    seconds: float
+    good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +68,20 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             continue
         rows = spans_of.get(step.step, [])
         items: dict[str, list[float]] = {}
-        for item, span in [(item, span) for _, span, _, item in rows if item is not None]:
-            items.setdefault(item, []).append(span)
-        ended, succeeded = [span for _, span, _, _ in rows], [span for _, span, ok, _ in rows if ok]
+        for row in rows:
+            if row.item is not None:
+                items.setdefault(row.item, []).append(row.seconds)
+        ended, succeeded = [row.seconds for row in rows], [row.seconds for row in rows if row.good]
         yield _Times(step, spec, succeeded, ended, tuple(items.values()), _limit(evidence, succeeded))
 
 
 def _spans(run: RunRecord) -> list[_Span]:
     """Of the executions of a run that ran and ended."""
     return [
-        (e.step, span, e.outcome.timed and e.started is not None, e.item)
+        _Span(e.step, e.item, seconds, e.outcome.timed and e.started is not None)
         for executions in executions_by_step(run).ran.values()
         for e in executions
-        if (span := e.span) is not None
+        if (seconds := e.span) is not None
     ]
 
 
@@ -82,10 +89,10 @@ def _by_step(runs: Iterable[Iterable[_Span]]) -> dict[str, list[_Span]]:
     spans: dict[str, list[_Span]] = {}
     for of_run in runs:
         for span in of_run:
-            if span[0] in spans:
-                spans[span[0]].append(span)
+            if span.step in spans:
+                spans[span.step].append(span)
             else:
-                spans[span[0]] = [span]
+                spans[span.step] = [span]
     return spans
 
 

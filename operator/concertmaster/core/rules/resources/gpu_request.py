@@ -113,7 +113,7 @@ def _saving(evidence: Evidence, place: Place, fewer: float) -> tuple[float, Inte
     """Reserved GPU-hours saved per run, and money per month."""
     analysis, container = evidence.analysis, place.container
     present = analysis.presence(place.step, container)
-    held = container.known("reserved_seconds")
+    held = container.columns["reserved_seconds"]
     freed = fewer * sum(held) / max(1, len(held)) / _HOUR * present
     rate = analysis.cost.runs_per_month
     price = fewer / _HOUR * place.step.pricing.gpu_hour * rate * present if rate is not None else 0.0

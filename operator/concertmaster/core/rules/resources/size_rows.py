@@ -42,9 +42,9 @@ _LACKING = 3
 
 @dataclass(frozen=True, slots=True)
 class RowSaving:
-    """Money saved per month, negative when more is requested. ``of_runs``: at the rate of each run, which ended at the
-    moment in ``times`` (unix seconds); ``least`` and ``most``: the mean at the largest and smallest size as right as the
-    proposed one."""
+    """Money saved per month, negative when more is requested. ``of_runs``: what it would be if all runs were like this one,
+    for each run, and ``times`` when they ended (unix seconds); ``least`` and ``most``: the mean at the largest and smallest
+    size as right as the proposed one."""
 
     likely: float
     least: float

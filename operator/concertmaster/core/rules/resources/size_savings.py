@@ -30,20 +30,19 @@ def priced(evidence: Evidence, row: RequestRow) -> RequestRow:
     pricing, rate = row.place.step.pricing, analysis.cost.runs_per_month
     unit, hourly = (_GIB, pricing.memory_gib_hour) if row.resource == "memory" else (1.0, pricing.cpu_core_hour)
     present = analysis.presence(row.place.step, container)
-    reserved = container.known("reserved_seconds")
+    reserved = container.columns["reserved_seconds"]
     hours = sum(reserved) / len(reserved) / _HOUR
     less = (row.old - row.new) / unit
     saving = None
     if less and hourly and rate:
         price = hourly * rate * present
         smallest, largest = _as_right(evidence, row, row.old)
-        worth = less * price
         saving = RowSaving(
             less * price * hours,
             (row.old - largest) / unit * price * hours,
             (row.old - smallest) / unit * price * hours,
             container.columns["time"],
-            [worth * s / _HOUR for s in reserved],
+            [less * price * seconds / _HOUR for seconds in reserved],
         )
     weight = max(0.0, saving.likely) if saving is not None else 0.0
     edits = tuple(replace(e, weight=0.0 if "/limits/" in e.pointer else weight) for e in row.edits)
@@ -84,10 +83,13 @@ def _of_runs(parts: Sequence[RowSaving]) -> list[float]:
     times = parts[0].times
     if all(part.times == times for part in parts):
         return list(map(sum, zip(*[part.of_runs for part in parts], strict=True)))
-    held: dict[float, float] = {}
+    held: dict[tuple[float, int], float] = {}
     for part in parts:
+        ended: dict[float, int] = {}  # how many runs at that moment: several may end in the same second
         for time, money in zip(part.times, part.of_runs, strict=True):
-            held[time] = held.get(time, 0.0) + money
+            ended[time] = ended.get(time, 0) + 1
+            run = time, ended[time]
+            held[run] = held.get(run, 0.0) + money
     return list(held.values())
 
 

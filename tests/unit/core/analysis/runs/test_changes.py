@@ -126,6 +126,13 @@ def sized(*memory: float, image: str = "etl:1") -> RunRecord:
     return replace(made, steps=(extract, *items))
 
 
+def unknown(of: RunRecord) -> RunRecord:
+    """The same without the requests of ``train``."""
+    extract, *items = of.steps
+    bare = (container(image="etl:1", cpu_request=None, memory_request=None),)
+    return replace(of, steps=(extract, *[replace(e, containers=bare) for e in items]))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "what"),
     [
@@ -136,6 +143,8 @@ def sized(*memory: float, image: str = "etl:1") -> RunRecord:
         (sized(1e9, 2e9), sized(4e9, 2e9), "requests of train"),
         (sized(1e9), sized(1e9, image="etl:2"), "image of train from etl:1 to etl:2"),
         (sized(1e9), sized(2e9, image=""), "requests of train"),
+        (unknown(sized(1e9, 2e9)), sized(1e9, 2e9), "requests of train"),
+        (sized(1e9, 2e9), unknown(sized(1e9, 2e9)), ""),  # the metrics did not show them
     ],
 )
 def test_where_items_differ_only_what_none_of_them_had_before_is_a_change(

@@ -426,6 +426,29 @@ def test_a_step_that_runs_at_times_saves_an_uncertain_amount_and_surely_some() -
     assert first.low > 0.95 * first.likely
 
 
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_runs_that_end_in_the_same_second_save_as_two(lacking: int) -> None:
+    """Also where a step was not part of each run."""
+    of = definition(spec("a", 0, memory="80Gi"), spec("b", 1, memory="80Gi"))
+    whole = container(memory_request=80 * GI, memory_sampled_peak=0.1 * GI)
+    rules = {r.name: RuleSettings(enabled=r.name == "right-size") for r in RULES}
+
+    def width(apart: float) -> float:
+        starts = [NOW - (24 - i) * DAY / 2 for i in range(23)]
+        runs = [
+            run(of.graph, {"a": 600.0, "b": 600.0}, number=i, start=start, containers=lambda _: (whole,))
+            for i, start in enumerate([*starts, starts[-1] + apart])
+        ]
+        runs[:lacking] = [replace(r, steps=r.steps[1:]) for r in runs[:lacking]]
+        saving = only(
+            recommend(Evidence(analyze(of, runs, now=NOW, policy=Policy(rules=rules)), "wfp"))
+        ).saving_per_month
+        assert saving is not None
+        return (saving.high - saving.low) / saving.likely
+
+    assert width(0.0) == pytest.approx(width(DAY / 2), rel=0.01)
+
+
 def test_the_shares_of_the_edits_lack_what_no_edit_brings() -> None:
     """``b`` comes from another object, which the patch of this one does not change."""
     facts = dict.fromkeys("ab", fact(memory_request=8 * GI, memory_sampled_peak=1 * GI))
