@@ -14,7 +14,7 @@ from statistics import median
 from concertmaster.core import arrays as np
 from concertmaster.core.analysis.runs.executions import executions_by_step
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.usage import Columns, ContainerUsage
+from concertmaster.core.analysis.usage import ContainerUsage, UsageColumns
 from concertmaster.core.model import RunRecord, StepExecution
 from concertmaster.core.model.policy import AnalysisSettings
 from concertmaster.core.sizing import MemoryOptions, MemorySize, MemoryUse, levels, memory_requests
@@ -94,7 +94,7 @@ def memory_by_input(container: ContainerUsage, options: AnalysisSettings) -> tup
     return levels(model, np.array(inputs), np.array(_peaks(runs)), options.memory_headroom)
 
 
-def _inputs(runs: Columns) -> list[float] | None:
+def _inputs(runs: UsageColumns) -> list[float] | None:
     """Input sizes, NaN where unknown; None where all are."""
     sizes = runs["input_size"]
     if sizes.count(None) == len(sizes):
@@ -103,7 +103,7 @@ def _inputs(runs: Columns) -> list[float] | None:
     return known if any(map(math.isfinite, known)) else None
 
 
-def _peaks(runs: Columns) -> Sequence[float]:
+def _peaks(runs: UsageColumns) -> Sequence[float]:
     """Peaks, of OOM-killed runs at least the limit they were killed at."""
     peaks, killed = runs["memory_peak"], runs["oom_killed"]
     if True not in killed:
@@ -128,15 +128,9 @@ def memory_lasts_until(container: ContainerUsage, request: float) -> float | Non
 
 
 def succeeded(runs: Sequence[RunRecord], figures: RunFigures) -> Succeeded:
-    """Succeeded executions of all steps, collected in one pass over the runs."""
-    executions: dict[str, list[Sequence[StepExecution]]] = {}
-    for of_run in figures.of_each(executions_by_step, runs):
-        for step, rows in of_run.succeeded.items():
-            if step in executions:
-                executions[step].append(rows)
-            else:
-                executions[step] = [rows]
-    return executions
+    """Succeeded executions of all steps."""
+    executions = figures.grouped(executions_by_step, runs)
+    return {step: [of.succeeded for of in of_runs if of.succeeded] for step, of_runs in executions.items()}
 
 
 def input_effect(by_step: Succeeded, step: str) -> InputEffect | None:

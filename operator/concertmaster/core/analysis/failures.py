@@ -7,7 +7,7 @@ valid image reference, or a fix in the program itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -94,19 +94,18 @@ class FailureSummary:
         return round(runs * (1 - self.retried / self.failed)) if self.failed else 0
 
 
-def summarize_failures(executions: Iterable[tuple[str, StepExecution]]) -> FailureSummary:
-    """Summary of the (run, execution) pairs of one step.
+def summarize_failures(runs: Sequence[str], executions: Sequence[StepExecution]) -> FailureSummary:
+    """Summary of the ``executions`` of one step, each with its run in ``runs``.
 
     Attempts are grouped by run and item: a failed attempt followed by a successful one counts as retried.
     """
-    executions = list(executions)
-    if [e.outcome for _, e in executions].count(Outcome.SUCCEEDED) == len(executions):
+    if [e.outcome for e in executions].count(Outcome.SUCCEEDED) == len(executions):
         return FailureSummary(len(executions), 0, 0, (), 0)
     total = failed = unknown = retried = 0
     classes: Counter[FailureClass] = Counter()
     successes: set[tuple[str, str | None]] = set()
     failures: list[tuple[str, str | None]] = []
-    for run, execution in executions:
+    for run, execution in zip(runs, executions, strict=True):
         total += 1
         key = (run, execution.item)
         if execution.outcome is Outcome.SUCCEEDED or execution.outcome is Outcome.CACHED:

@@ -17,11 +17,11 @@ from concertmaster.core.known import upper_median
 from concertmaster.core.model import POD, ContainerFact, ContainerSpec, StepSpec
 from concertmaster.core.model.amounts import STORAGE
 
-Columns = Mapping[str, tuple[Any, ...]]
+UsageColumns = Mapping[str, tuple[Any, ...]]
 """By the name of a figure of ``RunUsage``, its values in several runs, in their order; None where one is unknown."""
 
 
-def _columns(runs: Sequence[RunUsage]) -> Columns:
+def _columns(runs: Sequence[RunUsage]) -> UsageColumns:
     if not runs:
         return dict.fromkeys(RunUsage._fields, ())
     return dict(zip(RunUsage._fields, zip(*runs, strict=True), strict=True))
@@ -52,7 +52,7 @@ class ContainerUsage:
     storage_limit: float | None = None
 
     @cached_property
-    def columns(self) -> Columns:
+    def columns(self) -> UsageColumns:
         """The figures of ``runs`` by their names."""
         return _columns(self.runs)
 
@@ -67,7 +67,7 @@ class ContainerUsage:
             known = self._known[name] = [value for value in self.columns[name] if value is not None]
         return known
 
-    def where_known(self, name: str) -> Columns:
+    def where_known(self, name: str) -> UsageColumns:
         """``columns`` of those runs of which that figure is known."""
         if len(self.known(name)) == len(self.runs):
             return self.columns

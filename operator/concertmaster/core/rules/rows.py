@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from concertmaster.core.analysis.runs.executions import BySteps, Executions, executions_by_step
+from concertmaster.core.analysis.runs.executions import RunExecutions, executions_by_step
 from concertmaster.core.analysis.runs.starts import stopped_runs
 from concertmaster.core.analysis.workflow import Analysis
 from concertmaster.core.model import RunRecord, StepExecution
@@ -23,13 +23,12 @@ class Rows:
     @cached_property
     def all(self) -> Mapping[str, ExecutionsByRun]:
         """Executions that ran, whatever their outcome, by step and run (runs oldest first)."""
-        return _joined((name, of.ran) for name, of in self._executions)
+        return {step: {of.run: of.ran for of in of_runs} for step, of_runs in self._executions.items()}
 
     @cached_property
     def succeeded(self) -> Mapping[str, ExecutionsByRun]:
         """Succeeded executions of known duration, by step and run."""
-        timed = _joined((name, of.timed) for name, of in self._executions)
-        return {step: timed.get(step, {}) for step in self.all}
+        return {step: {of.run: of.timed for of in of_runs if of.timed} for step, of_runs in self._executions.items()}
 
     @cached_property
     def fingerprinted(self) -> frozenset[str]:
@@ -43,10 +42,9 @@ class Rows:
         stopped = stopped_runs(self._definition, self._runs, self._figures)
         return tuple(run for run in self._runs if run.run not in stopped) if stopped else self._runs
 
-    @cached_property
-    def _executions(self) -> list[tuple[str, Executions]]:
-        found = self._figures.of_each(executions_by_step, self._runs)
-        return [(run.run, of) for run, of in zip(self._runs, found, strict=True)]
+    @property
+    def _executions(self) -> Mapping[str, Sequence[RunExecutions]]:
+        return self._figures.grouped(executions_by_step, self._runs)
 
     @cached_property
     def runs(self) -> Mapping[str, RunRecord]:
@@ -56,16 +54,3 @@ class Rows:
 
 def _fingerprinted(run: RunRecord) -> frozenset[str]:
     return frozenset([e.step for e in run.steps if e.input_fingerprint])
-
-
-def _joined(runs: Iterable[tuple[str, BySteps]]) -> dict[str, dict[str, Sequence[StepExecution]]]:
-    """By step and run, runs in the given order."""
-    executions: dict[str, dict[str, Sequence[StepExecution]]] = {}
-    for name, steps in runs:
-        for step, rows in steps.items():
-            by_run = executions.get(step)
-            if by_run is None:
-                executions[step] = {name: rows}
-            else:
-                by_run[name] = rows
-    return executions

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Pipe
 
 from concertmaster.net.cgroup import cores, memory_left
 from concertmaster.prometheus.client import PrometheusClient
@@ -31,7 +31,7 @@ _FEWEST_PLACES = 3  # queries at a time: one for the process, and two here, of w
 # Bytes that a process takes and the operator grows by meanwhile: beyond the memory limit both are killed.
 _ROOM = 400.0 * 2**20
 _END = 5.0  # seconds a process has to end once it was killed
-_WORK = 60.0  # seconds it may take to start, and between two queries for what the source answered
+_WORK = 60.0  # seconds for its startup, and between two queries for what the source answered
 
 
 class Readers:
@@ -172,9 +172,8 @@ class _Process:
         """Raises OSError."""
         self._client = client
         self._connection, theirs = Pipe()
-        # Seconds of silence after which it is given up: a query may end with an answer that stalls.
-        self.patience = client.source.deadline_seconds + client.source.timeout_seconds + _WORK
-        _limit(self._connection, self.patience)
+        # A query may end with an answer that stalls.
+        self.wait_at_most(client.source.deadline_seconds + client.source.timeout_seconds + _WORK)
         try:
             self._running = subprocess.Popen(
                 [sys.executable, "-m", "concertmaster.prometheus.reader.serve", str(theirs.fileno())],
@@ -185,6 +184,14 @@ class _Process:
         finally:
             theirs.close()
         self.busy = False  # whether a span was asked for, and not all of it received
+
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on it is given up (BlockingIOError) where it neither says nor takes anything for so long."""
+        self.patience = seconds
+        limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as ours:
+            for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                ours.setsockopt(socket.SOL_SOCKET, way, limit)
 
     def chunks(self, span: PastSpan) -> Iterator[Collection]:
         """The chunks of a span. Raises MetricsError as the source does; EOFError or OSError where the process ended,
@@ -226,11 +233,3 @@ class _Process:
         self._running.kill()
         with suppress(subprocess.TimeoutExpired):
             self._running.wait(_END)
-
-
-def _limit(connection: Connection, seconds: float) -> None:
-    """From now on neither sending nor receiving waits longer for the other side: BlockingIOError then."""
-    limit = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
-    with socket.socket(fileno=os.dup(connection.fileno())) as ours:
-        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, way, limit)

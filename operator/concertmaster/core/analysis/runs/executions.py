@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from concertmaster.core.model import Outcome, RunRecord, StepExecution
 
-_ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
-
-BySteps = Mapping[str, Sequence[StepExecution]]
+ABSENT = frozenset({Outcome.SKIPPED, Outcome.CACHED, Outcome.RUNNING})
 
 
-class Executions(NamedTuple):
-    """By step: executions that ``ran``, whatever their outcome; the ``succeeded`` among them; and the ``timed`` among those,
-    whose duration is known."""
+class RunExecutions(NamedTuple):
+    """Executions of one step in the run of that name: those that ``ran``, whatever their outcome; the ``succeeded`` among
+    them; and the ``timed`` among those, whose duration is known."""
 
-    ran: BySteps
-    succeeded: BySteps
-    timed: BySteps
+    run: str
+    ran: Sequence[StepExecution]
+    succeeded: Sequence[StepExecution]
+    timed: Sequence[StepExecution]
 
 
-def executions_by_step(run: RunRecord) -> Executions:
-    """All three groups in one pass; equal groups share one object to save memory."""
+def executions_by_step(run: RunRecord) -> list[tuple[str, RunExecutions]]:
+    """The steps of which anything ran, and their executions; equal groups share one object to save memory."""
     ran: dict[str, list[StepExecution]] = {}
     whole = known = True
     for e in run.steps:
         outcome = e.outcome
-        if outcome in _ABSENT:
+        if outcome in ABSENT:
             continue
         if e.step in ran:
             ran[e.step].append(e)
@@ -37,11 +36,12 @@ def executions_by_step(run: RunRecord) -> Executions:
             whole = False
         elif e.started is None or e.finished is None:
             known = False
-    succeeded: BySteps = ran if whole else _those(ran, lambda e: e.outcome.timed)
-    timed = succeeded if known else _those(succeeded, lambda e: e.started is not None and e.finished is not None)
-    return Executions(ran, succeeded, timed)
+    if whole and known:
+        return [(step, RunExecutions(run.run, rows, rows, rows)) for step, rows in ran.items()]
+    return [(step, _told_apart(run.run, rows)) for step, rows in ran.items()]
 
 
-def _those(rows: BySteps, chosen: Callable[[StepExecution], bool]) -> BySteps:
-    selected = {step: [e for e in of_step if chosen(e)] for step, of_step in rows.items()}
-    return {step: of_step for step, of_step in selected.items() if of_step}
+def _told_apart(run: str, ran: list[StepExecution]) -> RunExecutions:
+    succeeded = [e for e in ran if e.outcome.timed]
+    timed = [e for e in succeeded if e.started is not None and e.finished is not None]
+    return RunExecutions(run, ran, succeeded, timed)

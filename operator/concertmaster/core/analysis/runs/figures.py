@@ -7,17 +7,19 @@ records are kept between cycles, only new ones are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from concertmaster.core.analysis.cost import Costs
 from concertmaster.core.analysis.replay.executed import Layouts, prepare
 from concertmaster.core.analysis.replay.run import ExecutedRun
+from concertmaster.core.analysis.runs.grouping import Grouping, KeyedRows
 from concertmaster.core.model import RunRecord, WorkflowGraph
 from concertmaster.core.model.policy import Pricing
 
 P = ParamSpec("P")
 R = TypeVar("R", RunRecord, ExecutedRun)
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -27,6 +29,7 @@ class RunFigures:
 
     def __init__(self) -> None:
         self._figures: dict[Callable[..., Any], dict[int, Any]] = {}  # by what makes them
+        self._groupings: dict[Callable[..., Any], Grouping[Any, Any]] = {}
         self._runs: dict[int, RunRecord | ExecutedRun] = {}
         self._together: dict[Hashable, tuple[list[int], tuple[RunRecord, ...], Any]] = {}
         self._asked: set[Hashable] = set()
@@ -50,6 +53,13 @@ class RunFigures:
             return list(map(known.__getitem__, map(id, runs)))
         except KeyError:
             return [self.of(make, run) for run in runs]
+
+    def grouped(self, make: Callable[[R], KeyedRows[K, T]], runs: Sequence[R]) -> Mapping[K, Sequence[T]]:
+        """The rows that ``make`` gives of each run by their key, in the order of the runs; see ``Grouping``."""
+        rows = self.of_each(make, runs)
+        known = self._groupings.get(make)
+        grouping = self._groupings[make] = Grouping(rows) if known is None else known.moved_on(rows)
+        return grouping.by_key
 
     def of_all(self, key: Hashable, runs: Sequence[RunRecord], make: Callable[[], T]) -> T:
         """``make()``, cached; it must depend only on these records, their graph, the price list and ``key``."""
@@ -87,6 +97,7 @@ class RunFigures:
             for known in self._figures.values():
                 known.pop(number, None)
         self._figures = {make: known for make, known in self._figures.items() if known}
+        self._groupings = {make: known for make, known in self._groupings.items() if make in self._figures}
         asked, self._asked = self._asked, set()
         self._together = {k: known for k, known in self._together.items() if k in asked and kept.issuperset(known[0])}
         self._costs.keep_only(kept)

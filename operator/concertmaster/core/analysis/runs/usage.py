@@ -6,7 +6,7 @@ samples are left out and counted, never taken as zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -142,8 +142,8 @@ class InRun(NamedTuple):
 _one = partial(tuple.__new__, InRun)
 
 
-def usage_of(run: RunRecord) -> list[tuple[str, str, InRun]]:
-    """(step, container name, figures) of every main container in a run. Containers added only by the engine's executor are
+def usage_of(run: RunRecord) -> list[tuple[tuple[str, str], InRun]]:
+    """Step and name of every main container in a run, and its figures. Containers added only by the engine's executor are
     left out."""
     by_container: dict[tuple[str, str], list[tuple[ContainerFact, StepExecution]]] = {}
     for execution in run.steps:
@@ -157,7 +157,7 @@ def usage_of(run: RunRecord) -> list[tuple[str, str, InRun]]:
                 by_container[place].append((fact, execution))
             else:
                 by_container[place] = [(fact, execution)]
-    return [(step, name, _in_run(run, rows)) for (step, name), rows in by_container.items()]
+    return [(place, _in_run(run, rows)) for place, rows in by_container.items()]
 
 
 def _in_run(run: RunRecord, rows: Sequence[tuple[ContainerFact, StepExecution]]) -> InRun:
@@ -168,22 +168,3 @@ def _in_run(run: RunRecord, rows: Sequence[tuple[ContainerFact, StepExecution]])
     ambiguous = sum([fact.ambiguous for fact, _ in rows])
     unsampled = sum([not fact.ambiguous and fact.memory_peak is None for fact, _ in rows])
     return InRun(fact, len(rows), ambiguous, unsampled, usage)
-
-
-Usages = dict[str, dict[str, list[InRun]]]
-"""By step and container, its figures in each run that had it, oldest first."""
-
-
-def by_step(runs: Iterable[Iterable[tuple[str, str, InRun]]]) -> Usages:
-    """Results of ``usage_of`` for each run (oldest first), grouped by step and container."""
-    usages: Usages = {}
-    for of_run in runs:
-        for step, name, figures in of_run:
-            of_step = usages.get(step)
-            if of_step is None:
-                usages[step] = {name: [figures]}
-            elif name in of_step:
-                of_step[name].append(figures)
-            else:
-                of_step[name] = [figures]
-    return usages

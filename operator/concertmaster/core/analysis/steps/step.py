@@ -11,7 +11,7 @@ from typing import NamedTuple
 from concertmaster.core.analysis.failures import FailureSummary, summarize_failures
 from concertmaster.core.analysis.replay import CriticalShare
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.analysis.runs.usage import by_step, usage_of
+from concertmaster.core.analysis.runs.usage import InRun, usage_of
 from concertmaster.core.analysis.steps.network import NetworkUse, network_use
 from concertmaster.core.analysis.usage import (
     ContainerUsage,
@@ -72,79 +72,48 @@ def analyze_steps(
     figures: RunFigures,
 ) -> tuple[StepAnalysis, ...]:
     """All steps of ``runs`` (finished, oldest first), those of the graph first. ``paths``: how each step delays the runs."""
-    usages = by_step(figures.of_each(usage_of, runs))
-    rows = _executions(runs)
+    usages: dict[str, dict[str, Sequence[InRun]]] = {}
+    for (step, container), of_runs in figures.grouped(usage_of, runs).items():
+        usages.setdefault(step, {})[container] = of_runs
+    rows = {step: _Columns(*zip(*of_step, strict=True)) for step, of_step in figures.grouped(_times_of, runs).items()}
     names = [s.name for s in graph.steps]
     names += sorted(rows.keys() - set(names))
-    columns = _collected(runs, figures)
-    collected = [columns.get(name) or _Collected() for name in names]
-    trends = detect_many([c.series() for c in collected])
-    durations = [summarize(c.durations) for c in collected]
+    columns = [rows.get(name, _NEVER) for name in names]
+    trends = detect_many([c.series() for c in columns])
+    durations = [summarize(_known(c.seconds)) for c in columns]
     means = summarize([d.mean for d in durations])
     steps: list[StepAnalysis] = []
-    for name, own, duration, trend in zip(names, collected, durations, trends, strict=True):
-        of_runs, executions = rows.get(name, ([], []))
+    for name, own, duration, trend in zip(names, columns, durations, trends, strict=True):
         containers = container_usage(graph.declaring(name), usages.get(name, {}))
         steps.append(
             StepAnalysis(
                 step=name,
                 spec=graph.step(name),
-                executions=len(executions),
-                runs=len(set(of_runs)),
-                ran=len(own.ran),
+                executions=len(own.executions),
+                runs=len(set(own.runs)),
+                ran=len({run for run, ran in zip(own.runs, own.ran, strict=True) if ran}),
                 duration=duration,
-                waiting=summarize(own.waiting),
-                starting=summarize(own.starting),
-                failures=summarize_failures(zip(of_runs, executions, strict=True)),
+                waiting=summarize(_known(own.waiting)),
+                starting=summarize(_known(own.starting)),
+                failures=summarize_failures(own.runs, own.executions),
                 containers=containers,
                 path=paths.get(name),
                 trend=trend,
                 marks=_marks(duration, containers, means, options),
-                network=network_use(executions),
-                pricing=pricing.mean(executions),
+                network=network_use(own.executions),
+                pricing=pricing.mean(own.executions),
             )
         )
     return tuple(steps)
 
 
-def _executions(runs: Sequence[RunRecord]) -> dict[str, tuple[list[str], list[StepExecution]]]:
-    """By step its executions, and the name of the run of each."""
-    by_step: dict[str, tuple[list[str], list[StepExecution]]] = {}
-    for run in runs:
-        name = run.run
-        for execution in run.steps:
-            rows = by_step.get(execution.step)
-            if rows is None:
-                rows = by_step[execution.step] = [], []
-            rows[0].append(name)
-            rows[1].append(execution)
-    return by_step
-
-
-@dataclass(slots=True)
-class _Collected:
-    """The executions of a step as columns. ``ran``: number of runs in which it was neither skipped nor cached; ``per_run``:
-    for each run with a timed execution, its end, its longest execution and its input."""
-
-    durations: list[float] = field(default_factory=list)
-    waiting: list[float] = field(default_factory=list)
-    starting: list[float] = field(default_factory=list)
-    ran: set[str] = field(default_factory=set)
-    per_run: dict[str, tuple[float, float, float | None]] = field(default_factory=dict)
-
-    def series(self) -> Series:
-        """Ends (unix seconds), durations (s) and inputs (None unless all are known), oldest first."""
-        rows = sorted(self.per_run.values(), key=itemgetter(0))
-        sizes = [row[2] for row in rows]
-        inputs = sizes if sizes and None not in sizes else None
-        return Series([row[0] for row in rows], [row[1] for row in rows], inputs)
-
-
 class _Times(NamedTuple):
-    """One execution: step; its duration if it counts, pod creation to scheduling, and scheduling to start, in seconds
-    (None: unknown); whether it was neither skipped nor cached; input size."""
+    """One execution: name and end of its run; its duration if it counts, pod creation to scheduling, and scheduling to
+    start, in seconds (None: unknown); whether it was neither skipped nor cached; input size."""
 
-    step: str
+    run: str
+    end: float
+    execution: StepExecution
     seconds: float | None
     waiting: float | None
     starting: float | None
@@ -155,9 +124,10 @@ class _Times(NamedTuple):
 _times = partial(tuple.__new__, _Times)
 
 
-def _times_of(run: RunRecord) -> list[_Times]:
-    """Times of all executions of a run."""
-    times: list[_Times] = []
+def _times_of(run: RunRecord) -> list[tuple[str, _Times]]:
+    """All executions of a run, with their steps."""
+    times: list[tuple[str, _Times]] = []
+    name, end = run.run, run.end or 0.0
     for e in run.steps:
         created, scheduled, started, finished, outcome = e.created, e.scheduled, e.started, e.finished, e.outcome
         seconds = waiting = starting = None
@@ -169,33 +139,53 @@ def _times_of(run: RunRecord) -> list[_Times]:
         if started is not None and finished is not None and (outcome is Outcome.SUCCEEDED or outcome is Outcome.ENDED):
             seconds = finished - started if finished > started else 0.0
         ran = outcome is not Outcome.SKIPPED and outcome is not Outcome.CACHED
-        times.append(_times((e.step, seconds, waiting, starting, ran, e.input_size)))
+        times.append((e.step, _times((name, end, e, seconds, waiting, starting, ran, e.input_size))))
     return times
 
 
-def _collected(runs: Sequence[RunRecord], figures: RunFigures) -> dict[str, _Collected]:
-    """Executions by step."""
-    columns: dict[str, _Collected] = {}
-    for run, times in zip(runs, figures.of_each(_times_of, runs), strict=True):
-        name, end = run.run, run.end or 0.0
-        for step, seconds, waiting, starting, ran, size in times:
-            own = columns.get(step)
-            if own is None:
-                own = columns[step] = _Collected()
-            if waiting is not None:
-                own.waiting.append(waiting)
-            if starting is not None:
-                own.starting.append(starting)
-            if ran:
-                own.ran.add(name)
-            if seconds is None:
-                continue
-            own.durations.append(seconds)
-            known = own.per_run.get(name)
-            if known is not None:
-                seconds, size = max(known[1], seconds), size if size is not None else known[2]
-            own.per_run[name] = end, seconds, size
-    return columns
+class _Columns(NamedTuple):
+    """The figures of ``_Times`` of all executions of a step."""
+
+    runs: Sequence[str]
+    ends: Sequence[float]
+    executions: Sequence[StepExecution]
+    seconds: Sequence[float | None]
+    waiting: Sequence[float | None]
+    starting: Sequence[float | None]
+    ran: Sequence[bool]
+    sizes: Sequence[float | None]
+
+    def series(self) -> Series:
+        """Ends of the runs (unix seconds), durations (s) and inputs (None unless all are known), oldest first; of a run with
+        several executions the longest duration."""
+        rows = [
+            (end, seconds, size)
+            for end, seconds, size in zip(self.ends, self.seconds, self.sizes, strict=True)
+            if seconds is not None
+        ]
+        if len(set(self.runs)) < len(self.runs):
+            rows = self._longest()
+        rows.sort(key=itemgetter(0))
+        sizes = [row[2] for row in rows]
+        inputs = sizes if sizes and None not in sizes else None
+        return Series([row[0] for row in rows], [row[1] for row in rows], inputs)
+
+    def _longest(self) -> list[tuple[float, float, float | None]]:
+        by_run: dict[str, tuple[float, float, float | None]] = {}
+        for run, end, seconds, size in zip(self.runs, self.ends, self.seconds, self.sizes, strict=True):
+            if seconds is not None:
+                known = by_run.get(run)
+                if known is not None:
+                    seconds, size = max(known[1], seconds), size if size is not None else known[2]
+                by_run[run] = end, seconds, size
+        return list(by_run.values())
+
+
+_NEVER = _Columns(*[()] * len(_Columns._fields))
+
+
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _marks(

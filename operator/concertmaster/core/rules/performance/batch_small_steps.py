@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from concertmaster.core import text
 from concertmaster.core.analysis.replay import ExecutedRun, WhatIf
 from concertmaster.core.analysis.replay.gain import Gain
 from concertmaster.core.analysis.runs.figures import RunFigures
-from concertmaster.core.known import median
+from concertmaster.core.known import median, upper_median
 from concertmaster.core.model import Category, Finding, Level, WorkflowGraph
 from concertmaster.core.model.enums import MetricRole, Per
 from concertmaster.core.rules.base import Evidence, Rule, gain_sentence, mean_interval, worth
@@ -42,36 +43,32 @@ class _Pods:
         return self.overhead / whole if whole > 0 else 0.0
 
 
-def _of_run(run: ExecutedRun) -> list[tuple[str, int, tuple[float, ...], tuple[float, ...]]]:
-    """For each step that ran: its number of items, and for each pod the seconds of work and of overhead before it."""
-    rows: list[tuple[str, int, tuple[float, ...], tuple[float, ...]]] = []
+_InRun = tuple[int, tuple[float, ...], tuple[float, ...]]
+"""A step in one run: its number of items, and for each pod the seconds of work and of overhead before it."""
+
+
+def _of_run(run: ExecutedRun) -> list[tuple[str, _InRun]]:
+    """Each step that ran."""
+    rows: list[tuple[str, _InRun]] = []
     for name, places in run.index.items():
         chains = run.chains[places[0]] if len(places) == 1 else run.chains_of(name)
         if len(chains) == 1 and len(chains[0]) == 1:  # the common case
             ((only,),) = chains
-            rows.append((name, 1, (only.work,), (only.pending + only.starting,)))
+            rows.append((name, (1, (only.work,), (only.pending + only.starting,))))
         elif chains:
             pods = [a for chain in chains for a in chain]
-            rows.append(
-                (name, len(chains), tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods]))
-            )
+            works, overheads = tuple([a.work for a in pods]), tuple([a.pending + a.starting for a in pods])
+            rows.append((name, (len(chains), works, overheads)))
     return rows
 
 
 def _pods(runs: Sequence[ExecutedRun], figures: RunFigures) -> dict[str, _Pods]:
-    columns: dict[str, tuple[list[float], list[float], list[float]]] = {}
-    for of_run in figures.of_each(_of_run, runs):
-        for name, items, works, overheads in of_run:
-            own = columns.get(name)
-            if own is None:
-                own = columns[name] = [], [], []
-            own[0].append(items)
-            own[1].extend(works)
-            own[2].extend(overheads)
-    return {
-        name: _Pods(name, int(median(counts) or 0), median(work) or 0.0, median(overhead) or 0.0)
-        for name, (counts, work, overhead) in columns.items()
-    }
+    pods: dict[str, _Pods] = {}
+    for name, of_runs in figures.grouped(_of_run, runs).items():
+        items, works, overheads = zip(*of_runs, strict=True)
+        work, overhead = (upper_median(list(chain.from_iterable(of_pods))) for of_pods in (works, overheads))
+        pods[name] = _Pods(name, int(upper_median(items)), work, overhead)
+    return pods
 
 
 def _sizes(graph: WorkflowGraph, pods: _Pods) -> list[int]:

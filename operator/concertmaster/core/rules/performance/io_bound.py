@@ -6,7 +6,7 @@ been computation. Neither shows what a fix would gain: the replay is an upper bo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from concertmaster.core import text
@@ -101,7 +101,7 @@ def _cause(stalled: float | None, rate: float | None, network: float | None) -> 
     )
 
 
-def _finding(evidence: Evidence, step: StepAnalysis, rows: list[_Seen]) -> Finding | None:
+def _finding(evidence: Evidence, step: StepAnalysis, rows: Sequence[_Seen]) -> Finding | None:
     used, stalled, rate, network = map(median, zip(*rows, strict=True))
     cores = used or 0.0
     requests = [c.cpu_request for c in step.containers if c.cpu_request]
@@ -155,13 +155,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
     analysis = evidence.analysis
     if not analysis.enough:
         return
-    seen: dict[str, list[_Seen]] = {}
-    for of_run in analysis.figures.of_each(_seen_in, analysis.runs):
-        for name, one in of_run:
-            if name in seen:
-                seen[name].append(one)
-            else:
-                seen[name] = [one]
+    seen = analysis.figures.grouped(_seen_in, analysis.runs)
     for step in analysis.steps:
         if (
             step.path is None
@@ -169,7 +163,7 @@ def evaluate(evidence: Evidence) -> Iterator[Finding]:
             or (step.spec is not None and (step.spec.waits or step.spec.daemon))
         ):
             continue
-        rows = seen.get(step.step, [])
+        rows = seen.get(step.step, ())
         if len(rows) >= analysis.options.min_runs:
             finding = _finding(evidence, step, rows)
             if finding is not None:

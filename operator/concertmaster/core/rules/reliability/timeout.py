@@ -6,13 +6,13 @@ hung share one minor recommendation: a limit costs nothing, while the first hang
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from concertmaster.core import text
 from concertmaster.core.analysis.failures import FailureClass
-from concertmaster.core.analysis.runs.executions import executions_by_step
+from concertmaster.core.analysis.runs.executions import ABSENT
 from concertmaster.core.analysis.steps.step import StepAnalysis
 from concertmaster.core.lifecycle import commands
 from concertmaster.core.model import Category, Edit, Finding, Interval, Level, RunRecord, StepSpec
@@ -27,9 +27,8 @@ _MOST_HUNG = 0.2  # share of executions: anything more frequent is normal for th
 
 
 class _Span(NamedTuple):
-    """One execution: seconds from its creation to its end, and whether it succeeded, with known start and end."""
+    """One execution: its item, seconds from its creation to its end, and whether it succeeded, with known start and end."""
 
-    step: str
     item: str | None
     seconds: float
     good: bool
@@ -56,7 +55,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
     scheduling, image pull and start-up count too. Whether a step has a limit is unknown where only its pods are known."""
     analysis = evidence.analysis
     of_run = analysis.definition.engine.deadline_of_run
-    spans_of = _by_step(analysis.figures.of_each(_spans, analysis.runs))
+    spans_of = analysis.figures.grouped(_spans, analysis.runs)
     for step in analysis.steps:
         spec = step.spec
         if spec is None or spec.waits or spec.daemon:
@@ -66,7 +65,7 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
             succeeded, ended = [s for s, ok in spans if ok], [s for s, _ in spans]
             yield _Times(step, spec, succeeded, ended, (), _limit(evidence, succeeded))
             continue
-        rows = spans_of.get(step.step, [])
+        rows = spans_of.get(step.step, ())
         items: dict[str, list[float]] = {}
         for row in rows:
             if row.item is not None:
@@ -75,25 +74,13 @@ def _times(evidence: Evidence) -> Iterator[_Times]:
         yield _Times(step, spec, succeeded, ended, tuple(items.values()), _limit(evidence, succeeded))
 
 
-def _spans(run: RunRecord) -> list[_Span]:
-    """Of the executions of a run that ran and ended."""
+def _spans(run: RunRecord) -> list[tuple[str, _Span]]:
+    """Of the executions of a run that ran and ended, with their steps."""
     return [
-        _Span(e.step, e.item, seconds, e.outcome.timed and e.started is not None)
-        for executions in executions_by_step(run).ran.values()
-        for e in executions
-        if (seconds := e.span) is not None
+        (e.step, _Span(e.item, seconds, e.outcome.timed and e.started is not None))
+        for e in run.steps
+        if e.outcome not in ABSENT and (seconds := e.span) is not None
     ]
-
-
-def _by_step(runs: Iterable[Iterable[_Span]]) -> dict[str, list[_Span]]:
-    spans: dict[str, list[_Span]] = {}
-    for of_run in runs:
-        for span in of_run:
-            if span.step in spans:
-                spans[span.step].append(span)
-            else:
-                spans[span.step] = [span]
-    return spans
 
 
 def _edit(evidence: Evidence, spec: StepSpec, seconds: float, alone: bool = True) -> tuple[Edit, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from concertmaster.core.analysis.runs.usage import RunUsage, by_step, usage_of
+from concertmaster.core.analysis.runs.usage import RunUsage, usage_of
 from concertmaster.core.analysis.usage import container_usage
 from tests.support.builders import container, definition, run, step
 
@@ -19,7 +19,8 @@ def usage(**fact: object) -> RunUsage:
         startup=5.0,
         containers=lambda _: (container(cpu_sampled_seconds=None, **fact),),
     )
-    (found,) = container_usage(spec, by_step([usage_of(record)])["load"])
+    (((_, name), of_run),) = usage_of(record)
+    (found,) = container_usage(spec, {name: [of_run]})
     (one,) = found.runs
     return one
 
