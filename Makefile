@@ -112,7 +112,7 @@ bench-through: $(READY) ## sizing through Prometheus and the operator against th
 	@$(BIN)/python -m benchmarks.accuracy.through --data $(BENCH_DATA)
 	@$(BIN)/python -m benchmarks.page
 
-bench-speed: $(READY) ## CPU time of an analysis, of its parts and of a status (about 1 minute)
+bench-speed: $(READY) ## CPU time of an analysis, of its parts and of a status (about 3 minutes)
 	@$(BIN)/python -m benchmarks.accuracy.speed
 	@$(BIN)/python -m benchmarks.page
 

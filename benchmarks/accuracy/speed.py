@@ -46,7 +46,7 @@ DAY = 86400.0
 NOW = 1.76e9
 MI = 2.0**20
 MOST_CALLS = 30  # per case
-ROUNDS = 5
+ROUNDS = 10
 
 
 def layered(steps: int, width: int) -> WorkflowGraph:
